@@ -1,0 +1,117 @@
+/**
+ * The walls of the house: which room may import which. Everything here speaks of our own modules; npm packages are free, but for the
+ * database driver and Prisma's client. `npm run check` applies it (src/cli/import-walls.ts); test/contract/walls.test.ts shows that
+ * each wall catches a planted violation.
+ */
+
+/** Floors from the ground up, and the concepts of each in order: a concept may use those before it. */
+export const floors = {
+  access: ['organization', 'user', 'session', 'role', 'member', 'api-key', 'audit-log', 'operation'],
+  apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
+  configuration: ['env-var', 'secret', 'secret-binding', 'resolution'],
+  deploys: ['log', 'instance', 'deployment'],
+  resources: ['database', 'redis', 'backup', 'storage', 'email'],
+  odoo: ['connection', 'bridge-call', 'speed-test'],
+  webhooks: ['event-type', 'endpoint', 'message', 'attempt'],
+}
+
+const ours = '^(src|test)/'
+const platform = '^src/platform/'
+const generated = '^src/generated/'
+const builder = '^src/graphql/builder(\\.ts$|/)'
+const concept = '^src/domain/[^/]+/[^/]+'
+const door = (/** @type {string} */ files) => `${concept}/(${files})\\.ts$`
+/** A concept's GraphQL: one file, and others beside it where that one would be too long. */
+const face = `${concept}/graphql[a-z-]*\\.ts$`
+const concepts = Object.entries(floors).flatMap(([floor, names]) => names.map((name) => `${floor}/${name}`))
+
+/**
+ * A room and all of ours that it may import; anything else of ours is a violation.
+ * @param {string} name @param {object} from @param {string[]} allowed
+ */
+const room = (name, from, allowed) => ({ name, severity: 'error', from, to: { path: ours, pathNot: allowed } })
+
+/** @param {string} name @param {object} from @param {object} to */
+const never = (name, from, to) => ({ name, severity: 'error', from, to })
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    // Outside the domain
+    room('boot-stands-alone', { path: '^src/cli/boot\\.mjs$' }, []),
+    never('boot-uses-node-only', { path: '^src/cli/boot\\.mjs$' }, { dependencyTypesNot: ['core'] }),
+    room('consumer-stands-alone', { path: '^src/consumer/' }, ['^src/consumer/']),
+    never(
+      'consumer-uses-svix-only',
+      { path: '^src/consumer/' },
+      { pathNot: ['^src/consumer/', '(^|/)node_modules/svix/'], dependencyTypesNot: ['core'] },
+    ),
+    room('graphql', { path: '^src/graphql/', pathNot: builder }, ['^src/graphql/', platform, door('index|ports|graphql[a-z-]*')]),
+    room('graphql-builder', { path: builder }, [builder, platform, generated]),
+    room('rest', { path: '^src/rest/' }, ['^src/rest/', platform, door('index|ports')]),
+    never(
+      'rest-dialects-apart',
+      { path: '^src/rest/(?!core/)([^/]+)/' },
+      { path: '^src/rest/[^/]+/', pathNot: ['^src/rest/$1/', '^src/rest/core/'] },
+    ),
+    never('rest-core-knows-no-dialect', { path: '^src/rest/core/' }, { path: '^src/rest/', pathNot: '^src/rest/core/' }),
+    room('jobs', { path: '^src/jobs/' }, ['^src/jobs/', platform, door('index|ports|jobs')]),
+    room('drivers', { path: '^src/drivers/([^/]+)/' }, ['^src/drivers/$1/', platform, door('ports')]),
+    never('ports-are-types', { path: '^src/(drivers|graphql|rest|jobs)/' }, { path: door('ports'), dependencyTypesNot: ['type-only'] }),
+    room('platform-db', { path: '^src/platform/db/' }, ['^src/platform/db/', generated]),
+    room('platform', { path: platform, pathNot: '^src/platform/db/' }, [platform]),
+
+    // The domain
+    room('concept-face', { path: face }, ['^src/domain/', builder, platform, generated]),
+    room('concept', { path: '^src/domain/', pathNot: face }, ['^src/domain/', platform, generated]),
+    never('concept-below-its-face', { path: '^src/domain/', pathNot: face }, { path: face }),
+    never(
+      'concept-face-by-the-front-doors',
+      { path: '^src/domain/([^/]+/[^/]+)/graphql[a-z-]*\\.ts$' },
+      { path: '^src/domain/', pathNot: ['^src/domain/$1/', door('index|graphql')] },
+    ),
+    never(
+      'concept-by-the-front-door',
+      { path: '^src/domain/([^/]+/[^/]+)/', pathNot: `${concept}/(graphql[a-z-]*|ports)\\.ts$` },
+      { path: '^src/domain/', pathNot: ['^src/domain/$1/', door('index')] },
+    ),
+    // A port may speak in the types of an earlier port: through the front door it would drag the concept behind it into every driver.
+    never(
+      'port-by-ports',
+      { path: '^src/domain/([^/]+/[^/]+)/ports\\.ts$' },
+      { path: '^src/domain/', pathNot: ['^src/domain/$1/', door('index|ports')] },
+    ),
+    never(
+      'generated-types-only',
+      { path: '^src/', pathNot: ['^src/platform/db/', builder, generated] },
+      { path: generated, dependencyTypesNot: ['type-only'] },
+    ),
+    never('known-concept', { path: ours }, { path: '^src/domain/', pathNot: `^src/domain/(${concepts.join('|')})/` }),
+    ...concepts
+      .slice(0, -1)
+      .map((name, index) =>
+        never(
+          `order-of-${name.replace('/', '-')}`,
+          { path: `^src/domain/${name}/` },
+          { path: `^src/domain/(${concepts.slice(index + 1).join('|')})/` },
+        ),
+      ),
+
+    // Everywhere
+    never(
+      'database-by-platform-db',
+      { path: '^src/', pathNot: ['^src/platform/db/', builder] },
+      { path: ['(^|/)node_modules/(pg|@prisma/(client|adapter-pg|driver-adapter-utils|schema-engine-wasm))/', '^(pg|@prisma/client)$'] },
+    ),
+    never('src-without-tests', { path: '^src/', pathNot: '^src/cli/demo' }, { path: '^test/' }),
+    never('demo-with-support-only', { path: '^src/cli/demo' }, { path: '^test/', pathNot: '^test/support/' }),
+    never('acceptance-is-a-black-box', { path: '^test/acceptance/' }, { path: '^src/', reachable: true }),
+    never('resolvable', { path: ours }, { couldNotResolve: true }),
+  ],
+  options: {
+    doNotFollow: { path: ['(^|/)node_modules/', generated] },
+    exclude: { path: ['^test/bench/contenders/', '^test/support/apps/'] },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+}

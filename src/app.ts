@@ -1,0 +1,324 @@
+/**
+ * The HTTP server, not listening: /graphql, health, metrics, and what every door shares (request ids, CORS, body limit, unknown
+ * paths, draining). Doors mount themselves; no rule of theirs belongs here.
+ */
+import { randomUUID } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
+import { join } from 'node:path'
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyRequest, fastify, LogController } from 'fastify'
+import type { GraphQLSchema } from 'graphql'
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { callerOfKey } from './domain/access/api-key/index.ts'
+import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/index.ts'
+import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
+import { rows, sql } from './platform/db/index.ts'
+import { type DomainError, errors } from './platform/errors.ts'
+import type { App } from './platform/work.ts'
+
+export type AppOptions = {
+  app: App
+  schema: GraphQLSchema
+  /** The dialects' plugins; each answers its own errors. */
+  rest?: readonly FastifyPluginAsync[]
+  /** Whom a credential at /graphql stands for; by API keys when absent. */
+  authenticate?: Authenticate
+  /** Where the migrations lie that the database must have. */
+  migrationsDirectory?: string
+  /** Of open streams; tests shorten them. */
+  times?: Partial<Times>
+}
+
+const bodyLimitBytes = 2 * 1024 * 1024
+/** As long as a request's line and headers may be: no id is too long to be looked for. */
+const maxUrlLength = 16 * 1024
+/** The last part of the grace is kept for cutting what did not end, and for the rest of the process. */
+const graceShare = 0.8
+
+/**
+ * Makes the server. `listen` and `inject` are Fastify's; `close` drains: no new connections, event streams and sockets ended,
+ * running requests answered, and what is left cut before SHUTDOWN_GRACE_MS is over.
+ */
+export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+  const { app, rest = [], authenticate = (credential) => callerOfKey(app, credential) } = options
+  const server = fastify({
+    loggerInstance: app.log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: requestIdOf,
+    bodyLimit: bodyLimitBytes,
+    requestTimeout: 30_000,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    rewriteUrl: readableUrl,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxUrlLength },
+  })
+  const metrics = createMetrics(app, () => graphql.sockets())
+  const state = { draining: false }
+
+  addRequestIds(server)
+  addRequestLog(server)
+  addCors(server, app.settings.CORS_ORIGINS)
+  addUnknown(server)
+  addMetrics(server, metrics)
+  addHealth(server, app, state, options.migrationsDirectory ?? join(import.meta.dirname, '..', 'prisma', 'migrations'))
+  const graphql = mountGraphql(server, {
+    app,
+    schema: options.schema,
+    authenticate,
+    requestId: requestIdOf,
+    maxPayloadBytes: bodyLimitBytes,
+    observe: metrics.observe,
+    times: options.times,
+  })
+  addDraining(server, app, state, graphql)
+  for (const plugin of rest) await server.register(plugin)
+  await server.ready()
+  return server
+}
+
+/** A path that can't be decoded is no fault of the transport but an unknown path, in the words of the door that it belongs to. */
+function readableUrl(request: IncomingMessage): string {
+  const url = request.url ?? '/'
+  if (!url.includes('%')) return url
+  const path = url.split('?', 1)[0]!
+  try {
+    decodeURIComponent(path)
+    return url
+  } catch {
+    return path.replaceAll('%', '%25') + url.slice(path.length)
+  }
+}
+
+/** The client's own id where it is short and plain, so that it can be logged and sent back as it is. */
+function requestIdOf(request: IncomingMessage): string {
+  const given = request.headers['x-request-id']
+  return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID()
+}
+
+function addRequestIds(server: FastifyInstance): void {
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+}
+
+/** One line a request, without its query: that may hold what a person typed. Health and metrics are asked too often to be told. */
+function addRequestLog(server: FastifyInstance): void {
+  server.addHook('onResponse', async (request, reply) => {
+    const level = request.routeOptions.config.quiet ? 'debug' : 'info'
+    const path = request.url.split('?', 1)[0]
+    request.log[level]({ method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'answered')
+  })
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Logged at debug only. */
+    quiet?: boolean
+  }
+}
+
+const exposed = 'X-API-Key-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Window, Retry-After, X-Request-Id'
+
+/** OPTIONS is answered here for every path. Without CORS_ORIGINS no page of another origin is let in; `*` lets in all. */
+function addCors(server: FastifyInstance, origins: readonly string[]): void {
+  server.addHook('onRequest', async (request, reply) => {
+    const { origin } = request.headers
+    const allowed = origin !== undefined && (origins.includes('*') || origins.includes(origin))
+    if (origins.length > 0) reply.header('vary', 'Origin')
+    if (allowed) reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': exposed })
+    if (request.method !== 'OPTIONS') return
+    if (allowed) {
+      reply.headers({
+        'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
+        'access-control-allow-headers': request.headers['access-control-request-headers'] ?? '*',
+        'access-control-max-age': '600',
+      })
+    }
+    return reply.code(204).send()
+  })
+}
+
+function addUnknown(server: FastifyInstance): void {
+  const answer = (request: FastifyRequest, error: DomainError) => ({
+    error: { code: error.code, kind: error.kind, message: error.message, requestId: request.id },
+  })
+  server.setNotFoundHandler((request, reply) =>
+    reply.code(404).send(answer(request, errors.not_found({ text: 'There is nothing at this path.' }))),
+  )
+  server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode && error.statusCode < 500 ? error.statusCode : 500
+    if (status === 500) request.log.error({ err: error }, 'a request failed unexpectedly')
+    const known =
+      status === 413 ? errors.payload_too_large() : status === 500 ? errors.internal() : errors.invalid_input({ text: error.message })
+    return reply.code(status).send(answer(request, known))
+  })
+}
+
+function addHealth(server: FastifyInstance, app: App, state: { draining: boolean }, migrationsDirectory: string): void {
+  const reasons = async (): Promise<string[]> => {
+    if (state.draining) return ['the server is about to stop']
+    try {
+      const expected = (await readdir(migrationsDirectory, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+      const applied = await rows<{ name: string }>(
+        app.db.prisma,
+        sql`select migration_name as name from _prisma_migrations where finished_at is not null and rolled_back_at is null`,
+      )
+      const names = new Set(applied.map(({ name }) => name))
+      return expected.filter(({ name }) => !names.has(name)).map(({ name }) => `migration ${name} is not applied`)
+    } catch (err) {
+      app.log.warn({ err }, 'not ready: the database does not answer')
+      return ['the database does not answer']
+    }
+  }
+  server.get('/healthz', { config: { quiet: true } }, async () => ({ status: 'ok' }))
+  server.get('/readyz', { config: { quiet: true } }, async (_request, reply) => {
+    const found = await within(readyAnswerMs, reasons(), ['the database does not answer in time'])
+    return found.length === 0 ? { status: 'ok' } : reply.code(503).send({ status: 'unavailable', reasons: found })
+  })
+}
+
+const readyAnswerMs = 3_000
+
+function within<T>(ms: number, promise: Promise<T>, otherwise: T): Promise<T> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(otherwise), ms)
+    void promise.then((value) => {
+      clearTimeout(timer)
+      resolve(value)
+    })
+  })
+}
+
+type Metrics = ReturnType<typeof createMetrics>
+
+/** What a process costs is counted once for it, however many servers it has (tests have many). */
+let processRegistry: Registry | undefined
+
+function createMetrics(app: App, sockets: () => number) {
+  if (!processRegistry) {
+    processRegistry = new Registry()
+    collectDefaultMetrics({ register: processRegistry })
+  }
+  const registers = [new Registry()]
+  const buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
+  const requests = new Histogram({
+    name: 'quayside_http_request_seconds',
+    help: 'HTTP requests by method, route and status; event streams count when they end.',
+    labelNames: ['method', 'route', 'status'],
+    buckets,
+    registers,
+  })
+  const operations = new Histogram({
+    name: 'quayside_graphql_operation_seconds',
+    help: 'GraphQL operations over any transport, by type and code of the first error.',
+    labelNames: ['operation', 'code'],
+    buckets,
+    registers,
+  })
+  new Gauge({
+    name: 'quayside_websockets',
+    help: 'Open WebSockets.',
+    registers,
+    collect() {
+      this.set(sockets())
+    },
+  })
+  new Gauge({
+    name: 'quayside_database_connections',
+    help: 'Connections of the pool, and callers that wait for one.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      const { totalCount, idleCount, waitingCount } = app.db.pool
+      this.set({ state: 'busy' }, totalCount - idleCount)
+      this.set({ state: 'idle' }, idleCount)
+      this.set({ state: 'waiting' }, waitingCount)
+    },
+  })
+  addWebhookMetrics(app, registers)
+  return {
+    print: async () => Registry.merge([processRegistry!, ...registers]).metrics(),
+    contentType: processRegistry.contentType,
+    requests,
+    observe: ({ operation, code, seconds }: { operation: string; code: string; seconds: number }) =>
+      operations.observe({ operation, code }, seconds),
+  }
+}
+
+/** Of the whole installation: read from the database at each scrape, by whichever process is asked. */
+function addWebhookMetrics(app: App, registers: Registry[]): void {
+  let read: Promise<WebhookFigures> | undefined
+  const figures = () => {
+    read ??= webhookFigures(app).finally(() => {
+      read = undefined
+    })
+    return read
+  }
+  const gauge = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    set: (own: Gauge<Label>, now: WebhookFigures) => void,
+  ) =>
+    new Gauge<Label>({
+      name: `quayside_webhook_${name}`,
+      help,
+      labelNames,
+      registers,
+      async collect() {
+        this.reset()
+        set(this, await figures())
+      },
+    })
+  gauge('queue_depth', 'Deliveries that are not at their end, and those of them that are due.', ['state'], (own, now) => {
+    own.set({ state: 'due' }, now.due)
+    own.set({ state: 'waiting' }, now.pending - now.due)
+  })
+  gauge('oldest_due_seconds', 'For how long the delivery has waited that is due longest.', [], (own, now) => own.set(now.oldestDueSeconds))
+  gauge('disabled_endpoints', 'Endpoints that are disabled.', [], (own, now) => own.set(now.disabledEndpoints))
+  gauge('recent_attempts', 'Attempts of the last five minutes (at most 2000) by error class; none: accepted.', ['class'], (own, now) => {
+    for (const item of now.attempts) own.set({ class: item.class }, item.count)
+  })
+  gauge('lag_seconds', 'From when a try was due to when it began, of the same attempts.', ['kind', 'quantile'], (own, now) => {
+    for (const { kind, p50Seconds, p99Seconds } of now.lags) {
+      own.set({ kind, quantile: '0.5' }, p50Seconds)
+      own.set({ kind, quantile: '0.99' }, p99Seconds)
+    }
+  })
+}
+
+function addMetrics(server: FastifyInstance, metrics: Metrics): void {
+  server.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'unknown'
+    metrics.requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
+  })
+  server.get('/metrics', { config: { quiet: true } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.print()),
+  )
+}
+
+function addDraining(server: FastifyInstance, app: App, state: { draining: boolean }, graphql: GraphqlDoor): void {
+  const cut = new AbortController()
+  let streams: Promise<void> = Promise.resolve()
+  let timers: NodeJS.Timeout[] = []
+  server.addHook('onSend', async (_request, reply) => {
+    if (state.draining) reply.header('connection', 'close')
+  })
+  server.addHook('preClose', async () => {
+    state.draining = true
+    streams = graphql.stop(cut.signal)
+    timers = [
+      // Connections that were busy when the server began to close become idle one by one.
+      setInterval(() => server.server.closeIdleConnections(), 50),
+      setTimeout(() => {
+        app.log.warn('requests were still running at the end of the grace and are cut')
+        cut.abort()
+        server.server.closeAllConnections()
+      }, app.settings.SHUTDOWN_GRACE_MS * graceShare),
+    ]
+  })
+  server.addHook('onClose', async () => {
+    for (const timer of timers) clearTimeout(timer)
+    await streams
+  })
+}

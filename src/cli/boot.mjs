@@ -1,0 +1,183 @@
+/**
+ * The starter: every npm script runs it, on whatever Node the host has (20 or newer, Node's own modules only). It installs the
+ * packages when the lockfile changed, makes the Prisma client when the models changed, then runs the wanted program on the Node that
+ * the lockfile names. It is silent when there is nothing to do, and knows nothing of settings, ports or databases.
+ */
+import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+const bin = join(root, 'node_modules', '.bin')
+const node = join(bin, 'node')
+const signals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])
+
+/** What each command runs. Any other command is a file of src/cli. @type {Record<string, string[]>} */
+const programs = {
+  start: ['src/main.ts'],
+  worker: ['src/main.ts', 'worker'],
+  dev: ['--watch', '--watch-preserve-output', 'src/main.ts'],
+  bench: ['test/bench/run.ts'],
+}
+
+/** Two facts that decide whether there is something to do: each is a hash, kept in a stamp beside what was made from it. */
+const installed = {
+  stamp: join(root, 'node_modules', '.quayside-installed'),
+  wanted: () => hash(['package-lock.json']),
+  isDone: () => existsSync(node),
+  isAdopted: holdsLockedPackages,
+}
+const generated = {
+  stamp: join(root, 'src', 'generated', '.stamp'),
+  wanted: () => hash(['package-lock.json', ...schemaFiles('prisma')]),
+  isDone: () => existsSync(join(root, 'src/generated/prisma/client.ts')) && existsSync(join(root, 'src/generated/pothos-types.ts')),
+}
+
+async function main() {
+  const [command = 'start', ...rest] = process.argv.slice(2)
+  const program = programs[command] ?? [`src/cli/${command}.ts`]
+  const entry = program.find((part) => part.endsWith('.ts'))
+  if (!/^[a-z-]+$/.test(command) || entry === undefined || !existsSync(join(root, entry))) fail(`There is no command ${command}.`)
+
+  if (!isFresh(installed) || !isFresh(generated)) {
+    await withLock(async () => {
+      if (!isFresh(installed)) await install()
+      if (!isFresh(generated)) await generateClient()
+    })
+  }
+  process.exitCode = await run(node, [...program.map((part) => (part === entry ? join(root, part) : part)), ...rest])
+}
+
+async function install() {
+  say('Installing packages (npm ci) ...')
+  const code = await run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, quiet: true })
+  // Where npm is told to run no install scripts, this one is still needed: it fetches the Node that everything else runs on.
+  if (code === 0 && !existsSync(node))
+    await run(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(root, 'node_modules/node'), quiet: true })
+  if (code !== 0 || !existsSync(node)) fail(`The packages could not be installed (npm ci ended with ${code}).`, code)
+  writeFileSync(installed.stamp, installed.wanted())
+}
+
+/** Offline: `generate` needs no schema engine, but asks for its binary and would download it. */
+async function generateClient() {
+  const env = {
+    ...process.env,
+    PATH: `${bin}:${process.env.PATH}`,
+    PRISMA_SCHEMA_ENGINE_BINARY: ['/bin/true', '/usr/bin/true'].find((path) => existsSync(path)),
+    CHECKPOINT_DISABLE: '1',
+    PRISMA_HIDE_UPDATE_MESSAGE: '1',
+  }
+  const wanted = generated.wanted()
+  const code = await run(node, [join(bin, 'prisma'), 'generate', '--schema', join(root, 'prisma')], { cwd: root, env, quiet: true })
+  if (code !== 0) fail('The Prisma client could not be made from prisma/.', code)
+  mkdirSync(dirname(generated.stamp), { recursive: true })
+  writeFileSync(generated.stamp, wanted)
+}
+
+/** @param {{ stamp: string, wanted: () => string, isDone: () => boolean, isAdopted?: () => boolean }} fact */
+function isFresh({ stamp, wanted, isDone, isAdopted = () => false }) {
+  if (!isDone()) return false
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted()) return true
+  if (!isAdopted()) return false
+  writeFileSync(stamp, wanted())
+  return true
+}
+
+/** After `npm install` of one more package everything is in its place already: npm keeps a record of what it installed. */
+function holdsLockedPackages() {
+  const record = join(root, 'node_modules', '.package-lock.json')
+  if (!existsSync(record)) return false
+  const locked = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
+  const present = JSON.parse(readFileSync(record, 'utf8')).packages
+  return Object.keys(locked).every((path) => path === '' || locked[path].optional || present[path]?.version === locked[path].version)
+}
+
+/** @param {string[]} paths */
+function hash(paths) {
+  const sum = createHash('sha256')
+  for (const path of paths) sum.update(path).update(readFileSync(join(root, path)))
+  return sum.digest('hex')
+}
+
+/** @param {string} folder @returns {string[]} */
+function schemaFiles(folder) {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = `${folder}/${entry.name}`
+    return entry.isDirectory() ? schemaFiles(path) : path.endsWith('.prisma') ? [path] : []
+  })
+}
+
+/**
+ * Runs `work` while no other starter of this checkout does. The lock lies on this very file, as nothing else is sure to outlive
+ * `npm ci`; a child holds it until its input closes, so it is free again however this process ends.
+ * @param {() => Promise<void>} work
+ */
+async function withLock(work) {
+  const lock = process.platform === 'darwin' ? ['lockf', '-k'] : ['flock', '--exclusive']
+  const [command, ...args] = [...lock, fileURLToPath(import.meta.url), 'sh', '-c', 'echo held; exec cat']
+  const holder = spawn(/** @type {string} */ (command), args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true })
+  holder.stdin.on('error', () => {})
+  await new Promise((resolve) => {
+    holder.once('error', () => fail(`The program ${command} is needed, and can't be run.`))
+    holder.once('close', (code) => fail(`The starter's lock could not be taken (${command} ended with ${code}).`))
+    holder.stdout.once('data', resolve)
+  })
+  holder.removeAllListeners('close')
+  try {
+    await work()
+  } finally {
+    holder.stdin.end()
+  }
+}
+
+/**
+ * Runs a program to its end and passes signals on to it. Gives its exit code, or 128 + the number of the signal that ended it.
+ * Quiet: what it prints is shown only when it fails.
+ * @param {string} file @param {string[]} args @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options]
+ * @returns {Promise<number>}
+ */
+function run(file, args, { cwd, env, quiet = false } = {}) {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, { cwd, env, stdio: quiet ? ['ignore', 'pipe', 'pipe'] : 'inherit' })
+    let printed = ''
+    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (bytes) => (printed += bytes))
+    /** @type {NodeJS.Signals | undefined} */
+    let ended
+    const pass = signals.map((signal) => {
+      const listener = () => {
+        ended = signal
+        child.kill(signal)
+      }
+      process.on(signal, listener)
+      return () => process.off(signal, listener)
+    })
+    const finish = (/** @type {number} */ code) => {
+      for (const stop of pass) stop()
+      if (quiet && ended !== undefined) process.exit(128 + constants.signals[ended])
+      if (code !== 0) process.stderr.write(printed)
+      resolve(code)
+    }
+    child.once('error', (error) => {
+      printed += `${file}: ${error.message}\n`
+      if (!quiet) process.stderr.write(printed)
+      finish(127)
+    })
+    child.once('close', (code, signal) => finish(code ?? 128 + constants.signals[/** @type {NodeJS.Signals} */ (signal)]))
+  })
+}
+
+/** @param {string} text */
+function say(text) {
+  process.stderr.write(`${text}\n`)
+}
+
+/** @param {string} text @param {number} [code] @returns {never} */
+function fail(text, code = 1) {
+  say(text)
+  process.exit(code || 1)
+}
+
+await main()

@@ -1,0 +1,72 @@
+/** `npm run check`: all that can be said of the code without running it for real. One line for each step; what failed stands at the end. */
+import { spawn } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { checkEnvironmentReads } from './environment-wall.ts'
+import { generatedFiles } from './generated-files.ts'
+import { checkImports } from './import-walls.ts'
+import { findDrift } from './migration.ts'
+import { startScratchPostgres } from './scratch-postgres.ts'
+
+const root = dirname(dirname(import.meta.dirname))
+
+/** A step gives one line for each problem; none is a pass. What it throws counts as a problem. */
+type Step = { name: string; run(): Promise<string[]> }
+
+const steps: Step[] = [
+  { name: 'format and lint', run: () => program('@biomejs/biome/bin/biome', ['check', '--max-diagnostics=50']) },
+  { name: 'types', run: () => program('typescript/bin/tsc', ['-p', '.', '--pretty', 'false']) },
+  { name: 'imports', run: () => checkImports(root) },
+  { name: 'environment reads', run: () => checkEnvironmentReads(root) },
+  { name: 'generated files', run: findStale },
+  { name: 'migrations match models', run: compareMigrations },
+]
+
+/** Runs a tool of node_modules; what it prints is the problem when it fails. */
+function program(path: string, args: string[]): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [join(root, 'node_modules', path), ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (bytes) => {
+        output += bytes
+      })
+    }
+    child.once('error', reject)
+    child.once('close', (code) => resolve(code === 0 ? [] : [`${output.trim()}\n(ended with ${code})`]))
+  })
+}
+
+async function findStale(): Promise<string[]> {
+  const answers = generatedFiles.map(async ({ path, print }) => {
+    const committed = await readFile(join(root, path), 'utf8').catch(() => null)
+    return committed === (await print()) ? [] : [`${path} is ${committed === null ? 'missing' : 'stale'}: run npm run generate`]
+  })
+  return (await Promise.all(answers)).flat()
+}
+
+async function compareMigrations(): Promise<string[]> {
+  const postgres = await startScratchPostgres()
+  try {
+    const drift = await findDrift(postgres.url, join(root, 'prisma'))
+    return drift.length === 0 ? [] : ['- only migrations make it, + only the models do (npm run generate -- migration <name>)', ...drift]
+  } finally {
+    await postgres.end()
+  }
+}
+
+const results = steps.map(async ({ name, run }) => {
+  const start = performance.now()
+  const problems = await run().catch((error: Error) => [error.stack ?? String(error)])
+  const seconds = ((performance.now() - start) / 1000).toFixed(1)
+  console.log(`${problems.length === 0 ? 'ok    ' : 'FAILED'} ${name} (${seconds} s)`)
+  return { name, problems }
+})
+const failed = (await Promise.all(results)).filter(({ problems }) => problems.length > 0)
+for (const { name, problems } of failed) console.log(`\n${name}\n${problems.join('\n')}`)
+
+const counts = { passed: steps.length - failed.length, failed: failed.length }
+console.log(`\ncheck: ${counts.passed} passed, ${counts.failed} failed`)
+const [option, path] = process.argv.slice(2)
+if (option === '--json' && path !== undefined) await writeFile(path, JSON.stringify(counts))
+process.exitCode = failed.length === 0 ? 0 : 1

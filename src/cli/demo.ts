@@ -1,0 +1,103 @@
+/**
+ * `npm run demo`: shows the product on a real repository, over its public API only, and says of each part whether it held. The chapters
+ * stand in demo/; nothing of the server's own code is used, but the names of its settings.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { chapter as config } from './demo/config.ts'
+import { chapter as main } from './demo/main.ts'
+import { Report } from './demo/report.ts'
+import { openServer } from './demo/server.ts'
+import { type Chapter, openStage } from './demo/stage.ts'
+import { chapter as webhooks } from './demo/webhooks.ts'
+
+const chapters: Record<string, Chapter> = { main, config, webhooks }
+
+const help = `npm run demo [-- [chapter] [--url <GraphQL URL> --key <API key>]]
+
+Chapters:
+${Object.entries(chapters)
+  .map(([name, { about }]) => `  ${name.padEnd(10)}${about}`)
+  .join('\n')}
+
+Without a chapter: main. Without --url a server of its own is started, with an empty database in a temporary folder and ports of its
+own; what it made ends with the demo. A server that is given must run on this machine in development mode (or allow 127.0.0.0/8 in
+EGRESS_ALLOW and the temporary folder in GIT_FILE_ROOTS): it reads a repository from here and calls a receiver on 127.0.0.1. There the
+demo makes one project and deletes it with all it holds.
+
+Exit code 0: every part held. 1: one didn't. 2: the call was wrong. 130: Ctrl-C.`
+
+/** For a part that was interrupted to notice that it was. */
+const settleMs = 2_000
+
+type Call = { chapter: Chapter; given?: { url: string; key: string } }
+
+function readCall(): Call | null {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { url: { type: 'string' }, key: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  })
+  if (values.help) return null
+  const [name = 'main', ...more] = positionals
+  const chapter = Object.hasOwn(chapters, name) ? chapters[name] : undefined
+  if (!chapter || more.length > 0) throw new TypeError(`There is no chapter ${positionals.join(' ')}.`)
+  if ((values.url === undefined) !== (values.key === undefined)) throw new TypeError('--url and --key belong together.')
+  return { chapter, ...(values.url && values.key ? { given: { url: values.url, key: values.key } } : {}) }
+}
+
+/** Runs to the end, or to Ctrl-C; what was made is gone afterwards either way. */
+async function run({ chapter, given }: Call): Promise<number> {
+  const report = new Report()
+  const undo: (() => Promise<unknown>)[] = []
+  const interrupted = new Promise<'interrupted'>((resolve) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve('interrupted'))
+  })
+  const show = async () => {
+    const server = await openServer(given, undo, report)
+    const stage = await openStage(server, undo, report)
+    await report.run(chapter.parts(stage))
+  }
+  const shown = show().then(
+    () => 'shown' as const,
+    (error: unknown) => {
+      report.broke(error)
+      return 'broken' as const
+    },
+  )
+  const crashed = new Promise<'broken'>((resolve) =>
+    process.on('uncaughtException', (error) => {
+      report.broke(error)
+      resolve('broken')
+    }),
+  )
+  const outcome = await Promise.race([interrupted, shown, crashed])
+  report.stop()
+  const left = await cleanUp(undo)
+  // What was interrupted may have made one more thing in the meantime.
+  await Promise.race([shown, pause(settleMs)])
+  left.push(...(await cleanUp(undo)))
+  report.print(left)
+  if (outcome === 'interrupted') return 130
+  return outcome === 'shown' && report.held && left.length === 0 ? 0 : 1
+}
+
+/** The last made goes first. One that fails doesn't hinder the others; gives what it said. */
+async function cleanUp(undo: (() => Promise<unknown>)[]): Promise<string[]> {
+  const failed: string[] = []
+  for (let step = undo.pop(); step; step = undo.pop()) await step().catch((error: Error) => failed.push(error.message))
+  return failed
+}
+
+// Whoever read the output may have left (`| head`): the demo ends in order all the same.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+let call: Call | null = null
+try {
+  call = readCall()
+  if (call === null) console.log(help)
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${help}`)
+  process.exit(2)
+}
+// Sockets of a broken part may still be open: the end doesn't wait for them.
+if (call) process.exit(await run(call))

@@ -1,0 +1,79 @@
+/** What the demo says while it runs, and the table at its end. */
+
+/** One thing that the demo shows. `show` gives the figures that prove it, and throws when it doesn't hold. */
+export type Part = { name: string; show(): Promise<string> }
+
+type Result = { name: string; held: boolean; figures: string; seconds: number }
+
+export class Report {
+  readonly #results: Result[] = []
+  readonly #started = performance.now()
+  #waiting: string[] = []
+  #current: string | null = null
+  #stopped = false
+
+  /** A line, unless the demo is ending. */
+  say(line: string): void {
+    if (!this.#stopped) console.log(line)
+  }
+
+  /** Shows the parts in order. After one that doesn't hold the others are not reached. */
+  async run(parts: Part[]): Promise<void> {
+    this.#waiting = parts.map(({ name }) => name)
+    for (const { name, show } of parts) {
+      this.#current = this.#waiting.shift() ?? null
+      this.say(`\n== ${name}`)
+      const started = performance.now()
+      const ended = await show().then(
+        (figures) => ({ held: true, figures }),
+        (error: Error) => ({ held: false, figures: error.message }),
+      )
+      if (this.#stopped) return
+      this.#current = null
+      this.#results.push({ name, ...ended, seconds: (performance.now() - started) / 1000 })
+      if (!ended.held) return
+    }
+  }
+
+  /** Something beside the parts failed. */
+  broke(error: unknown): void {
+    this.#results.push({
+      name: 'The demo itself',
+      held: false,
+      figures: error instanceof Error ? error.message : String(error),
+      seconds: 0,
+    })
+  }
+
+  /** From now on nothing counts. */
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** Whether all parts were shown and held. */
+  get held(): boolean {
+    return this.#results.length > 0 && this.#results.every(({ held }) => held) && this.#current === null && this.#waiting.length === 0
+  }
+
+  /** `left`: what could not be cleaned up. */
+  print(left: string[]): void {
+    const unseen = [this.#current, ...this.#waiting].filter((name) => name !== null)
+    const width = Math.max(...this.#results.map(({ name }) => name.length), ...unseen.map((name) => name.length), 10)
+    const line = (name: string, result: string, figures: string) => console.log(`${name.padEnd(width)}  ${result.padEnd(11)}  ${figures}`)
+    console.log('')
+    line('Part', 'Result', 'Figures')
+    for (const { name, held, figures, seconds } of this.#results) {
+      line(name, held ? 'held' : 'FAILED', `${figures}${seconds === 0 ? '' : ` (${seconds.toFixed(1)} s)`}`)
+    }
+    for (const name of unseen) line(name, 'not reached', '')
+    for (const message of left) line('Cleaning up', 'FAILED', message)
+    const held = this.#results.filter((result) => result.held).length
+    const total = this.#results.length + unseen.length
+    console.log(`\n${held} of ${total} parts held, ${((performance.now() - this.#started) / 1000).toFixed(0)} s in all.`)
+  }
+}
+
+/** Throws when something that the demo promises doesn't hold. */
+export function hold(condition: boolean, otherwise: string): asserts condition {
+  if (!condition) throw new Error(otherwise)
+}

@@ -1,0 +1,75 @@
+/** The server that the demo speaks to: a given one, or one of its own that ends with it. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { settingNames } from '../../platform/settings.ts'
+import type { Report } from './report.ts'
+
+export type Server = { url: string; key: string }
+
+const source = join(import.meta.dirname, '..', '..')
+/** With packages installed it takes two to four seconds. */
+const startTimeoutMs = 60_000
+
+/** Settings of the shell that hold for the demo's server too. */
+const kept = ['SANDBOX']
+
+/** Puts the end of the server it starts on `undo`. */
+export async function openServer(given: Server | undefined, undo: (() => Promise<unknown>)[], report: Report): Promise<Server> {
+  if (given) return given
+  const dataDir = await mkdtemp(join(tmpdir(), 'quayside-demo-'))
+  undo.push(() => rm(dataDir, { recursive: true, force: true, maxRetries: 3 }))
+  const start = performance.now()
+  const child = program(dataDir, 'main.ts')
+  undo.push(() => stop(child, dataDir))
+  const server = await whereToGo(child, report)
+  report.say(`Server ready after ${((performance.now() - start) / 1000).toFixed(1)} s.`)
+  return server
+}
+
+/** A program of src with settings for the demo. In a process group of its own: Ctrl-C reaches the demo, which ends it in order. */
+function program(dataDir: string, entry: string): ChildProcess {
+  const unset = settingNames.filter((name) => !kept.includes(name)).flatMap((name) => ['-u', name])
+  const set = [`DATA_DIR=${dataDir}`, 'PORT=0', 'ROUTER_PORT=0', 'LOG_LEVEL=warn']
+  return spawn('env', [...unset, ...set, process.execPath, join(source, entry)], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+/** Reads what the server prints at its first start, and shows it. */
+async function whereToGo(child: ChildProcess, report: Report): Promise<Server> {
+  const words: string[] = []
+  createInterface({ input: child.stderr! }).on('line', (line) => words.push(line) > 20 && words.shift())
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`The server said nothing for ${startTimeoutMs / 1000} s.`)), startTimeoutMs)
+    child.once('error', reject)
+    child.once('close', (code) => reject(new Error(`The server ended with ${code}: ${words.join('\n')}`)))
+    let url: string | undefined
+    createInterface({ input: child.stdout! }).on('line', (line) => {
+      if (/^(GraphQL|Router|NO SANDBOX)/.test(line)) report.say(line)
+      url ??= /^GraphQL (\S+)$/.exec(line)?.[1]
+      const key = /^API key (\S+)$/.exec(line)?.[1]
+      if (!url || !key) return
+      clearTimeout(timer)
+      resolve({ url, key })
+    })
+  })
+}
+
+/** Ctrl-C of the server ends its instances and its database; what is left of one that is dead already is ended by `npm stop`. */
+async function stop(child: ChildProcess, dataDir: string): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT')
+  await ended(child)
+  if (child.exitCode === 0) return
+  const stopper = program(dataDir, 'cli/stop.ts')
+  await ended(stopper)
+  if (stopper.exitCode !== 0) throw new Error(`npm stop ended with ${stopper.exitCode} for ${dataDir}`)
+}
+
+/** Bounded: the server's own grace is 10 s for each of its two steps. */
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  await new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  clearTimeout(timer)
+}

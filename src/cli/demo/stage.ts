@@ -1,0 +1,174 @@
+/** What all chapters stand on: a repository, a receiver of webhooks, a project, an endpoint and a service; and the acts they share. */
+import { readdir, readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Webhook } from 'svix'
+import { createRepository, type GitRepository, type RepositoryFiles } from '../../../test/support/git-repository.ts'
+import { type ReceivedRequest, type Receiver, startReceiver } from '../../../test/support/receiver.ts'
+import { type Client, type Line, type LogBatch, logFields, openClient } from './client.ts'
+import { hold, type Part, type Report } from './report.ts'
+import type { Server } from './server.ts'
+
+export type Chapter = { about: string; parts(stage: Stage): Part[] }
+
+export type Stage = {
+  client: Client
+  report: Report
+  /** Ends what was made, the last first. */
+  undo: (() => Promise<unknown>)[]
+  repository: GitRepository
+  receiver: Receiver
+  /** The signing secret of the endpoint that leads to the receiver. */
+  secret: string
+  endpointId: string
+  projectId: string
+  service: { id: string; url: string }
+}
+
+export type Deployment = {
+  id: string
+  number: number
+  status: string
+  failure: { phase: string; code: string; message: string; hint: string | null } | null
+}
+
+const sampleApp = join(import.meta.dirname, '../../../test/support/apps/web')
+
+/** A second half of the build that takes one and a half seconds, so that there is a live log to follow, and to cut. */
+const slowStep = `const lines = 40
+for (let n = 1; n <= lines; n++) setTimeout(() => console.log(\`bundling asset \${n} of \${lines}\`), n * 40)
+`
+
+/** Makes all of it. */
+export async function openStage(server: Server, undo: Stage['undo'], report: Report): Promise<Stage> {
+  const client = openClient(server)
+  const repository = await createRepository({ ...(await filesOf(sampleApp)), 'scripts/bundle.js': slowStep })
+  undo.push(() => repository.close())
+  const receiver = await startReceiver()
+  undo.push(() => receiver.close())
+
+  const { createProject } = await client.ask<{ createProject: { project: { id: string; slug: string } } }>(
+    'mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id slug } } }',
+    { input: { name: 'Quayside demo', description: 'Made by npm run demo, and deleted at its end.' } },
+  )
+  const projectId = createProject.project.id
+  undo.push(() => deleteProject(client, projectId))
+
+  const { createWebhookEndpoint } = await client.ask<{
+    createWebhookEndpoint: { webhookEndpoint: { id: string }; secret: string }
+  }>('mutation ($input: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $input) { webhookEndpoint { id } secret } }', {
+    input: { url: `${receiver.url}/hook`, projectId, description: 'npm run demo', retryScheduleMs: [200, 500, 1_000] },
+  })
+  const endpointId = createWebhookEndpoint.webhookEndpoint.id
+  undo.push(() => client.ask('mutation ($id: ID!) { deleteWebhookEndpoint(input: { id: $id }) { deletedId } }', { id: endpointId }))
+
+  const { createWebService } = await client.ask<{ createWebService: { webService: { id: string; url: string } } }>(
+    'mutation ($input: CreateWebServiceInput!) { createWebService(input: $input) { webService { id url } } }',
+    {
+      input: {
+        projectId,
+        name: 'Demo app',
+        repositoryUrl: repository.url,
+        buildCommand: 'npm run build && node scripts/bundle.js',
+        healthCheckPath: '/health',
+      },
+    },
+  )
+  report.say(`Project ${createProject.project.slug}, service ${createWebService.webService.url}, repository ${repository.url}`)
+  return {
+    client,
+    report,
+    undo,
+    repository,
+    receiver,
+    secret: createWebhookEndpoint.secret,
+    endpointId,
+    projectId,
+    service: createWebService.webService,
+  }
+}
+
+async function filesOf(folder: string): Promise<RepositoryFiles> {
+  const entries = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
+  const files = entries.map(async (entry) => {
+    const path = join(entry.parentPath, entry.name)
+    return [relative(folder, path), await readFile(path)] as const
+  })
+  return Object.fromEntries(await Promise.all(files))
+}
+
+/** With all it holds; waits until instances and rows are gone. */
+async function deleteProject(client: Client, id: string): Promise<void> {
+  await client.ask('mutation ($id: ID!) { deleteProject(input: { id: $id, cascade: true }) { deletedId } }', { id })
+  const present = () => client.ask<{ node: unknown }>('query ($id: ID!) { node(id: $id) { id } }', { id })
+  await until('the project is deleted', async () => (await present()).node === null, 30_000)
+}
+
+/** Polls; throws after the time with what was waited for. */
+export async function until(what: string, ask: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+  const limit = performance.now() + timeoutMs
+  while (!(await ask())) {
+    if (performance.now() > limit) throw new Error(`Waited ${timeoutMs / 1000} s in vain: ${what}`)
+    await pause(100)
+  }
+}
+
+/** Starts a deployment of the newest commit; gives its id at once. */
+export async function deploy({ client, service }: Stage): Promise<Deployment> {
+  const { deployWebService } = await client.ask<{ deployWebService: { deployment: Deployment } }>(
+    `mutation ($id: ID!) { deployWebService(input: { webServiceId: $id }) { deployment { ${deploymentFields} } } }`,
+    { id: service.id },
+  )
+  return deployWebService.deployment
+}
+
+export const deploymentFields = 'id number status failure { phase code message hint }'
+
+/** Follows a deployment to its end, by subscription. */
+export async function endOf({ client }: Stage, { id }: Deployment): Promise<Deployment> {
+  let last: Deployment | undefined
+  const updates = client.follow<{ deploymentUpdated: Deployment }>(
+    `subscription ($id: ID!) { deploymentUpdated(deploymentId: $id) { ${deploymentFields} } }`,
+    { id },
+  )
+  for await (const { deploymentUpdated } of updates) last = deploymentUpdated
+  hold(last !== undefined, 'deploymentUpdated sent nothing.')
+  return last
+}
+
+/** `endOf`, and throws when it isn't live. */
+export async function liveEndOf(stage: Stage, deployment: Deployment): Promise<Deployment> {
+  const ended = await endOf(stage, deployment)
+  hold(ended.status === 'LIVE', `Deployment ${ended.number} is ${ended.status}: ${ended.failure?.message ?? ''}`)
+  return ended
+}
+
+/** The live log from a cursor on. */
+export const followLog = ({ client }: Stage, { id }: Deployment, after?: string) =>
+  client.follow<{ deploymentLogs: LogBatch }>(
+    `subscription ($id: ID!, $after: String) { deploymentLogs(deploymentId: $id, after: $after) { ${logFields} } }`,
+    { id, after },
+  )
+
+/** The whole log as it is stored, by pages. */
+export async function storedLog({ client }: Stage, { id }: Deployment): Promise<Line[]> {
+  const lines: Line[] = []
+  let after: string | undefined
+  for (;;) {
+    const { deployment } = await client.ask<{ deployment: { logs: LogBatch } }>(
+      `query ($id: ID!, $after: String) { deployment(id: $id) { logs(after: $after) { ${logFields} } } }`,
+      { id, after },
+    )
+    lines.push(...deployment.logs.lines)
+    if (deployment.logs.complete || deployment.logs.cursor === after) return lines
+    after = deployment.logs.cursor
+  }
+}
+
+export type Delivered = { id: string; type: string; data: Record<string, unknown> }
+
+/** Checks a request's signature with the `svix` package, and gives its body. Throws when it isn't genuine. */
+export function verified({ headers, body }: ReceivedRequest, secret: string): Delivered {
+  new Webhook(secret).verify(body, headers as Record<string, string>)
+  return JSON.parse(body.toString())
+}

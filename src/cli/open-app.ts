@@ -1,0 +1,44 @@
+/** What every program of Quayside opens first: settings, database with its migrations, keys. No driver of the domain is picked here. */
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { startEmbeddedPostgres } from '../drivers/postgres/index.ts'
+import { systemClock } from '../platform/clock.ts'
+import { openKeyring } from '../platform/crypto.ts'
+import { createDb } from '../platform/db/index.ts'
+import { migrate } from '../platform/db/migrate.ts'
+import { createWake } from '../platform/db/wake.ts'
+import { createLogger } from '../platform/log.ts'
+import type { Settings } from '../platform/settings.ts'
+import type { App } from '../platform/work.ts'
+
+export const root = join(import.meta.dirname, '..', '..')
+
+export type OpenedApp = { app: App; close(): Promise<void> }
+
+/** Throws a MigrationError or a MasterKeyError when this program and the database don't fit. */
+export async function openApp(settings: Settings): Promise<OpenedApp> {
+  await mkdir(settings.DATA_DIR, { recursive: true, mode: 0o700 })
+  const log = createLogger(settings.LOG_LEVEL, process.stderr)
+  const url = settings.DATABASE_URL?.reveal() ?? (await startEmbeddedPostgres({ dataDir: settings.DATA_DIR })).url
+  await migrate({ url, directory: join(root, 'prisma', 'migrations') })
+  const onError = (error: Error) => log.warn({ err: error }, 'the database connection failed')
+  const db = createDb({ url, poolSize: settings.DATABASE_POOL, onError })
+  try {
+    const keyring = await openKeyring(db, settings)
+    const wake = await createWake({ url, onError })
+    const processId = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
+    const app: App = { db, wake, log, keyring, clock: systemClock, settings, processId }
+    return {
+      app,
+      async close() {
+        await wake.close()
+        await db.close()
+      },
+    }
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}

@@ -1,0 +1,33 @@
+/** The part of README.md that is printed from code: the table of error codes. All else there is written by hand. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { errorCatalogue } from '../platform/errors.ts'
+
+const path = join(import.meta.dirname, '..', '..', 'README.md')
+const begin = '<!-- error codes, printed by npm run generate -->\n'
+const end = '<!-- end of error codes -->'
+
+/** HTTP itself has a status for it; over GraphQL's own kinds it would be 400. */
+const ownStatus: Record<string, number> = { payload_too_large: 413 }
+
+/** README.md with a fresh table. Throws when the marks around it are gone. */
+export async function printReadme(): Promise<string> {
+  const text = await readFile(path, 'utf8')
+  const from = text.indexOf(begin)
+  const to = text.indexOf(end)
+  if (from < 0 || to < from) throw new Error('README.md has lost the marks around its table of error codes')
+  return `${text.slice(0, from + begin.length)}\n${await printErrorCodes()}\n${text.slice(to)}`
+}
+
+/** Doors and concepts declare their codes when they are loaded. */
+async function printErrorCodes(): Promise<string> {
+  await import('../graphql/schema.ts')
+  await import('../rest/platform/index.ts')
+  const { statusOfKind } = await import('../graphql/error.ts')
+  const lines = [...errorCatalogue]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(
+      ([code, { kind, text }]) => `| \`${code}\` | ${kind} | ${ownStatus[code] ?? statusOfKind[kind]} | ${text.replaceAll('|', '\\|')} |\n`,
+    )
+  return `| Code | Kind | HTTP | Text |\n|---|---|---|---|\n${lines.join('')}`
+}

@@ -1,0 +1,28 @@
+/**
+ * `npm run rotate-master-key`: wraps every data key with the newest master key, while servers run. Cut off, it is simply run again.
+ * Without a newer key in `DATA_DIR/master.key` it adds one there first.
+ */
+import { MasterKeyError, rotateMasterKey } from '../platform/crypto.ts'
+import { readSettings, SettingsError } from '../platform/settings.ts'
+import { openApp } from './open-app.ts'
+
+try {
+  const settings = readSettings()
+  const { app, close } = await openApp(settings)
+  try {
+    const { version, rewrapped, added } = await rotateMasterKey(app.db, settings)
+    if (added) console.log(`Added master key version ${version}.`)
+    console.log(
+      `${rewrapped} data key${rewrapped === 1 ? '' : 's'} wrapped with master key version ${version}; none is left with an older one.`,
+    )
+    console.log(
+      'Older versions are needed for backups from before only. A server that knows only those may still wrap a new key: restart it first.',
+    )
+  } finally {
+    await close()
+  }
+} catch (error) {
+  if (!(error instanceof MasterKeyError || error instanceof SettingsError)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}

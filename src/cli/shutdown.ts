@@ -1,0 +1,50 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Runtime } from '../domain/deploys/instance/ports.ts'
+import { stopEmbeddedPostgres } from '../drivers/postgres/index.ts'
+import { listProcesses, type RecordedProcess } from './process-record.ts'
+
+export type ShutdownRequest = {
+  dataDir: string
+  /** True: the embedded PostgreSQL of `dataDir` ends too. */
+  embedded: boolean
+  /** Where instances run. */
+  runtime: Pick<Runtime, 'list' | 'stop'>
+  /** How long a server or worker may drain, and an instance may end, before it is killed. */
+  graceMs: number
+}
+
+export type ShutdownReport = { processes: RecordedProcess[]; instances: number }
+
+/**
+ * Ends everything that belongs to `dataDir` but the calling process: servers and workers first, as they would start instances again,
+ * then instances, at last the embedded PostgreSQL. Works as well when the server is dead already, and a second time.
+ */
+export async function shutDown({ dataDir, embedded, runtime, graceMs }: ShutdownRequest): Promise<ShutdownReport> {
+  const processes = await others(dataDir)
+  signal(processes, 'SIGTERM')
+  await ended(dataDir, graceMs)
+  signal(await others(dataDir), 'SIGKILL')
+  await ended(dataDir, 5_000)
+
+  const instances = await runtime.list()
+  await Promise.all(instances.map((id) => runtime.stop(id, { graceMs })))
+  if (embedded) await stopEmbeddedPostgres({ dataDir })
+  return { processes, instances: instances.length }
+}
+
+const others = async (dataDir: string) => (await listProcesses(dataDir)).filter(({ pid }) => pid !== process.pid)
+
+function signal(processes: RecordedProcess[], name: NodeJS.Signals): void {
+  for (const { pid } of processes) {
+    try {
+      process.kill(pid, name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
+
+async function ended(dataDir: string, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs
+  while ((await others(dataDir)).length > 0 && Date.now() < deadline) await delay(50)
+}

@@ -1,0 +1,25 @@
+/** `npm stop`: ends the server, workers, instances and the embedded PostgreSQL of DATA_DIR. Also when the server is dead already. */
+import { existsSync } from 'node:fs'
+import { createProcessRuntime } from '../drivers/process/index.ts'
+import { readSettings, SettingsError } from '../platform/settings.ts'
+import { shutDown } from './shutdown.ts'
+
+try {
+  const settings = readSettings()
+  const dataDir = settings.DATA_DIR
+  if (existsSync(dataDir)) {
+    // The sandbox that instances were started in tells which processes are theirs; one that is demanded but missing must not hinder.
+    const sandbox = settings.SANDBOX === 'none' ? 'none' : 'auto'
+    const runtime = await createProcessRuntime({ dataDir, sandbox, hostPath: settings.hostPath })
+    const embedded = settings.DATABASE_URL === undefined
+    const { processes, instances } = await shutDown({ dataDir, embedded, runtime, graceMs: settings.SHUTDOWN_GRACE_MS })
+    const count = (kind: string) => processes.filter((process) => process.kind === kind).length
+    console.log(`Stopped: ${count('server')} server, ${count('worker')} workers, ${instances} instances${embedded ? ', PostgreSQL' : ''}.`)
+  } else {
+    console.log(`Nothing runs: there is no ${dataDir}.`)
+  }
+} catch (error) {
+  if (!(error instanceof SettingsError)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}

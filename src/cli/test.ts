@@ -1,0 +1,30 @@
+/** `npm test`: installs what the tests need of the host where it may, then runs vitest with the arguments it was given. */
+import { spawn, spawnSync } from 'node:child_process'
+import { parseCLI, startVitest } from 'vitest/node'
+
+/** Debian packages, each with the program that shows that it is there. */
+const packages = { bubblewrap: 'bwrap', 'redis-server': 'redis-server', git: 'git' }
+const installTimeoutMs = 300_000
+
+const isInstalled = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0
+
+async function installHostPackages(): Promise<void> {
+  const missing = Object.entries(packages).flatMap(([name, program]) => (isInstalled(program) ? [] : [name]))
+  if (missing.length === 0) return
+  const advice = `${missing.join(' and ')} missing`
+  if (process.getuid?.() !== 0 || !isInstalled('apt-get'))
+    return console.error(`${advice}: install what you can, tests that need it say so`)
+  console.error(`${advice}: installing with apt-get ...`)
+  const install = `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ${missing.join(' ')}`
+  const code = await new Promise<number | null>((resolve) => {
+    const child = spawn('sh', ['-c', install], { stdio: ['ignore', 'ignore', 'inherit'], timeout: installTimeoutMs })
+    child.once('error', () => resolve(null))
+    child.once('close', resolve)
+  })
+  if (code !== 0) console.error(`apt-get ended with ${code}; the tests run without ${missing.join(' and ')}`)
+}
+
+await installHostPackages()
+const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)])
+const vitest = await startVitest('test', filter, { ...options, watch: false })
+await vitest.exit()

@@ -1,0 +1,876 @@
+/** Printed by `npm run generate` from the registry of event types. */
+
+export type Envelope<Type extends string, Version extends number, Data> = {
+  type: Type
+  /** When it happened, as ISO 8601 text. */
+  timestamp: string
+  data: Data
+  /** The id of the event; the same as the header webhook-id. */
+  id: string
+  organizationId: string
+  /** Counts the subject's events from 1: a lower one than the last is stale. */
+  sequence: number
+  schemaVersion: Version
+  /** Set when somebody sent it by hand as a test. */
+  test?: true
+}
+
+export type ApiKeyCreatedDataV1 = {
+  /** The key. */
+  apiKeyId: string
+  /** Its name. */
+  name: string
+  /** The face that it works at. */
+  kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
+  /** What it may do. */
+  scope: 'READ' | 'WRITE' | 'ADMIN'
+}
+
+export type ApiKeyRevokedDataV1 = {
+  /** The key. */
+  apiKeyId: string
+  /** Its name. */
+  name: string
+  /** The face that it works at. */
+  kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
+  /** What it may do. */
+  scope: 'READ' | 'WRITE' | 'ADMIN'
+}
+
+export type DeploymentCancelledDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentFailedDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentQueuedDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentRolledBackDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentSkippedDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentStartedDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentSucceededDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type DeploymentSupersededDataV1 = {
+  /** The deployment. */
+  deploymentId: string
+  /** Its service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Counts the service's deployments from 1. */
+  number: number
+  /** What it is. */
+  kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
+  /** Its status after the change. */
+  status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
+  /** The branch. */
+  branch: string | null
+  /** The pinned commit. */
+  commitHash: string | null
+  /** Of a rollback: the deployment that it goes back to. */
+  restoresId: string | null
+  /** Why it failed. */
+  failure: {
+    /** Where it happened. */
+    phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+    /** A DeploymentFailureCode. */
+    code: string
+    /** What happened, for people. */
+    message: string
+    /** What may help. */
+    hint: string | null
+  } | null
+}
+
+export type EnvVarChangedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Keys that are new. */
+  created: Array<string>
+  /** Keys with another value or other flags. */
+  updated: Array<string>
+  /** Keys that are gone. */
+  deleted: Array<string>
+  /** Whether a deployment was asked for with the change. */
+  deploy: boolean
+}
+
+export type EnvVarRevealedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** The service's project. */
+  projectId: string
+  /** Which ones. */
+  keys: Array<string>
+  /** To whom. */
+  revealedBy: string
+}
+
+export type EnvironmentCreatedDataV1 = {
+  /** The environment. */
+  environmentId: string
+  /** Its project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its type. */
+  type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+}
+
+export type EnvironmentDeletedDataV1 = {
+  /** The environment. */
+  environmentId: string
+  /** Its project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its type. */
+  type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  /** Whether its content goes with it. */
+  cascade: boolean
+}
+
+export type EnvironmentStatusChangedDataV1 = {
+  /** The environment. */
+  environmentId: string
+  /** Its project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its type. */
+  type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  /** What it is now. */
+  status: 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'
+  /** What it was when it was told last. */
+  formerStatus: 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'
+}
+
+export type OrganizationCreatedDataV1 = {
+  /** The organization. */
+  organizationId: string
+  /** Its name. */
+  name: string
+  /** Its slug. */
+  slug: string
+}
+
+export type ProjectCreatedDataV1 = {
+  /** The project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its slug. */
+  slug: string
+}
+
+export type ProjectDeletedDataV1 = {
+  /** The project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its slug. */
+  slug: string
+  /** Whether its content goes with it. */
+  cascade: boolean
+}
+
+export type ProjectUpdatedDataV1 = {
+  /** The project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its slug. */
+  slug: string
+}
+
+export type SecretCreatedDataV1 = {
+  /** The secret. */
+  secretId: string
+  /** Its project. */
+  projectId: string
+  /** Its key. */
+  key: string
+  /** Its scope. */
+  scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  /** Its newest version. */
+  currentVersion: number
+}
+
+export type SecretDeletedDataV1 = {
+  /** The secret. */
+  secretId: string
+  /** Its project. */
+  projectId: string
+  /** Its key. */
+  key: string
+  /** Its scope. */
+  scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  /** Its newest version. */
+  currentVersion: number
+}
+
+export type SecretRevealedDataV1 = {
+  /** The secret. */
+  secretId: string
+  /** Its project. */
+  projectId: string
+  /** Its key. */
+  key: string
+  /** Its scope. */
+  scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  /** Its newest version. */
+  currentVersion: number
+  /** The version that was shown. */
+  version: number
+  /** To whom. */
+  revealedBy: string
+}
+
+export type SecretUpdatedDataV1 = {
+  /** The secret. */
+  secretId: string
+  /** Its project. */
+  projectId: string
+  /** Its key. */
+  key: string
+  /** Its scope. */
+  scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  /** Its newest version. */
+  currentVersion: number
+  /** The version that was revoked. */
+  revokedVersion: number | null
+}
+
+export type SecretBindingCreatedDataV1 = {
+  /** The binding. */
+  secretBindingId: string
+  /** The service. */
+  webServiceId: string
+  /** Their project. */
+  projectId: string
+  /** The secret by which the key is named. */
+  secretId: string
+  /** The name under which the service gets it. */
+  alias: string
+}
+
+export type SecretBindingDeletedDataV1 = {
+  /** The binding. */
+  secretBindingId: string
+  /** The service. */
+  webServiceId: string
+  /** Their project. */
+  projectId: string
+  /** The secret by which the key is named. */
+  secretId: string
+  /** The name under which the service gets it. */
+  alias: string
+}
+
+export type WebServiceCrashedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its slug. */
+  slug: string
+}
+
+export type WebServiceCreatedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its environment. */
+  environmentId: string
+  /** Its name. */
+  name: string
+  /** Its slug, the first label of its host name. */
+  slug: string
+  /** What it is. */
+  kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+}
+
+export type WebServiceDeletedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its environment. */
+  environmentId: string
+  /** Its name. */
+  name: string
+  /** Its slug, the first label of its host name. */
+  slug: string
+  /** What it is. */
+  kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+}
+
+export type WebServiceRecoveredDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its name. */
+  name: string
+  /** Its slug. */
+  slug: string
+}
+
+export type WebServiceRestartedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its environment. */
+  environmentId: string
+  /** Its name. */
+  name: string
+  /** Its slug, the first label of its host name. */
+  slug: string
+  /** What it is. */
+  kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+}
+
+export type WebServiceStartedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its environment. */
+  environmentId: string
+  /** Its name. */
+  name: string
+  /** Its slug, the first label of its host name. */
+  slug: string
+  /** What it is. */
+  kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+}
+
+export type WebServiceStoppedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its environment. */
+  environmentId: string
+  /** Its name. */
+  name: string
+  /** Its slug, the first label of its host name. */
+  slug: string
+  /** What it is. */
+  kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+}
+
+export type WebServiceUpdatedDataV1 = {
+  /** The service. */
+  webServiceId: string
+  /** Its project. */
+  projectId: string
+  /** Its environment. */
+  environmentId: string
+  /** Its name. */
+  name: string
+  /** Its slug, the first label of its host name. */
+  slug: string
+  /** What it is. */
+  kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+}
+
+export type WebhookTestDataV1 = {
+  /** A greeting. */
+  message: string
+}
+
+export type WebhookEndpointCreatedDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** The types that it is sent; none: all. */
+  eventTypes: Array<string>
+  /** The only project whose events it is sent; null: all of them. */
+  projectId: string | null
+  /** Whether it is disabled. */
+  disabled: boolean
+  /** Why. */
+  disabledReason: string | null
+}
+
+export type WebhookEndpointDeletedDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** The types that it is sent; none: all. */
+  eventTypes: Array<string>
+  /** The only project whose events it is sent; null: all of them. */
+  projectId: string | null
+  /** Whether it is disabled. */
+  disabled: boolean
+  /** Why. */
+  disabledReason: string | null
+}
+
+export type WebhookEndpointDisabledDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** Why. */
+  reason: string
+}
+
+export type WebhookEndpointExhaustedDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** The message, by the id of its event. */
+  messageId: string
+  /** The type of its event. */
+  eventType: string
+  /** How many tries there were. */
+  attemptCount: number
+  /** How the last one failed. */
+  reason: string | null
+}
+
+export type WebhookEndpointFailingDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** The first failure since it last accepted anything. */
+  failingSince: string
+  /** A failure after this disables it. */
+  disabledFrom: string
+}
+
+export type WebhookEndpointRecoveredDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** Since when it had been failing. */
+  failingSince: string
+}
+
+export type WebhookEndpointUpdatedDataV1 = {
+  /** The endpoint. */
+  webhookEndpointId: string
+  /** What it is for. */
+  description: string | null
+  /** The types that it is sent; none: all. */
+  eventTypes: Array<string>
+  /** The only project whose events it is sent; null: all of them. */
+  projectId: string | null
+  /** Whether it is disabled. */
+  disabled: boolean
+  /** Why. */
+  disabledReason: string | null
+}
+
+/** An API key was made. */
+export type ApiKeyCreated = Envelope<'api_key.created', 1, ApiKeyCreatedDataV1>
+
+/** An API key was revoked; it works no longer. */
+export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
+
+/** A deployment was cancelled. */
+export type DeploymentCancelled = Envelope<'deployment.cancelled', 1, DeploymentCancelledDataV1>
+
+/** A deployment failed; what ran before goes on running. */
+export type DeploymentFailed = Envelope<'deployment.failed', 1, DeploymentFailedDataV1>
+
+/** A deployment was asked for and waits for its turn. */
+export type DeploymentQueued = Envelope<'deployment.queued', 1, DeploymentQueuedDataV1>
+
+/** A rollback went live; told beside `deployment.succeeded`, of the same deployment. */
+export type DeploymentRolledBack = Envelope<'deployment.rolled_back', 1, DeploymentRolledBackDataV1>
+
+/** A waiting deployment was displaced by a newer one. */
+export type DeploymentSkipped = Envelope<'deployment.skipped', 1, DeploymentSkippedDataV1>
+
+/** A deployment began. */
+export type DeploymentStarted = Envelope<'deployment.started', 1, DeploymentStartedDataV1>
+
+/** A deployment went live: its release was seen to answer through the router. */
+export type DeploymentSucceeded = Envelope<'deployment.succeeded', 1, DeploymentSucceededDataV1>
+
+/** A live deployment was followed by a newer one. */
+export type DeploymentSuperseded = Envelope<'deployment.superseded', 1, DeploymentSupersededDataV1>
+
+/** A service's env vars were written; one event for a whole bulk. Values are never told. */
+export type EnvVarChanged = Envelope<'env_var.changed', 1, EnvVarChangedDataV1>
+
+/** Secret values of a service were shown to somebody. Values are never told. */
+export type EnvVarRevealed = Envelope<'env_var.revealed', 1, EnvVarRevealedDataV1>
+
+/** An environment was made. */
+export type EnvironmentCreated = Envelope<'environment.created', 1, EnvironmentCreatedDataV1>
+
+/** An environment was deleted. With `cascade` what is inside is being removed. */
+export type EnvironmentDeleted = Envelope<'environment.deleted', 1, EnvironmentDeletedDataV1>
+
+/** The state of the services of an environment, taken together, changed. */
+export type EnvironmentStatusChanged = Envelope<'environment.status_changed', 1, EnvironmentStatusChangedDataV1>
+
+/** An organization was made. */
+export type OrganizationCreated = Envelope<'organization.created', 1, OrganizationCreatedDataV1>
+
+/** A project was made, with its production environment. */
+export type ProjectCreated = Envelope<'project.created', 1, ProjectCreatedDataV1>
+
+/** A project was deleted. With `cascade` what is inside is being removed. */
+export type ProjectDeleted = Envelope<'project.deleted', 1, ProjectDeletedDataV1>
+
+/** A project's name or description changed. */
+export type ProjectUpdated = Envelope<'project.updated', 1, ProjectUpdatedDataV1>
+
+/** A project got a secret. Values are never told. */
+export type SecretCreated = Envelope<'secret.created', 1, SecretCreatedDataV1>
+
+/** A secret was deleted, with all its versions. */
+export type SecretDeleted = Envelope<'secret.deleted', 1, SecretDeletedDataV1>
+
+/** A secret's value was shown to somebody. The value is never told. */
+export type SecretRevealed = Envelope<'secret.revealed', 1, SecretRevealedDataV1>
+
+/** A secret got a new version, one was revoked, or it became plain or secret. Values are never told. */
+export type SecretUpdated = Envelope<'secret.updated', 1, SecretUpdatedDataV1>
+
+/** A secret was bound to a service, or an alias to another secret. */
+export type SecretBindingCreated = Envelope<'secret_binding.created', 1, SecretBindingCreatedDataV1>
+
+/** A secret was unbound from a service. */
+export type SecretBindingDeleted = Envelope<'secret_binding.deleted', 1, SecretBindingDeletedDataV1>
+
+/** No instance of a running service is healthy any more, and one has ended by itself. It is being started again. */
+export type WebServiceCrashed = Envelope<'web_service.crashed', 1, WebServiceCrashedDataV1>
+
+/** A service was made; nothing runs yet. */
+export type WebServiceCreated = Envelope<'web_service.created', 1, WebServiceCreatedDataV1>
+
+/** A service was deleted; its instances are being stopped. */
+export type WebServiceDeleted = Envelope<'web_service.deleted', 1, WebServiceDeletedDataV1>
+
+/** A crashed service runs again. */
+export type WebServiceRecovered = Envelope<'web_service.recovered', 1, WebServiceRecoveredDataV1>
+
+/** A service was told to replace its instances. */
+export type WebServiceRestarted = Envelope<'web_service.restarted', 1, WebServiceRestartedDataV1>
+
+/** A stopped service was told to run. */
+export type WebServiceStarted = Envelope<'web_service.started', 1, WebServiceStartedDataV1>
+
+/** A service was told to stop. */
+export type WebServiceStopped = Envelope<'web_service.stopped', 1, WebServiceStoppedDataV1>
+
+/** A service's settings changed; they take effect with the next deployment. */
+export type WebServiceUpdated = Envelope<'web_service.updated', 1, WebServiceUpdatedDataV1>
+
+/** A test that somebody sent by hand to see whether an endpoint works. Nothing has happened. */
+export type WebhookTest = Envelope<'webhook.test', 1, WebhookTestDataV1>
+
+/** A webhook endpoint was made. It is itself sent only what happens after this. */
+export type WebhookEndpointCreated = Envelope<'webhook_endpoint.created', 1, WebhookEndpointCreatedDataV1>
+
+/** A webhook endpoint was deleted; what was still to be sent to it is cancelled. */
+export type WebhookEndpointDeleted = Envelope<'webhook_endpoint.deleted', 1, WebhookEndpointDeletedDataV1>
+
+/** A webhook endpoint was disabled, by its receiver, by hand or because it only failed. What it misses is skipped and can be replayed. */
+export type WebhookEndpointDisabled = Envelope<'webhook_endpoint.disabled', 1, WebhookEndpointDisabledDataV1>
+
+/** Every try to deliver a message to a webhook endpoint failed. */
+export type WebhookEndpointExhausted = Envelope<'webhook_endpoint.exhausted', 1, WebhookEndpointExhaustedDataV1>
+
+/** A webhook endpoint has accepted nothing for long and will be disabled if that goes on. Told once for each such time. */
+export type WebhookEndpointFailing = Envelope<'webhook_endpoint.failing', 1, WebhookEndpointFailingDataV1>
+
+/** A webhook endpoint that was told to be failing has accepted a message again. */
+export type WebhookEndpointRecovered = Envelope<'webhook_endpoint.recovered', 1, WebhookEndpointRecoveredDataV1>
+
+/** A webhook endpoint was changed, enabled or disabled. */
+export type WebhookEndpointUpdated = Envelope<'webhook_endpoint.updated', 1, WebhookEndpointUpdatedDataV1>
+
+/** An event of a type that this version of the module does not know. */
+export type UnknownEvent = Omit<Envelope<'unknown', number, unknown>, 'test'> & { originalType: string; test?: true }
+
+/** Everything that `verify` gives. */
+export type WebhookEvent =
+  | ApiKeyCreated
+  | ApiKeyRevoked
+  | DeploymentCancelled
+  | DeploymentFailed
+  | DeploymentQueued
+  | DeploymentRolledBack
+  | DeploymentSkipped
+  | DeploymentStarted
+  | DeploymentSucceeded
+  | DeploymentSuperseded
+  | EnvVarChanged
+  | EnvVarRevealed
+  | EnvironmentCreated
+  | EnvironmentDeleted
+  | EnvironmentStatusChanged
+  | OrganizationCreated
+  | ProjectCreated
+  | ProjectDeleted
+  | ProjectUpdated
+  | SecretCreated
+  | SecretDeleted
+  | SecretRevealed
+  | SecretUpdated
+  | SecretBindingCreated
+  | SecretBindingDeleted
+  | WebServiceCrashed
+  | WebServiceCreated
+  | WebServiceDeleted
+  | WebServiceRecovered
+  | WebServiceRestarted
+  | WebServiceStarted
+  | WebServiceStopped
+  | WebServiceUpdated
+  | WebhookTest
+  | WebhookEndpointCreated
+  | WebhookEndpointDeleted
+  | WebhookEndpointDisabled
+  | WebhookEndpointExhausted
+  | WebhookEndpointFailing
+  | WebhookEndpointRecovered
+  | WebhookEndpointUpdated
+  | UnknownEvent
+
+export type WebhookEventType = Exclude<WebhookEvent['type'], 'unknown'>
+
+/** Names of all event types that this version of the module knows. */
+export declare const eventTypes: readonly WebhookEventType[]
+
+/** The request is not one of ours, not meant for now, or was changed on its way. */
+export declare class WebhookVerificationError extends Error {}
+
+/**
+ * Checks a request after Standard Webhooks 1.0 and gives its event. `rawBody`: the bytes as they arrived, never parsed JSON.
+ * `secret`: `whsec_…`, or the public `whpk_…` with ed25519; several during a rotation. Throws a WebhookVerificationError.
+ */
+export declare function verify(
+  rawBody: Uint8Array | ArrayBuffer | string,
+  headers: Headers | Record<string, string | string[] | undefined>,
+  secret: string | readonly string[],
+): WebhookEvent

@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import type { ApiKey, Member } from '../../../generated/prisma/client.ts'
+import { keyPermissions } from '../../../platform/access.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import { nameSchema } from '../../../platform/name.ts'
+import { apiKeyCreated, apiKeyRevoked } from './events.ts'
+import { generateKey, hashKey, keyPrefixes, shownPrefix } from './model.ts'
+
+const createInput = z.object({
+  name: nameSchema,
+  kind: z.enum(['PLATFORM', 'OEC', 'OCORE', 'BRIDGE']).nullish(),
+  scope: z.enum(['READ', 'WRITE', 'ADMIN']),
+  projectId: z.string().nullish(),
+  expiresAt: z.date().nullish(),
+})
+
+export const createApiKey = defineCommand({
+  name: 'createApiKey',
+  description: 'Makes an API key. Its text is in the answer once and nowhere else.',
+  permission: 'manage:api_keys',
+  ids: { projectId: 'Project' },
+  targetType: 'ApiKey',
+  input: createInput,
+  emits: [apiKeyCreated],
+  once: ['plaintextKey'],
+  async run(work, input) {
+    if (input.kind && input.kind !== 'PLATFORM')
+      throw errors.invalid_input({ field: 'kind', text: `kind: ${input.kind} is not served yet` })
+    if (input.expiresAt && input.expiresAt <= work.app.clock.now())
+      throw errors.invalid_input({ field: 'expiresAt', text: 'expiresAt: lies in the past' })
+    const { caller } = work
+    const projectId = input.projectId ?? caller.projectId
+    if (projectId) {
+      const project = await row(
+        work.tx,
+        sql`select id from project p where p.id = ${projectId}::uuid and ${visible(caller, sql`p`, sql`id`)}`,
+      )
+      if (!project) throw errors.not_found({ field: 'projectId' })
+    }
+    const maker = await row<Pick<Member, 'role'>>(
+      work.tx,
+      sql`select role from member where organization_id = ${caller.organizationId}::uuid and user_id = ${caller.userId}::uuid`,
+    )
+    if (!caller.userId || !maker) throw errors.forbidden({ text: 'A key is made by a member.' })
+    for (const permission of keyPermissions(input.scope, maker.role)) {
+      if (!caller.permissions.has(permission))
+        throw errors.forbidden({ field: 'scope', text: 'A key can have no more rights than its maker.' })
+    }
+    const plaintextKey = generateKey(keyPrefixes.PLATFORM)
+    const apiKey = await work.tx.apiKey.create({
+      data: {
+        id: newId(),
+        organizationId: caller.organizationId,
+        createdById: caller.userId,
+        projectId,
+        kind: 'PLATFORM',
+        name: input.name,
+        prefix: shownPrefix(plaintextKey),
+        hash: hashKey(plaintextKey),
+        scope: input.scope,
+        expiresAt: input.expiresAt ?? null,
+      },
+    })
+    await publish(work, apiKeyCreated, { subjectId: apiKey.id, projectId, data: eventData(apiKey) })
+    return { apiKey, plaintextKey: plaintextKey as string | null }
+  },
+})
+
+export const revokeApiKey = defineCommand({
+  name: 'revokeApiKey',
+  description: 'Ends an API key at once; open sockets that it opened are closed. Revoking twice answers the same row.',
+  permission: 'manage:api_keys',
+  ids: { id: 'ApiKey' },
+  targetType: 'ApiKey',
+  target: (work, ids) =>
+    row<ApiKey>(work.tx, sql`select * from api_key k where k.id = ${ids.id}::uuid and ${visible(work.caller, sql`k`)} for update`),
+  input: z.object({}),
+  emits: [apiKeyRevoked],
+  async run(work, _input, target: ApiKey) {
+    if (target.revokedAt) return { apiKey: target }
+    const apiKey = await work.tx.apiKey.update({
+      where: { id: target.id },
+      data: { revokedAt: work.app.clock.now(), version: { increment: 1 } },
+    })
+    await publish(work, apiKeyRevoked, { subjectId: apiKey.id, projectId: apiKey.projectId, data: eventData(apiKey) })
+    work.wake('credentials')
+    return { apiKey }
+  },
+})
+
+const eventData = (key: ApiKey) => ({ apiKeyId: encodeId('ApiKey', key.id), name: key.name, kind: key.kind, scope: key.scope })

@@ -1,0 +1,62 @@
+import { z } from 'zod'
+import type { ApiKey } from '../../../generated/prisma/client.ts'
+import { type Caller, keyPermissions, type SystemRole } from '../../../platform/access.ts'
+import { defineQuery, type Read, visible } from '../../../platform/command.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
+import type { Listing } from '../../../platform/page.ts'
+import { pageOf, pageSchema } from '../../../platform/page.ts'
+import type { App } from '../../../platform/work.ts'
+import { hashKey, wellFormedKey } from './model.ts'
+
+export const apiKeyListing = (caller: Caller): Listing => ({
+  type: 'ApiKey',
+  select: sql`t.* from api_key t`,
+  where: visible(caller, sql`t`),
+  order: 'oldest_first',
+})
+
+export const listApiKeys = defineQuery({
+  name: 'apiKeys',
+  description: 'The API keys, without their texts.',
+  permission: 'view:api_keys',
+  ids: {},
+  input: pageSchema,
+  run: (read: Read, page) => pageOf<ApiKey>(read.tx, apiKeyListing(read.caller), page),
+})
+
+export const findApiKey = defineQuery({
+  name: 'apiKey',
+  description: 'One API key.',
+  permission: 'view:api_keys',
+  ids: { id: 'ApiKey' },
+  input: z.object({ id: z.string() }),
+  run: (read: Read, { id }) =>
+    row<ApiKey>(read.tx, sql`select t.* from api_key t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
+})
+
+const usedEveryMs = 60_000
+
+/**
+ * The caller behind a key's text; null when there is none: malformed, unknown, expired, revoked, or its maker is no member any
+ * more. `prefix` is the face's; a key of another face is no key there. Notes the use, at most once a minute.
+ */
+export async function callerOfKey(app: App, text: string, prefix?: string): Promise<Caller | null> {
+  if ((prefix && !text.startsWith(prefix)) || !wellFormedKey(text)) return null
+  const key = await row<ApiKey & { role: SystemRole; expired: boolean; stale: boolean }>(
+    app.db.prisma,
+    sql`select k.*, m.role, coalesce(k.expires_at <= app_now(), false) as expired,
+               coalesce(k.last_used_at < app_now() - ${usedEveryMs} * interval '1 millisecond', true) as stale
+        from api_key k join member m on m.organization_id = k.organization_id and m.user_id = k.created_by_id
+        where k.hash = ${hashKey(text)} and k.revoked_at is null`,
+  )
+  if (!key || key.expired) return null
+  if (key.stale) await run(app.db.prisma, sql`update api_key set last_used_at = app_now() where id = ${key.id}::uuid`)
+  return {
+    subject: { type: 'api_key', id: key.id, name: key.name },
+    userId: key.createdById,
+    organizationId: key.organizationId,
+    permissions: keyPermissions(key.scope, key.role),
+    apiKeyId: key.id,
+    projectId: key.projectId,
+  }
+}

@@ -1,0 +1,88 @@
+import type { Operation } from '../../../generated/prisma/client.ts'
+import { systemCaller } from '../../../platform/access.ts'
+import { type Claimed, claim, type Queue, renew } from '../../../platform/claim.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
+import { DomainError } from '../../../platform/errors.ts'
+import { type App, transact } from '../../../platform/work.ts'
+import { operationsTopic, stepOf } from './model.ts'
+
+type ClaimedOperation = Claimed & Operation
+
+/** Makes the steps of operations, one transaction each; another process goes on where a dead one stopped. */
+export const operationQueue: Queue<ClaimedOperation> = {
+  name: 'operations',
+  topic: operationsTopic,
+  pollMs: 5_000,
+  concurrency: 4,
+  abortOnStop: true,
+  claim: (app, worker, limit) =>
+    claim<ClaimedOperation>(app.db.prisma, {
+      table: 'operation',
+      key: ['id'],
+      due: sql`t.status in ('QUEUED', 'RUNNING') and t.due_at <= app_now()`,
+      order: sql`t.due_at`,
+      limit,
+      owner: worker,
+      leaseMs: app.settings.WORKER_LEASE_MS,
+      set: sql`, status = 'RUNNING', started_at = coalesce(t.started_at, app_now())`,
+    }),
+  async dueInMs(app) {
+    const next = await row<{ ms: number }>(
+      app.db.prisma,
+      sql`select greatest(0, ceil(extract(epoch from due_at - app_now()) * 1000))::float8 as ms
+          from operation where status in ('QUEUED', 'RUNNING') and lease_expires_at is null order by due_at limit 1`,
+    )
+    return next?.ms ?? null
+  },
+  renew: (app, operation) =>
+    renew(app.db.prisma, 'operation', sql`id = ${operation.id}::uuid`, operation.leaseEpoch, app.settings.WORKER_LEASE_MS),
+  async work(app, { id, leaseEpoch }, signal) {
+    while (!signal.aborted) {
+      if ((await makeStep(app, id, leaseEpoch)) !== 0) return
+    }
+    await run(
+      app.db.prisma,
+      sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
+    )
+  },
+}
+
+/** Gives after how many milliseconds to go on; null when it has ended or is another's. */
+async function makeStep(app: App, id: string, leaseEpoch: number): Promise<number | null> {
+  const held = await row<Operation>(
+    app.db.prisma,
+    sql`select * from operation where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
+  )
+  if (!held) return null
+  try {
+    return await transact(app, systemCaller(held.organizationId), null, async (work) => {
+      const operation = await row<Operation>(
+        work.tx,
+        sql`select * from operation where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING' for update`,
+      )
+      if (!operation) return null
+      const step = stepOf(operation.type)
+      if (!step) throw new DomainError('internal', 'internal', `This version of the program knows no operation of type ${operation.type}.`)
+      const { stepsCompleted, totalSteps, progress, next } = await step(work, operation)
+      const waiting = next === 'done' || next > 0
+      await run(
+        work.tx,
+        sql`update operation set steps_completed = ${stepsCompleted}, total_steps = ${totalSteps}, progress = ${JSON.stringify(progress)}::json,
+              status = ${next === 'done' ? 'COMPLETED' : 'RUNNING'}::operation_status,
+              finished_at = ${next === 'done' ? sql`app_now()` : sql`null`},
+              due_at = app_now() + ${next === 'done' ? 0 : next} * interval '1 millisecond'
+              ${waiting ? sql`, lease_owner = null, lease_expires_at = null` : sql``}
+            where id = ${id}::uuid`,
+      )
+      return next === 'done' ? null : next
+    })
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error
+    await run(
+      app.db.prisma,
+      sql`update operation set status = 'FAILED', error = ${error.message}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
+          where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
+    )
+    return null
+  }
+}

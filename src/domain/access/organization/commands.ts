@@ -1,0 +1,32 @@
+import { systemCaller } from '../../../platform/access.ts'
+import { writeAudit } from '../../../platform/audit.ts'
+import { run, sql } from '../../../platform/db/index.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import { type App, transact } from '../../../platform/work.ts'
+import { organizationCreated } from './events.ts'
+
+export type FirstOwner = { organizationId: string; organizationSlug: string; userId: string; ownerEmail: string }
+
+/**
+ * Makes the first organization with its owner, in an installation that has none; null where there is one already. Two processes
+ * that start at once make one.
+ */
+export async function bootstrapOrganization(app: App): Promise<FirstOwner | null> {
+  const organization = { id: newId(), name: 'Default', slug: 'default' }
+  const owner = { id: newId(), name: 'Owner', email: 'owner@quayside.localhost' }
+  return transact(app, systemCaller(organization.id), null, async (work) => {
+    await run(work.tx, sql`select 1 from (select pg_advisory_xact_lock(hashtextextended('quayside bootstrap', 0))) l`)
+    if ((await work.tx.organization.count()) > 0) return null
+    await work.tx.organization.create({ data: organization })
+    await work.tx.user.create({ data: owner })
+    await work.tx.member.create({ data: { id: newId(), organizationId: organization.id, userId: owner.id, role: 'OWNER' } })
+    await publish(work, organizationCreated, {
+      subjectId: organization.id,
+      projectId: null,
+      data: { organizationId: encodeId('Organization', organization.id), name: organization.name, slug: organization.slug },
+    })
+    await writeAudit(work, { action: 'bootstrapOrganization', targetType: 'Organization', targetId: organization.id, details: {} })
+    return { organizationId: organization.id, organizationSlug: organization.slug, userId: owner.id, ownerEmail: owner.email }
+  })
+}

@@ -1,0 +1,115 @@
+import { z } from 'zod'
+import type { Environment, Project } from '../../../generated/prisma/client.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, run, sql, violated } from '../../../platform/db/index.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import { nameSchema, slugFrom } from '../../../platform/name.ts'
+import { insertWithSlug } from '../../../platform/slug.ts'
+import type { Work } from '../../../platform/work.ts'
+import { projectErrors } from '../project/index.ts'
+import { environmentCreated, environmentDeleted } from './events.ts'
+
+const lockEnvironment = (work: Work, ids: Record<string, string>) =>
+  row<Environment>(
+    work.tx,
+    sql`select e.* from environment e where e.id = ${ids.id}::uuid and ${visible(work.caller, sql`e`)} and e.deleting_at is null for update`,
+  )
+
+export const createEnvironment = defineCommand({
+  name: 'createEnvironment',
+  description: 'Makes an environment in a project; several of one type are allowed.',
+  permission: 'manage:environments',
+  ids: { projectId: 'Project' },
+  targetType: 'Project',
+  target: (work, ids) =>
+    row<Project>(
+      work.tx,
+      sql`select p.* from project p where p.id = ${ids.projectId}::uuid and ${visible(work.caller, sql`p`, sql`id`)} and p.deleting_at is null
+          for update`,
+    ),
+  input: z.object({ name: nameSchema, type: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']) }),
+  emits: [environmentCreated],
+  run: async (work, input, project: Project) => ({ environment: await insertEnvironment(work, project, input) }),
+})
+
+export async function insertEnvironment(
+  work: Work,
+  project: Pick<Project, 'id' | 'organizationId'>,
+  input: { name: string; type: Environment['type'] },
+): Promise<Environment> {
+  const environment = await insertWithSlug({ asked: null, made: slugFrom(input.name, 'environment') }, (slug) =>
+    row<Environment>(
+      work.tx,
+      sql`insert into environment (id, organization_id, project_id, name, slug, type)
+          values (${newId()}::uuid, ${project.organizationId}::uuid, ${project.id}::uuid, ${input.name}, ${slug}, ${input.type}::environment_type)
+          on conflict (project_id, slug) do nothing returning *`,
+    ),
+  )
+  await publish(work, environmentCreated, { subjectId: environment.id, projectId: project.id, data: eventData(environment) })
+  return environment
+}
+
+export const updateEnvironment = defineCommand({
+  name: 'updateEnvironment',
+  description: "Changes an environment's name. Its type is fixed.",
+  permission: 'manage:environments',
+  ids: { id: 'Environment' },
+  targetType: 'Environment',
+  target: lockEnvironment,
+  input: z.object({ name: nameSchema.optional() }),
+  emits: [],
+  async run(work, input, target: Environment) {
+    const environment = await work.tx.environment.update({
+      where: { id: target.id },
+      data: { name: input.name, version: { increment: 1 } },
+    })
+    return { environment }
+  },
+})
+
+export const deleteEnvironment = defineCommand({
+  name: 'deleteEnvironment',
+  description: 'Deletes an environment. One with services is refused unless `cascade` is given; then they are stopped and removed first.',
+  permission: 'delete:environments',
+  ids: { id: 'Environment' },
+  targetType: 'Environment',
+  target: lockEnvironment,
+  input: z.object({ cascade: z.boolean().nullish() }),
+  emits: [environmentDeleted],
+  async run(work, { cascade }, target: Environment) {
+    const environment = await markDeleting(work, target, Boolean(cascade))
+    if (cascade) {
+      work.wake('purge')
+      return { deletedId: target.id, environment: environment as Environment | null }
+    }
+    try {
+      await run(work.tx, sql`delete from environment where id = ${target.id}::uuid`)
+    } catch (error) {
+      if (violated(error)?.kind === 'foreign_key') throw projectErrors.not_empty({ field: 'id', cause: error })
+      throw error
+    }
+    return { deletedId: target.id, environment: null as Environment | null }
+  },
+})
+
+/** Marks an environment as going; what is inside reacts. */
+export async function markDeleting(work: Work, environment: Environment, cascade: boolean): Promise<Environment> {
+  const marked = await work.tx.environment.update({
+    where: { id: environment.id },
+    data: { deletingAt: work.app.clock.now(), version: { increment: 1 } },
+  })
+  await publish(work, environmentDeleted, {
+    subjectId: environment.id,
+    projectId: environment.projectId,
+    data: { ...eventData(environment), cascade },
+  })
+  return marked
+}
+
+const eventData = (environment: Environment) => ({
+  environmentId: encodeId('Environment', environment.id),
+  projectId: encodeId('Project', environment.projectId),
+  name: environment.name,
+  type: environment.type,
+})

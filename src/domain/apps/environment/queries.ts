@@ -1,0 +1,43 @@
+import { z } from 'zod'
+import type { Environment } from '../../../generated/prisma/client.ts'
+import type { Caller } from '../../../platform/access.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
+import { row, sql } from '../../../platform/db/index.ts'
+import { countOf, type Listing, pageInput, pageOf } from '../../../platform/page.ts'
+
+export const environmentListing = (caller: Caller, projectId?: string | null): Listing => ({
+  type: 'Environment',
+  select: sql`t.* from environment t`,
+  where: projectId ? sql`${visible(caller, sql`t`)} and t.project_id = ${projectId}::uuid` : visible(caller, sql`t`),
+  order: 'oldest_first',
+})
+
+const filter = z.object({ projectId: z.string().nullish() })
+
+export const listEnvironments = defineQuery({
+  name: 'environments',
+  description: 'Environments, of one project or of all that the caller may see.',
+  permission: 'view:environments',
+  ids: { projectId: 'Project' },
+  input: filter.extend(pageInput),
+  run: (read, input) => pageOf<Environment>(read.tx, environmentListing(read.caller, input.projectId), input),
+})
+
+export const countEnvironments = defineQuery({
+  name: 'environmentCount',
+  description: 'How many environments such a list has.',
+  permission: 'view:environments',
+  ids: { projectId: 'Project' },
+  input: filter,
+  run: (read, input) => countOf(read.tx, environmentListing(read.caller, input.projectId)),
+})
+
+export const findEnvironment = defineQuery({
+  name: 'environment',
+  description: 'One environment; null when there is none.',
+  permission: 'view:environments',
+  ids: { id: 'Environment' },
+  input: z.object({ id: z.string() }),
+  run: (read, { id }) =>
+    row<Environment>(read.tx, sql`select t.* from environment t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
+})

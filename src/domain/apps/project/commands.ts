@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import type { Project } from '../../../generated/prisma/client.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { Prisma, row, run, sql, violated } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import { nameSchema, slugFrom, slugSchema } from '../../../platform/name.ts'
+import { insertWithSlug } from '../../../platform/slug.ts'
+import type { Work } from '../../../platform/work.ts'
+import { projectErrors } from './errors.ts'
+import { projectCreated, projectDeleted, projectUpdated } from './events.ts'
+import { fallbackOf, fallbackSchema, type ScopeFallback } from './fallback.ts'
+
+const descriptionSchema = z.string().max(2_000, { error: 'at most 2000 characters' })
+
+const lockProject = (work: Work, ids: Record<string, string>) =>
+  row<Project>(
+    work.tx,
+    sql`select p.* from project p where p.id = ${ids.id}::uuid and ${visible(work.caller, sql`p`, sql`id`)} and p.deleting_at is null for update`,
+  )
+
+export const createProject = defineCommand({
+  name: 'createProject',
+  description: 'Makes a project with a production environment.',
+  permission: 'manage:projects',
+  ids: {},
+  targetType: 'Project',
+  input: z.object({ name: nameSchema, slug: slugSchema.nullish(), description: descriptionSchema.nullish() }),
+  emits: [projectCreated],
+  async run(work, input) {
+    if (work.caller.projectId) throw errors.forbidden({ text: 'A key of one project can make no other project.' })
+    const project = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'project') }, (slug) =>
+      row<Project>(
+        work.tx,
+        sql`insert into project (id, organization_id, name, slug, description)
+            values (${newId()}::uuid, ${work.caller.organizationId}::uuid, ${input.name}, ${slug}, ${input.description ?? null})
+            on conflict (organization_id, slug) do nothing returning *`,
+      ),
+    )
+    await publish(work, projectCreated, { subjectId: project.id, projectId: project.id, data: eventData(project) })
+    return { project }
+  },
+})
+
+export const updateProject = defineCommand({
+  name: 'updateProject',
+  description: "Changes a project's name, description or how its secrets fall back.",
+  permission: 'manage:projects',
+  ids: { id: 'Project' },
+  targetType: 'Project',
+  target: lockProject,
+  input: z.object({ name: nameSchema.optional(), description: descriptionSchema.nullish(), secretFallback: fallbackSchema.nullish() }),
+  emits: [projectUpdated],
+  async run(work, input, target: Project) {
+    const project = await work.tx.project.update({
+      where: { id: target.id },
+      data: {
+        name: input.name,
+        description: input.description,
+        secretFallback: input.secretFallback === null ? Prisma.DbNull : input.secretFallback && withFallback(target, input.secretFallback),
+        version: { increment: 1 },
+      },
+    })
+    await publish(work, projectUpdated, { subjectId: project.id, projectId: project.id, data: eventData(project) })
+    return { project }
+  },
+})
+
+/** Scopes that the input leaves out keep what they have. */
+const withFallback = (project: Project, given: ScopeFallback[]): ScopeFallback[] =>
+  Object.values({ ...fallbackOf(project), ...Object.fromEntries(given.map((setting) => [setting.scope, setting])) })
+
+export const deleteProject = defineCommand({
+  name: 'deleteProject',
+  description: 'Deletes a project. One with services is refused unless `cascade` is given; then they are stopped and removed first.',
+  permission: 'delete:projects',
+  ids: { id: 'Project' },
+  targetType: 'Project',
+  target: lockProject,
+  input: z.object({ cascade: z.boolean().nullish() }),
+  emits: [projectDeleted],
+  async run(work, { cascade }, target: Project) {
+    await run(work.tx, sql`update project set deleting_at = app_now(), version = version + 1 where id = ${target.id}::uuid`)
+    await publish(work, projectDeleted, {
+      subjectId: target.id,
+      projectId: target.id,
+      data: { ...eventData(target), cascade: Boolean(cascade) },
+    })
+    if (!cascade) await removeProject(work, target.id)
+    else work.wake('purge')
+    return { deletedId: target.id }
+  },
+})
+
+/** Removes the row. Throws `not_empty` while something of the project is left. */
+async function removeProject(work: Work, id: string): Promise<void> {
+  try {
+    await run(work.tx, sql`delete from project where id = ${id}::uuid`)
+  } catch (error) {
+    if (violated(error)?.kind === 'foreign_key') throw projectErrors.not_empty({ field: 'id', cause: error })
+    throw error
+  }
+}
+
+/** The organization's project for services that are made without one; made when first needed. */
+export async function defaultProject(work: Work): Promise<Project> {
+  const slug = 'default'
+  const find = () =>
+    row<Project>(
+      work.tx,
+      sql`select * from project where organization_id = ${work.caller.organizationId}::uuid and slug = ${slug} and deleting_at is null for update`,
+    )
+  const known = await find()
+  if (known) return known
+  const made = await row<Project>(
+    work.tx,
+    sql`insert into project (id, organization_id, name, slug) values (${newId()}::uuid, ${work.caller.organizationId}::uuid, 'Default', ${slug})
+        on conflict (organization_id, slug) do nothing returning *`,
+  )
+  const project = made ?? (await find())
+  if (!project) throw errors.unavailable({ text: 'The default project is being deleted.' })
+  if (made) await publish(work, projectCreated, { subjectId: made.id, projectId: made.id, data: eventData(made) })
+  return project
+}
+
+const eventData = (project: Project) => ({ projectId: encodeId('Project', project.id), name: project.name, slug: project.slug })

@@ -1,0 +1,293 @@
+import { z } from 'zod'
+import type { DesiredState, Environment, Project, WebService } from '../../../generated/prisma/client.ts'
+import { defineCommand, demand, visible } from '../../../platform/command.ts'
+import { row, rows, run, sql, violated } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { type EventDefinition, publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import { nameSchema, slugFrom, slugSchema } from '../../../platform/name.ts'
+import { splitRepositoryUrl } from '../../../platform/repository-url.ts'
+import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
+import type { Work } from '../../../platform/work.ts'
+import { environmentCreated, insertEnvironment } from '../environment/index.ts'
+import { defaultProject } from '../project/index.ts'
+import { webServiceErrors } from './errors.ts'
+import {
+  webServiceCreated,
+  webServiceDeleted,
+  webServiceRestarted,
+  webServiceStarted,
+  webServiceStopped,
+  webServiceUpdated,
+} from './events.ts'
+import { credentialIdentity } from './model.ts'
+import { createSchema, type SettingsInput, settingsSchema } from './settings.ts'
+
+/** The service, locked, unless it was deleted. */
+const lockService = (work: Work, ids: Record<string, string>) =>
+  row<WebService>(
+    work.tx,
+    sql`select s.* from web_service s where s.id = ${ids.id}::uuid and ${visible(work.caller, sql`s`)} and s.desired_state <> 'DELETED' for update`,
+  )
+
+export const createWebService = defineCommand({
+  name: 'createWebService',
+  description: "Makes a service; nothing is deployed. Without an environment it goes to the project's production environment.",
+  permission: 'manage:web_services',
+  ids: { projectId: 'Project', environmentId: 'Environment' },
+  targetType: 'WebService',
+  input: createSchema.extend({ slug: slugSchema.nullish() }),
+  emits: [webServiceCreated, environmentCreated],
+  async run(work, input) {
+    if (input.kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not served yet' })
+    const environment = await placeFor(work, input)
+    const id = newId()
+    const settings = await withDefaults(work, id, input)
+    const webService = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'service') }, (slug) =>
+      row<WebService>(
+        work.tx,
+        sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, repository_url, repository_credential,
+              branch, root_directory, build_command, release_command, start_command, publish_directory, port, health_check_path,
+              min_instances, max_instances, queue_policy, build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
+            values (${id}::uuid, ${environment.organizationId}::uuid, ${environment.projectId}::uuid, ${environment.id}::uuid, ${input.name}, ${slug},
+              ${input.kind ?? 'WEB'}::web_service_kind, ${settings.repositoryUrl}, ${settings.repositoryCredential}, ${settings.branch},
+              ${settings.rootDirectory}, ${settings.buildCommand}, ${settings.releaseCommand}, ${settings.startCommand},
+              ${settings.publishDirectory}, ${settings.port}::int, ${settings.healthCheckPath}, ${settings.minInstances}, ${settings.maxInstances},
+              ${settings.queuePolicy}::queue_policy, ${settings.buildTimeoutMs}, ${settings.healthTimeoutMs}, ${settings.shutdownGraceMs}, 'STOPPED')
+            on conflict (slug) do nothing returning *`,
+      ),
+    )
+    await announce(work, webServiceCreated, webService)
+    return { webService }
+  },
+})
+
+export const updateWebService = defineCommand({
+  name: 'updateWebService',
+  description: "Changes a service's settings. An absent field is kept, null clears it; what runs is changed by the next deployment.",
+  permission: 'manage:web_services',
+  ids: { id: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: settingsSchema.extend({ name: nameSchema.optional(), slug: slugSchema.optional() }),
+  emits: [webServiceUpdated],
+  async run(work, input, target: WebService) {
+    const settings = await withDefaults(work, target.id, input, target)
+    const data = { name: input.name, slug: input.slug, ...settings, version: { increment: 1 } }
+    const webService = await work.tx.webService.update({ where: { id: target.id }, data }).catch((error: unknown) => {
+      if (violated(error)?.constraint !== 'web_service_slug_key') throw error
+      throw slugErrors.slug_taken({ field: 'slug', details: { slug: input.slug }, cause: error })
+    })
+    await announce(work, webServiceUpdated, webService)
+    work.wake('instances')
+    return { webService }
+  },
+})
+
+/** Every setting as it is stored. What the input leaves out comes from `current`, or from the default where there is none. */
+async function withDefaults(work: Work, id: string, input: SettingsInput, current?: WebService) {
+  const defaults = work.app.settings
+  const pick = <Key extends keyof SettingsInput & keyof WebService>(key: Key, fallback: WebService[Key]): WebService[Key] => {
+    const given = input[key]
+    if (given === undefined) return current ? current[key] : fallback
+    return given === null ? fallback : (given as WebService[Key])
+  }
+  const minInstances = pick('minInstances', 1)
+  const maxInstances = input.maxInstances ?? (input.maxInstances === undefined && current ? current.maxInstances : minInstances)
+  if (minInstances > maxInstances) throw errors.invalid_input({ field: 'maxInstances', text: 'maxInstances: at least minInstances' })
+  return {
+    ...(await repository(work, id, input.repositoryUrl, current)),
+    branch: pick('branch', 'main'),
+    rootDirectory: pick('rootDirectory', null),
+    buildCommand: pick('buildCommand', null),
+    releaseCommand: pick('releaseCommand', null),
+    startCommand: pick('startCommand', null),
+    publishDirectory: pick('publishDirectory', null),
+    port: pick('port', null),
+    healthCheckPath: pick('healthCheckPath', null),
+    minInstances,
+    maxInstances,
+    queuePolicy: pick('queuePolicy', 'QUEUE_LATEST'),
+    buildTimeoutMs: pick('buildTimeoutMs', defaults.BUILD_TIMEOUT_MS),
+    healthTimeoutMs: pick('healthTimeoutMs', defaults.VERIFY_TIMEOUT_MS),
+    shutdownGraceMs: pick('shutdownGraceMs', defaults.SHUTDOWN_GRACE_MS),
+  }
+}
+
+/** Lifts `user:token@` out of the URL and seals it. */
+async function repository(work: Work, id: string, url: string | null | undefined, current?: WebService) {
+  if (url === undefined && current) {
+    return { repositoryUrl: current.repositoryUrl, repositoryCredential: current.repositoryCredential as Uint8Array<ArrayBuffer> | null }
+  }
+  if (!url) return { repositoryUrl: null, repositoryCredential: null }
+  const split = splitRepositoryUrl(url)
+  // The address as the API shows it, sent back: the credential that was lifted out of it stays.
+  if (current && !split.credential && split.url === current.repositoryUrl) return repository(work, id, undefined, current)
+  const sealed = split.credential
+    ? await work.app.keyring.seal(work.tx, work.caller.organizationId, credentialIdentity(id), JSON.stringify(split.credential))
+    : null
+  return { repositoryUrl: split.url, repositoryCredential: sealed }
+}
+
+type Place = Pick<z.infer<typeof createSchema>, 'projectId' | 'environmentId' | 'environmentType'>
+
+async function placeFor(work: Work, { projectId, environmentId, environmentType }: Place): Promise<Environment> {
+  const { caller, tx } = work
+  const project =
+    projectId || environmentId || caller.projectId
+      ? await row<Project>(
+          tx,
+          sql`select p.* from project p where ${visible(caller, sql`p`, sql`id`)} and p.deleting_at is null
+              and ${projectId ? sql`p.id = ${projectId}::uuid` : caller.projectId ? sql`p.id = ${caller.projectId}::uuid` : sql`p.id = (select project_id from environment where id = ${environmentId}::uuid)`}
+              for share`,
+        )
+      : await defaultProject(work)
+  if (!project) throw errors.not_found({ field: projectId ? 'projectId' : 'environmentId' })
+  const find = () =>
+    row<Environment>(
+      tx,
+      sql`select * from environment where project_id = ${project.id}::uuid and deleting_at is null
+          and ${environmentId ? sql`id = ${environmentId}::uuid` : sql`type = ${environmentType ?? 'PRODUCTION'}::environment_type`}
+          order by id limit 1 for share`,
+    )
+  const environment = await find()
+  if (environment) return environment
+  if (environmentId) throw errors.not_found({ field: 'environmentId' })
+  if (!environmentType) {
+    throw errors.invalid_input({ field: 'environmentId', text: 'environmentId: the project has no production environment; name one' })
+  }
+  demand(caller, 'manage:environments')
+  // Of two that need it in one moment, the second finds what the first has made.
+  await run(tx, sql`select 1 from (select pg_advisory_xact_lock(hashtextextended(${`${project.id} ${environmentType}`}, 0))) l`)
+  return (await find()) ?? insertEnvironment(work, project, { name: environmentNames[environmentType], type: environmentType })
+}
+
+const environmentNames: Record<Environment['type'], string> = { PRODUCTION: 'Production', STAGING: 'Staging', DEVELOPMENT: 'Development' }
+
+export const startWebService = defineCommand({
+  name: 'startWebService',
+  description: 'Lets a stopped service run its live release again. Starting what runs answers the same row.',
+  permission: 'manage:web_services',
+  ids: { id: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({}),
+  emits: [webServiceStarted],
+  async run(work, _input, target: WebService) {
+    await demandLive(work, target)
+    if (target.desiredState === 'RUNNING') return { webService: target }
+    const webService = await setDesiredState(work, target.id, 'RUNNING')
+    await announce(work, webServiceStarted, webService)
+    return { webService }
+  },
+})
+
+export const stopWebService = defineCommand({
+  name: 'stopWebService',
+  description: 'Stops all instances of a service; its release is kept. Stopping twice answers the same row.',
+  permission: 'manage:web_services',
+  ids: { id: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({}),
+  emits: [webServiceStopped],
+  async run(work, _input, target: WebService) {
+    if (target.desiredState === 'STOPPED') return { webService: target }
+    const webService = await setDesiredState(work, target.id, 'STOPPED')
+    await announce(work, webServiceStopped, webService)
+    return { webService }
+  },
+})
+
+export const restartWebService = defineCommand({
+  name: 'restartWebService',
+  description: 'Replaces the instances of a service by new ones of the same release, the new ones first. A stopped service is started.',
+  permission: 'manage:web_services',
+  ids: { id: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({}),
+  emits: [webServiceRestarted],
+  async run(work, _input, target: WebService) {
+    await demandLive(work, target)
+    const webService = await work.tx.webService.update({
+      where: { id: target.id },
+      data: { desiredState: 'RUNNING', generation: { increment: 1 }, version: { increment: 1 } },
+    })
+    await announce(work, webServiceRestarted, webService)
+    work.wake('instances')
+    return { webService }
+  },
+})
+
+export const deleteWebService = defineCommand({
+  name: 'deleteWebService',
+  description: 'Deletes a service: cancels its active deployment, stops its instances, then removes it. Until then it can be read.',
+  permission: 'delete:web_services',
+  ids: { id: 'WebService' },
+  targetType: 'WebService',
+  target: (work, ids) =>
+    row<WebService>(
+      work.tx,
+      sql`select s.* from web_service s where s.id = ${ids.id}::uuid and ${visible(work.caller, sql`s`)} for update`,
+    ),
+  input: z.object({}),
+  emits: [webServiceDeleted],
+  async run(work, _input, target: WebService) {
+    const webService = target.desiredState === 'DELETED' ? target : await markDeleted(work, target)
+    return { deletedId: target.id, webService: webService as WebService | null }
+  },
+})
+
+async function markDeleted(work: Work, target: WebService): Promise<WebService> {
+  const webService = await setDesiredState(work, target.id, 'DELETED')
+  await announce(work, webServiceDeleted, webService)
+  work.wake('purge')
+  return webService
+}
+
+/** The services of an environment that goes with its content. */
+export async function markAllDeleted(work: Work, environmentId: string): Promise<void> {
+  const services = await rows<WebService>(
+    work.tx,
+    sql`select * from web_service where environment_id = ${environmentId}::uuid and desired_state <> 'DELETED' order by id for update`,
+  )
+  for (const service of services) await markDeleted(work, service)
+}
+
+/** Says what a service should be; instances follow. A deployment's switch uses it too. */
+export async function setDesiredState(work: Work, id: string, desiredState: DesiredState): Promise<WebService> {
+  work.wake('instances')
+  return work.tx.webService.update({ where: { id }, data: { desiredState, version: { increment: 1 } } })
+}
+
+async function demandLive(work: Work, service: WebService): Promise<void> {
+  const live = await row(work.tx, sql`select 1 as live from deployment where web_service_id = ${service.id}::uuid and status = 'LIVE'`)
+  if (!live) throw webServiceErrors.no_live_deployment({ field: 'id' })
+}
+
+const announce = <Data extends object>(work: Work, event: EventDefinition<Data>, service: WebService) =>
+  publish(work, event, {
+    subjectId: service.id,
+    projectId: service.projectId,
+    data: {
+      webServiceId: encodeId('WebService', service.id),
+      projectId: encodeId('Project', service.projectId),
+      environmentId: encodeId('Environment', service.environmentId),
+      name: service.name,
+      slug: service.slug,
+      kind: service.kind,
+    } as unknown as Data,
+  })
+
+/** Removes the rows of deleted services that have no instance, no kept release and no active deployment. */
+export async function removeDeleted(work: Work): Promise<void> {
+  const removed = await run(
+    work.tx,
+    sql`delete from web_service s where s.desired_state = 'DELETED'
+        and not exists (select 1 from instance i where i.web_service_id = s.id)
+        and not exists (select 1 from release r where r.web_service_id = s.id)
+        and not exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ('QUEUED', 'RUNNING', 'CANCELLING'))`,
+  )
+  if (removed > 0) work.wake('purge environments')
+}

@@ -1,0 +1,77 @@
+import { z } from 'zod'
+import type { WebService } from '../../../generated/prisma/client.ts'
+import type { Caller } from '../../../platform/access.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
+import { join, row, sql } from '../../../platform/db/index.ts'
+import { countOf, countsByParent, type Listing, pageInput, pageOf, sliceInput, sliceOf } from '../../../platform/page.ts'
+
+const filter = z.object({
+  projectId: z.string().nullish(),
+  environmentId: z.string().nullish(),
+  kind: z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO']).nullish(),
+})
+type Filter = z.infer<typeof filter>
+
+export function webServiceListing(caller: Caller, { projectId, environmentId, kind }: Filter = {}): Listing {
+  const conditions = [
+    visible(caller, sql`t`),
+    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
+    ...(environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
+    ...(kind ? [sql`t.kind = ${kind}::web_service_kind`] : []),
+  ]
+  return { type: 'WebService', select: sql`t.* from web_service t`, where: join(conditions, ' and '), order: 'oldest_first' }
+}
+
+const ids = { projectId: 'Project', environmentId: 'Environment' } as const
+
+export const listWebServices = defineQuery({
+  name: 'webServices',
+  description: 'Services, of a project, an environment or a kind where given.',
+  permission: 'view:web_services',
+  ids,
+  input: filter.extend(pageInput),
+  run: (read, input) => pageOf<WebService>(read.tx, webServiceListing(read.caller, input), input),
+})
+
+export const sliceWebServices = defineQuery({
+  name: 'webServiceSlice',
+  description: 'The same list by offset, with its length.',
+  permission: 'view:web_services',
+  ids,
+  input: filter.extend(sliceInput),
+  run: (read, input) => sliceOf<WebService>(read.tx, webServiceListing(read.caller, input), input),
+})
+
+export const countWebServicesByProject = defineQuery({
+  name: 'webServiceCountByProject',
+  description: 'How many services each of some projects has, in their order.',
+  permission: 'view:web_services',
+  ids: { 'projectIds.*': 'Project' },
+  input: z.object({ projectIds: z.array(z.string()) }),
+  run: (read, { projectIds }) => countsByParent(read.tx, webServiceListing(read.caller), sql`t.project_id`, projectIds),
+})
+
+export const countWebServices = defineQuery({
+  name: 'webServiceCount',
+  description: 'How many services such a list has.',
+  permission: 'view:web_services',
+  ids,
+  input: filter,
+  run: (read, input) => countOf(read.tx, webServiceListing(read.caller, input)),
+})
+
+export const findWebService = defineQuery({
+  name: 'webService',
+  description: 'One service by id or slug; null when there is none.',
+  permission: 'view:web_services',
+  ids: { id: 'WebService' },
+  input: z.object({ id: z.string().nullish(), slug: z.string().nullish() }).refine((input) => Boolean(input.id) !== Boolean(input.slug), {
+    error: 'give exactly one of id and slug',
+    path: ['id'],
+  }),
+  run: (read, { id, slug }) =>
+    row<WebService>(
+      read.tx,
+      sql`select t.* from web_service t where ${id ? sql`t.id = ${id}::uuid` : sql`t.slug = ${slug}`} and ${visible(read.caller, sql`t`)}`,
+    ),
+})

@@ -1,0 +1,24 @@
+/** The limit on reveals: so many a minute for each principal, counted in the database, so that all processes count together. */
+import { principalOf } from '../../../platform/access.ts'
+import { row, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import type { Work } from '../../../platform/work.ts'
+
+/** Counts one reveal. Throws `rate_limited`; a refused reveal is not counted. */
+export async function countReveal(work: Work): Promise<void> {
+  const limit = work.app.settings.REVEALS_PER_MINUTE
+  const counted = await row<{ used: number; retryAfterS: number }>(
+    work.tx,
+    sql`insert into reveal_allowance as a (principal, window_start, used) values (${principalOf(work.caller)}, app_now(), 1)
+        on conflict (principal) do update set
+          used = case when a.window_start <= app_now() - interval '1 minute' then 1 else a.used + 1 end,
+          window_start = case when a.window_start <= app_now() - interval '1 minute' then app_now() else a.window_start end
+        returning used, ceil(extract(epoch from window_start + interval '1 minute' - app_now()))::int as retry_after_s`,
+  )
+  if (counted!.used > limit) {
+    throw errors.rate_limited({
+      text: `At most ${limit} reveals a minute.`,
+      details: { limit, retryAfterSeconds: Math.max(1, counted!.retryAfterS) },
+    })
+  }
+}

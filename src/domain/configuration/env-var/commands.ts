@@ -1,0 +1,255 @@
+import { z } from 'zod'
+import type { EnvVar, WebService } from '../../../generated/prisma/client.ts'
+import { defineCommand, demand, visible } from '../../../platform/command.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import type { Work } from '../../../platform/work.ts'
+import { DotenvError, parseDotenv } from './dotenv.ts'
+import { envVarErrors } from './errors.ts'
+import { envVarChanged } from './events.ts'
+import { isShort, keySchema, maxBulk, maxEntries, uniqueBy, valueIdentity, valueSchema, writeWarnings } from './model.ts'
+import { envVarsByService } from './queries.ts'
+
+const flags = { isSecret: z.boolean().nullish(), buildTime: z.boolean().nullish(), runTime: z.boolean().nullish() }
+const entrySchema = z.object({ key: keySchema, value: valueSchema, ...flags })
+type Entry = z.infer<typeof entrySchema>
+
+const bulkSchema = z
+  .array(entrySchema)
+  .max(maxBulk, { error: `at most ${maxBulk} at once` })
+  .superRefine(uniqueBy('key', (item) => item.key))
+export const modeSchema = z.enum(['MERGE', 'REPLACE'], { error: 'MERGE or REPLACE' }).nullish()
+
+/** The service, locked, so that its configuration is written by one at a time. */
+export const lockService = (work: Work, ids: Record<string, string>): Promise<WebService | null> =>
+  row<WebService>(
+    work.tx,
+    sql`select s.* from web_service s where s.id = ${ids.webServiceId}::uuid and ${visible(work.caller, sql`s`)}
+        and s.desired_state <> 'DELETED' for update`,
+  )
+
+export const setEnvVars = defineCommand({
+  name: 'setEnvVars',
+  description:
+    'Writes env vars by key, all or none. MERGE deletes nothing, REPLACE deletes the others. What a flag leaves open stays as it is; a new variable is plain, for builds and instances alike. With `deploy` one deployment follows.',
+  permission: 'manage:secrets',
+  ids: { webServiceId: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({ variables: bulkSchema, mode: modeSchema, deploy: z.boolean().nullish() }),
+  emits: [envVarChanged],
+  run: (work, { variables, mode, deploy }, service: WebService) => write(work, service, variables, { mode, deploy }),
+  audited: (input) => ({ keys: input.variables.map(({ key }) => key), mode: input.mode ?? 'MERGE' }),
+})
+
+export const importEnvVars = defineCommand({
+  name: 'importEnvVars',
+  description: 'Writes the variables of a `.env` text as setEnvVars does. A text that can not be read is refused with its line.',
+  permission: 'manage:secrets',
+  ids: { webServiceId: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({ text: z.string(), mode: modeSchema, deploy: z.boolean().nullish() }),
+  emits: [envVarChanged],
+  run(work, { text, mode, deploy }, service: WebService) {
+    return write(work, service, readText(text), { mode, deploy })
+  },
+})
+
+function readText(text: string): Entry[] {
+  try {
+    const parsed = bulkSchema.safeParse(parseDotenv(text))
+    if (parsed.success) return parsed.data
+    const issue = parsed.error.issues[0]!
+    throw errors.invalid_input({
+      field: 'text',
+      text: `text: variable ${Number(issue.path[0] ?? 0) + 1}, ${String(issue.path[1] ?? '')}: ${issue.message}`,
+    })
+  } catch (error) {
+    if (error instanceof DotenvError) throw errors.invalid_input({ field: 'text', text: `text: ${error.message}` })
+    throw error
+  }
+}
+
+type WriteOptions = { mode?: 'MERGE' | 'REPLACE' | null; deploy?: boolean | null }
+
+async function write(work: Work, service: WebService, entries: Entry[], { mode, deploy }: WriteOptions) {
+  const stored = new Map((await envVarsByService(work.tx, [service.id]))[0]!.map((item) => [item.key, item]))
+  const created: string[] = []
+  const updated: string[] = []
+  for (const entry of entries) {
+    const known = stored.get(entry.key)
+    if (!known) {
+      await insert(work, service, entry)
+      created.push(entry.key)
+    } else if (await change(work, known, entry)) updated.push(entry.key)
+  }
+  const named = new Set(entries.map(({ key }) => key))
+  const deleted = mode === 'REPLACE' ? [...stored.keys()].filter((key) => !named.has(key)) : []
+  if (deleted.length > 0) {
+    demand(work.caller, 'delete:secrets')
+    await run(work.tx, sql`delete from env_var where web_service_id = ${service.id}::uuid and key = any(${deleted}::text[])`)
+  }
+  return answer(work, service, { created, updated, deleted, deploy: deploy ?? false }, new Set([...created, ...updated]))
+}
+
+/** Publishes what changed, and gives the service's variables with what to know of the written ones. */
+async function answer(
+  work: Work,
+  service: Pick<WebService, 'id' | 'projectId'>,
+  change: { created: string[]; updated: string[]; deleted: string[]; deploy: boolean },
+  written: ReadonlySet<string>,
+) {
+  const added = await announce(work, service, change)
+  const envVars = (await envVarsByService(work.tx, [service.id]))[0]!
+  if (envVars.length > maxEntries)
+    throw errors.invalid_input({ field: 'variables', text: `variables: a service has at most ${maxEntries}` })
+  const warnings = envVars.filter(({ key }) => written.has(key)).flatMap((item) => writeWarnings(item.key, item))
+  return { envVars, warnings, ...added }
+}
+
+async function announce(
+  work: Work,
+  service: Pick<WebService, 'id' | 'projectId'>,
+  { created, updated, deleted, deploy }: { created: string[]; updated: string[]; deleted: string[]; deploy: boolean },
+): Promise<Record<string, unknown>> {
+  if (created.length + updated.length + deleted.length === 0 && !deploy) return {}
+  return publish(work, envVarChanged, {
+    subjectId: service.id,
+    projectId: service.projectId,
+    data: {
+      webServiceId: encodeId('WebService', service.id),
+      projectId: encodeId('Project', service.projectId),
+      created,
+      updated,
+      deleted,
+      deploy,
+    },
+  })
+}
+
+async function insert(work: Work, service: WebService, entry: Entry): Promise<EnvVar> {
+  const { keyring } = work.app
+  const id = newId()
+  const value = await keyring.seal(work.tx, service.organizationId, valueIdentity(id), entry.value)
+  const fingerprint = await keyring.fingerprint(work.tx, service.organizationId, entry.value)
+  const made = await row<EnvVar>(
+    work.tx,
+    sql`insert into env_var (id, organization_id, project_id, web_service_id, key, value, fingerprint, is_short, is_secret, build_time, run_time, changed_by)
+        values (${id}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.id}::uuid, ${entry.key}, ${value}, ${fingerprint},
+          ${isShort(entry.value)}, ${entry.isSecret ?? false}, ${entry.buildTime ?? true}, ${entry.runTime ?? true}, ${work.caller.subject.name})
+        returning *`,
+  )
+  return made!
+}
+
+type Change = Omit<Entry, 'key' | 'value'> & { value?: string | undefined }
+
+/** Writes what differs; null when nothing does. */
+async function change(work: Work, known: EnvVar, entry: Change): Promise<EnvVar | null> {
+  const { keyring } = work.app
+  const fingerprint = entry.value === undefined ? known.fingerprint : await keyring.fingerprint(work.tx, known.organizationId, entry.value)
+  const wanted = {
+    isSecret: entry.isSecret ?? known.isSecret,
+    buildTime: entry.buildTime ?? known.buildTime,
+    runTime: entry.runTime ?? known.runTime,
+  }
+  const isSame =
+    fingerprint === known.fingerprint &&
+    wanted.isSecret === known.isSecret &&
+    wanted.buildTime === known.buildTime &&
+    wanted.runTime === known.runTime
+  if (isSame) return null
+  const value = entry.value === undefined ? null : await keyring.seal(work.tx, known.organizationId, valueIdentity(known.id), entry.value)
+  return row<EnvVar>(
+    work.tx,
+    sql`update env_var set value = coalesce(${value}::bytea, value), fingerprint = ${fingerprint},
+          is_short = ${entry.value === undefined ? known.isShort : isShort(entry.value)}, is_secret = ${wanted.isSecret},
+          build_time = ${wanted.buildTime}, run_time = ${wanted.runTime}, changed_at = app_now(), changed_by = ${work.caller.subject.name},
+          version = version + 1
+        where id = ${known.id}::uuid returning *`,
+  )
+}
+
+export const createEnvVar = defineCommand({
+  name: 'createEnvVar',
+  description: 'Adds one env var. A key that the service has already is refused with `key_taken`.',
+  permission: 'manage:secrets',
+  ids: { webServiceId: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: entrySchema.extend({ deploy: z.boolean().nullish() }),
+  emits: [envVarChanged],
+  async run(work, { deploy, ...entry }, service: WebService) {
+    const taken = await row(work.tx, sql`select 1 as taken from env_var where web_service_id = ${service.id}::uuid and key = ${entry.key}`)
+    if (taken) throw envVarErrors.key_taken({ field: 'key', text: `The service has ${entry.key} already.`, details: { key: entry.key } })
+    const envVar = await insert(work, service, entry)
+    const {
+      warnings,
+      envVars: _all,
+      ...added
+    } = await answer(work, service, { created: [entry.key], updated: [], deleted: [], deploy: deploy ?? false }, new Set([entry.key]))
+    return { envVar, warnings, ...added }
+  },
+  audited: ({ key }) => ({ keys: [key] }),
+})
+
+/** The variable and its service, locked. */
+const lockEnvVar = (work: Work, ids: Record<string, string>) =>
+  row<EnvVar>(
+    work.tx,
+    sql`select v.* from env_var v join web_service s on s.id = v.web_service_id
+        where v.id = ${ids.id}::uuid and ${visible(work.caller, sql`v`)} ${ofService(ids)} for update`,
+  )
+
+/** For doors whose paths name the service before the variable. */
+const ofService = (ids: Record<string, string>) => (ids.webServiceId ? sql`and v.web_service_id = ${ids.webServiceId}::uuid` : sql``)
+
+const withService = { id: 'EnvVar', webServiceId: 'WebService' } as const
+
+export const updateEnvVar = defineCommand({
+  name: 'updateEnvVar',
+  description: 'Changes one env var; what is absent stays. A secret value becomes a plain one only with the value given again.',
+  permission: 'manage:secrets',
+  ids: withService,
+  targetType: 'EnvVar',
+  target: lockEnvVar,
+  input: z.object({ value: valueSchema.optional(), ...flags, deploy: z.boolean().nullish() }),
+  emits: [envVarChanged],
+  async run(work, { deploy, ...input }, target: EnvVar) {
+    if (target.isSecret && input.isSecret === false && input.value === undefined) {
+      throw errors.invalid_input({ field: 'value', text: 'value: must be given again to make a secret value plain' })
+    }
+    const changed = await change(work, target, input)
+    const envVar = changed ?? target
+    const added = await announce(
+      work,
+      { id: target.webServiceId, projectId: target.projectId },
+      { created: [], updated: changed ? [target.key] : [], deleted: [], deploy: deploy ?? false },
+    )
+    return { envVar, warnings: changed ? writeWarnings(envVar.key, envVar) : [], ...added }
+  },
+  audited: (_input, { envVar }) => ({ keys: [envVar.key] }),
+})
+
+export const deleteEnvVar = defineCommand({
+  name: 'deleteEnvVar',
+  description: 'Deletes one env var. What runs keeps it until the next deployment.',
+  permission: 'delete:secrets',
+  ids: withService,
+  targetType: 'EnvVar',
+  target: lockEnvVar,
+  input: z.object({}),
+  emits: [envVarChanged],
+  async run(work, _input, target: EnvVar) {
+    await run(work.tx, sql`delete from env_var where id = ${target.id}::uuid`)
+    await announce(
+      work,
+      { id: target.webServiceId, projectId: target.projectId },
+      { created: [], updated: [], deleted: [target.key], deploy: false },
+    )
+    return { deletedId: target.id }
+  },
+})

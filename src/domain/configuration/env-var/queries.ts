@@ -1,0 +1,76 @@
+import { z } from 'zod'
+import type { EnvVar } from '../../../generated/prisma/client.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
+import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { type Slice, sliceFrom, sliceInput } from '../../../platform/page.ts'
+import { valueIdentity } from './model.ts'
+
+/** Env vars of many services in one statement, by key. */
+export async function envVarsByService(tx: Tx, serviceIds: readonly string[]): Promise<EnvVar[][]> {
+  const found = await rows<EnvVar>(
+    tx,
+    sql`select * from env_var where web_service_id = any(${serviceIds}::uuid[]) order by key collate "C"`,
+  )
+  const byService = Map.groupBy(found, (item) => item.webServiceId)
+  return serviceIds.map((id) => byService.get(id) ?? [])
+}
+
+export const listEnvVars = defineQuery({
+  name: 'envVars',
+  description: "A service's env vars by key, all of them. Throws `not_found`.",
+  permission: 'view:secrets',
+  ids: { webServiceId: 'WebService' },
+  input: z.object({ webServiceId: z.string() }),
+  async run({ tx, caller }, { webServiceId }): Promise<EnvVar[]> {
+    const service = await row(
+      tx,
+      sql`select 1 as found from web_service s where s.id = ${webServiceId}::uuid and ${visible(caller, sql`s`)}`,
+    )
+    if (!service) throw errors.not_found({ field: 'webServiceId' })
+    return (await envVarsByService(tx, [webServiceId]))[0]!
+  },
+})
+
+export const sliceEnvVars = defineQuery({
+  name: 'envVarSlice',
+  description: 'The same list by offset, with its length.',
+  permission: 'view:secrets',
+  ids: { webServiceId: 'WebService' },
+  input: z.object({ webServiceId: z.string(), ...sliceInput }),
+  async run(read, { webServiceId, ...slice }): Promise<Slice<EnvVar>> {
+    return sliceFrom(await listEnvVars.run(read, { webServiceId }), slice)
+  },
+})
+
+export const plainEnvVarValues = defineQuery({
+  name: 'plainEnvVarValues',
+  description: 'The values of env vars that are not secret, by id; secret ones and those that the caller may not see are left out.',
+  permission: 'view:secrets',
+  ids: { 'ids.*': 'EnvVar' },
+  input: z.object({ ids: z.array(z.string()) }),
+  async run({ app, tx, caller }, { ids }): Promise<Map<string, string>> {
+    const found = await rows<EnvVar>(
+      tx,
+      sql`select t.* from env_var t where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)} and not t.is_secret`,
+    )
+    const values = new Map<string, string>()
+    // One after the other: the first one reads the organization's key for all.
+    for (const { id, organizationId, value } of found) values.set(id, await app.keyring.open(tx, organizationId, valueIdentity(id), value))
+    return values
+  },
+})
+
+export const findEnvVar = defineQuery({
+  name: 'envVar',
+  description: 'One env var, of one service where that is given; null when there is none.',
+  permission: 'view:secrets',
+  ids: { id: 'EnvVar', webServiceId: 'WebService' },
+  input: z.object({ id: z.string(), webServiceId: z.string().nullish() }),
+  run: ({ tx, caller }, { id, webServiceId }) =>
+    row<EnvVar>(
+      tx,
+      sql`select t.* from env_var t where t.id = ${id}::uuid and ${visible(caller, sql`t`)}
+          and (${webServiceId ?? null}::uuid is null or t.web_service_id = ${webServiceId ?? null}::uuid)`,
+    ),
+})

@@ -1,0 +1,189 @@
+import { z } from 'zod'
+import type { Secret, SecretBinding, WebService } from '../../../generated/prisma/client.ts'
+import { defineCommand, demand, visible } from '../../../platform/command.ts'
+import { row, rows, run, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { type EventDefinition, publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import type { Work } from '../../../platform/work.ts'
+import { keySchema, lockService, maxBulk, maxEntries, modeSchema, reservedKeys } from '../env-var/index.ts'
+import { secretBindingErrors } from './errors.ts'
+import { secretBindingCreated, secretBindingDeleted } from './events.ts'
+import { bindingsByService } from './queries.ts'
+
+/** The secrets of the service's project among these, kept from being deleted meanwhile. */
+async function secretsOf(work: Work, service: WebService, ids: readonly string[]): Promise<Map<string, Secret>> {
+  const found = await rows<Secret>(
+    work.tx,
+    sql`select s.* from secret s where s.id = any(${ids}::uuid[]) and s.project_id = ${service.projectId}::uuid and ${visible(work.caller, sql`s`)}
+        order by s.id for share`,
+  )
+  return new Map(found.map((secret) => [secret.id, secret]))
+}
+
+/** What to know of an alias: who else gives the service a variable of that name. */
+async function warningsOf(work: Work, serviceId: string, aliases: readonly string[]): Promise<string[]> {
+  const own = await rows<{ key: string }>(
+    work.tx,
+    sql`select key from env_var where web_service_id = ${serviceId}::uuid and key = any(${aliases}::text[]) order by key`,
+  )
+  return [
+    ...own.map(({ key }) => `${key}: the service's own env var wins; the binding is shadowed.`),
+    ...aliases
+      .filter((alias) => reservedKeys.has(alias))
+      .map((alias) => `${alias} is reserved: each instance gets its own, and this binding is not used.`),
+  ]
+}
+
+export const bindSecret = defineCommand({
+  name: 'bindSecret',
+  description:
+    "Gives a service the secret's key, under an alias. The service gets the value of the scope that its environment resolves to, from the next deployment on.",
+  permission: 'manage:secrets',
+  ids: { webServiceId: 'WebService', secretId: 'Secret' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({ secretId: z.string(), alias: keySchema.nullish() }),
+  emits: [secretBindingCreated],
+  async run(work, { secretId, alias: asked }, service: WebService) {
+    const secret = (await secretsOf(work, service, [secretId])).get(secretId)
+    if (!secret) throw errors.not_found({ field: 'secretId' })
+    const alias = asked ?? secret.key
+    const taken = await row(
+      work.tx,
+      sql`select 1 as taken from secret_binding where web_service_id = ${service.id}::uuid and alias = ${alias}`,
+    )
+    if (taken)
+      throw secretBindingErrors.alias_taken({
+        field: 'alias',
+        text: `The service has a binding with the alias ${alias}.`,
+        details: { alias },
+      })
+    const secretBinding = await insert(work, service, secret.id, alias)
+    await demandRoom(work, service.id)
+    return { secretBinding, secretKey: secret.key, warnings: await warningsOf(work, service.id, [alias]) }
+  },
+  audited: (_input, { secretBinding }) => ({ secretId: secretBinding.secretId, alias: secretBinding.alias }),
+})
+
+async function demandRoom(work: Work, serviceId: string): Promise<void> {
+  const { n } = (await row<{ n: number }>(
+    work.tx,
+    sql`select count(*)::int as n from secret_binding where web_service_id = ${serviceId}::uuid`,
+  ))!
+  if (n > maxEntries) throw errors.invalid_input({ field: 'bindings', text: `bindings: a service has at most ${maxEntries}` })
+}
+
+async function insert(work: Work, service: WebService, secretId: string, alias: string): Promise<SecretBinding> {
+  const binding = (await row<SecretBinding>(
+    work.tx,
+    sql`insert into secret_binding (id, organization_id, project_id, web_service_id, secret_id, alias, changed_by)
+        values (${newId()}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.id}::uuid, ${secretId}::uuid, ${alias},
+          ${work.caller.subject.name}) returning *`,
+  ))!
+  await announce(work, secretBindingCreated, binding)
+  return binding
+}
+
+export const setSecretBindings = defineCommand({
+  name: 'setSecretBindings',
+  description: 'Writes bindings of a service by alias, all or none. MERGE deletes nothing, REPLACE deletes the others.',
+  permission: 'manage:secrets',
+  ids: { webServiceId: 'WebService', 'bindings.*.secretId': 'Secret' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({
+    bindings: z.array(z.object({ secretId: z.string(), alias: keySchema.nullish() })).max(maxBulk, { error: `at most ${maxBulk} at once` }),
+    mode: modeSchema,
+  }),
+  emits: [secretBindingCreated, secretBindingDeleted],
+  async run(work, { bindings, mode }, service: WebService) {
+    const secrets = await secretsOf(
+      work,
+      service,
+      bindings.map(({ secretId }) => secretId),
+    )
+    const wanted = new Map<string, string>()
+    for (const [index, { secretId, alias: asked }] of bindings.entries()) {
+      const secret = secrets.get(secretId)
+      if (!secret) throw errors.not_found({ field: `bindings.${index}.secretId` })
+      const alias = asked ?? secret.key
+      if (wanted.has(alias)) {
+        const field = `bindings.${index}.alias`
+        throw errors.invalid_input({ field, text: `${field}: ${alias} stands there twice` })
+      }
+      wanted.set(alias, secretId)
+    }
+    const stored = (await bindingsByService(work.tx, [service.id]))[0]!
+    const byAlias = new Map(stored.map((binding) => [binding.alias, binding]))
+    for (const [alias, secretId] of wanted) {
+      const known = byAlias.get(alias)
+      if (!known) await insert(work, service, secretId, alias)
+      else if (known.secretId !== secretId) await rebind(work, known, secretId)
+    }
+    const others = mode === 'REPLACE' ? stored.filter(({ alias }) => !wanted.has(alias)) : []
+    if (others.length > 0) demand(work.caller, 'delete:secrets')
+    for (const binding of others) await remove(work, binding)
+    await demandRoom(work, service.id)
+    const secretBindings = (await bindingsByService(work.tx, [service.id]))[0]!
+    return { secretBindings, warnings: await warningsOf(work, service.id, [...wanted.keys()]) }
+  },
+  audited: ({ mode }, { secretBindings }) => ({ aliases: secretBindings.map(({ alias }) => alias), mode: mode ?? 'MERGE' }),
+})
+
+async function rebind(work: Work, binding: SecretBinding, secretId: string): Promise<void> {
+  const changed = await row<SecretBinding>(
+    work.tx,
+    sql`update secret_binding set secret_id = ${secretId}::uuid, changed_by = ${work.caller.subject.name}, version = version + 1
+        where id = ${binding.id}::uuid returning *`,
+  )
+  await announce(work, secretBindingCreated, changed!)
+}
+
+export const unbindSecret = defineCommand({
+  name: 'unbindSecret',
+  description: 'Takes a secret from a service again. What runs keeps it until the next deployment.',
+  permission: 'delete:secrets',
+  ids: { id: 'SecretBinding', webServiceId: 'WebService' },
+  targetType: 'SecretBinding',
+  target: (work, ids) =>
+    row<SecretBinding>(
+      work.tx,
+      sql`select b.* from secret_binding b join web_service s on s.id = b.web_service_id where b.id = ${ids.id}::uuid and ${visible(work.caller, sql`b`)}
+          ${ids.webServiceId ? sql`and b.web_service_id = ${ids.webServiceId}::uuid` : sql``} for update`,
+    ),
+  input: z.object({}),
+  emits: [secretBindingDeleted],
+  async run(work, _input, target: SecretBinding) {
+    await remove(work, target)
+    return { deletedId: target.id, alias: target.alias }
+  },
+  audited: (_input, { alias }) => ({ alias }),
+})
+
+async function remove(work: Work, binding: SecretBinding): Promise<void> {
+  await run(work.tx, sql`delete from secret_binding where id = ${binding.id}::uuid`)
+  await announce(work, secretBindingDeleted, binding)
+}
+
+/** A secret that is deleted is bound to nothing any more. */
+export async function removeBindingsOf(work: Work, secretId: string): Promise<void> {
+  const found = await rows<SecretBinding>(
+    work.tx,
+    sql`select * from secret_binding where secret_id = ${secretId}::uuid order by id for update`,
+  )
+  for (const binding of found) await remove(work, binding)
+}
+
+const announce = <Data extends object>(work: Work, event: EventDefinition<Data>, binding: SecretBinding) =>
+  publish(work, event, {
+    subjectId: binding.id,
+    projectId: binding.projectId,
+    data: {
+      secretBindingId: encodeId('SecretBinding', binding.id),
+      webServiceId: encodeId('WebService', binding.webServiceId),
+      projectId: encodeId('Project', binding.projectId),
+      secretId: encodeId('Secret', binding.secretId),
+      alias: binding.alias,
+    } as unknown as Data,
+  })

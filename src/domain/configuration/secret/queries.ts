@@ -1,0 +1,99 @@
+import { z } from 'zod'
+import type { EnvironmentType, Secret, SecretVersion } from '../../../generated/prisma/client.ts'
+import type { Caller } from '../../../platform/access.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
+import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { type Listing, sliceInput, sliceOf } from '../../../platform/page.ts'
+import { scopeSchema } from '../../apps/project/index.ts'
+import { versionIdentity } from './model.ts'
+
+export const secretListing = (
+  caller: Caller,
+  { projectId, scope }: { projectId?: string | null; scope?: EnvironmentType | null } = {},
+): Listing => ({
+  type: 'Secret',
+  select: sql`t.* from secret t`,
+  where: sql`${visible(caller, sql`t`)} ${projectId ? sql`and t.project_id = ${projectId}::uuid` : sql``}
+    ${scope ? sql`and t.scope = ${scope}::environment_type` : sql``}`,
+  order: 'oldest_first',
+})
+
+export const findSecret = defineQuery({
+  name: 'secret',
+  description: 'One secret, of one project where that is given; null when there is none.',
+  permission: 'view:secrets',
+  ids: { id: 'Secret', projectId: 'Project' },
+  input: z.object({ id: z.string(), projectId: z.string().nullish() }),
+  run: ({ tx, caller }, { id, projectId }) =>
+    row<Secret>(
+      tx,
+      sql`select t.* from secret t where t.id = ${id}::uuid and ${visible(caller, sql`t`)} ${projectId ? sql`and t.project_id = ${projectId}::uuid` : sql``}`,
+    ),
+})
+
+export const sliceSecrets = defineQuery({
+  name: 'secretSlice',
+  description: "A project's secrets by offset, with the length of the list. Throws `not_found`.",
+  permission: 'view:secrets',
+  ids: { projectId: 'Project' },
+  input: z.object({ projectId: z.string(), scope: scopeSchema.nullish(), ...sliceInput }),
+  async run({ tx, caller }, { projectId, scope, ...slice }) {
+    const project = await row(
+      tx,
+      sql`select 1 as found from project p where p.id = ${projectId}::uuid and ${visible(caller, sql`p`, sql`id`)}`,
+    )
+    if (!project) throw errors.not_found({ field: 'projectId' })
+    return sliceOf<Secret>(tx, secretListing(caller, { projectId, scope }), slice)
+  },
+})
+
+export const plainSecretValues = defineQuery({
+  name: 'plainSecretValues',
+  description:
+    'The newest values of secrets that are shown to everybody, by id; others and those that the caller may not see are left out.',
+  permission: 'view:secrets',
+  ids: { 'ids.*': 'Secret' },
+  input: z.object({ ids: z.array(z.string()) }),
+  async run({ app, tx, caller }, { ids }): Promise<Map<string, string>> {
+    const found = await rows<SecretVersion>(
+      tx,
+      sql`select v.* from secret t join secret_version v on v.secret_id = t.id and v.version = t.current_version
+          where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)} and not t.is_secret`,
+    )
+    const values = new Map<string, string>()
+    // One after the other: the first one reads the organization's key for all.
+    for (const { id, secretId, organizationId, value } of found) {
+      values.set(secretId, await app.keyring.open(tx, organizationId, versionIdentity(id), value))
+    }
+    return values
+  },
+})
+
+/** Versions of many secrets in one statement, newest first. */
+export async function versionsBySecret(tx: Tx, secretIds: readonly string[]): Promise<SecretVersion[][]> {
+  const found = await rows<SecretVersion>(
+    tx,
+    sql`select * from secret_version where secret_id = any(${secretIds}::uuid[]) order by version desc`,
+  )
+  const bySecret = Map.groupBy(found, (version) => version.secretId)
+  return secretIds.map((id) => bySecret.get(id) ?? [])
+}
+
+/** The newest version of many secrets in one statement. */
+export async function currentBySecret(tx: Tx, secretIds: readonly string[]): Promise<SecretVersion[]> {
+  const found = await rows<SecretVersion>(
+    tx,
+    sql`select v.* from secret s join secret_version v on v.secret_id = s.id and v.version = s.current_version where s.id = any(${secretIds}::uuid[])`,
+  )
+  const bySecret = new Map(found.map((version) => [version.secretId, version]))
+  return secretIds.map((id) => bySecret.get(id)!)
+}
+
+/** The services that a secret is bound to, by name. */
+export const servicesBoundTo = (tx: Tx, secretId: string): Promise<{ id: string; name: string }[]> =>
+  rows(
+    tx,
+    sql`select s.id, s.name from web_service s where exists (select 1 from secret_binding b where b.web_service_id = s.id and b.secret_id = ${secretId}::uuid)
+        order by s.name, s.id`,
+  )

@@ -1,0 +1,47 @@
+/** Showing values of secrets; what env-var/reveal.ts says of counting, marking and auditing holds here too. */
+import { z } from 'zod'
+import type { Secret, SecretVersion } from '../../../generated/prisma/client.ts'
+import { defineCommand } from '../../../platform/command.ts'
+import { row, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import type { Work } from '../../../platform/work.ts'
+import { countReveal } from '../env-var/index.ts'
+import { announce, ids, lockSecret } from './commands.ts'
+import { secretErrors } from './errors.ts'
+import { secretRevealed } from './events.ts'
+import { versionIdentity } from './model.ts'
+
+export const revealSecret = defineCommand({
+  name: 'revealSecret',
+  description: 'Shows the value of a secret, of its newest version or of a given one. A revoked version is not shown.',
+  permission: 'reveal:secrets',
+  ids,
+  targetType: 'Secret',
+  target: (work, { id, projectId }) => lockSecret(work, id, projectId),
+  input: z.object({ version: z.number().int().nullish() }),
+  emits: [secretRevealed],
+  once: ['value'],
+  async run(work, input, target: Secret) {
+    const number = input.version ?? target.currentVersion
+    const found = await row<SecretVersion>(
+      work.tx,
+      sql`select * from secret_version where secret_id = ${target.id}::uuid and version = ${number}`,
+    )
+    if (!found) throw errors.not_found({ field: 'version' })
+    if (found.revokedAt) throw secretErrors.version_revoked({ field: 'version' })
+    await countReveal(work)
+    const revealedBy = work.caller.subject.name
+    const secret = (await row<Secret>(
+      work.tx,
+      sql`update secret set last_revealed_at = app_now(), last_revealed_by = ${revealedBy} where id = ${target.id}::uuid returning *`,
+    ))!
+    await announce(work, secretRevealed, secret, { version: number, revealedBy })
+    const value = await openVersion(work, found)
+    return { secret, key: secret.key, version: number, value: value as string | null }
+  },
+  audited: (_input, { secret, version }) => ({ key: secret.key, scope: secret.scope, version }),
+})
+
+/** The value of a version, for those who may have it. */
+export const openVersion = (work: Pick<Work, 'app' | 'tx'>, version: SecretVersion): Promise<string> =>
+  work.app.keyring.open(work.tx, version.organizationId, versionIdentity(version.id), version.value)

@@ -1,0 +1,213 @@
+import { z } from 'zod'
+import type { Deployment, QueuePolicy, WebService } from '../../../generated/prisma/client.ts'
+import { defineCommand, demand, visible } from '../../../platform/command.ts'
+import { row, rows, run, sql } from '../../../platform/db/index.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import { validateBranch } from '../../../platform/repository-url.ts'
+import type { Work } from '../../../platform/work.ts'
+import { ensureDeploymentLog } from '../log/index.ts'
+import { type Configuration, presentConfiguration, restoredConfiguration } from './configuration.ts'
+import { deploymentErrors } from './errors.ts'
+import { announce, deploymentEvents } from './events.ts'
+import { enqueue, isCancellable, phases, rollbackBlockers, settingsOf, type Waiting } from './model.ts'
+import { end } from './transition.ts'
+
+const refSchema = z
+  .string()
+  .max(255, { error: 'at most 255 characters' })
+  .superRefine((text, context) => {
+    const reason = validateBranch(text)
+    if (reason) context.addIssue({ code: 'custom', message: reason })
+  })
+
+export const deployWebService = defineCommand({
+  name: 'deployWebService',
+  description: 'Puts the newest commit of a branch, or a given commit, online. Answers at once; the deployment is followed by its log.',
+  permission: 'deploy:web_services',
+  ids: { webServiceId: 'WebService' },
+  targetType: 'WebService',
+  target: (work, ids) =>
+    row<WebService>(
+      work.tx,
+      sql`select s.* from web_service s where s.id = ${ids.webServiceId}::uuid and ${visible(work.caller, sql`s`)}
+          and s.desired_state <> 'DELETED' for update`,
+    ),
+  input: z.object({
+    branch: refSchema.nullish(),
+    commit: refSchema.nullish(),
+    clearCache: z.boolean().nullish(),
+    queuePolicy: z.enum(['QUEUE_LATEST', 'QUEUE_ALL', 'REJECT']).nullish(),
+  }),
+  emits: [deploymentEvents.queued, deploymentEvents.skipped],
+  async run(work, input, service: WebService) {
+    if (!service.repositoryUrl) throw deploymentErrors.repository_missing({ field: 'webServiceId' })
+    const deployment = await queueDeployment(work, service, input.queuePolicy ?? service.queuePolicy, {
+      kind: 'DEPLOY',
+      branch: input.branch ?? service.branch,
+      requestedCommit: input.commit ?? null,
+      clearCache: input.clearCache ?? false,
+    })
+    return { deployment }
+  },
+})
+
+type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
+  /** What causes it; API when absent. */
+  trigger?: Deployment['trigger']
+} & Partial<
+    Pick<
+      Deployment,
+      'requestedCommit' | 'clearCache' | 'commitHash' | 'commitMessage' | 'restoresId' | 'rollbackConfig' | 'releaseDigest' | 'settings'
+    >
+  >
+
+/** Adds a deployment to a locked service's queue, by its policy. */
+export async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
+  const unfinished = await rows<Waiting>(
+    work.tx,
+    sql`select id, status from deployment where web_service_id = ${service.id}::uuid and status in ('QUEUED', 'RUNNING', 'CANCELLING') order by id for update`,
+  )
+  const place = enqueue(policy, unfinished)
+  if ('blockedBy' in place) {
+    throw deploymentErrors.deployment_in_progress({ details: { deploymentId: encodeId('Deployment', place.blockedBy) } })
+  }
+  for (const id of place.displaced) await end(work, id, ['QUEUED'], { status: 'SKIPPED' })
+
+  const { n } = (await row<{ n: number }>(
+    work.tx,
+    sql`select coalesce(max(number), 0) + 1 as n from deployment where web_service_id = ${service.id}::uuid`,
+  ))!
+  const { subject } = work.caller
+  const deployment = await work.tx.deployment.create({
+    data: {
+      ...wanted,
+      settings: wanted.settings ?? undefined,
+      id: newId(),
+      organizationId: service.organizationId,
+      webServiceId: service.id,
+      number: n,
+      trigger: wanted.trigger ?? 'API',
+      status: 'QUEUED',
+      createdByType: subject.type,
+      createdById: subject.id,
+    },
+  })
+  await run(
+    work.tx,
+    sql`insert into deployment_step (deployment_id, phase, status)
+        select ${deployment.id}::uuid, p.phase::deployment_phase, 'PENDING' from unnest(${[...phases]}::text[]) as p(phase)`,
+  )
+  await ensureDeploymentLog(work.tx, { organizationId: service.organizationId, webServiceId: service.id, deploymentId: deployment.id })
+  await announce(work, deploymentEvents.queued, deployment, service.projectId)
+  work.wake('deployments')
+  return deployment
+}
+
+const lockDeployment = (work: Work, id: string | undefined) =>
+  row<Deployment & { projectId: string; serviceDeleted: boolean }>(
+    work.tx,
+    sql`select d.*, s.project_id, s.desired_state = 'DELETED' as service_deleted
+        from deployment d join web_service s on s.id = d.web_service_id
+        where d.id = ${id}::uuid and ${visible(work.caller, sql`s`)} for update`,
+  )
+
+export const cancelDeployment = defineCommand({
+  name: 'cancelDeployment',
+  description:
+    'Cancels a deployment up to and including VERIFY; what ran before goes on. Cancelling what is being cancelled answers the same row.',
+  permission: 'deploy:web_services',
+  ids: { id: 'Deployment' },
+  targetType: 'Deployment',
+  target: (work, ids) => lockDeployment(work, ids.id),
+  input: z.object({}),
+  emits: [deploymentEvents.cancelled],
+  run: async (work, _input, target: Deployment & { projectId: string }) => ({ deployment: await cancel(work, target) }),
+})
+
+/** Ends a waiting deployment, and tells a running one's worker to stop. Throws `deployment_not_cancellable`. */
+async function cancel(work: Work, target: Deployment): Promise<Deployment> {
+  if (target.status === 'CANCELLING') return target
+  if (!isCancellable(target)) throw deploymentErrors.deployment_not_cancellable({ field: 'id', details: { status: target.status } })
+  if (target.status === 'QUEUED') return end(work, target.id, ['QUEUED'], { status: 'CANCELLED' })
+  work.wake(`deployment:${target.id}`)
+  return work.tx.deployment.update({ where: { id: target.id }, data: { status: 'CANCELLING', version: { increment: 1 } } })
+}
+
+/** A deleted service deploys nothing more: what waits is cancelled, what runs is told to stop. */
+export async function cancelAll(work: Work, webServiceId: string): Promise<void> {
+  const unfinished = await rows<Deployment>(
+    work.tx,
+    sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status in ('QUEUED', 'RUNNING') order by id for update`,
+  )
+  for (const deployment of unfinished) if (isCancellable(deployment)) await cancel(work, deployment)
+}
+
+export const rollbackDeployment = defineCommand({
+  name: 'rollbackDeployment',
+  description:
+    'Goes back to a former deployment: a new deployment with the release kept from then, through the same steps minus the build.',
+  permission: 'deploy:web_services',
+  ids: { deploymentId: 'Deployment' },
+  targetType: 'Deployment',
+  async target(work, ids) {
+    await row(
+      work.tx,
+      sql`select 1 as locked from web_service s where s.id = (select web_service_id from deployment where id = ${ids.deploymentId}::uuid)
+          and ${visible(work.caller, sql`s`)} for update`,
+    )
+    return lockDeployment(work, ids.deploymentId)
+  },
+  input: z.object({ config: z.enum(['SNAPSHOT', 'CURRENT']).nullish() }),
+  emits: [deploymentEvents.queued, deploymentEvents.skipped],
+  async run(work, input, target: Deployment & { serviceDeleted: boolean }) {
+    const config = input.config ?? 'SNAPSHOT'
+    const { unresolved } = await configurationFor(work, target, config)
+    const blockers = rollbackBlockers({
+      ...target,
+      hasRelease: await releaseIsKept(work.tx, target.releaseDigest),
+      configUnresolved: unresolved.length > 0,
+    })
+    if (blockers[0]) {
+      throw deploymentErrors.rollback_not_eligible({ field: 'deploymentId', text: blockers[0].message, details: { blockers } })
+    }
+    const service = await work.tx.webService.findUniqueOrThrow({ where: { id: target.webServiceId } })
+    const deployment = await queueDeployment(work, service, service.queuePolicy, {
+      kind: 'ROLLBACK',
+      branch: target.branch,
+      commitHash: target.commitHash,
+      commitMessage: target.commitMessage,
+      releaseDigest: target.releaseDigest,
+      restoresId: target.id,
+      rollbackConfig: config,
+      settings: config === 'SNAPSHOT' ? target.settings : settingsOf(service),
+    })
+    return { deployment }
+  },
+})
+
+export const releaseIsKept = async (tx: Work['tx'], digest: string | null): Promise<boolean> =>
+  digest !== null && (await row(tx, sql`select 1 as kept from release where digest = ${digest} and expired_at is null`)) !== null
+
+/** What a rollback to a deployment would be given. */
+export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deployment, config: string | null): Promise<Configuration> => {
+  const revision = { deploymentId: target.id, commitHash: target.commitHash, branch: target.branch }
+  return config === 'CURRENT' ? presentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)
+}
+
+/** The same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */
+export async function deployConfiguration(work: Work, webServiceId: string): Promise<Deployment> {
+  demand(work.caller, 'deploy:web_services')
+  const service = (await row<WebService>(work.tx, sql`select * from web_service where id = ${webServiceId}::uuid for update`))!
+  if (!service.repositoryUrl) throw deploymentErrors.repository_missing({ field: 'deploy' })
+  const live = await row<Deployment>(
+    work.tx,
+    sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status = 'LIVE'`,
+  )
+  return queueDeployment(work, service, service.queuePolicy, {
+    kind: live?.commitHash ? 'REDEPLOY' : 'DEPLOY',
+    branch: live?.branch ?? service.branch,
+    requestedCommit: live?.commitHash ?? null,
+    clearCache: false,
+    trigger: 'CONFIG_CHANGE',
+  })
+}

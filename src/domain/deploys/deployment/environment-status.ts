@@ -1,0 +1,68 @@
+/** Tells when the derived status of an environment changed. */
+import { systemCaller } from '../../../platform/access.ts'
+import type { Chore } from '../../../platform/claim.ts'
+import { rows, run, sql } from '../../../platform/db/index.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { type App, transact } from '../../../platform/work.ts'
+import { environmentStatusChanged } from '../../apps/environment/index.ts'
+import { type EnvironmentStatus, statusByEnvironment } from './queries.ts'
+
+type Told = {
+  id: string
+  organizationId: string
+  projectId: string
+  name: string
+  type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
+  told: EnvironmentStatus
+}
+
+const batch = 500
+
+/** Looks at the environments whose services may have changed; the present status is derived, so a missed look costs nothing. */
+export const tellEnvironmentStatus: Chore = {
+  name: 'tell environment status',
+  topic: 'environments',
+  everyMs: 5_000,
+  async run(app, signal) {
+    for (let after = '00000000-0000-0000-0000-000000000000'; !signal.aborted; ) {
+      const known = await rows<Told>(
+        app.db.prisma,
+        sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as told
+            from environment e left join environment_state t on t.environment_id = e.id where e.id > ${after}::uuid order by e.id limit ${batch}`,
+      )
+      const now = await statusByEnvironment(
+        app.db.prisma,
+        known.map((environment) => environment.id),
+      )
+      for (const [index, environment] of known.entries()) {
+        if (now[index] !== environment.told) await tell(app, environment, now[index]!)
+      }
+      if (known.length < batch) return
+      after = known.at(-1)!.id
+    }
+  },
+}
+
+/** Of several processes that see the change at once, the one that writes it tells it. */
+const tell = (app: App, environment: Told, status: EnvironmentStatus): Promise<void> =>
+  transact(app, systemCaller(environment.organizationId), null, async (work) => {
+    const changed = await run(
+      work.tx,
+      sql`insert into environment_state as t (environment_id, status) select e.id, ${status} from environment e where e.id = ${environment.id}::uuid
+          on conflict (environment_id) do update set status = excluded.status where t.status = ${environment.told}`,
+    )
+    if (changed === 0) return
+    await publish(work, environmentStatusChanged, {
+      subjectId: environment.id,
+      projectId: environment.projectId,
+      data: {
+        environmentId: encodeId('Environment', environment.id),
+        projectId: encodeId('Project', environment.projectId),
+        name: environment.name,
+        type: environment.type,
+        status,
+        formerStatus: environment.told,
+      },
+    })
+  })

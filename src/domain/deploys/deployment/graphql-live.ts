@@ -1,0 +1,73 @@
+/** Live views of deployments and services. Rights are checked when a subscription begins; sockets end when a credential does. */
+import type { Deployment as DeploymentRow } from '../../../generated/prisma/client.ts'
+import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
+import { row, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { findServiceLog } from '../instance/index.ts'
+import { LogBatchType } from '../log/graphql.ts'
+import { followLog, type LogBatch } from '../log/index.ts'
+import { Deployment } from './graphql.ts'
+import { findDeploymentLog } from './log.ts'
+import { isActive } from './model.ts'
+import { findDeployment } from './queries.ts'
+
+const pollMs = 2_000
+
+/** The present state, then each change; ends behind the first state that is neither waiting nor running. */
+async function* followDeployment(context: GraphqlContext, id: string): AsyncGenerator<DeploymentRow, void, void> {
+  const first = await context.call(findDeployment, { id })
+  if (!first) throw errors.not_found({ field: 'deploymentId' })
+  const { app, signal } = context
+  let seen = 0
+  while (!signal.aborted) {
+    const changed = app.wake.next(`deployment:${first.id}`, pollMs, signal)
+    const now = await row<DeploymentRow>(app.db.prisma, sql`select * from deployment where id = ${first.id}::uuid`)
+    if (!now || signal.aborted) return
+    if (now.version !== seen) yield now
+    seen = now.version
+    if (now.status !== 'QUEUED' && !isActive(now.status)) return
+    await changed
+  }
+}
+
+builder.subscriptionFields((t) => ({
+  deploymentUpdated: t.field({
+    type: Deployment,
+    description: 'A deployment as it is now, then at each change; ends after LIVE or a terminal state.',
+    args: { deploymentId: t.arg.id({ required: true, description: 'The deployment.' }) },
+    subscribe: (_root, { deploymentId }, context) => followDeployment(context, deploymentId),
+    resolve: (deployment: DeploymentRow) => deployment,
+  }),
+  deploymentLogs: t.field({
+    type: LogBatchType,
+    description: "A deployment's log from its start or behind a cursor; ends after the batch with `complete: true`.",
+    args: {
+      deploymentId: t.arg.id({ required: true, description: 'The deployment.' }),
+      after: t.arg.string({ description: 'A cursor of this log: what follows it.' }),
+    },
+    subscribe: (_root, args, context) => followDeploymentLog(context, args),
+    resolve: (batch: LogBatch) => batch,
+  }),
+  webServiceLogs: t.field({
+    type: LogBatchType,
+    description: "What a service's instances print. `after` beats `tail` and `since`; without any of them new lines only.",
+    args: {
+      webServiceId: t.arg.id({ required: true, description: 'The service.' }),
+      after: t.arg.string({ description: 'A cursor of this log: what follows it.' }),
+      tail: t.arg.int({ description: 'Begin with the last so many lines, at most 10000.' }),
+      since: t.arg({ type: 'DateTime', description: 'Begin with the lines from then on.' }),
+    },
+    subscribe: (_root, args, context) => followServiceLog(context, args),
+    resolve: (batch: LogBatch) => batch,
+  }),
+}))
+
+async function* followDeploymentLog(context: GraphqlContext, args: Record<string, unknown>): AsyncGenerator<LogBatch, void, void> {
+  const { logId, start } = await context.call(findDeploymentLog, args)
+  yield* followLog(context.app, logId, { ...start, mode: 'stored' }, context.signal)
+}
+
+async function* followServiceLog(context: GraphqlContext, args: Record<string, unknown>): AsyncGenerator<LogBatch, void, void> {
+  const { logId, start } = await context.call(findServiceLog, args)
+  yield* followLog(context.app, logId, { ...start, mode: 'new' }, context.signal)
+}

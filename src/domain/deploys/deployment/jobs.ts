@@ -1,0 +1,78 @@
+/**
+ * A deployment, told as a story: prepare, build, release command, start, verify, switch; or undo. How a step is done stands in
+ * steps.ts, how it is kept, timed and fenced in run.ts.
+ */
+import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
+import { systemCaller } from '../../../platform/access.ts'
+import { claim, type Queue, renew } from '../../../platform/claim.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { unknownId } from '../../../platform/id.ts'
+import { type App, transact } from '../../../platform/work.ts'
+import { deploymentEvents } from './events.ts'
+import { phases } from './model.ts'
+import { openRun, type Run } from './run.ts'
+import { build, prepare, runReleaseCommand, start, switchTraffic, takeTrafficBack, verify } from './steps.ts'
+import { tell } from './transition.ts'
+
+const story: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'skipped'>> = {
+  PREPARE: prepare,
+  BUILD: build,
+  RELEASE: runReleaseCommand,
+  START: start,
+  VERIFY: verify,
+  SWITCH: switchTraffic,
+}
+
+/** Carries a claimed deployment to its end, from the phase that it is in. */
+async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
+  const run = await openRun(app, deployment, signal)
+  try {
+    const rest = phases.slice(deployment.phase === null ? 0 : phases.indexOf(deployment.phase))
+    for (const phase of rest) await run.step(phase, story[phase])
+  } catch (error) {
+    await run.undo(error, takeTrafficBack)
+  } finally {
+    await run.close()
+  }
+}
+
+/** Two claims of work: a deployment whose worker was lost, and the next one of each service with none running. */
+async function claimDeployments(app: App, worker: string, limit: number): Promise<Deployment[]> {
+  const lease = { table: 'deployment', key: ['id'], order: sql`t.id`, owner: worker, leaseMs: app.settings.WORKER_LEASE_MS }
+  const lost = await claim<Deployment>(app.db.prisma, {
+    ...lease,
+    limit,
+    due: sql`t.status in ('RUNNING', 'CANCELLING')`,
+  })
+  if (lost.length >= limit) return lost
+  const next = await transact(app, systemCaller(unknownId), null, async (work) => {
+    const started = await claim<Deployment>(work.tx, {
+      ...lease,
+      limit: limit - lost.length,
+      due: sql`t.status = 'QUEUED'
+        and not exists (select 1 from deployment a where a.web_service_id = t.web_service_id and a.status in ('RUNNING', 'CANCELLING'))
+        and not exists (select 1 from deployment o where o.web_service_id = t.web_service_id and o.status = 'QUEUED' and o.id < t.id)`,
+      set: sql`, status = 'RUNNING', started_at = app_now(), version = t.version + 1`,
+    })
+    for (const deployment of started) {
+      await tell({ ...work, caller: systemCaller(deployment.organizationId) }, deploymentEvents.started as never, deployment)
+      work.wake(`deployment:${deployment.id}`, `service:${deployment.webServiceId}`, 'environments')
+    }
+    return started
+  })
+  return [...lost, ...next]
+}
+
+export const deploymentQueue: Queue<Deployment> = {
+  name: 'deployments',
+  topic: 'deployments',
+  pollMs: 1_000,
+  concurrency: 4,
+  abortOnStop: true,
+  claim: claimDeployments,
+  renew: (app, deployment) =>
+    renew(app.db.prisma, 'deployment', sql`id = ${deployment.id}::uuid`, deployment.leaseEpoch, app.settings.WORKER_LEASE_MS),
+  work: deploy,
+}
+
+export { tellEnvironmentStatus } from './environment-status.ts'

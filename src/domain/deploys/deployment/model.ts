@@ -1,0 +1,122 @@
+/** A deployment's states, and which may follow which; the queue's rules; what counts against a rollback. All pure. */
+import type {
+  Deployment,
+  DeploymentFailureCode,
+  DeploymentPhase,
+  DeploymentStatus,
+  QueuePolicy,
+  WebService,
+} from '../../../generated/prisma/client.ts'
+import type { ServiceSettings } from '../instance/index.ts'
+
+export const phases: readonly DeploymentPhase[] = ['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']
+
+/** The only ways a deployment can go; the database refuses what its indexes and checks can say of it. */
+export const transitions: Record<DeploymentStatus, readonly DeploymentStatus[]> = {
+  QUEUED: ['RUNNING', 'CANCELLED', 'SKIPPED'],
+  RUNNING: ['LIVE', 'FAILED', 'CANCELLING'],
+  CANCELLING: ['CANCELLED', 'FAILED'],
+  LIVE: ['SUPERSEDED'],
+  SUPERSEDED: [],
+  FAILED: [],
+  CANCELLED: [],
+  SKIPPED: [],
+}
+
+export const isActive = (status: DeploymentStatus): boolean => status === 'RUNNING' || status === 'CANCELLING'
+
+/** Cancel works up to and including VERIFY; then traffic moves, and going back is a rollback. */
+export const isCancellable = (deployment: Pick<Deployment, 'status' | 'phase'>): boolean =>
+  deployment.status === 'QUEUED' || (deployment.status === 'RUNNING' && deployment.phase !== 'SWITCH')
+
+export type Waiting = Pick<Deployment, 'id' | 'status'>
+
+/**
+ * What becomes of a new deployment beside those that have not ended (oldest first): refused because of one, or queued, with some
+ * displaced. With nothing running, the oldest queued one is about to run and waits for nothing.
+ */
+export function enqueue(policy: QueuePolicy, unfinished: readonly Waiting[]): { blockedBy: string } | { displaced: string[] } {
+  if (policy === 'REJECT' && unfinished[0]) return { blockedBy: unfinished[0].id }
+  if (policy !== 'QUEUE_LATEST') return { displaced: [] }
+  const queued = unfinished.filter((deployment) => deployment.status === 'QUEUED')
+  const waiting = unfinished.some((deployment) => isActive(deployment.status)) ? queued : queued.slice(1)
+  return { displaced: waiting.map((deployment) => deployment.id) }
+}
+
+/** A service's settings, as a deployment pins them. */
+export const settingsOf = (service: WebService): ServiceSettings => ({
+  kind: service.kind,
+  repositoryUrl: service.repositoryUrl,
+  branch: service.branch,
+  rootDirectory: service.rootDirectory,
+  buildCommand: service.buildCommand,
+  releaseCommand: service.releaseCommand,
+  startCommand: service.startCommand,
+  publishDirectory: service.publishDirectory,
+  port: service.port,
+  healthCheckPath: service.healthCheckPath,
+  minInstances: service.minInstances,
+  maxInstances: service.maxInstances,
+  queuePolicy: service.queuePolicy,
+  buildTimeoutMs: service.buildTimeoutMs,
+  healthTimeoutMs: service.healthTimeoutMs,
+  shutdownGraceMs: service.shutdownGraceMs,
+})
+
+export type PlanChange = {
+  kind: 'COMMIT' | 'SETTING' | 'VARIABLE_ADDED' | 'VARIABLE_REMOVED' | 'VARIABLE_CHANGED'
+  key: string
+  from: string | null
+  to: string | null
+}
+
+const shown = (value: unknown) => (value === null || value === undefined ? null : String(value))
+
+/** What would be different: the commit, and each setting. */
+export function changesBetween(
+  current: { commitHash: string | null; settings: ServiceSettings | null } | null,
+  next: { commitHash: string | null; settings: ServiceSettings | null },
+): PlanChange[] {
+  const changes: PlanChange[] = []
+  if (current?.commitHash !== next.commitHash) {
+    changes.push({ kind: 'COMMIT', key: 'commit', from: current?.commitHash ?? null, to: next.commitHash })
+  }
+  const [before, after] = [current?.settings, next.settings]
+  if (!after) return changes
+  for (const key of Object.keys(after).sort() as (keyof ServiceSettings)[]) {
+    const [from, to] = [shown(before?.[key]), shown(after[key])]
+    if (from !== to) changes.push({ kind: 'SETTING', key, from, to })
+  }
+  return changes
+}
+
+export type BlockerCode = 'NEVER_LIVE' | 'ALREADY_LIVE' | 'ARTIFACT_EXPIRED' | 'SERVICE_DELETED' | 'CONFIG_UNRESOLVED'
+
+const blockerTexts: Record<BlockerCode, string> = {
+  NEVER_LIVE: 'This deployment never went live, so there is nothing to go back to.',
+  ALREADY_LIVE: 'This deployment is live.',
+  ARTIFACT_EXPIRED: 'The release that this deployment built is no longer kept. Deploy its commit again.',
+  SERVICE_DELETED: 'The service was deleted.',
+  CONFIG_UNRESOLVED: 'Its configuration cannot be resolved.',
+}
+
+export type RollbackFacts = Pick<Deployment, 'status' | 'liveAt'> & {
+  hasRelease: boolean
+  serviceDeleted: boolean
+  /** The wanted configuration lacks something that it must have. */
+  configUnresolved?: boolean
+}
+
+/** Why a deployment can't be gone back to; empty when it can. */
+export function rollbackBlockers(target: RollbackFacts): { code: BlockerCode; message: string }[] {
+  const codes: BlockerCode[] = []
+  if (target.serviceDeleted) codes.push('SERVICE_DELETED')
+  if (target.liveAt === null) codes.push('NEVER_LIVE')
+  else if (target.status === 'LIVE') codes.push('ALREADY_LIVE')
+  else if (!target.hasRelease) codes.push('ARTIFACT_EXPIRED')
+  if (target.configUnresolved) codes.push('CONFIG_UNRESOLVED')
+  return codes.map((code) => ({ code, message: blockerTexts[code] }))
+}
+
+/** Why a step failed, in the words that a person is shown. */
+export type Failure = { code: DeploymentFailureCode; message: string; hint: string | null; exitCode: number | null }

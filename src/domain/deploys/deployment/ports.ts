@@ -1,0 +1,33 @@
+/** What a deployment needs from outside beside the runtime: the source. */
+import type { SourceWriter, StepIo } from '../instance/ports.ts'
+
+export type SourceFailureCode = 'REPOSITORY_MISSING' | 'SOURCE_UNREACHABLE' | 'SOURCE_REJECTED' | 'COMMIT_NOT_FOUND'
+
+export type RepositoryRef = {
+  /** Without credentials. https, http (to addresses that EGRESS_ALLOW names), ssh, scp-like, or file. */
+  url: string
+  /** Given by askpass; never in argv, a log or `.git/config`. */
+  credential: { username: string; password: string } | null
+}
+
+export type PinRequest = {
+  repository: RepositoryRef
+  branch: string
+  /** A full or abbreviated hash, a tag or a branch that wins over `branch`. */
+  commit: string | null
+}
+
+export type PinnedCommit = { hash: string; message: string; branch: string }
+
+/** Where code comes from. Every refusal is PortError<SourceFailureCode>; an abort throws `signal.reason`. */
+export interface Source {
+  /**
+   * Judges a URL and a branch without any network: throws PortError 'SOURCE_REJECTED' (leading `-`, helper transports such as
+   * `ext::`, unknown scheme, file: outside GIT_FILE_ROOTS), naming the setting that would allow it where there is one.
+   */
+  check(url: string, branch: string): void
+  /** Turns a branch, tag or hash into one commit hash, with its message. */
+  pin(request: PinRequest, io: StepIo): Promise<PinnedCommit>
+  /** A writer of that commit's tree: shallow, with submodules and LFS where present, without `.git`, no link out of the tree. */
+  tree(repository: RepositoryRef, commit: PinnedCommit): SourceWriter
+}

@@ -1,0 +1,203 @@
+import { z } from 'zod'
+import type { Deployment, DeploymentStep, WebService } from '../../../generated/prisma/client.ts'
+import type { Caller } from '../../../platform/access.ts'
+import { defineQuery, demand, visible } from '../../../platform/command.ts'
+import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { countOf, type Listing, pageInput, pageOf } from '../../../platform/page.ts'
+import { pinnedConfiguration, type ServiceSettings } from '../instance/index.ts'
+import { configurationFor, releaseIsKept } from './commands.ts'
+import { presentConfiguration, variableChanges } from './configuration.ts'
+import { changesBetween, type PlanChange, phases, rollbackBlockers, settingsOf } from './model.ts'
+
+const statuses = ['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'] as const
+const filter = z.object({ webServiceId: z.string().nullish(), status: z.array(z.enum(statuses)).nullish() })
+type Filter = z.infer<typeof filter>
+
+export function deploymentListing(caller: Caller, { webServiceId, status }: Filter = {}): Listing {
+  const conditions = [
+    caller.projectId === null
+      ? sql`t.organization_id = ${caller.organizationId}::uuid`
+      : sql`t.web_service_id in (select s.id from web_service s where ${visible(caller, sql`s`)})`,
+    ...(webServiceId ? [sql`t.web_service_id = ${webServiceId}::uuid`] : []),
+    ...(status ? [sql`t.status = any(${status}::deployment_status[])`] : []),
+  ]
+  return { type: 'Deployment', select: sql`t.* from deployment t`, where: join(conditions, ' and '), order: 'newest_first' }
+}
+
+export const listDeployments = defineQuery({
+  name: 'deployments',
+  description: 'Deployments, newest first, of one service and with some statuses where given.',
+  permission: 'view:deployments',
+  ids: { webServiceId: 'WebService' },
+  input: filter.extend(pageInput),
+  run: (read, input) => pageOf<Deployment>(read.tx, deploymentListing(read.caller, input), input),
+})
+
+export const countDeployments = defineQuery({
+  name: 'deploymentCount',
+  description: 'How many deployments such a list has.',
+  permission: 'view:deployments',
+  ids: { webServiceId: 'WebService' },
+  input: filter,
+  run: (read, input) => countOf(read.tx, deploymentListing(read.caller, input)),
+})
+
+const visibleDeployment = (tx: Tx, caller: Caller, id: string) =>
+  row<Deployment>(
+    tx,
+    sql`select d.* from deployment d join web_service s on s.id = d.web_service_id where d.id = ${id}::uuid and ${visible(caller, sql`s`)}`,
+  )
+
+export const findDeployment = defineQuery({
+  name: 'deployment',
+  description: 'One deployment; null when there is none.',
+  permission: 'view:deployments',
+  ids: { id: 'Deployment' },
+  input: z.object({ id: z.string() }),
+  run: (read, { id }) => visibleDeployment(read.tx, read.caller, id),
+})
+
+export type RollbackPlan = {
+  target: Deployment
+  current: Deployment | null
+  eligible: boolean
+  blockers: ReturnType<typeof rollbackBlockers>
+  config: 'SNAPSHOT' | 'CURRENT'
+  changes: PlanChange[]
+  warnings: string[]
+}
+
+export const planRollback = defineQuery({
+  name: 'rollbackPlan',
+  description: 'Whether a deployment can be gone back to, and what that would change.',
+  permission: 'view:deployments',
+  ids: { deploymentId: 'Deployment' },
+  input: z.object({ deploymentId: z.string(), config: z.enum(['SNAPSHOT', 'CURRENT']).nullish() }),
+  async run(read, input): Promise<RollbackPlan> {
+    demand(read.caller, 'view:secrets')
+    const target = await visibleDeployment(read.tx, read.caller, input.deploymentId)
+    if (!target) throw errors.not_found({ field: 'deploymentId' })
+    const service = (await row<WebService>(read.tx, sql`select * from web_service where id = ${target.webServiceId}::uuid`))!
+    const current = await row<Deployment>(
+      read.tx,
+      sql`select * from deployment where web_service_id = ${target.webServiceId}::uuid and status = 'LIVE'`,
+    )
+    const config = input.config ?? 'SNAPSHOT'
+    const configuration = await configurationFor(read, target, config)
+    const blockers = rollbackBlockers({
+      ...target,
+      hasRelease: await releaseIsKept(read.tx, target.releaseDigest),
+      serviceDeleted: service.desiredState === 'DELETED',
+      configUnresolved: configuration.unresolved.length > 0,
+    })
+    const next = config === 'SNAPSHOT' ? (target.settings as ServiceSettings | null) : settingsOf(service)
+    return {
+      target,
+      current,
+      eligible: blockers.length === 0,
+      blockers,
+      config,
+      changes: [
+        ...changesBetween(planned(current), { commitHash: target.commitHash, settings: next }),
+        ...(await variableChanges(
+          read,
+          service.organizationId,
+          current && (await pinnedConfiguration(read, current.id)),
+          configuration.variables,
+        )),
+      ],
+      warnings: [...configuration.unresolved.map(({ message }) => message), ...configuration.warnings],
+    }
+  },
+})
+
+const planned = (deployment: Deployment | null) =>
+  deployment && { commitHash: deployment.commitHash, settings: deployment.settings as ServiceSettings | null }
+
+export type DeployPlan = { webService: WebService; current: Deployment | null; changes: PlanChange[]; warnings: string[] }
+
+export const planDeploy = defineQuery({
+  name: 'deployPlan',
+  description: 'What the next deployment of a service would change beside its commit, which is looked up only then.',
+  permission: 'view:deployments',
+  ids: { webServiceId: 'WebService' },
+  input: z.object({ webServiceId: z.string() }),
+  async run(read, { webServiceId }): Promise<DeployPlan> {
+    demand(read.caller, 'view:secrets')
+    const webService = await row<WebService>(
+      read.tx,
+      sql`select s.* from web_service s where s.id = ${webServiceId}::uuid and ${visible(read.caller, sql`s`)}`,
+    )
+    if (!webService) throw errors.not_found({ field: 'webServiceId' })
+    const current = await row<Deployment>(
+      read.tx,
+      sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status = 'LIVE'`,
+    )
+    const commitHash = current?.commitHash ?? null
+    const { variables, warnings } = await presentConfiguration(read, webServiceId)
+    return {
+      webService,
+      current,
+      changes: [
+        ...changesBetween(planned(current) ?? { commitHash, settings: null }, { commitHash, settings: settingsOf(webService) }),
+        ...(await variableChanges(read, webService.organizationId, current && (await pinnedConfiguration(read, current.id)), variables)),
+      ],
+      warnings,
+    }
+  },
+})
+
+/** Steps of many deployments in one statement, each in the order of the phases. */
+export async function stepsByDeployment(tx: Tx, deploymentIds: readonly string[]): Promise<DeploymentStep[][]> {
+  const found = await rows<DeploymentStep>(tx, sql`select * from deployment_step where deployment_id = any(${deploymentIds}::uuid[])`)
+  const byDeployment = Map.groupBy(found, (step) => step.deploymentId)
+  return deploymentIds.map((id) => (byDeployment.get(id) ?? []).sort((a, b) => phases.indexOf(a.phase) - phases.indexOf(b.phase)))
+}
+
+/** The live, or the active, deployment of many services in one statement. */
+export async function currentByService(tx: Tx, which: 'live' | 'active', serviceIds: readonly string[]): Promise<(Deployment | null)[]> {
+  const status = which === 'live' ? sql`status = 'LIVE'` : sql`status in ('RUNNING', 'CANCELLING', 'QUEUED')`
+  const found = await rows<Deployment>(
+    tx,
+    sql`select distinct on (web_service_id) * from deployment where web_service_id = any(${serviceIds}::uuid[]) and ${status}
+        order by web_service_id, status = 'QUEUED', id`,
+  )
+  const byService = new Map(found.map((deployment) => [deployment.webServiceId, deployment]))
+  return serviceIds.map((id) => byService.get(id) ?? null)
+}
+
+export type EnvironmentStatus = 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'
+
+/** Status of many environments in one statement: the first that holds, in the order of the `case`. */
+export async function statusByEnvironment(tx: Tx, environmentIds: readonly string[]): Promise<EnvironmentStatus[]> {
+  const found = await rows<{ id: string; status: EnvironmentStatus }>(
+    tx,
+    sql`select e.id, case
+          when e.deleting_at is not null then 'DELETING'
+          when f.deploying then 'DEPLOYING'
+          when f.failed then 'FAILED'
+          when f.degraded then 'DEGRADED'
+          when f.running then 'RUNNING'
+          when f.ever_live then 'STOPPED'
+          else 'PENDING' end as status
+        from environment e cross join lateral (
+          select coalesce(bool_or(x.active), false) as deploying,
+                 coalesce(bool_or((x.should_run and x.runtime = 'CRASHED') or (x.newest = 'FAILED' and not x.live)), false) as failed,
+                 coalesce(bool_or(x.should_run and x.runtime <> 'RUNNING'), false) as degraded,
+                 coalesce(bool_or(x.should_run), false) as running,
+                 coalesce(bool_or(x.ever_live), false) as ever_live
+          from (
+            select s.id, rt.status::text as runtime,
+              exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ('RUNNING', 'CANCELLING')) as active,
+              exists (select 1 from deployment d where d.web_service_id = s.id and d.status = 'LIVE') as live,
+              exists (select 1 from deployment d where d.web_service_id = s.id and d.live_at is not null) as ever_live,
+              (select d.status::text from deployment d where d.web_service_id = s.id order by d.number desc limit 1) as newest,
+              s.desired_state = 'RUNNING' and exists (select 1 from deployment d where d.web_service_id = s.id and d.status = 'LIVE') as should_run
+            from web_service s join service_runtime rt on rt.web_service_id = s.id
+            where s.environment_id = e.id and s.desired_state <> 'DELETED') x) f
+        where e.id = any(${environmentIds}::uuid[])`,
+  )
+  const status = new Map(found.map((item) => [item.id, item.status]))
+  return environmentIds.map((id) => status.get(id) ?? 'PENDING')
+}

@@ -1,0 +1,253 @@
+/**
+ * One deployment in the hands of one worker: its log, its deadlines, its cancellation, and every write fenced by the worker's
+ * epoch. Nothing here knows what a step does.
+ */
+import type { Deployment, DeploymentFailureCode, DeploymentPhase, StepStatus } from '../../../generated/prisma/client.ts'
+import { systemCaller } from '../../../platform/access.ts'
+import { writeAudit } from '../../../platform/audit.ts'
+import { row, run as runSql, sql } from '../../../platform/db/index.ts'
+import { PortError } from '../../../platform/errors.ts'
+import { type App, transact, type Work } from '../../../platform/work.ts'
+import { repositoryCredential } from '../../apps/web-service/index.ts'
+import {
+  countRedactions,
+  type LaunchFacts,
+  lastWords,
+  launchFacts,
+  pinnedConfiguration,
+  platformCredentials,
+  type ServiceSettings,
+  secretValuesOf,
+} from '../instance/index.ts'
+import { createRedactor, ensureDeploymentLog, type Hits, type LogWriter, openLogWriter, type SecretValue } from '../log/index.ts'
+import type { Failure } from './model.ts'
+import type { RepositoryRef } from './ports.ts'
+import { compareAndSet, end } from './transition.ts'
+
+/** So many workers may lose one deployment before it counts as the deployment's own fault. */
+const maxClaims = 5
+
+class Cancelled extends Error {}
+class DeadlineOver extends Error {}
+
+/** A step that failed for a reason that a person can read. */
+export class StepFailed extends PortError<DeploymentFailureCode> {}
+
+export type Run = {
+  app: App
+  /** As it was last written. */
+  deployment: Deployment
+  repository: RepositoryRef | null
+  log: LogWriter
+  /** Of the present step: its deadline, cancellation, loss of the lease, the stop of the process. */
+  signal: AbortSignal
+  /** Whether a worker that was lost had begun this step. */
+  resumed: boolean
+  settings(): ServiceSettings
+  facts(): Promise<LaunchFacts>
+  /** Takes the pinned secret values out of what is logged from now on. */
+  hideValues(): Promise<void>
+  /** Writes in a transaction of its own, if the deployment is still this worker's. */
+  write(change: (work: Work) => Promise<Deployment | void>): Promise<void>
+  /** Changes the row, fenced. */
+  set(work: Work, set: ReturnType<typeof sql>): Promise<Deployment>
+  step(phase: DeploymentPhase, work: (run: Run) => Promise<'done' | 'skipped'>): Promise<void>
+  undo(error: unknown, takeTrafficBack: (run: Run) => Promise<void>): Promise<void>
+  close(): Promise<void>
+}
+
+export async function openRun(app: App, claimed: Deployment, lost: AbortSignal): Promise<Run> {
+  const db = app.db.prisma
+  const caller = systemCaller(claimed.organizationId)
+  const service = await db.webService.findUniqueOrThrow({ where: { id: claimed.webServiceId } })
+  const credential = await repositoryCredential(app, db, service)
+  const logRow = await ensureDeploymentLog(db, { ...claimed, deploymentId: claimed.id })
+  const platform = [...(credential ? credentialValues(credential) : []), ...platformCredentials(app)]
+  const hits: Hits = new Map()
+  let present = createRedactor(platform)
+  const log = openLogWriter(app, { logId: logRow.id, redact: (text, isCut) => present(text, isCut, hits) })
+  /** What PREPARE pins is hidden from then on; a worker that takes a deployment over finds it pinned. */
+  const hideValues = async () => {
+    const pinned = await pinnedConfiguration({ app, tx: db }, claimed.id)
+    if (pinned) present = createRedactor([...secretValuesOf(pinned), ...platform])
+  }
+  await hideValues()
+
+  const cancelled = new AbortController()
+  const lookForCancel = async () => {
+    const now = await row<{ status: string }>(db, sql`select status from deployment where id = ${claimed.id}::uuid`)
+    if (now?.status === 'CANCELLING' && run.deployment.phase !== 'SWITCH') cancelled.abort(new Cancelled())
+  }
+  const check = () => void lookForCancel().catch((error) => app.log.warn({ err: error }, 'a deployment could not be looked at'))
+  const off = app.wake.on(`deployment:${claimed.id}`, check)
+  const poll = setInterval(check, 1_000)
+
+  const run: Run = {
+    app,
+    deployment: claimed,
+    repository: service.repositoryUrl ? { url: service.repositoryUrl, credential } : null,
+    log,
+    signal: lost,
+    resumed: false,
+    settings() {
+      return run.deployment.settings as unknown as ServiceSettings
+    },
+    facts: () => launchFacts(app, claimed.id),
+    hideValues,
+    write: (change) =>
+      transact(app, caller, null, async (work) => {
+        const changed = await change(work)
+        if (changed) run.deployment = changed
+      }),
+    set: (work, set) => compareAndSet(work, claimed.id, ['RUNNING'], set, claimed.leaseEpoch),
+
+    async step(phase, work) {
+      lost.throwIfAborted()
+      if (claimed.status === 'CANCELLING') throw new Cancelled()
+      run.resumed = claimed.phase === phase
+      if (run.resumed && claimed.leaseEpoch > maxClaims) throw new StepFailed('WORKER_LOST', `Worker after worker was lost in ${phase}.`)
+      await run.write(async (tx) => {
+        await stepIs(tx, phase, 'RUNNING')
+        return run.set(tx, sql`phase = ${phase}::deployment_phase`)
+      })
+      const deadline = new AbortController()
+      const timer = setTimeout(() => deadline.abort(new DeadlineOver()), deadlineOf(app, phase, run.settings()))
+      run.signal = AbortSignal.any([lost, cancelled.signal, deadline.signal])
+      try {
+        const result = await work(run)
+        run.signal.throwIfAborted()
+        // Going live ends the last step itself, in its own transaction.
+        if (phase === 'SWITCH') return
+        await run.write(async (tx) => {
+          await stepIs(tx, phase, result === 'skipped' ? 'SKIPPED' : 'SUCCEEDED')
+          return run.set(tx, sql`phase = phase`)
+        })
+      } finally {
+        clearTimeout(timer)
+      }
+    },
+
+    async undo(error, takeTrafficBack) {
+      const now = await row<{ status: string; leaseEpoch: number; deleted: boolean }>(
+        db,
+        sql`select d.status, d.lease_epoch, s.desired_state = 'DELETED' as deleted
+            from deployment d join web_service s on s.id = d.web_service_id where d.id = ${claimed.id}::uuid`,
+      )
+      const ours = now?.leaseEpoch === claimed.leaseEpoch && (now.status === 'RUNNING' || now.status === 'CANCELLING')
+      // The lease was lost, or the process stops: whoever claims it next goes on.
+      if (!now || !ours || lost.aborted) return release()
+      const phase = run.deployment.phase ?? 'PREPARE'
+      const failure = now.status === 'CANCELLING' ? null : failureOf(app, error, phase)
+      if (phase === 'SWITCH') await takeTrafficBack(run)
+      await sayEnd(phase, failure)
+      const deleted: Failure = { code: 'SERVICE_DELETED', message: 'The service was deleted.', hint: null, exitCode: null }
+      const told = failure ?? (now.deleted ? deleted : null)
+      await run.write(async (work) => {
+        const ended = await end(
+          work,
+          claimed.id,
+          [now.status as 'RUNNING' | 'CANCELLING'],
+          { status: failure ? 'FAILED' : 'CANCELLED', failure: told ? { ...told, phase } : undefined },
+          claimed.leaseEpoch,
+        )
+        await writeAudit(work, {
+          action: failure ? 'deployment.fail' : 'deployment.cancel',
+          targetType: 'Deployment',
+          targetId: claimed.id,
+          details: failure ? { code: failure.code } : {},
+        })
+        return ended
+      })
+    },
+
+    async close() {
+      off()
+      clearInterval(poll)
+      await log.close().catch(() => {})
+      await countRedactions(db, claimed.id, hits).catch((error) => app.log.warn({ err: error }, 'redactions could not be counted'))
+    },
+  }
+
+  /** Why an app ended or never answered stands in what it printed; a person looks for it here. */
+  const repeatLastWords = async () => {
+    const lines = await lastWords(app, claimed)
+    if (lines.length > 0) await log.say('The new instances printed last:')
+    for (const line of lines) await log.sink(line.instanceId)(line.stream, Buffer.from(`${line.message}\n`))
+  }
+
+  /** The log's last lines. A log that can't be written holds no deployment up. */
+  const sayEnd = async (phase: DeploymentPhase, failure: Failure | null) => {
+    try {
+      if (!failure) await log.say('Cancelled.')
+      else {
+        if (failure.code === 'START_FAILED' || failure.code === 'HEALTH_TIMEOUT') await repeatLastWords()
+        await log.say(`${phase} failed (${failure.code}): ${failure.message}`, 'ERROR')
+        if (failure.hint) await log.say(failure.hint)
+      }
+      await log.close()
+    } catch (error) {
+      app.log.warn({ err: error, deploymentId: claimed.id }, 'a deployment log could not be written to its end')
+    }
+  }
+
+  /** Lets another worker have it at once. */
+  const release = async () => {
+    await runSql(
+      db,
+      sql`update deployment set lease_expires_at = app_now() - interval '1 second' where id = ${claimed.id}::uuid and lease_epoch = ${claimed.leaseEpoch}
+          and status in ('RUNNING', 'CANCELLING')`,
+    )
+    app.wake.notify('deployments')
+  }
+
+  const stepIs = (work: Work, phase: DeploymentPhase, status: StepStatus) =>
+    runSql(
+      work.tx,
+      sql`update deployment_step set status = ${status}::step_status,
+            started_at = case when ${status} = 'RUNNING' then app_now() else started_at end,
+            finished_at = case when ${status} = 'RUNNING' then null else app_now() end,
+            exit_code = case when ${status} = 'SUCCEEDED' and ${phase} in ('BUILD', 'RELEASE') then 0 end
+          where deployment_id = ${claimed.id}::uuid and phase = ${phase}::deployment_phase`,
+    )
+
+  await lookForCancel()
+  return run
+}
+
+const credentialValues = ({ password, username }: { password: string; username: string }): SecretValue[] =>
+  [password, username].filter((value) => value.length >= 8).map((value) => ({ key: 'repository', value }))
+
+function deadlineOf(app: App, phase: DeploymentPhase, settings: ServiceSettings | null): number {
+  const { PREPARE_TIMEOUT_MS, BUILD_TIMEOUT_MS, RELEASE_TIMEOUT_MS, START_TIMEOUT_MS, VERIFY_TIMEOUT_MS, SWITCH_TIMEOUT_MS } = app.settings
+  const limits: Record<DeploymentPhase, number> = {
+    PREPARE: PREPARE_TIMEOUT_MS,
+    BUILD: settings?.buildTimeoutMs ?? BUILD_TIMEOUT_MS,
+    RELEASE: RELEASE_TIMEOUT_MS,
+    START: START_TIMEOUT_MS,
+    VERIFY: settings?.healthTimeoutMs ?? VERIFY_TIMEOUT_MS,
+    SWITCH: SWITCH_TIMEOUT_MS,
+  }
+  return limits[phase]
+}
+
+/** What a person is told of an error in a step. Only a refusal that a driver or a step put into words is told as it is. */
+function failureOf(app: App, error: unknown, phase: DeploymentPhase): Failure {
+  if (error instanceof PortError) {
+    return { code: error.code as DeploymentFailureCode, message: error.message, hint: error.hint ?? null, exitCode: error.exitCode ?? null }
+  }
+  const plain = (code: DeploymentFailureCode, message: string, hint: string | null = null): Failure => ({
+    code,
+    message,
+    hint,
+    exitCode: null,
+  })
+  if (error instanceof DeadlineOver) {
+    if (phase === 'BUILD') return plain('BUILD_TIMEOUT', 'The build did not end in time.', "The service's buildTimeoutMs sets the limit.")
+    if (phase === 'VERIFY')
+      return plain('HEALTH_TIMEOUT', 'The new release did not become healthy in time.', "The service's healthTimeoutMs sets the limit.")
+    if (phase === 'SWITCH') return plain('SWITCH_FAILED', 'The router did not answer with the new release in time.')
+    return plain('PHASE_TIMEOUT', `${phase} did not end in time.`)
+  }
+  app.log.error({ err: error, phase }, 'a deployment step failed unexpectedly')
+  return plain('INTERNAL', 'Something went wrong on our side.', "The server's own log says more.")
+}

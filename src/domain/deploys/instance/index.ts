@@ -1,0 +1,30 @@
+/**
+ * Running copies of a release: started by a deployment, then kept as the service wants them. What is wanted is written
+ * elsewhere (`desiredState`, `generation`, the live deployment); this room makes it real and says what it sees.
+ */
+import './default-variables.ts'
+import './reactions.ts'
+
+export {
+  countRedactions,
+  liveEntriesByService,
+  type PinnableEntry,
+  type PinnedConfiguration,
+  type PinnedEntry,
+  pinConfiguration,
+  pinnedConfiguration,
+  platformCredentials,
+  type Redaction,
+  redactionsByDeployment,
+  secretValuesOf,
+} from './configuration.ts'
+export { deploymentKeys } from './default-variables.ts'
+export { webServiceCrashed, webServiceRecovered } from './events.ts'
+export { lastWords } from './last-words.ts'
+export { addInstances, instancesOf, type LaunchFacts, launchFacts, routeTo, settle, startInstance } from './launch.ts'
+export type { ServiceSettings } from './model.ts'
+export type { ProbeResult } from './ports.ts'
+export { routerPort, routerProbePort, runtimePort } from './provided.ts'
+export { instancesByService, statusByService } from './queries.ts'
+export { recordRelease } from './release.ts'
+export { findServiceLog, readServiceLog } from './service-log.ts'

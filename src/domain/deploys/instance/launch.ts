@@ -1,0 +1,122 @@
+/** Bringing instances into being: rows first, then processes. Deployments and the reconciler both use it. */
+import type { Instance } from '../../../generated/prisma/client.ts'
+import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { newId } from '../../../platform/id.ts'
+import type { App, Work } from '../../../platform/work.ts'
+import { resolveServices } from '../../configuration/resolution/index.ts'
+import { environmentOf, type PinnedConfiguration, pinnedConfiguration } from './configuration.ts'
+import type { ServiceSettings } from './model.ts'
+import { runtimePort } from './provided.ts'
+
+/** What must be known to start an instance or run a command in its release. */
+export type LaunchFacts = {
+  organizationId: string
+  webServiceId: string
+  deploymentId: string
+  settings: ServiceSettings
+  releaseDigest: string
+  /** Found by the build; the settings' own command wins. */
+  startCommand: string | null
+  /** For the release command and instances. */
+  env: Record<string, string>
+  buildEnv: Record<string, string>
+}
+
+type FactsRow = {
+  organizationId: string
+  webServiceId: string
+  settings: ServiceSettings
+  releaseDigest: string | null
+  startCommand: string | null
+}
+
+/** Reads what a deployment pinned. `releaseDigest` is empty before its build. */
+export async function launchFacts(app: App, deploymentId: string): Promise<LaunchFacts> {
+  const tx = app.db.prisma
+  const facts = await row<FactsRow>(
+    tx,
+    sql`select d.organization_id, d.web_service_id, d.settings, d.release_digest, r.start_command
+        from deployment d left join release r on r.digest = d.release_digest where d.id = ${deploymentId}::uuid`,
+  )
+  if (!facts) throw new Error(`deployment ${deploymentId} does not exist`)
+  const configuration =
+    (await pinnedConfiguration({ app, tx }, deploymentId)) ?? (await presentDefaults(app, facts.webServiceId, deploymentId))
+  return {
+    organizationId: facts.organizationId,
+    webServiceId: facts.webServiceId,
+    deploymentId,
+    settings: facts.settings,
+    releaseDigest: facts.releaseDigest ?? '',
+    startCommand: facts.settings.startCommand ?? facts.startCommand,
+    env: environmentOf(configuration, 'runTime'),
+    buildEnv: environmentOf(configuration, 'buildTime'),
+  }
+}
+
+/** For a deployment from before configurations were pinned. */
+async function presentDefaults(app: App, webServiceId: string, deploymentId: string): Promise<PinnedConfiguration> {
+  const tx = app.db.prisma
+  const { commitHash, branch } = await tx.deployment.findUniqueOrThrow({ where: { id: deploymentId } })
+  const resolution = (
+    await resolveServices({ app, tx }, [webServiceId], new Map([[webServiceId, { deploymentId, commitHash, branch }]]))
+  ).get(webServiceId)!
+  const entries = resolution.variables.filter(({ source, isReserved }) => source.kind === 'PLATFORM_DEFAULT' && !isReserved)
+  return { entries, values: Object.fromEntries(entries.map(({ key, value }) => [key, 'plain' in value ? value.plain : ''])) }
+}
+
+/** Adds rows for instances that are to be started; nothing runs yet. */
+export async function addInstances(
+  tx: Tx,
+  place: { organizationId: string; webServiceId: string; deploymentId: string },
+  count: number,
+): Promise<Instance[]> {
+  const ids = Array.from({ length: count }, newId)
+  return rows<Instance>(
+    tx,
+    sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status)
+        select n.id, ${place.organizationId}::uuid, ${place.webServiceId}::uuid, ${place.deploymentId}::uuid, s.generation, 'STARTING'
+        from unnest(${ids}::uuid[]) as n(id) join web_service s on s.id = ${place.webServiceId}::uuid returning instance.*`,
+  )
+}
+
+/** Starts an instance's process. Throws the runtime's PortError. */
+export async function startInstance(app: App, instanceId: string, facts: LaunchFacts): Promise<void> {
+  await runtimePort.use(app).start({
+    instanceId,
+    serviceId: facts.webServiceId,
+    deploymentId: facts.deploymentId,
+    digest: facts.releaseDigest,
+    kind: facts.settings.kind === 'WORKER' ? 'worker' : 'web',
+    startCommand: facts.startCommand ?? '',
+    env: facts.env,
+  })
+  await run(app.db.prisma, sql`update instance set started_at = app_now() where id = ${instanceId}::uuid`)
+}
+
+export const instancesOf = (tx: Tx, deploymentId: string): Promise<Instance[]> =>
+  rows<Instance>(tx, sql`select * from instance where deployment_id = ${deploymentId}::uuid order by id`)
+
+/** Turns the router to a deployment: its instances take requests, all others of the service no longer do. Nothing is stopped. */
+export async function routeTo(work: Work, webServiceId: string, deploymentId: string | null): Promise<void> {
+  await run(
+    work.tx,
+    sql`update service_runtime set routed_deployment_id = ${deploymentId}::uuid where web_service_id = ${webServiceId}::uuid`,
+  )
+  await run(
+    work.tx,
+    sql`update instance set routed = (deployment_id = ${deploymentId}::uuid and status = 'RUNNING' and draining_since is null)
+        where web_service_id = ${webServiceId}::uuid`,
+  )
+  work.wake('routes')
+}
+
+/** A new deployment is live: load counts begin anew, and the reconciler takes its instances over. */
+export async function settle(work: Work, webServiceId: string): Promise<void> {
+  await run(
+    work.tx,
+    sql`update service_runtime t set quiet_since = null,
+          wanted = (select count(*) from instance i where i.web_service_id = t.web_service_id and i.deployment_id = t.routed_deployment_id)
+        where web_service_id = ${webServiceId}::uuid`,
+  )
+  work.wake('instances', 'routes')
+}

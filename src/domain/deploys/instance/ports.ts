@@ -1,0 +1,172 @@
+/**
+ * What the domain needs of a place where things run, and of the router in front of it. Written so that a Docker Engine and a
+ * Kubernetes driver fit: no pid, path or host port appears here. A release is named by its digest, an instance by its id.
+ */
+import type { OutputSink } from '../log/ports.ts'
+
+export type SandboxKind = 'bubblewrap' | 'none'
+
+/** Puts the source tree of a pinned commit into a directory that the driver chose. Throws PortError<SourceFailureCode>. */
+export type SourceWriter = (directory: string, io: StepIo) => Promise<void>
+
+/** What every long step is given. When `signal` aborts, the driver kills all that the step started and throws `signal.reason`. */
+export type StepIo = { output: OutputSink; signal: AbortSignal }
+
+export type BuildFailureCode = 'BUILD_NOT_DETECTED' | 'BUILD_FAILED' | 'SOURCE_REJECTED' | 'NO_CAPACITY'
+export type ReleaseFailureCode = 'RELEASE_COMMAND_FAILED' | 'ARTIFACT_MISSING' | 'NO_CAPACITY'
+export type StartFailureCode = 'START_FAILED' | 'ARTIFACT_MISSING' | 'NO_CAPACITY'
+
+export type ServiceKind = 'web' | 'static_site' | 'worker'
+
+export type BuildRequest = {
+  /** Owner of the build cache. */
+  serviceId: string
+  /** Names the release directory; makes the digest unique. */
+  deploymentId: string
+  kind: ServiceKind
+  source: SourceWriter
+  /** Relative to the tree, '/' separated; never leaves it (SOURCE_REJECTED otherwise). */
+  rootDirectory: string | null
+  buildCommand: string | null
+  startCommand: string | null
+  publishDirectory: string | null
+  /** Build-time variables. Given by environment, never in argv. */
+  env: Record<string, string>
+  clearCache: boolean
+}
+
+export type BuiltRelease = {
+  /** `sha256:` + 64 hex digits. */
+  digest: string
+  sizeBytes: number
+  /** The command that starts an instance; null for a static site. */
+  startCommand: string | null
+  /** How the build was found, for the log: `commands`, `procfile`, `node`, `python`, `static`. */
+  detected: string
+}
+
+export type ReleaseCommandRequest = {
+  serviceId: string
+  deploymentId: string
+  digest: string
+  command: string
+  env: Record<string, string>
+}
+
+export type StartRequest = {
+  instanceId: string
+  serviceId: string
+  deploymentId: string
+  digest: string
+  /** `worker` gets no port and is not reachable. */
+  kind: 'web' | 'worker'
+  startCommand: string
+  /** Run-time variables. The driver adds PORT and HOST of its own; these two win over what is here. */
+  env: Record<string, string>
+}
+
+/** What the driver sees of an instance. `missing`: it knows nothing of that id (never started here, or forgotten). */
+export type Observation =
+  | { instanceId: string; state: 'running'; startedAt: Date }
+  | { instanceId: string; state: 'exited'; exitCode: number | null; signal: string | null; exitedAt: Date | null }
+  | { instanceId: string; state: 'missing' }
+
+export type ProbeRequest = {
+  instanceId: string
+  /** GET this path and want 2xx or 3xx; null: a TCP connect is enough. */
+  path: string | null
+  timeoutMs: number
+}
+
+export type ProbeResult = {
+  ok: boolean
+  /** HTTP status, where one came. */
+  status: number | null
+  /** Why not, in words: `connection refused`, `answered 503`, `no answer within 2000 ms`. */
+  reason: string | null
+  /** Ports that the instance's processes listen on instead of the given PORT; empty when unknown. */
+  otherPorts: number[]
+}
+
+/** Position in an instance's captured output: bytes consumed of each stream. The driver may reclaim what lies before it. */
+export type OutputPosition = { stdout: number; stderr: number }
+
+export type OutputRead = {
+  /** In the order to be stored; empty when there is nothing new. Not cut at line ends. */
+  chunks: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }[]
+  position: OutputPosition
+  /** Bytes that were dropped between the asked position and the first chunk (the driver's own cap). */
+  droppedBytes: number
+}
+
+/** Where releases are built and instances run. Every call is idempotent by the ids that it is given. */
+export interface Runtime {
+  readonly sandbox: SandboxKind
+
+  /** Builds a release from source. Throws PortError<BuildFailureCode | SourceFailureCode>, or `signal.reason`. */
+  build(request: BuildRequest, io: StepIo): Promise<BuiltRelease>
+  /** Runs a command once inside a release, to its end. Throws PortError<ReleaseFailureCode> with the exit code. */
+  runReleaseCommand(request: ReleaseCommandRequest, io: StepIo): Promise<void>
+  hasRelease(digest: string): Promise<boolean>
+  /** Removes a release; not an error when it is gone. Never removes one that a running instance uses. */
+  removeRelease(digest: string): Promise<void>
+  /** Removes the cache of a service and whatever else the driver keeps for it. */
+  removeService(serviceId: string): Promise<void>
+
+  /** Starts an instance that outlives this process; does nothing when it runs already. Throws PortError<StartFailureCode>. */
+  start(request: StartRequest): Promise<void>
+  /** One answer for each id, in order. Sees instances that another process of the control plane started. */
+  observe(instanceIds: string[]): Promise<Observation[]>
+  probe(request: ProbeRequest): Promise<ProbeResult>
+  /** TERM to the whole instance, then KILL after `graceMs`. Resolves when nothing of it runs any more. */
+  stop(instanceId: string, options: { graceMs: number }): Promise<void>
+  /** Drops what the driver keeps of an ended instance (state, output); stops it first where it still runs. */
+  forget(instanceId: string): Promise<void>
+  /** All instances that the driver knows, running or ended. */
+  list(): Promise<string[]>
+  /** What the instance printed since `position`, at most `maxBytes`; survives a restart of the control plane. */
+  readOutput(instanceId: string, position: OutputPosition, maxBytes: number): Promise<OutputRead>
+}
+
+/** Where requests for one host go. */
+export type Route = {
+  host: string
+  serviceId: string
+  /** Printed in `X-Quayside-Release` (digest) and `X-Quayside-Deployment`; null where nothing is live. */
+  digest: string | null
+  deploymentId: string | null
+  target: /** May be empty: 502 `no_healthy_instance`. */
+    | { type: 'instances'; instanceIds: string[] }
+    | { type: 'static' }
+    /** 503 `service_stopped` or `service_not_deployed`. */
+    | { type: 'unavailable'; error: 'service_stopped' | 'service_not_deployed' }
+}
+
+export type RouterLoad = { instanceId: string; inFlight: number }
+
+/** The HTTP router. One process listens; it is told the whole table at each change. */
+export interface Router {
+  /** Tries to hold the port. False when another process holds it (try again later). */
+  listen(): Promise<boolean>
+  /** The port it listens on, or would listen on. */
+  readonly port: number
+  /** Replaces the whole table at once; requests that run go on where they are. Former targets are drained, not cut. */
+  apply(routes: Route[]): void
+  /** Requests in flight by instance, also of instances that are no longer routed but still answer something. */
+  load(): RouterLoad[]
+  /** Stops listening, lets running requests end within `graceMs`, then cuts them. */
+  close(options: { graceMs: number }): Promise<void>
+}
+
+/** Asks the router from outside, over its real socket, whichever process holds it. */
+export interface RouterProbe {
+  /**
+   * GET through the router. `release` and `deployment` are the answer's headers; null when none came or nothing answered. `error`
+   * is what the router said where it answered in place of the release.
+   */
+  request(
+    host: string,
+    path: string,
+    timeoutMs: number,
+  ): Promise<{ status: number | null; release: string | null; deployment: string | null; error: string | null }>
+}

@@ -1,0 +1,291 @@
+/**
+ * Makes what is wanted real: each pass reads what every service should be, looks at what runs, plans by a pure function
+ * (model.ts) and acts. One process at a time does it, by lease; a pass that is cut off is simply made again by the next one,
+ * also after a crash of the control plane or a reboot of the machine.
+ */
+import type { RuntimeStatus } from '../../../generated/prisma/client.ts'
+import { systemCaller } from '../../../platform/access.ts'
+import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
+import { run, sql } from '../../../platform/db/index.ts'
+import { PortError } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { type App, transact } from '../../../platform/work.ts'
+import { webServiceCrashed, webServiceRecovered } from './events.ts'
+import { addInstances, launchFacts, startInstance } from './launch.ts'
+import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
+import { listenTo, noteInServiceLog, resetOutput, takeInOutput } from './output.ts'
+import type { Observation } from './ports.ts'
+import { runtimePort } from './provided.ts'
+import { type InstanceRow, observeAll, readInstances, readServices, type ServiceRow, stateOf } from './survey.ts'
+
+/** What one process remembers between passes; all of it can be lost without harm. */
+type Memory = {
+  /** Instances with a start, a stop or a probe under way. */
+  busy: Set<string>
+  probedAt: Map<string, number>
+  running: Set<Promise<void>>
+}
+
+const memories = new WeakMap<App, Memory>()
+const memoryOf = (app: App): Memory => {
+  let memory = memories.get(app)
+  if (!memory) {
+    memory = { busy: new Set(), probedAt: new Map(), running: new Set() }
+    memories.set(app, memory)
+  }
+  return memory
+}
+
+/** Whether this process looks after the instances of this machine. */
+export const holdsInstances = async (app: App): Promise<boolean> =>
+  (await holdLease(app.db.prisma, 'instances', app.processId, app.settings.WORKER_LEASE_MS)) !== null
+
+export const reconcileInstances: Chore = {
+  name: 'reconcile instances',
+  topic: 'instances',
+  everyMs: 500,
+  async run(app, signal) {
+    if (!(await holdsInstances(app))) return listenTo(app, [])
+    const services = await readServices(app)
+    const instances = await readInstances(app)
+    listenTo(app, instances)
+    const observed = await observeAll(app, instances)
+    const byService = Map.groupBy(instances, (instance) => instance.webServiceId)
+    for (const service of services) {
+      if (signal.aborted) return
+      try {
+        await reconcile(app, service, byService.get(service.id) ?? [], observed)
+      } catch (error) {
+        // One service's trouble is not the others'.
+        app.log.error({ err: error, webServiceId: service.id }, 'a service could not be reconciled')
+      }
+    }
+  },
+}
+
+/** Lets what a pass began come to its end, and another process go on at once; for a process that is stopping. */
+export async function settleReconciler(app: App): Promise<void> {
+  await Promise.allSettled(memoryOf(app).running)
+  await dropLease(app.db.prisma, 'instances', app.processId)
+}
+
+async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[], observed: Map<string, Observation>): Promise<void> {
+  const states = instances.map((instance) => stateOf(instance, observed.get(instance.id)))
+  await reportStatus(app, service, statusOf(service, states))
+  await scale(app, service, instances)
+  const memory = memoryOf(app)
+  for (const action of planInstances(service, states)) {
+    if (action.type === 'add') {
+      await addInstances(app.db.prisma, { ...service, webServiceId: service.id, deploymentId: service.liveDeploymentId! }, action.count)
+      app.wake.notify('instances')
+    } else if (!memory.busy.has(action.id)) {
+      await act(app, service, instances.find((instance) => instance.id === action.id)!, observed.get(action.id), action)
+    }
+  }
+  for (const instance of instances) {
+    const seen = observed.get(instance.id)
+    const owned = instance.deploymentId !== service.activeDeploymentId
+    if (seen?.state === 'running' && instance.startedAt === null) await noteStart(app, instance, seen.startedAt)
+    if (owned && seen?.state === 'running' && instance.drainingSince === null && !memory.busy.has(instance.id))
+      watchHealth(app, service, instance)
+  }
+}
+
+async function act(
+  app: App,
+  service: ServiceRow,
+  instance: InstanceRow,
+  seen: Observation | undefined,
+  action: Exclude<Action, { type: 'add' }>,
+): Promise<void> {
+  switch (action.type) {
+    case 'drain':
+      // A worker takes no requests: there is nothing to wait for.
+      await run(
+        app.db.prisma,
+        sql`update instance set routed = false, draining_since = app_now(), drained_at = ${service.kind === 'WORKER' ? sql`app_now()` : sql`null`}
+            where id = ${instance.id}::uuid and draining_since is null`,
+      )
+      return app.wake.notify('routes', 'instances')
+    case 'crashed':
+      return noteCrash(app, service, instance, seen)
+    case 'start':
+      return background(app, instance.id, () => restart(app, service, instance))
+    case 'stop':
+      await run(app.db.prisma, sql`update instance set status = 'STOPPING', routed = false where id = ${instance.id}::uuid`)
+      return background(app, instance.id, async () => {
+        await runtimePort.use(app).stop(instance.id, { graceMs: service.shutdownGraceMs })
+        app.wake.notify('instances')
+      })
+    case 'remove':
+      return background(app, instance.id, async () => {
+        await takeInOutput(app, instance, { final: true })
+        await runtimePort.use(app).forget(instance.id)
+        resetOutput(instance.id)
+        memoryOf(app).probedAt.delete(instance.id)
+        await run(app.db.prisma, sql`delete from instance where id = ${instance.id}::uuid`)
+        app.wake.notify('instances', 'purge', `service:${service.id}`)
+      })
+  }
+}
+
+/** Its starter was lost before it could write that down. */
+const noteStart = (app: App, instance: InstanceRow, startedAt: Date) =>
+  run(app.db.prisma, sql`update instance set started_at = ${startedAt} where id = ${instance.id}::uuid and started_at is null`)
+
+/** Starts a row that has no process: a new one, or one whose wait after a crash is over. */
+async function restart(app: App, service: ServiceRow, instance: InstanceRow): Promise<void> {
+  if (instance.status === 'CRASHED') {
+    await takeInOutput(app, instance, { final: true })
+    await runtimePort.use(app).forget(instance.id)
+    await run(
+      app.db.prisma,
+      sql`update instance set status = 'STARTING', restarts = restarts + 1, stdout_offset = 0, stderr_offset = 0, failed_probes = 0
+          where id = ${instance.id}::uuid`,
+    )
+    resetOutput(instance.id)
+  }
+  try {
+    await startInstance(app, instance.id, await launchFacts(app, instance.deploymentId))
+  } catch (error) {
+    const reason = error instanceof PortError ? `could not be started (${error.message.replace(/\.$/, '')})` : 'could not be started'
+    if (!(error instanceof PortError)) app.log.error({ err: error, instanceId: instance.id }, 'an instance could not be started')
+    await noteCrash(app, service, instance, undefined, reason)
+  }
+  app.wake.notify('instances')
+}
+
+/** A process that ended by itself, or could not be started: it is started again after a wait that grows with each crash in a row. */
+async function noteCrash(
+  app: App,
+  service: ServiceRow,
+  instance: InstanceRow,
+  seen: Observation | undefined,
+  reason?: string,
+): Promise<void> {
+  // Lost with the machine, or never seen: not the program's fault, so no wait.
+  const lost = reason === undefined && seen?.state !== 'exited'
+  const exitCode = seen?.state === 'exited' ? seen.exitCode : null
+  const calm = instance.startedAt !== null && app.clock.now().getTime() - instance.startedAt.getTime() > 60_000
+  const crashes = lost ? 0 : calm ? 1 : instance.crashes + 1
+  const delayMs = lost ? 0 : restartDelayMs(crashes, app.settings.RESTART_BACKOFF_MS)
+  await run(
+    app.db.prisma,
+    sql`update instance set status = 'CRASHED', routed = false, crashes = ${crashes}, last_exit_code = coalesce(${exitCode}::int, last_exit_code),
+          next_start_at = app_now() + ${delayMs} * interval '1 millisecond'
+        where id = ${instance.id}::uuid`,
+  )
+  const what =
+    reason ??
+    (lost
+      ? 'is gone'
+      : seen?.state === 'exited' && seen.signal
+        ? `was ended by ${seen.signal}`
+        : `ended with exit code ${exitCode ?? 'unknown'}`)
+  await noteInServiceLog(
+    app,
+    service,
+    instance.id,
+    `Instance ${encodeId('Instance', instance.id)} ${what}; it is started again in ${Math.ceil(delayMs / 1000)} s.`,
+  )
+  app.wake.notify('routes', 'instances', `service:${service.id}`)
+}
+
+/** Probes an instance: often until it answers, then now and then; one that stops answering is replaced. */
+function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void {
+  const memory = memoryOf(app)
+  const starting = instance.status === 'STARTING'
+  const now = app.clock.now().getTime()
+  const every = starting ? app.settings.PROBE_INTERVAL_MS : app.settings.HEALTH_WATCH_MS
+  if (now - (memory.probedAt.get(instance.id) ?? 0) < every) return
+  if (service.kind === 'WORKER' && (!starting || !instance.settled)) return
+  memory.probedAt.set(instance.id, now)
+  background(app, instance.id, async () => {
+    const healthy = service.kind === 'WORKER' || (await probe(app, service, instance.id))
+    if (healthy) {
+      if (!starting && instance.failedProbes === 0) return
+      const takesRequests = service.kind !== 'WORKER'
+      // What is routed is asked here: traffic may have moved while the probe was under way.
+      await run(
+        app.db.prisma,
+        sql`update instance i set status = 'RUNNING', failed_probes = 0,
+              routed = ${takesRequests} and i.deployment_id is not distinct from rt.routed_deployment_id
+            from service_runtime rt
+            where i.id = ${instance.id}::uuid and rt.web_service_id = i.web_service_id and i.status in ('STARTING', 'RUNNING') and i.draining_since is null`,
+      )
+      return app.wake.notify('routes', 'instances', `service:${service.id}`)
+    }
+    const failures = instance.failedProbes + 1
+    if (starting ? instance.startTimedOut : failures >= 3) {
+      await runtimePort.use(app).stop(instance.id, { graceMs: service.shutdownGraceMs })
+      return noteCrash(app, service, instance, undefined, 'failed its health check')
+    }
+    if (!starting) await run(app.db.prisma, sql`update instance set failed_probes = ${failures} where id = ${instance.id}::uuid`)
+  })
+}
+
+async function probe(app: App, service: ServiceRow, instanceId: string): Promise<boolean> {
+  const result = await runtimePort.use(app).probe({ instanceId, path: service.healthCheckPath, timeoutMs: 5_000 })
+  return result.ok
+}
+
+/** Runs something that may take long beside the passes, one thing an instance at a time. */
+function background(app: App, instanceId: string, work: () => Promise<void>): void {
+  const memory = memoryOf(app)
+  memory.busy.add(instanceId)
+  const running = work()
+    .catch((error) => app.log.error({ err: error, instanceId }, 'an instance could not be handled'))
+    .finally(() => {
+      memory.busy.delete(instanceId)
+      memory.running.delete(running)
+    })
+  memory.running.add(running)
+}
+
+async function reportStatus(app: App, service: ServiceRow, status: RuntimeStatus): Promise<void> {
+  if (status === service.status) return
+  await transact(app, systemCaller(service.organizationId), null, async (work) => {
+    const changed = await run(
+      work.tx,
+      sql`update service_runtime set status = ${status}::runtime_status where web_service_id = ${service.id}::uuid and status = ${service.status}::runtime_status`,
+    )
+    if (changed === 0) return
+    const recovered = service.status === 'CRASHED' && (status === 'RUNNING' || status === 'DEGRADED')
+    const event = status === 'CRASHED' ? webServiceCrashed : recovered ? webServiceRecovered : null
+    if (event) {
+      await publish(work, event, {
+        subjectId: service.id,
+        projectId: service.projectId,
+        data: {
+          webServiceId: encodeId('WebService', service.id),
+          projectId: encodeId('Project', service.projectId),
+          name: service.name,
+          slug: service.slug,
+        },
+      })
+    }
+    work.wake(`service:${service.id}`, 'environments')
+  })
+}
+
+/** One instance more when all are busy, one less after a quiet time. */
+async function scale(app: App, service: ServiceRow, instances: InstanceRow[]): Promise<void> {
+  if (service.kind !== 'WEB' || service.maxInstances === service.minInstances || service.status !== 'RUNNING') return
+  const running = instances.filter((instance) => instance.routed)
+  const load = scaleBy(
+    running.reduce((sum, instance) => sum + instance.inFlight, 0),
+    running.length,
+  )
+  const tx = app.db.prisma
+  const where = sql`where web_service_id = ${service.id}::uuid`
+  if (load === 'more' && running.length < service.maxInstances) {
+    await run(tx, sql`update service_runtime set wanted = ${running.length + 1}, quiet_since = null ${where}`)
+  } else if (load === 'less' && running.length > service.minInstances) {
+    if (service.quietTooLong === null) await run(tx, sql`update service_runtime set quiet_since = app_now() ${where}`)
+    else if (service.quietTooLong)
+      await run(tx, sql`update service_runtime set wanted = ${running.length - 1}, quiet_since = null ${where}`)
+  } else if (service.quietTooLong !== null) {
+    await run(tx, sql`update service_runtime set quiet_since = null ${where}`)
+  }
+}

@@ -1,0 +1,73 @@
+/** What a pass of the reconciler sees: every service that something has to be done for, its instances, and what runs of them. */
+import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
+import { rows, sql } from '../../../platform/db/index.ts'
+import type { App } from '../../../platform/work.ts'
+import type { InstanceState, ServiceState } from './model.ts'
+import type { Observation } from './ports.ts'
+import { runtimePort } from './provided.ts'
+
+export type ServiceRow = Omit<ServiceState, 'kind'> & {
+  id: string
+  organizationId: string
+  projectId: string
+  name: string
+  slug: string
+  kind: WebServiceKind
+  status: RuntimeStatus
+  shutdownGraceMs: number
+  healthCheckPath: string | null
+  healthTimeoutMs: number
+  quietTooLong: boolean | null
+}
+
+export type InstanceRow = Instance & { startDue: boolean; drainTimedOut: boolean; settled: boolean; startTimedOut: boolean }
+
+export const readServices = (app: App): Promise<ServiceRow[]> =>
+  rows<ServiceRow>(
+    app.db.prisma,
+    sql`select s.id, s.organization_id, s.project_id, s.name, s.slug, coalesce(live.settings->>'kind', s.kind::text) as kind, s.desired_state, s.generation, s.min_instances, s.max_instances,
+               s.shutdown_grace_ms, s.health_timeout_ms, live.settings->>'healthCheckPath' as health_check_path,
+               live.id as live_deployment_id, active.id as active_deployment_id, rt.status, rt.wanted,
+               rt.quiet_since < app_now() - ${app.settings.SCALE_QUIET_MS} * interval '1 millisecond' as quiet_too_long
+        from web_service s join service_runtime rt on rt.web_service_id = s.id
+        left join deployment live on live.web_service_id = s.id and live.status = 'LIVE'
+        left join deployment active on active.web_service_id = s.id and active.status in ('RUNNING', 'CANCELLING')
+        where rt.status <> 'STOPPED' or (s.desired_state = 'RUNNING' and live.id is not null)
+           or exists (select 1 from instance i where i.web_service_id = s.id)`,
+  )
+
+export const readInstances = (app: App): Promise<InstanceRow[]> =>
+  rows<InstanceRow>(
+    app.db.prisma,
+    sql`select i.*, coalesce(i.next_start_at <= app_now(), true) as start_due,
+               coalesce(i.draining_since < app_now() - ${app.settings.DRAIN_TIMEOUT_MS} * interval '1 millisecond', false) as drain_timed_out,
+               coalesce(i.started_at < app_now() - ${app.settings.WORKER_VERIFY_MS} * interval '1 millisecond', false) as settled,
+               coalesce(i.started_at < app_now() - s.health_timeout_ms * interval '1 millisecond', false) as start_timed_out
+        from instance i join web_service s on s.id = i.web_service_id order by i.id`,
+  )
+
+export const stateOf = (instance: InstanceRow, seen: Observation | undefined): InstanceState => ({
+  id: instance.id,
+  deploymentId: instance.deploymentId,
+  generation: instance.generation,
+  status: instance.status,
+  routed: instance.routed,
+  draining: instance.drainingSince !== null,
+  drained: instance.drainedAt !== null || instance.drainTimedOut,
+  crashes: instance.crashes,
+  startDue: instance.startDue,
+  observed: seen?.state ?? 'missing',
+})
+
+/** By instance id. One that can't be observed hides no other one. */
+export async function observeAll(app: App, instances: readonly InstanceRow[]): Promise<Map<string, Observation>> {
+  const runtime = runtimePort.use(app)
+  const ids = instances.map((instance) => instance.id)
+  const observed = await runtime.observe(ids).catch(async (error) => {
+    app.log.error({ err: error }, 'instances could not be observed together')
+    // What can't be told of one is no reason to start it anew.
+    const assumed = (instanceId: string): Observation => ({ instanceId, state: 'running', startedAt: app.clock.now() })
+    return Promise.all(ids.map(async (id) => (await runtime.observe([id]).catch(() => []))[0] ?? assumed(id)))
+  })
+  return new Map(observed.map((seen) => [seen.instanceId, seen]))
+}

@@ -1,0 +1,19 @@
+/** What a deployment or a running service said: lines with gapless numbers, read by cursor from storage. */
+export { followLog } from './follow.ts'
+export { type LineSource, splitCompleteLines } from './line-splitter.ts'
+export {
+  type LogBatch,
+  type LogGap,
+  type LogGapReason,
+  type LogLevel,
+  type LogLimits,
+  type LogLine,
+  logLimits,
+  logTopic,
+  type NewLine,
+} from './model.ts'
+export { type LogMode, type LogStart, logInput, maxTail, readLog } from './queries.ts'
+export { createRedactor, type Hits, type Redact, redacted, type SecretValue } from './redactor.ts'
+export { appendLines, completeLog, ensureDeploymentLog, ensureServiceLog } from './store.ts'
+export { tailsByDeployment } from './tail.ts'
+export { type LogWriter, type LogWriterOptions, openLogWriter } from './writer.ts'

@@ -1,0 +1,30 @@
+import { z } from 'zod'
+import type { WebhookMessage } from '../../../generated/prisma/client.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { removeBodies } from '../message/index.ts'
+
+export const expungeWebhookMessage = defineCommand({
+  name: 'expungeWebhookMessage',
+  description:
+    'Removes the payload of a message and the bodies of its answers at once, or of one attempt only its answer. The rest of the log stays.',
+  permission: 'delete:webhooks',
+  ids: { messageId: 'WebhookMessage', attemptId: 'WebhookAttempt' },
+  targetType: 'WebhookMessage',
+  target: (work, ids) =>
+    row<WebhookMessage>(
+      work.tx,
+      sql`select m.* from webhook_message m where m.id = ${ids.messageId}::uuid and ${visible(work.caller, sql`m`)} for update`,
+    ),
+  input: z.object({ attemptId: z.string().nullish() }),
+  emits: [],
+  async run(work, { attemptId }, target: WebhookMessage) {
+    const ofOne = attemptId ? sql`and id = ${attemptId}::uuid` : sql``
+    const found = await run(work.tx, sql`update webhook_attempt set response_body = null where message_id = ${target.id}::uuid ${ofOne}`)
+    if (attemptId && found === 0) throw errors.not_found({ field: 'attemptId' })
+    if (!attemptId) await removeBodies(work.tx, [target.id])
+    const webhookMessage = await work.tx.webhookMessage.findUniqueOrThrow({ where: { id: target.id } })
+    return { webhookMessage }
+  },
+})

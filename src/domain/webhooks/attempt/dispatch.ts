@@ -1,0 +1,77 @@
+/**
+ * WEBHOOK_ENGINE=svix: a due delivery is handed to the Svix server, which signs, sends and retries. Handed over it counts as delivered
+ * here. One application a endpoint there: projects, payload conditions and selections are judged on our side.
+ */
+import { encodeId, newId } from '../../../platform/id.ts'
+import type { App } from '../../../platform/work.ts'
+import { dispatcherPort, newestSecret, type Recipient } from '../endpoint/index.ts'
+import { mirroredVersion, noteMirrored } from '../message/index.ts'
+import type { Delivery } from './jobs.ts'
+import { settle } from './settle.ts'
+
+/** Throws when the server can't be reached: the delivery waits and is no try the poorer. */
+export async function dispatch(app: App, delivery: Delivery, recipient: Recipient, text: string): Promise<void> {
+  const server = dispatcherPort.use(app)
+  const endpointId = encodeId('WebhookEndpoint', recipient.id)
+  const messageId = encodeId('WebhookMessage', delivery.messageId)
+  await mirror(app, recipient)
+  const begun = performance.now()
+  const result = await server.dispatch({ endpointId, messageId, eventType: delivery.message.eventType, payload: text })
+  const number = delivery.attemptCount + 1
+  const accepted = result.type === 'accepted'
+  await settle(app, {
+    settlement: {
+      messageId: delivery.messageId,
+      endpointId: recipient.id,
+      leaseEpoch: delivery.leaseEpoch,
+      attemptCount: number,
+      status: accepted ? 'DELIVERED' : 'EXHAUSTED',
+      reason: accepted ? 'Handed over to the Svix server.' : `The Svix server refused it with ${result.status}: ${result.message}`,
+      retryInMs: null,
+      dueAt: delivery.nextAttemptAt,
+    },
+    attempt: {
+      id: newId(),
+      organizationId: delivery.organizationId,
+      messageId: delivery.messageId,
+      endpointId: recipient.id,
+      number,
+      trigger: delivery.trigger,
+      url: server.url,
+      dueAt: delivery.nextAttemptAt,
+      startedAt: delivery.message.now,
+      durationMs: Math.round(performance.now() - begun),
+      requestHeaders: { 'idempotency-key': messageId },
+      responseStatus: result.status,
+      errorClass: accepted ? null : 'HTTP',
+      responseHeaders: null,
+      responseBody: accepted ? null : result.message,
+      worker: delivery.leaseOwner,
+    },
+    lane: null,
+    exhausted: null,
+  })
+}
+
+/** One mirroring at a time for each endpoint of a process; those who come meanwhile wait for it. */
+const underWay = new WeakMap<App, Map<string, Promise<void>>>()
+
+async function mirror(app: App, recipient: Recipient): Promise<void> {
+  const key = `${recipient.id}:${recipient.version}`
+  const running = underWay.get(app) ?? new Map<string, Promise<void>>()
+  underWay.set(app, running)
+  const present = running.get(key)
+  if (present) return present
+  const work = mirrorIfChanged(app, recipient).finally(() => running.delete(key))
+  running.set(key, work)
+  return work
+}
+
+async function mirrorIfChanged(app: App, recipient: Recipient): Promise<void> {
+  if ((await mirroredVersion(app.db.prisma, recipient.id)) === recipient.version) return
+  const { url, description, headers, rateLimitPerSecond } = recipient
+  const secret = await newestSecret(app, recipient)
+  const id = encodeId('WebhookEndpoint', recipient.id)
+  await dispatcherPort.use(app).mirror({ id, url, description, secret, headers, rateLimitPerSecond })
+  await noteMirrored(app.db.prisma, recipient.id, recipient.version)
+}

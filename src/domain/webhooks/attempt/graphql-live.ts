@@ -1,0 +1,46 @@
+/** Attempts as they are recorded. */
+import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
+import { WebhookAttempt } from './graphql.ts'
+import { type Attempt, attemptsAfter, beginWebhookAttempts } from './queries.ts'
+import { attemptsTopic } from './settle.ts'
+
+const pollMs = 2_000
+const batch = 200
+/** A transaction that began earlier may commit later, with lower ordinals: so long they are looked for. */
+const settledAfterMs = 15_000
+
+async function* followAttempts(context: GraphqlContext, args: Record<string, unknown>): AsyncGenerator<Attempt, void, void> {
+  const { endpointId, ordinal } = await context.call(beginWebhookAttempts, args)
+  const { app, caller, signal } = context
+  let floor = ordinal
+  const seen = new Map<bigint, number>()
+  while (!signal.aborted) {
+    const more = app.wake.next(attemptsTopic, pollMs, signal)
+    const found = await attemptsAfter(app.db.prisma, caller, endpointId, floor, batch + seen.size)
+    const fresh = found.filter((attempt) => !seen.has(attempt.ordinal))
+    for (const attempt of fresh) {
+      if (signal.aborted) return
+      yield attempt
+      seen.set(attempt.ordinal, performance.now())
+    }
+    for (const [known, at] of seen) {
+      if (performance.now() - at < settledAfterMs) break
+      if (known > floor) floor = known
+      seen.delete(known)
+    }
+    if (found.length < batch + seen.size) await more
+  }
+}
+
+builder.subscriptionField('webhookAttempts', (t) =>
+  t.field({
+    type: WebhookAttempt,
+    description: 'Tries to deliver, each soon after it has ended; with `after` those behind one first.',
+    args: {
+      endpointId: t.arg.id({ description: 'Only those to this endpoint.' }),
+      after: t.arg.string({ description: 'The id of an attempt.' }),
+    },
+    subscribe: (_root, args, context) => followAttempts(context, args),
+    resolve: (attempt: Attempt) => attempt as never,
+  }),
+)

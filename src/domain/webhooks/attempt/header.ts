@@ -1,0 +1,29 @@
+import { eventType } from '../../../platform/events.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { type Recipient, sign } from '../endpoint/index.ts'
+import type { Sendable } from '../message/index.ts'
+
+/** Every header of a request: what the endpoint adds, and over it what Standard Webhooks asks for. */
+export function headersOf(message: Sendable, { keys, headers, legacyHeaders }: Recipient, body: Uint8Array): Record<string, string> {
+  const id = encodeId('WebhookMessage', message.id)
+  const timestampSeconds = Math.floor(message.now.getTime() / 1_000)
+  const signature = sign({ id, timestampSeconds, body, keys })
+  const deprecatedAt = eventType(message.eventType)?.deprecatedAt
+  return {
+    ...headers,
+    'content-type': 'application/json',
+    'user-agent': 'Quayside',
+    'webhook-id': id,
+    'webhook-timestamp': String(timestampSeconds),
+    'webhook-signature': signature,
+    ...(legacyHeaders ? { 'svix-id': id, 'svix-timestamp': String(timestampSeconds), 'svix-signature': signature } : {}),
+    // RFC 9745: tells subscribers of a type that is on its way out.
+    ...(deprecatedAt ? { deprecation: `@${Math.floor(Date.parse(deprecatedAt) / 1_000)}` } : {}),
+  }
+}
+
+/** For the log: without signatures, and without what the endpoint adds, which may be a credential. */
+export function maskedHeaders(headers: Record<string, string>, recipient: Recipient): Record<string, string> {
+  const secret = new Set([...Object.keys(recipient.headers), 'webhook-signature', 'svix-signature'])
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, secret.has(name) ? '[masked]' : value]))
+}

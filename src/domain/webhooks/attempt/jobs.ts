@@ -1,0 +1,169 @@
+import type { Chore, Queue } from '../../../platform/claim.ts'
+import { newId } from '../../../platform/id.ts'
+import type { App } from '../../../platform/work.ts'
+import { defaultTimeoutMs, findRecipients, type OutgoingResult, outgoingHttp, type Recipient, retryScheduleOf } from '../endpoint/index.ts'
+import {
+  type ClaimedDelivery,
+  claimDeliveries,
+  deliveriesTopic,
+  keepShape,
+  nextDeliveryInMs,
+  readSendables,
+  releaseDelivery,
+  renewDelivery,
+  type Sendable,
+} from '../message/index.ts'
+import { actOn } from './act.ts'
+import { dispatch } from './dispatch.ts'
+import { headersOf, maskedHeaders } from './header.ts'
+import { judge, keptText, maxReadBytes } from './model.ts'
+
+export { keepMirror } from './mirror.ts'
+
+import { expireAnswers, expireAnswersBatch } from './retention.ts'
+import { settle } from './settle.ts'
+import { isPlain, shapeBody } from './shape.ts'
+
+/** A claimed delivery with all that its request needs, read in one go for the whole claim. */
+export type Delivery = ClaimedDelivery & {
+  message: Sendable
+  /** Null: the endpoint is gone. */
+  recipient: Recipient | null
+}
+
+const slots = 160
+/** After a fault of our own. */
+const pauseMs = 5_000
+
+/** Sends what is due. No transaction is open during a request; outcomes are written in batches. */
+export const deliverWebhooks: Queue<Delivery> = {
+  name: 'webhook deliveries',
+  topic: deliveriesTopic,
+  pollMs: 5_000,
+  concurrency: slots,
+  dueInMs: (app) => nextDeliveryInMs(app),
+  async claim(app, worker, limit) {
+    const claimed = await claimDeliveries(app, worker, limit, slots)
+    if (claimed.length === 0) return []
+    const [recipients, messages] = await Promise.all([
+      findRecipients(
+        app,
+        claimed.map((delivery) => delivery.endpointId),
+      ),
+      readSendables(
+        app.db.prisma,
+        claimed.map((delivery) => delivery.messageId),
+      ),
+    ])
+    return claimed.flatMap((delivery) => {
+      const message = messages.get(delivery.messageId)
+      return message ? [{ ...delivery, message, recipient: recipients.get(delivery.endpointId) ?? null }] : []
+    })
+  },
+  renew: renewDelivery,
+  async work(app, delivery, signal) {
+    const { recipient, message } = delivery
+    if (recipient === null) return close(app, delivery, 'CANCELLED', 'The endpoint was deleted.')
+    if (recipient.disabledAt) return close(app, delivery, 'SKIPPED', 'The endpoint was disabled.')
+    if (delivery.wasInDoubt) return close(app, delivery, 'UNKNOWN', 'A try was cut off; it may have arrived, and is not sent twice.')
+    if (message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before it arrived.')
+    try {
+      const text = delivery.body ?? (await makeBody(app, delivery, recipient, message.body))
+      if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery))
+      if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
+      else await send(app, delivery, recipient, text, signal)
+    } catch (error) {
+      if (signal.aborted) return void (await releaseDelivery(app, delivery))
+      // Nothing that the endpoint did: it isn't charged for it, and no try is counted.
+      app.log.error({ err: error, endpoint: recipient.id }, 'a webhook could not be sent for a reason of our own')
+      await releaseDelivery(app, delivery, pauseMs)
+    }
+  },
+}
+
+/** The text to send; one that isn't the message's own is kept before it is sent. Null: the claim is another's. */
+async function makeBody(app: App, delivery: Delivery, recipient: Recipient, body: string): Promise<string | null> {
+  if (isPlain(delivery.message, recipient)) return body
+  const shaped = await shapeBody(app, delivery.message, recipient, body)
+  return (await keepShape(app, delivery, shaped)) ? shaped : null
+}
+
+async function send(app: App, delivery: Delivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
+  const body = Buffer.from(text)
+  const headers = headersOf(delivery.message, recipient, body)
+  const request = {
+    url: recipient.url,
+    headers,
+    body,
+    timeoutMs: recipient.timeoutMs ?? defaultTimeoutMs,
+    maxResponseBytes: maxReadBytes,
+    signal,
+  }
+  let result: OutgoingResult
+  try {
+    result = await outgoingHttp.use(app).post(request)
+  } catch (error) {
+    if (signal.aborted && recipient.atMostOnce) {
+      return close(app, delivery, 'UNKNOWN', 'The try was cut off; it may have arrived, and is not sent twice.')
+    }
+    throw error
+  }
+  await conclude(app, delivery, recipient, headers, result)
+}
+
+/** Ends a delivery without an attempt. */
+async function close(app: App, delivery: Delivery, status: 'CANCELLED' | 'SKIPPED' | 'UNKNOWN', reason: string): Promise<void> {
+  const { messageId, endpointId, leaseEpoch, attemptCount } = delivery
+  const settlement = { messageId, endpointId, leaseEpoch, attemptCount, status, reason, retryInMs: null, dueAt: delivery.nextAttemptAt }
+  await settle(app, { settlement, attempt: null, lane: null, exhausted: null })
+}
+
+async function conclude(app: App, delivery: Delivery, recipient: Recipient, headers: Record<string, string>, result: OutgoingResult) {
+  const { messageId, endpointId, organizationId, leaseEpoch, message, trigger } = delivery
+  const number = delivery.attemptCount + 1
+  const isTest = trigger === 'TEST'
+  const { status, reason, retryInMs, errorClass, disable } = judge({
+    result,
+    number: number - delivery.scheduleBase,
+    scheduleMs: isTest ? [] : retryScheduleOf(recipient, app.settings.WEBHOOK_RETRY_SCHEDULE_MS),
+    answeredAt: new Date(message.now.getTime() + result.durationMs),
+    random: Math.random(),
+    atMostOnce: recipient.atMostOnce,
+  })
+  const answer = result.type === 'response' ? result : null
+  // A type of their own kind would tell of itself without end.
+  const tells = status === 'EXHAUSTED' && trigger === 'AUTOMATIC' && !message.eventType.startsWith('webhook_endpoint.')
+  const { projectId, description } = recipient
+  const news = await settle(app, {
+    settlement: { messageId, endpointId, leaseEpoch, attemptCount: number, status, reason, retryInMs, dueAt: delivery.nextAttemptAt },
+    attempt: {
+      id: newId(),
+      organizationId,
+      messageId,
+      endpointId,
+      number,
+      trigger,
+      url: recipient.url,
+      dueAt: delivery.nextAttemptAt,
+      startedAt: message.now,
+      durationMs: result.durationMs,
+      requestHeaders: maskedHeaders(headers, recipient),
+      responseStatus: answer?.status ?? null,
+      errorClass,
+      responseHeaders: answer?.headers ?? null,
+      responseBody: answer ? keptText(answer.body) : null,
+      worker: delivery.leaseOwner,
+    },
+    lane: isTest ? null : { accepted: errorClass === null, silent: answer === null },
+    exhausted: tells ? { projectId, description, eventType: message.eventType } : null,
+  })
+  await actOn(app, recipient, news, isTest ? null : disable)
+}
+
+/** Removes what receivers answered, by age. */
+export const expireWebhookAnswers: Chore = {
+  name: 'expire webhook answers',
+  topic: null,
+  everyMs: 10 * 60_000,
+  run: async (app) => ((await expireAnswers(app)) >= expireAnswersBatch ? 'again' : undefined),
+}

@@ -1,0 +1,14 @@
+import { run, sql } from '../../../platform/db/index.ts'
+import type { App } from '../../../platform/work.ts'
+
+export const expireAnswersBatch = 1_000
+
+/** Removes bodies of answers over WEBHOOK_RETENTION_MS; the rest of the attempt stays. Gives how many, at most a batch. */
+export const expireAnswers = (app: App): Promise<number> =>
+  run(
+    app.db.prisma,
+    sql`update webhook_attempt set response_body = null where id in (
+          select id from webhook_attempt
+          where response_body is not null and created_at < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
+          order by created_at limit ${expireAnswersBatch})`,
+  )

@@ -1,0 +1,208 @@
+import { z } from 'zod'
+import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
+import type { Work } from '../../../platform/work.ts'
+import { subjectTypesOf } from '../event-type/index.ts'
+import { endpointErrors } from './errors.ts'
+import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
+import { chosenKey, insertKey } from './key.ts'
+import { headersIdentity, maxEndpoints, outgoingHttp, selectionPort } from './model.ts'
+import { completed, type EndpointSettings, keyTypes, settingColumns, settingsInput, urlSchema } from './settings.ts'
+
+export const createWebhookEndpoint = defineCommand({
+  name: 'createWebhookEndpoint',
+  description: `Makes an endpoint that events are sent to from now on. At most ${maxEndpoints} an organization.`,
+  permission: 'manage:webhooks',
+  ids: { projectId: 'Project' },
+  targetType: 'WebhookEndpoint',
+  input: z.object({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish(), ...settingsInput }),
+  emits: [webhookEndpointCreated],
+  once: ['secret'],
+  async run(work, input) {
+    const { organizationId } = work.caller
+    const key = chosenKey(input)
+    const projectId = await chosenProject(work, input.projectId ?? null)
+    await checkUrl(work, input.url)
+    checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))
+    await demandRoom(work)
+    const id = newId()
+    await work.tx.webhookEndpoint.create({
+      data: {
+        id,
+        organizationId,
+        projectId,
+        url: input.url,
+        ...settingColumns(completed(input)),
+        ...(await headerColumns(work, id, input.headers)),
+        selectionRights: input.selection ? viewRights(work) : [],
+      },
+    })
+    const webhookEndpoint = await insertKey(work, id, key)
+    await publish(work, webhookEndpointCreated, published(webhookEndpoint))
+    return { webhookEndpoint, secret: key.shown }
+  },
+})
+
+export const lockEndpoint = (work: Work, ids: Record<string, string>) =>
+  row<WebhookEndpoint>(
+    work.tx,
+    sql`select e.* from webhook_endpoint e where e.id = ${ids.id}::uuid and ${visible(work.caller, sql`e`)} for update`,
+  )
+
+export const updateWebhookEndpoint = defineCommand({
+  name: 'updateWebhookEndpoint',
+  description: 'Changes an endpoint. Disabling skips what is still to be sent to it; enabling sends what happens from then on.',
+  permission: 'manage:webhooks',
+  ids: { id: 'WebhookEndpoint', projectId: 'Project' },
+  targetType: 'WebhookEndpoint',
+  target: lockEndpoint,
+  input: z.object({ url: urlSchema.nullish(), disabled: z.boolean().nullish(), ...settingsInput }),
+  emits: [webhookEndpointUpdated, webhookEndpointDisabled],
+  async run(work, input, target: WebhookEndpoint) {
+    if (input.url === null) throw errors.invalid_input({ field: 'url', text: 'url: can be left away, but not be null' })
+    const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
+    if (input.url !== undefined && input.url !== target.url) await checkUrl(work, input.url)
+    const rights = await recheckedRights(work, input, target, projectId)
+    const disabled = input.disabled === true && target.disabledAt === null ? await markDisabled(work, target.id, 'Disabled by hand.') : null
+    const webhookEndpoint = await work.tx.webhookEndpoint.update({
+      where: { id: target.id },
+      data: {
+        url: input.url,
+        projectId,
+        ...settingColumns(input),
+        ...(await headerColumns(work, target.id, input.headers)),
+        ...(rights ? { selectionRights: rights } : {}),
+        ...(input.disabled === false ? { disabledAt: null, disabledReason: null } : {}),
+        ...(disabled ? {} : { version: { increment: 1 } }),
+      },
+    })
+    await publish(work, webhookEndpointUpdated, published(webhookEndpoint))
+    if (disabled) await publishDisabled(work, webhookEndpoint)
+    return { webhookEndpoint }
+  },
+})
+
+export const deleteWebhookEndpoint = defineCommand({
+  name: 'deleteWebhookEndpoint',
+  description: 'Deletes an endpoint. What is still to be sent to it is cancelled; its attempts stay readable by their messages.',
+  permission: 'delete:webhooks',
+  ids: { id: 'WebhookEndpoint' },
+  targetType: 'WebhookEndpoint',
+  target: lockEndpoint,
+  input: z.object({}),
+  emits: [webhookEndpointDeleted],
+  async run(work, _input, target: WebhookEndpoint) {
+    await run(work.tx, sql`delete from webhook_endpoint where id = ${target.id}::uuid`)
+    await publish(work, webhookEndpointDeleted, published(target))
+    return { deletedId: target.id }
+  },
+})
+
+/** Disables an endpoint in the name of the program, such as after 410 Gone. False when it is disabled or gone already. */
+export async function disableEndpoint(work: Work, id: string, reason: string): Promise<boolean> {
+  const endpoint = await markDisabled(work, id, reason)
+  if (endpoint) await publishDisabled(work, endpoint)
+  return endpoint !== null
+}
+
+const publishDisabled = (work: Work, { id, projectId, description, disabledReason }: WebhookEndpoint) =>
+  publish(work, webhookEndpointDisabled, {
+    subjectId: id,
+    projectId,
+    data: { webhookEndpointId: encodeId('WebhookEndpoint', id), description, reason: disabledReason ?? '' },
+  })
+
+const markDisabled = (work: Work, id: string, reason: string) =>
+  row<WebhookEndpoint>(
+    work.tx,
+    sql`update webhook_endpoint set disabled_at = app_now(), disabled_reason = ${reason}, version = version + 1
+        where id = ${id}::uuid and disabled_at is null returning *`,
+  )
+
+/** Judged here and again before each request: a name may lead elsewhere later. */
+async function checkUrl(work: Work, url: string): Promise<void> {
+  const refusal = await outgoingHttp.use(work.app).check(url)
+  if (refusal) throw errors.invalid_input({ field: 'url', text: `url: ${refusal}` })
+}
+
+/** A selection reads with what its author may see now; it never changes anything. */
+const viewRights = (work: Work): string[] => [...work.caller.permissions].filter((permission) => permission.startsWith('view:'))
+
+type Selecting = Pick<EndpointSettings, 'selection' | 'format'> & { eventTypes: readonly string[] }
+
+function checkSelection(work: Work, { selection, format, eventTypes }: Selecting, projectId: string | null, permissions: string[]): void {
+  if (selection === null || selection === undefined) return
+  const refuse = (text: string) => errors.invalid_input({ field: 'selection', text: `selection: ${text}` })
+  if (format && format !== 'RAW') throw refuse('only with format RAW; the chat formats have a text of their own')
+  const problem = selectionPort.use(work.app).check({
+    selection,
+    subjectTypes: subjectTypesOf(eventTypes),
+    rights: { organizationId: work.caller.organizationId, projectId, permissions },
+  })
+  if (problem) throw refuse(problem)
+}
+
+/** The rights to keep with the selection: the author's when it is given anew. It is judged again when what it depends on changes. */
+async function recheckedRights(
+  work: Work,
+  input: EndpointSettings,
+  target: WebhookEndpoint,
+  projectId: string | null | undefined,
+): Promise<string[] | null> {
+  const selection = input.selection === undefined ? target.selection : input.selection
+  if (selection === null) return target.selection === null ? null : []
+  const isNew = input.selection !== undefined && input.selection !== target.selection
+  const rights = isNew ? viewRights(work) : target.selectionRights
+  if (isNew || input.eventTypes !== undefined || input.format !== undefined || projectId !== undefined) {
+    const eventTypes = input.eventTypes === undefined ? target.eventTypes : (input.eventTypes ?? [])
+    const format = input.format === undefined ? target.format : input.format
+    checkSelection(work, { selection, format, eventTypes }, projectId === undefined ? target.projectId : projectId, rights)
+  }
+  return isNew ? rights : null
+}
+
+async function headerColumns(work: Work, endpointId: string, headers: EndpointSettings['headers']) {
+  if (headers === undefined) return {}
+  const names = Object.keys(headers ?? {})
+  if (names.length === 0) return { headerNames: [], sealedHeaders: null }
+  const { organizationId } = work.caller
+  const sealedHeaders = await work.app.keyring.seal(work.tx, organizationId, headersIdentity(endpointId), JSON.stringify(headers))
+  return { headerNames: names, sealedHeaders }
+}
+
+/** A key of one project makes endpoints of that project alone. */
+async function chosenProject(work: Work, asked: string | null): Promise<string | null> {
+  const projectId = asked ?? work.caller.projectId
+  if (projectId === null) return null
+  const project = await row(
+    work.tx,
+    sql`select p.id from project p where p.id = ${projectId}::uuid and ${visible(work.caller, sql`p`, sql`id`)} and p.deleting_at is null
+        for key share`,
+  )
+  if (!project) throw errors.not_found({ field: 'projectId' })
+  return projectId
+}
+
+/** Counted under a lock, so that two creations at once can't both take the last place. */
+async function demandRoom(work: Work): Promise<void> {
+  const { organizationId } = work.caller
+  await run(work.tx, sql`select pg_advisory_xact_lock(hashtextextended(${`webhook_endpoint:${organizationId}`}, 0))`)
+  if ((await work.tx.webhookEndpoint.count({ where: { organizationId } })) >= maxEndpoints) throw endpointErrors.webhook_endpoint_limit()
+}
+
+export const published = (endpoint: WebhookEndpoint) => ({
+  subjectId: endpoint.id,
+  projectId: endpoint.projectId,
+  data: {
+    webhookEndpointId: encodeId('WebhookEndpoint', endpoint.id),
+    description: endpoint.description,
+    eventTypes: endpoint.eventTypes,
+    projectId: endpoint.projectId && encodeId('Project', endpoint.projectId),
+    disabled: endpoint.disabledAt !== null,
+    disabledReason: endpoint.disabledReason,
+  },
+})

@@ -1,0 +1,60 @@
+/** Conditions on an event's `data`: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`, all of which must hold. Pure. */
+import { z } from 'zod'
+
+const scalar = z.union([z.string().max(1_000), z.number(), z.boolean(), z.null()])
+const bound = z.union([z.number(), z.string().max(100)])
+
+const condition = z.union(
+  [
+    z.strictObject({ equals: scalar }),
+    z.strictObject({ in: z.array(scalar).min(1).max(100) }),
+    z.strictObject({
+      range: z
+        .strictObject({ min: bound.optional(), max: bound.optional() })
+        .refine(({ min, max }) => min !== undefined || max !== undefined)
+        .refine(({ min, max }) => min === undefined || max === undefined || (typeof min === typeof max && min <= max)),
+    }),
+  ],
+  { error: 'a condition is {"equals": value}, {"in": [values]} or {"range": {"min": …, "max": …}}' },
+)
+
+const path = z
+  .string()
+  .regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,9}$/, { error: 'a path is names with dots between them, such as webService.id' })
+
+export const filterSchema = z
+  .record(path, condition, { error: 'must be an object of paths and conditions' })
+  .refine((filter) => Object.keys(filter).length > 0, { error: 'must have a condition; leave it away for none' })
+  .refine((filter) => Object.keys(filter).length <= 20, { error: 'at most 20 conditions' })
+
+export type PayloadFilter = z.infer<typeof filterSchema>
+
+/** Whether all conditions hold of `data`. A field that isn't there equals nothing, not even null; of a list one item is enough. */
+export function matchesFilter(filter: PayloadFilter, data: unknown): boolean {
+  return Object.entries(filter).every(([at, wanted]) => {
+    const found = valueAt(data, at)
+    const candidates = Array.isArray(found) ? found : [found]
+    return candidates.some((value) => holds(wanted, value))
+  })
+}
+
+function valueAt(data: unknown, at: string): unknown {
+  let value = data
+  for (const name of at.split('.')) {
+    if (value === null || typeof value !== 'object' || !Object.hasOwn(value, name)) return undefined
+    value = (value as Record<string, unknown>)[name]
+  }
+  return value
+}
+
+function holds(wanted: PayloadFilter[string], value: unknown): boolean {
+  if ('equals' in wanted) return value === wanted.equals
+  if ('in' in wanted) return wanted.in.some((item) => item === value)
+  const { min, max } = wanted.range
+  // Texts compare as texts, so that ISO times have an order; a number is never compared with a text.
+  const comparable = (limit: string | number | undefined): limit is string | number => limit !== undefined
+  return [min, max].filter(comparable).every((limit) => typeof limit === typeof value) && above(min, value) && below(max, value)
+}
+
+const above = (min: string | number | undefined, value: unknown) => min === undefined || (value as number) >= (min as number)
+const below = (max: string | number | undefined, value: unknown) => max === undefined || (value as number) <= (max as number)

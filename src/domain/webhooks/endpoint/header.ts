@@ -1,0 +1,55 @@
+/** Headers that an endpoint adds to its requests. What frames, addresses or signs a request is ours alone. Pure. */
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { z } from 'zod'
+
+const reserved = new Set([
+  'host',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'upgrade',
+  'expect',
+  'te',
+  'trailer',
+  'proxy-authorization',
+  'proxy-connection',
+  'user-agent',
+])
+const reservedPrefixes = ['webhook-', 'svix-']
+
+export const maxHeaders = 20
+
+/** Why a header can't be added; null when it can. */
+export function problemOfHeader(name: string, value: string): string | null {
+  const lower = name.toLowerCase()
+  if (reserved.has(lower) || reservedPrefixes.some((prefix) => lower.startsWith(prefix))) return `${name} is set by the sender`
+  try {
+    validateHeaderName(name)
+  } catch {
+    return 'a header name holds a character that is not allowed'
+  }
+  try {
+    validateHeaderValue(name, value)
+  } catch {
+    return `${name}: the value holds a character that is not allowed`
+  }
+  return null
+}
+
+export const headersSchema = z
+  .record(z.string().max(100), z.string().max(2_000, { error: 'a value has at most 2000 characters' }), {
+    error: 'must be an object of names and texts',
+  })
+  .superRefine((headers, context) => {
+    const names = Object.keys(headers)
+    if (names.length > maxHeaders) context.addIssue({ code: 'custom', message: `at most ${maxHeaders} headers` })
+    if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
+      context.addIssue({ code: 'custom', message: 'a header is given twice' })
+    for (const [name, value] of Object.entries(headers)) {
+      const problem = problemOfHeader(name, value)
+      if (problem) context.addIssue({ code: 'custom', message: problem })
+    }
+  })

@@ -1,0 +1,86 @@
+/** What webhooks need of the outside: one HTTP POST through the egress guard. */
+
+export type HttpErrorClass = 'dns' | 'refused' | 'timeout' | 'tls' | 'reset' | 'http' | 'blocked'
+
+export type OutgoingRequest = {
+  url: string
+  headers: Record<string, string>
+  body: Uint8Array
+  /** Total, for name, connection, headers and body together. */
+  timeoutMs: number
+  /** At most this much of the answer's body is read; the rest is thrown away. */
+  maxResponseBytes: number
+  /** Gives the request up; `post` then rejects with its reason, and whether the other side got it is unknown. */
+  signal?: AbortSignal
+}
+
+export type OutgoingResult =
+  | { type: 'response'; status: number; headers: Record<string, string>; body: Uint8Array; durationMs: number }
+  | { type: 'failure'; errorClass: Exclude<HttpErrorClass, 'http'>; message: string; durationMs: number }
+
+/** Sends one request. Never follows a redirect, never throws for what the other side does. Addresses are checked before a socket opens. */
+export interface OutgoingHttp {
+  /** Judges a URL when an endpoint is saved, resolving its name; null when allowed, else the reason and the setting that would allow it. */
+  check(url: string): Promise<string | null>
+  post(request: OutgoingRequest): Promise<OutgoingResult>
+  close(): Promise<void>
+}
+
+/** With what rights an endpoint's selection is run: those that its author had, within its organization and project. */
+export type SelectionRights = { organizationId: string; projectId: string | null; permissions: readonly string[] }
+
+export type SelectionRequest = {
+  /** A selection set with its braces, on the event's subject: `{ id ... on Deployment { status } }`. */
+  selection: string
+  rights: SelectionRights
+}
+
+/** GraphQL selections on an event's subject, which is a node of the schema. */
+export interface Selection {
+  /** Judges a selection for subjects of these types by schema, size, cost and rights; null when it can be run, else the reason. */
+  check(request: SelectionRequest & { subjectTypes: readonly string[] }): string | null
+  /** Plain JSON; null when the subject is gone or no node. Throws when it can't be run at present. */
+  run(request: SelectionRequest & { subjectType: string; subjectId: string }): Promise<unknown>
+}
+
+export type MirroredEndpoint = {
+  /** TypeID. */
+  id: string
+  url: string
+  description: string | null
+  /** `whsec_…` or `whsk_…`; its newest key. */
+  secret: string
+  headers: Record<string, string>
+  rateLimitPerSecond: number | null
+}
+
+export type DispatchedMessage = {
+  /** TypeIDs. */
+  endpointId: string
+  messageId: string
+  eventType: string
+  /** JSON text. */
+  payload: string
+}
+
+export type DispatchResult =
+  /** `repeated`: it had been accepted before. */
+  | { type: 'accepted'; repeated: boolean; status: number }
+  /** It never will be. */
+  | { type: 'refused'; status: number; message: string }
+
+/** A server that delivers in our stead. Every method throws when it can't be reached or has no answer for now: ask again later. */
+export interface Dispatcher {
+  /** Its address, for people to read. */
+  readonly url: string
+  /** Makes or updates the other side's picture of an endpoint. */
+  mirror(endpoint: MirroredEndpoint): Promise<void>
+  /** Takes it away; nothing when it is gone. */
+  forget(endpointId: string): Promise<void>
+  /** Accepts a message once, however often it is given. */
+  dispatch(message: DispatchedMessage): Promise<DispatchResult>
+  /** Tells of event types with the JSON Schemas of their data, by version. */
+  declareTypes(
+    types: readonly { name: string; description: string; schemas: Record<string, unknown>; deprecated: boolean }[],
+  ): Promise<void>
+}

@@ -1,0 +1,45 @@
+import { type EventDefinition, eventType, eventTypes } from '../../../platform/events.ts'
+import type { IdType } from '../../../platform/id.ts'
+
+/**
+ * Why a filter entry can't be: it is neither the name of a type nor a prefix of one with `*` as its last segment (`deployment.*`).
+ * Null when it can.
+ */
+export function problemOfPattern(pattern: string): string | null {
+  if (!pattern.includes('*')) return eventType(pattern) ? null : `there is no event type ${quoted(pattern)}`
+  if (!/^[^*]+\.\*$/.test(pattern))
+    return `${quoted(pattern)}: * can only be the whole last segment, as in deployment.*; give no types for all of them`
+  const prefix = pattern.slice(0, -1)
+  return eventTypes().some(({ type }) => type.startsWith(prefix)) ? null : `no event type begins with ${quoted(prefix)}`
+}
+
+const quoted = (text: string) => JSON.stringify(text.slice(0, 100))
+
+/** The types that patterns name; none: all types. */
+export const typesOf = (patterns: readonly string[]): EventDefinition[] =>
+  eventTypes().filter(
+    ({ type }) =>
+      patterns.length === 0 ||
+      patterns.some((pattern) => (pattern.endsWith('.*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern)),
+  )
+
+/** What events of these patterns are about. */
+export const subjectTypesOf = (patterns: readonly string[]): IdType[] => [...new Set(typesOf(patterns).map(({ subject }) => subject))]
+
+/** The highest version that any type has; a new endpoint is pinned to it. */
+export const newestVersion = (): number => Math.max(1, ...eventTypes().map(({ version }) => version))
+
+/**
+ * The data of an event in the highest version up to `pinned` that the type has, or in its lowest one when all are higher. Data
+ * that was published in such a version is given as it is.
+ */
+export function inVersion(type: string, version: number, data: unknown, pinned: number): { version: number; data: unknown } {
+  if (version <= pinned) return { version, data }
+  let present = { version, data }
+  for (const former of eventType(type)?.former ?? []) {
+    if (former.version >= present.version) continue
+    present = { version: former.version, data: former.from(present.data as never) }
+    if (present.version <= pinned) break
+  }
+  return present
+}

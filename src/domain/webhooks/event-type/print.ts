@@ -1,0 +1,244 @@
+/**
+ * The catalogue of event types as files for those who receive them: JSON Schemas, an OpenAPI 3.1 document of webhooks, and the
+ * types of the consumer module. Printed by `npm run generate`. Pure.
+ */
+import { z } from 'zod'
+import { type EventDefinition, eventTypes } from '../../../platform/events.ts'
+
+type JsonSchema = Record<string, unknown>
+
+/** One version of a type. */
+export type CatalogueEntry = {
+  type: string
+  version: number
+  description: string
+  deprecatedAt: string | null
+  schema: JsonSchema
+  sample: unknown
+}
+
+const schemaOf = (schema: z.ZodType): JsonSchema => {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: 'output' }) as JsonSchema
+  return rest
+}
+
+const versionsOf = ({
+  type,
+  version,
+  description,
+  deprecatedAt = undefined,
+  schema,
+  sample,
+  former = [],
+}: EventDefinition): CatalogueEntry[] =>
+  [{ version, schema, sample }, ...former].map((each) => ({
+    type,
+    version: each.version,
+    description,
+    deprecatedAt: deprecatedAt ?? null,
+    schema: schemaOf(each.schema),
+    sample: each.sample,
+  }))
+
+/** Every version of every type, by name, the newest version first. */
+export const catalogue = (definitions: readonly EventDefinition[] = eventTypes()): CatalogueEntry[] => definitions.flatMap(versionsOf)
+
+const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
+
+const envelope = ({ type, version, description, schema }: CatalogueEntry): JsonSchema => ({
+  title: type,
+  description,
+  type: 'object',
+  required: ['type', 'timestamp', 'data', 'id', 'organizationId', 'sequence', 'schemaVersion'],
+  properties: {
+    type: { const: type },
+    timestamp: { type: 'string', format: 'date-time', description: 'When it happened.' },
+    data: schema,
+    id: { type: 'string', description: 'The id of the event; the same as the header webhook-id.' },
+    organizationId: { type: 'string', description: 'The organization that it happened in.' },
+    sequence: { type: 'integer', description: "Counts the subject's events from 1: a lower one than the last is stale." },
+    schemaVersion: { const: version },
+    test: { const: true, description: 'Set when somebody sent it by hand as a test.' },
+  },
+})
+
+/** All versions as JSON Schemas of the whole body, by `<type>.v<version>`; one file, so that it is read at once. */
+export const printSchemas = (): string =>
+  json({
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Webhooks of Quayside',
+    $defs: Object.fromEntries(
+      catalogue().map((entry) => [`${entry.type}.v${entry.version}`, { ...envelope(entry), examples: [example(entry)] }]),
+    ),
+  })
+
+const example = ({ type, version, sample }: CatalogueEntry) => ({
+  type,
+  timestamp: '2026-01-31T12:00:00.000Z',
+  data: sample,
+  id: 'evt_01h455vb4pex5vsknk084sn02q',
+  organizationId: 'org_01h455vb4pex5vsknk084sn02q',
+  sequence: 1,
+  schemaVersion: version,
+})
+
+/** An OpenAPI 3.1 document whose `webhooks` are the newest version of each type. */
+export function printOpenapi(): string {
+  const newest = eventTypes().map((definition) => versionsOf(definition)[0]!)
+  const header = (description: string) => ({ in: 'header', required: true, description, schema: { type: 'string' } })
+  return json({
+    openapi: '3.1.0',
+    info: {
+      title: 'Webhooks of Quayside',
+      version: '1',
+      description: 'What endpoints are sent, signed after Standard Webhooks 1.0.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    paths: {},
+    webhooks: Object.fromEntries(
+      newest.map((entry) => [
+        entry.type,
+        {
+          post: {
+            operationId: operationId(entry.type),
+            summary: entry.type,
+            description: entry.description,
+            tags: [entry.type.split('.')[0]!],
+            ...(entry.deprecatedAt ? { deprecated: true } : {}),
+            security: [],
+            parameters: [
+              { name: 'webhook-id', ...header('The id of the event, the same on every try.') },
+              { name: 'webhook-timestamp', ...header('When this try was sent, in seconds since 1970.') },
+              { name: 'webhook-signature', ...header('Signatures with spaces between them: `v1,…` or `v1a,…`.') },
+            ],
+            requestBody: { required: true, content: { 'application/json': { schema: envelope(entry), example: example(entry) } } },
+            responses: {
+              '2XX': { description: 'Accepted.' },
+              '410': { description: 'Gone: the endpoint is disabled.' },
+              '4XX': { description: 'Not accepted; sent again by the schedule.' },
+              '5XX': { description: 'Not accepted; sent again by the schedule.' },
+            },
+          },
+        },
+      ]),
+    ),
+    tags: [...new Set(newest.map(({ type }) => type.split('.')[0]!))].map((name) => ({ name, description: `Events of ${name}.` })),
+  })
+}
+
+const pascal = (type: string) => type.replace(/(^|[._])([a-z0-9])/g, (_, __, letter: string) => letter.toUpperCase())
+const operationId = (type: string) => `on${pascal(type)}`
+
+/** Names, versions and samples as a module of plain JavaScript. */
+export const printCatalogueModule = (): string =>
+  [
+    '/** Printed by `npm run generate`: every event type with its newest version. */',
+    'export const types = Object.freeze({',
+    ...eventTypes().map(({ type, version }) => `  '${type}': ${version},`),
+    '})',
+    '',
+  ].join('\n')
+
+/** The types of the consumer module: a union by `type`, so that a switch over it is exhaustive. */
+export function printTypes(): string {
+  const entries = catalogue()
+  const names = [...new Set(entries.map(({ type }) => type))]
+  const data = (entry: CatalogueEntry) => `${pascal(entry.type)}DataV${entry.version}`
+  const body = (type: string) => {
+    const versions = entries.filter((entry) => entry.type === type)
+    return [
+      `/** ${versions[0]!.description}${versions[0]!.deprecatedAt ? `\n * @deprecated since ${versions[0]!.deprecatedAt}` : ''} */`,
+      `export type ${pascal(type)} = ${versions.map((entry) => `Envelope<'${type}', ${entry.version}, ${data(entry)}>`).join(' | ')}`,
+    ].join('\n')
+  }
+  return [
+    '/** Printed by `npm run generate` from the registry of event types. */',
+    '',
+    'export type Envelope<Type extends string, Version extends number, Data> = {',
+    '  type: Type',
+    '  /** When it happened, as ISO 8601 text. */',
+    '  timestamp: string',
+    '  data: Data',
+    '  /** The id of the event; the same as the header webhook-id. */',
+    '  id: string',
+    '  organizationId: string',
+    "  /** Counts the subject's events from 1: a lower one than the last is stale. */",
+    '  sequence: number',
+    '  schemaVersion: Version',
+    '  /** Set when somebody sent it by hand as a test. */',
+    '  test?: true',
+    '}',
+    '',
+    ...entries.map((entry) => `export type ${data(entry)} = ${typeText(entry.schema, 0)}\n`),
+    ...names.map((type) => `${body(type)}\n`),
+    '/** An event of a type that this version of the module does not know. */',
+    "export type UnknownEvent = Omit<Envelope<'unknown', number, unknown>, 'test'> & { originalType: string; test?: true }",
+    '',
+    '/** Everything that `verify` gives. */',
+    'export type WebhookEvent =',
+    ...names.map((type) => `  | ${pascal(type)}`),
+    '  | UnknownEvent',
+    '',
+    "export type WebhookEventType = Exclude<WebhookEvent['type'], 'unknown'>",
+    '',
+    '/** Names of all event types that this version of the module knows. */',
+    'export declare const eventTypes: readonly WebhookEventType[]',
+    '',
+    '/** The request is not one of ours, not meant for now, or was changed on its way. */',
+    'export declare class WebhookVerificationError extends Error {}',
+    '',
+    '/**',
+    ' * Checks a request after Standard Webhooks 1.0 and gives its event. `rawBody`: the bytes as they arrived, never parsed JSON.',
+    ' * `secret`: `whsec_…`, or the public `whpk_…` with ed25519; several during a rotation. Throws a WebhookVerificationError.',
+    ' */',
+    'export declare function verify(',
+    '  rawBody: Uint8Array | ArrayBuffer | string,',
+    '  headers: Headers | Record<string, string | string[] | undefined>,',
+    '  secret: string | readonly string[],',
+    '): WebhookEvent',
+    '',
+  ].join('\n')
+}
+
+/** What JSON Schema of our own zod types can say, as TypeScript. */
+function typeText(schema: JsonSchema, depth: number): string {
+  const alternatives = (schema.anyOf ?? schema.oneOf) as JsonSchema[] | undefined
+  if (alternatives) return [...new Set(alternatives.map((each) => typeText(each, depth)))].join(' | ')
+  if (Array.isArray(schema.type)) return schema.type.map((type: string) => typeText({ ...schema, type }, depth)).join(' | ')
+  if ('const' in schema) return literal(schema.const)
+  if (Array.isArray(schema.enum)) return schema.enum.map(literal).join(' | ')
+  switch (schema.type) {
+    case 'string':
+      return 'string'
+    case 'integer':
+    case 'number':
+      return 'number'
+    case 'boolean':
+      return 'boolean'
+    case 'null':
+      return 'null'
+    case 'array':
+      return `Array<${typeText((schema.items ?? {}) as JsonSchema, depth)}>`
+    case 'object':
+      return objectText(schema, depth)
+    default:
+      return 'unknown'
+  }
+}
+
+const literal = (value: unknown) => (typeof value === 'string' ? `'${value}'` : JSON.stringify(value))
+
+function objectText(schema: JsonSchema, depth: number): string {
+  const properties = Object.entries((schema.properties ?? {}) as Record<string, JsonSchema>)
+  if (properties.length === 0) {
+    const values = schema.additionalProperties
+    return `Record<string, ${values && typeof values === 'object' ? typeText(values as JsonSchema, depth) : 'unknown'}>`
+  }
+  const required = new Set((schema.required ?? []) as string[])
+  const indent = '  '.repeat(depth + 1)
+  const fields = properties.flatMap(([name, field]) => [
+    ...(typeof field.description === 'string' ? [`${indent}/** ${field.description} */`] : []),
+    `${indent}${name}${required.has(name) ? '' : '?'}: ${typeText(field, depth + 1)}`,
+  ])
+  return ['{', ...fields, `${'  '.repeat(depth)}}`].join('\n')
+}

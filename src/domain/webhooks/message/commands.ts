@@ -1,0 +1,129 @@
+import { z } from 'zod'
+import type { WebhookEndpoint, WebhookMessage } from '../../../generated/prisma/client.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { eventType } from '../../../platform/events.ts'
+import { newId } from '../../../platform/id.ts'
+import type { Work } from '../../../platform/work.ts'
+import { startOperation } from '../../access/operation/index.ts'
+import { endpointErrors, lockEndpoint } from '../endpoint/index.ts'
+import { inVersion, problemOfPattern } from '../event-type/index.ts'
+import { messageErrors } from './errors.ts'
+import { bodyOf, deliveriesTopic } from './model.ts'
+import { countRecoverable, type RecoveryInput, type recoveries } from './recovery.ts'
+
+const endpointTarget = (work: Work, ids: Record<string, string>) => lockEndpoint(work, { id: ids.endpointId! })
+
+function demandEnabled(endpoint: WebhookEndpoint): void {
+  if (endpoint.disabledAt) throw endpointErrors.webhook_endpoint_disabled({ field: 'endpointId' })
+}
+
+export const resendWebhookMessage = defineCommand({
+  name: 'resendWebhookMessage',
+  description: 'Sends a message to an endpoint once more, at once and with the same id. A retry that waits is replaced.',
+  permission: 'manage:webhooks',
+  ids: { endpointId: 'WebhookEndpoint', messageId: 'WebhookMessage' },
+  targetType: 'WebhookEndpoint',
+  target: endpointTarget,
+  input: z.object({ messageId: z.string() }),
+  emits: [],
+  async run(work, { messageId }, endpoint: WebhookEndpoint) {
+    const webhookMessage = await row<WebhookMessage>(
+      work.tx,
+      sql`select m.* from webhook_message m where m.id = ${messageId}::uuid and ${visible(work.caller, sql`m`)}
+            and (${endpoint.projectId}::uuid is null or m.project_id = ${endpoint.projectId}::uuid) for share`,
+    )
+    if (!webhookMessage) throw errors.not_found({ field: 'messageId' })
+    demandEnabled(endpoint)
+    if (webhookMessage.body === null) throw messageErrors.webhook_payload_removed({ field: 'messageId' })
+    await run(
+      work.tx,
+      sql`insert into webhook_delivery as d (message_id, endpoint_id, organization_id, position, status, trigger, next_attempt_at)
+          values (${messageId}::uuid, ${endpoint.id}::uuid, ${endpoint.organizationId}::uuid, ${webhookMessage.position ?? 0n}, 'PENDING', 'MANUAL', app_now())
+          on conflict (message_id, endpoint_id) do update
+          set status = 'PENDING', reason = null, trigger = 'MANUAL', next_attempt_at = app_now(), operation_id = null, in_doubt = false`,
+    )
+    work.wake(deliveriesTopic)
+    return { webhookMessage }
+  },
+})
+
+export const sendTestWebhook = defineCommand({
+  name: 'sendTestWebhook',
+  description: 'Sends the sample of an event type to an endpoint, marked as a test: one try, which does not count towards disabling.',
+  permission: 'manage:webhooks',
+  ids: { endpointId: 'WebhookEndpoint' },
+  targetType: 'WebhookEndpoint',
+  target: endpointTarget,
+  input: z.object({ eventType: z.string().nullish() }),
+  emits: [],
+  async run(work, input, endpoint: WebhookEndpoint) {
+    const name = input.eventType ?? 'webhook.test'
+    const type = eventType(name)
+    if (!type) throw errors.invalid_input({ field: 'eventType', text: `eventType: ${problemOfPattern(name) ?? 'a full name is needed'}` })
+    demandEnabled(endpoint)
+    const id = newId()
+    const { version, data } = inVersion(type.type, type.version, type.sample, endpoint.schemaVersion)
+    const { organizationId, projectId } = endpoint
+    const [{ now } = { now: work.app.clock.now() }] = await work.tx.$queryRaw<{ now: Date }[]>`select app_now() as now`
+    const body = bodyOf(
+      { id, organizationId, type: type.type, schemaVersion: version, sequence: 0, createdAt: now },
+      JSON.stringify(data),
+      true,
+    )
+    const webhookMessage = await work.tx.webhookMessage.create({
+      data: {
+        id,
+        organizationId,
+        projectId,
+        eventType: type.type,
+        schemaVersion: version,
+        requestId: work.requestId,
+        timestamp: now,
+        body,
+      },
+    })
+    await run(
+      work.tx,
+      sql`insert into webhook_delivery (message_id, endpoint_id, organization_id, status, trigger, next_attempt_at)
+          values (${id}::uuid, ${endpoint.id}::uuid, ${organizationId}::uuid, 'PENDING', 'TEST', app_now())`,
+    )
+    work.wake(deliveriesTopic)
+    return { webhookMessage }
+  },
+})
+
+const recovering = (type: keyof typeof recoveries, description: string) =>
+  defineCommand({
+    name: type,
+    description,
+    permission: 'manage:webhooks',
+    ids: { endpointId: 'WebhookEndpoint' },
+    targetType: 'WebhookEndpoint',
+    target: endpointTarget,
+    input: z
+      .object({ since: z.date(), until: z.date().nullish() })
+      .refine(({ since, until }) => !until || since < until, { error: 'must be after since', path: ['until'] }),
+    emits: [],
+    async run(work, { since, until }, endpoint: WebhookEndpoint) {
+      demandEnabled(endpoint)
+      // What happens from now on is fresh traffic, which no recovery takes up.
+      const [{ now } = { now: work.app.clock.now() }] = await work.tx.$queryRaw<{ now: Date }[]>`select app_now() as now`
+      const end = until && until < now ? until : now
+      const input: RecoveryInput = { endpointId: endpoint.id, since: since.toISOString(), until: end.toISOString() }
+      const totalSteps = await countRecoverable(work, type, endpoint, input)
+      const operation = await startOperation(work, { type, projectId: endpoint.projectId, input, totalSteps })
+      return { operation }
+    },
+  })
+
+export const recoverWebhookMessages = recovering(
+  'recoverWebhookMessages',
+  'Sends to an endpoint again what was tried and not accepted of the messages since a time. Goes on in the background, below fresh traffic.',
+)
+
+export const replayMissingWebhookMessages = recovering(
+  'replayMissingWebhookMessages',
+  'Sends to an endpoint what it was never sent of the messages since a time: skipped while it was disabled, or older than it. Goes on in the background, below fresh traffic.',
+)

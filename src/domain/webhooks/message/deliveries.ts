@@ -1,0 +1,183 @@
+/** Rows of deliveries: claimed, settled, given back, taken off the queue. What is sent and how it is judged is `attempt`'s. */
+import { renew } from '../../../platform/claim.ts'
+import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import type { App } from '../../../platform/work.ts'
+import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
+import { allowanceOf, type ClaimedDelivery, openAt, rateUsedAfter, type Settlement } from './model.ts'
+
+/** So much of a worker's slots may be one organization's. */
+const mostOf = (slots: number) => Math.max(1, Math.ceil(slots * 0.75))
+
+/**
+ * Claims what is due for up to `free` slots of a worker that has `slots`: shared fairly among organizations, within the rate,
+ * concurrency and order of each endpoint. Nothing is locked for endpoints that have no such limit.
+ */
+export async function claimDeliveries(app: App, worker: string, free: number, slots: number): Promise<ClaimedDelivery[]> {
+  const lanes = await readLanes(app.db.prisma, worker)
+  if (lanes.length === 0) return []
+  const guarded = new Set(guardedOf(lanes))
+  const shares = shareOut(lanes, free, mostOf(slots))
+  const plain = shares.filter(({ lane }) => !guarded.has(lane))
+  const limited = shares.filter(({ lane }) => guarded.has(lane))
+  const claimed = await Promise.all([
+    plain.length > 0 ? claimShares(app, app.db.prisma, worker, plain) : [],
+    limited.length > 0 ? claimGuarded(app, worker, limited) : [],
+  ])
+  return claimed.flat()
+}
+
+/** The lanes' own rows are locked meanwhile, so that two workers don't both take what is left of a limit. */
+const claimGuarded = (app: App, worker: string, wanted: readonly Share[]): Promise<ClaimedDelivery[]> =>
+  app.db.transaction(async (tx) => {
+    const quotas = new Map(wanted.map(({ lane, quota }) => [lane.endpointId, quota]))
+    const lanes = await lockLanes(tx, [...quotas.keys()], worker)
+    const shares = lanes
+      .map((lane) => ({ lane, quota: Math.min(allowanceOf(lane), quotas.get(lane.endpointId) ?? 0) }))
+      .filter(({ quota }) => quota > 0)
+    if (shares.length === 0) return []
+    const claimed = await claimShares(app, tx, worker, shares)
+    const taken = Map.groupBy(claimed, ({ endpointId }) => endpointId)
+    const used = shares.flatMap(({ lane }) => {
+      const until = rateUsedAfter(lane, taken.get(lane.endpointId)?.length ?? 0)
+      return lane.rateLimitPerSecond !== null && until ? [{ id: lane.endpointId, until }] : []
+    })
+    if (used.length > 0) {
+      await run(
+        tx,
+        sql`update webhook_lane l set rate_used_until = u.until
+            from unnest(${used.map(({ id }) => id)}::uuid[], ${used.map(({ until }) => until)}::timestamptz[]) as u(id, until)
+            where l.endpoint_id = u.id`,
+      )
+    }
+    return claimed
+  })
+
+/** Fresh messages before those that a recovery sends again, and then who waits longest; an ordered endpoint's by position. */
+const claimShares = (app: App, tx: Tx, worker: string, shares: readonly Share[]): Promise<ClaimedDelivery[]> =>
+  rows<ClaimedDelivery>(
+    tx,
+    sql`with share as (
+          select * from unnest(${shares.map(({ lane }) => lane.endpointId)}::uuid[], ${shares.map(({ quota }) => quota)}::int[],
+            ${shares.map(({ lane }) => lane.ordered)}::bool[], ${shares.map(({ lane }) => lane.atMostOnce)}::bool[])
+            as s(endpoint_id, quota, ordered, at_most_once)),
+        candidate as (
+          select d.message_id, d.endpoint_id, d.in_doubt, s.at_most_once from share s cross join lateral (
+            select t.message_id, t.endpoint_id, t.in_doubt from webhook_delivery t
+            where not s.ordered and t.endpoint_id = s.endpoint_id and t.status = 'PENDING' and t.next_attempt_at <= app_now()
+              and (t.lease_expires_at is null or t.lease_expires_at < app_now())
+            order by t.next_attempt_at limit s.quota for update skip locked) d
+          union all
+          select d.message_id, d.endpoint_id, d.in_doubt, s.at_most_once from share s cross join lateral (
+            select t.message_id, t.endpoint_id, t.in_doubt from webhook_delivery t
+            where s.ordered and t.endpoint_id = s.endpoint_id and t.status = 'PENDING'
+            order by t.position limit 1 for update skip locked) d
+          where s.ordered)
+        update webhook_delivery t
+        set lease_owner = ${worker}, lease_epoch = t.lease_epoch + 1,
+            lease_expires_at = app_now() + ${app.settings.WORKER_LEASE_MS} * interval '1 millisecond', in_doubt = c.at_most_once
+        from candidate c where c.message_id = t.message_id and c.endpoint_id = t.endpoint_id
+        returning t.*, (c.in_doubt and c.at_most_once) as was_in_doubt`,
+  )
+
+const keyOf = (delivery: ClaimedDelivery) => sql`message_id = ${delivery.messageId}::uuid and endpoint_id = ${delivery.endpointId}::uuid`
+
+export const renewDelivery = (app: App, delivery: ClaimedDelivery): Promise<boolean> =>
+  renew(app.db.prisma, 'webhook_delivery', keyOf(delivery), delivery.leaseEpoch, app.settings.WORKER_LEASE_MS)
+
+/** Gives a claim back before its time, to be taken after `waitMs`; nothing when it is another's already. What was not sent is in no doubt. */
+export const releaseDelivery = (app: App, delivery: ClaimedDelivery, waitMs = 0): Promise<number> =>
+  run(
+    app.db.prisma,
+    sql`update webhook_delivery
+        set lease_owner = null, lease_expires_at = null, in_doubt = false,
+            next_attempt_at = case when status = 'PENDING' and ${waitMs} > 0 then app_now() + ${waitMs} * interval '1 millisecond'
+                                   else next_attempt_at end
+        where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
+  )
+
+/** In how many milliseconds something is due that a worker may take then, at least 0; null when nothing is, or not before a claim has ended. */
+export async function nextDeliveryInMs(app: App, worker = ''): Promise<number | null> {
+  const lanes = await readLanes(app.db.prisma, worker)
+  const times = lanes.flatMap((lane) => {
+    const opens = openAt(lane)
+    return opens ? [opens.getTime() - lane.now.getTime()] : []
+  })
+  return times.length === 0 ? null : Math.max(0, Math.min(...times))
+}
+
+export type Sendable = {
+  id: string
+  organizationId: string
+  projectId: string | null
+  eventType: string
+  schemaVersion: number
+  subjectType: string | null
+  subjectId: string | null
+  timestamp: Date
+  /** Null: removed. */
+  body: string | null
+  /** The database's time of the reading. */
+  now: Date
+}
+
+/** Messages with their bodies. */
+export async function readSendables(tx: Tx, messageIds: readonly string[]): Promise<Map<string, Sendable>> {
+  const found = await rows<Sendable>(
+    tx,
+    sql`select id, organization_id, project_id, event_type, schema_version, subject_type, subject_id, timestamp, body, app_now() as now
+        from webhook_message where id = any(${[...new Set(messageIds)]}::uuid[])`,
+  )
+  return new Map(found.map((message) => [message.id, message]))
+}
+
+/** Keeps what an endpoint is sent, before it is sent for the first time, so that each try sends the same bytes. False: the claim is another's. */
+export const keepShape = async (app: App, delivery: ClaimedDelivery, body: string): Promise<boolean> =>
+  (await run(
+    app.db.prisma,
+    sql`update webhook_delivery set body = ${body} where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
+  )) > 0
+
+export type Settled = { messageId: string; endpointId: string; nextAttemptAt: Date | null }
+
+/**
+ * Settles claims in one statement and gives those that were still the claimant's. One that was cancelled or skipped meanwhile
+ * keeps that, and counts the attempt; one that was asked for again meanwhile stays due. Rows are locked in key order, as in `takeOff`: two batches can't wait for each other.
+ */
+export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Promise<Settled[]> =>
+  rows<Settled>(
+    tx,
+    sql`with told as (
+          select * from unnest(
+            ${settlements.map((item) => item.messageId)}::uuid[], ${settlements.map((item) => item.endpointId)}::uuid[],
+            ${settlements.map((item) => item.leaseEpoch)}::int[], ${settlements.map((item) => item.status)}::webhook_delivery_status[],
+            ${settlements.map((item) => item.reason)}::text[], ${settlements.map((item) => item.attemptCount)}::int[],
+            ${settlements.map((item) => item.retryInMs)}::float8[], ${settlements.map((item) => item.dueAt)}::timestamptz[])
+            as s(message_id, endpoint_id, lease_epoch, status, reason, attempt_count, retry_in_ms, due_at)),
+        held as (
+          select d.message_id, d.endpoint_id, d.status = 'PENDING' and d.next_attempt_at is distinct from t.due_at as again
+          from webhook_delivery d join told t using (message_id, endpoint_id, lease_epoch)
+          order by d.message_id, d.endpoint_id for update of d)
+        update webhook_delivery d
+        set status = case when d.status = 'PENDING' and not h.again then t.status else d.status end,
+            reason = case when d.status = 'PENDING' and not h.again then t.reason else d.reason end,
+            attempt_count = t.attempt_count,
+            next_attempt_at = case when h.again then d.next_attempt_at
+                                   when d.status = 'PENDING' and t.status = 'PENDING'
+                                   then app_now() + t.retry_in_ms * interval '1 millisecond' end,
+            trigger = case when d.trigger = 'MANUAL' and not h.again then 'AUTOMATIC'::webhook_attempt_trigger else d.trigger end,
+            lease_owner = null, lease_expires_at = null, in_doubt = false
+        from told t join held h using (message_id, endpoint_id)
+        where d.message_id = t.message_id and d.endpoint_id = t.endpoint_id and d.lease_epoch = t.lease_epoch
+        returning d.message_id, d.endpoint_id, d.next_attempt_at`,
+  )
+
+/** Ends what is still to be sent to an endpoint. A request in flight ends as it may; its attempt is kept, no retry follows. */
+export const takeOff = (tx: Tx, endpointId: string, status: 'SKIPPED' | 'CANCELLED', reason: string): Promise<number> =>
+  run(
+    tx,
+    sql`with held as (
+          select message_id, endpoint_id from webhook_delivery where endpoint_id = ${endpointId}::uuid and status = 'PENDING'
+          order by message_id, endpoint_id for update)
+        update webhook_delivery d set status = ${status}::webhook_delivery_status, reason = ${reason}, next_attempt_at = null
+        from held h where d.message_id = h.message_id and d.endpoint_id = h.endpoint_id`,
+  )

@@ -1,0 +1,102 @@
+import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import type { App } from '../../../platform/work.ts'
+import { matchesFilter, openEndpoints, operationalTypes, type PayloadFilter } from '../endpoint/index.ts'
+import { bodyOf, deliveriesTopic, type EventRow } from './model.ts'
+
+/** With every event at the size limit a batch is 64 MB. */
+export const fanOutBatch = 250
+
+/**
+ * Makes messages of the next positioned events, and a delivery for each endpoint that wants one. The cursor's row lock is the
+ * lease, and cursor, messages and deliveries commit together: each event is fanned out once, whoever dies. Gives how many events.
+ */
+export async function fanOut(app: App): Promise<number> {
+  // One statement when there is nothing to do, which is nearly always; by its order along the index, or the planner reads the table.
+  const waiting = await row(
+    app.db.prisma,
+    sql`select 1 as one from event where position > (select position from webhook_fan_out where id = 1) order by position limit 1`,
+  )
+  if (!waiting) return 0
+  const { events, deliveries } = await app.db.transaction(async (tx) => {
+    const cursor = await row<{ position: bigint }>(tx, sql`select position from webhook_fan_out where id = 1 for update`)
+    if (!cursor) throw new Error('the cursor of the webhook fan-out is missing')
+    const found = await rows<EventRow>(
+      tx,
+      sql`select id, organization_id, project_id, position, type, schema_version, sequence, data::text as data, created_at
+          from event where position > ${cursor.position} order by position limit ${fanOutBatch}`,
+    )
+    const last = found.at(-1)
+    if (!last) return { events: 0, deliveries: 0 }
+    const ids = found.map((event) => event.id)
+    await openEndpoints(tx, ids)
+    await insertMessages(tx, found)
+    const made = await insertDeliveries(tx, found)
+    await run(tx, sql`update webhook_fan_out set position = ${last.position} where id = 1`)
+    return { events: found.length, deliveries: made }
+  })
+  if (deliveries > 0) app.wake.notify(deliveriesTopic)
+  return events
+}
+
+const insertMessages = (tx: Tx, events: EventRow[]): Promise<number> =>
+  run(
+    tx,
+    sql`insert into webhook_message (id, organization_id, project_id, position, event_type, schema_version, subject_type, subject_id,
+                                     channels, request_id, timestamp, body)
+        select e.id, e.organization_id, e.project_id, e.position, e.type, e.schema_version, e.subject_type, e.subject_id, e.channels,
+               e.request_id, e.created_at, b.body
+        from unnest(${events.map((event) => event.id)}::uuid[], ${events.map((event) => bodyOf(event, event.data))}::text[]) as b(id, body)
+        join event e on e.id = b.id`,
+  )
+
+/**
+ * Whether an endpoint `e` wants a message `m`, but for its payload filter: project, types (`deployment.*` is kept as such; without
+ * its star it is what the type must begin with), channels, and nothing that speaks of how sending to itself goes.
+ */
+export const wanted: Sql = sql`
+  e.organization_id = m.organization_id
+  and (e.project_id is null or e.project_id = m.project_id)
+  and (cardinality(e.event_types) = 0
+       or exists (select 1 from unnest(e.event_types) as p(pattern)
+                  where p.pattern = m.event_type
+                     or (right(p.pattern, 2) = '.*' and starts_with(m.event_type, left(p.pattern, -1)))))
+  and (cardinality(e.channels) = 0 or e.channels && m.channels)
+  and not (m.subject_id = e.id and m.event_type = any(${[...operationalTypes]}::text[]))`
+
+const pairs = (ids: readonly string[]) => sql`
+  from webhook_message m join webhook_endpoint e on ${wanted}
+  where m.id = any(${[...ids]}::uuid[]) and m.position > e.since_position`
+
+const columns = sql`
+  insert into webhook_delivery (message_id, endpoint_id, organization_id, position, status, reason, next_attempt_at)
+  select m.id, e.id, m.organization_id, m.position,
+         (case when e.disabled_at is null then 'PENDING' else 'SKIPPED' end)::webhook_delivery_status,
+         case when e.disabled_at is not null then 'The endpoint is disabled.' end,
+         case when e.disabled_at is null then app_now() end`
+
+/** Payload filters are judged here, on the data that is published; all else is the database's. */
+async function insertDeliveries(tx: Tx, events: EventRow[]): Promise<number> {
+  const ids = events.map((event) => event.id)
+  const made = await run(tx, sql`${columns} ${pairs(ids)} and e.filter is null`)
+  const judged = await rows<{ messageId: string; endpointId: string; filter: PayloadFilter }>(
+    tx,
+    sql`select m.id as message_id, e.id as endpoint_id, e.filter ${pairs(ids)} and e.filter is not null`,
+  )
+  if (judged.length === 0) return made
+  const byId = new Map(events.map((event) => [event.id, event]))
+  const parsed = new Map<string, unknown>()
+  const dataOf = (id: string) => {
+    if (!parsed.has(id)) parsed.set(id, JSON.parse(byId.get(id)!.data))
+    return parsed.get(id)
+  }
+  const matching = judged.filter(({ messageId, filter }) => matchesFilter(filter, dataOf(messageId)))
+  if (matching.length === 0) return made
+  return made + (await insertPairs(tx, matching))
+}
+
+const insertPairs = (tx: Tx, matching: readonly { messageId: string; endpointId: string }[]): Promise<number> =>
+  run(
+    tx,
+    sql`${columns} from unnest(${matching.map(({ messageId }) => messageId)}::uuid[], ${matching.map(({ endpointId }) => endpointId)}::uuid[])
+          as pair(message_id, endpoint_id) join webhook_message m on m.id = pair.message_id join webhook_endpoint e on e.id = pair.endpoint_id`,
+  )

@@ -1,0 +1,95 @@
+/** How sending to each endpoint goes: the breaker of those that give no answer, and the clock of those that only fail. */
+import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import type { App, Work } from '../../../platform/work.ts'
+
+/** One try as the lane sees it. `silent`: there was no answer at all. */
+export type LaneOutcome = { endpointId: string; accepted: boolean; silent: boolean }
+
+/** What a batch of tries changed, for others to act on. */
+export type LaneNews =
+  | { endpointId: string; kind: 'recovered'; failingSince: Date }
+  | { endpointId: string; kind: 'warn' | 'disable'; failingSince: Date }
+
+/** So many tries in a row without any answer open the breaker. */
+const silentMost = 20
+/** A pause of this share of the limit starts the clock of failures anew: one old failure and silence disables nobody. */
+const silenceShare = 0.2
+const warnShare = 0.5
+
+/** Notes tries, inside the transaction that settles them. What it gives may be told again after a crash, until it is acted on. */
+export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOutcome[]): Promise<LaneNews[]> {
+  const byEndpoint = Map.groupBy(outcomes, ({ endpointId }) => endpointId)
+  const accepted: string[] = []
+  const failed: { id: string; silent: number; answered: boolean }[] = []
+  for (const [id, tries] of byEndpoint) {
+    if (tries.some((each) => each.accepted)) accepted.push(id)
+    else failed.push({ id, silent: tries.filter(({ silent }) => silent).length, answered: tries.some(({ silent }) => !silent) })
+  }
+  return [...(await recordAccepted(tx, accepted)), ...(await recordFailed(tx, app, failed))]
+}
+
+async function recordAccepted(tx: Tx, endpointIds: readonly string[]): Promise<LaneNews[]> {
+  if (endpointIds.length === 0) return []
+  const changed = await rows<{ endpointId: string; failingSince: Date | null; warnedAt: Date | null }>(
+    tx,
+    sql`with before as (
+          select endpoint_id, failing_since, warned_at from webhook_lane
+          where endpoint_id = any(${[...endpointIds]}::uuid[])
+            and (failing_since is not null or silent_failures > 0 or breaker_until is not null or warned_at is not null)
+          order by endpoint_id for update)
+        update webhook_lane l set failing_since = null, last_failure_at = null, silent_failures = 0, breaker_until = null
+        from before b where b.endpoint_id = l.endpoint_id
+        returning b.endpoint_id, coalesce(b.failing_since, b.warned_at) as failing_since, b.warned_at`,
+  )
+  return changed.flatMap(({ endpointId, failingSince, warnedAt }) =>
+    warnedAt && failingSince ? [{ endpointId, kind: 'recovered' as const, failingSince }] : [],
+  )
+}
+
+async function recordFailed(tx: Tx, app: App, failed: readonly { id: string; silent: number; answered: boolean }[]): Promise<LaneNews[]> {
+  if (failed.length === 0) return []
+  const limitMs = app.settings.WEBHOOK_DISABLE_AFTER_MS
+  const changed = await rows<{ endpointId: string; failingSince: Date; warnedAt: Date | null; failingMs: number }>(
+    tx,
+    sql`with told as (
+          select * from unnest(${failed.map(({ id }) => id)}::uuid[], ${failed.map(({ silent }) => silent)}::int[],
+                               ${failed.map(({ answered }) => answered)}::bool[]) as f(endpoint_id, silent, answered)),
+        held as (
+          select l.endpoint_id, t.silent, t.answered,
+                 l.failing_since is null or l.last_failure_at < app_now() - ${limitMs * silenceShare} * interval '1 millisecond' as anew,
+                 case when t.answered then 0 else l.silent_failures + t.silent end as silent_failures
+          from webhook_lane l join told t using (endpoint_id) order by l.endpoint_id for update of l)
+        update webhook_lane l
+        set failing_since = case when h.anew then app_now() else l.failing_since end,
+            warned_at = case when h.anew then null else l.warned_at end,
+            last_failure_at = app_now(), silent_failures = h.silent_failures,
+            breaker_until = case when h.silent_failures >= ${silentMost}
+                                 then app_now() + ${app.settings.WEBHOOK_BREAKER_MS} * interval '1 millisecond' end
+        from held h where h.endpoint_id = l.endpoint_id
+        returning l.endpoint_id, l.failing_since, l.warned_at,
+                  extract(epoch from app_now() - l.failing_since)::float8 * 1000 as failing_ms`,
+  )
+  return changed.flatMap(({ endpointId, failingSince, warnedAt, failingMs }): LaneNews[] => {
+    if (failingMs >= limitMs && warnedAt) return [{ endpointId, kind: 'disable', failingSince }]
+    return failingMs >= limitMs * warnShare && !warnedAt ? [{ endpointId, kind: 'warn', failingSince }] : []
+  })
+}
+
+/** True for one of all who ask, while the endpoint still fails as it did. */
+export async function markWarned(work: Work, endpointId: string): Promise<boolean> {
+  const marked = await run(
+    work.tx,
+    sql`update webhook_lane set warned_at = app_now() where endpoint_id = ${endpointId}::uuid and warned_at is null and failing_since is not null`,
+  )
+  return marked > 0
+}
+
+/** True for one of all who ask, after a warning, when nothing has failed since. */
+export async function markRecovered(work: Work, endpointId: string): Promise<boolean> {
+  const marked = await row(
+    work.tx,
+    sql`update webhook_lane set warned_at = null
+        where endpoint_id = ${endpointId}::uuid and warned_at is not null and failing_since is null returning endpoint_id`,
+  )
+  return marked !== null
+}

@@ -1,0 +1,113 @@
+/**
+ * Lanes: which endpoints have something to be sent, how much of it a worker may take now, and how sending to each goes. The share of
+ * each organization is fair: a free slot goes to the one that has the fewest in flight.
+ */
+import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { allowanceOf, isGuarded, type Lane } from './model.ts'
+
+/** Everything that waits, one row an endpoint. The endpoints are found by hops over the index, not by reading what waits. */
+export const readLanes = (tx: Tx, worker: string): Promise<Lane[]> =>
+  rows<Lane>(
+    tx,
+    sql`with recursive waiting(endpoint_id) as (
+          (select endpoint_id from webhook_delivery where status = 'PENDING' order by endpoint_id limit 1)
+          union all
+          select (select d.endpoint_id from webhook_delivery d where d.status = 'PENDING' and d.endpoint_id > w.endpoint_id
+                  order by d.endpoint_id limit 1)
+          from waiting w where w.endpoint_id is not null)
+        select ${laneColumns} from waiting w ${laneJoins(worker)} where w.endpoint_id is not null`,
+  )
+
+/** Locks the lanes that nobody else is looking at, and reads them as they are then. */
+export async function lockLanes(tx: Tx, endpointIds: readonly string[], worker: string): Promise<Lane[]> {
+  const locked = await rows<{ endpointId: string }>(
+    tx,
+    sql`select endpoint_id from webhook_lane where endpoint_id = any(${endpointIds}::uuid[]) order by endpoint_id for update skip locked`,
+  )
+  if (locked.length === 0) return []
+  const ids = locked.map(({ endpointId }) => endpointId)
+  return rows<Lane>(tx, sql`select ${laneColumns} from unnest(${ids}::uuid[]) as w(endpoint_id) ${laneJoins(worker)}`)
+}
+
+const laneColumns = sql`
+  w.endpoint_id, e.id is not null as exists, coalesce(e.organization_id, free.organization_id) as organization_id,
+  e.rate_limit_per_second, e.max_concurrency, coalesce(e.ordered, false) as ordered, coalesce(e.at_most_once, false) as at_most_once,
+  l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, flight.in_flight, flight.own_in_flight`
+
+/** In an ordered lane nothing but the first one counts, whoever holds it. Two joins, so that each goes along an index of its own. */
+const laneJoins = (worker: string) => sql`
+  left join webhook_endpoint e on e.id = w.endpoint_id
+  left join webhook_lane l on l.endpoint_id = w.endpoint_id
+  left join lateral (
+    select d.next_attempt_at as next_at, d.organization_id from webhook_delivery d
+    where e.ordered is not true and d.endpoint_id = w.endpoint_id and d.status = 'PENDING'
+      and (d.lease_expires_at is null or d.lease_expires_at < app_now())
+    order by d.next_attempt_at limit 1) free on true
+  left join lateral (
+    select d.next_attempt_at as next_at from webhook_delivery d
+    where e.ordered and d.endpoint_id = w.endpoint_id and d.status = 'PENDING'
+    order by d.position limit 1) first on true
+  left join lateral (
+    select count(*)::int as in_flight, (count(*) filter (where h.lease_owner = ${worker}))::int as own_in_flight from webhook_delivery h
+    where h.endpoint_id = w.endpoint_id and h.lease_owner is not null and h.lease_expires_at >= app_now()) flight on true`
+
+export type Share = { lane: Lane; quota: number }
+
+/**
+ * Divides free slots among lanes: organization by organization, the one with the fewest in flight first, and within one lane by lane.
+ * No organization gets more than `most` of a worker's slots, so that one whose receivers hang leaves room for the others.
+ */
+export function shareOut(lanes: readonly Lane[], free: number, most: number): Share[] {
+  const tenants = new Map<string, { held: number; open: { lane: Lane; quota: number; left: number }[] }>()
+  for (const lane of lanes) {
+    const tenant = tenants.get(lane.organizationId) ?? { held: 0, open: [] }
+    tenants.set(lane.organizationId, tenant)
+    tenant.held += lane.ownInFlight
+    const left = allowanceOf(lane)
+    if (left > 0) tenant.open.push({ lane, quota: 0, left })
+  }
+  const shares = [...tenants.values()].flatMap(({ open }) => open)
+  let unshared = free
+  let eligible = [...tenants.values()].filter(({ held, open }) => open.length > 0 && held < most)
+  while (unshared > 0 && eligible.length > 0) {
+    const least = eligible.reduce((a, b) => (b.held < a.held ? b : a))
+    const entry = least.open.reduce((a, b) => (b.quota < a.quota ? b : a))
+    entry.quota++
+    least.held++
+    unshared--
+    if (--entry.left <= 0) least.open = least.open.filter((other) => other !== entry)
+    if (least.open.length === 0 || least.held >= most) eligible = eligible.filter((tenant) => tenant !== least)
+  }
+  return shares.filter(({ quota }) => quota > 0).map(({ lane, quota }) => ({ lane, quota }))
+}
+
+export const guardedOf = (lanes: readonly Lane[]): Lane[] => lanes.filter(isGuarded)
+
+/** Which version of an endpoint the Svix server has; null: none. */
+export async function mirroredVersion(tx: Tx, endpointId: string): Promise<number | null> {
+  const lane = await row<{ mirroredVersion: number | null }>(
+    tx,
+    sql`select mirrored_version from webhook_lane where endpoint_id = ${endpointId}::uuid`,
+  )
+  return lane?.mirroredVersion ?? null
+}
+
+export const noteMirrored = (tx: Tx, endpointId: string, version: number): Promise<number> =>
+  run(
+    tx,
+    sql`insert into webhook_lane (endpoint_id, mirrored_version) values (${endpointId}::uuid, ${version})
+        on conflict (endpoint_id) do update set mirrored_version = excluded.mirrored_version`,
+  )
+
+/** Endpoints that are gone here and not there. */
+export async function orphanedMirrors(tx: Tx): Promise<string[]> {
+  const found = await rows<{ endpointId: string }>(
+    tx,
+    sql`select l.endpoint_id from webhook_lane l
+        where l.mirrored_version is not null and not exists (select 1 from webhook_endpoint e where e.id = l.endpoint_id) limit 100`,
+  )
+  return found.map(({ endpointId }) => endpointId)
+}
+
+export const dropMirror = (tx: Tx, endpointId: string): Promise<number> =>
+  run(tx, sql`delete from webhook_lane where endpoint_id = ${endpointId}::uuid`)

@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import type { WebhookDelivery } from '../../../generated/prisma/client.ts'
+import type { Caller } from '../../../platform/access.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
+import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { countOf, type Listing, pageInput, pageOf, pageSchema } from '../../../platform/page.ts'
+import type { Message } from './model.ts'
+
+export const deliveryStatuses = ['PENDING', 'DELIVERED', 'EXHAUSTED', 'ABORTED', 'SKIPPED', 'CANCELLED', 'UNKNOWN'] as const
+
+const filterInput = {
+  endpointId: z.string().nullish(),
+  eventType: z.string().nullish(),
+  status: z.enum(deliveryStatuses).nullish(),
+  since: z.date().nullish(),
+  until: z.date().nullish(),
+}
+const filterSchema = z.object(filterInput)
+type Filter = z.infer<typeof filterSchema>
+
+/** Without the body. */
+export const messageColumns = sql`t.id, t.organization_id, t.project_id, t.position, t.event_type, t.schema_version,
+  t.subject_type, t.subject_id, t.channels, t.request_id, t.timestamp, t.body_removed_at, t.created_at, t.updated_at`
+
+const messageListing = (caller: Caller, filter: Filter): Listing => {
+  const delivery = [
+    ...(filter.endpointId ? [sql`d.endpoint_id = ${filter.endpointId}::uuid`] : []),
+    ...(filter.status ? [sql`d.status = ${filter.status}::webhook_delivery_status`] : []),
+  ]
+  const conditions = [
+    visible(caller, sql`t`),
+    ...(delivery.length > 0
+      ? [sql`exists (select 1 from webhook_delivery d where d.message_id = t.id and ${join(delivery, ' and ')})`]
+      : []),
+    ...(filter.eventType ? [sql`t.event_type = ${filter.eventType}`] : []),
+    ...(filter.since ? [sql`t.timestamp >= ${filter.since}`] : []),
+    ...(filter.until ? [sql`t.timestamp < ${filter.until}`] : []),
+  ]
+  return {
+    type: 'WebhookMessage',
+    select: sql`${messageColumns} from webhook_message t`,
+    where: join(conditions, ' and '),
+    order: 'newest_first',
+  }
+}
+
+export const listWebhookMessages = defineQuery({
+  name: 'webhookMessages',
+  description: 'What was or is to be sent, newest first; also events that matched no endpoint.',
+  permission: 'view:webhooks',
+  ids: { endpointId: 'WebhookEndpoint' },
+  input: z.object({ ...filterInput, ...pageInput }).and(pageSchema),
+  run: (read, input) => pageOf<Message>(read.tx, messageListing(read.caller, input), input),
+})
+
+export const countWebhookMessages = defineQuery({
+  name: 'webhookMessageCount',
+  description: 'How many messages match.',
+  permission: 'view:webhooks',
+  ids: { endpointId: 'WebhookEndpoint' },
+  input: filterSchema,
+  run: (read, filter) => countOf(read.tx, messageListing(read.caller, filter)),
+})
+
+export const findWebhookMessage = defineQuery({
+  name: 'webhookMessage',
+  description: 'One message by the id of its event; null when there is none.',
+  permission: 'view:webhooks',
+  ids: { id: 'WebhookMessage' },
+  input: z.object({ id: z.string() }),
+  run: (read, { id }) =>
+    row<Message>(
+      read.tx,
+      sql`select ${messageColumns} from webhook_message t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`,
+    ),
+})
+
+/** The deliveries of many messages in one statement; a message has at most as many as an organization can have endpoints. */
+export async function deliveriesOf(tx: Tx, messageIds: readonly string[]): Promise<WebhookDelivery[][]> {
+  const found = await rows<WebhookDelivery>(
+    tx,
+    sql`select * from webhook_delivery where message_id = any(${messageIds}::uuid[]) order by message_id, created_at, endpoint_id`,
+  )
+  const byMessage = Map.groupBy(found, (delivery) => delivery.messageId)
+  return messageIds.map((id) => byMessage.get(id) ?? [])
+}

@@ -1,0 +1,48 @@
+/** Payloads end by age or by hand; that a message was sent, and how, stays. */
+import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { forgetEventData } from '../../../platform/events.ts'
+import type { App } from '../../../platform/work.ts'
+
+const batch = 500
+
+/** Removes what messages say: their own body, what was made of it for single endpoints, and the event's data. What still waits for it is cancelled. */
+export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promise<void> {
+  await run(
+    tx,
+    sql`with held as (
+          select message_id, endpoint_id from webhook_delivery where message_id = any(${[...messageIds]}::uuid[])
+          order by message_id, endpoint_id for update)
+        update webhook_delivery d
+        set body = null,
+            reason = case when d.status = 'PENDING' then 'The payload was removed before it arrived.' else d.reason end,
+            next_attempt_at = null,
+            status = case when d.status = 'PENDING' then 'CANCELLED'::webhook_delivery_status else d.status end
+        from held h where h.message_id = d.message_id and h.endpoint_id = d.endpoint_id`,
+  )
+  await run(
+    tx,
+    sql`update webhook_message set body = null, body_removed_at = app_now() where id = any(${[...messageIds]}::uuid[]) and body is not null`,
+  )
+  await forgetEventData(tx, messageIds)
+}
+
+/** Removes payloads over WEBHOOK_RETENTION_MS of which nothing waits any more. Gives how many, at most a batch. */
+export async function expireBodies(app: App): Promise<number> {
+  const old = await rows<{ id: string }>(
+    app.db.prisma,
+    sql`select m.id from webhook_message m
+        where m.body is not null and m.timestamp < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
+          and not exists (select 1 from webhook_delivery d where d.message_id = m.id and d.status = 'PENDING')
+        order by m.timestamp limit ${batch}`,
+  )
+  if (old.length === 0) return 0
+  await app.db.transaction((tx) =>
+    removeBodies(
+      tx,
+      old.map(({ id }) => id),
+    ),
+  )
+  return old.length
+}
+
+export const expireBodiesBatch = batch

@@ -1,0 +1,107 @@
+/** What git says when it fails, as the codes of the port. git has no codes of its own, so its English is read (LC_ALL is ours). */
+import type { SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import type { GitResult } from './command.ts'
+
+export type FailureContext = { transport: 'https' | 'http' | 'ssh' | 'file'; hasCredential: boolean }
+
+type SourceError = PortError<SourceFailureCode | 'NO_CAPACITY'>
+
+export function explainFailure(result: GitResult, context: FailureContext): SourceError {
+  const rule = rules.find(({ pattern }) => pattern.test(result.stderr))
+  const options = { exitCode: result.exitCode ?? undefined }
+  if (rule === undefined) return new PortError('SOURCE_UNREACHABLE', `git failed: ${lastWord(result)}`, options)
+  const hint = typeof rule.hint === 'function' ? rule.hint(context) : rule.hint
+  return new PortError(rule.code, rule.message ?? lastWord(result), { ...options, ...(hint === undefined ? {} : { hint }) })
+}
+
+/** The server won't give a commit by its hash, or hasn't got it: it may still be found in a branch. */
+export function isUnadvertised(result: GitResult): boolean {
+  return /not our ref|unadvertised object|no such remote ref [0-9a-f]{40}|bad object [0-9a-f]{40}/i.test(result.stderr)
+}
+
+export function isUnknownRef(result: GitResult): boolean {
+  return /couldn't find remote ref/i.test(result.stderr)
+}
+
+export const commitNotFound = (message: string, hint?: string) =>
+  new PortError<SourceFailureCode>('COMMIT_NOT_FOUND', message, hint === undefined ? {} : { hint })
+
+export const sourceRejected = (message: string, hint?: string) =>
+  new PortError<SourceFailureCode>('SOURCE_REJECTED', message, hint === undefined ? {} : { hint })
+
+const rules: {
+  pattern: RegExp
+  code: SourceFailureCode | 'NO_CAPACITY'
+  message?: string
+  hint?: string | ((context: FailureContext) => string)
+}[] = [
+  { pattern: /No space left on device|Disk quota exceeded/i, code: 'NO_CAPACITY', message: 'There is no space left for the source.' },
+  {
+    pattern: /File too large/i,
+    code: 'SOURCE_REJECTED',
+    message: 'The repository is larger than a source may be.',
+  },
+  {
+    pattern: /Authentication failed|could not read (Username|Password)|returned error: 40[13]|Permission denied|Access denied|HTTP Basic/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: 'The remote asks for credentials, or refuses those that it was given.',
+    hint: authenticationHint,
+  },
+  {
+    pattern: /Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: "The remote's ssh host key is not the one that it had before.",
+    hint: 'If the change is known to be right, remove the former key from the known_hosts file of the git driver.',
+  },
+  {
+    pattern:
+      /repository .* not found|Repository not found|does not appear to be a git repository|does not exist|returned error: 404|info\/refs not valid|not a git repository/i,
+    code: 'REPOSITORY_MISSING',
+    message: 'The remote has no such repository.',
+    hint: 'Check the URL. Some hosts answer like this also for a private repository: then put a token into the URL, https://user:token@host/path.',
+  },
+  {
+    pattern: /redirect|returned error: 30\d/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: 'The remote redirects to another URL, and redirects are not followed.',
+    hint: 'Use the URL that it redirects to; often that is the one with .git at its end, or https instead of http.',
+  },
+  {
+    pattern: /Could not resolve host/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: "The remote's name could not be resolved.",
+    hint: 'Check the host in the URL.',
+  },
+  {
+    pattern: /certificate|SSL|TLS/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: "The remote's TLS certificate is not accepted, or no TLS connection could be made.",
+    hint: 'The certificate must be valid for the host and signed by an authority that this machine trusts.',
+  },
+  {
+    pattern:
+      /timed out|too slow|transfer closed|early EOF|hung up|unexpected disconnect|RPC failed|Empty reply|reset by peer|Failed to connect/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: 'The connection to the remote broke off, or nothing came over it for too long.',
+    hint: 'Try again; if it stays so, check the remote and the network between.',
+  },
+  {
+    pattern: /invalid path|File name too long|unable to create symlink|Invalid argument/i,
+    code: 'SOURCE_REJECTED',
+  },
+]
+
+function authenticationHint({ transport, hasCredential }: FailureContext): string {
+  if (transport === 'ssh')
+    return 'ssh needs a deploy key that the remote knows. Without one use an https URL with a token: https://user:token@host/path.'
+  if (transport === 'file') return 'The account that Quayside runs as may not read the repository.'
+  if (hasCredential) return 'Check that the token is right, has not expired and may read this repository.'
+  return 'A private repository needs a token: put it into the URL, https://user:token@host/path; it is stored encrypted.'
+}
+
+function lastWord(result: GitResult): string {
+  const lines = result.stderr.split('\n').filter((line) => line.trim() !== '')
+  const line = lines.findLast((text) => /^(fatal|error):/.test(text)) ?? lines.at(-1)
+  return line?.replace(/^(fatal|error): /, '').slice(0, 500) ?? `it ended with ${result.exitCode ?? 'a signal'} and said nothing`
+}

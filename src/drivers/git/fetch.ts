@@ -1,0 +1,61 @@
+/** Gets one commit, or a branch's history, from the remote into a session's repository. */
+import { commitNotFound, explainFailure, isUnadvertised, isUnknownRef } from './failure.ts'
+import type { GitSession } from './session.ts'
+
+/** Each step asks for more only when the commit wasn't in the one before; the last one bounds what a pin may cost. */
+const HISTORY_DEPTHS = [50, 1_000, 50_000]
+
+export type FetchContent = 'commits' | 'everything'
+
+/**
+ * Fetches `hash` alone. A server that gives no commit by its hash is asked for the history of `branch` (null: of all branches).
+ * Throws COMMIT_NOT_FOUND when it isn't there.
+ */
+export async function fetchCommit(session: GitSession, hash: string, branch: string | null, content: FetchContent): Promise<void> {
+  const direct = await session.network([...fetchArgs(1, content), hash])
+  if (direct.exitCode === 0 && (await hasCommit(session, hash))) return
+  if (direct.exitCode !== 0 && !isUnadvertised(direct)) throw failure(session, direct)
+  const found = await searchHistory(session, branch, content, () => hasCommit(session, hash))
+  if (!found) throw commitNotFound(`There is no commit ${hash} in ${place(branch)}.`)
+}
+
+/** Fetches more and more of the history until `isFound` says so; false when the history ends before that. */
+export async function searchHistory(
+  session: GitSession,
+  branch: string | null,
+  content: FetchContent,
+  isFound: () => Promise<boolean>,
+): Promise<boolean> {
+  const refs = branch === null ? '+refs/heads/*:refs/quayside/*' : `+refs/heads/${branch}:refs/quayside/${branch}`
+  for (const depth of HISTORY_DEPTHS) {
+    const fetched = await session.network([...fetchArgs(depth, content), refs])
+    if (isUnknownRef(fetched)) throw commitNotFound(`There is no branch ${branch} to find the commit in.`)
+    if (fetched.exitCode !== 0) throw failure(session, fetched)
+    if (await isFound()) return true
+    if (await isComplete(session)) return false
+  }
+  return false
+}
+
+export function failure(session: GitSession, result: Parameters<typeof explainFailure>[0]) {
+  return explainFailure(result, { transport: session.transport.protocol, hasCredential: session.repository.credential !== null })
+}
+
+function fetchArgs(depth: number, content: FetchContent): string[] {
+  const filter = content === 'commits' ? ['--filter=tree:0'] : []
+  return ['fetch', '--quiet', '--no-tags', '--no-write-fetch-head', `--depth=${depth}`, ...filter, 'origin']
+}
+
+async function hasCommit(session: GitSession, hash: string): Promise<boolean> {
+  const type = await session.local(['cat-file', '-e', `${hash}^{commit}`])
+  return type.exitCode === 0
+}
+
+async function isComplete(session: GitSession): Promise<boolean> {
+  const shallow = await session.mustLocal(['rev-parse', '--is-shallow-repository'])
+  return shallow.stdout.toString().trim() === 'false'
+}
+
+function place(branch: string | null): string {
+  return branch === null ? 'the repository' : `the branch ${branch}`
+}

@@ -1,0 +1,66 @@
+/** Where file: repositories may lie. Looks at links, so that a path inside a root can't lead out of it. */
+import { lstatSync, readFileSync, realpathSync } from 'node:fs'
+import { basename, dirname, join, resolve } from 'node:path'
+import type { SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import type { GitSettings } from './options.ts'
+
+/** Throws SOURCE_REJECTED when the path, with all its links followed, lies outside the roots. Need not exist. */
+export function checkFileRoot(path: string, settings: Pick<GitSettings, 'fileRoots' | 'forbiddenRoots'>): void {
+  const real = realPathOf(resolve(path))
+  const lies = (root: string) => isInside(real, realPathOf(resolve(root)))
+  if (settings.forbiddenRoots.some(lies))
+    throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'The repository lies in the data directory, where none may lie.')
+  if (settings.fileRoots.some(lies)) return
+  throw new PortError<SourceFailureCode>(
+    'SOURCE_REJECTED',
+    'The repository lies outside the folders that file: repositories may lie in (GIT_FILE_ROOTS).',
+    {
+      hint: 'GIT_FILE_ROOTS names those folders; add the one that holds the repository.',
+    },
+  )
+}
+
+/** The git directory of the repository at `path`, as git itself would find it. Throws REPOSITORY_MISSING or SOURCE_REJECTED. */
+export function findGitDirectory(path: string, settings: Pick<GitSettings, 'fileRoots' | 'forbiddenRoots'>): string {
+  checkFileRoot(path, settings)
+  for (const candidate of [join(path, '.git'), path, join(`${path}.git`, '.git'), `${path}.git`]) {
+    const found = gitDirectoryAt(candidate)
+    if (found === null) continue
+    checkFileRoot(found, settings)
+    return found
+  }
+  throw new PortError<SourceFailureCode>('REPOSITORY_MISSING', `There is no git repository at ${path}.`)
+}
+
+function gitDirectoryAt(candidate: string): string | null {
+  const kind = kindOf(candidate)
+  if (kind === 'directory') return kindOf(join(candidate, 'HEAD')) === 'none' ? null : realpathSync(candidate)
+  if (kind !== 'file' || basename(candidate) !== '.git') return null
+  // A worktree or a submodule: the file names the real place.
+  const target = /^gitdir: (.+)$/m.exec(readFileSync(candidate, 'utf8').slice(0, 4096))?.[1]
+  return target === undefined ? null : realPathOf(resolve(dirname(candidate), target))
+}
+
+function kindOf(path: string): 'directory' | 'file' | 'none' {
+  try {
+    const stats = lstatSync(realpathSync(path))
+    return stats.isDirectory() ? 'directory' : stats.isFile() ? 'file' : 'none'
+  } catch {
+    return 'none'
+  }
+}
+
+/** The real path of what exists, and the rest as it is written. */
+function realPathOf(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : join(realPathOf(parent), basename(path))
+  }
+}
+
+function isInside(path: string, root: string): boolean {
+  return path === root || path.startsWith(root.endsWith('/') ? root : `${root}/`)
+}

@@ -1,0 +1,146 @@
+/** One LFS server: where its objects are, and their bytes. Every connection goes to an address that the egress guard gave. */
+
+import { readFileSync } from 'node:fs'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { text } from 'node:stream/consumers'
+import type { SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import { parseRepositoryUrl } from '../../platform/repository-url.ts'
+import { sourceRejected } from './failure.ts'
+import type { GitSession } from './session.ts'
+import { checkedAddresses } from './transport.ts'
+
+export type LfsObject = { oid: string; sizeBytes: number }
+export type LfsDownload = { href: string; header: Record<string, string> }
+
+const MEDIA_TYPE = 'application/vnd.git-lfs+json'
+const BATCH = 100
+const ANSWER_BYTES = 4 * 1024 * 1024
+
+export function openLfsServer(session: GitSession, endpoint: string) {
+  return {
+    /** Where to get each object. Throws PortError, or `signal.reason`. */
+    async locate(objects: LfsObject[]): Promise<Map<string, LfsDownload>> {
+      const downloads = new Map<string, LfsDownload>()
+      for (let at = 0; at < objects.length; at += BATCH) {
+        for (const [oid, download] of await locateBatch(session, endpoint, objects.slice(at, at + BATCH))) downloads.set(oid, download)
+      }
+      return downloads
+    },
+    /** The bytes of one object, unjudged; asked for when the first of them is. Throws PortError, or `signal.reason`. */
+    async *download({ href, header }: LfsDownload): AsyncGenerator<Buffer> {
+      const answer = await send(session, { method: 'GET', url: href, headers: header })
+      try {
+        yield* answer as AsyncIterable<Buffer>
+      } catch (error) {
+        throw unreachable(session, href, error)
+      }
+    },
+  }
+}
+
+async function locateBatch(session: GitSession, endpoint: string, objects: LfsObject[]): Promise<[string, LfsDownload][]> {
+  const wanted = objects.map(({ oid, sizeBytes }) => ({ oid, size: sizeBytes }))
+  const body = JSON.stringify({ operation: 'download', transfers: ['basic'], hash_algo: 'sha256', objects: wanted })
+  const headers = { Accept: MEDIA_TYPE, 'Content-Type': MEDIA_TYPE, 'Content-Length': String(Buffer.byteLength(body)) }
+  const answer = await send(session, { method: 'POST', url: `${endpoint}/objects/batch`, headers, body })
+  let size = 0
+  answer.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size > ANSWER_BYTES) answer.destroy(sourceRejected('The answer of the LFS server is too long.'))
+  })
+  const json = await text(answer).catch((error) => {
+    throw unreachable(session, endpoint, error)
+  })
+  return parseBatch(json)
+}
+
+function parseBatch(json: string): [string, LfsDownload][] {
+  const answer = record(parseJson(json))
+  const objects = Array.isArray(answer.objects) ? answer.objects.map(record) : []
+  return objects.flatMap((object) => {
+    const { oid } = object
+    const download = record(record(object.actions).download)
+    if (typeof oid !== 'string' || typeof download.href !== 'string') return []
+    const header = Object.entries(record(download.header)).filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+    return [[oid, { href: download.href, header: Object.fromEntries(header) }] as [string, LfsDownload]]
+  })
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    throw sourceRejected('The answer of the LFS server can not be read.')
+  }
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+type Exchange = { method: 'GET' | 'POST'; url: string; headers: Record<string, string>; body?: string }
+
+/** Follows no redirect. The credential goes along to the repository's own origin only. */
+async function send(session: GitSession, { method, url, headers, body }: Exchange): Promise<IncomingMessage> {
+  const { settings, io } = session
+  const target = URL.parse(url)
+  if (target === null || (target.protocol !== 'https:' && target.protocol !== 'http:'))
+    throw sourceRejected('The LFS server names a URL that is not http(s).')
+  const address = parseRepositoryUrl(`${target.origin}/object`)
+  if (!('origin' in address)) throw sourceRejected('The LFS server names a URL that can not be used.')
+  const [pinned] = await checkedAddresses(address, settings, io.signal)
+  const options = {
+    method,
+    host: pinned?.address,
+    port: address.port,
+    path: target.pathname + target.search,
+    servername: address.host,
+    headers: { Host: target.host, 'User-Agent': 'quayside', ...authorization(session, target.origin, headers), ...headers },
+    agent: false as const,
+    signal: io.signal,
+    timeout: settings.limits.stallMs,
+    ...(settings.caFile === undefined ? {} : { ca: readFileSync(settings.caFile) }),
+  }
+  try {
+    const request = address.transport === 'https' ? httpsRequest(options) : httpRequest(options)
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
+    request.on('response', resolve)
+    request.on('error', reject)
+    request.on('timeout', () => request.destroy(new Error('nothing came for too long')))
+    request.end(body)
+    return judge(await promise)
+  } catch (error) {
+    throw unreachable(session, url, error)
+  }
+}
+
+/** What went wrong with a connection, as what is to be thrown. */
+function unreachable({ io }: GitSession, url: string, cause: unknown): unknown {
+  if (io.signal.aborted) return io.signal.reason
+  if (cause instanceof PortError) return cause
+  const host = URL.parse(url)?.host ?? ''
+  return new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `The LFS server ${host} can not be reached, or broke off.`, { cause })
+}
+
+function authorization({ repository, transport }: GitSession, origin: string, headers: Record<string, string>): Record<string, string> {
+  const { credential } = repository
+  const isGiven = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization')
+  if (credential === null || isGiven || origin !== transport.origin) return {}
+  return { Authorization: `Basic ${Buffer.from(`${credential.username}:${credential.password}`).toString('base64')}` }
+}
+
+function judge(answer: IncomingMessage): IncomingMessage {
+  if (answer.statusCode === 200) return answer
+  answer.destroy()
+  if (answer.statusCode === 401 || answer.statusCode === 403)
+    throw new PortError<SourceFailureCode>(
+      'SOURCE_UNREACHABLE',
+      'The LFS server asks for credentials, or refuses those that it was given.',
+      {
+        hint: 'The token must be allowed to read LFS objects too.',
+      },
+    )
+  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `The LFS server answers ${answer.statusCode}.`)
+}

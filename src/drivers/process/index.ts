@@ -1,0 +1,112 @@
+/**
+ * The runtime driver for plain processes: builds and instances on this host, confined by bubblewrap where it works. All state
+ * lies under DATA_DIR, so that several processes of the control plane share it and none has to live on. It knows no
+ * database, no deployment rules and no router; Linux is the platform it is made for.
+ */
+import type { ReleaseCommandRequest, Runtime, StepIo } from '../../domain/deploys/instance/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import { build } from './build.ts'
+import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
+import { runEnv } from './env.ts'
+import { createInstances } from './instance.ts'
+import { createLayout, fileName } from './layout.ts'
+import { createPorts, type PortRange } from './port.ts'
+import type { Address } from './probe.ts'
+import { createReleases } from './release.ts'
+import { runToEnd } from './run.ts'
+import { type Cell, createSandbox } from './sandbox.ts'
+import { readSpool } from './spool.ts'
+import { discard, sweepWorkspaces, withWorkspace } from './workspace.ts'
+
+export type ProcessRuntimeOptions = {
+  dataDir: string
+  /** `auto`: bubblewrap where it works. `bwrap`: nothing else will do. `none`: no confinement at all. */
+  sandbox: 'auto' | 'bwrap' | 'none'
+  /** The host's PATH. Entries that end in node_modules/.bin are left out. */
+  hostPath: string
+  /** Further directories that no build and no instance may see, such as the program's own. */
+  hidden?: string[]
+  quotas?: Partial<Quotas>
+  /** Unread output that is kept of each stream of an instance. */
+  outputCapBytes?: number
+  /** Where instances listen. Outside the range of outgoing connections by default. */
+  portRange?: PortRange
+}
+
+/** The port, and what only this host's router may ask. */
+export type ProcessRuntime = Runtime & {
+  /** Why there is no sandbox; null where there is one. */
+  readonly sandboxMissing: string | null
+  /** Where an instance listens; null for an unknown one and for a worker. Fast: called for each request. */
+  addressOf(instanceId: string): Address | null
+  /** The directory that a static release publishes; null for any other. Fast: called for each request. */
+  staticRoot(digest: string): string | null
+}
+
+const defaults = {
+  quotas: { releaseBytes: 2 * 2 ** 30, dataDirFreeBytes: 256 * 2 ** 20, cacheBytes: 2 * 2 ** 30 },
+  outputCapBytes: 64 * 2 ** 20,
+  portRange: { first: 20_000, last: 29_999 },
+}
+
+/** Throws when `bwrap` is demanded and does not work here. */
+export async function createProcessRuntime(options: ProcessRuntimeOptions): Promise<ProcessRuntime> {
+  const quotas: Quotas = { ...defaults.quotas, ...options.quotas }
+  const outputCapBytes = options.outputCapBytes ?? defaults.outputCapBytes
+  const layout = await createLayout(options.dataDir)
+  const { hostPath, hidden = [] } = options
+  const sandbox = await createSandbox({ choice: options.sandbox, layout, hostPath, hidden })
+  const releases = createReleases(layout)
+  const ports = createPorts(layout, options.portRange ?? defaults.portRange)
+  const instances = createInstances({ layout, sandbox, releases, ports, quotas })
+  const { isReleaseUsed } = instances
+  await sweepWorkspaces(layout, sandbox)
+
+  async function runReleaseCommand(request: ReleaseCommandRequest, io: StepIo): Promise<void> {
+    await requireRoom(layout.dataDir, quotas)
+    const release = await releases.find(request.digest)
+    if (release === null) throw new PortError('ARTIFACT_MISSING', 'The release is no longer kept.')
+    const exitCode = await withWorkspace(layout, fileName(request.deploymentId), async (directory) => {
+      const cell: Cell = {
+        ...{ name: directory.slice(directory.lastIndexOf('/') + 1), directory, tree: releases.tree(request.digest) },
+        ...{ access: 'view', workingDirectory: release.workingDirectory, cache: null, lifetime: 'bound' },
+      }
+      await sandbox.prepare(cell)
+      return await runToEnd(
+        sandbox,
+        cell,
+        request.command,
+        { ...runEnv(sandbox.paths(cell), release.workingDirectory), ...request.env },
+        io,
+      )
+    })
+    if (exitCode === 0) return
+    throw new PortError('RELEASE_COMMAND_FAILED', `The release command ended with exit code ${exitCode}.`, { exitCode })
+  }
+
+  async function removeRelease(digest: string): Promise<void> {
+    if (!(await isReleaseUsed(digest))) await releases.remove(digest)
+  }
+
+  return {
+    sandbox: sandbox.kind,
+    sandboxMissing: sandbox.missing,
+    build: (request, io) => build({ layout, sandbox, releases, quotas, isUsed: isReleaseUsed }, request, io),
+    runReleaseCommand: (request, io) => namingFullDisk(() => runReleaseCommand(request, io)),
+    hasRelease: async (digest) => (await releases.find(digest)) !== null,
+    removeRelease,
+    async removeService(serviceId) {
+      await discard(layout, `${layout.caches}/${fileName(serviceId)}`)
+      for (const release of await releases.all()) if (release.serviceId === serviceId) await removeRelease(release.digest)
+    },
+    start: instances.start,
+    observe: instances.observe,
+    probe: instances.probe,
+    stop: instances.stop,
+    forget: instances.forget,
+    list: instances.list,
+    readOutput: (instanceId, position, maxBytes) => readSpool(instances.spool(instanceId), position, maxBytes, outputCapBytes),
+    addressOf: instances.addressOf,
+    staticRoot: releases.staticRoot,
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * What is written down about instances, so that any process of the control plane, now or later, knows them. An instance has
+ * runs: each start is one, the highest number is the present one. A run comes into being by the rename of a complete
+ * directory, and is decided by the creation of its launch file; both can happen once only, whoever tries.
+ */
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { fileName, type Layout } from './layout.ts'
+import { bootId, isAlive, markOf, type ProcessMark } from './linux.ts'
+import { parseReport, type Report, rootOf } from './report.ts'
+import { type Sandbox, stoppingFile } from './sandbox.ts'
+import { isErrno, removeTree } from './tree.ts'
+
+/** Written by the process that starts a run, before anything is started. */
+export type Claim = { starter: ProcessMark | null; claimedAt: string; digest: string; kind: 'web' | 'worker' }
+
+/** `watcher` is the process that waits for the command and reports its end. */
+export type Launched = { watcher: ProcessMark; port: number | null; startedAt: string }
+
+export type Run = {
+  instanceId: string
+  directory: string
+  number: number
+  /** Names its cell: of this run alone, so that nobody who ends the leftovers of one meets the next. */
+  name: string
+  claim: Claim
+  /**
+   * `claimed`: its starter is at work. `running`: launched and not ended; a run that is being stopped has ended when all of it
+   * has, any other one with its first process. `ended`: also when it was never launched.
+   */
+  phase: 'claimed' | 'running' | 'ended'
+  launched: Launched | null
+  report: Report
+  /** The root of its processes, also of what an ended command left running. */
+  root: ProcessMark | null
+  exitedAt: Date | null
+}
+
+const noReport: Report = { rootPid: null, rootNamespace: null, exitCode: null }
+
+export type InstanceStore = {
+  directory(instanceId: string): string
+  /** The present run, or null for an unknown instance. A few small reads: also called while a request waits. */
+  read(instanceId: string): Run | null
+  /** Begins the run after `former`. Null when another process was faster. */
+  claim(instanceId: string, former: Run | null, claim: Pick<Claim, 'digest' | 'kind'>): Promise<string | null>
+  /** Says that a run is launched, or never will be. False when the contrary was said before. */
+  decide(runDirectory: string, launched: Launched | null): Promise<boolean>
+  /** From now on until `until` the run counts as running as long as anything of it does. */
+  beginStop(run: Run, until: Date): Promise<void>
+  dropFormerRuns(instanceId: string, present: number): Promise<void>
+  list(): Promise<string[]>
+}
+
+export function createInstanceStore(layout: Layout, sandbox: Sandbox): InstanceStore {
+  const directoryOf = (instanceId: string) => join(layout.instances, fileName(instanceId))
+  return {
+    directory: directoryOf,
+    read: (instanceId) => readRun(sandbox, instanceId, directoryOf(instanceId)),
+    async claim(instanceId, former, { digest, kind }) {
+      const directory = directoryOf(instanceId)
+      const draft = join(directory, `draft-${randomBytes(6).toString('hex')}`)
+      await mkdir(draft, { recursive: true, mode: 0o700 })
+      const claim: Claim = { starter: markOf(process.pid), claimedAt: new Date().toISOString(), digest, kind }
+      await writeFile(join(draft, 'claim.json'), JSON.stringify(claim))
+      const run = join(directory, `run-${(former?.number ?? 0) + 1}`)
+      try {
+        await rename(draft, run)
+        return run
+      } catch (error) {
+        await removeTree(draft)
+        if (isErrno(error, 'ENOTEMPTY', 'EEXIST')) return null
+        throw error
+      }
+    },
+    async decide(runDirectory, launched) {
+      const draft = join(runDirectory, `launch.${randomBytes(6).toString('hex')}`)
+      await writeFile(draft, JSON.stringify(launched))
+      try {
+        // A link, because a reader must never see half of the file.
+        await link(draft, join(runDirectory, 'launch.json'))
+        return true
+      } catch (error) {
+        if (isErrno(error, 'EEXIST')) return false
+        throw error
+      } finally {
+        await rm(draft, { force: true })
+      }
+    },
+    async beginStop(run, until) {
+      const draft = join(run.directory, `stopping.${randomBytes(6).toString('hex')}`)
+      await writeFile(draft, JSON.stringify(until.getTime()))
+      await rename(draft, join(run.directory, stoppingFile))
+    },
+    async dropFormerRuns(instanceId, present) {
+      const directory = directoryOf(instanceId)
+      for (const name of await readdir(directory)) if (numberOf(name) < present) await removeTree(join(directory, name))
+    },
+    async list() {
+      const names = await readdir(layout.instances)
+      return names.filter((name) => !name.startsWith('.'))
+    },
+  }
+}
+
+export function runName(instanceId: string, runDirectory: string): string {
+  return `${instanceId}-${basename(runDirectory)}`
+}
+
+function readRun(sandbox: Sandbox, instanceId: string, instanceDirectory: string): Run | null {
+  const number = Math.max(0, ...readNames(instanceDirectory).map(numberOf).filter(Number.isFinite))
+  if (number === 0) return null
+  const directory = join(instanceDirectory, `run-${number}`)
+  const claim = readJson<Claim>(join(directory, 'claim.json'))
+  if (!claim) return null
+  const name = runName(instanceId, directory)
+  const base = { instanceId, directory, number, name, claim, launched: null, report: noReport, root: null, exitedAt: null }
+  const launched = readJson<Launched | null>(join(directory, 'launch.json'))
+  if (launched === undefined) return { ...base, phase: claim.starter !== null && isAlive(claim.starter) ? 'claimed' : 'ended' }
+  if (launched === null) return { ...base, phase: 'ended' }
+  if (launched.watcher.bootId !== bootId()) return { ...base, launched, phase: 'ended' }
+  // First the process, then its report: the other way round an end in between would look like one without an exit code.
+  const watched = isAlive(launched.watcher)
+  const reportFile = join(directory, 'report')
+  const report = parseReport(readText(reportFile) ?? '')
+  const root = report.rootNamespace === null ? (watched ? launched.watcher : null) : rootOf(report)
+  const stopUntil = readJson<number>(join(directory, stoppingFile)) ?? 0
+  const lingers = () => Date.now() < stopUntil && (root !== null || sandbox.members({ name }, root).length > 0)
+  const running = watched || (report.exitCode === null && root !== null) || lingers()
+  const exitedAt = report.exitCode === null ? null : modifiedAt(reportFile)
+  return { ...base, launched, report, root, exitedAt: running ? null : exitedAt, phase: running ? 'running' : 'ended' }
+}
+
+/** Infinity for what is no run. */
+function numberOf(name: string): number {
+  return Number(/^run-(\d+)$/.exec(name)?.[1] ?? Number.POSITIVE_INFINITY)
+}
+
+function readNames(directory: string): string[] {
+  return orUndefined(() => readdirSync(directory)) ?? []
+}
+
+function readText(file: string): string | undefined {
+  return orUndefined(() => readFileSync(file, 'utf8'))
+}
+
+function readJson<Value>(file: string): Value | undefined {
+  const text = readText(file)
+  return text === undefined ? undefined : (JSON.parse(text) as Value)
+}
+
+function modifiedAt(file: string): Date | null {
+  return orUndefined(() => statSync(file).mtime) ?? null
+}
+
+function orUndefined<Value>(read: () => Value): Value | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ENOTDIR')) return undefined
+    throw error
+  }
+}

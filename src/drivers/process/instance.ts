@@ -1,0 +1,246 @@
+/**
+ * Instances from start to end. An instance belongs to no process of the control plane: whoever asks reads what is written
+ * down (instance-store.ts) and compares it with the process table.
+ */
+import { spawn } from 'node:child_process'
+import { open } from 'node:fs/promises'
+import { constants } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Observation, ProbeRequest, ProbeResult, StartRequest } from '../../domain/deploys/instance/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
+import { runEnv } from './env.ts'
+import { createInstanceStore, type Run, runName } from './instance-store.ts'
+import { fileName, type Layout } from './layout.ts'
+import { bootId, listeningPorts, markOf, signalProcess } from './linux.ts'
+import type { Ports } from './port.ts'
+import { type Address, ask } from './probe.ts'
+import type { Releases } from './release.ts'
+import { killAll, killStillborn } from './report.ts'
+import { type Cell, feed, type Sandbox } from './sandbox.ts'
+import { openSpool } from './spool.ts'
+import { removeTree } from './tree.ts'
+import { discard } from './workspace.ts'
+
+export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releases; ports: Ports; quotas: Quotas }
+
+export type Instances = {
+  start(request: StartRequest): Promise<void>
+  observe(instanceIds: string[]): Promise<Observation[]>
+  probe(request: ProbeRequest): Promise<ProbeResult>
+  stop(instanceId: string, options: { graceMs: number }): Promise<void>
+  forget(instanceId: string): Promise<void>
+  list(): Promise<string[]>
+  addressOf(instanceId: string): Address | null
+  isReleaseUsed(digest: string): Promise<boolean>
+  /** Where the output of an instance lies. */
+  spool(instanceId: string): string
+}
+
+const loopback = '127.0.0.1'
+const pollMs = 20
+const forgetGraceMs = 2000
+/** How long the sandbox may take to come up; some 10 ms in practice. */
+const launchMs = 10_000
+
+export function createInstances(parts: InstanceParts): Instances {
+  const { layout, sandbox, releases, ports, quotas } = parts
+  const store = createInstanceStore(layout, sandbox)
+
+  async function launch(request: StartRequest, directory: string): Promise<void> {
+    await requireRoom(layout.dataDir, quotas)
+    const release = await releases.find(request.digest)
+    if (release === null || release.kind !== 'app') throw new PortError('ARTIFACT_MISSING', 'The release is no longer kept.')
+    const port = request.kind === 'web' ? await ports.reserve(request.instanceId) : null
+    const { workingDirectory } = release
+    const cell: Cell = {
+      ...{ name: runName(request.instanceId, directory), directory, tree: releases.tree(request.digest), workingDirectory },
+      ...{ access: 'view', cache: null, lifetime: 'detached' },
+    }
+    await sandbox.prepare(cell)
+    const env = { ...runEnv(sandbox.paths(cell), workingDirectory), ...request.env }
+    if (port !== null) Object.assign(env, { PORT: String(port), HOST: loopback })
+    await spawnDetached(request.instanceId, directory, sandbox.launch(cell, request.startCommand, env), port)
+  }
+
+  /** The shell waits for a word on its input, which it gets when the launch is written down; without it, it ends. */
+  async function spawnDetached(
+    instanceId: string,
+    directory: string,
+    launch: ReturnType<Sandbox['launch']>,
+    port: number | null,
+  ): Promise<void> {
+    const spool = await openSpool(store.directory(instanceId))
+    const report = await open(join(directory, 'report'), 'a', 0o600)
+    try {
+      const script = `read -r word || exit 125; exec </dev/null; ulimit -c 0; ${launch.script}`
+      const child = spawn('/bin/sh', ['-c', script, 'sh', ...launch.args], {
+        cwd: launch.cwd,
+        env: launch.env,
+        detached: true,
+        stdio: ['pipe', spool.stdout.fd, spool.stderr.fd, report.fd, ...(launch.input === null ? [] : (['pipe'] as const))],
+      })
+      child.on('error', () => undefined)
+      child.unref()
+      feed(child.stdio[4], launch.input)
+      const watcher = child.pid === undefined ? null : markOf(child.pid)
+      let agreed = false
+      try {
+        if (watcher === null) throw new PortError('START_FAILED', 'The instance could not be started.')
+        agreed = await store.decide(directory, { watcher, port, startedAt: new Date().toISOString() })
+      } finally {
+        if (agreed) feed(child.stdin, Buffer.from('go\n'))
+        else child.stdin?.destroy()
+      }
+    } finally {
+      await Promise.all([spool.close(), report.close()])
+    }
+  }
+
+  /** The present run once nobody is busy starting it. */
+  async function settled(instanceId: string): Promise<Run | null> {
+    for (;;) {
+      const run = store.read(instanceId)
+      if (run?.phase !== 'claimed') return run
+      await pause(pollMs)
+    }
+  }
+
+  /** False when the instance ended before its sandbox was up. */
+  async function untilUp(instanceId: string): Promise<boolean> {
+    for (const deadline = Date.now() + launchMs; Date.now() < deadline; await pause(5)) {
+      const run = store.read(instanceId)
+      if (run === null || run.phase === 'ended') return run !== null && run.report.rootPid !== null
+      if (run.report.rootPid !== null) return true
+    }
+    return false
+  }
+
+  async function requireUp(instanceId: string): Promise<void> {
+    if (await untilUp(instanceId)) return
+    // The sandbox reports to a file, which a full disk refuses.
+    await requireRoom(layout.dataDir, quotas)
+    throw new PortError('START_FAILED', 'The sandbox of the instance could not be set up.')
+  }
+
+  /** An instance that nobody stops ends with its first process; what that left behind ends with it. */
+  async function endLeftovers(run: Run): Promise<void> {
+    if (run.launched === null || run.launched.watcher.bootId !== bootId()) return
+    if (run.report.rootPid === null) killStillborn(run.launched.watcher)
+    await killAll(sandbox, run, run.root)
+  }
+
+  /** Leaves nothing running of a start that failed, and says that it did. */
+  async function giveUp(instanceId: string, directory: string): Promise<void> {
+    const run = store.read(instanceId)
+    if (run?.launched) return await endLeftovers(run)
+    // On a full disk not even that can be written; a run that is gone says the same.
+    await store.decide(directory, null).catch(() => removeTree(directory))
+  }
+
+  async function untilEnded(instanceId: string, deadline: number): Promise<Run | null> {
+    for (;;) {
+      const run = store.read(instanceId)
+      if (run?.phase !== 'running') return run
+      if (Date.now() >= deadline) return run
+      await pause(pollMs)
+    }
+  }
+
+  /** The last run of each instance whose leftovers this process has ended. */
+  const swept = new Map<string, number>()
+
+  async function observeOne(instanceId: string): Promise<Observation> {
+    const run = store.read(instanceId)
+    if (run === null) return { instanceId, state: 'missing' }
+    if (run.phase !== 'ended') return { instanceId, state: 'running', startedAt: new Date(run.launched?.startedAt ?? run.claim.claimedAt) }
+    if (swept.get(instanceId) !== run.number) await endLeftovers(run)
+    swept.set(instanceId, run.number)
+    return { instanceId, state: 'exited', exitCode: run.report.exitCode, signal: signalOf(run.report.exitCode), exitedAt: run.exitedAt }
+  }
+
+  const addresses = new Map<string, { address: Address; readAt: number }>()
+
+  const instances: Instances = {
+    async start(request) {
+      for (;;) {
+        const former = await settled(request.instanceId)
+        if (former?.phase === 'running' && (await untilUp(request.instanceId))) return
+        // A starter that died may have left a shell that still waits for its word: it must not get one any more.
+        if (former !== null && former.launched === null) await store.decide(former.directory, null)
+        if (former !== null) await endLeftovers(former)
+        const directory = await namingFullDisk(() => store.claim(request.instanceId, former, request))
+        if (directory === null) continue
+        try {
+          await namingFullDisk(() => launch(request, directory))
+          await requireUp(request.instanceId)
+        } catch (error) {
+          await giveUp(request.instanceId, directory)
+          throw error instanceof TypeError ? new PortError('START_FAILED', error.message, { cause: error }) : error
+        }
+        if (former !== null) await store.dropFormerRuns(request.instanceId, former.number + 1)
+        return
+      }
+    },
+    observe: (instanceIds) => Promise.all(instanceIds.map(observeOne)),
+    async probe({ instanceId, path, timeoutMs }) {
+      const address = instances.addressOf(instanceId)
+      if (address === null) return { ok: false, status: null, reason: 'the instance has no port', otherPorts: [] }
+      const answer = await ask(address, path, timeoutMs)
+      if (answer.ok || answer.status !== null) return { ...answer, otherPorts: [] }
+      const run = store.read(instanceId)
+      const pids = run === null ? [] : sandbox.members(run, run.root)
+      return { ...answer, otherPorts: listeningPorts(pids).filter((port) => port !== address.port) }
+    },
+    async stop(instanceId, { graceMs }) {
+      const deadline = Date.now() + graceMs
+      let run = await settled(instanceId)
+      if (run === null) return
+      if (run.phase === 'running') {
+        await untilUp(instanceId)
+        run = store.read(instanceId) ?? run
+        // Neither the sandbox's init nor the watcher is signalled: they have to stay and report the end.
+        // Where the disk is too full for the note the instance has to end at once, but end it must.
+        await store.beginStop(run, new Date(deadline)).catch(() => undefined)
+        if (graceMs > 0) for (const pid of sandbox.members(run, run.root)) signalProcess(pid, 'SIGTERM')
+        run = (await untilEnded(instanceId, deadline)) ?? run
+      }
+      await endLeftovers(run)
+      await untilEnded(instanceId, Date.now() + launchMs)
+    },
+    async forget(instanceId) {
+      await instances.stop(instanceId, { graceMs: forgetGraceMs })
+      await ports.release(fileName(instanceId))
+      addresses.delete(instanceId)
+      swept.delete(instanceId)
+      await discard(layout, store.directory(instanceId))
+    },
+    list: store.list,
+    addressOf(instanceId) {
+      const known = addresses.get(instanceId)
+      if (known !== undefined && Date.now() - known.readAt < addressMs) return known.address
+      const run = store.read(instanceId)
+      const port = run?.launched?.port ?? null
+      const address = port === null ? null : { host: loopback, port }
+      if (address === null) addresses.delete(instanceId)
+      else addresses.set(instanceId, { address, readAt: Date.now() })
+      return address
+    },
+    async isReleaseUsed(digest) {
+      const runs = (await store.list()).map((instanceId) => store.read(instanceId))
+      return runs.some((run) => run !== null && run.phase !== 'ended' && run.claim.digest === digest)
+    },
+    spool: store.directory,
+  }
+  return instances
+}
+
+/** An instance that is started again may get another port. */
+const addressMs = 1000
+
+/** A shell and bubblewrap alike say 128 + n for an end by signal n. */
+function signalOf(exitCode: number | null): string | null {
+  if (exitCode === null || exitCode <= 128) return null
+  return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0] ?? null
+}

@@ -1,0 +1,124 @@
+/**
+ * The process table as /proc tells it. A pid alone never names a process here: it is compared with the start time and the
+ * boot. Where there is no /proc every process counts as gone.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+
+/** Names one process for ever: pids are used again, this triple is not. */
+export type ProcessMark = { pid: number; startTime: string; bootId: string }
+
+export type ProcessRow = { pid: number; parent: number; session: number; startTime: string }
+
+export function markOf(pid: number): ProcessMark | null {
+  const row = readRow(pid)
+  return row === null ? null : { pid, startTime: row.startTime, bootId: bootId() }
+}
+
+export function isAlive(mark: ProcessMark): boolean {
+  return mark.bootId === bootId() && readRow(mark.pid)?.startTime === mark.startTime
+}
+
+export function bootId(): string {
+  knownBootId ??= readText('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown'
+  return knownBootId
+}
+let knownBootId: string | undefined
+
+/** Inode of a process's pid namespace, as bubblewrap reports it; null when the process is gone or not ours. */
+export function pidNamespace(pid: number): number | null {
+  const inode = /^pid:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/ns/pid`) ?? '')?.[1]
+  return inode === undefined ? null : Number(inode)
+}
+
+export function processTable(): ProcessRow[] {
+  return pids()
+    .map(readRow)
+    .filter((row) => row !== null)
+}
+
+/** All processes below `ancestors`, without these. */
+export function descendants(ancestors: number[], table: ProcessRow[] = processTable()): ProcessRow[] {
+  const family = new Set(ancestors)
+  const found: ProcessRow[] = []
+  for (let grown = true; grown; ) {
+    grown = false
+    for (const row of table) {
+      if (family.has(row.pid) || !family.has(row.parent)) continue
+      family.add(row.pid)
+      found.push(row)
+      grown = true
+    }
+  }
+  return found
+}
+
+/** Pids whose environment held this entry when they were started; processes of other users stay unseen. */
+export function pidsWithEnv(entry: string): number[] {
+  return pids().filter((pid) => readText(`/proc/${pid}/environ`)?.split('\0').includes(entry))
+}
+
+/** TCP ports on which these processes listen. */
+export function listeningPorts(processes: number[]): number[] {
+  const sockets = new Map<string, number>()
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    for (const line of readText(table)?.split('\n').slice(1) ?? []) {
+      const fields = line.trim().split(/\s+/)
+      const [local, state, inode] = [fields[1], fields[3], fields[9]]
+      if (state === '0A' && local && inode) sockets.set(`socket:[${inode}]`, Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16))
+    }
+  }
+  const ports = new Set<number>()
+  for (const pid of processes) {
+    for (const descriptor of readNames(`/proc/${pid}/fd`)) {
+      const port = sockets.get(readLink(`/proc/${pid}/fd/${descriptor}`) ?? '')
+      if (port !== undefined) ports.add(port)
+    }
+  }
+  return [...ports].sort((one, other) => one - other)
+}
+
+/** Sends a signal; a process that is gone already is no error. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
+
+function pids(): number[] {
+  return readNames('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+}
+
+function readRow(pid: number): ProcessRow | null {
+  const text = readText(`/proc/${pid}/stat`)
+  if (text === null) return null
+  // The command name stands in parentheses and may itself hold spaces and parentheses.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  const [state, parent, session, threads, startTime] = [fields[0], fields[1], fields[3], fields[17], fields[19]]
+  // A zombie runs nothing and only waits for its parent, unless other threads of it are still ending and hold its sockets.
+  if (startTime === undefined || state === 'X' || (state === 'Z' && Number(threads) <= 1)) return null
+  return { pid, parent: Number(parent), session: Number(session), startTime }
+}
+
+function readText(path: string): string | null {
+  return orNull(() => readFileSync(path, 'utf8'))
+}
+
+function readLink(path: string): string | null {
+  return orNull(() => readlinkSync(path))
+}
+
+function readNames(path: string): string[] {
+  return orNull(() => readdirSync(path)) ?? []
+}
+
+function orNull<Value>(read: () => Value): Value | null {
+  try {
+    return read()
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,131 @@
+/** Finished releases: how one is named, kept, found and removed. A release never changes once it has its name. */
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream, readFileSync } from 'node:fs'
+import { mkdir, readdir, readFile, readlink, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PortError } from '../../platform/errors.ts'
+import { digestHex, type Layout } from './layout.ts'
+import { isErrno, removeTree, walk } from './tree.ts'
+import { discard } from './workspace.ts'
+
+export type Manifest = {
+  digest: string
+  serviceId: string
+  deploymentId: string
+  kind: 'app' | 'static'
+  /** Where commands run, relative to the tree; '' is its root. */
+  workingDirectory: string
+  startCommand: string | null
+  detected: string
+  sizeBytes: number
+}
+
+export type Draft = Omit<Manifest, 'digest' | 'sizeBytes'>
+
+export type Releases = {
+  /** Takes the tree over. Throws PortError NO_CAPACITY for one that is too large. */
+  store(tree: string, draft: Draft, limits: { releaseBytes: number; signal: AbortSignal }): Promise<Manifest>
+  find(digest: string): Promise<Manifest | null>
+  /** The tree of a release that `find` knows. */
+  tree(digest: string): string
+  all(): Promise<Manifest[]>
+  remove(digest: string): Promise<void>
+  /** What a static release publishes; null for any other. Fast: called for each request. */
+  staticRoot(digest: string): string | null
+}
+
+export function createReleases(layout: Layout): Releases {
+  const staticRoots = new Map<string, string>()
+  const directoryOf = (digest: string): string | null => {
+    const hex = digestHex(digest)
+    return hex === null ? null : join(layout.releases, hex)
+  }
+  const releases: Releases = {
+    async store(tree, draft, { releaseBytes, signal }) {
+      const { digest, sizeBytes } = await measure(tree, draft, releaseBytes, signal)
+      const manifest: Manifest = { digest, sizeBytes, ...draft }
+      const staging = `${tree}.release`
+      await mkdir(staging)
+      await rename(tree, join(staging, 'tree'))
+      await writeFile(join(staging, 'manifest.json'), JSON.stringify(manifest, null, 2))
+      try {
+        await rename(staging, directoryOf(digest) as string)
+      } catch (error) {
+        // The same deployment was built with the same result before.
+        if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw error
+        await removeTree(staging)
+      }
+      return manifest
+    },
+    async find(digest) {
+      const directory = directoryOf(digest)
+      if (directory === null) return null
+      try {
+        return JSON.parse(await readFile(join(directory, 'manifest.json'), 'utf8')) as Manifest
+      } catch (error) {
+        if (isErrno(error, 'ENOENT')) return null
+        throw error
+      }
+    },
+    tree: (digest) => join(directoryOf(digest) as string, 'tree'),
+    async all() {
+      const names = await readdir(layout.releases)
+      const found = await Promise.all(names.map((name) => releases.find(`sha256:${name}`)))
+      return found.filter((manifest) => manifest !== null)
+    },
+    async remove(digest) {
+      const directory = directoryOf(digest)
+      staticRoots.delete(digest)
+      if (directory !== null) await discard(layout, directory)
+    },
+    staticRoot(digest) {
+      const known = staticRoots.get(digest)
+      if (known !== undefined) return known
+      const directory = directoryOf(digest)
+      if (directory === null) return null
+      try {
+        const manifest = JSON.parse(readFileSync(join(directory, 'manifest.json'), 'utf8')) as Manifest
+        if (manifest.kind !== 'static') return null
+      } catch {
+        return null
+      }
+      staticRoots.set(digest, join(directory, 'tree'))
+      return join(directory, 'tree')
+    },
+  }
+  return releases
+}
+
+/** One line per entry and one for the draft, in a fixed order. */
+async function measure(
+  tree: string,
+  draft: Draft,
+  releaseBytes: number,
+  signal: AbortSignal,
+): Promise<{ digest: string; sizeBytes: number }> {
+  const hash = createHash('sha256')
+  const line = (...words: (string | number | null)[]) => hash.update(`${JSON.stringify(words)}\n`)
+  line('release', draft.deploymentId, draft.kind, draft.workingDirectory, draft.startCommand)
+  let sizeBytes = 0
+  for await (const entry of walk(tree)) {
+    signal.throwIfAborted()
+    sizeBytes += entry.sizeBytes
+    if (sizeBytes > releaseBytes) {
+      throw new PortError('NO_CAPACITY', `The release is larger than the ${releaseBytes} bytes that one may have.`, {
+        hint: 'Leave out what is not needed to run (caches, test data), or raise the quota.',
+      })
+    }
+    if (entry.type === 'directory') line('directory', entry.path)
+    if (entry.type === 'link') line('link', entry.path, await readlink(entry.absolute))
+    if (entry.type === 'file') line('file', entry.path, (entry.mode & 0o111) === 0 ? 'plain' : 'executable', await fileHash(entry.absolute))
+  }
+  return { digest: `sha256:${hash.digest('hex')}`, sizeBytes }
+}
+
+const wholeBytes = 256 << 10
+
+async function fileHash(path: string): Promise<string> {
+  const hash: Hash = createHash('sha256')
+  for await (const bytes of createReadStream(path, { highWaterMark: wholeBytes })) hash.update(bytes as Buffer)
+  return hash.digest('hex')
+}

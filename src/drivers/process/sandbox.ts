@@ -1,0 +1,314 @@
+/**
+ * How a command of a stranger is confined. A cell is one such place to run: a tree at /app, a home, a /tmp, and nothing else
+ * that can be written. What runs in it, and for how long, is not known here.
+ *
+ * An instance never sees its release itself: it gets a private writable view of it, an overlay where the kernel allows one
+ * (nothing is copied) and a copy elsewhere. What it writes there is gone with the instance.
+ */
+import { spawn } from 'node:child_process'
+import { lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises'
+import { join, posix } from 'node:path'
+import type { SandboxKind } from '../../domain/deploys/instance/ports.ts'
+import type { Layout } from './layout.ts'
+import { descendants, isAlive, type ProcessMark, pidsWithEnv, processTable, signalProcess } from './linux.ts'
+import { readToolchain, systemDirectories, type Toolchain } from './toolchain.ts'
+import { isInside, removeTree } from './tree.ts'
+
+export type Cell = {
+  /** Unique among all cells that live. */
+  name: string
+  /** Holds what belongs to this cell alone; the caller makes and removes it. */
+  directory: string
+  /** The tree that the command works on. */
+  tree: string
+  /** `direct`: changes go to the tree itself. `view`: the tree stays as it is, changes go to a private view of it. */
+  access: 'direct' | 'view'
+  /** Relative to the tree; '' is its root. */
+  workingDirectory: string
+  /** A further writable directory, for builds. */
+  cache: string | null
+  /** `bound`: everything ends with the process that started it. `detached`: it outlives that process. */
+  lifetime: 'bound' | 'detached'
+}
+
+/** The cell's directories by the names that the command sees. */
+export type CellPaths = { app: string; home: string; temporary: string; cache: string | null; path: string }
+
+/**
+ * `/bin/sh -c script sh ...args` runs the command. It wants `input` on descriptor 4 where there is one, and reports
+ * `{"child-pid": n}` and `{"exit-code": n}` as JSON on descriptor 3.
+ */
+export type Launch = { script: string; args: string[]; env: Record<string, string>; cwd: string; input: Buffer | null }
+
+/** While a cell's directory holds this file its processes may outlive the first of them. */
+export const stoppingFile = 'stopping'
+
+export interface Sandbox {
+  readonly kind: SandboxKind
+  /** Why there is no bubblewrap; null where there is. */
+  readonly missing: string | null
+  /** Makes the cell's own directories, and its view where it has one. */
+  prepare(cell: Cell): Promise<void>
+  paths(cell: Cell): CellPaths
+  /** Throws TypeError for a variable that no process can be given (a NUL byte, `=` in the name). */
+  launch(cell: Cell, command: string, env: Record<string, string>): Launch
+  /** Every process of a cell but its root (see report.ts), which may be gone. */
+  members(cell: { name: string }, root: ProcessMark | null): number[]
+}
+
+export type SandboxOptions = {
+  choice: 'auto' | 'bwrap' | 'none'
+  layout: Layout
+  hostPath: string
+  /** Directories that no cell may see even if they lie below /usr; DATA_DIR always belongs to them. */
+  hidden: string[]
+}
+
+/** Throws when bubblewrap is demanded and cannot be used. */
+export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
+  const hidden = [options.layout.dataDir, ...options.hidden]
+  const toolchain = await readToolchain(options.hostPath, hidden)
+  if (options.choice === 'none') return openSandbox(toolchain, 'switched off by setting')
+  const surroundings = await readSurroundings(options.layout, toolchain, hidden)
+  const overlay = bubblewrap(surroundings, toolchain, true)
+  const problem = await tryOut(overlay, options.layout)
+  if (problem === null) return overlay
+  const copying = bubblewrap(surroundings, toolchain, false)
+  const deeperProblem = await tryOut(copying, options.layout)
+  if (deeperProblem === null) return copying
+  if (options.choice === 'bwrap') throw new Error(`The sandbox bubblewrap is demanded but does not work here: ${deeperProblem}`)
+  return openSandbox(toolchain, deeperProblem)
+}
+
+/** The search path of the outer programs (bwrap, unshare, mount): never one that a stranger or a user chose. */
+const outerEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C' }
+
+/**
+ * Where root runs the control plane its user id opens these for writing without any capability, and bubblewrap covers them only
+ * when it finds the directories themselves writable, which it does not in a user namespace.
+ */
+const coveredProc = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi'].flatMap((name) => [
+  '--ro-bind-try',
+  `/proc/${name}`,
+  `/proc/${name}`,
+])
+
+const mountView = `mount -t overlay overlay -o "lowerdir=lower,upperdir=upper,workdir=work,userxattr" view && exec "$@"`
+
+function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, overlay: boolean): Sandbox {
+  const paths = (cell: Cell): CellPaths => ({
+    app: '/app',
+    home: '/home/app',
+    temporary: '/tmp',
+    cache: cell.cache === null ? null : '/cache',
+    path: toolchain.sandboxPath,
+  })
+  return {
+    kind: 'bubblewrap',
+    missing: null,
+    paths,
+    async prepare(cell) {
+      await makeOwnDirectories(cell)
+      if (cell.access === 'direct') return
+      if (!overlay) return copyTree(cell)
+      for (const name of ['upper', 'work', 'view']) await mkdir(join(cell.directory, name))
+      // Mount options cannot carry every path (',' and ':' part them), a link with a plain name can.
+      await symlink(cell.tree, join(cell.directory, 'lower'))
+    },
+    launch(cell, command, env) {
+      checkEnv(env)
+      const tree = cell.access === 'direct' ? cell.tree : join(cell.directory, 'view')
+      // A cut list must not start anything, so what makes /bin/sh reachable comes last.
+      const options = [
+        ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--unshare-pid', '--unshare-ipc', '--unshare-uts'],
+        ...['--hostname', 'quayside', '--new-session', '--cap-drop', 'ALL'],
+        ...(cell.lifetime === 'bound' ? ['--die-with-parent'] : []),
+        ...['--clearenv', ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value])],
+        ...['--proc', '/proc', ...coveredProc, '--dev', '/dev', '--size', String(64 << 20), '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
+        ...['/root', '/home', '/var', '/run'].flatMap((directory) => ['--dir', directory]),
+        ...['--bind', tree, '/app', '--bind', join(cell.directory, 'home'), '/home/app', '--bind', join(cell.directory, 'tmp'), '/tmp'],
+        ...(cell.cache === null ? [] : ['--bind', cell.cache, '/cache', ...surroundings.buildOnly]),
+        ...['--chdir', posix.join('/app', cell.workingDirectory)],
+        ...surroundings.system,
+        ...['--remount-ro', '/'],
+      ]
+      const confined = ['bwrap', '--args', '4', '--json-status-fd', '3', '--', '/bin/sh', '-c', command]
+      const mounted = cell.access === 'view' && overlay
+      return {
+        script: 'exec "$@"',
+        args: mounted ? ['unshare', '--user', '--map-root-user', '--mount', '--', '/bin/sh', '-c', mountView, 'sh', ...confined] : confined,
+        // User variables reach the command only: LD_PRELOAD and the like must not act on the programs out here.
+        env: outerEnv,
+        cwd: cell.directory,
+        input: Buffer.from(options.map((option) => `${option}\0`).join('')),
+      }
+    },
+    members: (_cell, root) => (root !== null && isAlive(root) ? descendants([root.pid]).map((row) => row.pid) : []),
+  }
+}
+
+const cellMark = 'QUAYSIDE_CELL'
+
+/**
+ * Ends whatever the command left in its process group, unless somebody asked the cell to end and waits for the rest of it.
+ * What left the group is found by its environment. The shell's own words about signals are no output of the command.
+ */
+const watchCommand = `
+printf '{ "child-pid": %s }\\n' $$ >&3
+exec 5>&2 2>/dev/null
+(exec 2>&5 3>&- 5>&-; exec /bin/sh -c "$1")
+printf '{ "exit-code": %s }\\n' $? >&3
+[ -e "$2" ] || kill -KILL 0`
+
+function openSandbox(toolchain: Toolchain, missing: string): Sandbox {
+  const tree = (cell: Cell) => (cell.access === 'direct' ? cell.tree : join(cell.directory, 'view'))
+  return {
+    kind: 'none',
+    missing,
+    async prepare(cell) {
+      await makeOwnDirectories(cell)
+      if (cell.access === 'view') await copyTree(cell)
+    },
+    paths: (cell) => ({
+      app: tree(cell),
+      home: join(cell.directory, 'home'),
+      temporary: join(cell.directory, 'tmp'),
+      cache: cell.cache,
+      path: toolchain.hostPath,
+    }),
+    launch(cell, command, env) {
+      checkEnv(env)
+      return {
+        script: watchCommand,
+        args: [command, join(cell.directory, stoppingFile)],
+        env: { ...env, [cellMark]: cell.name },
+        cwd: join(tree(cell), cell.workingDirectory),
+        input: null,
+      }
+    },
+    members(cell, root) {
+      const table = processTable()
+      const found = new Set(pidsWithEnv(`${cellMark}=${cell.name}`))
+      if (root !== null && isAlive(root)) for (const row of table) if (row.session === root.pid) found.add(row.pid)
+      for (const row of descendants([...found], table)) found.add(row.pid)
+      if (root !== null) found.delete(root.pid)
+      return [...found]
+    },
+  }
+}
+
+function checkEnv(env: Record<string, string>): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
+      throw new TypeError('A variable has a name or value that no process can be given')
+  }
+}
+
+async function makeOwnDirectories(cell: Cell): Promise<void> {
+  for (const name of ['home', 'tmp']) await mkdir(join(cell.directory, name), { recursive: true })
+}
+
+async function copyTree(cell: Cell): Promise<void> {
+  const view = join(cell.directory, 'view')
+  await mkdir(view)
+  const copy = await runQuietly('cp', ['-a', '--reflink=auto', `${cell.tree}/.`, view])
+  if (copy.code === 0) return
+  throw Object.assign(new Error('The release could not be copied'), /No space left/.test(copy.errors) ? { code: 'ENOSPC' } : {})
+}
+
+/** Bubblewrap's options for what every cell sees of the host. */
+type Surroundings = { system: string[]; buildOnly: string[] }
+
+/** Of the directories with certificates the public half only: beside it lie the host's private keys. */
+const shownOfEtc = [
+  ...['resolv.conf', 'hosts', 'nsswitch.conf', 'host.conf', 'gai.conf', 'protocols', 'services', 'mime.types', 'localtime', 'timezone'],
+  ...['ssl/certs', 'ssl/cert.pem', 'ssl/openssl.cnf', 'pki/tls/certs', 'pki/tls/cert.pem', 'pki/tls/openssl.cnf', 'pki/ca-trust'],
+  ...['ca-certificates', 'alternatives', 'ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'java-11-openjdk', 'java-17-openjdk'],
+]
+
+/** Which package registry the host uses is nothing an instance has to know. */
+const shownToBuilds = ['npmrc', 'pip.conf']
+
+async function readSurroundings(layout: Layout, toolchain: Toolchain, hidden: string[]): Promise<Surroundings> {
+  const synthetic = {
+    passwd: 'app:x:1000:1000:app:/home/app:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n',
+    group: 'app:x:1000:\nnogroup:x:65534:\n',
+    hostname: 'quayside\n',
+  }
+  const system: string[] = []
+  for (const [name, content] of Object.entries(synthetic)) {
+    const file = join(layout.sandbox, name)
+    await writeFile(file, content)
+    system.push('--ro-bind', file, `/etc/${name}`)
+  }
+  for (const name of shownOfEtc) system.push('--ro-bind-try', `/etc/${name}`, `/etc/${name}`)
+  const links: string[] = []
+  for (const directory of toolchain.directories) system.push('--ro-bind', directory, directory)
+  for (const directory of systemDirectories) {
+    const found = await lstat(directory).catch(() => null)
+    if (found?.isSymbolicLink()) links.push('--symlink', await readlink(directory), directory)
+    else if (found?.isDirectory()) system.push('--ro-bind', directory, directory)
+  }
+  const shown = [...systemDirectories, ...toolchain.directories]
+  for (const secret of hidden) {
+    if (shown.some((directory) => isInside(directory, secret))) system.push('--tmpfs', secret, '--remount-ro', secret)
+  }
+  system.push(...links)
+  return { system, buildOnly: shownToBuilds.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]) }
+}
+
+/** Runs one command in a cell with a view. Null when it worked, else what was said. */
+async function tryOut(sandbox: Sandbox, layout: Layout): Promise<string | null> {
+  const directory = await mkdtemp(join(layout.sandbox, 'try-'))
+  try {
+    const tree = join(directory, 'tree')
+    await mkdir(tree)
+    await writeFile(join(tree, 'seen'), '')
+    const cell: Cell = { name: 'try', directory, tree, access: 'view', workingDirectory: '', cache: null, lifetime: 'bound' }
+    await sandbox.prepare(cell)
+    const launch = sandbox.launch(cell, 'test -f seen && : > written', { PATH: sandbox.paths(cell).path })
+    const result = await runQuietly('/bin/sh', ['-c', launch.script, 'sh', ...launch.args], launch)
+    await rm(join(directory, 'lower'), { force: true })
+    return result.code === 0 ? null : result.errors.trim() || `it ended with code ${result.code}`
+  } finally {
+    await removeTree(directory)
+  }
+}
+
+type QuietResult = { code: number | null; errors: string }
+
+const quietMs = 60_000
+
+function runQuietly(file: string, args: string[], launch?: Launch): Promise<QuietResult> {
+  return new Promise((resolve) => {
+    const child = spawn(file, args, {
+      cwd: launch?.cwd,
+      env: launch?.env ?? outerEnv,
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe', ...(launch?.input ? (['pipe'] as const) : [])],
+    })
+    const killGroup = () => void (child.pid !== undefined && signalProcess(-child.pid, 'SIGKILL'))
+    const timer = setTimeout(killGroup, quietMs)
+    feed(child.stdio[4], launch?.input ?? null)
+    let errors = ''
+    child.stdio[2]?.on('data', (bytes: Buffer) => {
+      if (errors.length < 2000) errors += bytes.toString()
+    })
+    child.stdio[3]?.on('data', () => undefined)
+    child.on('error', (error) => resolve({ code: null, errors: error.message }))
+    // A bwrap that fails may leave its first child waiting for it, with our pipes in its hands.
+    child.on('exit', killGroup)
+    child.on('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, errors })
+    })
+  })
+}
+
+/** Writes a launch's input; a reader that ended early is seen by its exit, not here. */
+export function feed(pipe: unknown, input: Buffer | null): void {
+  if (input === null || pipe === null || typeof pipe !== 'object' || !('end' in pipe)) return
+  const writer = pipe as import('node:stream').Writable
+  writer.on('error', () => undefined)
+  writer.end(input)
+}

@@ -1,0 +1,114 @@
+/**
+ * What an instance printed. The instance itself appends to two files, so nothing is lost while the control plane is down. What
+ * was taken in, or lies beyond the cap, is punched out of the files: their sizes grow, the disk they use does not, and a
+ * position means the same byte for ever.
+ */
+import { execFile } from 'node:child_process'
+import { type FileHandle, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { OutputPosition, OutputRead } from '../../domain/deploys/instance/ports.ts'
+import { isErrno } from './tree.ts'
+
+const streams = ['stdout', 'stderr'] as const
+const nothing: OutputPosition = { stdout: 0, stderr: 0 }
+
+/** Holes are punched in whole pages, and only when it is worth a process. */
+const pageBytes = 4096
+const worthwhileBytes = 1 << 20
+
+export async function openSpool(directory: string): Promise<{ stdout: FileHandle; stderr: FileHandle; close(): Promise<void> }> {
+  const stdout = await open(join(directory, 'stdout'), 'a', 0o600)
+  const stderr = await open(join(directory, 'stderr'), 'a', 0o600)
+  return { stdout, stderr, close: async () => void (await Promise.all([stdout.close(), stderr.close()])) }
+}
+
+/** Reads on from `position`, both streams in turn. Unread output beyond `capBytes` of a stream is dropped, oldest first. */
+export async function readSpool(directory: string, position: OutputPosition, maxBytes: number, capBytes: number): Promise<OutputRead> {
+  const result: OutputRead = { chunks: [], position: { ...position }, droppedBytes: 0 }
+  const sizes = await readSizes(directory)
+  if (streams.every((stream) => sizes[stream] <= position[stream]) || maxBytes <= 0) return result
+  const reclaimed = await readReclaimed(directory)
+  const keepFrom = { ...position }
+  let budget = maxBytes
+  for (const [turn, stream] of streams.entries()) {
+    const from = Math.max(position[stream], reclaimed[stream], sizes[stream] - capBytes)
+    if (from >= sizes[stream]) continue
+    result.droppedBytes += from - position[stream]
+    keepFrom[stream] = from
+    const isLast = turn === streams.length - 1 || sizes.stderr <= position.stderr
+    const bytes = await readSlice(join(directory, stream), from, Math.min(isLast ? budget : Math.ceil(budget / 2), sizes[stream] - from))
+    budget -= bytes.length
+    if (bytes.length > 0) result.chunks.push({ stream, bytes })
+    result.position[stream] = from + bytes.length
+  }
+  await reclaim(directory, reclaimed, keepFrom)
+  return result
+}
+
+async function readSizes(directory: string): Promise<OutputPosition> {
+  const [stdout, stderr] = await Promise.all(streams.map((stream) => sizeOf(join(directory, stream))))
+  return { stdout: stdout ?? 0, stderr: stderr ?? 0 }
+}
+
+async function sizeOf(file: string): Promise<number> {
+  const handle = await openToRead(file)
+  if (handle === null) return 0
+  try {
+    return (await handle.stat()).size
+  } finally {
+    await handle.close()
+  }
+}
+
+async function readSlice(file: string, from: number, length: number): Promise<Uint8Array> {
+  const handle = await openToRead(file)
+  if (handle === null) return new Uint8Array()
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, from)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function openToRead(file: string): Promise<FileHandle | null> {
+  try {
+    return await open(file, 'r')
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return null
+    throw error
+  }
+}
+
+/** What has been punched is written down first, so that no reader takes the zeros of a hole for output. */
+async function reclaim(directory: string, reclaimed: OutputPosition, keepFrom: OutputPosition): Promise<void> {
+  const target = { ...reclaimed }
+  for (const stream of streams) {
+    const end = Math.floor(keepFrom[stream] / pageBytes) * pageBytes
+    if (end - reclaimed[stream] >= worthwhileBytes) target[stream] = end
+  }
+  if (streams.every((stream) => target[stream] === reclaimed[stream])) return
+  const draft = join(directory, `reclaimed.${process.pid}`)
+  await writeFile(draft, JSON.stringify(target))
+  await rename(draft, join(directory, 'reclaimed'))
+  for (const stream of streams) {
+    if (target[stream] > reclaimed[stream]) await punch(join(directory, stream), target[stream])
+  }
+}
+
+async function readReclaimed(directory: string): Promise<OutputPosition> {
+  try {
+    return { ...nothing, ...(JSON.parse(await readFile(join(directory, 'reclaimed'), 'utf8')) as OutputPosition) }
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return nothing
+    throw error
+  }
+}
+
+const runProgram = promisify(execFile)
+
+/** Where the program or the file system cannot do it the bytes stay on the disk until the instance is forgotten. */
+async function punch(file: string, end: number): Promise<void> {
+  await runProgram('fallocate', ['--punch-hole', '--offset', '0', '--length', String(end), file]).catch(() => undefined)
+}

@@ -1,0 +1,73 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Route } from '../../domain/deploys/instance/ports.ts'
+import { releaseHeaders } from './header.ts'
+
+/** One request of a client on its way to an answer. */
+export type Exchange = {
+  request: IncomingMessage
+  response: ServerResponse
+  /** The Host header as sent, and the path with its query. */
+  host: string
+  path: string
+  /** Set where the client asks for another protocol; `head` are bytes that it sent already. */
+  upgrade: { socket: Duplex; head: Buffer } | null
+  /** Aborts when the client went away or its answer is complete. */
+  signal: AbortSignal
+  /** To be called when an upgraded connection has ended; any other exchange ends with its response. */
+  finish: () => void
+  /** For the record that `onRequest` gets. */
+  outcome: { route: Route | null; instanceId: string | null; error: AnswerCode | null; upgraded: boolean }
+}
+
+const answers = {
+  bad_request: { status: 400, title: 'Bad request', text: 'The request cannot be understood.' },
+  unknown_host: { status: 404, title: 'Nothing here', text: 'No service has this address.' },
+  not_found: { status: 404, title: 'Not found', text: 'There is no such page.' },
+  method_not_allowed: { status: 405, title: 'Method not allowed', text: 'This is a static site: only GET and HEAD are answered.' },
+  request_timeout: { status: 408, title: 'Request timeout', text: 'The request was not sent in time.' },
+  precondition_failed: { status: 412, title: 'Precondition failed', text: 'The file is another one by now.' },
+  uri_too_long: { status: 414, title: 'Address too long', text: 'The address of this request is too long.' },
+  range_not_satisfiable: { status: 416, title: 'Range not satisfiable', text: 'The file has no such range.' },
+  internal: { status: 500, title: 'Internal error', text: 'The router failed to answer this request.' },
+  no_healthy_instance: { status: 502, title: 'No healthy instance', text: 'No instance of this service answers at the moment.' },
+  upstream_failed: { status: 502, title: 'Service failed', text: 'The service ended the connection before it answered.' },
+  service_stopped: { status: 503, title: 'Service stopped', text: 'This service is stopped.' },
+  service_not_deployed: { status: 503, title: 'Not deployed', text: 'Nothing of this service has been deployed yet.' },
+  router_busy: { status: 503, title: 'Too many requests', text: 'The router has too many requests in hand.' },
+  upstream_timeout: { status: 504, title: 'Service timeout', text: 'The service did not answer in time.' },
+} as const
+
+/** Printed in `X-Quayside-Error` of every answer that the router gives in place of a service. */
+export type AnswerCode = keyof typeof answers
+
+/** Answers in place of the service. Does nothing once an answer has begun, except to cut it. */
+export function answer({ request, response, outcome }: Exchange, code: AnswerCode, headers: Record<string, string> = {}): void {
+  outcome.error = code
+  if (response.headersSent || response.destroyed) {
+    response.destroy()
+    return
+  }
+  const { status, title, text } = answers[code]
+  const html = request.headers.accept?.includes('text/html') === true
+  const page = html
+    ? `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><h1>${title}</h1><p>${text}</p><p><code>${code}</code></p>\n`
+    : `${text} (${code})\n`
+  for (const name of response.getHeaderNames()) response.removeHeader(name)
+  const release = releaseHeaders(outcome.route)
+  for (let i = 0; i + 1 < release.length; i += 2) response.setHeader(release[i]!, release[i + 1]!)
+  // One that was set and found unfit to be written.
+  response.statusMessage = ''
+  response.writeHead(status, {
+    'Content-Type': html ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(page),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Quayside-Error': code,
+    ...headers,
+  })
+  response.end(request.method === 'HEAD' ? undefined : page)
+  // What is left of a body that nobody wants any more; otherwise the connection never gets to its next request.
+  request.unpipe()
+  request.resume()
+}

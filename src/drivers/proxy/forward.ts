@@ -1,0 +1,146 @@
+import type { IncomingMessage } from 'node:http'
+import type { Route } from '../../domain/deploys/instance/ports.ts'
+import { attempt, pairs } from './attempt.ts'
+import { answer, type Exchange } from './exchange.ts'
+import { hasBody, requestHeaders, responseHeaders } from './header.ts'
+import type { Pool } from './pool.ts'
+import type { Table } from './table.ts'
+import type { Tunnels } from './tunnel.ts'
+
+export type ForwardOptions = {
+  table: Table
+  pool: Pool
+  tunnels: Tunnels
+  resolveInstance: (instanceId: string) => { host: string; port: number } | null
+  trustForwarded: boolean
+  connectTimeoutMs: number
+  upstreamTimeoutMs: number
+  retryMs: number
+}
+
+type InstancesRoute = Route & { target: { type: 'instances' } }
+
+const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+
+/**
+ * Brings a request to an instance and its answer back. What no instance has seen is tried until one takes it, at most `retryMs`
+ * longer than the last one refused; what one may have seen is sent again only when it is repeatable and has no body.
+ *
+ * A request that can't be sent twice goes over a connection of its own: an idle one may be closed by the app in the very moment,
+ * and nobody could say whether the app had read it.
+ */
+export async function forward(exchange: Exchange, first: InstancesRoute, host: string, options: ForwardOptions): Promise<void> {
+  const { request, signal, outcome } = exchange
+  const { table, pool } = options
+  const body = hasBody(request)
+  const repeat = !body && repeatable.has(request.method ?? '')
+  const refused = new Set<string>()
+  let route = first
+  let giveUpAt: number | null = null
+  let resets = 0
+  let ownConnection = !repeat || exchange.upgrade !== null
+
+  while (!signal.aborted) {
+    const candidates = route.target.instanceIds.filter((id) => !refused.has(id) && options.resolveInstance(id) !== null)
+    const instanceId = pool.leastLoaded(candidates)
+    const address = instanceId === undefined ? null : options.resolveInstance(instanceId)
+
+    if (instanceId === undefined || address === null) {
+      // A switch may be under way: the next table can name an instance that answers.
+      giveUpAt ??= Date.now() + options.retryMs
+      const leftMs = giveUpAt - Date.now()
+      if (route.target.instanceIds.length === 0 || leftMs <= 0)
+        return answer(exchange, resets > 0 ? 'upstream_failed' : 'no_healthy_instance')
+      await table.changed(leftMs, signal)
+      refused.clear()
+    } else {
+      outcome.instanceId = instanceId
+      const release = pool.hold(instanceId)
+      const result = await attempt(
+        {
+          address,
+          agent: ownConnection ? false : pool.agent(instanceId),
+          method: request.method ?? 'GET',
+          path: exchange.path,
+          headers: requestHeaders(request, {
+            host: exchange.host,
+            trustForwarded: options.trustForwarded,
+            upgrade: exchange.upgrade !== null,
+          }),
+          body: body ? request : null,
+          connectTimeoutMs: options.connectTimeoutMs,
+          idleTimeoutMs: options.upstreamTimeoutMs,
+          signal,
+          onContinue: () => {
+            if (request.headers.expect !== undefined && !exchange.response.headersSent) exchange.response.writeContinue()
+          },
+        },
+        release,
+      )
+      if (result.type === 'answered') return relay(exchange, route, result.response)
+      if (result.type === 'upgraded') {
+        if (exchange.upgrade === null) {
+          result.socket.destroy()
+          return answer(exchange, 'upstream_failed')
+        }
+        outcome.upgraded = true
+        return options.tunnels.open(exchange, route, result, pool.hold(instanceId))
+      }
+      if (signal.aborted) return
+      if (result.sent && result.timedOut !== 'no') {
+        return answer(exchange, result.timedOut === 'client' ? 'request_timeout' : 'upstream_timeout')
+      }
+      if (result.sent) {
+        if (!repeat) return answer(exchange, 'upstream_failed')
+        if (result.reused) {
+          ownConnection = true
+        } else {
+          // Once more elsewhere, no further: a request that kills its instance must not go through all of them.
+          resets += 1
+          if (resets > 1) return answer(exchange, 'upstream_failed')
+          refused.add(instanceId)
+        }
+      } else {
+        refused.add(instanceId)
+      }
+    }
+
+    const current = table.find(host)
+    outcome.route = current ?? route
+    if (current === undefined) return answer(exchange, 'unknown_host')
+    if (current.target.type === 'unavailable') return answer(exchange, current.target.error)
+    // A service doesn't become a static site between two attempts in earnest; the client's next request finds it.
+    if (current.target.type === 'static') return answer(exchange, 'no_healthy_instance')
+    route = { ...current, target: current.target }
+  }
+}
+
+/** Passes an answer on as it comes: head at once (server-sent events), body at the client's pace, trailers at the end. */
+function relay(exchange: Exchange, route: Route, from: IncomingMessage): void {
+  const { request, response: to } = exchange
+  if (to.destroyed) {
+    from.destroy()
+    return
+  }
+  try {
+    const headers = responseHeaders(from, route, { chunkable: request.httpVersionMinor > 0 })
+    to.writeHead(from.statusCode ?? 502, from.statusMessage ?? '', headers)
+    to.flushHeaders()
+  } catch {
+    // A status line or header that may be read but not be written.
+    from.destroy()
+    answer(exchange, 'upstream_failed')
+    return
+  }
+  from.once('error', () => {
+    if (!exchange.signal.aborted) exchange.outcome.error = 'upstream_failed'
+    to.destroy()
+  })
+  from.once('end', () => {
+    const trailers = pairs(from.rawTrailers)
+    if (trailers.length > 0) to.addTrailers(trailers)
+    to.end()
+    if (!request.complete) request.resume()
+  })
+  from.pipe(to, { end: false })
+}

@@ -1,0 +1,84 @@
+import type { IncomingMessage } from 'node:http'
+import type { Route } from '../../domain/deploys/instance/ports.ts'
+
+/** Headers as node gives them raw, name and value in turn: keeps case, order and repetition. */
+export type RawHeaders = string[]
+
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  // Becomes HTTP_PROXY in CGI-like apps.
+  'proxy',
+])
+
+/** Framing and routing may not be removed by naming them in `Connection`. */
+const neverNamedByConnection = new Set(['host', 'content-length'])
+
+const forwarding = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']
+
+function endToEnd(raw: RawHeaders, connection: string | undefined, dropped: Iterable<string>): RawHeaders {
+  const drop = new Set([...hopByHop, ...dropped])
+  for (const token of connection?.split(',') ?? []) {
+    const name = token.trim().toLowerCase()
+    if (!neverNamedByConnection.has(name)) drop.add(name)
+  }
+  const kept: RawHeaders = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (!drop.has(raw[i]!.toLowerCase())) kept.push(raw[i]!, raw[i + 1]!)
+  }
+  return kept
+}
+
+export function hasBody(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
+}
+
+/** What the instance is sent. `host` is the client's own; forwarding headers of the client count only when `trustForwarded`. */
+export function requestHeaders(request: IncomingMessage, options: { host: string; trustForwarded: boolean; upgrade: boolean }): RawHeaders {
+  const { headers } = request
+  const dropped = ['host', ...(options.trustForwarded ? ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'] : forwarding)]
+  const chunked = headers['transfer-encoding'] !== undefined
+  if (!chunked) dropped.push('trailer')
+  const sent = ['Host', options.host, ...endToEnd(request.rawHeaders, headers.connection, dropped)]
+
+  const peer = request.socket.remoteAddress ?? 'unknown'
+  const before = options.trustForwarded ? headers['x-forwarded-for'] : undefined
+  sent.push('X-Forwarded-For', before === undefined ? peer : `${before}, ${peer}`)
+  sent.push('X-Forwarded-Host', trusted(options, headers['x-forwarded-host']) ?? options.host)
+  sent.push('X-Forwarded-Proto', trusted(options, headers['x-forwarded-proto']) ?? 'http')
+
+  if (options.upgrade) sent.push('Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? 'websocket')
+  // Also where the connection serves once: an app that is told to close may reset it over the rest of a body that it refused.
+  else sent.push('Connection', 'keep-alive')
+  if (chunked) sent.push('Transfer-Encoding', 'chunked')
+  // Without it node frames a POST that has no body as chunked.
+  else if (headers['content-length'] === undefined && !['GET', 'HEAD', 'OPTIONS', 'TRACE'].includes(request.method ?? '')) {
+    sent.push('Content-Length', '0')
+  }
+  return sent
+}
+
+function trusted(options: { trustForwarded: boolean }, value: string | string[] | undefined): string | undefined {
+  return options.trustForwarded ? [value].flat()[0] : undefined
+}
+
+/** What the client is answered: the instance's headers, with ours in place of any that claim to be ours. */
+export function responseHeaders(response: IncomingMessage, route: Route, options: { chunkable: boolean }): RawHeaders {
+  const dropped = ['x-quayside-release', 'x-quayside-deployment', 'x-quayside-error']
+  if (!options.chunkable || response.headers['transfer-encoding'] === undefined) dropped.push('trailer')
+  return [...endToEnd(response.rawHeaders, response.headers.connection, dropped), ...releaseHeaders(route)]
+}
+
+export function releaseHeaders(route: Route | null): RawHeaders {
+  const headers: RawHeaders = []
+  if (route?.digest != null) headers.push('X-Quayside-Release', route.digest)
+  if (route?.deploymentId != null) headers.push('X-Quayside-Deployment', route.deploymentId)
+  return headers
+}

@@ -1,0 +1,97 @@
+/** The Pothos builder itself, with its scalars and root types. */
+import SchemaBuilder from '@pothos/core'
+import PrismaPlugin from '@pothos/plugin-prisma'
+import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
+import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql'
+import type PrismaTypes from '../../generated/pothos-types.ts'
+import { getDatamodel } from '../../generated/pothos-types.ts'
+import type { Permission } from '../../platform/access.ts'
+import { errors } from '../../platform/errors.ts'
+import type { GraphqlContext } from './context.ts'
+
+export const builder = new SchemaBuilder<{
+  Context: GraphqlContext
+  PrismaTypes: PrismaTypes
+  DefaultFieldNullability: false
+  AuthScopes: { permission: Permission }
+  Scalars: {
+    ID: { Input: string; Output: string }
+    DateTime: { Input: Date; Output: Date }
+    JSON: { Input: unknown; Output: unknown }
+  }
+}>({
+  plugins: [ScopeAuthPlugin, PrismaPlugin],
+  defaultFieldNullability: false,
+  scopeAuth: {
+    authScopes: (context) => ({ permission: (permission) => context.caller.permissions.has(permission) }),
+    unauthorizedError: () => errors.forbidden(),
+  },
+  prisma: {
+    client: (context) => context.app.db.prisma,
+    dmmf: getDatamodel(),
+    exposeDescriptions: false,
+    filterConnectionTotalCount: true,
+  },
+})
+
+const dateTime = (value: unknown): Date => {
+  const date =
+    typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value) ? new Date(value) : null
+  if (!date || Number.isNaN(date.getTime()))
+    throw new GraphQLError('A DateTime is an ISO 8601 text with a time zone, such as 2026-01-31T12:00:00Z.')
+  return date
+}
+
+builder.addScalarType(
+  'DateTime',
+  new GraphQLScalarType<Date, string>({
+    name: 'DateTime',
+    description: 'A moment, as ISO 8601 text in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.',
+    specifiedByURL: 'https://datatracker.ietf.org/doc/html/rfc3339#section-5.6',
+    serialize: (value) => (value instanceof Date ? value.toISOString() : new Date(value as string).toISOString()),
+    parseValue: dateTime,
+    parseLiteral: (node) => dateTime(node.kind === Kind.STRING ? node.value : null),
+  }),
+)
+
+const literal = (node: ValueNode, variables: Record<string, unknown>): unknown => {
+  switch (node.kind) {
+    case Kind.STRING:
+    case Kind.BOOLEAN:
+    case Kind.ENUM:
+      return node.value
+    case Kind.INT:
+    case Kind.FLOAT:
+      return Number(node.value)
+    case Kind.LIST:
+      return node.values.map((item) => literal(item, variables))
+    case Kind.OBJECT:
+      return Object.fromEntries(node.fields.map((field) => [field.name.value, literal(field.value, variables)]))
+    case Kind.VARIABLE:
+      return variables[node.name.value]
+    case Kind.NULL:
+      return null
+  }
+}
+
+builder.addScalarType(
+  'JSON',
+  new GraphQLScalarType({
+    name: 'JSON',
+    description: 'Any JSON value.',
+    specifiedByURL: 'https://datatracker.ietf.org/doc/html/rfc8259',
+    serialize: (value) => value,
+    parseValue: (value) => value,
+    parseLiteral: (node, variables) => literal(node, variables ?? {}),
+  }),
+)
+
+builder.queryType({
+  description: 'Everything that can be read. Lists are Relay connections; an unknown id and one of another organization answer alike.',
+})
+builder.mutationType({
+  description: 'Everything that can be done. Each mutation takes one input and gives a payload with the changed object.',
+})
+builder.subscriptionType({ description: 'Live views, over WebSocket (graphql-transport-ws) and server-sent events.' })
+
+export type Types = (typeof builder)['$inferSchemaTypes']

@@ -1,0 +1,112 @@
+/** Relay connections: one type per node, non-null edges and nodes, and a page of every parent in one statement. */
+import type { ObjectRef } from '@pothos/core'
+import type { Permission } from '../../platform/access.ts'
+import { demand, parseInput } from '../../platform/command.ts'
+import type { Sql } from '../../platform/db/index.ts'
+import type { IdType } from '../../platform/id.ts'
+import {
+  countsByParent,
+  cursorOf,
+  type Listing,
+  maxPage,
+  type Page,
+  type PageInput,
+  pageSchema,
+  pagesByParent,
+} from '../../platform/page.ts'
+import { builder, type Types } from './builder.ts'
+import type { GraphqlContext } from './context.ts'
+
+/** A list whose page and count are read only when their fields are selected. */
+export type Connection<Row> = { page: () => Promise<Page<Row>>; count: () => Promise<number> }
+
+/** Wraps two readers; the page is read once, whatever fields of it are selected. */
+export function connection<Row>(page: () => Promise<Page<Row>>, count: () => Promise<number>): Connection<Row> {
+  let read: Promise<Page<Row>> | undefined
+  return { page: () => (read ??= page()), count }
+}
+
+type PageInfoShape = { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null }
+
+const PageInfo = builder.objectRef<PageInfoShape>('PageInfo').implement({
+  description: 'Where a page lies in its list.',
+  fields: (t) => ({
+    hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Whether something follows.' }),
+    hasPreviousPage: t.exposeBoolean('hasPreviousPage', { description: 'Whether something precedes.' }),
+    startCursor: t.exposeString('startCursor', { nullable: true, description: 'Cursor of the first edge.' }),
+    endCursor: t.exposeString('endCursor', { nullable: true, description: 'Cursor of the last edge.' }),
+  }),
+})
+
+/** The connection and edge types of a node type. Call it once for each. */
+export function connectionType<Row extends { id: string }>(node: ObjectRef<Types, Row, Row>, name: string, cursorType: IdType) {
+  const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
+    description: `One ${name} in a list.`,
+    fields: (t) => ({
+      cursor: t.string({ description: 'For `after` and `before`.', resolve: (row) => cursorOf(cursorType, row as Row) }),
+      node: t.field({ type: node, description: 'The thing itself.', resolve: (row) => row as never }),
+    }),
+  })
+  return builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
+    description: `A list of ${name}.`,
+    fields: (t) => ({
+      edges: t.field({ type: [Edge], description: 'The page, with cursors.', resolve: async (list) => (await list.page()).rows as never }),
+      nodes: t.field({
+        type: [node],
+        description: 'The page, without cursors.',
+        resolve: async (list) => (await list.page()).rows as never,
+      }),
+      pageInfo: t.field({
+        type: PageInfo,
+        description: 'Where the page lies.',
+        resolve: async (list) => pageInfo(await list.page(), cursorType),
+      }),
+      totalCount: t.int({ description: 'How many there are in all; counted only when asked for.', resolve: (list) => list.count() }),
+    }),
+  })
+}
+
+function pageInfo<Row extends { id: string }>(page: Page<Row>, type: IdType): PageInfoShape {
+  const [first, last] = [page.rows[0], page.rows.at(-1)]
+  return {
+    hasNextPage: page.hasNextPage,
+    hasPreviousPage: page.hasPreviousPage,
+    startCursor: first ? cursorOf(type, first) : null,
+    endCursor: last ? cursorOf(type, last) : null,
+  }
+}
+
+/** Relay's four paging arguments. */
+export const connectionArgs = builder.args((t) => ({
+  first: t.int({ description: `So many from the start, 1 to ${maxPage}; 50 when neither first nor last is given.` }),
+  after: t.string({ description: 'Begin after this cursor.' }),
+  last: t.int({ description: `So many from the end, 1 to ${maxPage}.` }),
+  before: t.string({ description: 'End before this cursor.' }),
+}))
+
+type Nested = {
+  /** Names the batch; unique for the field. */
+  name: string
+  permission: Permission
+  listing: (context: GraphqlContext) => Listing
+  /** The column of `t` that names the parent. */
+  parent: Sql
+}
+
+/** A connection below a row: all rows of a level are served by one statement a page, and one a count where it is selected. */
+export function nestedConnection<Row>(
+  context: GraphqlContext,
+  parentId: string,
+  args: PageInput & Record<string, unknown>,
+  { name, permission, listing, parent }: Nested,
+): Connection<Row> {
+  demand(context.caller, permission)
+  const page = parseInput(pageSchema, args)
+  const list = listing(context)
+  const key = `${name}:${JSON.stringify(args)}`
+  const tx = context.app.db.prisma
+  return connection(
+    () => context.load(`page:${key}`, parentId, (ids: readonly string[]) => pagesByParent<Row>(tx, list, parent, ids, page)),
+    () => context.load(`count:${key}`, parentId, (ids: readonly string[]) => countsByParent(tx, list, parent, ids)),
+  )
+}

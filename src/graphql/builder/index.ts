@@ -1,0 +1,10 @@
+/**
+ * The Pothos builder and the shapes that every face is made of: nodes, connections, commands as mutations. No concept is known
+ * here; faces (`domain/<floor>/<concept>/graphql.ts`) import this room, never the other way round.
+ */
+export { builder, type Types } from './builder.ts'
+export { type Connection, connection, connectionArgs, connectionType, nestedConnection } from './connection.ts'
+export type { GraphqlContext } from './context.ts'
+export { enumType } from './enum.ts'
+export { type CommandFace, type InputBuilder, mutation } from './mutation.ts'
+export { findNode, idField, Node, nodeTypes, registerNode, rowById, timestamps } from './node.ts'

@@ -1,0 +1,47 @@
+/** A command as a mutation: `name(input: NameInput!): NamePayload`, nullable, so that one failure doesn't blank its neighbours. */
+import type { InputFieldBuilder, InputFieldMap, InputFieldRef, ObjectFieldsShape } from '@pothos/core'
+import type { Command, Target } from '../../platform/command.ts'
+import { builder, type Types } from './builder.ts'
+import type { GraphqlContext } from './context.ts'
+
+export type InputBuilder = InputFieldBuilder<Types, 'InputObject'>
+
+export type CommandFace<Result extends object> = {
+  /** Fields of the input beside `idempotencyKey` and, where `versioned`, `ifVersion`. */
+  input: (t: InputBuilder) => InputFieldMap
+  /** Whether the command changes or deletes one thing, so that `ifVersion` has a meaning. */
+  versioned?: boolean
+  payload: ObjectFieldsShape<Types, Result>
+}
+
+const upper = (name: string) => name[0]!.toUpperCase() + name.slice(1)
+
+/** Offers a command. Gives the payload's ref, so that a later concept can add a field to it. */
+export function mutation<Input, Row extends Target | null, Result extends object>(
+  command: Command<Input, Row, Result>,
+  face: CommandFace<Result>,
+) {
+  const Name = upper(command.name)
+  const InputType = builder.inputType(`${Name}Input`, {
+    description: `Input of ${command.name}.`,
+    fields: (t) => {
+      const fields: Record<string, InputFieldRef<Types, unknown>> = {
+        ...face.input(t as InputBuilder),
+        idempotencyKey: t.string({ description: 'The same key within 24 hours repeats the first answer and does nothing twice.' }),
+      }
+      if (face.versioned) fields.ifVersion = t.int({ description: 'Refuses with `version_conflict` when the object has another version.' })
+      return fields
+    },
+  })
+  const Payload = builder.objectRef<Result>(`${Name}Payload`).implement({ description: `Answer of ${command.name}.`, fields: face.payload })
+  builder.mutationField(command.name, (t) =>
+    t.field({
+      type: Payload,
+      nullable: true,
+      description: command.description,
+      args: { input: t.arg({ type: InputType, required: true, description: 'What to do.' }) },
+      resolve: (_root, { input }, context: GraphqlContext) => context.call(command, { ...(input as object) }) as never,
+    }),
+  )
+  return Payload
+}

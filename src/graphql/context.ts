@@ -1,0 +1,1 @@
+export { createGraphqlContext, type GraphqlContext } from './builder/context.ts'

@@ -1,0 +1,107 @@
+/**
+ * Every GraphQL error as a caller sees it: `extensions: {code, kind, field?, details?, requestId}`. A DomainError says all of that
+ * itself; anything unknown is logged and masked. No status of a transport belongs here but the one table from kinds to HTTP.
+ */
+import { GraphQLError } from 'graphql'
+import { DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
+import type { Logger } from '../platform/log.ts'
+
+/** Codes of the query language itself. */
+export const graphqlErrors = defineErrors({
+  graphql_parse_failed: { kind: 'invalid', text: 'The document is not GraphQL.' },
+  graphql_validation_failed: { kind: 'invalid', text: 'The document does not fit the schema.' },
+  query_limit_exceeded: { kind: 'invalid', text: 'The operation is too large.' },
+})
+
+/** HTTP status of an operation that was refused as a whole. A failed field inside an answer stays 200. */
+export const statusOfKind: Record<ErrorKind, number> = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  unprocessable: 422,
+  rate_limited: 429,
+  upstream: 502,
+  timeout: 504,
+  unavailable: 503,
+  internal: 500,
+}
+
+export type ErrorScope = { requestId: string; log: Logger }
+
+/** Ready for the caller; given such a one, the same one. */
+export function formatError(error: unknown, scope: ErrorScope): GraphQLError {
+  if (error instanceof GraphQLError && formatted.has(error)) return error
+  const at = error instanceof GraphQLError ? error : null
+  const known = domainErrorOf(error) ?? argumentError(at)
+  if (!known || known.kind === 'internal') {
+    const err = rootOf(error)
+    scope.log.error({ err, requestId: scope.requestId, path: at?.path?.join('.') }, 'a GraphQL operation failed unexpectedly')
+  }
+  return toGraphqlError(known ?? errors.internal(), scope.requestId, at)
+}
+
+/** A refusal that has no place in a document. */
+export const refusal = (error: DomainError, requestId: string): GraphQLError => toGraphqlError(error, requestId, null)
+
+/** A fault that graphql-js found in a document, with its place and under one of our codes. */
+export const relabel = (found: GraphQLError, error: DomainError, requestId: string): GraphQLError => toGraphqlError(error, requestId, found)
+
+/**
+ * What graphql-js says about variables that don't fit, without the value: it may be a secret. `field` is the path inside the input
+ * (`$input.name` is `name`, as the domain says it), or the variable itself.
+ */
+export function variableError(error: GraphQLError, requestId: string): GraphQLError {
+  const text = withoutSuggestion(error.message)
+  const told = /^Variable "\$(\w+)" got invalid value [\s\S]*? at "([^"]+)"; ([\s\S]*)$/.exec(text)
+  const plain = /^Variable "\$(\w+)"(?: got invalid value [\s\S]*?;)? ([\s\S]*)$/.exec(text)
+  const variable = told?.[1] ?? plain?.[1] ?? ''
+  const reason = withoutValue(lastReason(told?.[3] ?? plain?.[2] ?? 'is not valid.'))
+  const inner =
+    told?.[2]
+      ?.split(/[.[\]]+/)
+      .filter(Boolean)
+      .slice(1) ?? []
+  const named = /^Field "(\w+)"/.exec(reason)?.[1]
+  const path = [...inner, ...(named ? [named] : [])]
+  const field = path.length > 0 ? path.join('.') : variable
+  const message = reason.startsWith('of required type') ? `Variable "$${variable}" ${reason}` : `${field}: ${reason}`
+  return toGraphqlError(errors.invalid_input({ text: message, field }), requestId, error)
+}
+
+const formatted = new WeakSet<GraphQLError>()
+
+function toGraphqlError({ code, kind, message, field, details }: DomainError, requestId: string, at: GraphQLError | null): GraphQLError {
+  const extensions = { code, kind, ...(field ? { field } : {}), ...(details ? { details } : {}), requestId }
+  const shown = new GraphQLError(message, { nodes: at?.nodes, source: at?.source, positions: at?.positions, path: at?.path, extensions })
+  formatted.add(shown)
+  return shown
+}
+
+function rootOf(error: unknown): unknown {
+  let root = error
+  while (root instanceof GraphQLError && root.originalError) root = root.originalError
+  return root
+}
+
+function domainErrorOf(error: unknown): DomainError | null {
+  const root = rootOf(error)
+  return root instanceof DomainError ? root : null
+}
+
+/** Arguments that only execution can judge: a nullable variable without a value in a place that needs one. */
+function argumentError(error: GraphQLError | null): DomainError | null {
+  const root = rootOf(error)
+  if (!(root instanceof GraphQLError)) return null
+  const argument = /^Argument "(\w+)"/.exec(root.message)?.[1]
+  return argument ? errors.invalid_input({ text: withoutValue(root.message), field: argument }) : null
+}
+
+const withoutSuggestion = (text: string) => text.replace(/ Did you mean [\s\S]*\?$/, '')
+/** A value that itself holds `; ` would otherwise drag its tail along. */
+const lastReason = (text: string) => /(?:^|; )((?:Field|Value|Expected|Unspecified|\w+ cannot represent)\b[\s\S]*)$/.exec(text)?.[1] ?? text
+const withoutValue = (text: string) =>
+  text
+    .replace(/(cannot represent [^:]*):[\s\S]*$/, '$1.')
+    .replace(/^Value [\s\S]* does not exist in ("\w+" enum)/, 'the value does not exist in $1')

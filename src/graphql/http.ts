@@ -1,0 +1,251 @@
+/**
+ * /graphql over HTTP: credentials, GraphiQL for browsers, and GraphQL over HTTP with Yoga, which reads and checks the parameters. The
+ * operation runs in perform.ts, streams are written by sse.ts; here an answer gets its media type and status.
+ *
+ * No CSRF token and no special header is asked for: a credential is only ever taken from Authorization or X-API-Key, which no browser
+ * adds by itself and no page of another origin may add without a preflight. Bodies are JSON alone, mutations POST alone.
+ */
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { GraphQLError, GraphQLSchema } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
+import type { Caller } from '../platform/access.ts'
+import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
+import type { App } from '../platform/work.ts'
+import { type Authenticate, type CredentialWatch, credentialOfHeaders } from './credential.ts'
+import { formatError, refusal, statusOfKind } from './error.ts'
+import { createGraphiqlPage, type Page, pagePolicy } from './graphiql.ts'
+import { type Answer, type Answers, isMutation, isPrepared, isStream, isSubscription, type Params, type Performer } from './perform.ts'
+import { resumedAfter, writeEvents } from './sse.ts'
+
+export type HttpDoorOptions = {
+  app: App
+  schema: GraphQLSchema
+  performer: Performer
+  authenticate: Authenticate
+  watch: CredentialWatch
+  /** Aborts when the server stops: open event streams end, so that their clients come again elsewhere. */
+  stopping: AbortSignal
+  beatEveryMs: number
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Set behind the credential check of /graphql. */
+    graphqlCaller: { caller: Caller; credential: string } | null
+  }
+}
+
+const endpoint = '/graphql'
+
+/** Mounts /graphql. Whatever fails there, reading the body too, is answered as a GraphQL error. */
+export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): void {
+  void server.register(async (door) => {
+    const { app } = options
+    const page = app.settings.GRAPHIQL ? createGraphiqlPage(endpoint) : null
+    const yoga = createParameterReader(options)
+
+    door.decorateRequest('graphqlCaller', null)
+    door.removeAllContentTypeParsers()
+    door.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+    door.setErrorHandler((error: FastifyError, request, reply) => {
+      if (error.statusCode === 401 || (error instanceof DomainError && error.kind === 'unauthenticated'))
+        reply.header('www-authenticate', 'Bearer')
+      const [known, status] = errorOfServer(error)
+      const answer: Answer = { errors: [formatError(known, { requestId: request.id, log: app.log })] }
+      return sendJson(reply, answer, jsonType(request.headers.accept), status)
+    })
+
+    door.route({
+      method: ['GET', 'POST'],
+      url: endpoint,
+      onRequest: async (request, reply) => {
+        if (page && request.method !== 'POST' && asksForPage(request)) return sendPage(request, reply, await page())
+        const credential = credentialOfHeaders(request.headers)
+        const caller = credential === null ? null : await options.authenticate(credential)
+        if (credential === null || caller === null) throw errors.unauthenticated()
+        request.graphqlCaller = { caller, credential }
+      },
+      handler: async (request, reply) => {
+        const exchange = await ask(request, reply, yoga)
+        const answered = exchange.answered!
+        const accepts = acceptance(request.headers.accept)
+        if (isStream(answered) || (accepts.events && !accepts.json && exchange.status === undefined)) {
+          return sendEvents(request, reply, answered, options)
+        }
+        if (exchange.status === 405) reply.header('allow', 'POST')
+        return sendJson(reply, answered, jsonType(request.headers.accept), exchange.status)
+      },
+    })
+  })
+}
+
+/** What one request and its way through Yoga share. */
+type Exchange = {
+  caller: Caller
+  requestId: string
+  signal: AbortSignal
+  method: string
+  accepts: Acceptance
+  lastEventId: string | undefined
+  answered?: Answer | Answers
+  /** Set for a request that did not come as far as an operation. */
+  status?: number
+}
+
+async function ask(request: FastifyRequest, reply: FastifyReply, yoga: ParameterReader): Promise<Exchange> {
+  const gone = new AbortController()
+  reply.raw.once('close', () => gone.abort())
+  const lastEventId = request.headers['last-event-id']
+  const exchange: Exchange = {
+    caller: request.graphqlCaller!.caller,
+    requestId: request.id,
+    signal: gone.signal,
+    method: request.method,
+    accepts: acceptance(request.headers.accept),
+    lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
+  }
+  const at = request.url.indexOf('?')
+  const posted = request.method === 'POST' ? { method: 'POST', body: (request.body as string | undefined) ?? '' } : { method: 'GET' }
+  const url = `http://localhost${endpoint}${at < 0 ? '' : request.url.slice(at)}`
+  await yoga.fetch(url, { ...posted, headers: { 'content-type': 'application/json' } }, { exchange })
+  return exchange
+}
+
+type ParameterReader = ReturnType<typeof createParameterReader>
+
+/** Yoga with an execution of our own; its answer is left in the exchange, and the Response that it makes is not used. */
+function createParameterReader({ performer, schema }: HttpDoorOptions) {
+  const perform = async (params: Params, exchange: Exchange): Promise<Answer | Answers> => {
+    const prepared = performer.prepare(params, exchange.requestId)
+    if (!isPrepared(prepared)) return prepared
+    const refuse = (status: number, text: string): Answer => {
+      exchange.status = status
+      return { errors: [refusal(errors.invalid_input({ text }), exchange.requestId)] }
+    }
+    const { json, events, anything } = exchange.accepts
+    if (exchange.method !== 'POST' && isMutation(prepared)) return refuse(405, 'A mutation needs POST.')
+    if (isSubscription(prepared) && !events && !anything) return refuse(406, 'A subscription is answered as text/event-stream.')
+    if (!json && !events && !anything) return refuse(406, 'The answer is application/json or application/graphql-response+json.')
+    return performer.run(exchange.lastEventId ? resumedAfter(prepared, schema, exchange.lastEventId) : prepared, exchange)
+  }
+
+  const door: Plugin<Record<string, unknown>, { exchange: Exchange }> = {
+    onParams({ setParamsHandler }) {
+      setParamsHandler(async ({ params, context }) => {
+        const { exchange } = context as unknown as { exchange: Exchange }
+        const { operationName } = params
+        if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') {
+          throw new Error('Expected "operationName" param to be a string.')
+        }
+        exchange.answered = await perform(params as Params, exchange)
+        return {}
+      })
+    },
+    onResultProcess({ result, serverContext: { exchange }, setResultProcessor }) {
+      if (exchange.answered === undefined) {
+        const [fault] = (result as Answer).errors ?? []
+        exchange.status = statusOfFault(fault)
+        exchange.answered = { errors: [refusal(errors.invalid_input({ text: fault?.message }), exchange.requestId)] }
+      }
+      setResultProcessor((_result, { Response }) => new Response(null), 'application/json')
+    },
+  }
+
+  return createYoga<{ exchange: Exchange }>({
+    schema,
+    plugins: [door],
+    graphqlEndpoint: endpoint,
+    graphiql: false,
+    landingPage: false,
+    maskedErrors: false,
+    multipart: false,
+    batching: false,
+    cors: false,
+    logging: false,
+    // Fastify has counted the body already.
+    maxRequestBodySize: false,
+    // Yoga's own page for health; no URL that is sent ends like this.
+    healthCheckEndpoint: '#',
+  })
+}
+
+const statusOfFault = (fault: GraphQLError | undefined): number =>
+  (fault?.extensions.http as { status?: number } | undefined)?.status ?? 400
+
+type Acceptance = { json: boolean; events: boolean; anything: boolean }
+
+/** What an Accept header names; a stream also goes to whoever takes anything. */
+function acceptance(accept: string | undefined): Acceptance {
+  const types = mediaTypes(accept)
+  return {
+    json: types.some((type) => type === 'application/*' || type in jsonTypes),
+    events: types.some((type) => type === 'text/event-stream' || type === 'text/*'),
+    anything: types.includes('*/*'),
+  }
+}
+
+const jsonTypes = { 'application/json': true, 'application/graphql-response+json': true }
+
+/** The first JSON type that the header names, else application/json. */
+const jsonType = (accept: string | undefined) => mediaTypes(accept).find((type) => type in jsonTypes) ?? 'application/json'
+
+const mediaTypes = (accept: string | undefined): string[] =>
+  (accept || '*/*')
+    .toLowerCase()
+    .split(',')
+    .map((part) => part.trim().split(/\s*;\s*/))
+    .filter(([, ...parameters]) => !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)))
+    .map(([type]) => type ?? '')
+
+function sendJson(reply: FastifyReply, answer: Answer, type: string, status = statusOfAnswer(answer, type)) {
+  return reply
+    .code(status)
+    .headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' })
+    .send(JSON.stringify(answer))
+}
+
+/** Clients of the older media type expect 200 for an operation that is at fault itself. */
+function statusOfAnswer(answer: Answer, type: string): number {
+  if ('data' in answer) return 200
+  const kind = answer.errors?.[0]?.extensions.kind as ErrorKind | undefined
+  if (!kind || (kind === 'invalid' && type === 'application/json')) return 200
+  return statusOfKind[kind]
+}
+
+async function sendEvents(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  answered: Answer | Answers,
+  { watch, stopping, beatEveryMs }: HttpDoorOptions,
+) {
+  const { caller, credential } = request.graphqlCaller!
+  const revoked = new AbortController()
+  const unfollow = watch.follow(credential, caller, () => revoked.abort())
+  reply.hijack()
+  for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value)
+  try {
+    await writeEvents(reply.raw, answered, { signal: AbortSignal.any([revoked.signal, stopping]), beatEveryMs })
+  } finally {
+    unfollow()
+  }
+}
+
+function asksForPage(request: FastifyRequest): boolean {
+  return mediaTypes(request.headers.accept).includes('text/html') && !/[?&]query=/.test(request.url)
+}
+
+function sendPage(request: FastifyRequest, reply: FastifyReply, { html, gzipped }: Page) {
+  const zipped = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
+  reply.headers({ 'content-type': 'text/html; charset=utf-8', 'content-security-policy': pagePolicy, vary: 'accept, accept-encoding' })
+  if (zipped) reply.header('content-encoding', 'gzip')
+  return reply.send(zipped ? gzipped : html)
+}
+
+/** Fastify's own refusals, by its status: body too large, another content type. */
+function errorOfServer(error: FastifyError): [unknown, number | undefined] {
+  if (error instanceof DomainError) return [error, statusOfKind[error.kind]]
+  if (error.statusCode === 413) return [errors.payload_too_large(), 413]
+  if (error.statusCode === 415) return [errors.invalid_input({ text: 'The body must be application/json.' }), 415]
+  if (error.statusCode && error.statusCode < 500) return [errors.invalid_input({ text: error.message }), error.statusCode]
+  return [error, 500]
+}

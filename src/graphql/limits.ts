@@ -1,0 +1,243 @@
+/**
+ * How large an operation may be. `exceeded` judges the document alone, before validation and whatever its variables are; `tooHeavy`
+ * judges a valid operation by its page sizes. Fragments are measured once and added at each spread, so that a document of n tokens
+ * costs n steps however its fragments nest. Rates over time are not judged here.
+ */
+import {
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLCompositeType,
+  type GraphQLField,
+  type GraphQLSchema,
+  getNamedType,
+  isCompositeType,
+  isInterfaceType,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type ValueNode,
+} from 'graphql'
+import type { DomainError } from '../platform/errors.ts'
+import { defaultPage, maxPage } from '../platform/page.ts'
+import { graphqlErrors } from './error.ts'
+
+export const limits = {
+  tokens: 2_000,
+  /** Levels of fields; `edges`, `node` and `nodes` don't count, nor does introspection, which has its own. */
+  depth: 15,
+  /** GraphiQL's introspection needs 15. */
+  introspectionDepth: 20,
+  aliases: 30,
+  /** At one place. */
+  directives: 8,
+  rootFields: 20,
+  /** `first` times the `first` of the lists inside it. */
+  nestedPages: 10_000,
+  /** An object read is 1, a command 10, an introspection of the schema 4,000. One full page of full pages is 10,201. */
+  cost: 20_000,
+}
+
+type Limit = keyof typeof limits
+
+const texts: Record<Limit, string> = {
+  tokens: 'tokens in the document',
+  depth: 'levels of fields',
+  introspectionDepth: 'levels of introspection',
+  aliases: 'aliases',
+  directives: 'directives at one place',
+  rootFields: 'root fields',
+  nestedPages: 'rows by nested page sizes',
+  cost: 'points of cost',
+}
+
+export function limitExceeded(limit: Limit, actual?: number): DomainError {
+  const details = { limit, maximum: limits[limit], ...(actual === undefined ? {} : { actual: Math.min(actual, Number.MAX_SAFE_INTEGER) }) }
+  return graphqlErrors.query_limit_exceeded({ text: `At most ${limits[limit]} ${texts[limit]} are allowed.`, details })
+}
+
+/** The first limit that a document breaks by its shape, or null. A document that isn't valid may pass: validation comes after. */
+export function exceeded(document: DocumentNode): DomainError | null {
+  const shapes = createShapes(document)
+  for (const definition of document.definitions) {
+    if (definition.kind !== Kind.OPERATION_DEFINITION && definition.kind !== Kind.FRAGMENT_DEFINITION) continue
+    const variables = definition.kind === Kind.OPERATION_DEFINITION ? (definition.variableDefinitions ?? []) : []
+    const shape = shapes(definition.selectionSet)
+    const found: Partial<Record<Limit, number>> = {
+      depth: shape.depth,
+      introspectionDepth: shape.introspectionDepth,
+      aliases: shape.aliases,
+      directives: Math.max(shape.directives, count(definition.directives), ...variables.map((variable) => count(variable.directives))),
+      ...(definition.kind === Kind.OPERATION_DEFINITION ? { rootFields: shape.fields } : {}),
+    }
+    for (const [limit, actual] of Object.entries(found) as [Limit, number][]) {
+      if (actual > limits[limit]) return limitExceeded(limit, actual)
+    }
+  }
+  return null
+}
+
+/** The limit that a valid operation breaks with these variables (as sent), or null. */
+export function tooHeavy(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): DomainError | null {
+  const root = schema.getRootType(operation.operation)
+  if (!root) return null
+  const { nestedPages, cost } = createWeights(schema, document, operation, variables)(operation.selectionSet, root)
+  if (nestedPages > limits.nestedPages) return limitExceeded('nestedPages', nestedPages)
+  return cost > limits.cost ? limitExceeded('cost', cost) : null
+}
+
+type Shape = { depth: number; introspectionDepth: number; aliases: number; directives: number; fields: number }
+
+const transparent = new Set(['edges', 'node', 'nodes'])
+const introspects = (name: string) => name === '__schema' || name === '__type'
+const count = (list: readonly unknown[] | undefined) => list?.length ?? 0
+
+function createShapes(document: DocumentNode): (selectionSet: SelectionSetNode) => Shape {
+  const ofFragment = memoByFragment(document, (fragment) => shapeOf(fragment.selectionSet))
+
+  function shapeOf(selectionSet: SelectionSetNode): Shape {
+    const sum: Shape = { depth: 0, introspectionDepth: 0, aliases: 0, directives: 0, fields: 0 }
+    for (const selection of selectionSet.selections) {
+      const part =
+        selection.kind === Kind.FIELD
+          ? shapeOfField(selection)
+          : selection.kind === Kind.INLINE_FRAGMENT
+            ? shapeOf(selection.selectionSet)
+            : ofFragment(selection.name.value)
+      sum.directives = Math.max(sum.directives, count(selection.directives), part?.directives ?? 0)
+      if (!part) continue
+      sum.depth = Math.max(sum.depth, part.depth)
+      sum.introspectionDepth = Math.max(sum.introspectionDepth, part.introspectionDepth)
+      sum.aliases += part.aliases
+      sum.fields += part.fields
+    }
+    return sum
+  }
+
+  function shapeOfField(field: FieldNode): Shape {
+    const inner = field.selectionSet ? shapeOf(field.selectionSet) : null
+    const depth = (inner?.depth ?? 0) + (transparent.has(field.name.value) ? 0 : 1)
+    return {
+      ...(introspects(field.name.value)
+        ? { depth: 0, introspectionDepth: depth }
+        : { depth, introspectionDepth: inner?.introspectionDepth ?? 0 }),
+      aliases: (inner?.aliases ?? 0) + (field.alias ? 1 : 0),
+      directives: inner?.directives ?? 0,
+      fields: 1,
+    }
+  }
+
+  return shapeOf
+}
+
+type Weight = { nestedPages: number; cost: number }
+
+const objectCost = 1
+const commandCost = 10
+const introspectionCost: Record<string, number> = { __schema: 4_000, __type: 400 }
+
+function createWeights(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Readonly<Record<string, unknown>>,
+): (selectionSet: SelectionSetNode, type: GraphQLCompositeType) => Weight {
+  const ofFragment = memoByFragment(document, (fragment) => {
+    const type = schema.getType(fragment.typeCondition.name.value)
+    return isCompositeType(type) ? weightOf(fragment.selectionSet, type) : null
+  })
+  const mutation = operation.operation === 'mutation' ? schema.getMutationType() : null
+
+  function weightOf(selectionSet: SelectionSetNode, type: GraphQLCompositeType): Weight {
+    const sum: Weight = { nestedPages: 1, cost: 0 }
+    for (const selection of selectionSet.selections) {
+      const part = selection.kind === Kind.FIELD ? weightOfField(selection, type) : weightOfSpread(selection, type)
+      if (!part) continue
+      sum.nestedPages = Math.max(sum.nestedPages, part.nestedPages)
+      sum.cost += part.cost
+    }
+    return sum
+  }
+
+  function weightOfSpread(
+    selection: Exclude<SelectionSetNode['selections'][number], FieldNode>,
+    type: GraphQLCompositeType,
+  ): Weight | null {
+    if (selection.kind === Kind.FRAGMENT_SPREAD) return ofFragment(selection.name.value)
+    const narrowed = selection.typeCondition ? schema.getType(selection.typeCondition.name.value) : type
+    return isCompositeType(narrowed) ? weightOf(selection.selectionSet, narrowed) : null
+  }
+
+  function weightOfField(node: FieldNode, type: GraphQLCompositeType): Weight | null {
+    const name = node.name.value
+    if (Object.hasOwn(introspectionCost, name)) return { nestedPages: 1, cost: introspectionCost[name]! }
+    const field = isObjectType(type) || isInterfaceType(type) ? type.getFields()[name] : undefined
+    if (!field) return null
+    const own = type === mutation ? commandCost : name === 'totalCount' ? objectCost : 0
+    const inner = getNamedType(field.type)
+    if (!node.selectionSet || !isCompositeType(inner)) return { nestedPages: 1, cost: own }
+    const child = weightOf(node.selectionSet, inner)
+    const size = sizeOf(node, field)
+    if (size !== null) return { nestedPages: size * child.nestedPages, cost: own + objectCost + size * (objectCost + child.cost) }
+    return { nestedPages: child.nestedPages, cost: own + (transparent.has(name) ? 0 : objectCost) + child.cost }
+  }
+
+  /** How many rows a field can give: by its page size, or by the ids it is asked for; null for a field that isn't such a list. */
+  function sizeOf(node: FieldNode, field: GraphQLField<unknown, unknown>): number | null {
+    const has = (name: string) => field.args.some((arg) => arg.name === name)
+    if (has('first')) return clamp(Number(argument(node, 'first') ?? argument(node, 'last') ?? defaultPage))
+    if (!has('ids')) return null
+    const ids = argument(node, 'ids')
+    return Array.isArray(ids) ? clamp(ids.length) : 1
+  }
+
+  const argument = (node: FieldNode, name: string) => literalOf(node.arguments?.find((arg) => arg.name.value === name)?.value)
+
+  function literalOf(value: ValueNode | undefined): unknown {
+    switch (value?.kind) {
+      case Kind.INT:
+        return Number(value.value)
+      case Kind.LIST:
+        return value.values
+      case Kind.VARIABLE: {
+        const name = value.name.value
+        if (Object.hasOwn(variables, name)) return variables[name]
+        return literalOf(operation.variableDefinitions?.find((defined) => defined.variable.name.value === name)?.defaultValue)
+      }
+      default:
+        return undefined
+    }
+  }
+
+  return weightOf
+}
+
+/** What is out of bounds is refused by the field itself, with its name; here it counts as the nearest bound. */
+const clamp = (size: number) => (Number.isFinite(size) ? Math.min(Math.max(size, 1), maxPage) : defaultPage)
+
+/** Measures each fragment once. A cycle or an unknown name gives null: validation says so with its place. */
+function memoByFragment<Value>(
+  document: DocumentNode,
+  measure: (fragment: FragmentDefinitionNode) => Value,
+): (name: string) => Value | null {
+  const fragments = new Map<string, FragmentDefinitionNode>()
+  for (const definition of document.definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+  }
+  const known = new Map<string, Value | null>()
+  return (name) => {
+    const value = known.get(name)
+    if (value !== undefined) return value
+    const fragment = fragments.get(name)
+    known.set(name, null)
+    const measured = fragment ? measure(fragment) : null
+    known.set(name, measured)
+    return measured
+  }
+}

@@ -1,0 +1,296 @@
+/**
+ * The one way in which an operation runs, whatever transport brought it: parse, limits, validate, execute under a deadline, format
+ * errors. Knows nothing of HTTP, events or sockets; what it gives is ready to be written as JSON.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  MaxIntrospectionDepthRule,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+  parse,
+  specifiedRules,
+  validate,
+} from 'graphql'
+import type { Caller } from '../platform/access.ts'
+import { type DomainError, errors } from '../platform/errors.ts'
+import type { App } from '../platform/work.ts'
+import { createGraphqlContext, type GraphqlContext } from './context.ts'
+import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
+import { exceeded, limitExceeded, limits, tooHeavy } from './limits.ts'
+
+export type Params = {
+  query: string
+  operationName?: string | null
+  variables?: Record<string, unknown> | null
+}
+
+/** Who asks, and for how long the answer is of use: `signal` aborts when the client is gone. */
+export type Asker = { caller: Caller; requestId: string; signal: AbortSignal }
+
+/** Under this key an answer of a subscription has the cursor of what it tells; JSON doesn't show it. */
+export const eventCursor = Symbol('cursor')
+
+/** Errors in it are formatted. Without `data` the operation was refused as a whole. */
+export type Answer = ExecutionResult & { [eventCursor]?: string }
+
+/** Ends for good on `return()` and on the asker's abort, at once, whatever its source is waiting for. */
+export type Answers = AsyncGenerator<Answer, void, void>
+
+export type Prepared = { document: DocumentNode; operation: OperationDefinitionNode; params: Params; requestId: string }
+
+export type Outcome = { operation: `${OperationTypeNode}` | 'none'; code: string; seconds: number }
+
+export type Performer = {
+  /** Parses, measures and validates; an answer is a refusal. */
+  prepare(params: Params, requestId: string): Prepared | Answer
+  /** Executes. Never rejects. */
+  run(prepared: Prepared, asker: Asker): Promise<Answer | Answers>
+}
+
+export type PerformerOptions = {
+  app: App
+  schema: GraphQLSchema
+  /** Told of each operation when it was answered; of a subscription when it began. */
+  observe?: (outcome: Outcome) => void
+}
+
+export const isPrepared = (value: Prepared | Answer): value is Prepared => 'document' in value
+export const isStream = (value: Answer | Answers): value is Answers => Symbol.asyncIterator in value
+
+export const isMutation = (prepared: Prepared) => prepared.operation.operation === OperationTypeNode.MUTATION
+export const isSubscription = (prepared: Prepared) => prepared.operation.operation === OperationTypeNode.SUBSCRIPTION
+
+export function createPerformer({ app, schema, observe = () => {} }: PerformerOptions): Performer {
+  const documentOf = cachedDocuments(schema)
+
+  const prepare = (params: Params, requestId: string): Prepared | Answer => {
+    const checked = documentOf(params.query)
+    if ('refused' in checked)
+      return refuse(checked.refused.map(({ at, error }) => (at ? relabel(at, error, requestId) : refusal(error, requestId))))
+    const { document } = checked
+    const operation = getOperationAST(document, params.operationName)
+    if (!operation) return refuse([refusal(graphqlErrors.graphql_validation_failed({ text: unknownOperation(params) }), requestId)])
+    const heavy = tooHeavy(schema, document, operation, params.variables ?? {})
+    if (heavy) return refuse([refusal(heavy, requestId)])
+    return { document, operation, params, requestId }
+  }
+
+  const refuse = (list: readonly GraphQLError[]): Answer => {
+    observe({ operation: 'none', code: codeOf(list), seconds: 0 })
+    return { errors: list }
+  }
+
+  const run = async (prepared: Prepared, asker: Asker): Promise<Answer | Answers> => {
+    const began = performance.now()
+    const ended = new AbortController()
+    const args = argsOf(prepared, asker, ended.signal)
+    const outcome = isSubscription(prepared) ? await subscribe(args, asker, ended) : await answerInTime(args, asker, ended)
+    observe({
+      operation: prepared.operation.operation,
+      code: isStream(outcome) ? 'ok' : codeOf(outcome.errors),
+      seconds: (performance.now() - began) / 1000,
+    })
+    return outcome
+  }
+
+  const argsOf = ({ document, params }: Prepared, { caller, requestId }: Asker, signal: AbortSignal): ExecutionArgs => ({
+    schema,
+    document,
+    operationName: params.operationName,
+    variableValues: params.variables,
+    contextValue: createGraphqlContext({ app, caller, requestId }, signal),
+  })
+
+  /** The answer, or `timeout` at the deadline; from then on the context's signal is aborted, which ends work that heeds it. */
+  const answerInTime = (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer> =>
+    new Promise((resolve) => {
+      const stop = () => {
+        ended.abort()
+        settle({ errors: [refusal(errors.timeout(), asker.requestId)] })
+      }
+      const deadline = setTimeout(stop, app.settings.REQUEST_TIMEOUT_MS)
+      const settle = (answer: Answer) => {
+        clearTimeout(deadline)
+        asker.signal.removeEventListener('abort', stop)
+        resolve(answer)
+      }
+      asker.signal.addEventListener('abort', stop, { once: true })
+      if (asker.signal.aborted) stop()
+      else void answer(args, asker).then(settle)
+    })
+
+  const answer = async (args: ExecutionArgs, asker: Asker): Promise<Answer> => {
+    const { signal } = args.contextValue as GraphqlContext
+    try {
+      const result = await execute(args)
+      // Nobody waits any more: what failed because it was told to end is no failure to log.
+      return signal.aborted ? {} : format(result, asker)
+    } catch (error) {
+      return { errors: [formatError(error, { requestId: asker.requestId, log: app.log })] }
+    }
+  }
+
+  const format = (result: ExecutionResult, { requestId }: Asker): Answer => {
+    if (!result.errors) return result
+    const scope = { requestId, log: app.log }
+    const refused = !('data' in result)
+    const format = (error: GraphQLError) =>
+      refused && isVariableError(error) ? variableError(error, requestId) : formatError(error, scope)
+    return { ...result, errors: result.errors.map(format) }
+  }
+
+  const subscribe = async (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
+    const abandon = () => ended.abort()
+    asker.signal.addEventListener('abort', abandon, { once: true })
+    if (asker.signal.aborted) abandon()
+    const detach = () => asker.signal.removeEventListener('abort', abandon)
+    try {
+      const source = await createSourceEventStream(args)
+      if (Symbol.asyncIterator in source) {
+        const each = async (event: unknown) => withCursor(await answer({ ...args, rootValue: event }, asker), event)
+        const failed = (error: unknown): Answer => ({ errors: [formatError(error, { requestId: asker.requestId, log: app.log })] })
+        return answersOf(source, { each, failed, ended, detach })
+      }
+      detach()
+      return format(source, asker)
+    } catch (error) {
+      detach()
+      return { errors: [formatError(error, { requestId: asker.requestId, log: app.log })] }
+    }
+  }
+
+  return { prepare, run }
+}
+
+const isVariableError = (error: GraphQLError) => !error.path && error.message.startsWith('Variable "$')
+const codeOf = (list: readonly GraphQLError[] | undefined) => (list?.[0] ? String(list[0].extensions.code) : 'ok')
+const unknownOperation = ({ operationName }: Params) =>
+  operationName
+    ? `The document has no operation "${operationName}".`
+    : 'The document must have one operation, or `operationName` must say which.'
+
+const withCursor = (answer: Answer, event: unknown): Answer => {
+  const cursor = (event as { cursor?: unknown } | null)?.cursor
+  return typeof cursor === 'string' ? { ...answer, [eventCursor]: cursor } : answer
+}
+
+/** A source that always has something ready, and a reader that takes it at once, would keep the event loop from everybody else. */
+const eventsInATurn = 32
+
+type AnswersOptions = {
+  each: (event: unknown) => Promise<Answer>
+  failed: (error: unknown) => Answer
+  ended: AbortController
+  detach: () => void
+}
+
+/** One event of the source is pulled and answered for each `next`, never ahead of the reader. A failing source ends with its error. */
+function answersOf(events: AsyncIterable<unknown>, { each, failed, ended, detach }: AnswersOptions): Answers {
+  const source = events[Symbol.asyncIterator]()
+  let over = false
+  const waiting = new Set<() => void>()
+
+  const end = () => {
+    if (over) return
+    over = true
+    detach()
+    // The signal first: a source that sleeps on it wakes, and only then can it be returned from.
+    ended.abort()
+    for (const release of waiting) release()
+    void Promise.resolve(source.return?.()).catch(() => {})
+  }
+  ended.signal.addEventListener('abort', end, { once: true })
+  if (ended.signal.aborted) end()
+
+  let turn = 0
+  const pull = async (release: () => void): Promise<IteratorResult<Answer, void>> => {
+    try {
+      if (++turn % eventsInATurn === 0) await nextTurn()
+      const { done, value } = await source.next()
+      if (!done) return { done: false, value: await each(value) }
+      end()
+      return { done: true, value: undefined }
+    } catch (error) {
+      if (over) return { done: true, value: undefined }
+      // The reader that waits is to have the error, not the end.
+      waiting.delete(release)
+      end()
+      return { done: false, value: failed(error) }
+    }
+  }
+
+  return {
+    next: () =>
+      new Promise((resolve) => {
+        const release = () => resolve({ done: true, value: undefined })
+        if (over) return release()
+        waiting.add(release)
+        void pull(release).then((result) => {
+          waiting.delete(release)
+          resolve(result)
+        })
+      }),
+    async return() {
+      end()
+      return { done: true, value: undefined }
+    },
+    async throw(error) {
+      end()
+      throw error
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async [Symbol.asyncDispose]() {
+      end()
+    },
+  }
+}
+
+type Refused = { refused: { error: DomainError; at: GraphQLError | null }[] }
+type Checked = { document: DocumentNode } | Refused
+
+const cachedDocumentsMost = 500
+const cachedDocumentChars = 16_384
+const validationRules = specifiedRules.filter((rule) => rule !== MaxIntrospectionDepthRule)
+
+/** Parses and validates; keeps what it found for documents of ordinary size, the most recently asked ones. */
+function cachedDocuments(schema: GraphQLSchema): (query: string) => Checked {
+  const cache = new Map<string, Checked>()
+  return (query) => {
+    const known = cache.get(query)
+    const checked = known ?? check(schema, query)
+    if (query.length > cachedDocumentChars) return checked
+    if (known) cache.delete(query)
+    cache.set(query, checked)
+    if (cache.size > cachedDocumentsMost) cache.delete(cache.keys().next().value!)
+    return checked
+  }
+}
+
+function check(schema: GraphQLSchema, query: string): Checked {
+  let document: DocumentNode
+  try {
+    document = parse(query, { maxTokens: limits.tokens })
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error
+    if (/more that \d+ tokens/.test(error.message)) return { refused: [{ error: limitExceeded('tokens'), at: null }] }
+    return { refused: [{ error: graphqlErrors.graphql_parse_failed({ text: error.message }), at: error }] }
+  }
+  const large = exceeded(document)
+  if (large) return { refused: [{ error: large, at: null }] }
+  const invalid = validate(schema, document, validationRules, { maxErrors: 20 })
+  if (invalid.length > 0)
+    return { refused: invalid.map((at) => ({ error: graphqlErrors.graphql_validation_failed({ text: at.message }), at })) }
+  const [deep] = validate(schema, document, [MaxIntrospectionDepthRule])
+  if (deep) return { refused: [{ error: graphqlErrors.query_limit_exceeded({ text: deep.message }), at: deep }] }
+  return { document }
+}

@@ -1,0 +1,30 @@
+/** The schema: one import for each face, from the ground floor up. Nothing else belongs here. */
+import { type GraphQLSchema, lexicographicSortSchema, printSchema as print } from 'graphql'
+import '../domain/access/organization/graphql.ts'
+import '../domain/access/user/graphql.ts'
+import '../domain/access/api-key/graphql.ts'
+import '../domain/access/operation/graphql.ts'
+import '../domain/apps/server/graphql.ts'
+import '../domain/apps/project/graphql.ts'
+import '../domain/apps/environment/graphql.ts'
+import '../domain/apps/web-service/graphql.ts'
+import '../domain/configuration/env-var/graphql.ts'
+import '../domain/configuration/secret/graphql.ts'
+import '../domain/configuration/secret-binding/graphql.ts'
+import '../domain/configuration/resolution/graphql.ts'
+import '../domain/deploys/log/graphql.ts'
+import '../domain/deploys/instance/graphql.ts'
+import '../domain/deploys/deployment/graphql.ts'
+import '../domain/deploys/deployment/graphql-config.ts'
+import '../domain/deploys/deployment/graphql-live.ts'
+import '../domain/webhooks/event-type/graphql.ts'
+import '../domain/webhooks/endpoint/graphql.ts'
+import '../domain/webhooks/message/graphql.ts'
+import '../domain/webhooks/attempt/graphql.ts'
+import '../domain/webhooks/attempt/graphql-live.ts'
+import { builder } from './builder/index.ts'
+
+export const schema: GraphQLSchema = builder.toSchema({ sortSchema: false })
+
+/** SDL, sorted, as it is committed. */
+export const printSchema = (): string => `${print(lexicographicSortSchema(schema))}\n`

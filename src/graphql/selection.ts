@@ -1,0 +1,152 @@
+/**
+ * GraphQL selections of webhook endpoints, on the subject of an event: judged when they are saved, run when they are delivered. A
+ * selection is put below `node(id)` and runs like any other query, with rights of its own; nothing but reading can come of it.
+ */
+import {
+  type DocumentNode,
+  execute,
+  GraphQLError,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  getNamedType,
+  type OperationDefinitionNode,
+  parse,
+  specifiedRules,
+  TypeInfo,
+  validate,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql'
+import type { Selection, SelectionRights } from '../domain/webhooks/endpoint/ports.ts'
+import type { Caller, Permission } from '../platform/access.ts'
+import { encodeId, type IdType, prefixes } from '../platform/id.ts'
+import type { App } from '../platform/work.ts'
+import { nodeTypes } from './builder/index.ts'
+import { createGraphqlContext } from './context.ts'
+import { exceeded, limits, tooHeavy } from './limits.ts'
+
+/** Selections are run for every message: they get a tenth of what a query may cost. */
+const costShare = 10
+const cachedMost = 500
+
+type Checked = { document: DocumentNode } | { problem: string }
+
+export function createSelection(app: App, schema: GraphQLSchema): Selection {
+  const cache = new Map<string, Checked>()
+  const checked = (selection: string, subjectType: string): Checked => {
+    const key = `${subjectType}\n${selection}`
+    const known = cache.get(key)
+    if (known) return known
+    const found = documentFor(schema, selection, subjectType)
+    if (cache.size >= cachedMost) cache.delete(cache.keys().next().value!)
+    cache.set(key, found)
+    return found
+  }
+
+  return {
+    check({ selection, subjectTypes, rights }) {
+      const nodes = subjectTypes.filter(isNode)
+      if (nodes.length === 0) return 'what these events are about can not be queried'
+      for (const type of nodes) {
+        const result = checked(selection, type)
+        if ('problem' in result) return nodes.length === 1 ? result.problem : `${result.problem} (for events about a ${type})`
+        const missing = missingRight(schema, result.document, rights)
+        if (missing) return `it needs the permission ${missing}`
+      }
+      return null
+    },
+
+    async run({ selection, subjectType, subjectId, rights }) {
+      if (!isNode(subjectType)) return null
+      const result = checked(selection, subjectType)
+      if ('problem' in result) throw new Error(`a selection no longer fits the schema: ${result.problem}`)
+      const caller = callerOf(rights)
+      const answer = await execute({
+        schema,
+        document: result.document,
+        variableValues: { id: encodeId(subjectType, subjectId) },
+        contextValue: createGraphqlContext({ app, caller, requestId: 'webhook' }, AbortSignal.timeout(app.settings.REQUEST_TIMEOUT_MS)),
+      })
+      const node = (answer.data as { node?: unknown } | null | undefined)?.node ?? null
+      // A field that failed is null, as in any answer; when nothing is left, it failed as a whole.
+      if (node === null && answer.errors) throw answer.errors[0]!
+      return JSON.parse(JSON.stringify(node)) as unknown
+    },
+  }
+}
+
+const isNode = (type: string): type is IdType => type in prefixes && nodeTypes.has(type as IdType)
+
+const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): Caller => ({
+  subject: { type: 'system', id: null, name: 'webhook selection' },
+  userId: null,
+  organizationId,
+  permissions: new Set(permissions as Permission[]),
+  apiKeyId: null,
+  projectId,
+})
+
+/** The selection as it stands, for those with fragments on types, or as one on the subject's own type. */
+function documentFor(schema: GraphQLSchema, selection: string, subjectType: string): Checked {
+  const text = selection.trim()
+  if (!text.startsWith('{') || !text.endsWith('}')) return { problem: 'it must be a selection with its braces, such as { id }' }
+  const plain = judge(schema, `query Selection($id: ID!) { node(id: $id) ${text} }`)
+  if ('document' in plain) return plain
+  const narrowed = judge(schema, `query Selection($id: ID!) { node(id: $id) { ... on ${subjectType} ${text} } }`)
+  return 'document' in narrowed || !/\.\.\.\s*on\b/.test(text) ? narrowed : plain
+}
+
+function judge(schema: GraphQLSchema, source: string): Checked {
+  let document: DocumentNode
+  try {
+    document = parse(source, { maxTokens: limits.tokens })
+  } catch (error) {
+    if (error instanceof GraphQLError) return { problem: error.message }
+    throw error
+  }
+  const [operation, ...others] = document.definitions
+  // Braces that close early would smuggle in other root fields.
+  if (operation?.kind !== 'OperationDefinition' || others.length > 0 || operation.selectionSet.selections.length !== 1) {
+    return { problem: 'it must be one selection' }
+  }
+  const large = exceeded(document)
+  if (large) return { problem: large.message }
+  const [invalid] = validate(schema, document, specifiedRules, { maxErrors: 1 })
+  if (invalid) return { problem: invalid.message }
+  const heavy = tooHeavy(schema, document, operation as OperationDefinitionNode, { id: '' })
+  if (heavy) return { problem: heavy.message }
+  return costs(schema, document, operation as OperationDefinitionNode)
+}
+
+/** A page counts with its size, so that asking it as often as the share says shows whether the share is kept. */
+function costs(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): Checked {
+  const [field] = operation.selectionSet.selections
+  const repeated = {
+    ...operation,
+    selectionSet: { ...operation.selectionSet, selections: Array.from({ length: costShare }, () => field!) },
+  }
+  const heavy = tooHeavy(schema, document, repeated, { id: '' })
+  return heavy ? { problem: `it may cost a tenth of what a query may: ${heavy.message}` } : { document }
+}
+
+/** The first permission that a type of the selection asks for and the rights lack. */
+function missingRight(schema: GraphQLSchema, document: DocumentNode, { permissions }: SelectionRights): string | null {
+  const info = new TypeInfo(schema)
+  let missing: string | null = null
+  visit(
+    document,
+    visitWithTypeInfo(info, {
+      enter() {
+        const needed = permissionOf(getNamedType(info.getType())) ?? permissionOf(getNamedType(info.getParentType()))
+        if (needed && !permissions.includes(needed)) missing ??= needed
+      },
+    }),
+  )
+  return missing
+}
+
+/** What the face of a concept asks for its type. */
+function permissionOf(type: GraphQLNamedType | null | undefined): string | null {
+  const options = type?.extensions.pothosOptions as { authScopes?: { permission?: string } } | undefined
+  return options?.authScopes?.permission ?? null
+}

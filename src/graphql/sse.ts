@@ -1,0 +1,87 @@
+/**
+ * Answers as server-sent events, the distinct connections mode of the graphql-sse protocol: `next` for each answer, then `complete`.
+ * A `next` has as `id` the cursor of what it tells, where it has one, so that a client resumes by `Last-Event-ID`.
+ */
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import { type GraphQLSchema, Kind, type OperationDefinitionNode } from 'graphql'
+import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared } from './perform.ts'
+
+export type EventsOptions = { signal: AbortSignal; beatEveryMs: number }
+
+/**
+ * Writes a whole event stream and resolves when it has ended: by its source, by the reader's leaving, or by `signal`, which ends it
+ * without `complete`, so that the client comes again. The next answer is pulled only when the reader has taken the one before.
+ */
+export async function writeEvents(
+  response: ServerResponse,
+  outcome: Answer | Answers,
+  { signal, beatEveryMs }: EventsOptions,
+): Promise<void> {
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+  })
+  response.flushHeaders()
+  const answers = isStream(outcome) ? outcome : single(outcome)
+  const gone = new AbortController()
+  const over = AbortSignal.any([gone.signal, signal])
+  const leave = () => void answers.return()
+  over.addEventListener('abort', leave, { once: true })
+  response.once('close', () => gone.abort())
+  if (over.aborted || response.destroyed) leave()
+  const beat = setInterval(() => {
+    if (!response.writableNeedDrain) response.write(':\n\n')
+  }, beatEveryMs)
+  try {
+    response.write(':\n\n')
+    for await (const answer of answers) {
+      if (!response.write(next(answer))) await once(response, 'drain', { signal: over }).catch(() => {})
+      if (over.aborted) return
+    }
+    if (!over.aborted) response.write('event: complete\ndata: \n\n')
+  } finally {
+    clearInterval(beat)
+    over.removeEventListener('abort', leave)
+    await answers.return()
+    response.end()
+  }
+}
+
+const next = (answer: Answer) => {
+  const cursor = answer[eventCursor]
+  const id = cursor !== undefined && !/[\r\n\0]/.test(cursor) ? `id: ${cursor}\n` : ''
+  return `event: next\n${id}data: ${JSON.stringify(answer)}\n\n`
+}
+
+async function* single(answer: Answer): Answers {
+  yield answer
+}
+
+/** The document with `after` of the subscription's fields set to a cursor, whatever it was: where a reader left off beats where it began. */
+export function resumedAfter(prepared: Prepared, schema: GraphQLSchema, cursor: string): Prepared {
+  const root = schema.getSubscriptionType()
+  if (!isSubscription(prepared) || !root) return prepared
+  const resumes = (name: string) => root.getFields()[name]?.args.some((arg) => arg.name === 'after') === true
+  const after = { kind: Kind.ARGUMENT, name: { kind: Kind.NAME, value: 'after' }, value: { kind: Kind.STRING, value: cursor } } as const
+  const inSelections = <Node extends { selectionSet: OperationDefinitionNode['selectionSet'] }>(node: Node): Node => ({
+    ...node,
+    selectionSet: {
+      ...node.selectionSet,
+      selections: node.selectionSet.selections.map((selection) => {
+        if (selection.kind === Kind.INLINE_FRAGMENT) return inSelections(selection)
+        if (selection.kind !== Kind.FIELD || !resumes(selection.name.value)) return selection
+        const others = selection.arguments?.filter((argument) => argument.name.value !== 'after') ?? []
+        return { ...selection, arguments: [...others, after] }
+      }),
+    },
+  })
+  const definitions = prepared.document.definitions.map((definition) => {
+    const ofRoot =
+      definition === prepared.operation ||
+      (definition.kind === Kind.FRAGMENT_DEFINITION && definition.typeCondition.name.value === root.name)
+    return ofRoot ? inSelections(definition as OperationDefinitionNode) : definition
+  })
+  return { ...prepared, document: { ...prepared.document, definitions } }
+}

@@ -1,0 +1,234 @@
+/**
+ * /graphql over WebSocket, subprotocol graphql-transport-ws: graphql-ws holds the protocol, ws the frames, perform.ts runs what is
+ * asked. Here stand the sockets: who opened one and whether they still may, how a slow reader is waited for, how all of them end.
+ */
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { ExecutionArgs, GraphQLError } from 'graphql'
+import { CloseCode, type Context, handleProtocols, makeServer, type ServerOptions, type SubscribePayload } from 'graphql-ws'
+import { type WebSocket, WebSocketServer } from 'ws'
+import type { Caller } from '../platform/access.ts'
+import { errors } from '../platform/errors.ts'
+import type { App } from '../platform/work.ts'
+import { type Authenticate, type CredentialWatch, credentialOfHeaders, credentialOfParams } from './credential.ts'
+import { refusal } from './error.ts'
+import { isPrepared, isSubscription, type Performer, type Prepared } from './perform.ts'
+
+export type SocketDoorOptions = {
+  app: App
+  performer: Performer
+  authenticate: Authenticate
+  watch: CredentialWatch
+  /** Names a socket in logs and, with a number behind it, each of its operations in `extensions.requestId`. */
+  requestId: (request: IncomingMessage) => string
+  maxPayloadBytes: number
+  /** How long a client may take to introduce itself (4408). */
+  initTimeoutMs: number
+  pingEveryMs: number
+}
+
+export type SocketDoor = {
+  /** Open sockets. */
+  count(): number
+  /**
+   * No new sockets and no new operations; a socket without a running query or mutation is closed at once with 1001, another one when
+   * they have answered, or at the abort of `cut`. Resolves when all are gone.
+   */
+  stop(cut: AbortSignal): Promise<void>
+}
+
+/** A peer from which nothing came during so many pings is gone; a slow one answers them late, behind what it has yet to read. */
+const silentPings = 3
+/** Beyond this, what a client sends stays in the kernel until it has read what was sent to it. */
+const unreadBytes = 1024 * 1024
+/** How long a peer may take to answer a close. */
+const closeGraceMs = 1_000
+const operationsAtOnce = 1_000
+
+/** One open socket. `closed` aborts what it runs, also when it only begins to close. */
+type Socket = {
+  ws: WebSocket
+  request: IncomingMessage
+  requestId: string
+  closed: AbortController
+  caller: Caller | null
+  operations: number
+  /** Ids of queries and mutations that have not answered. */
+  running: Set<string>
+  onQuiet: (() => void) | null
+  close(code: number, reason: string): void
+}
+
+type Params = Record<string, unknown>
+type SocketContext = Context<Params, { socket: Socket }>
+/** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
+type Args = ExecutionArgs & { prepared: Prepared; socket: Socket }
+
+/** Takes the upgrades of a server; any other path than /graphql is refused. */
+export function mountSockets(server: Server, options: SocketDoorOptions): SocketDoor {
+  const { app, maxPayloadBytes } = options
+  const sockets = new Set<Socket>()
+  let stopping = false
+  const protocol = makeServer<Params, { socket: Socket }>(protocolOf(options, () => stopping))
+  const acceptor = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxPayloadBytes,
+    handleProtocols: chooseProtocol,
+    clientTracking: false,
+  })
+
+  server.on('upgrade', (request: IncomingMessage, duplex: Duplex, head: Buffer) => {
+    duplex.on('error', () => duplex.destroy())
+    const path = (request.url ?? '').split('?', 1)[0]
+    if (path !== '/graphql' && path !== '/graphql/') return refuseUpgrade(duplex, '404 Not Found')
+    if (stopping) return refuseUpgrade(duplex, '503 Service Unavailable')
+    acceptor.handleUpgrade(request, duplex, head, (ws) => open(ws, request))
+  })
+
+  const open = (ws: WebSocket, request: IncomingMessage) => {
+    const socket = socketOf(ws, request, options.requestId(request))
+    sockets.add(socket)
+    const beat = keepAlive(ws, options.pingEveryMs)
+    const gone = protocol.opened(connectionOf(socket, app), { socket })
+    ws.on('error', (err) => app.log.debug({ err, requestId: socket.requestId }, 'a socket failed'))
+    ws.once('close', (code, reason) => {
+      clearInterval(beat)
+      sockets.delete(socket)
+      socket.closed.abort()
+      void gone(code, String(reason))
+    })
+    if (stopping) socket.close(1001, 'Going away')
+  }
+
+  return {
+    count: () => sockets.size,
+    async stop(cut) {
+      stopping = true
+      await Promise.all([...sockets].map((socket) => stopSocket(socket, cut)))
+    },
+  }
+}
+
+function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string): Socket {
+  const closed = new AbortController()
+  const close = (code: number, reason: string) => {
+    ws.close(code, reason)
+    closed.abort()
+    const cut = setTimeout(() => ws.terminate(), closeGraceMs)
+    ws.once('close', () => clearTimeout(cut))
+  }
+  return { ws, request, requestId, closed, caller: null, operations: 0, running: new Set(), onQuiet: null, close }
+}
+
+/** The socket as graphql-ws wants it. `send` resolves when the kernel has taken the frame, so that no answer is made ahead of a reader. */
+const connectionOf = (socket: Socket, app: App) => ({
+  protocol: socket.ws.protocol,
+  close: socket.close,
+  send: (text: string) =>
+    new Promise<void>((resolve) => {
+      const { ws } = socket
+      if (ws.readyState !== ws.OPEN) {
+        socket.closed.abort()
+        return resolve()
+      }
+      ws.send(text, () => {
+        if (ws.isPaused && ws.bufferedAmount <= unreadBytes) ws.resume()
+        resolve()
+      })
+      if (ws.bufferedAmount > unreadBytes) ws.pause()
+    }),
+  onMessage(take: (text: string) => Promise<void>) {
+    socket.ws.on('message', (data) => {
+      take(String(data)).catch((err) => {
+        app.log.error({ err, requestId: socket.requestId }, 'a message of a socket could not be handled')
+        socket.close(CloseCode.InternalServerError, 'Internal server error')
+      })
+    })
+  },
+})
+
+function protocolOf(
+  { performer, authenticate, watch, initTimeoutMs }: SocketDoorOptions,
+  stopping: () => boolean,
+): ServerOptions<Params, { socket: Socket }> {
+  const run = ({ prepared, socket }: Args) =>
+    performer.run(prepared, { caller: socket.caller!, requestId: prepared.requestId, signal: socket.closed.signal })
+
+  return {
+    connectionInitWaitTimeout: initTimeoutMs,
+    async onConnect({ extra: { socket }, connectionParams }: SocketContext) {
+      const named = credentialOfParams(connectionParams)
+      const credential = named === undefined ? credentialOfHeaders(socket.request.headers) : named
+      const caller = credential === null ? null : await authenticate(credential)
+      if (credential === null || caller === null) return false
+      socket.caller = caller
+      const unfollow = watch.follow(credential, caller, () => socket.close(CloseCode.Forbidden, 'Forbidden'))
+      socket.closed.signal.addEventListener('abort', unfollow, { once: true })
+      if (socket.closed.signal.aborted) unfollow()
+    },
+    onSubscribe(
+      { extra: { socket }, subscriptions }: SocketContext,
+      id: string,
+      payload: SubscribePayload,
+    ): readonly GraphQLError[] | ExecutionArgs {
+      const requestId = `${socket.requestId}-${++socket.operations}`
+      if (stopping()) return [refusal(errors.unavailable({ text: 'The server is about to stop.' }), requestId)]
+      if (Object.keys(subscriptions).length > operationsAtOnce) {
+        return [refusal(errors.rate_limited({ text: `At most ${operationsAtOnce} operations at once on one socket.` }), requestId)]
+      }
+      const { query, operationName, variables } = payload
+      const prepared = performer.prepare({ query, operationName, variables }, requestId)
+      if (!isPrepared(prepared)) return prepared.errors!
+      if (!isSubscription(prepared)) socket.running.add(id)
+      const { document } = prepared
+      const args: Omit<Args, 'schema'> = { document, operationName, prepared, socket }
+      return args as Args
+    },
+    execute: (args) => run(args as Args),
+    subscribe: (args) => run(args as Args),
+    onComplete({ extra: { socket } }: SocketContext, id: string) {
+      socket.running.delete(id)
+      if (socket.running.size === 0) socket.onQuiet?.()
+    },
+  }
+}
+
+function keepAlive(ws: WebSocket, pingEveryMs: number): NodeJS.Timeout {
+  let silent = 0
+  const heard = () => {
+    silent = 0
+  }
+  ws.on('pong', heard).on('message', heard)
+  return setInterval(() => {
+    if (silent++ >= silentPings) ws.terminate()
+    else ws.ping()
+  }, pingEveryMs)
+}
+
+async function stopSocket(socket: Socket, cut: AbortSignal): Promise<void> {
+  const { ws } = socket
+  const gone = new Promise<void>((resolve) => {
+    if (ws.readyState === ws.CLOSED) resolve()
+    else ws.once('close', () => resolve())
+  })
+  if (socket.running.size > 0) {
+    await new Promise<void>((resolve) => {
+      socket.onQuiet = resolve
+      ws.once('close', () => resolve())
+      if (cut.aborted) resolve()
+      else cut.addEventListener('abort', () => resolve(), { once: true })
+    })
+    // The last answer is being written behind the hook that told of it.
+    await nextTurn()
+  }
+  socket.close(1001, 'Going away')
+  await gone
+}
+
+/** Ours, else the first that was offered: a client that got none would hang up before it could read 4406. */
+const chooseProtocol = (offered: Set<string>) => handleProtocols(offered) || (offered.values().next().value ?? false)
+
+function refuseUpgrade(duplex: Duplex, status: string): void {
+  duplex.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}

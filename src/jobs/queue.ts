@@ -1,0 +1,114 @@
+import type { Queue } from '../platform/claim.ts'
+import { pause } from '../platform/clock.ts'
+import type { App } from '../platform/work.ts'
+import { createBackoff, createBell, type Loop } from './loop.ts'
+
+/**
+ * Claims as many items as there are free slots, when one becomes free, the topic wakes it, or the poll is due. What ends while
+ * a claim is under way is replaced by the next one in a batch.
+ */
+export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): Loop {
+  const stopping = new AbortController()
+  const aborting = new AbortController()
+  const bell = createBell(app, queue.topic)
+  const backoff = createBackoff()
+  const running = new Set<Promise<void>>()
+
+  const start = (item: Item) => {
+    const run = runItem(app, queue, item, aborting.signal).finally(() => {
+      running.delete(run)
+      bell.ring()
+    })
+    running.add(run)
+  }
+
+  const ended = (async () => {
+    while (!stopping.signal.aborted) {
+      const free = queue.concurrency - running.size
+      if (free <= 0) {
+        await bell.wait(stopping.signal)
+        continue
+      }
+      try {
+        const items = await queue.claim(app, worker, free)
+        backoff.reset()
+        for (const item of items) start(item)
+        if (items.length < free) {
+          const dueInMs = (await queue.dueInMs?.(app)) ?? queue.pollMs
+          await bell.wait(stopping.signal, Math.min(dueInMs, queue.pollMs))
+        }
+      } catch (error) {
+        app.log.warn({ err: error, queue: queue.name }, 'a queue could not be claimed from')
+        await pause(backoff.next(), stopping.signal)
+      }
+    }
+  })()
+
+  return {
+    async stop(graceMs) {
+      stopping.abort()
+      if (queue.abortOnStop) aborting.abort(new Error('The process is stopping.'))
+      const grace = setTimeout(() => aborting.abort(new Error('The process is stopping.')), graceMs)
+      await ended
+      while (running.size > 0) await Promise.all(running)
+      clearTimeout(grace)
+      bell.close()
+    },
+  }
+}
+
+/** Works on one item under a heartbeat. Never rejects: after an error the lease runs out, and whoever claims next goes on. */
+async function runItem<Item>(app: App, queue: Queue<Item>, item: Item, stopping: AbortSignal): Promise<void> {
+  const lease = keepLease(app, queue, item)
+  const signal = AbortSignal.any([lease.lost, stopping])
+  try {
+    await queue.work(app, item, signal)
+  } catch (error) {
+    if (signal.aborted) app.log.info({ queue: queue.name, reason: String(signal.reason) }, 'an item of a queue was given up')
+    else app.log.error({ err: error, queue: queue.name }, 'an item of a queue failed; it is claimed again when its lease is over')
+  } finally {
+    await lease.end()
+  }
+}
+
+/**
+ * Renews at a third of the lease. `lost` aborts when the lease is another's, and also when it can't be renewed in time: the
+ * database is away, and somebody else may soon see this lease as over.
+ */
+function keepLease<Item>(app: App, queue: Queue<Item>, item: Item): { lost: AbortSignal; end(): Promise<void> } {
+  const leaseMs = app.settings.WORKER_LEASE_MS
+  const lost = new AbortController()
+  const ending = new AbortController()
+  const over = AbortSignal.any([lost.signal, ending.signal])
+  const overdue = () => lost.abort(new Error('The lease could not be renewed in time.'))
+  let deadline = setTimeout(overdue, leaseMs)
+
+  const beating = (async () => {
+    await pause(leaseMs / 3, over)
+    while (!over.aborted) {
+      const askedAt = performance.now()
+      try {
+        if (await queue.renew(app, item)) {
+          clearTimeout(deadline)
+          if (!over.aborted) deadline = setTimeout(overdue, Math.max(0, leaseMs - (performance.now() - askedAt)))
+        } else {
+          lost.abort(new Error('The lease is held by another.'))
+        }
+        await pause(leaseMs / 3, over)
+      } catch (error) {
+        app.log.warn({ err: error, queue: queue.name }, 'a lease could not be renewed')
+        await pause(leaseMs / 10, over)
+      }
+    }
+  })()
+
+  return {
+    lost: lost.signal,
+    async end() {
+      ending.abort()
+      clearTimeout(deadline)
+      await beating
+      clearTimeout(deadline)
+    },
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * The composition root: settings, then drivers behind the domain's ports, then the server and the jobs. The only place that
+ * picks drivers. `main.ts` runs all in one process; `main.ts worker` runs jobs only, `main.ts api` serves only.
+ */
+
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createApp } from './app.ts'
+import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
+import { openApp, root } from './cli/open-app.ts'
+import { listProcesses, recordProcess } from './cli/process-record.ts'
+import { shutDown } from './cli/shutdown.ts'
+import { operationQueue } from './domain/access/operation/jobs.ts'
+import { purgeEnvironments } from './domain/apps/environment/jobs.ts'
+import { purgeProjects } from './domain/apps/project/jobs.ts'
+import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
+import { sourcePort } from './domain/deploys/deployment/index.ts'
+import { deploymentQueue, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
+import { routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
+import { instanceChores, settleReconciler } from './domain/deploys/instance/jobs.ts'
+import { expireLogs } from './domain/deploys/log/jobs.ts'
+import { deliverWebhooks, expireWebhookAnswers, keepMirror } from './domain/webhooks/attempt/jobs.ts'
+import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
+import { expireWebhookBodies, fanOutEvents } from './domain/webhooks/message/jobs.ts'
+import { createGitSource } from './drivers/git/index.ts'
+import { createHttpOutgoing } from './drivers/http/index.ts'
+import { createProcessRuntime, type ProcessRuntime } from './drivers/process/index.ts'
+import { createProxyRouter, createRouterProbe } from './drivers/proxy/index.ts'
+import { createSvixDispatcher } from './drivers/svix/index.ts'
+import { schema } from './graphql/schema.ts'
+import { createSelection } from './graphql/selection.ts'
+import { startJobs } from './jobs/index.ts'
+import { pause } from './platform/clock.ts'
+import { MasterKeyError } from './platform/crypto.ts'
+import { MigrationError } from './platform/db/migrate.ts'
+import { createEgressGuard } from './platform/egress.ts'
+import { expireIdempotencyKeys } from './platform/idempotency.ts'
+import { rotateDataKeys } from './platform/reseal.ts'
+import { readSettings, type Settings, SettingsError } from './platform/settings.ts'
+import type { App } from './platform/work.ts'
+import { restPlugin } from './rest/core/index.ts'
+import { platformDialect } from './rest/platform/index.ts'
+
+type Role = 'all' | 'api' | 'worker'
+
+/** What a person can put right; told without a stack. */
+class StartError extends Error {}
+
+const say = (line: string) => console.log(line)
+
+/** Picks the drivers. */
+async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; close(): Promise<void> }> {
+  const { settings } = app
+  const guard = createEgressGuard({ allow: settings.EGRESS_ALLOW })
+  const runtime = await createProcessRuntime({
+    dataDir: settings.DATA_DIR,
+    sandbox: settings.SANDBOX,
+    hostPath: settings.hostPath,
+    hidden: [root],
+    quotas: { releaseBytes: settings.RELEASE_MAX_BYTES, dataDirFreeBytes: settings.DISK_RESERVE_BYTES },
+  })
+  const router = createProxyRouter({
+    host: settings.HOST,
+    port: settings.ROUTER_PORT,
+    resolveInstance: (id) => runtime.addressOf(id),
+    staticRoot: (digest) => runtime.staticRoot(digest),
+  })
+  const { EGRESS_PROXY: egressProxy, NO_PROXY: except } = settings
+  const http = createHttpOutgoing({ guard, ...(egressProxy ? { proxy: { url: egressProxy.reveal(), except } } : {}) })
+  runtimePort.provide(app, runtime)
+  routerPort.provide(app, router)
+  routerProbePort.provide(app, createRouterProbe({ host: settings.HOST, port: () => router.port }))
+  outgoingHttp.provide(app, http)
+  selectionPort.provide(app, createSelection(app, schema))
+  if (settings.WEBHOOK_ENGINE === 'svix') {
+    dispatcherPort.provide(app, createSvixDispatcher({ serverUrl: settings.SVIX_SERVER_URL!, token: settings.SVIX_TOKEN!.reveal() }))
+  }
+  sourcePort.provide(
+    app,
+    createGitSource({
+      guard,
+      fileRoots: settings.GIT_FILE_ROOTS,
+      forbiddenRoots: [settings.DATA_DIR],
+      hostPath: settings.hostPath,
+      workDir: join(settings.DATA_DIR, 'git'),
+      sshKeyFile: settings.GIT_SSH_KEY_FILE,
+    }),
+  )
+  return {
+    runtime,
+    async close() {
+      await router.close({ graceMs: settings.SHUTDOWN_GRACE_MS * 0.8 })
+      await http.close()
+    },
+  }
+}
+
+const startAllJobs = (app: App) =>
+  startJobs(app, {
+    worker: app.processId,
+    queues: [deploymentQueue, deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
+    chores: [
+      ...instanceChores,
+      tellEnvironmentStatus,
+      fanOutEvents,
+      expireWebhookBodies,
+      expireWebhookAnswers,
+      keepMirror,
+      expireLogs,
+      expireIdempotencyKeys,
+      rotateDataKeys,
+      purgeWebServices,
+      purgeEnvironments,
+      purgeProjects,
+    ],
+  })
+
+async function start(role: Role): Promise<void> {
+  const settings = readSettings()
+  const { app, close } = await openApp(settings)
+  const drivers = await provideDrivers(app)
+  if (role !== 'api') await takeRouterPort(app)
+  const server = role === 'worker' ? null : await createApp({ app, schema, rest: [restPlugin(app, [platformDialect])] })
+  const graphqlUrl = server && `${await listen(server, settings)}/graphql`
+  const forget = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
+  const jobs = role === 'api' ? null : startAllJobs(app)
+  if (graphqlUrl) await sayWhereToGo(app, graphqlUrl)
+  else say('Worker runs.')
+  sayWhatToKnow(settings, drivers.runtime)
+
+  let stopping = false
+  /** Lets go of everything; what runs for users runs on. */
+  const drain = async () => {
+    const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
+    await Promise.all([server?.close(), jobs?.stop({ graceMs })])
+    await settleReconciler(app)
+    await drivers.close()
+    await close()
+    await forget()
+  }
+  const stop = async (everything: boolean) => {
+    // What hangs beyond the grace is cut: the work it did is taken over by lease.
+    await Promise.race([drain(), pause(settings.SHUTDOWN_GRACE_MS * 0.95)])
+    if (everything) {
+      const embedded = settings.DATABASE_URL === undefined
+      await shutDown({ dataDir: settings.DATA_DIR, embedded, runtime: drivers.runtime, graceMs: settings.SHUTDOWN_GRACE_MS })
+    }
+  }
+  /** Ctrl-C may arrive several times: from the terminal, from npm, from the starter. */
+  const end = (everything: boolean) => {
+    if (stopping) return
+    stopping = true
+    stop(everything).then(
+      () => process.exit(0),
+      (error) => {
+        app.log.error({ err: error }, 'the stop failed')
+        process.exit(1)
+      },
+    )
+  }
+  process.on('SIGTERM', () => end(false))
+  process.on('SIGINT', () => end(role !== 'worker'))
+}
+
+/** Another process of this installation may hold the router's port; a stranger may not. */
+async function takeRouterPort(app: App): Promise<void> {
+  if (await routerPort.use(app).listen()) return
+  const { DATA_DIR, ROUTER_PORT } = app.settings
+  if ((await listProcesses(DATA_DIR)).length === 0)
+    throw new StartError(`Port ${ROUTER_PORT} is taken by another program. Set ROUTER_PORT to another one.`)
+}
+
+async function listen(server: Awaited<ReturnType<typeof createApp>>, { HOST, PORT, PUBLIC_URL }: Settings): Promise<string> {
+  try {
+    await server.listen({ host: HOST, port: PORT })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE')
+      throw new StartError(`Port ${PORT} is taken by another program. Set PORT to another one.`)
+    throw error
+  }
+  const { port } = server.server.address() as AddressInfo
+  return PUBLIC_URL?.replace(/\/+$/, '') ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`
+}
+
+async function sayWhereToGo(app: App, graphqlUrl: string): Promise<void> {
+  const { DATA_DIR, ROUTER_DOMAIN } = app.settings
+  const first = await bootstrap(app, graphqlUrl)
+  say(`GraphQL ${graphqlUrl}`)
+  say(`Router http://${ROUTER_DOMAIN}:${routerPort.use(app).port}`)
+  if (first) say(`API key ${first.apiKey}`)
+  else if (await refreshBootstrap(DATA_DIR, graphqlUrl)) say(`The first key stands in ${bootstrapFile(DATA_DIR)}.`)
+  else say('`npm run key` makes an API key.')
+}
+
+function sayWhatToKnow(settings: Settings, runtime: ProcessRuntime): void {
+  if (!settings.production)
+    say('Development mode: loopback addresses may be reached and local repositories deployed. NODE_ENV=production for production.')
+  if (runtime.sandboxMissing) say(`NO SANDBOX: builds and instances run with the rights of this program: ${runtime.sandboxMissing}`)
+}
+
+const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] === 'api' ? 'api' : 'all'
+try {
+  await start(role)
+} catch (error) {
+  const known = [SettingsError, StartError, MigrationError, MasterKeyError].some((type) => error instanceof type)
+  console.error(known ? (error as Error).message : error)
+  process.exit(1)
+}

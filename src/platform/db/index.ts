@@ -1,0 +1,119 @@
+/**
+ * The only room that makes the Prisma client, holds `pg`, and opens transactions. Rows are the model: concepts write SQL or
+ * Prisma calls on what they are handed here, each its own tables. No rule of the domain belongs in this room.
+ */
+import { PrismaPg } from '@prisma/adapter-pg'
+import pg from 'pg'
+import { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+
+export const { sql, join, raw, empty, DbNull } = Prisma
+export type Sql = Prisma.Sql
+export { Prisma }
+
+/** What a command writes with, and a query reads with. */
+export type Tx = Prisma.TransactionClient
+
+export type Db = {
+  prisma: PrismaClient
+  /** For hot loops that need neither Prisma nor a transaction of several statements. */
+  pool: pg.Pool
+  /** Runs in one READ COMMITTED transaction; anything thrown rolls all of it back. */
+  transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>
+  /** Calls back for each statement that is sent; for tests that count. Returns the end of it. */
+  onStatement(listener: (text: string) => void): () => void
+  close(): Promise<void>
+}
+
+export type DbOptions = { url: string; poolSize: number; onError?: (error: Error) => void }
+
+export function createDb({ url, poolSize, onError = () => {} }: DbOptions): Db {
+  const listeners = new Set<(text: string) => void>()
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: poolSize,
+    idleTimeoutMillis: 60_000,
+    connectionTimeoutMillis: 10_000,
+    application_name: 'quayside',
+  })
+  pool.on('error', onError)
+  pool.on('connect', (client) => {
+    client.on('error', onError)
+    const query = client.query
+    client.query = ((...args: unknown[]) => {
+      if (listeners.size > 0) for (const listener of listeners) listener(statementText(args[0]))
+      return Reflect.apply(query, client, args)
+    }) as typeof client.query
+  })
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError }),
+  })
+  return {
+    prisma,
+    pool,
+    transaction: (run) => prisma.$transaction(run, { maxWait: 10_000, timeout: 15_000 }),
+    onStatement(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    async close() {
+      await prisma.$disconnect()
+      await pool.end()
+    },
+  }
+}
+
+const statementText = (query: unknown) => (typeof query === 'string' ? query : String((query as { text?: unknown } | null)?.text ?? ''))
+
+const camelNames = new Map<string, string>()
+const camel = (name: string) => {
+  let known = camelNames.get(name)
+  if (known === undefined) {
+    known = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    camelNames.set(name, known)
+  }
+  return known
+}
+
+/** Rows of a set-based query, with column names as Prisma spells them: `select s.* from web_service s` gives WebService rows. */
+export async function rows<Row>(tx: Tx, query: Sql): Promise<Row[]> {
+  const found = await tx.$queryRaw<Record<string, unknown>[]>(query)
+  return found.map((row) => {
+    const renamed: Record<string, unknown> = {}
+    for (const key in row) renamed[camel(key)] = row[key]
+    return renamed as Row
+  })
+}
+
+/** The first row, or null. */
+export async function row<Row>(tx: Tx, query: Sql): Promise<Row | null> {
+  return (await rows<Row>(tx, query))[0] ?? null
+}
+
+/** Runs a statement; gives the number of rows it touched. */
+export const run = (tx: Tx, query: Sql): Promise<number> => tx.$executeRaw(query)
+
+/** The constraint that a failed write ran into, or null when the error is no such thing. */
+export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'check'; constraint: string } | null {
+  const kinds: Record<string, 'unique' | 'foreign_key' | 'check'> = {
+    '23505': 'unique',
+    '23503': 'foreign_key',
+    '23001': 'foreign_key',
+    '23514': 'check',
+  }
+  const cause = driverError(error)
+  const kind = cause && kinds[cause.code]
+  return kind ? { kind, constraint: cause.constraint } : null
+}
+
+/** Prisma keeps the server's error below `meta.driverAdapterError`; raw pg gives it directly. */
+function driverError(error: unknown): { code: string; constraint: string } | null {
+  if (!(error instanceof Error)) return null
+  const direct = error as Error & { code?: string; constraint?: string; meta?: { driverAdapterError?: { cause?: AdapterCause } } }
+  if (typeof direct.code === 'string' && /^\d{5}$/.test(direct.code)) return { code: direct.code, constraint: direct.constraint ?? '' }
+  const cause = direct.meta?.driverAdapterError?.cause
+  if (!cause?.originalCode) return null
+  const named = /constraint "([^"]+)"/.exec(cause.originalMessage ?? '')
+  return { code: cause.originalCode, constraint: named?.[1] ?? '' }
+}
+
+type AdapterCause = { originalCode?: string; originalMessage?: string }

@@ -1,0 +1,102 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { MigrationList } from '@prisma/schema-engine-wasm'
+import pg from 'pg'
+import { openSchemaEngine } from './schema-engine.ts'
+
+/** The database's history doesn't fit this program; the message says how and what to do. Nothing was changed. */
+export class MigrationError extends Error {
+  override readonly name = 'MigrationError'
+}
+
+export type MigrateOptions = {
+  url: string
+  /** Prisma's layout: `<timestamp>_<name>/migration.sql`. */
+  directory: string
+}
+
+/** Chosen at random once; every program that migrates waits on it. */
+const advisoryLock = '7283561409871'
+
+/**
+ * Brings a database to the newest migration of `directory` and gives the names of those it applied. Processes that call it at once
+ * wait for each other. Throws MigrationError when the database holds a migration that `directory` lacks (a newer program was here),
+ * one that failed, or one that was edited since; and PostgreSQL's error when a statement fails.
+ */
+export async function migrate({ url, directory }: MigrateOptions): Promise<string[]> {
+  const client = new pg.Client({ connectionString: url, application_name: 'quayside migrate' })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    await client.query('select pg_advisory_lock($1)', [advisoryLock])
+    const known = await readMigrations(directory)
+    const applied = await readHistory(client)
+    assertHistory(known, applied)
+    if (known.migrationDirectories.every(({ path }) => applied.some(({ name }) => name === path))) return []
+
+    const engine = await openSchemaEngine(url)
+    try {
+      return await engine.applyMigrations(known)
+    } finally {
+      await engine.close()
+    }
+  } finally {
+    await client.end()
+  }
+}
+
+/** Reads a migrations folder as the engine wants it, oldest first. */
+export async function readMigrations(directory: string): Promise<MigrationList> {
+  const baseDir = resolve(directory)
+  const entries = await readdir(baseDir, { withFileTypes: true })
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  const migrationDirectories = names.sort().map(async (path) => {
+    const value = await readFile(join(baseDir, path, 'migration.sql'), 'utf8')
+    return { path, migrationFile: { path: 'migration.sql', content: { tag: 'ok' as const, value } } }
+  })
+  return {
+    baseDir,
+    lockfile: { path: 'migration_lock.toml', content: 'provider = "postgresql"\n' },
+    shadowDbInitScript: '',
+    migrationDirectories: await Promise.all(migrationDirectories),
+  }
+}
+
+type Applied = { name: string; checksum: string; finished: boolean }
+
+async function readHistory(client: pg.Client): Promise<Applied[]> {
+  const table = await client.query<{ found: boolean }>(`select to_regclass('_prisma_migrations') is not null as found`)
+  if (!table.rows[0]?.found) return []
+  const history = await client.query<Applied>(
+    `select migration_name as name, checksum, finished_at is not null as finished
+       from _prisma_migrations where rolled_back_at is null order by started_at`,
+  )
+  return history.rows
+}
+
+function assertHistory(known: MigrationList, applied: Applied[]): void {
+  const checksums = new Map(known.migrationDirectories.map(({ path, migrationFile }) => [path, checksum(migrationFile.content.value)]))
+  const named = (rows: Applied[]) => rows.map(({ name }) => name).join(', ')
+
+  const unknown = applied.filter(({ name }) => !checksums.has(name))
+  if (unknown.length > 0) {
+    throw new MigrationError(
+      `This program is older than its database, which holds migrations that it doesn't know (${named(unknown)}). Start the newer program, or use another database.`,
+    )
+  }
+  const failed = applied.filter(({ finished }) => !finished)
+  if (failed.length > 0) {
+    throw new MigrationError(
+      `A migration of this database failed before (${named(failed)}; its error stands in the table _prisma_migrations). Restore a backup, or mend the database and remove that row.`,
+    )
+  }
+  const edited = applied.filter(({ name, checksum }) => checksums.get(name) !== checksum)
+  if (edited.length > 0) {
+    throw new MigrationError(
+      `A migration was edited after this database had applied it (${named(edited)}). Bring the file back to what it was; a change needs a migration of its own.`,
+    )
+  }
+}
+
+const checksum = (script: string) => createHash('sha256').update(script).digest('hex')

@@ -1,0 +1,149 @@
+/**
+ * The one judge of where the program may connect to: webhooks and git ask it before a socket opens.
+ * Lives here: names to addresses, the ranges that are refused, the exceptions of EGRESS_ALLOW. It opens no connection:
+ * the caller must connect to the addresses it gives, never to the name, or a second DNS answer would undo the check.
+ */
+
+import { lookup as systemLookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import ipaddr, { type IPv4, type IPv6 } from 'ipaddr.js'
+
+export type EgressGuard = {
+  /**
+   * Resolves a host name or literal once and checks every address; gives the addresses to connect to, at least one.
+   * Takes every literal form that a URL parser takes (decimal, octal, hex, brackets). Sets no time limit of its own.
+   * Throws EgressError.
+   */
+  resolve(hostname: string): Promise<{ address: string; family: 4 | 6 }[]>
+  /** True when every given address is named by EGRESS_ALLOW, so that plain http is allowed to it. False for none. */
+  isExempt(addresses: { address: string }[]): boolean
+}
+
+/** The message may be shown to anybody; it names EGRESS_ALLOW when that setting would allow the address. */
+export class EgressError extends Error {
+  override readonly name = 'EgressError'
+  /** `dns`: there is no such name, or no answer about it. `blocked`: it leads to an address that isn't allowed. */
+  readonly reason: 'dns' | 'blocked'
+
+  constructor(reason: 'dns' | 'blocked', message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.reason = reason
+  }
+}
+
+type Lookup = (hostname: string) => Promise<{ address: string; family: number }[]>
+
+/**
+ * `allow` holds CIDRs or single addresses; throws an Error that names the entry which is neither. A CIDR covers an IPv4
+ * address also where that is wrapped in IPv6 (mapped, compatible, NAT64, 6to4, Teredo). The reverse doesn't hold: naming
+ * a wrapping range lets in public addresses through it, not the private ones.
+ */
+export function createEgressGuard({ allow, lookup = systemLookupAll }: { allow: string[]; lookup?: Lookup }): EgressGuard {
+  const allowed = allow.map(parseCidr)
+
+  const isListed = (address: IPv4 | IPv6) =>
+    allowed.some(([network, bits]) => address.kind() === network.kind() && address.match(network, bits))
+
+  const isNamed = (address: IPv4 | IPv6) => {
+    const embedded = embeddedAddresses(address)
+    if (embedded.length === 0) return isListed(address)
+    return embedded.every(isListed) || (isListed(address) && embedded.every((inner) => isListed(inner) || isPublic(inner)))
+  }
+
+  return {
+    async resolve(hostname) {
+      const host = normaliseHost(hostname)
+      const answers = isIP(host) === 0 ? await lookUp(lookup, host) : [{ address: host }]
+      const refused = answers.find(({ address }) => {
+        const parsed = parseAddress(address)
+        return parsed === null || !(isNamed(parsed) || isPublic(parsed))
+      })
+      if (refused) throw new EgressError('blocked', blockedText(host, refused.address))
+      return answers.map(({ address }) => ({ address, family: isIP(address) === 4 ? 4 : 6 }))
+    },
+    isExempt(addresses) {
+      return (
+        addresses.length > 0 &&
+        addresses.every(({ address }) => {
+          const parsed = parseAddress(address)
+          return parsed !== null && isNamed(parsed)
+        })
+      )
+    },
+  }
+}
+
+function systemLookupAll(hostname: string) {
+  return systemLookup(hostname, { all: true, order: 'verbatim' })
+}
+
+async function lookUp(lookup: Lookup, host: string): Promise<{ address: string }[]> {
+  let answers: { address: string }[]
+  try {
+    answers = await lookup(host)
+  } catch (cause) {
+    throw new EgressError('dns', `The name ${host} could not be resolved.`, { cause })
+  }
+  if (answers.length === 0) throw new EgressError('dns', `The name ${host} has no address.`)
+  return answers
+}
+
+/** The host as a URL parser sees it: lower case, punycode, an IPv4 literal of any base as four decimals, IPv6 without brackets. */
+function normaliseHost(hostname: string): string {
+  const unbracketed = hostname.replace(/^\[(.*)\]$/, '$1')
+  if (isIP(unbracketed) === 6) return unbracketed.toLowerCase()
+  // The URL parser would drop tabs and take the rest of these as the end of the host, and so judge another one.
+  const isPlain = hostname !== '' && !/[\p{Cc}\s/\\?#@:[\]%]/u.test(hostname)
+  if (!isPlain || !URL.canParse(`http://${hostname}/`)) throw new EgressError('dns', 'The host name is not valid.')
+  return new URL(`http://${hostname}/`).hostname
+}
+
+function parseAddress(address: string): IPv4 | IPv6 | null {
+  return isIP(address) === 0 ? null : ipaddr.parse(address)
+}
+
+function parseCidr(entry: string): [IPv4 | IPv6, number] {
+  const [, address = '', bits] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(entry.trim()) ?? []
+  const parsed = parseAddress(address)
+  const width = parsed?.kind() === 'ipv4' ? 32 : 128
+  const prefix = bits === undefined ? width : Number(bits)
+  if (parsed === null || prefix > width) throw new Error(`EGRESS_ALLOW: "${entry}" is neither an address nor a CIDR.`)
+  // ::ffff:10.0.0.0/104 and 10.0.0.0/8 are the same network.
+  if (isIPv6(parsed) && parsed.isIPv4MappedAddress() && prefix >= 96) return [parsed.toIPv4Address(), prefix - 96]
+  return [parsed, prefix]
+}
+
+const globalUnicast: [IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3]
+/** Cloud metadata services stand on link-local, private or reserved addresses, but for this one (Azure's wire server). */
+const publicMetadata = new Set(['168.63.129.16'])
+
+/** An address that the open internet routes, in its plain form. */
+function isPublic(address: IPv4 | IPv6): boolean {
+  if (address.range() !== 'unicast') return false
+  return isIPv6(address) ? address.match(globalUnicast) : !publicMetadata.has(address.toString())
+}
+
+/** The IPv4 addresses that an IPv6 address really leads to; none for a plain one. 64:ff9b:1::/48 has no fixed place for its own. */
+function embeddedAddresses(address: IPv4 | IPv6): IPv4[] {
+  if (!isIPv6(address)) return []
+  const bytes = address.toByteArray()
+  const at = (start: number, mask = 0) => new ipaddr.IPv4(bytes.slice(start, start + 4).map((byte) => byte ^ mask))
+  if (wrappedInLastBytes.some((range) => address.match(range)) && !plainInCompatible.has(address.toNormalizedString())) return [at(12)]
+  if (address.match(sixToFour)) return [at(2)]
+  if (address.match(teredo)) return [at(4), at(12, 0xff)]
+  return []
+}
+
+const wrappedInLastBytes: [IPv6, number][] = ['::ffff:0:0', '::', '::ffff:0:0:0', '64:ff9b::'].map((base) => [ipaddr.IPv6.parse(base), 96])
+const plainInCompatible = new Set(['0:0:0:0:0:0:0:0', '0:0:0:0:0:0:0:1'])
+const sixToFour: [IPv6, number] = [ipaddr.IPv6.parse('2002::'), 16]
+const teredo: [IPv6, number] = [ipaddr.IPv6.parse('2001::'), 32]
+
+function isIPv6(address: IPv4 | IPv6): address is IPv6 {
+  return address.kind() === 'ipv6'
+}
+
+function blockedText(host: string, address: string): string {
+  const what = host === address ? `The address ${address}` : `The name ${host} leads to ${address}, which`
+  return `${what} is not a public address. EGRESS_ALLOW can allow it, by address or CIDR.`
+}

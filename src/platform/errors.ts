@@ -1,0 +1,91 @@
+/**
+ * The one error type of the product. A concept declares its codes with `defineErrors`; every door renders them
+ * from `kind` and `code`, so that no door invents a text or a status of its own.
+ */
+
+/** What sort of failure it is. Each dialect maps a kind to a status; the map is exhaustive by type. */
+export type ErrorKind =
+  | 'invalid'
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'not_found'
+  | 'conflict'
+  | 'unprocessable'
+  | 'rate_limited'
+  | 'upstream'
+  | 'timeout'
+  | 'unavailable'
+  | 'internal'
+
+export type ErrorSpec = { kind: ErrorKind; text: string }
+
+/** A failure that a caller may see: stable `code`, `kind`, public `message`, the input `field` at fault, and `details` in plain JSON. */
+export class DomainError extends Error {
+  override readonly name = 'DomainError'
+  readonly code: string
+  readonly kind: ErrorKind
+  readonly field: string | undefined
+  readonly details: Record<string, unknown> | undefined
+
+  constructor(
+    code: string,
+    kind: ErrorKind,
+    text: string,
+    options: { field?: string; details?: Record<string, unknown>; cause?: unknown } = {},
+  ) {
+    super(text, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.kind = kind
+    this.field = options.field
+    this.details = options.details
+  }
+}
+
+type RaiseOptions = { text?: string; field?: string; details?: Record<string, unknown>; cause?: unknown }
+
+/** Every code that the program can answer with; README's table and the contract test read it. */
+export const errorCatalogue = new Map<string, ErrorSpec>()
+
+/** Declares a concept's codes and gives one constructor for each: `errors.name_taken({ field: 'name' })`. */
+export function defineErrors<Code extends string>(specs: Record<Code, ErrorSpec>): Record<Code, (options?: RaiseOptions) => DomainError> {
+  const constructors = {} as Record<Code, (options?: RaiseOptions) => DomainError>
+  for (const [code, spec] of Object.entries(specs) as [Code, ErrorSpec][]) {
+    errorCatalogue.set(code, spec)
+    constructors[code] = ({ text, ...options } = {}) => new DomainError(code, spec.kind, text ?? spec.text, options)
+  }
+  return constructors
+}
+
+/** The codes that belong to no concept: platform and doors raise them. */
+export const errors = defineErrors({
+  unauthenticated: { kind: 'unauthenticated', text: 'A valid credential is needed.' },
+  forbidden: { kind: 'forbidden', text: 'The credential lacks the permission for this.' },
+  not_found: { kind: 'not_found', text: 'There is no such object.' },
+  invalid_input: { kind: 'invalid', text: 'The input is not valid.' },
+  version_conflict: { kind: 'conflict', text: 'The object was changed in the meantime.' },
+  idempotency_key_reused: { kind: 'unprocessable', text: 'This idempotency key was used with another input.' },
+  idempotency_in_progress: { kind: 'conflict', text: 'A request with this idempotency key is still running.' },
+  payload_too_large: { kind: 'invalid', text: 'The payload is too large.' },
+  rate_limited: { kind: 'rate_limited', text: 'Too many requests.' },
+  timeout: { kind: 'timeout', text: 'The request took too long.' },
+  unavailable: { kind: 'unavailable', text: 'A part that this needs is not available at the moment.' },
+  internal: { kind: 'internal', text: 'Something went wrong on our side.' },
+})
+
+/**
+ * What a driver throws when the world refuses: `code` is one that the driver's port declares, `message` and `hint` may be
+ * shown to a person (no path, no secret). Anything else that a driver throws counts as a fault of the driver.
+ */
+export class PortError<Code extends string = string> extends Error {
+  override readonly name = 'PortError'
+  readonly code: Code
+  readonly hint: string | undefined
+  readonly exitCode: number | undefined
+
+  constructor(code: Code, message: string, options: { hint?: string; exitCode?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.hint = options.hint
+    this.exitCode = options.exitCode
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * The registry of event types and the one way to publish: a row in the transaction of the change, reactions in that same
+ * transaction. Positions, deliveries and subscriptions come after the commit and read the rows.
+ */
+import { validate } from 'uuid'
+import type { z } from 'zod'
+import { row, run, sql, type Tx } from './db/index.ts'
+import { DomainError, defineErrors, errors } from './errors.ts'
+import { type IdType, newId } from './id.ts'
+import { demandQuota } from './quota.ts'
+import type { Work } from './work.ts'
+
+export type EventDefinition<Data = unknown> = {
+  type: string
+  /** Raised when a field is removed or narrowed; the version before is then declared in `former`. */
+  version: number
+  description: string
+  subject: IdType
+  schema: z.ZodType<Data>
+  sample: Data
+  /** Versions that are still sent to those who are pinned to them, newest first. */
+  former?: readonly FormerVersion[]
+  /** Since when the type is on its way out, as an ISO date; it is sent all the same. */
+  deprecatedAt?: string
+}
+
+export type FormerVersion = {
+  version: number
+  schema: z.ZodType
+  sample: unknown
+  /** Makes this version's data of the next newer version's. Pure. */
+  from(newer: never): unknown
+}
+
+export type Published<Data> = {
+  subjectId: string
+  projectId: string | null
+  data: Data
+  /** The event's own id where the publisher must be able to say it twice; a UUID. */
+  id?: string
+  channels?: string[]
+}
+
+type Reaction<Data> = (work: Work, event: Published<Data>) => Promise<Record<string, unknown> | void>
+
+const registry = new Map<string, EventDefinition>()
+const reactions = new Map<string, Reaction<never>[]>()
+
+/** Declares an event type: checked at publish, printed into the catalogue. */
+export function defineEvent<Data>(definition: EventDefinition<Data>): EventDefinition<Data> {
+  if (registry.has(definition.type)) throw new Error(`event type ${definition.type} is declared twice`)
+  registry.set(definition.type, definition as EventDefinition)
+  return definition
+}
+
+export const eventTypes = (): EventDefinition[] => [...registry.values()].sort((a, b) => (a.type < b.type ? -1 : 1))
+export const eventType = (type: string): EventDefinition | undefined => registry.get(type)
+
+/** A later concept's part in an earlier one's change. What it returns is added to the command's answer. */
+export function onEvent<Data>(event: EventDefinition<Data>, reaction: Reaction<Data>): void {
+  const list = reactions.get(event.type) ?? []
+  reactions.set(event.type, [...list, reaction as Reaction<never>])
+}
+
+/** The largest data of an event. What is sent has some 500 bytes around it and stays below 256 KiB. */
+export const maxEventBytes = 255 * 1024
+const maxChannels = 10
+
+/**
+ * Writes the event and runs its reactions, all inside `work.tx`. Data that breaks the type's schema, is over the size limit
+ * (`payload_too_large`) or over the organization's quota (`rate_limited`) throws, and the change it belongs to is not made.
+ * An id that was published before is the same event when its content is the same: nothing is written, no reaction runs; with
+ * other content it is an `event_id_conflict`. One subject's events are numbered without a gap: the counter's row lock holds until
+ * commit.
+ */
+export async function publish<Data>(
+  work: Work,
+  event: EventDefinition<Data>,
+  published: Published<Data>,
+): Promise<Record<string, unknown>> {
+  const data = JSON.stringify(event.schema.parse(published.data))
+  if (Buffer.byteLength(data) > maxEventBytes) {
+    throw new DomainError('payload_too_large', 'invalid', `An event of type ${event.type} would be over ${maxEventBytes} bytes.`)
+  }
+  checkChannels(published.channels ?? [])
+  if (published.id !== undefined && (await isRepeated(work, event, published.id, published, data))) return {}
+  await demandQuota(work)
+  await row(
+    work.tx,
+    sql`with counter as (
+          insert into event_subject (subject_id, sequence) values (${published.subjectId}::uuid, 1)
+          on conflict (subject_id) do update set sequence = event_subject.sequence + 1
+          returning sequence)
+        insert into event (id, organization_id, project_id, type, schema_version, subject_type, subject_id, sequence, data, channels, request_id)
+        select ${published.id ?? newId()}::uuid, ${work.caller.organizationId}::uuid, ${published.projectId}::uuid, ${event.type},
+               ${event.version}, ${event.subject}, ${published.subjectId}::uuid, counter.sequence, ${data}::json,
+               ${published.channels ?? []}::text[], ${work.requestId}
+        from counter returning id`,
+  )
+  work.wake('outbox')
+  const added: Record<string, unknown> = {}
+  for (const reaction of reactions.get(event.type) ?? []) Object.assign(added, await reaction(work, published as Published<never>))
+  return added
+}
+
+const eventErrors = defineErrors({
+  event_id_conflict: { kind: 'conflict', text: 'This event id was used with another content.' },
+})
+
+/** Names of channels: 1 to 100 characters of `A-Z a-z 0-9 _ . : -`. */
+export const isChannel = (text: string): boolean => /^[\w.:-]{1,100}$/.test(text)
+
+function checkChannels(channels: readonly string[]): void {
+  if (channels.length > maxChannels) throw errors.invalid_input({ field: 'channels', text: `channels: at most ${maxChannels}` })
+  const wrong = channels.find((channel) => !isChannel(channel))
+  if (wrong !== undefined) throw errors.invalid_input({ field: 'channels', text: 'channels: letters, digits and _ . : - only' })
+}
+
+/** The id becomes a header and a part of what is signed, with dots as separators: nothing but a UUID is taken. */
+async function isRepeated<Data>(
+  work: Work,
+  event: EventDefinition<Data>,
+  id: string,
+  { subjectId, projectId, channels = [] }: Published<Data>,
+  data: string,
+): Promise<boolean> {
+  if (!validate(id)) throw errors.invalid_input({ field: 'id', text: 'id: an event id is a UUID' })
+  // Two publishers of one id at once: the second waits for the first one's commit and then sees its row.
+  await run(work.tx, sql`select pg_advisory_xact_lock(hashtextextended(${`event:${id}`}, 0))`)
+  const known = await row<{ same: boolean }>(
+    work.tx,
+    sql`select (organization_id = ${work.caller.organizationId}::uuid and type = ${event.type} and subject_id = ${subjectId}::uuid
+                and project_id is not distinct from ${projectId}::uuid and data::text = ${data} and channels = ${channels}::text[]) as same
+        from event where id = ${id}::uuid`,
+  )
+  if (known && !known.same) throw eventErrors.event_id_conflict({ field: 'id' })
+  return known !== null
+}
+
+/** Empties what events say, by age or on demand; that they happened stays. */
+export const forgetEventData = (tx: Tx, eventIds: readonly string[]): Promise<number> =>
+  run(tx, sql`update event set data = '{}' where id = any(${eventIds}::uuid[])`)

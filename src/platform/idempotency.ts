@@ -1,0 +1,82 @@
+/**
+ * Idempotency keys: scope is principal, operation and key; 24 hours; kept in the transaction of the effect, so that a key and
+ * its effect exist together or not at all.
+ */
+import { deserialize, serialize } from 'node:v8'
+import type { Chore } from './claim.ts'
+import { row, run, sql } from './db/index.ts'
+import { errors } from './errors.ts'
+import type { Work } from './work.ts'
+
+export type ClaimedKey = {
+  /** What was answered before; null when this is the first time. */
+  answer: object | null
+  store(answer: object): Promise<void>
+}
+
+/**
+ * Claims a key within the transaction. Throws `idempotency_in_progress` while another request holds it, and
+ * `idempotency_key_reused` when it was used with another input.
+ */
+export async function claimIdempotencyKey(
+  work: Work,
+  principal: string,
+  operation: string,
+  key: string,
+  input: object,
+): Promise<ClaimedKey> {
+  if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: at most 255 characters' })
+  if (key.includes('\0')) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must hold no NUL character' })
+  const lock = await row<{ held: boolean }>(
+    work.tx,
+    sql`select pg_try_advisory_xact_lock(hashtextextended(${`${principal}\n${operation}\n${key}`}, 0)) as held`,
+  )
+  if (!lock?.held) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
+  // Keyed: the input may hold a secret value, which a plain hash would let guess. Behind the lock, because the first use of an
+  // organization's data key makes it, and others then wait for this commit.
+  const inputMac = await work.app.keyring.fingerprint(
+    work.tx,
+    work.caller.organizationId,
+    canonicalJson({ ...input, idempotencyKey: undefined }),
+  )
+  const inputHash = new Uint8Array(Buffer.from(inputMac, 'hex'))
+  const stored = await row<{ inputHash: Uint8Array; answer: Uint8Array }>(
+    work.tx,
+    sql`select input_hash, answer from idempotency
+        where principal = ${principal} and operation = ${operation} and key = ${key} and expires_at > app_now()`,
+  )
+  if (stored && Buffer.compare(stored.inputHash, inputHash) !== 0) throw errors.idempotency_key_reused({ field: 'idempotencyKey' })
+  return {
+    answer: stored ? (deserialize(stored.answer) as object) : null,
+    async store(answer) {
+      await run(
+        work.tx,
+        sql`insert into idempotency (principal, operation, key, input_hash, answer, expires_at)
+            values (${principal}, ${operation}, ${key}, ${inputHash}, ${new Uint8Array(serialize(answer))}, app_now() + interval '24 hours')
+            on conflict (principal, operation, key) do update
+            set input_hash = excluded.input_hash, answer = excluded.answer, created_at = app_now(), expires_at = excluded.expires_at`,
+      )
+    },
+  }
+}
+
+/** Removes keys that are over. */
+export const expireIdempotencyKeys: Chore = {
+  name: 'expire idempotency keys',
+  topic: null,
+  everyMs: 10 * 60_000,
+  async run(app) {
+    await run(app.db.prisma, sql`delete from idempotency where expires_at <= app_now()`)
+  },
+}
+
+/** JSON with sorted keys, so that the same input hashes alike however it was written. */
+function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (value === null || typeof value !== 'object' || value instanceof Date) return JSON.stringify(value) ?? 'null'
+  const entries = Object.entries(value).filter(([, item]) => item !== undefined)
+  return `{${entries
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, item]) => `${JSON.stringify(key)}:${canonicalJson(item)}`)
+    .join(',')}}`
+}

@@ -1,0 +1,37 @@
+/** Names and slugs, with one rule for all things that have them. */
+import { randomInt } from 'node:crypto'
+import { z } from 'zod'
+
+/** A person's name for a thing: 1 to 100 characters, none of them a control character. */
+export const nameSchema = z
+  .string()
+  .trim()
+  .min(1, { error: 'must not be empty' })
+  .max(100, { error: 'at most 100 characters' })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  .regex(/^[^\u0000-\u001f\u007f]*$/, { error: 'must hold no control characters' })
+
+/** `[a-z0-9-]{1,50}`, as a host name label: no hyphen at either end. */
+export const slugSchema = z
+  .string()
+  .max(50, { error: 'at most 50 characters' })
+  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, { error: 'must be lower-case letters, digits and inner hyphens' })
+
+/** A slug from a name: `My App!` gives `my-app`; nothing usable gives `fallback`. */
+export function slugFrom(name: string, fallback: string): string {
+  const slug = name
+    .normalize('NFKD')
+    .replaceAll(/[\u0300-\u036f]/g, '')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-+|-+$/g, '')
+    .slice(0, 45)
+    .replaceAll(/-+$/g, '')
+  return slug || fallback
+}
+
+/** The slug with `-xxxx` added, for a clash. */
+export const slugVariant = (slug: string): string =>
+  `${slug.slice(0, 45)}-${randomInt(36 ** 4)
+    .toString(36)
+    .padStart(4, '0')}`

@@ -1,0 +1,44 @@
+/**
+ * How many events an organization may bring about in a minute. The count is the sequencer's (`event_usage`); each process reads it
+ * at most once a second and adds what it published itself since, so that no command waits for another one's count. The quota may
+ * be overrun by what all processes together publish within that second.
+ */
+import { row, sql } from './db/index.ts'
+import { errors } from './errors.ts'
+import type { App, Work } from './work.ts'
+
+type Known = { readAt: number; events: number; own: number; endsInMs: number }
+
+const knownByApp = new WeakMap<App, Map<string, Known>>()
+const freshMs = 1_000
+
+/** Throws `rate_limited` when the quota is used up. What Quayside does by itself, such as the end of a deployment, is counted and never refused. */
+export async function demandQuota({ app, tx, caller }: Work): Promise<void> {
+  if (caller.subject.type === 'system') return
+  const known = await usageOf(app, tx, caller.organizationId)
+  const quota = app.settings.EVENT_QUOTA_PER_MINUTE
+  if (known.events + known.own >= quota) {
+    throw errors.rate_limited({
+      text: `This organization may bring about ${quota} events a minute.`,
+      details: { quota, retryAfterMs: Math.max(0, Math.ceil(known.endsInMs - (performance.now() - known.readAt))) },
+    })
+  }
+  known.own++
+}
+
+async function usageOf(app: App, tx: Work['tx'], organizationId: string): Promise<Known> {
+  const byOrganization = knownByApp.get(app) ?? new Map<string, Known>()
+  knownByApp.set(app, byOrganization)
+  const present = byOrganization.get(organizationId)
+  if (present && performance.now() - present.readAt < freshMs) return present
+  const found = await row<{ events: number; endsInMs: number }>(
+    tx,
+    sql`select coalesce((select events from event_usage where organization_id = ${organizationId}::uuid
+                         and minute = date_trunc('minute', app_now())), 0) as events,
+               60000 - extract(milliseconds from app_now())::float8 as ends_in_ms`,
+  )
+  const known = { readAt: performance.now(), events: found?.events ?? 0, own: 0, endsInMs: found?.endsInMs ?? 60_000 }
+  if (byOrganization.size > 10_000) byOrganization.clear()
+  byOrganization.set(organizationId, known)
+  return known
+}

@@ -1,0 +1,77 @@
+/**
+ * Rotation of data keys: an organization's key is followed by a new one when it is old, and what the former ones sealed is sealed
+ * anew, in small batches, while everything runs. Concepts name their sealed columns here.
+ */
+import type { Chore } from './claim.ts'
+import { dataKeyVersion } from './crypto.ts'
+import { raw, rows, run, sql } from './db/index.ts'
+import type { App } from './work.ts'
+
+export type SealedColumn = {
+  table: string
+  /** Its uuid column that `identity` is made of. */
+  key: string
+  column: string
+  /** What the value was sealed for, by the row's key. */
+  identity: (key: string) => string
+}
+
+const columns: SealedColumn[] = []
+
+/** Declares a column with sealed values, in a table that has `organization_id`. One that isn't declared keeps its former data key. */
+export function defineSealedColumn(column: SealedColumn): void {
+  columns.push(column)
+}
+
+const batch = 200
+
+/** Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone. */
+async function resealColumn(app: App, { table, key, column, identity }: SealedColumn, signal: AbortSignal): Promise<number> {
+  const tx = app.db.prisma
+  const value = sql`t.${raw(column)}`
+  let done = 0
+  for (let after = '00000000-0000-0000-0000-000000000000'; !signal.aborted; ) {
+    const old = await rows<{ key: string; organizationId: string; value: Uint8Array }>(
+      tx,
+      sql`select t.${raw(key)} as key, t.organization_id, ${value} as value from ${raw(table)} t
+          where t.${raw(key)} > ${after}::uuid and ${value} is not null and ${dataKeyVersion(value)} <>
+            (select max(k.version) from organization_key k where k.organization_id = t.organization_id)
+          order by t.${raw(key)} limit ${batch}`,
+    )
+    for (const row of old) {
+      const plain = await app.keyring.open(tx, row.organizationId, identity(row.key), row.value)
+      const sealed = await app.keyring.seal(tx, row.organizationId, identity(row.key), plain)
+      done += await run(
+        tx,
+        sql`update ${raw(table)} set ${raw(column)} = ${sealed} where ${raw(key)} = ${row.key}::uuid and ${raw(column)} = ${new Uint8Array(row.value)}`,
+      )
+    }
+    const last = old.at(-1)
+    if (!last || old.length < batch) break
+    after = last.key
+  }
+  return done
+}
+
+/** Gives organizations whose data key is older than DATA_KEY_MAX_AGE_MS a new one. */
+async function renewDataKeys(app: App): Promise<void> {
+  const due = await rows<{ organizationId: string }>(
+    app.db.prisma,
+    sql`select organization_id from organization_key group by 1
+        having max(created_at) < app_now() - ${app.settings.DATA_KEY_MAX_AGE_MS} * interval '1 millisecond'`,
+  )
+  for (const { organizationId } of due) await app.keyring.rotateDataKey(app.db.prisma, organizationId)
+}
+
+/** Two processes may do it at once: a key is added once, a value replaced once. */
+export const rotateDataKeys: Chore = {
+  name: 'rotate data keys',
+  topic: 'data keys',
+  everyMs: 3_600_000,
+  async run(app, signal) {
+    await renewDataKeys(app)
+    let done = 0
+    for (const column of columns) done += await resealColumn(app, column, signal)
+    if (done > 0) app.log.info({ values: done }, 'sealed values anew with the newest data keys')
+  },
+}

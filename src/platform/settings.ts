@@ -1,0 +1,168 @@
+/**
+ * All settings: one schema, read once, every problem reported together. The only place that reads the environment.
+ * Times are milliseconds, sizes are bytes. Secrets are wrapped so that they print as redacted.
+ */
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+import { inspect } from 'node:util'
+import ipaddr from 'ipaddr.js'
+import { z } from 'zod'
+
+/** A value that never shows in a log, an error or JSON; `reveal()` gives it. */
+export class Secret {
+  readonly #value: string
+  constructor(value: string) {
+    this.#value = value
+  }
+  reveal(): string {
+    return this.#value
+  }
+  toString(): string {
+    return '[redacted]'
+  }
+  toJSON(): string {
+    return '[redacted]'
+  }
+  [inspect.custom](): string {
+    return '[redacted]'
+  }
+}
+
+const blankIsUnset = (value: unknown) => (value === '' ? undefined : value)
+const setting = <T extends z.ZodType>(schema: T) => z.preprocess(blankIsUnset, schema)
+const int = (min: number, max = Number.MAX_SAFE_INTEGER) => z.coerce.number({ error: 'must be a whole number' }).int().min(min).max(max)
+const ms = (fallback: number, min = 1) => setting(int(min).default(fallback))
+const port = (fallback: number) => setting(int(0, 65_535).default(fallback))
+const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1')
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter(Boolean),
+)
+const cidrs = list.refine((items) => items.every((item) => ipaddr.isValidCIDR(item)), {
+  error: 'must be a comma list of CIDRs such as 10.0.0.0/8',
+})
+const schedule = list
+  .transform((items) => items.map(Number))
+  .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), { error: 'must be a comma list of milliseconds' })
+
+const schema = z.object({
+  NODE_ENV: setting(z.string().default('development')),
+  HOST: setting(z.string().default('127.0.0.1')),
+  PORT: port(4000),
+  ROUTER_PORT: port(4080),
+  ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
+  PUBLIC_URL: setting(z.url().optional()),
+  DATA_DIR: setting(z.string().default('.quayside')),
+  DATABASE_URL: setting(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional()),
+  DATABASE_POOL: setting(int(2, 200).default(20)),
+  MASTER_KEYS: setting(z.string().optional()),
+  MASTER_KEY_FILE: setting(z.string().optional()),
+  EGRESS_ALLOW: setting(cidrs.optional()),
+  GIT_FILE_ROOTS: setting(list.optional()),
+  /** A private key for repositories over ssh; without it ssh has no identity. */
+  GIT_SSH_KEY_FILE: setting(z.string().optional()),
+  SANDBOX: setting(z.enum(['auto', 'bwrap', 'none']).default('auto')),
+  GRAPHIQL: setting(flag.optional()),
+  LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info')),
+  CORS_ORIGINS: setting(list.default([])),
+  WORKER_LEASE_MS: ms(15_000, 300),
+  LOG_MAX_BYTES: setting(int(1_000).default(10 * 1024 * 1024)),
+  LOG_RETENTION_MS: ms(30 * 24 * 3_600_000),
+  WEBHOOK_RETRY_SCHEDULE_MS: setting(schedule.default([5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000])),
+  WEBHOOK_RETENTION_MS: ms(90 * 24 * 3_600_000),
+  /** How long an endpoint may only fail before it is disabled. */
+  WEBHOOK_DISABLE_AFTER_MS: ms(5 * 24 * 3_600_000),
+  /** For how long an endpoint that gives no answer at all is left alone before the next probe. */
+  WEBHOOK_BREAKER_MS: ms(30_000),
+  WEBHOOK_ENGINE: setting(z.enum(['embedded', 'svix']).default('embedded')),
+  SVIX_SERVER_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
+  SVIX_TOKEN: setting(z.string().optional()),
+  /** Events that one organization may bring about in a minute. */
+  EVENT_QUOTA_PER_MINUTE: setting(int(1).default(300_000)),
+  /** Webhooks leave through it; the guard judges their targets all the same. */
+  EGRESS_PROXY: setting(z.url({ protocol: /^(http|socks5)$/, error: 'must be an http:// or socks5:// URL' }).optional()),
+  /** Hosts, .domains and CIDRs that are called without the proxy; * for all. */
+  NO_PROXY: setting(list.default([])),
+  PREPARE_TIMEOUT_MS: ms(120_000),
+  BUILD_TIMEOUT_MS: ms(1_200_000),
+  RELEASE_TIMEOUT_MS: ms(600_000),
+  START_TIMEOUT_MS: ms(60_000),
+  VERIFY_TIMEOUT_MS: ms(120_000),
+  SWITCH_TIMEOUT_MS: ms(30_000),
+  WORKER_VERIFY_MS: ms(5_000),
+  DRAIN_TIMEOUT_MS: ms(30_000),
+  SCALE_QUIET_MS: ms(120_000),
+  PROBE_INTERVAL_MS: ms(500),
+  HEALTH_WATCH_MS: ms(5_000),
+  RESTART_BACKOFF_MS: ms(1_000),
+  REQUEST_TIMEOUT_MS: ms(10_000),
+  SHUTDOWN_GRACE_MS: ms(10_000),
+  /** An organization's data key is followed by a new one after so long. */
+  DATA_KEY_MAX_AGE_MS: ms(90 * 24 * 3_600_000),
+  /** So many times a minute a principal may reveal values. */
+  REVEALS_PER_MINUTE: setting(int(1).default(60)),
+  ARTIFACT_QUOTA_BYTES: setting(int(1).default(20 * 1024 ** 3)),
+  RELEASE_MAX_BYTES: setting(int(1).default(2 * 1024 ** 3)),
+  DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
+})
+
+/** Every name that the environment may set. */
+export const settingNames: readonly string[] = Object.keys(schema.shape)
+
+type Raw = z.infer<typeof schema>
+
+export type Settings = Omit<
+  Raw,
+  'DATABASE_URL' | 'MASTER_KEYS' | 'SVIX_TOKEN' | 'EGRESS_PROXY' | 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR'
+> & {
+  /** Absolute. */
+  DATA_DIR: string
+  /** Unset: the embedded PostgreSQL under DATA_DIR. */
+  DATABASE_URL: Secret | undefined
+  MASTER_KEYS: Secret | undefined
+  SVIX_TOKEN: Secret | undefined
+  /** May hold a password. */
+  EGRESS_PROXY: Secret | undefined
+  EGRESS_ALLOW: string[]
+  GIT_FILE_ROOTS: string[]
+  GRAPHIQL: boolean
+  production: boolean
+  /** The PATH that builds and git see. */
+  hostPath: string
+}
+
+/** Every problem of the settings at once. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError'
+}
+
+const isLoopback = (host: string) => host === 'localhost' || (isIP(host) !== 0 && ipaddr.process(host).range() === 'loopback')
+
+/** Reads the settings; `environment` is for tests. Throws SettingsError with one line for each problem. */
+export function readSettings(environment: Record<string, string | undefined> = process.env): Settings {
+  const parsed = schema.safeParse(environment)
+  if (!parsed.success) {
+    const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`)
+    throw new SettingsError(`These settings are not valid:\n${lines.join('\n')}`)
+  }
+  const raw = parsed.data
+  if (raw.WEBHOOK_ENGINE === 'svix' && !(raw.SVIX_SERVER_URL && raw.SVIX_TOKEN)) {
+    throw new SettingsError('These settings are not valid:\n  WEBHOOK_ENGINE: svix needs SVIX_SERVER_URL and SVIX_TOKEN')
+  }
+  const production = raw.NODE_ENV === 'production' || !isLoopback(raw.HOST)
+  return {
+    ...raw,
+    DATA_DIR: resolve(raw.DATA_DIR),
+    DATABASE_URL: raw.DATABASE_URL === undefined ? undefined : new Secret(raw.DATABASE_URL),
+    MASTER_KEYS: raw.MASTER_KEYS === undefined ? undefined : new Secret(raw.MASTER_KEYS),
+    SVIX_TOKEN: raw.SVIX_TOKEN === undefined ? undefined : new Secret(raw.SVIX_TOKEN),
+    EGRESS_PROXY: raw.EGRESS_PROXY === undefined ? undefined : new Secret(raw.EGRESS_PROXY),
+    EGRESS_ALLOW: raw.EGRESS_ALLOW ?? (production ? [] : ['127.0.0.0/8', '::1/128']),
+    GIT_FILE_ROOTS: raw.GIT_FILE_ROOTS ?? (production ? [] : ['/']),
+    GRAPHIQL: raw.GRAPHIQL ?? !production,
+    production,
+    hostPath: environment.PATH ?? '/usr/local/bin:/usr/bin:/bin',
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * A unit of work: one transaction in the name of one caller, with what happens after its commit. Commands run in one, and so
+ * does each step of a background job.
+ */
+import type { Caller } from './access.ts'
+import type { Clock } from './clock.ts'
+import type { Keyring } from './crypto.ts'
+import type { Db, Tx } from './db/index.ts'
+import type { Wake } from './db/wake.ts'
+import type { Logger } from './log.ts'
+import type { Settings } from './settings.ts'
+
+/** What every process of the control plane has. Built once, in main. */
+export type App = {
+  db: Db
+  wake: Wake
+  log: Logger
+  keyring: Keyring
+  clock: Clock
+  settings: Settings
+  /** Names this process in leases; no other living process has it. */
+  processId: string
+}
+
+export type Work = {
+  app: App
+  tx: Tx
+  caller: Caller
+  requestId: string | null
+  /** Wakes a topic after the commit; nothing is woken when the transaction rolls back. */
+  wake(...topics: string[]): void
+}
+
+/** Runs `run` in one transaction and sends its wake-ups after the commit. */
+export async function transact<T>(app: App, caller: Caller, requestId: string | null, run: (work: Work) => Promise<T>): Promise<T> {
+  const topics = new Set<string>()
+  const wake = (...names: string[]) => {
+    for (const name of names) topics.add(name)
+  }
+  const result = await app.db.transaction((tx) => {
+    topics.clear()
+    return run({ app, tx, caller, requestId, wake })
+  })
+  if (topics.size > 0) app.wake.notify(...topics)
+  return result
+}

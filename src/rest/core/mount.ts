@@ -1,0 +1,125 @@
+/**
+ * Dialects on a Fastify server. What is the same for all of them stands here: which dialect a request belongs to, credential, body,
+ * errors in the dialect's shape. No contract is known here, and no row; request ids, CORS, the body limit and trailing slashes are
+ * the server's own.
+ */
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
+import type { Caller } from '../../platform/access.ts'
+import { errors } from '../../platform/errors.ts'
+import type { App } from '../../platform/work.ts'
+import type { Dialect, Face } from './dialect.ts'
+import { documentPaths, mountDocument } from './document.ts'
+import { failureOf } from './failure.ts'
+import { inputReader } from './input.ts'
+import { isBelow, pickDialect } from './pick-dialect.ts'
+import { pathsOf, type Route, urlsOf } from './route.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    restCaller: Caller | null
+  }
+}
+
+export const faceOf = (dialect: Dialect): Face => ({ ...dialect, paths: [...dialect.routes.flatMap(pathsOf), ...documentPaths] })
+
+/** Serves the dialects, and refuses every other path below their prefixes. Register it once for a server. */
+export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPluginAsync {
+  const faces = dialects.map(faceOf)
+  const byName = new Map(dialects.map((dialect) => [dialect.name, dialect]))
+  const pick = (request: FastifyRequest) => byName.get(pickDialect(faces, request.url, request.headers) ?? '') ?? dialects[0]!
+  return async (server) => {
+    server.addConstraintStrategy(dialectConstraint(faces))
+    for (const prefix of topmost(dialects.flatMap(({ prefixes }) => prefixes))) {
+      await server.register(refuseUnknownPaths(app, pick), { prefix })
+    }
+    for (const dialect of dialects) await server.register(serveDialect(app, dialect))
+  }
+}
+
+const dialectConstraint = (faces: readonly Face[]) => ({
+  name: 'dialect',
+  storage() {
+    const handlers = new Map<unknown, never>()
+    return {
+      get: (name: unknown) => handlers.get(name) ?? null,
+      set: (name: unknown, handler: never) => void handlers.set(name, handler),
+    }
+  },
+  deriveConstraint: (request: FastifyRequest['raw']) => pickDialect(faces, request.url ?? '/', request.headers),
+  validate() {},
+  mustMatchWhenDerived: false,
+})
+
+const topmost = (prefixes: readonly string[]): string[] => [
+  ...new Set(prefixes.filter((prefix) => !prefixes.some((other) => other !== prefix && isBelow(prefix, other)))),
+]
+
+const refuseUnknownPaths =
+  (app: App, pick: (request: FastifyRequest) => Dialect): FastifyPluginAsync =>
+  async (server) => {
+    // In a hook, so that it comes before the body is read: an unknown path is unknown whatever is sent to it.
+    server.addHook('onRequest', async (request, reply) =>
+      refuse(app, pick(request), request, reply, errors.not_found({ text: 'There is no such path.' })),
+    )
+    server.setNotFoundHandler(() => {})
+  }
+
+const serveDialect =
+  (app: App, dialect: Dialect): FastifyPluginAsync =>
+  async (server) => {
+    server.setErrorHandler((error, request, reply) => refuse(app, dialect, request, reply, error))
+    await server.register(async (open) => mountDocument(open, dialect))
+    await server.register(async (guarded) => {
+      takeJson(guarded)
+      guarded.decorateRequest('restCaller', null)
+      guarded.addHook('onRequest', async (request, reply) => {
+        reply.header('cache-control', 'no-store')
+        request.restCaller = await dialect.authenticate(app, request.headers)
+        if (!request.restCaller) throw errors.unauthenticated()
+      })
+      for (const route of dialect.routes) mountRoute(app, dialect, route, guarded)
+    })
+  }
+
+function mountRoute(app: App, dialect: Dialect, route: Route, server: FastifyInstance): void {
+  const { read, place, names } = inputReader(dialect, route)
+  for (const url of urlsOf(dialect.prefixes, pathsOf(route))) {
+    server.route({
+      method: route.method,
+      url,
+      constraints: { dialect: dialect.name },
+      exposeHeadRoute: route.method === 'GET',
+      errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, names),
+      async handler(request, reply) {
+        const domainRequest = { app, caller: request.restCaller!, requestId: request.id }
+        const { body, version } = await route.run(domainRequest, read(request), place(request))
+        reply.code(route.status)
+        if (version !== null) reply.header('etag', `"${version}"`)
+        return reply.send(body ?? undefined)
+      },
+    })
+  }
+}
+
+/** An absent or empty body is one without fields, whatever its type; any other must be JSON. */
+function takeJson(server: FastifyInstance): void {
+  const parse = server.getDefaultJsonParser('error', 'error')
+  server.removeAllContentTypeParsers()
+  server.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json\b/, { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) done(null, undefined)
+    else parse(request, body as string, done)
+  })
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(body.length === 0 ? null : Object.assign(new Error('not JSON'), { statusCode: 415 }), undefined)
+  })
+}
+
+const noNames: ReadonlyMap<string, string> = new Map()
+
+function refuse(app: App, dialect: Dialect, request: FastifyRequest, reply: FastifyReply, error: unknown, names = noNames): FastifyReply {
+  const failure = failureOf(app, dialect, error, request.id, names)
+  if (failure.status === 401) reply.header('www-authenticate', 'Bearer')
+  const retryAfterSeconds = failure.details?.retryAfterSeconds
+  if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds)
+  return reply.code(failure.status).send(dialect.renderError(failure))
+}

@@ -1,0 +1,171 @@
+/** Prints a dialect's OpenAPI 3.1 document from its route tables. The text is stable: the same tables give the same bytes. */
+import { z } from 'zod'
+import type { Dialect } from './dialect.ts'
+import { pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
+
+/** A schema with a name in the document. */
+export type Named = { id: string; schema: z.ZodType }
+
+type Json = Record<string, unknown>
+type Property = { name: string; schema: Json; required: boolean; description: string | undefined }
+
+/** Throws for a row that sends a value to a field which its command or query doesn't have, or whose answer has no name. */
+export function printDocument(dialect: Dialect): string {
+  const [prefix] = dialect.prefixes
+  const named = [...dialect.schemas, dialect.errorSchema]
+  const paths: Record<string, Json> = {}
+  for (const route of dialect.routes) {
+    for (const [index, path] of pathsOf(route).entries()) {
+      paths[prefix + path] = { ...paths[prefix + path], [route.method.toLowerCase()]: operation(dialect, route, path, index > 0) }
+    }
+  }
+  const document = {
+    openapi: '3.1.0',
+    info: { title: dialect.title, version: '1.0.0', description: dialect.description, license: { name: 'MIT', identifier: 'MIT' } },
+    servers: [{ url: '/', description: 'This server' }],
+    security: [{ bearer: [] }, { apiKey: [] }],
+    tags: [...new Set(dialect.routes.map(({ tag }) => tag))].map((name) => ({ name })),
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: `A key that begins with ${dialect.keyPrefix}` },
+        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same key; Authorization wins where both are sent.' },
+      },
+      schemas: componentSchemas(named),
+    },
+  }
+  return `${JSON.stringify(document, null, 2)}\n`
+}
+
+function operation(dialect: Dialect, route: Route, path: string, isAlias: boolean): Json {
+  const { summary, description, tag } = route
+  const body = propertiesOf(route, route.body)
+  const parameters = [
+    ...parameterNames(path).map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+    ...propertiesOf(route, { ...(route.page ? dialect.page(route.page.size) : {}), ...route.query }).map((property) => parameter(property)),
+    ...(route.writes ? conditionHeaders(dialect, route) : []),
+  ]
+  return {
+    operationId: isAlias ? `${route.id}By${capitalised(path.split('/').at(-1)!)}` : route.id,
+    summary,
+    ...(description ? { description } : {}),
+    tags: [tag],
+    ...(parameters.length > 0 ? { parameters } : {}),
+    ...(body.length > 0 ? { requestBody: requestBody(body) } : {}),
+    responses: { [route.status]: success(dialect, route), ...failures(dialect, route) },
+  }
+}
+
+const capitalised = (word: string) => word[0]!.toUpperCase() + word.slice(1)
+
+const parameterNames = (path: string) => [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!)
+
+const parameter = ({ name, schema, required, description }: Property): Json => ({
+  name,
+  in: 'query',
+  ...(description ? { description } : {}),
+  required,
+  schema,
+})
+
+const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
+  ...dialect.idempotencyHeaders.map((name) => ({
+    name: name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase()),
+    in: 'header',
+    description: 'The same key within 24 hours repeats the first answer and does nothing twice.',
+    required: false,
+    schema: { type: 'string', maxLength: 255 },
+  })),
+  ...(route.params
+    ? [
+        {
+          name: 'If-Match',
+          in: 'header',
+          description: 'The ETag of an earlier answer: refused as a conflict when the object has changed since.',
+          required: false,
+          schema: { type: 'string' },
+        },
+      ]
+    : []),
+]
+
+const requestBody = (properties: Property[]): Json => ({
+  required: properties.some(({ required }) => required),
+  content: json(objectOf(properties)),
+})
+
+const objectOf = (properties: Property[]): Json => {
+  const required = properties.filter((property) => property.required).map(({ name }) => name)
+  const described = properties.map(({ name, schema, description }) => [name, description ? { ...schema, description } : schema])
+  return { type: 'object', properties: Object.fromEntries(described), ...(required.length > 0 ? { required } : {}) }
+}
+
+function success(dialect: Dialect, route: Route): Json {
+  if (!route.schema) return { description: 'Done; no body.' }
+  const found = dialect.schemas.find(({ schema }) => schema === route.schema)
+  if (!found) throw new Error(`${route.method} ${route.path} answers with a schema that has no name`)
+  return { description: found.schema.description ?? found.id, content: json(reference(found.id)) }
+}
+
+/** Which refusals a row can answer with: every one a credential's, others by what it takes. */
+function failures(dialect: Dialect, route: Route): Json {
+  const takesInput = [route.params, route.query, route.body, route.page].some(Boolean)
+  const texts: [number, string, boolean][] = [
+    [dialect.status.invalid, 'The request is not valid.', takesInput || route.writes],
+    [dialect.status.unauthenticated, 'No credential, or a bad one.', true],
+    [dialect.status.forbidden, 'The credential lacks the right.', true],
+    [dialect.status.not_found, 'No such object, or it is not yours.', route.mayMiss],
+    [dialect.status.conflict, 'The state of things forbids it.', route.runs === 'command'],
+    [413, 'The body is too large.', route.writes],
+    [415, 'The body is not JSON.', route.writes],
+    [
+      dialect.status.unprocessable,
+      'The request can not be carried out.',
+      route.writes && dialect.status.unprocessable !== dialect.status.invalid,
+    ],
+    [dialect.status.rate_limited, 'Too many of these in a minute.', route.reveals === true],
+  ]
+  const content = json(reference(dialect.errorSchema.id))
+  return Object.fromEntries(texts.filter(([, , applies]) => applies).map(([status, description]) => [status, { description, content }]))
+}
+
+function propertiesOf(route: Route, sources: Sources = {}, input = toJson(route.input, 'input')): Property[] {
+  const known = (input.properties ?? {}) as Record<string, Json>
+  const required = (input.required ?? []) as string[]
+  return Object.entries(sources).map(([name, entry]) => {
+    const source = sourceOf(entry)
+    const field = source.schema ? toJson(source.schema, 'input') : known[source.to]
+    if (!field) throw new Error(`${route.method} ${route.path}: ${route.name} has no field ${source.to}`)
+    const schema = source.items ? { ...field, items: objectOf(propertiesOf(route, source.items, field.items as Json)) } : field
+    return {
+      name,
+      schema: withDefault(schema, source),
+      required: required.includes(source.to) && source.fallback === undefined,
+      description: source.description,
+    }
+  })
+}
+
+const withDefault = (schema: Json, { fallback }: Source): Json => (fallback === undefined ? schema : { ...schema, default: fallback })
+
+const reference = (id: string): Json => ({ $ref: `#/components/schemas/${id}` })
+const json = (schema: Json): Json => ({ 'application/json': { schema } })
+
+/** Objects stay open, as fields are added within a version; bounds that only say "safe integer" say nothing. */
+const plain = ({ jsonSchema }: { jsonSchema: Json }): void => {
+  delete jsonSchema.additionalProperties
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
+}
+
+function toJson(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _, ...printed } = z.toJSONSchema(schema, { io, unrepresentable: 'any', override: plain as never }) as Json
+  return printed
+}
+
+function componentSchemas(named: readonly Named[]): Json {
+  const registry = z.registry<{ id: string }>()
+  for (const { id, schema } of named) registry.add(schema, { id })
+  const { schemas } = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: 'output', override: plain as never })
+  return Object.fromEntries(Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema]))
+}

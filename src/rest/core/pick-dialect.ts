@@ -1,0 +1,39 @@
+/** Which contract a request belongs to, where several share a path. A pure function of path and headers; the rules are decisions.md's. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { credentialOf } from './credential.ts'
+import type { Face } from './dialect.ts'
+
+/**
+ * The name of the dialect, null for a path below none of their prefixes. A path that only one contract has belongs to it; on a shared
+ * path (and on one that nobody has) a key's prefix decides, without a key of theirs the header `X-Org-Slug`.
+ */
+export function pickDialect(faces: readonly Face[], url: string, headers: IncomingHttpHeaders): string | null {
+  const path = pathOf(url)
+  const below = faces.flatMap((face) => face.prefixes.filter((prefix) => isBelow(path, prefix)).map((prefix) => ({ face, prefix })))
+  const longest = Math.max(...below.map(({ prefix }) => prefix.length))
+  const nearest = below.filter(({ prefix }) => prefix.length === longest)
+  const owners = nearest.filter(({ face, prefix }) => face.paths.some((pattern) => matches(pattern, path.slice(prefix.length))))
+  const candidates = (owners.length > 0 ? owners : nearest).map(({ face }) => face)
+  if (candidates.length < 2) return candidates[0]?.name ?? null
+
+  const credential = credentialOf(headers)
+  const byKey = candidates.find(({ keyPrefix }) => credential?.startsWith(keyPrefix))
+  if (byKey) return byKey.name
+  const asksForOrganization = headers['x-org-slug'] !== undefined
+  return (candidates.find(({ organizationHeader }) => organizationHeader === asksForOrganization) ?? candidates[0]!).name
+}
+
+/** Without query and trailing slash, which is the same route. */
+export const pathOf = (url: string): string => {
+  const path = url.split(/[?#]/, 1)[0]!
+  return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
+}
+
+export const isBelow = (path: string, prefix: string): boolean => path === prefix || path.startsWith(`${prefix}/`)
+
+function matches(pattern: string, path: string): boolean {
+  const [wanted, given] = [pattern.split('/'), path.split('/')]
+  return (
+    wanted.length === given.length && wanted.every((part, index) => part === given[index] || (part.startsWith('{') && given[index] !== ''))
+  )
+}

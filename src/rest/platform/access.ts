@@ -1,0 +1,13 @@
+/** Who calls: an `ak_live_` key. Its scope read, write or admin is what the domain calls READ, WRITE and ADMIN; nothing is decided here. */
+import type { IncomingHttpHeaders } from 'node:http'
+import { callerOfKey } from '../../domain/access/api-key/index.ts'
+import type { Caller } from '../../platform/access.ts'
+import type { App } from '../../platform/work.ts'
+import { credentialOf } from '../core/index.ts'
+
+export const keyPrefix = 'ak_live_'
+
+export async function authenticate(app: App, headers: IncomingHttpHeaders): Promise<Caller | null> {
+  const credential = credentialOf(headers)
+  return credential === null ? null : callerOfKey(app, credential, keyPrefix)
+}

@@ -1,0 +1,240 @@
+/** What the contract's bodies look like, and how our rows become them; those of a service's configuration stand in configuration-bodies.ts. */
+import { z } from 'zod'
+import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
+import type { LogLine } from '../../domain/deploys/log/index.ts'
+import type { Named } from '../core/index.ts'
+import { id, time, timeOf, timeOrNull, total, words } from './field.ts'
+import {
+  deploymentStatuses,
+  deploymentStatusOf,
+  environmentTypes,
+  projectTypes,
+  serviceStatuses,
+  serviceStatusOf,
+  triggerTypes,
+} from './vocabulary.ts'
+
+const serviceSummary = z
+  .object({ web_services: z.int(), postgresql: z.int(), redis: z.int(), object_storage: z.int(), email: z.int() })
+  .describe('How many of each a project has.')
+
+const project = z
+  .object({
+    id,
+    name: z.string(),
+    description: z.string().nullable(),
+    workspace_id: id.describe('The organization.'),
+    service_summary: serviceSummary,
+    created_at: time,
+    updated_at: time,
+  })
+  .describe('A project.')
+
+const projectList = z.object({ projects: z.array(project), total }).describe('Projects.')
+
+const webService = z
+  .object({
+    id,
+    name: z.string(),
+    status: z.enum(serviceStatuses),
+    url: z.string().nullable().describe('Where it answers; null for a worker.'),
+    subdomain: z.string().describe('First label of its host name.'),
+    project_id: id,
+    project_type: words(projectTypes),
+    environment: words(environmentTypes),
+    source_type: z.enum(['git']),
+    image_ref: z.null(),
+    git_repository_url: z.string().nullable().describe('Without credentials.'),
+    github_branch: z.string().describe('What is deployed when nothing else is asked for.'),
+    github_repo_full_name: z.string().nullable().describe('owner/name, where the repository is on GitHub.'),
+    port: z.int().nullable(),
+    build_command: z.string().nullable(),
+    pre_deploy_command: z.string().nullable(),
+    start_command: z.string().nullable(),
+    health_check_path: z.string().nullable(),
+    root_directory: z.string().nullable(),
+    publish_directory: z.string().nullable(),
+    min_instances: z.int(),
+    max_instances: z.int(),
+    created_at: time,
+    updated_at: time,
+  })
+  .describe('A web service, static site or worker.')
+
+const webServiceList = z.object({ web_services: z.array(webService), total }).describe('Web services.')
+
+const projectDetail = project
+  .extend({ web_services_list: z.array(webService), databases_list: z.array(z.never()), redis_list: z.array(z.never()) })
+  .describe('A project with what is in it.')
+
+const logText = z.string().describe('Lines of `<ISO timestamp> <message>`, each ended by a line feed.')
+
+const serviceLogs = z
+  .object({
+    logs: logText,
+    container_id: id.nullable().describe('The instance that printed the last line.'),
+    timestamp: time.describe('When this was read.'),
+  })
+  .describe('What a service printed.')
+
+const deployment = z
+  .object({
+    id,
+    web_service_id: id,
+    status: z.enum(deploymentStatuses),
+    branch: z.string().nullable(),
+    commit_sha: z.string().nullable(),
+    commit_message: z.string().nullable(),
+    image_ref: z.null(),
+    is_live: z.boolean(),
+    trigger_type: words(triggerTypes),
+    build_logs: logText.describe('The end of its log, in a list a shorter one.'),
+    error_message: z.string().nullable(),
+    rollback_from_deployment_id: id.nullable().describe('The deployment that a rollback goes back to.'),
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    created_at: time,
+  })
+  .describe('A deployment.')
+
+const deploymentList = z.object({ deployments: z.array(deployment), total }).describe('Deployments, newest first.')
+
+const error = z.object({ detail: z.string().describe('What went wrong.') }).describe('A refusal.')
+
+export const schemas = { project, projectList, projectDetail, webService, webServiceList, serviceLogs, deployment, deploymentList }
+
+export const bodies: Named[] = [
+  { id: 'Project', schema: project },
+  { id: 'ProjectList', schema: projectList },
+  { id: 'ProjectDetail', schema: projectDetail },
+  { id: 'WebService', schema: webService },
+  { id: 'WebServiceList', schema: webServiceList },
+  { id: 'ServiceLogs', schema: serviceLogs },
+  { id: 'Deployment', schema: deployment },
+  { id: 'DeploymentList', schema: deploymentList },
+]
+export const errorBody: Named = { id: 'Error', schema: error }
+
+export type Body<Name extends keyof typeof schemas> = z.infer<(typeof schemas)[Name]>
+
+type ProjectRow = { id: string; organizationId: string; name: string; description: string | null; createdAt: Date; updatedAt: Date }
+
+export const projectBody = (row: ProjectRow, webServices: number): Body<'project'> => ({
+  id: row.id,
+  name: row.name,
+  description: row.description,
+  workspace_id: row.organizationId,
+  service_summary: { web_services: webServices, postgresql: 0, redis: 0, object_storage: 0, email: 0 },
+  created_at: timeOf(row.createdAt),
+  updated_at: timeOf(row.updatedAt),
+})
+
+export type ServiceRow = {
+  id: string
+  projectId: string
+  name: string
+  slug: string
+  kind: keyof typeof projectTypes
+  repositoryUrl: string | null
+  branch: string
+  port: number | null
+  buildCommand: string | null
+  releaseCommand: string | null
+  startCommand: string | null
+  healthCheckPath: string | null
+  rootDirectory: string | null
+  publishDirectory: string | null
+  minInstances: number
+  maxInstances: number
+  desiredState: 'RUNNING' | 'STOPPED' | 'DELETED'
+  createdAt: Date
+  updatedAt: Date
+}
+
+/** What is seen of a service that has gone since its row was read, as when an idempotent answer is repeated. */
+const unseen: ServiceOverview = {
+  environmentType: 'PRODUCTION',
+  runtimeStatus: 'STOPPED',
+  isLive: false,
+  isDeploying: false,
+  isRestarting: false,
+  newestStatus: null,
+  url: null,
+}
+
+export const webServiceBody = (row: ServiceRow, seen: ServiceOverview = unseen): Body<'webService'> => ({
+  id: row.id,
+  name: row.name,
+  status: serviceStatusOf(row.desiredState, seen),
+  url: seen.url,
+  subdomain: row.slug,
+  project_id: row.projectId,
+  project_type: projectTypes[row.kind],
+  environment: environmentTypes[seen.environmentType],
+  source_type: 'git',
+  image_ref: null,
+  git_repository_url: row.repositoryUrl,
+  github_branch: row.branch,
+  github_repo_full_name: githubName(row.repositoryUrl),
+  port: row.port,
+  build_command: row.buildCommand,
+  pre_deploy_command: row.releaseCommand,
+  start_command: row.startCommand,
+  health_check_path: row.healthCheckPath,
+  root_directory: row.rootDirectory,
+  publish_directory: row.publishDirectory,
+  min_instances: row.minInstances,
+  max_instances: row.maxInstances,
+  created_at: timeOf(row.createdAt),
+  updated_at: timeOf(row.updatedAt),
+})
+
+const githubName = (url: string | null): string | null =>
+  /^(?:https?:\/\/|ssh:\/\/(?:\w+@)?|(?:\w+@))github\.com[/:]([^/]+\/[^/]+?)(?:\.git)?\/?$/i.exec(url ?? '')?.[1] ?? null
+
+export const projectDetailBody = (row: ProjectRow, services: Body<'webService'>[]): Body<'projectDetail'> => ({
+  ...projectBody(row, services.length),
+  web_services_list: services,
+  databases_list: [],
+  redis_list: [],
+})
+
+const textOf = (lines: readonly LogLine[]): string => lines.map((line) => `${line.at.toISOString()} ${line.message}\n`).join('')
+
+export const serviceLogsBody = (lines: readonly LogLine[], now: Date): Body<'serviceLogs'> => ({
+  logs: textOf(lines),
+  container_id: lines.at(-1)?.instanceId ?? null,
+  timestamp: timeOf(now),
+})
+
+export type DeploymentRow = Parameters<typeof deploymentStatusOf>[0] & {
+  id: string
+  webServiceId: string
+  branch: string | null
+  commitHash: string | null
+  commitMessage: string | null
+  trigger: keyof typeof triggerTypes
+  failureMessage: string | null
+  restoresId: string | null
+  startedAt: Date | null
+  finishedAt: Date | null
+  createdAt: Date
+}
+
+export const deploymentBody = (row: DeploymentRow, log: readonly LogLine[] = []): Body<'deployment'> => ({
+  id: row.id,
+  web_service_id: row.webServiceId,
+  status: deploymentStatusOf(row),
+  branch: row.branch,
+  commit_sha: row.commitHash,
+  commit_message: row.commitMessage,
+  image_ref: null,
+  is_live: row.status === 'LIVE',
+  trigger_type: triggerTypes[row.trigger],
+  build_logs: textOf(log),
+  error_message: row.failureMessage,
+  rollback_from_deployment_id: row.restoresId,
+  started_at: timeOrNull(row.startedAt),
+  finished_at: timeOrNull(row.finishedAt),
+  created_at: timeOf(row.createdAt),
+})

@@ -1,0 +1,55 @@
+/**
+ * The PaaS Public API, `/api`. The contract is `contracts/platform-public-api.txt` and decisions.md; here is what holds for all its
+ * rows. Rows stand in routes/, words in vocabulary.ts, bodies in bodies.ts.
+ */
+import { z } from 'zod'
+import type { Dialect } from '../core/index.ts'
+import { wholeNumber } from '../core/index.ts'
+import { authenticate, keyPrefix } from './access.ts'
+import { bodies, errorBody } from './bodies.ts'
+import { configurationBodies } from './configuration-bodies.ts'
+import { deploymentRoutes } from './routes/deployment.ts'
+import { envVarRoutes } from './routes/env-var.ts'
+import { projectRoutes } from './routes/project.ts'
+import { secretRoutes } from './routes/secret.ts'
+import { secretBindingRoutes } from './routes/secret-binding.ts'
+import { webServiceRoutes } from './routes/web-service.ts'
+
+export const platformDialect: Dialect = {
+  name: 'platform',
+  title: 'Quayside Public API',
+  description:
+    'Projects, web services, deployments, env vars and secrets. Send a key as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
+  prefixes: ['/api', '/api/v1'],
+  keyPrefix,
+  organizationHeader: false,
+  routes: [...projectRoutes, ...webServiceRoutes, ...deploymentRoutes, ...envVarRoutes, ...secretRoutes, ...secretBindingRoutes],
+  authenticate,
+  page: (size) => ({
+    limit: {
+      to: 'limit',
+      read: wholeNumber,
+      fallback: size ?? undefined,
+      schema: z.int().min(1).max(100),
+      description: size === null ? 'So many at most; without it all are listed.' : 'So many at most.',
+    },
+    offset: { to: 'offset', read: wholeNumber, fallback: 0, schema: z.int().min(0), description: 'So many are passed over.' },
+  }),
+  idempotencyHeaders: ['idempotency-key'],
+  status: {
+    invalid: 400,
+    unauthenticated: 401,
+    forbidden: 403,
+    not_found: 404,
+    conflict: 409,
+    unprocessable: 400,
+    rate_limited: 429,
+    upstream: 502,
+    timeout: 504,
+    unavailable: 503,
+    internal: 500,
+  },
+  renderError: ({ text }) => ({ detail: text }),
+  schemas: [...bodies, ...configurationBodies],
+  errorSchema: errorBody,
+}

@@ -1,0 +1,87 @@
+import {
+  cancelDeployment,
+  deployWebService,
+  findDeploymentOf,
+  rollbackDeployment,
+  sliceDeployments,
+} from '../../../domain/deploys/deployment/index.ts'
+import { commandRow, queryRow, type Route } from '../../core/index.ts'
+import { schemas } from '../bodies.ts'
+import { deploymentBodies, oneDeployment } from '../serialize.ts'
+
+const tag = 'Deployments'
+const ofService = { query: findDeploymentOf, params: { web_service_id: 'webServiceId', deployment_id: 'id' } }
+
+export const deploymentRoutes: Route[] = [
+  queryRow({
+    id: 'listDeployments',
+    method: 'GET',
+    path: '/web-services/{web_service_id}/deployments',
+    tag,
+    summary: "List a web service's deployments, newest first",
+    read: sliceDeployments,
+    params: { web_service_id: 'webServiceId' },
+    page: { size: 10 },
+    status: 200,
+    schema: schemas.deploymentList,
+    reply: async ({ rows, total }, view) => ({ deployments: await deploymentBodies(rows, view), total }),
+  }),
+  commandRow({
+    id: 'createDeployment',
+    method: 'POST',
+    path: '/web-services/{web_service_id}/deployments',
+    aliases: ['/web-services/{web_service_id}/deploy'],
+    tag,
+    summary: 'Deploy a web service',
+    description: 'Answers at once; the deployment is followed by reading it.',
+    command: deployWebService,
+    params: { web_service_id: 'webServiceId' },
+    body: { branch: 'branch', commit_sha: 'commit', clear_cache: 'clearCache' },
+    status: 201,
+    schema: schemas.deployment,
+    reply: ({ deployment }, view) => oneDeployment(deployment, view),
+    version: ({ deployment }) => deployment.version,
+  }),
+  queryRow({
+    id: 'getDeployment',
+    method: 'GET',
+    path: '/web-services/{web_service_id}/deployments/{deployment_id}',
+    tag,
+    summary: 'One deployment',
+    read: findDeploymentOf,
+    params: ofService.params,
+    status: 200,
+    schema: schemas.deployment,
+    reply: oneDeployment,
+    version: ({ version }) => version,
+  }),
+  commandRow({
+    id: 'cancelDeployment',
+    method: 'POST',
+    path: '/web-services/{web_service_id}/deployments/{deployment_id}/cancel',
+    tag,
+    summary: 'Cancel a deployment',
+    command: cancelDeployment,
+    params: { deployment_id: 'id' },
+    within: ofService,
+    status: 200,
+    schema: schemas.deployment,
+    reply: ({ deployment }, view) => oneDeployment(deployment, view),
+    version: ({ deployment }) => deployment.version,
+  }),
+  commandRow({
+    id: 'rollbackDeployment',
+    method: 'POST',
+    path: '/web-services/{web_service_id}/deployments/{deployment_id}/rollback',
+    tag,
+    summary: 'Go back to a former deployment',
+    description: 'Makes a new deployment with the release kept from then, and answers it.',
+    command: rollbackDeployment,
+    params: { deployment_id: 'deploymentId' },
+    within: ofService,
+    status: 201,
+    schema: schemas.deployment,
+    reply: ({ deployment }, view) => oneDeployment(deployment, view),
+    version: ({ deployment }) => deployment.version,
+  }),
+]

@@ -1,0 +1,54 @@
+import { createProject, findProject, sliceProjects } from '../../../domain/apps/project/index.ts'
+import { countWebServicesByProject, sliceWebServices } from '../../../domain/apps/web-service/index.ts'
+import { commandRow, queryRow, type Route } from '../../core/index.ts'
+import { projectBody, projectDetailBody, schemas } from '../bodies.ts'
+import { webServiceBodies } from '../serialize.ts'
+
+const tag = 'Projects'
+
+export const projectRoutes: Route[] = [
+  queryRow({
+    id: 'listProjects',
+    method: 'GET',
+    path: '/projects',
+    tag,
+    summary: 'List projects',
+    read: sliceProjects,
+    page: { size: null },
+    status: 200,
+    schema: schemas.projectList,
+    async reply({ rows, total }, { ask }) {
+      const counts = await ask(countWebServicesByProject, { projectIds: rows.map(({ id }) => id) })
+      return { projects: rows.map((row, index) => projectBody(row, counts[index]!)), total }
+    },
+  }),
+  commandRow({
+    id: 'createProject',
+    method: 'POST',
+    path: '/projects',
+    tag,
+    summary: 'Make a project',
+    command: createProject,
+    body: { name: 'name', description: 'description' },
+    status: 201,
+    schema: schemas.project,
+    reply: ({ project }) => projectBody(project, 0),
+    version: ({ project }) => project.version,
+  }),
+  queryRow({
+    id: 'getProject',
+    method: 'GET',
+    path: '/projects/{project_id}',
+    tag,
+    summary: 'A project with what is in it',
+    read: findProject,
+    params: { project_id: 'id' },
+    status: 200,
+    schema: schemas.projectDetail,
+    async reply(project, view) {
+      const { rows } = await view.ask(sliceWebServices, { projectId: project.id })
+      return projectDetailBody(project, await webServiceBodies(rows, view))
+    },
+    version: (project) => project.version,
+  }),
+]

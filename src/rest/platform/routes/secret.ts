@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import {
+  createSecret,
+  deleteSecret,
+  revealSecret,
+  setSecrets,
+  sliceSecrets,
+  updateSecret,
+} from '../../../domain/configuration/secret/index.ts'
+import { commandRow, queryRow, type Route, type Source, type Sources, trueOrFalse } from '../../core/index.ts'
+import { configurationSchemas as schemas, secretBody } from '../configuration-bodies.ts'
+import { oneSecret, secretBodies } from '../serialize.ts'
+import { fromWord, scopes } from '../vocabulary.ts'
+import { bulkText, writeMode } from './write-mode.ts'
+
+const tag = 'Secrets'
+const ofProject = { project_id: 'projectId' }
+const one = { ...ofProject, secret_id: 'id' }
+const scope: Source = { to: 'scope', read: fromWord(scopes), schema: z.enum(['production', 'staging', 'development']) }
+const flags: Sources = { is_secret: { to: 'isSecret', description: 'Absent: as it is; yes for a new secret.' } }
+const written: Sources = { key: 'key', value: 'value', scope: { ...scope, fallback: 'production' }, ...flags }
+
+export const secretRoutes: Route[] = [
+  queryRow({
+    id: 'listSecrets',
+    method: 'GET',
+    path: '/projects/{project_id}/secrets',
+    tag,
+    summary: "List a project's secrets, values masked",
+    read: sliceSecrets,
+    params: ofProject,
+    query: { scope: { ...scope, description: 'Only of this scope.' } },
+    page: { size: null },
+    status: 200,
+    schema: schemas.secretList,
+    reply: async ({ rows, total }, view) => ({ secrets: await secretBodies(rows, view), total }),
+  }),
+  commandRow({
+    id: 'createSecret',
+    method: 'POST',
+    path: '/projects/{project_id}/secrets',
+    tag,
+    summary: 'Add a secret',
+    description: 'A web service gets it through a binding.',
+    command: createSecret,
+    params: ofProject,
+    body: written,
+    status: 201,
+    schema: schemas.secret,
+    reply: ({ secret }, view) => oneSecret(secret, view),
+    version: ({ secret }) => secret.version,
+  }),
+  commandRow({
+    id: 'setSecrets',
+    method: 'PUT',
+    path: '/projects/{project_id}/secrets/bulk',
+    tag,
+    summary: 'Write secrets by key and scope',
+    description: bulkText,
+    command: setSecrets,
+    params: ofProject,
+    query: writeMode,
+    body: { secrets: { to: 'secrets', items: written } },
+    status: 200,
+    schema: schemas.secretList,
+    reply: async ({ secrets }, view) => ({ secrets: await secretBodies(secrets, view), total: secrets.length }),
+  }),
+  commandRow({
+    id: 'updateSecret',
+    method: 'PATCH',
+    path: '/projects/{project_id}/secrets/{secret_id}',
+    tag,
+    summary: 'Give a secret a new version',
+    description: 'An equal value makes none.',
+    command: updateSecret,
+    params: one,
+    body: { value: 'value', ...flags },
+    status: 200,
+    schema: schemas.secret,
+    reply: ({ secret }, view) => oneSecret(secret, view),
+    version: ({ secret }) => secret.version,
+  }),
+  commandRow({
+    id: 'deleteSecret',
+    method: 'DELETE',
+    path: '/projects/{project_id}/secrets/{secret_id}',
+    tag,
+    summary: 'Delete a secret with all its versions',
+    command: deleteSecret,
+    params: one,
+    query: { force: { to: 'force', read: trueOrFalse, fallback: false, schema: z.boolean(), description: 'Unbind it first.' } },
+    status: 204,
+  }),
+  commandRow({
+    id: 'revealSecret',
+    method: 'GET',
+    path: '/projects/{project_id}/secrets/{secret_id}/reveal',
+    tag,
+    summary: 'Show the value of a secret',
+    description: 'Counted, limited and audited.',
+    command: revealSecret,
+    reveals: true,
+    params: one,
+    status: 200,
+    schema: schemas.secret,
+    reply: ({ secret, value }) => secretBody(secret, value!),
+  }),
+]

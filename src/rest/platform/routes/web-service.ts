@@ -1,0 +1,188 @@
+import { z } from 'zod'
+import {
+  createWebService,
+  deleteWebService,
+  findWebService,
+  restartWebService,
+  sliceWebServices,
+  startWebService,
+  stopWebService,
+  updateWebService,
+} from '../../../domain/apps/web-service/index.ts'
+import { tailServiceLog } from '../../../domain/deploys/deployment/index.ts'
+import { commandRow, queryRow, type Route, type Sources, wholeNumber } from '../../core/index.ts'
+import { schemas, serviceLogsBody } from '../bodies.ts'
+import { oneWebService, webServiceBodies } from '../serialize.ts'
+import { environmentTypes, fromWord, projectTypes } from '../vocabulary.ts'
+
+const tag = 'Web services'
+const params = { web_service_id: 'id' }
+const port = 8080
+
+const settings: Sources = {
+  name: 'name',
+  subdomain: 'slug',
+  git_repository_url: 'repositoryUrl',
+  github_branch: 'branch',
+  build_command: 'buildCommand',
+  pre_deploy_command: 'releaseCommand',
+  start_command: 'startCommand',
+  health_check_path: 'healthCheckPath',
+  root_directory: 'rootDirectory',
+  publish_directory: 'publishDirectory',
+  port: 'port',
+  min_instances: 'minInstances',
+  max_instances: 'maxInstances',
+}
+
+const unixSeconds = (value: unknown): unknown => {
+  const seconds = wholeNumber(value)
+  return typeof seconds === 'number' ? new Date(seconds * 1000) : seconds
+}
+
+export const webServiceRoutes: Route[] = [
+  queryRow({
+    id: 'listWebServices',
+    method: 'GET',
+    path: '/web-services',
+    tag,
+    summary: 'List web services',
+    read: sliceWebServices,
+    query: { project_id: { to: 'projectId', schema: z.string(), description: 'Only of this project.' } },
+    page: { size: null },
+    status: 200,
+    schema: schemas.webServiceList,
+    reply: async ({ rows, total }, view) => ({ web_services: await webServiceBodies(rows, view), total }),
+  }),
+  commandRow({
+    id: 'createWebService',
+    method: 'POST',
+    path: '/web-services',
+    tag,
+    summary: 'Make a web service',
+    description: "Nothing is deployed. Without a project it goes to the organization's default project.",
+    command: createWebService,
+    body: {
+      ...settings,
+      project_id: 'projectId',
+      project_type: { to: 'kind', read: fromWord(projectTypes), schema: z.enum(['web_service', 'static_site', 'worker']) },
+      environment: {
+        to: 'environmentType',
+        read: fromWord(environmentTypes),
+        fallback: 'production',
+        schema: z.enum(['production', 'staging', 'development']),
+      },
+      port: { to: 'port', fallback: port },
+    },
+    status: 201,
+    schema: schemas.webService,
+    reply: ({ webService }, view) => oneWebService(webService, view),
+    version: ({ webService }) => webService.version,
+  }),
+  queryRow({
+    id: 'getWebService',
+    method: 'GET',
+    path: '/web-services/{web_service_id}',
+    tag,
+    summary: 'One web service',
+    read: findWebService,
+    params,
+    status: 200,
+    schema: schemas.webService,
+    reply: oneWebService,
+    version: ({ version }) => version,
+  }),
+  commandRow({
+    id: 'updateWebService',
+    method: 'PATCH',
+    path: '/web-services/{web_service_id}',
+    tag,
+    summary: "Change a web service's settings",
+    description: 'An absent field is kept, null clears it; the next deployment uses them.',
+    command: updateWebService,
+    params,
+    body: settings,
+    status: 200,
+    schema: schemas.webService,
+    reply: ({ webService }, view) => oneWebService(webService, view),
+    version: ({ webService }) => webService.version,
+  }),
+  commandRow({
+    id: 'deleteWebService',
+    method: 'DELETE',
+    path: '/web-services/{web_service_id}',
+    tag,
+    summary: 'Delete a web service',
+    description: 'Its instances are stopped first; until then it is listed as pending_deletion.',
+    command: deleteWebService,
+    params,
+    status: 204,
+  }),
+  commandRow({
+    id: 'startWebService',
+    method: 'POST',
+    path: '/web-services/{web_service_id}/start',
+    tag,
+    summary: 'Start a stopped web service',
+    command: startWebService,
+    params,
+    status: 200,
+    schema: schemas.webService,
+    reply: ({ webService }, view) => oneWebService(webService, view),
+    version: ({ webService }) => webService.version,
+  }),
+  commandRow({
+    id: 'stopWebService',
+    method: 'POST',
+    path: '/web-services/{web_service_id}/stop',
+    tag,
+    summary: 'Stop a web service',
+    command: stopWebService,
+    params,
+    status: 200,
+    schema: schemas.webService,
+    reply: ({ webService }, view) => oneWebService(webService, view),
+    version: ({ webService }) => webService.version,
+  }),
+  commandRow({
+    id: 'restartWebService',
+    method: 'POST',
+    path: '/web-services/{web_service_id}/restart',
+    tag,
+    summary: 'Restart a web service',
+    description: 'New instances of the same release replace the old ones, the new ones first.',
+    command: restartWebService,
+    params,
+    status: 200,
+    schema: schemas.webService,
+    reply: ({ webService }, view) => oneWebService(webService, view),
+    version: ({ webService }) => webService.version,
+  }),
+  queryRow({
+    id: 'getWebServiceLogs',
+    method: 'GET',
+    path: '/web-services/{web_service_id}/logs',
+    tag,
+    summary: 'What a web service printed',
+    read: tailServiceLog,
+    params,
+    query: {
+      tail: {
+        to: 'tail',
+        read: wholeNumber,
+        fallback: 100,
+        schema: z.int().min(1).max(10_000),
+        description: 'So many lines from the end.',
+      },
+      since: {
+        to: 'since',
+        read: unixSeconds,
+        schema: z.int().min(0),
+        description: 'Unix time in seconds; only lines from then on.',
+      },
+    },
+    status: 200,
+    schema: schemas.serviceLogs,
+    reply: (lines, { app }) => serviceLogsBody(lines, app.clock.now()),
+  }),
+]

@@ -1,0 +1,117 @@
+/** The contract's words for ours. Every record names all of ours, so that a new one is missed by the compiler, not by a caller. */
+import type { ShadowReason, SourceKind } from '../../domain/configuration/resolution/index.ts'
+import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
+
+export const serviceStatuses = [
+  'running',
+  'stopped',
+  'deploying',
+  'starting',
+  'stopping',
+  'restarting',
+  'failed',
+  'pending_deletion',
+] as const
+export type ServiceStatus = (typeof serviceStatuses)[number]
+
+export const deploymentStatuses = ['pending', 'cloning', 'building', 'deploying', 'rolling_back', 'running', 'failed', 'cancelled'] as const
+export type DeploymentStatus = (typeof deploymentStatuses)[number]
+
+type RuntimeStatus = ServiceOverview['runtimeStatus']
+type OurDeploymentStatus = NonNullable<ServiceOverview['newestStatus']>
+type Phase = 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
+type Kind = 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
+type DesiredState = 'RUNNING' | 'STOPPED' | 'DELETED'
+
+export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
+  ServiceOverview['environmentType'],
+  string
+>
+
+/** A secret's scope is the type of environment that it is for. */
+export const scopes = environmentTypes
+
+export const writeModes = { MERGE: 'merge', REPLACE: 'replace' } as const satisfies Record<'MERGE' | 'REPLACE', string>
+
+export const variableSources = {
+  ENV_VAR: 'env_var',
+  SECRET_BINDING: 'secret',
+  RESOURCE_CONNECTION: 'connection',
+  PLATFORM_DEFAULT: 'platform',
+} as const satisfies Record<SourceKind, string>
+
+export const shadowReasons = {
+  reserved: 'reserved',
+  env_var_wins: 'env_var_wins',
+  secret_binding_wins: 'secret_wins',
+  connection_wins: 'connection_wins',
+} as const satisfies Record<ShadowReason, string>
+
+export const projectTypes = { WEB: 'web_service', STATIC_SITE: 'static_site', WORKER: 'worker', ODOO: 'odoo' } as const satisfies Record<
+  Kind,
+  string
+>
+
+export const triggerTypes = { API: 'api', GIT_PUSH: 'git_push', CONFIG_CHANGE: 'config_change' } as const
+
+const whenWanted: Record<RuntimeStatus, ServiceStatus> = {
+  STARTING: 'starting',
+  RUNNING: 'running',
+  DEGRADED: 'running',
+  CRASHED: 'failed',
+  STOPPING: 'starting',
+  STOPPED: 'starting',
+}
+
+const whenStopped: Record<RuntimeStatus, ServiceStatus> = {
+  STARTING: 'stopping',
+  RUNNING: 'stopping',
+  DEGRADED: 'stopping',
+  CRASHED: 'stopping',
+  STOPPING: 'stopping',
+  STOPPED: 'stopped',
+}
+
+/** A service that was told something, and hasn't done it yet, is on its way; one without a live release is what its last try was. */
+export function serviceStatusOf(desiredState: DesiredState, seen: ServiceOverview): ServiceStatus {
+  if (desiredState === 'DELETED') return 'pending_deletion'
+  if (seen.isDeploying) return 'deploying'
+  if (!seen.isLive && seen.newestStatus === 'FAILED') return 'failed'
+  if (desiredState === 'STOPPED' || !seen.isLive) return whenStopped[seen.runtimeStatus]
+  return seen.isRestarting ? 'restarting' : whenWanted[seen.runtimeStatus]
+}
+
+const phaseWords: Record<Phase, DeploymentStatus> = {
+  PREPARE: 'cloning',
+  BUILD: 'building',
+  RELEASE: 'deploying',
+  START: 'deploying',
+  VERIFY: 'deploying',
+  SWITCH: 'deploying',
+}
+
+type DeploymentState = { status: OurDeploymentStatus; phase: Phase | null; kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK' }
+
+const whileActive = ({ phase, kind }: DeploymentState): DeploymentStatus => {
+  if (kind === 'ROLLBACK') return 'rolling_back'
+  return phase === null ? 'pending' : phaseWords[phase]
+}
+
+const deploymentWords: Record<OurDeploymentStatus, (deployment: DeploymentState) => DeploymentStatus> = {
+  QUEUED: () => 'pending',
+  RUNNING: whileActive,
+  CANCELLING: whileActive,
+  LIVE: () => 'running',
+  SUPERSEDED: () => 'running',
+  FAILED: () => 'failed',
+  CANCELLED: () => 'cancelled',
+  SKIPPED: () => 'cancelled',
+}
+
+export const deploymentStatusOf = (deployment: DeploymentState): DeploymentStatus => deploymentWords[deployment.status](deployment)
+
+/** Their word -> ours; a word that isn't theirs goes on, and the domain refuses it. */
+export const fromWord =
+  (words: Record<string, string>) =>
+  (word: unknown): unknown =>
+    Object.entries(words).find(([, theirs]) => theirs === word)?.[0] ?? word

@@ -1,0 +1,171 @@
+/** How the program starts: beside another one, where it must not, again, and with no room left. */
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { describe, expect, inject, it } from 'vitest'
+import type { ServerProcess } from '../support/server.ts'
+import { acceptance, type Data, until } from './support.ts'
+
+const world = acceptance()
+
+const urlOf = (process: ServerProcess) => until('it says where it serves', () => /^GraphQL (\S+)$/m.exec(process.output())?.[1])
+const routerOf = (process: ServerProcess) => until('it says where its router is', () => /^Router (\S+)$/m.exec(process.output())?.[1])
+
+async function ask(url: string, key: string, query: string, variables: Data = {}): Promise<Data> {
+  const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
+  const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query, variables }) })
+  return ((await answer.json()) as { data: Data }).data
+}
+
+describe('the first start', () => {
+  it('says where to go, and leaves the key to its owner alone', async () => {
+    const file = join(world.server.dataDir, 'bootstrap.json')
+    const bootstrap = JSON.parse(await readFile(file, 'utf8'))
+    expect(bootstrap).toMatchObject({ apiKey: expect.stringMatching(/^ak_live_/), graphqlUrl: world.server.url })
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+    expect(world.server.process.output()).toContain(`API key ${bootstrap.apiKey}`)
+    expect(Number(await readFile(join(world.server.dataDir, 'server.pid'), 'utf8'))).toBe(world.server.process.pid)
+  })
+
+  it('may be made by two processes at once: one installation, one key, both serve; Ctrl-C on one ends all', async ({ onTestFinished }) => {
+    const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
+    const both = [world.server.spawn({ DATA_DIR }), world.server.spawn({ DATA_DIR })]
+    onTestFinished(async () => {
+      for (const process of both) await process.kill('SIGINT')
+      await rm(DATA_DIR, { recursive: true, force: true, maxRetries: 3 })
+    })
+    const urls = await Promise.all(both.map(urlOf))
+    await Promise.all(both.map(routerOf))
+    const { apiKey } = JSON.parse(await readFile(join(DATA_DIR, 'bootstrap.json'), 'utf8'))
+    const answers = await Promise.all(urls.map((url) => ask(url, apiKey, '{ organization { id } apiKeys { totalCount } }')))
+    expect(answers[0]!.organization.id).toBe(answers[1]!.organization.id)
+    expect(answers[0]!.apiKeys.totalCount).toBe(1)
+    expect(both.filter((process) => process.output().includes('API key ak_live_'))).toHaveLength(1)
+    expect(await both[0]!.kill('SIGINT')).toBe(0)
+    expect(await both[1]!.ended).toBe(0)
+    await expect(stat(join(DATA_DIR, 'postgres', 'postmaster.pid'))).rejects.toThrow()
+  })
+})
+
+describe('a further process on the same data', () => {
+  it('takes over a deployment of one that is killed, and its instances', async () => {
+    const repository = await world.app('lab')
+    const gate = await world.gate()
+    const service = await world.service({ name: 'Shared', repositoryUrl: repository.url, buildCommand: gate.wait })
+    const deployment = await world.deploy(service)
+    await until('the build has begun', () => gate.arrivals() === 1)
+    const second = world.server.spawn()
+    const url = await urlOf(second)
+    const read = async () =>
+      (await ask(url, world.server.key, 'query ($id: ID!) { deployment(id: $id) { status } }', deployment)).deployment
+    expect(await read()).toMatchObject({ status: 'RUNNING' })
+    await world.server.kill('SIGKILL')
+    gate.open()
+    await until('the second one brings it online', async () => (await read()).status === 'LIVE')
+    expect(await second.kill('SIGTERM')).toBe(0)
+    await world.server.start()
+    await until('it is served again', async () => (await world.server.router('shared').catch(() => null))?.status === 200)
+    expect((await world.read(service)).instances).toMatchObject([{ restarts: 0 }])
+  })
+
+  it('says clearly that its port is taken, by another program or by another of ours', async ({ onTestFinished }) => {
+    const stranger = createServer()
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void stranger.close())
+    const { port } = stranger.address() as { port: number }
+    for (const taken of [String(port), new URL(world.server.url).port]) {
+      const refused = world.server.spawn({ PORT: taken })
+      expect(await refused.ended).toBe(1)
+      expect(refused.output()).toContain(`Port ${taken} is taken`)
+      expect(refused.output()).toContain('Set PORT')
+      expect(refused.output()).not.toContain('    at ')
+    }
+    expect(await world.server.gql('{ organization { id } }')).toHaveProperty('organization.id')
+  })
+
+  it('says all that is wrong with its settings at once', async () => {
+    const refused = world.server.spawn({ PORT: 'four thousand', WORKER_LEASE_MS: '0', EGRESS_ALLOW: 'everything' })
+    expect(await refused.ended).toBe(1)
+    for (const name of ['PORT', 'WORKER_LEASE_MS', 'EGRESS_ALLOW']) expect(refused.output()).toContain(`${name}:`)
+  })
+})
+
+/** A database with nothing in it, on the server of the test run. Made by plain SQL: these tests know nothing of src. */
+async function createEmptyDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
+  const server = inject('postgresUrl')
+  const name = `acceptance_${process.pid}`
+  await query(server, `create database ${name} template template0`)
+  const url = new URL(server)
+  url.pathname = `/${name}`
+  return { url: url.href, drop: () => query(server, `drop database if exists ${name} with (force)`) }
+}
+
+async function query(url: string, text: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  await client.query(text).finally(() => client.end())
+}
+
+describe('a start on a database that does not fit', () => {
+  it('is refused where the database is newer than the program, or sealed with another master key', async ({ onTestFinished }) => {
+    const database = await createEmptyDatabase()
+    const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
+    const processes: ServerProcess[] = []
+    onTestFinished(async () => {
+      for (const process of processes) await process.kill('SIGKILL')
+      await rm(DATA_DIR, { recursive: true, force: true })
+      await database.drop()
+    })
+    const launch = (settings: Record<string, string> = {}) => {
+      const process = world.server.spawn({ DATA_DIR, DATABASE_URL: database.url, ...settings })
+      processes.push(process)
+      return process
+    }
+    const first = launch()
+    await routerOf(first)
+    await first.kill('SIGTERM')
+
+    const otherKey = join(DATA_DIR, 'other.key')
+    await writeFile(otherKey, `1:${Buffer.alloc(32, 9).toString('base64')}\n`, { mode: 0o600 })
+    const locked = launch({ MASTER_KEY_FILE: otherKey })
+    expect(await locked.ended).toBe(1)
+    expect(locked.output()).toMatch(/master key/i)
+    expect(locked.output()).not.toContain('    at ')
+
+    const again = launch()
+    await routerOf(again)
+    await again.kill('SIGTERM')
+
+    await query(
+      database.url,
+      `insert into _prisma_migrations (id, checksum, migration_name, finished_at, applied_steps_count) values ('x', 'x', '99990101000000_from_the_future', now(), 1)`,
+    )
+    const older = launch()
+    expect(await older.ended).toBe(1)
+    expect(older.output()).toContain('99990101000000_from_the_future')
+    expect(older.output()).not.toContain('    at ')
+  })
+})
+
+describe('a full disk', () => {
+  it('fails deployments with NO_CAPACITY, and what runs goes on', async () => {
+    const repository = await world.app('lab')
+    const service = await world.service({ name: 'Full', repositoryUrl: repository.url })
+    const live = await world.live(service)
+    const boot = (await world.server.router('full', '/boot')).body
+    await world.server.kill('SIGTERM')
+    await world.server.start({ DISK_RESERVE_BYTES: String(2 ** 52) })
+    const failed = await world.end(await world.deploy(service))
+    expect(failed).toMatchObject({ status: 'FAILED', failure: { phase: 'BUILD', code: 'NO_CAPACITY' } })
+    const answer = await until('it is served', async () => {
+      const answer = await world.server.router('full', '/boot')
+      return answer.status === 200 && answer
+    })
+    expect(answer).toMatchObject({ body: boot, headers: { 'x-quayside-deployment': live.id } })
+    await world.server.kill('SIGTERM')
+    await world.server.start()
+    await world.live(service)
+  })
+})

@@ -1,0 +1,272 @@
+/** Words that the acceptance tests share: sample apps in real repositories, services, deployments and how they end. */
+import { readdir, readFile } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterAll, beforeAll, vi } from 'vitest'
+import { createRepository, type GitRepository, type RepositoryFiles } from '../support/git-repository.ts'
+import { type Data, Refused, type Settings, startServer, type TestServer } from '../support/server.ts'
+import { until as poll } from '../support/wait.ts'
+
+export type { Data } from '../support/server.ts'
+
+/** Asks a server, so less often than what is near; throws after `timeoutMs`. */
+export const until = <T>(what: string, ask: () => T | Promise<T>, timeoutMs = 100_000) =>
+  poll(
+    what,
+    async () => {
+      const answer = await ask()
+      if (!answer) await pause(40)
+      return answer
+    },
+    timeoutMs,
+  )
+
+const apps = join(import.meta.dirname, '..', 'support', 'apps')
+
+/** The files of a sample app, some replaced. */
+export async function appFiles(name: string, changed: RepositoryFiles = {}): Promise<RepositoryFiles> {
+  const files: RepositoryFiles = {}
+  for (const entry of await readdir(join(apps, name), { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isFile()) files[path.slice(join(apps, name).length + 1)] = await readFile(path)
+  }
+  return { ...files, ...changed }
+}
+
+const deploymentFields = `id number kind status phase isLive branch commitHash commitMessage trigger version liveAt finishedAt
+  restores { id } steps { phase status startedAt finishedAt exitCode reasonCode } failure { phase code message hint }`
+
+const serviceFields = `id name slug url status desiredState version branch
+  instances { id status restarts lastExitCode startedAt } liveDeployment { id } activeDeployment { id }`
+
+const ended = new Set(['LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'])
+
+export type Line = { seq: number; message: string; stream: string; instanceId: string | null }
+
+export type World = {
+  readonly server: TestServer
+  /** A repository of files, removed at the end. */
+  repository(files: RepositoryFiles): Promise<GitRepository>
+  /** A repository with a sample app. */
+  app(name: string, changed?: RepositoryFiles): Promise<GitRepository>
+  /** A shut gate, closed at the end. */
+  gate(): Promise<Gate>
+  /** A service in the file's project, from a repository where one is given. */
+  service(input: Data): Promise<Data>
+  deploy(service: Data, input?: Data): Promise<Data>
+  deployment(id: string): Promise<Data>
+  read(service: Data): Promise<Data>
+  /** Waits until a deployment is over, whichever way. */
+  end(deployment: Data, timeoutMs?: number): Promise<Data>
+  /** Deploys and waits; throws with the log unless it goes live. */
+  live(service: Data, input?: Data): Promise<Data>
+  /** Waits until a deployment is in a phase. */
+  phase(deployment: Data, phase: string): Promise<Data>
+  /** A mutation's changed object. */
+  mutate(name: string, input: Data, selection: string): Promise<Data>
+  cancel(deployment: Data): Promise<Data>
+  rollback(deployment: Data, input?: Data): Promise<Data>
+  command(name: 'startWebService' | 'stopWebService' | 'restartWebService', service: Data): Promise<Data>
+  remove(service: Data): Promise<Data>
+  log(deployment: Data): Promise<Line[]>
+  serviceLog(service: Data): Promise<Line[]>
+}
+
+/** One server for all tests of a file. */
+export function acceptance(settings: Settings = {}): World {
+  // A deployment waits for a build, a start and probes; on a busy machine for other tests too.
+  vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 })
+  let server: TestServer
+  let projectId: string
+  const repositories: GitRepository[] = []
+  const gates: Gate[] = []
+
+  beforeAll(async () => {
+    server = await startServer(settings)
+    const made = await server.gql('mutation { createProject(input: { name: "Acceptance" }) { project { id } } }')
+    projectId = made.createProject.project.id
+  })
+  afterAll(async () => {
+    for (const gate of gates) gate.close()
+    await server?.close()
+    for (const repository of repositories) await repository.close()
+  })
+
+  const repository = async (files: RepositoryFiles) => {
+    const made = await createRepository(files)
+    repositories.push(made)
+    return made
+  }
+
+  const mutate: World['mutate'] = async (name, input, selection) => {
+    const type = `${name[0]!.toUpperCase()}${name.slice(1)}Input`
+    const data = await server.gql(`mutation Change($input: ${type}!) { ${name}(input: $input) { ${selection} } }`, { input })
+    return data[name]
+  }
+
+  const deployment: World['deployment'] = async (id) =>
+    (await server.gql(`query ($id: ID!) { deployment(id: $id) { ${deploymentFields} } }`, { id })).deployment
+
+  const end: World['end'] = ({ id }, timeoutMs = 100_000) =>
+    until(
+      `deployment ${id} ends`,
+      async () => {
+        const now = await deployment(id)
+        return ended.has(now.status) && now
+      },
+      timeoutMs,
+    )
+
+  const readLog = async (query: string, id: string, pick: (data: Data) => Data): Promise<Line[]> => {
+    const lines: Line[] = []
+    for (let after: string | null = null; ; ) {
+      const batch: Data = pick(await server.gql(query, { id, after }))
+      lines.push(...batch.lines)
+      if (batch.cursor === after || batch.lines.length === 0) return lines
+      after = batch.cursor
+    }
+  }
+
+  const deploy: World['deploy'] = async ({ id }, input = {}) =>
+    (await mutate('deployWebService', { webServiceId: id, ...input }, `deployment { ${deploymentFields} }`)).deployment
+
+  const batch = 'cursor complete lines { seq message stream instanceId }'
+  const log: World['log'] = ({ id }) =>
+    readLog(
+      `query ($id: ID!, $after: String) { deployment(id: $id) { logs(after: $after) { ${batch} } } }`,
+      id,
+      (data) => data.deployment.logs,
+    )
+
+  return {
+    get server() {
+      return server
+    },
+    repository,
+    async gate() {
+      const gate = await createGate()
+      gates.push(gate)
+      return gate
+    },
+    app: async (name, changed) => repository(await appFiles(name, changed)),
+    mutate,
+    service: async (input) => (await mutate('createWebService', { projectId, ...input }, `webService { ${serviceFields} }`)).webService,
+    deploy,
+    deployment,
+    read: async ({ id }) => (await server.gql(`query ($id: ID!) { webService(id: $id) { ${serviceFields} } }`, { id })).webService,
+    end,
+    async live(service, input) {
+      const done = await end(await deploy(service, input))
+      if (done.status === 'LIVE') return done
+      const lines = (await log(done)).map((line) => line.message)
+      throw new Error(`Not live but ${done.status}: ${JSON.stringify(done.failure)}\n${lines.slice(-40).join('\n')}`)
+    },
+    phase: ({ id }, phase) =>
+      until(`deployment ${id} is in ${phase}`, async () => {
+        const now = await deployment(id)
+        if (ended.has(now.status)) throw new Error(`It is ${now.status} already: ${JSON.stringify(now.failure)}`)
+        return now.phase === phase && now
+      }),
+    cancel: async ({ id }) => (await mutate('cancelDeployment', { id }, `deployment { ${deploymentFields} }`)).deployment,
+    rollback: async ({ id }, input = {}) =>
+      (await mutate('rollbackDeployment', { deploymentId: id, ...input }, `deployment { ${deploymentFields} }`)).deployment,
+    command: async (name, { id }) => (await mutate(name, { id }, `webService { ${serviceFields} }`)).webService,
+    remove: ({ id }) => mutate('deleteWebService', { id }, 'deletedId webService { id desiredState }'),
+    log,
+    serviceLog: ({ id }) =>
+      readLog(
+        `query ($id: ID!, $after: String) { webService(id: $id) { logs(after: $after) { ${batch} } } }`,
+        id,
+        (data) => data.webService.logs,
+      ),
+  }
+}
+
+/** How a promise was refused; fails when it was not. */
+export async function refusalOf(outcome: Promise<unknown>): Promise<Refused> {
+  const error = await outcome.then(
+    () => new Error('It was done, not refused.'),
+    (reason: unknown) => reason,
+  )
+  if (error instanceof Refused) return error
+  throw error
+}
+
+export type Gate = {
+  /** A command that ends when the gate is open. */
+  wait: string
+  /** JavaScript of an app: calls `then` with whether the gate is open. */
+  ask(then: string): string
+  /** How many came to wait so far, and how many that asked were told that it is shut. */
+  arrivals(): number
+  refusals(): number
+  open(): void
+  shut(): void
+  close(): void
+}
+
+/** Holds builds and apps up until a test lets them go on; builds and instances share the host's network. Shut at first. */
+async function createGate(): Promise<Gate> {
+  let [isOpen, arrivals, refusals] = [false, 0, 0]
+  const held = new Set<ServerResponse>()
+  const server = createServer((request, response) => {
+    if (request.url === '/ask') {
+      if (!isOpen) refusals++
+      return response.writeHead(isOpen ? 200 : 503).end()
+    }
+    arrivals++
+    if (isOpen) response.end()
+    else held.add(response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    wait: `node -e 'require("http").get("${url}/wait", { agent: false }, () => process.exit())'`,
+    ask: (then) => `require('http').get('${url}/ask', { agent: false }, (told) => (${then})(told.statusCode === 200))`,
+    arrivals: () => arrivals,
+    refusals: () => refusals,
+    open() {
+      isOpen = true
+      for (const response of held) response.end()
+      held.clear()
+    },
+    shut() {
+      isOpen = false
+    },
+    close() {
+      server.closeAllConnections()
+      server.close()
+    },
+  }
+}
+
+export type Traffic = { answered: number; failures: string[]; releases: Set<string> }
+
+/** Requests one after the other on some connections until it is stopped; what isn't 200 is a failure. */
+export function sendTraffic(server: TestServer, slug: string, { clients = 4, path = '/?wait=20' } = {}) {
+  const traffic: Traffic = { answered: 0, failures: [], releases: new Set() }
+  let stopped = false
+  const running = Array.from({ length: clients }, async () => {
+    while (!stopped) {
+      try {
+        const answer = await server.router(slug, path)
+        if (answer.status === 200) {
+          traffic.answered++
+          traffic.releases.add(String(answer.headers['x-quayside-release']))
+        } else traffic.failures.push(`${answer.status} ${answer.headers['x-quayside-error']} ${answer.body}`)
+      } catch (error) {
+        traffic.failures.push(String(error))
+      }
+    }
+  })
+  return {
+    traffic,
+    async stop() {
+      stopped = true
+      await Promise.all(running)
+      return traffic
+    },
+  }
+}

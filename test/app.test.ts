@@ -1,0 +1,199 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { executeScript } from '../src/platform/db/database.ts'
+import { key, serverForTest, startServer, type TestServer } from './graphql/support.ts'
+import { until } from './support/wait.ts'
+
+let it: TestServer
+beforeAll(async () => {
+  it = await startServer({
+    settings: { CORS_ORIGINS: 'https://console.example' },
+    rest: [
+      async (door) => {
+        door.get('/api/things', async () => ({ things: [] }))
+        door.get('/api/broken', async () => {
+          throw new Error('the password is hunter2')
+        })
+      },
+    ],
+  })
+})
+afterAll(() => it.close())
+
+const at = (path: string, init?: RequestInit) => fetch(new URL(path, it.url), init)
+
+describe('request ids', () => {
+  test('of the client are sent back and logged', async () => {
+    const response = await at('/healthz', { headers: { 'x-request-id': 'trace-1.a:b' } })
+    expect(response.headers.get('x-request-id')).toBe('trace-1.a:b')
+    await until('the log line', () => it.log.some((line) => line.requestId === 'trace-1.a:b'))
+  })
+  test.each(['with space', 'x'.repeat(101), 'a/b', '{}'])('that are no plain word are replaced: %s', async (given) => {
+    const response = await at('/healthz', { headers: { 'x-request-id': given } })
+    expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+  test('are in the errors of GraphQL', async () => {
+    const response = await it.post({ query: '{' }, { 'x-request-id': 'mine' })
+    expect(await response.json()).toMatchObject({ errors: [{ extensions: { requestId: 'mine' } }] })
+  })
+})
+
+test('a log line names method, path and status, and nothing of the query or the credential', async () => {
+  await at('/api/things?token=hunter2', { headers: { authorization: 'Bearer hunter2', 'x-request-id': 'logged' } })
+  const line = await until('the log line', () => it.log.find((line) => line.requestId === 'logged'))
+  expect(line).toMatchObject({ method: 'GET', path: '/api/things', status: 200 })
+  expect(JSON.stringify(it.log)).not.toContain('hunter2')
+})
+
+describe('paths', () => {
+  test('that are unknown answer 404 as JSON', async () => {
+    const response = await at('/nothing/here')
+    expect([response.status, response.headers.get('content-type')]).toEqual([404, 'application/json; charset=utf-8'])
+    expect(await response.json()).toMatchObject({ error: { code: 'not_found', requestId: response.headers.get('x-request-id') } })
+  })
+  test('of a dialect are mounted, with a trailing slash too', async () => {
+    expect(await (await at('/api/things/')).json()).toEqual({ things: [] })
+  })
+  test('that fail unexpectedly answer 500 without a word about why', async () => {
+    const response = await at('/api/broken')
+    const text = await response.text()
+    expect([response.status, text.includes('hunter2')]).toEqual([500, false])
+  })
+})
+
+describe('CORS', () => {
+  const preflight = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization, content-type' }
+  test('OPTIONS answers 204 without a key, at every path', async () => {
+    for (const path of ['/graphql', '/api/things', '/nothing']) expect((await at(path, { method: 'OPTIONS' })).status).toBe(204)
+  })
+  test('lets in an origin of CORS_ORIGINS, and shows it the headers that clients read', async () => {
+    const origin = 'https://console.example'
+    const { headers } = await at('/graphql', { method: 'OPTIONS', headers: { origin, ...preflight } })
+    expect(headers.get('access-control-allow-origin')).toBe(origin)
+    expect(headers.get('access-control-allow-headers')).toBe('authorization, content-type')
+    const answer = await at('/graphql?query={hello}', { headers: { origin, authorization: `Bearer ${key}` } })
+    expect(answer.headers.get('access-control-allow-origin')).toBe(origin)
+    for (const name of ['X-API-Key-Id', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'Retry-After', 'X-Request-Id']) {
+      expect(answer.headers.get('access-control-expose-headers')).toContain(name)
+    }
+    expect(answer.headers.get('vary')).toContain('Origin')
+  })
+  test('lets in no other origin', async () => {
+    const { headers } = await at('/graphql', { method: 'OPTIONS', headers: { origin: 'https://other.example', ...preflight } })
+    expect(headers.get('access-control-allow-origin')).toBeNull()
+  })
+  test('is off without the setting', async () => {
+    const it = await serverForTest()
+    const { headers } = await fetch(it.url, { method: 'OPTIONS', headers: { origin: 'https://console.example', ...preflight } })
+    expect(headers.get('access-control-allow-origin')).toBeNull()
+  })
+})
+
+describe('health', () => {
+  test('/healthz answers 200', async () => expect((await at('/healthz')).status).toBe(200))
+  test('/readyz answers 200 when the database answers and has every migration', async () => {
+    expect((await at('/readyz')).status).toBe(200)
+  })
+  test('/readyz answers 503 and names a migration that is missing', async () => {
+    const it = await serverForTest()
+    await executeScript(databaseOf(it), 'update _prisma_migrations set finished_at = null')
+    const response = await fetch(new URL('/readyz', it.url))
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({
+      reasons: expect.arrayContaining([expect.stringMatching(/^migration \d+_main_job is not applied$/)]),
+    })
+  })
+  test('/readyz answers 503 when the database does not answer, while /healthz is 200', async () => {
+    const it = await serverForTest()
+    await it.dropDatabase()
+    const response = await fetch(new URL('/readyz', it.url))
+    expect([response.status, await response.json()]).toMatchObject([503, { reasons: ['the database does not answer'] }])
+    expect((await fetch(new URL('/healthz', it.url))).status).toBe(200)
+  })
+})
+
+/** The URL that a server's pool connects to. */
+const databaseOf = (it: TestServer) => (it.app.db.pool.options as { connectionString: string }).connectionString
+
+test('/metrics tells the process, HTTP by route, GraphQL by code, sockets and the pool', async () => {
+  await it.post({ query: '{ hello }' })
+  await it.post({ query: '{' })
+  await at('/nothing/at/all')
+  const text = await (await at('/metrics')).text()
+  for (const line of [
+    /^process_resident_memory_bytes \d/m,
+    /^nodejs_eventloop_lag_seconds /m,
+    /^quayside_http_request_seconds_count\{method="POST",route="\/graphql",status="200"\} \d+/m,
+    /^quayside_http_request_seconds_count\{method="GET",route="unknown",status="404"\} \d+/m,
+    /^quayside_graphql_operation_seconds_count\{operation="query",code="ok"\} \d+/m,
+    /^quayside_graphql_operation_seconds_count\{operation="none",code="graphql_parse_failed"\} \d+/m,
+    /^quayside_websockets 0/m,
+    /^quayside_database_connections\{state="idle"\} \d+/m,
+  ]) {
+    expect(text).toMatch(line)
+  }
+})
+
+describe('stopping', () => {
+  const slow = (url: string) =>
+    fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      body: '{"query":"{ slow }"}',
+    })
+
+  test('answers what is running, takes no new connection, and is over as soon as the last has its answer', async () => {
+    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '400', SHUTDOWN_GRACE_MS: '10000' } })
+    const running = slow(it.url)
+    await until('the request runs', () => openRequests(it) === 1)
+    const began = performance.now()
+    const closed = it.server.close()
+    await until('the port is closed', async () => !(await accepts(it.url)))
+    expect(await (await running).json()).toMatchObject({ errors: [{ extensions: { code: 'timeout' } }] })
+    await closed
+    expect(performance.now() - began).toBeLessThan(5_000)
+  })
+  test('cuts what is still running near the end of the grace', async () => {
+    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '60000', SHUTDOWN_GRACE_MS: '300' } })
+    const running = slow(it.url)
+    const failed = expect(running).rejects.toThrow()
+    await until('the request runs', () => openRequests(it) === 1)
+    await it.server.close()
+    await failed
+    await until('the work was aborted', () => it.probe.slowAborted === 1)
+  })
+  test('answers a request that had only half arrived, says that the connection closes, and is not ready', async () => {
+    const it = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '10000' } })
+    const seen = once(it.server.server, 'connection') as Promise<[Socket]>
+    const client = connect(Number(new URL(it.url).port), '127.0.0.1')
+    onTestFinished(() => void client.destroy())
+    client.write('GET /readyz HTTP/1.1\r\nHost: x\r\n')
+    const [peer] = await seen
+    await until('the first half arrived', () => peer.bytesRead > 0)
+    const closed = it.server.close()
+    await until('the port is closed', async () => !(await accepts(it.url)))
+    client.write('\r\n')
+    let text = ''
+    for await (const chunk of client) text += String(chunk)
+    expect(text).toMatch(/^HTTP\/1.1 503 /)
+    expect(text).toMatch(/connection: close/i)
+    expect(text).toContain('the server is about to stop')
+    await closed
+  })
+})
+
+/** HTTP requests of GraphQL that have begun and not ended: they hold a connection of the server that isn't idle. */
+const openRequests = (it: TestServer) => it.probe.slowBegun - it.probe.slowAborted
+
+async function accepts(url: string): Promise<boolean> {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  try {
+    await once(socket, 'connect')
+    return true
+  } catch {
+    return false
+  } finally {
+    socket.destroy()
+  }
+}

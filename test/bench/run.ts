@@ -1,0 +1,23 @@
+/** `npm run bench -- S5`: runs one scenario, prints its table, and writes its figures as JSON. Scenarios are the files beside this one. */
+import { existsSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** What a scenario measured. */
+export type BenchResult = { scenario: string; rows: Record<string, string | number>[]; passed: boolean }
+
+const name = (process.argv[2] ?? '').toLowerCase()
+const file = join(import.meta.dirname, `${name}.ts`)
+if (!/^s\d+$/.test(name) || !existsSync(file)) {
+  console.error('Usage: npm run bench -- S5')
+  process.exit(2)
+}
+const { default: bench } = (await import(file)) as { default: () => Promise<BenchResult> }
+const result = await bench()
+console.table(result.rows)
+const folder = join(tmpdir(), 'quayside-bench')
+await mkdir(folder, { recursive: true })
+await writeFile(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`)
+console.log(`${result.scenario}: ${result.passed ? 'reached' : 'MISSED'}. Written to ${join(folder, `${name}.json`)}`)
+if (!result.passed) process.exitCode = 1

@@ -1,0 +1,177 @@
+/**
+ * S6: a backlog of 100,000 webhooks drained, each signed, sent over loopback and recorded, with a durable PostgreSQL, two workers and
+ * the receiver on this machine's cores. Floor 1,500 deliveries a second, goal 4,000; lag at 500 a second; what an idle worker asks.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import '../../src/domain/apps/project/index.ts'
+import { createWebhookEndpoint, outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
+import { fanOut } from '../../src/domain/webhooks/message/fan-out.ts'
+import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
+import { startEmbeddedPostgres } from '../../src/drivers/postgres/index.ts'
+import { systemCaller } from '../../src/platform/access.ts'
+import { execute } from '../../src/platform/command.ts'
+import { createDatabase } from '../../src/platform/db/database.ts'
+import { row, run, sql } from '../../src/platform/db/index.ts'
+import { migrate } from '../../src/platform/db/migrate.ts'
+import { createEgressGuard } from '../../src/platform/egress.ts'
+import { newId } from '../../src/platform/id.ts'
+import { sequence } from '../../src/platform/sequencer.ts'
+import type { App } from '../../src/platform/work.ts'
+import { createTestApp } from '../support/app.ts'
+import type { BenchResult } from './run.ts'
+
+const floor = 1_500
+const backlog = Number(process.argv[3] ?? 100_000)
+const tenants = 10
+const workers = 2
+const pace = 500
+const paceSeconds = 10
+const idleSeconds = 15
+const idleMost = 2
+
+const support = join(import.meta.dirname, '..', 'support')
+
+export default async function s6(): Promise<BenchResult> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'quayside-bench-'))
+  const postgres = await startEmbeddedPostgres({ dataDir })
+  const children: ChildProcess[] = []
+  const child = (file: string, args: string[] = []) => {
+    const made = fork(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    children.push(made)
+    return made
+  }
+  try {
+    const url = await createDatabase(postgres.url, 'bench', 'template0')
+    await migrate({ url, directory: join(import.meta.dirname, '..', '..', 'prisma', 'migrations') })
+    const app = await createTestApp(url, { LOG_LEVEL: 'silent' })
+    const receiver = child(join(import.meta.dirname, 's6-receiver.ts'))
+    const [port] = (await once(receiver, 'message')) as [number]
+    const organizations = await createTenants(app, `http://127.0.0.1:${port}/hook`)
+
+    await publishMany(app, organizations, backlog)
+    const spreadFrom = performance.now()
+    while ((await sequence(app)) > 0) {}
+    while ((await fanOut(app)) > 0) {}
+    const spread = Math.round(backlog / ((performance.now() - spreadFrom) / 1_000))
+
+    await askReceiver(receiver, 'reset')
+    const drainFrom = performance.now()
+    const running = await Promise.all(Array.from({ length: workers }, (_, n) => startWorker(child, url, `worker ${n}`)))
+    await until(async () => (await pending(app)) === 0)
+    const seconds = (performance.now() - drainFrom) / 1_000
+    const { received } = await askReceiver(receiver, 'count')
+    const recorded = (await row<{ n: number }>(
+      app.db.prisma,
+      sql`select count(*)::int as n from webhook_attempt where error_class is null`,
+    ))!.n
+
+    await askReceiver(receiver, 'reset')
+    await publishAtPace(app, organizations)
+    await until(async () => (await pending(app)) === 0)
+    const { lags } = await askReceiver(receiver, 'lags')
+    lags.sort((a, b) => a - b)
+
+    const idle = await idleStatements(running)
+    await app.close()
+    const perSecond = Math.round(backlog / seconds)
+    return {
+      scenario: `S6 webhooks (${cpus().length} cores)`,
+      passed: perSecond >= floor && received >= backlog && recorded === backlog && idle < idleMost,
+      rows: [
+        { figure: 'deliveries a second, drained', value: perSecond, floor, goal: 4_000 },
+        { figure: 'received of the backlog', value: received, floor: backlog, goal: backlog },
+        { figure: 'recorded as accepted', value: recorded, floor: backlog, goal: backlog },
+        { figure: 'events a second, positioned and fanned out', value: spread, floor: '', goal: '' },
+        { figure: `lag at ${pace}/s, p50 ms`, value: lags[Math.floor(lags.length / 2)] ?? 0, floor: '', goal: '' },
+        { figure: `lag at ${pace}/s, p99 ms`, value: lags[Math.floor(lags.length * 0.99)] ?? 0, floor: '', goal: 100 },
+        { figure: 'statements a second of an idle worker', value: idle, floor: idleMost, goal: idleMost },
+      ],
+    }
+  } finally {
+    for (const made of children) made.kill('SIGKILL')
+    await postgres.stop()
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 3 })
+  }
+}
+
+async function createTenants(app: App, url: string): Promise<string[]> {
+  const http = createHttpOutgoing({ guard: createEgressGuard({ allow: app.settings.EGRESS_ALLOW }) })
+  outgoingHttp.provide(app, http)
+  const ids = Array.from({ length: tenants }, newId)
+  for (const id of ids) {
+    await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Bench', ${id})`)
+    const input = { url, eventTypes: ['project.updated'] }
+    await execute({ app, caller: systemCaller(id), requestId: 'bench' }, createWebhookEndpoint, input)
+  }
+  await http.close()
+  return ids
+}
+
+const data = JSON.stringify({ projectId: 'proj_01h455vb4pex5vsknk084sn02q', name: 'Shop', slug: 'shop', padding: 'x'.repeat(800) })
+
+/** Rows as `publish` writes them, by one statement: publishing is not what is measured. */
+const publishMany = (app: App, organizations: string[], count: number): Promise<number> =>
+  run(
+    app.db.prisma,
+    sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
+        select gen_random_uuid(), (${organizations}::uuid[])[1 + n % ${tenants}], 'project.updated', 1, 'Project', gen_random_uuid(), 1, ${data}::json
+        from generate_series(1, ${count}) n`,
+  )
+
+async function publishAtPace(app: App, organizations: string[]): Promise<void> {
+  const slices = paceSeconds * 50
+  const from = performance.now()
+  for (let n = 0; n < slices; n++) {
+    await publishMany(app, organizations, pace / 50)
+    app.wake.notify('outbox')
+    const wait = from + (n + 1) * 20 - performance.now()
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+  }
+  await until(async () => {
+    const left = await row(
+      app.db.prisma,
+      sql`select 1 as one from event e, webhook_fan_out f where e.position is null or e.position > f.position limit 1`,
+    )
+    return left === null
+  })
+}
+
+async function pending(app: App): Promise<number> {
+  const counted = await row<{ n: number }>(app.db.prisma, sql`select count(*)::int as n from webhook_delivery where status = 'PENDING'`)
+  return counted?.n ?? 0
+}
+
+async function startWorker(child: (file: string, args: string[]) => ChildProcess, url: string, name: string): Promise<ChildProcess> {
+  const worker = child(join(support, 'webhook-worker.ts'), [url, name, '15000'])
+  await once(worker, 'message')
+  return worker
+}
+
+async function askReceiver(receiver: ChildProcess, message: string): Promise<{ received: number; lags: number[] }> {
+  const answer = once(receiver, 'message')
+  receiver.send(message)
+  const [found] = (await answer) as [{ received: number; lags: number[] }]
+  return found
+}
+
+async function idleStatements(running: ChildProcess[]): Promise<number> {
+  const count = async () => {
+    const counts = running.map(async (worker) => {
+      const answer = once(worker, 'message')
+      worker.send('statements')
+      return ((await answer) as [number])[0]
+    })
+    return (await Promise.all(counts)).reduce((sum, n) => sum + n, 0)
+  }
+  const before = await count()
+  await new Promise((resolve) => setTimeout(resolve, idleSeconds * 1_000))
+  return Number((((await count()) - before) / idleSeconds / running.length).toFixed(2))
+}
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 100))
+}

@@ -1,0 +1,107 @@
+/** What is declared once: errors, events and commands, held against the doors and the documents that tell of them. */
+import { getNamedType, isInputObjectType } from 'graphql'
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import { permissions } from '../../src/platform/access.ts'
+import { commands, queries } from '../../src/platform/command.ts'
+import { errorCatalogue } from '../../src/platform/errors.ts'
+import { eventTypes } from '../../src/platform/events.ts'
+import { prefixes } from '../../src/platform/id.ts'
+import { platformDialect } from '../../src/rest/platform/index.ts'
+import { schema } from './support.ts'
+
+describe('errors', () => {
+  it.each([...errorCatalogue])('%s is written so, and says in a sentence what is wrong', (code, { text }) => {
+    expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/)
+    expect(text).toMatch(/^[A-Z].*\.$/)
+  })
+})
+
+describe('events', () => {
+  it.each(eventTypes().map((event) => [event.type, event] as const))(
+    '%s has a name, a description, and a sample that fits its schema',
+    (type, event) => {
+      expect(type).toMatch(/^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$/)
+      expect(event.version).toBeGreaterThanOrEqual(1)
+      expect(event.description).toMatch(/^[A-Z].*\.$/)
+      expect(Object.keys(prefixes)).toContain(event.subject)
+      expect(event.schema.parse(event.sample)).toEqual(event.sample)
+      expect(JSON.parse(JSON.stringify(event.sample))).toEqual(event.sample)
+    },
+  )
+
+  it.each(eventTypes().map((event) => [event.type, event] as const))('%s prints as JSON Schema, every field described', (_type, event) => {
+    const printed = z.toJSONSchema(event.schema) as { type: string; properties: Record<string, { description?: string }> }
+    expect(printed.type).toBe('object')
+    expect(
+      Object.entries(printed.properties)
+        .filter(([, field]) => !field.description)
+        .map(([name]) => name),
+    ).toEqual([])
+  })
+
+  it('every type that a command says it emits is declared, and every type has somebody who emits it or a job that does', () => {
+    const declared = new Set(eventTypes())
+    for (const command of commands.values()) {
+      for (const event of command.emits)
+        expect({ command: command.name, declared: declared.has(event as never) }).toEqual({ command: command.name, declared: true })
+    }
+  })
+})
+
+describe('commands and queries', () => {
+  const shapeOf = (input: z.ZodType): string[] => (input instanceof z.ZodObject ? Object.keys(input.shape) : [])
+  const mutations = schema.getMutationType()!.getFields()
+  /** Input fields of a command's mutation; null where there is none. */
+  const offered = (name: string): string[] | null => {
+    const input = mutations[name] && getNamedType(mutations[name].args[0]!.type)
+    return isInputObjectType(input) ? Object.keys(input.getFields()) : null
+  }
+  const routes = platformDialect.routes
+  const routed = (name: string): string[] =>
+    routes
+      .filter((route) => route.name === name)
+      .flatMap((route) => [route.params, route.query, route.body].flatMap((sources) => Object.values(sources ?? {})))
+      .map((source) => (typeof source === 'string' ? source : source.to))
+  /** Paths of ids begin with the field that holds them. */
+  const idFields = (ids: object) => Object.keys(ids).map((path) => path.split('.')[0]!)
+
+  it('has a description and a permission that exists', () => {
+    const known = new Set<string>(permissions)
+    for (const command of commands.values()) {
+      expect({ name: command.name, permission: known.has(command.permission), described: /^[A-Z].*\.$/.test(command.description) }).toEqual(
+        {
+          name: command.name,
+          permission: true,
+          described: true,
+        },
+      )
+    }
+    for (const query of queries.values()) expect(query.permission === null || known.has(query.permission)).toBe(true)
+  })
+
+  it('every command has a door, and every field of its input is offered by one', () => {
+    const unoffered = [...commands.values()].flatMap((command) => {
+      const doors = [...(offered(command.name) ?? []), ...routed(command.name)]
+      if (doors.length === 0) return [command.name]
+      return [...new Set([...shapeOf(command.input), ...idFields(command.ids)])]
+        .filter((field) => !doors.includes(field))
+        .map((field) => `${command.name}.${field}`)
+    })
+    expect(unoffered).toEqual([])
+  })
+
+  it('no door offers a field that the command drops', () => {
+    const dropped = [...commands.values()].flatMap((command) => {
+      const taken = new Set([...shapeOf(command.input), ...idFields(command.ids), 'idempotencyKey', 'ifVersion'])
+      return [...(offered(command.name) ?? []), ...routed(command.name)]
+        .filter((field) => !taken.has(field))
+        .map((field) => `${command.name}.${field}`)
+    })
+    expect(dropped).toEqual([])
+  })
+
+  it('every mutation is a command', () => {
+    expect(Object.keys(mutations).filter((name) => !commands.has(name))).toEqual([])
+  })
+})

@@ -1,0 +1,252 @@
+/** One of everything that has an id, for an organization; and operations made of the schema alone. */
+import {
+  type GraphQLField,
+  type GraphQLInputType,
+  type GraphQLNamedType,
+  getNamedType,
+  getNullableType,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isRequiredArgument,
+  isRequiredInputField,
+} from 'graphql'
+import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
+import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
+import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
+import { fanOutEvents } from '../../src/domain/webhooks/message/jobs.ts'
+import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
+import { commands, queries } from '../../src/platform/command.ts'
+import { row, sql } from '../../src/platform/db/index.ts'
+import { createEgressGuard } from '../../src/platform/egress.ts'
+import { decodeId, encodeId, type IdType, newId, prefixes } from '../../src/platform/id.ts'
+import { sequence } from '../../src/platform/sequencer.ts'
+import type { App } from '../../src/platform/work.ts'
+import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
+
+/** A world whose process has the drivers that commands and fields ask; of runtime and router no more than what the schema shows. */
+export async function createFullWorld(): Promise<World> {
+  const world = await createWorld()
+  const http = createHttpOutgoing({ guard: createEgressGuard({ allow: world.app.settings.EGRESS_ALLOW }) })
+  outgoingHttp.provide(world.app, http)
+  runtimePort.provide(world.app, { sandbox: 'none' } as Runtime)
+  routerPort.provide(world.app, { port: 4080 } as Router)
+  return {
+    ...world,
+    async close() {
+      await http.close()
+      await world.close()
+    },
+  }
+}
+
+/** TypeIDs by type. */
+export type Estate = Record<IdType, string>
+
+const make = `mutation ($p: ID!, $name: String!) {
+  createWebService(input: {projectId: $p, name: $name, repositoryUrl: "file:///srv/nothing.git"}) { webService { id environment { id } } }
+  createApiKey(input: {name: $name, scope: READ}) { apiKey { id } }
+  createSecret(input: {projectId: $p, key: "TOKEN", value: "hunter2"}) { secret { id } }
+  createWebhookEndpoint(input: {url: "http://127.0.0.1:9/"}) { webhookEndpoint { id } }
+}`
+
+export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
+  const run = async (source: string, variables: Record<string, unknown>) => {
+    const { data, errors } = await operation(app, tenant.owner, source, variables)
+    if (errors) throw new Error(`the estate can't be made: ${JSON.stringify(errors)}`)
+    return data!
+  }
+  const name = `estate ${newId()}`
+  const { createProject } = await run('mutation ($name: String!) { createProject(input: {name: $name}) { project { id } } }', { name })
+  const Project = createProject.project.id as string
+  const made = await run(make, { p: Project, name })
+  const service = made.createWebService.webService
+  const secret = made.createSecret.secret.id
+  const configured = await run(
+    `mutation ($s: ID!, $secret: ID!) {
+       setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
+       bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } } }`,
+    { s: service.id, secret },
+  )
+  const deployed = await run('mutation ($s: ID!) { deployWebService(input: {webServiceId: $s}) { deployment { id } } }', { s: service.id })
+  const Deployment = deployed.deployWebService.deployment.id as string
+  const endpoint = made.createWebhookEndpoint.webhookEndpoint.id
+  await run('mutation ($p: ID!) { updateProject(input: {id: $p, description: "told"}) { project { id } } }', { p: Project })
+  await sequence(app)
+  while ((await fanOutEvents.run(app, new AbortController().signal)) === 'again');
+  const message = await row<{ id: string }>(
+    app.db.prisma,
+    sql`select id from webhook_message where organization_id = ${tenant.organizationId}::uuid order by id desc limit 1`,
+  )
+  const { WebhookAttempt, Instance, Operation } = await addRows(app, tenant, {
+    service: service.id,
+    Deployment,
+    endpoint,
+    messageId: message!.id,
+  })
+  return {
+    Organization: encodeId('Organization', tenant.organizationId),
+    User: encodeId('User', tenant.owner.userId!),
+    ApiKey: made.createApiKey.apiKey.id,
+    Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
+    Project,
+    Environment: service.environment.id,
+    WebService: service.id,
+    Deployment,
+    Instance,
+    EnvVar: configured.setEnvVars.envVars[0].id,
+    Secret: secret,
+    SecretBinding: configured.bindSecret.secretBinding.id,
+    WebhookEndpoint: endpoint,
+    WebhookMessage: encodeId('WebhookMessage', message!.id),
+    WebhookAttempt,
+    Operation,
+  }
+}
+
+/** What only workers make. */
+async function addRows(
+  app: App,
+  { organizationId }: Tenant,
+  of: { service: string; Deployment: string; endpoint: string; messageId: string },
+) {
+  const [attempt, instance, operationId] = [newId(), newId(), newId()]
+  await app.db.prisma.webhookAttempt.create({
+    data: {
+      id: attempt,
+      organizationId,
+      messageId: of.messageId,
+      endpointId: decodeId('WebhookEndpoint', of.endpoint),
+      number: 1,
+      trigger: 'AUTOMATIC',
+      url: 'http://127.0.0.1:9/',
+      startedAt: new Date(),
+      durationMs: 1,
+    },
+  })
+  await app.db.prisma.instance.create({
+    data: {
+      id: instance,
+      organizationId,
+      webServiceId: decodeId('WebService', of.service),
+      deploymentId: decodeId('Deployment', of.Deployment),
+      generation: 0,
+      status: 'RUNNING',
+    },
+  })
+  await addOperation(app, organizationId, operationId)
+  return {
+    WebhookAttempt: encodeId('WebhookAttempt', attempt),
+    Instance: encodeId('Instance', instance),
+    Operation: encodeId('Operation', operationId),
+  }
+}
+
+async function addOperation(app: App, organizationId: string, id: string): Promise<void> {
+  await app.db.prisma.operation.create({ data: { id, organizationId, type: 'recoverWebhookEndpoint', status: 'PENDING', input: {} } })
+}
+
+/** Where an id goes in: an argument of a root field, or a field of a mutation's input; `type` says what it names, null what isn't said. */
+export type Slot = {
+  title: string
+  kind: 'query' | 'mutation' | 'subscription'
+  field: GraphQLField<unknown, unknown>
+  path: string[]
+  isList: boolean
+  type: IdType | null
+}
+
+const isIdType = (type: GraphQLInputType) => getNamedType(type).name === 'ID'
+
+export function idSlots(kind: Slot['kind'], fields: Record<string, GraphQLField<unknown, unknown>>): Slot[] {
+  return Object.values(fields).flatMap((field) =>
+    field.args
+      .flatMap((arg) => [...walk(arg.name, arg.type)])
+      .map(({ path, isList }) => {
+        const inner = kind === 'mutation' ? path.slice(1) : path
+        const ids = commands.get(field.name)?.ids ?? queries.get(field.name)?.ids
+        return {
+          title: `${field.name}(${path.join('.')})`,
+          kind,
+          field,
+          path,
+          isList,
+          type: ids?.[inner.join('.')] ?? typeByName(field.name, inner.at(-1)!),
+        }
+      }),
+  )
+}
+
+function* walk(name: string, type: GraphQLInputType, above: string[] = []): Generator<{ path: string[]; isList: boolean }> {
+  const isList = isListType(getNullableType(type))
+  const path = [...above, name, ...(isList && !isIdType(type) ? ['*'] : [])]
+  const named = getNamedType(type)
+  if (isIdType(type)) yield { path, isList }
+  else if (isInputObjectType(named)) for (const field of Object.values(named.getFields())) yield* walk(field.name, field.type, path)
+}
+
+const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
+
+function typeByName(field: string, name: string): IdType | null {
+  const named = name === 'id' ? upper(field) : upper(name.replace(/Id$/, ''))
+  const known = [named, `Webhook${named}`].find((candidate) => candidate in prefixes)
+  return (known as IdType | undefined) ?? null
+}
+
+/** A value for everything that is required; ids are the estate's. `at` puts a value at a path. */
+export function variablesFor(
+  field: GraphQLField<unknown, unknown>,
+  estate: Estate,
+  kind: Slot['kind'],
+  at?: { path: string[]; value: unknown },
+): Record<string, unknown> {
+  const ids = commands.get(field.name)?.ids ?? queries.get(field.name)?.ids
+  const idAt = (path: string[]) => {
+    const inner = kind === 'mutation' ? path.slice(1) : path
+    const type = ids?.[inner.join('.')] ?? typeByName(field.name, inner.at(-1)!)
+    return type ? estate[type] : estate.Project
+  }
+  const valueAt = (type: GraphQLInputType, path: string[]): unknown => {
+    if (at && at.path.join('.') === path.join('.')) return at.value
+    const nullable = getNullableType(type)
+    if (isListType(nullable)) {
+      if (isIdType(type)) return [idAt(path)]
+      return [valueAt(nullable.ofType as GraphQLInputType, [...path, '*'])]
+    }
+    if (isInputObjectType(nullable)) {
+      const wanted = Object.values(nullable.getFields()).filter(
+        (inner) => isRequiredInputField(inner) || at?.path.slice(0, path.length + 1).join('.') === [...path, inner.name].join('.'),
+      )
+      return Object.fromEntries(wanted.map((inner) => [inner.name, valueAt(inner.type, [...path, inner.name])]))
+    }
+    if (isEnumType(nullable)) return nullable.getValues()[0]!.name
+    const samples: Record<string, unknown> = { String: 'text', Int: 1, Float: 1, Boolean: true, DateTime: '2030-01-01T00:00:00Z', JSON: {} }
+    return nullable.name === 'ID' ? idAt(path) : samples[nullable.name]
+  }
+  const given = field.args.filter((arg) => isRequiredArgument(arg) || at?.path[0] === arg.name)
+  return Object.fromEntries(given.map((arg) => [arg.name, valueAt(arg.type, [arg.name])]))
+}
+
+/** A document of one field, with its arguments as variables and a small selection. */
+export function documentFor(
+  kind: Slot['kind'],
+  field: GraphQLField<unknown, unknown>,
+  variables: Record<string, unknown>,
+  selection?: string,
+): string {
+  const given = field.args.filter((arg) => arg.name in variables)
+  const declared = given.map((arg) => `$${arg.name}: ${isNonNullType(arg.type) ? arg.type : String(arg.type)}`).join(', ')
+  const passed = given.map((arg) => `${arg.name}: $${arg.name}`).join(', ')
+  return `${kind}${declared ? ` (${declared})` : ''} { ${field.name}${passed ? `(${passed})` : ''} ${selection ?? smallSelection(getNamedType(field.type))} }`
+}
+
+function smallSelection(type: GraphQLNamedType): string {
+  if (isLeafType(type)) return ''
+  const fields = isObjectType(type) || isInterfaceType(type) ? type.getFields() : {}
+  if ('totalCount' in fields && 'nodes' in fields) return '{ totalCount nodes { __typename } }'
+  return `{ __typename ${'id' in fields ? 'id' : ''} }`
+}

@@ -1,0 +1,72 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { printReadme } from '../../src/cli/readme.ts'
+import { errorCatalogue } from '../../src/platform/errors.ts'
+import { readSettings, settingNames } from '../../src/platform/settings.ts'
+
+const root = dirname(dirname(import.meta.dirname))
+let readme: string
+
+beforeAll(async () => {
+  readme = await readFile(join(root, 'README.md'), 'utf8')
+})
+
+/** The cells of the table under a heading, without its head. */
+function tableOf(heading: string): string[][] {
+  const from = readme.indexOf(`\n## ${heading}\n`)
+  expect(from, `README.md has a part "${heading}"`).toBeGreaterThan(0)
+  const part = readme.slice(from + 1).split('\n## ')[0] ?? ''
+  const rows = part.split('\n').filter((line) => line.startsWith('|'))
+  return rows.slice(2).map((line) =>
+    line
+      .slice(1, -1)
+      .split(/(?<!\\)\|/)
+      .map((cell) => cell.trim()),
+  )
+}
+
+const plain = (cell: string | undefined) => (cell ?? '').replaceAll('`', '')
+
+test('names every setting once, and none that is not there', () => {
+  expect(
+    tableOf('Settings')
+      .map(([name]) => plain(name))
+      .sort(),
+  ).toEqual([...settingNames].sort())
+})
+
+test('tells the default of each setting that has a fixed one', () => {
+  const settings: Record<string, unknown> = readSettings({})
+  const fixed = tableOf('Settings').filter(([, told]) => told?.startsWith('`') && !told.includes(' '))
+  expect(fixed.length).toBeGreaterThan(20)
+  const told = fixed.map(([name, value]) => [plain(name), plain(value)])
+  const real = told.map(([name, value]) => [name, name === 'DATA_DIR' ? value : String(settings[name ?? ''])])
+  expect(told).toEqual(real)
+})
+
+test('calls no setting unset that has a fixed default', () => {
+  const settings: Record<string, unknown> = readSettings({})
+  const unset = tableOf('Settings').filter(([, told]) => told === 'none')
+  const filled = unset.map(([name]) => plain(name)).filter((name) => settings[name] !== undefined && String(settings[name]) !== '')
+  expect(filled).toEqual([])
+})
+
+test('has the error codes of every door and concept, as the code prints them', async () => {
+  expect(await printReadme()).toBe(readme)
+  expect(tableOf('Error codes').map(([code]) => plain(code))).toEqual([...errorCatalogue.keys()].sort())
+})
+
+test('has every room of src on its map, and none that is not there', async () => {
+  const entries = await readdir(join(root, 'src'), { withFileTypes: true })
+  const rooms = entries.map((entry) => `src/${entry.name}${entry.isDirectory() ? '/' : ''}`)
+  const mapped = tableOf('Map')
+    .map(([where]) => plain(where))
+    .filter((where) => where.startsWith('src/'))
+  expect(mapped.sort()).toEqual(rooms.sort())
+})
+
+test('names every floor of the domain', async () => {
+  const floors = await readdir(join(root, 'src', 'domain'))
+  expect(floors.filter((floor) => !readme.includes(`\`${floor}\` (`))).toEqual([])
+})

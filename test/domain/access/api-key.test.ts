@@ -1,0 +1,357 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import {
+  callerOfKey,
+  createApiKey,
+  findApiKey,
+  generateKey,
+  hashKey,
+  keyPrefixes,
+  listApiKeys,
+  revokeApiKey,
+  wellFormedKey,
+} from '../../../src/domain/access/api-key/index.ts'
+import { createProject } from '../../../src/domain/apps/project/index.ts'
+import { type KeyScope, keyPermissions, permissions, rolePermissions, type SystemRole } from '../../../src/platform/access.ts'
+import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
+import { rows, run, sql } from '../../../src/platform/db/index.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
+import { shiftClock } from '../../support/database.ts'
+import {
+  codeOf,
+  createTenant,
+  createWorld,
+  operation,
+  refusal,
+  request,
+  statementsOf,
+  type Tenant,
+  type World,
+} from '../../support/tenant.ts'
+
+let world: World
+let tenant: Tenant
+
+beforeAll(async () => {
+  world = await createWorld()
+  tenant = await createTenant(world.app)
+})
+afterAll(() => world?.close())
+
+const create = (input: CommandInput = {}, caller = tenant.owner, app = world.app) =>
+  execute(request(app, caller), createApiKey, { name: 'ci', scope: 'ADMIN', ...input })
+const made = async (input: CommandInput = {}, caller = tenant.owner): Promise<string> => (await create(input, caller)).plaintextKey!
+const caller = (text: string, prefix?: string) => callerOfKey(world.app, text, prefix)
+
+describe("a key's text", () => {
+  it('is the word of its face, 256 random bits and a checksum, and never the same', () => {
+    const texts = Array.from({ length: 200 }, () => generateKey('ak_live_'))
+    expect(new Set(texts).size).toBe(200)
+    for (const text of texts) {
+      expect(text).toMatch(/^ak_live_[A-Za-z0-9_-]{51}$/)
+      expect(wellFormedKey(text)).toBe(true)
+    }
+  })
+
+  it.each(Object.values(keyPrefixes))('of our own length is told from a mistyped one without the database: %s', (prefix) => {
+    const text = generateKey(prefix)
+    for (let at = prefix.length; at < text.length; at++) {
+      const mistyped = text.slice(0, at) + (text[at] === 'a' ? 'b' : 'a') + text.slice(at + 1)
+      expect(wellFormedKey(mistyped)).toBe(false)
+    }
+  })
+
+  it('of a former system is any of 8 to 200 URL-safe characters behind a known word', () => {
+    for (const length of [8, 50, 52, 200]) expect(wellFormedKey(`ak_live_${'a'.repeat(length)}`)).toBe(true)
+    for (const length of [0, 7, 201]) expect(wellFormedKey(`ak_live_${'a'.repeat(length)}`)).toBe(false)
+    for (const text of [
+      '',
+      'ak_live',
+      'sk_live_aaaaaaaaaa',
+      'AK_LIVE_aaaaaaaaaa',
+      'ak_live_aaaa aaaaa',
+      'ak_live_aaaaaaaa\n',
+      'ak_live_ääääääää',
+    ]) {
+      expect(wellFormedKey(text)).toBe(false)
+    }
+  })
+
+  it('costs no statement when it can be no key, one when it may be one, and one a minute to note its use', async () => {
+    const text = await made()
+    const mistyped = `${text.slice(0, -1)}${text.endsWith('a') ? 'b' : 'a'}`
+    const refused = ['', 'x', 'Bearer x', mistyped, `ak_live_${'a'.repeat(201)}`, `${text} `]
+    expect(
+      await statementsOf(world.app, async () =>
+        expect(await Promise.all(refused.map((wrong) => caller(wrong)))).toEqual(refused.map(() => null)),
+      ),
+    ).toEqual([])
+    expect(await statementsOf(world.app, () => caller(generateKey('ak_live_')))).toHaveLength(1)
+    expect(await statementsOf(world.app, () => caller(text))).toHaveLength(2)
+    expect(await statementsOf(world.app, () => caller(text))).toHaveLength(1)
+    expect(await statementsOf(world.app, () => caller(text, 'oec_live_'))).toEqual([])
+  })
+
+  it('is in no row, event, audit row or stored answer', async () => {
+    const text = await made({ idempotencyKey: 'once' })
+    for (const table of ['api_key', 'event', 'audit_entry', 'idempotency']) {
+      const found = await world.app.db.pool.query(
+        `select 1 from ${table} t where position($1 in row_to_json(t)::text) > 0 or position($2 in row_to_json(t)::text) > 0`,
+        [text.slice(12), Buffer.from(text.slice(12)).toString('hex')],
+      )
+      expect({ table, found: found.rowCount }).toEqual({ table, found: 0 })
+    }
+    const stored = await rows<{ hash: Uint8Array; prefix: string }>(
+      world.app.db.prisma,
+      sql`select hash, prefix from api_key where hash = ${hashKey(text)}`,
+    )
+    expect(Buffer.from(stored[0]!.hash)).toEqual(createHash('sha256').update(text).digest())
+    expect(text.startsWith(stored[0]!.prefix)).toBe(true)
+    expect(stored[0]!.prefix).toHaveLength(12)
+  })
+
+  it('is shown once: a repeated answer has none', async () => {
+    const first = await create({ idempotencyKey: 'shown' })
+    const again = await create({ idempotencyKey: 'shown' })
+    expect(first.plaintextKey).toMatch(/^ak_live_/)
+    expect(again).toEqual({ ...first, plaintextKey: null })
+  })
+})
+
+describe('a key stands for a caller', () => {
+  it('until it is revoked, which twice answers the same row', async () => {
+    const { apiKey, plaintextKey } = await create()
+    expect(await caller(plaintextKey!)).toMatchObject({
+      organizationId: tenant.organizationId,
+      userId: tenant.owner.userId,
+      apiKeyId: apiKey.id,
+      projectId: null,
+      subject: { type: 'api_key', id: apiKey.id, name: 'ci' },
+    })
+    const revoked = await execute(request(world.app, tenant.owner), revokeApiKey, { id: apiKey.id })
+    expect(await execute(request(world.app, tenant.owner), revokeApiKey, { id: apiKey.id })).toEqual(revoked)
+    expect(revoked.apiKey.revokedAt).toBeInstanceOf(Date)
+    expect(await caller(plaintextKey!)).toBeNull()
+    const events = await rows(world.app.db.prisma, sql`select type from event where subject_id = ${apiKey.id}::uuid order by sequence`)
+    expect(events).toEqual([{ type: 'api_key.created' }, { type: 'api_key.revoked' }])
+  })
+
+  it('until its maker is no member any more', async () => {
+    const own = await createTenant(world.app)
+    const text = await made({}, own.owner)
+    expect(await caller(text)).not.toBeNull()
+    await run(world.app.db.prisma, sql`delete from member where user_id = ${own.owner.userId}::uuid`)
+    expect(await caller(text)).toBeNull()
+  })
+
+  it('until it ends, by the clock of the database', async () => {
+    const own = await createWorld()
+    try {
+      const acme = await createTenant(own.app)
+      const { plaintextKey } = await create({ expiresAt: new Date(Date.now() + 3_600_000) }, acme.owner, own.app)
+      expect(await callerOfKey(own.app, plaintextKey!)).not.toBeNull()
+      await shiftClock(own.url, 3_599_000)
+      expect(await callerOfKey(own.app, plaintextKey!)).not.toBeNull()
+      await shiftClock(own.url, 3_600_001)
+      expect(await callerOfKey(own.app, plaintextKey!)).toBeNull()
+    } finally {
+      await own.close()
+    }
+  })
+
+  it.each(['OWNER', 'ADMIN', 'DEVELOPER', 'VIEWER'] as SystemRole[])(
+    "with the maker's present role, %s, and its own scope, whichever is less",
+    async (role) => {
+      const own = await createTenant(world.app)
+      for (const scope of ['READ', 'WRITE', 'ADMIN'] as KeyScope[]) {
+        const text = await made({ scope }, own.owner)
+        await run(world.app.db.prisma, sql`update member set role = ${role}::system_role where user_id = ${own.owner.userId}::uuid`)
+        expect((await caller(text))?.permissions).toEqual(keyPermissions(scope, role))
+        await run(world.app.db.prisma, sql`update member set role = 'OWNER' where user_id = ${own.owner.userId}::uuid`)
+      }
+    },
+  )
+
+  it('and notes its use, at most once a minute', async () => {
+    const own = await createWorld()
+    try {
+      const acme = await createTenant(own.app)
+      const { apiKey, plaintextKey } = await create({}, acme.owner, own.app)
+      const used = async () => (await own.app.db.prisma.apiKey.findUniqueOrThrow({ where: { id: apiKey.id } })).lastUsedAt
+      expect(await used()).toBeNull()
+      await callerOfKey(own.app, plaintextKey!)
+      const first = await used()
+      expect(first).toBeInstanceOf(Date)
+      await shiftClock(own.url, 59_000)
+      await callerOfKey(own.app, plaintextKey!)
+      expect(await used()).toEqual(first)
+      await shiftClock(own.url, 61_000)
+      await callerOfKey(own.app, plaintextKey!)
+      expect((await used())!.getTime()).toBeGreaterThan(first!.getTime())
+    } finally {
+      await own.close()
+    }
+  })
+})
+
+describe('nobody makes a key with more rights than their own', () => {
+  it.each([
+    ['READ', 'forbidden', 'forbidden', 'forbidden'],
+    ['WRITE', 'forbidden', 'forbidden', 'forbidden'],
+    ['ADMIN', 'done', 'done', 'done'],
+  ] as const)('a key with scope %s makes READ: %s, WRITE: %s, ADMIN: %s', async (scope, ...outcomes) => {
+    const tries = (['READ', 'WRITE', 'ADMIN'] as const).map((wanted) => codeOf(create({ scope: wanted }, tenant.key(scope))))
+    expect(await Promise.all(tries)).toEqual(outcomes)
+  })
+
+  it('a caller with a part of the rights makes no key with all of them', async () => {
+    const some = { ...tenant.owner, permissions: new Set(permissions.filter((permission) => permission !== 'reveal:secrets')) }
+    expect(await refusal(create({ scope: 'ADMIN' }, some))).toMatchObject({ code: 'forbidden', field: 'scope' })
+    expect(await refusal(create({ scope: 'WRITE' }, some))).toMatchObject({ code: 'forbidden', field: 'scope' })
+    expect(await codeOf(create({ scope: 'READ' }, some))).toBe('done')
+  })
+
+  it('a member with role ADMIN makes keys of every scope, which have what the role has', async () => {
+    const own = await createTenant(world.app, undefined, 'ADMIN')
+    const text = await made({ scope: 'ADMIN' }, own.owner)
+    expect((await caller(text))?.permissions).toEqual(rolePermissions('ADMIN'))
+  })
+
+  it('Quayside itself makes none: a key is a person’s', async () => {
+    expect(await codeOf(create({}, { ...tenant.owner, userId: null }))).toBe('forbidden')
+  })
+
+  it('a key of one project makes keys of that project alone', async () => {
+    const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'mine' })
+    const { project: sibling } = await execute(request(world.app, tenant.owner), createProject, { name: 'sibling' })
+    const scoped = tenant.key('ADMIN', project.id)
+    expect((await create({}, scoped)).apiKey.projectId).toBe(project.id)
+    expect((await create({ projectId: encodeId('Project', project.id) }, scoped)).apiKey.projectId).toBe(project.id)
+    expect(await refusal(create({ projectId: sibling.id }, scoped))).toMatchObject({ code: 'not_found', field: 'projectId' })
+  })
+})
+
+describe('what a key is made with', () => {
+  it.each([
+    ['an empty name', { name: ' ' }, 'invalid_input', 'name'],
+    ['a name of 101 characters', { name: 'x'.repeat(101) }, 'invalid_input', 'name'],
+    ['a scope that is none', { scope: 'ROOT' }, 'invalid_input', 'scope'],
+    ['a face that is not served yet', { kind: 'OEC' }, 'invalid_input', 'kind'],
+    ['an end in the past', { expiresAt: new Date(0) }, 'invalid_input', 'expiresAt'],
+    ['an end that is no date', { expiresAt: new Date(Number.NaN) }, 'invalid_input', 'expiresAt'],
+    ['an unknown project', { projectId: newId() }, 'not_found', 'projectId'],
+    ['a malformed project', { projectId: 'proj_x' }, 'not_found', 'projectId'],
+  ])('%s is refused', async (_title, input, code, field) => {
+    expect(await refusal(create(input as CommandInput))).toMatchObject({ code, field })
+  })
+})
+
+describe('a key of one project', () => {
+  it('sees its project alone, wherever it looks', async () => {
+    const own = await createTenant(world.app)
+    const act = (source: string, variables: Record<string, unknown> = {}, as = own.owner) => operation(world.app, as, source, variables)
+    const make = async (name: string) => {
+      const { data, errors } = await act(`mutation ($name: String!) { createProject(input: {name: $name}) { project { id } } }`, { name })
+      expect(errors).toBeUndefined()
+      const projectId = data!.createProject.project.id as string
+      const service = await act(
+        `mutation ($projectId: ID!, $name: String!) {
+           createWebService(input: {projectId: $projectId, name: $name}) { webService { id environment { id } } }
+           createApiKey(input: {projectId: $projectId, name: $name, scope: READ}) { apiKey { id } } }`,
+        { projectId, name },
+      )
+      expect(service.errors).toBeUndefined()
+      const { webService } = service.data!.createWebService
+      return {
+        projectId,
+        environmentId: webService.environment.id as string,
+        webServiceId: webService.id as string,
+        apiKeyId: service.data!.createApiKey.apiKey.id as string,
+      }
+    }
+    const [mine, sibling] = [await make('mine'), await make('sibling')]
+    await act('mutation { createApiKey(input: {name: "all", scope: READ}) { apiKey { id } } }')
+    const projectId = (await world.app.db.prisma.project.findFirstOrThrow({ where: { organizationId: own.organizationId, name: 'mine' } }))
+      .id
+    const scoped = own.key('ADMIN', projectId)
+
+    const lists = await act(
+      `{ projects { totalCount nodes { id environments { totalCount } } } environments { totalCount nodes { id } } webServices { totalCount nodes { id } }
+         apiKeys { totalCount nodes { id } } deployments { totalCount } webhookEndpoints { totalCount } }`,
+      {},
+      scoped,
+    )
+    expect(lists).toEqual({
+      data: {
+        projects: { totalCount: 1, nodes: [{ id: mine.projectId, environments: { totalCount: 1 } }] },
+        environments: { totalCount: 1, nodes: [{ id: mine.environmentId }] },
+        webServices: { totalCount: 1, nodes: [{ id: mine.webServiceId }] },
+        apiKeys: { totalCount: 1, nodes: [{ id: mine.apiKeyId }] },
+        deployments: { totalCount: 0 },
+        webhookEndpoints: { totalCount: 0 },
+      },
+    })
+    const single = `query ($p: ID!, $e: ID!, $s: ID!, $ids: [ID!]!) { project(id: $p) { id } environment(id: $e) { id } webService(id: $s) { id } nodes(ids: $ids) { id } }`
+    const variables = (of: typeof mine) => ({ p: of.projectId, e: of.environmentId, s: of.webServiceId, ids: Object.values(of) })
+    expect((await act(single, variables(sibling), scoped)).data).toEqual({
+      project: null,
+      environment: null,
+      webService: null,
+      nodes: [null, null, null, null],
+    })
+    expect((await act(single, variables(mine), scoped)).data!.nodes.map(({ id }: { id: string }) => id)).toEqual(Object.values(mine))
+    for (const source of ['mutation { createProject(input: {name: "more"}) { project { id } } }']) {
+      expect((await act(source, {}, scoped)).errors).toMatchObject([{ code: 'forbidden' }])
+    }
+    const revoke = 'mutation ($id: ID!) { revokeApiKey(input: {id: $id}) { apiKey { id } } }'
+    expect((await act(revoke, { id: sibling.apiKeyId }, scoped)).errors).toMatchObject([{ code: 'not_found' }])
+    expect((await act(revoke, { id: mine.apiKeyId }, scoped)).errors).toBeUndefined()
+  })
+
+  it('goes with its project', async () => {
+    const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'short-lived' })
+    const text = await made({ projectId: project.id })
+    expect(await caller(text)).toMatchObject({ projectId: project.id })
+    await run(world.app.db.prisma, sql`delete from environment where project_id = ${project.id}::uuid`)
+    await run(world.app.db.prisma, sql`delete from project where id = ${project.id}::uuid`)
+    expect(await caller(text)).toBeNull()
+  })
+})
+
+it('the list has every key of the organization, and none of another', async () => {
+  const [own, other] = [await createTenant(world.app), await createTenant(world.app)]
+  const ids = [(await create({}, own.owner)).apiKey.id, (await create({}, own.owner)).apiKey.id]
+  const { apiKey: foreign } = await create({}, other.owner)
+  const page = await ask(request(world.app, own.owner), listApiKeys, {})
+  expect(page.rows.map(({ id }) => id)).toEqual(ids)
+  expect(await ask(request(world.app, own.owner), findApiKey, { id: foreign.id })).toBeNull()
+  expect(await ask(request(world.app, own.owner), findApiKey, { id: ids[0] })).toMatchObject({ id: ids[0] })
+})
+
+describe('`viewer.can`', () => {
+  const can = async (as: Tenant['owner'], permission: string, on?: string) =>
+    (await operation(world.app, as, 'query ($p: String!, $on: ID) { viewer { can(permission: $p, on: $on) } }', { p: permission, on }))
+      .data!.viewer.can
+
+  it('says what the caller may do, and where', async () => {
+    const other = await createTenant(world.app)
+    const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'here' })
+    const { project: sibling } = await execute(request(world.app, tenant.owner), createProject, { name: 'there' })
+    const { project: foreign } = await execute(request(world.app, other.owner), createProject, { name: 'elsewhere' })
+    const id = (row: { id: string }) => encodeId('Project', row.id)
+    const organization = encodeId('Organization', tenant.organizationId)
+    const scoped = tenant.key('ADMIN', project.id)
+    expect(await can(tenant.owner, 'deploy:web_services')).toBe(true)
+    expect(await can(tenant.key('READ'), 'deploy:web_services')).toBe(false)
+    expect(await can(tenant.owner, 'fly:web_services')).toBe(false)
+    expect(await can(tenant.owner, 'manage:projects', id(project))).toBe(true)
+    expect(await can(tenant.key('READ'), 'manage:projects', id(project))).toBe(false)
+    expect(await can(tenant.owner, 'manage:projects', organization)).toBe(true)
+    expect(await can(scoped, 'manage:projects', id(project))).toBe(true)
+    expect(await can(scoped, 'manage:projects', id(sibling))).toBe(false)
+    expect(await can(scoped, 'manage:projects', organization)).toBe(false)
+    for (const nothing of [id(foreign), encodeId('Project', newId()), 'proj_x', '', encodeId('Organization', other.organizationId)]) {
+      expect({ nothing, can: await can(tenant.owner, 'manage:projects', nothing) }).toEqual({ nothing, can: false })
+    }
+  })
+})

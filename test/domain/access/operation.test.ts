@@ -1,0 +1,110 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { defineOperation, findOperation, startOperation } from '../../../src/domain/access/operation/index.ts'
+import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
+import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
+import { type Caller, systemCaller } from '../../../src/platform/access.ts'
+import { ask } from '../../../src/platform/command.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { DomainError } from '../../../src/platform/errors.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { transact } from '../../../src/platform/work.ts'
+import { createTestApp, type TestApp } from '../../support/app.ts'
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import { until } from '../../support/wait.ts'
+
+let stepsMade = 0
+let faults = 0
+
+defineOperation('countUp', async (_work, operation) => {
+  const { to } = operation.input as { to: number }
+  const done = ((operation.progress as { n: number } | null)?.n ?? 0) + 1
+  stepsMade++
+  return { stepsCompleted: done, totalSteps: to, progress: { n: done }, next: done === to ? 'done' : 1 }
+})
+defineOperation('refuse', async () => {
+  throw new DomainError('not_found', 'not_found', 'The thing is gone.')
+})
+defineOperation('faultOnce', async (work, operation) => {
+  await run(work.tx, sql`update operation set total_steps = 99 where id = ${operation.id}::uuid`)
+  if (faults++ === 0) throw new Error('a bug')
+  return { stepsCompleted: 1, totalSteps: 1, progress: null, next: 'done' }
+})
+
+let database: TestDatabase
+let app: TestApp
+let caller: Caller
+let jobs: Jobs[]
+
+beforeEach(async () => {
+  database = await createTestDatabase()
+  app = await createTestApp(database.url, { WORKER_LEASE_MS: '400' })
+  caller = systemCaller(newId())
+  await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${caller.organizationId}::uuid, 'Acme', ${newId()})`)
+  jobs = []
+  stepsMade = 0
+  faults = 0
+})
+afterEach(async () => {
+  for (const each of jobs) await each.stop({ graceMs: 0 })
+  await app.close()
+  await database.drop()
+})
+
+const work = (worker: string) => {
+  const started = startJobs(app, { queues: [operationQueue] as Parameters<typeof startJobs>[1]['queues'], chores: [], worker })
+  jobs.push(started)
+  return started
+}
+const begin = (type: string, input = {}) =>
+  transact(app, caller, null, (unit) => startOperation(unit, { type, projectId: null, input, totalSteps: null }))
+const read = (id: string, as = caller) => ask({ app, caller: as, requestId: 'test' }, findOperation, { id })
+const ended = (id: string) =>
+  until('it ends', async () => {
+    const operation = await read(id)
+    return operation?.finishedAt ? operation : null
+  })
+
+test('steps are made one after the other until the last, and progress is told', async () => {
+  const { id, status } = await begin('countUp', { to: 5 })
+  expect(status).toBe('QUEUED')
+  work('one')
+  expect(await ended(id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 5, totalSteps: 5, error: null, startedAt: expect.any(Date) })
+  expect(stepsMade).toBe(5)
+})
+
+test('another worker goes on where the last one stopped: no step is made twice', async () => {
+  const { id } = await begin('countUp', { to: 60 })
+  const first = work('one')
+  await until('some steps are made', async () => ((await read(id))?.stepsCompleted ?? 0) >= 3)
+  await first.stop({ graceMs: 0 })
+  work('two')
+  expect(await ended(id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 60 })
+  expect(stepsMade).toBe(60)
+})
+
+test('two workers share the queue and make each step once', async () => {
+  work('one')
+  work('two')
+  const started = await Promise.all([begin('countUp', { to: 20 }), begin('countUp', { to: 20 }), begin('countUp', { to: 20 })])
+  for (const { id } of started) expect(await ended(id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 20 })
+  expect(stepsMade).toBe(60)
+})
+
+test('a refusal fails it with its text', async () => {
+  const { id } = await begin('refuse')
+  work('one')
+  expect(await ended(id)).toMatchObject({ status: 'FAILED', error: 'The thing is gone.' })
+})
+
+test('a step that fails unexpectedly leaves nothing behind and is made again', async () => {
+  const { id } = await begin('faultOnce')
+  work('one')
+  expect(await ended(id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 1, totalSteps: 1 })
+  expect(faults).toBe(2)
+})
+
+test("another organization's operation answers as one that does not exist; an unknown type can't be started", async () => {
+  const { id } = await begin('countUp', { to: 1 })
+  expect(await read(id, systemCaller(newId()))).toBeNull()
+  await expect(begin('nothing')).rejects.toThrow('no operation')
+})

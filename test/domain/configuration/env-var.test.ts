@@ -1,0 +1,229 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { envVarsByService, openEnvVar } from '../../../src/domain/configuration/env-var/index.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
+import { codeOf, createTenant, createWorld, operation, refusal, statementsOf, type World } from '../../support/tenant.ts'
+import { commands, createShop, dumpOf, eventsOf, type Shop } from './support.ts'
+
+let world: World
+let shop: Shop
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world?.close())
+beforeEach(async () => {
+  shop = await createShop(world.app)
+})
+
+const { setEnvVars, createEnvVar, updateEnvVar, deleteEnvVar, importEnvVars, exportEnvVars } = commands
+
+const set = (variables: object[], more: object = {}) => shop.run(setEnvVars, { webServiceId: shop.production, variables, ...more })
+const list = async () => (await envVarsByService(shop.app.db.prisma, [shop.production]))[0]!
+const values = async () =>
+  Object.fromEntries(
+    await Promise.all((await list()).map(async (item) => [item.key, await openEnvVar({ app: shop.app, tx: shop.app.db.prisma }, item)])),
+  )
+
+describe('env vars', () => {
+  it('are written by key: MERGE deletes nothing, REPLACE deletes the others', async () => {
+    await set([
+      { key: 'A', value: '1' },
+      { key: 'B', value: 'two\nlines' },
+      { key: 'EMPTY', value: '' },
+    ])
+    await set([{ key: 'A', value: '2' }])
+    expect(await values()).toEqual({ A: '2', B: 'two\nlines', EMPTY: '' })
+    const { envVars } = await set([{ key: 'C', value: '3' }], { mode: 'REPLACE' })
+    expect(envVars.map(({ key }) => key)).toEqual(['C'])
+    const events = (await eventsOf(shop.app, 'env_var.changed')).filter(({ subjectId }) => subjectId === shop.production)
+    expect(events.map(({ data }) => [data.created, data.updated, data.deleted, data.deploy])).toEqual([
+      [['A', 'B', 'EMPTY'], [], [], false],
+      [[], ['A'], [], false],
+      [['C'], [], ['A', 'B', 'EMPTY'], false],
+    ])
+  })
+
+  it('keep flags that a write leaves open, and are plain for builds and instances when new', async () => {
+    await set([{ key: 'A', value: '1', isSecret: true, buildTime: false }])
+    await set([{ key: 'A', value: '2' }])
+    expect(await list()).toMatchObject([{ isSecret: true, buildTime: false, runTime: true, version: 2 }])
+    await set([{ key: 'B', value: '1' }])
+    expect((await list())[1]).toMatchObject({ key: 'B', isSecret: false, buildTime: true, runTime: true })
+  })
+
+  it('get no version and no event from an equal value', async () => {
+    await set([{ key: 'A', value: 'same' }])
+    const before = (await eventsOf(shop.app, 'env_var.changed')).length
+    await set([{ key: 'A', value: 'same' }])
+    expect((await list())[0]).toMatchObject({ version: 1 })
+    expect((await eventsOf(shop.app, 'env_var.changed')).length).toBe(before)
+  })
+
+  it.each([
+    ['a key that begins with a digit', { key: '1A', value: 'x' }, 'variables.0.key'],
+    ['a key with a hyphen', { key: 'A-B', value: 'x' }, 'variables.0.key'],
+    ['an empty key', { key: '', value: 'x' }, 'variables.0.key'],
+    ['a key with a line feed at its end', { key: 'A\n', value: 'x' }, 'variables.0.key'],
+    ['a value of 64 KiB and one byte', { key: 'A', value: 'x'.repeat(64 * 1024 + 1) }, 'variables.0.value'],
+    ['a value of 1 MiB', { key: 'A', value: 'x'.repeat(1024 * 1024) }, 'variables.0.value'],
+    ['a value with a NUL', { key: 'A', value: 'a\0b' }, 'variables.0.value'],
+    ['half a character', { key: 'A', value: 'a\ud800' }, 'variables.0.value'],
+    ['the mask as a value', { key: 'A', value: '********' }, 'variables.0.value'],
+  ])('refuse %s, naming the field and not the value', async (_what, variable, field) => {
+    const error = await refusal(set([variable]))
+    expect(error).toMatchObject({ code: 'invalid_input', field })
+    if (variable.value.length > 1) expect(JSON.stringify([error.message, error.details])).not.toContain(variable.value)
+    expect(await list()).toEqual([])
+  })
+
+  it('take what is odd and allowed: 64 KiB, line ends, control characters, any script', async () => {
+    const odd = { BIG: 'x'.repeat(64 * 1024), LINES: 'a\r\nb\n', CONTROL: '\u0001\u001b[0m', SCRIPT: 'Grüße 🗝', __proto__x: 'y' }
+    await set(Object.entries(odd).map(([key, value]) => ({ key, value })))
+    expect(await values()).toEqual(odd)
+  })
+
+  it('refuse a key that stands twice in one bulk, and write nothing of it', async () => {
+    const error = await refusal(
+      set([
+        { key: 'A', value: '1' },
+        { key: 'B', value: '1' },
+        { key: 'A', value: '2' },
+      ]),
+    )
+    expect(error).toMatchObject({ code: 'invalid_input', field: 'variables.2.key' })
+    expect(await list()).toEqual([])
+  })
+
+  it('accept PORT, list it, and show it as reserved', async () => {
+    const { warnings } = await set([{ key: 'PORT', value: '3000' }])
+    expect(warnings).toEqual(['PORT is reserved: each instance gets its own, and this value is not used.'])
+    expect(await values()).toEqual({ PORT: '3000' })
+  })
+
+  it('are created once: a second one of that key is refused with key_taken', async () => {
+    const input = { webServiceId: shop.production, key: 'A', value: '1' }
+    const { envVar } = await shop.run(createEnvVar, input)
+    expect(await codeOf(shop.run(createEnvVar, input))).toBe('key_taken')
+    await shop.run(updateEnvVar, { id: envVar.id, value: '2', ifVersion: 1 })
+    expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, value: '3', ifVersion: 1 }))).toBe('version_conflict')
+    await shop.run(deleteEnvVar, { id: envVar.id })
+    expect(await codeOf(shop.run(deleteEnvVar, { id: envVar.id }))).toBe('not_found')
+  })
+
+  it('become plain only with the value given again', async () => {
+    const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: 'hunter2', isSecret: true })
+    expect(await refusal(shop.run(updateEnvVar, { id: envVar.id, isSecret: false }))).toMatchObject({
+      code: 'invalid_input',
+      field: 'value',
+    })
+    await shop.run(updateEnvVar, { id: envVar.id, isSecret: false, value: 'hunter2' })
+    expect((await list())[0]).toMatchObject({ isSecret: false })
+  })
+
+  it('are found through their own service only, where a service is named', async () => {
+    const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
+    expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, webServiceId: shop.staging, value: '2' }))).toBe('not_found')
+    expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, webServiceId: 'garbage', value: '2' }))).toBe('not_found')
+    expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, webServiceId: shop.production, value: '2' }))).toBe('done')
+  })
+
+  it('of another organization are not found, as unknown ones', async () => {
+    const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
+    const stranger = (await createTenant(world.app)).owner
+    for (const id of [envVar.id, newId()]) {
+      for (const command of [updateEnvVar, deleteEnvVar, commands.revealEnvVar]) {
+        expect(await refusal(shop.run(command as never, { id, value: 'x' }, stranger))).toMatchObject({ code: 'not_found' })
+      }
+    }
+    expect(await codeOf(shop.run(setEnvVars, { webServiceId: shop.production, variables: [] }, stranger))).toBe('not_found')
+  })
+
+  it('are written by those who may: a read key changes nothing, a write key deletes nothing', async () => {
+    const [reader, writer] = [shop.tenant.key('READ'), shop.tenant.key('WRITE')]
+    const input = { webServiceId: shop.production, variables: [{ key: 'A', value: '1' }] }
+    expect(await codeOf(shop.run(setEnvVars, input, reader))).toBe('forbidden')
+    await shop.run(setEnvVars, input, writer)
+    expect(await codeOf(shop.run(setEnvVars, { ...input, variables: [], mode: 'REPLACE' }, writer))).toBe('forbidden')
+    expect(await values()).toEqual({ A: '1' })
+  })
+
+  it('are imported from a .env text, and exported again without the secret ones', async () => {
+    const text = '# comment\nexport A="one\\ntwo"\nB=\'$x\' # behind\n'
+    await shop.run(importEnvVars, { webServiceId: shop.production, text })
+    await set([{ key: 'C', value: 'hunter2', isSecret: true }])
+    const bare = await shop.run(exportEnvVars, { webServiceId: shop.production })
+    expect(bare.text).toBe("A='one\ntwo'\nB='$x'\n")
+    const whole = await shop.run(exportEnvVars, { webServiceId: shop.production, includeSecrets: true })
+    expect(whole.text).toBe("A='one\ntwo'\nB='$x'\nC=hunter2\n")
+    expect(await codeOf(shop.run(exportEnvVars, { webServiceId: shop.production, includeSecrets: true }, shop.tenant.key('READ')))).toBe(
+      'forbidden',
+    )
+    await shop.run(importEnvVars, { webServiceId: shop.production, text: whole.text, mode: 'REPLACE' })
+    expect(await values()).toEqual({ A: 'one\ntwo', B: '$x', C: 'hunter2' })
+    for (const bad of ['A=1\nA=2', 'A=********', 'oops', '1A=x']) {
+      expect(await refusal(shop.run(importEnvVars, { webServiceId: shop.production, text: bad }))).toMatchObject({
+        code: 'invalid_input',
+        field: 'text',
+      })
+    }
+  })
+
+  it('answer a repeated request without writing twice, and another input under that key with a refusal', async () => {
+    const input = { webServiceId: shop.production, variables: [{ key: 'A', value: 'hunter2', isSecret: true }], idempotencyKey: 'once' }
+    await shop.run(setEnvVars, input)
+    await shop.run(setEnvVars, input)
+    expect((await list())[0]).toMatchObject({ version: 1 })
+    expect(await codeOf(shop.run(setEnvVars, { ...input, variables: [{ key: 'A', value: 'other' }] }))).toBe('idempotency_key_reused')
+  })
+
+  it('are written by many at once without a lost or doubled one', async () => {
+    await Promise.all(
+      Array.from({ length: 12 }, (_, n) =>
+        set([
+          { key: 'SAME', value: `${n}` },
+          { key: `K${n}`, value: 'x' },
+        ]),
+      ),
+    )
+    const keys = (await list()).map(({ key }) => key)
+    expect(keys.length).toBe(13)
+    expect((await list()).find(({ key }) => key === 'SAME')).toMatchObject({ version: 12 })
+  })
+
+  it('stand nowhere in the clear: not in the database, not in the log', async () => {
+    const canary = 'canary-5a1f0e77-value'
+    const variables = [{ key: 'TOKEN', value: canary, isSecret: true }]
+    await shop.run(setEnvVars, { webServiceId: shop.production, variables, idempotencyKey: 'canary' })
+    await refusal(shop.run(setEnvVars, { webServiceId: shop.production, variables: [...variables, { key: 'BAD', value: `${canary}\0` }] }))
+    await shop.run(commands.revealEnvVars, { webServiceId: shop.production, idempotencyKey: 'canary' })
+    const text = `${await dumpOf(shop.app)}${JSON.stringify(world.app.logged)}`
+    for (const encoding of ['utf8', 'base64', 'hex'] as const) {
+      expect(text).not.toContain(Buffer.from(canary).toString(encoding).replace(/=+$/, ''))
+    }
+  })
+})
+
+describe('the GraphQL face of env vars', () => {
+  it('masks secret values, shows plain ones, and takes one statement for the variables of many services', async () => {
+    await set([
+      { key: 'PLAIN', value: 'shown' },
+      { key: 'SECRET', value: 'hunter2', isSecret: true },
+    ])
+    const query = '{ webServices { nodes { envVars { key value maskedValue isSecret fingerprint } } } }'
+    const answer = await operation(world.app, shop.tenant.owner, query)
+    expect(answer.errors).toBeUndefined()
+    expect(answer.data!.webServices.nodes[0].envVars).toMatchObject([
+      { key: 'PLAIN', value: 'shown', maskedValue: 'shown' },
+      { key: 'SECRET', value: null, maskedValue: '********' },
+    ])
+    const texts = await statementsOf(world.app, () => operation(world.app, shop.tenant.owner, query))
+    expect(texts.filter((text) => text.includes('from env_var')).length).toBe(1)
+  })
+
+  it('finds a variable by its id, for those of its organization', async () => {
+    const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
+    const query = 'query ($id: ID!) { node(id: $id) { ... on EnvVar { key } } }'
+    const variables = { id: encodeId('EnvVar', envVar.id) }
+    expect((await operation(world.app, shop.tenant.owner, query, variables)).data).toEqual({ node: { key: 'A' } })
+    expect((await operation(world.app, (await createTenant(world.app)).owner, query, variables)).data).toEqual({ node: null })
+  })
+})

@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { openValue } from '../../../src/domain/configuration/resolution/index.ts'
+import {
+  type Configuration,
+  pin,
+  presentConfiguration,
+  restoredConfiguration,
+} from '../../../src/domain/deploys/deployment/configuration.ts'
+import { planDeploy, planRollback } from '../../../src/domain/deploys/deployment/index.ts'
+import type { Deployment } from '../../../src/generated/prisma/client.ts'
+import { row, run as runSql, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { transact } from '../../../src/platform/work.ts'
+import { createWorld, type World } from '../../support/tenant.ts'
+import { commands, createShop, type Shop } from './support.ts'
+
+let world: World
+let shop: Shop
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world?.close())
+beforeEach(async () => {
+  shop = await createShop(world.app)
+})
+
+const { setEnvVars, createSecret, updateSecret, bindSecret, deleteSecret, revokeSecretVersion, unbindSecret, updateProject } = commands
+
+let number = 0
+
+/** A deployment that pinned what is resolved now, and is over or live. */
+async function pinned(status: 'LIVE' | 'SUPERSEDED'): Promise<Deployment> {
+  const id = newId()
+  number++
+  await runSql(
+    world.app.db.prisma,
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, release_digest, live_at, finished_at, commit_hash)
+        values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, ${number}, 'DEPLOY', 'API', ${status}::deployment_status,
+          'system', ${`sha256:${id}`}, now(), now(), 'abc')`,
+  )
+  await runSql(
+    world.app.db.prisma,
+    sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, size_bytes)
+        values (${newId()}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, ${id}::uuid, ${`sha256:${id}`}, 1)`,
+  )
+  const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+  await transact(world.app, shop.tenant.owner, null, async (work) => {
+    expect(await pin(work, deployment, await presentConfiguration(work, shop.production, revisionOf(deployment)))).toBeNull()
+  })
+  return deployment
+}
+
+const revisionOf = ({ id, commitHash, branch }: Deployment) => ({ deploymentId: id, commitHash, branch })
+const restored = (target: Deployment) => restoredConfiguration({ app: world.app, tx: world.app.db.prisma }, target, revisionOf(target))
+
+const own = async ({ variables }: Configuration) => {
+  const given: Record<string, string> = {}
+  for (const { key, source, value } of variables) {
+    if (source.kind !== 'PLATFORM_DEFAULT')
+      given[key] = await openValue({ app: world.app, tx: world.app.db.prisma }, shop.tenant.organizationId, value)
+  }
+  return given
+}
+
+const secretOf = async (key: string, value: string) => {
+  const { secret } = await shop.run(createSecret, { projectId: shop.projectId, key, value })
+  const { secretBinding } = await shop.run(bindSecret, { webServiceId: shop.production, secretId: secret.id })
+  return { secret, secretBinding }
+}
+
+describe('a snapshot', () => {
+  it('has variables and secret versions as they were, whatever was changed or unbound since', async () => {
+    const { secret, secretBinding } = await secretOf('TOKEN', 'one')
+    await shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'A', value: 'then' }] })
+    const then = await pinned('SUPERSEDED')
+    await shop.run(updateSecret, { id: secret.id, value: 'two' })
+    await shop.run(unbindSecret, { id: secretBinding.id })
+    await shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'B', value: 'now' }], mode: 'REPLACE' })
+    expect(await own(await restored(then))).toEqual({ A: 'then', TOKEN: 'one' })
+    expect((await restored(then)).warnings).toEqual([])
+  })
+
+  it('has the current value of a revoked version, with a warning, and leaves out what has none', async () => {
+    const [kept, lost] = [await secretOf('KEPT', 'one'), await secretOf('LOST', 'one')]
+    const then = await pinned('SUPERSEDED')
+    await shop.run(updateSecret, { id: kept.secret.id, value: 'two' })
+    for (const { secret } of [kept, lost]) await shop.run(revokeSecretVersion, { secretId: secret.id, version: 1 })
+    const configuration = await restored(then)
+    expect(await own(configuration)).toEqual({ KEPT: 'two' })
+    expect(configuration.warnings).toEqual([
+      'KEPT: version 1 of its secret was revoked; the current value is used instead.',
+      'LOST: version 1 of its secret was revoked and there is no current value; the variable is left out.',
+    ])
+  })
+
+  it('has nothing of a secret that was deleted; under STRICT that is a blocker', async () => {
+    const { secret } = await secretOf('GONE', 'one')
+    const { secret: other } = await secretOf('REVOKED', 'one')
+    const then = await pinned('SUPERSEDED')
+    await shop.run(deleteSecret, { id: secret.id, force: true })
+    expect(await own(await restored(then))).toEqual({ REVOKED: 'one' })
+    expect((await restored(then)).warnings).toEqual([
+      'GONE: version 1 of its secret was deleted and there is no current value; the variable is left out.',
+    ])
+    await shop.run(updateProject, { id: shop.projectId, secretFallback: [{ scope: 'PRODUCTION', chain: [], mode: 'STRICT' }] })
+    await shop.run(revokeSecretVersion, { secretId: other.id, version: 1 })
+    const plan = await shop.ask(planRollback, { deploymentId: then.id })
+    expect(plan).toMatchObject({ eligible: false, blockers: [{ code: 'CONFIG_UNRESOLVED' }] })
+    expect(plan.warnings[0]).toContain('REVOKED has no value at PRODUCTION')
+  })
+})
+
+describe('a plan', () => {
+  it('names what is added, removed and changed: secrets by fingerprint, plain values as they are', async () => {
+    const { secret } = await secretOf('TOKEN', 'one')
+    const set = (variables: object[], mode = 'MERGE') => shop.run(setEnvVars, { webServiceId: shop.production, variables, mode })
+    await set([
+      { key: 'CHANGED', value: 'before' },
+      { key: 'REMOVED', value: 'x' },
+      { key: 'SAME', value: 'y' },
+    ])
+    const live = await pinned('LIVE')
+    expect((await shop.ask(planDeploy, { webServiceId: shop.production })).changes.filter(({ kind }) => kind !== 'SETTING')).toEqual([])
+    await shop.run(updateSecret, { id: secret.id, value: 'two' })
+    await set(
+      [
+        { key: 'CHANGED', value: 'after' },
+        { key: 'ADDED', value: 'hunter2', isSecret: true },
+        { key: 'SAME', value: 'y' },
+      ],
+      'REPLACE',
+    )
+    const { changes, current } = await shop.ask(planDeploy, { webServiceId: shop.production })
+    expect(current!.id).toBe(live.id)
+    const print = expect.stringMatching(/^[0-9a-f]{32}$/)
+    expect(changes.filter(({ kind }) => kind !== 'SETTING')).toEqual([
+      { kind: 'VARIABLE_ADDED', key: 'ADDED', from: null, to: print },
+      { kind: 'VARIABLE_CHANGED', key: 'CHANGED', from: 'before', to: 'after' },
+      { kind: 'VARIABLE_REMOVED', key: 'REMOVED', from: 'x', to: null },
+      { kind: 'VARIABLE_CHANGED', key: 'TOKEN', from: print, to: print },
+    ])
+    expect(JSON.stringify(changes)).not.toContain('hunter2')
+  })
+})
+
+it('a configuration over what a program can be given is refused with its size', async () => {
+  const variables = Array.from({ length: 17 }, (_, n) => ({ key: `BIG_${n}`, value: 'x'.repeat(64 * 1024) }))
+  await shop.run(setEnvVars, { webServiceId: shop.production, variables })
+  const deployment = await pinnedProblem()
+  expect(deployment).toContain('a program can be given 1048576')
+})
+
+async function pinnedProblem(): Promise<string | null> {
+  const id = newId()
+  number++
+  await runSql(
+    world.app.db.prisma,
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
+        values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, ${number}, 'DEPLOY', 'API', 'QUEUED', 'system')`,
+  )
+  const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+  return transact(world.app, shop.tenant.owner, null, async (work) =>
+    pin(work, deployment, await presentConfiguration(work, shop.production)),
+  )
+}

@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { shiftClock } from '../../support/database.ts'
+import { codeOf, createWorld, operation, refusal, type World } from '../../support/tenant.ts'
+import { auditOf, commands, createShop, eventsOf, type Shop } from './support.ts'
+
+let world: World
+let shop: Shop
+beforeAll(async () => {
+  world = await createWorld({ REVEALS_PER_MINUTE: '5' })
+})
+afterAll(() => world?.close())
+beforeEach(async () => {
+  shop = await createShop(world.app)
+})
+
+const {
+  createEnvVar,
+  createSecret,
+  revealEnvVar,
+  revealEnvVars,
+  revealSecret,
+  revealResolvedEnv,
+  exportEnvVars,
+  updateSecret,
+  revokeSecretVersion,
+} = commands
+
+const variable = async () =>
+  (await shop.run(createEnvVar, { webServiceId: shop.production, key: 'TOKEN', value: 'hunter2', isSecret: true })).envVar
+const secret = async () => (await shop.run(createSecret, { projectId: shop.projectId, key: 'KEY', value: 'swordfish' })).secret
+
+describe('a reveal', () => {
+  it('shows the value, and leaves its mark, an event and an audit row, none with the value', async () => {
+    const [item, owner] = [await secret(), shop.tenant.owner.subject.name]
+    const shown = await shop.run(revealSecret, { id: item.id })
+    expect(shown).toMatchObject({ key: 'KEY', value: 'swordfish', secret: { lastRevealedBy: owner } })
+    expect(shown.secret.lastRevealedAt).toBeInstanceOf(Date)
+    const event = (await eventsOf(world.app, 'secret.revealed')).find(({ subjectId }) => subjectId === item.id)
+    expect(event!.data).toMatchObject({ key: 'KEY', version: 1, revealedBy: owner })
+    const audit = (await auditOf(world.app, 'revealSecret')).find(({ targetId }) => targetId === item.id)
+    expect(audit).toMatchObject({ actorName: owner, details: { key: 'KEY', scope: 'PRODUCTION', version: 1 } })
+    expect(JSON.stringify([event, audit])).not.toContain('swordfish')
+  })
+
+  it('of an env var, of all of a service, and of all that it is given does so too', async () => {
+    const item = await variable()
+    expect(await shop.run(revealEnvVar, { id: item.id })).toMatchObject({ key: 'TOKEN', value: 'hunter2' })
+    expect((await shop.run(revealEnvVars, { webServiceId: shop.production })).values).toEqual([{ key: 'TOKEN', value: 'hunter2' }])
+    const all = await shop.run(revealResolvedEnv, { webServiceId: shop.production })
+    expect(all.values).toEqual(
+      expect.arrayContaining([
+        { key: 'TOKEN', value: 'hunter2' },
+        { key: 'QUAYSIDE', value: 'true' },
+      ]),
+    )
+    const events = (await eventsOf(world.app, 'env_var.revealed')).filter(({ subjectId }) => subjectId === shop.production)
+    expect(events.map(({ data }) => (data.keys as string[]).includes('TOKEN'))).toEqual([true, true, true])
+    expect((await auditOf(world.app, 'revealEnvVars')).at(-1)!.details).toEqual({ keys: ['TOKEN'] })
+  })
+
+  it('of a former version shows that one, and of a revoked one nothing', async () => {
+    const item = await secret()
+    await shop.run(updateSecret, { id: item.id, value: 'second' })
+    expect((await shop.run(revealSecret, { id: item.id, version: 1 })).value).toBe('swordfish')
+    expect((await shop.run(revealSecret, { id: item.id })).value).toBe('second')
+    await shop.run(revokeSecretVersion, { secretId: item.id, version: 1 })
+    expect(await codeOf(shop.run(revealSecret, { id: item.id, version: 1 }))).toBe('version_revoked')
+    expect(await codeOf(shop.run(revealSecret, { id: item.id, version: 3 }))).toBe('not_found')
+  })
+
+  it('needs the right to reveal', async () => {
+    const [item, own] = [await secret(), await variable()]
+    const reader = shop.tenant.key('READ')
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }, reader))).toBe('forbidden')
+    expect(await codeOf(shop.run(revealEnvVar, { id: own.id }, reader))).toBe('forbidden')
+    expect(await codeOf(shop.run(revealEnvVars, { webServiceId: shop.production }, reader))).toBe('forbidden')
+    expect(await codeOf(shop.run(revealResolvedEnv, { webServiceId: shop.production }, reader))).toBe('forbidden')
+  })
+
+  it('repeated under its idempotency key shows nothing again', async () => {
+    const item = await secret()
+    const input = { id: item.id, idempotencyKey: 'once' }
+    expect((await shop.run(revealSecret, input)).value).toBe('swordfish')
+    expect((await shop.run(revealSecret, input)).value).toBeNull()
+    const all = { webServiceId: shop.production, idempotencyKey: 'all' }
+    await shop.run(revealEnvVars, all)
+    expect((await shop.run(revealEnvVars, all)).values).toBeNull()
+    await shop.run(exportEnvVars, all)
+    expect((await shop.run(exportEnvVars, all)).text).toBeNull()
+  })
+
+  it('shows nothing when the audit row can not be written, and leaves no mark', async () => {
+    const item = await secret()
+    const query = 'mutation ($id: ID!) { revealSecret(input: { id: $id }) { value } }'
+    await world.app.db.pool.query(
+      `create function refuse_audit() returns trigger language plpgsql as $$ begin raise exception 'disk full'; end $$`,
+    )
+    await world.app.db.pool.query('create trigger refuse_audit before insert on audit_entry for each row execute function refuse_audit()')
+    try {
+      const answer = await operation(world.app, shop.tenant.owner, query, { id: item.id })
+      expect(answer.data).toEqual({ revealSecret: null })
+      expect(JSON.stringify(answer)).not.toContain('swordfish')
+    } finally {
+      await world.app.db.pool.query('drop trigger refuse_audit on audit_entry; drop function refuse_audit()')
+    }
+    expect(await world.app.db.prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ lastRevealedAt: null })
+    expect((await eventsOf(world.app, 'secret.revealed')).some(({ subjectId }) => subjectId === item.id)).toBe(false)
+    expect((await operation(world.app, shop.tenant.owner, query, { id: item.id })).data).toEqual({ revealSecret: { value: 'swordfish' } })
+  })
+
+  it('is limited for each principal by the minute, over all processes', async () => {
+    const item = await secret()
+    const peer = await world.process({ REVEALS_PER_MINUTE: '5' })
+    const at = (app: typeof world.app) => createShopCall(app, item.id)
+    for (let n = 0; n < 5; n++) await at(n % 2 ? peer : world.app)
+    const refused = await refusal(shop.run(revealSecret, { id: item.id }))
+    expect(refused).toMatchObject({ code: 'rate_limited', details: { limit: 5 } })
+    expect(refused.details!.retryAfterSeconds).toBeGreaterThan(0)
+    expect(await codeOf(shop.run(revealEnvVars, { webServiceId: shop.production }))).toBe('rate_limited')
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }, shop.tenant.key('ADMIN')))).toBe('done')
+    await shiftClock(world.url, 61_000)
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('done')
+  })
+})
+
+const createShopCall = async (app: Shop['app'], id: string) => {
+  const { execute } = await import('../../../src/platform/command.ts')
+  return execute({ app, caller: shop.tenant.owner, requestId: 'test' }, revealSecret, { id })
+}

@@ -1,0 +1,119 @@
+/** A project with a service in each environment, and commands as a caller gives them. */
+
+import { createEnvironment } from '../../../src/domain/apps/environment/index.ts'
+import { createProject, updateProject } from '../../../src/domain/apps/project/index.ts'
+import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import {
+  createEnvVar,
+  deleteEnvVar,
+  exportEnvVars,
+  importEnvVars,
+  revealEnvVar,
+  revealEnvVars,
+  setEnvVars,
+  updateEnvVar,
+} from '../../../src/domain/configuration/env-var/index.ts'
+import { listResolvedEnv, revealResolvedEnv } from '../../../src/domain/configuration/resolution/index.ts'
+import {
+  createSecret,
+  deleteSecret,
+  revealSecret,
+  revokeSecretVersion,
+  setSecrets,
+  updateSecret,
+} from '../../../src/domain/configuration/secret/index.ts'
+import { bindSecret, setSecretBindings, unbindSecret } from '../../../src/domain/configuration/secret-binding/index.ts'
+import '../../../src/domain/deploys/deployment/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { ask, type Command, type CommandInput, execute, type Query, type Target } from '../../../src/platform/command.ts'
+import { rows, sql } from '../../../src/platform/db/index.ts'
+import type { App } from '../../../src/platform/work.ts'
+import { createTenant, request, type Tenant } from '../../support/tenant.ts'
+
+export const commands = {
+  bindSecret,
+  setSecretBindings,
+  unbindSecret,
+  createSecret,
+  deleteSecret,
+  revealSecret,
+  revokeSecretVersion,
+  setSecrets,
+  updateSecret,
+  createEnvVar,
+  deleteEnvVar,
+  exportEnvVars,
+  importEnvVars,
+  revealEnvVar,
+  revealEnvVars,
+  setEnvVars,
+  updateEnvVar,
+  revealResolvedEnv,
+  updateProject,
+}
+
+export type Shop = {
+  app: App
+  tenant: Tenant
+  projectId: string
+  /** Services by the type of their environment. */
+  production: string
+  staging: string
+  development: string
+  /** Runs a command as the owner, or another caller. */
+  run<Input, Row extends Target | null, Result extends object>(
+    command: Command<Input, Row, Result>,
+    input: CommandInput,
+    caller?: Caller,
+  ): Promise<Result>
+  ask<Input, Result>(query: Query<Input, Result>, input: Record<string, unknown>, caller?: Caller): Promise<Result>
+  /** What a service is given, values masked. */
+  resolved(webServiceId: string): Promise<Record<string, string | null>>
+}
+
+export async function createShop(app: App): Promise<Shop> {
+  const tenant = await createTenant(app)
+  const run: Shop['run'] = (command, input, caller = tenant.owner) => execute(request(app, caller), command, input)
+  const { project } = await run(createProject, { name: 'Shop' })
+  const service = async (name: string, environmentId?: string) =>
+    (await run(createWebService, { projectId: project.id, environmentId, name })).webService.id
+  const environment = async (type: string) => (await run(createEnvironment, { projectId: project.id, name: type, type })).environment.id
+  const production = await service('Web')
+  const staging = await service('Web staging', await environment('STAGING'))
+  const development = await service('Web development', await environment('DEVELOPMENT'))
+  return {
+    app,
+    tenant,
+    projectId: project.id,
+    production,
+    staging,
+    development,
+    run,
+    ask: (query, input, caller = tenant.owner) => ask(request(app, caller), query, input),
+    async resolved(webServiceId) {
+      const { variables } = await ask(request(app, tenant.owner), listResolvedEnv, { webServiceId, reveal: false })
+      const own = variables.filter(({ source }) => source.kind !== 'PLATFORM_DEFAULT')
+      return Object.fromEntries(own.map(({ key, value }) => [key, value]))
+    },
+  }
+}
+
+export const eventsOf = (app: App, type: string): Promise<{ subjectId: string; data: Record<string, unknown> }[]> =>
+  rows(app.db.prisma, sql`select subject_id, data from event where type = ${type} order by ordinal`)
+
+export const auditOf = (app: App, action: string): Promise<{ actorName: string; targetId: string; details: Record<string, unknown> }[]> =>
+  rows(app.db.prisma, sql`select actor_name, target_id, details from audit_entry where action = ${action} order by created_at, id`)
+
+/** Every text and byte that the database holds, for a search: raw, and with bytea as hex. */
+export async function dumpOf(app: App): Promise<string> {
+  const tables = await rows<{ name: string }>(
+    app.db.prisma,
+    sql`select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`,
+  )
+  const parts: string[] = []
+  for (const { name } of tables) {
+    const found = await app.db.pool.query(`select t::text as line from "${name}" t`)
+    parts.push(...found.rows.map(({ line }) => String(line)))
+  }
+  return parts.join('\n')
+}

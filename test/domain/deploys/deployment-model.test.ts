@@ -1,0 +1,141 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  changesBetween,
+  enqueue,
+  isActive,
+  isCancellable,
+  phases,
+  rollbackBlockers,
+  transitions,
+  type Waiting,
+} from '../../../src/domain/deploys/deployment/model.ts'
+import type { ServiceSettings } from '../../../src/domain/deploys/instance/index.ts'
+import type { DeploymentStatus } from '../../../src/generated/prisma/client.ts'
+
+const statuses = Object.keys(transitions) as DeploymentStatus[]
+
+describe('transitions', () => {
+  it('lead from QUEUED to every status, and out of no ended one', () => {
+    const reached = new Set<DeploymentStatus>(['QUEUED'])
+    for (const status of reached) for (const next of transitions[status]) reached.add(next)
+    expect([...reached].sort()).toEqual([...statuses].sort())
+    expect(statuses.filter((status) => transitions[status].length === 0).sort()).toEqual(['CANCELLED', 'FAILED', 'SKIPPED', 'SUPERSEDED'])
+  })
+
+  it('let only a running one go live, and only a waiting one be skipped', () => {
+    expect(statuses.filter((status) => transitions[status].includes('LIVE'))).toEqual(['RUNNING'])
+    expect(statuses.filter((status) => transitions[status].includes('SKIPPED'))).toEqual(['QUEUED'])
+    expect(statuses.filter((status) => transitions[status].includes('SUPERSEDED'))).toEqual(['LIVE'])
+  })
+})
+
+describe('isCancellable', () => {
+  it('holds up to and including VERIFY', () => {
+    expect(isCancellable({ status: 'QUEUED', phase: null })).toBe(true)
+    expect(phases.filter((phase) => isCancellable({ status: 'RUNNING', phase }))).toEqual([
+      'PREPARE',
+      'BUILD',
+      'RELEASE',
+      'START',
+      'VERIFY',
+    ])
+    for (const status of statuses.filter((status) => status !== 'QUEUED' && status !== 'RUNNING'))
+      expect(isCancellable({ status, phase: 'BUILD' })).toBe(false)
+  })
+})
+
+describe('enqueue', () => {
+  const running: Waiting = { id: 'r', status: 'RUNNING' }
+  const cancelling: Waiting = { id: 'c', status: 'CANCELLING' }
+  const queued = (id: string): Waiting => ({ id, status: 'QUEUED' })
+
+  it.each<[string, Parameters<typeof enqueue>, ReturnType<typeof enqueue>]>([
+    ['takes the first one under each policy', ['REJECT', []], { displaced: [] }],
+    ['refuses beside a running one under REJECT', ['REJECT', [running]], { blockedBy: 'r' }],
+    ['refuses beside a waiting one under REJECT', ['REJECT', [queued('a')]], { blockedBy: 'a' }],
+    ['keeps all under QUEUE_ALL', ['QUEUE_ALL', [running, queued('a'), queued('b')]], { displaced: [] }],
+    ['displaces the one that waits under QUEUE_LATEST', ['QUEUE_LATEST', [running, queued('a')]], { displaced: ['a'] }],
+    ['displaces it behind one that is being cancelled, too', ['QUEUE_LATEST', [cancelling, queued('a')]], { displaced: ['a'] }],
+    ['keeps the one that is about to run', ['QUEUE_LATEST', [queued('a')]], { displaced: [] }],
+    ['displaces those behind it', ['QUEUE_LATEST', [queued('a'), queued('b')]], { displaced: ['b'] }],
+  ])('%s', (_what, [policy, unfinished], outcome) => {
+    expect(enqueue(policy, unfinished)).toEqual(outcome)
+  })
+
+  it('leaves at most one waiting under QUEUE_LATEST beside the one that runs or is about to', () => {
+    const anyQueue = fc
+      .tuple(fc.constantFrom(null, 'RUNNING', 'CANCELLING'), fc.integer({ min: 0, max: 5 }))
+      .map(([active, waiting]): Waiting[] => [
+        ...(active ? [{ id: 'active', status: active } as Waiting] : []),
+        ...Array.from({ length: waiting }, (_, index) => queued(String(index))),
+      ])
+    fc.assert(
+      fc.property(anyQueue, (unfinished) => {
+        const outcome = enqueue('QUEUE_LATEST', unfinished)
+        const displaced = 'displaced' in outcome ? outcome.displaced : null
+        const left = unfinished.filter(({ id }) => !displaced!.includes(id))
+        expect(left.length).toBeLessThanOrEqual(1)
+        expect(left).toEqual(unfinished.slice(0, 1))
+        expect(unfinished.filter(({ status }) => isActive(status)).every((one) => left.includes(one))).toBe(true)
+      }),
+    )
+  })
+})
+
+describe('rollbackBlockers', () => {
+  const fine = { status: 'SUPERSEDED', liveAt: new Date(), hasRelease: true, serviceDeleted: false } as const
+  it.each<[string, Partial<Parameters<typeof rollbackBlockers>[0]>, string[]]>([
+    ['a former one whose release is kept', {}, []],
+    ['one that never went live', { status: 'FAILED', liveAt: null }, ['NEVER_LIVE']],
+    ['the live one', { status: 'LIVE' }, ['ALREADY_LIVE']],
+    ['one whose release is gone', { hasRelease: false }, ['ARTIFACT_EXPIRED']],
+    ['one of a deleted service', { serviceDeleted: true }, ['SERVICE_DELETED']],
+    [
+      'one of a deleted service that never went live',
+      { serviceDeleted: true, status: 'FAILED', liveAt: null },
+      ['SERVICE_DELETED', 'NEVER_LIVE'],
+    ],
+  ])('of %s', (_what, change, codes) => {
+    const blockers = rollbackBlockers({ ...fine, ...change })
+    expect(blockers.map((blocker) => blocker.code)).toEqual(codes)
+    for (const { message } of blockers) expect(message).toMatch(/\.$/)
+  })
+})
+
+describe('changesBetween', () => {
+  const settings: ServiceSettings = {
+    kind: 'WEB',
+    repositoryUrl: 'file:///shop',
+    branch: 'main',
+    rootDirectory: null,
+    buildCommand: null,
+    releaseCommand: null,
+    startCommand: 'node server.js',
+    publishDirectory: null,
+    port: null,
+    healthCheckPath: null,
+    minInstances: 1,
+    maxInstances: 1,
+    queuePolicy: 'QUEUE_LATEST',
+    buildTimeoutMs: 1_000,
+    healthTimeoutMs: 1_000,
+    shutdownGraceMs: 1_000,
+  }
+
+  it('names the commit and each setting that differs, and nothing else', () => {
+    const next = { ...settings, startCommand: null, maxInstances: 3 }
+    expect(changesBetween({ commitHash: 'a', settings }, { commitHash: 'b', settings: next })).toEqual([
+      { kind: 'COMMIT', key: 'commit', from: 'a', to: 'b' },
+      { kind: 'SETTING', key: 'maxInstances', from: '1', to: '3' },
+      { kind: 'SETTING', key: 'startCommand', from: 'node server.js', to: null },
+    ])
+    expect(changesBetween({ commitHash: 'a', settings }, { commitHash: 'a', settings })).toEqual([])
+  })
+
+  it('shows all as new where nothing is live', () => {
+    const keys = changesBetween(null, { commitHash: 'a', settings }).map(({ key, from }) => [key, from])
+    expect(keys).toContainEqual(['commit', null])
+    expect(keys).toContainEqual(['branch', null])
+  })
+})

@@ -1,0 +1,56 @@
+/** That a change of an environment's derived status is told, once, and that no change is told where there is none. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createProject } from '../../../src/domain/apps/project/index.ts'
+import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
+import { deploymentQueue, tellEnvironmentStatus } from '../../../src/domain/deploys/deployment/jobs.ts'
+import '../../../src/domain/deploys/instance/index.ts'
+import { execute } from '../../../src/platform/command.ts'
+import { row, rows, sql } from '../../../src/platform/db/index.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { createTenant, createWorld, request, type Tenant, type World } from '../../support/tenant.ts'
+
+let world: World
+let tenant: Tenant
+
+beforeAll(async () => {
+  world = await createWorld()
+  tenant = await createTenant(world.app)
+})
+afterAll(() => world.close())
+
+const look = () => tellEnvironmentStatus.run(world.app, new AbortController().signal)
+const told = async (environmentId: string) =>
+  (
+    await rows<{ data: { status: string; formerStatus: string } }>(
+      world.app.db.prisma,
+      sql`select data from event where type = 'environment.status_changed' and subject_id = ${environmentId}::uuid order by ordinal`,
+    )
+  ).map(({ data }) => `${data.formerStatus} -> ${data.status}`)
+
+async function createShop(): Promise<{ projectId: string; environmentId: string }> {
+  const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'Shop' })
+  const environment = await row<{ id: string }>(world.app.db.prisma, sql`select id from environment where project_id = ${project.id}::uuid`)
+  return { projectId: project.id, environmentId: environment!.id }
+}
+
+describe('environment.status_changed', () => {
+  it('is not told of an environment in which nothing ever happened', async () => {
+    const { environmentId } = await createShop()
+    await look()
+    expect(await told(environmentId)).toEqual([])
+  })
+
+  it('is told once when a deployment begins, by whichever of several processes sees it', async () => {
+    const { projectId, environmentId } = await createShop()
+    const service = { projectId: encodeId('Project', projectId), name: 'Web', repositoryUrl: 'file:///shop' }
+    const { webService } = await execute(request(world.app, tenant.owner), createWebService, service)
+    await execute(request(world.app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
+    await look()
+    expect(await told(environmentId)).toEqual([])
+    await deploymentQueue.claim(world.app, 'worker', 10)
+    await Promise.all([look(), look(), look()])
+    await look()
+    expect(await told(environmentId)).toEqual(['PENDING -> DEPLOYING'])
+  })
+})

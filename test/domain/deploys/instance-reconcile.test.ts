@@ -1,0 +1,74 @@
+import { expect, it, onTestFinished } from 'vitest'
+import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { runtimePort } from '../../../src/domain/deploys/instance/index.ts'
+import type { Runtime } from '../../../src/domain/deploys/instance/ports.ts'
+import { holdsInstances, reconcileInstances, settleReconciler } from '../../../src/domain/deploys/instance/reconcile.ts'
+import { execute } from '../../../src/platform/command.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import type { App } from '../../../src/platform/work.ts'
+import { shiftClock } from '../../support/database.ts'
+import { createTenant, createWorld, request, type Tenant } from '../../support/tenant.ts'
+
+/** A place where nothing runs. */
+const nothing = { observe: async () => [] } as Partial<Runtime> as Runtime
+const pass = (app: App) => reconcileInstances.run(app, new AbortController().signal)
+
+it('lets one process look after the instances, and the next one as soon as that one has settled or its lease is over', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const [first, second] = [world.app, await world.process()]
+  for (const app of [first, second]) runtimePort.provide(app, nothing)
+  await pass(first)
+  await pass(second)
+  expect(await holdsInstances(second)).toBe(false)
+  await settleReconciler(first)
+  expect(await holdsInstances(second)).toBe(true)
+  // Giving back what is another's by now takes nothing away.
+  await settleReconciler(first)
+  expect(await holdsInstances(first)).toBe(false)
+  await shiftClock(world.url, 16_000)
+  expect(await holdsInstances(first)).toBe(true)
+})
+
+it('looks after the other instances where one of them can not even be observed', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const { app } = world
+  const tenant = await createTenant(app)
+  const bad = await createRunning(app, tenant)
+  const good = await createRunning(app, tenant)
+  const observe: Runtime['observe'] = async (ids) => {
+    if (ids.includes(bad)) throw new Error('a process that can not be killed')
+    return ids.map((instanceId) => ({ instanceId, state: 'exited', exitCode: 3, signal: null, exitedAt: null }))
+  }
+  const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [] })
+  runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
+  await pass(app)
+  await settleReconciler(app)
+  const found = await app.db.prisma.instance.findMany()
+  expect(found.find(({ id }) => id === good)).toMatchObject({ status: 'CRASHED', lastExitCode: 3, crashes: 1 })
+  expect(found.find(({ id }) => id === bad)).toMatchObject({ status: 'RUNNING', crashes: 0 })
+})
+
+/** A live service with one instance that counts as running; gives the instance's id. */
+async function createRunning(app: App, tenant: Tenant): Promise<string> {
+  const [deploymentId, instanceId] = [newId(), newId()]
+  const { webService } = await execute(request(app, tenant.owner), createWebService, { name: 'Web' })
+  await setDesired(app, webService.id)
+  const place = sql`${tenant.organizationId}::uuid, ${webService.id}::uuid`
+  await run(
+    app.db.prisma,
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, live_at, release_digest, created_by_type)
+        values (${deploymentId}::uuid, ${place}, 1, 'DEPLOY', 'API', 'LIVE', now(), 'sha256:1', 'system')`,
+  )
+  await run(
+    app.db.prisma,
+    sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status, started_at)
+        select ${instanceId}::uuid, ${place}, ${deploymentId}::uuid, generation, 'RUNNING', now() from web_service where id = ${webService.id}::uuid`,
+  )
+  return instanceId
+}
+
+const setDesired = (app: App, id: string) =>
+  run(app.db.prisma, sql`update web_service set desired_state = 'RUNNING' where id = ${id}::uuid`)

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { routeOf } from '../../../src/domain/deploys/instance/route.ts'
+
+const id = '0190a6c8-0000-7000-8000-000000000001'
+const deploymentId = '0190a6c8-0000-7000-8000-000000000002'
+type Row = Parameters<typeof routeOf>[0]
+const row = (change: Partial<Row> = {}): Row => ({
+  id,
+  slug: 'shop',
+  kind: 'WEB',
+  desiredState: 'RUNNING',
+  deploymentId,
+  digest: 'sha256:1',
+  switching: false,
+  instanceIds: ['one'],
+  ...change,
+})
+
+describe('routeOf', () => {
+  it('sends requests for the slug under the domain to the instances of what is routed', () => {
+    expect(routeOf(row(), 'localhost')).toMatchObject({
+      host: 'shop.localhost',
+      serviceId: expect.stringMatching(/^svc_/),
+      digest: 'sha256:1',
+      deploymentId: expect.stringMatching(/^dep_/),
+      target: { type: 'instances', instanceIds: ['one'] },
+    })
+  })
+
+  it.each<[string, Partial<Row>, unknown]>([
+    ['has never been deployed', { deploymentId: null, digest: null }, { type: 'unavailable', error: 'service_not_deployed' }],
+    ['is stopped', { desiredState: 'STOPPED' }, { type: 'unavailable', error: 'service_stopped' }],
+    ['was stopped and is being switched to', { desiredState: 'STOPPED', switching: true }, { type: 'instances', instanceIds: ['one'] }],
+    ['is static', { kind: 'STATIC_SITE', instanceIds: [] }, { type: 'static' }],
+    ['has no healthy instance', { instanceIds: [] }, { type: 'instances', instanceIds: [] }],
+  ])('of one that %s', (_what, change, target) => {
+    expect(routeOf(row(change), 'localhost').target).toEqual(target)
+  })
+
+  it('names no release where it serves none', () => {
+    expect(routeOf(row({ desiredState: 'STOPPED' }), 'localhost')).toMatchObject({ digest: null, deploymentId: null })
+  })
+})

@@ -1,0 +1,243 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createRedactor, type NewLine, splitCompleteLines } from '../../../src/domain/deploys/log/index.ts'
+import { createLineSplitter, type LineSource } from '../../../src/domain/deploys/log/line-splitter.ts'
+import { createChunker, cursorOf, cutUtf8, logLimits, positionOf, readChunk } from '../../../src/domain/deploys/log/model.ts'
+
+const at = new Date('2026-01-31T12:00:00Z')
+const source: LineSource = { stream: 'stdout', instanceId: null, messageBytes: 16 * 1024 }
+
+function split(chunks: Uint8Array[], options: Partial<LineSource> = {}): NewLine[] {
+  const lines: NewLine[] = []
+  const splitter = createLineSplitter({ ...source, ...options }, (line) => lines.push(line))
+  for (const chunk of chunks) splitter.push(chunk, at)
+  splitter.end(at)
+  return lines
+}
+const messages = (chunks: (string | Uint8Array)[], options: Partial<LineSource> = {}) =>
+  split(
+    chunks.map((chunk) => (typeof chunk === 'string' ? Buffer.from(chunk) : chunk)),
+    options,
+  ).map(({ message }) => message)
+
+/** Cuts bytes at the given fractions. */
+function cutAt(bytes: Buffer, cuts: number[]): Buffer[] {
+  const places = [0, ...cuts.map((cut) => Math.floor(cut * bytes.length)).sort((a, b) => a - b), bytes.length]
+  return places.slice(1).map((end, index) => bytes.subarray(places[index], end))
+}
+
+describe('splitting output into lines', () => {
+  it('ends a line at LF and at CRLF, and keeps a lone CR', () => {
+    expect(messages(['a\nb\r\nc\rd\n\r\n\n'])).toEqual(['a', 'b', 'c\rd', '', ''])
+  })
+
+  it('gives a last line without a line end when the stream ends', () => {
+    expect(messages(['a\nb'])).toEqual(['a', 'b'])
+    expect(messages(['a\n'])).toEqual(['a'])
+    expect(messages([])).toEqual([])
+  })
+
+  it('keeps a character whole that was cut between two chunks', () => {
+    const bytes = Buffer.from('Grüße 🚢\n')
+    for (let cut = 0; cut <= bytes.length; cut++) expect(messages([bytes.subarray(0, cut), bytes.subarray(cut)])).toEqual(['Grüße 🚢'])
+  })
+
+  it('replaces what is no UTF-8, removes NUL and keeps escape sequences', () => {
+    expect(messages([Buffer.from([0x61, 0xff, 0x62, 0x0a]), 'x\0y\n', '\u001b[31mred\u001b[0m\n'])).toEqual([
+      'a\ufffdb',
+      'xy',
+      '\u001b[31mred\u001b[0m',
+    ])
+  })
+
+  it('gives the same lines however the bytes were cut', () => {
+    const piece = fc.oneof(fc.constantFrom('\n', '\r\n', '\r', 'é', '🚢', 'x'.repeat(40)), fc.string({ maxLength: 8 }))
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 40 }),
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 12 }),
+        (pieces, cuts) => {
+          const bytes = Buffer.from(pieces.join(''))
+          expect(split(cutAt(bytes, cuts), { messageBytes: 64 })).toEqual(split([bytes], { messageBytes: 64 }))
+        },
+      ),
+    )
+  })
+
+  it('doesn’t look at a chunk again after it was pushed', () => {
+    const chunk = Buffer.from('half')
+    const lines: NewLine[] = []
+    const splitter = createLineSplitter(source, (line) => lines.push(line))
+    splitter.push(chunk, at)
+    chunk.fill('!')
+    splitter.push(Buffer.from(' line\n'), at)
+    expect(lines[0]?.message).toBe('half line')
+  })
+
+  it('cuts a line at 16 KiB of UTF-8 and says so', () => {
+    const [exact, over, wide] = split([Buffer.from(`${'x'.repeat(16_384)}\r\n${'x'.repeat(16_385)}\n${'€'.repeat(100_000)}\n`)])
+    expect([exact!.message.length, exact!.truncated]).toEqual([16_384, false])
+    expect([over!.message.length, over!.truncated]).toEqual([16_384, true])
+    expect([wide!.message, wide!.truncated]).toEqual(['€'.repeat(5_461), true])
+  })
+
+  it('calls what Quayside says information, and nothing else', () => {
+    expect(split([Buffer.from('a\n')], { stream: 'system' })[0]?.level).toBe('INFO')
+    expect(split([Buffer.from('ERROR a\n')], { stream: 'stderr' })[0]?.level).toBeNull()
+  })
+})
+
+describe('splitting what is read again by offset', () => {
+  it('consumes whole lines only, until the source has ended', () => {
+    const bytes = Buffer.from('one\ntwo\nthr')
+    const { lines, consumedBytes } = splitCompleteLines(source, bytes, at, false)
+    expect([lines.map(({ message }) => message), consumedBytes]).toEqual([['one', 'two'], 8])
+    const rest = splitCompleteLines(source, bytes.subarray(consumedBytes), at, true)
+    expect([rest.lines.map(({ message }) => message), rest.consumedBytes]).toEqual([['thr'], 3])
+  })
+
+  it('goes on past a line without an end', () => {
+    expect(splitCompleteLines(source, Buffer.alloc(60_000, 'x'), at, false).consumedBytes).toBe(0)
+    const { lines, consumedBytes } = splitCompleteLines(source, Buffer.alloc(70_000, 'x'), at, false)
+    expect([lines.length, lines[0]!.message.length, lines[0]!.truncated, consumedBytes]).toEqual([1, 16_384, true, 70_000])
+  })
+})
+
+describe('chunks', () => {
+  it('give back the lines that went in', () => {
+    const line = (message: string, index: number): NewLine => ({
+      at: new Date(at.getTime() + index),
+      stream: 'stderr',
+      level: 'WARN',
+      instanceId: null,
+      message,
+      truncated: index === 1,
+    })
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\0', '')),
+          { minLength: 1, maxLength: 20 },
+        ),
+        (texts) => {
+          const chunker = createChunker(logLimits({ LOG_MAX_BYTES: 10_000_000 }))
+          const lines = texts.map(line)
+          for (const item of lines) expect(chunker.add(item)).toBeNull()
+          const chunk = chunker.seal()!
+          expect(readChunk(7, chunk.lines)).toEqual(lines.map((item, index) => ({ ...item, seq: 7 + index })))
+          expect(chunk.bytes).toBe(lines.reduce((sum, { message }) => sum + Buffer.byteLength(message), 0))
+        },
+      ),
+    )
+  })
+
+  it('hold at most 200 lines, and few long ones', () => {
+    const limits = logLimits({ LOG_MAX_BYTES: 10_000_000 })
+    const counts = (message: string, lines: number) => {
+      const chunker = createChunker(limits)
+      const chunks = Array.from({ length: lines }, () =>
+        chunker.add({ at, stream: 'stdout', level: null, instanceId: null, message, truncated: false }),
+      )
+      return [...chunks, chunker.seal()].flatMap((chunk) => (chunk ? [chunk.count] : []))
+    }
+    expect(counts('', 401)).toEqual([200, 200, 1])
+    expect(counts('x'.repeat(20_000), 20)).toEqual([15, 5])
+  })
+
+  it('cut a text between characters only', () => {
+    expect(cutUtf8('aé🚢', 7)).toBe('aé🚢')
+    expect([6, 5, 4, 3, 2, 1, 0].map((bytes) => cutUtf8('aé🚢', bytes))).toEqual(['aé', 'aé', 'aé', 'aé', 'a', 'a', ''])
+  })
+})
+
+describe('cursors', () => {
+  const logId = '0190163d-8694-739b-aea5-966c26f8ad91'
+  it('give back their position', () => {
+    const position = { seq: 2 ** 40, bytes: 2 ** 50 }
+    expect(positionOf(logId, cursorOf(logId, position))).toEqual(position)
+  })
+
+  it('are refused when they are of another log, or no cursor at all', () => {
+    const refused = expect.objectContaining({ code: 'invalid_input', field: 'after' })
+    const other = cursorOf('0190163d-8694-739b-aea5-966c26f8ad92', { seq: 1, bytes: 1 })
+    for (const text of [other, '', 'x', `${cursorOf(logId, { seq: 1, bytes: 1 })}A`, 'é'.repeat(43), `${'_'.repeat(42)}8`]) {
+      let error: unknown
+      try {
+        positionOf(logId, text)
+      } catch (thrown) {
+        error = thrown
+      }
+      expect(error).toEqual(refused)
+    }
+  })
+})
+
+describe('redaction', () => {
+  const secret = 'p/ss wörd+"1&2'
+  const redact = createRedactor([secret])
+  const bytes = Buffer.from(secret)
+
+  it.each([
+    ['plain', secret],
+    ['JSON', JSON.stringify(secret).slice(1, -1)],
+    ['JSON in ASCII', 'p/ss w\\u00f6rd+\\"1&2'],
+    ['JSON with escaped slashes', JSON.stringify(secret).slice(1, -1).replaceAll('/', '\\/')],
+    ['URL-encoded', encodeURIComponent(secret)],
+    ['form-encoded', encodeURIComponent(secret).replaceAll('%20', '+')],
+    ['URL-encoded in lower case', encodeURIComponent(secret).replace(/%../g, (code) => code.toLowerCase())],
+    ['hex', bytes.toString('hex')],
+    ['hex in capitals', bytes.toString('hex').toUpperCase()],
+  ])('takes a value out that is printed %s', (_form, printed) => {
+    expect(redact(`before ${printed} after`)).toBe('before [redacted] after')
+  })
+
+  it('takes a value out of base64, wherever it stands in the encoded text, but for the characters that it shares with its neighbours', () => {
+    for (const encoding of ['base64', 'base64url'] as const) {
+      for (const [before, after] of [
+        ['', ''],
+        ['a', ''],
+        ['ab', 'c'],
+        ['abc', 'de'],
+        ['user:', '\n'],
+      ]) {
+        const shown = redact(Buffer.from(`${before}${secret}${after}`).toString(encoding))
+        expect(shown).toContain('[redacted]')
+        const hidden = Buffer.from(shown.replace('[redacted]', ''), encoding).length
+        expect(hidden).toBeLessThan(Buffer.byteLength(`${before}${after}`) + 4)
+      }
+    }
+  })
+
+  it('takes overlapping values out whole', () => {
+    expect(createRedactor(['abcd', 'cdef', 'abcdefgh'])('xabcdefx abcdefghx')).toBe('x[redacted]x [redacted]x')
+  })
+
+  it('takes each line of a value with several lines out', () => {
+    const key = '-----BEGIN KEY-----\nMIIEow\r\nAbCdEf\n-----END KEY-----\n'
+    const shown = createRedactor([key])
+    expect(['MIIEow', ' AbCdEf', '-----BEGIN KEY-----'].map((line) => shown(line))).toEqual(['[redacted]', ' [redacted]', '[redacted]'])
+  })
+
+  it('leaves values of fewer than four characters, and text without a secret', () => {
+    expect(createRedactor(['', 'abc'])('abc')).toBe('abc')
+    expect(redact('nothing here')).toBe('nothing here')
+  })
+
+  it('finds a value that was cut between two chunks', () => {
+    const text = Buffer.from(`x ${secret} y\n`)
+    for (let cut = 0; cut < text.length; cut++) {
+      expect(messages([text.subarray(0, cut), text.subarray(cut)], { redact })).toEqual(['x [redacted] y'])
+    }
+  })
+
+  it('shows no part of a value where a long line is cut', () => {
+    const shared = createRedactor(['SECRETSECRET'])
+    for (let before = 100; before < 230; before++) {
+      const [line] = split([Buffer.from(`${'x'.repeat(before)}SECRETSECRET${'y'.repeat(300)}\n`)], { messageBytes: 100, redact: shared })
+      expect(line!.message).toMatch(/^x*(\[redacted\]|\[?[a-z]*)?$/)
+      expect(line!.truncated).toBe(true)
+    }
+    const many = split([Buffer.from(`${'SECRETSECRET'.repeat(60)}\n`)], { messageBytes: 200, redact: shared })
+    expect(many[0]!.message).not.toMatch(/S/)
+  })
+})

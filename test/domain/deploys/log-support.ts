@@ -1,0 +1,91 @@
+/** A service to have logs of, and readers that go through a log as a client would. */
+import { appendLines, type LogBatch, type LogLine, type LogStart, type NewLine, readLog } from '../../../src/domain/deploys/log/index.ts'
+import { systemCaller } from '../../../src/platform/access.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { type App, transact } from '../../../src/platform/work.ts'
+
+export type Place = { organizationId: string; webServiceId: string }
+
+/** Rows as they are after createProject and createWebService. */
+export async function createPlace(app: App): Promise<Place> {
+  const [organizationId, projectId, environmentId, webServiceId] = [newId(), newId(), newId(), newId()]
+  const { prisma } = app.db
+  await prisma.organization.create({ data: { id: organizationId, name: 'Acme', slug: `acme-${organizationId}` } })
+  await prisma.project.create({ data: { id: projectId, organizationId, name: 'Shop', slug: 'shop' } })
+  await prisma.environment.create({
+    data: { id: environmentId, organizationId, projectId, name: 'Production', slug: 'production', type: 'PRODUCTION' },
+  })
+  await run(
+    prisma,
+    sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, branch, min_instances, max_instances,
+          queue_policy, build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
+        values (${webServiceId}::uuid, ${organizationId}::uuid, ${projectId}::uuid, ${environmentId}::uuid, 'Web', ${`w${webServiceId}`}, 'WEB', 'main', 1, 1,
+          'QUEUE_LATEST', 1000, 1000, 1000, 'STOPPED')`,
+  )
+  return { organizationId, webServiceId }
+}
+
+let deployments = 0
+
+/** A deployment that counts as running. */
+export async function createDeployment(app: App, { organizationId, webServiceId }: Place): Promise<string> {
+  const id = newId()
+  deployments++
+  await run(
+    app.db.prisma,
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
+        values (${id}::uuid, ${organizationId}::uuid, ${webServiceId}::uuid, ${deployments}, 'DEPLOY', 'API', 'QUEUED', 'system')`,
+  )
+  return id
+}
+
+export const inTransaction = <T>(app: App, work: Parameters<typeof transact<T>>[3]): Promise<T> =>
+  transact(app, systemCaller(newId()), null, work)
+
+export const lineOf = (message: string, at = new Date()): NewLine => ({
+  at,
+  stream: 'stdout',
+  level: null,
+  instanceId: null,
+  message,
+  truncated: false,
+})
+
+export const append = (app: App, logId: string, messages: string[], at = new Date()): Promise<number | null> =>
+  inTransaction(app, (work) =>
+    appendLines(
+      work,
+      logId,
+      messages.map((message) => lineOf(message, at)),
+    ),
+  )
+
+/** All batches up to the end of what is stored. */
+export async function readAll(app: App, logId: string, start: LogStart & { limit?: number } = {}): Promise<LogBatch[]> {
+  const batches = [await readLog(app.db.prisma, logId, start)]
+  for (;;) {
+    const last = batches.at(-1)!
+    const next = await readLog(app.db.prisma, logId, { after: last.cursor, limit: start.limit })
+    if (next.lines.length === 0 && !next.gap) return batches
+    batches.push(next)
+  }
+}
+
+export const messagesOf = (batches: { lines: LogLine[] }[]): string[] => batches.flatMap(({ lines }) => lines.map(({ message }) => message))
+export const seqsOf = (batches: { lines: LogLine[] }[]): number[] => batches.flatMap(({ lines }) => lines.map(({ seq }) => seq))
+
+/** 1, 2, … n. */
+export const countTo = (n: number): number[] => Array.from({ length: n }, (_, index) => index + 1)
+
+export type Kept = { lines: number; bytes: number; weight: number }
+
+/** What is stored of a log now. */
+export async function keptOf(app: App, logId: string): Promise<Kept> {
+  const { rows } = await app.db.pool.query(
+    `select coalesce(sum(last_seq - first_seq + 1), 0)::float8 as lines, coalesce(sum(bytes), 0)::float8 as bytes from log_chunk where log_id = $1`,
+    [logId],
+  )
+  const { lines, bytes } = rows[0] as { lines: number; bytes: number }
+  return { lines, bytes, weight: bytes + lines * 32 }
+}

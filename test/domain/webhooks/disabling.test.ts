@@ -1,0 +1,154 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { shiftClock } from '../../support/database.ts'
+import type { ReceivedRequest } from '../../support/receiver.ts'
+import { until } from '../../support/wait.ts'
+import {
+  attempts,
+  createEndpoint,
+  createOrganization,
+  createWorld,
+  deliveries,
+  eventsOf,
+  fannedOut,
+  settled,
+  tell,
+  type World,
+} from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
+const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
+const evt = (id: string) => encodeId('WebhookMessage', id)
+
+describe('disabling', () => {
+  const failingWorld = async () => {
+    await world.close()
+    world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '', WEBHOOK_DISABLE_AFTER_MS: '432000000' })
+    caller = await createOrganization(world.app)
+  }
+  const day = 86_400_000
+
+  test('failing longer than the limit with no success: warned once, then disabled once, with exactly one notice', async () => {
+    await failingWorld()
+    const receiver = await world.receiver(() => ({ status: 500 }))
+    const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
+    world.work(world.app)
+    for (let half = 0; half <= 11; half++) {
+      await shiftClock(world.url, half * (day / 2))
+      await tell(world.app, caller)
+      await settled(world.app, webhookEndpoint.id, half + 1)
+    }
+    const endpoint = await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })
+    expect(endpoint).toMatchObject({ disabledAt: expect.any(Date), disabledReason: expect.stringContaining('only failed') })
+    expect(await eventsOf(world.app, caller, 'webhook_endpoint.failing')).toHaveLength(1)
+    expect(await eventsOf(world.app, caller, 'webhook_endpoint.disabled')).toHaveLength(1)
+  })
+
+  test('a single success inside the window resets the clock, and a warned endpoint is told to have recovered', async () => {
+    await failingWorld()
+    let fails = true
+    const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
+    const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
+    world.work(world.app)
+    for (let half = 0; half <= 16; half++) {
+      await shiftClock(world.url, half * (day / 2))
+      fails = half !== 8
+      await tell(world.app, caller)
+      await settled(world.app, webhookEndpoint.id, half + 1)
+    }
+    expect((await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
+    await until('the recovery is told', async () => (await eventsOf(world.app, caller, 'webhook_endpoint.recovered')).length === 1)
+    expect(await eventsOf(world.app, caller, 'webhook_endpoint.disabled')).toHaveLength(0)
+  })
+
+  test('only one old failure and then silence: never disabled, also not by a failure long after', async () => {
+    await failingWorld()
+    const receiver = await world.receiver(() => ({ status: 500 }))
+    const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
+    world.work(world.app)
+    for (const [n, at] of [0, 6 * day].entries()) {
+      await shiftClock(world.url, at)
+      await tell(world.app, caller)
+      await settled(world.app, webhookEndpoint.id, n + 1)
+    }
+    expect((await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
+    expect(await eventsOf(world.app, caller, 'webhook_endpoint.failing')).toHaveLength(0)
+  })
+
+  test('410: operational event sent to another endpoint, not to the one that it speaks of', async () => {
+    const gone = await world.receiver(() => ({ status: 410 }))
+    const other = await world.receiver()
+    const { webhookEndpoint } = await create({ url: gone.url, eventTypes: [] })
+    await create({ url: other.url, eventTypes: ['webhook_endpoint.disabled'] })
+    world.work(world.app)
+    await tell(world.app, caller)
+    const [notice] = await other.waitFor(1)
+    expect(JSON.parse(notice!.body.toString())).toMatchObject({
+      type: 'webhook_endpoint.disabled',
+      data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), reason: expect.stringContaining('410') },
+    })
+    await fannedOut(world.app, caller)
+    const told = await eventsOf(world.app, caller, 'webhook_endpoint.disabled')
+    expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).not.toContain(told[0]!.id)
+  })
+
+  test('manual disable during an in-flight request: that attempt is recorded, no retry follows', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const receiver = await world.receiver(() => ({ status: 500, delayUntil: released }))
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    world.work(world.app)
+    await tell(world.app, caller)
+    await receiver.waitFor(1)
+    await update(webhookEndpoint.id, { disabled: true })
+    release()
+    await until('the attempt is kept', async () => (await attempts(world.app, webhookEndpoint.id)).length === 1)
+    expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'SKIPPED', attemptCount: 1, nextAttemptAt: null }])
+  })
+
+  test('re-enabled: skipped ones do not flow until asked; a resend to a disabled endpoint is refused', async () => {
+    const receiver = await world.receiver()
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    await update(webhookEndpoint.id, { disabled: true })
+    world.work(world.app)
+    const skipped = await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id)
+    const resend = () => execute(request(), resendWebhookMessage, { messageId: skipped, endpointId: webhookEndpoint.id })
+    await expect(resend()).rejects.toMatchObject({ code: 'webhook_endpoint_disabled' })
+    await update(webhookEndpoint.id, { disabled: false })
+    const fresh = await tell(world.app, caller)
+    await receiver.waitFor(1)
+    expect(ids(receiver.requests)).toEqual([evt(fresh)])
+    await resend()
+    await receiver.waitFor(2)
+    expect(ids(receiver.requests)).toEqual([evt(fresh), evt(skipped)])
+  })
+
+  test('one exhausted event for a message that used up its tries, and none for operational events that fail themselves', async () => {
+    const receiver = await world.receiver(() => ({ status: 500 }))
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id)
+    expect(await settled(world.app, also.webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED' }])
+    await fannedOut(world.app, caller)
+    expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toMatchObject([
+      { data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), messageId: evt(told), attemptCount: 3 } },
+    ])
+  })
+})

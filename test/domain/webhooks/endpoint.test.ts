@@ -1,0 +1,259 @@
+import { Socket } from 'node:net'
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import {
+  deleteWebhookEndpoint,
+  findWebhookEndpoint,
+  listWebhookEndpoints,
+  outgoingHttp,
+  updateWebhookEndpoint,
+} from '../../../src/domain/webhooks/endpoint/index.ts'
+import type { WebhookEndpoint } from '../../../src/generated/prisma/client.ts'
+import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
+import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
+import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
+import type { TestApp } from '../../support/app.ts'
+import { createEndpoint, createOrganization, createProjectRow, createWorld, type World } from './support.ts'
+
+let world: World
+let app: TestApp
+let caller: Caller
+const url = 'http://127.0.0.1:9/hook'
+
+beforeAll(async () => {
+  world = await createWorld()
+  app = world.app
+})
+beforeEach(async () => {
+  caller = await createOrganization(app)
+})
+afterAll(() => world?.close())
+
+const request = (as = caller) => ({ app, caller: as, requestId: 'test' })
+const create = (input: CommandInput = {}, as = caller) => createEndpoint(app, as, { url, ...input })
+const update = (endpoint: WebhookEndpoint, input: CommandInput, as = caller) =>
+  execute(request(as), updateWebhookEndpoint, { id: endpoint.id, ...input })
+const events = (type: string) =>
+  rows<{ data: Record<string, unknown>; projectId: string | null }>(
+    app.db.prisma,
+    sql`select data, project_id from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
+  )
+
+test('makes an endpoint with a secret of its own, which is stored sealed', async () => {
+  const { webhookEndpoint, secret } = await create({
+    description: 'chat',
+    eventTypes: ['project.*', 'project.*'],
+    retryScheduleMs: [5, 10],
+  })
+  expect(webhookEndpoint).toMatchObject({
+    url,
+    description: 'chat',
+    eventTypes: ['project.*'],
+    retryScheduleMs: [5, 10],
+    disabledAt: null,
+    version: 1,
+  })
+  expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
+  const key = await row<{ sealed: Uint8Array }>(
+    app.db.prisma,
+    sql`select sealed from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`,
+  )
+  const stored = Buffer.from(key!.sealed)
+  expect(stored.includes(secret!)).toBe(false)
+  expect(stored.includes(Buffer.from(secret!.slice(6), 'base64'))).toBe(false)
+  expect(await events('webhook_endpoint.created')).toEqual([
+    {
+      projectId: null,
+      data: {
+        webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id),
+        description: 'chat',
+        eventTypes: ['project.*'],
+        projectId: null,
+        disabled: false,
+        disabledReason: null,
+      },
+    },
+  ])
+})
+
+test('takes a secret of 24 to 64 bytes and shows it once', async () => {
+  const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
+  const input = { secret, idempotencyKey: newId() }
+  expect((await create(input)).secret).toBe(secret)
+  expect((await create(input)).secret).toBeNull()
+})
+
+test.each([
+  ['too short', `whsec_${Buffer.alloc(23).toString('base64')}`],
+  ['too long', `whsec_${Buffer.alloc(65).toString('base64')}`],
+  ['not base64', 'whsec_!!!!'],
+  ['with another prefix', `secret_${Buffer.alloc(32).toString('base64')}`],
+])('refuses a secret that is %s', async (_, secret) => {
+  await expect(create({ secret })).rejects.toMatchObject({ code: 'invalid_input', field: 'secret' })
+})
+
+test.each(['http://10.0.0.1/', 'https://169.254.169.254/latest', 'http://[::ffff:192.168.0.1]/'])(
+  'refuses %s and names EGRESS_ALLOW',
+  async (address) => {
+    await expect(create({ url: address })).rejects.toMatchObject({
+      code: 'invalid_input',
+      field: 'url',
+      message: expect.stringContaining('EGRESS_ALLOW'),
+    })
+    const { webhookEndpoint } = await create()
+    await expect(update(webhookEndpoint, { url: address })).rejects.toMatchObject({ code: 'invalid_input', field: 'url' })
+  },
+)
+
+test.each([
+  '127.0.0.1',
+  '10.1.2.3',
+  '172.16.0.1',
+  '192.168.1.1',
+  '169.254.169.254',
+  '100.64.0.1',
+  '0.0.0.0',
+  '[::1]',
+  '[fe80::1]',
+  '[fc00::1]',
+  '[::ffff:127.0.0.1]',
+  '[64:ff9b::7f00:1]',
+  '[2002:7f00:1::]',
+  '2130706433',
+  '0177.0.0.1',
+  '0x7f.0.0.1',
+])('without EGRESS_ALLOW https://%s/ is refused at save, and no socket is opened', async (host) => {
+  const strict = await world.process({ EGRESS_ALLOW: '203.0.113.0/24' })
+  const connect = vi.spyOn(Socket.prototype, 'connect')
+  const before = connect.mock.calls.length
+  const refused = outgoingHttp.use(strict).check(`https://${host}/`)
+  expect(await refused).toContain('EGRESS_ALLOW')
+  expect(connect.mock.calls.length).toBe(before)
+  connect.mockRestore()
+})
+
+test.each([
+  'https://user:secret@example.com/',
+  'https://203.0.113.7:22/',
+  'https:///path',
+  'https://exa\tmple.com/',
+  'http://203.0.113.7/',
+  'file:///etc/passwd',
+])('the URL %j is refused at save', async (address) => {
+  await expect(create({ url: address })).rejects.toMatchObject({ code: 'invalid_input', field: 'url' })
+})
+
+test.each(['ftp://127.0.0.1/', 'nonsense', '', `https://example.com/${'a'.repeat(2_048)}`])('refuses the URL %j', async (address) => {
+  await expect(create({ url: address })).rejects.toMatchObject({ code: 'invalid_input', field: 'url' })
+})
+
+test.each(['project.made', 'nothing.*', '*', '*.created', 'pro*', 'project.*.created', 'project*'])(
+  'refuses the event type %j',
+  async (type) => {
+    await expect(create({ eventTypes: ['project.created', type] })).rejects.toMatchObject({ code: 'invalid_input', field: 'eventTypes.1' })
+  },
+)
+
+test.each([{ retryScheduleMs: [-1] }, { retryScheduleMs: [604_800_001] }, { retryScheduleMs: Array.from({ length: 21 }, () => 1) }])(
+  'refuses a retry schedule out of bounds',
+  async (input) => {
+    await expect(create(input)).rejects.toMatchObject({ code: 'invalid_input', field: expect.stringMatching(/^retryScheduleMs/) })
+  },
+)
+
+test('an update keeps what is absent and clears what is null', async () => {
+  const projectId = await createProjectRow(app, caller)
+  const { webhookEndpoint } = await create({ description: 'chat', eventTypes: ['project.*'], retryScheduleMs: [5], projectId })
+  const kept = await update(webhookEndpoint, { url: `${url}/2` })
+  expect(kept.webhookEndpoint).toMatchObject({
+    url: `${url}/2`,
+    description: 'chat',
+    eventTypes: ['project.*'],
+    hasOwnSchedule: true,
+    projectId,
+    version: 2,
+  })
+  const cleared = await update(webhookEndpoint, { description: null, eventTypes: null, retryScheduleMs: null, projectId: null })
+  expect(cleared.webhookEndpoint).toMatchObject({
+    url: `${url}/2`,
+    description: null,
+    eventTypes: [],
+    hasOwnSchedule: false,
+    projectId: null,
+  })
+})
+
+test('disabling keeps the first time and reason; enabling clears both', async () => {
+  const { webhookEndpoint } = await create()
+  const disabled = await update(webhookEndpoint, { disabled: true })
+  expect(disabled.webhookEndpoint).toMatchObject({ disabledAt: expect.any(Date), disabledReason: expect.any(String) })
+  const again = await update(webhookEndpoint, { disabled: true })
+  expect(again.webhookEndpoint.disabledAt).toEqual(disabled.webhookEndpoint.disabledAt)
+  const enabled = await update(webhookEndpoint, { disabled: false })
+  expect(enabled.webhookEndpoint).toMatchObject({ disabledAt: null, disabledReason: null })
+  expect((await events('webhook_endpoint.updated')).map((event) => event.data.disabled)).toEqual([true, true, false])
+})
+
+test('an update with another version than the present one is refused', async () => {
+  const { webhookEndpoint } = await create()
+  await expect(update(webhookEndpoint, { description: 'new', ifVersion: 7 })).rejects.toMatchObject({ code: 'version_conflict' })
+})
+
+test('a deleted endpoint is gone, with its keys, and its event is published', async () => {
+  const { webhookEndpoint } = await create()
+  await execute(request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
+  expect(await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
+  expect(await rows(app.db.prisma, sql`select 1 from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
+  expect(await events('webhook_endpoint.deleted')).toHaveLength(1)
+})
+
+test("another organization's endpoint answers as one that does not exist, in every call", async () => {
+  const { webhookEndpoint } = await create()
+  const stranger = await createOrganization(app)
+  expect(await ask(request(stranger), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
+  expect((await ask(request(stranger), listWebhookEndpoints, {})).rows).toEqual([])
+  for (const id of [webhookEndpoint.id, newId(), 'wh_nonsense']) {
+    await expect(execute(request(stranger), updateWebhookEndpoint, { id, url: 'http://10.0.0.1' })).rejects.toMatchObject({
+      code: 'not_found',
+      field: 'id',
+    })
+    await expect(execute(request(stranger), deleteWebhookEndpoint, { id })).rejects.toMatchObject({ code: 'not_found', field: 'id' })
+  }
+  const foreign = await createProjectRow(app, stranger)
+  await expect(create({ projectId: foreign })).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
+  await expect(update(webhookEndpoint, { projectId: foreign })).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
+})
+
+test('a key of one project makes, sees and changes endpoints of that project alone', async () => {
+  const projectId = await createProjectRow(app, caller)
+  const other = await createProjectRow(app, caller)
+  const bound = { ...caller, projectId }
+  const { webhookEndpoint: wide } = await create()
+  const { webhookEndpoint: own } = await create({}, bound)
+  expect(own.projectId).toBe(projectId)
+  expect((await ask(request(bound), listWebhookEndpoints, {})).rows.map((endpoint) => endpoint.id)).toEqual([own.id])
+  await expect(create({ projectId: other }, bound)).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
+  await expect(update(wide, { description: 'mine' }, bound)).rejects.toMatchObject({ code: 'not_found' })
+  expect((await update(own, { projectId: null }, bound)).webhookEndpoint.projectId).toBe(projectId)
+})
+
+test('a reader may look and not change, a writer may change and not delete', async () => {
+  const { webhookEndpoint } = await create()
+  const reader = { ...caller, permissions: keyPermissions('READ', 'OWNER') }
+  const writer = { ...caller, permissions: keyPermissions('WRITE', 'OWNER') }
+  expect((await ask(request(reader), listWebhookEndpoints, {})).rows).toHaveLength(1)
+  await expect(create({}, reader)).rejects.toMatchObject({ code: 'forbidden' })
+  await update(webhookEndpoint, { description: 'by a writer' }, writer)
+  await expect(execute(request(writer), deleteWebhookEndpoint, { id: webhookEndpoint.id })).rejects.toMatchObject({ code: 'forbidden' })
+})
+
+test('the 51st endpoint of an organization is refused', async () => {
+  await run(
+    app.db.prisma,
+    sql`insert into webhook_endpoint (id, organization_id, url)
+        select gen_random_uuid(), ${caller.organizationId}::uuid, ${url} from generate_series(1, 49)`,
+  )
+  const both = await Promise.allSettled([create(), create()])
+  expect(both.map((each) => each.status).toSorted()).toEqual(['fulfilled', 'rejected'])
+  expect(both.find((each) => each.status === 'rejected')).toMatchObject({ reason: { code: 'webhook_endpoint_limit' } })
+})

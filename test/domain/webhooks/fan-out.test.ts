@@ -1,0 +1,106 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { sequence } from '../../../src/platform/sequencer.ts'
+import { createEndpoint, createOrganization, createProjectRow, createWorld, deliveries, tell, tellOfKey, type World } from './support.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world?.close())
+
+async function spread() {
+  while ((await sequence(world.app)) > 0) {}
+  while ((await fanOut(world.app)) > 0) {}
+}
+
+const sentTo = async (endpointId: string) => (await deliveries(world.app, endpointId)).map((delivery) => delivery.messageId)
+const url = 'http://127.0.0.1:9/'
+
+test('an endpoint is sent the types that it names, a prefix with a star, or all', async () => {
+  const caller = await createOrganization(world.app)
+  const make = async (eventTypes?: string[]) => (await createEndpoint(world.app, caller, { url, eventTypes })).webhookEndpoint.id
+  const [named, prefixed, both] = [await make(['api_key.revoked']), await make(['project.*']), await make(['project.*', 'api_key.revoked'])]
+  const all = await make()
+  const project = await tell(world.app, caller)
+  const key = await tellOfKey(world.app, caller)
+  await spread()
+  expect(await sentTo(named)).toEqual([key])
+  expect(await sentTo(prefixed)).toEqual([project])
+  expect(await sentTo(both)).toEqual([project, key])
+  expect(await sentTo(all)).toEqual([project, key])
+})
+
+test("an endpoint of a project is sent that project's events alone", async () => {
+  const caller = await createOrganization(world.app)
+  const projectId = await createProjectRow(world.app, caller)
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, projectId, eventTypes: ['project.*', 'api_key.*'] })
+  const own = await tell(world.app, caller, projectId)
+  await tell(world.app, caller, newId())
+  await tellOfKey(world.app, caller)
+  await spread()
+  expect(await sentTo(webhookEndpoint.id)).toEqual([own])
+})
+
+test("an organization's events never reach another's endpoint", async () => {
+  const [caller, stranger] = [await createOrganization(world.app), await createOrganization(world.app)]
+  const { webhookEndpoint } = await createEndpoint(world.app, stranger, { url })
+  await tell(world.app, caller)
+  await spread()
+  expect(await sentTo(webhookEndpoint.id)).toEqual([])
+})
+
+test('what was committed before the endpoint was made is not sent to it, even when it is positioned afterwards', async () => {
+  const caller = await createOrganization(world.app)
+  await tell(world.app, caller)
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url })
+  const after = await tell(world.app, caller)
+  await spread()
+  expect(await sentTo(webhookEndpoint.id)).toEqual([after])
+})
+
+test('an event that matches no endpoint is a message without deliveries', async () => {
+  const caller = await createOrganization(world.app)
+  const told = await tell(world.app, caller)
+  await spread()
+  const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${told}::uuid`)
+  expect(message).toEqual({ eventType: 'project.updated' })
+  const made = await rows(world.app.db.prisma, sql`select 1 from webhook_delivery where message_id = ${told}::uuid`)
+  expect(made).toEqual([])
+})
+
+test('two processes that fan out at once make each message once', async () => {
+  const caller = await createOrganization(world.app)
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, eventTypes: ['project.updated'] })
+  const told: string[] = []
+  for (let n = 0; n < 20; n++) told.push(await tell(world.app, caller))
+  while ((await sequence(world.app)) > 0) {}
+  const other = await world.process()
+  const counts = await Promise.all([fanOut(world.app), fanOut(other), fanOut(world.app)])
+  expect(counts.toSorted((a, b) => a - b).slice(0, 2)).toEqual([0, 0])
+  expect(await sentTo(webhookEndpoint.id)).toEqual(told)
+})
+
+test('a fan-out of a thousand events takes a handful of statements for each batch', async () => {
+  const caller = await createOrganization(world.app)
+  for (let n = 0; n < 3; n++) await createEndpoint(world.app, caller, { url })
+  await spread()
+  await run(
+    world.app.db.prisma,
+    sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
+        select gen_random_uuid(), ${caller.organizationId}::uuid, 'project.updated', 1, 'Project', ${newId()}::uuid, n, '{}'
+        from generate_series(1, 1000) n`,
+  )
+  while ((await sequence(world.app)) > 0) {}
+  let statements = 0
+  const off = world.app.db.onStatement(() => statements++)
+  let batches = 0
+  while ((await fanOut(world.app)) > 0) batches++
+  off()
+  expect(batches).toBe(4)
+  // The look, begin, cursor, events, opened endpoints, messages, deliveries, those with a payload filter, cursor, commit; and the last, empty look.
+  expect(statements).toBeLessThanOrEqual(batches * 10 + 1)
+})

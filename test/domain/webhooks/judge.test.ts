@@ -1,0 +1,94 @@
+import { expect, test } from 'vitest'
+import { judge, keptText, maxKeptBytes, maxRetryAfterMs } from '../../../src/domain/webhooks/attempt/model.ts'
+import type { OutgoingResult } from '../../../src/domain/webhooks/endpoint/ports.ts'
+
+const answer = (status: number, headers: Record<string, string> = {}): OutgoingResult => ({
+  type: 'response',
+  status,
+  headers,
+  body: new Uint8Array(),
+  durationMs: 1,
+})
+const answeredAt = new Date('2026-06-01T12:00:00Z')
+const verdict = (result: OutgoingResult, { number = 1, scheduleMs = [1_000, 60_000], random = 0 } = {}) =>
+  judge({ result, number, scheduleMs, answeredAt, random })
+
+test.each([200, 201, 204, 299])('%i is accepted', (status) => {
+  expect(verdict(answer(status))).toEqual({ status: 'DELIVERED', reason: null, retryInMs: null, errorClass: null, disable: null })
+})
+
+test.each([199, 300, 301, 302, 307, 400, 404, 500])('%i is a failure and is tried again', (status) => {
+  expect(verdict(answer(status))).toMatchObject({ status: 'PENDING', errorClass: 'HTTP', retryInMs: 1_000 })
+})
+
+test.each(['dns', 'refused', 'timeout', 'tls', 'reset', 'blocked'] as const)(
+  'the failure class %s is kept and tried again',
+  (errorClass) => {
+    const failure: OutgoingResult = { type: 'failure', errorClass, message: 'It failed.', durationMs: 1 }
+    expect(verdict(failure)).toMatchObject({ status: 'PENDING', errorClass: errorClass.toUpperCase() })
+  },
+)
+
+test('the schedule gives the wait before each next try, and its end exhausts', () => {
+  expect(verdict(answer(500), { number: 2 })).toMatchObject({ status: 'PENDING', retryInMs: 60_000 })
+  expect(verdict(answer(500), { number: 3 })).toMatchObject({
+    status: 'EXHAUSTED',
+    retryInMs: null,
+    reason: expect.stringContaining('3 tries'),
+  })
+})
+
+test('jitter is never before the schedule and within 20 % after it', () => {
+  for (const random of [0, 0.5, 0.999_999]) {
+    const { retryInMs } = verdict(answer(500), { random })
+    expect(retryInMs).toBeGreaterThanOrEqual(1_000)
+    expect(retryInMs).toBeLessThanOrEqual(1_200)
+  }
+})
+
+test.each([429, 503])('%i with Retry-After in seconds or as a date is not tried before', (status) => {
+  expect(verdict(answer(status, { 'retry-after': '120' })).retryInMs).toBe(120_000)
+  expect(verdict(answer(status, { 'retry-after': 'Mon, 01 Jun 2026 12:02:00 GMT' })).retryInMs).toBe(120_000)
+})
+
+test('Retry-After shorter than the schedule changes nothing', () => {
+  expect(verdict(answer(503, { 'retry-after': '1' }), { number: 2 }).retryInMs).toBe(60_000)
+})
+
+test('Retry-After of a year is clamped to a day', () => {
+  expect(verdict(answer(503, { 'retry-after': String(365 * 86_400) })).retryInMs).toBe(maxRetryAfterMs)
+  expect(verdict(answer(503, { 'retry-after': 'Tue, 01 Jun 2027 12:00:00 GMT' })).retryInMs).toBe(maxRetryAfterMs)
+})
+
+test.each(['-5', 'soon', '', '1e9', 'Mon, 01 Jun 2026 11:00:00 GMT'])('Retry-After %j is ignored', (text) => {
+  expect(verdict(answer(429, { 'retry-after': text })).retryInMs).toBe(1_000)
+})
+
+test('Retry-After of another status is ignored', () => {
+  expect(verdict(answer(500, { 'retry-after': '120' })).retryInMs).toBe(1_000)
+})
+
+test('abort-message ends the delivery, but not one that was accepted', () => {
+  const headers = { 'webhook-delivery': 'abort-message' }
+  expect(verdict(answer(500, headers))).toMatchObject({ status: 'ABORTED', retryInMs: null, disable: null })
+  expect(verdict(answer(200, headers))).toMatchObject({ status: 'DELIVERED' })
+})
+
+test('410 and `webhook-delivery: disable` disable the endpoint and skip the delivery', () => {
+  expect(verdict(answer(410))).toMatchObject({ status: 'SKIPPED', disable: expect.stringContaining('410') })
+  expect(verdict(answer(500, { 'webhook-delivery': 'disable' }))).toMatchObject({ status: 'SKIPPED', disable: expect.any(String) })
+  expect(verdict(answer(200, { 'webhook-delivery': 'disable' }))).toMatchObject({ status: 'DELIVERED', disable: expect.any(String) })
+})
+
+test('an answer is kept up to 20,000 bytes, never in the middle of a character', () => {
+  const kept = keptText(Buffer.from(`a${'€'.repeat(10_000)}`))
+  expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxKeptBytes)
+  expect(kept).toBe(`a${'€'.repeat(6_666)}`)
+})
+
+test('a binary answer becomes text that the database can hold', () => {
+  const kept = keptText(Buffer.alloc(64 * 1024, '\0\xff\xfe', 'latin1'))
+  expect(kept).not.toContain('\0')
+  expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxKeptBytes)
+  expect(Buffer.from(kept).toString()).toBe(kept)
+})

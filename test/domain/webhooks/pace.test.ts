@@ -1,0 +1,153 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { row, sql } from '../../../src/platform/db/index.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import type { ReceivedRequest } from '../../support/receiver.ts'
+import { until } from '../../support/wait.ts'
+import { attempts, createEndpoint, createOrganization, createWorld, deliveries, fannedOut, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
+const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
+const evt = (id: string) => encodeId('WebhookMessage', id)
+describe('ordering', () => {
+  test('default endpoint: a failing event does not hold later ones', async () => {
+    const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
+    const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
+    world.work(world.app)
+    await tell(world.app, caller)
+    await receiver.waitFor(1)
+    await tell(world.app, caller)
+    await receiver.waitFor(2)
+    await until('the second is delivered', async () =>
+      (await deliveries(world.app, webhookEndpoint.id)).some(({ status }) => status === 'DELIVERED'),
+    )
+  })
+
+  test('ordered endpoint: 200 events with random 500s arrive strictly in commit order, one in flight', async () => {
+    let flying = 0
+    let most = 0
+    const accepted: string[] = []
+    let seed = 7
+    const chance = () => {
+      seed = (seed * 16_807) % 2_147_483_647
+      return seed / 2_147_483_647
+    }
+    const receiver = await world.receiver((received) => {
+      most = Math.max(most, ++flying)
+      const status = chance() < 0.15 ? 500 : 200
+      if (status === 200) accepted.push(String(received.headers['webhook-id']))
+      const delayUntil = new Promise<void>((resolve) => setImmediate(resolve)).then(() => void flying--)
+      return { status, delayUntil }
+    })
+    const { webhookEndpoint } = await create({ url: receiver.url, ordered: true, retryScheduleMs: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1] })
+    world.work(world.app, 'one')
+    world.work(await world.process(), 'two')
+    for (let n = 0; n < 200; n++) await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id, 200)
+    const order = await fannedOut(world.app, caller)
+    const wanted = new Set((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId))
+    expect(accepted).toEqual(order.filter((id) => wanted.has(id)).map(evt))
+    expect(most).toBe(1)
+    expect(receiver.requests.length).toBeGreaterThan(200)
+  })
+
+  test('the envelope carries a per-subject sequence', async () => {
+    const receiver = await world.receiver()
+    await create({ url: receiver.url })
+    world.work(world.app)
+    const projectId = crypto.randomUUID()
+    for (let n = 0; n < 3; n++) await tell(world.app, caller, projectId)
+    const received = await receiver.waitFor(3)
+    expect(received.map(({ body }) => (JSON.parse(body.toString()) as { sequence: number }).sequence).toSorted()).toEqual([1, 2, 3])
+  })
+})
+
+describe('throttle and fairness', () => {
+  test('rate 10/s: the receiver never sees more than 11 in any second; all arrive; none counted as failure', async () => {
+    const receiver = await world.receiver()
+    const { webhookEndpoint } = await create({ url: receiver.url, rateLimitPerSecond: 10 })
+    for (let n = 0; n < 30; n++) await tell(world.app, caller)
+    world.work(world.app, 'one')
+    world.work(await world.process(), 'two')
+    const rows = await settled(world.app, webhookEndpoint.id, 30)
+    expect(rows.every(({ status, attemptCount }) => status === 'DELIVERED' && attemptCount === 1)).toBe(true)
+    const times = receiver.requests.map(({ at }) => at.getTime())
+    for (const from of times) expect(times.filter((at) => at >= from && at < from + 1_000).length).toBeLessThanOrEqual(11)
+  })
+
+  test('max concurrency is shared by all workers', async () => {
+    let flying = 0
+    let most = 0
+    const receiver = await world.receiver(() => {
+      most = Math.max(most, ++flying)
+      return { status: 200, delayUntil: new Promise<void>((resolve) => setTimeout(resolve, 20)).then(() => void flying--) }
+    })
+    const { webhookEndpoint } = await create({ url: receiver.url, maxConcurrency: 3 })
+    for (let n = 0; n < 40; n++) await tell(world.app, caller)
+    world.work(world.app, 'one')
+    world.work(await world.process(), 'two')
+    await settled(world.app, webhookEndpoint.id, 40)
+    expect(most).toBeLessThanOrEqual(3)
+    expect(most).toBeGreaterThan(1)
+  })
+
+  test('a dead endpoint opens a breaker: one probe at a time, then it closes and all arrive', async () => {
+    const receiver = await world.receiver()
+    const { url } = receiver
+    await receiver.close()
+    const schedule = Array.from({ length: 20 }, () => 20)
+    const { webhookEndpoint } = await create({ url, retryScheduleMs: schedule })
+    for (let n = 0; n < 40; n++) await tell(world.app, caller)
+    world.work(world.app)
+    const lane = () =>
+      row<{ breakerUntil: Date | null }>(
+        world.app.db.prisma,
+        sql`select breaker_until from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`,
+      )
+    await until('the breaker is open', async () => (await lane())?.breakerUntil)
+    await until('what was in flight has ended', async () => {
+      const flying = await row(
+        world.app.db.prisma,
+        sql`select 1 from webhook_delivery where lease_owner is not null and lease_expires_at > app_now() limit 1`,
+      )
+      return flying === null
+    })
+    const before = (await attempts(world.app, webhookEndpoint.id)).length
+    await until('a probe was made', async () => (await attempts(world.app, webhookEndpoint.id)).length > before)
+    expect((await attempts(world.app, webhookEndpoint.id)).length).toBe(before + 1)
+    const revived = await world.receiver()
+    await update(webhookEndpoint.id, { url: revived.url })
+    await settled(world.app, webhookEndpoint.id, 40)
+    expect((await lane())?.breakerUntil).toBeNull()
+    expect(new Set(ids(revived.requests)).size).toBe(40)
+  })
+
+  test('a tenant whose receivers hang leaves room for the others', async () => {
+    const { promise: never } = Promise.withResolvers<void>()
+    const hanging = await world.receiver(() => ({ status: 200, delayUntil: never }))
+    await create({ url: hanging.url })
+    for (let n = 0; n < 300; n++) await tell(world.app, caller)
+    world.work(world.app)
+    await hanging.waitFor(deliverWebhooks.concurrency * 0.75)
+    const other = await createOrganization(world.app)
+    const receiver = await world.receiver()
+    await createEndpoint(world.app, other, { url: receiver.url, eventTypes: ['project.updated'] })
+    for (let n = 0; n < 5; n++) await tell(world.app, other)
+    await receiver.waitFor(5, 5_000)
+    expect(hanging.requests.length).toBe(deliverWebhooks.concurrency * 0.75)
+  })
+})

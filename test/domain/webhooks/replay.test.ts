@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { findOperation } from '../../../src/domain/access/operation/index.ts'
+import { expungeWebhookMessage, listWebhookAttempts } from '../../../src/domain/webhooks/attempt/index.ts'
+import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
+import { expireBodies } from '../../../src/domain/webhooks/message/retention.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
+import { row, sql } from '../../../src/platform/db/index.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { shiftClock } from '../../support/database.ts'
+import type { ReceivedRequest } from '../../support/receiver.ts'
+import { until } from '../../support/wait.ts'
+import { attempts, createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
+const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
+const evt = (id: string) => encodeId('WebhookMessage', id)
+async function ended(operationId: string) {
+  return until('the operation ends', async () => {
+    const operation = await ask(request(), findOperation, { id: operationId })
+    return operation?.finishedAt ? operation : null
+  })
+}
+
+describe('replay and recover', () => {
+  test('resend a delivered event: one new attempt, same id, trigger manual', async () => {
+    const receiver = await world.receiver()
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id)
+    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await receiver.waitFor(2)
+    await until('it is recorded', async () => (await attempts(world.app, webhookEndpoint.id)).length === 2)
+    expect(ids(receiver.requests)).toEqual([evt(told), evt(told)])
+    expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
+      { number: 1, trigger: 'AUTOMATIC' },
+      { number: 2, trigger: 'MANUAL' },
+    ])
+  })
+
+  test('resend while a request is in flight: both are made and recorded', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: released } : { status: 200 }))
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await receiver.waitFor(1)
+    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    release()
+    await receiver.waitFor(2)
+    await settled(world.app, webhookEndpoint.id)
+    expect((await attempts(world.app, webhookEndpoint.id)).map(({ number, trigger }) => [number, trigger])).toEqual([
+      [1, 'AUTOMATIC'],
+      [2, 'MANUAL'],
+    ])
+  })
+
+  test('resend while a retry is pending: it is replaced, numbers stay in sequence, the total budget is respected', async () => {
+    const receiver = await world.receiver(() => ({ status: 500 }))
+    const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000, 50] })
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await until('it waits', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
+    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 3 }])
+    expect((await attempts(world.app, webhookEndpoint.id)).map(({ number, trigger }) => [number, trigger])).toEqual([
+      [1, 'AUTOMATIC'],
+      [2, 'MANUAL'],
+      [3, 'AUTOMATIC'],
+    ])
+  })
+
+  test('retention removes payloads and keeps metadata; a resend is then refused with the reason', async () => {
+    const receiver = await world.receiver()
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id)
+    await shiftClock(world.url, 91 * 86_400_000)
+    expect(await expireBodies(world.app)).toBeGreaterThan(0)
+    const message = await row(
+      world.app.db.prisma,
+      sql`select body, body_removed_at, event_type from webhook_message where id = ${told}::uuid`,
+    )
+    expect(message).toEqual({ body: null, bodyRemovedAt: expect.any(Date), eventType: 'project.updated' })
+    expect(await row(world.app.db.prisma, sql`select data from event where id = ${told}::uuid`)).toEqual({ data: {} })
+    await expect(execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })).rejects.toMatchObject({
+      code: 'webhook_payload_removed',
+    })
+    expect(await attempts(world.app, webhookEndpoint.id)).toHaveLength(1)
+  })
+
+  test('expunge removes payload and answers at once, or one answer alone', async () => {
+    const receiver = await world.receiver(() => ({ status: 200, body: 'thanks' }))
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id)
+    const { rows: list } = await ask(request(), listWebhookAttempts, { messageId: told })
+    expect(list[0]!.responseBody).toBe('thanks')
+    await execute(request(), expungeWebhookMessage, { messageId: told, attemptId: list[0]!.id })
+    expect((await ask(request(), listWebhookAttempts, { messageId: told })).rows[0]!.responseBody).toBeNull()
+    expect(
+      (await row<{ body: string }>(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`))!.body,
+    ).toContain(evt(told))
+    await execute(request(), expungeWebhookMessage, { messageId: told })
+    expect(await row(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`)).toEqual({ body: null })
+  })
+
+  test('recover sends again what failed, replay missing what was skipped or came before; both as operations', async () => {
+    let fails = true
+    const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
+    const earlier = await tell(world.app, caller)
+    const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
+    world.work(world.app)
+    const failed = [await tell(world.app, caller), await tell(world.app, caller)]
+    await settled(world.app, webhookEndpoint.id, 2)
+    await update(webhookEndpoint.id, { disabled: true })
+    const skipped = await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id, 3)
+    await update(webhookEndpoint.id, { disabled: false })
+    fails = false
+    const since = new Date(Date.now() - 60_000)
+    const recovery = await execute(request(), recoverWebhookMessages, { endpointId: webhookEndpoint.id, since })
+    expect(recovery.operation).toMatchObject({ status: 'QUEUED', totalSteps: 2 })
+    expect(await ended(recovery.operation.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 2, totalSteps: 2 })
+    expect(ids(receiver.requests).slice(2).toSorted()).toEqual(failed.map(evt).toSorted())
+    const replay = await execute(request(), replayMissingWebhookMessages, { endpointId: webhookEndpoint.id, since })
+    expect(await ended(replay.operation.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 2 })
+    expect(ids(receiver.requests).slice(4).toSorted()).toEqual([earlier, skipped].map(evt).toSorted())
+    expect((await attempts(world.app, webhookEndpoint.id)).filter(({ trigger }) => trigger === 'RECOVERY')).toHaveLength(4)
+    await expect(
+      execute(request(await createOrganization(world.app)), recoverWebhookMessages, { endpointId: webhookEndpoint.id, since }),
+    ).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test('an operation goes on after its process died, and sends nothing twice', async () => {
+    const receiver = await world.receiver()
+    const { webhookEndpoint } = await create({ url: receiver.url })
+    await update(webhookEndpoint.id, { disabled: true })
+    const first = world.work(world.app, 'first')
+    for (let n = 0; n < 120; n++) await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id, 120)
+    await update(webhookEndpoint.id, { disabled: false })
+    const { operation } = await execute(request(), replayMissingWebhookMessages, {
+      endpointId: webhookEndpoint.id,
+      since: new Date(Date.now() - 60_000),
+    })
+    await receiver.waitFor(10)
+    await first.stop({ graceMs: 0 })
+    world.work(await world.process(), 'second')
+    expect(await ended(operation.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 120, totalSteps: 120 })
+    expect(new Set(ids(receiver.requests)).size).toBe(120)
+  })
+
+  test('bulk replay does not delay fresh events of other tenants', async () => {
+    const { promise: never } = Promise.withResolvers<void>()
+    const slow = await world.receiver(() => ({ status: 200, delayUntil: never }))
+    const { webhookEndpoint } = await create({ url: slow.url })
+    await update(webhookEndpoint.id, { disabled: true })
+    world.work(world.app)
+    for (let n = 0; n < 200; n++) await tell(world.app, caller)
+    await settled(world.app, webhookEndpoint.id, 200)
+    await update(webhookEndpoint.id, { disabled: false })
+    await execute(request(), replayMissingWebhookMessages, { endpointId: webhookEndpoint.id, since: new Date(Date.now() - 60_000) })
+    await slow.waitFor(40)
+    const other = await createOrganization(world.app)
+    const receiver = await world.receiver()
+    await createEndpoint(world.app, other, { url: receiver.url, eventTypes: ['project.updated'] })
+    await tell(world.app, other)
+    await receiver.waitFor(1, 3_000)
+    expect(slow.requests.length).toBeLessThanOrEqual(50)
+  })
+})

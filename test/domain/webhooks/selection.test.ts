@@ -1,0 +1,108 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { createEndpoint, createOrganization, createProjectRow, createWorld, settled, tell, tellOfKey, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeAll(async () => {
+  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30' })
+  caller = await createOrganization(world.app)
+  world.work(world.app)
+})
+afterAll(() => world?.close())
+
+const url = 'http://127.0.0.1:9/'
+const create = (input: CommandInput, as = caller) => createEndpoint(world.app, as, { url, ...input })
+const dataOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: unknown }).data
+
+test("a selection on the event's subject shapes data at delivery, the same bytes at every try", async () => {
+  const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
+  const projectId = await createProjectRow(world.app, caller)
+  await create({
+    url: receiver.url,
+    projectId,
+    eventTypes: ['project.updated'],
+    selection: '{ id slug name environments(first: 1) { nodes { name } } }',
+  })
+  await tell(world.app, caller, projectId)
+  const [first] = await receiver.waitFor(1)
+  expect(dataOf(first!.body)).toEqual({
+    id: encodeId('Project', projectId),
+    slug: projectId,
+    name: 'Shop',
+    environments: { nodes: [] },
+  })
+  await run(world.app.db.prisma, sql`update project set name = 'Renamed' where id = ${projectId}::uuid`)
+  const [, second] = await receiver.waitFor(2)
+  expect(second!.body.equals(first!.body)).toBe(true)
+})
+
+test('of a subject that is gone the event itself is told', async () => {
+  const receiver = await world.receiver()
+  const { webhookEndpoint } = await create({ url: receiver.url, eventTypes: ['project.updated'], selection: '{ id }' })
+  await tell(world.app, caller)
+  await settled(world.app, webhookEndpoint.id)
+  expect(dataOf(receiver.requests[0]!.body)).toMatchObject({ name: 'Shop', slug: 'shop' })
+})
+
+test('types with several subjects are selected by fragments', async () => {
+  const receiver = await world.receiver()
+  const projectId = await createProjectRow(world.app, caller)
+  const { webhookEndpoint } = await create({
+    url: receiver.url,
+    eventTypes: ['project.updated', 'api_key.revoked'],
+    selection: '{ __typename id ... on Project { slug } }',
+  })
+  await tell(world.app, caller, projectId)
+  await tellOfKey(world.app, caller)
+  await settled(world.app, webhookEndpoint.id, 2)
+  const all = receiver.requests.map(({ body }) => dataOf(body))
+  expect(all).toContainEqual({ __typename: 'Project', id: encodeId('Project', projectId), slug: projectId })
+})
+
+test.each([
+  ['no selection', 'id', /braces/],
+  ['an unknown field', '{ nothing }', /nothing/],
+  ['another root field', '{ id } apiKeys { nodes { id } }', /one selection|Cannot query/],
+  ['a smuggled operation', '{ id } } mutation { x { id }', /one selection|Syntax/],
+  ['too much depth', `{ ${'project { environments { nodes { '.repeat(8)} id ${'} } }'.repeat(8)} }`, /levels|Cannot query/],
+  ['too much cost', '{ webServices(first: 100) { nodes { deployments(first: 100) { nodes { id } } } } }', /cost|rows|points/],
+])('%s is refused at save', async (_, selection, message) => {
+  await expect(create({ eventTypes: ['project.updated'], selection })).rejects.toMatchObject({
+    code: 'invalid_input',
+    field: 'selection',
+    message: expect.stringMatching(message),
+  })
+})
+
+test('a field that only some of the subjects have is refused for the others', async () => {
+  await expect(create({ eventTypes: ['project.updated', 'deployment.succeeded'], selection: '{ slug }' })).rejects.toMatchObject({
+    field: 'selection',
+  })
+  const { webhookEndpoint } = await create({ eventTypes: ['project.updated'], selection: '{ slug }' })
+  await expect(
+    execute({ app: world.app, caller, requestId: 'test' }, updateWebhookEndpoint, { id: webhookEndpoint.id, eventTypes: ['deployment.*'] }),
+  ).rejects.toMatchObject({ field: 'selection' })
+})
+
+test('a selection needs the rights of its author, and keeps them', async () => {
+  const poor = { ...caller, permissions: new Set([...keyPermissions('WRITE', 'OWNER')].filter((right) => right !== 'view:environments')) }
+  const selection = '{ environments(first: 1) { nodes { name } } }'
+  await expect(create({ eventTypes: ['project.updated'], selection }, poor)).rejects.toMatchObject({
+    field: 'selection',
+    message: expect.stringContaining('view:environments'),
+  })
+  const { webhookEndpoint } = await create({ eventTypes: ['project.updated'], selection })
+  expect(webhookEndpoint.selectionRights.every((right) => right.startsWith('view:'))).toBe(true)
+})
+
+test('a selection goes with the raw format alone', async () => {
+  await expect(create({ eventTypes: ['project.updated'], selection: '{ id }', format: 'SLACK' })).rejects.toMatchObject({
+    field: 'selection',
+  })
+})

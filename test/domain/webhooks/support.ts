@@ -1,0 +1,183 @@
+import { apiKeyRevoked } from '../../../src/domain/access/api-key/index.ts'
+import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
+import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
+import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { createWebhookEndpoint, outgoingHttp, selectionPort } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
+import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
+import { schema } from '../../../src/graphql/schema.ts'
+import { createSelection } from '../../../src/graphql/selection.ts'
+import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
+import { type Caller, systemCaller } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
+import { createEgressGuard } from '../../../src/platform/egress.ts'
+import { publish } from '../../../src/platform/events.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
+import { type App, transact } from '../../../src/platform/work.ts'
+import { createTestApp, type TestApp } from '../../support/app.ts'
+import { createTestDatabase } from '../../support/database.ts'
+import { type Receiver, type ReceiverScript, startReceiver } from '../../support/receiver.ts'
+import { until } from '../../support/wait.ts'
+
+export type World = {
+  url: string
+  /** A process without jobs. */
+  app: TestApp
+  process(settings?: Record<string, string>): Promise<TestApp>
+  /** Starts the jobs of a process; ended with the world. */
+  work(app: TestApp, worker?: string): Jobs
+  receiver(script?: ReceiverScript): Promise<Receiver>
+  close(): Promise<void>
+}
+
+/** A database of its own, with processes and receivers that end with it. */
+export async function createWorld(settings: Record<string, string> = {}): Promise<World> {
+  const database = await createTestDatabase()
+  const closers: (() => Promise<unknown>)[] = [() => database.drop()]
+  const process = async (own: Record<string, string> = {}) => {
+    const app = await createTestApp(database.url, { WORKER_LEASE_MS: '2000', ...settings, ...own })
+    const http = createHttpOutgoing({ guard: createEgressGuard({ allow: app.settings.EGRESS_ALLOW }) })
+    outgoingHttp.provide(app, http)
+    selectionPort.provide(app, createSelection(app, schema))
+    closers.push(
+      () => app.close(),
+      () => http.close(),
+    )
+    return app
+  }
+  return {
+    url: database.url,
+    app: await process(),
+    process,
+    work(app, worker = 'worker') {
+      const jobs = startJobs(app, {
+        queues: [deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
+        chores: [fanOutEvents],
+        worker,
+      })
+      closers.push(() => jobs.stop({ graceMs: 0 }))
+      return jobs
+    },
+    async receiver(script) {
+      const receiver = await startReceiver(script ? { script } : {})
+      closers.push(() => receiver.close())
+      return receiver
+    },
+    async close() {
+      for (const close of closers.toReversed()) await close()
+    },
+  }
+}
+
+/** A new organization's caller, with every right. */
+export async function createOrganization(app: App): Promise<Caller> {
+  const id = newId()
+  await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Acme', ${id})`)
+  return systemCaller(id)
+}
+
+export async function createProjectRow(app: App, caller: Caller): Promise<string> {
+  const id = newId()
+  await run(
+    app.db.prisma,
+    sql`insert into project (id, organization_id, name, slug) values (${id}::uuid, ${caller.organizationId}::uuid, 'Shop', ${id})`,
+  )
+  return id
+}
+
+export const createEndpoint = (app: App, caller: Caller, input: CommandInput) =>
+  execute({ app, caller, requestId: 'test' }, createWebhookEndpoint, input)
+
+/** Publishes `project.updated` in a transaction of its own; gives the event's id. */
+export async function tell(app: App, caller: Caller, projectId: string = newId(), name = 'Shop'): Promise<string> {
+  const id = newId()
+  const data = { projectId: encodeId('Project', projectId), name, slug: 'shop' }
+  await transact(app, caller, null, (work) => publish(work, projectUpdated, { id, subjectId: projectId, projectId, data }))
+  return id
+}
+
+/** Publishes `project.updated` with channels, or another name or slug in its data. */
+export async function tellWith(
+  app: App,
+  caller: Caller,
+  {
+    name = 'Shop',
+    slug = 'shop',
+    channels = [],
+    projectId = newId(),
+  }: { name?: string; slug?: string; channels?: string[]; projectId?: string },
+): Promise<string> {
+  const id = newId()
+  const data = { projectId: encodeId('Project', projectId), name, slug }
+  await transact(app, caller, 'request-1', (work) => publish(work, projectUpdated, { id, subjectId: projectId, projectId, data, channels }))
+  return id
+}
+
+/** Events of a type in an organization, oldest first. */
+export const eventsOf = (app: App, caller: Caller, type: string): Promise<{ id: string; data: Record<string, unknown> }[]> =>
+  rows(
+    app.db.prisma,
+    sql`select id, data from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
+  )
+
+/** Publishes `api_key.revoked`, which belongs to no project. */
+export async function tellOfKey(app: App, caller: Caller): Promise<string> {
+  const id = newId()
+  const data = { apiKeyId: encodeId('ApiKey', id), name: 'ci', kind: 'PLATFORM' as const, scope: 'READ' as const }
+  await transact(app, caller, null, (work) => publish(work, apiKeyRevoked, { id, subjectId: id, projectId: null, data }))
+  return id
+}
+
+/** Waits until every event of the organization is a message; gives their ids, oldest first. */
+export async function fannedOut(app: App, caller: Caller): Promise<string[]> {
+  await until('all events are messages', async () => {
+    const left = await row<{ n: number }>(
+      app.db.prisma,
+      sql`select count(*)::int as n from event e where not exists (select 1 from webhook_message m where m.id = e.id)`,
+    )
+    return left?.n === 0
+  })
+  const found = await rows<{ id: string }>(
+    app.db.prisma,
+    sql`select id from webhook_message where organization_id = ${caller.organizationId}::uuid order by position`,
+  )
+  return found.map((message) => message.id)
+}
+
+export type DeliveryRow = {
+  messageId: string
+  endpointId: string
+  status: string
+  reason: string | null
+  attemptCount: number
+  nextAttemptAt: Date | null
+}
+
+export const deliveries = (app: App, endpointId: string): Promise<DeliveryRow[]> =>
+  rows(app.db.prisma, sql`select * from webhook_delivery where endpoint_id = ${endpointId}::uuid order by message_id`)
+
+/** Waits until so many deliveries of the endpoint have a status that isn't PENDING. */
+export const settled = (app: App, endpointId: string, count = 1): Promise<DeliveryRow[]> =>
+  until(`${count} deliveries are settled`, async () => {
+    const found = await deliveries(app, endpointId)
+    return found.length >= count && found.every((delivery) => delivery.status !== 'PENDING') ? found : null
+  })
+
+export type AttemptRow = {
+  number: number
+  url: string
+  startedAt: Date
+  durationMs: number
+  requestHeaders: Record<string, string>
+  responseStatus: number | null
+  errorClass: string | null
+  responseHeaders: Record<string, string> | null
+  responseBody: string | null
+  worker: string | null
+  nextAttemptAt: Date | null
+  trigger: string
+}
+
+export const attempts = (app: App, endpointId: string): Promise<AttemptRow[]> =>
+  rows(app.db.prisma, sql`select * from webhook_attempt where endpoint_id = ${endpointId}::uuid order by message_id, number`)

@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { z } from 'zod'
+import type { Caller } from '../../../src/platform/access.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { defineEvent, eventTypes, maxEventBytes, publish } from '../../../src/platform/events.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { transact } from '../../../src/platform/work.ts'
+import { createEndpoint, createOrganization, createWorld, eventsOf, settled, type World } from './support.ts'
+
+const thingChanged = defineEvent({
+  type: 'thing.changed',
+  version: 2,
+  description: 'A type of these tests alone.',
+  subject: 'Project',
+  schema: z.object({ name: z.object({ first: z.string(), last: z.string() }) }),
+  sample: { name: { first: 'Ada', last: 'Lovelace' } },
+  former: [
+    {
+      version: 1,
+      schema: z.object({ name: z.string() }),
+      sample: { name: 'Ada Lovelace' },
+      from: ({ name }: { name: { first: string; last: string } }) => ({ name: `${name.first} ${name.last}` }),
+    },
+  ],
+  deprecatedAt: '2026-01-01',
+})
+const noted = defineEvent({
+  type: 'thing.noted',
+  version: 1,
+  description: 'A type of these tests alone.',
+  subject: 'Project',
+  schema: z.object({ text: z.string() }),
+  sample: { text: 'a' },
+})
+
+let world: World
+let caller: Caller
+
+beforeAll(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+})
+afterAll(() => world?.close())
+
+type Given = { id?: string; subjectId?: string; as?: Caller; channels?: string[] }
+const say = (text: string, { id, subjectId = newId(), as = caller, channels }: Given = {}) =>
+  transact(world.app, as, null, (work) => publish(work, noted, { subjectId, projectId: null, data: { text }, id, channels }))
+
+test('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
+  expect(eventTypes().some(({ type, version }) => type === 'thing.changed' && version === 2)).toBe(true)
+  const [old, recent] = [await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 })), await world.receiver()]
+  const pinned = await createEndpoint(world.app, caller, {
+    url: old.url,
+    eventTypes: ['thing.changed'],
+    schemaVersion: 1,
+    retryScheduleMs: [20],
+  })
+  const fresh = await createEndpoint(world.app, caller, { url: recent.url, eventTypes: ['thing.changed'] })
+  expect([pinned.webhookEndpoint.schemaVersion, fresh.webhookEndpoint.schemaVersion]).toEqual([1, 2])
+  const jobs = world.work(world.app)
+  const data = { name: { first: 'Ada', last: 'Lovelace' } }
+  await transact(world.app, caller, null, (work) => publish(work, thingChanged, { subjectId: newId(), projectId: null, data }))
+  await settled(world.app, pinned.webhookEndpoint.id)
+  await settled(world.app, fresh.webhookEndpoint.id)
+  expect(JSON.parse(old.requests[0]!.body.toString())).toMatchObject({ data: { name: 'Ada Lovelace' }, schemaVersion: 1 })
+  expect(old.requests[1]!.body.equals(old.requests[0]!.body)).toBe(true)
+  expect(JSON.parse(recent.requests[0]!.body.toString())).toMatchObject({ data, schemaVersion: 2 })
+  expect(recent.requests[0]!.headers.deprecation).toBe('@1767225600')
+  await jobs.stop({ graceMs: 1_000 })
+})
+
+test('data that breaks its schema is refused at publish, and nothing is stored', async () => {
+  const before = (await eventsOf(world.app, caller, 'thing.noted')).length
+  await expect(say(7 as never)).rejects.toThrow('string')
+  expect(await eventsOf(world.app, caller, 'thing.noted')).toHaveLength(before)
+})
+
+test('at the size limit accepted; one byte over refused, and nothing is stored', async () => {
+  const room = maxEventBytes - JSON.stringify({ text: '' }).length
+  const before = (await eventsOf(world.app, caller, 'thing.noted')).length
+  await say('x'.repeat(room))
+  await expect(say('x'.repeat(room + 1))).rejects.toMatchObject({ code: 'payload_too_large' })
+  expect(await eventsOf(world.app, caller, 'thing.noted')).toHaveLength(before + 1)
+})
+
+test.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a caller’s event id %j is refused', async (id) => {
+  await expect(say('a', { id })).rejects.toMatchObject({ code: 'invalid_input', field: 'id' })
+})
+
+test('published twice with one id: one event; the same id with other content is a conflict', async () => {
+  const [id, subjectId] = [newId(), newId()]
+  await Promise.all([say('once', { id, subjectId }), say('once', { id, subjectId })])
+  await expect(say('another', { id, subjectId })).rejects.toMatchObject({ code: 'event_id_conflict', kind: 'conflict' })
+  await expect(say('once', { id, subjectId, as: await createOrganization(world.app) })).rejects.toMatchObject({ code: 'event_id_conflict' })
+  await say('next', { subjectId })
+  const found = await world.app.db.prisma.event.findMany({ where: { subjectId }, orderBy: { sequence: 'asc' } })
+  expect(found.map(({ sequence, data }) => [sequence, data])).toEqual([
+    [1, { text: 'once' }],
+    [2, { text: 'next' }],
+  ])
+})
+
+test.each([['a b'], ['a\nb'], [''], Array.from({ length: 11 }, (_, n) => `c${n}`)])(
+  'channels %j are refused at publish',
+  async (...channels) => {
+    await expect(say('a', { channels })).rejects.toMatchObject({ code: 'invalid_input', field: 'channels' })
+  },
+)
+
+test('a flood of one tenant is answered rate_limited; others, and what Quayside does itself, go on', async () => {
+  const narrow = await world.process({ EVENT_QUOTA_PER_MINUTE: '5' })
+  const member = (as: Caller): Caller => ({ ...as, subject: { type: 'user', id: newId(), name: 'ada' } })
+  const flooding = await createOrganization(world.app)
+  const other = await createOrganization(world.app)
+  const publishAs = (as: Caller) =>
+    transact(narrow, as, null, (work) => publish(work, noted, { subjectId: newId(), projectId: null, data: { text: 'a' } }))
+  for (let n = 0; n < 5; n++) await publishAs(member(flooding))
+  await expect(publishAs(member(flooding))).rejects.toMatchObject({
+    code: 'rate_limited',
+    kind: 'rate_limited',
+    details: { quota: 5, retryAfterMs: expect.any(Number) },
+  })
+  await publishAs(flooding)
+  await publishAs(member(other))
+})
+
+test('the quota counts what other processes published, once it has its position', async () => {
+  const { sequence } = await import('../../../src/platform/sequencer.ts')
+  const narrow = await world.process({ EVENT_QUOTA_PER_MINUTE: '5' })
+  const tenant = await createOrganization(world.app)
+  // Within one minute by the database's clock, whatever the wall says.
+  await run(
+    world.app.db.prisma,
+    sql`create or replace function app_now() returns timestamptz language sql stable parallel safe as $$ select date_trunc('minute', now()) $$`,
+  )
+  for (let n = 0; n < 5; n++) await say('a', { as: tenant })
+  while ((await sequence(world.app)) > 0) {}
+  const as: Caller = { ...tenant, subject: { type: 'user', id: newId(), name: 'ada' } }
+  await expect(
+    transact(narrow, as, null, (work) => publish(work, noted, { subjectId: newId(), projectId: null, data: { text: 'a' } })),
+  ).rejects.toMatchObject({ code: 'rate_limited' })
+})

@@ -1,0 +1,151 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Webhook } from 'svix'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { startEmbeddedPostgres, stopEmbeddedPostgres } from '../../../src/drivers/postgres/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { createDatabase } from '../../../src/platform/db/database.ts'
+import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
+import { migrate } from '../../../src/platform/db/migrate.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { createTestApp } from '../../support/app.ts'
+import { until } from '../../support/wait.ts'
+import { createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+let children: ChildProcess[]
+
+beforeEach(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+  children = []
+})
+afterEach(async () => {
+  for (const child of children) if (child.exitCode === null && child.signalCode === null) await end(child, 'SIGKILL')
+  await world?.close()
+})
+
+async function start(name: string): Promise<ChildProcess> {
+  const child = fork(join(import.meta.dirname, '../../support/webhook-worker.ts'), [world.url, name], { execArgv: [] })
+  children.push(child)
+  await once(child, 'message')
+  return child
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  const exited = once(child, 'exit')
+  child.kill(signal)
+  const [code] = (await exited) as [number | null]
+  return code
+}
+
+const evt = (id: string) => encodeId('WebhookMessage', id)
+
+test('kill -9 of workers under load: nothing lost, duplicates carry the same id and verify', async () => {
+  const receiver = await world.receiver()
+  const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const told: string[] = []
+  const running = [await start('a'), await start('b'), await start('c')]
+  for (let round = 0; round < 3; round++) {
+    for (let n = 0; n < 120; n++) told.push(await tell(world.app, caller))
+    await receiver.waitFor(round * 100 + 20, 30_000)
+    await end(running[round]!, 'SIGKILL')
+    running.push(await start(`heir ${round}`))
+  }
+  const rows = await settled(world.app, webhookEndpoint.id, told.length)
+  expect(rows.every(({ status }) => status === 'DELIVERED')).toBe(true)
+  const received = receiver.requests.map(({ headers }) => String(headers['webhook-id']))
+  expect(new Set(received)).toEqual(new Set(told.map(evt)))
+  for (const request of receiver.requests) new Webhook(secret!).verify(request.body, request.headers as Record<string, string>)
+}, 120_000)
+
+test('several workers at once with no kill: every event arrives exactly once', async () => {
+  const receiver = await world.receiver()
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  await Promise.all([start('a'), start('b'), start('c')])
+  const told: string[] = []
+  for (let n = 0; n < 150; n++) told.push(await tell(world.app, caller))
+  await settled(world.app, webhookEndpoint.id, 150)
+  expect(receiver.requests.map(({ headers }) => headers['webhook-id']).toSorted()).toEqual(told.map(evt).toSorted())
+})
+
+test('SIGTERM: what is in flight ends, nothing is left claimed, and the process exits by itself', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  const receiver = await world.receiver(() => ({ status: 200, delayUntil: released }))
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const worker = await start('leaving')
+  for (let n = 0; n < 5; n++) await tell(world.app, caller)
+  await receiver.waitFor(5)
+  const exited = end(worker, 'SIGTERM')
+  release()
+  expect(await exited).toBe(0)
+  expect((await deliveries(world.app, webhookEndpoint.id)).map(({ status }) => status)).toEqual(
+    Array.from({ length: 5 }, () => 'DELIVERED'),
+  )
+  const left = await row(world.app.db.prisma, sql`select 1 from webhook_delivery where lease_owner is not null limit 1`)
+  expect(left).toBeNull()
+})
+
+test('the database cuts every connection under load: workers recover unaided, no row is stuck, no event is lost', async () => {
+  const receiver = await world.receiver()
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  await Promise.all([start('a'), start('b')])
+  const told: string[] = []
+  for (let round = 0; round < 4; round++) {
+    for (let n = 0; n < 60; n++) told.push(await tell(world.app, caller))
+    await rows(
+      world.app.db.prisma,
+      sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+    )
+    await until('our own connections are back', () =>
+      run(world.app.db.prisma, sql`select 1`)
+        .then(() => true)
+        .catch(() => false),
+    )
+  }
+  await settled(world.app, webhookEndpoint.id, told.length)
+  expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
+}, 120_000)
+
+test('a database that is stopped at once and started again under load: workers go on, and every committed event arrives', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'quayside-restart-'))
+  const settings = { synchronous_commit: 'on' }
+  try {
+    const postgres = await startEmbeddedPostgres({ dataDir, settings })
+    const url = await createDatabase(postgres.url, 'restart')
+    await migrate({ url, directory: join(import.meta.dirname, '../../../prisma/migrations') })
+    const inner = await createTestApp(url, { LOG_LEVEL: 'silent' })
+    const tenant = await createOrganization(inner)
+    const receiver = await world.receiver()
+    outgoingHttp.provide(inner, outgoingHttp.use(world.app))
+    const { webhookEndpoint } = await createEndpoint(inner, tenant, { url: receiver.url, eventTypes: ['project.updated'] })
+    const worker = fork(join(import.meta.dirname, '../../support/webhook-worker.ts'), [url, 'survivor'], { execArgv: [] })
+    children.push(worker)
+    await once(worker, 'message')
+    const told: string[] = []
+    for (let n = 0; n < 80; n++) told.push(await tell(inner, tenant))
+    await receiver.waitFor(10)
+    await postgres.stop()
+    await startEmbeddedPostgres({ dataDir, settings })
+    await until(
+      'we are connected again',
+      () =>
+        tell(inner, tenant)
+          .then((id) => told.push(id))
+          .catch(() => 0),
+      30_000,
+    )
+    await settled(inner, webhookEndpoint.id, told.length)
+    expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
+    await end(worker, 'SIGTERM')
+    await inner.close()
+  } finally {
+    await stopEmbeddedPostgres({ dataDir })
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 3 })
+  }
+}, 120_000)

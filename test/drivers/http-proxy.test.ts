@@ -1,0 +1,216 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer as createHttpServer } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
+import { createEgressGuard } from '../../src/platform/egress.ts'
+import { startReceiver } from '../support/receiver.ts'
+
+const cleanups: (() => Promise<unknown> | void)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+async function listen(server: Server): Promise<number> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    socket.on('error', () => {})
+    sockets.add(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  cleanups.push(async () => {
+    const closed = new Promise((resolve) => server.close(resolve))
+    for (const socket of sockets) socket.destroy()
+    await closed
+  })
+  return (server.address() as AddressInfo).port
+}
+
+/** Ties two connections together once both stand. */
+function tie(a: Socket, b: Socket): void {
+  a.pipe(b)
+  b.pipe(a)
+  for (const [one, other] of [[a, b] as const, [b, a] as const]) one.on('close', () => other.destroy()).on('error', () => other.destroy())
+}
+
+type Seen = { targets: string[]; credentials: (string | undefined)[] }
+
+/** An HTTP proxy that tunnels, or answers CONNECT with a status. */
+async function httpProxy(status = 200): Promise<{ port: number; seen: Seen }> {
+  const seen: Seen = { targets: [], credentials: [] }
+  const server = createHttpServer()
+  server.on('connect', (request, socket: Socket) => {
+    seen.targets.push(request.url ?? '')
+    seen.credentials.push(request.headers['proxy-authorization'])
+    if (status !== 200) return void socket.end(`HTTP/1.1 ${status} No\r\n\r\n`)
+    const [host = '', port] = (request.url ?? '').split(':')
+    const upstream = connect(Number(port), host, () => {
+      socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      tie(socket, upstream)
+    })
+  })
+  return { port: await listen(server), seen }
+}
+
+/** A SOCKS 5 proxy that asks for a user and password when told to, and answers with a code. */
+async function socksProxy({ signIn = false, code = 0 } = {}): Promise<{ port: number; seen: Seen }> {
+  const seen: Seen = { targets: [], credentials: [] }
+  const server = createServer((socket) => {
+    let stage = 0
+    const take = (bytes: Buffer) => {
+      if (stage === 0) {
+        stage = signIn ? 1 : 2
+        return void socket.write(Buffer.from([5, signIn ? 2 : 0]))
+      }
+      if (stage === 1) {
+        const nameLength = bytes[1]!
+        seen.credentials.push(`${bytes.subarray(2, 2 + nameLength)}:${bytes.subarray(3 + nameLength)}`)
+        stage = 2
+        return void socket.write(Buffer.from([1, 0]))
+      }
+      socket.off('data', take)
+      const target = `${[...bytes.subarray(4, 8)].join('.')}:${bytes.readUInt16BE(8)}`
+      seen.targets.push(target)
+      const reply = Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0])
+      if (code !== 0) return void socket.end(reply)
+      const upstream = connect(bytes.readUInt16BE(8), '127.0.0.1', () => {
+        socket.write(reply)
+        tie(socket, upstream)
+      })
+    }
+    socket.on('data', take)
+  })
+  return { port: await listen(server), seen }
+}
+
+function sender(url: string, { except = [], allow = ['127.0.0.0/8'], ca }: { except?: string[]; allow?: string[]; ca?: string } = {}) {
+  const names: Record<string, string> = { 'receiver.test': '127.0.0.1', 'inside.test': '10.1.2.3' }
+  const guard = createEgressGuard({
+    allow,
+    lookup: async (hostname) => [{ address: names[hostname] ?? '203.0.113.1', family: 4 }],
+  })
+  const http = createHttpOutgoing({ guard, proxy: { url, except }, ...(ca ? { tls: { ca } } : {}) })
+  cleanups.push(() => http.close())
+  return (target: string) =>
+    http.post({ url: target, headers: {}, body: Buffer.from('{"a":1}'), timeoutMs: 5_000, maxResponseBytes: 65_536 })
+}
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'quayside-proxy-'))
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-days',
+      '2',
+      '-subj',
+      '/CN=receiver.test',
+      '-addext',
+      'subjectAltName=DNS:receiver.test',
+      '-keyout',
+      join(folder, 'key.pem'),
+      '-out',
+      join(folder, 'cert.pem'),
+    ],
+    { stdio: 'ignore' },
+  )
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const receive = async () => {
+  const receiver = await startReceiver()
+  cleanups.push(() => receiver.close())
+  return { ...receiver, port: Number(new URL(receiver.url).port) }
+}
+
+describe.each([
+  ['http', (port: number, user = '') => `http://${user}127.0.0.1:${port}`, httpProxy as () => Promise<{ port: number; seen: Seen }>],
+  ['socks5', (port: number, user = '') => `socks5://${user}127.0.0.1:${port}`, () => socksProxy()],
+] as const)('an %s proxy', (kind, urlOf, startProxy) => {
+  it('is given the checked address, not the name, and carries the request', async () => {
+    const receiver = await receive()
+    const proxy = await startProxy()
+    const post = sender(urlOf(proxy.port))
+    expect(await post(`http://receiver.test:${receiver.port}/hook`)).toMatchObject({ type: 'response', status: 204 })
+    expect(proxy.seen.targets).toEqual([`127.0.0.1:${receiver.port}`])
+    expect(receiver.requests[0]).toMatchObject({ path: '/hook', headers: { host: `receiver.test:${receiver.port}` } })
+    expect(receiver.requests[0]!.body.toString()).toBe('{"a":1}')
+  })
+
+  it('carries TLS whose certificate is checked for the name', async () => {
+    const [key, cert] = [readFileSync(join(folder, 'key.pem')), readFileSync(join(folder, 'cert.pem'), 'utf8')]
+    const port = await listen(createHttpsServer({ key, cert }, (_request, response) => response.writeHead(200).end('ok')))
+    const proxy = await startProxy()
+    const post = sender(urlOf(proxy.port), { ca: cert })
+    expect(await post(`https://receiver.test:${port}/`)).toMatchObject({ type: 'response', status: 200 })
+    expect(await post(`https://127.0.0.1:${port}/`)).toMatchObject({ type: 'failure', errorClass: 'tls' })
+    expect(await sender(urlOf(proxy.port))(`https://receiver.test:${port}/`)).toMatchObject({ type: 'failure', errorClass: 'tls' })
+  })
+
+  it('sends nothing to a target that the guard refuses', async () => {
+    const proxy = await startProxy()
+    const post = sender(urlOf(proxy.port))
+    expect(await post('https://inside.test/')).toMatchObject({ type: 'failure', errorClass: 'blocked' })
+    expect(await post('https://169.254.169.254/')).toMatchObject({ type: 'failure', errorClass: 'blocked' })
+    expect(proxy.seen.targets).toEqual([])
+  })
+
+  it.each(['receiver.test', '.test', 'test', '127.0.0.0/8', '127.0.0.1', '*'])('is not used for what NO_PROXY names: %s', async (entry) => {
+    const receiver = await receive()
+    const proxy = await startProxy()
+    const post = sender(urlOf(proxy.port), { except: ['other.example', entry] })
+    expect(await post(`http://receiver.test:${receiver.port}/`)).toMatchObject({ status: 204 })
+    expect(proxy.seen.targets).toEqual([])
+  })
+
+  it('that can not be reached is a fault of our own, not of the receiver', async () => {
+    const receiver = await receive()
+    const { port } = await receive()
+    await cleanups.pop()!()
+    await expect(sender(urlOf(port))(`http://receiver.test:${receiver.port}/`)).rejects.toThrow('egress proxy')
+    expect(receiver.requests).toEqual([])
+  })
+
+  it('carries several requests over one connection', async () => {
+    const receiver = await receive()
+    const proxy = await startProxy()
+    const post = sender(urlOf(proxy.port))
+    for (let n = 0; n < 3; n++) expect(await post(`http://receiver.test:${receiver.port}/${kind}`)).toMatchObject({ status: 204 })
+    expect(proxy.seen.targets).toHaveLength(1)
+  })
+})
+
+describe('what a proxy answers', () => {
+  it('user and password are given to an HTTP proxy', async () => {
+    const receiver = await receive()
+    const proxy = await httpProxy()
+    await sender(`http://me:p%40ss@127.0.0.1:${proxy.port}`)(`http://receiver.test:${receiver.port}/`)
+    expect(proxy.seen.credentials).toEqual([`Basic ${Buffer.from('me:p@ss').toString('base64')}`])
+  })
+
+  it('user and password are given to a SOCKS proxy that asks', async () => {
+    const receiver = await receive()
+    const proxy = await socksProxy({ signIn: true })
+    expect(await sender(`socks5://me:secret@127.0.0.1:${proxy.port}`)(`http://receiver.test:${receiver.port}/`)).toMatchObject({
+      status: 204,
+    })
+    expect(proxy.seen.credentials).toEqual(['me:secret'])
+  })
+
+  it('a target that the proxy can not reach is the receiver’s failure; a refusal of the proxy is ours', async () => {
+    const target = 'http://receiver.test:9/'
+    expect(await sender(`http://127.0.0.1:${(await httpProxy(502)).port}`)(target)).toMatchObject({ errorClass: 'refused' })
+    expect(await sender(`socks5://127.0.0.1:${(await socksProxy({ code: 5 })).port}`)(target)).toMatchObject({ errorClass: 'refused' })
+    await expect(sender(`http://127.0.0.1:${(await httpProxy(407)).port}`)(target)).rejects.toThrow('407')
+    await expect(sender(`socks5://127.0.0.1:${(await socksProxy({ code: 2 })).port}`)(target)).rejects.toThrow('code 2')
+  })
+})

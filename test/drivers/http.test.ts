@@ -1,0 +1,496 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer as createHttpsServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { OutgoingHttp, OutgoingRequest, OutgoingResult } from '../../src/domain/webhooks/endpoint/ports.ts'
+import { createHttpOutgoing, type HttpOutgoingOptions } from '../../src/drivers/http/index.ts'
+import { createEgressGuard } from '../../src/platform/egress.ts'
+import { startReceiver } from '../support/receiver.ts'
+
+const cleanups: (() => Promise<void> | void)[] = []
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup()
+})
+
+type Answers = Record<string, string[]>
+
+/** A sender that may reach 127.0.0.0/8, and knows the given names alone. */
+function sender({
+  names = {},
+  allow = ['127.0.0.0/8'],
+  ...options
+}: { names?: Answers; allow?: string[] } & Partial<HttpOutgoingOptions> = {}) {
+  const asked: string[] = []
+  const guard = createEgressGuard({
+    allow,
+    lookup: async (hostname) => {
+      asked.push(hostname)
+      const addresses = names[hostname]
+      if (!addresses) throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
+      return addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
+    },
+  })
+  const http = createHttpOutgoing({ guard, ...options })
+  cleanups.push(() => http.close())
+  const post = (url: string, rest: Partial<OutgoingRequest> = {}) =>
+    http.post({ url, headers: {}, body: Buffer.from('{}'), timeoutMs: 10_000, maxResponseBytes: 65_536, ...rest })
+  return { http, post, asked }
+}
+
+async function listen<S extends Server>(server: S, address = '127.0.0.1'): Promise<{ port: number; connections: Socket[] }> {
+  const connections: Socket[] = []
+  server.on('connection', (socket: Socket) => {
+    socket.on('error', () => {})
+    connections.push(socket)
+  })
+  await new Promise<void>((resolve) => server.listen(0, address, resolve))
+  cleanups.push(async () => {
+    const closed = new Promise((resolve) => server.close(resolve))
+    for (const socket of connections) socket.destroy()
+    await closed
+  })
+  return { port: (server.address() as AddressInfo).port, connections }
+}
+
+const serveHttp = (listener: RequestListener, address?: string) => listen(createHttpServer(listener), address)
+/** Hands each connection's first bytes to `react`: for answers that no HTTP server would give. */
+const serveRaw = (react: (socket: Socket) => void) => listen(createTcpServer((socket) => socket.once('data', () => react(socket))))
+
+function failure(result: OutgoingResult) {
+  if (result.type !== 'failure') throw new Error(`answered ${result.status}`)
+  return result
+}
+const failureClass = (result: OutgoingResult) => failure(result).errorClass
+
+function response(result: OutgoingResult) {
+  if (result.type !== 'response') throw new Error(`${result.errorClass}: ${result.message}`)
+  return result
+}
+
+/** Counts every connection that this process begins, to wherever. */
+function countConnects() {
+  const connect = vi.spyOn(Socket.prototype, 'connect')
+  cleanups.push(() => connect.mockRestore())
+  return () => connect.mock.calls.length
+}
+
+const untilClosed = (socket: Socket | undefined) =>
+  new Promise<void>((resolve) => (socket === undefined || socket.destroyed ? resolve() : socket.once('close', () => resolve())))
+
+describe('post', () => {
+  it('sends body, headers and path as given and gives status, headers and body of the answer', async () => {
+    const receiver = await startReceiver({ script: () => ({ status: 299, headers: { 'X-Answer': 'yes' }, body: 'thanks' }) })
+    cleanups.push(receiver.close)
+    const body = Buffer.from('{"smile":"😀","path":"\\/","big":18446744073709551615}')
+    const result = response(
+      await sender().post(`${receiver.url}/hooks/a%20b?x=1#part`, {
+        body,
+        headers: { 'webhook-id': 'evt_1', 'Content-Type': 'application/json' },
+      }),
+    )
+    expect(result).toMatchObject({ status: 299, headers: { 'x-answer': 'yes' } })
+    expect(Buffer.from(result.body).toString()).toBe('thanks')
+    expect(result.durationMs).toBeGreaterThanOrEqual(0)
+    expect(receiver.requests).toHaveLength(1)
+    expect(receiver.requests[0]).toMatchObject({ method: 'POST', path: '/hooks/a%20b?x=1' })
+    expect(receiver.requests[0]?.headers).toMatchObject({
+      'webhook-id': 'evt_1',
+      'content-type': 'application/json',
+      'content-length': String(body.length),
+    })
+    expect(receiver.requests[0]?.body.equals(body)).toBe(true)
+  })
+
+  it('resolves a name once, connects to the checked address, and keeps the name in Host', async () => {
+    const receiver = await startReceiver()
+    cleanups.push(receiver.close)
+    const { port } = new URL(receiver.url)
+    const { post, asked } = sender({ names: { 'hooks.test': ['127.0.0.1'] } })
+    expect(response(await post(`http://hooks.test:${port}/`)).status).toBe(204)
+    expect(asked).toEqual(['hooks.test'])
+    expect(receiver.requests[0]?.headers.host).toBe(`hooks.test:${port}`)
+  })
+
+  it('goes on to the next checked address when the first one refuses', async () => {
+    const { port } = await serveHttp((_request, answer) => answer.end(), '127.0.0.1')
+    const { post } = sender({ names: { 'hooks.test': ['127.0.0.2', '127.0.0.1'] } })
+    expect(response(await post(`http://hooks.test:${port}/`)).status).toBe(200)
+  })
+
+  it('uses a connection again for the same addresses, and never for others', async () => {
+    const { port, connections } = await serveHttp((_request, answer) => answer.end('done'), '0.0.0.0')
+    const names: Answers = { 'hooks.test': ['127.0.0.1'] }
+    const { post } = sender({ names })
+    const url = `http://hooks.test:${port}/`
+    for (let n = 0; n < 3; n++) response(await post(url))
+    expect(connections.map((socket) => socket.localAddress)).toEqual(['127.0.0.1'])
+    names['hooks.test'] = ['127.0.0.2']
+    response(await post(url))
+    expect(connections.map((socket) => socket.localAddress)).toEqual(['127.0.0.1', '127.0.0.2'])
+    names['hooks.test'] = ['10.0.0.1']
+    expect(failureClass(await post(url))).toBe('blocked')
+    expect(connections).toHaveLength(2)
+  })
+
+  it('drops an unused connection after the idle time', async () => {
+    const { port, connections } = await serveHttp((_request, answer) => answer.end())
+    const { post } = sender({ idleTimeoutMs: 50 })
+    response(await post(`http://127.0.0.1:${port}/`))
+    await untilClosed(connections[0])
+    response(await post(`http://127.0.0.1:${port}/`))
+    expect(connections).toHaveLength(2)
+  })
+
+  it.each([301, 302, 303, 307, 308])('gives a %i back and never calls its target', async (status) => {
+    const target = await startReceiver()
+    cleanups.push(target.close)
+    const receiver = await startReceiver({ script: () => ({ status, headers: { location: target.url } }) })
+    cleanups.push(receiver.close)
+    expect(response(await sender().post(receiver.url))).toMatchObject({ status, headers: { location: target.url } })
+    expect(target.requests).toEqual([])
+  })
+
+  it('calls a refused connection refused', async () => {
+    const gone = await startReceiver()
+    await gone.close()
+    expect(failureClass(await sender().post(gone.url))).toBe('refused')
+    const { post } = sender({ names: { 'hooks.test': ['127.0.0.1', '127.0.0.2'] } })
+    expect(failureClass(await post(gone.url.replace('127.0.0.1', 'hooks.test')))).toBe('refused')
+  })
+
+  it('calls a name that does not resolve dns', async () => {
+    const begun = countConnects()
+    expect(failure(await sender().post('https://missing.test/'))).toMatchObject({
+      errorClass: 'dns',
+      message: 'The name missing.test could not be resolved.',
+    })
+    expect(begun()).toBe(0)
+  })
+
+  it('calls it a timeout when the name server says nothing, the time counting from the start', async () => {
+    const guard = createEgressGuard({ allow: [], lookup: () => new Promise(() => {}) })
+    const { post } = sender({ guard })
+    expect(failureClass(await post('https://hooks.test/', { timeoutMs: 50 }))).toBe('timeout')
+  })
+
+  it('calls a receiver that hangs before its headers a timeout, and hangs up', async () => {
+    const { port, connections } = await serveHttp(() => {})
+    expect(failureClass(await sender().post(`http://127.0.0.1:${port}/`, { timeoutMs: 200 }))).toBe('timeout')
+    await untilClosed(connections[0])
+    expect(connections).toHaveLength(1)
+  })
+
+  it('calls a body that trickles beyond the time a timeout, and hangs up', async () => {
+    const { port, connections } = await serveHttp((_request, answer) => {
+      const trickle = setInterval(() => answer.write('.'), 10)
+      answer.on('close', () => clearInterval(trickle))
+    })
+    expect(failureClass(await sender().post(`http://127.0.0.1:${port}/`, { timeoutMs: 200 }))).toBe('timeout')
+    await untilClosed(connections[0])
+  })
+
+  it('counts the wait for a free connection into the time', async () => {
+    const { port, connections } = await serveHttp(() => {})
+    const { post } = sender({ maxSocketsPerOrigin: 1 })
+    const first = post(`http://127.0.0.1:${port}/`, { timeoutMs: 2_000 })
+    expect(failureClass(await post(`http://127.0.0.1:${port}/`, { timeoutMs: 200 }))).toBe('timeout')
+    expect(failureClass(await first)).toBe('timeout')
+    expect(connections.length).toBeLessThanOrEqual(1)
+  })
+
+  it.each([
+    ['before the answer', ''],
+    ['in the middle of the headers', 'HTTP/1.1 200 OK\r\nconte'],
+    ['in the middle of the body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc'],
+    ['in the middle of a chunked body', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n'],
+  ])('calls a connection that breaks %s reset', async (_when, text) => {
+    const resetting = await serveRaw((socket) => socket.write(text, () => socket.resetAndDestroy()))
+    expect(failureClass(await sender().post(`http://127.0.0.1:${resetting.port}/`))).toBe('reset')
+    const ending = await serveRaw((socket) => socket.end(text))
+    expect(failureClass(await sender().post(`http://127.0.0.1:${ending.port}/`))).toBe('reset')
+    expect(ending.connections).toHaveLength(1)
+  })
+
+  it('calls an answer that is not HTTP reset, and says so', async () => {
+    const { port } = await serveRaw((socket) => socket.end('220 mail.example ESMTP\r\n'))
+    const result = failure(await sender().post(`http://127.0.0.1:${port}/`))
+    expect(result.errorClass).toBe('reset')
+    expect(result.message).toContain('not valid HTTP')
+  })
+
+  it('reads no more of a 5 MB body than asked for, and hangs up', async () => {
+    const { port, connections } = await serveHttp((_request, answer) => answer.end(Buffer.alloc(5_000_000, 'x')))
+    const result = response(await sender().post(`http://127.0.0.1:${port}/`, { maxResponseBytes: 65_536 }))
+    expect(result.status).toBe(200)
+    expect(Buffer.from(result.body).equals(Buffer.alloc(65_536, 'x'))).toBe(true)
+    await untilClosed(connections[0])
+  })
+
+  it('does not wait for the end of a body that has none', async () => {
+    const { port, connections } = await serveHttp((_request, answer) => {
+      const pump = () => {
+        while (answer.write(Buffer.alloc(16_384, 'x')));
+      }
+      answer.on('drain', pump)
+      pump()
+    })
+    expect(response(await sender().post(`http://127.0.0.1:${port}/`, { maxResponseBytes: 100 })).body).toHaveLength(100)
+    await untilClosed(connections[0])
+  })
+
+  it('reads a body of exactly the limit to its end and keeps the connection', async () => {
+    const { port, connections } = await serveHttp((_request, answer) => answer.end('12345'))
+    const { post } = sender()
+    for (let n = 0; n < 2; n++) {
+      const result = response(await post(`http://127.0.0.1:${port}/`, { maxResponseBytes: 5 }))
+      expect(Buffer.from(result.body).toString()).toBe('12345')
+    }
+    expect(connections).toHaveLength(1)
+    expect(response(await post(`http://127.0.0.1:${port}/`, { maxResponseBytes: 0 })).body).toHaveLength(0)
+  })
+
+  it("rejects with the signal's reason when the caller gives up, and hangs up", async () => {
+    const { port, connections } = await serveHttp(() => stop.abort(new Error('shutting down')))
+    const stop = new AbortController()
+    const { post } = sender()
+    await expect(post(`http://127.0.0.1:${port}/`, { signal: stop.signal })).rejects.toThrow('shutting down')
+    await untilClosed(connections[0])
+    await expect(post(`http://127.0.0.1:${port}/`, { signal: stop.signal })).rejects.toThrow('shutting down')
+    expect(connections).toHaveLength(1)
+  })
+
+  it.each([
+    ['a line break in a value', { 'x-a': 'a\r\nx-b: c' }],
+    ['a line break in a name', { 'x-a\r\nx-b': 'c' }],
+    ['a name that is none', { '': 'c' }],
+    ['its own Host', { Host: 'other.test' }],
+    ['its own Content-Length', { 'content-length': '1' }],
+    ['its own Transfer-Encoding', { 'transfer-encoding': 'chunked' }],
+    ['its own Connection', { connection: 'close' }],
+  ])('refuses a request with %s, opening no connection', async (_what, headers) => {
+    const begun = countConnects()
+    expect(failureClass(await sender().post('http://127.0.0.1:9/', { headers: headers as Record<string, string> }))).toBe('blocked')
+    expect(begun()).toBe(0)
+  })
+})
+
+describe('what may be called', () => {
+  const privateHosts = ['127.0.0.1', '10.0.0.1', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '[::1]']
+  const disguised = [
+    '[fe80::1]',
+    '[fc00::1]',
+    '[::ffff:127.0.0.1]',
+    '[64:ff9b::7f00:1]',
+    '[2002:7f00:1::]',
+    '2130706433',
+    '0177.0.0.1',
+    '0x7f.1',
+  ]
+
+  it.each([...privateHosts, ...disguised, 'private.test', 'mixed.test'])('refuses %s as blocked, opening no connection', async (host) => {
+    const { port, connections } = await serveHttp((_request, answer) => answer.end())
+    const begun = countConnects()
+    const { http, post } = sender({ allow: [], names: { 'private.test': ['127.0.0.1'], 'mixed.test': ['8.8.8.8', '127.0.0.1'] } })
+    for (const url of [`https://${host}:${port}/`, `http://${host}:${port}/`]) {
+      expect(failure(await post(url))).toMatchObject({ errorClass: 'blocked', message: expect.stringContaining('EGRESS_ALLOW') })
+      expect(await http.check(url)).toContain('EGRESS_ALLOW')
+    }
+    expect(begun()).toBe(0)
+    expect(connections).toHaveLength(0)
+  })
+
+  it('lets in what EGRESS_ALLOW names, by any spelling, over plain http', async () => {
+    const receiver = await startReceiver()
+    cleanups.push(receiver.close)
+    const { port } = new URL(receiver.url)
+    const begun = countConnects()
+    const { http, post } = sender({ allow: ['127.0.0.1/32'], names: { 'private.test': ['127.0.0.1'], 'other.test': ['127.0.0.2'] } })
+    for (const host of ['127.0.0.1', '2130706433', 'private.test', '[::ffff:127.0.0.1]']) {
+      expect(await http.check(`http://${host}:${port}/`)).toBeNull()
+      expect(response(await post(`http://${host}:${port}/`)).status).toBe(204)
+    }
+    expect(begun()).toBeGreaterThan(0)
+    expect(failureClass(await post(`http://other.test:${port}/`))).toBe('blocked')
+    expect(receiver.requests).toHaveLength(4)
+  })
+
+  it('refuses plain http to a public address, saying what would allow it', async () => {
+    const begun = countConnects()
+    const { http, post } = sender({ names: { 'hooks.test': ['93.184.215.14'] } })
+    expect(await http.check('http://hooks.test/')).toContain('EGRESS_ALLOW')
+    expect(failureClass(await post('http://hooks.test/'))).toBe('blocked')
+    expect(await http.check('https://hooks.test/')).toBeNull()
+    expect(begun()).toBe(0)
+  })
+
+  it("refuses other protocols' ports of public addresses, and takes the usual ones", async () => {
+    const { http } = sender({ names: { 'hooks.test': ['93.184.215.14'] } })
+    for (const port of [22, 25, 587, 1023]) expect(await http.check(`https://hooks.test:${port}/`)).toContain(`Port ${port}`)
+    for (const port of [443, 80, 1024, 3000, 8443, 65_535]) expect(await http.check(`https://hooks.test:${port}/`)).toBeNull()
+  })
+
+  it.each([
+    'https://user@hooks.test/',
+    'https://user:word@hooks.test/',
+    'https://:word@hooks.test/',
+    'ftp://hooks.test/',
+    'file:///etc/passwd',
+    'javascript:alert(1)',
+    'unix:/run/x.sock',
+    'https:///path',
+    'https://',
+    'https:hooks.test',
+    'https://?x',
+    'https://:443/',
+    'https://hooks.test:0/',
+    'https://hooks.test:65536/',
+    'https://hooks.test/a\nb',
+    'https://ho\toks.test/',
+    ' https://hooks.test/',
+    'https://hooks.test/\u0000',
+    'https://hooks.test/\u0085',
+    'hooks.test',
+    '',
+  ])('refuses the URL %j, looking nothing up', async (url) => {
+    const { http, post, asked } = sender({ names: { 'hooks.test': ['93.184.215.14'] } })
+    expect(failureClass(await post(url))).toBe('blocked')
+    expect(await http.check(url)).toEqual(expect.any(String))
+    expect(asked).toEqual([])
+  })
+
+  it('says at check that a name does not resolve', async () => {
+    expect(await sender().http.check('https://missing.test/')).toBe('The name missing.test could not be resolved.')
+  })
+})
+
+describe('over TLS', () => {
+  let folder = ''
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
+  const pem = (name: string) => readFileSync(join(folder, name), 'utf8')
+
+  /** A key and certificate signed by the test's authority, for a name and a span of days from now. */
+  function issue(file: string, name: string, days: number) {
+    writeFileSync(join(folder, `${file}.ext`), `subjectAltName=${name}\n`)
+    openssl(
+      'req',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      `${file}.key`,
+      '-out',
+      `${file}.csr`,
+      '-subj',
+      '/CN=test',
+    )
+    openssl(
+      'x509',
+      '-req',
+      '-in',
+      `${file}.csr`,
+      '-CA',
+      'ca.pem',
+      '-CAkey',
+      'ca.key',
+      '-CAcreateserial',
+      '-days',
+      String(days),
+      '-extfile',
+      `${file}.ext`,
+      '-out',
+      `${file}.pem`,
+    )
+  }
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'quayside-tls-'))
+    openssl(
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem',
+      '-subj',
+      '/CN=Test CA',
+      '-days',
+      '2',
+    )
+    issue('good', 'DNS:hooks.test,IP:127.0.0.1', 2)
+    issue('expired', 'DNS:hooks.test', -1)
+  })
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  async function serveTls(certificate: string, listener: RequestListener = (_request, answer) => answer.end('secure')) {
+    const server = createHttpsServer({ key: pem(`${certificate}.key`), cert: pem(`${certificate}.pem`) }, listener)
+    const asked: (string | false | null)[] = []
+    server.on('secureConnection', (socket) => asked.push(socket.servername))
+    return { ...(await listen(server)), asked }
+  }
+  const names: Answers = { 'hooks.test': ['127.0.0.1'], 'other.test': ['127.0.0.1'] }
+
+  it('verifies the certificate against the name, sends the name, and uses the connection again', async () => {
+    const { port, connections, asked } = await serveTls('good')
+    const { post } = sender({ names, tls: { ca: pem('ca.pem') } })
+    for (let n = 0; n < 3; n++) expect(Buffer.from(response(await post(`https://hooks.test:${port}/`)).body).toString()).toBe('secure')
+    expect(asked).toEqual(['hooks.test'])
+    expect(connections).toHaveLength(1)
+    expect(response(await post(`https://127.0.0.1:${port}/`)).status).toBe(200)
+  })
+
+  it.each([
+    ['of another name', 'good', 'other.test', 'ERR_TLS_CERT_ALTNAME_INVALID', true],
+    ['that has expired', 'expired', 'hooks.test', 'CERT_HAS_EXPIRED', true],
+    ['of an unknown authority', 'good', 'hooks.test', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', false],
+    ['that it signed itself', 'ca', 'hooks.test', 'DEPTH_ZERO_SELF_SIGNED_CERT', false],
+  ])('calls a certificate %s tls, and sends nothing', async (_what, certificate, host, code, isTrusted) => {
+    let requests = 0
+    const { port } = await serveTls(certificate, (_request, answer) => {
+      requests++
+      answer.end()
+    })
+    const { post } = sender({ names, ...(isTrusted ? { tls: { ca: pem('ca.pem') } } : {}) })
+    expect(failure(await post(`https://${host}:${port}/`))).toMatchObject({ errorClass: 'tls', message: expect.stringContaining(code) })
+    expect(requests).toBe(0)
+  })
+
+  it('calls a receiver that speaks no TLS tls, one that hangs up in the handshake reset, one that says nothing a timeout', async () => {
+    const { post } = sender({ names })
+    const plain = await serveHttp((_request, answer) => answer.end())
+    expect(failureClass(await post(`https://hooks.test:${plain.port}/`))).toBe('tls')
+    const leaving = await serveRaw((socket) => socket.destroy())
+    expect(failureClass(await post(`https://hooks.test:${leaving.port}/`))).toBe('reset')
+    const silent = await serveRaw(() => {})
+    expect(failureClass(await post(`https://hooks.test:${silent.port}/`, { timeoutMs: 200 }))).toBe('timeout')
+  })
+})
+
+describe('close', () => {
+  it('ends requests in flight and unused connections, and refuses further ones', async () => {
+    let arrived = () => {}
+    const hanging = new Promise<void>((resolve) => {
+      arrived = resolve
+    })
+    const { port, connections } = await serveHttp((request, answer) => (request.url === '/hang' ? arrived() : answer.end()))
+    const { http, post }: { http: OutgoingHttp; post: (url: string) => Promise<OutgoingResult> } = sender()
+    response(await post(`http://127.0.0.1:${port}/`))
+    const inFlight = post(`http://127.0.0.1:${port}/hang`).catch((error: unknown) => error)
+    await hanging
+    await http.close()
+    expect(await inFlight).toMatchObject({ message: 'Outgoing HTTP is closed.' })
+    await Promise.all(connections.map(untilClosed))
+    await expect(post(`http://127.0.0.1:${port}/`)).rejects.toThrow('Outgoing HTTP is closed.')
+    await expect(http.check(`http://127.0.0.1:${port}/`)).rejects.toThrow('Outgoing HTTP is closed.')
+  })
+})

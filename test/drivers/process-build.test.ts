@@ -1,0 +1,250 @@
+import { randomUUID } from 'node:crypto'
+import { readdir, readFile, symlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import type { SourceWriter } from '../../src/domain/deploys/instance/ports.ts'
+import { PortError } from '../../src/platform/errors.ts'
+import {
+  appSource,
+  buildRequest,
+  fileSource,
+  get,
+  modes,
+  observe,
+  openRuntime,
+  pidsRunning,
+  quiet,
+  readAll,
+  recording,
+  startRequest,
+  until,
+  untilHealthy,
+} from './process-support.ts'
+
+describe.each(modes)('a build (%s)', (sandbox) => {
+  test('of a Node application installs, builds, and streams what is printed', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox })
+    const io = recording()
+    const release = await runtime.build(buildRequest(appSource('web')), io)
+    expect(release).toMatchObject({ detected: 'node', startCommand: 'npm start', digest: expect.stringMatching(/^sha256:[0-9a-f]{64}$/) })
+    expect(io.text()).toContain('$ npm ci')
+    expect(io.text()).toContain('compiling module 20 of 20')
+    expect(io.text()).toContain('build finished')
+    expect(await runtime.hasRelease(release.digest)).toBe(true)
+    expect(await readdir(join(dataDir, 'work'))).toEqual([])
+    const tree = join(dataDir, 'releases', release.digest.slice(7), 'tree')
+    expect(JSON.parse(await readFile(join(tree, 'built.json'), 'utf8'))).toEqual({ version: 'v1' })
+  })
+
+  test('of a Python application makes an environment that its Procfile starts', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const source = appSource('python', { Procfile: 'web: pip --version && python app.py\n' })
+    const release = await runtime.build(buildRequest(source), quiet())
+    expect(release).toMatchObject({ detected: 'procfile' })
+    const request = startRequest(release)
+    await runtime.start(request)
+    await untilHealthy(runtime, request.instanceId)
+    expect(await get(runtime, request.instanceId, '/')).toMatch(/^python in .*\/\.venv\n$/)
+    expect(await readAll(runtime, request.instanceId)).toMatch(/^pip \d/)
+  })
+
+  test('names a release by its content and its deployment', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const request = buildRequest(fileSource({ 'a.txt': 'a' }), { startCommand: 'true' })
+    const release = await runtime.build(request, quiet())
+    expect((await runtime.build(request, quiet())).digest).toBe(release.digest)
+    expect((await runtime.build({ ...request, deploymentId: randomUUID() }, quiet())).digest).not.toBe(release.digest)
+    const changed = await runtime.build({ ...request, source: fileSource({ 'a.txt': 'b' }) }, quiet())
+    expect(changed.digest).not.toBe(release.digest)
+    // The former attempt of one deployment is known to nobody.
+    expect(await runtime.hasRelease(release.digest)).toBe(false)
+    expect(changed.sizeBytes).toBe(1)
+  })
+
+  test('keeps a cache per service until it is told to drop it', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const base = {
+      startCommand: 'true',
+      buildCommand: 'cat "$XDG_CACHE_HOME/seen" || (mkdir -p "$XDG_CACHE_HOME" && echo cached > "$XDG_CACHE_HOME/seen")',
+    }
+    const request = buildRequest(fileSource({}), base)
+    const output = async (wishes: Partial<typeof request>) => {
+      const io = recording()
+      await runtime.build({ ...request, deploymentId: randomUUID(), ...wishes }, io)
+      return io.text().includes('\ncached')
+    }
+    expect(await output({})).toBe(false)
+    expect(await output({})).toBe(true)
+    expect(await output({ serviceId: randomUUID() })).toBe(false)
+    expect(await output({ clearCache: true })).toBe(false)
+    expect(await output({})).toBe(true)
+    await runtime.removeService(request.serviceId)
+    expect(await output({})).toBe(false)
+  })
+
+  test('gets its own variables and none of ours', async () => {
+    const { runtime } = await openRuntime({ sandbox, hostPath: `/somewhere/node_modules/.bin:${process.env.PATH}` })
+    process.env.QUAYSIDE_TEST_CANARY = 'ours'
+    const io = recording()
+    await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: 'env', env: { GREETING: 'hello world' } }), io)
+    delete process.env.QUAYSIDE_TEST_CANARY
+    expect(io.text()).toContain('GREETING=hello world\n')
+    expect(io.text()).toContain('CI=true\n')
+    expect(io.text()).not.toContain('QUAYSIDE_TEST_CANARY')
+    expect(io.text()).not.toContain('/somewhere')
+  })
+
+  test('that fails says with which exit code, and leaves nothing', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox })
+    const failing = (buildCommand: string) => runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand }), quiet())
+    await expect(failing('exit 7')).rejects.toMatchObject({ name: 'PortError', code: 'BUILD_FAILED', exitCode: 7 })
+    await expect(failing('no-such-program')).rejects.toMatchObject({ code: 'BUILD_FAILED', exitCode: 127, hint: expect.any(String) })
+    await expect(failing('kill -KILL $$')).rejects.toMatchObject({ code: 'BUILD_FAILED', exitCode: 137 })
+    expect(await readdir(join(dataDir, 'work'))).toEqual([])
+    expect(await readdir(join(dataDir, 'releases'))).toEqual([])
+  })
+
+  test('that is cancelled is killed with all that it started, and throws the reason', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox })
+    const abort = new AbortController()
+    const io = recording(abort.signal)
+    const command = "trap '' TERM INT; setsid sleep 5432 & sleep 5433 & echo building; while :; do sleep 5434; done"
+    const building = runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: command }), io)
+    const reason = new Error('cancelled by a person')
+    building.catch(() => undefined)
+    await until(async () => io.text().includes('\nbuilding'))
+    abort.abort(reason)
+    await expect(building).rejects.toBe(reason)
+    for (const text of ['sleep 5432', 'sleep 5433', 'sleep 5434']) expect(await pidsRunning(text)).toEqual([])
+    expect(await readdir(join(dataDir, 'work'))).toEqual([])
+    await expect(runtime.build(buildRequest(fileSource({})), quiet(abort.signal))).rejects.toBe(reason)
+  })
+
+  test('does not wait for what it left in the background', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: 'sleep 6543 & echo done' }), quiet())
+    expect(await pidsRunning('sleep 6543')).toEqual([])
+  })
+
+  test('that prints 100 MB costs no memory, however slow its reader is', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    let seen = 0
+    let largest = 0
+    let busy = 0
+    const before = process.memoryUsage().rss
+    const output = async (stream: string, bytes: Uint8Array) => {
+      if (stream !== 'stdout') return
+      busy++
+      largest = Math.max(largest, busy)
+      await new Promise((resolve) => setImmediate(resolve))
+      seen += bytes.length
+      busy--
+    }
+    const buildCommand = 'head -c 100000000 /dev/zero | tr "\\0" x'
+    await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand }), { ...quiet(), output })
+    expect(seen).toBe(100_000_000)
+    expect(largest).toBe(1)
+    expect(process.memoryUsage().rss - before).toBeLessThan(60 << 20)
+  })
+
+  test('whose output nobody takes any more ends with the reason', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const output = (stream: string) => (stream === 'stdout' ? Promise.reject(new Error('log is gone')) : undefined)
+    const request = buildRequest(fileSource({}), { startCommand: 'true', buildCommand: 'while :; do echo more; done' })
+    await expect(runtime.build(request, { ...quiet(), output })).rejects.toThrow('log is gone')
+  })
+
+  test('of a source that is refused passes the refusal on', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const source: SourceWriter = () => Promise.reject(new PortError('COMMIT_NOT_FOUND', 'No such commit.'))
+    await expect(runtime.build(buildRequest(source), quiet())).rejects.toMatchObject({ code: 'COMMIT_NOT_FOUND' })
+  })
+
+  test.each([
+    ['an absolute link', '/etc/passwd'],
+    ['a relative link', '../../../etc'],
+    ['a link to the tree beside', '../tree-beside'],
+  ])('of a tree with %s that leaves it is refused', async (_name, target) => {
+    const { runtime } = await openRuntime({ sandbox })
+    const source: SourceWriter = (directory) => symlink(target, join(directory, 'link'))
+    await expect(runtime.build(buildRequest(source, { startCommand: 'true' }), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
+  })
+
+  test('of a root directory runs there, and only inside the tree', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const source: SourceWriter = async (directory, io) => {
+      await fileSource({ 'apps/one/Procfile': 'web: cat ../../shared.txt\n', 'shared.txt': 'shared\n', file: '' })(directory, io)
+      await symlink('..', join(directory, 'apps/up'))
+    }
+    const release = await runtime.build(buildRequest(source, { rootDirectory: 'apps/one' }), quiet())
+    const request = startRequest(release)
+    await runtime.start(request)
+    await until(async () => (await observe(runtime, request.instanceId)).state === 'exited')
+    expect(await readAll(runtime, request.instanceId)).toBe('shared\n')
+    for (const rootDirectory of ['..', '/etc', 'apps/../..', 'missing', 'file', 'apps/up/../../..']) {
+      await expect(runtime.build(buildRequest(source, { rootDirectory }), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
+    }
+  })
+
+  test('of a static site publishes its directory and nothing else', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const plain = await runtime.build(buildRequest(appSource('static'), { kind: 'static_site' }), quiet())
+    expect(plain).toMatchObject({ detected: 'static', startCommand: null })
+    expect((await readdir(runtime.staticRoot(plain.digest) ?? '')).sort()).toEqual(['404.html', 'index.html', 'style.css'])
+    const wishes = { kind: 'static_site', buildCommand: 'mkdir -p out && echo built > out/page.html', publishDirectory: 'out' } as const
+    const built = await runtime.build(buildRequest(appSource('static'), wishes), quiet())
+    expect(await readdir(runtime.staticRoot(built.digest) ?? '')).toEqual(['page.html'])
+    const web = await runtime.build(buildRequest(appSource('static')), quiet())
+    expect(web).toMatchObject({ detected: 'static', startCommand: null })
+    expect(runtime.staticRoot(web.digest)).not.toBeNull()
+    await runtime.removeRelease(built.digest)
+    expect(runtime.staticRoot(built.digest)).toBeNull()
+    expect(runtime.staticRoot('sha256:../..')).toBeNull()
+    const missing = runtime.build(buildRequest(appSource('static'), { ...wishes, publishDirectory: 'dist' }), quiet())
+    await expect(missing).rejects.toMatchObject({ code: 'BUILD_FAILED', hint: 'Check publishDirectory.' })
+    const leaking = { ...wishes, buildCommand: 'mkdir out && ln -s /etc out/etc' }
+    await expect(runtime.build(buildRequest(appSource('static'), leaking), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
+  })
+
+  test('without room is refused, and one that grows too large is too', async () => {
+    const full = await openRuntime({ sandbox, quotas: { dataDirFreeBytes: Number.MAX_SAFE_INTEGER } })
+    const refused = full.runtime.build(buildRequest(appSource('static')), quiet())
+    await expect(refused).rejects.toMatchObject({ name: 'PortError', code: 'NO_CAPACITY' })
+    const small = await openRuntime({ sandbox, quotas: { releaseBytes: 1000, cacheBytes: 1000 } })
+    const buildCommand = 'head -c 2000 /dev/zero > large; mkdir -p $XDG_CACHE_HOME; head -c 2000 /dev/zero > $XDG_CACHE_HOME/large'
+    const request = buildRequest(fileSource({}), { startCommand: 'true', buildCommand })
+    await expect(small.runtime.build(request, quiet())).rejects.toMatchObject({ code: 'NO_CAPACITY' })
+    expect(await readdir(join(small.dataDir, 'releases'))).toEqual([])
+    expect(await readdir(join(small.dataDir, 'caches'))).toEqual([])
+  })
+
+  test('keeps what nobody may read, and leaves pipes out of the release', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox })
+    const buildCommand = 'mkfifo pipe; echo x > kept; chmod 000 kept'
+    const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'cat kept', buildCommand }), quiet())
+    expect(await readdir(join(dataDir, 'releases', release.digest.slice(7), 'tree'))).toEqual(['kept'])
+  })
+})
+
+describe.each(modes)('a release command (%s)', (sandbox) => {
+  test('runs once inside a view of the release, and its failure is told with the exit code', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const request = buildRequest(fileSource({ 'file.txt': 'released' }), { startCommand: 'true' })
+    const { digest } = await runtime.build(request, quiet())
+    const run = (command: string, io = recording()) =>
+      runtime.runReleaseCommand({ ...request, digest, command, env: { GREETING: 'hello' } }, io).then(() => io.text())
+    expect(await run('cat file.txt; echo " $GREETING"; echo changed > file.txt')).toBe('released hello\n')
+    expect(await run('cat file.txt')).toBe('released')
+    await expect(run('exit 9')).rejects.toMatchObject({ name: 'PortError', code: 'RELEASE_COMMAND_FAILED', exitCode: 9 })
+    const abort = new AbortController()
+    const io = recording(abort.signal)
+    const running = run('echo begun; sleep 4321', io)
+    running.catch(() => undefined)
+    await until(async () => io.text() === 'begun\n')
+    abort.abort(new Error('too long'))
+    await expect(running).rejects.toThrow('too long')
+    expect(await pidsRunning('sleep 4321')).toEqual([])
+    await runtime.removeRelease(digest)
+    await expect(run('true')).rejects.toMatchObject({ code: 'ARTIFACT_MISSING' })
+  })
+})

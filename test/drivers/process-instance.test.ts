@@ -1,0 +1,338 @@
+import { readFile } from 'node:fs/promises'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import {
+  appSource,
+  beginning,
+  buildRequest,
+  fileSource,
+  get,
+  modes,
+  observe,
+  openRuntime,
+  outputOf,
+  pidsRunning,
+  quiet,
+  readAll,
+  startCommand,
+  startRequest,
+  until,
+  untilHealthy,
+} from './process-support.ts'
+
+describe.each(modes)('an instance (%s)', (sandbox) => {
+  test('serves on a port of its own, sees its variables and none of ours', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    process.env.QUAYSIDE_TEST_CANARY = 'ours'
+    const release = await runtime.build(buildRequest(appSource('web')), quiet())
+    const request = startRequest(release, { env: { GREETING: '', PORT: '1', HOST: '0.0.0.0' } })
+    await runtime.start(request)
+    await untilHealthy(runtime, request.instanceId, '/health')
+    expect(await get(runtime, request.instanceId, '/')).toBe('v1\n')
+    const names = Object.keys(JSON.parse(await get(runtime, request.instanceId, '/env-hash')))
+    expect(names).toEqual(expect.arrayContaining(['GREETING', 'PORT', 'HOST', 'PATH', 'HOME']))
+    expect(names).not.toContain('QUAYSIDE_TEST_CANARY')
+    expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'running', startedAt: expect.any(Date) })
+    delete process.env.QUAYSIDE_TEST_CANARY
+  })
+
+  test('is started once by two concurrent starts of one id', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo begun; exec sleep 1000' }), quiet())
+    const request = startRequest(release, { kind: 'worker' })
+    await Promise.all([runtime.start(request), runtime.start(request), runtime.start(request)])
+    await runtime.start(request)
+    await until(async () => (await readAll(runtime, request.instanceId)) !== '')
+    await runtime.stop(request.instanceId, { graceMs: 2000 })
+    expect(await readAll(runtime, request.instanceId)).toBe('begun\n')
+  })
+
+  test('never shares a port with another one', async () => {
+    const { runtime } = await openRuntime({ sandbox, portRange: { first: 31_700, last: 31_703 } })
+    const occupied = createServer()
+    await new Promise<void>((resolve) => occupied.listen(31_701, '127.0.0.1', resolve))
+    try {
+      const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'exec sleep 1000' }), quiet())
+      const requests = [1, 2, 3].map(() => startRequest(release))
+      await Promise.all(requests.map((request) => runtime.start(request)))
+      const ports = requests.map((request) => runtime.addressOf(request.instanceId)?.port)
+      expect(ports.sort()).toEqual([31_700, 31_702, 31_703])
+      await expect(runtime.start(startRequest(release))).rejects.toMatchObject({ code: 'NO_CAPACITY' })
+      await runtime.forget(requests[0]?.instanceId ?? '')
+      await runtime.start(startRequest(release))
+    } finally {
+      await new Promise((resolve) => occupied.close(resolve))
+    }
+  })
+
+  test('that is a worker has no address', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(appSource('worker'), { kind: 'worker' }), quiet())
+    const request = startRequest(release, { kind: 'worker' })
+    await runtime.start(request)
+    await until(async () => (await readAll(runtime, request.instanceId)).includes('job 1 done'))
+    expect(runtime.addressOf(request.instanceId)).toBeNull()
+    await runtime.stop(request.instanceId, { graceMs: 10_000 })
+    expect(await readAll(runtime, request.instanceId)).toContain('worker ends')
+    expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'exited' })
+  })
+
+  test('that ends at once is seen with its exit code, until it is forgotten', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(appSource('exits')), quiet())
+    const request = startRequest(release)
+    await runtime.start(request)
+    await until(async () => (await observe(runtime, request.instanceId)).state === 'exited')
+    expect(await observe(runtime, request.instanceId)).toMatchObject({
+      state: 'exited',
+      exitCode: 3,
+      signal: null,
+      exitedAt: expect.any(Date),
+    })
+    expect(await readAll(runtime, request.instanceId)).toContain('no configuration found')
+    expect(await runtime.list()).toEqual([request.instanceId])
+    await runtime.forget(request.instanceId)
+    await runtime.forget(request.instanceId)
+    expect(await observe(runtime, request.instanceId)).toEqual({ instanceId: request.instanceId, state: 'missing' })
+    expect(await runtime.list()).toEqual([])
+    expect(runtime.addressOf(request.instanceId)).toBeNull()
+  })
+
+  test('that ended can be started again under its id, and its output goes on', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo once' }), quiet())
+    const request = startRequest(release)
+    for (const expected of ['once\n', 'once\nonce\n']) {
+      await runtime.start(request)
+      await until(async () => (await observe(runtime, request.instanceId)).state === 'exited')
+      expect(await readAll(runtime, request.instanceId)).toBe(expected)
+    }
+  })
+
+  test('is asked to end, with everything that it started', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const script = `trap 'echo parent asked; exit 0' TERM; sh -c 'trap "echo child asked; exit 0" TERM; echo child up; while :; do sleep 0.05; done' & echo parent up; while :; do sleep 0.05; done`
+    const instanceId = await startCommand(runtime, script)
+    await until(async () => (await readAll(runtime, instanceId)).match(/ up$/gm)?.length === 2)
+    await runtime.stop(instanceId, { graceMs: 10_000 })
+    const output = await readAll(runtime, instanceId)
+    expect(output).toContain('parent asked')
+    expect(output).toContain('child asked')
+    expect(await observe(runtime, instanceId)).toMatchObject({ state: 'exited', exitCode: 0 })
+  })
+
+  test('finishes its requests within its grace, also below npm and shells that end first', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(appSource('web')), quiet())
+    const request = startRequest(release)
+    await runtime.start(request)
+    await untilHealthy(runtime, request.instanceId)
+    const answer = get(runtime, request.instanceId, '/?wait=1500')
+    // The request has arrived when a later one is answered.
+    await get(runtime, request.instanceId, '/')
+    const stopped = runtime.stop(request.instanceId, { graceMs: 10_000 })
+    await until(async () => (await readAll(runtime, request.instanceId)).includes('asked to end'))
+    expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'running' })
+    expect(await answer).toBe('v1\n')
+    await stopped
+    expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'exited' })
+  })
+
+  test('that ignores TERM is killed after its grace', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(appSource('ignores-term')), quiet())
+    const request = startRequest(release)
+    await runtime.start(request)
+    await untilHealthy(runtime, request.instanceId)
+    const address = runtime.addressOf(request.instanceId)
+    await runtime.stop(request.instanceId, { graceMs: 300 })
+    expect(await readAll(runtime, request.instanceId)).toContain('not yet')
+    expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'exited' })
+    await expect(connectTo(address?.port ?? 0)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+    await runtime.stop(request.instanceId, { graceMs: 300 })
+  })
+
+  test('leaves nothing running when its first process ends', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const instanceId = await startCommand(runtime, 'setsid sleep 7654 & sleep 7655 & echo gone')
+    await until(async () => (await observe(runtime, instanceId)).state === 'exited')
+    await observe(runtime, instanceId)
+    await until(async () => [...(await pidsRunning('sleep 7654')), ...(await pidsRunning('sleep 7655'))].length === 0)
+  })
+
+  test('may write beside its code without changing the release or another instance', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(
+      buildRequest(fileSource({ 'file.txt': 'from the release\n' }), {
+        startCommand: 'cat file.txt; ls; echo changed > file.txt; echo > new.txt; echo > "$HOME/x"; echo > "$TMPDIR/x"',
+      }),
+      quiet(),
+    )
+    for (let turn = 0; turn < 2; turn++) {
+      const request = startRequest(release)
+      await runtime.start(request)
+      await until(async () => (await observe(runtime, request.instanceId)).state === 'exited')
+      expect(await observe(runtime, request.instanceId)).toMatchObject({ exitCode: 0 })
+      expect(await readAll(runtime, request.instanceId)).toBe('from the release\nfile.txt\n')
+    }
+  })
+
+  test('of a release that is gone is refused, and a used release is not removed', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'exec sleep 1000' }), quiet())
+    const request = startRequest(release)
+    await runtime.start(request)
+    await runtime.removeRelease(release.digest)
+    expect(await runtime.hasRelease(release.digest)).toBe(true)
+    await runtime.stop(request.instanceId, { graceMs: 0 })
+    await runtime.removeRelease(release.digest)
+    await runtime.removeRelease(release.digest)
+    expect(await runtime.hasRelease(release.digest)).toBe(false)
+    const other = startRequest(release)
+    await expect(runtime.start(other)).rejects.toMatchObject({ name: 'PortError', code: 'ARTIFACT_MISSING' })
+    expect(await observe(runtime, other.instanceId)).toMatchObject({ state: 'exited', exitCode: null })
+  })
+
+  test('given a variable that no process can have is refused', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const env = { TRICK: 'x\0--bind\0/\0/host' }
+    await expect(startCommand(runtime, 'true', { env })).rejects.toMatchObject({ name: 'PortError', code: 'START_FAILED' })
+  })
+
+  test('takes variables of any size and content, never by its command line', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const value = `secret-canary-${'é"\n$`\\'.repeat(15_000)}`
+    const output = await outputOf(
+      runtime,
+      'printf %s "$VALUE" | wc -c; cat /proc/*/cmdline 2>/dev/null | tr "\\0" " " | grep -c secret-can[a]ry',
+      { env: { VALUE: value } },
+    )
+    expect(output.trim().split('\n')).toEqual([String(Buffer.byteLength(value)), '0'])
+  })
+
+  test('costs less than 10 MB of memory beside the application', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const instanceId = await startCommand(runtime, 'exec sleep 8765')
+    await until(async () => (await pidsRunning('sleep 8765')).length > 0)
+    const application = await until1(async () => (await pidsRunning('sleep 8765')).map(String))
+    let kilobytes = 0
+    for (const pid of application) {
+      const status = await readFile(`/proc/${pid}/status`, 'utf8')
+      if (!/^Name:\s+sleep$/m.test(status)) kilobytes += Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0)
+    }
+    expect(kilobytes).toBeGreaterThan(0)
+    expect(kilobytes).toBeLessThan(10_000)
+    await runtime.stop(instanceId, { graceMs: 0 })
+  })
+})
+
+describe.each(modes)('a probe (%s)', (sandbox) => {
+  test('is good for 2xx and 3xx, and says why it is not', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(appSource('web', { unhealthy: '' })), quiet())
+    const { instanceId } = await startAndReturn(runtime, startRequest(release))
+    await untilHealthy(runtime, instanceId, null)
+    const probe = (path: string, timeoutMs = 5000) => runtime.probe({ instanceId, path, timeoutMs })
+    expect(await probe('/')).toEqual({ ok: true, status: 200, reason: null, otherPorts: [] })
+    expect(await probe('/moved')).toEqual({ ok: true, status: 302, reason: null, otherPorts: [] })
+    expect(await probe('/health')).toEqual({ ok: false, status: 503, reason: 'answered 503', otherPorts: [] })
+    expect(await probe('/?wait=60000', 50)).toEqual({ ok: false, status: null, reason: 'no answer within 50 ms', otherPorts: [] })
+    await runtime.stop(instanceId, { graceMs: 0 })
+    expect(await probe('/')).toMatchObject({ ok: false, reason: 'connection refused' })
+    expect(await runtime.probe({ instanceId: 'unknown', path: '/', timeoutMs: 50 })).toMatchObject({ ok: false, status: null })
+  })
+
+  test('names the port that an application opened instead of its own', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const release = await runtime.build(buildRequest(appSource('ignores-port')), quiet())
+    const { instanceId } = await startAndReturn(runtime, startRequest(release))
+    await until(async () => (await readAll(runtime, instanceId)).includes('listens on'))
+    const port = Number(/listens on (\d+)/.exec(await readAll(runtime, instanceId))?.[1])
+    const result = await runtime.probe({ instanceId, path: '/', timeoutMs: 1000 })
+    expect(result).toEqual({ ok: false, status: null, reason: 'connection refused', otherPorts: [port] })
+  })
+})
+
+describe.each(modes)('captured output (%s)', (sandbox) => {
+  test('is read on from a position, at most as much as asked for, streams apart', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const instanceId = await startCommand(runtime, 'printf 0123456789; printf abcdefghij >&2')
+    await until(async () => (await observe(runtime, instanceId)).state === 'exited')
+    const texts = { stdout: '', stderr: '' }
+    let position = beginning
+    for (let turn = 0; turn < 20; turn++) {
+      const read = await runtime.readOutput(instanceId, position, 3)
+      expect(read.chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0)).toBeLessThanOrEqual(3)
+      for (const chunk of read.chunks) texts[chunk.stream] += Buffer.from(chunk.bytes).toString()
+      position = read.position
+      expect(read.droppedBytes).toBe(0)
+    }
+    expect(texts).toEqual({ stdout: '0123456789', stderr: 'abcdefghij' })
+    expect(position).toEqual({ stdout: 10, stderr: 10 })
+    expect(await runtime.readOutput('unknown', position, 10)).toEqual({ chunks: [], position, droppedBytes: 0 })
+  })
+
+  test('beyond the cap loses its oldest part, counts it, and frees the disk', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox, outputCapBytes: 1 << 20 })
+    const instanceId = await startCommand(runtime, 'head -c 20000000 /dev/zero | tr "\\0" x; printf END')
+    await until(async () => (await observe(runtime, instanceId)).state === 'exited')
+    const file = join(dataDir, 'instances', instanceId, 'stdout')
+    const first = await runtime.readOutput(instanceId, beginning, 4 << 20)
+    expect(first.droppedBytes).toBe(20_000_003 - (1 << 20))
+    expect(first.position.stdout).toBe(20_000_003)
+    expect(
+      Buffer.from(first.chunks[0]?.bytes ?? [])
+        .toString()
+        .slice(-4),
+    ).toBe('xEND')
+    expect(await diskBytes(file)).toBeLessThan(3 << 20)
+    const again = await runtime.readOutput(instanceId, beginning, 100)
+    expect(Buffer.from(again.chunks[0]?.bytes ?? []).toString()).toBe('x'.repeat(100))
+    expect((await runtime.readOutput(instanceId, first.position, 100)).chunks).toEqual([])
+  })
+
+  test('that was taken in is freed while the instance goes on', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox })
+    const instanceId = await startCommand(runtime, 'head -c 8000000 /dev/zero | tr "\\0" x; echo done >&2; sleep 1000')
+    await until(async () => (await runtime.readOutput(instanceId, { stdout: 0, stderr: 0 }, 1 << 24)).position.stderr > 0)
+    let position = beginning
+    for (let read = 0; read < 8_000_000; read = position.stdout) {
+      position = (await runtime.readOutput(instanceId, position, 2 << 20)).position
+    }
+    expect(position.stdout).toBe(8_000_000)
+    expect(await diskBytes(join(dataDir, 'instances', instanceId, 'stdout'))).toBeLessThan(4 << 20)
+  })
+})
+
+async function startAndReturn<Request extends { instanceId: string }>(
+  runtime: { start(request: Request): Promise<void> },
+  request: Request,
+): Promise<Request> {
+  await runtime.start(request)
+  return request
+}
+
+async function until1<Value>(read: () => Promise<Value[]>): Promise<Value[]> {
+  let found: Value[] = []
+  await until(async () => {
+    found = await read()
+    return found.length > 0
+  })
+  return found
+}
+
+function connectTo(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy()
+      resolve()
+    })
+    socket.on('error', reject)
+  })
+}
+
+async function diskBytes(file: string): Promise<number> {
+  const { stat } = await import('node:fs/promises')
+  return (await stat(file)).blocks * 512
+}

@@ -1,0 +1,163 @@
+import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Route, Router } from '../../src/domain/deploys/instance/ports.ts'
+import { type Bed, call, callRaw, createBed, createStack, digestA, digestB } from './proxy-support.ts'
+
+const stack = createStack()
+let bed: Bed
+let router: Router
+let folder: string
+
+const site = (digest: string): Route => ({
+  host: 'site.localhost',
+  serviceId: 'site',
+  digest,
+  deploymentId: 'dep-site',
+  target: { type: 'static' },
+})
+
+beforeEach(async () => {
+  bed = createBed(stack.defer)
+  folder = await mkdtemp(join(tmpdir(), 'quayside-static-'))
+  stack.defer(() => rm(folder, { recursive: true, force: true }))
+  const root = join(folder, 'site')
+  await mkdir(join(root, 'docs/empty'), { recursive: true })
+  await mkdir(join(root, '.well-known'))
+  await mkdir(join(root, '.git'))
+  await writeFile(join(folder, 'secret.txt'), 'SECRET')
+  await writeFile(join(root, 'index.html'), '<h1>home</h1>')
+  await writeFile(join(root, 'docs/index.html'), '<h1>docs</h1>')
+  await writeFile(join(root, 'digits.txt'), '0123456789')
+  await writeFile(join(root, 'ä b.js'), 'export {}')
+  await writeFile(join(root, '.env'), 'SECRET')
+  await writeFile(join(root, '.git/config'), 'SECRET')
+  await writeFile(join(root, '.well-known/security.txt'), 'contact')
+  await symlink('../secret.txt', join(root, 'out.txt'))
+  await symlink('..', join(root, 'up'))
+  await symlink('.env', join(root, 'env.txt'))
+  await symlink('loop', join(root, 'loop'))
+  await symlink('digits.txt', join(root, 'inside.txt'))
+  bed.roots.set(digestA, root)
+  router = await bed.router()
+  router.apply([site(digestA)])
+})
+afterEach(() => stack.unwind())
+
+const get = (path: string, headers: Record<string, string> = {}, method = 'GET') =>
+  call(router, 'site.localhost', path, { headers, method })
+
+describe('a static site', () => {
+  it.each([
+    ['/', '<h1>home</h1>', 'text/html; charset=utf-8'],
+    ['/index.html?v=1', '<h1>home</h1>', 'text/html; charset=utf-8'],
+    ['/docs/', '<h1>docs</h1>', 'text/html; charset=utf-8'],
+    ['/digits.txt', '0123456789', 'text/plain; charset=utf-8'],
+    ['/%C3%A4%20b.js', 'export {}', 'text/javascript; charset=utf-8'],
+    ['/.well-known/security.txt', 'contact', 'text/plain; charset=utf-8'],
+    ['/inside.txt', '0123456789', 'text/plain; charset=utf-8'],
+  ])('serves %s with its type and the release that it comes from', async (path, body, type) => {
+    const answer = await get(path)
+    expect([answer.status, answer.body, answer.headers['content-type']]).toEqual([200, body, type])
+    expect(answer.headers['x-quayside-release']).toBe(digestA)
+    expect(answer.headers['x-quayside-deployment']).toBe('dep-site')
+    expect(answer.headers['cache-control']).toBe('public, max-age=0, must-revalidate')
+  })
+
+  it('sends a folder without its slash to the one with it, and never to another host', async () => {
+    const answer = await get('/docs?x=1')
+    expect([answer.status, answer.headers.location]).toEqual([308, '/docs/?x=1'])
+    expect((await get('//docs')).headers.location).toBe('/docs/')
+  })
+
+  it('answers HEAD with the headers alone, and 405 to anything that would write', async () => {
+    const head = await get('/digits.txt', {}, 'HEAD')
+    expect([head.status, head.headers['content-length'], head.body]).toEqual([200, '10', ''])
+    const post = await get('/', {}, 'POST')
+    expect([post.status, post.headers.allow, post.headers['x-quayside-error']]).toEqual([405, 'GET, HEAD', 'method_not_allowed'])
+  })
+
+  it('answers 404 with the page of the site where it has one', async () => {
+    const plain = await get('/nothing')
+    expect([plain.status, plain.headers['x-quayside-error']]).toEqual([404, 'not_found'])
+    await writeFile(join(folder, 'site/404.html'), '<h1>lost</h1>')
+    const page = await get('/nothing', { range: 'bytes=0-1' })
+    expect([page.status, page.body, page.headers['content-type']]).toEqual([404, '<h1>lost</h1>', 'text/html; charset=utf-8'])
+    expect(page.headers['x-quayside-release']).toBe(digestA)
+  })
+
+  it('gives the ranges that are asked for', async () => {
+    const middle = await get('/digits.txt', { range: 'bytes=2-4' })
+    expect([middle.status, middle.body, middle.headers['content-range']]).toEqual([206, '234', 'bytes 2-4/10'])
+    expect((await get('/digits.txt', { range: 'bytes=-3' })).body).toBe('789')
+    const beyond = await get('/digits.txt', { range: 'bytes=50-' })
+    expect([beyond.status, beyond.headers['content-range']]).toEqual([416, 'bytes */10'])
+    expect((await get('/digits.txt', { range: 'bytes=2-4', 'if-range': '"other"' })).body).toBe('0123456789')
+  })
+
+  it('answers 304 to who has the file already', async () => {
+    const { etag, 'last-modified': modified } = (await get('/digits.txt')).headers
+    const same = await get('/digits.txt', { 'if-none-match': etag ?? '' })
+    expect([same.status, same.body, same.headers['x-quayside-release']]).toEqual([304, '', digestA])
+    expect((await get('/digits.txt', { 'if-modified-since': modified ?? '' })).status).toBe(304)
+    expect((await get('/digits.txt', { 'if-none-match': '"other"' })).status).toBe(200)
+  })
+
+  it('answers 200 for another release, also when its file has the same size and time or is older', async () => {
+    const other = join(folder, 'other')
+    await mkdir(other)
+    await writeFile(join(other, 'digits.txt'), '9876543210')
+    const then = new Date('2020-01-01T00:00:00Z')
+    await utimes(join(other, 'digits.txt'), then, then)
+    await utimes(join(folder, 'site/digits.txt'), then, then)
+    const { etag } = (await get('/digits.txt')).headers
+    bed.roots.set(digestB, other)
+    router.apply([site(digestB)])
+    expect((await get('/digits.txt', { 'if-none-match': etag ?? '' })).body).toBe('9876543210')
+    expect((await get('/digits.txt', { 'if-modified-since': new Date('2024-01-01T00:00:00Z').toUTCString() })).body).toBe('9876543210')
+  })
+
+  it.each([
+    '/../secret.txt',
+    '/..%2fsecret.txt',
+    '/%2e%2e/secret.txt',
+    '/%2e%2e%2fsecret.txt',
+    '/..%5csecret.txt',
+    '/..\\secret.txt',
+    '/docs/../../secret.txt',
+    '/digits.txt%00.html',
+    '/%zz',
+    '/%c0%ae%c0%ae/secret.txt',
+    '//..//secret.txt',
+  ])('refuses %s as a bad request', async (path) => {
+    const answer = await callRaw(router, `GET ${path} HTTP/1.1\r\nHost: site.localhost\r\nConnection: close\r\n\r\n`)
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(answer).not.toContain('SECRET')
+  })
+
+  it.each([
+    '/out.txt',
+    '/up/secret.txt',
+    '/env.txt',
+    '/.env',
+    '/.git/config',
+    '/loop',
+    '/docs/empty/',
+    '/docs/empty',
+    '/digits.txt/',
+    '/digits.txt/x',
+    `/${'x'.repeat(300)}`,
+  ])('knows nothing of %s', async (path) => {
+    const answer = await get(path)
+    expect(answer.status).toBe(404)
+    expect(answer.body).not.toContain('SECRET')
+  })
+
+  it('answers 502 no_healthy_instance when the release is not there', async () => {
+    router.apply([site(digestB)])
+    expect((await get('/')).headers['x-quayside-error']).toBe('no_healthy_instance')
+    bed.roots.set(digestB, join(folder, 'removed'))
+    expect((await get('/')).headers['x-quayside-error']).toBe('no_healthy_instance')
+  })
+})

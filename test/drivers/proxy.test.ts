@@ -1,0 +1,337 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createRouterProbe } from '../../src/drivers/proxy/index.ts'
+import { type Bed, call, callRaw, createBed, createStack, digestA, digestB, inFlight, toInstances, until } from './proxy-support.ts'
+
+const stack = createStack()
+let bed: Bed
+beforeEach(() => {
+  bed = createBed(stack.defer)
+})
+afterEach(() => stack.unwind())
+
+describe('routing by host', () => {
+  it('finds the service whatever the case, the port and the trailing dot of the Host header', async () => {
+    await bed.instance('a', (_request, response) => response.end('from a'))
+    await bed.instance('b', (_request, response) => response.end('from b'))
+    const router = await bed.router()
+    router.apply([toInstances('Shop.localhost', ['a']), toInstances('blog.localhost', ['b'], digestB, 'dep-b')])
+
+    for (const host of ['shop.localhost', 'SHOP.localhost', 'shop.localhost.', `shop.localhost:${router.port}`, 'shop.localhost.:80']) {
+      expect((await call(router, host, '/')).body, host).toBe('from a')
+    }
+    const blog = await call(router, 'blog.localhost', '/')
+    expect(blog.body).toBe('from b')
+    expect(blog.headers['x-quayside-release']).toBe(digestB)
+    expect(blog.headers['x-quayside-deployment']).toBe('dep-b')
+  })
+
+  it('lets the address of an absolute request line win over the Host header', async () => {
+    await bed.instance('a', (request, response) => response.end(`${request.headers.host} ${request.url}`))
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const answer = await callRaw(router, 'GET http://shop.localhost/x?y=1 HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n')
+    expect(answer).toContain('shop.localhost /x?y=1')
+  })
+
+  it('forgets the former table at once when a new one is applied', async () => {
+    await bed.instance('a', (_request, response) => response.end('from a'))
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a'])])
+    expect((await call(router, 'shop.localhost', '/')).status).toBe(200)
+    router.apply([])
+    expect((await call(router, 'shop.localhost', '/')).status).toBe(404)
+  })
+})
+
+describe('answers of its own', () => {
+  it('answers 404, 503 and 502 with the code in X-Quayside-Error', async () => {
+    await bed.refusing('gone')
+    const router = await bed.router()
+    const target = (error: 'service_stopped' | 'service_not_deployed') => ({ type: 'unavailable' as const, error })
+    router.apply([
+      { ...toInstances('stopped.localhost', []), target: target('service_stopped') },
+      { ...toInstances('new.localhost', []), digest: null, deploymentId: null, target: target('service_not_deployed') },
+      toInstances('empty.localhost', []),
+      toInstances('refusing.localhost', ['gone']),
+      toInstances('unresolved.localhost', ['nobody-knows']),
+    ])
+    const cases = [
+      ['other.localhost', 404, 'unknown_host', undefined],
+      ['stopped.localhost', 503, 'service_stopped', digestA],
+      ['new.localhost', 503, 'service_not_deployed', undefined],
+      ['empty.localhost', 502, 'no_healthy_instance', digestA],
+      ['refusing.localhost', 502, 'no_healthy_instance', digestA],
+      ['unresolved.localhost', 502, 'no_healthy_instance', digestA],
+    ] as const
+    for (const [host, status, code, release] of cases) {
+      const answer = await call(router, host, '/')
+      expect([answer.status, answer.headers['x-quayside-error'], answer.headers['x-quayside-release']], host).toEqual([
+        status,
+        code,
+        release,
+      ])
+      expect(answer.body).toContain(code)
+    }
+  })
+
+  it('gives a page to who accepts HTML, text to others, and no body to HEAD', async () => {
+    const router = await bed.router()
+    const html = await call(router, 'x.localhost', '/', { headers: { accept: 'text/html,*/*' } })
+    expect(html.headers['content-type']).toBe('text/html; charset=utf-8')
+    expect(html.body).toContain('<h1>')
+    expect((await call(router, 'x.localhost', '/')).headers['content-type']).toBe('text/plain; charset=utf-8')
+    expect((await call(router, 'x.localhost', '/', { method: 'HEAD' })).body).toBe('')
+  })
+
+  it('answers 502 upstream_failed when the instance dies over a POST, and sends it only once', async () => {
+    let seen = 0
+    await bed.instance('a', (request) => {
+      seen += 1
+      request.once('data', () => request.socket.destroy())
+    })
+    await bed.instance('b', (request) => {
+      seen += 1
+      request.once('data', () => request.socket.destroy())
+    })
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a', 'b'])])
+    const answer = await call(router, 'shop.localhost', '/', { method: 'POST', body: 'order' })
+    expect([answer.status, answer.headers['x-quayside-error']]).toEqual([502, 'upstream_failed'])
+    expect(answer.headers['x-quayside-deployment']).toBe('dep-a')
+    expect(seen).toBe(1)
+  })
+
+  it('gives up on a GET that kills two instances, instead of taking it through all of them', async () => {
+    let seen = 0
+    for (const id of ['a', 'b', 'c', 'd']) {
+      await bed.instance(id, (request) => {
+        seen += 1
+        request.socket.destroy()
+      })
+    }
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a', 'b', 'c', 'd'])])
+    expect((await call(router, 'shop.localhost', '/')).headers['x-quayside-error']).toBe('upstream_failed')
+    expect(seen).toBe(2)
+  })
+
+  it.each([
+    ['no HTTP at all', 'hello\r\n\r\n'],
+    ['a switch of protocols that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n'],
+  ])('answers 502 upstream_failed to %s', async (_what, bytes) => {
+    await bed.rawInstance('a', (socket) => void socket.once('data', () => socket.write(bytes)))
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const answer = await call(router, 'shop.localhost', '/')
+    expect([answer.status, answer.headers['x-quayside-error']]).toEqual([502, 'upstream_failed'])
+    await until('nothing in flight', () => inFlight(router, 'a') === 0)
+  })
+
+  it('answers 504 upstream_timeout when the instance stays silent', async () => {
+    await bed.instance('a', () => {})
+    const router = await bed.router({ upstreamTimeoutMs: 100 })
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const answer = await call(router, 'shop.localhost', '/')
+    expect([answer.status, answer.headers['x-quayside-error']]).toEqual([504, 'upstream_timeout'])
+    await until('nothing in flight', () => inFlight(router, 'a') === 0)
+  })
+
+  it('answers 408 when it is the client that does not go on with its body', async () => {
+    await bed.instance('a', (request) => request.resume())
+    const router = await bed.router({ upstreamTimeoutMs: 100 })
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const answer = await callRaw(router, 'POST / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\nContent-Length: 10\r\n\r\nabc')
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /)
+    expect(answer).toContain('X-Quayside-Error: request_timeout')
+  })
+
+  it('refuses what comes on top of maxInFlight with 503 router_busy', async () => {
+    const held: (() => void)[] = []
+    await bed.instance('a', (_request, response) => void held.push(() => response.end('done')))
+    const router = await bed.router({ maxInFlight: 1 })
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const first = call(router, 'shop.localhost', '/')
+    await until('the first is in flight', () => held.length === 1)
+    const second = await call(router, 'shop.localhost', '/')
+    expect([second.status, second.headers['x-quayside-error']]).toEqual([503, 'router_busy'])
+    held[0]?.()
+    expect((await first).body).toBe('done')
+  })
+})
+
+describe('headers', () => {
+  it('keeps the Host, says for whom it forwards, and drops what is for one hop only', async () => {
+    await bed.instance('a', (request, response) => {
+      response.setHeader('Connection', 'close, X-Inner')
+      response.setHeader('X-Inner', 'secret')
+      response.setHeader('X-Quayside-Release', 'sha256:forged')
+      response.setHeader('Set-Cookie', ['a=1', 'b=2'])
+      response.end(JSON.stringify(request.headers))
+    })
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const host = `shop.localhost:${router.port}`
+    const answer = await call(router, host, '/', {
+      headers: {
+        connection: 'close, x-hop',
+        'x-hop': '1',
+        te: 'trailers',
+        proxy: 'http://evil',
+        'x-forwarded-for': '6.6.6.6',
+        'x-app': 'kept',
+      },
+    })
+    const seen = JSON.parse(answer.body)
+    expect(seen).toMatchObject({
+      host,
+      'x-forwarded-for': '127.0.0.1',
+      'x-forwarded-host': host,
+      'x-forwarded-proto': 'http',
+      'x-app': 'kept',
+    })
+    for (const name of ['x-hop', 'te', 'proxy']) expect(seen).not.toHaveProperty(name)
+    expect(answer.headers['x-inner']).toBeUndefined()
+    expect(answer.headers['x-quayside-release']).toBe(digestA)
+    expect(answer.headers['set-cookie']).toEqual(['a=1', 'b=2'])
+  })
+
+  it('appends to the forwarding headers of a proxy that it was told to trust', async () => {
+    await bed.instance('a', (request, response) => response.end(JSON.stringify(request.headers)))
+    const router = await bed.router({ trustForwarded: true })
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const headers = { 'x-forwarded-for': '9.9.9.9', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.example' }
+    const seen = JSON.parse((await call(router, 'shop.localhost', '/', { headers })).body)
+    expect(seen).toMatchObject({
+      'x-forwarded-for': '9.9.9.9, 127.0.0.1',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'shop.example',
+    })
+  })
+
+  it('sends a POST without a body as one of length 0', async () => {
+    await bed.instance('a', (request, response) =>
+      response.end(`${request.headers['content-length']} ${request.headers['transfer-encoding']}`),
+    )
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a'])])
+    const answer = await callRaw(router, 'POST / HTTP/1.1\r\nHost: shop.localhost\r\nConnection: close\r\n\r\n')
+    expect(answer).toContain('0 undefined')
+  })
+})
+
+describe('protection', () => {
+  it.each([
+    ['two lengths', 'POST / HTTP/1.1\r\nHost: s.localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd', 400],
+    [
+      'a length beside chunks',
+      'POST / HTTP/1.1\r\nHost: s.localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+      400,
+    ],
+    ['two hosts', 'GET / HTTP/1.1\r\nHost: s.localhost\r\nHost: other\r\nConnection: close\r\n\r\n', 400],
+    ['no host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ['an address that is none', 'GET ftp://x/ HTTP/1.1\r\nHost: s.localhost\r\nConnection: close\r\n\r\n', 400],
+    ['an address of 9000 characters', `GET /${'x'.repeat(9_000)} HTTP/1.1\r\nHost: s.localhost\r\nConnection: close\r\n\r\n`, 414],
+    ['headers of 20 KB', `GET / HTTP/1.1\r\nHost: s.localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    [
+      'a body before an upgrade',
+      'GET / HTTP/1.1\r\nHost: s.localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc',
+      400,
+    ],
+  ])('refuses %s, and no instance sees it', async (_what, bytes, status) => {
+    let seen = 0
+    await bed.instance('a', (_request, response) => {
+      seen += 1
+      response.end()
+    })
+    const router = await bed.router()
+    router.apply([toInstances('s.localhost', ['a'])])
+    expect(await callRaw(router, bytes)).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
+    expect(seen).toBe(0)
+  })
+
+  it('cuts a client whose headers do not come to an end', async () => {
+    const router = await bed.router({ headersTimeoutMs: 100 })
+    expect(await callRaw(router, 'GET / HTTP/1.1\r\nHost: s.localhost\r\nX-Slow: ')).toMatch(/^HTTP\/1\.1 408 /)
+  })
+})
+
+describe('balancing', () => {
+  it('gives a request to the instance with the fewest in flight, and reports them', async () => {
+    const held: (() => void)[] = []
+    await bed.instance('a', (_request, response) => void held.push(() => response.end('a')))
+    await bed.instance('b', (_request, response) => void held.push(() => response.end('b')))
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a', 'b'])])
+    const calls = Array.from({ length: 6 }, () => call(router, 'shop.localhost', '/'))
+    await until('all are in flight', () => held.length === 6)
+    expect(router.load().sort((x, y) => x.instanceId.localeCompare(y.instanceId))).toEqual([
+      { instanceId: 'a', inFlight: 3 },
+      { instanceId: 'b', inFlight: 3 },
+    ])
+    for (const release of held) release()
+    await Promise.all(calls)
+    await until('none is in flight', () => router.load().every((load) => load.inFlight === 0))
+  })
+
+  it('passes over an instance that refuses, also for a POST', async () => {
+    await bed.refusing('gone')
+    await bed.instance('b', (request, response) => void request.pipe(response))
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['gone', 'b'])])
+    for (let i = 0; i < 6; i += 1) {
+      expect((await call(router, 'shop.localhost', '/', { method: 'POST', body: `order ${i}` })).body).toBe(`order ${i}`)
+    }
+  })
+
+  it('waits for the next table when all refuse, and loses nothing', async () => {
+    await bed.refusing('gone')
+    await bed.instance('b', (_request, response) => response.end('from b'))
+    let looksAtAbsent = 0
+    const router = await bed.router({
+      retryMs: 30_000,
+      resolveInstance: (id) => {
+        if (id === 'absent') looksAtAbsent += 1
+        return bed.instances.get(id) ?? null
+      },
+    })
+    router.apply([toInstances('shop.localhost', ['gone', 'absent'])])
+    const waiting = call(router, 'shop.localhost', '/', { method: 'POST', body: 'order' })
+    // The second look is the one after `gone` has refused.
+    await until('the request was refused', () => looksAtAbsent === 2)
+    router.apply([toInstances('shop.localhost', ['b'], digestB, 'dep-b')])
+    const answer = await waiting
+    expect([answer.body, answer.headers['x-quayside-release']]).toEqual(['from b', digestB])
+  })
+})
+
+describe('the record of a request', () => {
+  it('names service, deployment, instance, status and error of each exchange', async () => {
+    await bed.instance('a', (_request, response) => response.writeHead(201).end())
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a'])])
+    await call(router, 'shop.localhost', '/', { method: 'POST' })
+    await call(router, 'none.localhost', '/')
+    await until('both are recorded', () => bed.records.length === 2)
+    expect(bed.records).toMatchObject([
+      { serviceId: 'service-of-shop.localhost', deploymentId: 'dep-a', instanceId: 'a', method: 'POST', status: 201, error: null },
+      { serviceId: null, deploymentId: null, instanceId: null, method: 'GET', status: 404, error: 'unknown_host' },
+    ])
+  })
+})
+
+describe('the probe from outside', () => {
+  it('reads status, release and the router’s own error through the socket, and null where nothing answers', async () => {
+    await bed.instance('a', (_request, response) => response.writeHead(204).end())
+    await bed.instance('silent', () => {})
+    const router = await bed.router()
+    router.apply([toInstances('shop.localhost', ['a']), toInstances('silent.localhost', ['silent'])])
+    const probe = createRouterProbe({ host: '127.0.0.1', port: () => router.port })
+    const nothing = { status: null, release: null, deployment: null, error: null }
+    expect(await probe.request('shop.localhost', '/', 5_000)).toEqual({ ...nothing, status: 204, release: digestA, deployment: 'dep-a' })
+    expect(await probe.request('none.localhost', '/', 5_000)).toEqual({ ...nothing, status: 404, error: 'unknown_host' })
+    expect(await probe.request('silent.localhost', '/', 50)).toEqual(nothing)
+    expect(await probe.request('shop.localhost', '/not a path', 50)).toEqual(nothing)
+    await router.close({ graceMs: 0 })
+    expect(await probe.request('shop.localhost', '/', 5_000)).toEqual(nothing)
+  })
+})

@@ -1,0 +1,96 @@
+/** The twelve checks of graphql-cop, as it sends them, in production mode; where a check asks for more than a key, also with one. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Body, key, startServer, type TestServer } from './support.ts'
+
+let it: TestServer
+beforeAll(async () => {
+  it = await startServer({ settings: { NODE_ENV: 'production' } })
+})
+afterAll(() => it.close())
+
+type Answer = { status: number; text: string; body: Body | Body[] | null; headers: Headers }
+
+async function send(init: RequestInit & { search?: string }): Promise<Answer> {
+  const response = await fetch(it.url + (init.search ?? ''), init)
+  const text = await response.text()
+  let body: Answer['body'] = null
+  try {
+    body = JSON.parse(text)
+  } catch {}
+  return { status: response.status, text, body, headers: response.headers }
+}
+const json = { 'content-type': 'application/json', 'user-agent': 'graphql-cop/1.14' }
+const post = (body: unknown, headers: Record<string, string> = {}) =>
+  send({ method: 'POST', headers: { ...json, ...headers }, body: JSON.stringify(body) })
+
+const repeated = (n: number, text: (index: number) => string) => Array.from({ length: n }, (_, index) => text(index)).join(' ')
+
+const introspection = '{ __schema { types { name fields { name } } } }'
+const circular = `query cop { __schema { types { ${'fields { type { '.repeat(4)} name ${'} } '.repeat(4)} } } }`
+
+const overloading: [string, unknown][] = [
+  ['alias overloading', { query: `query cop { ${repeated(101, (i) => `alias${i}: __typename`)} }`, operationName: 'cop' }],
+  ['array-based batching', Array.from({ length: 10 }, () => ({ query: 'query cop { __typename }', operationName: 'cop' }))],
+  ['directive overloading', { query: `query cop { __typename ${'@aa'.repeat(10)} }`, operationName: 'cop' }],
+  ['circular introspection', { query: circular, operationName: 'cop' }],
+  ['field duplication', { query: `query cop { ${'__typename \n'.repeat(500)} }`, operationName: 'cop' }],
+]
+
+describe('without a key nothing is answered but unauthenticated', () => {
+  test.each([
+    ...overloading,
+    ['introspection', { query: introspection }],
+    ['field suggestions', { query: 'query cop { __schema { directive } }' }],
+    ['trace mode', { query: 'query cop { __typename }' }],
+    ['unhandled errors', { query: 'qwerty cop { abc }' }],
+  ])('%s', async (_name, body) => {
+    const answer = await post(body)
+    expect(answer.status).toBe(401)
+    expect(answer.body).toMatchObject({ errors: [{ extensions: { code: 'unauthenticated' } }] })
+    expect(answer.body).not.toHaveProperty('data')
+    expect(answer.text).not.toMatch(/did you mean|__schema|tracing|exception|stack/i)
+  })
+  test.each([
+    ['GET method query support', '?query=query+cop+%7B__typename%7D', 'GET'],
+    ['mutation over GET', '?query=mutation+cop+%7B__typename%7D', 'GET'],
+    ['POST with parameters in the URL', '?query=query+cop+%7B__typename%7D', 'POST'],
+  ])('%s', async (_name, search, method) => {
+    const answer = await send({ method, search })
+    expect(answer.status).toBe(401)
+    expect(answer.text).not.toContain('__typename')
+  })
+  test('POST of a form', async () => {
+    const answer = await send({ method: 'POST', body: new URLSearchParams({ query: 'query cop {__typename}' }) })
+    expect([answer.status, answer.text.includes('"data"')]).toEqual([401, false])
+  })
+  test.each(['/graphql', '/graphiql', '/playground', '/console', '/'])('no page for people at %s', async (path) => {
+    const response = await fetch(new URL(path, it.url), { headers: { accept: 'text/html' } })
+    expect(response.status).toBe(path === '/graphql' ? 401 : 404)
+    expect(await response.text()).not.toMatch(/graphiql|playground|<html/i)
+  })
+})
+
+describe('with a key', () => {
+  const keyed = { authorization: `Bearer ${key}` }
+  test.each(overloading)('%s is refused as a whole', async (_name, body) => {
+    const answer = await post(body, { ...keyed, accept: 'application/graphql-response+json' })
+    expect(answer.status).toBe(400)
+    expect(answer.body).not.toHaveProperty('data')
+  })
+  test('a form is refused, so that no other page can post in the name of its visitor', async () => {
+    const answer = await send({ method: 'POST', headers: keyed, body: new URLSearchParams({ query: 'query cop {__typename}' }) })
+    expect(answer.status).toBe(415)
+  })
+  test('no trace of the work behind an answer is told', async () => {
+    const answer = await post({ query: 'query cop { __typename }' }, { ...keyed, 'apollo-tracing': '1' })
+    expect(answer.body).toEqual({ data: { __typename: 'Query' } })
+  })
+  test('an error tells no exception', async () => {
+    const answer = await post({ query: 'qwerty cop { abc }' }, keyed)
+    expect(answer.body).toMatchObject({ errors: [{ extensions: { code: 'graphql_parse_failed' } }] })
+    expect(answer.text).not.toMatch(/exception|stack/i)
+  })
+  test('introspection is open', async () => {
+    expect((await post({ query: introspection }, keyed)).body).toHaveProperty('data.__schema.types')
+  })
+})

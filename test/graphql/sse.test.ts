@@ -1,0 +1,184 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { pause } from '../../src/platform/clock.ts'
+import { until } from '../support/wait.ts'
+import { caller, key, startServer, type TestServer } from './support.ts'
+
+let it: TestServer
+beforeEach(async () => {
+  it = await startServer({ times: { checkCredentialsEveryMs: 50, beatEveryMs: 20 } })
+})
+afterEach(() => it.close())
+
+type Event = { event: string; id?: string; data: string }
+
+const parse = (text: string): Event[] =>
+  text
+    .split('\n\n')
+    .filter((block) => block !== '' && !block.startsWith(':'))
+    .map((block) => {
+      const fields = Object.fromEntries(
+        block.split('\n').map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)]),
+      )
+      return fields as Event
+    })
+
+const ask = (query: string, headers: Record<string, string> = {}, variables?: unknown) =>
+  it.post({ query, variables }, { accept: 'text/event-stream', ...headers })
+const events = async (query: string, headers?: Record<string, string>, variables?: unknown) =>
+  parse(await (await ask(query, headers, variables)).text())
+
+/** An open stream that is read on; `text` grows. */
+async function stream(query: string) {
+  const leave = new AbortController()
+  const response = await fetch(it.url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${key}` },
+    body: JSON.stringify({ query }),
+    signal: leave.signal,
+  })
+  const open = { text: '', ended: false, failed: false, leave: () => leave.abort() }
+  void (async () => {
+    const decoder = new TextDecoder()
+    try {
+      for await (const chunk of response.body!) open.text += decoder.decode(chunk, { stream: true })
+      open.ended = true
+    } catch {
+      open.failed = true
+    }
+  })()
+  onTestFinished(open.leave)
+  return open
+}
+
+describe('a subscription over server-sent events', () => {
+  test('tells next with the cursor as id, then complete', async () => {
+    const response = await ask('subscription { ticks(count: 2) { n } }')
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
+    expect(response.headers.get('x-request-id')).toMatch(/^[\w-]+$/)
+    expect(parse(await response.text())).toEqual([
+      { event: 'next', id: 'c1', data: '{"data":{"ticks":{"n":1}}}' },
+      { event: 'next', id: 'c2', data: '{"data":{"ticks":{"n":2}}}' },
+      { event: 'complete', data: '' },
+    ])
+  })
+  test('can be asked by GET, as EventSource does', async () => {
+    const response = await fetch(`${it.url}?query=${encodeURIComponent('subscription { ticks(count: 1) { n } }')}`, {
+      headers: { accept: 'text/event-stream', authorization: `Bearer ${key}` },
+    })
+    expect(parse(await response.text()).map((event) => event.event)).toEqual(['next', 'complete'])
+  })
+  test('goes as events to a client that takes anything', async () => {
+    const response = await it.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept: '*/*' })
+    expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
+    await response.text()
+  })
+  test.each([
+    ['an absent argument', 'subscription { ticks(count: 1) { n } }', undefined],
+    ['a literal', 'subscription { ticks(after: "c2", count: 1) { n } }', undefined],
+    ['a variable', 'subscription ($after: String) { ticks(after: $after, count: 1) { n } }', { after: 'c2' }],
+    [
+      'a literal in a fragment',
+      'subscription { ...T } fragment T on Subscription { ... { ticks(after: "c2", count: 1) { n } } }',
+      undefined,
+    ],
+  ])('begins after Last-Event-ID instead of %s', async (_name, query, variables) => {
+    expect((await events(query, { 'last-event-id': 'c7' }, variables))[0]).toMatchObject({ id: 'c8' })
+  })
+  test('tells the error of a source that fails, masked, and completes', async () => {
+    const told = await events('subscription { failing { n } }')
+    expect(told.map((event) => event.event)).toEqual(['next', 'next', 'complete'])
+    expect(JSON.parse(told[1]!.data)).toMatchObject({ errors: [{ extensions: { code: 'internal', requestId: expect.any(String) } }] })
+    expect(told[1]!.data).not.toContain('hunter2')
+  })
+  test.each([
+    ['a refusal of the domain', 'subscription { refused { n } }', 'not_found'],
+    ['a document that is not valid', 'subscription { nothing }', 'graphql_validation_failed'],
+    ['a limit', `subscription { ${'ticks { n } '.repeat(21)} }`, 'query_limit_exceeded'],
+  ])('tells %s as next and completes', async (_name, query, code) => {
+    const told = await events(query)
+    expect(told.map((event) => event.event)).toEqual(['next', 'complete'])
+    expect(JSON.parse(told[0]!.data)).toMatchObject({ errors: [{ extensions: { code } }] })
+  })
+  test('is refused with 401 as JSON without a key', async () => {
+    const response = await ask('subscription { ticks { n } }', { authorization: 'Bearer other' })
+    expect([response.status, response.headers.get('content-type')]).toEqual([401, 'application/json; charset=utf-8'])
+  })
+})
+
+test('a query is answered as events only to a client that takes no JSON', async () => {
+  expect(await events('{ hello }')).toEqual([
+    { event: 'next', data: '{"data":{"hello":"world"}}' },
+    { event: 'complete', data: '' },
+  ])
+  const both = await ask('{ hello }', { accept: 'application/json, text/event-stream' })
+  expect(await both.json()).toEqual({ data: { hello: 'world' } })
+})
+
+test('a stream that has nothing to tell beats, so that nobody takes silence for an end', async () => {
+  const open = await stream('subscription { silent { n } }')
+  await until('three beats', () => open.text.split(':\n\n').length > 4)
+})
+
+describe('a reader', () => {
+  test.each(['silent', 'stubborn'])('that leaves ends its source (%s) at once', async (field) => {
+    const open = await stream(`subscription { ${field} { n } }`)
+    await until('the source is open', () => it.probe.open === 1)
+    open.leave()
+    await until('the source has ended', () => it.probe.open === 0)
+  })
+  test('that does not read costs no memory: the source waits for it', async () => {
+    const socket: Socket = connect(Number(new URL(it.url).port), '127.0.0.1')
+    onTestFinished(() => void socket.destroy())
+    await once(socket, 'connect')
+    socket.pause()
+    const body = JSON.stringify({ query: 'subscription { endless(bytes: 100000) { text } }' })
+    socket.write(
+      `POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    )
+    await until('the first values are pulled', () => it.probe.pulled > 0)
+    const rested = await restingValue(() => it.probe.pulled)
+    // What two kernel buffers hold at most, in pieces of 100 KB.
+    expect(rested).toBeLessThan(200)
+    socket.resume()
+    await until('the source goes on when it is read', () => it.probe.pulled > rested + 20)
+    socket.destroy()
+    await until('the source has ended', () => it.probe.open === 0)
+  })
+  test('is sent away when its key is revoked, and learns of it by 401 when it comes again', async () => {
+    const open = await stream('subscription { silent { n } }')
+    await until('the source is open', () => it.probe.open === 1)
+    it.keys.delete(key)
+    it.app.wake.notify('credentials')
+    await until('the stream ended', () => open.ended && it.probe.open === 0)
+    expect(open.text).not.toContain('complete')
+    expect((await ask('subscription { silent { n } }')).status).toBe(401)
+  })
+  test('is sent away when its key lost a right', async () => {
+    const open = await stream('subscription { silent { n } }')
+    await until('the source is open', () => it.probe.open === 1)
+    it.keys.set(key, caller(new Set(['view:projects'])))
+    await until('the stream ended', () => open.ended)
+  })
+  test('is let go without complete when the server stops, so that it comes again', async () => {
+    const open = await stream('subscription { silent { n } }')
+    await until('the first value came', () => open.text.includes('event: next'))
+    await it.close()
+    await until('the stream ended', () => open.ended)
+    expect([open.text.includes('complete'), it.probe.open]).toEqual([false, 0])
+  })
+})
+
+/** The value of something that grows, once it has not grown for a while; fails when it never rests. */
+async function restingValue(read: () => number): Promise<number> {
+  let [last, same] = [read(), 0]
+  await until('it rests', () => {
+    const now = read()
+    same = now === last ? same + 1 : 0
+    last = now
+    return same > 50
+  })
+  await pause(0)
+  return last
+}

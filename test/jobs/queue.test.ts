@@ -1,0 +1,274 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type JobsOptions, startJobs } from '../../src/jobs/index.ts'
+import { type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
+import { executeScript } from '../../src/platform/db/database.ts'
+import { rows, run, sql } from '../../src/platform/db/index.ts'
+import type { App } from '../../src/platform/work.ts'
+import { createTestApp, type TestApp } from '../support/app.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/wait.ts'
+
+const leaseMs = 600
+type Item = Claimed & { id: number }
+type ItemRow = { id: number; leaseOwner: string | null; leaseEpoch: number; doneBy: string | null }
+
+let database: TestDatabase
+let apps: TestApp[]
+let stops: (() => Promise<void>)[]
+
+beforeEach(async () => {
+  database = await createTestDatabase()
+  await executeScript(
+    database.url,
+    `create table errand (id int primary key, lease_owner text, lease_epoch int not null default 0, lease_expires_at timestamptz, done_by text)`,
+  )
+  apps = []
+  stops = []
+})
+
+afterEach(async () => {
+  await Promise.all(stops.map((stop) => stop()))
+  await Promise.all(apps.map((app) => app.close()))
+  await database.drop()
+})
+
+async function process(): Promise<TestApp> {
+  const app = await createTestApp(database.url, { WORKER_LEASE_MS: String(leaseMs) })
+  apps.push(app)
+  return app
+}
+
+function start(app: App, options: Partial<JobsOptions> & { worker: string }) {
+  const jobs = startJobs(app, { queues: [], chores: [], ...options })
+  stops.push(() => jobs.stop({ graceMs: 0 }))
+  return jobs
+}
+
+/** Errands that `work` does; without an override it marks them as done under its epoch. */
+function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
+  return {
+    name: 'errands',
+    topic: 'errands',
+    pollMs: 50,
+    concurrency: 4,
+    claim: (app, owner, limit) =>
+      claim<Item>(app.db.prisma, { table: 'errand', key: ['id'], due: sql`t.done_by is null`, order: sql`t.id`, limit, owner, leaseMs }),
+    renew: (app, item) => renew(app.db.prisma, 'errand', sql`id = ${item.id}`, item.leaseEpoch, leaseMs),
+    work: async (app, item) => void (await complete(app, item, worker)),
+    ...over,
+  }
+}
+
+const complete = (app: App, item: Item, worker: string) =>
+  run(
+    app.db.prisma,
+    sql`update errand set done_by = ${worker}, lease_owner = null where id = ${item.id} and lease_epoch = ${item.leaseEpoch}`,
+  )
+
+const add = (app: App, count: number) =>
+  run(app.db.prisma, sql`insert into errand (id) select generate_series(1, ${count}) + (select coalesce(max(id), 0) from errand)`)
+
+const all = (app: App) => rows<ItemRow>(app.db.prisma, sql`select * from errand order by id`)
+
+const untilAborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
+
+test('two processes share a queue: every item is worked on once', async () => {
+  const [first, second] = [await process(), await process()]
+  const worked: number[] = []
+  const queue = (worker: string) =>
+    errands(worker, {
+      work: async (app, item) => {
+        worked.push(item.id)
+        await complete(app, item, worker)
+      },
+    })
+  await add(first, 200)
+  start(first, { queues: [queue('first')], worker: 'first' })
+  start(second, { queues: [queue('second')], worker: 'second' })
+  await until('all are done', async () => (await all(first)).every((item) => item.doneBy))
+  expect(worked.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 200 }, (_, index) => index + 1))
+  expect((await all(first)).every((item) => item.leaseEpoch === 1)).toBe(true)
+})
+
+test('never works on more items at once than the queue allows', async () => {
+  const app = await process()
+  let now = 0
+  let most = 0
+  await add(app, 30)
+  const work: Queue<Item>['work'] = async (_, item) => {
+    most = Math.max(most, ++now)
+    await complete(app, item, 'only')
+    now--
+  }
+  start(app, { queues: [errands('only', { concurrency: 3, work })], worker: 'only' })
+  await until('all are done', async () => (await all(app)).every((item) => item.doneBy))
+  expect(most).toBe(3)
+})
+
+test('a wake-up is answered long before the poll', async () => {
+  const app = await process()
+  start(app, { queues: [errands('only', { pollMs: 3_600_000 })], worker: 'only' })
+  await add(app, 1)
+  app.wake.notify('errands')
+  await until('it is done', async () => (await all(app))[0]?.doneBy)
+})
+
+test('a queue whose rows have a time of their own looks again when the next one is due, not when the poll is', async () => {
+  const app = await process()
+  let asked = 0
+  const dueInMs = async () => (++asked === 1 ? 100 : null)
+  let claims = 0
+  const queue = errands('only', { pollMs: 3_600_000, dueInMs })
+  const counted: Queue<Item>['claim'] = (...given) => {
+    claims++
+    return queue.claim(...given)
+  }
+  start(app, { queues: [{ ...queue, claim: counted }], worker: 'only' })
+  await until('it looked again', () => claims === 2)
+})
+
+test('an item is kept by its heartbeat for longer than its lease', async () => {
+  const [holder, other] = [await process(), await process()]
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  let taken = 0
+  const work: Queue<Item>['work'] = async (app, item) => {
+    taken++
+    await released
+    await complete(app, item, 'holder')
+  }
+  await add(holder, 1)
+  start(holder, { queues: [errands('holder', { work })], worker: 'holder' })
+  await until('it is taken', () => taken === 1)
+  start(other, { queues: [errands('other', { work })], worker: 'other' })
+  const [claimed] = await rows<{ at: Date }>(holder.db.prisma, sql`select app_now() as at`)
+  await until('three leases have gone by', async () => {
+    const [row] = await rows<{ past: boolean }>(
+      holder.db.prisma,
+      sql`select app_now() > ${claimed?.at}::timestamptz + ${3 * leaseMs} * interval '1 millisecond' as past`,
+    )
+    return row?.past
+  })
+  release()
+  await until('it is done', async () => (await all(holder))[0]?.doneBy)
+  expect(taken).toBe(1)
+})
+
+test('when a worker dies, another takes its item over with a higher epoch, and the first one can write no more', async () => {
+  const [dead, heir] = [await process(), await process()]
+  await add(dead, 1)
+  // A process that was killed in the middle: it has claimed, and neither renews nor ends.
+  const [left] = await errands('dead').claim(dead, 'dead', 1)
+  start(heir, { queues: [errands('heir')], worker: 'heir' })
+  await until('the heir has done it', async () => (await all(heir))[0]?.doneBy)
+  expect(await complete(dead, left!, 'dead')).toBe(0)
+  expect(await errands('dead').renew(dead, left!)).toBe(false)
+  expect(await all(heir)).toMatchObject([{ doneBy: 'heir', leaseEpoch: left!.leaseEpoch + 1 }])
+})
+
+test('a lost lease aborts the work', async () => {
+  const app = await process()
+  await add(app, 1)
+  const reasons: unknown[] = []
+  const work: Queue<Item>['work'] = async (_, item, signal) => {
+    if (item.leaseEpoch > 1) return void (await complete(app, item, 'thief'))
+    await run(app.db.prisma, sql`update errand set lease_owner = 'thief', lease_epoch = lease_epoch + 1 where id = ${item.id}`)
+    await untilAborted(signal)
+    reasons.push(signal.reason)
+  }
+  start(app, { queues: [errands('only', { work })], worker: 'only' })
+  await until('the work was aborted', () => reasons.length > 0)
+  expect(String(reasons[0])).toContain('held by another')
+})
+
+test('a lease that the database cannot renew in time aborts the work', async () => {
+  const app = await process()
+  await add(app, 1)
+  const reasons: unknown[] = []
+  const work: Queue<Item>['work'] = async (_app, _item, signal) => {
+    await untilAborted(signal)
+    reasons.push(signal.reason)
+  }
+  const away = async () => Promise.reject(new Error('the database is away'))
+  start(app, { queues: [errands('only', { work, renew: away })], worker: 'only' })
+  await until('the work was aborted', () => reasons.length > 0)
+  expect(String(reasons[0])).toContain('could not be renewed')
+})
+
+test('an item whose work throws is claimed again when its lease is over', async () => {
+  const app = await process()
+  await add(app, 1)
+  const work: Queue<Item>['work'] = async (_, item) => {
+    if (item.leaseEpoch === 1) throw new Error('a fault of ours')
+    await complete(app, item, 'second try')
+  }
+  start(app, { queues: [errands('only', { work })], worker: 'only' })
+  await until('it is done', async () => (await all(app))[0]?.doneBy)
+  expect(await all(app)).toMatchObject([{ leaseEpoch: 2 }])
+  expect(app.logged).toContainEqual(
+    expect.objectContaining({ queue: 'errands', err: expect.objectContaining({ message: 'a fault of ours' }) }),
+  )
+})
+
+test('stop claims nothing more and waits for what is running', async () => {
+  const app = await process()
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  let working = 0
+  let aborted = false
+  const work: Queue<Item>['work'] = async (_, item, signal) => {
+    working++
+    await released
+    aborted ||= signal.aborted
+    await complete(app, item, 'only')
+  }
+  await add(app, 5)
+  const jobs = start(app, { queues: [errands('only', { concurrency: 2, work })], worker: 'only' })
+  await until('two are running', () => working === 2)
+  const stopped = jobs.stop({ graceMs: 60_000 })
+  release()
+  await stopped
+  expect((await all(app)).filter((item) => item.doneBy)).toHaveLength(2)
+  expect({ working, aborted }).toEqual({ working: 2, aborted: false })
+})
+
+test('stop aborts what is still running after the grace', async () => {
+  const app = await process()
+  let working = false
+  let reason: unknown
+  const work: Queue<Item>['work'] = async (_app, _item, signal) => {
+    working = true
+    await untilAborted(signal)
+    reason = signal.reason
+  }
+  await add(app, 1)
+  const jobs = start(app, { queues: [errands('only', { work })], worker: 'only' })
+  await until('it is running', () => working)
+  await jobs.stop({ graceMs: 20 })
+  expect(String(reason)).toContain('stopping')
+})
+
+test('stop aborts a queue with abortOnStop at once, whatever the grace', async () => {
+  const app = await process()
+  let working = false
+  const work: Queue<Item>['work'] = async (_app, _item, signal) => {
+    working = true
+    await untilAborted(signal)
+  }
+  await add(app, 1)
+  const jobs = start(app, { queues: [errands('only', { work, abortOnStop: true })], worker: 'only' })
+  await until('it is running', () => working)
+  await jobs.stop({ graceMs: 3_600_000 })
+})
+
+test('a queue goes on after the database cut every connection', async () => {
+  const app = await process()
+  start(app, { queues: [errands('only')], worker: 'only' })
+  await add(app, 1)
+  await until('the first is done', async () => (await all(app))[0]?.doneBy)
+  await executeScript(
+    database.url,
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
+  )
+  await until('the second is there', () => add(app, 1).catch(() => 0))
+  await until('the second is done', async () => (await all(app))[1]?.doneBy)
+})

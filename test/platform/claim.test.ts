@@ -1,0 +1,42 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { holdLease } from '../../src/platform/claim.ts'
+import { rows, sql } from '../../src/platform/db/index.ts'
+import { shiftClock } from '../support/database.ts'
+import { createWorld, type World } from '../support/tenant.ts'
+
+let world: World
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world?.close())
+
+const hold = (name: string, owner: string) => holdLease(world.app.db.prisma, name, owner, 10_000)
+
+describe('a named lease', () => {
+  it('is one holder’s of many that ask at once, and stays its own under one epoch', async () => {
+    const owners = Array.from({ length: 10 }, (_, n) => `process ${n}`)
+    const epochs = await Promise.all(owners.map((owner) => hold('router', owner)))
+    const winners = owners.filter((_owner, n) => epochs[n] !== null)
+    expect(winners).toHaveLength(1)
+    expect(await hold('router', winners[0]!)).toBe(1)
+    expect(await rows(world.app.db.prisma, sql`select owner, epoch from lease where name = 'router'`)).toEqual([
+      { owner: winners[0], epoch: 1 },
+    ])
+  })
+
+  it('falls to another when it is over, under a new epoch', async () => {
+    expect(await hold('falls', 'one')).toBe(1)
+    await shiftClock(world.url, 9_000)
+    expect(await hold('falls', 'two')).toBeNull()
+    expect(await hold('falls', 'one')).toBe(1)
+    await shiftClock(world.url, 18_000)
+    expect(await hold('falls', 'two')).toBeNull()
+    await shiftClock(world.url, 30_000)
+    expect(await hold('falls', 'two')).toBe(2)
+    expect(await hold('falls', 'one')).toBeNull()
+  })
+
+  it('is apart from another name', async () => {
+    expect([await hold('left', 'one'), await hold('right', 'two')]).toEqual([1, 1])
+  })
+})

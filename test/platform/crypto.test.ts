@@ -1,0 +1,190 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { setEnvVars } from '../../src/domain/configuration/env-var/index.ts'
+import { createSecret } from '../../src/domain/configuration/secret/index.ts'
+import { openKeyring, rotateMasterKey } from '../../src/platform/crypto.ts'
+import { rows, run, sql } from '../../src/platform/db/index.ts'
+import { newId } from '../../src/platform/id.ts'
+import { rotateDataKeys } from '../../src/platform/reseal.ts'
+import { Secret } from '../../src/platform/settings.ts'
+import { createShop, type Shop } from '../domain/configuration/support.ts'
+import { createWorld, operation, type World } from '../support/tenant.ts'
+
+const keyOf = (version: number, fill: number) => `${version}:${Buffer.alloc(32, fill).toString('base64')}`
+/** What test processes have. */
+const first = keyOf(1, 7)
+const second = keyOf(2, 9)
+
+let world: World
+beforeEach(async () => {
+  world = await createWorld()
+})
+afterEach(() => world?.close())
+
+const settingsOf = (...keys: string[]) => ({ MASTER_KEYS: new Secret(keys.join(',')), MASTER_KEY_FILE: undefined, DATA_DIR: '/nowhere' })
+const open = (...keys: string[]) => openKeyring(world.app.db, settingsOf(...keys))
+const masterVersions = async () =>
+  (
+    await rows<{ masterVersion: number; n: number }>(
+      world.app.db.prisma,
+      sql`select master_version, count(*)::int as n from organization_key group by 1 order by 1`,
+    )
+  ).map(({ masterVersion, n }) => [masterVersion, n])
+
+describe('a sealed value', () => {
+  it('does not open with any one of a thousand bits flipped', async () => {
+    const { keyring, db } = world.app
+    const organizationId = newId()
+    const sealed = await keyring.seal(db.prisma, organizationId, 'row:column', 'a value of some length, to have bits enough'.repeat(4))
+    const bits = sealed.length * 8
+    expect(bits).toBeGreaterThan(1_000)
+    for (let n = 0; n < 1_000; n++) {
+      const bit = Math.floor((n * bits) / 1_000)
+      const changed = new Uint8Array(sealed)
+      changed[bit >> 3]! ^= 1 << (bit & 7)
+      await expect(keyring.open(db.prisma, organizationId, 'row:column', changed)).rejects.toThrow()
+    }
+  })
+
+  it('does not open cut short, or as anything else', async () => {
+    const { keyring, db } = world.app
+    const organizationId = newId()
+    const sealed = await keyring.seal(db.prisma, organizationId, 'row:column', 'value')
+    for (let length = 0; length < sealed.length; length++) {
+      await expect(keyring.open(db.prisma, organizationId, 'row:column', sealed.subarray(0, length))).rejects.toThrow()
+    }
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 80 }), async (bytes) => {
+        await expect(keyring.open(db.prisma, organizationId, 'row:column', bytes)).rejects.toThrow()
+      }),
+    )
+  })
+})
+
+describe('a fingerprint', () => {
+  it('is alike for equal values of one organization, and unrelated between organizations', async () => {
+    const { keyring, db } = world.app
+    const [a, b] = [newId(), newId()]
+    const of = (organizationId: string, value: string) => keyring.fingerprint(db.prisma, organizationId, value)
+    expect(await of(a, 'x')).toMatch(/^[0-9a-f]{32}$/)
+    expect(await of(a, 'x')).toBe(await of(a, 'x'))
+    expect(await of(a, 'x')).not.toBe(await of(a, 'y'))
+    expect(await of(a, 'x')).not.toBe(await of(b, 'x'))
+    expect(await (await open(first)).fingerprint(db.prisma, a, 'x')).toBe(await of(a, 'x'))
+  })
+
+  it('outlives the rotation of the data key', async () => {
+    const { keyring, db } = world.app
+    const organizationId = newId()
+    const before = await keyring.fingerprint(db.prisma, organizationId, 'x')
+    await keyring.rotateDataKey(db.prisma, organizationId)
+    expect(await (await open(first)).fingerprint(db.prisma, organizationId, 'x')).toBe(before)
+  })
+})
+
+describe('the rotation of data keys', () => {
+  const sealedVersions = (table: string, column: string) =>
+    world.app.db.pool
+      .query(`select distinct get_byte(${column}, 4) as version from ${table} order by 1`)
+      .then(({ rows: found }) => found.map(({ version }) => version))
+
+  it('seals everything anew with a new key when the old one is old, and every value still opens', async () => {
+    const shop = await createShop(world.app)
+    await shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'PLAIN', value: 'plain value' }] })
+    await shop.run(createSecret, { projectId: shop.projectId, key: 'TOKEN', value: 'secret value', isSecret: false })
+    const signal = new AbortController().signal
+    await rotateDataKeys.run(world.app, signal)
+    expect(await sealedVersions('env_var', 'value')).toEqual([1])
+
+    await run(world.app.db.prisma, sql`update organization_key set created_at = now() - interval '91 days'`)
+    await rotateDataKeys.run(world.app, signal)
+    expect(await sealedVersions('env_var', 'value')).toEqual([2])
+    expect(await sealedVersions('secret_version', 'value')).toEqual([2])
+    expect(await read(shop)).toEqual({ env: 'plain value', secret: 'secret value' })
+
+    const writtenAt = await rows(world.app.db.prisma, sql`select value from env_var`)
+    await rotateDataKeys.run(world.app, signal)
+    expect(await rows(world.app.db.prisma, sql`select value from env_var`)).toEqual(writtenAt)
+  })
+
+  it('leaves an undone rotation without a trace: what is sealed next opens', async () => {
+    const { keyring, db } = world.app
+    const organizationId = newId()
+    await keyring.seal(db.prisma, organizationId, 'row:column', 'x')
+    await expect(
+      db.transaction(async (tx) => {
+        await keyring.rotateDataKey(tx, organizationId)
+        await keyring.seal(tx, organizationId, 'row:column', 'x')
+        throw new Error('undone')
+      }),
+    ).rejects.toThrow('undone')
+    const sealed = await keyring.seal(db.prisma, organizationId, 'row:column', 'kept')
+    expect(await (await open(first)).open(db.prisma, organizationId, 'row:column', sealed)).toBe('kept')
+  })
+})
+
+const read = async (shop: Shop) => {
+  const query = 'query ($id: ID!) { webServices { nodes { envVars { value } } } project(id: $id) { secrets { nodes { value } } } }'
+  const { data } = await operation(world.app, shop.tenant.owner, query, { id: shop.projectId })
+  return { env: data!.webServices.nodes[0].envVars[0].value, secret: data!.project.secrets.nodes[0].value }
+}
+
+describe('the rotation of the master key', () => {
+  it('wraps every data key anew while a server runs, which reads on', async () => {
+    const organizations = Array.from({ length: 230 }, newId)
+    const { keyring, db } = world.app
+    const sealed = await Promise.all(organizations.map((id) => keyring.seal(db.prisma, id, 'row:column', id)))
+    expect(await rotateMasterKey(db, settingsOf(first, second))).toEqual({ version: 2, rewrapped: 230, added: false })
+    expect(await masterVersions()).toEqual([[2, 230]])
+    const rotated = await open(second)
+    for (const [index, id] of organizations.entries()) {
+      expect(await keyring.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(id)
+      expect(await rotated.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(id)
+    }
+    await expect(open(first)).rejects.toThrow('Master key version 2 is in use and not loaded.')
+  })
+
+  it('that was cut off is finished by the next one', async () => {
+    const { keyring, db } = world.app
+    const organizations = Array.from({ length: 150 }, newId)
+    for (const id of organizations) await keyring.seal(db.prisma, id, 'row:column', id)
+    let transactions = 0
+    const cut = {
+      ...db,
+      transaction: (work: Parameters<typeof db.transaction>[0]) =>
+        ++transactions > 1 ? Promise.reject(new Error('killed')) : db.transaction(work),
+    }
+    await expect(rotateMasterKey(cut as typeof db, settingsOf(first, second))).rejects.toThrow('killed')
+    expect(await masterVersions()).toEqual([
+      [1, 50],
+      [2, 100],
+    ])
+    expect(await rotateMasterKey(db, settingsOf(first, second))).toMatchObject({ rewrapped: 50 })
+    expect(await masterVersions()).toEqual([[2, 150]])
+  })
+
+  it('asks for a newer key where there is none, and does nothing', async () => {
+    await world.app.keyring.seal(world.app.db.prisma, newId(), 'row:column', 'x')
+    await expect(rotateMasterKey(world.app.db, settingsOf(first))).rejects.toThrow('Add a newer version to MASTER_KEYS')
+    expect(await masterVersions()).toEqual([[1, 1]])
+  })
+
+  it("adds a key to the installation's own file, readable by its owner alone, which a running server takes up by itself", async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'quayside-crypto-'))
+    try {
+      await writeFile(join(directory, 'master.key'), `${first}\n`, { mode: 0o600 })
+      const settings = { MASTER_KEYS: undefined, MASTER_KEY_FILE: undefined, DATA_DIR: directory }
+      const serving = await openKeyring(world.app.db, settings)
+      const organizationId = newId()
+      const sealed = await world.app.keyring.seal(world.app.db.prisma, organizationId, 'row:column', 'x')
+      expect(await rotateMasterKey(world.app.db, settings)).toEqual({ version: 2, rewrapped: 1, added: true })
+      expect(await readFile(join(directory, 'master.key'), 'utf8')).toMatch(/^1:.{44}\n2:.{44}\n$/)
+      expect(await serving.open(world.app.db.prisma, organizationId, 'row:column', sealed)).toBe('x')
+    } finally {
+      await rm(directory, { recursive: true, force: true })
+    }
+  })
+})

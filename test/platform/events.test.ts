@@ -1,0 +1,119 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { z } from 'zod'
+import { rows, sql } from '../../src/platform/db/index.ts'
+import { defineEvent, type EventDefinition, eventType, eventTypes, maxEventBytes, onEvent, publish } from '../../src/platform/events.ts'
+import { newId } from '../../src/platform/id.ts'
+import { transact } from '../../src/platform/work.ts'
+import { codeOf, createTenant, createWorld, type Tenant, type World } from '../support/tenant.ts'
+
+const define = <Data>(type: string, schema: z.ZodType<Data>, sample: Data): EventDefinition<Data> =>
+  defineEvent({ type, version: 3, description: 'For a test.', subject: 'Project', schema, sample })
+
+const plain = define('test.plain', z.object({ text: z.string() }), { text: 'x' })
+const chain = define('test.chain', z.object({ depth: z.number() }), { depth: 0 })
+
+let world: World
+let tenant: Tenant
+
+beforeAll(async () => {
+  world = await createWorld()
+  tenant = await createTenant(world.app)
+})
+afterAll(() => world?.close())
+
+const tell = <Data>(
+  event: EventDefinition<Data>,
+  data: Data,
+  more: { subjectId?: string; id?: string; channels?: string[]; projectId?: string } = {},
+) => transact(world.app, tenant.owner, 'r1', (work) => publish(work, event, { subjectId: newId(), projectId: null, data, ...more }))
+
+const eventsOf = (subjectId: string) =>
+  rows(world.app.db.prisma, sql`select * from event where subject_id = ${subjectId}::uuid order by sequence`)
+
+it('an event is a row with all that its readers need, without a position yet', async () => {
+  const [id, subjectId, projectId] = [newId(), newId(), newId()]
+  await tell(plain, { text: 'ä' }, { id, subjectId, projectId, channels: ['a'] })
+  expect(await eventsOf(subjectId)).toMatchObject([
+    {
+      id,
+      position: null,
+      organizationId: tenant.organizationId,
+      projectId,
+      type: 'test.plain',
+      schemaVersion: 3,
+      subjectType: 'Project',
+      sequence: 1,
+      data: { text: 'ä' },
+      channels: ['a'],
+      requestId: 'r1',
+    },
+  ])
+})
+
+it('one id is told once: again with the same content nothing happens, with other content it is refused', async () => {
+  const [id, subjectId] = [newId(), newId()]
+  const twice = await Promise.all([tell(chain, { depth: 5 }, { id, subjectId }), tell(chain, { depth: 5 }, { id, subjectId })])
+  expect(twice).toEqual([{}, {}])
+  expect(await codeOf(tell(chain, { depth: 5 }, { id, subjectId }))).toBe('done')
+  expect(await codeOf(tell(chain, { depth: 6 }, { id, subjectId }))).toBe('event_id_conflict')
+  expect(await codeOf(tell(chain, { depth: 5 }, { id, subjectId: newId() }))).toBe('event_id_conflict')
+  expect(await eventsOf(subjectId)).toHaveLength(1)
+})
+
+it.each([
+  ['data that breaks the schema', { text: 5 }],
+  ['data without a field', {}],
+])('%s is not told, and the change it belongs to is not made', async (_title, data) => {
+  const subjectId = newId()
+  const outcome = transact(world.app, tenant.owner, null, async (work) => {
+    await publish(work, plain, { subjectId, projectId: null, data: { text: 'before' } })
+    await publish(work, plain, { subjectId, projectId: null, data: data as never })
+  })
+  await expect(outcome).rejects.toThrow()
+  expect(await eventsOf(subjectId)).toEqual([])
+})
+
+it('what the schema does not name is not told', async () => {
+  const subjectId = newId()
+  await tell(plain, { text: 'x', secret: 'hunter2' } as { text: string }, { subjectId })
+  expect(await eventsOf(subjectId)).toMatchObject([{ data: { text: 'x' } }])
+  expect(JSON.stringify((await eventsOf(subjectId)).map((event) => (event as { data: unknown }).data))).not.toContain('hunter2')
+})
+
+it('an event over the size limit is refused, one at the limit is told', async () => {
+  const room = maxEventBytes - JSON.stringify({ text: '' }).length
+  expect(await codeOf(tell(plain, { text: 'x'.repeat(room) }))).toBe('done')
+  expect(await codeOf(tell(plain, { text: 'x'.repeat(room + 1) }))).toBe('payload_too_large')
+  expect(await codeOf(tell(plain, { text: 'ä'.repeat(room - 10) }))).toBe('payload_too_large')
+})
+
+it('reactions run in the order of their making, in the same transaction, and what they add is answered', async () => {
+  const order: string[] = []
+  onEvent(chain, async (work, { data }) => {
+    order.push(`first ${data.depth}`)
+    if (data.depth === 0) await publish(work, chain, { subjectId: newId(), projectId: null, data: { depth: 1 } })
+    return { first: data.depth, both: 'first' }
+  })
+  onEvent(chain, async (_work, { data }) => {
+    order.push(`second ${data.depth}`)
+    return { both: 'second' }
+  })
+  expect(await tell(chain, { depth: 0 })).toEqual({ first: 0, both: 'second' })
+  expect(order).toEqual(['first 0', 'first 1', 'second 1', 'second 0'])
+})
+
+it('a type is declared once and found by its name', () => {
+  expect(() => define('test.plain', z.object({}), {})).toThrow('declared twice')
+  expect(eventType('test.plain')).toBe(plain)
+  expect(eventType('test.nothing')).toBeUndefined()
+  const types = eventTypes().map(({ type }) => type)
+  expect(types).toEqual(types.toSorted())
+})
+
+it('one subject is counted without a gap by writers that meet for the first time', async () => {
+  const subjectId = newId()
+  await Promise.all(Array.from({ length: 20 }, (_, n) => tell(plain, { text: String(n) }, { subjectId })))
+  const events = (await eventsOf(subjectId)) as { sequence: number; ordinal: bigint }[]
+  expect(events.map(({ sequence }) => sequence)).toEqual(Array.from({ length: 20 }, (_, n) => n + 1))
+  expect(events.toSorted((a, b) => (a.ordinal < b.ordinal ? -1 : 1))).toEqual(events)
+})

@@ -1,0 +1,157 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Keyring, openKeyring } from '../../src/platform/crypto.ts'
+import { rows, run, sql } from '../../src/platform/db/index.ts'
+import { newId } from '../../src/platform/id.ts'
+import { Secret } from '../../src/platform/settings.ts'
+import { createWorld, type World } from '../support/tenant.ts'
+
+const keyOf = (version: number, fill: number) => `${version}:${Buffer.alloc(32, fill).toString('base64')}`
+/** What test processes have. */
+const first = keyOf(1, 7)
+
+let world: World
+let directory: string
+beforeEach(async () => {
+  world = await createWorld()
+  directory = await mkdtemp(join(tmpdir(), 'quayside-keyring-'))
+})
+afterEach(async () => {
+  await world?.close()
+  await rm(directory, { recursive: true, force: true })
+})
+
+type Source = { keys?: string; file?: string }
+const open = ({ keys, file }: Source) =>
+  openKeyring(world.app.db, { MASTER_KEYS: keys === undefined ? undefined : new Secret(keys), MASTER_KEY_FILE: file, DATA_DIR: directory })
+const seal = (keyring: Keyring, organizationId: string, identity: string, plain: string) =>
+  world.app.db.transaction((tx) => keyring.seal(tx, organizationId, identity, plain))
+const reveal = (keyring: Keyring, organizationId: string, identity: string, sealed: Uint8Array) =>
+  keyring.open(world.app.db.prisma, organizationId, identity, sealed)
+
+describe('a sealed value', () => {
+  it.each(['', 'hunter2', 'Grüße 🗝\n\u0000', 'x'.repeat(1_000_000)])('opens again, in another process too (%#)', async (plain) => {
+    const organizationId = newId()
+    const sealed = await seal(await open({ keys: first }), organizationId, 'row:column', plain)
+    expect(await reveal(await open({ keys: first }), organizationId, 'row:column', sealed)).toBe(plain)
+    if (plain.length > 4) expect(Buffer.from(sealed).includes(plain.slice(0, 100))).toBe(false)
+  })
+
+  it('is another one each time', async () => {
+    const keyring = await open({ keys: first })
+    const organizationId = newId()
+    const [one, two] = [await seal(keyring, organizationId, 'a', 'same'), await seal(keyring, organizationId, 'a', 'same')]
+    expect(Buffer.from(one).equals(Buffer.from(two))).toBe(false)
+  })
+
+  it("does not open elsewhere: another row's, another organization's, or changed by a bit", async () => {
+    const keyring = await open({ keys: first })
+    const [mine, theirs] = [newId(), newId()]
+    const sealed = await seal(keyring, mine, 'web_service:1:credential', 'hunter2')
+    await seal(keyring, theirs, 'web_service:1:credential', 'theirs')
+    await expect(reveal(keyring, mine, 'web_service:2:credential', sealed)).rejects.toThrow()
+    await expect(reveal(keyring, mine, 'web_service:1:other', sealed)).rejects.toThrow()
+    await expect(reveal(keyring, theirs, 'web_service:1:credential', sealed)).rejects.toThrow()
+    for (let at = 0; at < sealed.length; at++) {
+      const changed = new Uint8Array(sealed)
+      changed[at]! ^= 1
+      await expect(reveal(keyring, mine, 'web_service:1:credential', changed)).rejects.toThrow()
+    }
+    for (const length of [0, 4, 5, sealed.length - 1]) {
+      await expect(reveal(keyring, mine, 'web_service:1:credential', sealed.subarray(0, length))).rejects.toThrow()
+    }
+  })
+
+  it('outlives a transaction that was undone: the key it made is gone, and is not used', async () => {
+    const keyring = await open({ keys: first })
+    const organizationId = newId()
+    const undone = world.app.db.transaction(async (tx) => {
+      for (const plain of ['one', 'two', 'three']) await keyring.seal(tx, organizationId, 'a', plain)
+      throw new Error('undone')
+    })
+    await expect(undone).rejects.toThrow('undone')
+    const sealed = await seal(keyring, organizationId, 'a', 'kept')
+    expect(await reveal(await open({ keys: first }), organizationId, 'a', sealed)).toBe('kept')
+  })
+
+  it('of two processes that seal first at once opens in both: there is one data key', async () => {
+    const [left, right] = [await open({ keys: first }), await open({ keys: first })]
+    const organizationId = newId()
+    const sealed = await Promise.all([left, right, left, right].map((keyring, n) => seal(keyring, organizationId, 'a', String(n))))
+    for (const keyring of [left, right]) {
+      expect(await Promise.all(sealed.map((value) => reveal(keyring, organizationId, 'a', value)))).toEqual(['0', '1', '2', '3'])
+    }
+    expect(
+      await rows(world.app.db.prisma, sql`select 1 from organization_key where organization_id = ${organizationId}::uuid`),
+    ).toHaveLength(1)
+  })
+})
+
+describe('the program does not start', () => {
+  it('with another key of the same version', async () => {
+    await expect(open({ keys: keyOf(1, 8) })).rejects.toThrow('version 1 is not the one')
+  })
+
+  it('without the version that data keys are wrapped with', async () => {
+    await seal(await open({ keys: first }), newId(), 'a', 'x')
+    await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('version 1 is in use and not loaded')
+  })
+
+  it('with keys of which this database knows none', async () => {
+    await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('None of the loaded')
+  })
+
+  it('without the file that a filled database was sealed with', async () => {
+    await expect(open({})).rejects.toThrow('is missing')
+    await expect(open({ file: join(directory, 'elsewhere') })).rejects.toThrow('is missing')
+    await expect(stat(join(directory, 'master.key'))).rejects.toThrow('ENOENT')
+  })
+
+  it.each(['', ' ', 'secret', '0:AAAA', `1:${Buffer.alloc(31).toString('base64')}`, `${first},${first}`, `x${first}`])(
+    'with %j for a key',
+    async (keys) => {
+      const file = join(directory, 'keys')
+      await writeFile(file, keys)
+      await expect(open({ file })).rejects.toThrow()
+    },
+  )
+
+  it('and says no key when it says why', async () => {
+    const file = join(directory, 'keys')
+    await writeFile(file, `${first}\n${first}`)
+    await expect(open({ file })).rejects.toThrow(/^(?!.*BwcH)/)
+  })
+})
+
+describe('two versions', () => {
+  it('open what either wrapped; the newer one wraps from then on', async () => {
+    const [old, fresh] = [newId(), newId()]
+    const sealed = await seal(await open({ keys: first }), old, 'a', 'old')
+    const both = await open({ keys: `${first},${keyOf(2, 9)}` })
+    expect(await reveal(both, old, 'a', sealed)).toBe('old')
+    await seal(both, fresh, 'a', 'fresh')
+    const wrapped = await rows<{ organizationId: string; masterVersion: number }>(
+      world.app.db.prisma,
+      sql`select organization_id, master_version from organization_key`,
+    )
+    expect(new Map(wrapped.map((key) => [key.organizationId, key.masterVersion]))).toEqual(
+      new Map([
+        [old, 1],
+        [fresh, 2],
+      ]),
+    )
+  })
+})
+
+it('an empty database gets a key of its own, readable by its owner alone, and the same one at the next start', async () => {
+  await run(world.app.db.prisma, sql`delete from master_key_check`)
+  const [keyring] = await Promise.all([open({}), open({})])
+  const file = join(directory, 'master.key')
+  expect((await stat(file)).mode & 0o777).toBe(0o600)
+  expect(await readFile(file, 'utf8')).toMatch(/^1:[A-Za-z0-9+/]{43}=\n$/)
+  const organizationId = newId()
+  const sealed = await seal(keyring, organizationId, 'a', 'x')
+  expect(await reveal(await open({}), organizationId, 'a', sealed)).toBe('x')
+})

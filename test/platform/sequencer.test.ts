@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeAudit } from '../../src/platform/audit.ts'
+import { row, rows, run, sql } from '../../src/platform/db/index.ts'
+import { publish } from '../../src/platform/events.ts'
+import { encodeId, newId } from '../../src/platform/id.ts'
+import { type AuditLink, auditHash, sequence } from '../../src/platform/sequencer.ts'
+import { type App, transact } from '../../src/platform/work.ts'
+import { createTenant, createWorld, statementsOf, type Tenant, type World } from '../support/tenant.ts'
+import { until } from '../support/wait.ts'
+import { probeChanged } from './execute-support.ts'
+
+let world: World
+
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world?.close())
+
+/** One transaction that tells of each subject and writes an audit row; `hold` keeps it open. */
+const write = (app: App, tenant: Tenant, subjects: readonly string[], hold: () => Promise<void> = async () => {}) =>
+  transact(app, tenant.owner, null, async (work) => {
+    for (const subjectId of subjects) {
+      await publish(work, probeChanged, { subjectId, projectId: null, data: { projectId: encodeId('Project', subjectId), name: 'told' } })
+    }
+    await writeAudit(work, { action: 'probe', targetType: null, targetId: null, details: { ä: 1.5, list: [1, null, 'x'] } })
+    await hold()
+  })
+
+async function sequenceAll(app: App): Promise<number> {
+  let total = 0
+  for (let n = await sequence(app); n > 0; n = await sequence(app)) total += n
+  return total
+}
+
+type EventRow = { position: bigint; subjectId: string; sequence: number; ordinal: bigint }
+const positioned = () => rows<EventRow>(world.app.db.prisma, sql`select * from event where position is not null order by position`)
+
+describe('positions', () => {
+  it('have no gap, keep the order of each subject, and never step behind what a reader saw, under many writers', async () => {
+    const tenant = await createTenant(world.app)
+    const processes = [world.app, await world.process(), await world.process()]
+    const subjects = Array.from({ length: 6 }, newId)
+    let writing = true
+    let last: bigint | undefined
+    const seen: bigint[] = []
+    let lost = 0
+    const reader = (async () => {
+      let cursor = 0n
+      const known = new Set<bigint>()
+      while (cursor !== last) {
+        const found = await rows<EventRow>(
+          world.app.db.prisma,
+          sql`select * from event where position > ${cursor} order by position limit 50`,
+        )
+        for (const event of found) {
+          known.add(event.position)
+          seen.push(event.position)
+          cursor = event.position
+        }
+        lost += Number(
+          (await row<{ n: number }>(
+            world.app.db.prisma,
+            sql`select count(*)::int as n from event where position <= ${cursor} and position <> all(${[...known]}::bigint[])`,
+          ))!.n,
+        )
+      }
+    })()
+    const sequencers = [processes[1]!, processes[2]!].map(async (app) => {
+      while (writing) await sequence(app)
+    })
+    await Promise.all(
+      Array.from({ length: 8 }, async (_, writer) => {
+        for (let n = 0; n < 25; n++) {
+          // Of one order for all writers: who tells of two subjects locks them so.
+          const chosen = subjects.filter((_subject, index) => (writer * 7 + n * 3 + index) % 3 === 0)
+          await write(processes[writer % 3]!, tenant, chosen)
+        }
+      }),
+    )
+    writing = false
+    await Promise.all(sequencers)
+    await sequenceAll(world.app)
+    const events = await positioned()
+    last = events.at(-1)!.position
+    await reader
+
+    expect(events.map((event) => event.position)).toEqual(events.map((_event, index) => BigInt(index + 1)))
+    for (const subject of subjects) {
+      const own = events.filter((event) => event.subjectId === subject).map((event) => event.sequence)
+      expect(own).toEqual(own.map((_sequence, index) => index + 1))
+    }
+    expect({ lost, seen }).toEqual({ lost: 0, seen: events.map((event) => event.position) })
+  })
+
+  it('are not given to what is not committed, and come after those of an earlier commit', async () => {
+    const tenant = await createTenant(world.app)
+    const [slow, quick] = [newId(), newId()]
+    const [inside, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const open = write(world.app, tenant, [slow], () => {
+      inside.resolve()
+      return held.promise
+    })
+    await inside.promise
+    await write(world.app, tenant, [quick])
+    await sequenceAll(world.app)
+    held.resolve()
+    await open
+    await sequenceAll(world.app)
+    const events = (await positioned()).filter((event) => [slow, quick].includes(event.subjectId))
+    expect(events.map((event) => event.subjectId)).toEqual([quick, slow])
+    expect(events[0]!.ordinal > events[1]!.ordinal).toBe(true)
+  })
+
+  it('are given once by two sequencers at once', async () => {
+    const tenant = await createTenant(world.app)
+    const second = await world.process()
+    await sequenceAll(world.app)
+    for (let n = 0; n < 5; n++) await write(world.app, tenant, [newId(), newId()])
+    const waiting = 5 * 3
+    const given = await Promise.all([sequence(world.app), sequence(second), sequence(world.app), sequence(second)])
+    expect(given.reduce((sum, n) => sum + n, 0) + (await sequenceAll(world.app))).toBe(waiting)
+    const events = await positioned()
+    expect(events.map((event) => event.position)).toEqual(events.map((_event, index) => BigInt(index + 1)))
+  })
+
+  it('cost one statement when nothing waits, and wake nobody', async () => {
+    await sequenceAll(world.app)
+    let woken = 0
+    const off = world.app.wake.on('events', () => woken++)
+    expect(await statementsOf(world.app, () => sequence(world.app))).toHaveLength(1)
+    await write(world.app, await createTenant(world.app), [newId()])
+    await sequenceAll(world.app)
+    await until('the readers are woken', () => woken > 0)
+    off()
+  })
+})
+
+describe('the audit chain', () => {
+  type Entry = AuditLink & { position: bigint; hash: Uint8Array }
+
+  /** The position of the first entry that doesn't fit, 0 for a chain that is shorter than its end says, null for a sound one. */
+  async function verify(organizationId: string): Promise<bigint | null> {
+    const entries = await rows<Entry>(
+      world.app.db.prisma,
+      sql`select * from audit_entry where organization_id = ${organizationId}::uuid and position is not null order by position`,
+    )
+    let former: Uint8Array = new Uint8Array()
+    for (const [index, entry] of entries.entries()) {
+      const fits = entry.position === BigInt(index + 1) && auditHash(former, entry.position, entry).equals(Buffer.from(entry.hash))
+      if (!fits) return BigInt(index + 1)
+      former = entry.hash
+    }
+    const end = await row<{ position: bigint; hash: Uint8Array }>(
+      world.app.db.prisma,
+      sql`select * from audit_chain where organization_id = ${organizationId}::uuid`,
+    )
+    return end?.position === BigInt(entries.length) && Buffer.compare(end.hash, former) === 0 ? null : 0n
+  }
+
+  async function chained(count: number): Promise<Tenant> {
+    const tenant = await createTenant(world.app)
+    await sequenceAll(world.app)
+    for (let n = 0; n < count; n++) {
+      await write(world.app, tenant, [])
+      if (n % 3 === 0) await sequenceAll(world.app)
+    }
+    await sequenceAll(world.app)
+    return tenant
+  }
+
+  it('is sound for each organization on its own, however the entries came', async () => {
+    const [one, two] = [await createTenant(world.app), await createTenant(world.app)]
+    await Promise.all(Array.from({ length: 20 }, (_, n) => write(world.app, n % 2 ? one : two, [])))
+    await sequenceAll(world.app)
+    expect([await verify(one.organizationId), await verify(two.organizationId)]).toEqual([null, null])
+  })
+
+  const edits: [string, string][] = [
+    ['the action', `action = 'other'`],
+    ['the actor', `actor_id = gen_random_uuid()`],
+    ["the actor's kind", `actor_type = 'system'`],
+    ["the actor's name", `actor_name = actor_name || ' '`],
+    ['the target', `target_id = gen_random_uuid()`],
+    ["the target's type", `target_type = 'Project'`],
+    ['a detail', `details = '{"ä":1.5,"list":[1,null,"y"]}'`],
+    ['the time', `created_at = created_at + interval '1 millisecond'`],
+    ['the request', `request_id = 'another'`],
+    ['the organization', 'organization_id = gen_random_uuid()'],
+    ['the id', 'id = gen_random_uuid()'],
+    ['the hash', `hash = sha256('x')`],
+    ['the position', 'position = 1000'],
+  ]
+
+  it.each(edits)('refuses an edit of %s, and shows one made behind its back', async (_title, edit) => {
+    const { organizationId } = await chained(5)
+    const change = `update audit_entry set ${edit} where organization_id = '${organizationId}' and position = 3`
+    await expect(world.app.db.pool.query(change)).rejects.toThrow('append-only')
+    await behind(change)
+    expect(await verify(organizationId)).toBe(3n)
+  })
+
+  it.each([
+    ['one from the middle', 'position = 3', 3n],
+    ['the first', 'position = 1', 1n],
+    ['the last', 'position = 5', 0n],
+    ['all', 'true', 0n],
+  ])('refuses to lose an entry, and shows what was taken: %s', async (_title, where, at) => {
+    const { organizationId } = await chained(5)
+    const removal = `delete from audit_entry where organization_id = '${organizationId}' and ${where}`
+    await expect(world.app.db.pool.query(removal)).rejects.toThrow('append-only')
+    await behind(removal)
+    expect(await verify(organizationId)).toBe(at)
+  })
+
+  /** As somebody who owns the database can. */
+  async function behind(statement: string): Promise<void> {
+    const client = await world.app.db.pool.connect()
+    try {
+      await client.query("set session_replication_role = 'replica'")
+      await client.query(statement)
+    } finally {
+      await client.query("set session_replication_role = 'origin'")
+      client.release()
+    }
+  }
+
+  it('takes no entry before its time: position and hash are given once', async () => {
+    const { organizationId } = await chained(1)
+    await write(world.app, { organizationId, owner: (await createTenant(world.app)).owner } as Tenant, [])
+    expect(await verify(organizationId)).toBeNull()
+    await expect(
+      run(world.app.db.prisma, sql`update audit_entry set position = null, hash = null where organization_id = ${organizationId}::uuid`),
+    ).rejects.toThrow('append-only')
+  })
+})

@@ -1,0 +1,103 @@
+import { inspect } from 'node:util'
+import { describe, expect, it } from 'vitest'
+import { createLogger } from '../../src/platform/log.ts'
+import { readSettings, Secret, SettingsError } from '../../src/platform/settings.ts'
+
+function problems(environment: Record<string, string>): string[] {
+  try {
+    readSettings(environment)
+  } catch (error) {
+    if (error instanceof SettingsError)
+      return error.message
+        .split('\n')
+        .slice(1)
+        .map((line) => line.trim().split(':')[0]!)
+    throw error
+  }
+  return []
+}
+
+describe('what is not valid', () => {
+  const wrong = {
+    PORT: 'eighty',
+    ROUTER_PORT: '65536',
+    PUBLIC_URL: 'here',
+    DATABASE_URL: 'mysql://localhost/x',
+    DATABASE_POOL: '1',
+    EGRESS_ALLOW: '10.0.0.0/8, 10.0.0.300/8',
+    SANDBOX: 'docker',
+    GRAPHIQL: 'perhaps',
+    LOG_LEVEL: 'loud',
+    WORKER_LEASE_MS: '299',
+    WEBHOOK_RETRY_SCHEDULE_MS: '5000,-1',
+    BUILD_TIMEOUT_MS: '0',
+    PREPARE_TIMEOUT_MS: '1.5',
+  }
+
+  it('is reported all at once, one line each, by its name', () => {
+    expect(problems(wrong).toSorted()).toEqual(Object.keys(wrong).toSorted())
+  })
+
+  it.each(Object.entries(wrong))('is reported alone, too: %s=%s', (name, value) => {
+    expect(problems({ [name]: value })).toEqual([name])
+  })
+
+  it('is no reason to print a secret', () => {
+    const secret = 'http://quayside:hunter2@db/quayside'
+    expect(() => readSettings({ DATABASE_URL: secret, MASTER_KEYS: 'hunter2' })).toThrow(SettingsError)
+    try {
+      readSettings({ DATABASE_URL: secret, MASTER_KEYS: 'hunter2' })
+    } catch (error) {
+      expect(inspect(error, { depth: null })).not.toContain('hunter2')
+    }
+  })
+})
+
+describe('what is not said', () => {
+  it.each([
+    [{}, false],
+    [{ HOST: 'localhost' }, false],
+    [{ HOST: '::1' }, false],
+    [{ HOST: '127.8.9.1' }, false],
+    [{ HOST: '0.0.0.0' }, true],
+    [{ HOST: '::' }, true],
+    [{ HOST: 'quayside.example' }, true],
+    [{ NODE_ENV: 'production' }, true],
+    [{ NODE_ENV: 'test' }, false],
+  ])('follows from where it listens: %j is production: %s', (environment, production) => {
+    const settings = readSettings(environment)
+    expect({
+      production: settings.production,
+      graphiql: settings.GRAPHIQL,
+      egress: settings.EGRESS_ALLOW.length > 0,
+      files: settings.GIT_FILE_ROOTS,
+    }).toEqual({ production, graphiql: !production, egress: !production, files: production ? [] : ['/'] })
+  })
+
+  it('counts as not said when it is empty', () => {
+    const names = ['PORT', 'HOST', 'DATABASE_URL', 'EGRESS_ALLOW', 'SANDBOX', 'GRAPHIQL', 'MASTER_KEYS', 'WORKER_LEASE_MS', 'LOG_LEVEL']
+    const empty = readSettings(Object.fromEntries(names.map((name) => [name, ''])))
+    expect(empty).toEqual(readSettings({}))
+  })
+
+  it('gives way to what is said, in production too', () => {
+    const said = readSettings({ NODE_ENV: 'production', GRAPHIQL: 'true', EGRESS_ALLOW: '10.0.0.0/8', GIT_FILE_ROOTS: '/srv/git' })
+    expect(said).toMatchObject({ GRAPHIQL: true, EGRESS_ALLOW: ['10.0.0.0/8'], GIT_FILE_ROOTS: ['/srv/git'] })
+  })
+})
+
+it('secrets show in no print, no JSON, no text and no log', () => {
+  const settings = readSettings({ DATABASE_URL: 'postgresql://quayside:hunter2@db/quayside', MASTER_KEYS: '1:hunter2' })
+  const lines: string[] = []
+  createLogger('info', { write: (line) => void lines.push(line) }).info(
+    { settings, one: settings.DATABASE_URL },
+    String(settings.MASTER_KEYS),
+  )
+  const shown = [inspect(settings, { depth: null, showHidden: true }), JSON.stringify(settings), `${settings.DATABASE_URL}`, ...lines].join(
+    '\n',
+  )
+  expect(shown).toContain('[redacted]')
+  expect(shown).not.toContain('hunter2')
+  expect(settings.DATABASE_URL?.reveal()).toBe('postgresql://quayside:hunter2@db/quayside')
+  expect(new Secret('x').reveal()).toBe('x')
+})

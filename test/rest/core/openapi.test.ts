@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { z } from 'zod'
+import { createProject, findProject } from '../../../src/domain/apps/project/index.ts'
+import { commandRow, type Dialect, printDocument, queryRow } from '../../../src/rest/core/index.ts'
+import { platformDialect } from '../../../src/rest/platform/index.ts'
+
+type Operation = {
+  operationId: string
+  responses: Record<string, unknown>
+  parameters?: { name: string; in: string }[]
+  security?: unknown
+}
+type Document = { paths: Record<string, Record<string, Operation>>; components: { schemas: Record<string, object> } }
+
+const parse = (dialect: Dialect) => JSON.parse(printDocument(dialect)) as Document
+
+describe('the printed document', () => {
+  const document = parse(platformDialect)
+  const operations = Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({ path, method, operation })),
+  )
+
+  test('is the same text each time', () => {
+    expect(printDocument(platformDialect)).toBe(printDocument(platformDialect))
+  })
+
+  test('names every operation once, and every parameter of its path', () => {
+    const ids = operations.map(({ operation }) => operation.operationId)
+    expect(new Set(ids).size).toBe(ids.length)
+    for (const { path, operation } of operations) {
+      const named = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path').map(({ name }) => name)
+      expect(named).toEqual([...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]))
+    }
+  })
+
+  test('declares 401 and 403 with the error schema for every operation', () => {
+    for (const { operation } of operations) {
+      for (const status of ['401', '403']) {
+        expect(operation.responses[status]).toMatchObject({
+          content: { 'application/json': { schema: { $ref: '#/components/schemas/Error' } } },
+        })
+      }
+    }
+  })
+
+  test('holds no reference that leads nowhere, and no schema that nothing refers to', () => {
+    const referred = new Set([...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]))
+    expect([...referred].sort()).toEqual(Object.keys(document.components.schemas).sort())
+  })
+
+  test('takes the rules of an input field from the domain, under the name of the dialect', () => {
+    const body = (document.paths['/api/web-services']!.post as unknown as { requestBody: { content: Record<string, { schema: unknown }> } })
+      .requestBody
+    expect(body.content['application/json']!.schema).toMatchObject({
+      required: ['name'],
+      properties: {
+        name: { type: 'string', maxLength: 100 },
+        min_instances: { anyOf: [{ type: 'integer', minimum: 1, maximum: 20 }, { type: 'null' }] },
+        port: { default: 8080 },
+        environment: { enum: ['production', 'staging', 'development'], default: 'production' },
+      },
+    })
+  })
+
+  test('prints the items of a list with the rules of the domain, under the names of the dialect', () => {
+    const body = (
+      document.paths['/api/projects/{project_id}/secrets/bulk']!.put as unknown as {
+        requestBody: { content: Record<string, { schema: unknown }> }
+      }
+    ).requestBody
+    expect(body.content['application/json']!.schema).toMatchObject({
+      required: ['secrets'],
+      properties: {
+        secrets: {
+          type: 'array',
+          maxItems: 500,
+          items: {
+            type: 'object',
+            required: ['key', 'value'],
+            properties: { key: { maxLength: 255 }, scope: { enum: ['production', 'staging', 'development'] }, is_secret: {} },
+          },
+        },
+      },
+    })
+  })
+
+  test('declares 429 for what reveals, which takes no idempotency key', () => {
+    const revealing = operations.filter(({ operation }) => operation.responses['429'])
+    expect(revealing.map(({ operation }) => operation.operationId).sort()).toEqual([
+      'getResolvedEnv',
+      'revealEnvVar',
+      'revealEnvVars',
+      'revealSecret',
+    ])
+    for (const { operation } of revealing) {
+      expect((operation.parameters ?? []).filter((parameter) => parameter.in === 'header')).toEqual([])
+    }
+  })
+})
+
+describe('a row that can not be right is refused when it is printed', () => {
+  const schema = z.object({ id: z.string() })
+  const dialect = (route: Dialect['routes'][number]): Dialect => ({
+    ...platformDialect,
+    routes: [route],
+    schemas: [{ id: 'Thing', schema }],
+  })
+  const shape = { id: 'things', path: '/things', tag: 'Things', summary: 'Things' }
+
+  test('one that sends a value to a field that its command has not', () => {
+    const row = commandRow({ ...shape, method: 'POST', command: createProject, body: { name: 'nmae' }, status: 204 })
+    expect(() => printDocument(dialect(row))).toThrow('createProject has no field nmae')
+  })
+
+  test('one whose answer has no name in the document', () => {
+    const row = queryRow({
+      ...shape,
+      method: 'GET',
+      read: findProject,
+      status: 200,
+      schema: z.object({ id: z.string() }),
+      reply: ({ id }) => ({ id }),
+    })
+    expect(() => printDocument(dialect(row))).toThrow('a schema that has no name')
+  })
+})

@@ -1,0 +1,195 @@
+/** What every row of every dialect promises, run over the route table itself: a new row is tested without a line being added. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { run, sql } from '../../src/platform/db/index.ts'
+import { newId } from '../../src/platform/id.ts'
+import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
+import { startRest, type Tenant, type TestServer } from './support.ts'
+
+/** Ids for the parameters of every path, by name. */
+export type Params = Record<string, string>
+
+type Fixture = {
+  dialect: Dialect
+  /** Makes one of each thing for an organization. */
+  populate(server: TestServer, tenant: Tenant): Promise<Params>
+  /** The text of a refusal in an answer's body. */
+  textOf(body: unknown): unknown
+}
+
+export function describeDialect({ dialect, populate, textOf }: Fixture): void {
+  let rest: TestServer
+  let mine: Params
+  let foreign: Params
+
+  beforeAll(async () => {
+    rest = await startRest([dialect])
+    mine = await populate(rest, rest.acme)
+    foreign = await populate(rest, rest.other)
+  })
+  afterAll(() => rest.close())
+
+  const [prefix, ...aliases] = dialect.prefixes
+  const urlOf = (path: string, params: Params) => prefix + path.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name]!)
+  const rows = dialect.routes.flatMap((route) => pathsOf(route).map((path) => ({ route, path, title: `${route.method} ${path}` })))
+  const parameters = (path: string) => [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!)
+  const withParams = rows.filter(({ path }) => path.includes('{'))
+  const writes = rows.filter(({ route }) => route.writes)
+  const reads = rows.filter(({ route }) => route.runs === 'query')
+  const commands = rows.filter(({ route }) => route.runs === 'command')
+  const reveals = rows.filter(({ route }) => route.reveals)
+  const takesBody = (route: Route) => route.method !== 'GET' && route.method !== 'DELETE'
+
+  describe.each(rows)('$title', ({ route, path }) => {
+    test('answers 401 with WWW-Authenticate without a key, and with a bad one', async () => {
+      const url = urlOf(path, mine)
+      const refused = [
+        await rest.call(route.method, url),
+        await rest.call(route.method, url, { key: `${dialect.keyPrefix}unknown-key` }),
+        await rest.call(route.method, url, { headers: { authorization: `Basic ${rest.acme.key.ADMIN}` } }),
+        await rest.call(route.method, url, { headers: { authorization: 'Bearer bad', 'x-api-key': rest.acme.key.ADMIN } }),
+      ]
+      for (const answer of refused) {
+        expect(answer).toMatchObject({ status: 401, headers: { 'www-authenticate': 'Bearer', 'cache-control': 'no-store' } })
+        expect(textOf(answer.body)).toEqual(expect.any(String))
+      }
+    })
+  })
+
+  test.each(withParams)('$title answers 404 alike for an unknown, a malformed and a foreign id', async ({ route, path }) => {
+    for (const name of parameters(path)) {
+      const bad = [newId(), 'nope', '%zz', '%00', 'a'.repeat(300), foreign[name]!, `proj_${'7'.repeat(26)}`]
+      for (const id of bad) {
+        const answer = await rest.call(route.method, urlOf(path, { ...mine, [name]: id }), { key: rest.acme.key.ADMIN })
+        expect(answer, `${name} = ${id}`).toMatchObject({ status: 404 })
+        expect(textOf(answer.body)).toBe('There is no such object.')
+      }
+    }
+    const stranger = await rest.call(route.method, urlOf(path, foreign), { key: rest.acme.key.ADMIN })
+    expect(stranger).toMatchObject({ status: 404 })
+  })
+
+  test.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
+    const answer = await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.READ, ...(takesBody(route) ? { body: {} } : {}) })
+    expect(answer).toMatchObject({ status: 403 })
+    expect(textOf(answer.body)).toEqual(expect.any(String))
+  })
+
+  test.each(reads)('$title answers a read-only key, by every prefix, X-API-Key, trailing slash and HEAD alike', async ({ path }) => {
+    const url = urlOf(path, mine)
+    const key = rest.acme.key.READ
+    const timeless = (text: string) => text.replace(/"timestamp":"[^"]*"/, '')
+    const first = await rest.call('GET', url, { key })
+    expect(first.status).toBe(200)
+    expect(first.headers['content-type']).toBe('application/json; charset=utf-8')
+    const same = [
+      await rest.call('GET', `${url}/`, { key }),
+      await rest.call('GET', url, { headers: { 'x-api-key': key } }),
+      ...(await Promise.all(aliases.map((alias) => rest.call('GET', url.replace(prefix, alias), { key })))),
+    ]
+    for (const answer of same)
+      expect({ status: answer.status, text: timeless(answer.text) }).toEqual({ status: 200, text: timeless(first.text) })
+    expect(await rest.call('HEAD', url, { key })).toMatchObject({
+      status: 200,
+      text: '',
+      headers: { 'content-length': first.headers['content-length'] },
+    })
+  })
+
+  test.each(reveals)('$title is counted, and beyond the limit answers 429 with Retry-After', async ({ path }) => {
+    const url = urlOf(path, mine)
+    await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
+    const limit = rest.app.settings.REVEALS_PER_MINUTE
+    expect(await rest.call('GET', url, { key: rest.acme.key.ADMIN })).toMatchObject({
+      status: 200,
+      headers: { 'cache-control': 'no-store' },
+    })
+    await run(rest.app.db.prisma, sql`update reveal_allowance set used = ${limit}`)
+    const refused = await rest.call('GET', url, { key: rest.acme.key.ADMIN })
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    expect(textOf(refused.body)).toEqual(expect.any(String))
+    await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
+  })
+
+  test.each(writes.filter(({ route }) => takesBody(route)))(
+    '$title answers 400, 413 and 415 for bodies that are no JSON',
+    async ({ route, path }) => {
+      const url = urlOf(path, mine)
+      const key = rest.acme.key.ADMIN
+      const answers = {
+        400: await rest.call(route.method, url, { key, payload: '{"name":' }),
+        413: await rest.call(route.method, url, { key, payload: JSON.stringify({ name: 'x'.repeat(3 * 1024 * 1024) }) }),
+        415: await rest.call(route.method, url, {
+          key,
+          payload: 'name=x',
+          headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        }),
+      }
+      for (const [status, answer] of Object.entries(answers)) {
+        expect(answer.status).toBe(Number(status))
+        expect(textOf(answer.body)).toEqual(expect.any(String))
+      }
+    },
+  )
+
+  test.each(rows.filter(({ route }) => route.body))('$title answers 400 for a body that is no object', async ({ route, path }) => {
+    for (const payload of ['[]', '"text"', '3', 'true']) {
+      expect(await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.ADMIN, payload })).toMatchObject({ status: 400 })
+    }
+  })
+
+  test.each(rows.filter(({ route }) => route.page))('$title answers 400 for a page out of bounds', async ({ route, path }) => {
+    const url = urlOf(path, mine)
+    const names = Object.keys(dialect.page(null))
+    for (const name of names) {
+      for (const value of ['-1', 'abc', '1.5', '1e3', '', '99999999999999999999']) {
+        const answer = await rest.call(route.method, `${url}?${name}=${value}`, { key: rest.acme.key.READ })
+        expect(answer, `${name}=${value}`).toMatchObject({ status: 400 })
+        expect(textOf(answer.body)).toContain(name)
+      }
+    }
+  })
+
+  test('a path below the prefix that no row has answers 404 in the dialect, with or without a key, whatever is sent', async () => {
+    for (const base of dialect.prefixes) {
+      for (const path of ['', '/', '/nope', '/projects/a/b/c/d', `/${'x'.repeat(2000)}`, '/%zz']) {
+        for (const options of [{}, { key: rest.acme.key.ADMIN }]) {
+          expect(textOf((await rest.call('GET', base + path, options)).body)).toBe('There is no such path.')
+          expect(await rest.call('POST', base + path, { ...options, payload: '{' })).toMatchObject({ status: 404 })
+        }
+      }
+    }
+    const known = rows.find(({ route }) => route.method === 'GET')!
+    expect(await rest.call('PUT', urlOf(known.path, mine), { key: rest.acme.key.ADMIN })).toMatchObject({ status: 404 })
+  })
+
+  test('OPTIONS answers 204 without a key', async () => {
+    for (const { path } of rows) expect(await rest.call('OPTIONS', urlOf(path, mine))).toMatchObject({ status: 204, text: '' })
+  })
+
+  test('the document and its page need no key, and the page loads nothing from elsewhere', async () => {
+    expect(await rest.call('GET', `${prefix}/openapi.json`)).toMatchObject({ status: 200, body: { openapi: '3.1.0' } })
+    const page = await rest.call('GET', `${prefix}/docs`)
+    expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
+    const links = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1]!)
+    expect(links.length).toBeGreaterThan(2)
+    for (const link of links) expect((await rest.call('GET', link)).status, link).toBe(200)
+  })
+
+  test('an unexpected fault is masked, and logged under the id that the answer carries', async () => {
+    const { path } = reads[0]!
+    const { prisma } = rest.app.db
+    const broken = (query: { sql: string }) => {
+      if (query.sql.includes('api_key')) return prisma.$queryRaw(query as never)
+      throw new Error('the inner reason')
+    }
+    rest.app.db.prisma = new Proxy(prisma, { get: (target, name) => (name === '$queryRaw' ? broken : Reflect.get(target, name)) })
+    const url = urlOf(path, mine)
+    const answer = await rest.server.inject({ method: 'GET', url, headers: { authorization: `Bearer ${rest.acme.key.READ}` } })
+    rest.app.db.prisma = prisma
+    expect(answer.statusCode).toBe(500)
+    expect(answer.body).not.toContain('inner')
+    const logged = rest.app.logged.find((line) => JSON.stringify(line).includes('the inner reason'))
+    expect(logged).toMatchObject({ level: 50, requestId: answer.headers['x-request-id'] })
+  })
+}

@@ -1,0 +1,87 @@
+import { describe, expect, test } from 'vitest'
+import { pathsOf } from '../../../src/rest/core/index.ts'
+import { platformDialect, printOpenapi } from '../../../src/rest/platform/index.ts'
+
+/**
+ * The contract's rows that are served so far: method, path, status, and what the answer has at least. A row of the contract that
+ * comes later is a line here with the issue that brings it.
+ */
+const project = ['id', 'name', 'description', 'workspace_id', 'service_summary', 'created_at', 'updated_at']
+const webService = [
+  ...['id', 'name', 'status', 'url', 'subdomain', 'project_id', 'project_type', 'environment', 'source_type', 'image_ref'],
+  ...['git_repository_url', 'github_branch', 'github_repo_full_name', 'port', 'build_command', 'start_command'],
+  ...['min_instances', 'max_instances', 'created_at', 'updated_at'],
+]
+const deployment = [
+  ...['id', 'web_service_id', 'status', 'branch', 'commit_sha', 'commit_message', 'image_ref', 'is_live', 'trigger_type', 'build_logs'],
+  ...['error_message', 'rollback_from_deployment_id', 'started_at', 'finished_at', 'created_at'],
+]
+const envVar = ['id', 'web_service_id', 'key', 'value', 'is_secret', 'created_at', 'updated_at']
+const secret = ['id', 'project_id', 'key', 'value', 'scope', 'is_secret', 'version', 'created_at', 'updated_at']
+const binding = ['id', 'web_service_id', 'project_secret_id', 'secret_key', 'alias_key', 'created_at']
+const service = '/web-services/{web_service_id}'
+const secrets = '/projects/{project_id}/secrets'
+const bindings = `${service}/secret-bindings`
+const one = `${service}/deployments/{deployment_id}`
+
+const rows: [string, string, number, string[] | null][] = [
+  ['GET', '/projects', 200, ['projects', 'total']],
+  ['POST', '/projects', 201, project],
+  ['GET', '/projects/{project_id}', 200, [...project, 'web_services_list', 'databases_list', 'redis_list']],
+  ['GET', '/web-services', 200, ['web_services', 'total']],
+  ['POST', '/web-services', 201, webService],
+  ['GET', service, 200, webService],
+  ['PATCH', service, 200, webService],
+  ['DELETE', service, 204, null],
+  ['POST', `${service}/start`, 200, webService],
+  ['POST', `${service}/stop`, 200, webService],
+  ['POST', `${service}/restart`, 200, webService],
+  ['GET', `${service}/logs`, 200, ['logs', 'container_id', 'timestamp']],
+  ['GET', `${service}/deployments`, 200, ['deployments', 'total']],
+  ['POST', `${service}/deployments`, 201, deployment],
+  ['POST', `${service}/deploy`, 201, deployment],
+  ['GET', one, 200, deployment],
+  ['POST', `${one}/cancel`, 200, deployment],
+  ['POST', `${one}/rollback`, 201, deployment],
+  ['GET', `${service}/env`, 200, ['environment_variables', 'total']],
+  ['GET', `${service}/env/reveal-all`, 200, ['environment_variables', 'total']],
+  ['GET', `${service}/env/{var_id}/reveal`, 200, envVar],
+  ['POST', `${service}/env`, 201, envVar],
+  ['PATCH', `${service}/env/{var_id}`, 200, envVar],
+  ['PUT', `${service}/env/bulk`, 200, ['environment_variables', 'total']],
+  ['DELETE', `${service}/env/{var_id}`, 204, null],
+  ['GET', secrets, 200, ['secrets', 'total']],
+  ['POST', secrets, 201, secret],
+  ['GET', `${secrets}/{secret_id}/reveal`, 200, secret],
+  ['PATCH', `${secrets}/{secret_id}`, 200, secret],
+  ['PUT', `${secrets}/bulk`, 200, ['secrets', 'total']],
+  ['DELETE', `${secrets}/{secret_id}`, 204, null],
+  ['GET', bindings, 200, ['bindings', 'total']],
+  ['POST', bindings, 201, binding],
+  ['GET', `${bindings}/resolved`, 200, ['variables', 'total']],
+  ['PUT', `${bindings}/bulk`, 200, ['bindings', 'total']],
+  ['DELETE', `${bindings}/{binding_id}`, 204, null],
+]
+
+type Schema = { $ref?: string; required?: string[] }
+type Document = {
+  paths: Record<string, Record<string, { responses: Record<string, { content?: Record<string, { schema: Schema }> }> }>>
+  components: { schemas: Record<string, Schema> }
+}
+const document = JSON.parse(printOpenapi()) as Document
+
+describe('the contract', () => {
+  test.each(rows)('%s %s answers %i with what the contract names', (method, path, status, fields) => {
+    const { responses } = document.paths[`/api${path}`]![method.toLowerCase()]!
+    const success = Object.keys(responses).filter((code) => code.startsWith('2'))
+    expect(success).toEqual([String(status)])
+    const reference = responses[status]!.content?.['application/json']?.schema.$ref
+    const schema = reference === undefined ? null : document.components.schemas[reference.split('/').at(-1)!]!
+    expect(schema?.required ?? null).toEqual(fields === null ? null : expect.arrayContaining(fields))
+  })
+
+  test('no other row is served', () => {
+    const served = platformDialect.routes.flatMap((route) => pathsOf(route).map((path) => `${route.method} ${path}`))
+    expect(served.sort()).toEqual(rows.map(([method, path]) => `${method} ${path}`).sort())
+  })
+})

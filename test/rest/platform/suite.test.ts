@@ -1,0 +1,30 @@
+import { platformDialect } from '../../../src/rest/platform/index.ts'
+import { describeDialect } from '../dialect-suite.ts'
+
+describeDialect({
+  dialect: platformDialect,
+  textOf: (body) => (body as { detail?: unknown } | null)?.detail,
+  async populate({ call }, { key }) {
+    const project = await call('POST', '/api/projects', { key: key.ADMIN, body: { name: 'Shop' } })
+    const service = await call('POST', '/api/web-services', {
+      key: key.ADMIN,
+      body: { name: 'Web', project_id: project.body.id, git_repository_url: 'https://git.example.com/shop/web.git' },
+    })
+    const deployment = await call('POST', `/api/web-services/${service.body.id}/deployments`, { key: key.ADMIN })
+    const ofService = `/api/web-services/${service.body.id}`
+    const variable = await call('POST', `${ofService}/env`, { key: key.ADMIN, body: { key: 'TOKEN', value: 'abc', is_secret: true } })
+    const secret = await call('POST', `/api/projects/${project.body.id}/secrets`, {
+      key: key.ADMIN,
+      body: { key: 'PASSWORD', value: 'def' },
+    })
+    const binding = await call('POST', `${ofService}/secret-bindings`, { key: key.ADMIN, body: { project_secret_id: secret.body.id } })
+    return {
+      project_id: project.body.id,
+      web_service_id: service.body.id,
+      deployment_id: deployment.body.id,
+      var_id: variable.body.id,
+      secret_id: secret.body.id,
+      binding_id: binding.body.id,
+    }
+  },
+})

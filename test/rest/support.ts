@@ -1,0 +1,124 @@
+/** A server with dialects on a real database, two organizations with keys, and a caller that holds every answer against the document. */
+import { randomUUID } from 'node:crypto'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { buildSchema } from 'graphql'
+import { createApp } from '../../src/app.ts'
+import { createApiKey } from '../../src/domain/access/api-key/index.ts'
+import { organizationCreated } from '../../src/domain/access/organization/index.ts'
+import '../../src/domain/apps/server/index.ts'
+import { routerPort } from '../../src/domain/deploys/instance/index.ts'
+import type { Router } from '../../src/domain/deploys/instance/ports.ts'
+import { type Caller, rolePermissions } from '../../src/platform/access.ts'
+import { execute } from '../../src/platform/command.ts'
+import { publish } from '../../src/platform/events.ts'
+import { encodeId, newId } from '../../src/platform/id.ts'
+import { transact } from '../../src/platform/work.ts'
+import { type Dialect, printDocument, restPlugin } from '../../src/rest/core/index.ts'
+import { createTestApp, type TestApp } from '../support/app.ts'
+import { createTestDatabase } from '../support/database.ts'
+
+export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
+
+// biome-ignore lint/suspicious/noExplicitAny: the JSON of every row there is; the validator has held it against the document
+export type Answer = { status: number; body: any; text: string; headers: Record<string, string | undefined> }
+
+export type Call = { key?: string; body?: unknown; payload?: string; headers?: Record<string, string> }
+
+export type TestServer = Awaited<ReturnType<typeof startRest>>
+
+/** `settings` are environment variables. */
+export async function startRest(dialects: readonly [Dialect, ...Dialect[]], settings: Record<string, string> = {}) {
+  const database = await createTestDatabase()
+  const app = await createTestApp(database.url, settings)
+  routerPort.provide(app, { port: 4080 } as Router)
+  const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
+  const validate = createValidator(dialects)
+  return {
+    app,
+    server,
+    acme: await createTenant(app, 'acme'),
+    other: await createTenant(app, 'other'),
+    async call(method: string, url: string, { key, body, payload, headers = {} }: Call = {}): Promise<Answer> {
+      const response = await server.inject({
+        method: method as 'GET',
+        url,
+        headers: {
+          ...(key ? { authorization: `Bearer ${key}` } : {}),
+          ...(body !== undefined || payload !== undefined ? { 'content-type': 'application/json' } : {}),
+          ...headers,
+        },
+        ...(body !== undefined ? { payload: JSON.stringify(body) } : payload !== undefined ? { payload } : {}),
+      })
+      const isJson = String(response.headers['content-type']).startsWith('application/json') && response.body !== ''
+      const parsed = isJson ? JSON.parse(response.body) : null
+      if (isJson) validate(method, url, response.statusCode, parsed)
+      return { status: response.statusCode, body: parsed, text: response.body, headers: response.headers as Record<string, string> }
+    },
+    async close() {
+      await server.close()
+      await app.close()
+      await database.drop()
+    },
+  }
+}
+
+async function createTenant(app: TestApp, name: string): Promise<Tenant> {
+  const [organizationId, userId] = [newId(), newId()]
+  const owner: Caller = {
+    subject: { type: 'user', id: userId, name },
+    userId,
+    organizationId,
+    permissions: rolePermissions('OWNER'),
+    apiKeyId: null,
+    projectId: null,
+  }
+  await transact(app, owner, null, async (work) => {
+    await work.tx.organization.create({ data: { id: organizationId, name, slug: name } })
+    await work.tx.user.create({ data: { id: userId, name, email: `${name}@quayside.localhost` } })
+    await work.tx.member.create({ data: { id: newId(), organizationId, userId, role: 'OWNER' } })
+    const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
+    await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
+  })
+  const key = async (scope: 'READ' | 'WRITE' | 'ADMIN', projectId?: string) => {
+    const made = await execute({ app, caller: owner, requestId: randomUUID() }, createApiKey, { name: scope, scope, projectId })
+    return made.plaintextKey!
+  }
+  return { organizationId, owner, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
+}
+
+/** Throws when an answer isn't one that the document declares, fields that it doesn't name included. */
+function createValidator(dialects: readonly Dialect[]) {
+  const documents = dialects.map((dialect) => ({ dialect, document: JSON.parse(printDocument(dialect)) }))
+  const ajv = new Ajv2020({ strict: false, allErrors: true })
+  ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+  for (const { dialect, document } of documents) ajv.addSchema(closed(document) as object, dialect.name)
+  return (method: string, url: string, status: number, body: unknown): void => {
+    for (const { dialect, document } of documents) {
+      const path = documentedPath(dialect, Object.keys(document.paths), url)
+      const verb = method === 'HEAD' ? 'get' : method.toLowerCase()
+      if (!path || !document.paths[path][verb]) continue
+      if (!document.paths[path][verb].responses[status]) throw new Error(`${method} ${path} answered ${status}, which is not declared`)
+      const pointer = ['paths', path, verb, 'responses', String(status), 'content', 'application/json', 'schema']
+      const reference = `${dialect.name}#/${pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`
+      const check = ajv.getSchema(reference) ?? ajv.compile({ $ref: reference })
+      if (!check(body)) throw new Error(`${method} ${path} ${status}: ${ajv.errorsText(check.errors)} in ${JSON.stringify(body)}`)
+    }
+  }
+}
+
+function documentedPath(dialect: Dialect, paths: string[], url: string): string | undefined {
+  const [first, ...aliases] = dialect.prefixes
+  const bare = url.split('?')[0]!.replace(/\/$/, '')
+  const alias = aliases.find((prefix) => bare.startsWith(`${prefix}/`))
+  const wanted = alias ? first + bare.slice(alias.length) : bare
+  return paths.find((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(wanted))
+}
+
+/** The same schema with objects that take no further field. */
+function closed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closed)
+  if (value === null || typeof value !== 'object') return value
+  const entries = Object.entries(value).map(([name, item]) => [name, closed(item)])
+  const object = Object.fromEntries(entries)
+  return object.type === 'object' && object.properties ? { ...object, additionalProperties: false } : object
+}

@@ -1,0 +1,46 @@
+/** A process of the control plane for tests: the real platform on a test database. Several may be made on one database. */
+import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { systemClock } from '../../src/platform/clock.ts'
+import { openKeyring } from '../../src/platform/crypto.ts'
+import { createDb } from '../../src/platform/db/index.ts'
+import { createWake } from '../../src/platform/db/wake.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { readSettings } from '../../src/platform/settings.ts'
+import type { App } from '../../src/platform/work.ts'
+
+/** One master key for all test processes, so that each opens what another has sealed. */
+const masterKey = `1:${Buffer.alloc(32, 7).toString('base64')}`
+
+export type TestApp = App & {
+  /** Lines of the program's log so far, parsed. */
+  logged: Record<string, unknown>[]
+  close(): Promise<void>
+}
+
+/** `settings` are environment variables over the defaults, e.g. `{ WORKER_LEASE_MS: '500' }`. */
+export async function createTestApp(url: string, settings: Record<string, string> = {}): Promise<TestApp> {
+  const directory = await mkdtemp(join(tmpdir(), 'quayside-app-'))
+  const read = readSettings({ PATH: process.env.PATH, DATA_DIR: directory, MASTER_KEYS: masterKey, LOG_LEVEL: 'debug', ...settings })
+  const logged: Record<string, unknown>[] = []
+  const log = createLogger(read.LOG_LEVEL, { write: (line) => void logged.push(JSON.parse(line) as Record<string, unknown>) })
+  const db = createDb({ url, poolSize: 10 })
+  const wake = await createWake({ url, onError: (error) => log.warn({ err: error }, 'wake') })
+  return {
+    db,
+    wake,
+    log,
+    keyring: await openKeyring(db, read),
+    clock: systemClock,
+    settings: read,
+    processId: `test ${randomUUID()}`,
+    logged,
+    async close() {
+      await wake.close()
+      await db.close()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,32 @@
+/** Databases for tests: copies of the migrated template, real and alone. Made once for a file, or for a test that spoils its own. */
+import { randomUUID } from 'node:crypto'
+import { inject } from 'vitest'
+import { createDatabase, dropDatabase, executeScript } from '../../src/platform/db/database.ts'
+
+export type TestDatabase = { url: string; drop(): Promise<void> }
+
+/** A migrated database with no rows but those that migrations make. `drop` cuts whatever is still connected. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  return make(inject('templateName'))
+}
+
+/** A database with nothing in it. */
+export async function createEmptyDatabase(): Promise<TestDatabase> {
+  return make('template0')
+}
+
+async function make(template: string): Promise<TestDatabase> {
+  const server = inject('postgresUrl')
+  const name = `test_${randomUUID().replaceAll('-', '')}`
+  const url = await createDatabase(server, name, template)
+  return { url, drop: () => dropDatabase(server, name) }
+}
+
+/** Moves the time of one database, as its SQL sees it (`app_now()`), by so many milliseconds from the real time. */
+export async function shiftClock(url: string, byMs: number): Promise<void> {
+  const shift = `now() + interval ''${byMs} milliseconds''`
+  await executeScript(
+    url,
+    `CREATE OR REPLACE FUNCTION app_now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT ${shift}'`,
+  )
+}

@@ -1,0 +1,22 @@
+import { dirname, join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { startScratchPostgres } from '../../src/cli/scratch-postgres.ts'
+import { createDatabase } from '../../src/platform/db/database.ts'
+import { migrate } from '../../src/platform/db/migrate.ts'
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    postgresUrl: string
+    templateName: string
+  }
+}
+
+/** One PostgreSQL for the whole run, with one migrated database that each test file copies. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const postgres = await startScratchPostgres()
+  const template = await createDatabase(postgres.url, 'template')
+  await migrate({ url: template, directory: join(dirname(dirname(import.meta.dirname)), 'prisma', 'migrations') })
+  project.provide('postgresUrl', postgres.url)
+  project.provide('templateName', 'template')
+  return postgres.end
+}

@@ -1,0 +1,266 @@
+/**
+ * The whole product from outside: `src/main.ts` as a child process on a data directory of its own, spoken to over its sockets alone.
+ * Imports nothing of the program.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Client, createClient } from 'graphql-ws/client'
+import { WebSocket } from 'ws'
+import { until } from './wait.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const node = join(root, 'node_modules', '.bin', 'node')
+
+/** Leases, probes and waits that a test can sit out. */
+const quick: Settings = {
+  WORKER_LEASE_MS: '2000',
+  PROBE_INTERVAL_MS: '50',
+  HEALTH_WATCH_MS: '300',
+  RESTART_BACKOFF_MS: '200',
+  WORKER_VERIFY_MS: '600',
+  SCALE_QUIET_MS: '1500',
+  SHUTDOWN_GRACE_MS: '6000',
+  LOG_LEVEL: 'warn',
+}
+
+export type Settings = Record<string, string>
+
+// biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
+export type Data = Record<string, any>
+
+/** What a GraphQL answer refused. */
+export class Refused extends Error {
+  readonly code: string
+  readonly field: string | undefined
+  readonly details: Data | undefined
+  constructor(error: { message: string; extensions?: Data }) {
+    super(`${error.extensions?.code}: ${error.message}`)
+    this.code = String(error.extensions?.code)
+    this.field = error.extensions?.field as string | undefined
+    this.details = error.extensions?.details as Data | undefined
+  }
+}
+
+export type RouterAnswer = { status: number; headers: IncomingHttpHeaders; body: string }
+
+export type ServerProcess = {
+  pid: number
+  /** All that it printed so far. */
+  output(): string
+  /** Its exit code, or the signal that ended it. */
+  ended: Promise<number | NodeJS.Signals>
+  kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>
+}
+
+export type TestServer = {
+  dataDir: string
+  key: string
+  /** Of /graphql; another one after a restart. */
+  readonly url: string
+  readonly routerPort: number
+  readonly process: ServerProcess
+  /** The data of an answer. Throws Refused with its first error. */
+  gql(query: string, variables?: Data): Promise<Data>
+  /** What a subscription over graphql-ws gives, until it completes. Leaving the loop ends it; a cut socket throws. */
+  subscribe(query: string, variables?: Data): AsyncGenerator<Data, void, void>
+  /** The same over server-sent events; `id` is the event's. */
+  events(query: string, variables?: Data, lastEventId?: string): AsyncGenerator<{ id: string | null; data: Data }, void, void>
+  /** A request through the router. Rejects when no whole answer comes. */
+  router(slug: string, path?: string): Promise<RouterAnswer>
+  /** Ends the server process alone; instances and the database run on. */
+  kill(signal: NodeJS.Signals): Promise<void>
+  /** Starts it again on the same data; after `kill`. */
+  start(settings?: Settings): Promise<void>
+  /** Another process on the same data. */
+  spawn(settings?: Settings, args?: string[]): ServerProcess
+  /** Ends server, instances and database, and removes the folder. */
+  close(): Promise<void>
+}
+
+export async function startServer(settings: Settings = {}): Promise<TestServer> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
+  const children: ServerProcess[] = []
+  const clients = new Set<Client>()
+  const environment = (own: Settings): Settings => ({
+    PATH: process.env.PATH ?? '',
+    HOME: process.env.HOME ?? '/',
+    ...quick,
+    DATA_DIR: dataDir,
+    ...{ PORT: '0', ROUTER_PORT: '0', S3_PORT: '0' },
+    ...settings,
+    ...own,
+  })
+  const launch = (own: Settings = {}, args: string[] = []) => {
+    const started = watch(spawn(node, ['src/main.ts', ...args], { cwd: root, env: environment(own), stdio: ['ignore', 'pipe', 'pipe'] }))
+    children.push(started)
+    return started
+  }
+  let serving: ServerProcess
+  let [url, key, routerPort] = ['', '', 0]
+
+  const start = async (own: Settings = {}) => {
+    serving = launch(own)
+    let over: number | NodeJS.Signals | null = null
+    void serving.ended.then((how) => {
+      over = how
+    })
+    const port = await until(
+      'the server says where its router is',
+      () => {
+        if (over !== null) throw new Error(`The server ended with ${over}:\n${serving.output()}`)
+        return /^Router http:\/\/[^\s:]+:(\d+)$/m.exec(serving.output())?.[1]
+      },
+      60_000,
+    )
+    routerPort = Number(port)
+    const bootstrap = JSON.parse(await readFile(join(dataDir, 'bootstrap.json'), 'utf8'))
+    url = /^GraphQL (\S+)$/m.exec(serving.output())![1]!
+    key = bootstrap.apiKey
+  }
+
+  const close = async () => {
+    for (const client of clients) await client.dispose()
+    const stop = watch(spawn(node, ['src/cli/stop.ts'], { cwd: root, env: environment({}), stdio: ['ignore', 'pipe', 'pipe'] }))
+    const how = await stop.ended
+    for (const child of children) await child.kill('SIGKILL')
+    if (how !== 0) throw new Error(`stop ended with ${how}:\n${stop.output()}`)
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 3 })
+  }
+
+  try {
+    await start()
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  return {
+    dataDir,
+    get key() {
+      return key
+    },
+    get url() {
+      return url
+    },
+    get routerPort() {
+      return routerPort
+    },
+    get process() {
+      return serving
+    },
+    async gql(query, variables = {}) {
+      const response = await fetch(url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+        body: JSON.stringify({ query, variables }),
+      })
+      const answer = (await response.json()) as { data?: Data; errors?: { message: string; extensions?: Data }[] }
+      if (answer.errors?.[0]) throw new Refused(answer.errors[0])
+      return answer.data!
+    },
+    async *subscribe(query, variables = {}) {
+      const client = createClient({
+        url: url.replace('http', 'ws'),
+        webSocketImpl: WebSocket,
+        connectionParams: { authorization: `Bearer ${key}` },
+        retryAttempts: 0,
+      })
+      clients.add(client)
+      try {
+        for await (const answer of client.iterate({ query, variables })) {
+          if (answer.errors?.[0]) throw new Refused(answer.errors[0] as never)
+          yield answer.data as Data
+        }
+      } finally {
+        clients.delete(client)
+        await client.dispose()
+      }
+    },
+    async *events(query, variables = {}, lastEventId) {
+      const leaving = new AbortController()
+      try {
+        const response = await fetch(url, {
+          method: 'POST',
+          signal: leaving.signal,
+          headers: {
+            'content-type': 'application/json',
+            accept: 'text/event-stream',
+            'x-api-key': key,
+            ...(lastEventId ? { 'last-event-id': lastEventId } : {}),
+          },
+          body: JSON.stringify({ query, variables }),
+        })
+        let text = ''
+        for await (const bytes of response.body!.pipeThrough(new TextDecoderStream())) {
+          text += bytes
+          for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+            const fields = Object.fromEntries(
+              text
+                .slice(0, end)
+                .split('\n')
+                .map((line) => line.split(/: ?(.*)/s)),
+            )
+            text = text.slice(end + 2)
+            if (fields.event === 'complete') return
+            if (fields.event !== 'next') continue
+            const answer = JSON.parse(fields.data!)
+            if (answer.errors?.[0]) throw new Refused(answer.errors[0])
+            yield { id: fields.id ?? null, data: answer.data }
+          }
+        }
+        throw new Error('The event stream ended without complete.')
+      } finally {
+        leaving.abort()
+      }
+    },
+    router: (slug, path = '/') => ask(routerPort, `${slug}.localhost`, path),
+    async kill(signal) {
+      await serving.kill(signal)
+    },
+    start,
+    spawn: launch,
+    close,
+  }
+}
+
+/** Node's fetch would drop the Host header. One connection for each request, as the worst client does it. */
+function ask(port: number, host: string, path: string): Promise<RouterAnswer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ host: '127.0.0.1', port, path, headers: { host }, agent: false }, (response) => {
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', (text: string) => {
+        body += text
+      })
+      response.on('error', reject)
+      response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body }))
+    })
+    request.setTimeout(30_000, () => request.destroy(new Error('no answer within 30 s')))
+    request.on('error', reject)
+    request.end()
+  })
+}
+
+function watch(child: ChildProcess): ServerProcess {
+  let output = ''
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8')
+    stream.on('data', (text: string) => {
+      output += text
+    })
+  }
+  const ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
+  return {
+    pid: child.pid!,
+    output: () => output,
+    ended,
+    async kill(signal) {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal)
+      return ended
+    },
+  }
+}

@@ -1,0 +1,128 @@
+/** Organizations for tests: made as the product makes them, with callers of every scope. */
+import { graphql } from 'graphql'
+import { organizationCreated } from '../../src/domain/access/organization/index.ts'
+import '../../src/domain/apps/server/index.ts'
+import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
+import { type Caller, type KeyScope, keyPermissions, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
+import type { Request } from '../../src/platform/command.ts'
+import { DomainError } from '../../src/platform/errors.ts'
+import { publish } from '../../src/platform/events.ts'
+import { encodeId, newId } from '../../src/platform/id.ts'
+import { type App, transact } from '../../src/platform/work.ts'
+import { createTestApp, type TestApp } from './app.ts'
+import { createTestDatabase } from './database.ts'
+
+export type Tenant = {
+  organizationId: string
+  /** A person who may do everything. */
+  owner: Caller
+  /** A key of the owner with a scope; `projectId` makes it see that project alone. */
+  key(scope: KeyScope, projectId?: string | null): Caller
+}
+
+export async function createTenant(app: App, name = `acme-${newId()}`, role: SystemRole = 'OWNER'): Promise<Tenant> {
+  const [organizationId, userId] = [newId(), newId()]
+  const owner: Caller = {
+    subject: { type: 'user', id: userId, name },
+    userId,
+    organizationId,
+    permissions: rolePermissions(role),
+    apiKeyId: null,
+    projectId: null,
+  }
+  await transact(app, owner, null, async (work) => {
+    await work.tx.organization.create({ data: { id: organizationId, name, slug: name } })
+    await work.tx.user.create({ data: { id: userId, name, email: `${name}@quayside.localhost` } })
+    await work.tx.member.create({ data: { id: newId(), organizationId, userId, role } })
+    const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
+    await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
+  })
+  return {
+    organizationId,
+    owner,
+    key(scope, projectId = null) {
+      const id = newId()
+      return { ...owner, subject: { type: 'api_key', id, name: scope }, permissions: keyPermissions(scope, role), apiKeyId: id, projectId }
+    },
+  }
+}
+
+export type World = {
+  url: string
+  app: TestApp
+  /** Another process on the same database. */
+  process(settings?: Record<string, string>): Promise<TestApp>
+  close(): Promise<void>
+}
+
+/** A database of its own with one process; more may be added. */
+export async function createWorld(settings: Record<string, string> = {}): Promise<World> {
+  const database = await createTestDatabase()
+  const apps: TestApp[] = []
+  const process = async (own: Record<string, string> = {}) => {
+    const app = await createTestApp(database.url, { ...settings, ...own })
+    apps.push(app)
+    return app
+  }
+  return {
+    url: database.url,
+    app: await process(),
+    process,
+    async close() {
+      for (const app of apps.toReversed()) await app.close()
+      await database.drop()
+    },
+  }
+}
+
+export const request = (app: App, caller: Caller): Request => ({ app, caller, requestId: 'test' })
+
+/** The refusal that a promise ends with; fails when it ends well, or otherwise. */
+export async function refusal(outcome: Promise<unknown>): Promise<DomainError> {
+  const error = await outcome.then(
+    () => new Error('it was done, not refused'),
+    (reason: unknown) => reason,
+  )
+  if (error instanceof DomainError) return error
+  throw error
+}
+
+/** A refusal's code, or `done`. */
+export const codeOf = (outcome: Promise<unknown>): Promise<string> =>
+  outcome.then(
+    () => 'done',
+    (error: unknown) => {
+      if (error instanceof DomainError) return error.code
+      throw error
+    },
+  )
+
+export type GraphqlAnswer = {
+  // biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
+  data: Record<string, any> | null
+  errors?: { message: string; path?: unknown[]; code: string; field?: string }[]
+}
+
+/** Runs an operation for a caller, without a door; an error has its DomainError's code, `masked` when it is none. */
+export async function operation(app: App, caller: Caller, source: string, variables: Record<string, unknown> = {}): Promise<GraphqlAnswer> {
+  const { schema } = await import('../../src/graphql/schema.ts')
+  const answer = await graphql({ schema, source, variableValues: variables, contextValue: createGraphqlContext(request(app, caller)) })
+  const errors = answer.errors?.map(({ message, path, originalError }) =>
+    originalError instanceof DomainError
+      ? { message, path: path as unknown[], code: originalError.code, field: originalError.field }
+      : { message, path: path as unknown[], code: originalError ? 'masked' : 'graphql' },
+  )
+  return { data: answer.data ? (JSON.parse(JSON.stringify(answer.data)) as GraphqlAnswer['data']) : null, ...(errors ? { errors } : {}) }
+}
+
+/** How many statements an act sends. */
+export async function statementsOf(app: App, act: () => Promise<unknown>): Promise<string[]> {
+  const texts: string[] = []
+  const off = app.db.onStatement((text) => texts.push(text))
+  try {
+    await act()
+  } finally {
+    off()
+  }
+  return texts
+}

@@ -1,0 +1,32 @@
+/**
+ * A worker of webhooks as a process of its own, for tests that kill it and for the benchmark: fork it with the database's URL. It says
+ * 'ready' once its loops run, answers 'statements' with how many it has sent to the database, and drains on SIGTERM.
+ */
+import { operationQueue } from '../../src/domain/access/operation/jobs.ts'
+import { deliverWebhooks } from '../../src/domain/webhooks/attempt/jobs.ts'
+import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
+import { fanOutEvents } from '../../src/domain/webhooks/message/jobs.ts'
+import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
+import { startJobs } from '../../src/jobs/index.ts'
+import { createEgressGuard } from '../../src/platform/egress.ts'
+import { createTestApp } from './app.ts'
+
+const [url = '', name = 'worker', leaseMs = '1500'] = process.argv.slice(2)
+const app = await createTestApp(url, { LOG_LEVEL: 'silent', WORKER_LEASE_MS: leaseMs, WEBHOOK_RETRY_SCHEDULE_MS: '50,50,50' })
+const http = createHttpOutgoing({ guard: createEgressGuard({ allow: app.settings.EGRESS_ALLOW }) })
+outgoingHttp.provide(app, http)
+let statements = 0
+app.db.onStatement(() => statements++)
+const jobs = startJobs(app, {
+  queues: [deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
+  chores: [fanOutEvents],
+  worker: name,
+})
+process.on('message', () => process.send?.(statements))
+process.on('SIGTERM', async () => {
+  await jobs.stop({ graceMs: 5_000 })
+  await http.close()
+  await app.close()
+  process.exit(0)
+})
+process.send?.('ready')
