@@ -97,7 +97,7 @@ describe.concurrent('a service', () => {
     expect(lines).toContainEqual(expect.objectContaining({ stream: 'SYSTEM', message: expect.stringContaining('exit code 7') }))
   })
 
-  it('is CRASHED, and nothing else, until an instance is well again; both are told once', async ({ onTestFinished }) => {
+  it('is CRASHED, and nothing else, until an instance is well again; both are told once', async () => {
     const gate = await world.gate()
     gate.open()
     const gated = gate.ask(`(isOpen) => {
@@ -105,7 +105,6 @@ describe.concurrent('a service', () => {
       require('node:http').createServer((q, a) => q.url === '/exit' ? process.exit(8) : a.end('in')).listen(process.env.PORT, process.env.HOST)
     }`)
     const events = await tape()
-    onTestFinished(events.close)
     const repository = await world.app('lab', { 'server.js': gated })
     const service = await world.service({ name: 'Looping', repositoryUrl: repository.url })
     await world.live(service)
@@ -197,11 +196,11 @@ describe.concurrent('a service', () => {
   })
 })
 
-/** Every event from now on. */
+/** Every event from now until the server ends. */
 async function tape() {
   const events: Data[] = []
   const stream = world.server.subscribe('subscription { events { type subjectId cursor } }')
-  const running = (async () => {
+  void (async () => {
     for await (const { events: event } of stream) events.push(event)
   })().catch(() => {})
   const marker = `Marker ${Math.random()}`
@@ -212,9 +211,5 @@ async function tape() {
   })
   return {
     types: ({ id }: Data) => events.filter((event) => event.subjectId === id).map((event) => event.type as string),
-    async close() {
-      await stream.return()
-      await running
-    },
   }
 }
