@@ -4,12 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { systemClock } from '../../src/platform/clock.ts'
-import { openKeyring } from '../../src/platform/crypto.ts'
+import { type Keyring, openKeyring } from '../../src/platform/crypto.ts'
 import { createDb } from '../../src/platform/db/index.ts'
 import { createWake } from '../../src/platform/db/wake.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { readSettings } from '../../src/platform/settings.ts'
 import type { App } from '../../src/platform/work.ts'
+import { assertNoLeak, canaryOf } from './canary.ts'
 
 /** One master key for all test processes, so that each opens what another has sealed. */
 const masterKey = `1:${Buffer.alloc(32, 7).toString('base64')}`
@@ -32,7 +33,7 @@ export async function createTestApp(url: string, settings: Record<string, string
     db,
     wake,
     log,
-    keyring: await openKeyring(db, read),
+    keyring: recorded(url, await openKeyring(db, read)),
     clock: systemClock,
     settings: read,
     processId: `test ${randomUUID()}`,
@@ -41,6 +42,18 @@ export async function createTestApp(url: string, settings: Record<string, string
       await wake.close()
       await db.close()
       await rm(directory, { recursive: true, force: true })
+      assertNoLeak(canaryOf(url).search("the program's log", logged.map((line) => JSON.stringify(line)).join('\n')))
+    },
+  }
+}
+
+/** A keyring whose plain texts are searched for when the database goes. */
+function recorded(url: string, keyring: Keyring): Keyring {
+  return {
+    ...keyring,
+    seal(tx, organizationId, identity, plain) {
+      canaryOf(url).add(plain)
+      return keyring.seal(tx, organizationId, identity, plain)
     },
   }
 }

@@ -2,10 +2,12 @@
 import { randomUUID } from 'node:crypto'
 import { inject } from 'vitest'
 import { createDatabase, dropDatabase, executeScript } from '../../src/platform/db/database.ts'
+import { assertNoLeak, canaryOf } from './canary.ts'
+import { assertPublished } from './published.ts'
 
 export type TestDatabase = { url: string; drop(): Promise<void> }
 
-/** A migrated database with no rows but those that migrations make. `drop` cuts whatever is still connected. */
+/** A migrated database with no rows but those that migrations make. `drop` cuts whatever is still connected, and throws when it holds a secret of a test in the clear, or an event that doesn't fit its schema. */
 export async function createTestDatabase(): Promise<TestDatabase> {
   return make(inject('templateName'))
 }
@@ -19,7 +21,15 @@ async function make(template: string): Promise<TestDatabase> {
   const server = inject('postgresUrl')
   const name = `test_${randomUUID().replaceAll('-', '')}`
   const url = await createDatabase(server, name, template)
-  return { url, drop: () => dropDatabase(server, name) }
+  const drop = async () => {
+    try {
+      assertNoLeak(await canaryOf(url).searchDatabase(url))
+      await assertPublished(url, { inventedTypes: true })
+    } finally {
+      await dropDatabase(server, name)
+    }
+  }
+  return { url, drop }
 }
 
 /** Moves the time of one database, as its SQL sees it (`app_now()`), by so many milliseconds from the real time. */

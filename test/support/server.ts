@@ -4,12 +4,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Client, createClient } from 'graphql-ws/client'
 import { WebSocket } from 'ws'
+import { assertNoLeak, Canary } from './canary.ts'
+import { assertPublished } from './published.ts'
 import { until } from './wait.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -77,7 +79,7 @@ export type TestServer = {
   start(settings?: Settings): Promise<void>
   /** Another process on the same data. */
   spawn(settings?: Settings, args?: string[]): ServerProcess
-  /** Ends server, instances and database, and removes the folder. */
+  /** Ends server, instances and database, and removes the folder. Throws when a secret that was given is found in any of it, or an event that doesn't fit its schema. */
   close(): Promise<void>
 }
 
@@ -85,6 +87,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
   const children: ServerProcess[] = []
   const clients = new Set<Client>()
+  const canary = new Canary()
   const environment = (own: Settings): Settings => ({
     PATH: process.env.PATH ?? '',
     HOME: process.env.HOME ?? '/',
@@ -124,11 +127,22 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
 
   const close = async () => {
     for (const client of clients) await client.dispose()
+    const database = await databaseOf(dataDir)
+    // What an instance printed just now is taken in, and blanked, at the next turn.
+    const files = () => canary.searchFiles(dataDir, isSpared)
+    await until('no file holds a secret', async () => (await files()).length === 0).catch(() => {})
+    const leaks = [...(await files()), ...(await canary.searchDatabase(database))]
+    const unpublished = await assertPublished(database).catch((error: unknown) => error)
     const stop = watch(spawn(node, ['src/cli/stop.ts'], { cwd: root, env: environment({}), stdio: ['ignore', 'pipe', 'pipe'] }))
     const how = await stop.ended
-    for (const child of children) await child.kill('SIGKILL')
+    for (const child of children) {
+      await child.kill('SIGKILL')
+      leaks.push(...canary.search("the server's output", child.output().replaceAll(key, '')))
+    }
     if (how !== 0) throw new Error(`stop ended with ${how}:\n${stop.output()}`)
     await rm(dataDir, { recursive: true, force: true, maxRetries: 3 })
+    assertNoLeak(leaks)
+    if (unpublished) throw unpublished
   }
 
   try {
@@ -153,6 +167,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
       return serving
     },
     async gql(query, variables = {}) {
+      canary.addVariables(query, variables)
       const response = await fetch(url, {
         method: 'POST',
         headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
@@ -225,6 +240,15 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
     spawn: launch,
     close,
   }
+}
+
+/** The first key and the master keys are files on purpose (the first start prints the key, too); the database is read by its rows. */
+const isSpared = (path: string) => path.startsWith('postgres/') || path === 'bootstrap.json' || path === 'master.key'
+
+async function databaseOf(dataDir: string): Promise<string> {
+  const version = (await readdir(join(dataDir, 'postgres'))).find((name) => /^\d+$/.test(name))
+  const [, , , port, socketDir] = (await readFile(join(dataDir, 'postgres', version!, 'postmaster.pid'), 'utf8')).split('\n')
+  return `postgresql://quayside@localhost:${port}/quayside?host=${encodeURIComponent(socketDir!)}`
 }
 
 /** Node's fetch would drop the Host header. One connection for each request, as the worst client does it. */

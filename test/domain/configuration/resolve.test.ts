@@ -227,6 +227,12 @@ describe('resolution', () => {
     expect(resolve(facts({ bindings: [revoked] })).warnings).toEqual([
       'TOKEN has no value at PRODUCTION, where its newest version is revoked, nor where it falls back to, and is left out.',
     ])
+    const strict = { ...facts({}).fallback, PRODUCTION: { scope: 'PRODUCTION' as const, chain: [], mode: 'STRICT' as const } }
+    const missing = bound('TOKEN', 'TOKEN', 'PRODUCTION', [])
+    expect([missing, revoked].map((binding) => resolve(facts({ bindings: [binding], fallback: strict })).unresolved[0]!.message)).toEqual([
+      'TOKEN has no value at PRODUCTION, and PRODUCTION falls back to nothing (STRICT).',
+      'TOKEN has no value at PRODUCTION, where its newest version is revoked, and PRODUCTION falls back to nothing (STRICT).',
+    ])
   })
 
   it('flags a secret value that is too short to be taken out of logs', () => {

@@ -103,17 +103,3 @@ export const eventsOf = (app: App, type: string): Promise<{ subjectId: string; d
 
 export const auditOf = (app: App, action: string): Promise<{ actorName: string; targetId: string; details: Record<string, unknown> }[]> =>
   rows(app.db.prisma, sql`select actor_name, target_id, details from audit_entry where action = ${action} order by created_at, id`)
-
-/** Every text and byte that the database holds, for a search: raw, and with bytea as hex. */
-export async function dumpOf(app: App): Promise<string> {
-  const tables = await rows<{ name: string }>(
-    app.db.prisma,
-    sql`select table_name as name from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'`,
-  )
-  const parts: string[] = []
-  for (const { name } of tables) {
-    const found = await app.db.pool.query(`select t::text as line from "${name}" t`)
-    parts.push(...found.rows.map(({ line }) => String(line)))
-  }
-  return parts.join('\n')
-}

@@ -61,7 +61,9 @@ test('numbers that JavaScript cannot hold and the order of keys reach the receiv
   const receiver = await world.receiver()
   await createEndpoint(world.app, caller, { url: receiver.url })
   const id = await tell(world.app, caller)
-  await run(world.app.db.prisma, sql`update event set data = '{"z":12345678901234567890,"a":"\\u00e9\\/"}' where id = ${id}::uuid`)
+  // No type of ours has such a number: the row is written past the registry.
+  const odd = sql`type = 'test.odd', data = '{"z":12345678901234567890,"a":"\\u00e9\\/"}'`
+  await run(world.app.db.prisma, sql`update event set ${odd} where id = ${id}::uuid`)
   world.work(world.app)
   const [received] = await receiver.waitFor(1)
   expect(received!.body.toString()).toContain('"data":{"z":12345678901234567890,"a":"\\u00e9\\/"}')

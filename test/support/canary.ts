@@ -1,0 +1,154 @@
+/**
+ * The canary: whatever a test gives as a secret must be found nowhere afterwards. Test processes record what is sealed in a database;
+ * when the database goes, all of its rows (events, webhooks, audit, logs, idempotent answers) are searched for the values in the
+ * forms in which programs print them, and the program's log with them. Its own reading of those forms: it shares no code with redaction.
+ */
+import { readdir, readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import pg from 'pg'
+
+/** A shorter value is a word like any other: it would be found without having leaked. */
+const minLength = 7
+
+/** Keys and secrets of our own making, whoever made them. */
+const ownTokens = /\b(?:ak_live|oec_live_r[ow]|ocore_k)_[A-Za-z0-9_-]{51}(?![A-Za-z0-9_-])|\bwh(?:sec|sk)_[A-Za-z0-9+/]{32,}={0,2}/g
+
+export type Leak = { place: string; value: string; around: string }
+
+/** Values that must not be found, and the search for them. */
+export class Canary {
+  readonly #byStart = new Map<string, { pattern: string; value: string }[]>()
+  readonly #values = new Set<string>()
+
+  get size() {
+    return this.#values.size
+  }
+
+  /** Remembers a value; of a JSON object the strings in it, but for those that tell a service what it is. */
+  add(value: string): void {
+    const parts = leavesOf(value)
+    if (parts) {
+      for (const part of parts) this.add(part)
+      return
+    }
+    if (value.length < minLength || this.#values.has(value)) return
+    this.#values.add(value)
+    for (const pattern of formsOf(value)) {
+      const start = pattern.slice(0, minLength)
+      const known = this.#byStart.get(start)
+      if (known) known.push({ pattern, value })
+      else this.#byStart.set(start, [{ pattern, value }])
+    }
+  }
+
+  /** Where a text holds one of the values, or a token of ours. */
+  search(place: string, text: string): Leak[] {
+    const leaks: Leak[] = []
+    const found = (value: string, at: number, length: number) =>
+      leaks.push({ place, value, around: text.slice(Math.max(0, at - 80), at + length + 20) })
+    for (const match of text.matchAll(ownTokens)) found(match[0], match.index, match[0].length)
+    if (this.#byStart.size === 0) return leaks
+    for (let at = 0; at + minLength <= text.length; at++) {
+      for (const { pattern, value } of this.#byStart.get(text.slice(at, at + minLength)) ?? [])
+        if (text.startsWith(pattern, at)) found(value, at, pattern.length)
+    }
+    return leaks
+  }
+
+  /** Remembers what is secret among the variables of an operation. */
+  addVariables(query: string, variables: unknown): void {
+    const isOfSecrets = /\b(?:create|update|set|rotate|bulk)\w*Secrets?\b/.test(query)
+    const walk = (node: unknown, key: string, isSecret: boolean): void => {
+      if (typeof node === 'string') {
+        if (isSecret && (key === 'value' || key === 'secret')) this.add(node)
+        const credential = key === 'repositoryUrl' && URL.canParse(node) ? new URL(node).password : ''
+        if (credential) this.add(decodeURIComponent(credential))
+      } else if (Array.isArray(node)) for (const item of node) walk(item, key, isSecret)
+      else if (node && typeof node === 'object') {
+        const isOwn = isSecret || (node as { isSecret?: unknown }).isSecret === true
+        for (const [name, value] of Object.entries(node)) walk(value, name, isOwn)
+      }
+    }
+    walk(variables, '', isOfSecrets)
+  }
+
+  /** Searches every file below a folder, but for those that `isSpared` names by their path in it. */
+  async searchFiles(folder: string, isSpared: (path: string) => boolean): Promise<Leak[]> {
+    const leaks: Leak[] = []
+    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name)
+      const name = relative(folder, path)
+      if (!entry.isFile() || isSpared(name)) continue
+      leaks.push(...this.search(name, await readFile(path, 'utf8').catch(() => '')))
+    }
+    return leaks
+  }
+
+  /** Searches every row of every table. */
+  async searchDatabase(url: string): Promise<Leak[]> {
+    const client = new pg.Client({ connectionString: url })
+    await client.connect()
+    try {
+      const { rows: tables } = await client.query(
+        `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
+      )
+      const leaks: Leak[] = []
+      for (const { name } of tables) {
+        const { rows } = await client.query(`select to_jsonb(t)::text as row from ${name} t`)
+        leaks.push(...this.search(name, rows.map(({ row }) => row).join('\n')))
+      }
+      return leaks
+    } finally {
+      await client.end()
+    }
+  }
+}
+
+const canaries = new Map<string, Canary>()
+
+/** The canary of a database, made at first use. */
+export function canaryOf(url: string): Canary {
+  const known = canaries.get(url) ?? new Canary()
+  canaries.set(url, known)
+  return known
+}
+
+/** Throws, naming each place, when there is a leak. */
+export function assertNoLeak(leaks: readonly Leak[]): void {
+  if (leaks.length === 0) return
+  const shown = leaks.slice(0, 10).map(({ place, value, around }) => `${place} holds ${JSON.stringify(value)}: ${around}`)
+  throw new Error(`Secrets were found in ${leaks.length} places:\n${shown.join('\n')}`)
+}
+
+function leavesOf(value: string): string[] | null {
+  if (!value.startsWith('{')) return null
+  try {
+    const entries = Object.entries(JSON.parse(value)).filter(([key]) => !key.startsWith('QUAYSIDE_'))
+    return entries.flatMap(([, part]) => (typeof part === 'string' ? [part] : []))
+  } catch {
+    return null
+  }
+}
+
+function formsOf(value: string): string[] {
+  const bytes = Buffer.from(value)
+  const base64 = [0, 1, 2].map((offset) => {
+    const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64')
+    return text.slice([0, 2, 3][offset], Math.floor(((offset + bytes.length) * 4) / 3))
+  })
+  const json = JSON.stringify(value).slice(1, -1)
+  // Of a value that is escaped more than once, what no escaping changes.
+  const plain = value.match(/[A-Za-z0-9]{12,}/g) ?? []
+  const forms = [
+    value,
+    ...plain,
+    json,
+    JSON.stringify(json).slice(1, -1),
+    encodeURIComponent(value.toWellFormed()),
+    bytes.toString('hex'),
+    bytes.toString('hex').toUpperCase(),
+    ...base64,
+    ...base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
+  ]
+  return [...new Set(forms)].filter((form) => form.length >= minLength)
+}
