@@ -292,6 +292,23 @@ describe.each(modes)('captured output (%s)', (sandbox) => {
     expect((await runtime.readOutput(instanceId, first.position, 100)).chunks).toEqual([])
   })
 
+  test('that was taken in is on the disk no more, also while the instance goes on', async () => {
+    const { runtime, dataDir } = await openRuntime({ sandbox })
+    const instanceId = await startCommand(runtime, 'printf taken-in; printf read-only >&2; sleep 1000')
+    const spool = async () => {
+      const parts = await Promise.all(['stdout', 'stderr'].map((name) => readFile(join(dataDir, 'instances', instanceId, name), 'latin1')))
+      return parts.join('|')
+    }
+    await until(async () => (await spool()) === 'taken-in|read-only')
+    const { position } = await runtime.readOutput(instanceId, beginning, 100)
+    expect(await spool()).toBe('taken-in|read-only')
+    await runtime.readOutput(instanceId, { ...position, stderr: 4 }, 100)
+    expect(await spool()).toBe(`${'\0'.repeat(8)}|${'\0'.repeat(4)}-only`)
+    const { chunks } = await runtime.readOutput(instanceId, { ...position, stderr: 4 }, 100)
+    expect(chunks.map(({ stream, bytes }) => [stream, Buffer.from(bytes).toString()])).toEqual([['stderr', '-only']])
+    await runtime.stop(instanceId, { graceMs: 0 })
+  })
+
   test('that was taken in is freed while the instance goes on', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const instanceId = await startCommand(runtime, 'head -c 8000000 /dev/zero | tr "\\0" x; echo done >&2; sleep 1000')

@@ -19,7 +19,7 @@ import { type Address, ask } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
 import { type Cell, feed, type Sandbox } from './sandbox.ts'
-import { openSpool } from './spool.ts'
+import { forgetSpool, openSpool } from './spool.ts'
 import { removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
 
@@ -214,6 +214,7 @@ export function createInstances(parts: InstanceParts): Instances {
       await ports.release(fileName(instanceId))
       addresses.delete(instanceId)
       swept.delete(instanceId)
+      forgetSpool(store.directory(instanceId))
       await discard(layout, store.directory(instanceId))
     },
     list: store.list,

@@ -1,7 +1,7 @@
 /**
  * What an instance printed. The instance itself appends to two files, so nothing is lost while the control plane is down. What
- * was taken in, or lies beyond the cap, is punched out of the files: their sizes grow, the disk they use does not, and a
- * position means the same byte for ever.
+ * was taken in is overwritten with zeros, for it may hold secrets; it, and what lies beyond the cap, is punched out of the files:
+ * their sizes grow, the disk they use does not, and a position means the same byte for ever.
  */
 import { execFile } from 'node:child_process'
 import { type FileHandle, open, readFile, rename, writeFile } from 'node:fs/promises'
@@ -23,10 +23,14 @@ export async function openSpool(directory: string): Promise<{ stdout: FileHandle
   return { stdout, stderr, close: async () => void (await Promise.all([stdout.close(), stderr.close()])) }
 }
 
-/** Reads on from `position`, both streams in turn. Unread output beyond `capBytes` of a stream is dropped, oldest first. */
+/**
+ * Reads on from `position`, both streams in turn; what lies before it was taken in and is blanked. Unread output beyond `capBytes` of
+ * a stream is dropped, oldest first.
+ */
 export async function readSpool(directory: string, position: OutputPosition, maxBytes: number, capBytes: number): Promise<OutputRead> {
   const result: OutputRead = { chunks: [], position: { ...position }, droppedBytes: 0 }
   const sizes = await readSizes(directory)
+  await blank(directory, position, sizes)
   if (streams.every((stream) => sizes[stream] <= position[stream]) || maxBytes <= 0) return result
   const reclaimed = await readReclaimed(directory)
   const keepFrom = { ...position }
@@ -45,6 +49,30 @@ export async function readSpool(directory: string, position: OutputPosition, max
   await reclaim(directory, reclaimed, keepFrom)
   return result
 }
+
+/** How far the spools of this process's instances were blanked; another process begins where the last hole ends. */
+const blanked = new Map<string, OutputPosition>()
+
+export const forgetSpool = (directory: string): boolean => blanked.delete(directory)
+
+async function blank(directory: string, position: OutputPosition, sizes: OutputPosition): Promise<void> {
+  const from = blanked.get(directory) ?? (await readReclaimed(directory))
+  if (streams.every((stream) => position[stream] <= from[stream])) return
+  for (const stream of streams) await overwrite(join(directory, stream), from[stream], Math.min(position[stream], sizes[stream]))
+  blanked.set(directory, position)
+}
+
+async function overwrite(file: string, from: number, to: number): Promise<void> {
+  if (from >= to) return
+  const handle = await open(file, 'r+')
+  try {
+    for (let at = from; at < to; at += zeros.length) await handle.write(zeros, 0, Math.min(zeros.length, to - at), at)
+  } finally {
+    await handle.close()
+  }
+}
+
+const zeros = Buffer.alloc(1 << 16)
 
 async function readSizes(directory: string): Promise<OutputPosition> {
   const [stdout, stderr] = await Promise.all(streams.map((stream) => sizeOf(join(directory, stream))))
