@@ -14,6 +14,7 @@ import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/i
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
 import { rows, sql } from './platform/db/index.ts'
 import { type DomainError, errors } from './platform/errors.ts'
+import { flaggedEvents } from './platform/events.ts'
 import type { App } from './platform/work.ts'
 
 export type AppOptions = {
@@ -200,6 +201,7 @@ function createMetrics(app: App, sockets: () => number) {
     collectDefaultMetrics({ register: processRegistry })
   }
   const registers = [new Registry()]
+  registers[0]!.registerMetric(flaggedEvents)
   const buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
   const requests = new Histogram({
     name: 'quayside_http_request_seconds',

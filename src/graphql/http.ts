@@ -56,6 +56,16 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
     })
 
     door.route({
+      method: ['PUT', 'PATCH', 'DELETE'],
+      url: endpoint,
+      onRequest: async (request, reply) => {
+        const refused = refusal(errors.invalid_input({ text: 'GraphQL is asked by GET or POST.' }), request.id)
+        reply.header('allow', 'GET, HEAD, POST, OPTIONS')
+        return sendJson(reply, { errors: [refused] }, jsonType(request.headers.accept), 405)
+      },
+      handler: () => {},
+    })
+    door.route({
       method: ['GET', 'POST'],
       url: endpoint,
       onRequest: async (request, reply) => {
@@ -116,16 +126,17 @@ type ParameterReader = ReturnType<typeof createParameterReader>
 /** Yoga with an execution of our own; its answer is left in the exchange, and the Response that it makes is not used. */
 function createParameterReader({ performer, schema }: HttpDoorOptions) {
   const perform = async (params: Params, exchange: Exchange): Promise<Answer | Answers> => {
-    const prepared = performer.prepare(params, exchange.requestId)
+    const prepared = performer.prepare(params, exchange)
     if (!isPrepared(prepared)) return prepared
     const refuse = (status: number, text: string): Answer => {
       exchange.status = status
       return { errors: [refusal(errors.invalid_input({ text }), exchange.requestId)] }
     }
-    const { json, events, anything } = exchange.accepts
+    const { json, events } = exchange.accepts
     if (exchange.method !== 'POST' && isMutation(prepared)) return refuse(405, 'A mutation needs POST.')
-    if (isSubscription(prepared) && !events && !anything) return refuse(406, 'A subscription is answered as text/event-stream.')
-    if (!json && !events && !anything) return refuse(406, 'The answer is application/json or application/graphql-response+json.')
+    if (isSubscription(prepared) && !events)
+      return refuse(406, 'A subscription is answered as text/event-stream: name it in Accept, or use a WebSocket.')
+    if (!json && !events) return refuse(406, 'The answer is application/json or application/graphql-response+json.')
     return performer.run(exchange.lastEventId ? resumedAfter(prepared, schema, exchange.lastEventId) : prepared, exchange)
   }
 
@@ -172,15 +183,14 @@ function createParameterReader({ performer, schema }: HttpDoorOptions) {
 const statusOfFault = (fault: GraphQLError | undefined): number =>
   (fault?.extensions.http as { status?: number } | undefined)?.status ?? 400
 
-type Acceptance = { json: boolean; events: boolean; anything: boolean }
+type Acceptance = { json: boolean; events: boolean }
 
-/** What an Accept header names; a stream also goes to whoever takes anything. */
+/** What an Accept header takes. A stream goes only to whoever names it: a client that takes anything waits for an end. */
 function acceptance(accept: string | undefined): Acceptance {
   const types = mediaTypes(accept)
   return {
-    json: types.some((type) => type === 'application/*' || type in jsonTypes),
-    events: types.some((type) => type === 'text/event-stream' || type === 'text/*'),
-    anything: types.includes('*/*'),
+    json: types.some((type) => type === '*/*' || type === 'application/*' || type in jsonTypes),
+    events: types.includes('text/event-stream'),
   }
 }
 
@@ -198,6 +208,8 @@ const mediaTypes = (accept: string | undefined): string[] =>
     .map(([type]) => type ?? '')
 
 function sendJson(reply: FastifyReply, answer: Answer, type: string, status = statusOfAnswer(answer, type)) {
+  const { retryAfterSeconds } = (answer.errors?.[0]?.extensions.details ?? {}) as { retryAfterSeconds?: number }
+  if (status === 429 && retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   return reply
     .code(status)
     .headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' })

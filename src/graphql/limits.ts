@@ -1,7 +1,7 @@
 /**
- * How large an operation may be. `exceeded` judges the document alone, before validation and whatever its variables are; `tooHeavy`
+ * How large an operation may be. `exceeded` judges the document alone, before validation and whatever its variables are; `weigh`
  * judges a valid operation by its page sizes. Fragments are measured once and added at each spread, so that a document of n tokens
- * costs n steps however its fragments nest. Rates over time are not judged here.
+ * costs n steps however its fragments nest. Rates over time are judged by budget.ts.
  */
 import {
   type DocumentNode,
@@ -78,18 +78,18 @@ export function exceeded(document: DocumentNode): DomainError | null {
   return null
 }
 
-/** The limit that a valid operation breaks with these variables (as sent), or null. */
-export function tooHeavy(
+/** What a valid operation costs with these variables (as sent), or the limit that it breaks. */
+export function weigh(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
   variables: Readonly<Record<string, unknown>>,
-): DomainError | null {
+): number | DomainError {
   const root = schema.getRootType(operation.operation)
-  if (!root) return null
+  if (!root) return 0
   const { nestedPages, cost } = createWeights(schema, document, operation, variables)(operation.selectionSet, root)
   if (nestedPages > limits.nestedPages) return limitExceeded('nestedPages', nestedPages)
-  return cost > limits.cost ? limitExceeded('cost', cost) : null
+  return cost > limits.cost ? limitExceeded('cost', cost) : cost
 }
 
 type Shape = { depth: number; introspectionDepth: number; aliases: number; directives: number; fields: number }

@@ -22,9 +22,10 @@ import {
 import type { Caller } from '../platform/access.ts'
 import { type DomainError, errors } from '../platform/errors.ts'
 import type { App } from '../platform/work.ts'
+import { createBudget } from './budget.ts'
 import { createGraphqlContext, type GraphqlContext } from './context.ts'
 import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
-import { exceeded, limitExceeded, limits, tooHeavy } from './limits.ts'
+import { exceeded, limitExceeded, limits, weigh } from './limits.ts'
 
 export type Params = {
   query: string
@@ -49,8 +50,8 @@ export type Prepared = { document: DocumentNode; operation: OperationDefinitionN
 export type Outcome = { operation: `${OperationTypeNode}` | 'none'; code: string; seconds: number }
 
 export type Performer = {
-  /** Parses, measures and validates; an answer is a refusal. */
-  prepare(params: Params, requestId: string): Prepared | Answer
+  /** Parses, measures and validates, and takes the cost from the asker's budget; an answer is a refusal. */
+  prepare(params: Params, asker: Pick<Asker, 'caller' | 'requestId'>): Prepared | Answer
   /** Executes. Never rejects. */
   run(prepared: Prepared, asker: Asker): Promise<Answer | Answers>
 }
@@ -71,15 +72,18 @@ export const isSubscription = (prepared: Prepared) => prepared.operation.operati
 export function createPerformer({ app, schema, observe = () => {} }: PerformerOptions): Performer {
   const documentOf = cachedDocuments(schema)
 
-  const prepare = (params: Params, requestId: string): Prepared | Answer => {
+  const budget = createBudget(app)
+
+  const prepare: Performer['prepare'] = (params, { caller, requestId }) => {
     const checked = documentOf(params.query)
     if ('refused' in checked)
       return refuse(checked.refused.map(({ at, error }) => (at ? relabel(at, error, requestId) : refusal(error, requestId))))
     const { document } = checked
     const operation = getOperationAST(document, params.operationName)
     if (!operation) return refuse([refusal(graphqlErrors.graphql_validation_failed({ text: unknownOperation(params) }), requestId)])
-    const heavy = tooHeavy(schema, document, operation, params.variables ?? {})
-    if (heavy) return refuse([refusal(heavy, requestId)])
+    const weight = weigh(schema, document, operation, params.variables ?? {})
+    const refused = typeof weight === 'number' ? budget.spend(caller, weight) : weight
+    if (refused) return refuse([refusal(refused, requestId)])
     return { document, operation, params, requestId }
   }
 

@@ -23,7 +23,7 @@ import { encodeId, type IdType, prefixes } from '../platform/id.ts'
 import type { App } from '../platform/work.ts'
 import { nodeTypes } from './builder/index.ts'
 import { createGraphqlContext } from './context.ts'
-import { exceeded, limits, tooHeavy } from './limits.ts'
+import { exceeded, limits, weigh } from './limits.ts'
 
 /** Selections are run for every message: they get a tenth of what a query may cost. */
 const costShare = 10
@@ -49,7 +49,8 @@ export function createSelection(app: App, schema: GraphQLSchema): Selection {
       if (nodes.length === 0) return 'what these events are about can not be queried'
       for (const type of nodes) {
         const result = checked(selection, type)
-        if ('problem' in result) return nodes.length === 1 ? result.problem : `${result.problem} (for events about a ${type})`
+        if ('problem' in result)
+          return nodes.length === 1 ? result.problem : `${result.problem} (for events about ${/^[AEIOU]/.test(type) ? 'an' : 'a'} ${type})`
         const missing = missingRight(schema, result.document, rights)
         if (missing) return `it needs the permission ${missing}`
       }
@@ -113,8 +114,8 @@ function judge(schema: GraphQLSchema, source: string): Checked {
   if (large) return { problem: large.message }
   const [invalid] = validate(schema, document, specifiedRules, { maxErrors: 1 })
   if (invalid) return { problem: invalid.message }
-  const heavy = tooHeavy(schema, document, operation as OperationDefinitionNode, { id: '' })
-  if (heavy) return { problem: heavy.message }
+  const weight = weigh(schema, document, operation as OperationDefinitionNode, { id: '' })
+  if (typeof weight !== 'number') return { problem: weight.message }
   return costs(schema, document, operation as OperationDefinitionNode)
 }
 
@@ -125,8 +126,8 @@ function costs(schema: GraphQLSchema, document: DocumentNode, operation: Operati
     ...operation,
     selectionSet: { ...operation.selectionSet, selections: Array.from({ length: costShare }, () => field!) },
   }
-  const heavy = tooHeavy(schema, document, repeated, { id: '' })
-  return heavy ? { problem: `it may cost a tenth of what a query may: ${heavy.message}` } : { document }
+  const weight = weigh(schema, document, repeated, { id: '' })
+  return typeof weight === 'number' ? { document } : { problem: `it may cost a tenth of what a query may: ${weight.message}` }
 }
 
 /** The first permission that a type of the selection asks for and the rights lack. */

@@ -178,7 +178,7 @@ function protocolOf(
         return [refusal(errors.rate_limited({ text: `At most ${operationsAtOnce} operations at once on one socket.` }), requestId)]
       }
       const { query, operationName, variables } = payload
-      const prepared = performer.prepare({ query, operationName, variables }, requestId)
+      const prepared = performer.prepare({ query, operationName, variables }, { caller: socket.caller!, requestId })
       if (!isPrepared(prepared)) return prepared.errors!
       if (!isSubscription(prepared)) socket.running.add(id)
       const { document } = prepared

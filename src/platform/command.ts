@@ -1,8 +1,9 @@
 /**
  * Commands and queries, declared once and offered by every door, and `execute`, the one order in which they run:
- * ids decoded -> permission -> idempotency -> target in scope -> input -> version -> the change with its outbox and audit rows,
- * all of it in one transaction.
+ * ids decoded -> permission -> (`prepare`) -> idempotency -> target in scope -> input -> version -> the change with its outbox and
+ * audit rows, all from idempotency on in one transaction.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
 import { type Caller, type Permission, principalOf } from './access.ts'
 import { writeAudit } from './audit.ts'
@@ -11,6 +12,7 @@ import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
 import { decodeId, type IdType } from './id.ts'
 import { claimIdempotencyKey } from './idempotency.ts'
+import { wordIssue } from './wording.ts'
 import { type App, transact, type Work } from './work.ts'
 
 /** A request of one caller through one door. */
@@ -25,7 +27,7 @@ export type IdPaths = Record<string, IdType>
 /** A row that can be changed: what `ifVersion` is compared with, and what the audit row names. */
 export type Target = { id: string; version?: number }
 
-export type Command<Input, Row extends Target | null, Result extends object> = {
+export type Command<Input, Row extends Target | null, Result extends object, Prepared = void> = {
   name: string
   description: string
   permission: Permission
@@ -38,7 +40,12 @@ export type Command<Input, Row extends Target | null, Result extends object> = {
   emits: readonly EventDefinition<never>[]
   /** Fields of the result that are shown once: a repeated answer has null there. */
   once?: readonly (keyof Result & string)[]
-  run: (work: Work, input: Input, target: Row) => Promise<Result>
+  /**
+   * Slow work without rows, such as a DNS lookup, before the transaction; only for a caller with the permission and input that fits.
+   * It doesn't refuse: `run` judges what it gives, so that a stored answer, a missing target and a conflict go before.
+   */
+  prepare?: (app: App, input: NoInfer<Input>) => Promise<Prepared>
+  run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Result>
   /** What the audit row tells beside action and target; never a value. */
   audited?: (input: NoInfer<Input>, result: NoInfer<Result>) => Record<string, unknown>
 }
@@ -59,13 +66,15 @@ export type Read = { app: App; caller: Caller; tx: Tx; requestId: string }
 export const commands = new Map<string, Command<never, never, object>>()
 export const queries = new Map<string, Query<never, unknown>>()
 
-export function defineCommand<Input, Result extends object, Row extends Target | null = null>(
-  // biome-ignore lint/suspicious/noExplicitAny: events of any payload
-  command: Omit<Command<Input, Row, Result>, 'emits'> & { emits: readonly EventDefinition<never>[] | readonly EventDefinition<any>[] },
+export function defineCommand<Input, Result extends object, Row extends Target | null = null, Prepared = void>(
+  command: Omit<Command<Input, Row, Result, Prepared>, 'emits'> & {
+    // biome-ignore lint/suspicious/noExplicitAny: events of any payload
+    emits: readonly EventDefinition<never>[] | readonly EventDefinition<any>[]
+  },
 ): Command<Input, Row, Result> {
   if (commands.has(command.name)) throw new Error(`command ${command.name} is declared twice`)
   commands.set(command.name, command as unknown as Command<never, never, object>)
-  return command as Command<Input, Row, Result>
+  return command as unknown as Command<Input, Row, Result>
 }
 
 export function defineQuery<Input, Result>(query: Query<Input, Result>): Query<Input, Result> {
@@ -95,6 +104,8 @@ export async function execute<Input, Row extends Target | null, Result extends o
   const { idempotencyKey, ifVersion, ...rest } = rawInput
   const input = decodeIds(rest, command.ids)
   demand(request.caller, command.permission)
+  demandText({ idempotencyKey })
+  const prepared = await prepare(request.app, command, input)
   return transact(request.app, request.caller, request.requestId, async (work) => {
     const key = idempotencyKey ? await claimIdempotencyKey(work, principalOf(work.caller), command.name, idempotencyKey, rawInput) : null
     if (key?.answer) return key.answer as Result
@@ -103,7 +114,7 @@ export async function execute<Input, Row extends Target | null, Result extends o
     if (ifVersion !== undefined && ifVersion !== null && target?.version !== undefined && target.version !== ifVersion) {
       throw errors.version_conflict({ field: 'ifVersion', details: { currentVersion: target.version } })
     }
-    const result = await command.run(work, parsed, target as Row)
+    const result = await command.run(work, parsed, target as Row, prepared)
     await writeAudit(work, {
       action: command.name,
       targetType: command.targetType,
@@ -113,6 +124,22 @@ export async function execute<Input, Row extends Target | null, Result extends o
     await key?.store(withoutOnce(result, command.once ?? []))
     return result
   })
+}
+
+async function prepare<Input, Row extends Target | null, Result extends object>(
+  app: App,
+  command: Command<Input, Row, Result>,
+  input: Record<string, unknown>,
+): Promise<void> {
+  if (!command.prepare) return
+  let parsed: Input
+  try {
+    parsed = parseInput(command.input, input)
+  } catch {
+    // It is refused in its turn.
+    return
+  }
+  return command.prepare(app, parsed)
 }
 
 /** Runs a query for a caller. */
@@ -160,13 +187,12 @@ function decodeIds(input: Record<string, unknown>, paths: IdPaths): Record<strin
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
 /**
- * Checks a value against a schema; the first problem is `field` and text, all of them stand in `details.issues`. A NUL, which
- * PostgreSQL can't hold, is refused in any text, whatever the schema says.
+ * Checks a value against a schema; the first problem is `field` and text, all of them stand in `details.issues`. Text that can't be
+ * stored is refused wherever it stands, whatever the schema says.
  */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Input {
-  const nul = pathOfNul(input)
-  if (nul !== null) throw errors.invalid_input({ text: `${nul}: must hold no NUL character`, field: nul })
-  const parsed = schema.safeParse(input)
+  demandText(input)
+  const parsed = schema.safeParse(input, { error: wordIssue })
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message }))
   const first = issues[0]!
@@ -178,20 +204,32 @@ export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Inp
   })
 }
 
-/** Where the first NUL of a value stands. Without recursion: a body may be nested deeper than the stack. */
-function pathOfNul(input: unknown): string | null {
+/** PostgreSQL holds no NUL, and half of a surrogate pair would come back as another character. */
+const problemOfText = (text: string): string | null =>
+  text.includes('\0') ? 'must hold no NUL character' : text.isWellFormed() ? null : 'must be valid Unicode text'
+
+/** Judges every text and every name within a value. Without recursion: a body may be nested deeper than the stack. */
+function demandText(input: unknown): void {
   const left: [string, unknown][] = [['', input]]
   for (let next = left.pop(); next; next = left.pop()) {
     const [path, value] = next
-    if (typeof value === 'string' && value.includes('\0')) return path
+    const problem = typeof value === 'string' ? problemOfText(value) : null
+    if (problem) throw refusedText(path, problem)
     if (!isObject(value) || ArrayBuffer.isView(value)) continue
     for (const [name, item] of Object.entries(value)) {
-      if (name.includes('\0')) return path
+      const wrong = problemOfText(name)
+      if (wrong) throw refusedText(path, wrong)
       left.push([path ? `${path}.${name}` : name, item])
     }
   }
-  return null
 }
+
+const refusedText = (path: string, problem: string) =>
+  errors.invalid_input({ text: path ? `${path}: ${problem}` : `The input ${problem}.`, field: path })
+
+/** Whether an update would change a row: a field that is given, and isn't as it is. */
+export const changes = (row: object, data: object): boolean =>
+  Object.entries(data).some(([field, value]) => value !== undefined && !isDeepStrictEqual(value, row[field as keyof typeof row]))
 
 /** A create answers `{ project: row }`: its only row with an id is what was made. */
 const createdId = (result: object): string | null => {

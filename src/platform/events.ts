@@ -2,11 +2,13 @@
  * The registry of event types and the one way to publish: a row in the transaction of the change, reactions in that same
  * transaction. Positions, deliveries and subscriptions come after the commit and read the rows.
  */
+
+import { Counter } from 'prom-client'
 import { validate } from 'uuid'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { row, run, sql, type Tx } from './db/index.ts'
 import { DomainError, defineErrors, errors } from './errors.ts'
-import { type IdType, newId } from './id.ts'
+import { encodeId, type IdType, newId } from './id.ts'
 import { demandQuota } from './quota.ts'
 import type { Work } from './work.ts'
 
@@ -66,19 +68,28 @@ export function onEvent<Data>(event: EventDefinition<Data>, reaction: Reaction<D
 export const maxEventBytes = 255 * 1024
 const maxChannels = 10
 
+/** Events of this process that broke their schema and were sent all the same. */
+export const flaggedEvents = new Counter({
+  name: 'quayside_events_flagged_total',
+  help: 'Events that broke the schema of their type and were sent all the same (EVENT_SCHEMA=lenient).',
+  labelNames: ['type'],
+  registers: [],
+})
+
 /**
- * Writes the event and runs its reactions, all inside `work.tx`. Data that breaks the type's schema, is over the size limit
- * (`payload_too_large`) or over the organization's quota (`rate_limited`) throws, and the change it belongs to is not made.
- * An id that was published before is the same event when its content is the same: nothing is written, no reaction runs; with
- * other content it is an `event_id_conflict`. One subject's events are numbered without a gap: the counter's row lock holds until
- * commit.
+ * Writes the event and runs its reactions, all inside `work.tx`. Data that breaks the type's schema (but for EVENT_SCHEMA=lenient,
+ * which flags it), is over the size limit (`payload_too_large`) or over the organization's quota (`rate_limited`) throws, and the
+ * change it belongs to is not made. An id that was published before is the same event when its content is the same: nothing is
+ * written, no reaction runs; with other content it is an `event_id_conflict`. One subject's events are numbered without a gap: the
+ * counter's row lock holds until commit.
  */
 export async function publish<Data>(
   work: Work,
   event: EventDefinition<Data>,
   published: Published<Data>,
 ): Promise<Record<string, unknown>> {
-  const data = JSON.stringify(event.schema.parse(published.data))
+  const id = published.id ?? newId()
+  const data = JSON.stringify(checkedData(work, event, id, published.data))
   if (Buffer.byteLength(data) > maxEventBytes) {
     throw new DomainError('payload_too_large', 'invalid', `An event of type ${event.type} would be over ${maxEventBytes} bytes.`)
   }
@@ -92,7 +103,7 @@ export async function publish<Data>(
           on conflict (subject_id) do update set sequence = event_subject.sequence + 1
           returning sequence)
         insert into event (id, organization_id, project_id, type, schema_version, subject_type, subject_id, sequence, data, channels, request_id)
-        select ${published.id ?? newId()}::uuid, ${work.caller.organizationId}::uuid, ${published.projectId}::uuid, ${event.type},
+        select ${id}::uuid, ${work.caller.organizationId}::uuid, ${published.projectId}::uuid, ${event.type},
                ${event.version}, ${event.subject}, ${published.subjectId}::uuid, counter.sequence, ${data}::json,
                ${published.channels ?? []}::text[], ${work.requestId}
         from counter returning id`,
@@ -101,6 +112,18 @@ export async function publish<Data>(
   const added: Record<string, unknown> = {}
   for (const reaction of reactions.get(event.type) ?? []) Object.assign(added, await reaction(work, published as Published<never>))
   return added
+}
+
+/** What the schema names of the data; of data that breaks it, the fields at the top that it names, as they are. */
+function checkedData<Data>({ app }: Work, { type, schema }: EventDefinition<Data>, id: string, data: Data): unknown {
+  const parsed = schema.safeParse(data)
+  if (parsed.success) return parsed.data
+  if (app.settings.EVENT_SCHEMA === 'strict') throw parsed.error
+  const issues = parsed.error.issues.map(({ path, message }) => ({ field: path.join('.'), message }))
+  app.log.error({ event: encodeId('WebhookMessage', id), type, issues }, 'an event breaks its schema and is sent all the same')
+  flaggedEvents.inc({ type })
+  const named = schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
+  return Object.fromEntries(Object.entries(data ?? {}).filter(([name]) => named.includes(name)))
 }
 
 const eventErrors = defineErrors({

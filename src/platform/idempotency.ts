@@ -26,7 +26,6 @@ export async function claimIdempotencyKey(
   input: object,
 ): Promise<ClaimedKey> {
   if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: at most 255 characters' })
-  if (key.includes('\0')) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must hold no NUL character' })
   const lock = await row<{ held: boolean }>(
     work.tx,
     sql`select pg_try_advisory_xact_lock(hashtextextended(${`${principal}\n${operation}\n${key}`}, 0)) as held`,

@@ -2,14 +2,24 @@
 import { randomInt } from 'node:crypto'
 import { z } from 'zod'
 
-/** A person's name for a thing: 1 to 100 characters, none of them a control character. */
+/** Nothing is seen of a text that holds nothing else: spaces, joiners, marks of direction, fillers. */
+const unseen = /^[\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cf}\u2800]*$/u
+
+/** A person's name for a thing: 1 to 100 characters, none of them a control character, and something to be seen. */
 export const nameSchema = z
   .string()
   .trim()
   .min(1, { error: 'must not be empty' })
   .max(100, { error: 'at most 100 characters' })
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
-  .regex(/^[^\u0000-\u001f\u007f]*$/, { error: 'must hold no control characters' })
+  .regex(/^\P{Cc}*$/u, { error: 'must hold no control characters' })
+  .refine((name) => name === '' || !unseen.test(name), { error: 'must hold a character that can be seen' })
+
+/** A text that may be absent: null clears it, and the empty text, which could mean either, is refused. */
+export const optionalText = (maxLength: number) =>
+  z
+    .string()
+    .min(1, { error: 'must not be empty; null clears it' })
+    .max(maxLength, { error: `at most ${maxLength} characters` })
 
 /** `[a-z0-9-]{1,50}`, as a host name label: no hyphen at either end. */
 export const slugSchema = z

@@ -17,7 +17,9 @@ export const pageInput = {
   after: z.string().nullish(),
   before: z.string().nullish(),
 }
-export const pageSchema = z.object(pageInput)
+export const pageSchema = z.object(pageInput).superRefine(({ first, last }, context) => {
+  if (first && last) context.addIssue({ code: 'custom', path: ['first'], message: 'excludes last' })
+})
 export type PageInput = z.infer<typeof pageSchema>
 
 /** Newest first for what piles up (deployments, messages), oldest first for what is arranged (projects, services). */
@@ -47,7 +49,6 @@ function cursorId(type: IdType, text: string | null | undefined, field: string):
 type Plan = { condition: Sql; orderBy: Sql; limit: number; backwards: boolean; page: PageInput }
 
 function plan(page: PageInput, { type, order }: Listing): Plan {
-  if (page.first && page.last) throw errors.invalid_input({ field: 'first', text: 'first: excludes last' })
   const backwards = page.last !== undefined && page.last !== null
   const limit = page.last ?? page.first ?? defaultPage
   const after = cursorId(type, page.after, 'after')

@@ -4,6 +4,7 @@
  */
 import type { Chore } from './claim.ts'
 import { dataKeyVersion } from './crypto.ts'
+import { unstamped } from './db/constraints.ts'
 import { raw, rows, run, sql } from './db/index.ts'
 import type { App } from './work.ts'
 
@@ -25,7 +26,10 @@ export function defineSealedColumn(column: SealedColumn): void {
 
 const batch = 200
 
-/** Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone. */
+/**
+ * Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone, and
+ * `updated_at` stays: nobody has changed anything.
+ */
 async function resealColumn(app: App, { table, key, column, identity }: SealedColumn, signal: AbortSignal): Promise<number> {
   const tx = app.db.prisma
   const value = sql`t.${raw(column)}`
@@ -41,10 +45,13 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
     for (const row of old) {
       const plain = await app.keyring.open(tx, row.organizationId, identity(row.key), row.value)
       const sealed = await app.keyring.seal(tx, row.organizationId, identity(row.key), plain)
-      done += await run(
-        tx,
-        sql`update ${raw(table)} set ${raw(column)} = ${sealed} where ${raw(key)} = ${row.key}::uuid and ${raw(column)} = ${new Uint8Array(row.value)}`,
-      )
+      done += await app.db.transaction(async (tx) => {
+        await run(tx, sql`select set_config(${unstamped}, 'on', true)`)
+        return run(
+          tx,
+          sql`update ${raw(table)} set ${raw(column)} = ${sealed} where ${raw(key)} = ${row.key}::uuid and ${raw(column)} = ${new Uint8Array(row.value)}`,
+        )
+      })
     }
     const last = old.at(-1)
     if (!last || old.length < batch) break

@@ -81,6 +81,8 @@ const schema = z.object({
   SVIX_TOKEN: setting(z.string().optional()),
   /** Events that one organization may bring about in a minute. */
   EVENT_QUOTA_PER_MINUTE: setting(int(1).default(300_000)),
+  /** What becomes of an event whose data breaks its type's schema: the change is refused, or the event is sent and flagged. */
+  EVENT_SCHEMA: setting(z.enum(['strict', 'lenient']).default('strict')),
   /** Webhooks leave through it; the guard judges their targets all the same. */
   EGRESS_PROXY: setting(z.url({ protocol: /^(http|socks5)$/, error: 'must be an http:// or socks5:// URL' }).optional()),
   /** Hosts, .domains and CIDRs that are called without the proxy; * for all. */

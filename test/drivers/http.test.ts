@@ -1,15 +1,12 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Server, Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { OutgoingHttp, OutgoingRequest, OutgoingResult } from '../../src/domain/webhooks/endpoint/ports.ts'
 import { createHttpOutgoing, type HttpOutgoingOptions } from '../../src/drivers/http/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 import { startReceiver } from '../support/receiver.ts'
+import { type Authority, createAuthority } from './http-support.ts'
 
 const cleanups: (() => Promise<void> | void)[] = []
 afterEach(async () => {
@@ -368,69 +365,14 @@ describe('what may be called', () => {
 })
 
 describe('over TLS', () => {
-  let folder = ''
-  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
-  const pem = (name: string) => readFileSync(join(folder, name), 'utf8')
-
-  /** A key and certificate signed by the test's authority, for a name and a span of days from now. */
-  function issue(file: string, name: string, days: number) {
-    writeFileSync(join(folder, `${file}.ext`), `subjectAltName=${name}\n`)
-    openssl(
-      'req',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-keyout',
-      `${file}.key`,
-      '-out',
-      `${file}.csr`,
-      '-subj',
-      '/CN=test',
-    )
-    openssl(
-      'x509',
-      '-req',
-      '-in',
-      `${file}.csr`,
-      '-CA',
-      'ca.pem',
-      '-CAkey',
-      'ca.key',
-      '-CAcreateserial',
-      '-days',
-      String(days),
-      '-extfile',
-      `${file}.ext`,
-      '-out',
-      `${file}.pem`,
-    )
-  }
-
+  let authority: Authority
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'quayside-tls-'))
-    openssl(
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-keyout',
-      'ca.key',
-      '-out',
-      'ca.pem',
-      '-subj',
-      '/CN=Test CA',
-      '-days',
-      '2',
-    )
-    issue('good', 'DNS:hooks.test,IP:127.0.0.1', 2)
-    issue('expired', 'DNS:hooks.test', -1)
+    authority = createAuthority()
+    authority.issue('good', 'DNS:hooks.test,IP:127.0.0.1', 2)
+    authority.issue('expired', 'DNS:hooks.test', -1)
   })
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  afterAll(() => authority.close())
+  const pem = (name: string) => authority.pem(name)
 
   async function serveTls(certificate: string, listener: RequestListener = (_request, answer) => answer.end('secure')) {
     const server = createHttpsServer({ key: pem(`${certificate}.key`), cert: pem(`${certificate}.pem`) }, listener)

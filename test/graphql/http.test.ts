@@ -33,6 +33,15 @@ describe('GraphQL over HTTP', () => {
     const response = await fetch(url, { headers: bearer })
     expect([response.status, response.headers.get('allow'), it.probe.calls]).toEqual([405, 'POST', 0])
   })
+  test.each(['PUT', 'PATCH', 'DELETE'])('answers 405 with Allow for %s, whatever is sent, with or without a key', async (method) => {
+    for (const headers of [{}, bearer]) {
+      for (const body of [undefined, '{"query":"{ hello }"}', 'x=1']) {
+        const response = await fetch(it.url, { method, headers, body })
+        expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST, OPTIONS'])
+        expect(await firstError(response)).toMatchObject({ extensions: { code: 'invalid_input', kind: 'invalid' } })
+      }
+    }
+  })
   test('answers 406 before running anything when no media type of the Accept header can be given', async () => {
     const response = await it.post({ query: 'mutation { put(input: {name: "a"}) { item { id } } }' }, { accept: 'image/png' })
     expect([response.status, it.probe.calls]).toEqual([406, 0])

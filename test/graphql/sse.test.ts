@@ -69,8 +69,18 @@ describe('a subscription over server-sent events', () => {
     })
     expect(parse(await response.text()).map((event) => event.event)).toEqual(['next', 'complete'])
   })
-  test('goes as events to a client that takes anything', async () => {
-    const response = await it.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept: '*/*' })
+  test.each(['*/*', 'text/*', 'application/json, */*', 'text/event-stream;q=0, */*'])(
+    'is not begun for a client that does not name event streams, but answered 406: %s',
+    async (accept) => {
+      const before = it.probe.opened
+      const response = await it.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept })
+      expect([response.status, response.headers.get('content-type')]).toEqual([406, 'application/json; charset=utf-8'])
+      expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'invalid_input' } }] })
+      expect(it.probe.opened).toBe(before)
+    },
+  )
+  test('goes as events to a client that names them among others', async () => {
+    const response = await it.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept: 'application/json, text/event-stream' })
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
     await response.text()
   })

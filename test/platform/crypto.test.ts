@@ -132,19 +132,19 @@ const read = async (shop: Shop) => {
   return { env: data!.webServices.nodes[0].envVars[0].value, secret: data!.project.secrets.nodes[0].value }
 }
 
-const valueOf = (id: string) => id.split('').reverse().join('')
+const plainOf = (id: string) => id.split('').reverse().join('')
 
 describe('the rotation of the master key', () => {
   it('wraps every data key anew while a server runs, which reads on', async () => {
     const organizations = Array.from({ length: 230 }, newId)
     const { keyring, db } = world.app
-    const sealed = await Promise.all(organizations.map((id) => keyring.seal(db.prisma, id, 'row:column', valueOf(id))))
+    const sealed = await Promise.all(organizations.map((id) => keyring.seal(db.prisma, id, 'row:column', plainOf(id))))
     expect(await rotateMasterKey(db, settingsOf(first, second))).toEqual({ version: 2, rewrapped: 230, added: false })
     expect(await masterVersions()).toEqual([[2, 230]])
     const rotated = await open(second)
     for (const [index, id] of organizations.entries()) {
-      expect(await keyring.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(valueOf(id))
-      expect(await rotated.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(valueOf(id))
+      expect(await keyring.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
+      expect(await rotated.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
     }
     await expect(open(first)).rejects.toThrow('Master key version 2 is in use and not loaded.')
   })
@@ -152,7 +152,7 @@ describe('the rotation of the master key', () => {
   it('that was cut off is finished by the next one', async () => {
     const { keyring, db } = world.app
     const organizations = Array.from({ length: 150 }, newId)
-    for (const id of organizations) await keyring.seal(db.prisma, id, 'row:column', valueOf(id))
+    for (const id of organizations) await keyring.seal(db.prisma, id, 'row:column', plainOf(id))
     let transactions = 0
     const cut = {
       ...db,

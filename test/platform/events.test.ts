@@ -1,8 +1,17 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { rows, sql } from '../../src/platform/db/index.ts'
-import { defineEvent, type EventDefinition, eventType, eventTypes, maxEventBytes, onEvent, publish } from '../../src/platform/events.ts'
-import { newId } from '../../src/platform/id.ts'
+import {
+  defineEvent,
+  type EventDefinition,
+  eventType,
+  eventTypes,
+  flaggedEvents,
+  maxEventBytes,
+  onEvent,
+  publish,
+} from '../../src/platform/events.ts'
+import { encodeId, newId } from '../../src/platform/id.ts'
 import { transact } from '../../src/platform/work.ts'
 import { codeOf, createTenant, createWorld, type Tenant, type World } from '../support/tenant.ts'
 
@@ -71,6 +80,21 @@ it.each([
   })
   await expect(outcome).rejects.toThrow()
   expect(await eventsOf(subjectId)).toEqual([])
+})
+
+it('with EVENT_SCHEMA=lenient data that breaks the schema is told as it is, and flagged in log and metrics without its values', async () => {
+  const app = await world.process({ EVENT_SCHEMA: 'lenient' })
+  const [id, subjectId] = [newId(), newId()]
+  const data = { text: 5, secret: 'hunter2' } as never
+  await transact(app, tenant.owner, null, (work) => publish(work, plain, { id, subjectId, projectId: null, data }))
+  await transact(app, tenant.owner, null, (work) => publish(work, plain, { subjectId, projectId: null, data: { text: 'good' } }))
+  expect(await eventsOf(subjectId)).toMatchObject([{ data: { text: 5 } }, { data: { text: 'good' } }])
+  const flags = app.logged.filter(({ msg }) => String(msg).includes('breaks its schema'))
+  expect(flags).toMatchObject([
+    { level: 50, event: encodeId('WebhookMessage', id), type: 'test.plain', issues: [{ field: 'text', message: expect.any(String) }] },
+  ])
+  expect(JSON.stringify([await eventsOf(subjectId), flags], (_, value) => (typeof value === 'bigint' ? 0 : value))).not.toContain('hunter2')
+  expect((await flaggedEvents.get()).values).toContainEqual({ labels: { type: 'test.plain' }, value: 1 })
 })
 
 it('what the schema does not name is not told', async () => {

@@ -152,16 +152,18 @@ describe('paging arguments', () => {
     }
   })
 
-  it('both directions at once are refused', async () => {
-    expect(await codeOf(page({ first: 1, last: 1 }))).toBe('invalid_input')
+  it.each([
+    { first: 0 },
+    { first: -1 },
+    { first: 101 },
+    { last: 0 },
+    { last: 101 },
+    { first: 1.5 },
+    { first: Number.NaN },
+    { first: 1, last: 1 },
+  ])('%j is refused', (input) => {
+    expect(pageSchema.safeParse(input).success).toBe(false)
   })
-
-  it.each([{ first: 0 }, { first: -1 }, { first: 101 }, { last: 0 }, { last: 101 }, { first: 1.5 }, { first: Number.NaN }])(
-    '%j is out of bounds',
-    (input) => {
-      expect(pageSchema.safeParse(input).success).toBe(false)
-    },
-  )
 
   it('without a size a page has 50', async () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'many' })

@@ -26,6 +26,7 @@ describe('what is not valid', () => {
     DATABASE_POOL: '1',
     EGRESS_ALLOW: '10.0.0.0/8, 10.0.0.300/8',
     SANDBOX: 'docker',
+    EVENT_SCHEMA: 'loose',
     GRAPHIQL: 'perhaps',
     LOG_LEVEL: 'loud',
     WORKER_LEASE_MS: '299',

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
+import { junk, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
 
 /** Ids for the parameters of every path, by name. */
@@ -14,9 +15,11 @@ type Fixture = {
   populate(server: TestServer, tenant: Tenant): Promise<Params>
   /** The text of a refusal in an answer's body. */
   textOf(body: unknown): unknown
+  /** A body that a row would take, by its id, for those that need one. */
+  bodies(params: Params): Record<string, Record<string, unknown>>
 }
 
-export function describeDialect({ dialect, populate, textOf }: Fixture): void {
+export function describeDialect({ dialect, populate, textOf, bodies }: Fixture): void {
   let rest: TestServer
   let mine: Params
   let foreign: Params
@@ -175,6 +178,28 @@ export function describeDialect({ dialect, populate, textOf }: Fixture): void {
     expect(links.length).toBeGreaterThan(2)
     for (const link of links) expect((await rest.call('GET', link)).status, link).toBe(200)
   })
+
+  test.each(rows.filter(({ route }) => route.query ?? route.body))(
+    '$title refuses in words of its own, not in ours',
+    async ({ route, path }) => {
+      const { ours, fields } = words(dialect)
+      const url = urlOf(path, mine)
+      const told = new Set<string>()
+      for (const query of nearly(route.query, junk.texts)) {
+        const answer = await rest.call(route.method, `${url}?${new URLSearchParams(query)}`, { key: rest.acme.key.ADMIN })
+        if (answer.status >= 400) told.add(String(textOf(answer.body)))
+      }
+      for (const body of nearly(route.body, junk.values)) {
+        const answer = await rest.call(route.method, url, { key: rest.acme.key.ADMIN, body: { ...bodies(mine)[route.id], ...body } })
+        if (answer.status >= 400) told.add(String(textOf(answer.body)))
+      }
+      for (const text of told) {
+        expect(text.match(/\w+/g)!.filter((word) => ours.has(word))).toEqual([])
+        const [, field] = /^([\w.-]+): /.exec(text) ?? []
+        if (field) expect({ text, known: fields.has(field.replaceAll(/\.\d+/g, '')) }).toEqual({ text, known: true })
+      }
+    },
+  )
 
   test('an unexpected fault is masked, and logged under the id that the answer carries', async () => {
     const { path } = reads[0]!

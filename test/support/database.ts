@@ -21,7 +21,10 @@ async function make(template: string): Promise<TestDatabase> {
   const server = inject('postgresUrl')
   const name = `test_${randomUUID().replaceAll('-', '')}`
   const url = await createDatabase(server, name, template)
+  let isDropped = false
   const drop = async () => {
+    if (isDropped) return
+    isDropped = true
     try {
       assertNoLeak(await canaryOf(url).searchDatabase(url))
       await assertPublished(url, { inventedTypes: true })

@@ -3,6 +3,7 @@ import type { TestProject } from 'vitest/node'
 import { startScratchPostgres } from '../../src/cli/scratch-postgres.ts'
 import { createDatabase } from '../../src/platform/db/database.ts'
 import { migrate } from '../../src/platform/db/migrate.ts'
+import { useScratchFolder } from './scratch-folder.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -11,12 +12,17 @@ declare module 'vitest' {
   }
 }
 
-/** One PostgreSQL for the whole run, with one migrated database that each test file copies. */
+/** One temporary folder and one PostgreSQL for the whole run, with one migrated database that each test file copies. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  // Outside of the folder: PostgreSQL may run as another user, and sweeps what is its own.
   const postgres = await startScratchPostgres()
+  const endFolder = await useScratchFolder()
   const template = await createDatabase(postgres.url, 'template')
   await migrate({ url: template, directory: join(dirname(dirname(import.meta.dirname)), 'prisma', 'migrations') })
   project.provide('postgresUrl', postgres.url)
   project.provide('templateName', 'template')
-  return postgres.end
+  return async () => {
+    await endFolder()
+    await postgres.end()
+  }
 }

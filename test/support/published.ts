@@ -22,7 +22,9 @@ export async function assertPublished(url: string, { inventedTypes = false } = {
   try {
     const { rows: known } = await client.query(`select to_regclass('public.event') is not null as has`)
     if (!known[0].has) return
-    const { rows } = await client.query(`select type || '.v' || schema_version as name, data from event where data::text <> '{}' order by ordinal desc limit 5000`)
+    const { rows } = await client.query(
+      `select type || '.v' || schema_version as name, data from event where data::text <> '{}' order by ordinal desc limit 5000`,
+    )
     for (const { name, data } of rows) {
       const schema = schemaOf(name)
       if (!schema && inventedTypes) continue

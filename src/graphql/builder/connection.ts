@@ -1,5 +1,6 @@
 /** Relay connections: one type per node, non-null edges and nodes, and a page of every parent in one statement. */
 import type { ObjectRef } from '@pothos/core'
+import { defaultFieldResolver, type GraphQLSchema, isObjectType } from 'graphql'
 import type { Permission } from '../../platform/access.ts'
 import { demand, parseInput } from '../../platform/command.ts'
 import type { Sql } from '../../platform/db/index.ts'
@@ -84,6 +85,23 @@ export const connectionArgs = builder.args((t) => ({
   before: t.string({ description: 'End before this cursor.' }),
 }))
 
+/**
+ * Lets every field that takes these arguments refuse bad sizes itself, whatever is selected of its list: a count alone reads no page.
+ * What depends on the list, such as whose cursor it is, is said by the page.
+ */
+export function checkPages(schema: GraphQLSchema): GraphQLSchema {
+  const fields = Object.values(schema.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []))
+  for (const field of fields) {
+    if (!field.args.some(({ name }) => name === 'first')) continue
+    const { resolve = defaultFieldResolver } = field
+    field.resolve = (parent, args, context, info) => {
+      parseInput(pageSchema, args)
+      return resolve(parent, args, context, info)
+    }
+  }
+  return schema
+}
+
 type Nested = {
   /** Names the batch; unique for the field. */
   name: string
@@ -97,16 +115,15 @@ type Nested = {
 export function nestedConnection<Row>(
   context: GraphqlContext,
   parentId: string,
-  args: PageInput & Record<string, unknown>,
+  args: PageInput,
   { name, permission, listing, parent }: Nested,
 ): Connection<Row> {
   demand(context.caller, permission)
-  const page = parseInput(pageSchema, args)
   const list = listing(context)
   const key = `${name}:${JSON.stringify(args)}`
   const tx = context.app.db.prisma
   return connection(
-    () => context.load(`page:${key}`, parentId, (ids: readonly string[]) => pagesByParent<Row>(tx, list, parent, ids, page)),
+    () => context.load(`page:${key}`, parentId, (ids: readonly string[]) => pagesByParent<Row>(tx, list, parent, ids, args)),
     () => context.load(`count:${key}`, parentId, (ids: readonly string[]) => countsByParent(tx, list, parent, ids)),
   )
 }

@@ -3,8 +3,8 @@
  * here; faces (`domain/<floor>/<concept>/graphql.ts`) import this room, never the other way round.
  */
 export { builder, type Types } from './builder.ts'
-export { type Connection, connection, connectionArgs, connectionType, nestedConnection } from './connection.ts'
+export { type Connection, checkPages, connection, connectionArgs, connectionType, nestedConnection } from './connection.ts'
 export type { GraphqlContext } from './context.ts'
 export { enumType } from './enum.ts'
-export { type CommandFace, type InputBuilder, mutation } from './mutation.ts'
-export { findNode, idField, Node, nodeTypes, registerNode, rowById, timestamps } from './node.ts'
+export { type CommandFace, gives, type InputBuilder, mutation } from './mutation.ts'
+export { findNode, idField, Node, nodeTypes, registerNode, rowById, timestamps, written } from './node.ts'

@@ -1,5 +1,5 @@
 /** A command as a mutation: `name(input: NameInput!): NamePayload`, nullable, so that one failure doesn't blank its neighbours. */
-import type { InputFieldBuilder, InputFieldMap, InputFieldRef, ObjectFieldsShape } from '@pothos/core'
+import type { InputFieldBuilder, InputFieldMap, InputFieldRef, ObjectFieldsShape, OutputType } from '@pothos/core'
 import type { Command, Target } from '../../platform/command.ts'
 import { builder, type Types } from './builder.ts'
 import type { GraphqlContext } from './context.ts'
@@ -13,6 +13,11 @@ export type CommandFace<Result extends object> = {
   versioned?: boolean
   payload: ObjectFieldsShape<Types, Result>
 }
+
+/** The payload of a command whose result is one row, under its name. */
+export const gives =
+  <Result extends object>(name: keyof Result & string, type: OutputType<Types>, description: string): ObjectFieldsShape<Types, Result> =>
+  (t) => ({ [name]: t.field({ type, description, resolve: (result: Result) => result[name] as never }) })
 
 const upper = (name: string) => name[0]!.toUpperCase() + name.slice(1)
 

@@ -1,9 +1,10 @@
 /** Nodes: what has a TypeID. Each type registers how its rows are read within the caller's scope. */
+import type { ObjectFieldBuilder } from '@pothos/core'
 import { raw, rows, sql } from '../../platform/db/index.ts'
 import { errors } from '../../platform/errors.ts'
 import { encodeId, type IdType, parseTypeId } from '../../platform/id.ts'
 import { maxPage } from '../../platform/page.ts'
-import { builder } from './builder.ts'
+import { builder, type Types } from './builder.ts'
 import type { GraphqlContext } from './context.ts'
 
 type NodeRow = { id: string }
@@ -37,6 +38,15 @@ export const timestamps = {
   createdAt: { type: 'DateTime' as const, description: 'When it was made.', resolve: (row: { createdAt: Date }) => row.createdAt },
   updatedAt: { type: 'DateTime' as const, description: 'When it was last changed.', resolve: (row: { updatedAt: Date }) => row.updatedAt },
 }
+
+type Written = { version: number; createdAt: Date; updatedAt: Date }
+
+/** The fields of every row that can be changed. */
+export const written = (t: Pick<ObjectFieldBuilder<Types, Written>, 'int' | 'field'>) => ({
+  version: t.int({ description: 'Raised by each change; see `ifVersion`.', resolve: (row) => row.version }),
+  createdAt: t.field(timestamps.createdAt),
+  updatedAt: t.field(timestamps.updatedAt),
+})
 
 /** A thing by its TypeID; null when there is none within the caller's scope. */
 export async function findNode(context: GraphqlContext, id: string): Promise<NodeRow | null> {

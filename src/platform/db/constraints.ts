@@ -21,6 +21,9 @@ export const beforeTables: Statement[] = [
   },
 ]
 
+/** Set to `on` within a transaction, no `updated_at` is stamped: what is written is no change that anybody made. */
+export const unstamped = 'quayside.unstamped'
+
 /** Tables with an `updated_at`: a change stamps it by the database's clock. */
 const stamped = [
   'organization',
@@ -58,7 +61,13 @@ const check = (table: string, name: string, condition: string): Statement => ({
 export const afterTables: Statement[] = [
   {
     name: 'stamp_updated_at',
-    create: `CREATE OR REPLACE FUNCTION stamp_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.updated_at := app_now(); RETURN NEW; END $$;`,
+    create: `CREATE OR REPLACE FUNCTION stamp_updated_at() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF current_setting('${unstamped}', true) IS DISTINCT FROM 'on' THEN
+    NEW.updated_at := app_now();
+  END IF;
+  RETURN NEW;
+END $$;`,
     drop: 'DROP FUNCTION stamp_updated_at();',
   },
   ...stamped.map(stamp),

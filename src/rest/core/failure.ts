@@ -2,6 +2,7 @@
 import { DomainError, errors } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Failure } from './dialect.ts'
+import { told, type Vocabulary } from './vocabulary.ts'
 
 /** What Fastify raises before a row is reached. */
 type TransportError = Error & { statusCode: number; code?: string }
@@ -15,26 +16,12 @@ const transportTexts: Record<number, { code: string; text: string }> = {
 const isTransportError = (error: unknown): error is TransportError =>
   error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode in transportTexts
 
-/** `names` are those of an `InputReader`. */
-export function failureOf(app: App, dialect: Dialect, error: unknown, requestId: string, names: ReadonlyMap<string, string>): Failure {
+export function failureOf(app: App, dialect: Dialect, error: unknown, requestId: string, vocabulary: Vocabulary): Failure {
   if (isTransportError(error)) {
     return { status: error.statusCode, ...transportTexts[error.statusCode]!, field: undefined, details: undefined, requestId }
   }
   const known = error instanceof DomainError ? error : errors.internal()
   if (known.kind === 'internal') app.log.error({ err: error, requestId }, 'a REST request failed unexpectedly')
-  const { code, kind, details, field } = known
-  const named = field === undefined ? undefined : rename(field, names)
-  const text =
-    field !== undefined && known.message.startsWith(`${field}: `) ? `${named}${known.message.slice(field.length)}` : known.message
-  return { status: dialect.status[kind], code, text, field: named, details, requestId }
-}
-
-function rename(field: string, names: ReadonlyMap<string, string>): string {
-  const parts = field.split('.')
-  const pathTo = (index: number) =>
-    parts
-      .slice(0, index + 1)
-      .map((part) => (/^\d+$/.test(part) ? '*' : part))
-      .join('.')
-  return parts.map((part, index) => names.get(pathTo(index)) ?? part).join('.')
+  const { code, kind, details } = known
+  return { status: dialect.status[kind], code, ...told(known.message, known.field, vocabulary), details, requestId }
 }

@@ -2,7 +2,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { errors } from '../../platform/errors.ts'
 import type { Dialect } from './dialect.ts'
-import { type Route, type Source, type Sources, sourceOf } from './route.ts'
+import { type Route, type Source, type Sources, sourceOf, type Words } from './route.ts'
+import { ifMatch } from './vocabulary.ts'
 
 export type Parts = { params: unknown; query: unknown; body: unknown; headers: IncomingHttpHeaders }
 
@@ -10,8 +11,6 @@ export type InputReader = {
   read(parts: Parts): Record<string, unknown>
   /** The input of the row's `within`. */
   place(parts: Parts): Record<string, unknown>
-  /** Paths in the input -> the dialect's name of their last part; `*` stands for a place in a list. */
-  names: ReadonlyMap<string, string>
 }
 
 type Entry = Omit<Source, 'items'> & { name: string; items: Entry[] | null }
@@ -23,7 +22,6 @@ export function inputReader(dialect: Dialect, route: Route): InputReader {
   const body = entriesOf(route.body)
   const within = entriesOf(route.within?.params)
   return {
-    names: new Map(namesOf([...params, ...query, ...body])),
     read(parts) {
       const input: Record<string, unknown> = {}
       if (body.length > 0) take(input, body, bodyOf(parts.body))
@@ -45,18 +43,20 @@ const entriesOf = (sources: Sources = {}): Entry[] =>
     return { name, ...rest, items: items ? entriesOf(items) : null }
   })
 
-const namesOf = (entries: readonly Entry[], place = ''): [string, string][] =>
-  entries.flatMap(({ to, name, items }) => [[place + to, name], ...namesOf(items ?? [], `${place}${to}.*.`)])
-
 function take(input: Record<string, unknown>, entries: readonly Entry[], from: Record<string, unknown>): void {
-  for (const { name, to, read, fallback, items } of entries) {
+  for (const { name, to, read, words, fallback, items } of entries) {
     const given = Object.hasOwn(from, name) ? from[name] : undefined
     const value = given ?? fallback ?? given
     if (value === undefined) continue
     if (items) input[to] = takeEach(value, items)
-    else input[to] = read && value !== null ? read(value) : value
+    else if (value === null) input[to] = value
+    else input[to] = words ? ourWord(words, value) : read ? read(value) : value
   }
 }
+
+/** A text that is none of the dialect's words becomes none of ours, and the domain refuses it. */
+const ourWord = (words: Words, value: unknown): unknown =>
+  typeof value === 'string' ? (Object.entries(words).find(([, word]) => word === value)?.[0] ?? '') : value
 
 /** What is no list, or no object in it, goes on as it is, and the domain refuses it. */
 function takeEach(list: unknown, entries: readonly Entry[]): unknown {
@@ -88,6 +88,6 @@ function conditions(dialect: Dialect, headers: IncomingHttpHeaders): { idempoten
 /** `"3"` as in an ETag, or a bare 3. */
 function versionOf(text: string): number {
   const version = /^(?:W\/)?"?(\d{1,9})"?$/.exec(text)?.[1]
-  if (version === undefined) throw errors.invalid_input({ field: 'If-Match', text: 'If-Match: must be the ETag of an earlier answer' })
+  if (version === undefined) throw errors.invalid_input({ field: ifMatch, text: `${ifMatch}: must be the ETag of an earlier answer` })
   return Number(version)
 }

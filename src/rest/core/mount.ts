@@ -13,6 +13,7 @@ import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
 import { isBelow, pickDialect } from './pick-dialect.ts'
 import { pathsOf, type Route, urlsOf } from './route.ts'
+import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -77,19 +78,20 @@ const serveDialect =
         request.restCaller = await dialect.authenticate(app, request.headers)
         if (!request.restCaller) throw errors.unauthenticated()
       })
-      for (const route of dialect.routes) mountRoute(app, dialect, route, guarded)
+      const vocabularyOf = vocabularies(dialect)
+      for (const route of dialect.routes) mountRoute(app, dialect, route, vocabularyOf(route), guarded)
     })
   }
 
-function mountRoute(app: App, dialect: Dialect, route: Route, server: FastifyInstance): void {
-  const { read, place, names } = inputReader(dialect, route)
+function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
+  const { read, place } = inputReader(dialect, route)
   for (const url of urlsOf(dialect.prefixes, pathsOf(route))) {
     server.route({
       method: route.method,
       url,
       constraints: { dialect: dialect.name },
       exposeHeadRoute: route.method === 'GET',
-      errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, names),
+      errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
       async handler(request, reply) {
         const domainRequest = { app, caller: request.restCaller!, requestId: request.id }
         const { body, version } = await route.run(domainRequest, read(request), place(request))
@@ -114,10 +116,15 @@ function takeJson(server: FastifyInstance): void {
   })
 }
 
-const noNames: ReadonlyMap<string, string> = new Map()
-
-function refuse(app: App, dialect: Dialect, request: FastifyRequest, reply: FastifyReply, error: unknown, names = noNames): FastifyReply {
-  const failure = failureOf(app, dialect, error, request.id, names)
+function refuse(
+  app: App,
+  dialect: Dialect,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: unknown,
+  vocabulary = noVocabulary,
+): FastifyReply {
+  const failure = failureOf(app, dialect, error, request.id, vocabulary)
   if (failure.status === 401) reply.header('www-authenticate', 'Bearer')
   const retryAfterSeconds = failure.details?.retryAfterSeconds
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds)

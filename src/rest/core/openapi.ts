@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Dialect } from './dialect.ts'
 import { pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
+import { headerName, ifMatch } from './vocabulary.ts'
 
 /** A schema with a name in the document. */
 export type Named = { id: string; schema: z.ZodType }
@@ -70,7 +71,7 @@ const parameter = ({ name, schema, required, description }: Property): Json => (
 
 const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
   ...dialect.idempotencyHeaders.map((name) => ({
-    name: name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase()),
+    name: headerName(name),
     in: 'header',
     description: 'The same key within 24 hours repeats the first answer and does nothing twice.',
     required: false,
@@ -79,7 +80,7 @@ const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
   ...(route.params
     ? [
         {
-          name: 'If-Match',
+          name: ifMatch,
           in: 'header',
           description: 'The ETag of an earlier answer: refused as a conflict when the object has changed since.',
           required: false,

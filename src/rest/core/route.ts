@@ -14,8 +14,10 @@ export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 export type Source = {
   /** Its name in the input. */
   to: string
-  /** Its word -> ours. A value that it can't read goes on as it is, and the domain refuses it. */
+  /** Its form -> ours. A value that it can't read goes on as it is, and the domain refuses it. */
   read?: (value: unknown) => unknown
+  /** Our words -> the dialect's: those are taken and told, ours are neither. */
+  words?: Words
   /** Used when the request leaves it out. */
   fallback?: unknown
   /** A list of objects: how the fields of each reach the input. */
@@ -24,6 +26,8 @@ export type Source = {
   schema?: z.ZodType
   description?: string
 }
+
+export type Words = Readonly<Record<string, string>>
 
 /** The dialect's name of a value -> where it goes; a bare text is `to`. What isn't named here is ignored. */
 export type Sources = Record<string, string | Source>
@@ -51,6 +55,8 @@ type Shape = {
   body?: Sources
   /** A list by pages, as the dialect writes them; the size of a page when none is asked for, null for everything. */
   page?: { size: number | null }
+  /** Our words -> the dialect's, where a refusal may hold some that no field of the row takes. */
+  words?: Words
   /** Shows what is kept secret to those who may see it, so it has a limit of its own. */
   reveals?: true
 }

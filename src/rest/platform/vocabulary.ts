@@ -109,9 +109,3 @@ const deploymentWords: Record<OurDeploymentStatus, (deployment: DeploymentState)
 }
 
 export const deploymentStatusOf = (deployment: DeploymentState): DeploymentStatus => deploymentWords[deployment.status](deployment)
-
-/** Their word -> ours; a word that isn't theirs goes on, and the domain refuses it. */
-export const fromWord =
-  (words: Record<string, string>) =>
-  (word: unknown): unknown =>
-    Object.entries(words).find(([, theirs]) => theirs === word)?.[0] ?? word

@@ -99,8 +99,9 @@ describe('a project', () => {
   })
 
   it('is not found by a slug that no slug can be', async () => {
-    expect(await refusal(ask(as(), findProject, { slug: 'a\u0000b' }))).toMatchObject({ code: 'invalid_input', field: 'slug' })
-    for (const slug of [' ', 'x'.repeat(10_000), '\ud800', "' or true --"]) expect(await ask(as(), findProject, { slug })).toBeNull()
+    for (const slug of ['a\u0000b', '\ud800'])
+      expect(await refusal(ask(as(), findProject, { slug }))).toMatchObject({ code: 'invalid_input', field: 'slug' })
+    for (const slug of [' ', 'x'.repeat(10_000), "' or true --"]) expect(await ask(as(), findProject, { slug })).toBeNull()
   })
 })
 

@@ -190,6 +190,19 @@ describe('the printed catalogue', () => {
     expect(Object.keys($defs)).toEqual(catalogue().map(({ type, version }) => `${type}.v${version}`))
   })
 
+  it('has a schema of one type that stands alone, and as a whole takes a body of any type and no other', () => {
+    type Schema = { properties: { type: { const: string } }; examples: [Record<string, unknown>] }
+    const schemas = JSON.parse(printSchemas()) as { $defs: Record<string, Schema> }
+    const takes = (schema: unknown, body: unknown) => z.fromJSONSchema(schema as never).safeParse(body).success
+    for (const schema of Object.values(schemas.$defs)) {
+      const [body] = schema.examples
+      expect(JSON.stringify(schema)).not.toContain('$ref')
+      expect({ body, alone: takes(schema, body), whole: takes(schemas, body) }).toEqual({ body, alone: true, whole: true })
+      expect(takes(schemas, { ...body, type: 'no.such' })).toBe(false)
+      expect(takes(schemas, { ...body, data: 7 })).toBe(false)
+    }
+  })
+
   it('keeps every promise of the committed baseline', async () => {
     const baseline = JSON.parse(await readFile(join(root, 'src/consumer/baseline.json'), 'utf8')) as Baseline
     expect(findBreaks(baseline)).toEqual([])

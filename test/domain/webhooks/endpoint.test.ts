@@ -10,7 +10,7 @@ import {
 import type { WebhookEndpoint } from '../../../src/generated/prisma/client.ts'
 import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
-import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
+import { raw, row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import type { TestApp } from '../../support/app.ts'
 import { createEndpoint, createOrganization, createProjectRow, createWorld, type World } from './support.ts'
@@ -194,16 +194,30 @@ test('disabling keeps the first time and reason; enabling clears both', async ()
   expect((await events('webhook_endpoint.updated')).map((event) => event.data.disabled)).toEqual([true, true, false])
 })
 
+test('a schema version that no type of the endpoint has is refused, with those that there are', async () => {
+  const field = { code: 'invalid_input', field: 'schemaVersion', message: expect.stringContaining('there is 1') }
+  for (const schemaVersion of [2, 99]) {
+    await expect(create({ schemaVersion })).rejects.toMatchObject(field)
+    await expect(create({ schemaVersion, eventTypes: ['project.*'] })).rejects.toMatchObject(field)
+  }
+  const { webhookEndpoint } = await create({ schemaVersion: 1, eventTypes: ['project.*'] })
+  await expect(update(webhookEndpoint, { schemaVersion: 99 })).rejects.toMatchObject(field)
+  await expect(update(webhookEndpoint, { schemaVersion: 99, eventTypes: null })).rejects.toMatchObject(field)
+  for (const schemaVersion of [1, null])
+    expect((await update(webhookEndpoint, { schemaVersion })).webhookEndpoint).toMatchObject({ schemaVersion: 1 })
+})
+
 test('an update with another version than the present one is refused', async () => {
   const { webhookEndpoint } = await create()
   await expect(update(webhookEndpoint, { description: 'new', ifVersion: 7 })).rejects.toMatchObject({ code: 'version_conflict' })
 })
 
-test('a deleted endpoint is gone, with its keys, and its event is published', async () => {
+test('a deleted endpoint is gone, with its keys and its lane, and its event is published', async () => {
   const { webhookEndpoint } = await create()
   await execute(request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
   expect(await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
-  expect(await rows(app.db.prisma, sql`select 1 from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
+  for (const table of ['webhook_key', 'webhook_lane'])
+    expect(await rows(app.db.prisma, sql`select 1 from ${raw(table)} where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
   expect(await events('webhook_endpoint.deleted')).toHaveLength(1)
 })
 

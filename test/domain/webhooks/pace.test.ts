@@ -6,6 +6,7 @@ import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
+import { operation } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 import { attempts, createEndpoint, createOrganization, createWorld, deliveries, fannedOut, settled, tell, type World } from './support.ts'
 
@@ -22,6 +23,11 @@ const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test
 const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
 const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
 const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
+const breakerUntil = async (id: string) =>
+  (await row<{ until: Date | null }>(
+    world.app.db.prisma,
+    sql`select breaker_until as until from webhook_lane where endpoint_id = ${id}::uuid`,
+  ))!.until
 const evt = (id: string) => encodeId('WebhookMessage', id)
 describe('ordering', () => {
   test('default endpoint: a failing event does not hold later ones', async () => {
@@ -109,16 +115,10 @@ describe('throttle and fairness', () => {
     const receiver = await world.receiver()
     const { url } = receiver
     await receiver.close()
-    const schedule = Array.from({ length: 20 }, () => 20)
-    const { webhookEndpoint } = await create({ url, retryScheduleMs: schedule })
+    const { webhookEndpoint } = await create({ url, retryScheduleMs: [...Array.from({ length: 19 }, () => 20), 200] })
     for (let n = 0; n < 40; n++) await tell(world.app, caller)
     world.work(world.app)
-    const lane = () =>
-      row<{ breakerUntil: Date | null }>(
-        world.app.db.prisma,
-        sql`select breaker_until from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`,
-      )
-    await until('the breaker is open', async () => (await lane())?.breakerUntil)
+    await until('the breaker is open', () => breakerUntil(webhookEndpoint.id))
     await until('what was in flight has ended', async () => {
       const flying = await row(
         world.app.db.prisma,
@@ -132,8 +132,43 @@ describe('throttle and fairness', () => {
     const revived = await world.receiver()
     await update(webhookEndpoint.id, { url: revived.url })
     await settled(world.app, webhookEndpoint.id, 40)
-    expect((await lane())?.breakerUntil).toBeNull()
+    expect(await breakerUntil(webhookEndpoint.id)).toBeNull()
     expect(new Set(ids(revived.requests)).size).toBe(40)
+  })
+
+  test('the breaker holds no longer than the longest wait of the schedule, the endpoint’s own or the installation’s', async () => {
+    const slow = await world.process({ WEBHOOK_BREAKER_MS: '3600000', WEBHOOK_RETRY_SCHEDULE_MS: Array(20).fill('20').join() })
+    const receiver = await world.receiver()
+    const { url } = receiver
+    await receiver.close()
+    const ids = [await create({ url }), await create({ url, retryScheduleMs: Array(20).fill(20) })].map((made) => made.webhookEndpoint.id)
+    for (let n = 0; n < 25; n++) await tell(slow, caller)
+    world.work(slow)
+    for (const id of ids) await until('the breaker opens', () => breakerUntil(id))
+    const revived = await world.receiver()
+    for (const id of ids) await update(id, { url: revived.url })
+    for (const id of ids) expect((await settled(slow, id, 25)).every(({ status }) => status === 'DELIVERED')).toBe(true)
+  })
+
+  test('what waits behind an open breaker shows when that lets the next probe through', async () => {
+    const slow = await world.process({ WEBHOOK_BREAKER_MS: '600000', WEBHOOK_RETRY_SCHEDULE_MS: '20,20,3600000' })
+    const receiver = await world.receiver()
+    await receiver.close()
+    const { webhookEndpoint } = await create({ url: receiver.url, maxConcurrency: 1 })
+    for (let n = 0; n < 30; n++) await tell(slow, caller)
+    world.work(slow)
+    const opensAt = await until('the breaker is open', () => breakerUntil(webhookEndpoint.id))
+    await fannedOut(slow, caller)
+    const source = '{ webhookMessages(first: 50, eventType: "project.updated") { nodes { deliveries { status nextAttemptAt } } } }'
+    const { data } = await operation(slow, caller, source)
+    type Shown = { deliveries: { status: string; nextAttemptAt: string }[] }
+    const shown = (data!.webhookMessages.nodes as Shown[]).flatMap((message) => message.deliveries)
+    expect(shown).toHaveLength(30)
+    for (const { status, nextAttemptAt } of shown) {
+      expect(status).toBe('PENDING')
+      expect(new Date(nextAttemptAt).getTime()).toBeGreaterThanOrEqual(opensAt.getTime())
+    }
+    expect(shown.some(({ nextAttemptAt }) => nextAttemptAt === opensAt.toISOString())).toBe(true)
   })
 
   test('a tenant whose receivers hang leaves room for the others', async () => {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
+import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { defineEvent, eventTypes, maxEventBytes, publish } from '../../../src/platform/events.ts'
 import { newId } from '../../../src/platform/id.ts'
@@ -67,6 +69,34 @@ test('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others;
   expect(JSON.parse(recent.requests[0]!.body.toString())).toMatchObject({ data, schemaVersion: 2 })
   expect(recent.requests[0]!.headers.deprecation).toBe('@1767225600')
   await jobs.stop({ graceMs: 1_000 })
+})
+
+test('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an older version can’t be made of it', async () => {
+  const lenient = await world.process({ EVENT_SCHEMA: 'lenient' })
+  const [old, recent] = [await world.receiver(), await world.receiver()]
+  for (const [receiver, schemaVersion] of [[old, 1] as const, [recent, 2] as const])
+    await createEndpoint(lenient, caller, { url: receiver.url, eventTypes: ['thing.changed'], schemaVersion })
+  const jobs = world.work(lenient)
+  const data = { name: null } as never
+  await transact(lenient, caller, null, (work) => publish(work, thingChanged, { subjectId: newId(), projectId: null, data }))
+  for (const receiver of [old, recent]) {
+    const [received] = await receiver.waitFor(1)
+    expect(JSON.parse(received!.body.toString())).toMatchObject({ data: { name: null }, schemaVersion: 2 })
+  }
+  await jobs.stop({ graceMs: 1_000 })
+})
+
+test('a schema version is one that a type of the endpoint has; what it has already stays', async () => {
+  const url = 'http://127.0.0.1:9/'
+  const save = (id: string, input: CommandInput) =>
+    execute({ app: world.app, caller, requestId: 'test' }, updateWebhookEndpoint, { id, ...input })
+  await expect(createEndpoint(world.app, caller, { url, eventTypes: ['thing.noted'], schemaVersion: 2 })).rejects.toMatchObject({
+    field: 'schemaVersion',
+  })
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, eventTypes: ['thing.*'], schemaVersion: 2 })
+  const narrowed = await save(webhookEndpoint.id, { eventTypes: ['thing.noted'], schemaVersion: 2 })
+  expect(narrowed.webhookEndpoint.schemaVersion).toBe(2)
+  await expect(save(webhookEndpoint.id, { schemaVersion: 3 })).rejects.toMatchObject({ field: 'schemaVersion' })
 })
 
 test('data that breaks its schema is refused at publish, and nothing is stored', async () => {

@@ -27,4 +27,11 @@ describeDialect({
       binding_id: binding.body.id,
     }
   },
+  bodies: ({ secret_id }) => ({
+    createProject: { name: 'Refused' },
+    createWebService: { name: 'Refused' },
+    createEnvVar: { key: 'TOKEN', value: 'abc' },
+    createSecret: { key: 'PASSWORD', value: 'def' },
+    bindSecret: { project_secret_id: secret_id, alias_key: 'PASSWORD' },
+  }),
 })

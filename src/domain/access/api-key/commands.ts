@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import type { ApiKey, Member } from '../../../generated/prisma/client.ts'
 import { keyPermissions } from '../../../platform/access.ts'
+import { writeAudit } from '../../../platform/audit.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
-import { row, sql } from '../../../platform/db/index.ts'
+import { row, rows, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
+import type { Work } from '../../../platform/work.ts'
 import { apiKeyCreated, apiKeyRevoked } from './events.ts'
 import { generateKey, hashKey, keyPrefixes, shownPrefix } from './model.ts'
 
@@ -37,7 +39,8 @@ export const createApiKey = defineCommand({
     if (projectId) {
       const project = await row(
         work.tx,
-        sql`select id from project p where p.id = ${projectId}::uuid and ${visible(caller, sql`p`, sql`id`)}`,
+        sql`select id from project p where p.id = ${projectId}::uuid and ${visible(caller, sql`p`, sql`id`)} and p.deleting_at is null
+            for key share`,
       )
       if (!project) throw errors.not_found({ field: 'projectId' })
     }
@@ -81,15 +84,30 @@ export const revokeApiKey = defineCommand({
   input: z.object({}),
   emits: [apiKeyRevoked],
   async run(work, _input, target: ApiKey) {
-    if (target.revokedAt) return { apiKey: target }
-    const apiKey = await work.tx.apiKey.update({
-      where: { id: target.id },
-      data: { revokedAt: work.app.clock.now(), version: { increment: 1 } },
-    })
-    await publish(work, apiKeyRevoked, { subjectId: apiKey.id, projectId: apiKey.projectId, data: eventData(apiKey) })
-    work.wake('credentials')
-    return { apiKey }
+    return { apiKey: target.revokedAt ? target : await revoke(work, target.id) }
   },
 })
+
+/** Ends the keys of a project that is going, each with its event and its audit row. */
+export async function revokeKeysOfProject(work: Work, projectId: string): Promise<void> {
+  const keys = await rows<Pick<ApiKey, 'id'>>(
+    work.tx,
+    sql`select id from api_key where project_id = ${projectId}::uuid and revoked_at is null order by id for update`,
+  )
+  for (const { id } of keys) {
+    await revoke(work, id)
+    await writeAudit(work, { action: revokeApiKey.name, targetType: 'ApiKey', targetId: id, details: { reason: 'project deleted' } })
+  }
+}
+
+async function revoke(work: Work, id: string): Promise<ApiKey> {
+  const apiKey = await work.tx.apiKey.update({
+    where: { id },
+    data: { revokedAt: work.app.clock.now(), version: { increment: 1 } },
+  })
+  await publish(work, apiKeyRevoked, { subjectId: apiKey.id, projectId: apiKey.projectId, data: eventData(apiKey) })
+  work.wake('credentials')
+  return apiKey
+}
 
 const eventData = (key: ApiKey) => ({ apiKeyId: encodeId('ApiKey', key.id), name: key.name, kind: key.kind, scope: key.scope })

@@ -7,6 +7,7 @@ import {
   enumType,
   findNode,
   type GraphqlContext,
+  gives,
   idField,
   mutation,
   Node,
@@ -100,7 +101,7 @@ mutation(createApiKey, {
 
 mutation(revokeApiKey, {
   input: (t) => ({ id: t.id({ required: true, description: 'The key.' }) }),
-  payload: (t) => ({ apiKey: t.field({ type: ApiKey, description: 'The key.', resolve: (result) => result.apiKey }) }),
+  payload: gives('apiKey', ApiKey, 'The key.'),
 })
 
 const Viewer = builder.objectRef<{ kind: 'viewer' }>('Viewer').implement({

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Environment, Project } from '../../../generated/prisma/client.ts'
-import { defineCommand, visible } from '../../../platform/command.ts'
+import { changes, defineCommand, visible } from '../../../platform/command.ts'
 import { row, run, sql, violated } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -52,7 +52,7 @@ export async function insertEnvironment(
 
 export const updateEnvironment = defineCommand({
   name: 'updateEnvironment',
-  description: "Changes an environment's name. Its type is fixed.",
+  description: "Changes an environment's name. Its type is fixed. What changes nothing answers the same row.",
   permission: 'manage:environments',
   ids: { id: 'Environment' },
   targetType: 'Environment',
@@ -60,6 +60,7 @@ export const updateEnvironment = defineCommand({
   input: z.object({ name: nameSchema.optional() }),
   emits: [],
   async run(work, input, target: Environment) {
+    if (!changes(target, input)) return { environment: target }
     const environment = await work.tx.environment.update({
       where: { id: target.id },
       data: { name: input.name, version: { increment: 1 } },

@@ -4,13 +4,14 @@ import {
   connection,
   connectionArgs,
   connectionType,
+  gives,
   idField,
   mutation,
   Node,
   nestedConnection,
   registerNode,
   rowById,
-  timestamps,
+  written,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -33,9 +34,7 @@ export const Environment = builder.prismaObject('Environment', {
       description: 'Its project.',
       resolve: (environment, _args, context) => rowById<ProjectRow>(context, 'project', environment.projectId),
     }),
-    version: t.exposeInt('version', { description: 'Raised by each change; see `ifVersion`.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    ...written(t),
   }),
 })
 
@@ -89,9 +88,7 @@ mutation(createEnvironment, {
     name: t.string({ required: true, description: 'Its name, 1 to 100 characters.' }),
     type: t.field({ type: EnvironmentType, required: true, description: 'What it is for; fixed afterwards.' }),
   }),
-  payload: (t) => ({
-    environment: t.field({ type: Environment, description: 'The environment.', resolve: (result) => result.environment }),
-  }),
+  payload: gives('environment', Environment, 'The environment.'),
 })
 
 mutation(updateEnvironment, {
@@ -100,9 +97,7 @@ mutation(updateEnvironment, {
     id: t.id({ required: true, description: 'The environment.' }),
     name: t.string({ description: 'Its new name.' }),
   }),
-  payload: (t) => ({
-    environment: t.field({ type: Environment, description: 'The environment.', resolve: (result) => result.environment }),
-  }),
+  payload: gives('environment', Environment, 'The environment.'),
 })
 
 mutation(deleteEnvironment, {

@@ -1,18 +1,19 @@
 import { z } from 'zod'
 import type { Project } from '../../../generated/prisma/client.ts'
-import { defineCommand, visible } from '../../../platform/command.ts'
+import { changes, defineCommand, visible } from '../../../platform/command.ts'
 import { Prisma, row, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
-import { nameSchema, slugFrom, slugSchema } from '../../../platform/name.ts'
+import { nameSchema, optionalText, slugFrom, slugSchema } from '../../../platform/name.ts'
 import { insertWithSlug } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
+import { apiKeyRevoked, revokeKeysOfProject } from '../../access/api-key/index.ts'
 import { projectErrors } from './errors.ts'
 import { projectCreated, projectDeleted, projectUpdated } from './events.ts'
 import { fallbackOf, fallbackSchema, type ScopeFallback } from './fallback.ts'
 
-const descriptionSchema = z.string().max(2_000, { error: 'at most 2000 characters' })
+const descriptionSchema = optionalText(2_000)
 
 const lockProject = (work: Work, ids: Record<string, string>) =>
   row<Project>(
@@ -45,7 +46,7 @@ export const createProject = defineCommand({
 
 export const updateProject = defineCommand({
   name: 'updateProject',
-  description: "Changes a project's name, description or how its secrets fall back.",
+  description: "Changes a project's name, description or how its secrets fall back. What changes nothing answers the same row.",
   permission: 'manage:projects',
   ids: { id: 'Project' },
   targetType: 'Project',
@@ -53,14 +54,14 @@ export const updateProject = defineCommand({
   input: z.object({ name: nameSchema.optional(), description: descriptionSchema.nullish(), secretFallback: fallbackSchema.nullish() }),
   emits: [projectUpdated],
   async run(work, input, target: Project) {
+    const { name, description } = input
+    const fallback = input.secretFallback && withFallback(target, input.secretFallback)
+    const before = { ...target, secretFallback: fallbackOf(target) }
+    const after = { name, description, secretFallback: fallback === undefined ? undefined : fallbackOf({ secretFallback: fallback }) }
+    if (!changes(before, after)) return { project: target }
     const project = await work.tx.project.update({
       where: { id: target.id },
-      data: {
-        name: input.name,
-        description: input.description,
-        secretFallback: input.secretFallback === null ? Prisma.DbNull : input.secretFallback && withFallback(target, input.secretFallback),
-        version: { increment: 1 },
-      },
+      data: { name, description, secretFallback: fallback === null ? Prisma.DbNull : fallback, version: { increment: 1 } },
     })
     await publish(work, projectUpdated, { subjectId: project.id, projectId: project.id, data: eventData(project) })
     return { project }
@@ -73,13 +74,14 @@ const withFallback = (project: Project, given: ScopeFallback[]): ScopeFallback[]
 
 export const deleteProject = defineCommand({
   name: 'deleteProject',
-  description: 'Deletes a project. One with services is refused unless `cascade` is given; then they are stopped and removed first.',
+  description:
+    'Deletes a project; its API keys are revoked. One with services is refused unless `cascade` is given; then they are stopped and removed first.',
   permission: 'delete:projects',
   ids: { id: 'Project' },
   targetType: 'Project',
   target: lockProject,
   input: z.object({ cascade: z.boolean().nullish() }),
-  emits: [projectDeleted],
+  emits: [projectDeleted, apiKeyRevoked],
   async run(work, { cascade }, target: Project) {
     await run(work.tx, sql`update project set deleting_at = app_now(), version = version + 1 where id = ${target.id}::uuid`)
     await publish(work, projectDeleted, {
@@ -87,6 +89,7 @@ export const deleteProject = defineCommand({
       projectId: target.id,
       data: { ...eventData(target), cascade: Boolean(cascade) },
     })
+    await revokeKeysOfProject(work, target.id)
     if (!cascade) await removeProject(work, target.id)
     else work.wake('purge')
     return { deletedId: target.id }

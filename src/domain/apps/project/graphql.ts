@@ -5,12 +5,13 @@ import {
   connectionArgs,
   connectionType,
   enumType,
+  gives,
   idField,
   mutation,
   Node,
   registerNode,
   rowById,
-  timestamps,
+  written,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -68,9 +69,7 @@ export const Project = builder.prismaObject('Project', {
       description: 'How its secrets fall back, for each type of environment.',
       resolve: (project) => Object.values(fallbackOf(project)),
     }),
-    version: t.exposeInt('version', { description: 'Raised by each change; see `ifVersion`.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    ...written(t),
   }),
 })
 
@@ -118,7 +117,7 @@ mutation(createProject, {
     slug: t.string({ description: 'Its short name; made from the name when absent.' }),
     description: t.string({ description: 'What it is about, at most 2000 characters.' }),
   }),
-  payload: (t) => ({ project: t.field({ type: Project, description: 'The project.', resolve: (result) => result.project }) }),
+  payload: gives('project', Project, 'The project.'),
 })
 
 mutation(updateProject, {
@@ -132,7 +131,7 @@ mutation(updateProject, {
       description: 'How its secrets fall back. A type that is left out keeps what it has; null brings the defaults back.',
     }),
   }),
-  payload: (t) => ({ project: t.field({ type: Project, description: 'The project.', resolve: (result) => result.project }) }),
+  payload: gives('project', Project, 'The project.'),
 })
 
 mutation(deleteProject, {

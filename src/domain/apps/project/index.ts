@@ -12,4 +12,4 @@ export {
   scopeSchema,
   scopes,
 } from './fallback.ts'
-export { countProjects, findProject, listProjects, projectListing, sliceProjects } from './queries.ts'
+export { countProjects, findProject, idOrSlug, listProjects, projectListing, sliceProjects } from './queries.ts'

@@ -39,15 +39,17 @@ export const countProjects = defineQuery({
   run: (read) => countOf(read.tx, projectListing(read.caller)),
 })
 
+/** For what is found by either. */
+export const idOrSlug = z
+  .object({ id: z.string().nullish(), slug: z.string().nullish() })
+  .refine((input) => Boolean(input.id) !== Boolean(input.slug), { error: 'give exactly one of id and slug', path: ['id'] })
+
 export const findProject = defineQuery({
   name: 'project',
   description: 'One project by id or slug; null when there is none.',
   permission: 'view:projects',
   ids: { id: 'Project' },
-  input: z.object({ id: z.string().nullish(), slug: z.string().nullish() }).refine((input) => Boolean(input.id) !== Boolean(input.slug), {
-    error: 'give exactly one of id and slug',
-    path: ['id'],
-  }),
+  input: idOrSlug,
   run: (read, { id, slug }) =>
     row<Project>(
       read.tx,

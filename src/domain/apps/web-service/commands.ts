@@ -1,9 +1,10 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { DesiredState, Environment, Project, WebService } from '../../../generated/prisma/client.ts'
-import { defineCommand, demand, visible } from '../../../platform/command.ts'
+import { changes, defineCommand, demand, visible } from '../../../platform/command.ts'
 import { row, rows, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { type EventDefinition, publish } from '../../../platform/events.ts'
+import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { nameSchema, slugFrom, slugSchema } from '../../../platform/name.ts'
 import { splitRepositoryUrl } from '../../../platform/repository-url.ts'
@@ -13,6 +14,7 @@ import { environmentCreated, insertEnvironment } from '../environment/index.ts'
 import { defaultProject } from '../project/index.ts'
 import { webServiceErrors } from './errors.ts'
 import {
+  type WebServiceEvent,
   webServiceCreated,
   webServiceDeleted,
   webServiceRestarted,
@@ -20,8 +22,8 @@ import {
   webServiceStopped,
   webServiceUpdated,
 } from './events.ts'
-import { credentialIdentity } from './model.ts'
-import { createSchema, type SettingsInput, settingsSchema } from './settings.ts'
+import { credentialIdentity, repositoryCredential } from './model.ts'
+import { createWebServiceSchema, type SettingsInput, settingsSchema } from './settings.ts'
 
 /** The service, locked, unless it was deleted. */
 const lockService = (work: Work, ids: Record<string, string>) =>
@@ -36,7 +38,7 @@ export const createWebService = defineCommand({
   permission: 'manage:web_services',
   ids: { projectId: 'Project', environmentId: 'Environment' },
   targetType: 'WebService',
-  input: createSchema.extend({ slug: slugSchema.nullish() }),
+  input: createWebServiceSchema,
   emits: [webServiceCreated, environmentCreated],
   async run(work, input) {
     if (input.kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not served yet' })
@@ -64,7 +66,8 @@ export const createWebService = defineCommand({
 
 export const updateWebService = defineCommand({
   name: 'updateWebService',
-  description: "Changes a service's settings. An absent field is kept, null clears it; what runs is changed by the next deployment.",
+  description:
+    "Changes a service's settings. An absent field is kept, null clears it, an empty text is refused; what runs is changed by the next deployment. What changes nothing answers the same row.",
   permission: 'manage:web_services',
   ids: { id: 'WebService' },
   targetType: 'WebService',
@@ -72,8 +75,9 @@ export const updateWebService = defineCommand({
   input: settingsSchema.extend({ name: nameSchema.optional(), slug: slugSchema.optional() }),
   emits: [webServiceUpdated],
   async run(work, input, target: WebService) {
-    const settings = await withDefaults(work, target.id, input, target)
-    const data = { name: input.name, slug: input.slug, ...settings, version: { increment: 1 } }
+    const wanted = { name: input.name, slug: input.slug, ...(await withDefaults(work, target.id, input, target)) }
+    if (!changes(target, wanted)) return { webService: target }
+    const data = { ...wanted, version: { increment: 1 } }
     const webService = await work.tx.webService.update({ where: { id: target.id }, data }).catch((error: unknown) => {
       if (violated(error)?.constraint !== 'web_service_slug_key') throw error
       throw slugErrors.slug_taken({ field: 'slug', details: { slug: input.slug }, cause: error })
@@ -121,15 +125,18 @@ async function repository(work: Work, id: string, url: string | null | undefined
   }
   if (!url) return { repositoryUrl: null, repositoryCredential: null }
   const split = splitRepositoryUrl(url)
-  // The address as the API shows it, sent back: the credential that was lifted out of it stays.
-  if (current && !split.credential && split.url === current.repositoryUrl) return repository(work, id, undefined, current)
+  // The address as the API shows it, or with the credential that it came with, sent again: what was lifted out of it stays.
+  if (current && split.url === current.repositoryUrl) {
+    const known = await repositoryCredential(work.app, work.tx, current)
+    if (!split.credential || isDeepStrictEqual(split.credential, known)) return repository(work, id, undefined, current)
+  }
   const sealed = split.credential
     ? await work.app.keyring.seal(work.tx, work.caller.organizationId, credentialIdentity(id), JSON.stringify(split.credential))
     : null
   return { repositoryUrl: split.url, repositoryCredential: sealed }
 }
 
-type Place = Pick<z.infer<typeof createSchema>, 'projectId' | 'environmentId' | 'environmentType'>
+type Place = Pick<z.infer<typeof createWebServiceSchema>, 'projectId' | 'environmentId' | 'environmentType'>
 
 async function placeFor(work: Work, { projectId, environmentId, environmentType }: Place): Promise<Environment> {
   const { caller, tx } = work
@@ -164,59 +171,60 @@ async function placeFor(work: Work, { projectId, environmentId, environmentType 
 
 const environmentNames: Record<Environment['type'], string> = { PRODUCTION: 'Production', STAGING: 'Staging', DEVELOPMENT: 'Development' }
 
-export const startWebService = defineCommand({
+type Wish = {
+  name: string
+  description: string
+  event: WebServiceEvent
+  /** The row as it is wished; the same row where it is so already. */
+  wish: (work: Work, target: WebService) => Promise<WebService>
+}
+
+/** A command that says what is wanted of a service and asks nothing else. */
+const wishCommand = ({ name, description, event, wish }: Wish) =>
+  defineCommand({
+    name,
+    description,
+    permission: 'manage:web_services',
+    ids: { id: 'WebService' },
+    targetType: 'WebService',
+    target: lockService,
+    input: z.object({}),
+    emits: [event],
+    async run(work, _input, target: WebService) {
+      const webService = await wish(work, target)
+      if (webService !== target) await announce(work, event, webService)
+      return { webService }
+    },
+  })
+
+export const startWebService = wishCommand({
   name: 'startWebService',
   description: 'Lets a stopped service run its live release again. Starting what runs answers the same row.',
-  permission: 'manage:web_services',
-  ids: { id: 'WebService' },
-  targetType: 'WebService',
-  target: lockService,
-  input: z.object({}),
-  emits: [webServiceStarted],
-  async run(work, _input, target: WebService) {
+  event: webServiceStarted,
+  async wish(work, target) {
     await demandLive(work, target)
-    if (target.desiredState === 'RUNNING') return { webService: target }
-    const webService = await setDesiredState(work, target.id, 'RUNNING')
-    await announce(work, webServiceStarted, webService)
-    return { webService }
+    return target.desiredState === 'RUNNING' ? target : setDesiredState(work, target.id, 'RUNNING')
   },
 })
 
-export const stopWebService = defineCommand({
+export const stopWebService = wishCommand({
   name: 'stopWebService',
   description: 'Stops all instances of a service; its release is kept. Stopping twice answers the same row.',
-  permission: 'manage:web_services',
-  ids: { id: 'WebService' },
-  targetType: 'WebService',
-  target: lockService,
-  input: z.object({}),
-  emits: [webServiceStopped],
-  async run(work, _input, target: WebService) {
-    if (target.desiredState === 'STOPPED') return { webService: target }
-    const webService = await setDesiredState(work, target.id, 'STOPPED')
-    await announce(work, webServiceStopped, webService)
-    return { webService }
-  },
+  event: webServiceStopped,
+  wish: async (work, target) => (target.desiredState === 'STOPPED' ? target : setDesiredState(work, target.id, 'STOPPED')),
 })
 
-export const restartWebService = defineCommand({
+export const restartWebService = wishCommand({
   name: 'restartWebService',
   description: 'Replaces the instances of a service by new ones of the same release, the new ones first. A stopped service is started.',
-  permission: 'manage:web_services',
-  ids: { id: 'WebService' },
-  targetType: 'WebService',
-  target: lockService,
-  input: z.object({}),
-  emits: [webServiceRestarted],
-  async run(work, _input, target: WebService) {
+  event: webServiceRestarted,
+  async wish(work, target) {
     await demandLive(work, target)
-    const webService = await work.tx.webService.update({
+    work.wake('instances')
+    return work.tx.webService.update({
       where: { id: target.id },
       data: { desiredState: 'RUNNING', generation: { increment: 1 }, version: { increment: 1 } },
     })
-    await announce(work, webServiceRestarted, webService)
-    work.wake('instances')
-    return { webService }
   },
 })
 
@@ -266,7 +274,7 @@ async function demandLive(work: Work, service: WebService): Promise<void> {
   if (!live) throw webServiceErrors.no_live_deployment({ field: 'id' })
 }
 
-const announce = <Data extends object>(work: Work, event: EventDefinition<Data>, service: WebService) =>
+const announce = (work: Work, event: WebServiceEvent, service: WebService) =>
   publish(work, event, {
     subjectId: service.id,
     projectId: service.projectId,
@@ -277,7 +285,7 @@ const announce = <Data extends object>(work: Work, event: EventDefinition<Data>,
       name: service.name,
       slug: service.slug,
       kind: service.kind,
-    } as unknown as Data,
+    },
   })
 
 /** Removes the rows of deleted services that have no instance, no kept release and no active deployment. */

@@ -21,6 +21,8 @@ const sample = {
 const webServiceEvent = (name: string, description: string) =>
   defineEvent({ type: `web_service.${name}`, version: 1, description, subject: 'WebService', schema: payload, sample })
 
+export type WebServiceEvent = ReturnType<typeof webServiceEvent>
+
 export const webServiceCreated = webServiceEvent('created', 'A service was made; nothing runs yet.')
 export const webServiceUpdated = webServiceEvent('updated', "A service's settings changed; they take effect with the next deployment.")
 export const webServiceDeleted = webServiceEvent('deleted', 'A service was deleted; its instances are being stopped.')

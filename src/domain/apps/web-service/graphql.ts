@@ -6,6 +6,7 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
+  gives,
   type InputBuilder,
   idField,
   mutation,
@@ -13,7 +14,7 @@ import {
   nestedConnection,
   registerNode,
   rowById,
-  timestamps,
+  written,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -92,9 +93,7 @@ export const WebService = builder.prismaObject('WebService', {
     healthTimeoutMs: t.exposeInt('healthTimeoutMs', { description: 'Deadline for a new release to become healthy, in milliseconds.' }),
     shutdownGraceMs: t.exposeInt('shutdownGraceMs', { description: 'Between TERM and KILL, in milliseconds.' }),
     desiredState: t.expose('desiredState', { type: DesiredState, description: 'What is wanted; `status` says what is.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change; see `ifVersion`.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    ...written(t),
   }),
 })
 
@@ -192,28 +191,28 @@ mutation(createWebService, {
     kind: t.field({ type: WebServiceKind, defaultValue: 'WEB', description: 'What it is; fixed afterwards.' }),
     ...settingFields(t, true),
   }),
-  payload: (t) => ({ webService: t.field({ type: WebService, description: 'The service.', resolve: (result) => result.webService }) }),
+  payload: gives('webService', WebService, 'The service.'),
 })
 
 mutation(updateWebService, {
   versioned: true,
   input: (t) => ({ ...idInput(t), name: t.string({ description: 'Its new name.' }), ...settingFields(t, false) }),
-  payload: (t) => ({ webService: t.field({ type: WebService, description: 'The service.', resolve: (result) => result.webService }) }),
+  payload: gives('webService', WebService, 'The service.'),
 })
 
 mutation(startWebService, {
   input: idInput,
-  payload: (t) => ({ webService: t.field({ type: WebService, description: 'The service.', resolve: (result) => result.webService }) }),
+  payload: gives('webService', WebService, 'The service.'),
 })
 
 mutation(stopWebService, {
   input: idInput,
-  payload: (t) => ({ webService: t.field({ type: WebService, description: 'The service.', resolve: (result) => result.webService }) }),
+  payload: gives('webService', WebService, 'The service.'),
 })
 
 mutation(restartWebService, {
   input: idInput,
-  payload: (t) => ({ webService: t.field({ type: WebService, description: 'The service.', resolve: (result) => result.webService }) }),
+  payload: gives('webService', WebService, 'The service.'),
 })
 
 mutation(deleteWebService, {

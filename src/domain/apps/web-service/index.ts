@@ -32,3 +32,4 @@ export {
   sliceWebServices,
   webServiceListing,
 } from './queries.ts'
+export { createWebServiceSchema } from './settings.ts'

@@ -4,6 +4,7 @@ import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { join, row, sql } from '../../../platform/db/index.ts'
 import { countOf, countsByParent, type Listing, pageInput, pageOf, sliceInput, sliceOf } from '../../../platform/page.ts'
+import { idOrSlug } from '../project/index.ts'
 
 const filter = z.object({
   projectId: z.string().nullish(),
@@ -65,10 +66,7 @@ export const findWebService = defineQuery({
   description: 'One service by id or slug; null when there is none.',
   permission: 'view:web_services',
   ids: { id: 'WebService' },
-  input: z.object({ id: z.string().nullish(), slug: z.string().nullish() }).refine((input) => Boolean(input.id) !== Boolean(input.slug), {
-    error: 'give exactly one of id and slug',
-    path: ['id'],
-  }),
+  input: idOrSlug,
   run: (read, { id, slug }) =>
     row<WebService>(
       read.tx,

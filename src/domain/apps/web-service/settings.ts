@@ -1,6 +1,6 @@
 /** What a service can be told: the rules of each setting, and its default. */
 import { z } from 'zod'
-import { nameSchema } from '../../../platform/name.ts'
+import { nameSchema, optionalText, slugSchema } from '../../../platform/name.ts'
 import { splitRepositoryUrl, validateBranch, validateRepositoryUrl } from '../../../platform/repository-url.ts'
 
 const judged = (judge: (text: string) => string | null) =>
@@ -9,20 +9,15 @@ const judged = (judge: (text: string) => string | null) =>
     if (reason) context.addIssue({ code: 'custom', message: reason })
   })
 
-const command = z.string().min(1).max(4_096, { error: 'at most 4096 characters' })
+const command = optionalText(4_096)
 
 /** A directory below the root of the repository, '/' separated. */
-const directory = z
-  .string()
-  .max(500, { error: 'at most 500 characters' })
+const directory = optionalText(500)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
   .regex(/^[^\u0000-\u001f\\]+$/, { error: 'must be a path with / between its parts' })
   .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), { error: 'must stay inside the repository' })
 
-const httpPath = z
-  .string()
-  .max(2_000, { error: 'at most 2000 characters' })
-  .regex(/^\/[\u0021-\u007e]*$/, { error: 'must begin with / and hold printable ASCII only' })
+const httpPath = optionalText(2_000).regex(/^\/[\u0021-\u007e]*$/, { error: 'must begin with / and hold printable ASCII only' })
 
 const instances = z.number().int().min(1, { error: 'at least 1' }).max(20, { error: 'at most 20' })
 const milliseconds = (max: number) =>
@@ -34,7 +29,7 @@ const milliseconds = (max: number) =>
 
 export const repositoryUrlSchema = judged((text) => validateRepositoryUrl(splitRepositoryUrl(text).url))
 
-/** Absent: kept (update) or the default (create). Null: cleared, or back to the default. */
+/** Absent: kept (update) or the default (create). Null: cleared, or back to the default. An empty text is refused. */
 export const settingsSchema = z.object({
   repositoryUrl: repositoryUrlSchema.nullish(),
   branch: judged(validateBranch).nullish(),
@@ -53,12 +48,13 @@ export const settingsSchema = z.object({
   shutdownGraceMs: z.number().int().min(0).max(600_000, { error: 'at most 600000' }).nullish(),
 })
 
-export const createSchema = settingsSchema.extend({
+export const createWebServiceSchema = settingsSchema.extend({
   projectId: z.string().nullish(),
   environmentId: z.string().nullish(),
   /** Without `environmentId`: the project's first environment of this type, made where it is missing. */
   environmentType: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).nullish(),
   name: nameSchema,
+  slug: slugSchema.nullish(),
   kind: z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO']).nullish(),
 })
 

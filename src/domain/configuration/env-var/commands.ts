@@ -16,7 +16,7 @@ const flags = { isSecret: z.boolean().nullish(), buildTime: z.boolean().nullish(
 const entrySchema = z.object({ key: keySchema, value: valueSchema, ...flags })
 type Entry = z.infer<typeof entrySchema>
 
-const bulkSchema = z
+export const bulkSchema = z
   .array(entrySchema)
   .max(maxBulk, { error: `at most ${maxBulk} at once` })
   .superRefine(uniqueBy('key', (item) => item.key))
@@ -75,7 +75,8 @@ function readText(text: string): Entry[] {
 
 type WriteOptions = { mode?: 'MERGE' | 'REPLACE' | null; deploy?: boolean | null }
 
-async function write(work: Work, service: WebService, entries: Entry[], { mode, deploy }: WriteOptions) {
+/** Writes by key in the caller's transaction; the service is locked. */
+export async function write(work: Work, service: WebService, entries: Entry[], { mode, deploy }: WriteOptions) {
   const stored = new Map((await envVarsByService(work.tx, [service.id]))[0]!.map((item) => [item.key, item]))
   const created: string[] = []
   const updated: string[] = []

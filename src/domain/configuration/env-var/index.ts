@@ -23,3 +23,4 @@ export {
 } from './model.ts'
 export { envVarsByService, findEnvVar, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
 export { exportEnvVars, openEnvVar, type RevealedValue, revealEnvVar, revealEnvVars, tellReveal } from './reveal.ts'
+export { createWebServiceWithEnvVars } from './with-service.ts'

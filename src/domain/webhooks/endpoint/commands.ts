@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
+import { writeAudit } from '../../../platform/audit.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
-import { row, run, sql } from '../../../platform/db/index.ts'
+import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
-import type { Work } from '../../../platform/work.ts'
-import { subjectTypesOf } from '../event-type/index.ts'
+import type { App, Work } from '../../../platform/work.ts'
+import { subjectTypesOf, versionsOf } from '../event-type/index.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
 import { chosenKey, insertKey } from './key.ts'
@@ -22,11 +23,13 @@ export const createWebhookEndpoint = defineCommand({
   input: z.object({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish(), ...settingsInput }),
   emits: [webhookEndpointCreated],
   once: ['secret'],
-  async run(work, input) {
+  prepare: (app, { url }) => refusalOfUrl(app, url),
+  async run(work, input, _target, urlRefusal) {
     const { organizationId } = work.caller
+    checkVersion(input.schemaVersion, input.eventTypes)
     const key = chosenKey(input)
     const projectId = await chosenProject(work, input.projectId ?? null)
-    await checkUrl(work, input.url)
+    if (urlRefusal) throw refusedUrl(urlRefusal)
     checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))
     await demandRoom(work)
     const id = newId()
@@ -62,10 +65,13 @@ export const updateWebhookEndpoint = defineCommand({
   target: lockEndpoint,
   input: z.object({ url: urlSchema.nullish(), disabled: z.boolean().nullish(), ...settingsInput }),
   emits: [webhookEndpointUpdated, webhookEndpointDisabled],
-  async run(work, input, target: WebhookEndpoint) {
-    if (input.url === null) throw errors.invalid_input({ field: 'url', text: 'url: can be left away, but not be null' })
+  prepare: async (app, { url }) => (url ? refusalOfUrl(app, url) : null),
+  async run(work, input, target: WebhookEndpoint, urlRefusal) {
+    if (input.url === null) throw refusedUrl('can be left away, but not be null')
+    if (input.schemaVersion !== target.schemaVersion)
+      checkVersion(input.schemaVersion, input.eventTypes === undefined ? target.eventTypes : input.eventTypes)
     const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
-    if (input.url !== undefined && input.url !== target.url) await checkUrl(work, input.url)
+    if (urlRefusal && input.url !== target.url) throw refusedUrl(urlRefusal)
     const rights = await recheckedRights(work, input, target, projectId)
     const disabled = input.disabled === true && target.disabledAt === null ? await markDisabled(work, target.id, 'Disabled by hand.') : null
     const webhookEndpoint = await work.tx.webhookEndpoint.update({
@@ -96,11 +102,28 @@ export const deleteWebhookEndpoint = defineCommand({
   input: z.object({}),
   emits: [webhookEndpointDeleted],
   async run(work, _input, target: WebhookEndpoint) {
-    await run(work.tx, sql`delete from webhook_endpoint where id = ${target.id}::uuid`)
-    await publish(work, webhookEndpointDeleted, published(target))
+    await remove(work, target)
     return { deletedId: target.id }
   },
 })
+
+/** Deletes the endpoints of a project that is going, each with its event and its audit row. */
+export async function deleteEndpointsOfProject(work: Work, projectId: string): Promise<void> {
+  const endpoints = await rows<WebhookEndpoint>(
+    work.tx,
+    sql`select * from webhook_endpoint where project_id = ${projectId}::uuid order by id for update`,
+  )
+  for (const endpoint of endpoints) {
+    await remove(work, endpoint)
+    const details = { reason: 'project deleted' }
+    await writeAudit(work, { action: deleteWebhookEndpoint.name, targetType: 'WebhookEndpoint', targetId: endpoint.id, details })
+  }
+}
+
+async function remove(work: Work, endpoint: WebhookEndpoint): Promise<void> {
+  await run(work.tx, sql`delete from webhook_endpoint where id = ${endpoint.id}::uuid`)
+  await publish(work, webhookEndpointDeleted, published(endpoint))
+}
 
 /** Disables an endpoint in the name of the program, such as after 410 Gone. False when it is disabled or gone already. */
 export async function disableEndpoint(work: Work, id: string, reason: string): Promise<boolean> {
@@ -123,10 +146,19 @@ const markDisabled = (work: Work, id: string, reason: string) =>
         where id = ${id}::uuid and disabled_at is null returning *`,
   )
 
-/** Judged here and again before each request: a name may lead elsewhere later. */
-async function checkUrl(work: Work, url: string): Promise<void> {
-  const refusal = await outgoingHttp.use(work.app).check(url)
-  if (refusal) throw errors.invalid_input({ field: 'url', text: `url: ${refusal}` })
+/** Judged here and again before each request: a name may lead elsewhere later. Null: it may be called. */
+const refusalOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
+const refusedUrl = (text: string) => errors.invalid_input({ field: 'url', text: `url: ${text}` })
+
+/** A version is the newest that it is sent: one that no type of its has would be a slip. */
+function checkVersion(schemaVersion: number | null | undefined, eventTypes: readonly string[] | null | undefined): void {
+  if (schemaVersion === null || schemaVersion === undefined) return
+  const known = versionsOf(eventTypes ?? [])
+  if (!known.includes(schemaVersion))
+    throw errors.invalid_input({
+      field: 'schemaVersion',
+      text: `schemaVersion: none of its event types has version ${schemaVersion}; there is ${known.join(', ')}`,
+    })
 }
 
 /** A selection reads with what its author may see now; it never changes anything. */

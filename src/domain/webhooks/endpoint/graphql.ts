@@ -147,7 +147,10 @@ const settingFields = (t: InputBuilder) => ({
   ordered: t.boolean({ description: 'Strictly in the order of events, one at a time.' }),
   atMostOnce: t.boolean({ description: 'Send nothing again after a try whose outcome is unknown.' }),
   legacyHeaders: t.boolean({ description: 'Add `svix-id`, `svix-timestamp` and `svix-signature`.' }),
-  schemaVersion: t.int({ description: 'The newest version of a type to send; absent: what is newest when the endpoint is made.' }),
+  schemaVersion: t.int({
+    description:
+      'The newest version of a type to send, one that a type of `eventTypes` has; absent: what is newest when the endpoint is made.',
+  }),
   timeoutMs: t.int({ description: 'How long a try may take in all, 1000 to 30000.' }),
   format: t.field({ type: WebhookFormat, description: 'The shape of the body; RAW when absent.' }),
   selection: t.string({
@@ -164,7 +167,7 @@ mutation(createWebhookEndpoint, {
     url: t.string({ required: true, description: 'An https address; http only where EGRESS_ALLOW names it.' }),
     secret: t.string({
       description:
-        'Your own signing secret: `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and that of an ed25519 key. Absent: one is made.',
+        'Your own signing secret: `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and that of an ed25519 key; not that of another endpoint. Absent: one is made.',
     }),
     keyType: t.field({ type: WebhookKeyType, description: 'How to sign; absent: what the secret is, else HMAC.' }),
     ...settingFields(t),
@@ -185,7 +188,7 @@ mutation(rotateWebhookSecret, {
     id: t.id({ required: true, description: 'The endpoint.' }),
     graceMs: t.int({ description: 'How long the present keys sign beside the new one: 0 to 604800000; absent: a day.' }),
     keyType: t.field({ type: WebhookKeyType, description: 'How to sign from now on; absent: as before.' }),
-    secret: t.string({ description: 'Your own new secret. Absent: one is made.' }),
+    secret: t.string({ description: 'Your own new secret, which no endpoint has yet. Absent: one is made.' }),
   }),
   payload: (t) => ({
     webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The endpoint.', resolve: (result) => result.webhookEndpoint }),

@@ -1,4 +1,11 @@
 /** Where an organization wants its events delivered: address, filter, signing keys. Sending is `attempt`'s. */
+import { defineSealedColumn } from '../../../platform/reseal.ts'
+import { headersIdentity, keyIdentity } from './model.ts'
+import './reactions.ts'
+
+defineSealedColumn({ table: 'webhook_key', key: 'id', column: 'sealed', identity: keyIdentity })
+defineSealedColumn({ table: 'webhook_endpoint', key: 'id', column: 'sealed_headers', identity: headersIdentity })
+
 export { createWebhookEndpoint, deleteWebhookEndpoint, disableEndpoint, lockEndpoint, updateWebhookEndpoint } from './commands.ts'
 export { endpointErrors } from './errors.ts'
 export {

@@ -2,14 +2,14 @@
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
-import { row, rows, run, sql } from '../../../platform/db/index.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { lockEndpoint, published } from './commands.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointUpdated } from './events.ts'
-import { chosenKey, insertKey, refusedSecret } from './key.ts'
-import { defaultGraceMs, keyIdentity, maxGraceMs, maxLiveKeys } from './model.ts'
+import { chosenKey, insertKey } from './key.ts'
+import { defaultGraceMs, maxGraceMs, maxLiveKeys } from './model.ts'
 import { keyTypes } from './settings.ts'
 
 export const rotateWebhookSecret = defineCommand({
@@ -33,9 +33,9 @@ export const rotateWebhookSecret = defineCommand({
   once: ['secret'],
   async run(work, { graceMs, keyType, secret }, target: WebhookEndpoint) {
     const key = chosenKey({ secret, keyType: keyType ?? (secret ? null : target.keyType) })
-    await demandNewSecret(work, target, key.secret)
-    await endFormerKeys(work, target.id, graceMs ?? defaultGraceMs)
+    // Before the former keys end: one of them is no new one, also without grace.
     await insertKey(work, target.id, key)
+    await endFormerKeys(work, target.id, key.id, graceMs ?? defaultGraceMs)
     const webhookEndpoint = await work.tx.webhookEndpoint.update({ where: { id: target.id }, data: { version: { increment: 1 } } })
     await publish(work, webhookEndpointUpdated, published(webhookEndpoint))
     return { webhookEndpoint, secret: key.shown, publicKey: key.publicKey }
@@ -43,15 +43,12 @@ export const rotateWebhookSecret = defineCommand({
 })
 
 /** Lets the present keys end with the grace, or now, so that also retries that are waiting are not signed with them. */
-async function endFormerKeys(work: Work, endpointId: string, graceMs: number): Promise<void> {
-  await run(work.tx, sql`delete from webhook_key where endpoint_id = ${endpointId}::uuid and expires_at <= app_now()`)
-  if (graceMs === 0) {
-    await run(work.tx, sql`delete from webhook_key where endpoint_id = ${endpointId}::uuid`)
-    return
-  }
+async function endFormerKeys(work: Work, endpointId: string, newestId: string, graceMs: number): Promise<void> {
+  const former = sql`endpoint_id = ${endpointId}::uuid and id <> ${newestId}::uuid`
+  await run(work.tx, sql`delete from webhook_key where ${former} and (${graceMs} = 0 or expires_at <= app_now())`)
   const live = await row<{ n: number; nextEnd: Date | null }>(
     work.tx,
-    sql`select count(*)::int as n, min(expires_at) as next_end from webhook_key where endpoint_id = ${endpointId}::uuid`,
+    sql`select count(*)::int as n, min(expires_at) as next_end from webhook_key where ${former}`,
   )
   if (live && live.n >= maxLiveKeys) {
     const at = live.nextEnd?.toISOString() ?? null
@@ -63,18 +60,6 @@ async function endFormerKeys(work: Work, endpointId: string, graceMs: number): P
   await run(
     work.tx,
     sql`update webhook_key set expires_at = app_now() + ${graceMs} * interval '1 millisecond'
-        where endpoint_id = ${endpointId}::uuid and (expires_at is null or expires_at > app_now() + ${graceMs} * interval '1 millisecond')`,
+        where ${former} and (expires_at is null or expires_at > app_now() + ${graceMs} * interval '1 millisecond')`,
   )
-}
-
-/** A key that signs already is no new one. */
-async function demandNewSecret(work: Work, target: WebhookEndpoint, secret: string): Promise<void> {
-  const live = await rows<{ id: string; sealed: Uint8Array }>(
-    work.tx,
-    sql`select id, sealed from webhook_key where endpoint_id = ${target.id}::uuid and (expires_at is null or expires_at > app_now())`,
-  )
-  for (const { id, sealed } of live) {
-    if ((await work.app.keyring.open(work.tx, target.organizationId, keyIdentity(id), sealed)) === secret)
-      throw refusedSecret('it is in use already')
-  }
 }

@@ -26,6 +26,12 @@ export const typesOf = (patterns: readonly string[]): EventDefinition[] =>
 /** What events of these patterns are about. */
 export const subjectTypesOf = (patterns: readonly string[]): IdType[] => [...new Set(typesOf(patterns).map(({ subject }) => subject))]
 
+/** The versions that types of these patterns have, lowest first. */
+export const versionsOf = (patterns: readonly string[]): number[] => {
+  const versions = typesOf(patterns).flatMap(({ version, former = [] }) => [version, ...former.map((each) => each.version)])
+  return [...new Set(versions)].sort((a, b) => a - b)
+}
+
 /** The highest version that any type has; a new endpoint is pinned to it. */
 export const newestVersion = (): number => Math.max(1, ...eventTypes().map(({ version }) => version))
 
@@ -38,7 +44,12 @@ export function inVersion(type: string, version: number, data: unknown, pinned: 
   let present = { version, data }
   for (const former of eventType(type)?.former ?? []) {
     if (former.version >= present.version) continue
-    present = { version: former.version, data: former.from(present.data as never) }
+    try {
+      present = { version: former.version, data: former.from(present.data as never) }
+    } catch {
+      // Data that breaks its schema (EVENT_SCHEMA=lenient) may not be made of: it goes out in the version that it is in.
+      break
+    }
     if (present.version <= pinned) break
   }
   return present

@@ -62,15 +62,20 @@ const envelope = ({ type, version, description, schema }: CatalogueEntry): JsonS
   },
 })
 
-/** All versions as JSON Schemas of the whole body, by `<type>.v<version>`; one file, so that it is read at once. */
-export const printSchemas = (): string =>
-  json({
+/** All versions as JSON Schemas of the whole body, by `<type>.v<version>`; as a whole, that of a body of any of them. */
+export function printSchemas(): string {
+  const schemas = catalogue().map(
+    (entry) => [`${entry.type}.v${entry.version}`, { ...envelope(entry), examples: [example(entry)] }] as const,
+  )
+  return json({
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Webhooks of Quayside',
-    $defs: Object.fromEntries(
-      catalogue().map((entry) => [`${entry.type}.v${entry.version}`, { ...envelope(entry), examples: [example(entry)] }]),
-    ),
+    description:
+      'A body of any type. That of one type is below `$defs`, as `<type>.v<version>` such as `project.created.v1`; each stands alone.',
+    oneOf: schemas.map(([name]) => ({ $ref: `#/$defs/${name}` })),
+    $defs: Object.fromEntries(schemas),
   })
+}
 
 const example = ({ type, version, sample }: CatalogueEntry) => ({
   type,

@@ -51,7 +51,8 @@ export const resendWebhookMessage = defineCommand({
 
 export const sendTestWebhook = defineCommand({
   name: 'sendTestWebhook',
-  description: 'Sends the sample of an event type to an endpoint, marked as a test: one try, which does not count towards disabling.',
+  description:
+    'Sends the sample of an event type to an endpoint, marked as a test: one try, which is not retried and does not count towards disabling.',
   permission: 'manage:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   targetType: 'WebhookEndpoint',

@@ -51,7 +51,7 @@ const WebhookDelivery = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery')
     nextAttemptAt: t.expose('nextAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the next try is due; null: there is none.',
+      description: 'When the next try is due, not before an endpoint that gives no answer is probed again; null: there is none.',
     }),
   }),
 })

@@ -1,5 +1,5 @@
 /** How sending to each endpoint goes: the breaker of those that give no answer, and the clock of those that only fail. */
-import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 
 /** One try as the lane sees it. `silent`: there was no answer at all. */
@@ -63,9 +63,9 @@ async function recordFailed(tx: Tx, app: App, failed: readonly { id: string; sil
         set failing_since = case when h.anew then app_now() else l.failing_since end,
             warned_at = case when h.anew then null else l.warned_at end,
             last_failure_at = app_now(), silent_failures = h.silent_failures,
-            breaker_until = case when h.silent_failures >= ${silentMost}
-                                 then app_now() + ${app.settings.WEBHOOK_BREAKER_MS} * interval '1 millisecond' end
-        from held h where h.endpoint_id = l.endpoint_id
+            breaker_until = case when h.silent_failures >= ${silentMost} then app_now() + ${breakerMs(app)} * interval '1 millisecond' end
+        from held h left join webhook_endpoint e on e.id = h.endpoint_id
+        where h.endpoint_id = l.endpoint_id
         returning l.endpoint_id, l.failing_since, l.warned_at,
                   extract(epoch from app_now() - l.failing_since)::float8 * 1000 as failing_ms`,
   )
@@ -73,6 +73,14 @@ async function recordFailed(tx: Tx, app: App, failed: readonly { id: string; sil
     if (failingMs >= limitMs && warnedAt) return [{ endpointId, kind: 'disable', failingSince }]
     return failingMs >= limitMs * warnShare && !warnedAt ? [{ endpointId, kind: 'warn', failingSince }] : []
   })
+}
+
+/** No longer than the longest wait of the endpoint's schedule: whoever shortens that expects to be tried as often. An empty one has none. */
+function breakerMs({ settings }: App): Sql {
+  const longest = settings.WEBHOOK_RETRY_SCHEDULE_MS.length > 0 ? Math.max(...settings.WEBHOOK_RETRY_SCHEDULE_MS) : null
+  return sql`least(${settings.WEBHOOK_BREAKER_MS}::float8,
+                   case when e.has_own_schedule then (select max(wait) from unnest(e.retry_schedule_ms) as w(wait))
+                        else ${longest}::float8 end)`
 }
 
 /** True for one of all who ask, while the endpoint still fails as it did. */

@@ -75,12 +75,20 @@ export const findWebhookMessage = defineQuery({
     ),
 })
 
-/** The deliveries of many messages in one statement; a message has at most as many as an organization can have endpoints. */
+/**
+ * The deliveries of many messages in one statement; a message has at most as many as an organization can have endpoints. What waits
+ * behind an open breaker is due when that lets the next probe through.
+ */
 export async function deliveriesOf(tx: Tx, messageIds: readonly string[]): Promise<WebhookDelivery[][]> {
-  const found = await rows<WebhookDelivery>(
+  const found = await rows<WebhookDelivery & { breakerUntil: Date | null }>(
     tx,
-    sql`select * from webhook_delivery where message_id = any(${messageIds}::uuid[]) order by message_id, created_at, endpoint_id`,
+    sql`select d.*, l.breaker_until from webhook_delivery d left join webhook_lane l on l.endpoint_id = d.endpoint_id
+        where d.message_id = any(${messageIds}::uuid[]) order by d.message_id, d.created_at, d.endpoint_id`,
   )
-  const byMessage = Map.groupBy(found, (delivery) => delivery.messageId)
+  const shown = found.map(({ breakerUntil, ...delivery }) => {
+    const waits = delivery.nextAttemptAt && breakerUntil && breakerUntil > delivery.nextAttemptAt
+    return waits ? { ...delivery, nextAttemptAt: breakerUntil } : delivery
+  })
+  const byMessage = Map.groupBy(shown, (delivery) => delivery.messageId)
   return messageIds.map((id) => byMessage.get(id) ?? [])
 }

@@ -5,12 +5,19 @@ import {
   rollbackDeployment,
   sliceDeployments,
 } from '../../../domain/deploys/deployment/index.ts'
-import { commandRow, queryRow, type Route } from '../../core/index.ts'
-import { schemas } from '../bodies.ts'
+import { commandRow, queryRow, type Route, type View } from '../../core/index.ts'
+import { type DeploymentRow, schemas } from '../bodies.ts'
 import { deploymentBodies, oneDeployment } from '../serialize.ts'
 
 const tag = 'Deployments'
 const ofService = { query: findDeploymentOf, params: { web_service_id: 'webServiceId', deployment_id: 'id' } }
+
+/** What a command answers that makes or changes one. */
+const theDeployment = {
+  schema: schemas.deployment,
+  reply: ({ deployment }: { deployment: DeploymentRow }, view: View) => oneDeployment(deployment, view),
+  version: ({ deployment }: { deployment: { version: number } }) => deployment.version,
+}
 
 export const deploymentRoutes: Route[] = [
   queryRow({
@@ -38,9 +45,7 @@ export const deploymentRoutes: Route[] = [
     params: { web_service_id: 'webServiceId' },
     body: { branch: 'branch', commit_sha: 'commit', clear_cache: 'clearCache' },
     status: 201,
-    schema: schemas.deployment,
-    reply: ({ deployment }, view) => oneDeployment(deployment, view),
-    version: ({ deployment }) => deployment.version,
+    ...theDeployment,
   }),
   queryRow({
     id: 'getDeployment',
@@ -65,9 +70,7 @@ export const deploymentRoutes: Route[] = [
     params: { deployment_id: 'id' },
     within: ofService,
     status: 200,
-    schema: schemas.deployment,
-    reply: ({ deployment }, view) => oneDeployment(deployment, view),
-    version: ({ deployment }) => deployment.version,
+    ...theDeployment,
   }),
   commandRow({
     id: 'rollbackDeployment',
@@ -80,8 +83,6 @@ export const deploymentRoutes: Route[] = [
     params: { deployment_id: 'deploymentId' },
     within: ofService,
     status: 201,
-    schema: schemas.deployment,
-    reply: ({ deployment }, view) => oneDeployment(deployment, view),
-    version: ({ deployment }) => deployment.version,
+    ...theDeployment,
   }),
 ]

@@ -16,6 +16,7 @@ const tag = 'Environment variables'
 const ofService = { web_service_id: 'webServiceId' }
 const one = { ...ofService, var_id: 'id' }
 const flags: Sources = { is_secret: { to: 'isSecret', description: 'Absent: as it is; no for a new variable.' } }
+export const writtenEnvVar: Sources = { key: 'key', value: 'value', ...flags }
 
 export const envVarRoutes: Route[] = [
   queryRow({
@@ -40,7 +41,7 @@ export const envVarRoutes: Route[] = [
     description: 'The next deployment uses it.',
     command: createEnvVar,
     params: ofService,
-    body: { key: 'key', value: 'value', ...flags },
+    body: writtenEnvVar,
     status: 201,
     schema: schemas.envVar,
     reply: ({ envVar }, view) => oneEnvVar(envVar, view),
@@ -73,7 +74,7 @@ export const envVarRoutes: Route[] = [
     command: setEnvVars,
     params: ofService,
     query: writeMode,
-    body: { variables: { to: 'variables', items: { key: 'key', value: 'value', ...flags } } },
+    body: { variables: { to: 'variables', items: writtenEnvVar } },
     status: 200,
     schema: schemas.envVarList,
     reply: async ({ envVars }, view) => ({ environment_variables: await envVarBodies(envVars, view), total: envVars.length }),

@@ -10,13 +10,13 @@ import {
 import { commandRow, queryRow, type Route, type Source, type Sources, trueOrFalse } from '../../core/index.ts'
 import { configurationSchemas as schemas, secretBody } from '../configuration-bodies.ts'
 import { oneSecret, secretBodies } from '../serialize.ts'
-import { fromWord, scopes } from '../vocabulary.ts'
+import { scopes } from '../vocabulary.ts'
 import { bulkText, writeMode } from './write-mode.ts'
 
 const tag = 'Secrets'
 const ofProject = { project_id: 'projectId' }
 const one = { ...ofProject, secret_id: 'id' }
-const scope: Source = { to: 'scope', read: fromWord(scopes), schema: z.enum(['production', 'staging', 'development']) }
+const scope: Source = { to: 'scope', words: scopes, schema: z.enum(['production', 'staging', 'development']) }
 const flags: Sources = { is_secret: { to: 'isSecret', description: 'Absent: as it is; yes for a new secret.' } }
 const written: Sources = { key: 'key', value: 'value', scope: { ...scope, fallback: 'production' }, ...flags }
 
@@ -87,6 +87,7 @@ export const secretRoutes: Route[] = [
     tag,
     summary: 'Delete a secret with all its versions',
     command: deleteSecret,
+    words: scopes,
     params: one,
     query: { force: { to: 'force', read: trueOrFalse, fallback: false, schema: z.boolean(), description: 'Unbind it first.' } },
     status: 204,

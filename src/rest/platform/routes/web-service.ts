@@ -1,6 +1,5 @@
 import { z } from 'zod'
 import {
-  createWebService,
   deleteWebService,
   findWebService,
   restartWebService,
@@ -9,11 +8,13 @@ import {
   stopWebService,
   updateWebService,
 } from '../../../domain/apps/web-service/index.ts'
+import { createWebServiceWithEnvVars } from '../../../domain/configuration/env-var/index.ts'
 import { tailServiceLog } from '../../../domain/deploys/deployment/index.ts'
-import { commandRow, queryRow, type Route, type Sources, wholeNumber } from '../../core/index.ts'
-import { schemas, serviceLogsBody } from '../bodies.ts'
+import { commandRow, queryRow, type Route, type Sources, type View, wholeNumber } from '../../core/index.ts'
+import { type ServiceRow, schemas, serviceLogsBody } from '../bodies.ts'
 import { oneWebService, webServiceBodies } from '../serialize.ts'
-import { environmentTypes, fromWord, projectTypes } from '../vocabulary.ts'
+import { environmentTypes, projectTypes } from '../vocabulary.ts'
+import { writtenEnvVar } from './env-var.ts'
 
 const tag = 'Web services'
 const params = { web_service_id: 'id' }
@@ -33,6 +34,13 @@ const settings: Sources = {
   port: 'port',
   min_instances: 'minInstances',
   max_instances: 'maxInstances',
+}
+
+/** What a command answers that leaves a service as it is now. */
+const theService = {
+  schema: schemas.webService,
+  reply: ({ webService }: { webService: ServiceRow }, view: View) => oneWebService(webService, view),
+  version: ({ webService }: { webService: { version: number } }) => webService.version,
 }
 
 const unixSeconds = (value: unknown): unknown => {
@@ -61,23 +69,26 @@ export const webServiceRoutes: Route[] = [
     tag,
     summary: 'Make a web service',
     description: "Nothing is deployed. Without a project it goes to the organization's default project.",
-    command: createWebService,
+    command: createWebServiceWithEnvVars,
     body: {
       ...settings,
       project_id: 'projectId',
-      project_type: { to: 'kind', read: fromWord(projectTypes), schema: z.enum(['web_service', 'static_site', 'worker']) },
+      project_type: { to: 'kind', words: projectTypes, schema: z.enum(['web_service', 'static_site', 'worker']) },
       environment: {
         to: 'environmentType',
-        read: fromWord(environmentTypes),
+        words: environmentTypes,
         fallback: 'production',
         schema: z.enum(['production', 'staging', 'development']),
       },
       port: { to: 'port', fallback: port },
+      env_vars: {
+        to: 'envVars',
+        items: writtenEnvVar,
+        description: 'Its first variables; the whole request is refused where one of them is.',
+      },
     },
     status: 201,
-    schema: schemas.webService,
-    reply: ({ webService }, view) => oneWebService(webService, view),
-    version: ({ webService }) => webService.version,
+    ...theService,
   }),
   queryRow({
     id: 'getWebService',
@@ -103,9 +114,7 @@ export const webServiceRoutes: Route[] = [
     params,
     body: settings,
     status: 200,
-    schema: schemas.webService,
-    reply: ({ webService }, view) => oneWebService(webService, view),
-    version: ({ webService }) => webService.version,
+    ...theService,
   }),
   commandRow({
     id: 'deleteWebService',
@@ -127,9 +136,7 @@ export const webServiceRoutes: Route[] = [
     command: startWebService,
     params,
     status: 200,
-    schema: schemas.webService,
-    reply: ({ webService }, view) => oneWebService(webService, view),
-    version: ({ webService }) => webService.version,
+    ...theService,
   }),
   commandRow({
     id: 'stopWebService',
@@ -140,9 +147,7 @@ export const webServiceRoutes: Route[] = [
     command: stopWebService,
     params,
     status: 200,
-    schema: schemas.webService,
-    reply: ({ webService }, view) => oneWebService(webService, view),
-    version: ({ webService }) => webService.version,
+    ...theService,
   }),
   commandRow({
     id: 'restartWebService',
@@ -154,9 +159,7 @@ export const webServiceRoutes: Route[] = [
     command: restartWebService,
     params,
     status: 200,
-    schema: schemas.webService,
-    reply: ({ webService }, view) => oneWebService(webService, view),
-    version: ({ webService }) => webService.version,
+    ...theService,
   }),
   queryRow({
     id: 'getWebServiceLogs',

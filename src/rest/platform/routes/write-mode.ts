@@ -1,12 +1,12 @@
 /** How a bulk says what becomes of the rows that it doesn't name. */
 import { z } from 'zod'
 import type { Sources } from '../../core/index.ts'
-import { fromWord, writeModes } from '../vocabulary.ts'
+import { writeModes } from '../vocabulary.ts'
 
 export const writeMode: Sources = {
   mode: {
     to: 'mode',
-    read: fromWord(writeModes),
+    words: writeModes,
     fallback: 'merge',
     schema: z.enum(['merge', 'replace']),
     description: '`replace` deletes what the request does not name, for which the key must be one that may delete.',

@@ -1,0 +1,37 @@
+/** What a person is told of a value that a schema refuses, where the schema has no words of its own. The value is never repeated. */
+import type { z } from 'zod'
+
+const kinds: Record<string, string> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+  date: 'a time',
+}
+
+const sized: Record<string, string> = { string: ' character', array: ' item' }
+const sizeOf = (origin: string, size: number | bigint) =>
+  `${size}${sized[origin] ? `${sized[origin]}${Number(size) === 1 ? '' : 's'}` : ''}`
+
+/** Told as `<field>: <text>`. */
+export function wordIssue(issue: z.core.$ZodRawIssue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      if (issue.input === undefined) return 'is required'
+      return issue.input === null ? 'must not be null' : `must be ${kinds[issue.expected] ?? `a ${issue.expected}`}`
+    case 'too_small':
+      if (issue.origin === 'string' && issue.minimum === 1) return 'must not be empty'
+      return `at least ${sizeOf(issue.origin, issue.minimum)}`
+    case 'too_big':
+      return `at most ${sizeOf(issue.origin, issue.maximum)}`
+    case 'invalid_value':
+      return issue.input === undefined ? 'is required' : `one of ${issue.values.map(String).join(', ')}`
+    case 'unrecognized_keys':
+      return `has unknown fields: ${issue.keys.join(', ')}`
+    default:
+      return 'is not of a form that is taken'
+  }
+}

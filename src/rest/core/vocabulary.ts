@@ -1,0 +1,73 @@
+/** A refusal speaks of the domain's fields and values; here it is told by the names and words that the dialect has for them. */
+import type { Dialect } from './dialect.ts'
+import { type Route, type Sources, sourceOf, type Words } from './route.ts'
+
+export type Vocabulary = {
+  /** Paths in the input -> the dialect's name of their last part; `*` stands for a place in a list. */
+  names: ReadonlyMap<string, string>
+  /** Words of ours that a text may hold -> the dialect's. */
+  words: ReadonlyMap<string, string>
+}
+
+export const noVocabulary: Vocabulary = { names: new Map(), words: new Map() }
+
+/** How the refusals of each row are told: by the words of its own fields, and by the names that any row has for a field of ours. */
+export function vocabularies(dialect: Dialect): (route: Route) => Vocabulary {
+  const telling = dialect.routes.flatMap((route) => fieldsOf(dialect, route)).map(({ to, name }) => [to, name] as const)
+  // What is one plain word, such as `name`, is a word of any sentence, too.
+  const known = telling.filter(([to]) => /[A-Z]/.test(to))
+  return (route) => {
+    const fields = fieldsOf(dialect, route)
+    const words = fields.flatMap((field) => Object.entries(field.words))
+    return {
+      names: new Map(fields.map(({ path, name }) => [path, name])),
+      words: new Map([...known, ...words, ...Object.entries(route.words ?? {})]),
+    }
+  }
+}
+
+type Field = { path: string; to: string; name: string; words: Words }
+
+function fieldsOf(dialect: Dialect, route: Route): Field[] {
+  const { params, query, body, page, within, writes } = route
+  const sources = [within?.params, params, page && dialect.page(page.size), query, body, writes ? headers(dialect) : undefined]
+  return sources.flatMap((each) => listed(each ?? {}))
+}
+
+const listed = (sources: Sources, place = ''): Field[] =>
+  Object.entries(sources).flatMap(([name, source]) => {
+    const { to, words = {}, items = {} } = sourceOf(source)
+    return [{ path: place + to, to, name, words }, ...listed(items, `${place}${to}.*.`)]
+  })
+
+const headers = ({ idempotencyHeaders }: Dialect): Sources => ({
+  ...Object.fromEntries(idempotencyHeaders.slice(0, 1).map((name) => [headerName(name), 'idempotencyKey'])),
+  [ifMatch]: 'ifVersion',
+})
+
+export const ifMatch = 'If-Match'
+
+/** As documents write it. */
+export const headerName = (name: string): string => name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase())
+
+/** The text and the field of a refusal in the dialect's words. */
+export function told(text: string, field: string | undefined, { names, words }: Vocabulary): { text: string; field: string | undefined } {
+  if (field === undefined) return { text: reworded(text, words), field }
+  const named = renamed(field, names)
+  const [ours, theirs] = [field, named].map((path) => path.split('.').at(-1)!)
+  const own = new Map([...words, [ours!, theirs!]])
+  const prefix = `${field}: `
+  return { text: text.startsWith(prefix) ? `${named}: ${reworded(text.slice(prefix.length), own)}` : reworded(text, own), field: named }
+}
+
+const reworded = (text: string, words: ReadonlyMap<string, string>): string => text.replaceAll(/\w+/g, (word) => words.get(word) ?? word)
+
+function renamed(field: string, names: ReadonlyMap<string, string>): string {
+  const parts = field.split('.')
+  const pathTo = (index: number) =>
+    parts
+      .slice(0, index + 1)
+      .map((part) => (/^\d+$/.test(part) ? '*' : part))
+      .join('.')
+  return parts.map((part, index) => names.get(pathTo(index)) ?? part).join('.')
+}

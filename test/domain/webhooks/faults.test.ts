@@ -1,0 +1,132 @@
+import { createServer as createHttpsServer } from 'node:https'
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { createEgressGuard } from '../../../src/platform/egress.ts'
+import { type Authority, createAuthority } from '../../drivers/http-support.ts'
+import type { TestApp } from '../../support/app.ts'
+import { attempts, createEndpoint, createOrganization, createWorld, settled, tell, type World } from './support.ts'
+
+let authority: Authority
+let world: World
+let app: TestApp
+let caller: Caller
+/** What the name server knows. */
+let names: Set<string>
+
+beforeAll(() => {
+  authority = createAuthority()
+  authority.issue('good', 'DNS:hooks.test', 2)
+  authority.issue('expired', 'DNS:hooks.test', -1)
+})
+afterAll(() => authority.close())
+
+beforeEach(async () => {
+  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30' })
+  app = world.app
+  caller = await createOrganization(app)
+  names = new Set(['hooks.test', 'other.test'])
+  const guard = createEgressGuard({
+    allow: app.settings.EGRESS_ALLOW,
+    async lookup(name) {
+      if (!names.has(name)) throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
+      return [{ address: '127.0.0.1', family: 4 }]
+    },
+  })
+  const http = createHttpOutgoing({ guard, tls: { ca: authority.pem('ca.pem') } })
+  onTestFinished(() => http.close())
+  outgoingHttp.provide(app, http)
+})
+afterEach(() => world?.close())
+
+async function listen(server: Server): Promise<number> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => sockets.add(socket.on('error', () => {})))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+const serveTls = (certificate: string) =>
+  listen(
+    createHttpsServer({ key: authority.pem(`${certificate}.key`), cert: authority.pem(`${certificate}.pem`) }, (_request, answer) =>
+      answer.end(),
+    ),
+  )
+/** Answers the first so many connections with text that breaks off, and the others with 204. */
+const serveBroken = (text: string, most = Number.POSITIVE_INFINITY) => {
+  let n = 0
+  return listen(
+    createTcpServer((socket) =>
+      socket.once('data', () => {
+        if (++n > most) socket.end('HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n')
+        else socket.write(text, () => socket.resetAndDestroy())
+      }),
+    ),
+  )
+}
+const brokenBody = 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc'
+
+async function deadUrl(): Promise<string> {
+  const receiver = await world.receiver()
+  await receiver.close()
+  return receiver.url
+}
+
+type Fault = { url: () => Promise<string>; onceSaved?: () => void; errorClass: string; says: string }
+
+const faults: Record<string, Fault> = {
+  'a refused connection': { url: deadUrl, errorClass: 'REFUSED', says: 'ECONNREFUSED' },
+  'a name that is gone': {
+    url: async () => 'https://hooks.test/',
+    onceSaved: () => names.delete('hooks.test'),
+    errorClass: 'DNS',
+    says: 'could not be resolved',
+  },
+  'a certificate that has expired': {
+    url: async () => `https://hooks.test:${await serveTls('expired')}/`,
+    errorClass: 'TLS',
+    says: 'CERT_HAS_EXPIRED',
+  },
+  'a certificate of another host': {
+    url: async () => `https://other.test:${await serveTls('good')}/`,
+    errorClass: 'TLS',
+    says: 'ERR_TLS_CERT_ALTNAME_INVALID',
+  },
+  'a connection that breaks in the middle of the body': {
+    url: async () => `http://127.0.0.1:${await serveBroken(brokenBody)}/`,
+    errorClass: 'RESET',
+    says: '',
+  },
+}
+
+test.each(Object.entries(faults))('%s is recorded with its class at every try, and tried again by the schedule', async (_what, fault) => {
+  const url = await fault.url()
+  const { webhookEndpoint } = await createEndpoint(app, caller, { url, eventTypes: ['project.updated'] })
+  fault.onceSaved?.()
+  world.work(app)
+  await tell(app, caller)
+  expect(await settled(app, webhookEndpoint.id)).toMatchObject([
+    { status: 'EXHAUSTED', attemptCount: 3, reason: expect.stringContaining(fault.says) },
+  ])
+  const common = { url, errorClass: fault.errorClass, responseStatus: null, responseHeaders: null, responseBody: null }
+  expect(await attempts(app, webhookEndpoint.id)).toMatchObject([
+    { ...common, number: 1, nextAttemptAt: expect.any(Date) },
+    { ...common, number: 2, nextAttemptAt: expect.any(Date) },
+    { ...common, number: 3, nextAttemptAt: null },
+  ])
+})
+
+test('once the fault is mended the next try arrives', async () => {
+  const port = await serveBroken(brokenBody, 2)
+  const { webhookEndpoint } = await createEndpoint(app, caller, { url: `http://127.0.0.1:${port}/`, eventTypes: ['project.updated'] })
+  world.work(app)
+  await tell(app, caller)
+  expect(await settled(app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 3 }])
+  expect((await attempts(app, webhookEndpoint.id)).map(({ errorClass }) => errorClass)).toEqual(['RESET', 'RESET', null])
+})

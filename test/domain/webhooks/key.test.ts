@@ -1,0 +1,139 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { deleteWebhookEndpoint, findRecipients, rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { executeScript } from '../../../src/platform/db/database.ts'
+import { createDb, row, rows, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { rotateDataKeys } from '../../../src/platform/reseal.ts'
+import { createEmptyDatabase, shiftClock } from '../../support/database.ts'
+import { codeOf, createTenant, refusal } from '../../support/tenant.ts'
+import { createEndpoint, createOrganization, createWorld, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const url = 'http://127.0.0.1:9/'
+const own = `whsec_${Buffer.alloc(32, 5).toString('base64')}`
+const create = (input: CommandInput = {}, as = caller) => createEndpoint(world.app, as, { url, ...input })
+const rotate = (id: string, input: CommandInput = {}) =>
+  execute({ app: world.app, caller, requestId: 'test' }, rotateWebhookSecret, { id, ...input })
+const inUse = { code: 'invalid_input', field: 'secret', message: expect.stringContaining('in use already') }
+
+describe('no key is shared between endpoints', () => {
+  it('a secret of one endpoint is refused for another, when that is made and when it is rotated', async () => {
+    await create({ secret: own })
+    const { webhookEndpoint } = await create()
+    expect(await refusal(create({ secret: own }))).toMatchObject(inUse)
+    expect(await refusal(rotate(webhookEndpoint.id, { secret: own }))).toMatchObject(inUse)
+  })
+
+  it('of two endpoints that are made with one secret at once, one is', async () => {
+    const codes = await Promise.all([1, 2, 3].map(() => codeOf(create({ secret: own }))))
+    expect(codes.toSorted()).toEqual(['done', 'invalid_input', 'invalid_input'])
+  })
+
+  it('a rotation to the present key is refused, also without grace, and the key goes on signing', async () => {
+    const { webhookEndpoint } = await create({ secret: own })
+    for (const graceMs of [0, 60_000]) expect(await refusal(rotate(webhookEndpoint.id, { secret: own, graceMs }))).toMatchObject(inUse)
+    expect((await findRecipients(world.app, [webhookEndpoint.id])).get(webhookEndpoint.id)!.keys).toHaveLength(1)
+  })
+
+  it('an ed25519 key likewise', async () => {
+    const secret = 'whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=='
+    await create({ secret })
+    expect(await refusal(create({ secret }))).toMatchObject(inUse)
+  })
+
+  it('another organization may have the same secret, and is not told that it does', async () => {
+    await create({ secret: own })
+    expect(await codeOf(create({ secret: own }, await createOrganization(world.app)))).toBe('done')
+  })
+
+  it('a secret is free again when its endpoint is gone, or when it has stopped signing', async () => {
+    const { webhookEndpoint } = await create({ secret: own })
+    await execute({ app: world.app, caller, requestId: 'test' }, deleteWebhookEndpoint, { id: webhookEndpoint.id })
+    const again = await create({ secret: own })
+    await rotate(again.webhookEndpoint.id, { graceMs: 60_000 })
+    expect(await refusal(create({ secret: own }))).toMatchObject(inUse)
+    await shiftClock(world.url, 61_000)
+    expect(await codeOf(create({ secret: own }))).toBe('done')
+  })
+})
+
+describe('the rotation of data keys', () => {
+  it('seals signing keys and own headers anew, which open, and stamps no row as changed', async () => {
+    const tenant = await createTenant(world.app)
+    caller = tenant.owner
+    const { webhookEndpoint } = await create({ secret: own, headers: { 'x-token': 'hunter2' } })
+    const { webService } = await execute({ app: world.app, caller, requestId: 'test' }, createWebService, {
+      name: 'Shop',
+      repositoryUrl: 'https://user:token@git.example.com/shop.git',
+    })
+    const read = async () => ({
+      ...(await row<{ endpointAt: Date; headers: Uint8Array }>(
+        world.app.db.prisma,
+        sql`select updated_at as endpoint_at, sealed_headers as headers from webhook_endpoint where id = ${webhookEndpoint.id}::uuid`,
+      ))!,
+      ...(await row<{ serviceAt: Date; credential: Uint8Array }>(
+        world.app.db.prisma,
+        sql`select updated_at as service_at, repository_credential as credential from web_service where id = ${webService.id}::uuid`,
+      ))!,
+      ...(await row<{ key: Uint8Array }>(
+        world.app.db.prisma,
+        sql`select sealed as key from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`,
+      ))!,
+    })
+    const before = await read()
+    await world.app.keyring.rotateDataKey(world.app.db.prisma, caller.organizationId)
+    await shiftClock(world.url, 5_000)
+    await rotateDataKeys.run(world.app, new AbortController().signal)
+
+    const after = await read()
+    const versions = [after.headers, after.credential, after.key].map((sealed) => Buffer.from(sealed).readUInt32BE(1))
+    expect(versions).toEqual([2, 2, 2])
+    expect([after.endpointAt, after.serviceAt]).toEqual([before.endpointAt, before.serviceAt])
+    const recipient = (await findRecipients(world.app, [webhookEndpoint.id])).get(webhookEndpoint.id)!
+    expect(recipient.headers).toEqual({ 'x-token': 'hunter2' })
+    expect(recipient.keys[0]!.key.export().toString('base64')).toBe(own.slice('whsec_'.length))
+    expect(await refusal(create({ secret: own }))).toMatchObject(inUse)
+  })
+})
+
+it('keys from before the migration keep their endpoint’s organization; lanes of endpoints that are gone end', async () => {
+  const database = await createEmptyDatabase()
+  const db = createDb({ url: database.url, poolSize: 2 })
+  try {
+    const directory = join(import.meta.dirname, '../../../prisma/migrations')
+    const names = (await readdir(directory)).filter((name) => /^\d/.test(name)).toSorted()
+    const at = names.findIndex((name) => name.endsWith('_webhook_key_rotation'))
+    const apply = async (list: string[]) => {
+      for (const name of list) await executeScript(database.url, await readFile(join(directory, name, 'migration.sql'), 'utf8'))
+    }
+    await apply(names.slice(0, at))
+    const [organizationId, endpointId, goneId] = [newId(), newId(), newId()]
+    await executeScript(
+      database.url,
+      `insert into webhook_endpoint (id, organization_id, url) values ('${endpointId}', '${organizationId}', 'https://example.com');
+       insert into webhook_key (id, endpoint_id, sealed) values ('${newId()}', '${endpointId}', 'x');
+       insert into webhook_lane (endpoint_id) values ('${endpointId}'), ('${goneId}');`,
+    )
+    await apply(names.slice(at))
+    expect(await rows(db.prisma, sql`select organization_id, endpoint_id, fingerprint from webhook_key`)).toEqual([
+      { organizationId, endpointId, fingerprint: null },
+    ])
+    expect(await rows(db.prisma, sql`select endpoint_id from webhook_lane`)).toEqual([{ endpointId }])
+  } finally {
+    await db.close()
+    await database.drop()
+  }
+})

@@ -1,0 +1,70 @@
+/** What the state of things refuses, told in the contract's own words. */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { platformDialect } from '../../../src/rest/platform/index.ts'
+import { startRest, type TestServer } from '../support.ts'
+
+let rest: TestServer
+let key: string
+let projectId: string
+beforeAll(async () => {
+  rest = await startRest([platformDialect])
+  key = rest.acme.key.ADMIN
+  projectId = (await post('/projects', { name: 'Shop' })).body.id
+})
+afterAll(() => rest.close())
+
+const call = (method: string, path: string, body?: unknown, headers?: Record<string, string>) =>
+  rest.call(method, `/api${path}`, { key, body, headers })
+const post = (path: string, body?: unknown, headers?: Record<string, string>) => call('POST', path, body, headers)
+const refused = async (answer: ReturnType<typeof call>) => {
+  const { status, body } = await answer
+  return [status, body.detail]
+}
+
+test('a web service that asks for what is not there, or not served', async () => {
+  const make = (body: object) => refused(post('/web-services', { name: 'Web', ...body }))
+  expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is not served yet'])
+  expect(await make({ project_type: 'WEB' })).toEqual([400, 'project_type: one of web_service, static_site, worker, odoo'])
+  expect(await make({ environment: 'PRODUCTION' })).toEqual([400, 'environment: one of production, staging, development'])
+  expect(await make({ min_instances: 3, max_instances: 2 })).toEqual([400, 'max_instances: at least min_instances'])
+  expect(await make({ port: '80' })).toEqual([400, 'port: must be a number'])
+  await post('/web-services', { name: 'Web', subdomain: 'taken' })
+  expect(await make({ subdomain: 'taken' })).toEqual([409, 'This subdomain is taken.'])
+})
+
+test('a deployment of a web service without a repository names the field that would set it', async () => {
+  const { body } = await post('/web-services', { name: 'Web' })
+  expect(await refused(post(`/web-services/${body.id}/deployments`))).toEqual([
+    400,
+    'The service has no repository. Set git_repository_url first.',
+  ])
+})
+
+test('a secret and a binding that are there already, or are needed', async () => {
+  const service = (await post('/web-services', { name: 'Web', project_id: projectId })).body
+  const secret = (await post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'abcdef' })).body
+  expect(await refused(post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'x' }))).toEqual([
+    409,
+    'The project has TOKEN (production) already.',
+  ])
+  const bind = () => post(`/web-services/${service.id}/secret-bindings`, { project_secret_id: secret.id, alias_key: 'T' })
+  await bind()
+  expect(await refused(bind())).toEqual([409, 'The service has a binding with the alias_key T.'])
+  expect(await refused(call('DELETE', `/projects/${projectId}/secrets/${secret.id}`))).toEqual([
+    409,
+    'TOKEN (production) is bound to Web. Unbind it first, or pass force.',
+  ])
+  expect(await refused(call('PUT', `/web-services/${service.id}/env/bulk?mode=MERGE`, { variables: [] }))).toEqual([
+    400,
+    'mode: merge or replace',
+  ])
+})
+
+test('the headers of a request are named as they were sent', async () => {
+  const long = await refused(post('/projects', { name: 'x' }, { 'idempotency-key': 'x'.repeat(256) }))
+  expect(long).toEqual([400, 'Idempotency-Key: at most 255 characters'])
+  expect(await refused(post('/projects', { name: 'x' }, { 'if-match': 'x' }))).toEqual([
+    400,
+    'If-Match: must be the ETag of an earlier answer',
+  ])
+})
