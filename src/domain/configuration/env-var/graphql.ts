@@ -1,5 +1,5 @@
 import type { EnvVar as EnvVarRow } from '../../../generated/prisma/client.ts'
-import { builder, enumType, type InputBuilder, idField, mutation, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, enumType, type InputBuilder, idField, mutation, Node, registerNode, written } from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -38,9 +38,7 @@ export const EnvVar = builder.prismaObject('EnvVar', {
     runTime: t.exposeBoolean('runTime', { description: 'Whether instances and the release command get it.' }),
     lastRevealedAt: t.expose('lastRevealedAt', { type: 'DateTime', nullable: true, description: 'When its value was last shown.' }),
     lastRevealedBy: t.exposeString('lastRevealedBy', { nullable: true, description: 'To whom.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change; see `ifVersion`.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    ...written(t),
   }),
 })
 

@@ -3,7 +3,7 @@ import type {
   Secret as SecretRow,
   WebService as WebServiceRow,
 } from '../../../generated/prisma/client.ts'
-import { builder, idField, mutation, Node, registerNode, rowById, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, idField, mutation, Node, registerNode, rowById, written } from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -31,9 +31,7 @@ export const SecretBinding = builder.prismaObject('SecretBinding', {
       description: 'The service.',
       resolve: (binding, _args, context) => rowById<WebServiceRow>(context, 'web_service', binding.webServiceId),
     }),
-    version: t.exposeInt('version', { description: 'Raised by each change; see `ifVersion`.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    ...written(t),
   }),
 })
 

@@ -5,6 +5,7 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
+  gives,
   idField,
   mutation,
   Node,
@@ -196,7 +197,7 @@ mutation(revokeSecretVersion, {
     secretId: t.id({ required: true, description: 'The secret.' }),
     version: t.int({ required: true, description: 'Which version.' }),
   }),
-  payload: (t) => ({ secret: t.field({ type: Secret, description: 'The secret.', resolve: (result) => result.secret }) }),
+  payload: gives('secret', Secret, 'The secret.'),
 })
 
 mutation(deleteSecret, {

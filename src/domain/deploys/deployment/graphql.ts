@@ -11,6 +11,7 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
+  gives,
   idField,
   mutation,
   Node,
@@ -349,14 +350,12 @@ mutation(deployWebService, {
     clearCache: t.boolean({ defaultValue: false, description: 'Builds without what former builds left.' }),
     queuePolicy: t.field({ type: QueuePolicy, description: "Instead of the service's own." }),
   }),
-  payload: (t) => ({
-    deployment: t.field({ type: Deployment, description: 'The new deployment.', resolve: (result) => result.deployment }),
-  }),
+  payload: gives('deployment', Deployment, 'The new deployment.'),
 })
 
 mutation(cancelDeployment, {
   input: (t) => ({ id: t.id({ required: true, description: 'The deployment.' }) }),
-  payload: (t) => ({ deployment: t.field({ type: Deployment, description: 'The deployment.', resolve: (result) => result.deployment }) }),
+  payload: gives('deployment', Deployment, 'The deployment.'),
 })
 
 mutation(rollbackDeployment, {
@@ -364,7 +363,5 @@ mutation(rollbackDeployment, {
     deploymentId: t.id({ required: true, description: 'The one to go back to.' }),
     config: t.field({ type: RollbackConfig, defaultValue: 'SNAPSHOT', description: 'Which configuration to use.' }),
   }),
-  payload: (t) => ({
-    deployment: t.field({ type: Deployment, description: 'The new deployment.', resolve: (result) => result.deployment }),
-  }),
+  payload: gives('deployment', Deployment, 'The new deployment.'),
 })

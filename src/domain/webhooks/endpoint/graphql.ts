@@ -6,13 +6,14 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
+  gives,
   type InputBuilder,
   idField,
   mutation,
   Node,
   registerNode,
   rowById,
-  timestamps,
+  written,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -87,9 +88,7 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
     }),
     disabledAt: t.expose('disabledAt', { type: 'DateTime', nullable: true, description: 'Since when it is sent nothing.' }),
     disabledReason: t.exposeString('disabledReason', { nullable: true, description: 'Why it is disabled.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    ...written(t),
   }),
 })
 
@@ -209,9 +208,7 @@ mutation(updateWebhookEndpoint, {
     disabled: t.boolean({ description: 'True: nothing is sent to it, what waits is skipped. False: what happens from now on is sent.' }),
     ...settingFields(t),
   }),
-  payload: (t) => ({
-    webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The endpoint.', resolve: (result) => result.webhookEndpoint }),
-  }),
+  payload: gives('webhookEndpoint', WebhookEndpoint, 'The endpoint.'),
 })
 
 mutation(deleteWebhookEndpoint, {

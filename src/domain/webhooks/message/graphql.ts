@@ -5,6 +5,7 @@ import {
   connectionArgs,
   connectionType,
   enumType,
+  gives,
   idField,
   mutation,
   Node,
@@ -133,9 +134,7 @@ mutation(resendWebhookMessage, {
     messageId: t.id({ required: true, description: 'The message.' }),
     endpointId: t.id({ required: true, description: 'Where to send it; must be enabled.' }),
   }),
-  payload: (t) => ({
-    webhookMessage: t.field({ type: WebhookMessage, description: 'The message.', resolve: (result) => result.webhookMessage }),
-  }),
+  payload: gives('webhookMessage', WebhookMessage, 'The message.'),
 })
 
 mutation(sendTestWebhook, {
@@ -159,8 +158,6 @@ for (const command of [recoverWebhookMessages, replayMissingWebhookMessages]) {
       since: t.field({ type: 'DateTime', required: true, description: 'Messages of events from then on.' }),
       until: t.field({ type: 'DateTime', description: 'And before this; absent: up to now.' }),
     }),
-    payload: (t) => ({
-      operation: t.field({ type: Operation, description: 'What to poll for its end.', resolve: (result) => result.operation }),
-    }),
+    payload: gives('operation', Operation, 'What to poll for its end.'),
   })
 }
