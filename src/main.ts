@@ -16,7 +16,7 @@ import { purgeProjects } from './domain/apps/project/jobs.ts'
 import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { deploymentQueue, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
-import { routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
+import { routerPort, routerProbePort, runtimePort, takeRouter } from './domain/deploys/instance/index.ts'
 import { instanceChores, settleReconciler } from './domain/deploys/instance/jobs.ts'
 import { expireLogs } from './domain/deploys/log/jobs.ts'
 import { deliverWebhooks, expireWebhookAnswers, keepMirror } from './domain/webhooks/attempt/jobs.ts'
@@ -124,9 +124,6 @@ async function start(role: Role): Promise<void> {
   const graphqlUrl = server && `${await listen(server, settings)}/graphql`
   const forget = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const jobs = role === 'api' ? null : startAllJobs(app)
-  if (graphqlUrl) await sayWhereToGo(app, graphqlUrl)
-  else say('Worker runs.')
-  sayWhatToKnow(settings, drivers.runtime)
 
   let stopping = false
   /** Lets go of everything; what runs for users runs on. */
@@ -160,14 +157,19 @@ async function start(role: Role): Promise<void> {
   }
   process.on('SIGTERM', () => end(false))
   process.on('SIGINT', () => end(role !== 'worker'))
+
+  if (graphqlUrl) await sayWhereToGo(app, graphqlUrl)
+  else say('Worker runs.')
+  sayWhatToKnow(settings, drivers.runtime)
 }
 
 /** Another process of this installation may hold the router's port; a stranger may not. */
 async function takeRouterPort(app: App): Promise<void> {
-  if (await routerPort.use(app).listen()) return
   const { DATA_DIR, ROUTER_PORT } = app.settings
-  if ((await listProcesses(DATA_DIR)).length === 0)
-    throw new StartError(`Port ${ROUTER_PORT} is taken by another program. Set ROUTER_PORT to another one.`)
+  while (!(await takeRouter(app)) && (await listProcesses(DATA_DIR)).length === 0) {
+    if (ROUTER_PORT !== 0) throw new StartError(`Port ${ROUTER_PORT} is taken by another program. Set ROUTER_PORT to another one.`)
+    await pause(200)
+  }
 }
 
 async function listen(server: Awaited<ReturnType<typeof createApp>>, { HOST, PORT, PUBLIC_URL }: Settings): Promise<string> {

@@ -17,8 +17,8 @@ const signals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])
 
 /** What each command runs. Any other command is a file of src/cli. @type {Record<string, string[]>} */
 const programs = {
-  start: ['--expose-gc', 'src/main.ts'],
-  worker: ['--expose-gc', 'src/main.ts', 'worker'],
+  start: ['src/main.ts'],
+  worker: ['src/main.ts', 'worker'],
   dev: ['--watch', '--watch-preserve-output', 'src/main.ts'],
   bench: ['test/bench/run.ts'],
 }

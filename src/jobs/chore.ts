@@ -3,8 +3,11 @@ import { pause } from '../platform/clock.ts'
 import type { App } from '../platform/work.ts'
 import { createBackoff, createBell, type Loop } from './loop.ts'
 
+/** `dueInMs`: asked after each run, in how many milliseconds the next one is due; null for `everyMs`. */
+export type PacedChore = Chore & { dueInMs?(app: App): number | null }
+
 /** Runs a chore at once, then at each wake-up of its topic and every `everyMs`; after 'again' without a wait. */
-export function startChore(app: App, chore: Chore): Loop {
+export function startChore(app: App, chore: PacedChore): Loop {
   const stopping = new AbortController()
   const bell = createBell(app, chore.topic)
   const backoff = createBackoff()
@@ -14,7 +17,7 @@ export function startChore(app: App, chore: Chore): Loop {
       try {
         const again = await chore.run(app, stopping.signal)
         backoff.reset()
-        if (again !== 'again') await bell.wait(stopping.signal, chore.everyMs)
+        if (again !== 'again') await bell.wait(stopping.signal, chore.dueInMs?.(app) ?? chore.everyMs)
       } catch (error) {
         if (stopping.signal.aborted) return
         app.log.warn({ err: error, chore: chore.name }, 'a chore failed and runs again')

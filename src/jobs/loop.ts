@@ -5,8 +5,8 @@ export type Loop = { stop(graceMs: number): Promise<void> }
 /** What a loop waits on between two rounds. A ring while nobody waits is kept, so that none is lost during a round. */
 export type Bell = {
   ring(): void
-  /** Resolves at a ring, after `ms` (never by time when absent), or on abort. */
-  wait(signal: AbortSignal, ms?: number): Promise<void>
+  /** Resolves at a ring (true), after `ms` (never by time when absent), or on abort. */
+  wait(signal: AbortSignal, ms?: number): Promise<boolean>
   close(): void
 }
 
@@ -28,8 +28,8 @@ export function createBell(app: App, topic: string | null): Bell {
           clearTimeout(timer)
           signal.removeEventListener('abort', end)
           answer = undefined
+          resolve(rung)
           rung = false
-          resolve()
         }
         answer = end
         signal.addEventListener('abort', end, { once: true })

@@ -13,6 +13,8 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
   const bell = createBell(app, queue.topic)
   const backoff = createBackoff()
   const running = new Set<Promise<void>>()
+  /** Told that no row has a time to come; a new one comes with a ring. */
+  let noneDue = false
 
   const start = (item: Item) => {
     const run = runItem(app, queue, item, aborting.signal).finally(() => {
@@ -34,8 +36,9 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
         backoff.reset()
         for (const item of items) start(item)
         if (items.length < free) {
-          const dueInMs = (await queue.dueInMs?.(app)) ?? queue.pollMs
-          await bell.wait(stopping.signal, Math.min(dueInMs, queue.pollMs))
+          const dueInMs: number | null = noneDue && items.length === 0 ? null : ((await queue.dueInMs?.(app)) ?? null)
+          const rung = await bell.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
+          noneDue = dueInMs === null && !rung
         }
       } catch (error) {
         app.log.warn({ err: error, queue: queue.name }, 'a queue could not be claimed from')

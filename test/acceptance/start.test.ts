@@ -29,7 +29,9 @@ describe('the first start', () => {
     expect(Number(await readFile(join(world.server.dataDir, 'server.pid'), 'utf8'))).toBe(world.server.process.pid)
   })
 
-  it('may be made by two processes at once: one installation, one key, both serve; Ctrl-C on one ends all', async ({ onTestFinished }) => {
+  it('may be made by two processes at once: one installation, one key, one router, both serve; Ctrl-C on one ends all', async ({
+    onTestFinished,
+  }) => {
     const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
     const both = [world.server.spawn({ DATA_DIR }), world.server.spawn({ DATA_DIR })]
     onTestFinished(async () => {
@@ -37,7 +39,8 @@ describe('the first start', () => {
       await rm(DATA_DIR, { recursive: true, force: true, maxRetries: 3 })
     })
     const urls = await Promise.all(both.map(urlOf))
-    await Promise.all(both.map(routerOf))
+    const routers = await Promise.all(both.map(routerOf))
+    expect(routers[0]).toBe(routers[1])
     const { apiKey } = JSON.parse(await readFile(join(DATA_DIR, 'bootstrap.json'), 'utf8'))
     const answers = await Promise.all(urls.map((url) => ask(url, apiKey, '{ organization { id } apiKeys { totalCount } }')))
     expect(answers[0]!.organization.id).toBe(answers[1]!.organization.id)

@@ -77,7 +77,7 @@ export type World = {
 /** One server for all tests of a file. */
 export function acceptance(settings: Settings = {}): World {
   // A deployment waits for a build, a start and probes; on a busy machine for other tests too.
-  vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 })
+  vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
   let server: TestServer
   let projectId: string
   const repositories: GitRepository[] = []
@@ -90,8 +90,11 @@ export function acceptance(settings: Settings = {}): World {
   })
   afterAll(async () => {
     for (const gate of gates) gate.close()
-    await server?.close()
-    for (const repository of repositories) await repository.close()
+    try {
+      await server?.close()
+    } finally {
+      for (const repository of repositories) await repository.close()
+    }
   })
 
   const repository = async (files: RepositoryFiles) => {

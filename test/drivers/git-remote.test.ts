@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 import { serveGit } from '../support/git-http-server.ts'
@@ -74,6 +74,26 @@ describe('over http', () => {
     expect(error).toMatchObject({
       code: 'SOURCE_UNREACHABLE',
       message: `127.0.0.1 can not be reached at port ${server.port}: connection refused.`,
+    })
+  })
+
+  it('says of a server of plain files what it lacks', async () => {
+    await repository.git(['update-server-info'])
+    const { repositoryUrl } = await bench.serve(repository, {
+      intercept(request, response) {
+        const path = new URL(request.url ?? '/', 'http://localhost').pathname
+        readFile(join(dirname(repository.path), path)).then(
+          (bytes) => response.end(bytes),
+          () => response.writeHead(404).end(),
+        )
+        return true
+      },
+    })
+    const error = await refusal(bench.source().pin({ repository: ref(repositoryUrl), ...main }, recordedIo()))
+    expect(error).toMatchObject({
+      code: 'SOURCE_UNREACHABLE',
+      message: expect.stringContaining('dumb HTTP'),
+      hint: expect.stringContaining('git http-backend'),
     })
   })
 

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { PacedChore } from '../../src/jobs/chore.ts'
 import { startJobs } from '../../src/jobs/index.ts'
-import type { Chore } from '../../src/platform/claim.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
@@ -24,7 +24,7 @@ afterAll(async () => {
   await database?.drop()
 })
 
-function start(...chores: Chore[]) {
+function start(...chores: PacedChore[]) {
   const jobs = startJobs(app, { queues: [], chores, worker: 'only' })
   stops.push(() => jobs.stop({ graceMs: 0 }))
   return jobs
@@ -59,6 +59,19 @@ test('a wake-up during a run is not lost', async () => {
   off()
   release()
   await until('the second run', () => runs === 2)
+})
+
+test('a chore that knows when it is due runs then, and at its poll where it knows of nothing', async () => {
+  let runs = 0
+  const asked: number[] = []
+  const dueInMs = () => {
+    asked.push(runs)
+    return runs < 3 ? 1 : null
+  }
+  start({ ...hourly, run: async () => void runs++, dueInMs })
+  await until('it waits for its poll', () => asked.length === 3)
+  expect(runs).toBe(3)
+  expect(asked).toEqual([1, 2, 3])
 })
 
 test("a chore that answers 'again' runs at once once more", async () => {
@@ -102,7 +115,7 @@ test('committed events get their positions', async () => {
     await run(
       app.db.prisma,
       sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
-          values (${newId()}::uuid, ${newId()}::uuid, 'project.created', 1, 'Project', ${newId()}::uuid, ${n}, '{}')`,
+          values (${newId()}::uuid, ${newId()}::uuid, 'test.happened', 1, 'Project', ${newId()}::uuid, ${n}, '{}')`,
     )
   }
   app.wake.notify('outbox')

@@ -128,6 +128,27 @@ test('a queue whose rows have a time of their own looks again when the next one 
   await until('it looked again', () => claims === 2)
 })
 
+test('a queue with no row to come asks for the next time again only after a wake-up or a claim', async () => {
+  const app = await process()
+  let [asked, claims] = [0, 0]
+  const dueInMs = async () => {
+    asked++
+    return null
+  }
+  const queue = errands('only', { pollMs: 5, dueInMs })
+  const counted: Queue<Item>['claim'] = (...given) => {
+    claims++
+    return queue.claim(...given)
+  }
+  start(app, { queues: [{ ...queue, claim: counted }], worker: 'only' })
+  await until('it polled some times', () => claims >= 5)
+  expect(asked).toBe(1)
+  app.wake.notify('errands')
+  await until('it asked again', () => asked === 2)
+  await add(app, 1)
+  await until('it asked after the claim', () => asked > 2)
+})
+
 test('an item is kept by its heartbeat for longer than its lease', async () => {
   const [holder, other] = [await process(), await process()]
   const { promise: released, resolve: release } = Promise.withResolvers<void>()

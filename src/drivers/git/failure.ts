@@ -74,6 +74,13 @@ const rules: {
     hint: 'Check the host in the URL.',
   },
   {
+    // Its objects come one by one, in files that no limit bounds together: what that costs is the server's choice.
+    pattern: /dumb http transport/i,
+    code: 'SOURCE_UNREACHABLE',
+    message: 'The server offers the repository as plain files ("dumb HTTP"), from which no single commit can be fetched.',
+    hint: 'Serve it by git itself (git http-backend, or any git host), or use an ssh URL.',
+  },
+  {
     pattern: /certificate|SSL|TLS/i,
     code: 'SOURCE_UNREACHABLE',
     message: "The remote's TLS certificate is not accepted, or no TLS connection could be made.",

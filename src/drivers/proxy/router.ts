@@ -23,7 +23,7 @@ export type RequestRecord = {
 
 export type ProxyRouterOptions = {
   host: string
-  /** 0 picks a free one, kept after the first listen. */
+  /** 0 picks a free one, kept after the first listen. `listen` may name another. */
   port: number
   /** Where an instance listens now; null when that isn't known here. Called for each request: fast, synchronous. */
   resolveInstance: (instanceId: string) => { host: string; port: number } | null
@@ -171,8 +171,9 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     get port() {
       return port
     },
-    async listen() {
+    async listen(wanted = port) {
       if (server !== null) return true
+      port = wanted
       const made = start()
       const held = await new Promise<boolean>((resolve, reject) => {
         made.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)))

@@ -1,7 +1,8 @@
 /** That a change of an environment's derived status is told, once, and that no change is told where there is none. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { deleteEnvironment } from '../../../src/domain/apps/environment/index.ts'
 import { createProject } from '../../../src/domain/apps/project/index.ts'
-import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { createWebService, deleteWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
 import { deploymentQueue, tellEnvironmentStatus } from '../../../src/domain/deploys/deployment/jobs.ts'
 import '../../../src/domain/deploys/instance/index.ts'
@@ -9,6 +10,7 @@ import { execute } from '../../../src/platform/command.ts'
 import { row, rows, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTenant, createWorld, request, type Tenant, type World } from '../../support/tenant.ts'
+import { until } from '../../support/wait.ts'
 
 let world: World
 let tenant: Tenant
@@ -52,5 +54,20 @@ describe('environment.status_changed', () => {
     await Promise.all([look(), look(), look()])
     await look()
     expect(await told(environmentId)).toEqual(['PENDING -> DEPLOYING'])
+  })
+
+  it('is looked for at once when a service or an environment is deleted', async () => {
+    let woken = 0
+    const off = world.app.wake.on('environments', () => woken++)
+    const { projectId, environmentId } = await createShop()
+    const service = { projectId: encodeId('Project', projectId), name: 'Going' }
+    const { webService } = await execute(request(world.app, tenant.owner), createWebService, service)
+    await execute(request(world.app, tenant.owner), deleteWebService, { id: encodeId('WebService', webService.id) })
+    await until('it was woken', () => woken === 1)
+    await execute(request(world.app, tenant.owner), deleteEnvironment, { id: encodeId('Environment', environmentId), cascade: true })
+    await until('it was woken again', () => woken === 2)
+    off()
+    await look()
+    expect(await told(environmentId)).toEqual(['PENDING -> DELETING'])
   })
 })

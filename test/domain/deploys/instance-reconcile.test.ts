@@ -8,7 +8,7 @@ import { run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { shiftClock } from '../../support/database.ts'
-import { createTenant, createWorld, request, type Tenant } from '../../support/tenant.ts'
+import { createTenant, createWorld, request, statementsOf, type Tenant } from '../../support/tenant.ts'
 
 /** A place where nothing runs. */
 const nothing = { observe: async () => [] } as Partial<Runtime> as Runtime
@@ -19,6 +19,7 @@ it('lets one process look after the instances, and the next one as soon as that 
   onTestFinished(world.close)
   const [first, second] = [world.app, await world.process()]
   for (const app of [first, second]) runtimePort.provide(app, nothing)
+  await createRunning(first, await createTenant(first))
   await pass(first)
   await pass(second)
   expect(await holdsInstances(second)).toBe(false)
@@ -29,6 +30,37 @@ it('lets one process look after the instances, and the next one as soon as that 
   expect(await holdsInstances(first)).toBe(false)
   await shiftClock(world.url, 16_000)
   expect(await holdsInstances(first)).toBe(true)
+})
+
+it('looks every half second while there are instances, and once in a while, by one statement, where nothing is to be looked after', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const { app } = world
+  const observe: Runtime['observe'] = async (ids) => ids.map((instanceId) => ({ instanceId, state: 'running', startedAt: new Date() }))
+  const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [] })
+  runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
+  expect(await statementsOf(app, () => pass(app))).toHaveLength(1)
+  expect(reconcileInstances.dueInMs(app)).toBeNull()
+  expect(reconcileInstances.everyMs).toBe(5_000)
+  const instanceId = await createRunning(app, await createTenant(app))
+  await pass(app)
+  expect(reconcileInstances.dueInMs(app)).toBe(500)
+  await settleReconciler(app)
+  await run(app.db.prisma, sql`delete from instance where id = ${instanceId}::uuid`)
+  await run(app.db.prisma, sql`update web_service set desired_state = 'STOPPED'`)
+  await pass(app)
+  expect(reconcileInstances.dueInMs(app)).toBeNull()
+})
+
+it('looks every half second for the end of a process that looks after instances', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const [first, second] = [world.app, await world.process()]
+  for (const app of [first, second]) runtimePort.provide(app, nothing)
+  await createRunning(first, await createTenant(first))
+  await pass(first)
+  await pass(second)
+  expect(reconcileInstances.dueInMs(second)).toBe(500)
 })
 
 it('looks after the other instances where one of them can not even be observed', async () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRedactor, type NewLine, splitCompleteLines } from '../../../src/domain/deploys/log/index.ts'
+import { createRedactor, type NewLine, type Redact, splitCompleteLines } from '../../../src/domain/deploys/log/index.ts'
 import { createLineSplitter, type LineSource } from '../../../src/domain/deploys/log/line-splitter.ts'
 import { createChunker, cursorOf, cutUtf8, logLimits, positionOf, readChunk } from '../../../src/domain/deploys/log/model.ts'
 
@@ -172,6 +172,21 @@ describe('cursors', () => {
   })
 })
 
+/** With room for whole lines, so that what is shown is what was kept. */
+const source64 = { stream: 'stdout' as const, instanceId: null, messageBytes: 1024 * 1024 }
+
+/** What is shown of output that grows by `step` bytes from one look to the next; ended by its end. */
+function takenIn(source: typeof source64 & { redact: Redact }, bytes: Buffer, step: number): string {
+  let [shown, from] = ['', 0]
+  for (let to = step; ; to += step) {
+    const isEnd = to >= bytes.length
+    const { lines, consumedBytes } = splitCompleteLines(source, bytes.subarray(from, to), at, isEnd)
+    shown += lines.map(({ message }) => message).join('')
+    from += consumedBytes
+    if (isEnd) return shown
+  }
+}
+
 describe('redaction', () => {
   const secret = 'p/ss wörd+"1&2'
   const redact = createRedactor([secret])
@@ -228,6 +243,47 @@ describe('redaction', () => {
     for (let cut = 0; cut < text.length; cut++) {
       expect(messages([text.subarray(0, cut), text.subarray(cut)], { redact })).toEqual(['x [redacted] y'])
     }
+  })
+
+  it('shows no part of a value where an unfinished line is cut, wherever the value lies', () => {
+    const value = 'k7Qz-Rw4p'
+    const source = { ...source64, redact: createRedactor([value, 'k7Qz-Rx']) }
+    const size = 64 * 1024
+    for (let before = size - 3 * value.length; before <= size + 3; before++) {
+      const shown = takenIn(source, Buffer.from(`${'x'.repeat(before)}${value}${'y'.repeat(200)}\n`), size + 1)
+      expect(shown.replace(/\[redacted\]/g, '')).toMatch(/^x+y+$/)
+      expect(shown).toContain('[redacted]')
+    }
+  })
+
+  it('shows no part of values that overlap where an unfinished line is cut', () => {
+    const source = { ...source64, redact: createRedactor(['abca', 'cabxabc']) }
+    const size = 64 * 1024
+    for (let before = size - 40; before <= size; before++) {
+      for (const text of ['abcabcabcabcabca', 'cabxabcabxabca']) {
+        const shown = takenIn(source, Buffer.from(`${'-'.repeat(before)}${text}${'-'.repeat(200)}\n`), size + 1)
+        expect(shown.replace(/\[redacted\]/g, '')).toMatch(/^-+$/)
+      }
+    }
+  })
+
+  it('shows no part of a value that is longer than an unfinished line may be, however it arrives', () => {
+    const value = Array.from({ length: 15_000 }, (_, index) => `${index}=`).join('')
+    expect(value.length).toBeGreaterThan(64 * 1024)
+    const source = { ...source64, redact: createRedactor([value]) }
+    for (const printed of [value, Buffer.from(value).toString('hex'), encodeURIComponent(value)]) {
+      for (const before of [0, 10, 40_000, 70_000]) {
+        for (const step of [30_001, 65_536, 700_000]) {
+          const shown = takenIn(source, Buffer.from(`${'x'.repeat(before)}${printed}${'y'.repeat(900)}\n`), step)
+          expect(shown.replace(/\[redacted\]/g, '')).toMatch(/^x*y*$/)
+        }
+      }
+    }
+  })
+
+  it('goes on with an endless line, though it holds nothing but a value again and again', () => {
+    const source = { ...source64, redact: createRedactor(['aaaa']) }
+    expect(takenIn(source, Buffer.alloc(300_000, 'a'), 70_000)).toMatch(/^(\[redacted\])+$/)
   })
 
   it('shows no part of a value where a long line is cut', () => {

@@ -81,7 +81,7 @@ export const deleteEnvironment = defineCommand({
   async run(work, { cascade }, target: Environment) {
     const environment = await markDeleting(work, target, Boolean(cascade))
     if (cascade) {
-      work.wake('purge')
+      work.wake('purge', 'purge environments')
       return { deletedId: target.id, environment: environment as Environment | null }
     }
     try {

@@ -8,7 +8,7 @@ import { transact } from '../../../platform/work.ts'
 export const purgeEnvironments: Chore = {
   name: 'purge environments',
   topic: 'purge environments',
-  everyMs: 2_000,
+  everyMs: 30_000,
   run: (app) =>
     transact(app, systemCaller(unknownId), null, async (work) => {
       const removed = await run(

@@ -91,7 +91,7 @@ export const deleteProject = defineCommand({
     })
     await revokeKeysOfProject(work, target.id)
     if (!cascade) await removeProject(work, target.id)
-    else work.wake('purge')
+    else work.wake('purge', 'purge environments', 'purge projects')
     return { deletedId: target.id }
   },
 })

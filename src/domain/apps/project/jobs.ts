@@ -8,7 +8,7 @@ import { transact } from '../../../platform/work.ts'
 export const purgeProjects: Chore = {
   name: 'purge projects',
   topic: 'purge projects',
-  everyMs: 2_000,
+  everyMs: 30_000,
   run: (app) =>
     transact(app, systemCaller(unknownId), null, async (work) => {
       await run(

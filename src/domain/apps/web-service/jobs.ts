@@ -8,6 +8,6 @@ import { removeDeleted } from './commands.ts'
 export const purgeWebServices: Chore = {
   name: 'purge web services',
   topic: 'purge',
-  everyMs: 2_000,
+  everyMs: 30_000,
   run: (app) => transact(app, systemCaller(unknownId), null, removeDeleted),
 }

@@ -23,7 +23,7 @@ const batch = 500
 export const tellEnvironmentStatus: Chore = {
   name: 'tell environment status',
   topic: 'environments',
-  everyMs: 5_000,
+  everyMs: 30_000,
   async run(app, signal) {
     for (let after = '00000000-0000-0000-0000-000000000000'; !signal.aborted; ) {
       const known = await rows<Told>(

@@ -5,7 +5,7 @@
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { claim, type Queue, renew } from '../../../platform/claim.ts'
-import { sql } from '../../../platform/db/index.ts'
+import { row, sql } from '../../../platform/db/index.ts'
 import { unknownId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { deploymentEvents } from './events.ts'
@@ -36,8 +36,26 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
   }
 }
 
+const unfinished = sql`status in ('QUEUED', 'RUNNING', 'CANCELLING')`
+
+/** When the first lease is over that its worker may have left behind. */
+async function firstLeaseEndsInMs(app: App): Promise<number | null> {
+  const first = await row<{ ms: number }>(
+    app.db.prisma,
+    sql`select greatest(0, ceil(extract(epoch from lease_expires_at - app_now()) * 1000))::float8 as ms
+        from deployment where ${unfinished} and lease_expires_at is not null order by lease_expires_at limit 1`,
+  )
+  return first?.ms ?? null
+}
+
 /** Two claims of work: a deployment whose worker was lost, and the next one of each service with none running. */
 async function claimDeployments(app: App, worker: string, limit: number): Promise<Deployment[]> {
+  // One statement when there is nothing to do, which is nearly always.
+  const waiting = await row(
+    app.db.prisma,
+    sql`select 1 as one from deployment where ${unfinished} and (lease_expires_at is null or lease_expires_at < app_now()) limit 1`,
+  )
+  if (!waiting) return []
   const lease = { table: 'deployment', key: ['id'], order: sql`t.id`, owner: worker, leaseMs: app.settings.WORKER_LEASE_MS }
   const lost = await claim<Deployment>(app.db.prisma, {
     ...lease,
@@ -66,7 +84,8 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
 export const deploymentQueue: Queue<Deployment> = {
   name: 'deployments',
   topic: 'deployments',
-  pollMs: 1_000,
+  pollMs: 5_000,
+  dueInMs: firstLeaseEndsInMs,
   concurrency: 4,
   abortOnStop: true,
   claim: claimDeployments,

@@ -27,6 +27,8 @@ import { compareAndSet, end } from './transition.ts'
 /** So many workers may lose one deployment before it counts as the deployment's own fault. */
 const maxClaims = 5
 
+const probeTimeoutMs = 5_000
+
 class Cancelled extends Error {}
 class DeadlineOver extends Error {}
 
@@ -41,6 +43,8 @@ export type Run = {
   log: LogWriter
   /** Of the present step: its deadline, cancellation, loss of the lease, the stop of the process. */
   signal: AbortSignal
+  /** How long a single look may take: not beyond the present step's deadline. */
+  probeTimeoutMs(): number
   /** Whether a worker that was lost had begun this step. */
   resumed: boolean
   settings(): ServiceSettings
@@ -82,12 +86,14 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const off = app.wake.on(`deployment:${claimed.id}`, check)
   const poll = setInterval(check, 1_000)
 
+  let deadlineAt = Number.POSITIVE_INFINITY
   const run: Run = {
     app,
     deployment: claimed,
     repository: service.repositoryUrl ? { url: service.repositoryUrl, credential } : null,
     log,
     signal: lost,
+    probeTimeoutMs: () => Math.max(1, Math.min(probeTimeoutMs, Math.ceil(deadlineAt - performance.now()))),
     resumed: false,
     settings() {
       return run.deployment.settings as unknown as ServiceSettings
@@ -111,7 +117,9 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
         return run.set(tx, sql`phase = ${phase}::deployment_phase`)
       })
       const deadline = new AbortController()
-      const timer = setTimeout(() => deadline.abort(new DeadlineOver()), deadlineOf(app, phase, run.settings()))
+      const limitMs = deadlineOf(app, phase, run.settings())
+      deadlineAt = performance.now() + limitMs
+      const timer = setTimeout(() => deadline.abort(new DeadlineOver()), limitMs)
       run.signal = AbortSignal.any([lost, cancelled.signal, deadline.signal])
       try {
         const result = await work(run)

@@ -202,7 +202,7 @@ async function answers(run: Run, instance: Instance, signal: AbortSignal): Promi
   for (let good = 0; good < goodProbes; ) {
     if (signal.aborted) throw deadlinePassed(run, signal.reason, last, path)
     await demandRunning(run, instance)
-    last = await runtime.probe({ instanceId: instance.id, path, timeoutMs: 5_000 })
+    last = await runtime.probe({ instanceId: instance.id, path, timeoutMs: run.probeTimeoutMs() })
     good = last.ok ? good + 1 : 0
     if (!last.ok && last.reason && last.reason !== reported) {
       reported = last.reason
@@ -281,7 +281,7 @@ async function seeThroughRouter(run: Run): Promise<void> {
     run.signal.throwIfAborted()
     // One that ends now takes requests already: what served before has to come back at once.
     for (const instance of instances) await demandRunning(run, instance)
-    const seen = await routerProbePort.use(app).request(host, run.settings().healthCheckPath ?? '/', 5_000)
+    const seen = await routerProbePort.use(app).request(host, run.settings().healthCheckPath ?? '/', run.probeTimeoutMs())
     // A static site without an index is served all the same.
     const isServed = seen.error === null || seen.error === 'not_found'
     if (isServed && seen.deployment === id && seen.release === deployment.releaseDigest) return
@@ -320,7 +320,7 @@ async function goLive(run: Run, work: Parameters<Parameters<Run['write']>[0]>[0]
   await tell(work, deploymentEvents.succeeded as never, live)
   if (live.kind === 'ROLLBACK') await tell(work, deploymentEvents.rolledBack as never, live)
   await writeAudit(work, { action: 'deployment.succeed', targetType: 'Deployment', targetId: live.id, details: {} })
-  work.wake('deployments')
+  work.wake('deployments', 'purge')
   return live
 }
 

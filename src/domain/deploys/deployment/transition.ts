@@ -61,7 +61,7 @@ export async function end(
     await completeLog(work, log.id)
   }
   await tell(work, endings[status], ended)
-  work.wake('deployments', 'instances')
+  work.wake('deployments', 'instances', 'purge')
   return ended
 }
 

@@ -2,9 +2,9 @@ import type { Chore } from '../../../platform/claim.ts'
 import { readInstanceOutput } from './output.ts'
 import { reconcileInstances } from './reconcile.ts'
 import { expireReleases } from './release.ts'
-import { keepRoutes } from './route.ts'
+import { keepRoutes, noteLoad } from './route.ts'
 
 /** What keeps instances as they are wanted, and requests on their way to them. */
-export const instanceChores: Chore[] = [keepRoutes, reconcileInstances, readInstanceOutput, expireReleases]
+export const instanceChores: Chore[] = [keepRoutes, noteLoad, reconcileInstances, readInstanceOutput, expireReleases]
 
 export { settleReconciler } from './reconcile.ts'

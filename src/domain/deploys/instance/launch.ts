@@ -3,8 +3,7 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { resolveServices } from '../../configuration/resolution/index.ts'
-import { environmentOf, type PinnedConfiguration, pinnedConfiguration } from './configuration.ts'
+import { environmentOf, pinnedConfiguration } from './configuration.ts'
 import type { ServiceSettings } from './model.ts'
 import { runtimePort } from './provided.ts'
 
@@ -39,8 +38,8 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
         from deployment d left join release r on r.digest = d.release_digest where d.id = ${deploymentId}::uuid`,
   )
   if (!facts) throw new Error(`deployment ${deploymentId} does not exist`)
-  const configuration =
-    (await pinnedConfiguration({ app, tx }, deploymentId)) ?? (await presentDefaults(app, facts.webServiceId, deploymentId))
+  const configuration = await pinnedConfiguration({ app, tx }, deploymentId)
+  if (!configuration) throw new Error(`deployment ${deploymentId} has no configuration`)
   return {
     organizationId: facts.organizationId,
     webServiceId: facts.webServiceId,
@@ -51,17 +50,6 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
     env: environmentOf(configuration, 'runTime'),
     buildEnv: environmentOf(configuration, 'buildTime'),
   }
-}
-
-/** For a deployment from before configurations were pinned. */
-async function presentDefaults(app: App, webServiceId: string, deploymentId: string): Promise<PinnedConfiguration> {
-  const tx = app.db.prisma
-  const { commitHash, branch } = await tx.deployment.findUniqueOrThrow({ where: { id: deploymentId } })
-  const resolution = (
-    await resolveServices({ app, tx }, [webServiceId], new Map([[webServiceId, { deploymentId, commitHash, branch }]]))
-  ).get(webServiceId)!
-  const entries = resolution.variables.filter(({ source, isReserved }) => source.kind === 'PLATFORM_DEFAULT' && !isReserved)
-  return { entries, values: Object.fromEntries(entries.map(({ key, value }) => [key, 'plain' in value ? value.plain : ''])) }
 }
 
 /** Adds rows for instances that are to be started; nothing runs yet. */
@@ -104,7 +92,7 @@ export async function routeTo(work: Work, webServiceId: string, deploymentId: st
   )
   await run(
     work.tx,
-    sql`update instance set routed = (deployment_id = ${deploymentId}::uuid and status = 'RUNNING' and draining_since is null)
+    sql`update instance set routed = (deployment_id is not distinct from ${deploymentId}::uuid and status = 'RUNNING' and draining_since is null)
         where web_service_id = ${webServiceId}::uuid`,
   )
   work.wake('routes')

@@ -14,7 +14,8 @@ import { runtimePort } from './provided.ts'
 
 type Printing = Pick<Instance, 'id' | 'organizationId' | 'webServiceId' | 'deploymentId'>
 
-const readBytes = 512 * 1024
+/** Twice as much for each stream as a value may have in its longest form. */
+const readBytes = 1536 * 1024
 
 /** Instances that this process listens to, and how far; set by the reconciler's pass, empty without the lease. */
 const listening = new WeakMap<App, Map<string, Printing>>()
@@ -34,7 +35,9 @@ export async function takeInOutput(app: App, instance: Printing, { final = false
   const former = reading.get(instance.id)
   const next = (async () => {
     await former?.catch(() => {})
-    while (await takeInOnce(app, instance, final)) {}
+    while (await takeInOnce(app, instance, false)) {}
+    // Only what is left then is an unfinished line, and not the end of one reading.
+    if (final) while (await takeInOnce(app, instance, true)) {}
   })()
   reading.set(instance.id, next)
   try {

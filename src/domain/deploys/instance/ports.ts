@@ -146,8 +146,11 @@ export type RouterLoad = { instanceId: string; inFlight: number }
 
 /** The HTTP router. One process listens; it is told the whole table at each change. */
 export interface Router {
-  /** Tries to hold the port. False when another process holds it (try again later). */
-  listen(): Promise<boolean>
+  /**
+   * Tries to hold the port, or `port` from now on (0: any free one). False when another process holds it (try again later); true
+   * without a change when it listens already.
+   */
+  listen(port?: number): Promise<boolean>
   /** The port it listens on, or would listen on. */
   readonly port: number
   /** Replaces the whole table at once; requests that run go on where they are. Former targets are drained, not cut. */

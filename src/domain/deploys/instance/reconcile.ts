@@ -25,13 +25,15 @@ type Memory = {
   busy: Set<string>
   probedAt: Map<string, number>
   running: Set<Promise<void>>
+  /** The last pass saw something that changes without a wake-up: an instance, another process that may die, trouble. */
+  watching: boolean
 }
 
 const memories = new WeakMap<App, Memory>()
 const memoryOf = (app: App): Memory => {
   let memory = memories.get(app)
   if (!memory) {
-    memory = { busy: new Set(), probedAt: new Map(), running: new Set() }
+    memory = { busy: new Set(), probedAt: new Map(), running: new Set(), watching: true }
     memories.set(app, memory)
   }
   return memory
@@ -41,14 +43,18 @@ const memoryOf = (app: App): Memory => {
 export const holdsInstances = async (app: App): Promise<boolean> =>
   (await holdLease(app.db.prisma, 'instances', app.processId, app.settings.WORKER_LEASE_MS)) !== null
 
-export const reconcileInstances: Chore = {
+export const reconcileInstances: Chore & { dueInMs(app: App): number | null } = {
   name: 'reconcile instances',
   topic: 'instances',
-  everyMs: 500,
+  everyMs: 5_000,
+  dueInMs: (app) => (memoryOf(app).watching ? 500 : null),
   async run(app, signal) {
-    if (!(await holdsInstances(app))) return listenTo(app, [])
+    const memory = memoryOf(app)
     const services = await readServices(app)
+    memory.watching = services.length > 0
+    if (services.length === 0 || !(await holdsInstances(app))) return listenTo(app, [])
     const instances = await readInstances(app)
+    memory.watching = instances.length > 0
     listenTo(app, instances)
     const observed = await observeAll(app, instances)
     const byService = Map.groupBy(instances, (instance) => instance.webServiceId)
@@ -58,6 +64,7 @@ export const reconcileInstances: Chore = {
         await reconcile(app, service, byService.get(service.id) ?? [], observed)
       } catch (error) {
         // One service's trouble is not the others'.
+        memory.watching = true
         app.log.error({ err: error, webServiceId: service.id }, 'a service could not be reconciled')
       }
     }
@@ -68,6 +75,7 @@ export const reconcileInstances: Chore = {
 export async function settleReconciler(app: App): Promise<void> {
   await Promise.allSettled(memoryOf(app).running)
   await dropLease(app.db.prisma, 'instances', app.processId)
+  app.wake.notify('instances')
 }
 
 async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[], observed: Map<string, Observation>): Promise<void> {

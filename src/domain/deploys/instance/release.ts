@@ -56,7 +56,7 @@ const overQuota = (quota: number) => sql`
 export const expireReleases: Chore = {
   name: 'expire releases',
   topic: 'purge',
-  everyMs: 5_000,
+  everyMs: 60_000,
   async run(app) {
     const found = [
       ...(await rows<Release>(app.db.prisma, outdated)),

@@ -7,6 +7,7 @@ import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import type { Route } from './ports.ts'
 import { routerPort } from './provided.ts'
+import { takeRouter } from './router-port.ts'
 
 type RouteRow = {
   id: string
@@ -20,24 +21,73 @@ type RouteRow = {
   instanceIds: string[]
 }
 
-export const keepRoutes: Chore = {
+/** What one process remembers as the router; all of it can be lost without harm. */
+type Memory = {
+  holds: boolean
+  /** Instances wait for their last requests. */
+  draining: boolean
+  /** The load as it was last written. */
+  noted: string | null
+}
+
+const memories = new WeakMap<App, Memory>()
+const memoryOf = (app: App): Memory => {
+  const memory = memories.get(app) ?? { holds: false, draining: false, noted: null }
+  memories.set(app, memory)
+  return memory
+}
+
+const watchMs = 500
+
+export const keepRoutes: Chore & { dueInMs(app: App): number | null } = {
   name: 'keep routes',
   topic: 'routes',
-  everyMs: 500,
+  everyMs: 10_000,
+  dueInMs: (app) => (memoryOf(app).holds && !memoryOf(app).draining ? null : watchMs),
   async run(app) {
-    const router = routerPort.use(app)
-    if (!(await router.listen())) return
+    const memory = memoryOf(app)
+    memory.holds = await takeRouter(app)
+    if (!memory.holds) return
     const draining = await rows<{ id: string }>(
       app.db.prisma,
       sql`select id from instance where draining_since is not null and drained_at is null`,
     )
-    router.apply((await readRoutes(app)).map((service) => routeOf(service, app.settings.ROUTER_DOMAIN)))
-    await noteLoad(
+    memory.draining = draining.length > 0
+    routerPort.use(app).apply((await readRoutes(app)).map((service) => routeOf(service, app.settings.ROUTER_DOMAIN)))
+    await noteDrained(
       app,
       draining.map((instance) => instance.id),
     )
   },
 }
+
+/** Writes what is in flight at each instance, for the reconciler; costs no statement while that stays as it is. */
+export const noteLoad: Chore = {
+  name: 'note load',
+  topic: null,
+  everyMs: watchMs,
+  async run(app) {
+    const memory = memoryOf(app)
+    const busy = memory.holds ? busyInstances(app) : []
+    const load = memory.holds ? JSON.stringify(busy) : null
+    if (load === memory.noted) return
+    memory.noted = load
+    if (load === null) return
+    await run(
+      app.db.prisma,
+      sql`update instance i set in_flight = coalesce(l.in_flight, 0)
+          from instance j left join unnest(${busy.map((item) => item.instanceId)}::uuid[], ${busy.map((item) => item.inFlight)}::int[]) as l(id, in_flight)
+            on l.id = j.id
+          where j.id = i.id and i.in_flight <> coalesce(l.in_flight, 0)`,
+    )
+  },
+}
+
+const busyInstances = (app: App) =>
+  routerPort
+    .use(app)
+    .load()
+    .filter((item) => item.inFlight > 0)
 
 const readRoutes = (app: App): Promise<RouteRow[]> =>
   rows<RouteRow>(
@@ -60,21 +110,10 @@ export function routeOf(service: RouteRow, domain: string): Route {
   return { ...live, target: { type: 'instances', instanceIds: service.instanceIds } }
 }
 
-/**
- * Writes what is in flight at each instance, where it changed. `draining` were known before the table was applied, so no new
- * request reaches them: those with nothing in flight are drained.
- */
-async function noteLoad(app: App, draining: string[]): Promise<void> {
-  const load = routerPort.use(app).load()
-  const busy = load.filter((item) => item.inFlight > 0)
-  const ids = busy.map((item) => item.instanceId)
-  await run(
-    app.db.prisma,
-    sql`update instance i set in_flight = coalesce(l.in_flight, 0)
-        from instance j left join unnest(${ids}::uuid[], ${busy.map((item) => item.inFlight)}::int[]) as l(id, in_flight) on l.id = j.id
-        where j.id = i.id and i.in_flight <> coalesce(l.in_flight, 0)`,
-  )
-  const empty = draining.filter((id) => !ids.includes(id))
+/** `draining` were known before the table was applied, so no new request reaches them: those with nothing in flight are drained. */
+async function noteDrained(app: App, draining: string[]): Promise<void> {
+  const busy = new Set(busyInstances(app).map((item) => item.instanceId))
+  const empty = draining.filter((id) => !busy.has(id))
   if (empty.length === 0) return
   await run(app.db.prisma, sql`update instance set drained_at = app_now() where id = any(${empty}::uuid[]) and drained_at is null`)
   app.wake.notify('instances')

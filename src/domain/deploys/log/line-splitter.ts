@@ -15,8 +15,8 @@ export type LineSource = { stream: OutputStream; instanceId: string | null; mess
 
 export type LineSplitter = {
   push(bytes: Uint8Array, at: Date): void
-  /** Gives what stands after the last line feed as a line, if anything does. */
-  end(at: Date): void
+  /** Gives what stands after the last line feed as a line, if anything does; `isCut`: more of it comes elsewhere. */
+  end(at: Date, isCut?: boolean): void
 }
 
 export function createLineSplitter(source: LineSource, emit: (line: NewLine) => void): LineSplitter {
@@ -69,9 +69,9 @@ export function createLineSplitter(source: LineSource, emit: (line: NewLine) => 
       }
       if (start < bytes.length) hold(bytes.subarray(start))
     },
-    end(at) {
+    end(at, isCut = false) {
       if (length === 0) return
-      emit(toLine(source, decode(held, heldLength, length), length > heldLength, at))
+      emit(toLine(source, decode(held, heldLength, length), isCut || length > heldLength, at))
       release()
     },
   }
@@ -83,7 +83,8 @@ const longLineBytes = 64 * 1024
 /**
  * The complete lines at the start of `bytes`, and how many bytes they are: for a reader that stores its offset beside the lines, and
  * comes back for the rest when there is more. An unfinished line is left, unless `atEnd`; one over 64 KiB is given as cut, and
- * its rest comes as a line of its own. Give it at least that much to read.
+ * its rest comes as a line of its own: not before it is twice as long as the longest value that is taken out of lines, so that none
+ * is cut apart. Give it at least that much to read.
  */
 export function splitCompleteLines(
   source: LineSource,
@@ -94,17 +95,12 @@ export function splitCompleteLines(
   const lines: NewLine[] = []
   const splitter = createLineSplitter(source, (line) => lines.push(line))
   const complete = bytes.lastIndexOf(lineFeed) + 1
-  const isLong = bytes.length - complete >= longLineBytes
-  const consumedBytes = atEnd ? bytes.length : isLong ? complete + longCut(source, bytes.subarray(complete)) : complete
+  const unfinished = Buffer.from(bytes.buffer, bytes.byteOffset + complete, bytes.byteLength - complete)
+  const isLong = unfinished.length >= longLineBytes
+  const consumedBytes = atEnd ? bytes.length : complete + (isLong ? (source.redact?.cutOf?.(unfinished) ?? unfinished.length) : 0)
   splitter.push(bytes.subarray(0, consumedBytes), at)
-  splitter.end(at)
+  splitter.end(at, !atEnd)
   return { lines, consumedBytes }
-}
-
-/** Where a long line is cut: not within a value that is taken out of lines. One longer than the line itself may be cut apart. */
-function longCut({ redact }: LineSource, bytes: Uint8Array): number {
-  const cut = redact?.cutOf?.(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)) ?? bytes.length
-  return cut > 0 ? cut : bytes.length
 }
 
 /** The kept beginning of a line. Where more followed, a character that was cut apart is left out. */

@@ -8,7 +8,10 @@ export type Hits = Map<string, number>
 
 /** `isCut`: more followed, so an end that may be the beginning of a secret goes too. What was found is added to `hits`. */
 export type Redact = ((text: string, isCut?: boolean, hits?: Hits) => string) & {
-  /** Where a line that is still growing can be cut, so that no value lies across the cut; 0: nowhere. */
+  /**
+   * Where a line that is still growing can be cut, so that what follows shows no part of a value, and what comes before shows none
+   * where it is redacted as cut; 0: nowhere yet. More than 0 once the line is twice as long as the longest value.
+   */
   cutOf?: (bytes: Buffer) => number
 }
 
@@ -20,7 +23,8 @@ export const redacted = '[redacted]'
 /** A shorter value is a word like any other: taking it out would leave no log, and hide nothing that can't be guessed. */
 const minLength = 4
 
-type Span = { start: number; end: number; key: string }
+/** Without a key: a beginning, which doesn't count. */
+type Span = { start: number; end: number; key: string | null }
 
 /** Values of fewer than 4 characters are left as they are. */
 export function createRedactor(values: readonly (string | SecretValue)[]): Redact {
@@ -34,8 +38,9 @@ export function createRedactor(values: readonly (string | SecretValue)[]): Redac
   const patterns = [...keys.keys()]
   const redact = (text: string, isCut = false, hits?: Hits) => {
     const spans = find(text)
-    const whole = spans.length > 0 ? withoutMatches(text, spans, hits) : text
-    return isCut ? withoutBeginning(whole, patterns) : whole
+    const beginning = isCut ? Math.min(...patterns.map((pattern) => beginningAtEnd(text, pattern))) : text.length
+    if (beginning < text.length) spans.push({ start: beginning, end: text.length, key: null })
+    return spans.length > 0 ? withoutMatches(text, spans, hits) : text
   }
   return Object.assign(redact, { cutOf: cutter(keys) })
 }
@@ -61,13 +66,14 @@ function cutter(keys: ReadonlyMap<string, string>): (bytes: Buffer) => number {
   const find = finder(rawKeys)
   const longest = Math.max(...[...rawKeys.keys()].map((pattern) => pattern.length))
   return (bytes) => {
+    if (bytes.length < 2 * longest) return 0
     // What begins before this ends within what is there.
-    let cut = Math.max(0, bytes.length - longest + 1)
-    const from = Math.max(0, cut - longest)
-    const spans = find(bytes.toString('latin1', from)).map(({ start, end }) => ({ start: start + from, end: end + from }))
-    for (const { start, end } of spans.sort((a, b) => b.start - a.start)) if (start < cut && cut < end) cut = start
+    let cut = bytes.length - longest + 1
     while (cut > 0 && (bytes[cut]! & 0xc0) === 0x80) cut--
-    return cut
+    const from = Math.max(0, cut - longest)
+    const across = find(bytes.toString('latin1', from)).filter(({ start, end }) => start + from < cut && cut < end + from)
+    // One that ends behind the earliest of them is covered by it; the beginning that stays before goes with the cut line.
+    return Math.min(cut, ...across.map(({ start }) => start + from))
   }
 }
 
@@ -123,16 +129,11 @@ function withoutMatches(text: string, spans: Span[], hits?: Hits): string {
       shown += `${text.slice(done, start)}${redacted}`
       counted = new Set()
     }
-    if (hits && !counted.has(key)) hits.set(key, (hits.get(key) ?? 0) + 1)
-    counted.add(key)
+    if (hits && key !== null && !counted.has(key)) hits.set(key, (hits.get(key) ?? 0) + 1)
+    if (key !== null) counted.add(key)
     done = Math.max(done, end)
   }
   return shown + text.slice(done)
-}
-
-function withoutBeginning(text: string, patterns: string[]): string {
-  const end = Math.min(...patterns.map((pattern) => beginningAtEnd(text, pattern)))
-  return end === text.length ? text : text.slice(0, end) + redacted
 }
 
 /** Where the text's end is a beginning of the pattern; the text's length where it is none. */
