@@ -3,11 +3,8 @@ import { pause } from '../platform/clock.ts'
 import type { App } from '../platform/work.ts'
 import { createBackoff, createBell, type Loop } from './loop.ts'
 
-/** `dueInMs`: asked after each run, in how many milliseconds the next one is due; null for `everyMs`. */
-export type PacedChore = Chore & { dueInMs?(app: App): number | null }
-
 /** Runs a chore at once, then at each wake-up of its topic and every `everyMs`; after 'again' without a wait. */
-export function startChore(app: App, chore: PacedChore): Loop {
+export function startChore(app: App, chore: Chore): Loop {
   const stopping = new AbortController()
   const bell = createBell(app, chore.topic)
   const backoff = createBackoff()

@@ -70,6 +70,8 @@ export type Chore = {
   name: string
   topic: string | null
   everyMs: number
+  /** Asked after each run: in how many milliseconds the next one is due; null for `everyMs`. */
+  dueInMs?(app: App): number | null
   run(app: App, signal: AbortSignal): Promise<'again' | void>
 }
 

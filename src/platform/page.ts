@@ -11,7 +11,7 @@ export const maxPage = 100
 export const defaultPage = 50
 
 /** Relay's paging arguments as a caller gives them. */
-export const pageInput = {
+const pageInput = {
   first: z.number().int().min(1).max(maxPage).nullish(),
   last: z.number().int().min(1).max(maxPage).nullish(),
   after: z.string().nullish(),

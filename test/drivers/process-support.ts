@@ -130,7 +130,7 @@ export async function get(runtime: ProcessRuntime, instanceId: string, path: str
 
 /** Polls a condition; fails after 20 s. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await condition()); await pause(20)) {
+  for (const deadline = Date.now() + 60_000; !(await condition()); await pause(20)) {
     if (Date.now() > deadline) throw new Error(`The condition did not come true: ${condition}`)
   }
 }

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import type { PacedChore } from '../../src/jobs/chore.ts'
 import { startJobs } from '../../src/jobs/index.ts'
+import type { Chore } from '../../src/platform/claim.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
@@ -24,7 +24,7 @@ afterAll(async () => {
   await database?.drop()
 })
 
-function start(...chores: PacedChore[]) {
+function start(...chores: Chore[]) {
   const jobs = startJobs(app, { queues: [], chores, worker: 'only' })
   stops.push(() => jobs.stop({ graceMs: 0 }))
   return jobs

@@ -135,10 +135,15 @@ async function makeVenvMovable(cell: Cell, sandbox: Sandbox): Promise<void> {
   for await (const entry of walk(onHost)) {
     if (entry.type !== 'file' || entry.sizeBytes > 1 << 20) continue
     const text = await readFile(entry.absolute, 'latin1')
-    if (!text.startsWith(`#!${bin}/python`)) continue
-    await writeFile(entry.absolute, text.replace(/^#![^\n]*/, '#!/usr/bin/env python3'), 'latin1')
+    const header = interpreterLine.exec(text)
+    if (!header?.groups?.interpreter?.startsWith(`${bin}/python`)) continue
+    await writeFile(entry.absolute, `#!/usr/bin/env python3\n${text.slice(header[0].length)}`, 'latin1')
   }
 }
+
+/** As pip writes it: with a path too long for a `#!` line, or with a space in it, the shell starts the interpreter. */
+const interpreterLine =
+  /^#!(?:(?<interpreter>\/(?!bin\/sh\n)[^\n]*)\n|\/bin\/sh\n'''exec' "?(?<interpreter>[^\n"]+?)"? "\$0" "\$@"\n' '''\n)/
 
 /** A worker that died between storing and saying so leaves a release that nobody knows. */
 async function dropFormerAttempts({ releases, isUsed }: BuildParts, manifest: Manifest): Promise<void> {

@@ -40,16 +40,16 @@ it('looks every half second while there are instances, and once in a while, by o
   const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [] })
   runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
   expect(await statementsOf(app, () => pass(app))).toHaveLength(1)
-  expect(reconcileInstances.dueInMs(app)).toBeNull()
+  expect(reconcileInstances.dueInMs?.(app)).toBeNull()
   expect(reconcileInstances.everyMs).toBe(5_000)
   const instanceId = await createRunning(app, await createTenant(app))
   await pass(app)
-  expect(reconcileInstances.dueInMs(app)).toBe(500)
+  expect(reconcileInstances.dueInMs?.(app)).toBe(500)
   await settleReconciler(app)
   await run(app.db.prisma, sql`delete from instance where id = ${instanceId}::uuid`)
   await run(app.db.prisma, sql`update web_service set desired_state = 'STOPPED'`)
   await pass(app)
-  expect(reconcileInstances.dueInMs(app)).toBeNull()
+  expect(reconcileInstances.dueInMs?.(app)).toBeNull()
 })
 
 it('looks every half second for the end of a process that looks after instances', async () => {
@@ -60,7 +60,7 @@ it('looks every half second for the end of a process that looks after instances'
   await createRunning(first, await createTenant(first))
   await pass(first)
   await pass(second)
-  expect(reconcileInstances.dueInMs(second)).toBe(500)
+  expect(reconcileInstances.dueInMs?.(second)).toBe(500)
 })
 
 it('looks after the other instances where one of them can not even be observed', async () => {

@@ -3,7 +3,7 @@ import type { Environment } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
-import { countOf, type Listing, pageInput, pageOf } from '../../../platform/page.ts'
+import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 
 export const environmentListing = (caller: Caller, projectId?: string | null): Listing => ({
   type: 'Environment',
@@ -19,7 +19,7 @@ export const listEnvironments = defineQuery({
   description: 'Environments, of one project or of all that the caller may see.',
   permission: 'view:environments',
   ids: { projectId: 'Project' },
-  input: filter.extend(pageInput),
+  input: filter.and(pageSchema),
   run: (read, input) => pageOf<Environment>(read.tx, environmentListing(read.caller, input.projectId), input),
 })
 

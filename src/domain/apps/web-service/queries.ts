@@ -3,7 +3,7 @@ import type { WebService } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { join, row, sql } from '../../../platform/db/index.ts'
-import { countOf, countsByParent, type Listing, pageInput, pageOf, sliceInput, sliceOf } from '../../../platform/page.ts'
+import { countOf, countsByParent, type Listing, pageOf, pageSchema, sliceInput, sliceOf } from '../../../platform/page.ts'
 import { idOrSlug } from '../project/index.ts'
 
 const filter = z.object({
@@ -30,7 +30,7 @@ export const listWebServices = defineQuery({
   description: 'Services, of a project, an environment or a kind where given.',
   permission: 'view:web_services',
   ids,
-  input: filter.extend(pageInput),
+  input: filter.and(pageSchema),
   run: (read, input) => pageOf<WebService>(read.tx, webServiceListing(read.caller, input), input),
 })
 

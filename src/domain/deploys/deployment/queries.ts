@@ -4,7 +4,7 @@ import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, demand, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { countOf, type Listing, pageInput, pageOf } from '../../../platform/page.ts'
+import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import { pinnedConfiguration, type ServiceSettings } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { presentConfiguration, variableChanges } from './configuration.ts'
@@ -30,7 +30,7 @@ export const listDeployments = defineQuery({
   description: 'Deployments, newest first, of one service and with some statuses where given.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
-  input: filter.extend(pageInput),
+  input: filter.and(pageSchema),
   run: (read, input) => pageOf<Deployment>(read.tx, deploymentListing(read.caller, input), input),
 })
 

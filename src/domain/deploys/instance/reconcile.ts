@@ -43,7 +43,7 @@ const memoryOf = (app: App): Memory => {
 export const holdsInstances = async (app: App): Promise<boolean> =>
   (await holdLease(app.db.prisma, 'instances', app.processId, app.settings.WORKER_LEASE_MS)) !== null
 
-export const reconcileInstances: Chore & { dueInMs(app: App): number | null } = {
+export const reconcileInstances: Chore = {
   name: 'reconcile instances',
   topic: 'instances',
   everyMs: 5_000,

@@ -39,7 +39,7 @@ const memoryOf = (app: App): Memory => {
 
 const watchMs = 500
 
-export const keepRoutes: Chore & { dueInMs(app: App): number | null } = {
+export const keepRoutes: Chore = {
   name: 'keep routes',
   topic: 'routes',
   everyMs: 10_000,

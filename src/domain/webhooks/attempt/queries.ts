@@ -5,7 +5,7 @@ import { defineQuery, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { parseTypeId } from '../../../platform/id.ts'
-import { countOf, type Listing, pageInput, pageOf, pageSchema } from '../../../platform/page.ts'
+import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 
 /** With the request that brought the event about. */
 export type Attempt = WebhookAttempt & { requestId?: string | null }
@@ -59,7 +59,7 @@ export const listWebhookAttempts = defineQuery({
   description: 'Tries to deliver, newest first.',
   permission: 'view:webhooks',
   ids,
-  input: z.object({ ...filterInput, ...pageInput }).and(pageSchema),
+  input: z.object(filterInput).and(pageSchema),
   run: (read, input) => pageOf<Attempt>(read.tx, listing(read.caller, input), input),
 })
 

@@ -3,7 +3,7 @@ import type { WebhookDelivery } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
-import { countOf, type Listing, pageInput, pageOf, pageSchema } from '../../../platform/page.ts'
+import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import type { Message } from './model.ts'
 
 export const deliveryStatuses = ['PENDING', 'DELIVERED', 'EXHAUSTED', 'ABORTED', 'SKIPPED', 'CANCELLED', 'UNKNOWN'] as const
@@ -49,7 +49,7 @@ export const listWebhookMessages = defineQuery({
   description: 'What was or is to be sent, newest first; also events that matched no endpoint.',
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
-  input: z.object({ ...filterInput, ...pageInput }).and(pageSchema),
+  input: z.object(filterInput).and(pageSchema),
   run: (read, input) => pageOf<Message>(read.tx, messageListing(read.caller, input), input),
 })
 
