@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { Queue } from '../platform/claim.ts'
 import { pause } from '../platform/clock.ts'
 import type { App } from '../platform/work.ts'
@@ -10,6 +11,7 @@ import { createBackoff, createBell, type Loop } from './loop.ts'
 export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): Loop {
   const stopping = new AbortController()
   const aborting = new AbortController()
+  setMaxListeners(0, aborting.signal)
   const bell = createBell(app, queue.topic)
   const backoff = createBackoff()
   const running = new Set<Promise<void>>()
@@ -62,12 +64,11 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
 
 /** Works on one item under a heartbeat. Never rejects: after an error the lease runs out, and whoever claims next goes on. */
 async function runItem<Item>(app: App, queue: Queue<Item>, item: Item, stopping: AbortSignal): Promise<void> {
-  const lease = keepLease(app, queue, item)
-  const signal = AbortSignal.any([lease.lost, stopping])
+  const lease = keepLease(app, queue, item, stopping)
   try {
-    await queue.work(app, item, signal)
+    await queue.work(app, item, lease.signal)
   } catch (error) {
-    if (signal.aborted) app.log.info({ queue: queue.name, reason: String(signal.reason) }, 'an item of a queue was given up')
+    if (lease.signal.aborted) app.log.info({ queue: queue.name, reason: String(lease.signal.reason) }, 'an item of a queue was given up')
     else app.log.error({ err: error, queue: queue.name }, 'an item of a queue failed; it is claimed again when its lease is over')
   } finally {
     await lease.end()
@@ -75,40 +76,52 @@ async function runItem<Item>(app: App, queue: Queue<Item>, item: Item, stopping:
 }
 
 /**
- * Renews at a third of the lease. `lost` aborts when the lease is another's, and also when it can't be renewed in time: the
- * database is away, and somebody else may soon see this lease as over.
+ * Renews at a third of the lease. `signal` aborts with `stopping`, when the lease is another's, and also when it can't be renewed in
+ * time: the database is away, and somebody else may soon see this lease as over. Most items end before their first heartbeat, so
+ * until then there is but one timer.
  */
-function keepLease<Item>(app: App, queue: Queue<Item>, item: Item): { lost: AbortSignal; end(): Promise<void> } {
+function keepLease<Item>(app: App, queue: Queue<Item>, item: Item, stopping: AbortSignal): { signal: AbortSignal; end(): Promise<void> } {
   const leaseMs = app.settings.WORKER_LEASE_MS
-  const lost = new AbortController()
-  const ending = new AbortController()
-  const over = AbortSignal.any([lost.signal, ending.signal])
-  const overdue = () => lost.abort(new Error('The lease could not be renewed in time.'))
-  let deadline = setTimeout(overdue, leaseMs)
+  const holding = new AbortController()
+  const stop = () => holding.abort(stopping.reason)
+  if (stopping.aborted) stop()
+  else stopping.addEventListener('abort', stop, { once: true })
 
-  const beating = (async () => {
-    await pause(leaseMs / 3, over)
-    while (!over.aborted) {
-      const askedAt = performance.now()
-      try {
-        if (await queue.renew(app, item)) {
-          clearTimeout(deadline)
-          if (!over.aborted) deadline = setTimeout(overdue, Math.max(0, leaseMs - (performance.now() - askedAt)))
-        } else {
-          lost.abort(new Error('The lease is held by another.'))
-        }
-        await pause(leaseMs / 3, over)
-      } catch (error) {
-        app.log.warn({ err: error, queue: queue.name }, 'a lease could not be renewed')
-        await pause(leaseMs / 10, over)
-      }
+  let validFrom = performance.now()
+  let isOver = false
+  let deadline: NodeJS.Timeout | undefined
+  let beating = Promise.resolve()
+  const lose = (reason: string) => {
+    isOver = true
+    holding.abort(new Error(reason))
+  }
+  const beat = () => {
+    deadline ??= setTimeout(lose, validFrom + leaseMs - performance.now(), 'The lease could not be renewed in time.')
+    beating = renew().then((waitMs) => {
+      if (!isOver) next = setTimeout(beat, waitMs)
+    })
+  }
+  const renew = async (): Promise<number> => {
+    const askedAt = performance.now()
+    try {
+      if (!(await queue.renew(app, item))) lose('The lease is held by another.')
+      validFrom = askedAt
+      clearTimeout(deadline)
+      deadline = undefined
+      return leaseMs / 3
+    } catch (error) {
+      app.log.warn({ err: error, queue: queue.name }, 'a lease could not be renewed')
+      return leaseMs / 10
     }
-  })()
+  }
+  let next = setTimeout(beat, leaseMs / 3)
 
   return {
-    lost: lost.signal,
+    signal: holding.signal,
     async end() {
-      ending.abort()
+      isOver = true
+      stopping.removeEventListener('abort', stop)
+      clearTimeout(next)
       clearTimeout(deadline)
       await beating
       clearTimeout(deadline)
