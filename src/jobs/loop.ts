@@ -5,6 +5,8 @@ export type Loop = { stop(graceMs: number): Promise<void> }
 /** What a loop waits on between two rounds. A ring while nobody waits is kept, so that none is lost during a round. */
 export type Bell = {
   ring(): void
+  /** Rung since the last wait: the next one will be none. */
+  isRung(): boolean
   /** Resolves at a ring (true), after `ms` (never by time when absent), or on abort. */
   wait(signal: AbortSignal, ms?: number): Promise<boolean>
   close(): void
@@ -21,6 +23,7 @@ export function createBell(app: App, topic: string | null): Bell {
   const off = topic === null ? () => {} : app.wake.on(topic, ring)
   return {
     ring,
+    isRung: () => rung,
     wait: (signal, ms) =>
       new Promise((resolve) => {
         const timer = ms === undefined ? undefined : setTimeout(() => end(), ms)

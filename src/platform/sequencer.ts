@@ -11,8 +11,8 @@ export const sequenceBatch = 2_000
 
 /**
  * Positions what is committed and waiting. The row lock on `sequencer` is the lease: it ends with the transaction, so a process
- * that dies holds nothing up. Insertion order serves: a subject's events are inserted under its lock, in commit order.
- * Gives how many rows it positioned.
+ * that dies holds nothing up. Whoever doesn't get it does nothing: the holder was woken too, and looks again when it is done.
+ * Insertion order serves: a subject's events are inserted under its lock, in commit order. Gives how many rows it positioned.
  */
 export async function sequence(app: App): Promise<number> {
   // One statement when there is nothing to do, which is nearly always.
@@ -22,8 +22,8 @@ export async function sequence(app: App): Promise<number> {
   )
   if (!waiting) return 0
   const { events, audits } = await app.db.transaction(async (tx) => {
-    const state = await row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update`)
-    if (!state) throw new Error('the sequencer row is missing')
+    const state = await row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update skip locked`)
+    if (!state) return { events: 0, audits: 0 }
     return { events: await positionEvents(tx, state.eventPosition), audits: await chainAudit(tx) }
   })
   if (events > 0) app.wake.notify('events')
