@@ -38,7 +38,7 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
         backoff.reset()
         for (const item of items) start(item)
         if (items.length < free) {
-          const isKnown = bell.isRung() || (noneDue && items.length === 0)
+          const isKnown: boolean = bell.isRung() || (noneDue && items.length === 0)
           const dueInMs: number | null = isKnown ? null : ((await queue.dueInMs?.(app)) ?? null)
           const rung = await bell.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
           noneDue = dueInMs === null && !rung

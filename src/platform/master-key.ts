@@ -18,7 +18,8 @@ export type MasterKeys = ReadonlyMap<number, Buffer>
 export type MasterKeySettings = Pick<Settings, 'MASTER_KEYS' | 'MASTER_KEY_FILE' | 'DATA_DIR'>
 export type WrappedKey = { organizationId: string; version: number; masterVersion: number; wrapped: Uint8Array }
 
-const fileOf = (settings: MasterKeySettings) => settings.MASTER_KEY_FILE ?? join(settings.DATA_DIR, 'master.key')
+/** Where the master keys lie when no setting holds them. */
+export const masterKeyFile = (settings: MasterKeySettings) => settings.MASTER_KEY_FILE ?? join(settings.DATA_DIR, 'master.key')
 
 export const newestOf = (masters: MasterKeys): number => Math.max(...masters.keys())
 
@@ -57,7 +58,7 @@ export async function loadMasterKeys(db: Db, settings: MasterKeySettings): Promi
 
 function readMasterKeys(settings: MasterKeySettings, emptyDatabase: boolean): MasterKeys {
   if (settings.MASTER_KEYS) return parseMasterKeys(settings.MASTER_KEYS.reveal().split(','), 'MASTER_KEYS')
-  const file = fileOf(settings)
+  const file = masterKeyFile(settings)
   try {
     return parseMasterKeys(readFileSync(file, 'utf8').split('\n'), file)
   } catch (error) {
@@ -145,7 +146,7 @@ export async function rotateMasterKey(
         `Every data key is wrapped by version ${newestOf(masters)}. Add a newer version to ${where}, restart the servers with it, then rotate.`,
       )
     }
-    addMasterKey(fileOf(settings), newestOf(masters) + 1)
+    addMasterKey(masterKeyFile(settings), newestOf(masters) + 1)
     masters = await loadMasterKeys(db, settings)
   }
   const version = newestOf(masters)

@@ -7,11 +7,18 @@ const secret = 'S3cr3t-"canary"/+Öß value%&0123456789'
 const lines = ['-----BEGIN KEY-----', 'MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj', '-----END KEY-----']
 const pem = lines.join('\n')
 
+const unit = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+
 /** Each form of a value, and what of it must never be read: no character of it is another's. */
 const forms = [
   secret,
   JSON.stringify(secret).slice(1, -1),
   encodeURIComponent(secret),
+  new URLSearchParams({ '': secret }).toString().slice(1),
+  Buffer.from(secret).toString('hex').replace(/../g, '%$&'),
+  [...JSON.stringify(secret).slice(1, -1)].map((char) => (/[<>&'"+\\ö]/i.test(char) ? char : unit(char))).join(''),
+  JSON.stringify(JSON.stringify(secret).slice(1, -1)).slice(1, -1),
+  encodeURIComponent(encodeURIComponent(secret)),
   Buffer.from(secret).toString('hex'),
   Buffer.from(secret).toString('hex').toUpperCase(),
   Buffer.from(secret).toString('base64'),
@@ -45,9 +52,9 @@ const redact = createRedactor([
   { key: 'PEM', value: pem },
 ])
 
-const stored = (chunks: Uint8Array[]): NewLine[] => {
+const stored = (chunks: Uint8Array[], options = { messageBytes: 400, redact }): NewLine[] => {
   const found: NewLine[] = []
-  const splitter = createLineSplitter({ stream: 'stdout', instanceId: null, messageBytes: 400, redact }, (line) => found.push(line))
+  const splitter = createLineSplitter({ stream: 'stdout', instanceId: null, ...options }, (line) => found.push(line))
   for (const chunk of chunks) splitter.push(chunk, new Date(0))
   splitter.end(new Date(0))
   return found
@@ -99,6 +106,75 @@ describe('no placement of a secret is stored', () => {
       expect(text).not.toContain(secret.slice(-8))
       expect(text).not.toContain(secret.slice(0, 8))
     }
+  })
+})
+
+/** A value as one encoder or another writes it, character by character. */
+type Writer = (char: string, choice: number) => string
+const inCase = (digits: string, choice: number) => (choice & 1 ? digits.toUpperCase() : digits)
+const bytesIn = (char: string, choice: number) => [...Buffer.from(char)].map((byte) => inCase(byte.toString(16).padStart(2, '0'), choice))
+const writers: Record<string, Writer> = {
+  percent(char, choice) {
+    if (char !== '%' && choice % 3 === 0) return char
+    if (char === ' ' && choice % 3 === 1) return '+'
+    return bytesIn(char, choice)
+      .map((byte) => `%${byte}`)
+      .join('')
+  },
+  json(char, choice) {
+    const mustBe = /["\\\n]/.test(char)
+    if (!mustBe && choice % 3 === 0) return char
+    if (choice % 3 === 1) return char === '/' ? '\\/' : JSON.stringify(char).slice(1, -1)
+    return char
+      .split('')
+      .map((part) => `\\u${inCase(unit(part).slice(2), choice)}`)
+      .join('')
+  },
+}
+const character = fc.constantFrom(...'abc019/\\"%&+$=~()*!\'@:;<>?#[]{}|^`_-., \nöß€🚢')
+const written = fc.record({
+  value: fc.string({ unit: character, minLength: 6, maxLength: 16 }).filter((text) => !/^\s|\s$|\n/.test(text)),
+  writer: fc.constantFrom('percent', 'json'),
+  outer: fc.constantFrom(null, 'percent', 'json'),
+  choices: fc.array(fc.nat(5), { minLength: 40, maxLength: 40 }),
+})
+const write = (value: string, writer: string, choices: number[]) =>
+  [...value].map((char, index) => writers[writer]!(char, choices[index % choices.length]!))
+
+describe('no choice of escaped characters lets a value through', () => {
+  it('in any alphabet, once or twice, cut at any byte', () => {
+    let placements = 0
+    fc.assert(
+      fc.property(written, ({ value, writer, outer, choices }) => {
+        const once = write(value, writer, choices).join('')
+        const form = outer ? write(once, outer, choices.toReversed()).join('') : once
+        const redact = createRedactor([{ key: 'KEY', value }])
+        const bytes = Buffer.from(`XX ${form} ZZ\n`)
+        for (let cut = 0; cut <= bytes.length; cut += Math.ceil(bytes.length / 25)) {
+          placements++
+          const found = stored([bytes.subarray(0, cut), bytes.subarray(cut)], { messageBytes: 4_096, redact })
+          expect(found.map(({ message }) => message)).toEqual(['XX [redacted] ZZ'])
+        }
+      }),
+      { numRuns: 600 },
+    )
+    expect(placements).toBeGreaterThanOrEqual(10_000)
+  })
+
+  it('at the end of a line that is cut', () => {
+    fc.assert(
+      fc.property(written, ({ value, writer, choices }) => {
+        const parts = write(value, writer, choices)
+        const redact = createRedactor([value])
+        const form = [...parts.join('')]
+        for (let end = 1; end < form.length; end++) {
+          const shown = redact(`XX${form.slice(0, end).join('')}`, true).replace('[redacted]', '')
+          // Nothing of the value but, at most, the beginning of its first character's escape.
+          expect(shown.length - 2).toBeLessThan(parts[0]!.length)
+        }
+      }),
+      { numRuns: 300 },
+    )
   })
 })
 
