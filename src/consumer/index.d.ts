@@ -867,7 +867,9 @@ export declare class WebhookVerificationError extends Error {}
 
 /**
  * Checks a request after Standard Webhooks 1.0 and gives its event. `rawBody`: the bytes as they arrived, never parsed JSON.
- * `secret`: `whsec_…`, or the public `whpk_…` with ed25519; several during a rotation. Throws a WebhookVerificationError.
+ * `secret`: `whsec_…`, or the public `whpk_…` with ed25519; several during a rotation.
+ * Throws a WebhookVerificationError when the request is not good or its body is no event, a TypeError for a parsed body or a missing
+ * or malformed secret.
  */
 export declare function verify(
   rawBody: Uint8Array | ArrayBuffer | string,

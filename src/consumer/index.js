@@ -19,23 +19,23 @@ const known = new Set(eventTypes)
 const toleranceSeconds = 300
 
 /**
- * Checks a request and gives its event. Throws a WebhookVerificationError when its signature, id or time is no good. An event of a
- * type that this module doesn't know is given as `{ type: 'unknown', … }` with its name in `originalType`.
+ * Checks a request and gives its event. An event of a type that this module doesn't know is given as `{ type: 'unknown', … }` with its
+ * name in `originalType`. Throws a WebhookVerificationError when the request's signature, id or time is no good or its body is no
+ * event, and a TypeError when it is called wrongly: with a parsed body, without a secret, or with one that is malformed.
  * @param {unknown} rawBody the bytes as they arrived, as Uint8Array or string; never parsed JSON, whose bytes are lost
  * @param {Headers | Record<string, string | string[] | undefined>} headers of the request
  * @param {string | readonly string[]} secret `whsec_…`, or `whpk_…` for ed25519; during a rotation several
  */
 export function verify(rawBody, headers, secret) {
   const body = bytesOf(rawBody)
+  const checks = (Array.isArray(secret) ? secret : [secret]).map(checkOf)
+  if (checks.length === 0) throw new TypeError('There is no secret to verify with.')
   const signed = signedHeaders(headers)
-  const secrets = typeof secret === 'string' ? [secret] : secret
-  if (secrets.length === 0) throw new TypeError('There is no secret to verify with.')
   /** @type {unknown} */
   let refusal
-  for (const each of secrets) {
+  for (const check of checks) {
     try {
-      if (each.startsWith('whpk_')) verifyEd25519(body, signed, each)
-      else verifyHmac(body, signed, each)
+      check(body, signed)
       return eventOf(body)
     } catch (error) {
       refusal = error
@@ -68,11 +68,32 @@ function signedHeaders(headers) {
   return Object.fromEntries(entries)
 }
 
-/** @param {Buffer} body @param {Signed} headers @param {string} secret */
-function verifyHmac(body, headers, secret) {
-  if (!secret.startsWith('whsec_')) throw new TypeError('A secret begins with whsec_ or whpk_.')
+/** Checks a request with one secret, which is read before anything of the request is. @param {unknown} secret @returns {(body: Buffer, headers: Signed) => void} */
+function checkOf(secret) {
+  if (typeof secret === 'string' && secret.startsWith('whsec_')) {
+    const webhook = hmacOf(secret)
+    return (body, headers) => checkHmac(body, headers, webhook)
+  }
+  if (typeof secret === 'string' && secret.startsWith('whpk_')) {
+    const key = publicKeyOf(secret)
+    return (body, headers) => checkEd25519(body, headers, key)
+  }
+  throw new TypeError('A secret is a text that begins with whsec_ or whpk_.')
+}
+
+/** @param {string} secret */
+function hmacOf(secret) {
   try {
-    new Webhook(secret).verify(body, headers)
+    return new Webhook(secret)
+  } catch (cause) {
+    throw new TypeError('The secret is not valid: whsec_ is followed by base64.', { cause })
+  }
+}
+
+/** @param {Buffer} body @param {Signed} headers @param {Webhook} webhook */
+function checkHmac(body, headers, webhook) {
+  try {
+    webhook.verify(body, headers)
   } catch (cause) {
     throw new WebhookVerificationError(cause instanceof Error ? cause.message : 'The signature is not valid.', { cause })
   }
@@ -81,12 +102,18 @@ function verifyHmac(body, headers, secret) {
 /** What SPKI puts before an ed25519 public key (RFC 8410, section 4). */
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex')
 
-/** @param {Buffer} body @param {Signed} headers @param {string} secret */
-function verifyEd25519(body, headers, secret) {
+/** @param {string} secret */
+function publicKeyOf(secret) {
+  const bytes = Buffer.from(secret.slice('whpk_'.length), 'base64')
+  if (bytes.length !== 32) throw new TypeError('The secret is not valid: whpk_ is followed by 32 bytes in base64.')
+  return createPublicKey({ key: Buffer.concat([SPKI_HEAD, bytes]), format: 'der', type: 'spki' })
+}
+
+/** @param {Buffer} body @param {Signed} headers @param {import('node:crypto').KeyObject} key */
+function checkEd25519(body, headers, key) {
   const seconds = Number(headers['webhook-timestamp'])
   if (!/^\d{1,12}$/.test(headers['webhook-timestamp'])) throw new WebhookVerificationError('The timestamp is no number.')
   if (Math.abs(Date.now() / 1000 - seconds) > toleranceSeconds) throw new WebhookVerificationError('The timestamp is too far from now.')
-  const key = createPublicKey({ key: Buffer.concat([SPKI_HEAD, Buffer.from(secret.slice(5), 'base64')]), format: 'der', type: 'spki' })
   const text = Buffer.concat([Buffer.from(`${headers['webhook-id']}.${headers['webhook-timestamp']}.`), body])
   const good = headers['webhook-signature'].split(' ').some((part) => {
     const [version, signature] = part.split(',')
@@ -97,6 +124,16 @@ function verifyEd25519(body, headers, secret) {
 
 /** @param {Buffer} body @returns {any} */
 function eventOf(body) {
-  const event = JSON.parse(body.toString('utf8'))
+  const event = parsed(body)
+  if (typeof event?.type !== 'string') throw new WebhookVerificationError('The body is no event.')
   return known.has(event.type) ? event : { ...event, type: 'unknown', originalType: event.type }
+}
+
+/** @param {Buffer} body @returns {any} */
+function parsed(body) {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch (cause) {
+    throw new WebhookVerificationError('The body is not JSON.', { cause })
+  }
 }

@@ -22,10 +22,13 @@ export type EgressGuard = {
 /** The message may be shown to anybody; it names EGRESS_ALLOW when that setting would allow the address. */
 export class EgressError extends Error {
   override readonly name = 'EgressError'
-  /** `dns`: there is no such name, or no answer about it. `blocked`: it leads to an address that isn't allowed. */
-  readonly reason: 'dns' | 'blocked'
+  /**
+   * `dns`: there is no such name, or it has no address. `resolver`: our own resolver can't be asked at present, which says nothing
+   * about the name. `blocked`: it leads to an address that isn't allowed.
+   */
+  readonly reason: 'dns' | 'resolver' | 'blocked'
 
-  constructor(reason: 'dns' | 'blocked', message: string, options?: { cause?: unknown }) {
+  constructor(reason: EgressError['reason'], message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.reason = reason
   }
@@ -82,11 +85,27 @@ async function lookUp(lookup: Lookup, host: string): Promise<{ address: string }
   try {
     answers = await lookup(host)
   } catch (cause) {
+    if (resolverFaults.has((cause as NodeJS.ErrnoException).code ?? '')) {
+      throw new EgressError('resolver', `The name ${host} could not be resolved at present: the resolver gives no answer.`, { cause })
+    }
     throw new EgressError('dns', `The name ${host} could not be resolved.`, { cause })
   }
   if (answers.length === 0) throw new EgressError('dns', `The name ${host} has no address.`)
   return answers
 }
+
+/** Of the system's resolver and of c-ares. Any other code is taken to speak of the name. */
+const resolverFaults = new Set([
+  'EAI_AGAIN',
+  'EAI_MEMORY',
+  'EAI_SYSTEM',
+  'ETIMEOUT',
+  'ECONNREFUSED',
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'ENOBUFS',
+])
 
 /** The host as a URL parser sees it: lower case, punycode, an IPv4 literal of any base as four decimals, IPv6 without brackets. */
 function normaliseHost(hostname: string): string {

@@ -27,8 +27,8 @@ export function defineSealedColumn(column: SealedColumn): void {
 const batch = 200
 
 /**
- * Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone, and
- * `updated_at` stays: nobody has changed anything.
+ * Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone, one
+ * that does not open is told and left as it is, and `updated_at` stays: nobody has changed anything.
  */
 async function resealColumn(app: App, { table, key, column, identity }: SealedColumn, signal: AbortSignal): Promise<number> {
   const tx = app.db.prisma
@@ -43,7 +43,13 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
           order by t.${raw(key)} limit ${batch}`,
     )
     for (const row of old) {
-      const plain = await app.keyring.open(tx, row.organizationId, identity(row.key), row.value)
+      let plain: string
+      try {
+        plain = await app.keyring.open(tx, row.organizationId, identity(row.key), row.value)
+      } catch (err) {
+        app.log.error({ err, table, column, row: row.key }, 'a sealed value does not open, and is not sealed anew')
+        continue
+      }
       const sealed = await app.keyring.seal(tx, row.organizationId, identity(row.key), plain)
       done += await app.db.transaction(async (tx) => {
         await run(tx, sql`select set_config(${unstamped}, 'on', true)`)

@@ -168,6 +168,16 @@ describe('post', () => {
     expect(begun()).toBe(0)
   })
 
+  it('rejects when our resolver can not be asked, which is no fault of the receiver, and says so at check', async () => {
+    const guard = createEgressGuard({
+      allow: [],
+      lookup: () => Promise.reject(Object.assign(new Error('try again'), { code: 'EAI_AGAIN' })),
+    })
+    const { http, post } = sender({ guard })
+    await expect(post('https://hooks.test/')).rejects.toMatchObject({ reason: 'resolver' })
+    expect(await http.check('https://hooks.test/')).toContain('could not be resolved at present')
+  })
+
   it('calls it a timeout when the name server says nothing, the time counting from the start', async () => {
     const guard = createEgressGuard({ allow: [], lookup: () => new Promise(() => {}) })
     const { post } = sender({ guard })
@@ -217,6 +227,16 @@ describe('post', () => {
     const result = failure(await sender().post(`http://127.0.0.1:${port}/`))
     expect(result.errorClass).toBe('reset')
     expect(result.message).toContain('not valid HTTP')
+  })
+
+  it.each(['upgrade: x\r\nconnection: upgrade\r\n', ''])('takes 101 for an answer at once, and frees its connection', async (headers) => {
+    const { port, connections } = await serveRaw((socket) => socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers}\r\n`))
+    const { post } = sender({ maxSocketsPerOrigin: 1 })
+    const url = `http://127.0.0.1:${port}/`
+    expect(response(await post(url, { timeoutMs: 5_000 }))).toMatchObject({ status: 101, body: Buffer.alloc(0) })
+    await untilClosed(connections[0])
+    expect(response(await post(url, { timeoutMs: 5_000 })).status).toBe(101)
+    expect(connections).toHaveLength(2)
   })
 
   it('reads no more of a 5 MB body than asked for, and hangs up', async () => {

@@ -177,6 +177,22 @@ describe('createEgressGuard', () => {
     }
   })
 
+  it.each(['EAI_AGAIN', 'ETIMEOUT', 'ECONNREFUSED', 'EMFILE'])(
+    'answers resolver, not dns, for %s: the name is not at fault',
+    async (code) => {
+      const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(Object.assign(new Error(code), { code })) })
+      expect(await refusal(guard.resolve('hooks.example.com'))).toMatchObject({
+        reason: 'resolver',
+        message: expect.stringContaining('at present'),
+      })
+    },
+  )
+
+  it.each(['ENOTFOUND', 'ENODATA', 'EAI_FAIL'])('answers dns for %s', async (code) => {
+    const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(Object.assign(new Error(code), { code })) })
+    expect((await refusal(guard.resolve('hooks.example.com'))).reason).toBe('dns')
+  })
+
   it('resolves by the system when no lookup is given', async () => {
     const guard = createEgressGuard({ allow: ['127.0.0.0/8', '::1'] })
     expect(['127.0.0.1', '::1']).toContain((await guard.resolve('localhost'))[0]?.address)

@@ -19,8 +19,11 @@ export class Failure extends Error {
 
 /** A Failure for what the other side did; the error itself where our own machine lacked something. */
 export function classify(error: NodeJS.ErrnoException, socket: Socket | null, where: string): Error {
-  const code = error.code ?? 'unknown'
-  if (ownFaults.has(code)) return error
+  // Each address that was tried has its own; one that the other side is to blame for is enough.
+  const faults: NodeJS.ErrnoException[] = error instanceof AggregateError ? error.errors : [error]
+  const theirs = faults.find((fault) => !isOwn(fault))
+  if (!theirs) return error
+  const code = theirs.code ?? 'unknown'
   const fail = (errorClass: FailureClass, text: string) => new Failure(errorClass, `${text} (${code}).`, { cause: error })
   const certificateFault = socket instanceof TLSSocket ? socket.authorizationError : null
   if (certificateFault) return fail('tls', `The certificate of ${where} was not accepted`)
@@ -31,5 +34,9 @@ export function classify(error: NodeJS.ErrnoException, socket: Socket | null, wh
   return fail('reset', `${where} ended the connection before the answer was complete`)
 }
 
-const unreachable = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'EACCES', 'EPERM'])
-const ownFaults = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL', 'ENETDOWN'])
+const unreachable = new Set(['ECONNREFUSED', 'EHOSTDOWN', 'EACCES', 'EPERM'])
+const lacks = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
+/** No way out of this machine. On a connection that stood they come too late: the request may have gone through it. */
+const routeFaults = new Set(['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH'])
+
+const isOwn = ({ code = '', syscall }: NodeJS.ErrnoException) => lacks.has(code) || (syscall === 'connect' && routeFaults.has(code))

@@ -18,7 +18,7 @@ import { isIP } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createSecureContext, getCACertificates, connect as startTls } from 'node:tls'
 import type { OutgoingHttp, OutgoingRequest, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
-import type { EgressGuard } from '../../platform/egress.ts'
+import { EgressError, type EgressGuard } from '../../platform/egress.ts'
 import { classify, Failure } from './failure.ts'
 import { createProxy, type EgressProxy, ProxyError, type ProxyOptions } from './proxy.ts'
 import { judgeTarget, type Target } from './target.ts'
@@ -36,8 +36,9 @@ export type HttpOutgoingOptions = {
 }
 
 /**
- * `post` rejects only for our own side: the request's signal (with its reason), `close`, or a local lack such as of file
- * descriptors. Whatever the other side does or fails to do is a result. An answer counts as soon as `maxResponseBytes` are read.
+ * `post` rejects only for our own side: the request's signal (with its reason), `close`, a local lack such as of file descriptors,
+ * no route, or a resolver that can't be asked. Whatever the other side does or fails to do is a result. An answer counts as soon as
+ * `maxResponseBytes` are read.
  */
 export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
   const { guard, maxSocketsPerOrigin = 256, idleTimeoutMs = 4_000, tls } = options
@@ -62,7 +63,7 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
         await withinDeadline(CHECK_TIMEOUT_MS, [closing.signal], () => judgeTarget(guard, url))
         return null
       } catch (error) {
-        if (error instanceof Failure) return error.message
+        if (error instanceof Failure || error instanceof EgressError) return error.message
         throw error
       }
     },
@@ -173,6 +174,11 @@ function exchange(
       reject(error instanceof Failure || error instanceof ProxyError ? error : classify(error, request.socket, url.host))
     signal.addEventListener('abort', () => request.destroy(), { once: true })
     request.on('error', fail)
+    // 101, which nobody asked for: without a listener the request would never end.
+    request.on('upgrade', (response, socket) => {
+      socket.destroy()
+      resolve({ status: response.statusCode ?? 0, headers: flatten(response.headers), body: Buffer.alloc(0) })
+    })
     request.on('response', (response) => readAnswer(response, maxResponseBytes).then(resolve, fail))
     request.end(body)
   })

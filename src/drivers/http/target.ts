@@ -7,7 +7,8 @@ export type Target = { url: URL; host: string; addresses: { address: string; fam
 
 /**
  * Resolves the name once. https to public addresses; http and the low ports of other protocols only to addresses that
- * EGRESS_ALLOW names. Throws a Failure of class `dns` or `blocked`. Has no time limit of its own.
+ * EGRESS_ALLOW names. Throws a Failure of class `dns` or `blocked`, or the EgressError as it came where our resolver is at fault.
+ * Has no time limit of its own.
  */
 export async function judgeTarget(guard: EgressGuard, text: string): Promise<Target> {
   const url = parseTarget(text)
@@ -38,7 +39,7 @@ async function resolve(guard: EgressGuard, host: string) {
   try {
     return await guard.resolve(host)
   } catch (error) {
-    if (error instanceof EgressError) throw new Failure(error.reason, error.message, { cause: error })
+    if (error instanceof EgressError && error.reason !== 'resolver') throw new Failure(error.reason, error.message, { cause: error })
     throw error
   }
 }

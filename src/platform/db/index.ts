@@ -17,7 +17,10 @@ export type Db = {
   prisma: PrismaClient
   /** For hot loops that need neither Prisma nor a transaction of several statements. */
   pool: pg.Pool
-  /** Runs in one READ COMMITTED transaction; anything thrown rolls all of it back. */
+  /**
+   * Runs in one READ COMMITTED transaction; anything thrown rolls all of it back. One that the database gives up for a deadlock or a
+   * conflict is run again, up to three times more: `run` changes nothing but rows.
+   */
   transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>
   /** Calls back for each statement that is sent; for tests that count. Returns the end of it. */
   onStatement(listener: (text: string) => void): () => void
@@ -50,7 +53,15 @@ export function createDb({ url, poolSize, onError = () => {} }: DbOptions): Db {
   return {
     prisma,
     pool,
-    transaction: (run) => prisma.$transaction(run, { maxWait: 10_000, timeout: 15_000 }),
+    async transaction(run) {
+      for (let left = maxReruns; ; left--) {
+        try {
+          return await prisma.$transaction(run, { maxWait: 10_000, timeout: 15_000 })
+        } catch (error) {
+          if (left === 0 || !isGivenUp(error)) throw error
+        }
+      }
+    },
     onStatement(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -61,6 +72,8 @@ export function createDb({ url, poolSize, onError = () => {} }: DbOptions): Db {
     },
   }
 }
+
+const maxReruns = 3
 
 const statementText = (query: unknown) => (typeof query === 'string' ? query : String((query as { text?: unknown } | null)?.text ?? ''))
 
@@ -103,6 +116,12 @@ export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'ch
   const cause = driverError(error)
   const kind = cause && kinds[cause.code]
   return kind ? { kind, constraint: cause.constraint } : null
+}
+
+/** Whether the database ended a transaction that may well succeed when it is run again: a deadlock or a conflict of writes. */
+function isGivenUp(error: unknown): boolean {
+  if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034') return true
+  return ['40P01', '40001'].includes(driverError(error)?.code ?? '')
 }
 
 /** Prisma keeps the server's error below `meta.driverAdapterError`; raw pg gives it directly. */

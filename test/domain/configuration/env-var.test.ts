@@ -3,7 +3,7 @@ import { envVarsByService, openEnvVar } from '../../../src/domain/configuration/
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { canaryOf } from '../../support/canary.ts'
 import { codeOf, createTenant, createWorld, operation, refusal, statementsOf, type World } from '../../support/tenant.ts'
-import { commands, createShop, eventsOf, type Shop } from './support.ts'
+import { auditOf, commands, createShop, eventsOf, type Shop } from './support.ts'
 
 let world: World
 let shop: Shop
@@ -166,6 +166,13 @@ describe('env vars', () => {
         field: 'text',
       })
     }
+  })
+
+  it('are named in the audit row of an import and of a deletion', async () => {
+    const { envVars } = await shop.run(importEnvVars, { webServiceId: shop.production, text: 'A=1\nB=2', mode: 'REPLACE' })
+    await shop.run(deleteEnvVar, { id: envVars[0]!.id })
+    expect((await auditOf(world.app, 'importEnvVars')).at(-1)!.details).toEqual({ keys: ['A', 'B'], mode: 'REPLACE' })
+    expect((await auditOf(world.app, 'deleteEnvVar')).at(-1)!.details).toEqual({ keys: ['A'] })
   })
 
   it('answer a repeated request without writing twice, and another input under that key with a refusal', async () => {

@@ -243,6 +243,18 @@ describe('resolution', () => {
     expect(warningsOf(resolve(facts({ envVars: [{ ...short, isSecret: false }] })))).toEqual([])
   })
 
+  it.each([
+    [{ runTime: false }, ['Instances get neither it nor the bound secret that it shadows.']],
+    [{ buildTime: false }, ['Builds get neither it nor the bound secret that it shadows.']],
+    [{ buildTime: false, runTime: false }, ['Builds and instances get neither it nor the bound secret that it shadows.']],
+    [{}, []],
+  ])('warns where a variable of its own with %j takes a bound secret away', (flags, warnings) => {
+    const binding = bound('TOKEN', 'TOKEN', 'PRODUCTION', [scoped('TOKEN', 'PRODUCTION')])
+    const own = candidate('ENV_VAR', 'TOKEN', flags)
+    expect(resolve(facts({ envVars: [own], bindings: [binding] })).variables[0]!.warnings).toEqual(warnings)
+    expect(resolve(facts({ envVars: [own] })).variables[0]!.warnings).toEqual([])
+  })
+
   it('tells by whom and when what wins was last written or bound', () => {
     const later = new Date(at.getTime() + 1)
     const binding = bound('TOKEN', 'TOKEN', 'PRODUCTION', [scoped('TOKEN', 'PRODUCTION')])

@@ -12,7 +12,7 @@ import { row, run as runSql, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
 import { createWorld, type World } from '../../support/tenant.ts'
-import { commands, createShop, type Shop } from './support.ts'
+import { commands, createShop, pinnedIn, revisionOf, type Shop } from './support.ts'
 
 let world: World
 let shop: Shop
@@ -26,31 +26,7 @@ beforeEach(async () => {
 
 const { setEnvVars, createSecret, updateSecret, bindSecret, deleteSecret, revokeSecretVersion, unbindSecret, updateProject } = commands
 
-let number = 0
-
-/** A deployment that pinned what is resolved now, and is over or live. */
-async function pinned(status: 'LIVE' | 'SUPERSEDED'): Promise<Deployment> {
-  const id = newId()
-  number++
-  await runSql(
-    world.app.db.prisma,
-    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, release_digest, live_at, finished_at, commit_hash)
-        values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, ${number}, 'DEPLOY', 'API', ${status}::deployment_status,
-          'system', ${`sha256:${id}`}, now(), now(), 'abc')`,
-  )
-  await runSql(
-    world.app.db.prisma,
-    sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, size_bytes)
-        values (${newId()}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, ${id}::uuid, ${`sha256:${id}`}, 1)`,
-  )
-  const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
-  await transact(world.app, shop.tenant.owner, null, async (work) => {
-    expect(await pin(work, deployment, await presentConfiguration(work, shop.production, revisionOf(deployment)))).toBeNull()
-  })
-  return deployment
-}
-
-const revisionOf = ({ id, commitHash, branch }: Deployment) => ({ deploymentId: id, commitHash, branch })
+const pinned = (status: 'LIVE' | 'SUPERSEDED') => pinnedIn(shop, status)
 const restored = (target: Deployment) => restoredConfiguration({ app: world.app, tx: world.app.db.prisma }, target, revisionOf(target))
 
 const own = async ({ variables }: Configuration) => {
@@ -143,20 +119,22 @@ describe('a plan', () => {
   })
 })
 
-it('a configuration over what a program can be given is refused with its size', async () => {
+it('a configuration over what a program can be given is refused with its size, and foreseen by a plan', async () => {
+  const warnings = async () => (await shop.ask(planDeploy, { webServiceId: shop.production })).warnings
+  expect(await warnings()).toEqual([])
   const variables = Array.from({ length: 17 }, (_, n) => ({ key: `BIG_${n}`, value: 'x'.repeat(64 * 1024) }))
   await shop.run(setEnvVars, { webServiceId: shop.production, variables })
   const deployment = await pinnedProblem()
   expect(deployment).toContain('a program can be given 1048576')
+  expect(await warnings()).toEqual([expect.stringContaining('a program can be given 1048576')])
 })
 
 async function pinnedProblem(): Promise<string | null> {
   const id = newId()
-  number++
   await runSql(
     world.app.db.prisma,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
-        values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, ${number}, 'DEPLOY', 'API', 'QUEUED', 'system')`,
+        values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, 1, 'DEPLOY', 'API', 'QUEUED', 'system')`,
   )
   const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
   return transact(world.app, shop.tenant.owner, null, async (work) =>

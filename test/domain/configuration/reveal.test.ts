@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { listResolvedEnv } from '../../../src/domain/configuration/resolution/index.ts'
 import { shiftClock } from '../../support/database.ts'
 import { codeOf, createWorld, operation, refusal, type World } from '../../support/tenant.ts'
 import { auditOf, commands, createShop, eventsOf, type Shop } from './support.ts'
@@ -21,6 +22,7 @@ const {
   revealSecret,
   revealResolvedEnv,
   exportEnvVars,
+  setSecretBindings,
   updateSecret,
   revokeSecretVersion,
 } = commands
@@ -56,6 +58,35 @@ describe('a reveal', () => {
     const events = (await eventsOf(world.app, 'env_var.revealed')).filter(({ subjectId }) => subjectId === shop.production)
     expect(events.map(({ data }) => (data.keys as string[]).includes('TOKEN'))).toEqual([true, true, true])
     expect((await auditOf(world.app, 'revealEnvVars')).at(-1)!.details).toEqual({ keys: ['TOKEN'] })
+  })
+
+  it('of all that a service is given tells and names each bound secret that it opened, once', async () => {
+    const item = await secret()
+    await shop.run(updateSecret, { id: item.id, value: 'second' })
+    const bindings = [{ secretId: item.id }, { secretId: item.id, alias: 'OTHER' }]
+    await shop.run(setSecretBindings, { webServiceId: shop.production, bindings })
+    await shop.run(revealResolvedEnv, { webServiceId: shop.production })
+    const told = async () => (await eventsOf(world.app, 'secret.revealed')).filter(({ subjectId }) => subjectId === item.id)
+    const owner = shop.tenant.owner.subject.name
+    expect((await told()).map(({ data }) => data)).toEqual([expect.objectContaining({ key: 'KEY', version: 2, revealedBy: owner })])
+    const audit = (await auditOf(world.app, 'revealResolvedEnv')).find(({ targetId }) => targetId === shop.production)!
+    expect(audit.details).toMatchObject({
+      keys: expect.arrayContaining(['KEY', 'OTHER', 'QUAYSIDE']),
+      secrets: [{ id: item.id, key: 'KEY', scope: 'PRODUCTION', version: 2 }],
+    })
+    await shop.ask(listResolvedEnv, { webServiceId: shop.production, reveal: true })
+    expect(await told()).toHaveLength(2)
+    await shop.ask(listResolvedEnv, { webServiceId: shop.production, reveal: false })
+    expect(await told()).toHaveLength(2)
+  })
+
+  it('is no change: what was revealed was updated when it was before', async () => {
+    const [item, own] = [await secret(), await variable()]
+    await shop.run(revealSecret, { id: item.id })
+    await shop.run(revealEnvVar, { id: own.id })
+    const { prisma } = world.app.db
+    expect(await prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ updatedAt: item.updatedAt, version: 1 })
+    expect(await prisma.envVar.findUniqueOrThrow({ where: { id: own.id } })).toMatchObject({ updatedAt: own.updatedAt, version: 1 })
   })
 
   it('of a former version shows that one, and of a revoked one nothing', async () => {

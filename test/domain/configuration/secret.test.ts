@@ -3,7 +3,7 @@ import { deleteProject } from '../../../src/domain/apps/project/index.ts'
 import { statusOfVersion, versionsBySecret } from '../../../src/domain/configuration/secret/index.ts'
 import { bindingsByService } from '../../../src/domain/configuration/secret-binding/index.ts'
 import { row, rows, run as runSql, sql } from '../../../src/platform/db/index.ts'
-import { newId } from '../../../src/platform/id.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
 import { canaryOf } from '../../support/canary.ts'
 import { codeOf, createTenant, createWorld, operation, refusal, statementsOf, type World } from '../../support/tenant.ts'
 import { commands, createShop, eventsOf, type Shop } from './support.ts'
@@ -278,6 +278,15 @@ describe('the GraphQL face of secrets', () => {
       project: { name: 'Shop' },
     })
     expect(JSON.stringify(data)).not.toContain('hunter2')
+  })
+
+  it('tells of every variable of a service when it was changed, of those by Quayside the creation of the service', async () => {
+    const query = 'query ($id: ID!) { webService(id: $id) { createdAt resolvedEnv { key changedAt } } }'
+    const { data, errors } = await operation(world.app, shop.tenant.owner, query, { id: encodeId('WebService', shop.production) })
+    expect(errors).toBeUndefined()
+    const { createdAt, resolvedEnv } = data!.webService
+    expect(resolvedEnv.length).toBeGreaterThan(0)
+    for (const variable of resolvedEnv) expect(variable.changedAt).toBe(createdAt)
   })
 
   it('resolves the services of a level in as many statements as one', async () => {

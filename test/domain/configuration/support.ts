@@ -23,11 +23,14 @@ import {
   updateSecret,
 } from '../../../src/domain/configuration/secret/index.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from '../../../src/domain/configuration/secret-binding/index.ts'
+import { pin, presentConfiguration } from '../../../src/domain/deploys/deployment/configuration.ts'
 import '../../../src/domain/deploys/deployment/index.ts'
+import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { ask, type Command, type CommandInput, execute, type Query, type Target } from '../../../src/platform/command.ts'
-import { rows, sql } from '../../../src/platform/db/index.ts'
-import type { App } from '../../../src/platform/work.ts'
+import { row, rows, run as runSql, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { type App, transact } from '../../../src/platform/work.ts'
 import { createTenant, request, type Tenant } from '../../support/tenant.ts'
 
 export const commands = {
@@ -103,3 +106,30 @@ export const eventsOf = (app: App, type: string): Promise<{ subjectId: string; d
 
 export const auditOf = (app: App, action: string): Promise<{ actorName: string; targetId: string; details: Record<string, unknown> }[]> =>
   rows(app.db.prisma, sql`select actor_name, target_id, details from audit_entry where action = ${action} order by created_at, id`)
+
+let number = 1_000
+
+/** A deployment that pinned what is resolved now, and is over or live. */
+export async function pinnedIn({ app, tenant, production }: Shop, status: 'LIVE' | 'SUPERSEDED'): Promise<Deployment> {
+  const id = newId()
+  number++
+  await runSql(
+    app.db.prisma,
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, release_digest, live_at, finished_at, commit_hash)
+        values (${id}::uuid, ${tenant.organizationId}::uuid, ${production}::uuid, ${number}, 'DEPLOY', 'API', ${status}::deployment_status,
+          'system', ${`sha256:${id}`}, now(), now(), 'abc')`,
+  )
+  await runSql(
+    app.db.prisma,
+    sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, size_bytes)
+        values (${newId()}::uuid, ${tenant.organizationId}::uuid, ${production}::uuid, ${id}::uuid, ${`sha256:${id}`}, 1)`,
+  )
+  const deployment = (await row<Deployment>(app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+  await transact(app, tenant.owner, null, async (work) => {
+    const problem = await pin(work, deployment, await presentConfiguration(work, production, revisionOf(deployment)))
+    if (problem) throw new Error(problem)
+  })
+  return deployment
+}
+
+export const revisionOf = ({ id, commitHash, branch }: Deployment) => ({ deploymentId: id, commitHash, branch })

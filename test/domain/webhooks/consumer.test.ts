@@ -97,6 +97,40 @@ describe.each([
     }
   })
 
+  it.each(['null', '1', '"text"', '[]', '{}', '{"type":1}', 'not json', ''])('rejects the signed body %j, which is no event', (text) => {
+    const payload = Buffer.from(text)
+    expect(() => consumer.verify(payload, signed(signing, { payload }), verifying)).toThrow(consumer.WebhookVerificationError)
+  })
+
+  it.each([
+    undefined,
+    null,
+    '',
+    'abc',
+    7,
+    [],
+    [undefined],
+    'whsec_',
+    'whsec_***',
+    'whsec_a',
+    'whpk_',
+    'whpk_***',
+    `whpk_${'A'.repeat(40)}`,
+  ])('throws a TypeError that speaks of the secret for %j, alone or beside a good one', (secret) => {
+    for (const each of [secret, ...(Array.isArray(secret) ? [] : [[verifying, secret]])]) {
+      expect(() => consumer.verify(body, signed(signing), each as never)).toThrow(
+        expect.objectContaining({ name: 'TypeError', message: expect.stringContaining('secret') }),
+      )
+    }
+  })
+
+  it('rejects a signature that is garbage', () => {
+    for (const garbage of ['v1', 'v1a', 'v1,***', 'v1a,***', ',', ' ', 'v1,é', 'v1a,AA==']) {
+      const headers = { ...signed(signing), 'webhook-signature': garbage }
+      expect(() => consumer.verify(body, headers, verifying)).toThrow(consumer.WebhookVerificationError)
+    }
+  })
+
   it('takes several secrets during a rotation', () => {
     expect(consumer.verify(body, signed(signing), [generateSecret(), verifying]).id).toBe('evt_1')
   })

@@ -191,7 +191,7 @@ test('disabling keeps the first time and reason; enabling clears both', async ()
   expect(again.webhookEndpoint.disabledAt).toEqual(disabled.webhookEndpoint.disabledAt)
   const enabled = await update(webhookEndpoint, { disabled: false })
   expect(enabled.webhookEndpoint).toMatchObject({ disabledAt: null, disabledReason: null })
-  expect((await events('webhook_endpoint.updated')).map((event) => event.data.disabled)).toEqual([true, true, false])
+  expect((await events('webhook_endpoint.updated')).map((event) => event.data.disabled)).toEqual([true, false])
 })
 
 test('a schema version that no type of the endpoint has is refused, with those that there are', async () => {
@@ -270,4 +270,47 @@ test('the 51st endpoint of an organization is refused', async () => {
   const both = await Promise.allSettled([create(), create()])
   expect(both.map((each) => each.status).toSorted()).toEqual(['fulfilled', 'rejected'])
   expect(both.find((each) => each.status === 'rejected')).toMatchObject({ reason: { code: 'webhook_endpoint_limit' } })
+})
+
+test('an update that changes nothing leaves the version and tells nobody', async () => {
+  const settings = {
+    description: 'chat',
+    eventTypes: ['project.*'],
+    channels: ['a'],
+    filter: { slug: { equals: 'shop' } },
+    headers: { 'x-token': 'hunter2' },
+    rateLimitPerSecond: 5,
+    ordered: true,
+    retryScheduleMs: [5, 10],
+    timeoutMs: 2_000,
+    format: 'RAW',
+    selection: null,
+  }
+  const { webhookEndpoint } = await create(settings)
+  for (const input of [{}, { ...settings, url }, { disabled: false }, { projectId: null }]) {
+    expect((await update(webhookEndpoint, input)).webhookEndpoint.version).toBe(1)
+  }
+  expect(await events('webhook_endpoint.updated')).toHaveLength(0)
+  const changes = [{ headers: { 'x-token': 'other' } }, { headers: null }, { filter: null }, { retryScheduleMs: null }, { disabled: true }]
+  let version = 1
+  for (const input of changes) {
+    expect((await update(webhookEndpoint, input)).webhookEndpoint.version).toBe(++version)
+    expect((await update(webhookEndpoint, input)).webhookEndpoint.version).toBe(version)
+  }
+  expect(await events('webhook_endpoint.updated')).toHaveLength(changes.length)
+  expect(await events('webhook_endpoint.disabled')).toHaveLength(1)
+})
+
+test('headers that can not be opened are set anew, whatever they were', async () => {
+  const { webhookEndpoint } = await create({ headers: { 'x-token': 'hunter2' } })
+  await run(app.db.prisma, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
+  expect((await update(webhookEndpoint, { headers: { 'x-token': 'hunter2' } })).webhookEndpoint.version).toBe(2)
+})
+
+test.each(['{"__proto__": "x"}', '{"x-a": "b", "__proto__": "x"}'])('the headers %s are refused with a field error', async (text) => {
+  await expect(create({ headers: JSON.parse(text) })).rejects.toMatchObject({
+    code: 'invalid_input',
+    field: 'headers',
+    message: expect.stringContaining('__proto__'),
+  })
 })

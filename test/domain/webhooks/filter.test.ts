@@ -62,6 +62,8 @@ describe('filtering', () => {
     [{ name: { range: {} } }, /filter\.name\.range/],
     [{ name: { range: { min: 3, max: 1 } } }, /filter\.name\.range/],
     ['name = 1', /object/],
+    [JSON.parse('{"__proto__": {"equals": 1}}'), /__proto__/],
+    [JSON.parse('{"name": {"equals": 1}, "__proto__": {"equals": 1}}'), /__proto__/],
   ])('the payload filter %j is refused at save', async (filter, message) => {
     await expect(create({ url: 'http://127.0.0.1:9/', filter })).rejects.toMatchObject({
       code: 'invalid_input',

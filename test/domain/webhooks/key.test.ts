@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
-import { deleteWebhookEndpoint, findRecipients, rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { deleteWebhookEndpoint, rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { executeScript } from '../../../src/platform/db/database.ts'
@@ -11,7 +11,7 @@ import { newId } from '../../../src/platform/id.ts'
 import { rotateDataKeys } from '../../../src/platform/reseal.ts'
 import { createEmptyDatabase, shiftClock } from '../../support/database.ts'
 import { codeOf, createTenant, refusal } from '../../support/tenant.ts'
-import { createEndpoint, createOrganization, createWorld, type World } from './support.ts'
+import { createEndpoint, createOrganization, createWorld, recipientOf, type World } from './support.ts'
 
 let world: World
 let caller: Caller
@@ -45,7 +45,7 @@ describe('no key is shared between endpoints', () => {
   it('a rotation to the present key is refused, also without grace, and the key goes on signing', async () => {
     const { webhookEndpoint } = await create({ secret: own })
     for (const graceMs of [0, 60_000]) expect(await refusal(rotate(webhookEndpoint.id, { secret: own, graceMs }))).toMatchObject(inUse)
-    expect((await findRecipients(world.app, [webhookEndpoint.id])).get(webhookEndpoint.id)!.keys).toHaveLength(1)
+    expect((await recipientOf(world.app, webhookEndpoint.id)).keys).toHaveLength(1)
   })
 
   it('an ed25519 key likewise', async () => {
@@ -102,7 +102,7 @@ describe('the rotation of data keys', () => {
     const versions = [after.headers, after.credential, after.key].map((sealed) => Buffer.from(sealed).readUInt32BE(1))
     expect(versions).toEqual([2, 2, 2])
     expect([after.endpointAt, after.serviceAt]).toEqual([before.endpointAt, before.serviceAt])
-    const recipient = (await findRecipients(world.app, [webhookEndpoint.id])).get(webhookEndpoint.id)!
+    const recipient = await recipientOf(world.app, webhookEndpoint.id)
     expect(recipient.headers).toEqual({ 'x-token': 'hunter2' })
     expect(recipient.keys[0]!.key.export().toString('base64')).toBe(own.slice('whsec_'.length))
     expect(await refusal(create({ secret: own }))).toMatchObject(inUse)

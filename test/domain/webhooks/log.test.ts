@@ -89,7 +89,7 @@ describe('tests, lists and figures', () => {
     const next = await ask(request(), listWebhookAttempts, { first: 5, after: encodeId('WebhookAttempt', page.rows.at(-1)!.id) })
     expect(new Set([...page.rows, ...next.rows].map(({ id }) => id)).size).toBe(8)
     const stranger = await createOrganization(world.app)
-    expect((await ask(request(stranger), listWebhookAttempts, { endpointId: a.webhookEndpoint.id })).rows).toEqual([])
+    expect((await ask(request(stranger), listWebhookAttempts, {})).rows).toEqual([])
   })
 
   test('the figures tell queue depth, oldest age, lag, attempts by class and disabled endpoints', async () => {

@@ -2,12 +2,12 @@ import { createHmac } from 'node:crypto'
 import { Webhook as StandardWebhook } from 'standardwebhooks'
 import { Webhook } from 'svix'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { findRecipients, rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { shiftClock } from '../../support/database.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
-import { createEndpoint, createOrganization, createWorld, tell, type World } from './support.ts'
+import { createEndpoint, createOrganization, createWorld, recipientOf, tell, type World } from './support.ts'
 
 let world: World
 let caller: Caller
@@ -85,7 +85,7 @@ describe('rotation', () => {
     const newest = { ...during!, headers: { ...during!.headers, 'webhook-signature': signatures(during!)[0] } }
     expect(accepts(rotated.secret!, newest)).toBe(true)
     await shiftClock(world.url, 61_000)
-    const keys = (await findRecipients(world.app, [webhookEndpoint.id])).get(webhookEndpoint.id)!.keys
+    const keys = (await recipientOf(world.app, webhookEndpoint.id)).keys
     expect(keys).toHaveLength(1)
   })
 
@@ -125,7 +125,7 @@ describe('rotation', () => {
       details: { expiresAt: expect.stringMatching(/^\d{4}-/) },
     })
     await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
-    const left = (await findRecipients(world.app, [webhookEndpoint.id])).get(webhookEndpoint.id)!.keys
+    const left = (await recipientOf(world.app, webhookEndpoint.id)).keys
     expect(left).toHaveLength(1)
   })
 

@@ -2,7 +2,13 @@ import { apiKeyRevoked } from '../../../src/domain/access/api-key/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
-import { createWebhookEndpoint, outgoingHttp, selectionPort } from '../../../src/domain/webhooks/endpoint/index.ts'
+import {
+  createWebhookEndpoint,
+  findRecipients,
+  outgoingHttp,
+  type Recipient,
+  selectionPort,
+} from '../../../src/domain/webhooks/endpoint/index.ts'
 import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import { schema } from '../../../src/graphql/schema.ts'
@@ -88,6 +94,13 @@ export async function createProjectRow(app: App, caller: Caller): Promise<string
 
 export const createEndpoint = (app: App, caller: Caller, input: CommandInput) =>
   execute({ app, caller, requestId: 'test' }, createWebhookEndpoint, input)
+
+/** An endpoint as a delivery needs it, which can be opened. */
+export async function recipientOf(app: App, endpointId: string): Promise<Recipient> {
+  const found = (await findRecipients(app, [endpointId])).get(endpointId)
+  if (!found || 'unreadable' in found) throw new Error('the endpoint is gone or can not be opened', { cause: found?.unreadable })
+  return found
+}
 
 /** Publishes `project.updated` in a transaction of its own; gives the event's id. */
 export async function tell(app: App, caller: Caller, projectId: string = newId(), name = 'Shop'): Promise<string> {

@@ -1,6 +1,3 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { json } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { keepMirror } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import {
@@ -15,115 +12,14 @@ import { execute } from '../../../src/platform/command.ts'
 import { eventTypes } from '../../../src/platform/events.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import type { TestApp } from '../../support/app.ts'
+import { shiftClock } from '../../support/database.ts'
 import { until } from '../../support/wait.ts'
 import { attempts, createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
-
-type Asked = { method: string; path: string; body: Record<string, unknown>; headers: IncomingMessage['headers'] }
-type Endpoint = { url: string; secret: string; headers: Record<string, string>; description: string }
-
-/** What of a Svix server's published API is needed, with its answers: applications, endpoints and messages by uid, 409 for a known eventId. */
-async function startSvix() {
-  const asked: Asked[] = []
-  const applications = new Map<string, Map<string, Endpoint>>()
-  const messages = new Map<string, Set<string>>()
-  const state = { down: false, refuse: 0, loseAnswers: 0 }
-
-  const answer = (response: ServerResponse, status: number, body?: unknown) =>
-    response.writeHead(status, { 'content-type': 'application/json' }).end(body === undefined ? undefined : JSON.stringify(body))
-  const missing = (response: ServerResponse) => answer(response, 404, { code: 'not_found', detail: 'Entity not found' })
-
-  const handle = (request: Asked, response: ServerResponse) => {
-    const [, , , first = '', app = '', second = '', endpoint = '', last = ''] = request.path.split('/')
-    const now = new Date().toISOString()
-    if (first === 'event-type') return answer(response, 200, { name: app, description: '', createdAt: now, updatedAt: now })
-    const endpoints = applications.get(app)
-    if (request.method === 'POST' && app === '') {
-      const uid = String(request.body.uid)
-      const made = !applications.has(uid)
-      if (made) applications.set(uid, new Map())
-      return answer(response, made ? 201 : 200, {
-        id: `app_${uid}`,
-        uid,
-        name: request.body.name,
-        createdAt: now,
-        updatedAt: now,
-        metadata: {},
-      })
-    }
-    if (!endpoints) return missing(response)
-    if (second === '' && request.method === 'DELETE') {
-      applications.delete(app)
-      return answer(response, 204)
-    }
-    if (second === 'msg') {
-      const known = messages.get(app) ?? new Set()
-      messages.set(app, known)
-      const eventId = String(request.body.eventId)
-      if (state.refuse > 0) return answer(response, state.refuse, { code: 'validation', detail: 'payload is not good' })
-      if (known.has(eventId)) return answer(response, 409, { code: 'conflict', detail: 'A message with this eventId already exists' })
-      known.add(eventId)
-      if (state.loseAnswers > 0) {
-        state.loseAnswers--
-        return response.destroy()
-      }
-      return answer(response, 202, { id: 'msg_1', eventId, eventType: request.body.eventType, payload: {}, timestamp: now })
-    }
-    const found = endpoints.get(endpoint)
-    const out = (each: Endpoint) => ({ id: 'ep_1', uid: endpoint, version: 1, createdAt: now, updatedAt: now, metadata: {}, ...each })
-    if (request.method === 'POST' && endpoint === '') {
-      // The open-source server ignores `headers` here.
-      const made = {
-        url: String(request.body.url),
-        secret: String(request.body.secret),
-        description: String(request.body.description),
-        headers: {},
-      }
-      endpoints.set(String(request.body.uid), made)
-      return answer(response, 201, out(made))
-    }
-    if (!found) return missing(response)
-    if (last === 'secret' && request.method === 'GET') return answer(response, 200, { key: found.secret })
-    if (last === 'secret') {
-      found.secret = String(request.body.key)
-      return answer(response, 204)
-    }
-    if (last === 'headers') {
-      found.headers = request.body.headers as Record<string, string>
-      return answer(response, 204)
-    }
-    found.url = String(request.body.url)
-    return answer(response, 200, out(found))
-  }
-
-  const server = createServer(async (incoming, response) => {
-    const path = decodeURIComponent((incoming.url ?? '').split('?')[0]!)
-    const hasBody = incoming.method === 'POST' || incoming.method === 'PUT' || incoming.method === 'PATCH'
-    const body = hasBody ? ((await json(incoming).catch(() => ({}))) as Record<string, unknown>) : {}
-    if (state.down) return void response.destroy()
-    const request = { method: incoming.method ?? '', path, body, headers: incoming.headers }
-    if (incoming.headers.authorization !== 'Bearer test-token')
-      return void answer(response, 401, { code: 'authentication_failed', detail: 'no' })
-    asked.push(request)
-    handle(request, response)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    asked,
-    applications,
-    messages,
-    state,
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      }),
-  }
-}
+import { type SvixServer, startSvix } from './svix-support.ts'
 
 let world: World
 let caller: Caller
-let svix: Awaited<ReturnType<typeof startSvix>>
+let svix: SvixServer
 let app: TestApp
 
 beforeEach(async () => {
@@ -188,6 +84,22 @@ test('a changed endpoint and a rotated secret reach the mirror before the next m
   expect(svix.applications.has(uid)).toBe(false)
 })
 
+test('a message is handed over with integers of 64 bits, emoji and the order of its fields as they are', async () => {
+  const dispatcher = createSvixDispatcher({ serverUrl: svix.url, token: 'test-token' })
+  await dispatcher.mirror({
+    id: 'wh_1',
+    url: 'https://example.com/',
+    description: null,
+    secret: 'whsec_1',
+    headers: {},
+    formerKeysSign: false,
+    rateLimitPerSecond: null,
+  })
+  const payload = '{"type":"big.number","data":{"z":18446744073709551615,"a":[-9007199254740993,1.0,1e400],"emoji":"😀"}}'
+  await dispatcher.dispatch({ endpointId: 'wh_1', messageId: 'evt_1', eventType: 'big.number', payload })
+  expect(svix.asked.at(-1)!.text).toContain(`"payload":${payload}`)
+})
+
 test('event types are declared with their schemas', async () => {
   await keepMirror.run(app, new AbortController().signal)
   const declared = svix.asked.filter(({ path }) => path.includes('/event-type/'))
@@ -217,22 +129,79 @@ test('the answer to an accepted message is lost: 409 at the next try counts as d
   expect(svix.messages.get(wh(webhookEndpoint.id))!.size).toBe(1)
 })
 
-test('4xx is a terminal error that can be seen; a wrong token waits instead', async () => {
+test('a message that is refused with 4xx is a terminal error that can be seen', async () => {
   svix.state.refuse = 422
+  svix.state.detail = 'payload is not good\0'
   const { webhookEndpoint } = await create()
-  const jobs = world.work(app)
+  world.work(app)
   await tell(world.app, caller)
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', reason: expect.stringMatching(/422.*payload is not good/) },
   ])
-  await jobs.stop({ graceMs: 0 })
-  svix.state.refuse = 0
-  const wrong = await svixProcess('another-token')
-  world.work(wrong, 'wrong')
-  await tell(world.app, caller)
-  await until('it was tried in vain', () => wrong.logged.some(({ msg }) => msg === 'a webhook could not be sent for a reason of our own'))
-  expect((await deliveries(world.app, webhookEndpoint.id)).map(({ status }) => status).toSorted()).toEqual(['EXHAUSTED', 'PENDING'])
 })
+
+test('an endpoint that is refused with 4xx is a terminal error of its deliveries that can be seen; the next one asks again', async () => {
+  svix.state.refuseEndpoints = 422
+  const { webhookEndpoint } = await create()
+  world.work(app)
+  await tell(world.app, caller)
+  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
+    { status: 'EXHAUSTED', attemptCount: 1, reason: expect.stringMatching(/endpoint.*422.*url is not good/) },
+  ])
+  expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
+    { number: 1, responseStatus: 422, errorClass: 'HTTP', responseBody: 'url is not good' },
+  ])
+  svix.state.refuseEndpoints = 0
+  await tell(world.app, caller)
+  const found = await settled(world.app, webhookEndpoint.id, 2)
+  expect(found.map(({ status }) => status).toSorted()).toEqual(['DELIVERED', 'EXHAUSTED'])
+})
+
+test('a 4xx that is not JSON, of a proxy before the server, is seen as well', async () => {
+  svix.state.proxyAnswer = 404
+  const { webhookEndpoint } = await create()
+  world.work(app)
+  await tell(world.app, caller)
+  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
+    { status: 'EXHAUSTED', reason: expect.stringMatching(/404.*No such site/) },
+  ])
+})
+
+test('409 to the mirroring of an endpoint costs no try and is asked again', async () => {
+  svix.state.refuseEndpoints = 409
+  const { webhookEndpoint } = await create()
+  world.work(app)
+  await tell(world.app, caller)
+  await until('it was tried in vain', () => app.logged.some(({ msg }) => msg === 'a webhook could not be sent for a reason of our own'))
+  svix.state.refuseEndpoints = 0
+  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
+})
+
+test.each(['before', 'after'])(
+  'a wrong token %s the endpoint was mirrored: the delivery says why it waits, loses no try, and flows once it is mended',
+  async (when) => {
+    const { webhookEndpoint } = await create()
+    if (when === 'after') {
+      const right = world.work(app, 'right')
+      await tell(world.app, caller)
+      await settled(world.app, webhookEndpoint.id)
+      await right.stop({ graceMs: 1_000 })
+    }
+    const wrong = await svixProcess('another-token')
+    const jobs = world.work(wrong, 'wrong')
+    const told = await tell(world.app, caller)
+    const waiting = await until('it waits with a reason', async () =>
+      (await deliveries(world.app, webhookEndpoint.id)).find(({ status, reason }) => status === 'PENDING' && reason !== null),
+    )
+    expect(waiting).toMatchObject({ attemptCount: 0, reason: expect.stringContaining('SVIX_TOKEN') })
+    await jobs.stop({ graceMs: 1_000 })
+    await shiftClock(world.url, 60_000)
+    world.work(app, 'mended')
+    const found = await settled(world.app, webhookEndpoint.id, when === 'after' ? 2 : 1)
+    expect(found.every(({ status, attemptCount }) => status === 'DELIVERED' && attemptCount === 1)).toBe(true)
+    expect(posted().at(-1)!.body.eventId).toBe(evt(told))
+  },
+)
 
 test('switching modes loses and doubles nothing', async () => {
   const receiver = await world.receiver()

@@ -53,9 +53,11 @@ export const importEnvVars = defineCommand({
   target: lockService,
   input: z.object({ text: z.string(), mode: modeSchema, deploy: z.boolean().nullish() }),
   emits: [envVarChanged],
-  run(work, { text, mode, deploy }, service: WebService) {
-    return write(work, service, readText(text), { mode, deploy })
+  async run(work, { text, mode, deploy }, service: WebService) {
+    const entries = readText(text)
+    return { ...(await write(work, service, entries, { mode, deploy })), keys: entries.map(({ key }) => key) }
   },
+  audited: ({ mode }, { keys }) => ({ keys, mode: mode ?? 'MERGE' }),
 })
 
 function readText(text: string): Entry[] {
@@ -197,18 +199,20 @@ export const createEnvVar = defineCommand({
   audited: ({ key }) => ({ keys: [key] }),
 })
 
-/** The variable and its service, locked. */
-const lockEnvVar = (work: Work, ids: Record<string, string>) =>
-  row<EnvVar>(
+/** The variable and its service, locked in the order that every writer takes. */
+export async function lockEnvVar(work: Work, ids: Record<string, string>): Promise<EnvVar | null> {
+  const condition = sql`v.id = ${ids.id}::uuid and ${visible(work.caller, sql`v`)} ${ofService(ids)}`
+  await row(
     work.tx,
-    sql`select v.* from env_var v join web_service s on s.id = v.web_service_id
-        where v.id = ${ids.id}::uuid and ${visible(work.caller, sql`v`)} ${ofService(ids)} for update`,
+    sql`select 1 as locked from web_service where id = (select v.web_service_id from env_var v where ${condition}) for update`,
   )
+  return row<EnvVar>(work.tx, sql`select v.* from env_var v where ${condition} for update`)
+}
 
 /** For doors whose paths name the service before the variable. */
 const ofService = (ids: Record<string, string>) => (ids.webServiceId ? sql`and v.web_service_id = ${ids.webServiceId}::uuid` : sql``)
 
-const withService = { id: 'EnvVar', webServiceId: 'WebService' } as const
+export const withService = { id: 'EnvVar', webServiceId: 'WebService' } as const
 
 export const updateEnvVar = defineCommand({
   name: 'updateEnvVar',
@@ -251,6 +255,7 @@ export const deleteEnvVar = defineCommand({
       { id: target.webServiceId, projectId: target.projectId },
       { created: [], updated: [], deleted: [target.key], deploy: false },
     )
-    return { deletedId: target.id }
+    return { deletedId: target.id, key: target.key }
   },
+  audited: (_input, { key }) => ({ keys: [key] }),
 })

@@ -22,5 +22,5 @@ export {
   writeWarnings,
 } from './model.ts'
 export { envVarsByService, findEnvVar, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
-export { exportEnvVars, openEnvVar, type RevealedValue, revealEnvVar, revealEnvVars, tellReveal } from './reveal.ts'
+export { exportEnvVars, markRevealed, openEnvVar, type RevealedValue, revealEnvVar, revealEnvVars, tellReveal } from './reveal.ts'
 export { createWebServiceWithEnvVars } from './with-service.ts'

@@ -1,16 +1,18 @@
 /**
  * Showing values. Each reveal counts against the caller's limit and leaves an event, the mark on the row and an audit row, all
- * in the transaction that reads the value: when one of them can't be written, the value does not leave.
+ * in the transaction that reads the value: when one of them can't be written, the value does not leave. Rows are locked in one order:
+ * project, service, what is revealed by id, at last the allowance.
  */
 import { z } from 'zod'
 import type { EnvVar, WebService } from '../../../generated/prisma/client.ts'
-import { defineCommand, demand, visible } from '../../../platform/command.ts'
-import { row, run, sql } from '../../../platform/db/index.ts'
+import { defineCommand, demand } from '../../../platform/command.ts'
+import { unstamped } from '../../../platform/db/constraints.ts'
+import { raw, rows, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { countReveal } from './allowance.ts'
-import { lockService } from './commands.ts'
+import { lockEnvVar, lockService, withService } from './commands.ts'
 import { printDotenv } from './dotenv.ts'
 import { envVarRevealed } from './events.ts'
 import { valueIdentity } from './model.ts'
@@ -22,17 +24,31 @@ export const openEnvVar = (work: Pick<Work, 'app' | 'tx'>, item: EnvVar): Promis
 
 /** Counts, marks and tells a reveal of the given variables of one service. Throws `rate_limited`. */
 async function noteReveal(work: Work, service: { id: string; projectId: string }, items: readonly EnvVar[]): Promise<void> {
-  await countReveal(work)
-  const revealedBy = work.caller.subject.name
-  await run(
-    work.tx,
-    sql`update env_var set last_revealed_at = app_now(), last_revealed_by = ${revealedBy} where id = any(${items.map(({ id }) => id)}::uuid[])`,
+  await markRevealed(
+    work,
+    'env_var',
+    items.map(({ id }) => id),
   )
+  await countReveal(work)
   await tellReveal(
     work,
     service,
     items.map(({ key }) => key),
   )
+}
+
+/** Leaves the mark of a reveal on rows; `updated_at` stays, because a reveal is no change. Gives the rows. */
+export async function markRevealed<Row>(work: Work, table: 'env_var' | 'secret', ids: readonly string[]): Promise<Row[]> {
+  const stamping = (value: 'on' | 'off') => run(work.tx, sql`select set_config(${unstamped}, ${value}, true)`)
+  await stamping('on')
+  const marked = await rows<Row>(
+    work.tx,
+    sql`with locked as (select id from ${raw(table)} where id = any(${ids}::uuid[]) order by id for update)
+        update ${raw(table)} t set last_revealed_at = app_now(), last_revealed_by = ${work.caller.subject.name}
+        from locked where t.id = locked.id returning t.*`,
+  )
+  await stamping('off')
+  return marked
 }
 
 /** Publishes that values of a service were shown. */
@@ -52,14 +68,9 @@ export const revealEnvVar = defineCommand({
   name: 'revealEnvVar',
   description: 'Shows the value of one env var.',
   permission: 'reveal:secrets',
-  ids: { id: 'EnvVar', webServiceId: 'WebService' },
+  ids: withService,
   targetType: 'EnvVar',
-  target: (work, ids) =>
-    row<EnvVar>(
-      work.tx,
-      sql`select v.* from env_var v where v.id = ${ids.id}::uuid and ${visible(work.caller, sql`v`)}
-          ${ids.webServiceId ? sql`and v.web_service_id = ${ids.webServiceId}::uuid` : sql``} for update`,
-    ),
+  target: lockEnvVar,
   input: z.object({}),
   emits: [envVarRevealed],
   once: ['value'],

@@ -1,10 +1,22 @@
 import { z } from 'zod'
 import type { WebService } from '../../../generated/prisma/client.ts'
-import { defineCommand } from '../../../platform/command.ts'
-import { run, sql } from '../../../platform/db/index.ts'
-import { countReveal, envVarRevealed, lockService, type RevealedValue, tellReveal } from '../env-var/index.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, sql } from '../../../platform/db/index.ts'
+import type { Work } from '../../../platform/work.ts'
+import { countReveal, envVarRevealed, lockService, markRevealed, type RevealedValue, tellReveal } from '../env-var/index.ts'
+import { markSecretsRevealed, secretRevealed, tellSecretReveal } from '../secret/index.ts'
 import { openValue, resolveServices } from './read.ts'
-import { type ShownEnv, showEnv, type Variable } from './resolve.ts'
+import { type ShownEnv, type SourceKind, showEnv } from './resolve.ts'
+
+/** The service, locked, and its project, so that no secret of it is written meanwhile. */
+async function lockServiceAndSecrets(work: Work, ids: Record<string, string>): Promise<WebService | null> {
+  await row(
+    work.tx,
+    sql`select 1 as locked from project where id = (
+          select s.project_id from web_service s where s.id = ${ids.webServiceId}::uuid and ${visible(work.caller, sql`s`)}) for share`,
+  )
+  return lockService(work, ids)
+}
 
 export const revealResolvedEnv = defineCommand({
   name: 'revealResolvedEnv',
@@ -13,20 +25,23 @@ export const revealResolvedEnv = defineCommand({
   permission: 'reveal:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
-  target: lockService,
+  target: lockServiceAndSecrets,
   input: z.object({}),
-  emits: [envVarRevealed],
+  emits: [envVarRevealed, secretRevealed],
   once: ['values', 'shown'],
   async run(work, _input, service: WebService) {
-    await countReveal(work)
     const resolution = (await resolveServices(work, [service.id])).get(service.id)!
     const variables = resolution.variables.filter((variable) => !variable.isReserved)
-    await markRevealed(work, variables)
+    const from = (kind: SourceKind) => variables.flatMap(({ source }) => (source.kind === kind && source.id ? [source.id] : []))
+    await markRevealed(work, 'env_var', from('ENV_VAR'))
+    const secrets = await markSecretsRevealed(work, from('SECRET_BINDING'))
+    await countReveal(work)
     await tellReveal(
       work,
       service,
       variables.map(({ key }) => key),
     )
+    for (const secret of secrets) await tellSecretReveal(work, secret, secret.currentVersion)
     const values = await Promise.all(
       variables.map(async ({ key, value }) => ({ key, value: await openValue(work, service.organizationId, value) })),
     )
@@ -34,14 +49,8 @@ export const revealResolvedEnv = defineCommand({
       values: values as RevealedValue[] | null,
       shown: showEnv(resolution, new Map(values.map(({ key, value }) => [key, value]))) as ShownEnv | null,
       keys: variables.map(({ key }) => key),
+      secrets: secrets.map(({ id, key, scope, currentVersion }) => ({ id, key, scope, version: currentVersion })),
     }
   },
-  audited: (_input, { keys }) => ({ keys }),
+  audited: (_input, { keys, secrets }) => ({ keys, secrets }),
 })
-
-async function markRevealed(work: Parameters<typeof countReveal>[0], variables: readonly Variable[]): Promise<void> {
-  const idsOf = (kind: string) => variables.flatMap(({ source }) => (source.kind === kind && source.id ? [source.id] : []))
-  const mark = sql`set last_revealed_at = app_now(), last_revealed_by = ${work.caller.subject.name}`
-  await run(work.tx, sql`update env_var ${mark} where id = any(${idsOf('ENV_VAR')}::uuid[])`)
-  await run(work.tx, sql`update secret ${mark} where id = any(${idsOf('SECRET_BINDING')}::uuid[])`)
-}

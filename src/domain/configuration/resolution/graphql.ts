@@ -71,7 +71,10 @@ export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('Resolv
     requestedScope: t.expose('requestedScope', { type: EnvironmentType, description: 'The type of the environment.' }),
     alias: t.exposeString('alias', { nullable: true, description: "The binding's alias." }),
     shadowed: t.field({ type: [ShadowedVariable], description: 'What it wins over.', resolve: (item) => item.shadowed }),
-    changedAt: t.expose('changedAt', { type: 'DateTime', nullable: true, description: 'When it was written or bound.' }),
+    changedAt: t.expose('changedAt', {
+      type: 'DateTime',
+      description: 'When it was written or bound; of what Quayside gives, when the service was made.',
+    }),
     changedBy: t.exposeString('changedBy', { nullable: true, description: 'By whom.' }),
     warnings: t.exposeStringList('warnings', { description: 'What to know of it.' }),
   }),

@@ -8,7 +8,7 @@ import { versionIdentity } from '../secret/index.ts'
 import { type Bound, type Candidate, type Resolution, resolve, type ScopedSecret, type ValueHandle } from './resolve.ts'
 import { type GivenVariable, type Revision, type ServiceFacts, variableSources } from './source.ts'
 
-type ServiceRow = ServiceFacts & { secretFallback: never }
+type ServiceRow = ServiceFacts & { secretFallback: never; createdAt: Date }
 
 /** Resolves services by id, as they are now; those that don't exist are left out. */
 export async function resolveServices(
@@ -18,7 +18,7 @@ export async function resolveServices(
 ): Promise<Map<string, Resolution>> {
   const services = await rows<ServiceRow>(
     read.tx,
-    sql`select s.id, s.organization_id, s.project_id, s.name, s.slug, e.name as environment_name, e.type::text as environment_type, p.secret_fallback
+    sql`select s.id, s.organization_id, s.project_id, s.name, s.slug, s.created_at, e.name as environment_name, e.type::text as environment_type, p.secret_fallback
         from web_service s join environment e on e.id = s.environment_id join project p on p.id = s.project_id
         where s.id = any(${serviceIds}::uuid[])`,
   )
@@ -34,7 +34,7 @@ export async function resolveServices(
       const found = given.filter((source) => source.kind === kind).flatMap(({ bySource }) => bySource.get(service.id) ?? [])
       const candidates: Candidate[] = []
       // One after the other: the first one reads the organization's key for all.
-      for (const variable of found) candidates.push(await withFingerprint(read, service.organizationId, variable))
+      for (const variable of found) candidates.push(await completed(read, service, variable))
       return candidates
     }
     resolved.set(
@@ -52,10 +52,15 @@ export async function resolveServices(
   return resolved
 }
 
-async function withFingerprint({ app, tx }: { app: App; tx: Tx }, organizationId: string, variable: GivenVariable): Promise<Candidate> {
-  if (variable.fingerprint !== undefined) return { ...variable, fingerprint: variable.fingerprint }
+async function completed(
+  { app, tx }: { app: App; tx: Tx },
+  { organizationId, createdAt }: ServiceRow,
+  variable: GivenVariable,
+): Promise<Candidate> {
+  const changedAt = variable.changedAt ?? createdAt
+  if (variable.fingerprint !== undefined) return { ...variable, changedAt, fingerprint: variable.fingerprint }
   const value = await openValue({ app, tx }, organizationId, variable.value)
-  return { ...variable, isShort: isShort(value), fingerprint: await app.keyring.fingerprint(tx, organizationId, value) }
+  return { ...variable, changedAt, isShort: isShort(value), fingerprint: await app.keyring.fingerprint(tx, organizationId, value) }
 }
 
 const fromEnvVar = (item: EnvVar): Candidate => ({

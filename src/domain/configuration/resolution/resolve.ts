@@ -23,7 +23,7 @@ export type Candidate = {
   isShort: boolean
   buildTime: boolean
   runTime: boolean
-  changedAt: Date | null
+  changedAt: Date
   changedBy: string | null
   value: ValueHandle
 }
@@ -106,13 +106,14 @@ export function resolve(facts: Facts): Resolution {
   const variables = [...byKey].map(([key, [first, ...others]]): Variable => {
     if (reservedKeys.has(key)) {
       const shadowed = [first!, ...others].map(({ source }) => ({ source, reason: 'reserved' as const }))
-      return { ...reserved(key), requestedScope, shadowed }
+      return { ...reserved(key), changedAt: first!.changedAt, requestedScope, shadowed }
     }
     const reason = first!.source.kind === 'PLATFORM_DEFAULT' ? null : reasons[first!.source.kind]
     const shadowed = reason ? others.map(({ source }) => ({ source, reason })) : []
     const short =
       first!.isSecret && first!.isShort ? [`The value has fewer than ${redactedLength} characters and is not taken out of logs.`] : []
-    return { ...first!, requestedScope, isReserved: false, shadowed, warnings: [...first!.warnings, ...short] }
+    const warnings = [...first!.warnings, ...short, ...blanked(first!, shadowed)]
+    return { ...first!, requestedScope, isReserved: false, shadowed, warnings }
   })
 
   const own = new Set(facts.envVars.map(({ key }) => key))
@@ -124,6 +125,13 @@ export function resolve(facts: Facts): Resolution {
     warnings: isStrict ? [] : told.map(({ message }) => message),
     unresolved: isStrict ? told : [],
   }
+}
+
+/** A variable that one phase doesn't get takes the secret that it shadows from that phase as well. */
+function blanked({ buildTime, runTime }: Candidate, shadowed: Variable['shadowed']): string[] {
+  if ((buildTime && runTime) || !shadowed.some(({ source }) => source.kind === 'SECRET_BINDING')) return []
+  const without = buildTime ? 'Instances' : runTime ? 'Builds' : 'Builds and instances'
+  return [`${without} get neither it nor the bound secret that it shadows.`]
 }
 
 /** The scopes that a binding's value is looked for in, in order. */
@@ -181,7 +189,7 @@ function whyMissing(facts: Facts, { alias, key, rows }: Bound): string {
 }
 
 /** A variable that only the runtime gives, different for each instance. */
-const reserved = (key: string): Omit<Variable, 'requestedScope' | 'shadowed'> => ({
+const reserved = (key: string): Omit<Variable, 'changedAt' | 'requestedScope' | 'shadowed'> => ({
   key,
   source: { kind: 'PLATFORM_DEFAULT', id: null, scope: null, version: null },
   fingerprint: '',
@@ -189,7 +197,6 @@ const reserved = (key: string): Omit<Variable, 'requestedScope' | 'shadowed'> =>
   isShort: false,
   buildTime: false,
   runTime: true,
-  changedAt: null,
   changedBy: null,
   value: { plain: '' },
   alias: null,

@@ -18,8 +18,8 @@ export type ServiceFacts = {
 /** A deployment for which something is resolved; absent: what is live, or nothing. */
 export type Revision = { deploymentId: string; commitHash: string | null; branch: string | null }
 
-/** What a source gives: the fingerprint of a plain value is filled in. */
-export type GivenVariable = Omit<Candidate, 'fingerprint'> & { fingerprint?: string }
+/** What a source gives: the fingerprint of a plain value is filled in, and the service's creation where nothing else was changed. */
+export type GivenVariable = Omit<Candidate, 'fingerprint' | 'changedAt'> & { fingerprint?: string; changedAt: Date | null }
 
 export type VariableSource = {
   kind: 'RESOURCE_CONNECTION' | 'PLATFORM_DEFAULT'

@@ -114,7 +114,10 @@ export const setSecretBindings = defineCommand({
       }
       wanted.set(alias, secretId)
     }
-    const stored = (await bindingsByService(work.tx, [service.id]))[0]!
+    const stored = await rows<SecretBinding>(
+      work.tx,
+      sql`select * from secret_binding where web_service_id = ${service.id}::uuid order by id for update`,
+    )
     const byAlias = new Map(stored.map((binding) => [binding.alias, binding]))
     for (const [alias, secretId] of wanted) {
       const known = byAlias.get(alias)
@@ -140,18 +143,24 @@ async function rebind(work: Work, binding: SecretBinding, secretId: string): Pro
   await announce(work, secretBindingCreated, changed!)
 }
 
+/** The binding and its service, locked in the order that every writer takes. */
+async function lockBinding(work: Work, ids: Record<string, string>): Promise<SecretBinding | null> {
+  const condition = sql`b.id = ${ids.id}::uuid and ${visible(work.caller, sql`b`)}
+    ${ids.webServiceId ? sql`and b.web_service_id = ${ids.webServiceId}::uuid` : sql``}`
+  await row(
+    work.tx,
+    sql`select 1 as locked from web_service where id = (select b.web_service_id from secret_binding b where ${condition}) for update`,
+  )
+  return row<SecretBinding>(work.tx, sql`select b.* from secret_binding b where ${condition} for update`)
+}
+
 export const unbindSecret = defineCommand({
   name: 'unbindSecret',
   description: 'Takes a secret from a service again. What runs keeps it until the next deployment.',
   permission: 'delete:secrets',
   ids: { id: 'SecretBinding', webServiceId: 'WebService' },
   targetType: 'SecretBinding',
-  target: (work, ids) =>
-    row<SecretBinding>(
-      work.tx,
-      sql`select b.* from secret_binding b join web_service s on s.id = b.web_service_id where b.id = ${ids.id}::uuid and ${visible(work.caller, sql`b`)}
-          ${ids.webServiceId ? sql`and b.web_service_id = ${ids.webServiceId}::uuid` : sql``} for update`,
-    ),
+  target: lockBinding,
   input: z.object({}),
   emits: [secretBindingDeleted],
   async run(work, _input, target: SecretBinding) {

@@ -5,7 +5,7 @@ import { defineCommand } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import type { Work } from '../../../platform/work.ts'
-import { countReveal } from '../env-var/index.ts'
+import { countReveal, markRevealed } from '../env-var/index.ts'
 import { announce, ids, lockSecret } from './commands.ts'
 import { secretErrors } from './errors.ts'
 import { secretRevealed } from './events.ts'
@@ -29,18 +29,22 @@ export const revealSecret = defineCommand({
     )
     if (!found) throw errors.not_found({ field: 'version' })
     if (found.revokedAt) throw secretErrors.version_revoked({ field: 'version' })
+    const [secret] = await markSecretsRevealed(work, [target.id])
     await countReveal(work)
-    const revealedBy = work.caller.subject.name
-    const secret = (await row<Secret>(
-      work.tx,
-      sql`update secret set last_revealed_at = app_now(), last_revealed_by = ${revealedBy} where id = ${target.id}::uuid returning *`,
-    ))!
-    await announce(work, secretRevealed, secret, { version: number, revealedBy })
+    await tellSecretReveal(work, secret!, number)
     const value = await openVersion(work, found)
-    return { secret, key: secret.key, version: number, value: value as string | null }
+    return { secret: secret!, key: target.key, version: number, value: value as string | null }
   },
   audited: (_input, { secret, version }) => ({ key: secret.key, scope: secret.scope, version }),
 })
+
+/** Leaves the mark of a reveal on secrets; gives them. */
+export const markSecretsRevealed = (work: Work, secretIds: readonly string[]): Promise<Secret[]> =>
+  markRevealed<Secret>(work, 'secret', secretIds)
+
+/** Publishes that a version of a secret was shown. */
+export const tellSecretReveal = (work: Work, secret: Secret, version: number) =>
+  announce(work, secretRevealed, secret, { version, revealedBy: work.caller.subject.name })
 
 /** The value of a version, for those who may have it. */
 export const openVersion = (work: Pick<Work, 'app' | 'tx'>, version: SecretVersion): Promise<string> =>

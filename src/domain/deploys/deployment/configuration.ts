@@ -51,7 +51,8 @@ type VersionState = {
 
 /**
  * As a former deployment had it. A secret version that was revoked or deleted since is replaced by the present value, with a warning;
- * where there is none it is left out, or stays unresolved under STRICT. Quayside's own variables are those of now.
+ * where there is none it is left out, or stays unresolved under STRICT. What became secret since is secret. Quayside's own variables
+ * are those of now.
  */
 export async function restoredConfiguration(read: Reading, target: Deployment, revision: Revision): Promise<Configuration> {
   const now = await resolved(read, target.webServiceId, revision)
@@ -64,8 +65,9 @@ export async function restoredConfiguration(read: Reading, target: Deployment, r
   const variables: PinnableEntry[] = []
   const warnings: string[] = []
   const unresolved: Resolution['unresolved'] = []
-  for (const entry of pinned.entries) {
-    if (entry.source.kind === 'PLATFORM_DEFAULT') continue
+  for (const former of pinned.entries) {
+    if (former.source.kind === 'PLATFORM_DEFAULT') continue
+    const entry = { ...former, isSecret: pinned.secretKeys.has(former.key) }
     const state = entry.source.kind === 'SECRET_BINDING' ? versions.get(versionName(entry.source)) : null
     if (state === null || (state && !state.isRevoked)) {
       variables.push({ ...entry, value: { plain: pinned.values[entry.key]! } })
@@ -128,14 +130,28 @@ async function versionStates(tx: Tx, entries: readonly PinnedEntry[]): Promise<M
 /** Of what `execve` takes for arguments and environment together. */
 const maxEnvironmentBytes = 1024 * 1024
 
-/** Pins what a deployment gets. Gives why it can't be: names of what has no value. */
-export async function pin(work: Work, deployment: Deployment, { variables, warnings, unresolved }: Configuration): Promise<string | null> {
-  if (unresolved.length > 0) return unresolved.map(({ message }) => message).join(' ')
-  const bytes = await pinConfiguration(work, deployment, variables, warnings)
+/** Why a program can't be given so much; null when it can. */
+export async function sizeProblem(read: Reading, organizationId: string, variables: readonly PinnableEntry[]): Promise<string | null> {
+  let bytes = 0
+  for (const { key, value } of variables) {
+    const opened = await openValue(read, organizationId, value)
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(opened) + 2
+  }
   return bytes > maxEnvironmentBytes ? `All variables together have ${bytes} bytes; a program can be given ${maxEnvironmentBytes}.` : null
 }
 
-/** The differences in variables between what is live and what would be; secrets by fingerprint, plain values as they are. */
+/** Pins what a deployment gets. Gives why it can't be: names of what has no value, or its size. */
+export async function pin(work: Work, deployment: Deployment, { variables, warnings, unresolved }: Configuration): Promise<string | null> {
+  if (unresolved.length > 0) return unresolved.map(({ message }) => message).join(' ')
+  const problem = await sizeProblem(work, deployment.organizationId, variables)
+  if (!problem) await pinConfiguration(work, deployment, variables, warnings)
+  return problem
+}
+
+/**
+ * The differences in variables between what is live and what would be: plain values as they are, others by fingerprint. A value that
+ * is or was secret on either side is plain on neither.
+ */
 export async function variableChanges(
   read: Reading,
   organizationId: string,
@@ -145,8 +161,9 @@ export async function variableChanges(
   const counted = <Entry extends PinnedEntry>(entries: readonly Entry[]) =>
     new Map(entries.filter(({ key }) => !deploymentKeys.has(key)).map((entry) => [entry.key, entry]))
   const [before, after] = [counted(current?.entries ?? []), counted(next)]
-  const from = (entry: PinnedEntry) => (entry.isSecret ? entry.fingerprint : current!.values[entry.key]!)
-  const to = (entry: PinnableEntry) => (entry.isSecret ? entry.fingerprint : openValue(read, organizationId, entry.value))
+  const isHidden = (key: string) => current?.secretKeys.has(key) || after.get(key)?.isSecret
+  const from = ({ key, fingerprint }: PinnedEntry) => (isHidden(key) ? fingerprint : current!.values[key]!)
+  const to = ({ key, fingerprint, value }: PinnableEntry) => (isHidden(key) ? fingerprint : openValue(read, organizationId, value))
   const changes: PlanChange[] = []
   for (const key of [...new Set([...before.keys(), ...after.keys()])].sort()) {
     const [old, fresh] = [before.get(key), after.get(key)]
@@ -157,9 +174,10 @@ export async function variableChanges(
   return changes
 }
 
-type Compared = Pick<PinnedEntry, 'fingerprint' | 'buildTime' | 'runTime'>
+type Compared = Pick<PinnedEntry, 'fingerprint' | 'isSecret' | 'buildTime' | 'runTime'>
 
-const differs = (a: Compared, b: Compared) => a.fingerprint !== b.fingerprint || a.buildTime !== b.buildTime || a.runTime !== b.runTime
+const differs = (a: Compared, b: Compared) =>
+  a.fingerprint !== b.fingerprint || a.isSecret !== b.isSecret || a.buildTime !== b.buildTime || a.runTime !== b.runTime
 
 /** Whether a variable is another one than the live deployment has; never where nothing is live. */
 export function isChangedSince(live: readonly PinnedEntry[] | null, variable: Compared & Pick<Variable, 'key' | 'isReserved'>): boolean {

@@ -7,7 +7,7 @@ import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import { pinnedConfiguration, type ServiceSettings } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
-import { presentConfiguration, variableChanges } from './configuration.ts'
+import { presentConfiguration, sizeProblem, variableChanges } from './configuration.ts'
 import { changesBetween, type PlanChange, phases, rollbackBlockers, settingsOf } from './model.ts'
 
 const statuses = ['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'] as const
@@ -136,6 +136,7 @@ export const planDeploy = defineQuery({
     )
     const commitHash = current?.commitHash ?? null
     const { variables, warnings } = await presentConfiguration(read, webServiceId)
+    const tooLarge = await sizeProblem(read, webService.organizationId, variables)
     return {
       webService,
       current,
@@ -143,7 +144,7 @@ export const planDeploy = defineQuery({
         ...changesBetween(planned(current) ?? { commitHash, settings: null }, { commitHash, settings: settingsOf(webService) }),
         ...(await variableChanges(read, webService.organizationId, current && (await pinnedConfiguration(read, current.id)), variables)),
       ],
-      warnings,
+      warnings: tooLarge ? [tooLarge, ...warnings] : warnings,
     }
   },
 })

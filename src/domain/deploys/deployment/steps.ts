@@ -65,8 +65,11 @@ async function configure(run: Run, change: (work: Work) => Promise<Deployment>):
       : await presentConfiguration(work, deployment.webServiceId, revision)
     const problem = await pin(work, deployment, configuration)
     if (problem) {
-      const hint = 'Give the secret a value at that scope, or change how the project falls back.'
-      throw new StepFailed('CONFIG_UNRESOLVED', problem, configuration.unresolved.length > 0 ? { hint } : {})
+      const hint =
+        configuration.unresolved.length > 0
+          ? 'Give the secret a value at that scope, or change how the project falls back.'
+          : 'Delete variables or shorten values; what is large belongs into a file.'
+      throw new StepFailed('CONFIG_UNRESOLVED', problem, { hint })
     }
     warnings = configuration.warnings
     return deployment

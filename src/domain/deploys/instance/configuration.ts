@@ -2,11 +2,17 @@
  * The variables that one deployment was given, pinned: what they are is readable, their values are sealed. Instances are started with
  * them for as long as the deployment's release runs, whatever is changed, revoked or deleted meanwhile.
  */
+import { readFileSync } from 'node:fs'
 import type { EnvironmentType } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { onEvent } from '../../../platform/events.ts'
+import { masterKeyFile } from '../../../platform/master-key.ts'
 import { defineSealedColumn } from '../../../platform/reseal.ts'
 import type { App, Work } from '../../../platform/work.ts'
+import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { openValue, type Source, type ValueHandle } from '../../configuration/resolution/index.ts'
+import { secretUpdated } from '../../configuration/secret/index.ts'
+import { secretBindingCreated } from '../../configuration/secret-binding/index.ts'
 import { createRedactor, type Hits, type Redact, type SecretValue } from '../log/index.ts'
 
 export type PinnedEntry = {
@@ -24,19 +30,24 @@ export type PinnedEntry = {
 /** An entry with its value still behind a handle. */
 export type PinnableEntry = PinnedEntry & { value: ValueHandle }
 
-export type PinnedConfiguration = { entries: PinnedEntry[]; values: Record<string, string> }
+export type PinnedConfiguration = {
+  entries: PinnedEntry[]
+  values: Record<string, string>
+  /** Keys that were secret when they were pinned, or that are now. */
+  secretKeys: ReadonlySet<string>
+}
 
 const identity = (deploymentId: string) => `deployment_config:${deploymentId}:sealed`
 
 defineSealedColumn({ table: 'deployment_config', key: 'deployment_id', column: 'sealed', identity })
 
-/** Pins a deployment's variables; a second pinning replaces the first. Gives their size as an environment. */
+/** Pins a deployment's variables; a second pinning replaces the first. */
 export async function pinConfiguration(
   work: Work,
   deployment: { id: string; organizationId: string },
   variables: readonly PinnableEntry[],
   warnings: readonly string[],
-): Promise<number> {
+): Promise<void> {
   const { organizationId } = deployment
   const values: Record<string, string> = Object.create(null)
   for (const { key, value } of variables) values[key] = await openValue(work, organizationId, value)
@@ -60,18 +71,25 @@ export async function pinConfiguration(
         values (${deployment.id}::uuid, ${organizationId}::uuid, ${JSON.stringify(entries)}::json, ${sealed}, ${[...warnings]}::text[])
         on conflict (deployment_id) do update set entries = excluded.entries, sealed = excluded.sealed, warnings = excluded.warnings`,
   )
-  return Object.entries(values).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value) + 2, 0)
 }
 
 /** What a deployment was given; null for one that pinned nothing. */
 export async function pinnedConfiguration({ app, tx }: { app: App; tx: Tx }, deploymentId: string): Promise<PinnedConfiguration | null> {
-  const pinned = await row<{ organizationId: string; entries: PinnedEntry[]; sealed: Uint8Array }>(
+  const pinned = await row<{ organizationId: string; entries: PinnedEntry[]; sealed: Uint8Array; secretKeys: string[] }>(
     tx,
-    sql`select organization_id, entries, sealed from deployment_config where deployment_id = ${deploymentId}::uuid`,
+    sql`select c.organization_id, c.entries, c.sealed, array(
+          select e.key from json_to_recordset(c.entries) as e(key text, "isSecret" boolean, source json)
+          where e."isSecret"
+             or exists (select 1 from env_var v where v.web_service_id = d.web_service_id and v.key = e.key and v.is_secret)
+             or exists (select 1 from secret s where s.is_secret
+                          and s.id = case when e.source ->> 'kind' = 'SECRET_BINDING' then (e.source ->> 'id')::uuid end)
+             or exists (select 1 from secret_binding b join secret s on s.id = b.secret_id
+                        where b.web_service_id = d.web_service_id and b.alias = e.key and s.is_secret)) as secret_keys
+        from deployment_config c join deployment d on d.id = c.deployment_id where c.deployment_id = ${deploymentId}::uuid`,
   )
   if (!pinned) return null
   const values = JSON.parse(await app.keyring.open(tx, pinned.organizationId, identity(deploymentId), pinned.sealed))
-  return { entries: pinned.entries, values }
+  return { entries: pinned.entries, values, secretKeys: new Set(pinned.secretKeys) }
 }
 
 /** What the live deployments of many services were given, without values; null where none is live. */
@@ -90,37 +108,70 @@ export const environmentOf = ({ entries, values }: PinnedConfiguration, phase: '
   Object.fromEntries(entries.filter((entry) => entry[phase]).map(({ key }) => [key, values[key]!]))
 
 /** What must not be read in a log of this deployment. */
-export const secretValuesOf = ({ entries, values }: PinnedConfiguration): SecretValue[] =>
-  entries.filter(({ isSecret }) => isSecret).map(({ key }) => ({ key, value: values[key]! }))
+export const secretValuesOf = ({ secretKeys, values }: PinnedConfiguration): SecretValue[] =>
+  [...secretKeys].map((key) => ({ key, value: values[key]! }))
 
 /** Secrets of the installation itself, which nothing that is deployed should ever see, let alone print. */
 export function platformCredentials({ settings }: App): SecretValue[] {
-  const key = 'platform'
-  const url = settings.DATABASE_URL?.reveal()
-  const password = url && decodeURIComponent(new URL(url).password)
-  const masterKeys = settings.MASTER_KEYS?.reveal().split(',') ?? []
-  return [...masterKeys.map((text) => text.slice(text.indexOf(':') + 1).trim()), ...(password ? [password] : [])]
-    .filter((value) => value.length >= 8)
-    .map((value) => ({ key, value }))
+  const { DATABASE_URL, EGRESS_PROXY, SVIX_TOKEN } = settings
+  const urls = [DATABASE_URL, EGRESS_PROXY].flatMap((url) => (url ? [new URL(url.reveal())] : []))
+  const values = [
+    ...masterKeyLines(settings).map((line) => line.slice(line.indexOf(':') + 1).trim()),
+    ...(SVIX_TOKEN ? [SVIX_TOKEN.reveal()] : []),
+    // Escaped as they are: the redactor decodes them.
+    ...urls.flatMap(({ username, password }) => (password ? [password, `${username}:${password}`] : [])),
+  ]
+  return values.filter((value) => value.length >= 8).map((value) => ({ key: 'platform', value }))
 }
 
-const redactors = new WeakMap<App, Map<string, Promise<Redact>>>()
-const keptRedactors = 200
-
-/** The redactor of what a deployment's instances print. */
-export function redactorOf(app: App, deploymentId: string): Promise<Redact> {
-  const known = redactors.get(app) ?? new Map<string, Promise<Redact>>()
-  redactors.set(app, known)
-  let redactor = known.get(deploymentId)
-  if (!redactor) {
-    redactor = pinnedConfiguration({ app, tx: app.db.prisma }, deploymentId).then((pinned) =>
-      createRedactor([...(pinned ? secretValuesOf(pinned) : []), ...platformCredentials(app)]),
-    )
-    redactor.catch(() => known.delete(deploymentId))
-    known.set(deploymentId, redactor)
-    const oldest = known.size > keptRedactors ? known.keys().next().value : undefined
-    if (oldest !== undefined) known.delete(oldest)
+/** Read anew each time: a rotation adds a key while servers run. A file that is gone can't be printed. */
+function masterKeyLines(settings: App['settings']): string[] {
+  const { MASTER_KEYS } = settings
+  if (MASTER_KEYS) return MASTER_KEYS.reveal().split(',')
+  try {
+    return readFileSync(masterKeyFile(settings), 'utf8').split('\n')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
   }
+}
+
+type Kept = { redactor: Promise<Redact>; until: number }
+
+const redactors = new WeakMap<App, Map<string, Kept>>()
+const keptRedactors = 200
+/** A wake-up may be lost. */
+const redactorKeptMs = 60_000
+
+/** Variables that run already may have become secret. */
+const changedTopic = 'variables'
+const lookAgain = async (work: Work) => work.wake(changedTopic)
+onEvent(envVarChanged, lookAgain)
+onEvent(secretUpdated, lookAgain)
+onEvent(secretBindingCreated, lookAgain)
+
+function redactorsOf(app: App): Map<string, Kept> {
+  const known = redactors.get(app)
+  if (known) return known
+  const made = new Map<string, Kept>()
+  redactors.set(app, made)
+  app.wake.on(changedTopic, () => made.clear())
+  return made
+}
+
+/** The redactor of what a deployment's instances print, as of now: it is not to be kept. */
+export function redactorOf(app: App, deploymentId: string): Promise<Redact> {
+  const known = redactorsOf(app)
+  const now = app.clock.now().getTime()
+  const kept = known.get(deploymentId)
+  if (kept && kept.until > now) return kept.redactor
+  const redactor = pinnedConfiguration({ app, tx: app.db.prisma }, deploymentId).then((pinned) =>
+    createRedactor([...(pinned ? secretValuesOf(pinned) : []), ...platformCredentials(app)]),
+  )
+  redactor.catch(() => known.delete(deploymentId))
+  known.set(deploymentId, { redactor, until: now + redactorKeptMs })
+  const oldest = known.size > keptRedactors ? known.keys().next().value : undefined
+  if (oldest !== undefined) known.delete(oldest)
   return redactor
 }
 

@@ -38,5 +38,6 @@ function textOf({ type, timestamp, data }: ChatEvent): string {
     value === null || typeof value === 'object' ? [] : [`${name}: ${String(value)}`],
   )
   const text = [`${type} (${timestamp})`, ...lines].join('\n')
-  return text.length <= longest ? text : `${text.slice(0, longest - 1)}…`
+  // No half of a surrogate pair before the dots.
+  return text.length <= longest ? text : `${text.slice(0, longest - 1).replace(/[\uD800-\uDBFF]$/, '')}…`
 }

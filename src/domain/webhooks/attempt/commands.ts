@@ -3,6 +3,7 @@ import type { WebhookMessage } from '../../../generated/prisma/client.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
+import { visibleByEndpoint } from '../endpoint/index.ts'
 import { removeBodies } from '../message/index.ts'
 
 export const expungeWebhookMessage = defineCommand({
@@ -20,10 +21,11 @@ export const expungeWebhookMessage = defineCommand({
   input: z.object({ attemptId: z.string().nullish() }),
   emits: [],
   async run(work, { attemptId }, target: WebhookMessage) {
-    const ofOne = attemptId ? sql`and id = ${attemptId}::uuid` : sql``
+    const ofOne = attemptId ? sql`and id = ${attemptId}::uuid and ${visibleByEndpoint(work.caller, sql`endpoint_id`)}` : sql``
+    // Before the answers: an attempt that is just being written holds its delivery, and stands there when that is free.
+    if (!attemptId) await removeBodies(work.tx, [target.id])
     const found = await run(work.tx, sql`update webhook_attempt set response_body = null where message_id = ${target.id}::uuid ${ofOne}`)
     if (attemptId && found === 0) throw errors.not_found({ field: 'attemptId' })
-    if (!attemptId) await removeBodies(work.tx, [target.id])
     const webhookMessage = await work.tx.webhookMessage.findUniqueOrThrow({ where: { id: target.id } })
     return { webhookMessage }
   },

@@ -4,29 +4,46 @@
  */
 import { encodeId, newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
-import { dispatcherPort, newestSecret, type Recipient } from '../endpoint/index.ts'
+import { type Dispatcher, dispatcherPort, newestSecret, type Recipient } from '../endpoint/index.ts'
 import { mirroredVersion, noteMirrored } from '../message/index.ts'
+import { Fault } from './fault.ts'
 import type { Delivery } from './jobs.ts'
+import { keptText } from './model.ts'
 import { settle } from './settle.ts'
 
-/** Throws when the server can't be reached: the delivery waits and is no try the poorer. */
+/**
+ * A message or endpoint that the server refuses for good ends the delivery as a try. Throws when the server can't be
+ * reached, is in trouble or doesn't take our token: the delivery waits and is no try the poorer.
+ */
 export async function dispatch(app: App, delivery: Delivery, recipient: Recipient, text: string): Promise<void> {
   const server = dispatcherPort.use(app)
-  const endpointId = encodeId('WebhookEndpoint', recipient.id)
   const messageId = encodeId('WebhookMessage', delivery.messageId)
-  await mirror(app, recipient)
   const begun = performance.now()
-  const result = await server.dispatch({ endpointId, messageId, eventType: delivery.message.eventType, payload: text })
+  let refused = 'the endpoint'
+  let result: Awaited<ReturnType<Dispatcher['dispatch']>>
+  try {
+    await mirror(app, recipient)
+    refused = 'it'
+    const endpointId = encodeId('WebhookEndpoint', recipient.id)
+    result = await server.dispatch({ endpointId, messageId, eventType: delivery.message.eventType, payload: text })
+  } catch (error) {
+    const { status, detail = '', isFinal } = error as { status?: number; detail?: string; isFinal?: boolean }
+    if (status === 401 || status === 403) {
+      throw new Fault('The Svix server does not take SVIX_TOKEN.', { cause: error })
+    }
+    if (status === undefined || !isFinal) throw error
+    result = { type: 'refused', status, message: detail }
+  }
   const number = delivery.attemptCount + 1
-  const accepted = result.type === 'accepted'
+  const refusal = result.type === 'refused' ? keptText(Buffer.from(result.message)) : null
   await settle(app, {
     settlement: {
       messageId: delivery.messageId,
       endpointId: recipient.id,
       leaseEpoch: delivery.leaseEpoch,
       attemptCount: number,
-      status: accepted ? 'DELIVERED' : 'EXHAUSTED',
-      reason: accepted ? 'Handed over to the Svix server.' : `The Svix server refused it with ${result.status}: ${result.message}`,
+      status: refusal === null ? 'DELIVERED' : 'EXHAUSTED',
+      reason: refusal === null ? 'Handed over to the Svix server.' : `The Svix server refused ${refused} with ${result.status}: ${refusal}`,
       retryInMs: null,
       dueAt: delivery.nextAttemptAt,
     },
@@ -43,9 +60,9 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
       durationMs: Math.round(performance.now() - begun),
       requestHeaders: { 'idempotency-key': messageId },
       responseStatus: result.status,
-      errorClass: accepted ? null : 'HTTP',
+      errorClass: refusal === null ? null : 'HTTP',
       responseHeaders: null,
-      responseBody: accepted ? null : result.message,
+      responseBody: refusal,
       worker: delivery.leaseOwner,
     },
     lane: null,
@@ -72,6 +89,8 @@ async function mirrorIfChanged(app: App, recipient: Recipient): Promise<void> {
   const { url, description, headers, rateLimitPerSecond } = recipient
   const secret = await newestSecret(app, recipient)
   const id = encodeId('WebhookEndpoint', recipient.id)
-  await dispatcherPort.use(app).mirror({ id, url, description, secret, headers, rateLimitPerSecond })
+  await dispatcherPort
+    .use(app)
+    .mirror({ id, url, description, secret, formerKeysSign: recipient.keys.length > 1, headers, rateLimitPerSecond })
   await noteMirrored(app.db.prisma, recipient.id, recipient.version)
 }

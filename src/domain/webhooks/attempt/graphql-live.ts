@@ -16,9 +16,8 @@ async function* followAttempts(context: GraphqlContext, args: Record<string, unk
   const seen = new Map<bigint, number>()
   while (!signal.aborted) {
     const more = app.wake.next(attemptsTopic, pollMs, signal)
-    const found = await attemptsAfter(app.db.prisma, caller, endpointId, floor, batch + seen.size)
-    const fresh = found.filter((attempt) => !seen.has(attempt.ordinal))
-    for (const attempt of fresh) {
+    const found = await attemptsAfter(app.db.prisma, caller, endpointId, floor, [...seen.keys()], batch)
+    for (const attempt of found) {
       if (signal.aborted) return
       yield attempt
       seen.set(attempt.ordinal, performance.now())
@@ -28,7 +27,7 @@ async function* followAttempts(context: GraphqlContext, args: Record<string, unk
       if (known > floor) floor = known
       seen.delete(known)
     }
-    if (found.length < batch + seen.size) await more
+    if (found.length < batch) await more
   }
 }
 

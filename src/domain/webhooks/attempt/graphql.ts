@@ -17,6 +17,7 @@ import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { decodeId, encodeId } from '../../../platform/id.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
+import { visibleByEndpoint } from '../endpoint/index.ts'
 import { WebhookMessage } from '../message/graphql.ts'
 import { expungeWebhookMessage } from './commands.ts'
 import { attemptListing, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
@@ -97,7 +98,8 @@ registerNode('WebhookAttempt', async (context, ids) =>
     ? rows<WebhookAttemptRow>(
         context.app.db.prisma,
         sql`select a.* from webhook_attempt a join webhook_message m on m.id = a.message_id
-            where a.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`m`)}`,
+            where a.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`m`)}
+              and ${visibleByEndpoint(context.caller, sql`a.endpoint_id`)}`,
       )
     : [],
 )
@@ -111,7 +113,8 @@ builder.objectField(WebhookMessage, 'attempts', (t) =>
       nestedConnection<WebhookAttemptRow>(context, message.id, args, {
         name: 'webhook attempts',
         permission: 'view:webhooks',
-        listing: () => attemptListing(typeof args.endpointId === 'string' ? decodeId('WebhookEndpoint', args.endpointId) : null),
+        listing: ({ caller }) =>
+          attemptListing(caller, typeof args.endpointId === 'string' ? decodeId('WebhookEndpoint', args.endpointId) : null),
         parent: sql`t.message_id`,
       }),
   }),

@@ -1,7 +1,15 @@
 import type { Chore, Queue } from '../../../platform/claim.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
-import { defaultTimeoutMs, findRecipients, type OutgoingResult, outgoingHttp, type Recipient, retryScheduleOf } from '../endpoint/index.ts'
+import {
+  defaultTimeoutMs,
+  findRecipients,
+  type OutgoingResult,
+  outgoingHttp,
+  type Recipient,
+  retryScheduleOf,
+  type UnreadableRecipient,
+} from '../endpoint/index.ts'
 import {
   type ClaimedDelivery,
   claimDeliveries,
@@ -15,25 +23,24 @@ import {
 } from '../message/index.ts'
 import { actOn } from './act.ts'
 import { dispatch } from './dispatch.ts'
+import { Fault, judgeFault } from './fault.ts'
 import { headersOf, maskedHeaders } from './header.ts'
 import { judge, keptText, maxReadBytes } from './model.ts'
 
 export { keepMirror } from './mirror.ts'
 
 import { expireAnswers, expireAnswersBatch } from './retention.ts'
-import { settle } from './settle.ts'
-import { isPlain, shapeBody } from './shape.ts'
+import { type Exhaustion, settle } from './settle.ts'
+import { isPlain, maxBodyBytes, shapeBody } from './shape.ts'
 
 /** A claimed delivery with all that its request needs, read in one go for the whole claim. */
 export type Delivery = ClaimedDelivery & {
   message: Sendable
   /** Null: the endpoint is gone. */
-  recipient: Recipient | null
+  recipient: Recipient | UnreadableRecipient | null
 }
 
 const slots = 160
-/** After a fault of our own. */
-const pauseMs = 5_000
 
 /** Sends what is due. No transaction is open during a request; outcomes are written in batches. */
 export const deliverWebhooks: Queue<Delivery> = {
@@ -67,25 +74,55 @@ export const deliverWebhooks: Queue<Delivery> = {
     if (recipient.disabledAt) return close(app, delivery, 'SKIPPED', 'The endpoint was disabled.')
     if (delivery.wasInDoubt) return close(app, delivery, 'UNKNOWN', 'A try was cut off; it may have arrived, and is not sent twice.')
     if (message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before it arrived.')
+    if ('unreadable' in recipient) {
+      return afterFault(
+        app,
+        delivery,
+        recipient,
+        new Fault('Its signing keys or headers can not be opened.', { cause: recipient.unreadable }),
+      )
+    }
     try {
       const text = delivery.body ?? (await makeBody(app, delivery, recipient, message.body))
       if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery))
+      if (Buffer.byteLength(text) > maxBodyBytes) {
+        return close(app, delivery, 'EXHAUSTED', `What is to be sent is over ${maxBodyBytes} bytes.`, exhaustionOf(delivery, recipient))
+      }
       if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
       else await send(app, delivery, recipient, text, signal)
     } catch (error) {
       if (signal.aborted) return void (await releaseDelivery(app, delivery))
-      // Nothing that the endpoint did: it isn't charged for it, and no try is counted.
-      app.log.error({ err: error, endpoint: recipient.id }, 'a webhook could not be sent for a reason of our own')
-      await releaseDelivery(app, delivery, pauseMs)
+      await afterFault(app, delivery, recipient, error)
     }
   },
 }
 
-/** The text to send; one that isn't the message's own is kept before it is sent. Null: the claim is another's. */
+/** The text to send; one that isn't the message's own is kept before it is sent. Null: it isn't to be sent by us any more. */
 async function makeBody(app: App, delivery: Delivery, recipient: Recipient, body: string): Promise<string | null> {
   if (isPlain(delivery.message, recipient)) return body
   const shaped = await shapeBody(app, delivery.message, recipient, body)
+  if (Buffer.byteLength(shaped) > maxBodyBytes) return shaped
   return (await keepShape(app, delivery, shaped)) ? shaped : null
+}
+
+/** Of the schedules of endpoint and installation the longer one counts: an endpoint that wants few tries doesn't want few of our faults. */
+async function afterFault(app: App, delivery: Delivery, recipient: Recipient | UnreadableRecipient, error: unknown): Promise<void> {
+  app.log.error({ err: error, endpoint: recipient.id }, 'a webhook could not be sent for a reason of our own')
+  const installation = app.settings.WEBHOOK_RETRY_SCHEDULE_MS
+  const total = (schedule: readonly number[]) => schedule.reduce((sum, each) => sum + each, 0)
+  const { reason, retryInMs } = judgeFault(error, {
+    now: delivery.message.now,
+    faultSince: delivery.faultSince,
+    giveUpAfterMs: Math.max(total(installation), total(retryScheduleOf(recipient, installation))),
+  })
+  if (retryInMs === null) await close(app, delivery, 'EXHAUSTED', reason, exhaustionOf(delivery, recipient))
+  else
+    await settle(app, {
+      settlement: { ...claimOf(delivery), status: 'PENDING', reason, retryInMs },
+      attempt: null,
+      lane: null,
+      exhausted: null,
+    })
 }
 
 async function send(app: App, delivery: Delivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
@@ -111,17 +148,42 @@ async function send(app: App, delivery: Delivery, recipient: Recipient, text: st
   await conclude(app, delivery, recipient, headers, result)
 }
 
+/** The claim, as a settlement names it; no try is counted. */
+const claimOf = ({ messageId, endpointId, leaseEpoch, attemptCount, nextAttemptAt }: Delivery) => ({
+  messageId,
+  endpointId,
+  leaseEpoch,
+  attemptCount,
+  dueAt: nextAttemptAt,
+})
+
+type ClosedStatus = 'CANCELLED' | 'SKIPPED' | 'UNKNOWN' | 'EXHAUSTED'
+
 /** Ends a delivery without an attempt. */
-async function close(app: App, delivery: Delivery, status: 'CANCELLED' | 'SKIPPED' | 'UNKNOWN', reason: string): Promise<void> {
-  const { messageId, endpointId, leaseEpoch, attemptCount } = delivery
-  const settlement = { messageId, endpointId, leaseEpoch, attemptCount, status, reason, retryInMs: null, dueAt: delivery.nextAttemptAt }
-  await settle(app, { settlement, attempt: null, lane: null, exhausted: null })
+async function close(
+  app: App,
+  delivery: Delivery,
+  status: ClosedStatus,
+  reason: string,
+  exhausted: Exhaustion | null = null,
+): Promise<void> {
+  await settle(app, { settlement: { ...claimOf(delivery), status, reason, retryInMs: null }, attempt: null, lane: null, exhausted })
+}
+
+/** Sent by hand, also again: no event stands behind it. */
+const isTestOf = ({ message }: Delivery) => message.position === null
+
+/** Null: nobody is told. A type of their own kind would tell of itself without end. */
+const exhaustionOf = (delivery: Delivery, { projectId, description }: Recipient | UnreadableRecipient): Exhaustion | null => {
+  const { organizationId, message } = delivery
+  if (isTestOf(delivery) || message.eventType.startsWith('webhook_endpoint.')) return null
+  return { organizationId, projectId, description, eventType: message.eventType }
 }
 
 async function conclude(app: App, delivery: Delivery, recipient: Recipient, headers: Record<string, string>, result: OutgoingResult) {
-  const { messageId, endpointId, organizationId, leaseEpoch, message, trigger } = delivery
+  const { messageId, endpointId, organizationId, message, trigger } = delivery
   const number = delivery.attemptCount + 1
-  const isTest = trigger === 'TEST'
+  const isTest = isTestOf(delivery)
   const { status, reason, retryInMs, errorClass, disable } = judge({
     result,
     number: number - delivery.scheduleBase,
@@ -131,11 +193,8 @@ async function conclude(app: App, delivery: Delivery, recipient: Recipient, head
     atMostOnce: recipient.atMostOnce,
   })
   const answer = result.type === 'response' ? result : null
-  // A type of their own kind would tell of itself without end.
-  const tells = status === 'EXHAUSTED' && trigger === 'AUTOMATIC' && !message.eventType.startsWith('webhook_endpoint.')
-  const { projectId, description } = recipient
   const news = await settle(app, {
-    settlement: { messageId, endpointId, leaseEpoch, attemptCount: number, status, reason, retryInMs, dueAt: delivery.nextAttemptAt },
+    settlement: { ...claimOf(delivery), attemptCount: number, status, reason, retryInMs },
     attempt: {
       id: newId(),
       organizationId,
@@ -154,8 +213,8 @@ async function conclude(app: App, delivery: Delivery, recipient: Recipient, head
       responseBody: answer ? keptText(answer.body) : null,
       worker: delivery.leaseOwner,
     },
-    lane: isTest ? null : { accepted: errorClass === null, silent: answer === null },
-    exhausted: tells ? { projectId, description, eventType: message.eventType } : null,
+    lane: isTest && errorClass !== null ? null : { accepted: errorClass === null, silent: answer === null, isTest },
+    exhausted: status === 'EXHAUSTED' ? exhaustionOf(delivery, recipient) : null,
   })
   await actOn(app, recipient, news, isTest ? null : disable)
 }

@@ -1,20 +1,21 @@
 import { z } from 'zod'
 import type { WebhookAttempt } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { defineQuery, visible } from '../../../platform/command.ts'
+import { defineQuery, type Read, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { parseTypeId } from '../../../platform/id.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
+import { demandEndpoint, visibleByEndpoint } from '../endpoint/index.ts'
 
 /** With the request that brought the event about. */
 export type Attempt = WebhookAttempt & { requestId?: string | null }
 
 /** Attempts below messages that the caller may see. */
-export const attemptListing = (endpointId: string | null): Listing => ({
+export const attemptListing = (caller: Caller, endpointId: string | null): Listing => ({
   type: 'WebhookAttempt',
   select: sql`t.* from webhook_attempt t`,
-  where: endpointId === null ? sql`true` : sql`t.endpoint_id = ${endpointId}::uuid`,
+  where: sql`${visibleByEndpoint(caller, sql`t.endpoint_id`)} and ${endpointId === null ? sql`true` : sql`t.endpoint_id = ${endpointId}::uuid`}`,
   order: 'newest_first',
 })
 
@@ -41,6 +42,7 @@ function listing(caller: Caller, filter: Filter): Listing {
   ]
   const conditions = [
     sql`t.organization_id = ${caller.organizationId}::uuid`,
+    visibleByEndpoint(caller, sql`t.endpoint_id`),
     ...(ofMessage.length > 0
       ? [sql`exists (select 1 from webhook_message m where m.id = t.message_id and ${join(ofMessage, ' and ')})`]
       : []),
@@ -54,13 +56,26 @@ function listing(caller: Caller, filter: Filter): Listing {
   return { type: 'WebhookAttempt', select: sql`t.* from webhook_attempt t`, where: join(conditions, ' and '), order: 'newest_first' }
 }
 
+async function demandFiltered(read: Read, { endpointId, messageId }: Filter): Promise<void> {
+  await demandEndpoint(read, endpointId)
+  if (messageId === null || messageId === undefined) return
+  const message = await row(
+    read.tx,
+    sql`select 1 as found from webhook_message m where m.id = ${messageId}::uuid and ${visible(read.caller, sql`m`)}`,
+  )
+  if (!message) throw errors.not_found({ field: 'messageId' })
+}
+
 export const listWebhookAttempts = defineQuery({
   name: 'webhookAttempts',
   description: 'Tries to deliver, newest first.',
   permission: 'view:webhooks',
   ids,
   input: z.object(filterInput).and(pageSchema),
-  run: (read, input) => pageOf<Attempt>(read.tx, listing(read.caller, input), input),
+  async run(read, input) {
+    await demandFiltered(read, input)
+    return pageOf<Attempt>(read.tx, listing(read.caller, input), input)
+  },
 })
 
 export const countWebhookAttempts = defineQuery({
@@ -69,7 +84,10 @@ export const countWebhookAttempts = defineQuery({
   permission: 'view:webhooks',
   ids,
   input: filterSchema,
-  run: (read, filter) => countOf(read.tx, listing(read.caller, filter)),
+  async run(read, filter) {
+    await demandFiltered(read, filter)
+    return countOf(read.tx, listing(read.caller, filter))
+  },
 })
 
 /** Where a live view of attempts begins. */
@@ -80,13 +98,7 @@ export const beginWebhookAttempts = defineQuery({
   ids: { endpointId: 'WebhookEndpoint' },
   input: z.object({ endpointId: z.string().nullish(), after: z.string().nullish() }),
   async run(read, { endpointId, after }) {
-    if (endpointId) {
-      const endpoint = await row(
-        read.tx,
-        sql`select 1 as found from webhook_endpoint e where e.id = ${endpointId}::uuid and ${visible(read.caller, sql`e`)}`,
-      )
-      if (!endpoint) throw errors.not_found({ field: 'endpointId' })
-    }
+    await demandEndpoint(read, endpointId)
     return { endpointId: endpointId ?? null, ordinal: after ? await ordinalOf(read.tx, read.caller, after) : await lastOrdinal(read.tx) }
   },
 })
@@ -97,7 +109,7 @@ async function ordinalOf(tx: Tx, caller: Caller, after: string): Promise<bigint>
     parsed?.type === 'WebhookAttempt'
       ? await row<{ ordinal: bigint }>(
           tx,
-          sql`select ordinal from webhook_attempt where id = ${parsed.uuid}::uuid and organization_id = ${caller.organizationId}::uuid`,
+          sql`select t.ordinal from webhook_attempt t where t.id = ${parsed.uuid}::uuid and ${listing(caller, {}).where}`,
         )
       : null
   if (!attempt) throw errors.invalid_input({ field: 'after', text: 'after: not the id of an attempt' })
@@ -109,11 +121,18 @@ async function lastOrdinal(tx: Tx): Promise<bigint> {
   return last?.ordinal ?? 0n
 }
 
-/** Attempts behind an ordinal, at most so many, in the order in which they were recorded. */
-export const attemptsAfter = (tx: Tx, caller: Caller, endpointId: string | null, ordinal: bigint, limit: number): Promise<Attempt[]> => {
+/** Attempts behind an ordinal but for known ones, at most so many, in the order in which they were recorded. */
+export const attemptsAfter = (
+  tx: Tx,
+  caller: Caller,
+  endpointId: string | null,
+  ordinal: bigint,
+  known: readonly bigint[],
+  limit: number,
+): Promise<Attempt[]> => {
   const { where } = listing(caller, { endpointId })
   return rows<Attempt>(
     tx,
-    sql`select t.* from webhook_attempt t where t.ordinal > ${ordinal} and ${where} order by t.ordinal limit ${limit}`,
+    sql`select t.* from webhook_attempt t where t.ordinal > ${ordinal} and t.ordinal <> all(${known}::bigint[]) and ${where} order by t.ordinal limit ${limit}`,
   )
 }

@@ -27,7 +27,7 @@ export type AttemptRow = {
 }
 
 /** What to tell when a delivery has used up its tries. */
-export type Exhaustion = { projectId: string | null; description: string | null; eventType: string }
+export type Exhaustion = { organizationId: string; projectId: string | null; description: string | null; eventType: string }
 
 /** A claim's end, with the try that led to it; null when nothing was sent. */
 export type Outcome = {
@@ -108,8 +108,10 @@ async function write(app: App, outcomes: Outcome[]): Promise<LaneNews[]> {
       app,
       valid.flatMap(({ settlement, lane }) => (lane ? [{ endpointId: settlement.endpointId, ...lane }] : [])),
     )
-    for (const outcome of valid.filter(({ exhausted }) => exhausted)) {
-      await tellExhausted({ app, tx, requestId: null, wake }, outcome)
+    for (const { settlement, exhausted } of valid) {
+      if (exhausted && byKey.get(keyOf(settlement))!.status === 'EXHAUSTED') {
+        await tellExhausted({ app, tx, requestId: null, wake }, settlement, exhausted)
+      }
     }
     return found
   })
@@ -124,8 +126,7 @@ async function lockSubjects(tx: Tx, outcomes: readonly Outcome[]): Promise<void>
   await run(tx, sql`select 1 from event_subject where subject_id = any(${ids}::uuid[]) order by subject_id for update`)
 }
 
-async function tellExhausted(work: Omit<Work, 'caller'>, { settlement, attempt, exhausted }: Outcome): Promise<void> {
-  if (!attempt || !exhausted) return
+async function tellExhausted(work: Omit<Work, 'caller'>, settlement: Settlement, exhausted: Exhaustion): Promise<void> {
   const { endpointId, messageId, attemptCount, reason } = settlement
   const data = {
     webhookEndpointId: encodeId('WebhookEndpoint', endpointId),
@@ -135,14 +136,14 @@ async function tellExhausted(work: Omit<Work, 'caller'>, { settlement, attempt, 
     attemptCount,
     reason,
   }
-  await publish({ ...work, caller: systemCaller(attempt.organizationId) }, webhookEndpointExhausted, {
+  await publish({ ...work, caller: systemCaller(exhausted.organizationId) }, webhookEndpointExhausted, {
     subjectId: endpointId,
     projectId: exhausted.projectId,
     data,
   })
 }
 
-/** As one JSON text: with a parameter for each column of each row, encoding took longer than the database. */
+/** As one JSON text: with a parameter for each column of each row, encoding took longer than the database. Of what was expunged meanwhile no answer is kept. */
 const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt: Date | null })[]): Promise<{ id: string }[]> =>
   rows(
     tx,
@@ -150,7 +151,9 @@ const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt
                                      request_headers, response_status, error_class, response_headers, response_body, worker, next_attempt_at)
         select a."id", a."organizationId", a."messageId", a."endpointId", a."number", a."trigger"::webhook_attempt_trigger, a."url", a."dueAt",
                a."startedAt", a."durationMs", a."requestHeaders", a."responseStatus", a."errorClass"::webhook_error_class,
-               nullif(a."responseHeaders"::text, 'null')::json, a."responseBody", a."worker", a."nextAttemptAt"
+               nullif(a."responseHeaders"::text, 'null')::json,
+               case when exists (select 1 from webhook_message m where m.id = a."messageId" and m.body is not null) then a."responseBody" end,
+               a."worker", a."nextAttemptAt"
         from json_to_recordset(${JSON.stringify(attempts)}::json) as a(
           "id" uuid, "organizationId" uuid, "messageId" uuid, "endpointId" uuid, "number" int, "trigger" text, "url" text,
           "dueAt" timestamptz, "startedAt" timestamptz, "durationMs" int, "requestHeaders" json, "responseStatus" int, "errorClass" text,

@@ -4,13 +4,17 @@ import { type Recipient, selectionPort } from '../endpoint/index.ts'
 import { inVersion } from '../event-type/index.ts'
 import type { Sendable } from '../message/index.ts'
 import { chatBody } from './chat.ts'
+import { Fault } from './fault.ts'
 
 type Body = { type: string; timestamp: string; data: unknown; schemaVersion: number }
 
 export const isPlain = (message: Sendable, recipient: Recipient): boolean =>
   recipient.format === 'RAW' && recipient.selection === null && message.schemaVersion <= recipient.schemaVersion
 
-/** The JSON text to send. Throws when the selection can't be run at present. */
+/** What a body may have at most. Published events stay below it; a selection may not. */
+export const maxBodyBytes = 256 * 1024
+
+/** The JSON text to send. Throws a Fault when the selection can't be run at present. */
 export async function shapeBody(app: App, message: Sendable, recipient: Recipient, body: string): Promise<string> {
   const plain = JSON.parse(body) as Body
   if (recipient.format !== 'RAW') return chatBody(recipient.format, plain)
@@ -23,7 +27,12 @@ export async function shapeBody(app: App, message: Sendable, recipient: Recipien
 async function select(app: App, { subjectType, subjectId }: Sendable, recipient: Recipient): Promise<unknown> {
   const { selection, organizationId, projectId, selectionRights } = recipient
   if (selection === null || subjectType === null || subjectId === null) return null
-  return selectionPort
-    .use(app)
-    .run({ selection, subjectType, subjectId, rights: { organizationId, projectId, permissions: selectionRights } })
+  const port = selectionPort.use(app)
+  const rights = { organizationId, projectId, permissions: selectionRights }
+  try {
+    return await port.run({ selection, subjectType, subjectId, rights })
+  } catch (cause) {
+    const problem = port.check({ selection, subjectTypes: [subjectType], rights })
+    throw new Fault(problem ? `The selection no longer fits: ${problem}.` : 'The selection could not be run.', { cause })
+  }
 }

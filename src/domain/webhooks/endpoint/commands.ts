@@ -1,8 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
-import { defineCommand, visible } from '../../../platform/command.ts'
-import { row, rows, run, sql } from '../../../platform/db/index.ts'
+import { changes, defineCommand, visible } from '../../../platform/command.ts'
+import { DbNull, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -12,6 +13,7 @@ import { endpointErrors } from './errors.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
 import { chosenKey, insertKey } from './key.ts'
 import { headersIdentity, maxEndpoints, outgoingHttp, selectionPort } from './model.ts'
+import { openHeaders } from './queries.ts'
 import { completed, type EndpointSettings, keyTypes, settingColumns, settingsInput, urlSchema } from './settings.ts'
 
 export const createWebhookEndpoint = defineCommand({
@@ -58,7 +60,8 @@ export const lockEndpoint = (work: Work, ids: Record<string, string>) =>
 
 export const updateWebhookEndpoint = defineCommand({
   name: 'updateWebhookEndpoint',
-  description: 'Changes an endpoint. Disabling skips what is still to be sent to it; enabling sends what happens from then on.',
+  description:
+    'Changes an endpoint; what is all as it was changes nothing. Disabling skips what is still to be sent to it; enabling sends what happens from then on.',
   permission: 'manage:webhooks',
   ids: { id: 'WebhookEndpoint', projectId: 'Project' },
   targetType: 'WebhookEndpoint',
@@ -73,16 +76,22 @@ export const updateWebhookEndpoint = defineCommand({
     const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
     if (urlRefusal && input.url !== target.url) throw refusedUrl(urlRefusal)
     const rights = await recheckedRights(work, input, target, projectId)
-    const disabled = input.disabled === true && target.disabledAt === null ? await markDisabled(work, target.id, 'Disabled by hand.') : null
+    const disables = input.disabled === true && target.disabledAt === null
+    const columns = {
+      url: input.url,
+      projectId,
+      ...settingColumns(input),
+      ...(rights ? { selectionRights: rights } : {}),
+      ...(input.disabled === false ? { disabledAt: null, disabledReason: null } : {}),
+    }
+    const isChanged = disables || changes(target, { ...columns, filter: columns.filter === DbNull ? null : columns.filter })
+    if (!isChanged && !(await changesHeaders(work.app, target, input.headers))) return { webhookEndpoint: target }
+    const disabled = disables ? await markDisabled(work, target.id, 'Disabled by hand.') : null
     const webhookEndpoint = await work.tx.webhookEndpoint.update({
       where: { id: target.id },
       data: {
-        url: input.url,
-        projectId,
-        ...settingColumns(input),
+        ...columns,
         ...(await headerColumns(work, target.id, input.headers)),
-        ...(rights ? { selectionRights: rights } : {}),
-        ...(input.disabled === false ? { disabledAt: null, disabledReason: null } : {}),
         ...(disabled ? {} : { version: { increment: 1 } }),
       },
     })
@@ -204,6 +213,13 @@ async function headerColumns(work: Work, endpointId: string, headers: EndpointSe
   const { organizationId } = work.caller
   const sealedHeaders = await work.app.keyring.seal(work.tx, organizationId, headersIdentity(endpointId), JSON.stringify(headers))
   return { headerNames: names, sealedHeaders }
+}
+
+/** Headers that can't be opened are changed by whatever takes their place. */
+async function changesHeaders(app: App, { id, organizationId, sealedHeaders }: WebhookEndpoint, headers: EndpointSettings['headers']) {
+  if (headers === undefined) return false
+  const present = await openHeaders(app, id, organizationId, sealedHeaders).catch(() => null)
+  return !isDeepStrictEqual(present, { ...headers })
 }
 
 /** A key of one project makes endpoints of that project alone. */

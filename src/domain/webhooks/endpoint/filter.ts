@@ -1,5 +1,6 @@
 /** Conditions on an event's `data`: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`, all of which must hold. Pure. */
 import { z } from 'zod'
+import { withoutProto } from './proto.ts'
 
 const scalar = z.union([z.string().max(1_000), z.number(), z.boolean(), z.null()])
 const bound = z.union([z.number(), z.string().max(100)])
@@ -22,10 +23,12 @@ const path = z
   .string()
   .regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,9}$/, { error: 'a path is names with dots between them, such as webService.id' })
 
-export const filterSchema = z
-  .record(path, condition, { error: 'must be an object of paths and conditions' })
-  .refine((filter) => Object.keys(filter).length > 0, { error: 'must have a condition; leave it away for none' })
-  .refine((filter) => Object.keys(filter).length <= 20, { error: 'at most 20 conditions' })
+export const filterSchema = withoutProto(
+  z
+    .record(path, condition, { error: 'must be an object of paths and conditions' })
+    .refine((filter) => Object.keys(filter).length > 0, { error: 'must have a condition; leave it away for none' })
+    .refine((filter) => Object.keys(filter).length <= 20, { error: 'at most 20 conditions' }),
+)
 
 export type PayloadFilter = z.infer<typeof filterSchema>
 

@@ -1,6 +1,7 @@
 /** Headers that an endpoint adds to its requests. What frames, addresses or signs a request is ours alone. Pure. */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { z } from 'zod'
+import { withoutProto } from './proto.ts'
 
 const reserved = new Set([
   'host',
@@ -39,17 +40,19 @@ export function problemOfHeader(name: string, value: string): string | null {
   return null
 }
 
-export const headersSchema = z
-  .record(z.string().max(100), z.string().max(2_000, { error: 'a value has at most 2000 characters' }), {
-    error: 'must be an object of names and texts',
-  })
-  .superRefine((headers, context) => {
-    const names = Object.keys(headers)
-    if (names.length > maxHeaders) context.addIssue({ code: 'custom', message: `at most ${maxHeaders} headers` })
-    if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
-      context.addIssue({ code: 'custom', message: 'a header is given twice' })
-    for (const [name, value] of Object.entries(headers)) {
-      const problem = problemOfHeader(name, value)
-      if (problem) context.addIssue({ code: 'custom', message: problem })
-    }
-  })
+export const headersSchema = withoutProto(
+  z
+    .record(z.string().max(100), z.string().max(2_000, { error: 'a value has at most 2000 characters' }), {
+      error: 'must be an object of names and texts',
+    })
+    .superRefine((headers, context) => {
+      const names = Object.keys(headers)
+      if (names.length > maxHeaders) context.addIssue({ code: 'custom', message: `at most ${maxHeaders} headers` })
+      if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
+        context.addIssue({ code: 'custom', message: 'a header is given twice' })
+      for (const [name, value] of Object.entries(headers)) {
+        const problem = problemOfHeader(name, value)
+        if (problem) context.addIssue({ code: 'custom', message: problem })
+      }
+    }),
+)

@@ -23,12 +23,15 @@ export { defaultTimeoutMs, dispatcherPort, outgoingHttp, retryScheduleOf, select
 export type { Dispatcher, OutgoingResult } from './ports.ts'
 export {
   countWebhookEndpoints,
+  demandEndpoint,
   findRecipients,
   findWebhookEndpoint,
   listWebhookEndpoints,
   newestSecret,
   openEndpoints,
   type Recipient,
+  type UnreadableRecipient,
+  visibleByEndpoint,
 } from './queries.ts'
 export { rotateWebhookSecret } from './rotate.ts'
 export { sign } from './signature.ts'

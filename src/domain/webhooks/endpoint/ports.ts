@@ -50,6 +50,8 @@ export type MirroredEndpoint = {
   description: string | null
   /** `whsec_…` or `whsk_…`; its newest key. */
   secret: string
+  /** Whether former keys still sign. */
+  formerKeysSign: boolean
   headers: Record<string, string>
   rateLimitPerSecond: number | null
 }
@@ -69,7 +71,10 @@ export type DispatchResult =
   /** It never will be. */
   | { type: 'refused'; status: number; message: string }
 
-/** A server that delivers in our stead. Every method throws when it can't be reached or has no answer for now: ask again later. */
+/**
+ * A server that delivers in our stead. Every method throws when it can't be reached or has no answer for now: ask again later. An
+ * error that stands for an answer has `status`, `detail` and `isFinal` (the same will never be taken).
+ */
 export interface Dispatcher {
   /** Its address, for people to read. */
   readonly url: string

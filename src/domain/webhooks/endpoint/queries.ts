@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { defineQuery, type Read, visible } from '../../../platform/command.ts'
+import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import type { App } from '../../../platform/work.ts'
 import { webhookEndpointCreated } from './events.ts'
@@ -44,6 +45,29 @@ export const findWebhookEndpoint = defineQuery({
     row<WebhookEndpoint>(read.tx, sql`select t.* from webhook_endpoint t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
 })
 
+/**
+ * Whether a caller may see what was sent to the endpoint that a column names, within rows of its organization. Whose project an
+ * endpoint was that is gone nobody knows any more: that is for callers without a project.
+ */
+export const visibleByEndpoint = ({ projectId }: Caller, column: Sql): Sql =>
+  projectId === null
+    ? sql`true`
+    : sql`exists (select 1 from webhook_endpoint seen where seen.id = ${column} and seen.project_id = ${projectId}::uuid)`
+
+/** Throws `not_found` for the id of an endpoint of which the caller may see nothing; one that is gone is known by what it was sent. */
+export async function demandEndpoint({ tx, caller }: Read, endpointId: string | null | undefined): Promise<void> {
+  if (endpointId === null || endpointId === undefined) return
+  const found = await row(
+    tx,
+    sql`select 1 as found from webhook_endpoint e where e.id = ${endpointId}::uuid and ${visible(caller, sql`e`)}
+        union all
+        (select 1 from webhook_delivery d where d.endpoint_id = ${endpointId}::uuid
+           and d.organization_id = ${caller.organizationId}::uuid and ${visibleByEndpoint(caller, sql`d.endpoint_id`)} limit 1)
+        limit 1`,
+  )
+  if (!found) throw errors.not_found({ field: 'endpointId' })
+}
+
 /** An endpoint as a delivery needs it. */
 export type Recipient = Pick<
   WebhookEndpoint,
@@ -71,8 +95,11 @@ export type Recipient = Pick<
   headers: Record<string, string>
 }
 
-/** The endpoints that still exist, with their keys and headers opened; one statement for all of them. */
-export async function findRecipients(app: App, ids: readonly string[]): Promise<Map<string, Recipient>> {
+/** An endpoint whose keys or headers can't be opened at present, and why. */
+export type UnreadableRecipient = Omit<Recipient, 'keys' | 'headers'> & { unreadable: unknown }
+
+/** The endpoints that still exist, with their keys and headers opened; one statement for all of them. One that can't be opened fails alone. */
+export async function findRecipients(app: App, ids: readonly string[]): Promise<Map<string, Recipient | UnreadableRecipient>> {
   type Row = Omit<Recipient, 'keys' | 'headers'> & { sealedHeaders: Uint8Array | null; keyId: string; sealed: Uint8Array }
   const found = await rows<Row>(
     app.db.prisma,
@@ -82,22 +109,31 @@ export async function findRecipients(app: App, ids: readonly string[]): Promise<
         from webhook_endpoint e join webhook_key k on k.endpoint_id = e.id and (k.expires_at is null or k.expires_at > app_now())
         where e.id = any(${[...new Set(ids)]}::uuid[]) order by k.created_at desc, k.id desc`,
   )
-  const recipients = new Map<string, Recipient>()
+  const recipients = new Map<string, Recipient | UnreadableRecipient>()
   for (const { keyId, sealed, sealedHeaders, ...endpoint } of found) {
     const { organizationId } = endpoint
-    const key = parseSecret(await app.keyring.open(app.db.prisma, organizationId, keyIdentity(keyId), sealed))
     const known = recipients.get(endpoint.id)
-    if (known) known.keys.push(key)
-    else
-      recipients.set(endpoint.id, { ...endpoint, keys: [key], headers: await openHeaders(app, organizationId, endpoint.id, sealedHeaders) })
+    if (known && 'unreadable' in known) continue
+    try {
+      const key = parseSecret(await app.keyring.open(app.db.prisma, organizationId, keyIdentity(keyId), sealed))
+      if (known) known.keys.push(key)
+      else
+        recipients.set(endpoint.id, {
+          ...endpoint,
+          keys: [key],
+          headers: await openHeaders(app, endpoint.id, organizationId, sealedHeaders),
+        })
+    } catch (unreadable) {
+      recipients.set(endpoint.id, { ...endpoint, unreadable })
+    }
   }
   return recipients
 }
 
-async function openHeaders(
+export async function openHeaders(
   app: App,
-  organizationId: string,
   endpointId: string,
+  organizationId: string,
   sealed: Uint8Array | null,
 ): Promise<Record<string, string>> {
   if (sealed === null) return {}

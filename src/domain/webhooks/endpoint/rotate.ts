@@ -14,7 +14,7 @@ import { keyTypes } from './settings.ts'
 
 export const rotateWebhookSecret = defineCommand({
   name: 'rotateWebhookSecret',
-  description: `Gives an endpoint a new signing key. Those before sign beside it for the grace; at most ${maxLiveKeys} sign at once.`,
+  description: `Gives an endpoint a new signing key. Those before sign beside it for the grace; at most ${maxLiveKeys} sign at once. With WEBHOOK_ENGINE=svix the former key ends as the Svix server has it, whose open-source version may keep it for a time of its own.`,
   permission: 'manage:webhooks',
   ids: { id: 'WebhookEndpoint' },
   targetType: 'WebhookEndpoint',

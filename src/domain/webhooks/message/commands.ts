@@ -10,6 +10,7 @@ import { startOperation } from '../../access/operation/index.ts'
 import { endpointErrors, lockEndpoint } from '../endpoint/index.ts'
 import { inVersion, problemOfPattern } from '../event-type/index.ts'
 import { messageErrors } from './errors.ts'
+import { probeNow } from './health.ts'
 import { bodyOf, deliveriesTopic } from './model.ts'
 import { countRecoverable, type RecoveryInput, type recoveries } from './recovery.ts'
 
@@ -44,6 +45,7 @@ export const resendWebhookMessage = defineCommand({
           on conflict (message_id, endpoint_id) do update
           set status = 'PENDING', reason = null, trigger = 'MANUAL', next_attempt_at = app_now(), operation_id = null, in_doubt = false`,
     )
+    await probeNow(work, endpoint.id)
     work.wake(deliveriesTopic)
     return { webhookMessage }
   },
@@ -90,6 +92,7 @@ export const sendTestWebhook = defineCommand({
       sql`insert into webhook_delivery (message_id, endpoint_id, organization_id, status, trigger, next_attempt_at)
           values (${id}::uuid, ${endpoint.id}::uuid, ${organizationId}::uuid, 'PENDING', 'TEST', app_now())`,
     )
+    await probeNow(work, endpoint.id)
     work.wake(deliveriesTopic)
     return { webhookMessage }
   },

@@ -52,26 +52,47 @@ const claimGuarded = (app: App, worker: string, wanted: readonly Share[]): Promi
     return claimed
   })
 
-/** Fresh messages before those that a recovery sends again, and then who waits longest; an ordered endpoint's by position. */
+/**
+ * Who waits longest. Of an ordered endpoint the first by position, and behind a breaker one probe, the one that was asked for by hand
+ * since it was let through before all others; or nothing: it is found before it is locked, so that one that somebody else has locked
+ * isn't passed over.
+ */
 const claimShares = (app: App, tx: Tx, worker: string, shares: readonly Share[]): Promise<ClaimedDelivery[]> =>
   rows<ClaimedDelivery>(
     tx,
     sql`with share as (
           select * from unnest(${shares.map(({ lane }) => lane.endpointId)}::uuid[], ${shares.map(({ quota }) => quota)}::int[],
-            ${shares.map(({ lane }) => lane.ordered)}::bool[], ${shares.map(({ lane }) => lane.atMostOnce)}::bool[])
-            as s(endpoint_id, quota, ordered, at_most_once)),
+            ${shares.map(({ lane }) => lane.ordered)}::bool[], ${shares.map(({ lane }) => lane.atMostOnce)}::bool[],
+            ${shares.map(({ lane }) => lane.breakerUntil)}::timestamptz[])
+            as s(endpoint_id, quota, ordered, at_most_once, breaker_until)),
         candidate as (
           select d.message_id, d.endpoint_id, d.in_doubt, s.at_most_once from share s cross join lateral (
             select t.message_id, t.endpoint_id, t.in_doubt from webhook_delivery t
-            where not s.ordered and t.endpoint_id = s.endpoint_id and t.status = 'PENDING' and t.next_attempt_at <= app_now()
+            where not s.ordered and s.breaker_until is null and t.endpoint_id = s.endpoint_id and t.status = 'PENDING' and t.next_attempt_at <= app_now()
               and (t.lease_expires_at is null or t.lease_expires_at < app_now())
             order by t.next_attempt_at limit s.quota for update skip locked) d
           union all
           select d.message_id, d.endpoint_id, d.in_doubt, s.at_most_once from share s cross join lateral (
+            (select h.message_id, 1 as rank from webhook_delivery h
+             where s.ordered and h.endpoint_id = s.endpoint_id and h.status = 'PENDING'
+             order by h.position, h.message_id limit 1)
+            union all
+            (select p.message_id, 1 from webhook_delivery p
+             where not s.ordered and s.breaker_until is not null and p.endpoint_id = s.endpoint_id and p.status = 'PENDING'
+               and p.trigger in ('MANUAL', 'TEST') and p.next_attempt_at between s.breaker_until and app_now()
+               and (p.lease_expires_at is null or p.lease_expires_at < app_now())
+             order by p.next_attempt_at limit 1)
+            union all
+            (select p.message_id, 2 from webhook_delivery p
+             where not s.ordered and s.breaker_until is not null and p.endpoint_id = s.endpoint_id and p.status = 'PENDING'
+               and p.next_attempt_at <= app_now() and (p.lease_expires_at is null or p.lease_expires_at < app_now())
+             order by p.next_attempt_at limit 1)
+            order by rank limit 1) first
+          cross join lateral (
             select t.message_id, t.endpoint_id, t.in_doubt from webhook_delivery t
-            where s.ordered and t.endpoint_id = s.endpoint_id and t.status = 'PENDING'
-            order by t.position limit 1 for update skip locked) d
-          where s.ordered)
+            where t.message_id = first.message_id and t.endpoint_id = s.endpoint_id and t.status = 'PENDING' and t.next_attempt_at <= app_now()
+              and (t.lease_expires_at is null or t.lease_expires_at < app_now())
+            for update skip locked) d)
         update webhook_delivery t
         set lease_owner = ${worker}, lease_epoch = t.lease_epoch + 1,
             lease_expires_at = app_now() + ${app.settings.WORKER_LEASE_MS} * interval '1 millisecond', in_doubt = c.at_most_once
@@ -114,6 +135,8 @@ export type Sendable = {
   subjectType: string | null
   subjectId: string | null
   timestamp: Date
+  /** Null: a test. */
+  position: bigint | null
   /** Null: removed. */
   body: string | null
   /** The database's time of the reading. */
@@ -124,24 +147,30 @@ export type Sendable = {
 export async function readSendables(tx: Tx, messageIds: readonly string[]): Promise<Map<string, Sendable>> {
   const found = await rows<Sendable>(
     tx,
-    sql`select id, organization_id, project_id, event_type, schema_version, subject_type, subject_id, timestamp, body, app_now() as now
+    sql`select id, organization_id, project_id, event_type, schema_version, subject_type, subject_id, timestamp, position, body, app_now() as now
         from webhook_message where id = any(${[...new Set(messageIds)]}::uuid[])`,
   )
   return new Map(found.map((message) => [message.id, message]))
 }
 
-/** Keeps what an endpoint is sent, before it is sent for the first time, so that each try sends the same bytes. False: the claim is another's. */
+/**
+ * Keeps what an endpoint is sent, before it is sent for the first time, so that each try sends the same bytes. False: the claim is
+ * another's, or it was taken off the queue, or its payload removed.
+ */
 export const keepShape = async (app: App, delivery: ClaimedDelivery, body: string): Promise<boolean> =>
   (await run(
     app.db.prisma,
-    sql`update webhook_delivery set body = ${body} where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
+    sql`update webhook_delivery set body = ${body}
+        where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch} and status = 'PENDING'
+          and exists (select 1 from webhook_message m where m.id = ${delivery.messageId}::uuid and m.body is not null)`,
   )) > 0
 
-export type Settled = { messageId: string; endpointId: string; nextAttemptAt: Date | null }
+export type Settled = Pick<Settlement, 'messageId' | 'endpointId' | 'status'> & { nextAttemptAt: Date | null }
 
 /**
  * Settles claims in one statement and gives those that were still the claimant's. One that was cancelled or skipped meanwhile
- * keeps that, and counts the attempt; one that was asked for again meanwhile stays due. Rows are locked in key order, as in `takeOff`: two batches can't wait for each other.
+ * keeps that, and counts the attempt; one that was asked for again meanwhile stays due. One that goes on waiting without a try is kept by a
+ * fault of ours. Rows are locked in key order, as in `takeOff`: two batches can't wait for each other.
  */
 export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Promise<Settled[]> =>
   rows<Settled>(
@@ -164,11 +193,12 @@ export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Pr
             next_attempt_at = case when h.again then d.next_attempt_at
                                    when d.status = 'PENDING' and t.status = 'PENDING'
                                    then app_now() + t.retry_in_ms * interval '1 millisecond' end,
-            trigger = case when d.trigger = 'MANUAL' and not h.again then 'AUTOMATIC'::webhook_attempt_trigger else d.trigger end,
+            trigger = case when d.trigger = 'MANUAL' and not h.again and t.attempt_count > d.attempt_count then 'AUTOMATIC'::webhook_attempt_trigger else d.trigger end,
+            fault_since = case when t.status = 'PENDING' and t.attempt_count = d.attempt_count then coalesce(d.fault_since, app_now()) end,
             lease_owner = null, lease_expires_at = null, in_doubt = false
         from told t join held h using (message_id, endpoint_id)
         where d.message_id = t.message_id and d.endpoint_id = t.endpoint_id and d.lease_epoch = t.lease_epoch
-        returning d.message_id, d.endpoint_id, d.next_attempt_at`,
+        returning d.message_id, d.endpoint_id, d.status, d.next_attempt_at`,
   )
 
 /** Ends what is still to be sent to an endpoint. A request in flight ends as it may; its attempt is kept, no retry follows. */

@@ -18,8 +18,9 @@ export async function fanOut(app: App): Promise<number> {
   )
   if (!waiting) return 0
   const { events, deliveries } = await app.db.transaction(async (tx) => {
-    const cursor = await row<{ position: bigint }>(tx, sql`select position from webhook_fan_out where id = 1 for update`)
-    if (!cursor) throw new Error('the cursor of the webhook fan-out is missing')
+    const cursor = await row<{ position: bigint }>(tx, sql`select position from webhook_fan_out where id = 1 for update skip locked`)
+    // Another process is at it, was woken too, and looks again when it is done.
+    if (!cursor) return { events: 0, deliveries: 0 }
     const found = await rows<EventRow>(
       tx,
       sql`select id, organization_id, project_id, position, type, schema_version, sequence, data::text as data, created_at

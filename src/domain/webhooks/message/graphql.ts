@@ -26,7 +26,7 @@ import { countWebhookMessages, deliveriesOf, findWebhookMessage, listWebhookMess
 export const WebhookDeliveryStatus = enumType('WebhookDeliveryStatus', 'How far a message has come on its way to one endpoint.', {
   PENDING: 'A try is due, waiting or under way.',
   DELIVERED: 'The receiver accepted it with a 2xx status.',
-  EXHAUSTED: 'Every try of the schedule failed.',
+  EXHAUSTED: 'Every try of the schedule failed, or there was no way to send it.',
   ABORTED: 'The receiver asked to be sent it no more.',
   SKIPPED: 'The endpoint was disabled; it was not sent.',
   CANCELLED: 'The endpoint was deleted before it arrived.',
@@ -47,7 +47,10 @@ const WebhookDelivery = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery')
       resolve: (delivery) => encodeId('WebhookEndpoint', delivery.endpointId),
     }),
     status: t.expose('status', { type: WebhookDeliveryStatus, description: 'How far it has come.' }),
-    reason: t.exposeString('reason', { nullable: true, description: 'Why it ended so, for a person to read.' }),
+    reason: t.exposeString('reason', {
+      nullable: true,
+      description: 'Why it ended so, or why it waits without a try, for a person to read.',
+    }),
     attemptCount: t.exposeInt('attemptCount', { description: 'How many tries there were.' }),
     nextAttemptAt: t.expose('nextAttemptAt', {
       type: 'DateTime',
@@ -82,9 +85,11 @@ export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').imple
     }),
     deliveries: t.field({
       type: [WebhookDelivery],
-      description: 'Its way to each endpoint that matched; empty when none did.',
+      description: 'Its way to each endpoint that matched and that the caller may see; empty when none did.',
       resolve: (message, _args, context) =>
-        context.load('webhook deliveries', message.id, (ids: readonly string[]) => deliveriesOf(context.app.db.prisma, ids)),
+        context.load('webhook deliveries', message.id, (ids: readonly string[]) =>
+          deliveriesOf(context.app.db.prisma, context.caller, ids),
+        ),
     }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),

@@ -2,8 +2,8 @@
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 
-/** One try as the lane sees it. `silent`: there was no answer at all. */
-export type LaneOutcome = { endpointId: string; accepted: boolean; silent: boolean }
+/** One try as the lane sees it. `silent`: there was no answer at all. `isTest`: it closes the breaker and says nothing else. */
+export type LaneOutcome = { endpointId: string; accepted: boolean; silent: boolean; isTest: boolean }
 
 /** What a batch of tries changed, for others to act on. */
 export type LaneNews =
@@ -19,30 +19,34 @@ const warnShare = 0.5
 /** Notes tries, inside the transaction that settles them. What it gives may be told again after a crash, until it is acted on. */
 export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOutcome[]): Promise<LaneNews[]> {
   const byEndpoint = Map.groupBy(outcomes, ({ endpointId }) => endpointId)
-  const accepted: string[] = []
+  const accepted: { id: string; isTest: boolean }[] = []
   const failed: { id: string; silent: number; answered: boolean }[] = []
   for (const [id, tries] of byEndpoint) {
-    if (tries.some((each) => each.accepted)) accepted.push(id)
+    const good = tries.filter((each) => each.accepted)
+    if (good.length > 0) accepted.push({ id, isTest: good.every(({ isTest }) => isTest) })
     else failed.push({ id, silent: tries.filter(({ silent }) => silent).length, answered: tries.some(({ silent }) => !silent) })
   }
   return [...(await recordAccepted(tx, accepted)), ...(await recordFailed(tx, app, failed))]
 }
 
-async function recordAccepted(tx: Tx, endpointIds: readonly string[]): Promise<LaneNews[]> {
-  if (endpointIds.length === 0) return []
-  const changed = await rows<{ endpointId: string; failingSince: Date | null; warnedAt: Date | null }>(
+async function recordAccepted(tx: Tx, accepted: readonly { id: string; isTest: boolean }[]): Promise<LaneNews[]> {
+  if (accepted.length === 0) return []
+  const changed = await rows<{ endpointId: string; failingSince: Date | null; warnedAt: Date | null; isTest: boolean }>(
     tx,
-    sql`with before as (
-          select endpoint_id, failing_since, warned_at from webhook_lane
-          where endpoint_id = any(${[...endpointIds]}::uuid[])
-            and (failing_since is not null or silent_failures > 0 or breaker_until is not null or warned_at is not null)
-          order by endpoint_id for update)
-        update webhook_lane l set failing_since = null, last_failure_at = null, silent_failures = 0, breaker_until = null
+    sql`with told as (
+          select * from unnest(${accepted.map(({ id }) => id)}::uuid[], ${accepted.map(({ isTest }) => isTest)}::bool[]) as a(endpoint_id, is_test)),
+        before as (
+          select l.endpoint_id, l.failing_since, l.warned_at, t.is_test from webhook_lane l join told t using (endpoint_id)
+          where l.failing_since is not null or l.silent_failures > 0 or l.breaker_until is not null or l.warned_at is not null
+          order by l.endpoint_id for update of l)
+        update webhook_lane l
+        set failing_since = case when b.is_test then l.failing_since end, last_failure_at = case when b.is_test then l.last_failure_at end,
+            silent_failures = 0, breaker_until = null
         from before b where b.endpoint_id = l.endpoint_id
-        returning b.endpoint_id, coalesce(b.failing_since, b.warned_at) as failing_since, b.warned_at`,
+        returning b.endpoint_id, coalesce(b.failing_since, b.warned_at) as failing_since, b.warned_at, b.is_test`,
   )
-  return changed.flatMap(({ endpointId, failingSince, warnedAt }) =>
-    warnedAt && failingSince ? [{ endpointId, kind: 'recovered' as const, failingSince }] : [],
+  return changed.flatMap(({ endpointId, failingSince, warnedAt, isTest }) =>
+    !isTest && warnedAt && failingSince ? [{ endpointId, kind: 'recovered' as const, failingSince }] : [],
   )
 }
 
@@ -82,6 +86,10 @@ function breakerMs({ settings }: App): Sql {
                    case when e.has_own_schedule then (select max(wait) from unnest(e.retry_schedule_ms) as w(wait))
                         else ${longest}::float8 end)`
 }
+
+/** Lets a probe through an open breaker now. */
+export const probeNow = (work: Work, endpointId: string): Promise<number> =>
+  run(work.tx, sql`update webhook_lane set breaker_until = app_now() where endpoint_id = ${endpointId}::uuid and breaker_until > app_now()`)
 
 /** True for one of all who ask, while the endpoint still fails as it did. */
 export async function markWarned(work: Work, endpointId: string): Promise<boolean> {

@@ -46,7 +46,7 @@ const laneJoins = (worker: string) => sql`
   left join lateral (
     select d.next_attempt_at as next_at from webhook_delivery d
     where e.ordered and d.endpoint_id = w.endpoint_id and d.status = 'PENDING'
-    order by d.position limit 1) first on true
+    order by d.position, d.message_id limit 1) first on true
   left join lateral (
     select count(*)::int as in_flight, (count(*) filter (where h.lease_owner = ${worker}))::int as own_in_flight from webhook_delivery h
     where h.endpoint_id = w.endpoint_id and h.lease_owner is not null and h.lease_expires_at >= app_now()) flight on true`

@@ -4,6 +4,7 @@ import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
+import { demandEndpoint, visibleByEndpoint } from '../endpoint/index.ts'
 import type { Message } from './model.ts'
 
 export const deliveryStatuses = ['PENDING', 'DELIVERED', 'EXHAUSTED', 'ABORTED', 'SKIPPED', 'CANCELLED', 'UNKNOWN'] as const
@@ -24,12 +25,13 @@ export const messageColumns = sql`t.id, t.organization_id, t.project_id, t.posit
 
 const messageListing = (caller: Caller, filter: Filter): Listing => {
   const delivery = [
+    visibleByEndpoint(caller, sql`d.endpoint_id`),
     ...(filter.endpointId ? [sql`d.endpoint_id = ${filter.endpointId}::uuid`] : []),
     ...(filter.status ? [sql`d.status = ${filter.status}::webhook_delivery_status`] : []),
   ]
   const conditions = [
     visible(caller, sql`t`),
-    ...(delivery.length > 0
+    ...(filter.endpointId || filter.status
       ? [sql`exists (select 1 from webhook_delivery d where d.message_id = t.id and ${join(delivery, ' and ')})`]
       : []),
     ...(filter.eventType ? [sql`t.event_type = ${filter.eventType}`] : []),
@@ -50,7 +52,10 @@ export const listWebhookMessages = defineQuery({
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   input: z.object(filterInput).and(pageSchema),
-  run: (read, input) => pageOf<Message>(read.tx, messageListing(read.caller, input), input),
+  async run(read, input) {
+    await demandEndpoint(read, input.endpointId)
+    return pageOf<Message>(read.tx, messageListing(read.caller, input), input)
+  },
 })
 
 export const countWebhookMessages = defineQuery({
@@ -59,7 +64,10 @@ export const countWebhookMessages = defineQuery({
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   input: filterSchema,
-  run: (read, filter) => countOf(read.tx, messageListing(read.caller, filter)),
+  async run(read, filter) {
+    await demandEndpoint(read, filter.endpointId)
+    return countOf(read.tx, messageListing(read.caller, filter))
+  },
 })
 
 export const findWebhookMessage = defineQuery({
@@ -76,14 +84,15 @@ export const findWebhookMessage = defineQuery({
 })
 
 /**
- * The deliveries of many messages in one statement; a message has at most as many as an organization can have endpoints. What waits
+ * The deliveries of many messages that the caller may see, in one statement; a message has at most as many as an organization can have endpoints. What waits
  * behind an open breaker is due when that lets the next probe through.
  */
-export async function deliveriesOf(tx: Tx, messageIds: readonly string[]): Promise<WebhookDelivery[][]> {
+export async function deliveriesOf(tx: Tx, caller: Caller, messageIds: readonly string[]): Promise<WebhookDelivery[][]> {
   const found = await rows<WebhookDelivery & { breakerUntil: Date | null }>(
     tx,
     sql`select d.*, l.breaker_until from webhook_delivery d left join webhook_lane l on l.endpoint_id = d.endpoint_id
-        where d.message_id = any(${messageIds}::uuid[]) order by d.message_id, d.created_at, d.endpoint_id`,
+        where d.message_id = any(${messageIds}::uuid[]) and ${visibleByEndpoint(caller, sql`d.endpoint_id`)}
+        order by d.message_id, d.created_at, d.endpoint_id`,
   )
   const shown = found.map(({ breakerUntil, ...delivery }) => {
     const waits = delivery.nextAttemptAt && breakerUntil && breakerUntil > delivery.nextAttemptAt

@@ -13,12 +13,14 @@ import { deliveriesTopic } from './model.ts'
 
 export type RecoveryInput = { endpointId: string; since: string; until: string }
 
-type Progress = { after: string; armed: number }
+type Progress = { after: string; armed: number; waitMs?: number }
 type Candidate = { messageId: string; body: string | null }
 
-/** At most so many untried deliveries of one operation on the queue, and how soon it looks again. */
+/** At most so many untried deliveries of one operation on the queue; more are put there when half of them are gone. */
 const windowSize = 50
+/** How soon it looks again, and how late at most: each look that finds nothing to do doubles it, as behind a breaker or a low rate. */
 const lookAgainMs = 100
+const longestWaitMs = 5_000
 const firstId = '00000000-0000-0000-0000-000000000000'
 
 const inTime = ({ since, until }: RecoveryInput) =>
@@ -57,7 +59,7 @@ for (const type of Object.keys(recoveries) as RecoveryType[]) defineOperation(ty
 
 async function recoverSome(work: Work, operation: Operation, type: RecoveryType): Promise<OperationStep> {
   const input = operation.input as RecoveryInput
-  const { after, armed } = (operation.progress as Progress | null) ?? { after: firstId, armed: 0 }
+  const { after, armed, waitMs = lookAgainMs } = (operation.progress as Progress | null) ?? { after: firstId, armed: 0 }
   const endpoint = await row<WebhookEndpoint>(work.tx, sql`select * from webhook_endpoint where id = ${input.endpointId}::uuid`)
   if (!endpoint) throw new DomainError('not_found', 'not_found', 'The endpoint was deleted.')
   if (endpoint.disabledAt) throw endpointErrors.webhook_endpoint_disabled()
@@ -70,13 +72,14 @@ async function recoverSome(work: Work, operation: Operation, type: RecoveryType)
     progress: step,
     next,
   })
-  if (room <= 0) return at({ after, armed }, untried, lookAgainMs)
+  const laterMs = Math.min(waitMs * 2, longestWaitMs)
+  if (room < windowSize / 2) return at({ after, armed, waitMs: laterMs }, untried, laterMs)
   const found = await rows<Candidate>(
     work.tx,
     sql`select m.id as message_id, m.body ${recoveries[type](endpoint, input)} and m.id > ${after}::uuid order by m.id limit ${room}`,
   )
   const last = found.at(-1)
-  if (!last) return at({ after, armed }, untried, untried === 0 ? 'done' : lookAgainMs)
+  if (!last) return at({ after, armed, waitMs: laterMs }, untried, untried === 0 ? 'done' : laterMs)
   const chosen = type === 'replayMissingWebhookMessages' ? found.filter(({ body }) => passesFilter(endpoint, body)) : found
   if (chosen.length > 0) await putBack(work, operation, endpoint, chosen)
   return at({ after: last.messageId, armed: armed + chosen.length }, untried + chosen.length, chosen.length === 0 ? 0 : lookAgainMs)

@@ -26,14 +26,18 @@ export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promi
   await forgetEventData(tx, messageIds)
 }
 
-/** Removes payloads over WEBHOOK_RETENTION_MS of which nothing waits any more. Gives how many, at most a batch. */
+/** Removes payloads over WEBHOOK_RETENTION_MS of which nothing waits any more, and what was left of removed ones. Gives how many, at most a batch. */
 export async function expireBodies(app: App): Promise<number> {
   const old = await rows<{ id: string }>(
     app.db.prisma,
-    sql`select m.id from webhook_message m
-        where m.body is not null and m.timestamp < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
-          and not exists (select 1 from webhook_delivery d where d.message_id = m.id and d.status = 'PENDING')
-        order by m.timestamp limit ${batch}`,
+    sql`(select m.id from webhook_message m
+         where m.body is not null and m.timestamp < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
+           and not exists (select 1 from webhook_delivery d where d.message_id = m.id and d.status = 'PENDING')
+         order by m.timestamp limit ${batch})
+        union
+        (select m.id from webhook_delivery d join webhook_message m on m.id = d.message_id
+         where d.body is not null and m.body is null limit ${batch})
+        limit ${batch}`,
   )
   if (old.length === 0) return 0
   await app.db.transaction((tx) =>

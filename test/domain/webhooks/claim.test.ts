@@ -1,0 +1,51 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import { claimDeliveries, releaseDelivery } from '../../../src/domain/webhooks/message/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { sequence } from '../../../src/platform/sequencer.ts'
+import { createEndpoint, createOrganization, createWorld, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const create = async (ordered: boolean) =>
+  (await createEndpoint(world.app, caller, { url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'], ordered })).webhookEndpoint
+const fannedOut = async () => {
+  await sequence(world.app)
+  await fanOut(world.app)
+}
+const claim = async () => await claimDeliveries(world.app, 'worker', 10, 160)
+const claimed = async () => (await claim()).map(({ messageId }) => messageId)
+
+describe.each([
+  { endpoint: 'an ordered endpoint gives nothing', ordered: true, gives: 0 },
+  { endpoint: 'another endpoint gives the others', ordered: false, gives: 2 },
+])('while its first delivery is locked by another transaction $endpoint', ({ ordered, gives }) => {
+  test('and it is the next one afterwards', async () => {
+    const { id } = await create(ordered)
+    const told = [await tell(world.app, caller), await tell(world.app, caller), await tell(world.app, caller)]
+    await fannedOut()
+    await world.app.db.transaction(async (tx) => {
+      await run(tx, sql`select 1 from webhook_delivery where endpoint_id = ${id}::uuid and message_id = ${told[0]!}::uuid for update`)
+      expect((await claimed()).toSorted()).toEqual(told.slice(3 - gives).toSorted())
+    })
+    expect(await claimed()).toEqual([told[0]])
+  })
+})
+
+test('an ordered endpoint waits for its first delivery until that is due again', async () => {
+  await create(true)
+  const told = [await tell(world.app, caller), await tell(world.app, caller)]
+  await fannedOut()
+  const [first] = await claim()
+  expect(first!.messageId).toBe(told[0])
+  await releaseDelivery(world.app, first!, 60_000)
+  expect(await claimed()).toEqual([])
+})

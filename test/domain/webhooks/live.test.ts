@@ -1,0 +1,61 @@
+import { parse, subscribe } from 'graphql'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { attemptsAfter } from '../../../src/domain/webhooks/attempt/queries.ts'
+import { createGraphqlContext } from '../../../src/graphql/context.ts'
+import { schema } from '../../../src/graphql/schema.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { rows, run, sql } from '../../../src/platform/db/index.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { createEndpoint, createOrganization, createWorld, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+let endpointId: string
+let first: string
+
+beforeAll(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+  const receiver = await world.receiver()
+  endpointId = (await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint.id
+  const jobs = world.work(world.app)
+  first = await tell(world.app, caller)
+  await settled(world.app, endpointId)
+  await jobs.stop({ graceMs: 1_000 })
+})
+afterAll(() => world?.close())
+
+/** So many more attempts, of which nobody is told. */
+const record = (count: number) =>
+  run(
+    world.app.db.prisma,
+    sql`insert into webhook_attempt (id, organization_id, message_id, endpoint_id, number, trigger, url, started_at, duration_ms)
+        select gen_random_uuid(), organization_id, message_id, endpoint_id, number + n, trigger, url, started_at, duration_ms
+        from webhook_attempt, generate_series(1, ${count}::int) as n where number = 1 and message_id = ${first}::uuid`,
+  )
+
+test('catching up reads page after page without waiting', async () => {
+  await record(450)
+  const gone = new AbortController()
+  const never = { ...world.app.wake, next: () => new Promise<void>(() => {}) }
+  const contextValue = createGraphqlContext({ app: { ...world.app, wake: never }, caller, requestId: 'test' }, gone.signal)
+  const begin = (await rows<{ id: string }>(world.app.db.prisma, sql`select id from webhook_attempt order by ordinal limit 1`))[0]!.id
+  const document = parse('subscription ($after: String) { webhookAttempts(after: $after) { number } }')
+  const after = encodeId('WebhookAttempt', begin)
+  const source = await subscribe({ schema, document, variableValues: { after }, contextValue })
+  if (!(Symbol.asyncIterator in source)) throw new Error(JSON.stringify(source))
+  const numbers: unknown[] = []
+  for await (const { data } of source) {
+    numbers.push((data as { webhookAttempts: { number: number } }).webhookAttempts.number)
+    if (numbers.length === 450) break
+  }
+  gone.abort()
+  expect(numbers).toEqual(Array.from({ length: 450 }, (_, n) => n + 2))
+})
+
+test('what is known is not read again', async () => {
+  const { prisma } = world.app.db
+  const all = await attemptsAfter(prisma, caller, null, 0n, [], 10)
+  const known = all.slice(0, 9).map(({ ordinal }) => ordinal)
+  expect((await attemptsAfter(prisma, caller, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([all[9]!.ordinal])
+})

@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
+import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import { replayMissingWebhookMessages } from '../../../src/domain/webhooks/message/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { execute } from '../../../src/platform/command.ts'
+import { row, run, sql } from '../../../src/platform/db/index.ts'
+import { sequence } from '../../../src/platform/sequencer.ts'
+import { createEndpoint, createOrganization, createWorld, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+let endpointId: string
+
+beforeEach(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+  for (let n = 0; n < 60; n++) await tell(world.app, caller)
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'] })
+  endpointId = webhookEndpoint.id
+})
+afterEach(() => world?.close())
+
+async function spread() {
+  while ((await sequence(world.app)) > 0) {}
+  while ((await fanOut(world.app)) > 0) {}
+}
+
+type Look = { status: string; stepsCompleted: number; waitMs: number }
+
+/** Makes the operation due, looks once, and gives how long it waits at least before it looks again. */
+async function look(): Promise<Look> {
+  await run(world.app.db.prisma, sql`update operation set due_at = app_now()`)
+  const [claimed] = await operationQueue.claim(world.app, 'worker', 1)
+  const before = await row<{ now: Date }>(world.app.db.prisma, sql`select app_now() as now`)
+  await operationQueue.work(world.app, claimed!, new AbortController().signal)
+  const operation = await row<{ status: string; stepsCompleted: number; dueAt: Date }>(
+    world.app.db.prisma,
+    sql`select status, steps_completed, due_at from operation`,
+  )
+  return { ...operation!, waitMs: operation!.dueAt.getTime() - before!.now.getTime() }
+}
+
+const accept = (most: number) =>
+  run(
+    world.app.db.prisma,
+    sql`update webhook_delivery set status = 'DELIVERED', attempt_count = 1, next_attempt_at = null
+        where message_id in (select message_id from webhook_delivery where status = 'PENDING' limit ${most})`,
+  )
+
+test('a recovery whose endpoint takes nothing looks ever less often, at most every 5 s; it goes on when half of its window is free', async () => {
+  await spread()
+  await execute({ app: world.app, caller, requestId: 'test' }, replayMissingWebhookMessages, {
+    endpointId,
+    since: new Date(Date.now() - 60_000),
+  })
+  const first = await look()
+  expect(first).toMatchObject({ status: 'RUNNING', stepsCompleted: 0 })
+  for (const leastMs of [200, 400, 800, 1_600, 3_200, 5_000, 5_000]) expect((await look()).waitMs).toBeGreaterThanOrEqual(leastMs)
+  await accept(10)
+  expect(await look()).toMatchObject({ stepsCompleted: 10, waitMs: expect.toSatisfy((ms: number) => ms >= 5_000) })
+  await accept(15)
+  const resumed = await look()
+  expect(resumed).toMatchObject({ status: 'RUNNING', stepsCompleted: 25 })
+  await accept(60)
+  expect(await look()).toMatchObject({ status: 'COMPLETED', stepsCompleted: 60 })
+})

@@ -1,0 +1,122 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { recoverWebhookMessages, resendWebhookMessage, sendTestWebhook } from '../../../src/domain/webhooks/message/index.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { row, run, sql } from '../../../src/platform/db/index.ts'
+import { encodeId } from '../../../src/platform/id.ts'
+import { until } from '../../support/wait.ts'
+import { attempts, createEndpoint, createOrganization, createWorld, deliveries, eventsOf, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10', WEBHOOK_BREAKER_MS: '3600000' })
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const request = () => ({ app: world.app, caller, requestId: 'test' })
+const create = async (input: CommandInput) =>
+  (await createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })).webhookEndpoint
+const evt = (id: string) => encodeId('WebhookMessage', id)
+const exhausted = async () => (await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).map(({ data }) => data.attemptCount)
+const attemptsAre = (endpointId: string, count: number) =>
+  until(`there are ${count} attempts`, async () => (await attempts(world.app, endpointId)).length === count)
+const laneOf = (endpointId: string) =>
+  row<{ breakerUntil: Date | null; failingSince: Date | null; silentFailures: number }>(
+    world.app.db.prisma,
+    sql`select breaker_until, failing_since, silent_failures from webhook_lane where endpoint_id = ${endpointId}::uuid`,
+  )
+
+test('tries that end after a resend or a recovery are told as exhausted, each once', async () => {
+  const receiver = await world.receiver(() => ({ status: 500 }))
+  const { id } = await create({ url: receiver.url })
+  world.work(world.app)
+  const since = new Date(Date.now() - 60_000)
+  const told = await tell(world.app, caller)
+  await settled(world.app, id)
+  expect(await exhausted()).toEqual([2])
+  await execute(request(), resendWebhookMessage, { messageId: told, endpointId: id })
+  await attemptsAre(id, 3)
+  expect(await exhausted()).toEqual([2, 3])
+  await execute(request(), recoverWebhookMessages, { endpointId: id, since })
+  await attemptsAre(id, 5)
+  await settled(world.app, id)
+  expect(await exhausted()).toEqual([2, 3, 5])
+})
+
+test('a test that is sent again stays a test: one try, not counted towards disabling, nobody told', async () => {
+  const receiver = await world.receiver(() => ({ status: 500 }))
+  const { id } = await create({ url: receiver.url, retryScheduleMs: [10, 10, 10] })
+  world.work(world.app)
+  const { webhookMessage } = await execute(request(), sendTestWebhook, { endpointId: id })
+  await settled(world.app, id)
+  await execute(request(), resendWebhookMessage, { messageId: webhookMessage.id, endpointId: id })
+  await attemptsAre(id, 2)
+  expect(await settled(world.app, id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 2 }])
+  expect(await attempts(world.app, id)).toMatchObject([{ trigger: 'TEST' }, { trigger: 'MANUAL' }])
+  expect(await laneOf(id)).toMatchObject({ failingSince: null })
+  expect(await exhausted()).toEqual([])
+})
+
+describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (%j)', ({ ordered }) => {
+  const failingSince = new Date('2026-01-01T00:00:00Z')
+  const open = (id: string) =>
+    run(
+      world.app.db.prisma,
+      sql`update webhook_lane set breaker_until = app_now() + interval '1 hour', silent_failures = 20, failing_since = ${failingSince},
+            last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
+    )
+
+  test('a test is tried at once, before what waits; accepted, it closes the breaker', async () => {
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    const receiver = await world.receiver((_, n) => ({ status: 200, ...(n === 1 ? { delayUntil: released } : {}) }))
+    const { id } = await create({ url: receiver.url, ordered })
+    await open(id)
+    world.work(world.app)
+    const told = await tell(world.app, caller)
+    await until('one waits', async () => (await deliveries(world.app, id)).length === 1)
+    const { webhookMessage } = await execute(request(), sendTestWebhook, { endpointId: id })
+    const [first] = await receiver.waitFor(1)
+    expect(first!.headers['webhook-id']).toBe(evt(webhookMessage.id))
+    const during = await laneOf(id)
+    release()
+    await settled(world.app, id, 2)
+    expect(during!.breakerUntil).not.toBeNull()
+    expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([evt(webhookMessage.id), evt(told)])
+    expect(await laneOf(id)).toMatchObject({ breakerUntil: null, silentFailures: 0 })
+  })
+
+  test('a resend is tried at once and closes the breaker', async () => {
+    const receiver = await world.receiver()
+    const { id } = await create({ url: receiver.url, ordered })
+    const jobs = world.work(world.app)
+    const told = await tell(world.app, caller)
+    await settled(world.app, id)
+    await jobs.stop({ graceMs: 1_000 })
+    await open(id)
+    world.work(world.app)
+    await tell(world.app, caller)
+    await until('one waits', async () => (await deliveries(world.app, id)).some(({ status }) => status === 'PENDING'))
+    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: id })
+    const requests = await receiver.waitFor(3)
+    expect(requests[1]!.headers['webhook-id']).toBe(evt(told))
+    await settled(world.app, id, 2)
+    expect(await laneOf(id)).toMatchObject({ breakerUntil: null, failingSince: null })
+  })
+})
+
+test('an accepted test leaves the clock of failures as it is', async () => {
+  const receiver = await world.receiver()
+  const { id } = await create({ url: receiver.url })
+  const failingSince = new Date('2026-01-01T00:00:00Z')
+  await run(
+    world.app.db.prisma,
+    sql`update webhook_lane set silent_failures = 3, failing_since = ${failingSince}, last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
+  )
+  world.work(world.app)
+  await execute(request(), sendTestWebhook, { endpointId: id })
+  await settled(world.app, id)
+  expect(await laneOf(id)).toMatchObject({ failingSince, silentFailures: 0 })
+})
