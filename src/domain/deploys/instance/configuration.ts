@@ -84,7 +84,8 @@ export async function pinnedConfiguration({ app, tx }: { app: App; tx: Tx }, dep
              or exists (select 1 from secret s where s.is_secret
                           and s.id = case when e.source ->> 'kind' = 'SECRET_BINDING' then (e.source ->> 'id')::uuid end)
              or exists (select 1 from secret_binding b join secret s on s.id = b.secret_id
-                        where b.web_service_id = d.web_service_id and b.alias = e.key and s.is_secret)) as secret_keys
+                        where b.web_service_id = d.web_service_id and b.alias = e.key and s.is_secret
+                          and not exists (select 1 from env_var v where v.web_service_id = d.web_service_id and v.key = e.key))) as secret_keys
         from deployment_config c join deployment d on d.id = c.deployment_id where c.deployment_id = ${deploymentId}::uuid`,
   )
   if (!pinned) return null
