@@ -92,11 +92,14 @@ export class Canary {
       const { rows: tables } = await client.query(
         `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
       )
-      const leaks: Leak[] = []
-      for (const { name } of tables) {
-        const { rows } = await client.query(`select to_jsonb(t)::text as row from ${name} t`)
-        leaks.push(...this.search(name, rows.map(({ row }) => row).join('\n')))
-      }
+      if (tables.length === 0) return []
+      // One statement for all tables: every database of a run is searched.
+      const { rows } = await client.query(
+        tables
+          .map(({ name }) => `select '${name}' as name, string_agg(to_jsonb(t)::text, E'\\n') as text from ${name} t`)
+          .join(' union all '),
+      )
+      const leaks = rows.flatMap(({ name, text }) => this.search(name, text ?? ''))
       return leaks
     } finally {
       await client.end()
