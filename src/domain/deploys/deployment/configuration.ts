@@ -13,6 +13,7 @@ import {
 import { versionIdentity } from '../../configuration/secret/index.ts'
 import {
   deploymentKeys,
+  openValues,
   type PinnableEntry,
   type PinnedConfiguration,
   type PinnedEntry,
@@ -131,20 +132,17 @@ async function versionStates(tx: Tx, entries: readonly PinnedEntry[]): Promise<M
 const maxEnvironmentBytes = 1024 * 1024
 
 /** Why a program can't be given so much; null when it can. */
-export async function sizeProblem(read: Reading, organizationId: string, variables: readonly PinnableEntry[]): Promise<string | null> {
-  let bytes = 0
-  for (const { key, value } of variables) {
-    const opened = await openValue(read, organizationId, value)
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(opened) + 2
-  }
+export function sizeProblem(values: Record<string, string>): string | null {
+  const bytes = Object.entries(values).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value) + 2, 0)
   return bytes > maxEnvironmentBytes ? `All variables together have ${bytes} bytes; a program can be given ${maxEnvironmentBytes}.` : null
 }
 
 /** Pins what a deployment gets. Gives why it can't be: names of what has no value, or its size. */
 export async function pin(work: Work, deployment: Deployment, { variables, warnings, unresolved }: Configuration): Promise<string | null> {
   if (unresolved.length > 0) return unresolved.map(({ message }) => message).join(' ')
-  const problem = await sizeProblem(work, deployment.organizationId, variables)
-  if (!problem) await pinConfiguration(work, deployment, variables, warnings)
+  const values = await openValues(work, deployment.organizationId, variables)
+  const problem = sizeProblem(values)
+  if (!problem) await pinConfiguration(work, deployment, variables, values, warnings)
   return problem
 }
 

@@ -5,7 +5,7 @@ import { defineQuery, demand, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
-import { pinnedConfiguration, type ServiceSettings } from '../instance/index.ts'
+import { openValues, pinnedConfiguration, type ServiceSettings } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { presentConfiguration, sizeProblem, variableChanges } from './configuration.ts'
 import { changesBetween, type PlanChange, phases, rollbackBlockers, settingsOf } from './model.ts'
@@ -136,7 +136,7 @@ export const planDeploy = defineQuery({
     )
     const commitHash = current?.commitHash ?? null
     const { variables, warnings } = await presentConfiguration(read, webServiceId)
-    const tooLarge = await sizeProblem(read, webService.organizationId, variables)
+    const tooLarge = sizeProblem(await openValues(read, webService.organizationId, variables))
     return {
       webService,
       current,

@@ -41,16 +41,26 @@ const identity = (deploymentId: string) => `deployment_config:${deploymentId}:se
 
 defineSealedColumn({ table: 'deployment_config', key: 'deployment_id', column: 'sealed', identity })
 
-/** Pins a deployment's variables; a second pinning replaces the first. */
+/** Values by key. */
+export async function openValues(
+  read: { app: App; tx: Tx },
+  organizationId: string,
+  variables: readonly Pick<PinnableEntry, 'key' | 'value'>[],
+): Promise<Record<string, string>> {
+  const values: Record<string, string> = Object.create(null)
+  for (const { key, value } of variables) values[key] = await openValue(read, organizationId, value)
+  return values
+}
+
+/** Pins a deployment's variables with their opened values; a second pinning replaces the first. */
 export async function pinConfiguration(
   work: Work,
   deployment: { id: string; organizationId: string },
   variables: readonly PinnableEntry[],
+  values: Record<string, string>,
   warnings: readonly string[],
 ): Promise<void> {
   const { organizationId } = deployment
-  const values: Record<string, string> = Object.create(null)
-  for (const { key, value } of variables) values[key] = await openValue(work, organizationId, value)
   const entries = variables.map(
     ({ key, fingerprint, isSecret, source, alias, isFallback, requestedScope, buildTime, runTime }): PinnedEntry => ({
       key,

@@ -8,6 +8,7 @@ import './reactions.ts'
 export {
   countRedactions,
   liveEntriesByService,
+  openValues,
   type PinnableEntry,
   type PinnedConfiguration,
   type PinnedEntry,
