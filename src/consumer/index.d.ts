@@ -16,24 +16,24 @@ export type Envelope<Type extends string, Version extends number, Data> = {
 }
 
 export type ApiKeyCreatedDataV1 = {
-  /** The key. */
+  /** ID of the API key. */
   apiKeyId: string
-  /** Its name. */
+  /** Name of the API key. */
   name: string
-  /** The face that it works at. */
+  /** API that accepts this key. */
   kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
-  /** What it may do. */
+  /** Scope of the API key. */
   scope: 'READ' | 'WRITE' | 'ADMIN'
 }
 
 export type ApiKeyRevokedDataV1 = {
-  /** The key. */
+  /** ID of the API key. */
   apiKeyId: string
-  /** Its name. */
+  /** Name of the API key. */
   name: string
-  /** The face that it works at. */
+  /** API that accepts this key. */
   kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
-  /** What it may do. */
+  /** Scope of the API key. */
   scope: 'READ' | 'WRITE' | 'ADMIN'
 }
 
@@ -320,79 +320,79 @@ export type EnvVarRevealedDataV1 = {
 }
 
 export type EnvironmentCreatedDataV1 = {
-  /** The environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the environment. */
   name: string
-  /** Its type. */
+  /** Type of the environment. */
   type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
 }
 
 export type EnvironmentDeletedDataV1 = {
-  /** The environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the environment. */
   name: string
-  /** Its type. */
+  /** Type of the environment. */
   type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  /** Whether its content goes with it. */
+  /** Whether the services of the environment are deleted with it. */
   cascade: boolean
 }
 
 export type EnvironmentStatusChangedDataV1 = {
-  /** The environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the environment. */
   name: string
-  /** Its type. */
+  /** Type of the environment. */
   type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  /** What it is now. */
+  /** New status of the environment. */
   status: 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'
-  /** What it was when it was told last. */
+  /** Previously reported status of the environment. */
   formerStatus: 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'
 }
 
 export type OrganizationCreatedDataV1 = {
-  /** The organization. */
+  /** ID of the organization. */
   organizationId: string
-  /** Its name. */
+  /** Name of the organization. */
   name: string
-  /** Its slug. */
+  /** Slug of the organization. */
   slug: string
 }
 
 export type ProjectCreatedDataV1 = {
-  /** The project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the project. */
   name: string
-  /** Its slug. */
+  /** Slug of the project. */
   slug: string
 }
 
 export type ProjectDeletedDataV1 = {
-  /** The project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the project. */
   name: string
-  /** Its slug. */
+  /** Slug of the project. */
   slug: string
-  /** Whether its content goes with it. */
+  /** Whether the contents of the project are deleted with it. */
   cascade: boolean
 }
 
 export type ProjectUpdatedDataV1 = {
-  /** The project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the project. */
   name: string
-  /** Its slug. */
+  /** Slug of the project. */
   slug: string
 }
 
@@ -492,32 +492,32 @@ export type WebServiceCrashedDataV1 = {
 }
 
 export type WebServiceCreatedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug, the first label of its host name. */
+  /** Slug of the web service, the first label of its host name. */
   slug: string
-  /** What it is. */
+  /** Kind of the web service. */
   kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
 }
 
 export type WebServiceDeletedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug, the first label of its host name. */
+  /** Slug of the web service, the first label of its host name. */
   slug: string
-  /** What it is. */
+  /** Kind of the web service. */
   kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
 }
 
@@ -533,62 +533,62 @@ export type WebServiceRecoveredDataV1 = {
 }
 
 export type WebServiceRestartedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug, the first label of its host name. */
+  /** Slug of the web service, the first label of its host name. */
   slug: string
-  /** What it is. */
+  /** Kind of the web service. */
   kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
 }
 
 export type WebServiceStartedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug, the first label of its host name. */
+  /** Slug of the web service, the first label of its host name. */
   slug: string
-  /** What it is. */
+  /** Kind of the web service. */
   kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
 }
 
 export type WebServiceStoppedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug, the first label of its host name. */
+  /** Slug of the web service, the first label of its host name. */
   slug: string
-  /** What it is. */
+  /** Kind of the web service. */
   kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
 }
 
 export type WebServiceUpdatedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its environment. */
+  /** ID of the environment. */
   environmentId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug, the first label of its host name. */
+  /** Slug of the web service, the first label of its host name. */
   slug: string
-  /** What it is. */
+  /** Kind of the web service. */
   kind: 'WEB' | 'STATIC_SITE' | 'WORKER' | 'ODOO'
 }
 
@@ -686,10 +686,10 @@ export type WebhookEndpointUpdatedDataV1 = {
   disabledReason: string | null
 }
 
-/** An API key was made. */
+/** An API key was created. */
 export type ApiKeyCreated = Envelope<'api_key.created', 1, ApiKeyCreatedDataV1>
 
-/** An API key was revoked; it works no longer. */
+/** An API key was revoked and no longer works. */
 export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
 
 /** A deployment was cancelled. */
@@ -722,25 +722,25 @@ export type EnvVarChanged = Envelope<'env_var.changed', 1, EnvVarChangedDataV1>
 /** Secret values of a service were shown to somebody. Values are never told. */
 export type EnvVarRevealed = Envelope<'env_var.revealed', 1, EnvVarRevealedDataV1>
 
-/** An environment was made. */
+/** An environment was created. */
 export type EnvironmentCreated = Envelope<'environment.created', 1, EnvironmentCreatedDataV1>
 
-/** An environment was deleted. With `cascade` what is inside is being removed. */
+/** An environment was deleted. With `cascade`, its services are being deleted. */
 export type EnvironmentDeleted = Envelope<'environment.deleted', 1, EnvironmentDeletedDataV1>
 
-/** The state of the services of an environment, taken together, changed. */
+/** The status of an environment changed. */
 export type EnvironmentStatusChanged = Envelope<'environment.status_changed', 1, EnvironmentStatusChangedDataV1>
 
-/** An organization was made. */
+/** An organization was created. */
 export type OrganizationCreated = Envelope<'organization.created', 1, OrganizationCreatedDataV1>
 
-/** A project was made, with its production environment. */
+/** A project was created, together with its production environment. */
 export type ProjectCreated = Envelope<'project.created', 1, ProjectCreatedDataV1>
 
-/** A project was deleted. With `cascade` what is inside is being removed. */
+/** A project was deleted. With `cascade`, its environments and services are being deleted. */
 export type ProjectDeleted = Envelope<'project.deleted', 1, ProjectDeletedDataV1>
 
-/** A project's name or description changed. */
+/** The name, description or secret fallback of a project changed. */
 export type ProjectUpdated = Envelope<'project.updated', 1, ProjectUpdatedDataV1>
 
 /** A project got a secret. Values are never told. */
@@ -764,25 +764,25 @@ export type SecretBindingDeleted = Envelope<'secret_binding.deleted', 1, SecretB
 /** No instance of a running service is healthy any more, and one has ended by itself. It is being started again. */
 export type WebServiceCrashed = Envelope<'web_service.crashed', 1, WebServiceCrashedDataV1>
 
-/** A service was made; nothing runs yet. */
+/** A web service was created. Nothing has been deployed yet. */
 export type WebServiceCreated = Envelope<'web_service.created', 1, WebServiceCreatedDataV1>
 
-/** A service was deleted; its instances are being stopped. */
+/** A web service was deleted. Its instances are being stopped. */
 export type WebServiceDeleted = Envelope<'web_service.deleted', 1, WebServiceDeletedDataV1>
 
 /** A crashed service runs again. */
 export type WebServiceRecovered = Envelope<'web_service.recovered', 1, WebServiceRecoveredDataV1>
 
-/** A service was told to replace its instances. */
+/** A restart of a web service was requested. */
 export type WebServiceRestarted = Envelope<'web_service.restarted', 1, WebServiceRestartedDataV1>
 
-/** A stopped service was told to run. */
+/** A start of a stopped web service was requested. */
 export type WebServiceStarted = Envelope<'web_service.started', 1, WebServiceStartedDataV1>
 
-/** A service was told to stop. */
+/** A stop of a web service was requested. */
 export type WebServiceStopped = Envelope<'web_service.stopped', 1, WebServiceStoppedDataV1>
 
-/** A service's settings changed; they take effect with the next deployment. */
+/** The settings of a web service changed. */
 export type WebServiceUpdated = Envelope<'web_service.updated', 1, WebServiceUpdatedDataV1>
 
 /** A test that somebody sent by hand to see whether an endpoint works. Nothing has happened. */

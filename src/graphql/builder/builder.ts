@@ -46,7 +46,8 @@ builder.addScalarType(
   'DateTime',
   new GraphQLScalarType<Date, string>({
     name: 'DateTime',
-    description: 'A moment, as ISO 8601 text in UTC with milliseconds: `2026-01-31T12:00:00.000Z`.',
+    description:
+      'Point in time, as an ISO 8601 string with a time zone. Always returned in UTC with milliseconds, such as `2026-01-31T12:00:00.000Z`.',
     specifiedByURL: 'https://datatracker.ietf.org/doc/html/rfc3339#section-5.6',
     serialize: (value) => (value instanceof Date ? value.toISOString() : new Date(value as string).toISOString()),
     parseValue: dateTime,
@@ -87,11 +88,11 @@ builder.addScalarType(
 )
 
 builder.queryType({
-  description: 'Everything that can be read. Lists are Relay connections; an unknown id and one of another organization answer alike.',
+  description: 'Read operations. Lists are Relay connections. An object of another organization is treated like one that does not exist.',
 })
 builder.mutationType({
-  description: 'Everything that can be done. Each mutation takes one input and gives a payload with the changed object.',
+  description: 'Write operations. Each mutation takes one `input` argument and returns a payload with the changed object.',
 })
-builder.subscriptionType({ description: 'Live views, over WebSocket (graphql-transport-ws) and server-sent events.' })
+builder.subscriptionType({ description: 'Live updates, over WebSocket (subprotocol `graphql-transport-ws`) or server-sent events.' })
 
 export type Types = (typeof builder)['$inferSchemaTypes']

@@ -30,39 +30,45 @@ export function connection<Row>(page: () => Promise<Page<Row>>, count: () => Pro
 type PageInfoShape = { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null }
 
 const PageInfo = builder.objectRef<PageInfoShape>('PageInfo').implement({
-  description: 'Where a page lies in its list.',
+  description: 'Information about pagination in a connection.',
   fields: (t) => ({
-    hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Whether something follows.' }),
-    hasPreviousPage: t.exposeBoolean('hasPreviousPage', { description: 'Whether something precedes.' }),
-    startCursor: t.exposeString('startCursor', { nullable: true, description: 'Cursor of the first edge.' }),
-    endCursor: t.exposeString('endCursor', { nullable: true, description: 'Cursor of the last edge.' }),
+    hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Whether there are more items when paginating forwards.' }),
+    hasPreviousPage: t.exposeBoolean('hasPreviousPage', { description: 'Whether there are more items when paginating backwards.' }),
+    startCursor: t.exposeString('startCursor', {
+      nullable: true,
+      description: 'When paginating backwards, the cursor to continue from. Null if the page is empty.',
+    }),
+    endCursor: t.exposeString('endCursor', {
+      nullable: true,
+      description: 'When paginating forwards, the cursor to continue from. Null if the page is empty.',
+    }),
   }),
 })
 
 /** The connection and edge types of a node type. Call it once for each. */
 export function connectionType<Row extends { id: string }>(node: ObjectRef<Types, Row, Row>, name: string, cursorType: IdType) {
   const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
-    description: `One ${name} in a list.`,
+    description: `An edge in a ${name} connection.`,
     fields: (t) => ({
-      cursor: t.string({ description: 'For `after` and `before`.', resolve: (row) => cursorOf(cursorType, row as Row) }),
-      node: t.field({ type: node, description: 'The thing itself.', resolve: (row) => row as never }),
+      cursor: t.string({ description: 'Cursor for use in pagination.', resolve: (row) => cursorOf(cursorType, row as Row) }),
+      node: t.field({ type: node, description: 'Item at the end of the edge.', resolve: (row) => row as never }),
     }),
   })
   return builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
-    description: `A list of ${name}.`,
+    description: `Connection type for ${name}.`,
     fields: (t) => ({
-      edges: t.field({ type: [Edge], description: 'The page, with cursors.', resolve: async (list) => (await list.page()).rows as never }),
+      edges: t.field({ type: [Edge], description: 'List of edges.', resolve: async (list) => (await list.page()).rows as never }),
       nodes: t.field({
         type: [node],
-        description: 'The page, without cursors.',
+        description: 'List of nodes.',
         resolve: async (list) => (await list.page()).rows as never,
       }),
       pageInfo: t.field({
         type: PageInfo,
-        description: 'Where the page lies.',
+        description: 'Information to aid in pagination.',
         resolve: async (list) => pageInfo(await list.page(), cursorType),
       }),
-      totalCount: t.int({ description: 'How many there are in all; counted only when asked for.', resolve: (list) => list.count() }),
+      totalCount: t.int({ description: 'Total number of items. Computed only when selected.', resolve: (list) => list.count() }),
     }),
   })
 }
@@ -79,10 +85,12 @@ function pageInfo<Row extends { id: string }>(page: Page<Row>, type: IdType): Pa
 
 /** Relay's four paging arguments. */
 export const connectionArgs = builder.args((t) => ({
-  first: t.int({ description: `So many from the start, 1 to ${maxPage}; 50 when neither first nor last is given.` }),
-  after: t.string({ description: 'Begin after this cursor.' }),
-  last: t.int({ description: `So many from the end, 1 to ${maxPage}.` }),
-  before: t.string({ description: 'End before this cursor.' }),
+  first: t.int({
+    description: `Return the first n items, from 1 to ${maxPage}. Defaults to 50 when \`last\` is not given. Cannot be combined with \`last\`.`,
+  }),
+  after: t.string({ description: 'Return the items that come after this cursor.' }),
+  last: t.int({ description: `Return the last n items, from 1 to ${maxPage}. Cannot be combined with \`first\`.` }),
+  before: t.string({ description: 'Return the items that come before this cursor.' }),
 }))
 
 /**

@@ -32,19 +32,24 @@ export function mutation<Input, Row extends Target | null, Result extends object
     fields: (t) => {
       const fields: Record<string, InputFieldRef<Types, unknown>> = {
         ...face.input(t as InputBuilder),
-        idempotencyKey: t.string({ description: 'The same key within 24 hours repeats the first answer and does nothing twice.' }),
+        idempotencyKey: t.string({
+          description:
+            'Repeating a request with the same idempotency key within 24 hours returns the first result without repeating the effect. At most 255 characters. Fails with `idempotency_key_reused` if the input differs.',
+        }),
       }
-      if (face.versioned) fields.ifVersion = t.int({ description: 'Refuses with `version_conflict` when the object has another version.' })
+      if (face.versioned) fields.ifVersion = t.int({ description: 'Fails with `version_conflict` unless the object is at this version.' })
       return fields
     },
   })
-  const Payload = builder.objectRef<Result>(`${Name}Payload`).implement({ description: `Answer of ${command.name}.`, fields: face.payload })
+  const Payload = builder
+    .objectRef<Result>(`${Name}Payload`)
+    .implement({ description: `Payload of ${command.name}.`, fields: face.payload })
   builder.mutationField(command.name, (t) =>
     t.field({
       type: Payload,
       nullable: true,
       description: command.description,
-      args: { input: t.arg({ type: InputType, required: true, description: 'What to do.' }) },
+      args: { input: t.arg({ type: InputType, required: true, description: `Input of ${command.name}.` }) },
       resolve: (_root, { input }, context: GraphqlContext) => context.call(command, { ...(input as object) }) as never,
     }),
   )

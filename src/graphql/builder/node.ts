@@ -15,9 +15,12 @@ export const nodeTypes = new Map<IdType, ReadNodes>()
 const typeOfRow = new WeakMap<object, IdType>()
 
 export const Node = builder.interfaceRef<NodeRow>('Node').implement({
-  description: 'Anything with an id that `node` can find.',
+  description: 'An object with an ID.',
   fields: (t) => ({
-    id: t.id({ description: 'TypeID: the prefix says what it is.', resolve: (row) => encodeId(typeOfRow.get(row)!, row.id) }),
+    id: t.id({
+      description: 'Globally unique ID of the object, a TypeID. The prefix names the type.',
+      resolve: (row) => encodeId(typeOfRow.get(row)!, row.id),
+    }),
   }),
   resolveType: (row) => typeOfRow.get(row as object),
 })
@@ -29,21 +32,32 @@ export function registerNode(type: IdType, read: ReadNodes): void {
 
 /** The id field of a node type; TypeScript wants the builder's own `t`. */
 export const idField = (type: IdType) => ({
-  description: 'TypeID.',
+  description: 'Globally unique ID of the object, a TypeID. The prefix names the type.',
   resolve: (row: NodeRow) => encodeId(type, row.id),
 })
 
 /** `createdAt` and `updatedAt`, which every node has. */
 export const timestamps = {
-  createdAt: { type: 'DateTime' as const, description: 'When it was made.', resolve: (row: { createdAt: Date }) => row.createdAt },
-  updatedAt: { type: 'DateTime' as const, description: 'When it was last changed.', resolve: (row: { updatedAt: Date }) => row.updatedAt },
+  createdAt: {
+    type: 'DateTime' as const,
+    description: 'Time when the object was created.',
+    resolve: (row: { createdAt: Date }) => row.createdAt,
+  },
+  updatedAt: {
+    type: 'DateTime' as const,
+    description: 'Time when the object was last updated.',
+    resolve: (row: { updatedAt: Date }) => row.updatedAt,
+  },
 }
 
 type Written = { version: number; createdAt: Date; updatedAt: Date }
 
 /** The fields of every row that can be changed. */
 export const written = (t: Pick<ObjectFieldBuilder<Types, Written>, 'int' | 'field'>) => ({
-  version: t.int({ description: 'Raised by each change; see `ifVersion`.', resolve: (row) => row.version }),
+  version: t.int({
+    description: 'Version of the object, incremented by every change. Pass it as `ifVersion` to detect concurrent changes.',
+    resolve: (row) => row.version,
+  }),
   createdAt: t.field(timestamps.createdAt),
   updatedAt: t.field(timestamps.updatedAt),
 })
@@ -64,15 +78,16 @@ builder.queryFields((t) => ({
   node: t.field({
     type: Node,
     nullable: true,
-    description: 'Anything by its TypeID; null when it does not exist or is not yours.',
-    args: { id: t.arg.id({ required: true, description: 'A TypeID with its prefix.' }) },
+    description: 'Return an object by its ID. Null if the object does not exist or is not visible to the caller.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the object, a TypeID with its prefix.' }) },
     resolve: (_root, { id }, context) => findNode(context, id),
   }),
   nodes: t.field({
     type: [Node],
     nullable: { list: false, items: true },
-    description: 'Several things by their TypeIDs, in order; null where there is none.',
-    args: { ids: t.arg.idList({ required: true, description: 'At most 100 TypeIDs.' }) },
+    description:
+      'Return several objects by their IDs, in the order of the IDs. Null in place of each object that does not exist or is not visible to the caller.',
+    args: { ids: t.arg.idList({ required: true, description: 'IDs of the objects, at most 100.' }) },
     resolve: (_root, { ids }, context) => {
       if (ids.length > maxPage) throw errors.invalid_input({ field: 'ids', text: `ids: at most ${maxPage}` })
       return Promise.all(ids.map((id) => findNode(context, id)))

@@ -22,7 +22,7 @@ const createInput = z.object({
 
 export const createApiKey = defineCommand({
   name: 'createApiKey',
-  description: 'Makes an API key. Its text is in the answer once and nowhere else.',
+  description: 'Creates an API key. The plaintext key is returned only once, at creation.',
   permission: 'manage:api_keys',
   ids: { projectId: 'Project' },
   targetType: 'ApiKey',
@@ -75,7 +75,8 @@ export const createApiKey = defineCommand({
 
 export const revokeApiKey = defineCommand({
   name: 'revokeApiKey',
-  description: 'Ends an API key at once; open sockets that it opened are closed. Revoking twice answers the same row.',
+  description:
+    'Revokes an API key. The key stops working immediately, and WebSocket connections opened with it are closed. Revoking a revoked key returns it unchanged.',
   permission: 'manage:api_keys',
   ids: { id: 'ApiKey' },
   targetType: 'ApiKey',

@@ -2,17 +2,17 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  apiKeyId: z.string().describe('The key.'),
-  name: z.string().describe('Its name.'),
-  kind: z.enum(['PLATFORM', 'OEC', 'OCORE', 'BRIDGE']).describe('The face that it works at.'),
-  scope: z.enum(['READ', 'WRITE', 'ADMIN']).describe('What it may do.'),
+  apiKeyId: z.string().describe('ID of the API key.'),
+  name: z.string().describe('Name of the API key.'),
+  kind: z.enum(['PLATFORM', 'OEC', 'OCORE', 'BRIDGE']).describe('API that accepts this key.'),
+  scope: z.enum(['READ', 'WRITE', 'ADMIN']).describe('Scope of the API key.'),
 })
 const sample = { apiKeyId: 'key_01h455vb4pex5vsknk084sn02q', name: 'ci', kind: 'PLATFORM' as const, scope: 'WRITE' as const }
 
 export const apiKeyCreated = defineEvent({
   type: 'api_key.created',
   version: 1,
-  description: 'An API key was made.',
+  description: 'An API key was created.',
   subject: 'ApiKey',
   schema: payload,
   sample,
@@ -21,7 +21,7 @@ export const apiKeyCreated = defineEvent({
 export const apiKeyRevoked = defineEvent({
   type: 'api_key.revoked',
   version: 1,
-  description: 'An API key was revoked; it works no longer.',
+  description: 'An API key was revoked and no longer works.',
   subject: 'ApiKey',
   schema: payload,
   sample,

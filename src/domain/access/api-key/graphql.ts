@@ -26,32 +26,45 @@ import { User } from '../user/graphql.ts'
 import { createApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyListing, listApiKeys } from './queries.ts'
 
-export const ApiKeyKind = enumType('ApiKeyKind', 'The face that a key works at; every key works in GraphQL too.', {
-  PLATFORM: 'The PaaS Public API, `ak_live_`.',
-  OEC: 'The oec.sh Public API, `oec_live_`. Not served yet.',
-  OCORE: 'The oCore API, `ocore_k_`. Not served yet.',
-  BRIDGE: 'The Odoo bridge. Not served yet.',
+export const ApiKeyKind = enumType('ApiKeyKind', 'REST API that accepts an API key. Every key is also accepted by GraphQL.', {
+  PLATFORM: 'PaaS Public API. Keys begin with `ak_live_`.',
+  OEC: 'oec.sh Public API. Keys begin with `oec_live_`. Not yet available.',
+  OCORE: 'oCore API. Keys begin with `ocore_k_`. Not yet available.',
+  BRIDGE: 'Odoo bridge. Not yet available.',
 })
 
-export const ApiKeyScope = enumType('ApiKeyScope', "What a key may do, within its maker's role.", {
-  READ: 'Read.',
-  WRITE: 'Read, create, change, deploy.',
-  ADMIN: 'Everything, deletion and keys too.',
-})
+export const ApiKeyScope = enumType(
+  'ApiKeyScope',
+  'Permissions of an API key. A key never has more permissions than the current role of its creator.',
+  {
+    READ: 'Read access.',
+    WRITE:
+      'Read access, plus creating, updating and deploying resources and revealing secrets. Excludes deleting, and managing the organization, members, roles, API keys and audit logs.',
+    ADMIN: 'All permissions, including deleting and managing API keys.',
+  },
+)
 
 export const ApiKey = builder.prismaObject('ApiKey', {
-  description: 'A credential for programs. Its text is shown once, when it is made.',
+  description: 'Credential for programmatic access. The plaintext key is returned only once, at creation.',
   interfaces: [Node],
   fields: (t) => ({
     id: t.id(idField('ApiKey')),
-    name: t.exposeString('name', { description: 'Its name.' }),
-    kind: t.expose('kind', { type: ApiKeyKind, description: 'The face that it works at.' }),
-    prefix: t.exposeString('prefix', { description: 'The first characters of its text, to recognise it by.' }),
-    scope: t.expose('scope', { type: ApiKeyScope, description: 'What it may do.' }),
-    expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true, description: 'When it ends by itself.' }),
-    lastUsedAt: t.expose('lastUsedAt', { type: 'DateTime', nullable: true, description: 'When it was last used, to the minute.' }),
-    revokedAt: t.expose('revokedAt', { type: 'DateTime', nullable: true, description: 'When it was revoked.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change.' }),
+    name: t.exposeString('name', { description: 'Name of the API key.' }),
+    kind: t.expose('kind', { type: ApiKeyKind, description: 'API that accepts this key. Every key is also accepted by GraphQL.' }),
+    prefix: t.exposeString('prefix', { description: 'First 12 characters of the key, to recognize it by.' }),
+    scope: t.expose('scope', { type: ApiKeyScope, description: 'Scope of the API key.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', nullable: true, description: 'Expiry time. Null means the key never expires.' }),
+    lastUsedAt: t.expose('lastUsedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time of last use, accurate to the minute. Null if the key has never been used.',
+    }),
+    revokedAt: t.expose('revokedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the key was revoked. Null if the key has not been revoked.',
+    }),
+    version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),
@@ -71,7 +84,7 @@ registerNode('ApiKey', async (context, ids) =>
 builder.queryField('apiKeys', (t) =>
   t.field({
     type: ApiKeyConnection,
-    description: 'The API keys, without their texts.',
+    description: 'List the API keys visible to the caller, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(
@@ -83,56 +96,61 @@ builder.queryField('apiKeys', (t) =>
 
 mutation(createApiKey, {
   input: (t) => ({
-    name: t.string({ required: true, description: 'Its name, 1 to 100 characters.' }),
-    kind: t.field({ type: ApiKeyKind, defaultValue: 'PLATFORM', description: 'The face that it works at; only PLATFORM is served yet.' }),
-    scope: t.field({ type: ApiKeyScope, required: true, description: 'What it may do; no more than the caller.' }),
-    projectId: t.id({ description: 'Makes the key see this project alone.' }),
-    expiresAt: t.field({ type: 'DateTime', description: 'When it ends by itself.' }),
+    name: t.string({ required: true, description: 'Name of the API key, from 1 to 100 characters.' }),
+    kind: t.field({ type: ApiKeyKind, defaultValue: 'PLATFORM', description: 'API that accepts the key. Only `PLATFORM` is available.' }),
+    scope: t.field({ type: ApiKeyScope, required: true, description: "Scope of the key. Must not exceed the caller's own permissions." }),
+    projectId: t.id({
+      description: 'Restrict the key to this project. When omitted, the key has the same project restriction as the caller.',
+    }),
+    expiresAt: t.field({ type: 'DateTime', description: 'Expiry time, in the future. When omitted, the key never expires.' }),
   }),
   payload: (t) => ({
-    apiKey: t.field({ type: ApiKey, description: 'The key.', resolve: (result) => result.apiKey }),
+    apiKey: t.field({ type: ApiKey, description: 'The created API key.', resolve: (result) => result.apiKey }),
     plaintextKey: t.string({
       nullable: true,
-      description: 'Its text: here once, null when an idempotent answer is repeated.',
+      description: 'Plaintext key, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.plaintextKey,
     }),
   }),
 })
 
 mutation(revokeApiKey, {
-  input: (t) => ({ id: t.id({ required: true, description: 'The key.' }) }),
-  payload: gives('apiKey', ApiKey, 'The key.'),
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the API key to revoke.' }) }),
+  payload: gives('apiKey', ApiKey, 'The revoked API key.'),
 })
 
 const Viewer = builder.objectRef<{ kind: 'viewer' }>('Viewer').implement({
-  description: 'Who asks, and what they may do.',
+  description: 'The authenticated caller and its permissions.',
   fields: (t) => ({
     user: t.field({
       type: User,
       nullable: true,
-      description: 'The person, or the maker of the key.',
+      description: 'User who is signed in or who created the API key.',
       resolve: (_viewer, _args, context) => (context.caller.userId ? rowById(context, 'user_account', context.caller.userId) : null),
     }),
     apiKey: t.field({
       type: ApiKey,
       nullable: true,
-      description: 'The key that was sent; null for a person.',
+      description: 'API key used for the request. Null when a user is signed in.',
       resolve: (_viewer, _args, context) => (context.caller.apiKeyId ? rowById(context, 'api_key', context.caller.apiKeyId) : null),
     }),
     organization: t.field({
       type: Organization,
-      description: 'The organization that is acted in.',
+      description: 'Organization of the caller.',
       resolve: (_viewer, _args, context) => context.call(currentOrganization, {}),
     }),
     permissions: t.stringList({
-      description: 'Every permission, as `<verb>:<resource>`.',
+      description: 'All permissions of the caller, each as `<verb>:<resource>`, in alphabetical order.',
       resolve: (_viewer, _args, context) => [...context.caller.permissions].sort(),
     }),
     can: t.boolean({
-      description: 'Whether the caller has a permission, on one thing where that is given.',
+      description: 'Whether the caller has a permission, optionally on a given object.',
       args: {
-        permission: t.arg.string({ required: true, description: 'Such as `deploy:web_services`.' }),
-        on: t.arg.id({ description: 'Anything with an id, such as a project; what is not there, or not yours, gives false.' }),
+        permission: t.arg.string({ required: true, description: 'Permission to check, such as `deploy:web_services`.' }),
+        on: t.arg.id({
+          description:
+            'ID of an object, such as a project. The result is false if the object does not exist or is not visible to the caller.',
+        }),
       },
       resolve: async (_viewer, { permission, on }, context) =>
         context.caller.permissions.has(permission as Permission) && (typeof on !== 'string' || (await covers(context, on))),
@@ -146,4 +164,6 @@ async function covers(context: GraphqlContext, id: string): Promise<boolean> {
   return (await findNode(context, id)) !== null
 }
 
-builder.queryField('viewer', (t) => t.field({ type: Viewer, description: 'Who asks.', resolve: () => ({ kind: 'viewer' as const }) }))
+builder.queryField('viewer', (t) =>
+  t.field({ type: Viewer, description: 'Return the authenticated caller.', resolve: () => ({ kind: 'viewer' as const }) }),
+)

@@ -17,7 +17,7 @@ export const apiKeyListing = (caller: Caller): Listing => ({
 
 export const listApiKeys = defineQuery({
   name: 'apiKeys',
-  description: 'The API keys, without their texts.',
+  description: 'List the API keys visible to the caller, oldest first.',
   permission: 'view:api_keys',
   ids: {},
   input: pageSchema,
@@ -26,7 +26,7 @@ export const listApiKeys = defineQuery({
 
 export const findApiKey = defineQuery({
   name: 'apiKey',
-  description: 'One API key.',
+  description: 'Return an API key by its ID. Null if it does not exist.',
   permission: 'view:api_keys',
   ids: { id: 'ApiKey' },
   input: z.object({ id: z.string() }),

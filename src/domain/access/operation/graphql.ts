@@ -4,28 +4,36 @@ import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { findOperation } from './queries.ts'
 
-const OperationStatus = enumType('OperationStatus', 'How far an operation has come.', {
-  PENDING: 'Something else must happen first.',
-  QUEUED: 'Waits for a worker.',
-  RUNNING: 'Steps are being made.',
-  COMPLETED: 'All of it is done.',
-  FAILED: 'It ended before it was done; `error` says why.',
-  CANCELLED: 'It was called off.',
+const OperationStatus = enumType('OperationStatus', 'Status of an operation.', {
+  PENDING: 'Waiting for a prerequisite.',
+  QUEUED: 'Waiting for a worker.',
+  RUNNING: 'In progress.',
+  COMPLETED: 'Completed successfully.',
+  FAILED: 'Failed before completion. See `error` for the reason.',
+  CANCELLED: 'Cancelled before completion.',
 })
 
 export const Operation = builder.prismaObject('Operation', {
-  description: 'Long work that a mutation started; ask again until it has ended. It survives restarts.',
+  description: 'Long-running operation started by a mutation. Poll it until it completes. Operations survive restarts of Quayside.',
   interfaces: [Node],
   authScopes: { permission: 'view:organization' },
   fields: (t) => ({
     id: t.id(idField('Operation')),
-    type: t.exposeString('type', { description: 'The mutation that started it.' }),
-    status: t.expose('status', { type: OperationStatus, description: 'How far it has come.' }),
-    stepsCompleted: t.exposeInt('stepsCompleted', { description: 'How many steps are done.' }),
-    totalSteps: t.exposeInt('totalSteps', { nullable: true, description: 'How many there are; null: not known.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When its first step was begun.' }),
-    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
-    error: t.exposeString('error', { nullable: true, description: 'Why it failed.' }),
+    type: t.exposeString('type', { description: 'Name of the mutation that started the operation.' }),
+    status: t.expose('status', { type: OperationStatus, description: 'Status of the operation.' }),
+    stepsCompleted: t.exposeInt('stepsCompleted', { description: 'Number of completed steps.' }),
+    totalSteps: t.exposeInt('totalSteps', { nullable: true, description: 'Total number of steps. Null means the number is not known.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the first step started. Null if the operation has not started.',
+    }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the operation ended. Null while it is pending or in progress.',
+    }),
+    error: t.exposeString('error', { nullable: true, description: 'Reason for the failure. Null unless the operation failed.' }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),
@@ -44,8 +52,8 @@ builder.queryField('operation', (t) =>
   t.field({
     type: Operation,
     nullable: true,
-    description: 'One operation.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
+    description: 'Return an operation by its ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the operation.' }) },
     resolve: (_root, args, context) => context.call(findOperation, args),
   }),
 )

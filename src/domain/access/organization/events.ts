@@ -4,12 +4,12 @@ import { defineEvent } from '../../../platform/events.ts'
 export const organizationCreated = defineEvent({
   type: 'organization.created',
   version: 1,
-  description: 'An organization was made.',
+  description: 'An organization was created.',
   subject: 'Organization',
   schema: z.object({
-    organizationId: z.string().describe('The organization.'),
-    name: z.string().describe('Its name.'),
-    slug: z.string().describe('Its slug.'),
+    organizationId: z.string().describe('ID of the organization.'),
+    name: z.string().describe('Name of the organization.'),
+    slug: z.string().describe('Slug of the organization.'),
   }),
   sample: { organizationId: 'org_01h455vb4pex5vsknk084sn02q', name: 'Acme', slug: 'acme' },
 })

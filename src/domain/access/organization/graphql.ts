@@ -4,14 +4,14 @@ import { rows, sql } from '../../../platform/db/index.ts'
 import { currentOrganization } from './queries.ts'
 
 export const Organization = builder.prismaObject('Organization', {
-  description: 'The tenant: owns everything else.',
+  description: 'Tenant that owns all other objects.',
   interfaces: [Node],
   authScopes: { permission: 'view:organization' },
   fields: (t) => ({
     id: t.id(idField('Organization')),
-    name: t.exposeString('name', { description: 'Its name.' }),
-    slug: t.exposeString('slug', { description: 'Its short name, unique in the installation.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change.' }),
+    name: t.exposeString('name', { description: 'Name of the organization.' }),
+    slug: t.exposeString('slug', { description: 'Slug of the organization, unique within the installation.' }),
+    version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),
@@ -27,7 +27,7 @@ registerNode('Organization', (context, ids) =>
 builder.queryField('organization', (t) =>
   t.field({
     type: Organization,
-    description: "The caller's organization.",
+    description: "Return the caller's organization.",
     resolve: (_root, _args, context) => context.call(currentOrganization, {}),
   }),
 )

@@ -6,7 +6,7 @@ import { errors } from '../../../platform/errors.ts'
 
 export const currentOrganization = defineQuery({
   name: 'organization',
-  description: "The caller's organization.",
+  description: "Return the caller's organization.",
   permission: 'view:organization',
   ids: {},
   input: z.object({}),

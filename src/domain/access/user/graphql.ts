@@ -3,13 +3,13 @@ import { builder, idField, Node, registerNode, timestamps } from '../../../graph
 import { rows, sql } from '../../../platform/db/index.ts'
 
 export const User = builder.prismaObject('User', {
-  description: 'A person.',
+  description: 'A person with access to the organization.',
   interfaces: [Node],
   fields: (t) => ({
     id: t.id(idField('User')),
-    email: t.exposeString('email', { description: 'Their address, in lower case.' }),
-    name: t.exposeString('name', { description: 'Their name.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change.' }),
+    email: t.exposeString('email', { description: 'Email address of the user, in lower case.' }),
+    name: t.exposeString('name', { description: 'Name of the user.' }),
+    version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),

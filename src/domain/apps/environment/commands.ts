@@ -18,7 +18,7 @@ const lockEnvironment = (work: Work, ids: Record<string, string>) =>
 
 export const createEnvironment = defineCommand({
   name: 'createEnvironment',
-  description: 'Makes an environment in a project; several of one type are allowed.',
+  description: 'Creates an environment in a project. A project can have several environments of one type.',
   permission: 'manage:environments',
   ids: { projectId: 'Project' },
   targetType: 'Project',
@@ -52,7 +52,8 @@ export async function insertEnvironment(
 
 export const updateEnvironment = defineCommand({
   name: 'updateEnvironment',
-  description: "Changes an environment's name. Its type is fixed. What changes nothing answers the same row.",
+  description:
+    'Updates the name of an environment. The type cannot be changed. An update that changes nothing returns the environment unchanged.',
   permission: 'manage:environments',
   ids: { id: 'Environment' },
   targetType: 'Environment',
@@ -71,7 +72,8 @@ export const updateEnvironment = defineCommand({
 
 export const deleteEnvironment = defineCommand({
   name: 'deleteEnvironment',
-  description: 'Deletes an environment. One with services is refused unless `cascade` is given; then they are stopped and removed first.',
+  description:
+    'Deletes an environment. Fails with `not_empty` if the environment contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted first, in the background.',
   permission: 'delete:environments',
   ids: { id: 'Environment' },
   targetType: 'Environment',

@@ -2,10 +2,10 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  environmentId: z.string().describe('The environment.'),
-  projectId: z.string().describe('Its project.'),
-  name: z.string().describe('Its name.'),
-  type: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).describe('Its type.'),
+  environmentId: z.string().describe('ID of the environment.'),
+  projectId: z.string().describe('ID of the project.'),
+  name: z.string().describe('Name of the environment.'),
+  type: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).describe('Type of the environment.'),
 })
 const sample = {
   environmentId: 'env_01h455vb4pex5vsknk084sn02q',
@@ -17,7 +17,7 @@ const sample = {
 export const environmentCreated = defineEvent({
   type: 'environment.created',
   version: 1,
-  description: 'An environment was made.',
+  description: 'An environment was created.',
   subject: 'Environment',
   schema: payload,
   sample,
@@ -26,9 +26,9 @@ export const environmentCreated = defineEvent({
 export const environmentDeleted = defineEvent({
   type: 'environment.deleted',
   version: 1,
-  description: 'An environment was deleted. With `cascade` what is inside is being removed.',
+  description: 'An environment was deleted. With `cascade`, its services are being deleted.',
   subject: 'Environment',
-  schema: payload.extend({ cascade: z.boolean().describe('Whether its content goes with it.') }),
+  schema: payload.extend({ cascade: z.boolean().describe('Whether the services of the environment are deleted with it.') }),
   sample: { ...sample, cascade: false },
 })
 
@@ -37,11 +37,11 @@ const statuses = ['PENDING', 'DEPLOYING', 'RUNNING', 'DEGRADED', 'STOPPED', 'FAI
 export const environmentStatusChanged = defineEvent({
   type: 'environment.status_changed',
   version: 1,
-  description: 'The state of the services of an environment, taken together, changed.',
+  description: 'The status of an environment changed.',
   subject: 'Environment',
   schema: payload.extend({
-    status: z.enum(statuses).describe('What it is now.'),
-    formerStatus: z.enum(statuses).describe('What it was when it was told last.'),
+    status: z.enum(statuses).describe('New status of the environment.'),
+    formerStatus: z.enum(statuses).describe('Previously reported status of the environment.'),
   }),
   sample: { ...sample, status: 'RUNNING', formerStatus: 'DEPLOYING' },
 })

@@ -21,17 +21,17 @@ import { createEnvironment, deleteEnvironment, updateEnvironment } from './comma
 import { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
 
 export const Environment = builder.prismaObject('Environment', {
-  description: 'A stage of a project.',
+  description: 'A stage of a project, such as production or staging. It groups services.',
   interfaces: [Node],
   authScopes: { permission: 'view:environments' },
   fields: (t) => ({
     id: t.id(idField('Environment')),
-    name: t.exposeString('name', { description: 'Its name.' }),
-    slug: t.exposeString('slug', { description: 'Its short name, unique in the project.' }),
-    type: t.expose('type', { type: EnvironmentType, description: 'What it is for; fixed.' }),
+    name: t.exposeString('name', { description: 'Name of the environment.' }),
+    slug: t.exposeString('slug', { description: 'Slug of the environment, unique within the project.' }),
+    type: t.expose('type', { type: EnvironmentType, description: 'Type of the environment. Cannot be changed.' }),
     project: t.field({
       type: Project,
-      description: 'Its project.',
+      description: 'Project that contains the environment.',
       resolve: (environment, _args, context) => rowById<ProjectRow>(context, 'project', environment.projectId),
     }),
     ...written(t),
@@ -50,8 +50,8 @@ registerNode('Environment', (context, ids) =>
 builder.queryFields((t) => ({
   environments: t.field({
     type: EnvironmentConnection,
-    description: 'Environments, of one project or of all that the caller may see.',
-    args: { projectId: t.arg.id({ description: 'Only of this project.' }), ...connectionArgs },
+    description: 'List the environments visible to the caller, oldest first.',
+    args: { projectId: t.arg.id({ description: 'Return only environments of this project.' }), ...connectionArgs },
     resolve: (_root, { projectId, ...page }, context) =>
       connection(
         () => context.call(listEnvironments, { projectId, ...page }),
@@ -61,8 +61,8 @@ builder.queryFields((t) => ({
   environment: t.field({
     type: Environment,
     nullable: true,
-    description: 'One environment.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
+    description: 'Return an environment by its ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the environment.' }) },
     resolve: (_root, args, context) => context.call(findEnvironment, args),
   }),
 }))
@@ -70,7 +70,7 @@ builder.queryFields((t) => ({
 builder.prismaObjectField('Project', 'environments', (t) =>
   t.field({
     type: EnvironmentConnection,
-    description: 'Its environments, oldest first.',
+    description: 'Environments of the project, oldest first.',
     args: connectionArgs,
     resolve: (project, args, context) =>
       nestedConnection<EnvironmentRow>(context, project.id, args, {
@@ -84,34 +84,37 @@ builder.prismaObjectField('Project', 'environments', (t) =>
 
 mutation(createEnvironment, {
   input: (t) => ({
-    projectId: t.id({ required: true, description: 'The project.' }),
-    name: t.string({ required: true, description: 'Its name, 1 to 100 characters.' }),
-    type: t.field({ type: EnvironmentType, required: true, description: 'What it is for; fixed afterwards.' }),
+    projectId: t.id({ required: true, description: 'ID of the project.' }),
+    name: t.string({ required: true, description: 'Name of the environment, from 1 to 100 characters.' }),
+    type: t.field({ type: EnvironmentType, required: true, description: 'Type of the environment. Cannot be changed later.' }),
   }),
-  payload: gives('environment', Environment, 'The environment.'),
+  payload: gives('environment', Environment, 'The created environment.'),
 })
 
 mutation(updateEnvironment, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The environment.' }),
-    name: t.string({ description: 'Its new name.' }),
+    id: t.id({ required: true, description: 'ID of the environment.' }),
+    name: t.string({ description: 'New name of the environment, from 1 to 100 characters.' }),
   }),
-  payload: gives('environment', Environment, 'The environment.'),
+  payload: gives('environment', Environment, 'The updated environment.'),
 })
 
 mutation(deleteEnvironment, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The environment.' }),
-    cascade: t.boolean({ defaultValue: false, description: 'Delete what is inside, too.' }),
+    id: t.id({ required: true, description: 'ID of the environment.' }),
+    cascade: t.boolean({
+      defaultValue: false,
+      description: 'Whether to delete the services of the environment too. If false, an environment with services is not deleted.',
+    }),
   }),
   payload: (t) => ({
-    deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('Environment', result.deletedId) }),
+    deletedId: t.id({ description: 'ID of the deleted environment.', resolve: (result) => encodeId('Environment', result.deletedId) }),
     environment: t.field({
       type: Environment,
       nullable: true,
-      description: 'The environment while its content is being removed; null when it is gone already.',
+      description: 'The environment while its services are being deleted. Null if it has already been removed.',
       resolve: (result) => result.environment,
     }),
   }),

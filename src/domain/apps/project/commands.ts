@@ -23,7 +23,7 @@ const lockProject = (work: Work, ids: Record<string, string>) =>
 
 export const createProject = defineCommand({
   name: 'createProject',
-  description: 'Makes a project with a production environment.',
+  description: 'Creates a project with a production environment.',
   permission: 'manage:projects',
   ids: {},
   targetType: 'Project',
@@ -46,7 +46,8 @@ export const createProject = defineCommand({
 
 export const updateProject = defineCommand({
   name: 'updateProject',
-  description: "Changes a project's name, description or how its secrets fall back. What changes nothing answers the same row.",
+  description:
+    'Updates the name, description or secret fallback of a project. An update that changes nothing returns the project unchanged.',
   permission: 'manage:projects',
   ids: { id: 'Project' },
   targetType: 'Project',
@@ -75,7 +76,7 @@ const withFallback = (project: Project, given: ScopeFallback[]): ScopeFallback[]
 export const deleteProject = defineCommand({
   name: 'deleteProject',
   description:
-    'Deletes a project; its API keys are revoked. One with services is refused unless `cascade` is given; then they are stopped and removed first.',
+    'Deletes a project and revokes its API keys. Fails with `not_empty` if the project contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted first, in the background.',
   permission: 'delete:projects',
   ids: { id: 'Project' },
   targetType: 'Project',

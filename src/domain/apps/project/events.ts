@@ -2,16 +2,16 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  projectId: z.string().describe('The project.'),
-  name: z.string().describe('Its name.'),
-  slug: z.string().describe('Its slug.'),
+  projectId: z.string().describe('ID of the project.'),
+  name: z.string().describe('Name of the project.'),
+  slug: z.string().describe('Slug of the project.'),
 })
 const sample = { projectId: 'proj_01h455vb4pex5vsknk084sn02q', name: 'Shop', slug: 'shop' }
 
 export const projectCreated = defineEvent({
   type: 'project.created',
   version: 1,
-  description: 'A project was made, with its production environment.',
+  description: 'A project was created, together with its production environment.',
   subject: 'Project',
   schema: payload,
   sample,
@@ -20,7 +20,7 @@ export const projectCreated = defineEvent({
 export const projectUpdated = defineEvent({
   type: 'project.updated',
   version: 1,
-  description: "A project's name or description changed.",
+  description: 'The name, description or secret fallback of a project changed.',
   subject: 'Project',
   schema: payload,
   sample,
@@ -29,8 +29,8 @@ export const projectUpdated = defineEvent({
 export const projectDeleted = defineEvent({
   type: 'project.deleted',
   version: 1,
-  description: 'A project was deleted. With `cascade` what is inside is being removed.',
+  description: 'A project was deleted. With `cascade`, its environments and services are being deleted.',
   subject: 'Project',
-  schema: payload.extend({ cascade: z.boolean().describe('Whether its content goes with it.') }),
+  schema: payload.extend({ cascade: z.boolean().describe('Whether the contents of the project are deleted with it.') }),
   sample: { ...sample, cascade: false },
 })

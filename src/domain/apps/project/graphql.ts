@@ -21,52 +21,53 @@ import { createProject, deleteProject, updateProject } from './commands.ts'
 import { fallbackOf, type ScopeFallback } from './fallback.ts'
 import { countProjects, findProject, listProjects } from './queries.ts'
 
-export const EnvironmentType = enumType('EnvironmentType', 'What an environment is for.', {
-  PRODUCTION: 'For users.',
-  STAGING: 'For trying what goes to production.',
-  DEVELOPMENT: 'For work in progress.',
+export const EnvironmentType = enumType('EnvironmentType', 'Type of an environment.', {
+  PRODUCTION: 'Serves users.',
+  STAGING: 'Tests changes before they go to production.',
+  DEVELOPMENT: 'Work in progress.',
 })
 
-export const FallbackMode = enumType('FallbackMode', 'What happens when a scope has no value of its own.', {
-  ALLOW: 'Falls back silently.',
-  WARN: 'Falls back with a warning.',
-  STRICT: 'Does not fall back: a deployment fails.',
+export const FallbackMode = enumType('FallbackMode', 'Behavior when a secret has no value at the scope of the environment.', {
+  ALLOW: 'Use a value of a fallback scope, without a warning.',
+  WARN: 'Use a value of a fallback scope, and add a warning.',
+  STRICT: 'Do not use fallback scopes. A deployment fails with `CONFIG_UNRESOLVED` when a value is missing.',
 })
 
 const SecretFallback = builder.objectRef<ScopeFallback>('SecretFallback').implement({
-  description: 'How secrets fall back in environments of one type.',
+  description: 'Secret fallback for environments of one type.',
   fields: (t) => ({
-    scope: t.expose('scope', { type: EnvironmentType, description: 'The type of the environment.' }),
-    chain: t.expose('chain', { type: [EnvironmentType], description: 'The scopes tried after its own, in order.' }),
-    mode: t.expose('mode', { type: FallbackMode, description: 'Whether it falls back.' }),
+    scope: t.expose('scope', { type: EnvironmentType, description: 'Type of the environments that this setting applies to.' }),
+    chain: t.expose('chain', { type: [EnvironmentType], description: "Scopes to try after the environment's own, in order." }),
+    mode: t.expose('mode', { type: FallbackMode, description: 'Whether and how secrets fall back.' }),
   }),
 })
 
 const SecretFallbackInput = builder.inputType('SecretFallbackInput', {
-  description: 'How secrets fall back in environments of one type.',
+  description: 'Secret fallback for environments of one type.',
   fields: (t) => ({
-    scope: t.field({ type: EnvironmentType, required: true, description: 'The type of the environment.' }),
+    scope: t.field({ type: EnvironmentType, required: true, description: 'Type of the environments that this setting applies to.' }),
     chain: t.field({
       type: [EnvironmentType],
       required: true,
-      description: 'The scopes tried after its own, in order: lower ones, each once.',
+      description:
+        "Scopes to try after the environment's own, in order. Only lower scopes are allowed, each once: staging and development are lower than production, development is lower than staging.",
     }),
-    mode: t.field({ type: FallbackMode, required: true, description: 'Whether it falls back.' }),
+    mode: t.field({ type: FallbackMode, required: true, description: 'Whether and how secrets fall back.' }),
   }),
 })
 
 export const Project = builder.prismaObject('Project', {
-  description: 'A group of environments that belong together.',
+  description: 'A group of related environments, services and secrets.',
   interfaces: [Node],
   authScopes: { permission: 'view:projects' },
   fields: (t) => ({
     id: t.id(idField('Project')),
-    name: t.exposeString('name', { description: 'Its name.' }),
-    slug: t.exposeString('slug', { description: 'Its short name, unique in the organization.' }),
-    description: t.exposeString('description', { nullable: true, description: 'What it is about.' }),
+    name: t.exposeString('name', { description: 'Name of the project.' }),
+    slug: t.exposeString('slug', { description: 'Slug of the project, unique within the organization.' }),
+    description: t.exposeString('description', { nullable: true, description: 'Description of the project.' }),
     secretFallback: t.field({
       type: [SecretFallback],
-      description: 'How its secrets fall back, for each type of environment.',
+      description: 'Secret fallback of the project, one entry for each type of environment.',
       resolve: (project) => Object.values(fallbackOf(project)),
     }),
     ...written(t),
@@ -85,7 +86,7 @@ registerNode('Project', (context, ids) =>
 builder.queryFields((t) => ({
   projects: t.field({
     type: ProjectConnection,
-    description: 'The projects that the caller may see.',
+    description: 'List the projects visible to the caller, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(
@@ -96,8 +97,8 @@ builder.queryFields((t) => ({
   project: t.field({
     type: Project,
     nullable: true,
-    description: 'One project by id or slug.',
-    args: { id: t.arg.id({ description: 'Its id.' }), slug: t.arg.string({ description: 'Its slug.' }) },
+    description: 'Return a project by its ID or its slug. Exactly one of the two is required. Null if the project does not exist.',
+    args: { id: t.arg.id({ description: 'ID of the project.' }), slug: t.arg.string({ description: 'Slug of the project.' }) },
     resolve: (_root, args, context) => context.call(findProject, args),
   }),
 }))
@@ -106,39 +107,47 @@ builder.prismaObjectField('ApiKey', 'project', (t) =>
   t.field({
     type: Project,
     nullable: true,
-    description: 'The only project that the key sees; null: all of them.',
+    description: 'Project that the key is restricted to. Null means the key has access to all projects.',
     resolve: (key, _args, context) => (key.projectId ? rowById<ProjectRow>(context, 'project', key.projectId) : null),
   }),
 )
 
 mutation(createProject, {
   input: (t) => ({
-    name: t.string({ required: true, description: 'Its name, 1 to 100 characters.' }),
-    slug: t.string({ description: 'Its short name; made from the name when absent.' }),
-    description: t.string({ description: 'What it is about, at most 2000 characters.' }),
+    name: t.string({ required: true, description: 'Name of the project, from 1 to 100 characters.' }),
+    slug: t.string({
+      description:
+        'Slug of the project: lowercase letters, digits and inner hyphens, at most 50 characters. Fails with `slug_taken` if another project has this slug. When omitted, Quayside derives a free slug from the name.',
+    }),
+    description: t.string({ description: 'Description of the project, at most 2000 characters.' }),
   }),
-  payload: gives('project', Project, 'The project.'),
+  payload: gives('project', Project, 'The created project.'),
 })
 
 mutation(updateProject, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The project.' }),
-    name: t.string({ description: 'Its new name.' }),
-    description: t.string({ description: 'What it is about; null clears it.' }),
+    id: t.id({ required: true, description: 'ID of the project.' }),
+    name: t.string({ description: 'New name of the project, from 1 to 100 characters.' }),
+    description: t.string({ description: 'New description of the project, at most 2000 characters. Null clears it.' }),
     secretFallback: t.field({
       type: [SecretFallbackInput],
-      description: 'How its secrets fall back. A type that is left out keeps what it has; null brings the defaults back.',
+      description: 'New secret fallback. Types that are not listed keep their current setting. Null restores the defaults of all types.',
     }),
   }),
-  payload: gives('project', Project, 'The project.'),
+  payload: gives('project', Project, 'The updated project.'),
 })
 
 mutation(deleteProject, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The project.' }),
-    cascade: t.boolean({ defaultValue: false, description: 'Delete what is inside, too.' }),
+    id: t.id({ required: true, description: 'ID of the project.' }),
+    cascade: t.boolean({
+      defaultValue: false,
+      description: 'Whether to delete the contents of the project too. If false, a project with services is not deleted.',
+    }),
   }),
-  payload: (t) => ({ deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('Project', result.deletedId) }) }),
+  payload: (t) => ({
+    deletedId: t.id({ description: 'ID of the deleted project.', resolve: (result) => encodeId('Project', result.deletedId) }),
+  }),
 })

@@ -14,7 +14,7 @@ export const projectListing = (caller: Caller): Listing => ({
 
 export const listProjects = defineQuery({
   name: 'projects',
-  description: 'The projects that the caller may see.',
+  description: 'List the projects visible to the caller, oldest first.',
   permission: 'view:projects',
   ids: {},
   input: pageSchema,
@@ -23,7 +23,7 @@ export const listProjects = defineQuery({
 
 export const sliceProjects = defineQuery({
   name: 'projectSlice',
-  description: 'The same list by offset, with its length.',
+  description: 'List the projects visible to the caller by offset, with their total number.',
   permission: 'view:projects',
   ids: {},
   input: z.object(sliceInput),
@@ -32,7 +32,7 @@ export const sliceProjects = defineQuery({
 
 export const countProjects = defineQuery({
   name: 'projectCount',
-  description: 'How many projects the caller may see.',
+  description: 'Count the projects visible to the caller.',
   permission: 'view:projects',
   ids: {},
   input: z.object({}),
@@ -46,7 +46,7 @@ export const idOrSlug = z
 
 export const findProject = defineQuery({
   name: 'project',
-  description: 'One project by id or slug; null when there is none.',
+  description: 'Return a project by its ID or its slug. Null if it does not exist.',
   permission: 'view:projects',
   ids: { id: 'Project' },
   input: idOrSlug,

@@ -19,9 +19,9 @@ export const Server = builder.prismaObject('Server', {
   authScopes: { permission: 'view:servers' },
   fields: (t) => ({
     id: t.id(idField('Server')),
-    name: t.exposeString('name', { description: 'Its name.' }),
-    kind: t.exposeString('kind', { description: '`local` is the machine of the control plane.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change.' }),
+    name: t.exposeString('name', { description: 'Name of the server.' }),
+    kind: t.exposeString('kind', { description: 'Kind of the server. `local` is the machine that runs Quayside.' }),
+    version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),
@@ -39,7 +39,7 @@ registerNode('Server', (context, ids) =>
 builder.queryField('servers', (t) =>
   t.field({
     type: ServerConnection,
-    description: 'The machines that run builds and instances.',
+    description: 'List the servers of the organization, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(

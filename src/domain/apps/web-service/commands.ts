@@ -34,7 +34,8 @@ const lockService = (work: Work, ids: Record<string, string>) =>
 
 export const createWebService = defineCommand({
   name: 'createWebService',
-  description: "Makes a service; nothing is deployed. Without an environment it goes to the project's production environment.",
+  description:
+    "Creates a web service. Nothing is deployed until `deployWebService` is called. The service belongs to the given environment or, by default, to the project's production environment.",
   permission: 'manage:web_services',
   ids: { projectId: 'Project', environmentId: 'Environment' },
   targetType: 'WebService',
@@ -67,7 +68,7 @@ export const createWebService = defineCommand({
 export const updateWebService = defineCommand({
   name: 'updateWebService',
   description:
-    "Changes a service's settings. An absent field is kept, null clears it, an empty text is refused; what runs is changed by the next deployment. What changes nothing answers the same row.",
+    'Updates the settings of a web service. Omitted fields keep their value. Null clears an optional field or restores its default; an empty string is refused. `minInstances`, `maxInstances`, `shutdownGraceMs` and `slug` take effect immediately, other settings with the next deployment. An update that changes nothing returns the service unchanged.',
   permission: 'manage:web_services',
   ids: { id: 'WebService' },
   targetType: 'WebService',
@@ -199,7 +200,8 @@ const wishCommand = ({ name, description, event, wish }: Wish) =>
 
 export const startWebService = wishCommand({
   name: 'startWebService',
-  description: 'Lets a stopped service run its live release again. Starting what runs answers the same row.',
+  description:
+    'Starts a stopped web service with its live release. Fails with `no_live_deployment` if the service has never been deployed. Starting a running service returns it unchanged.',
   event: webServiceStarted,
   async wish(work, target) {
     await demandLive(work, target)
@@ -209,14 +211,15 @@ export const startWebService = wishCommand({
 
 export const stopWebService = wishCommand({
   name: 'stopWebService',
-  description: 'Stops all instances of a service; its release is kept. Stopping twice answers the same row.',
+  description: 'Stops all instances of a web service. The live release is kept. Stopping a stopped service returns it unchanged.',
   event: webServiceStopped,
   wish: async (work, target) => (target.desiredState === 'STOPPED' ? target : setDesiredState(work, target.id, 'STOPPED')),
 })
 
 export const restartWebService = wishCommand({
   name: 'restartWebService',
-  description: 'Replaces the instances of a service by new ones of the same release, the new ones first. A stopped service is started.',
+  description:
+    'Restarts a web service. New instances of the live release are started before the old ones are stopped. A stopped service is started. Fails with `no_live_deployment` if the service has never been deployed.',
   event: webServiceRestarted,
   async wish(work, target) {
     await demandLive(work, target)
@@ -230,7 +233,8 @@ export const restartWebService = wishCommand({
 
 export const deleteWebService = defineCommand({
   name: 'deleteWebService',
-  description: 'Deletes a service: cancels its active deployment, stops its instances, then removes it. Until then it can be read.',
+  description:
+    'Deletes a web service. Its active deployment is cancelled and its instances are stopped, then the service is removed. It remains readable until then.',
   permission: 'delete:web_services',
   ids: { id: 'WebService' },
   targetType: 'WebService',

@@ -2,12 +2,12 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  webServiceId: z.string().describe('The service.'),
-  projectId: z.string().describe('Its project.'),
-  environmentId: z.string().describe('Its environment.'),
-  name: z.string().describe('Its name.'),
-  slug: z.string().describe('Its slug, the first label of its host name.'),
-  kind: z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO']).describe('What it is.'),
+  webServiceId: z.string().describe('ID of the web service.'),
+  projectId: z.string().describe('ID of the project.'),
+  environmentId: z.string().describe('ID of the environment.'),
+  name: z.string().describe('Name of the web service.'),
+  slug: z.string().describe('Slug of the web service, the first label of its host name.'),
+  kind: z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO']).describe('Kind of the web service.'),
 })
 const sample = {
   webServiceId: 'svc_01h455vb4pex5vsknk084sn02q',
@@ -23,9 +23,9 @@ const webServiceEvent = (name: string, description: string) =>
 
 export type WebServiceEvent = ReturnType<typeof webServiceEvent>
 
-export const webServiceCreated = webServiceEvent('created', 'A service was made; nothing runs yet.')
-export const webServiceUpdated = webServiceEvent('updated', "A service's settings changed; they take effect with the next deployment.")
-export const webServiceDeleted = webServiceEvent('deleted', 'A service was deleted; its instances are being stopped.')
-export const webServiceStarted = webServiceEvent('started', 'A stopped service was told to run.')
-export const webServiceStopped = webServiceEvent('stopped', 'A service was told to stop.')
-export const webServiceRestarted = webServiceEvent('restarted', 'A service was told to replace its instances.')
+export const webServiceCreated = webServiceEvent('created', 'A web service was created. Nothing has been deployed yet.')
+export const webServiceUpdated = webServiceEvent('updated', 'The settings of a web service changed.')
+export const webServiceDeleted = webServiceEvent('deleted', 'A web service was deleted. Its instances are being stopped.')
+export const webServiceStarted = webServiceEvent('started', 'A start of a stopped web service was requested.')
+export const webServiceStopped = webServiceEvent('stopped', 'A stop of a web service was requested.')
+export const webServiceRestarted = webServiceEvent('restarted', 'A restart of a web service was requested.')

@@ -24,75 +24,101 @@ import { Project } from '../project/graphql.ts'
 import { createWebService, deleteWebService, restartWebService, startWebService, stopWebService, updateWebService } from './commands.ts'
 import { countWebServices, findWebService, listWebServices, webServiceListing } from './queries.ts'
 
-export const WebServiceKind = enumType('WebServiceKind', 'What a service is.', {
-  WEB: 'Answers HTTP requests.',
-  STATIC_SITE: 'Files, served by the router.',
-  WORKER: 'Runs without being reachable.',
-  ODOO: 'An Odoo instance. Not served yet.',
+export const WebServiceKind = enumType('WebServiceKind', 'Kind of a web service.', {
+  WEB: 'A web server that answers HTTP requests.',
+  STATIC_SITE: 'Static files served by the router.',
+  WORKER: 'A background process that is not reachable over HTTP.',
+  ODOO: 'An Odoo instance. Not yet available.',
 })
 
-export const DesiredState = enumType('DesiredState', 'What is wanted of a service; what is, stands in `status`.', {
-  RUNNING: 'It should run.',
-  STOPPED: 'It should not run.',
-  DELETED: 'It is being removed.',
+export const DesiredState = enumType('DesiredState', 'Desired state of a service. See `status` for the observed state.', {
+  RUNNING: 'The service should run.',
+  STOPPED: 'The service should not run.',
+  DELETED: 'The service is being deleted.',
 })
 
-export const QueuePolicy = enumType('QueuePolicy', 'What happens to a deployment that is asked for while another one runs.', {
-  QUEUE_LATEST: 'It waits; a newer one displaces it.',
-  QUEUE_ALL: 'All wait, in order.',
-  REJECT: 'It is refused with `deployment_in_progress`.',
-})
+export const QueuePolicy = enumType(
+  'QueuePolicy',
+  'Behavior when a deployment is requested while another deployment of the service is in progress.',
+  {
+    QUEUE_LATEST:
+      'The new deployment waits. At most one deployment waits: a newer one replaces it, and the replaced one ends as `SKIPPED`.',
+    QUEUE_ALL: 'All deployments wait and run in order.',
+    REJECT: 'The request fails with `deployment_in_progress`.',
+  },
+)
 
 export const WebService = builder.prismaObject('WebService', {
-  description: 'Something that is built from a repository and kept online.',
+  description: 'An application that is built from a git repository and kept running.',
   interfaces: [Node],
   authScopes: { permission: 'view:web_services' },
   fields: (t) => ({
     id: t.id(idField('WebService')),
-    name: t.exposeString('name', { description: 'Its name.' }),
-    slug: t.exposeString('slug', { description: 'The first label of its host name; unique in the installation.' }),
-    kind: t.expose('kind', { type: WebServiceKind, description: 'What it is; fixed.' }),
+    name: t.exposeString('name', { description: 'Name of the service.' }),
+    slug: t.exposeString('slug', { description: 'Slug of the service, the first label of its host name. Unique within the installation.' }),
+    kind: t.expose('kind', { type: WebServiceKind, description: 'Kind of the service. Cannot be changed.' }),
     project: t.field({
       type: Project,
-      description: 'Its project.',
+      description: 'Project that contains the service.',
       resolve: (service, _args, context) => rowById<ProjectRow>(context, 'project', service.projectId),
     }),
     environment: t.field({
       type: Environment,
-      description: 'Its environment.',
+      description: 'Environment that contains the service.',
       resolve: (service, _args, context) => rowById<EnvironmentRow>(context, 'environment', service.environmentId),
     }),
-    repositoryUrl: t.exposeString('repositoryUrl', { nullable: true, description: 'The git repository, without credentials.' }),
-    branch: t.exposeString('branch', { description: 'What is deployed when nothing else is asked for.' }),
+    repositoryUrl: t.exposeString('repositoryUrl', {
+      nullable: true,
+      description: 'URL of the git repository, without credentials. Null means no repository is set, and the service cannot be deployed.',
+    }),
+    branch: t.exposeString('branch', { description: 'Branch to deploy when a deployment names none.' }),
     rootDirectory: t.exposeString('rootDirectory', {
       nullable: true,
-      description: 'The directory of the repository that is built; null: its root.',
+      description: 'Directory within the repository to build. Null means the repository root.',
     }),
-    buildCommand: t.exposeString('buildCommand', { nullable: true, description: 'Builds it; null: found out from the files.' }),
+    buildCommand: t.exposeString('buildCommand', {
+      nullable: true,
+      description: "Build command. Null means Quayside detects one from the repository's files.",
+    }),
     releaseCommand: t.exposeString('releaseCommand', {
       nullable: true,
-      description: 'Runs once before the new release starts, such as a database migration.',
+      description: 'Command that runs once before the instances of a new release start, such as a database migration. Null means none.',
     }),
-    startCommand: t.exposeString('startCommand', { nullable: true, description: 'Starts an instance; null: found out from the files.' }),
+    startCommand: t.exposeString('startCommand', {
+      nullable: true,
+      description: "Command that starts an instance. Null means Quayside detects one from the repository's files.",
+    }),
     publishDirectory: t.exposeString('publishDirectory', {
       nullable: true,
-      description: 'What a static site serves; null: its root directory.',
+      description: 'Directory that a static site serves, relative to the root directory. Null means the root directory itself.',
     }),
     port: t.exposeInt('port', {
       nullable: true,
-      description: 'The declared port. Instances on this machine are given a PORT of their own.',
+      description: 'Declared port of the service. Local instances ignore it: each gets its own port in the variable `PORT`.',
     }),
     healthCheckPath: t.exposeString('healthCheckPath', {
       nullable: true,
-      description: 'Must answer 2xx or 3xx; null: a TCP connection is enough.',
+      description: 'Path of the HTTP health check, which must return a 2xx or 3xx status. Null means a TCP connection is sufficient.',
     }),
-    minInstances: t.exposeInt('minInstances', { description: 'So many run at least.' }),
-    maxInstances: t.exposeInt('maxInstances', { description: 'So many run at most, by load.' }),
-    queuePolicy: t.expose('queuePolicy', { type: QueuePolicy, description: 'What happens to a deployment while another one runs.' }),
-    buildTimeoutMs: t.exposeInt('buildTimeoutMs', { description: 'Deadline of a build, in milliseconds.' }),
-    healthTimeoutMs: t.exposeInt('healthTimeoutMs', { description: 'Deadline for a new release to become healthy, in milliseconds.' }),
-    shutdownGraceMs: t.exposeInt('shutdownGraceMs', { description: 'Between TERM and KILL, in milliseconds.' }),
-    desiredState: t.expose('desiredState', { type: DesiredState, description: 'What is wanted; `status` says what is.' }),
+    minInstances: t.exposeInt('minInstances', { description: 'Minimum number of instances, from 1 to 20.' }),
+    maxInstances: t.exposeInt('maxInstances', {
+      description: 'Maximum number of instances, from `minInstances` to 20. Web services scale with the number of concurrent requests.',
+    }),
+    queuePolicy: t.expose('queuePolicy', {
+      type: QueuePolicy,
+      description: 'Behavior when a deployment is requested while another one is in progress.',
+    }),
+    buildTimeoutMs: t.exposeInt('buildTimeoutMs', { description: 'Build timeout in milliseconds.' }),
+    healthTimeoutMs: t.exposeInt('healthTimeoutMs', {
+      description: 'Time within which a new release must become healthy, in milliseconds.',
+    }),
+    shutdownGraceMs: t.exposeInt('shutdownGraceMs', {
+      description: 'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds.',
+    }),
+    desiredState: t.expose('desiredState', {
+      type: DesiredState,
+      description: 'Desired state of the service. See `status` for the observed state.',
+    }),
     ...written(t),
   }),
 })
@@ -109,11 +135,11 @@ registerNode('WebService', (context, ids) =>
 builder.queryFields((t) => ({
   webServices: t.field({
     type: WebServiceConnection,
-    description: 'Services, of a project, an environment or a kind where given; oldest first.',
+    description: 'List the web services visible to the caller, oldest first.',
     args: {
-      projectId: t.arg.id({ description: 'Only of this project.' }),
-      environmentId: t.arg.id({ description: 'Only of this environment.' }),
-      kind: t.arg({ type: WebServiceKind, description: 'Only of this kind.' }),
+      projectId: t.arg.id({ description: 'Return only services of this project.' }),
+      environmentId: t.arg.id({ description: 'Return only services of this environment.' }),
+      kind: t.arg({ type: WebServiceKind, description: 'Return only services of this kind.' }),
       ...connectionArgs,
     },
     resolve: (_root, { projectId, environmentId, kind, ...page }, context) =>
@@ -125,8 +151,8 @@ builder.queryFields((t) => ({
   webService: t.field({
     type: WebService,
     nullable: true,
-    description: 'One service by id or slug.',
-    args: { id: t.arg.id({ description: 'Its id.' }), slug: t.arg.string({ description: 'Its slug.' }) },
+    description: 'Return a web service by its ID or its slug. Exactly one of the two is required. Null if the service does not exist.',
+    args: { id: t.arg.id({ description: 'ID of the service.' }), slug: t.arg.string({ description: 'Slug of the service.' }) },
     resolve: (_root, args, context) => context.call(findWebService, args),
   }),
 }))
@@ -136,7 +162,7 @@ const nested = { permission: 'view:web_services' as const, listing: ({ caller }:
 builder.prismaObjectField('Project', 'webServices', (t) =>
   t.field({
     type: WebServiceConnection,
-    description: 'Its services, oldest first.',
+    description: 'Web services of the project, oldest first.',
     args: connectionArgs,
     resolve: (project, args, context) =>
       nestedConnection<WebServiceRow>(context, project.id, args, { ...nested, name: 'Project.webServices', parent: sql`t.project_id` }),
@@ -146,7 +172,7 @@ builder.prismaObjectField('Project', 'webServices', (t) =>
 builder.prismaObjectField('Environment', 'webServices', (t) =>
   t.field({
     type: WebServiceConnection,
-    description: 'Its services, oldest first.',
+    description: 'Web services of the environment, oldest first.',
     args: connectionArgs,
     resolve: (environment, args, context) =>
       nestedConnection<WebServiceRow>(context, environment.id, args, {
@@ -159,71 +185,114 @@ builder.prismaObjectField('Environment', 'webServices', (t) =>
 
 /** The settings that a service is made and changed with; `initial` gives the defaults of a new one. */
 const settingFields = (t: InputBuilder, initial: boolean) => ({
-  slug: t.string({ description: 'The first label of its host name; made from the name when absent.' }),
-  repositoryUrl: t.string({ description: 'A git repository over https, ssh or file. `user:token@` is lifted out and kept encrypted.' }),
-  branch: t.string({ ...(initial ? { defaultValue: 'main' } : {}), description: 'What is deployed when nothing else is asked for.' }),
-  rootDirectory: t.string({ description: 'The directory of the repository to build.' }),
-  buildCommand: t.string({ description: 'Builds it; absent: found out from the files.' }),
-  releaseCommand: t.string({ description: 'Runs once before the new release starts.' }),
-  startCommand: t.string({ description: 'Starts an instance; absent: found out from the files.' }),
-  publishDirectory: t.string({ description: 'What a static site serves.' }),
-  port: t.int({ description: 'The declared port, 1 to 65535.' }),
-  healthCheckPath: t.string({ description: 'Must answer 2xx or 3xx.' }),
-  minInstances: t.int({ ...(initial ? { defaultValue: 1 } : {}), description: 'So many run at least, 1 to 20.' }),
-  maxInstances: t.int({ description: 'So many run at most, up to 20; at least minInstances.' }),
+  slug: t.string({
+    description:
+      'Slug of the service, the first label of its host name: lowercase letters, digits and inner hyphens, at most 50 characters. Fails with `slug_taken` if another service has this slug. When omitted at creation, Quayside derives a free slug from the name.',
+  }),
+  repositoryUrl: t.string({
+    description:
+      'URL of a git repository: https, ssh (also `git@host:path`) or file. Credentials in an https URL (`user:token@`) are removed from it and stored encrypted.',
+  }),
+  branch: t.string({
+    ...(initial ? { defaultValue: 'main' } : {}),
+    description: 'Branch to deploy when a deployment names none. Defaults to `main`.',
+  }),
+  rootDirectory: t.string({
+    description: 'Directory within the repository to build, at most 500 characters. Defaults to the repository root.',
+  }),
+  buildCommand: t.string({
+    description: "Build command, at most 4096 characters. By default, Quayside detects one from the repository's files.",
+  }),
+  releaseCommand: t.string({
+    description:
+      'Command that runs once before the instances of a new release start, such as a database migration. At most 4096 characters.',
+  }),
+  startCommand: t.string({
+    description: "Command that starts an instance, at most 4096 characters. By default, Quayside detects one from the repository's files.",
+  }),
+  publishDirectory: t.string({
+    description: 'Directory that a static site serves, relative to the root directory. Defaults to the root directory itself.',
+  }),
+  port: t.int({
+    description: 'Declared port of the service, from 1 to 65535. Local instances ignore it: each gets its own port in the variable `PORT`.',
+  }),
+  healthCheckPath: t.string({
+    description: 'Path of the HTTP health check, which must return a 2xx or 3xx status. By default, a TCP connection is sufficient.',
+  }),
+  minInstances: t.int({
+    ...(initial ? { defaultValue: 1 } : {}),
+    description: 'Minimum number of instances, from 1 to 20. Defaults to 1.',
+  }),
+  maxInstances: t.int({ description: 'Maximum number of instances, from `minInstances` to 20. Defaults to `minInstances`.' }),
   queuePolicy: t.field({
     type: QueuePolicy,
     ...(initial ? { defaultValue: 'QUEUE_LATEST' as const } : {}),
-    description: 'What happens to a deployment while another one runs.',
+    description: 'Behavior when a deployment is requested while another one is in progress. Defaults to `QUEUE_LATEST`.',
   }),
-  buildTimeoutMs: t.int({ description: 'Deadline of a build, in milliseconds.' }),
-  healthTimeoutMs: t.int({ description: 'Deadline for a new release to become healthy, in milliseconds.' }),
-  shutdownGraceMs: t.int({ description: 'Between TERM and KILL, in milliseconds.' }),
+  buildTimeoutMs: t.int({
+    description: 'Build timeout in milliseconds, from 100 to 14400000. Defaults to 1200000, unless the setting `BUILD_TIMEOUT_MS` differs.',
+  }),
+  healthTimeoutMs: t.int({
+    description:
+      'Time within which a new release must become healthy, in milliseconds, from 100 to 3600000. Defaults to 120000, unless the setting `VERIFY_TIMEOUT_MS` differs.',
+  }),
+  shutdownGraceMs: t.int({
+    description:
+      'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds, from 0 to 600000. Defaults to 10000, unless the setting `SHUTDOWN_GRACE_MS` differs.',
+  }),
 })
 
-const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 'The service.' }) })
+const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 'ID of the service.' }) })
 
 mutation(createWebService, {
   input: (t) => ({
-    projectId: t.id({ required: true, description: 'The project.' }),
-    environmentId: t.id({ description: "The environment; absent: the project's production." }),
-    name: t.string({ required: true, description: 'Its name, 1 to 100 characters.' }),
-    kind: t.field({ type: WebServiceKind, defaultValue: 'WEB', description: 'What it is; fixed afterwards.' }),
+    projectId: t.id({ required: true, description: 'ID of the project.' }),
+    environmentId: t.id({ description: "ID of the environment. Defaults to the project's production environment." }),
+    name: t.string({ required: true, description: 'Name of the service, from 1 to 100 characters.' }),
+    kind: t.field({
+      type: WebServiceKind,
+      defaultValue: 'WEB',
+      description: 'Kind of the service. Cannot be changed later. `ODOO` is not yet available.',
+    }),
     ...settingFields(t, true),
   }),
-  payload: gives('webService', WebService, 'The service.'),
+  payload: gives('webService', WebService, 'The created service.'),
 })
 
 mutation(updateWebService, {
   versioned: true,
-  input: (t) => ({ ...idInput(t), name: t.string({ description: 'Its new name.' }), ...settingFields(t, false) }),
-  payload: gives('webService', WebService, 'The service.'),
+  input: (t) => ({
+    ...idInput(t),
+    name: t.string({ description: 'New name of the service, from 1 to 100 characters.' }),
+    ...settingFields(t, false),
+  }),
+  payload: gives('webService', WebService, 'The updated service.'),
 })
 
 mutation(startWebService, {
   input: idInput,
-  payload: gives('webService', WebService, 'The service.'),
+  payload: gives('webService', WebService, 'The started service.'),
 })
 
 mutation(stopWebService, {
   input: idInput,
-  payload: gives('webService', WebService, 'The service.'),
+  payload: gives('webService', WebService, 'The stopped service. See `status` for the observed state.'),
 })
 
 mutation(restartWebService, {
   input: idInput,
-  payload: gives('webService', WebService, 'The service.'),
+  payload: gives('webService', WebService, 'The restarted service.'),
 })
 
 mutation(deleteWebService, {
   versioned: true,
   input: idInput,
   payload: (t) => ({
-    deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('WebService', result.deletedId) }),
+    deletedId: t.id({ description: 'ID of the deleted service.', resolve: (result) => encodeId('WebService', result.deletedId) }),
     webService: t.field({
       type: WebService,
       nullable: true,
-      description: 'The service while it is being stopped; null when it is gone already.',
+      description: 'The service while it is being stopped. Null if it has already been removed.',
       resolve: (result) => result.webService,
     }),
   }),
