@@ -294,28 +294,28 @@ export type DeploymentSupersededDataV1 = {
 }
 
 export type EnvVarChangedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Keys that are new. */
+  /** Keys of the created variables. */
   created: Array<string>
-  /** Keys with another value or other flags. */
+  /** Keys of the variables whose value or flags changed. */
   updated: Array<string>
-  /** Keys that are gone. */
+  /** Keys of the deleted variables. */
   deleted: Array<string>
-  /** Whether a deployment was asked for with the change. */
+  /** Whether a deployment was requested together with the change. */
   deploy: boolean
 }
 
 export type EnvVarRevealedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Which ones. */
+  /** Keys of the revealed variables. */
   keys: Array<string>
-  /** To whom. */
+  /** Name of the user or API key that revealed them. */
   revealedBy: string
 }
 
@@ -397,86 +397,86 @@ export type ProjectUpdatedDataV1 = {
 }
 
 export type SecretCreatedDataV1 = {
-  /** The secret. */
+  /** ID of the secret. */
   secretId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its key. */
+  /** Key of the secret. */
   key: string
-  /** Its scope. */
+  /** Scope of the secret. */
   scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  /** Its newest version. */
+  /** Number of the newest version. */
   currentVersion: number
 }
 
 export type SecretDeletedDataV1 = {
-  /** The secret. */
+  /** ID of the secret. */
   secretId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its key. */
+  /** Key of the secret. */
   key: string
-  /** Its scope. */
+  /** Scope of the secret. */
   scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  /** Its newest version. */
+  /** Number of the newest version. */
   currentVersion: number
 }
 
 export type SecretRevealedDataV1 = {
-  /** The secret. */
+  /** ID of the secret. */
   secretId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its key. */
+  /** Key of the secret. */
   key: string
-  /** Its scope. */
+  /** Scope of the secret. */
   scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  /** Its newest version. */
+  /** Number of the newest version. */
   currentVersion: number
-  /** The version that was shown. */
+  /** Number of the revealed version. */
   version: number
-  /** To whom. */
+  /** Name of the user or API key that revealed the value. */
   revealedBy: string
 }
 
 export type SecretUpdatedDataV1 = {
-  /** The secret. */
+  /** ID of the secret. */
   secretId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its key. */
+  /** Key of the secret. */
   key: string
-  /** Its scope. */
+  /** Scope of the secret. */
   scope: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  /** Its newest version. */
+  /** Number of the newest version. */
   currentVersion: number
-  /** The version that was revoked. */
+  /** Number of the revoked version. Null if no version was revoked. */
   revokedVersion: number | null
 }
 
 export type SecretBindingCreatedDataV1 = {
-  /** The binding. */
+  /** ID of the secret binding. */
   secretBindingId: string
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Their project. */
+  /** ID of the project. */
   projectId: string
-  /** The secret by which the key is named. */
+  /** ID of the bound secret. */
   secretId: string
-  /** The name under which the service gets it. */
+  /** Name of the variable that the service receives. */
   alias: string
 }
 
 export type SecretBindingDeletedDataV1 = {
-  /** The binding. */
+  /** ID of the secret binding. */
   secretBindingId: string
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Their project. */
+  /** ID of the project. */
   projectId: string
-  /** The secret by which the key is named. */
+  /** ID of the bound secret. */
   secretId: string
-  /** The name under which the service gets it. */
+  /** Name of the variable that the service receives. */
   alias: string
 }
 
@@ -716,10 +716,10 @@ export type DeploymentSucceeded = Envelope<'deployment.succeeded', 1, Deployment
 /** A live deployment was followed by a newer one. */
 export type DeploymentSuperseded = Envelope<'deployment.superseded', 1, DeploymentSupersededDataV1>
 
-/** A service's env vars were written; one event for a whole bulk. Values are never told. */
+/** Environment variables of a service were created, updated or deleted. A bulk write causes one event. Values are not included. */
 export type EnvVarChanged = Envelope<'env_var.changed', 1, EnvVarChangedDataV1>
 
-/** Secret values of a service were shown to somebody. Values are never told. */
+/** Secret values of a service were revealed. Values are not included. */
 export type EnvVarRevealed = Envelope<'env_var.revealed', 1, EnvVarRevealedDataV1>
 
 /** An environment was created. */
@@ -743,19 +743,19 @@ export type ProjectDeleted = Envelope<'project.deleted', 1, ProjectDeletedDataV1
 /** The name, description or secret fallback of a project changed. */
 export type ProjectUpdated = Envelope<'project.updated', 1, ProjectUpdatedDataV1>
 
-/** A project got a secret. Values are never told. */
+/** A project secret was created. Values are not included. */
 export type SecretCreated = Envelope<'secret.created', 1, SecretCreatedDataV1>
 
-/** A secret was deleted, with all its versions. */
+/** A secret was deleted with all its versions. */
 export type SecretDeleted = Envelope<'secret.deleted', 1, SecretDeletedDataV1>
 
-/** A secret's value was shown to somebody. The value is never told. */
+/** The value of a secret was revealed. The value is not included. */
 export type SecretRevealed = Envelope<'secret.revealed', 1, SecretRevealedDataV1>
 
-/** A secret got a new version, one was revoked, or it became plain or secret. Values are never told. */
+/** A secret received a new version, a version was revoked, or the secret was made plain or secret. Values are not included. */
 export type SecretUpdated = Envelope<'secret.updated', 1, SecretUpdatedDataV1>
 
-/** A secret was bound to a service, or an alias to another secret. */
+/** A secret was bound to a service, or an existing alias was bound to another secret. */
 export type SecretBindingCreated = Envelope<'secret_binding.created', 1, SecretBindingCreatedDataV1>
 
 /** A secret was unbound from a service. */

@@ -33,7 +33,7 @@ export const lockService = (work: Work, ids: Record<string, string>): Promise<We
 export const setEnvVars = defineCommand({
   name: 'setEnvVars',
   description:
-    'Writes env vars by key, all or none. MERGE deletes nothing, REPLACE deletes the others. What a flag leaves open stays as it is; a new variable is plain, for builds and instances alike. With `deploy` one deployment follows.',
+    'Creates or updates environment variables of a service by key, all or none of them. With `MERGE`, other variables are kept; with `REPLACE`, they are deleted, which requires the permission `delete:secrets`. With `deploy`, the change is deployed immediately.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -46,7 +46,8 @@ export const setEnvVars = defineCommand({
 
 export const importEnvVars = defineCommand({
   name: 'importEnvVars',
-  description: 'Writes the variables of a `.env` text as setEnvVars does. A text that can not be read is refused with its line.',
+  description:
+    'Writes the variables of a `.env` file as `setEnvVars` does. Fails with `invalid_input` if the text cannot be parsed; the message names the line.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -178,7 +179,7 @@ async function change(work: Work, known: EnvVar, entry: Change): Promise<EnvVar 
 
 export const createEnvVar = defineCommand({
   name: 'createEnvVar',
-  description: 'Adds one env var. A key that the service has already is refused with `key_taken`.',
+  description: 'Creates an environment variable. Fails with `key_taken` if the service already has a variable with this key.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -216,7 +217,8 @@ export const withService = { id: 'EnvVar', webServiceId: 'WebService' } as const
 
 export const updateEnvVar = defineCommand({
   name: 'updateEnvVar',
-  description: 'Changes one env var; what is absent stays. A secret value becomes a plain one only with the value given again.',
+  description:
+    'Updates an environment variable. Omitted fields keep their value. Making a secret variable plain requires its value to be given again.',
   permission: 'manage:secrets',
   ids: withService,
   targetType: 'EnvVar',
@@ -241,7 +243,7 @@ export const updateEnvVar = defineCommand({
 
 export const deleteEnvVar = defineCommand({
   name: 'deleteEnvVar',
-  description: 'Deletes one env var. What runs keeps it until the next deployment.',
+  description: 'Deletes an environment variable. Running instances keep it until the next deployment.',
   permission: 'delete:secrets',
   ids: withService,
   targetType: 'EnvVar',

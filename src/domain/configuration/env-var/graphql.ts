@@ -9,35 +9,44 @@ import { mask } from './model.ts'
 import { envVarsByService } from './queries.ts'
 import { exportEnvVars, openEnvVar, type RevealedValue as RevealedValueRow, revealEnvVar, revealEnvVars } from './reveal.ts'
 
-export const WriteMode = enumType('WriteMode', 'What a bulk does with what it does not name.', {
-  MERGE: 'Leaves it alone.',
-  REPLACE: 'Deletes it.',
+export const WriteMode = enumType('WriteMode', 'What a bulk write does with items that are not listed.', {
+  MERGE: 'Keep them.',
+  REPLACE: 'Delete them. Requires the permission `delete:secrets`.',
 })
 
 export const EnvVar = builder.prismaObject('EnvVar', {
-  description: 'A variable of one service. It wins over a bound secret of the same name.',
+  description: 'Environment variable of a service. It takes precedence over a bound secret with the same name.',
   interfaces: [Node],
   authScopes: { permission: 'view:secrets' },
   fields: (t) => ({
     id: t.id(idField('EnvVar')),
-    key: t.exposeString('key', { description: 'Its name.' }),
+    key: t.exposeString('key', { description: 'Name of the variable.' }),
     value: t.string({
       nullable: true,
-      description: 'Its value; null when it is secret.',
+      description: 'Value of the variable. Null if the variable is secret.',
       resolve: (item, _args, { app }) => (item.isSecret ? null : openEnvVar({ app, tx: app.db.prisma }, item)),
     }),
     maskedValue: t.string({
-      description: `Its value, or \`${mask}\` when it is secret.`,
+      description: `Value of the variable, or \`${mask}\` if the variable is secret.`,
       resolve: (item, _args, { app }) => (item.isSecret ? mask : openEnvVar({ app, tx: app.db.prisma }, item)),
     }),
     fingerprint: t.exposeString('fingerprint', {
-      description: 'Alike for equal values of the organization, and says nothing else of them.',
+      description: 'Keyed hash of the value. Equal values within the organization have equal fingerprints.',
     }),
-    isSecret: t.exposeBoolean('isSecret', { description: 'Whether its value is shown only by a reveal.' }),
-    buildTime: t.exposeBoolean('buildTime', { description: 'Whether builds get it.' }),
-    runTime: t.exposeBoolean('runTime', { description: 'Whether instances and the release command get it.' }),
-    lastRevealedAt: t.expose('lastRevealedAt', { type: 'DateTime', nullable: true, description: 'When its value was last shown.' }),
-    lastRevealedBy: t.exposeString('lastRevealedBy', { nullable: true, description: 'To whom.' }),
+    isSecret: t.exposeBoolean('isSecret', {
+      description: 'Whether the value is secret. A secret value is returned only by a reveal mutation.',
+    }),
+    buildTime: t.exposeBoolean('buildTime', { description: 'Whether the variable is set during builds.' }),
+    runTime: t.exposeBoolean('runTime', { description: 'Whether the variable is set for instances and for the release command.' }),
+    lastRevealedAt: t.expose('lastRevealedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the value was last revealed. Null if it has never been revealed.',
+    }),
+    lastRevealedBy: t.exposeString('lastRevealedBy', {
+      nullable: true,
+      description: 'Name of the user or API key that last revealed the value.',
+    }),
     ...written(t),
   }),
 })
@@ -51,7 +60,8 @@ registerNode('EnvVar', async ({ app, caller }, ids) =>
 builder.prismaObjectField('WebService', 'envVars', (t) =>
   t.field({
     type: [EnvVar],
-    description: 'Its own variables, by key. `resolvedEnv` shows all that it is given.',
+    description:
+      'Environment variables of the service itself, sorted by key. See `resolvedEnv` for all variables that the service receives.',
     resolve: (service, _args, context) => {
       demand(context.caller, 'view:secrets')
       return context.load('WebService.envVars', service.id, (ids: readonly string[]) => envVarsByService(context.app.db.prisma, ids))
@@ -60,83 +70,122 @@ builder.prismaObjectField('WebService', 'envVars', (t) =>
 )
 
 export const RevealedValue = builder.objectRef<RevealedValueRow>('RevealedValue').implement({
-  description: 'A value that was asked for.',
+  description: 'A revealed value.',
   fields: (t) => ({
-    key: t.exposeString('key', { description: 'Its name.' }),
-    value: t.exposeString('value', { description: 'The value itself.' }),
+    key: t.exposeString('key', { description: 'Name of the variable.' }),
+    value: t.exposeString('value', { description: 'Plaintext value.' }),
   }),
 })
 
 const EnvVarInput = builder.inputType('EnvVarInput', {
-  description: 'One variable to write.',
+  description: 'An environment variable to create or update.',
   fields: (t) => ({
-    key: t.string({ required: true, description: 'Letters, digits and `_`, not beginning with a digit.' }),
-    value: t.string({ required: true, description: `At most 64 KiB of text without NUL; not \`${mask}\`.` }),
+    key: t.string({
+      required: true,
+      description: 'Name of the variable: letters, digits and underscores, not starting with a digit, at most 255 characters.',
+    }),
+    value: t.string({
+      required: true,
+      description: `Value of the variable, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`,
+    }),
     ...flagFields(t as InputBuilder),
   }),
 })
 
 function flagFields(t: InputBuilder) {
   return {
-    isSecret: t.boolean({ description: 'Whether its value is shown only by a reveal; absent: as it is, or no for a new one.' }),
-    buildTime: t.boolean({ description: 'Whether builds get it; absent: as it is, or yes for a new one.' }),
-    runTime: t.boolean({ description: 'Whether instances and the release command get it; absent: as it is, or yes for a new one.' }),
+    isSecret: t.boolean({
+      description: 'Whether the value is secret. When omitted, an existing variable keeps its setting and a new one is not secret.',
+    }),
+    buildTime: t.boolean({
+      description:
+        'Whether the variable is set during builds. When omitted, an existing variable keeps its setting and a new one is set during builds.',
+    }),
+    runTime: t.boolean({
+      description:
+        'Whether the variable is set for instances and for the release command. When omitted, an existing variable keeps its setting and a new one is set.',
+    }),
   }
 }
 
-const ofService = (t: InputBuilder) => t.id({ required: true, description: 'The service.' })
-const deployField = (t: InputBuilder) => t.boolean({ defaultValue: false, description: 'Whether one deployment follows.' })
-const warningsText = 'What to know of what was written.'
+const ofService = (t: InputBuilder) => t.id({ required: true, description: 'ID of the service.' })
+const deployField = (t: InputBuilder) =>
+  t.boolean({
+    defaultValue: false,
+    description: 'Whether to deploy the service with the new configuration. Requires the permission `deploy:web_services`.',
+  })
+const warningsText = 'Warnings about the written values, such as a secret value that is too short to be redacted from logs.'
 
 /** A later concept adds the deployment that was asked for. */
 export const envVarPayloads = [
   mutation(setEnvVars, {
     input: (t) => ({
       webServiceId: ofService(t),
-      variables: t.field({ type: [EnvVarInput], required: true, description: 'At most 500, each key once.' }),
-      mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: 'What happens to the others.' }),
+      variables: t.field({
+        type: [EnvVarInput],
+        required: true,
+        description: 'Variables to create or update, at most 500, each key at most once. A service has at most 1000 variables.',
+      }),
+      mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the service's other variables." }),
       deploy: deployField(t),
     }),
     payload: (t) => ({
-      envVars: t.field({ type: [EnvVar], description: "All of the service's variables, by key.", resolve: (result) => result.envVars }),
+      envVars: t.field({
+        type: [EnvVar],
+        description: 'All environment variables of the service, sorted by key.',
+        resolve: (result) => result.envVars,
+      }),
       warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
     }),
   }),
   mutation(importEnvVars, {
     input: (t) => ({
       webServiceId: ofService(t),
-      text: t.string({ required: true, description: 'Comments, `export`, quotes and values of several lines are understood.' }),
-      mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: 'What happens to the others.' }),
+      text: t.string({
+        required: true,
+        description: 'Contents of a `.env` file. Comments, `export`, quoted values and multi-line values are supported.',
+      }),
+      mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the service's other variables." }),
       deploy: deployField(t),
     }),
     payload: (t) => ({
-      envVars: t.field({ type: [EnvVar], description: "All of the service's variables, by key.", resolve: (result) => result.envVars }),
+      envVars: t.field({
+        type: [EnvVar],
+        description: 'All environment variables of the service, sorted by key.',
+        resolve: (result) => result.envVars,
+      }),
       warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
     }),
   }),
   mutation(createEnvVar, {
     input: (t) => ({
       webServiceId: ofService(t),
-      key: t.string({ required: true, description: 'Letters, digits and `_`, not beginning with a digit.' }),
-      value: t.string({ required: true, description: `At most 64 KiB of text without NUL; not \`${mask}\`.` }),
+      key: t.string({
+        required: true,
+        description: 'Name of the variable: letters, digits and underscores, not starting with a digit, at most 255 characters.',
+      }),
+      value: t.string({
+        required: true,
+        description: `Value of the variable, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`,
+      }),
       ...flagFields(t),
       deploy: deployField(t),
     }),
     payload: (t) => ({
-      envVar: t.field({ type: EnvVar, description: 'The variable.', resolve: (result) => result.envVar }),
+      envVar: t.field({ type: EnvVar, description: 'The created variable.', resolve: (result) => result.envVar }),
       warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
     }),
   }),
   mutation(updateEnvVar, {
     versioned: true,
     input: (t) => ({
-      id: t.id({ required: true, description: 'The variable.' }),
-      value: t.string({ description: 'Its new value.' }),
+      id: t.id({ required: true, description: 'ID of the variable.' }),
+      value: t.string({ description: 'New value of the variable, at most 64 KiB of text without NUL characters.' }),
       ...flagFields(t),
       deploy: deployField(t),
     }),
     payload: (t) => ({
-      envVar: t.field({ type: EnvVar, description: 'The variable.', resolve: (result) => result.envVar }),
+      envVar: t.field({ type: EnvVar, description: 'The updated variable.', resolve: (result) => result.envVar }),
       warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
     }),
   }),
@@ -144,20 +193,22 @@ export const envVarPayloads = [
 
 mutation(deleteEnvVar, {
   versioned: true,
-  input: (t) => ({ id: t.id({ required: true, description: 'The variable.' }) }),
-  payload: (t) => ({ deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('EnvVar', result.deletedId) }) }),
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the variable.' }) }),
+  payload: (t) => ({
+    deletedId: t.id({ description: 'ID of the deleted variable.', resolve: (result) => encodeId('EnvVar', result.deletedId) }),
+  }),
 })
 
 mutation(revealEnvVar, {
-  input: (t) => ({ id: t.id({ required: true, description: 'The variable.' }) }),
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the variable.' }) }),
   payload: (t) => ({
-    key: t.string({ description: 'Its name.', resolve: (result) => result.key }),
+    key: t.string({ description: 'Name of the variable.', resolve: (result) => result.key }),
     value: t.string({
       nullable: true,
-      description: 'Its value: here once, null when an idempotent answer is repeated.',
+      description: 'Plaintext value, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.value,
     }),
-    envVar: t.field({ type: EnvVar, description: 'The variable, with the mark of this reveal.', resolve: (result) => result.envVar }),
+    envVar: t.field({ type: EnvVar, description: 'The variable, with the time of this reveal.', resolve: (result) => result.envVar }),
   }),
 })
 
@@ -167,7 +218,8 @@ mutation(revealEnvVars, {
     values: t.field({
       type: [RevealedValue],
       nullable: true,
-      description: 'All values by key: here once, null when an idempotent answer is repeated.',
+      description:
+        'All plaintext values, sorted by key, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.values,
     }),
   }),
@@ -176,12 +228,15 @@ mutation(revealEnvVars, {
 mutation(exportEnvVars, {
   input: (t) => ({
     webServiceId: ofService(t),
-    includeSecrets: t.boolean({ defaultValue: false, description: 'Whether secret values are in it; needs the right to reveal.' }),
+    includeSecrets: t.boolean({
+      defaultValue: false,
+      description: 'Whether to include secret values. Requires the permission `reveal:secrets` and counts as a reveal.',
+    }),
   }),
   payload: (t) => ({
     text: t.string({
       nullable: true,
-      description: 'The text: here once, null when an idempotent answer is repeated.',
+      description: 'Contents of the `.env` file, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.text,
     }),
   }),

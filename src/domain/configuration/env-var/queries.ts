@@ -18,7 +18,7 @@ export async function envVarsByService(tx: Tx, serviceIds: readonly string[]): P
 
 export const listEnvVars = defineQuery({
   name: 'envVars',
-  description: "A service's env vars by key, all of them. Throws `not_found`.",
+  description: 'List all environment variables of a service, sorted by key. Fails with `not_found` if the service does not exist.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),
@@ -34,7 +34,7 @@ export const listEnvVars = defineQuery({
 
 export const sliceEnvVars = defineQuery({
   name: 'envVarSlice',
-  description: 'The same list by offset, with its length.',
+  description: 'List the environment variables of a service by offset, with their total number.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), ...sliceInput }),
@@ -45,7 +45,7 @@ export const sliceEnvVars = defineQuery({
 
 export const plainEnvVarValues = defineQuery({
   name: 'plainEnvVarValues',
-  description: 'The values of env vars that are not secret, by id; secret ones and those that the caller may not see are left out.',
+  description: 'Return the values of environment variables by ID. Secret variables, and variables not visible to the caller, are omitted.',
   permission: 'view:secrets',
   ids: { 'ids.*': 'EnvVar' },
   input: z.object({ ids: z.array(z.string()) }),
@@ -63,7 +63,7 @@ export const plainEnvVarValues = defineQuery({
 
 export const findEnvVar = defineQuery({
   name: 'envVar',
-  description: 'One env var, of one service where that is given; null when there is none.',
+  description: 'Return an environment variable by its ID, optionally only if it belongs to a given service. Null if it does not exist.',
   permission: 'view:secrets',
   ids: { id: 'EnvVar', webServiceId: 'WebService' },
   input: z.object({ id: z.string(), webServiceId: z.string().nullish() }),

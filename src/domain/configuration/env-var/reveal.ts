@@ -66,7 +66,8 @@ export const tellReveal = (work: Work, service: { id: string; projectId: string 
 
 export const revealEnvVar = defineCommand({
   name: 'revealEnvVar',
-  description: 'Shows the value of one env var.',
+  description:
+    'Reveals the value of an environment variable. Reveals are audited and limited per minute; beyond the limit, the request fails with `rate_limited`.',
   permission: 'reveal:secrets',
   ids: withService,
   targetType: 'EnvVar',
@@ -86,7 +87,7 @@ export type RevealedValue = { key: string; value: string }
 
 export const revealEnvVars = defineCommand({
   name: 'revealEnvVars',
-  description: "Shows the values of a service's own env vars, all of them; one reveal.",
+  description: 'Reveals the values of all environment variables of the service itself. Counts as one reveal.',
   permission: 'reveal:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -105,7 +106,8 @@ export const revealEnvVars = defineCommand({
 
 export const exportEnvVars = defineCommand({
   name: 'exportEnvVars',
-  description: "A service's env vars as `.env` text. Secret values are left out unless they are asked for, which is a reveal.",
+  description:
+    'Exports the environment variables of a service as a `.env` file. Secret values are omitted unless `includeSecrets` is true.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',

@@ -5,7 +5,7 @@ import { envVarChanged } from './events.ts'
 
 export const createWebServiceWithEnvVars = defineCommand({
   name: 'createWebServiceWithEnvVars',
-  description: 'Makes a service as createWebService does, together with its first env vars: all of it or nothing.',
+  description: 'Creates a web service together with its first environment variables, all or nothing.',
   permission: createWebService.permission,
   ids: createWebService.ids,
   targetType: 'WebService',

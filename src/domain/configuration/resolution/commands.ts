@@ -21,7 +21,7 @@ async function lockServiceAndSecrets(work: Work, ids: Record<string, string>): P
 export const revealResolvedEnv = defineCommand({
   name: 'revealResolvedEnv',
   description:
-    'Shows all that a service is given by the next deployment, with values; one reveal. What each instance gets for itself is left out.',
+    'Reveals all variables that the next deployment gives to a service. Counts as one reveal. Variables that differ for each instance, such as `PORT`, are omitted.',
   permission: 'reveal:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',

@@ -9,34 +9,41 @@ import { revealResolvedEnv } from './commands.ts'
 import { openValue, resolveServices } from './read.ts'
 import type { Resolution, Source, Variable } from './resolve.ts'
 
-const VariableSourceKind = enumType('VariableSourceKind', 'What gives a variable; the first of these wins.', {
-  ENV_VAR: "The service's own.",
-  SECRET_BINDING: 'A bound secret of the project.',
-  RESOURCE_CONNECTION: 'A managed resource that is connected.',
-  PLATFORM_DEFAULT: 'Quayside itself.',
-})
+const VariableSourceKind = enumType(
+  'VariableSourceKind',
+  'Kind of source that a variable comes from. Order of precedence, highest first: `ENV_VAR`, `SECRET_BINDING`, `RESOURCE_CONNECTION`, `PLATFORM_DEFAULT`.',
+  {
+    ENV_VAR: 'Environment variable of the service.',
+    SECRET_BINDING: 'Project secret that is bound to the service.',
+    RESOURCE_CONNECTION: 'Connection to a managed resource.',
+    PLATFORM_DEFAULT: 'Default variable set by Quayside.',
+  },
+)
 
 const VariableSource = builder.objectRef<Source>('VariableSource').implement({
-  description: 'Where a variable comes from.',
+  description: 'Source of a variable.',
   fields: (t) => ({
-    kind: t.expose('kind', { type: VariableSourceKind, description: 'What sort of source.' }),
+    kind: t.expose('kind', { type: VariableSourceKind, description: 'Kind of the source.' }),
     id: t.id({
       nullable: true,
-      description: 'The env var, secret or connection.',
+      description: 'ID of the environment variable, secret or connection. Null for defaults of Quayside.',
       resolve: ({ kind, id }) =>
         id && (kind === 'ENV_VAR' ? encodeId('EnvVar', id) : kind === 'SECRET_BINDING' ? encodeId('Secret', id) : id),
     }),
-    scope: t.expose('scope', { type: EnvironmentType, nullable: true, description: "Of a secret: its row's scope." }),
-    version: t.exposeInt('version', { nullable: true, description: 'Of a secret: its version; of an env var: that of its row.' }),
+    scope: t.expose('scope', { type: EnvironmentType, nullable: true, description: 'Scope of the secret. Null for other sources.' }),
+    version: t.exposeInt('version', {
+      nullable: true,
+      description: 'Version of the secret, or version of the environment variable. Null for other sources.',
+    }),
   }),
 })
 
 const ShadowedVariable = builder.objectRef<Variable['shadowed'][number]>('ShadowedVariable').implement({
-  description: 'Something that would give a variable if nothing higher did.',
+  description: 'A source whose value is hidden by a source with higher precedence.',
   fields: (t) => ({
-    source: t.field({ type: VariableSource, description: 'Where it would come from.', resolve: (item) => item.source }),
+    source: t.field({ type: VariableSource, description: 'The hidden source.', resolve: (item) => item.source }),
     reason: t.exposeString('reason', {
-      description: '`reserved`, `env_var_wins`, `secret_binding_wins` or `connection_wins`.',
+      description: 'Reason that the source is hidden: `reserved`, `env_var_wins`, `secret_binding_wins` or `connection_wins`.',
     }),
   }),
 })
@@ -48,35 +55,45 @@ const opened = ({ app }: GraphqlContext, { organizationId, value }: ResolvedVari
   openValue({ app, tx: app.db.prisma }, organizationId, value)
 
 export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('ResolvedVariable').implement({
-  description: 'A variable that the next deployment gives to a service, and why it is that one.',
+  description: 'A variable that the next deployment gives to a service, and where its value comes from.',
   fields: (t) => ({
-    key: t.exposeString('key', { description: 'Its name.' }),
+    key: t.exposeString('key', { description: 'Name of the variable.' }),
     value: t.string({
       nullable: true,
-      description: 'Its value; null when it is secret, or different for each instance.',
+      description: 'Value of the variable. Null if the variable is secret or differs for each instance.',
       resolve: (item, _args, context) => (item.isSecret || item.isReserved ? null : opened(context, item)),
     }),
     maskedValue: t.string({
-      description: `Its value, or \`${mask}\` when it is secret or different for each instance.`,
+      description: `Value of the variable, or \`${mask}\` if the variable is secret or differs for each instance.`,
       resolve: (item, _args, context) => (item.isSecret || item.isReserved ? mask : opened(context, item)),
     }),
     fingerprint: t.exposeString('fingerprint', {
-      description: 'Alike for equal values of the organization; empty when different for each instance.',
+      description:
+        'Keyed hash of the value. Equal values within the organization have equal fingerprints. Empty if the value differs for each instance.',
     }),
-    isSecret: t.exposeBoolean('isSecret', { description: 'Whether its value is shown only by a reveal.' }),
-    buildTime: t.exposeBoolean('buildTime', { description: 'Whether builds get it.' }),
-    runTime: t.exposeBoolean('runTime', { description: 'Whether instances and the release command get it.' }),
-    source: t.field({ type: VariableSource, description: 'Where it comes from.', resolve: (item) => item.source }),
-    isFallback: t.exposeBoolean('isFallback', { description: "Whether it comes from another scope than the environment's own." }),
-    requestedScope: t.expose('requestedScope', { type: EnvironmentType, description: 'The type of the environment.' }),
-    alias: t.exposeString('alias', { nullable: true, description: "The binding's alias." }),
-    shadowed: t.field({ type: [ShadowedVariable], description: 'What it wins over.', resolve: (item) => item.shadowed }),
+    isSecret: t.exposeBoolean('isSecret', {
+      description: 'Whether the value is secret. A secret value is returned only by a reveal mutation.',
+    }),
+    buildTime: t.exposeBoolean('buildTime', { description: 'Whether the variable is set during builds.' }),
+    runTime: t.exposeBoolean('runTime', { description: 'Whether the variable is set for instances and for the release command.' }),
+    source: t.field({ type: VariableSource, description: 'Source of the value.', resolve: (item) => item.source }),
+    isFallback: t.exposeBoolean('isFallback', { description: 'Whether the value comes from a scope other than that of the environment.' }),
+    requestedScope: t.expose('requestedScope', {
+      type: EnvironmentType,
+      description: "Type of the service's environment, which is the scope that is tried first.",
+    }),
+    alias: t.exposeString('alias', { nullable: true, description: 'Alias of the secret binding. Null for other sources.' }),
+    shadowed: t.field({ type: [ShadowedVariable], description: 'Sources that are hidden by this one.', resolve: (item) => item.shadowed }),
     changedAt: t.expose('changedAt', {
       type: 'DateTime',
-      description: 'When it was written or bound; of what Quayside gives, when the service was made.',
+      description:
+        'Time when the value was written or the secret was bound. For defaults of Quayside, the time when the service was created.',
     }),
-    changedBy: t.exposeString('changedBy', { nullable: true, description: 'By whom.' }),
-    warnings: t.exposeStringList('warnings', { description: 'What to know of it.' }),
+    changedBy: t.exposeString('changedBy', {
+      nullable: true,
+      description: 'Name of the user or API key that made the change. Null for defaults of Quayside.',
+    }),
+    warnings: t.exposeStringList('warnings', { description: 'Warnings about the variable.' }),
   }),
 })
 
@@ -90,7 +107,8 @@ export const resolutionOf = (context: GraphqlContext, serviceId: string): Promis
 builder.prismaObjectFields('WebService', (t) => ({
   resolvedEnv: t.field({
     type: [ResolvedVariable],
-    description: 'All that the next deployment gives to it, by key, and where it comes from.',
+    description:
+      'All variables that the next deployment gives to the service, sorted by key, with their sources. Requires the permission `view:secrets`.',
     resolve: async (service, _args, context) => {
       demand(context.caller, 'view:secrets')
       const { variables } = await resolutionOf(context, service.id)
@@ -98,7 +116,8 @@ builder.prismaObjectFields('WebService', (t) => ({
     },
   }),
   configWarnings: t.stringList({
-    description: 'Bindings that have no value: left out of the next deployment, or a reason for it to fail.',
+    description:
+      'Warnings about secret bindings without a value. The next deployment omits these variables, or fails if the fallback mode is `STRICT`.',
     resolve: async (service, _args, context) => {
       demand(context.caller, 'view:secrets')
       const { unresolved, warnings } = await resolutionOf(context, service.id)
@@ -108,12 +127,13 @@ builder.prismaObjectFields('WebService', (t) => ({
 }))
 
 mutation(revealResolvedEnv, {
-  input: (t) => ({ webServiceId: t.id({ required: true, description: 'The service.' }) }),
+  input: (t) => ({ webServiceId: t.id({ required: true, description: 'ID of the service.' }) }),
   payload: (t) => ({
     values: t.field({
       type: [RevealedValue],
       nullable: true,
-      description: 'All values by key: here once, null when an idempotent answer is repeated.',
+      description:
+        'All plaintext values, sorted by key, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.values,
     }),
   }),

@@ -38,7 +38,7 @@ async function warningsOf(work: Work, serviceId: string, aliases: readonly strin
 export const bindSecret = defineCommand({
   name: 'bindSecret',
   description:
-    "Gives a service the secret's key, under an alias. The service gets the value of the scope that its environment resolves to, from the next deployment on.",
+    'Binds a project secret to a service under an alias, from the next deployment on. The service receives the value of the scope that its environment resolves to. Fails with `alias_taken` if the alias is in use.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService', secretId: 'Secret' },
   targetType: 'WebService',
@@ -87,7 +87,8 @@ async function insert(work: Work, service: WebService, secretId: string, alias: 
 
 export const setSecretBindings = defineCommand({
   name: 'setSecretBindings',
-  description: 'Writes bindings of a service by alias, all or none. MERGE deletes nothing, REPLACE deletes the others.',
+  description:
+    'Creates or updates secret bindings of a service by alias, all or none of them. With `MERGE`, other bindings are kept; with `REPLACE`, they are deleted, which requires the permission `delete:secrets`.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService', 'bindings.*.secretId': 'Secret' },
   targetType: 'WebService',
@@ -156,7 +157,7 @@ async function lockBinding(work: Work, ids: Record<string, string>): Promise<Sec
 
 export const unbindSecret = defineCommand({
   name: 'unbindSecret',
-  description: 'Takes a secret from a service again. What runs keeps it until the next deployment.',
+  description: 'Unbinds a secret from a service. Running instances keep the value until the next deployment.',
   permission: 'delete:secrets',
   ids: { id: 'SecretBinding', webServiceId: 'WebService' },
   targetType: 'SecretBinding',

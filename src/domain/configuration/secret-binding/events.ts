@@ -2,11 +2,11 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  secretBindingId: z.string().describe('The binding.'),
-  webServiceId: z.string().describe('The service.'),
-  projectId: z.string().describe('Their project.'),
-  secretId: z.string().describe('The secret by which the key is named.'),
-  alias: z.string().describe('The name under which the service gets it.'),
+  secretBindingId: z.string().describe('ID of the secret binding.'),
+  webServiceId: z.string().describe('ID of the web service.'),
+  projectId: z.string().describe('ID of the project.'),
+  secretId: z.string().describe('ID of the bound secret.'),
+  alias: z.string().describe('Name of the variable that the service receives.'),
 })
 const sample = {
   secretBindingId: 'bind_01h455vb4pex5vsknk084sn02q',
@@ -19,7 +19,7 @@ const sample = {
 export const secretBindingCreated = defineEvent({
   type: 'secret_binding.created',
   version: 1,
-  description: 'A secret was bound to a service, or an alias to another secret.',
+  description: 'A secret was bound to a service, or an existing alias was bound to another secret.',
   subject: 'SecretBinding',
   schema: payload,
   sample,

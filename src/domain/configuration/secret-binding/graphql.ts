@@ -15,20 +15,21 @@ import { bindingsBySecret, bindingsByService } from './queries.ts'
 import './reactions.ts'
 
 export const SecretBinding = builder.prismaObject('SecretBinding', {
-  description: "Gives a service a secret's key under an alias.",
+  description: 'Binding of a project secret to a service.',
   interfaces: [Node],
   authScopes: { permission: 'view:secrets' },
   fields: (t) => ({
     id: t.id(idField('SecretBinding')),
-    alias: t.exposeString('alias', { description: 'The name under which the service gets it.' }),
+    alias: t.exposeString('alias', { description: 'Name of the variable that the service receives.' }),
     secret: t.field({
       type: Secret,
-      description: "The secret by which the key is named; which scope's value the service gets, `resolvedEnv` says.",
+      description:
+        'The bound secret. The service receives a value of the same key, chosen by the type of its environment. See `resolvedEnv` for the value in effect.',
       resolve: (binding, _args, context) => rowById<SecretRow>(context, 'secret', binding.secretId),
     }),
     webService: t.field({
       type: WebService,
-      description: 'The service.',
+      description: 'The service that the secret is bound to.',
       resolve: (binding, _args, context) => rowById<WebServiceRow>(context, 'web_service', binding.webServiceId),
     }),
     ...written(t),
@@ -47,7 +48,7 @@ registerNode('SecretBinding', async ({ app, caller }, ids) =>
 builder.prismaObjectField('WebService', 'secretBindings', (t) =>
   t.field({
     type: [SecretBinding],
-    description: 'The secrets that are bound to it, by alias.',
+    description: 'Secret bindings of the service, sorted by alias.',
     resolve: (service, _args, context) => {
       demand(context.caller, 'view:secrets')
       return context.load('WebService.secretBindings', service.id, (ids: readonly string[]) =>
@@ -60,44 +61,54 @@ builder.prismaObjectField('WebService', 'secretBindings', (t) =>
 builder.prismaObjectField('Secret', 'usedBy', (t) =>
   t.field({
     type: [SecretBinding],
-    description: 'The bindings that name it, oldest first.',
+    description: 'Bindings of the secret, oldest first.',
     resolve: (secret, _args, context) =>
       context.load('Secret.usedBy', secret.id, (ids: readonly string[]) => bindingsBySecret(context.app.db.prisma, ids)),
   }),
 )
 
 const SecretBindingInput = builder.inputType('SecretBindingInput', {
-  description: 'One binding to write.',
+  description: 'A secret binding to create or update.',
   fields: (t) => ({
-    secretId: t.id({ required: true, description: "A secret of the service's project." }),
-    alias: t.string({ description: "The name under which the service gets it; the secret's key when absent." }),
+    secretId: t.id({ required: true, description: "ID of a secret in the service's project." }),
+    alias: t.string({
+      description:
+        'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to the key of the secret.',
+    }),
   }),
 })
 
-const warningsText = 'What to know of what was bound.'
+const warningsText = 'Warnings about the aliases, such as an alias that is hidden by an environment variable of the service.'
 
 mutation(bindSecret, {
   input: (t) => ({
-    webServiceId: t.id({ required: true, description: 'The service.' }),
-    secretId: t.id({ required: true, description: "A secret of the service's project." }),
-    alias: t.string({ description: "The name under which the service gets it; the secret's key when absent." }),
+    webServiceId: t.id({ required: true, description: 'ID of the service.' }),
+    secretId: t.id({ required: true, description: "ID of a secret in the service's project." }),
+    alias: t.string({
+      description:
+        'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to the key of the secret.',
+    }),
   }),
   payload: (t) => ({
-    secretBinding: t.field({ type: SecretBinding, description: 'The binding.', resolve: (result) => result.secretBinding }),
+    secretBinding: t.field({ type: SecretBinding, description: 'The created binding.', resolve: (result) => result.secretBinding }),
     warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
   }),
 })
 
 mutation(setSecretBindings, {
   input: (t) => ({
-    webServiceId: t.id({ required: true, description: 'The service.' }),
-    bindings: t.field({ type: [SecretBindingInput], required: true, description: 'At most 500, each alias once.' }),
-    mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: 'What happens to the others.' }),
+    webServiceId: t.id({ required: true, description: 'ID of the service.' }),
+    bindings: t.field({
+      type: [SecretBindingInput],
+      required: true,
+      description: 'Bindings to create or update, at most 500, each alias at most once. A service has at most 1000 bindings.',
+    }),
+    mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the service's other bindings." }),
   }),
   payload: (t) => ({
     secretBindings: t.field({
       type: [SecretBinding],
-      description: "All of the service's bindings, by alias.",
+      description: 'All secret bindings of the service, sorted by alias.',
       resolve: (result) => result.secretBindings,
     }),
     warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
@@ -106,8 +117,8 @@ mutation(setSecretBindings, {
 
 mutation(unbindSecret, {
   versioned: true,
-  input: (t) => ({ id: t.id({ required: true, description: 'The binding.' }) }),
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the binding.' }) }),
   payload: (t) => ({
-    deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('SecretBinding', result.deletedId) }),
+    deletedId: t.id({ description: 'ID of the deleted binding.', resolve: (result) => encodeId('SecretBinding', result.deletedId) }),
   }),
 })

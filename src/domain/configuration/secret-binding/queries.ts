@@ -27,7 +27,8 @@ export async function bindingsBySecret(tx: Tx, secretIds: readonly string[]): Pr
 
 export const listSecretBindings = defineQuery({
   name: 'secretBindings',
-  description: "A service's bindings by alias, all of them, with the keys of their secrets. Throws `not_found`.",
+  description:
+    'List all secret bindings of a service, sorted by alias, with the keys of their secrets. Fails with `not_found` if the service does not exist.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),
@@ -43,7 +44,7 @@ export const listSecretBindings = defineQuery({
 
 export const sliceSecretBindings = defineQuery({
   name: 'secretBindingSlice',
-  description: 'The same list by offset, with its length.',
+  description: 'List the secret bindings of a service by offset, with their total number.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), ...sliceInput }),

@@ -37,7 +37,7 @@ const lockProject = (work: Work, ids: Record<string, string>) =>
 
 export const createSecret = defineCommand({
   name: 'createSecret',
-  description: 'Adds a secret to a project, at one scope. A key that the scope has already is refused with `key_taken`.',
+  description: 'Creates a project secret at one scope. Fails with `key_taken` if the project already has this key at this scope.',
   permission: 'manage:secrets',
   ids: { projectId: 'Project' },
   targetType: 'Project',
@@ -132,7 +132,8 @@ export const ids = { id: 'Secret', projectId: 'Project' } as const
 
 export const updateSecret = defineCommand({
   name: 'updateSecret',
-  description: 'Gives a secret a new version. An equal value makes none.',
+  description:
+    'Updates a secret. A new value creates a new version; an equal value creates none. Running instances keep the old value until the next deployment.',
   permission: 'manage:secrets',
   ids,
   targetType: 'Secret',
@@ -149,7 +150,7 @@ export const updateSecret = defineCommand({
 export const setSecrets = defineCommand({
   name: 'setSecrets',
   description:
-    'Writes secrets of a project by key and scope, all or none. MERGE deletes nothing, REPLACE deletes the others; of those a bound one refuses it.',
+    'Creates or updates secrets of a project by key and scope, all or none of them. With `MERGE`, other secrets are kept. With `REPLACE`, they are deleted, which requires the permission `delete:secrets` and fails with `secret_bound` if one of them is bound.',
   permission: 'manage:secrets',
   ids: { projectId: 'Project' },
   targetType: 'Project',
@@ -189,7 +190,7 @@ export const setSecrets = defineCommand({
 export const revokeSecretVersion = defineCommand({
   name: 'revokeSecretVersion',
   description:
-    'Revokes a version for good. While the newest one is revoked, the secret counts as missing. Revoking twice answers the same row. What runs keeps the value until the next deployment.',
+    'Revokes a version of a secret permanently. While the newest version is revoked, the secret counts as missing. Running instances keep the value until the next deployment. Revoking a revoked version returns the secret unchanged.',
   permission: 'manage:secrets',
   ids: { secretId: 'Secret' },
   targetType: 'Secret',
@@ -214,7 +215,7 @@ export const revokeSecretVersion = defineCommand({
 export const deleteSecret = defineCommand({
   name: 'deleteSecret',
   description:
-    'Deletes a secret with all its versions. A bound one is refused with the names of the services, unless `force` unbinds it there.',
+    'Deletes a secret with all its versions. Fails with `secret_bound`, naming the services, if the secret is bound, unless `force` is true.',
   permission: 'delete:secrets',
   ids,
   targetType: 'Secret',

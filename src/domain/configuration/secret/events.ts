@@ -2,11 +2,11 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  secretId: z.string().describe('The secret.'),
-  projectId: z.string().describe('Its project.'),
-  key: z.string().describe('Its key.'),
-  scope: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).describe('Its scope.'),
-  currentVersion: z.number().int().describe('Its newest version.'),
+  secretId: z.string().describe('ID of the secret.'),
+  projectId: z.string().describe('ID of the project.'),
+  key: z.string().describe('Key of the secret.'),
+  scope: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).describe('Scope of the secret.'),
+  currentVersion: z.number().int().describe('Number of the newest version.'),
 })
 const sample = {
   secretId: 'sec_01h455vb4pex5vsknk084sn02q',
@@ -19,7 +19,7 @@ const sample = {
 export const secretCreated = defineEvent({
   type: 'secret.created',
   version: 1,
-  description: 'A project got a secret. Values are never told.',
+  description: 'A project secret was created. Values are not included.',
   subject: 'Secret',
   schema: payload,
   sample,
@@ -28,16 +28,18 @@ export const secretCreated = defineEvent({
 export const secretUpdated = defineEvent({
   type: 'secret.updated',
   version: 1,
-  description: 'A secret got a new version, one was revoked, or it became plain or secret. Values are never told.',
+  description: 'A secret received a new version, a version was revoked, or the secret was made plain or secret. Values are not included.',
   subject: 'Secret',
-  schema: payload.extend({ revokedVersion: z.number().int().nullable().describe('The version that was revoked.') }),
+  schema: payload.extend({
+    revokedVersion: z.number().int().nullable().describe('Number of the revoked version. Null if no version was revoked.'),
+  }),
   sample: { ...sample, currentVersion: 2, revokedVersion: null },
 })
 
 export const secretDeleted = defineEvent({
   type: 'secret.deleted',
   version: 1,
-  description: 'A secret was deleted, with all its versions.',
+  description: 'A secret was deleted with all its versions.',
   subject: 'Secret',
   schema: payload,
   sample,
@@ -46,11 +48,11 @@ export const secretDeleted = defineEvent({
 export const secretRevealed = defineEvent({
   type: 'secret.revealed',
   version: 1,
-  description: "A secret's value was shown to somebody. The value is never told.",
+  description: 'The value of a secret was revealed. The value is not included.',
   subject: 'Secret',
   schema: payload.extend({
-    version: z.number().int().describe('The version that was shown.'),
-    revealedBy: z.string().describe('To whom.'),
+    version: z.number().int().describe('Number of the revealed version.'),
+    revealedBy: z.string().describe('Name of the user or API key that revealed the value.'),
   }),
   sample: { ...sample, version: 1, revealedBy: 'Ada' },
 })

@@ -25,27 +25,33 @@ import { statusOfVersion } from './model.ts'
 import { currentBySecret, findSecret, secretListing, versionsBySecret } from './queries.ts'
 import { openVersion, revealSecret } from './reveal.ts'
 
-const SecretVersionStatus = enumType('SecretVersionStatus', 'Where a version of a secret stands.', {
-  CURRENT: 'Used by what is deployed next.',
-  PREVIOUS: 'Followed by a newer one.',
-  REVOKED: 'Not to be used any more.',
+const SecretVersionStatus = enumType('SecretVersionStatus', 'Status of a version of a secret.', {
+  CURRENT: 'The newest version, used by the next deployment.',
+  PREVIOUS: 'Replaced by a newer version.',
+  REVOKED: 'Revoked permanently. Not used by deployments.',
 })
 
 type VersionShape = SecretVersionRow & { secret: SecretRow }
 
 const SecretVersion = builder.objectRef<VersionShape>('SecretVersion').implement({
-  description: 'One value of a secret. It never changes.',
+  description: 'A version of a secret. Versions are immutable.',
   fields: (t) => ({
-    version: t.exposeInt('version', { description: 'Counts from 1.' }),
+    version: t.exposeInt('version', { description: 'Number of the version, starting at 1 for each secret.' }),
     status: t.field({
       type: SecretVersionStatus,
-      description: 'Where it stands.',
+      description: 'Status of the version.',
       resolve: (version) => statusOfVersion(version, version.secret),
     }),
-    fingerprint: t.exposeString('fingerprint', { description: 'Alike for equal values of the organization.' }),
-    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was written.' }),
-    createdBy: t.exposeString('createdBy', { nullable: true, description: 'Who wrote it.' }),
-    revokedAt: t.expose('revokedAt', { type: 'DateTime', nullable: true, description: 'When it was revoked.' }),
+    fingerprint: t.exposeString('fingerprint', {
+      description: 'Keyed hash of the value. Equal values within the organization have equal fingerprints.',
+    }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Time when the version was created.' }),
+    createdBy: t.exposeString('createdBy', { nullable: true, description: 'Name of the user or API key that created the version.' }),
+    revokedAt: t.expose('revokedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the version was revoked. Null if the version has not been revoked.',
+    }),
   }),
 })
 
@@ -56,33 +62,35 @@ const shown = async (context: GraphqlContext, secret: SecretRow) =>
   openVersion({ app: context.app, tx: context.app.db.prisma }, await current(context, secret.id))
 
 export const Secret = builder.prismaObject('Secret', {
-  description: 'A secret of a project at one scope; a service gets it through a binding.',
+  description: 'Secret of a project at one scope. A service receives a secret only through a binding.',
   interfaces: [Node],
   authScopes: { permission: 'view:secrets' },
   fields: (t) => ({
     id: t.id(idField('Secret')),
-    key: t.exposeString('key', { description: 'Its name.' }),
-    scope: t.expose('scope', { type: EnvironmentType, description: 'The type of environment that it is for.' }),
-    isSecret: t.exposeBoolean('isSecret', { description: 'Whether its value is shown only by a reveal.' }),
+    key: t.exposeString('key', { description: 'Key of the secret.' }),
+    scope: t.expose('scope', { type: EnvironmentType, description: 'Scope of the secret, the type of environment that it applies to.' }),
+    isSecret: t.exposeBoolean('isSecret', {
+      description: 'Whether the value is secret. A secret value is returned only by a reveal mutation.',
+    }),
     value: t.string({
       nullable: true,
-      description: 'Its value; null when it is secret.',
+      description: 'Value of the newest version. Null if the value is secret.',
       resolve: (secret, _args, context) => (secret.isSecret ? null : shown(context, secret)),
     }),
     maskedValue: t.string({
-      description: `Its value, or \`${mask}\` when it is secret.`,
+      description: `Value of the newest version, or \`${mask}\` if the value is secret.`,
       resolve: (secret, _args, context) => (secret.isSecret ? mask : shown(context, secret)),
     }),
     fingerprint: t.string({
-      description: 'Of its newest value: alike for equal values of the organization, and says nothing else of them.',
+      description: 'Keyed hash of the newest value. Equal values within the organization have equal fingerprints.',
       resolve: async (secret, _args, context) => (await current(context, secret.id)).fingerprint,
     }),
     currentVersion: t.exposeInt('currentVersion', {
-      description: 'Its newest version. While that is revoked, the secret counts as missing.',
+      description: 'Number of the newest version. While this version is revoked, the secret counts as missing.',
     }),
     versions: t.field({
       type: [SecretVersion],
-      description: 'All of its versions, newest first.',
+      description: 'All versions of the secret, newest first.',
       resolve: async (secret, _args, context) => {
         const found = await context.load('Secret.versions', secret.id, (ids: readonly string[]) =>
           versionsBySecret(context.app.db.prisma, ids),
@@ -92,12 +100,22 @@ export const Secret = builder.prismaObject('Secret', {
     }),
     project: t.field({
       type: Project,
-      description: 'Its project.',
+      description: 'Project that contains the secret.',
       resolve: (secret, _args, context) => rowById<ProjectRow>(context, 'project', secret.projectId),
     }),
-    lastRevealedAt: t.expose('lastRevealedAt', { type: 'DateTime', nullable: true, description: 'When its value was last shown.' }),
-    lastRevealedBy: t.exposeString('lastRevealedBy', { nullable: true, description: 'To whom.' }),
-    version: t.exposeInt('version', { description: 'Of the row: raised by each change; see `ifVersion`.' }),
+    lastRevealedAt: t.expose('lastRevealedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when a value of the secret was last revealed. Null if none has ever been revealed.',
+    }),
+    lastRevealedBy: t.exposeString('lastRevealedBy', {
+      nullable: true,
+      description: 'Name of the user or API key that last revealed a value.',
+    }),
+    version: t.exposeInt('version', {
+      description:
+        'Version of the object, incremented by every change. Not to be confused with `currentVersion`. Pass it as `ifVersion` to detect concurrent changes.',
+    }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),
@@ -115,8 +133,8 @@ builder.queryField('secret', (t) =>
   t.field({
     type: Secret,
     nullable: true,
-    description: 'One secret.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
+    description: 'Return a secret by its ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the secret.' }) },
     resolve: (_root, args, context) => context.call(findSecret, args),
   }),
 )
@@ -124,8 +142,8 @@ builder.queryField('secret', (t) =>
 builder.prismaObjectField('Project', 'secrets', (t) =>
   t.field({
     type: SecretConnection,
-    description: 'Its secrets, of one scope where that is given; oldest first.',
-    args: { scope: t.arg({ type: EnvironmentType, description: 'Only of this scope.' }), ...connectionArgs },
+    description: 'Secrets of the project, oldest first.',
+    args: { scope: t.arg({ type: EnvironmentType, description: 'Return only secrets of this scope.' }), ...connectionArgs },
     resolve: (project, args, context) =>
       nestedConnection<SecretRow>(context, project.id, args, {
         name: 'Project.secrets',
@@ -136,14 +154,14 @@ builder.prismaObjectField('Project', 'secrets', (t) =>
   }),
 )
 
-const keyText = 'Letters, digits and `_`, not beginning with a digit.'
-const valueText = `At most 64 KiB of text without NUL; not \`${mask}\`.`
-const isSecretText = 'Whether its value is shown only by a reveal; absent: as it is, or yes for a new one.'
-const scopeText = 'The type of environment that it is for.'
-const warningsText = 'What to know of what was written.'
+const keyText = 'Key of the secret: letters, digits and underscores, not starting with a digit, at most 255 characters.'
+const valueText = `Value of the secret, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`
+const isSecretText = 'Whether the value is secret. When omitted, an existing secret keeps its setting and a new one is secret.'
+const scopeText = 'Scope of the secret, the type of environment that it applies to.'
+const warningsText = 'Warnings about the written values, such as a secret value that is too short to be redacted from logs.'
 
 const SecretInput = builder.inputType('SecretInput', {
-  description: 'One secret to write.',
+  description: 'A secret to create or update.',
   fields: (t) => ({
     key: t.string({ required: true, description: keyText }),
     scope: t.field({ type: EnvironmentType, defaultValue: 'PRODUCTION', description: scopeText }),
@@ -154,14 +172,14 @@ const SecretInput = builder.inputType('SecretInput', {
 
 mutation(createSecret, {
   input: (t) => ({
-    projectId: t.id({ required: true, description: 'The project.' }),
+    projectId: t.id({ required: true, description: 'ID of the project.' }),
     key: t.string({ required: true, description: keyText }),
     scope: t.field({ type: EnvironmentType, defaultValue: 'PRODUCTION', description: scopeText }),
     value: t.string({ required: true, description: valueText }),
     isSecret: t.boolean({ description: isSecretText }),
   }),
   payload: (t) => ({
-    secret: t.field({ type: Secret, description: 'The secret.', resolve: (result) => result.secret }),
+    secret: t.field({ type: Secret, description: 'The created secret.', resolve: (result) => result.secret }),
     warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
   }),
 })
@@ -169,21 +187,25 @@ mutation(createSecret, {
 mutation(updateSecret, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The secret.' }),
+    id: t.id({ required: true, description: 'ID of the secret.' }),
     value: t.string({ required: true, description: valueText }),
     isSecret: t.boolean({ description: isSecretText }),
   }),
   payload: (t) => ({
-    secret: t.field({ type: Secret, description: 'The secret.', resolve: (result) => result.secret }),
+    secret: t.field({ type: Secret, description: 'The updated secret.', resolve: (result) => result.secret }),
     warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
   }),
 })
 
 mutation(setSecrets, {
   input: (t) => ({
-    projectId: t.id({ required: true, description: 'The project.' }),
-    secrets: t.field({ type: [SecretInput], required: true, description: 'At most 500, each key once a scope.' }),
-    mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: 'What happens to the others.' }),
+    projectId: t.id({ required: true, description: 'ID of the project.' }),
+    secrets: t.field({
+      type: [SecretInput],
+      required: true,
+      description: 'Secrets to create or update, at most 500, each key at most once per scope. A project has at most 1000 secrets.',
+    }),
+    mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the project's other secrets." }),
   }),
   payload: (t) => ({
     secrets: t.field({ type: [Secret], description: 'All secrets of the project, oldest first.', resolve: (result) => result.secrets }),
@@ -194,8 +216,8 @@ mutation(setSecrets, {
 mutation(revokeSecretVersion, {
   versioned: true,
   input: (t) => ({
-    secretId: t.id({ required: true, description: 'The secret.' }),
-    version: t.int({ required: true, description: 'Which version.' }),
+    secretId: t.id({ required: true, description: 'ID of the secret.' }),
+    version: t.int({ required: true, description: 'Number of the version to revoke.' }),
   }),
   payload: gives('secret', Secret, 'The secret.'),
 })
@@ -203,24 +225,32 @@ mutation(revokeSecretVersion, {
 mutation(deleteSecret, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The secret.' }),
-    force: t.boolean({ defaultValue: false, description: 'Unbind it, too.' }),
+    id: t.id({ required: true, description: 'ID of the secret.' }),
+    force: t.boolean({
+      defaultValue: false,
+      description: "Whether to delete the secret's bindings too. If false, a bound secret is not deleted.",
+    }),
   }),
-  payload: (t) => ({ deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('Secret', result.deletedId) }) }),
+  payload: (t) => ({
+    deletedId: t.id({ description: 'ID of the deleted secret.', resolve: (result) => encodeId('Secret', result.deletedId) }),
+  }),
 })
 
 mutation(revealSecret, {
   input: (t) => ({
-    id: t.id({ required: true, description: 'The secret.' }),
-    version: t.int({ description: 'Which version; the newest when absent.' }),
+    id: t.id({ required: true, description: 'ID of the secret.' }),
+    version: t.int({
+      description:
+        'Number of the version to reveal. Defaults to the newest version. Fails with `version_revoked` if the version has been revoked.',
+    }),
   }),
   payload: (t) => ({
-    key: t.string({ description: 'Its name.', resolve: (result) => result.key }),
+    key: t.string({ description: 'Key of the secret.', resolve: (result) => result.key }),
     value: t.string({
       nullable: true,
-      description: 'The value: here once, null when an idempotent answer is repeated.',
+      description: 'Plaintext value, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.value,
     }),
-    secret: t.field({ type: Secret, description: 'The secret, with the mark of this reveal.', resolve: (result) => result.secret }),
+    secret: t.field({ type: Secret, description: 'The secret, with the time of this reveal.', resolve: (result) => result.secret }),
   }),
 })

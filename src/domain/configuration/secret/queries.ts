@@ -21,7 +21,7 @@ export const secretListing = (
 
 export const findSecret = defineQuery({
   name: 'secret',
-  description: 'One secret, of one project where that is given; null when there is none.',
+  description: 'Return a secret by its ID, optionally only if it belongs to a given project. Null if it does not exist.',
   permission: 'view:secrets',
   ids: { id: 'Secret', projectId: 'Project' },
   input: z.object({ id: z.string(), projectId: z.string().nullish() }),
@@ -34,7 +34,7 @@ export const findSecret = defineQuery({
 
 export const sliceSecrets = defineQuery({
   name: 'secretSlice',
-  description: "A project's secrets by offset, with the length of the list. Throws `not_found`.",
+  description: 'List the secrets of a project by offset, with their total number. Fails with `not_found` if the project does not exist.',
   permission: 'view:secrets',
   ids: { projectId: 'Project' },
   input: z.object({ projectId: z.string(), scope: scopeSchema.nullish(), ...sliceInput }),
@@ -51,7 +51,7 @@ export const sliceSecrets = defineQuery({
 export const plainSecretValues = defineQuery({
   name: 'plainSecretValues',
   description:
-    'The newest values of secrets that are shown to everybody, by id; others and those that the caller may not see are left out.',
+    'Return the newest values of secrets by ID. Secrets whose value is secret, and secrets not visible to the caller, are omitted.',
   permission: 'view:secrets',
   ids: { 'ids.*': 'Secret' },
   input: z.object({ ids: z.array(z.string()) }),

@@ -13,7 +13,8 @@ import { versionIdentity } from './model.ts'
 
 export const revealSecret = defineCommand({
   name: 'revealSecret',
-  description: 'Shows the value of a secret, of its newest version or of a given one. A revoked version is not shown.',
+  description:
+    'Reveals the value of a secret, by default of its newest version. Reveals are audited and limited per minute; beyond the limit, the request fails with `rate_limited`.',
   permission: 'reveal:secrets',
   ids,
   targetType: 'Secret',
