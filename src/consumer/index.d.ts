@@ -38,257 +38,257 @@ export type ApiKeyRevokedDataV1 = {
 }
 
 export type DeploymentCancelledDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentFailedDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentQueuedDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentRolledBackDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentSkippedDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentStartedDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentSucceededDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
 
 export type DeploymentSupersededDataV1 = {
-  /** The deployment. */
+  /** ID of the deployment. */
   deploymentId: string
-  /** Its service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** The service's project. */
+  /** ID of the project. */
   projectId: string
-  /** Counts the service's deployments from 1. */
+  /** Number of the deployment, starting at 1 for each service. */
   number: number
-  /** What it is. */
+  /** Kind of the deployment. */
   kind: 'DEPLOY' | 'REDEPLOY' | 'ROLLBACK'
-  /** Its status after the change. */
+  /** Status of the deployment after the change. */
   status: 'QUEUED' | 'RUNNING' | 'CANCELLING' | 'LIVE' | 'SUPERSEDED' | 'FAILED' | 'CANCELLED' | 'SKIPPED'
-  /** The branch. */
+  /** Deployed branch. */
   branch: string | null
-  /** The pinned commit. */
+  /** Hash of the deployed commit. Null before the phase `PREPARE` has ended. */
   commitHash: string | null
-  /** Of a rollback: the deployment that it goes back to. */
+  /** ID of the deployment that a rollback restores. Null for other kinds. */
   restoresId: string | null
-  /** Why it failed. */
+  /** Reason for the failure. Null unless the deployment failed. */
   failure: {
-    /** Where it happened. */
+    /** Phase in which the deployment failed. */
     phase: 'PREPARE' | 'BUILD' | 'RELEASE' | 'START' | 'VERIFY' | 'SWITCH'
-    /** A DeploymentFailureCode. */
+    /** Machine-readable reason, one of the values of `DeploymentFailureCode`. */
     code: string
-    /** What happened, for people. */
+    /** Human-readable reason. */
     message: string
-    /** What may help. */
+    /** Suggestion for resolving the failure. */
     hint: string | null
   } | null
 }
@@ -481,13 +481,13 @@ export type SecretBindingDeletedDataV1 = {
 }
 
 export type WebServiceCrashedDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug. */
+  /** Slug of the web service. */
   slug: string
 }
 
@@ -522,13 +522,13 @@ export type WebServiceDeletedDataV1 = {
 }
 
 export type WebServiceRecoveredDataV1 = {
-  /** The service. */
+  /** ID of the web service. */
   webServiceId: string
-  /** Its project. */
+  /** ID of the project. */
   projectId: string
-  /** Its name. */
+  /** Name of the web service. */
   name: string
-  /** Its slug. */
+  /** Slug of the web service. */
   slug: string
 }
 
@@ -695,25 +695,25 @@ export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
 /** A deployment was cancelled. */
 export type DeploymentCancelled = Envelope<'deployment.cancelled', 1, DeploymentCancelledDataV1>
 
-/** A deployment failed; what ran before goes on running. */
+/** A deployment failed. The previous release keeps running. */
 export type DeploymentFailed = Envelope<'deployment.failed', 1, DeploymentFailedDataV1>
 
-/** A deployment was asked for and waits for its turn. */
+/** A deployment was queued. */
 export type DeploymentQueued = Envelope<'deployment.queued', 1, DeploymentQueuedDataV1>
 
-/** A rollback went live; told beside `deployment.succeeded`, of the same deployment. */
+/** A rollback went live. Sent in addition to `deployment.succeeded` for the same deployment. */
 export type DeploymentRolledBack = Envelope<'deployment.rolled_back', 1, DeploymentRolledBackDataV1>
 
-/** A waiting deployment was displaced by a newer one. */
+/** A queued deployment was skipped because a newer one replaced it. */
 export type DeploymentSkipped = Envelope<'deployment.skipped', 1, DeploymentSkippedDataV1>
 
-/** A deployment began. */
+/** A deployment started. */
 export type DeploymentStarted = Envelope<'deployment.started', 1, DeploymentStartedDataV1>
 
-/** A deployment went live: its release was seen to answer through the router. */
+/** A deployment went live. Its release has answered through the router. */
 export type DeploymentSucceeded = Envelope<'deployment.succeeded', 1, DeploymentSucceededDataV1>
 
-/** A live deployment was followed by a newer one. */
+/** A live deployment was replaced by a newer one. */
 export type DeploymentSuperseded = Envelope<'deployment.superseded', 1, DeploymentSupersededDataV1>
 
 /** Environment variables of a service were created, updated or deleted. A bulk write causes one event. Values are not included. */
@@ -761,7 +761,7 @@ export type SecretBindingCreated = Envelope<'secret_binding.created', 1, SecretB
 /** A secret was unbound from a service. */
 export type SecretBindingDeleted = Envelope<'secret_binding.deleted', 1, SecretBindingDeletedDataV1>
 
-/** No instance of a running service is healthy any more, and one has ended by itself. It is being started again. */
+/** A running service crashed: none of its instances is healthy, and at least one exited unexpectedly. It is being restarted. */
 export type WebServiceCrashed = Envelope<'web_service.crashed', 1, WebServiceCrashedDataV1>
 
 /** A web service was created. Nothing has been deployed yet. */
@@ -770,7 +770,7 @@ export type WebServiceCreated = Envelope<'web_service.created', 1, WebServiceCre
 /** A web service was deleted. Its instances are being stopped. */
 export type WebServiceDeleted = Envelope<'web_service.deleted', 1, WebServiceDeletedDataV1>
 
-/** A crashed service runs again. */
+/** A crashed service is running again. */
 export type WebServiceRecovered = Envelope<'web_service.recovered', 1, WebServiceRecoveredDataV1>
 
 /** A restart of a web service was requested. */

@@ -22,7 +22,8 @@ const refSchema = z
 
 export const deployWebService = defineCommand({
   name: 'deployWebService',
-  description: 'Puts the newest commit of a branch, or a given commit, online. Answers at once; the deployment is followed by its log.',
+  description:
+    'Deploys the latest commit of a branch, or a given commit. Returns the queued deployment immediately. Use `deploymentUpdated` or `deploymentLogs` to follow its progress. Fails with `repository_missing` if the service has no repository, and with `deployment_in_progress` if the queue policy is `REJECT` and another deployment has not ended.',
   permission: 'deploy:web_services',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -114,7 +115,7 @@ const lockDeployment = (work: Work, id: string | undefined) =>
 export const cancelDeployment = defineCommand({
   name: 'cancelDeployment',
   description:
-    'Cancels a deployment up to and including VERIFY; what ran before goes on. Cancelling what is being cancelled answers the same row.',
+    'Cancels a deployment that is queued or in progress. The live deployment keeps serving. Fails with `deployment_not_cancellable` if the deployment has ended or has reached the phase `SWITCH`. Cancelling a deployment that is already being cancelled returns it unchanged.',
   permission: 'deploy:web_services',
   ids: { id: 'Deployment' },
   targetType: 'Deployment',
@@ -145,7 +146,7 @@ export async function cancelAll(work: Work, webServiceId: string): Promise<void>
 export const rollbackDeployment = defineCommand({
   name: 'rollbackDeployment',
   description:
-    'Goes back to a former deployment: a new deployment with the release kept from then, through the same steps minus the build.',
+    'Rolls a service back to an earlier deployment. Creates a deployment of kind `ROLLBACK` that reuses the release of the earlier one and skips the build. Fails with `rollback_not_eligible` if there are blockers; see `rollbackPlan`.',
   permission: 'deploy:web_services',
   ids: { deploymentId: 'Deployment' },
   targetType: 'Deployment',

@@ -5,25 +5,25 @@ import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 
 const failure = z.object({
-  phase: z.enum(['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']).describe('Where it happened.'),
-  code: z.string().describe('A DeploymentFailureCode.'),
-  message: z.string().describe('What happened, for people.'),
-  hint: z.string().nullable().describe('What may help.'),
+  phase: z.enum(['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']).describe('Phase in which the deployment failed.'),
+  code: z.string().describe('Machine-readable reason, one of the values of `DeploymentFailureCode`.'),
+  message: z.string().describe('Human-readable reason.'),
+  hint: z.string().nullable().describe('Suggestion for resolving the failure.'),
 })
 
 const payload = z.object({
-  deploymentId: z.string().describe('The deployment.'),
-  webServiceId: z.string().describe('Its service.'),
-  projectId: z.string().describe("The service's project."),
-  number: z.number().int().describe("Counts the service's deployments from 1."),
-  kind: z.enum(['DEPLOY', 'REDEPLOY', 'ROLLBACK']).describe('What it is.'),
+  deploymentId: z.string().describe('ID of the deployment.'),
+  webServiceId: z.string().describe('ID of the web service.'),
+  projectId: z.string().describe('ID of the project.'),
+  number: z.number().int().describe('Number of the deployment, starting at 1 for each service.'),
+  kind: z.enum(['DEPLOY', 'REDEPLOY', 'ROLLBACK']).describe('Kind of the deployment.'),
   status: z
     .enum(['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'])
-    .describe('Its status after the change.'),
-  branch: z.string().nullable().describe('The branch.'),
-  commitHash: z.string().nullable().describe('The pinned commit.'),
-  restoresId: z.string().nullable().describe('Of a rollback: the deployment that it goes back to.'),
-  failure: failure.nullable().describe('Why it failed.'),
+    .describe('Status of the deployment after the change.'),
+  branch: z.string().nullable().describe('Deployed branch.'),
+  commitHash: z.string().nullable().describe('Hash of the deployed commit. Null before the phase `PREPARE` has ended.'),
+  restoresId: z.string().nullable().describe('ID of the deployment that a rollback restores. Null for other kinds.'),
+  failure: failure.nullable().describe('Reason for the failure. Null unless the deployment failed.'),
 })
 type Payload = z.infer<typeof payload>
 
@@ -51,17 +51,20 @@ const deploymentEvent = (name: string, description: string, change: Partial<Payl
   })
 
 export const deploymentEvents = {
-  queued: deploymentEvent('queued', 'A deployment was asked for and waits for its turn.', { status: 'QUEUED', commitHash: null }),
-  started: deploymentEvent('started', 'A deployment began.', { status: 'RUNNING', commitHash: null }),
-  succeeded: deploymentEvent('succeeded', 'A deployment went live: its release was seen to answer through the router.', {}),
-  failed: deploymentEvent('failed', 'A deployment failed; what ran before goes on running.', {
+  queued: deploymentEvent('queued', 'A deployment was queued.', { status: 'QUEUED', commitHash: null }),
+  started: deploymentEvent('started', 'A deployment started.', { status: 'RUNNING', commitHash: null }),
+  succeeded: deploymentEvent('succeeded', 'A deployment went live. Its release has answered through the router.', {}),
+  failed: deploymentEvent('failed', 'A deployment failed. The previous release keeps running.', {
     status: 'FAILED',
     failure: { phase: 'BUILD', code: 'BUILD_FAILED', message: 'The build command ended with exit code 1.', hint: null },
   }),
   cancelled: deploymentEvent('cancelled', 'A deployment was cancelled.', { status: 'CANCELLED' }),
-  skipped: deploymentEvent('skipped', 'A waiting deployment was displaced by a newer one.', { status: 'SKIPPED', commitHash: null }),
-  superseded: deploymentEvent('superseded', 'A live deployment was followed by a newer one.', { status: 'SUPERSEDED' }),
-  rolledBack: deploymentEvent('rolled_back', 'A rollback went live; told beside `deployment.succeeded`, of the same deployment.', {
+  skipped: deploymentEvent('skipped', 'A queued deployment was skipped because a newer one replaced it.', {
+    status: 'SKIPPED',
+    commitHash: null,
+  }),
+  superseded: deploymentEvent('superseded', 'A live deployment was replaced by a newer one.', { status: 'SUPERSEDED' }),
+  rolledBack: deploymentEvent('rolled_back', 'A rollback went live. Sent in addition to `deployment.succeeded` for the same deployment.', {
     kind: 'ROLLBACK',
     restoresId: 'dep_01h455vb4pex5vsknk084sn02r',
   }),

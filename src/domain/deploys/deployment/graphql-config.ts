@@ -15,14 +15,15 @@ const liveEntries = (context: GraphqlContext, serviceId: string) =>
 
 builder.objectField(ResolvedVariable, 'changedSinceLive', (t) =>
   t.boolean({
-    description: 'Whether the live deployment has another value, or none; false where nothing is live.',
+    description: 'Whether the variable differs from the live deployment. False if no deployment is live.',
     resolve: async (variable, _args, context) => isChangedSince(await liveEntries(context, variable.webServiceId), variable),
   }),
 )
 
 builder.prismaObjectField('WebService', 'pendingConfig', (t) =>
   t.boolean({
-    description: 'Whether the next deployment would change a variable of what is live; `deployPlan` says which.',
+    description:
+      'Whether the next deployment would change a variable of the live deployment. See `deployPlan` for the changes. False if no deployment is live.',
     resolve: async (service, _args, context) => {
       demand(context.caller, 'view:secrets')
       const [live, resolution] = await Promise.all([liveEntries(context, service.id), resolutionOf(context, service.id)])
@@ -32,36 +33,45 @@ builder.prismaObjectField('WebService', 'pendingConfig', (t) =>
 )
 
 const DeployPlan = builder.objectRef<DeployPlanRow>('DeployPlan').implement({
-  description: 'What the next deployment of a service would change beside its commit, which is looked up only then.',
+  description:
+    'Changes that the next deployment of a service would make. The commit is not included, because it is resolved when the deployment starts.',
   fields: (t) => ({
-    webService: t.field({ type: WebService, description: 'The service.', resolve: (plan) => plan.webService }),
-    current: t.field({ type: Deployment, nullable: true, description: 'The live one.', resolve: (plan) => plan.current }),
-    changes: t.field({ type: [PlanChangeType], description: 'What would be different.', resolve: (plan) => plan.changes }),
-    warnings: t.exposeStringList('warnings', { description: 'What to know before.' }),
+    webService: t.field({ type: WebService, description: 'The service to be deployed.', resolve: (plan) => plan.webService }),
+    current: t.field({
+      type: Deployment,
+      nullable: true,
+      description: 'Deployment that is currently live. Null if none is.',
+      resolve: (plan) => plan.current,
+    }),
+    changes: t.field({ type: [PlanChangeType], description: 'Changes to settings and variables.', resolve: (plan) => plan.changes }),
+    warnings: t.exposeStringList('warnings', { description: 'Warnings about the configuration, such as missing values.' }),
   }),
 })
 
 builder.queryField('deployPlan', (t) =>
   t.field({
     type: DeployPlan,
-    description: 'What the next deployment of a service would change.',
-    args: { webServiceId: t.arg.id({ required: true, description: 'The service.' }) },
+    description: 'Return the changes that the next deployment of a service would make. Requires the permission `view:secrets`.',
+    args: { webServiceId: t.arg.id({ required: true, description: 'ID of the service.' }) },
     resolve: (_root, args, context) => context.call(planDeploy, args),
   }),
 )
 
 const Redaction = builder.objectRef<RedactionRow>('Redaction').implement({
-  description: 'How often a value was taken out of logs.',
+  description: 'Number of times that a value was redacted from logs.',
   fields: (t) => ({
-    key: t.exposeString('key', { description: 'The variable; `repository` and `platform` for credentials of those.' }),
-    count: t.exposeInt('count', { description: 'So many times.' }),
+    key: t.exposeString('key', {
+      description: 'Name of the variable. `repository` stands for credentials of the repository, `platform` for credentials of Quayside.',
+    }),
+    count: t.exposeInt('count', { description: 'Number of redactions.' }),
   }),
 })
 
 builder.prismaObjectField('Deployment', 'redactions', (t) =>
   t.field({
     type: [Redaction],
-    description: 'What was taken out of its log and of what its instances print, by key.',
+    description:
+      'Redactions in the log of the deployment and in the output of its instances, by variable. Requires the permission `view:secrets`.',
     resolve: (deployment, _args, context) => {
       demand(context.caller, 'view:secrets')
       return context.load('Deployment.redactions', deployment.id, (ids: readonly string[]) =>
@@ -76,7 +86,7 @@ for (const payload of envVarPayloads) {
     t.field({
       type: Deployment,
       nullable: true,
-      description: 'The deployment that was asked for.',
+      description: 'Deployment started by `deploy: true`. Null otherwise.',
       resolve: (result) => ((result as { deployment?: DeploymentRow }).deployment ?? null) as DeploymentRow | null,
     }),
   )

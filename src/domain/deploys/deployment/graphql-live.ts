@@ -33,29 +33,30 @@ async function* followDeployment(context: GraphqlContext, id: string): AsyncGene
 builder.subscriptionFields((t) => ({
   deploymentUpdated: t.field({
     type: Deployment,
-    description: 'A deployment as it is now, then at each change; ends after LIVE or a terminal state.',
-    args: { deploymentId: t.arg.id({ required: true, description: 'The deployment.' }) },
+    description: 'Follow a deployment. Sends its current state, then every change. Completes when the deployment is live or has ended.',
+    args: { deploymentId: t.arg.id({ required: true, description: 'ID of the deployment.' }) },
     subscribe: (_root, { deploymentId }, context) => followDeployment(context, deploymentId),
     resolve: (deployment: DeploymentRow) => deployment,
   }),
   deploymentLogs: t.field({
     type: LogBatchType,
-    description: "A deployment's log from its start or behind a cursor; ends after the batch with `complete: true`.",
+    description: 'Follow the log of a deployment, from the start or after a cursor. Completes after the batch with `complete: true`.',
     args: {
-      deploymentId: t.arg.id({ required: true, description: 'The deployment.' }),
-      after: t.arg.string({ description: 'A cursor of this log: what follows it.' }),
+      deploymentId: t.arg.id({ required: true, description: 'ID of the deployment.' }),
+      after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
     },
     subscribe: (_root, args, context) => followDeploymentLog(context, args),
     resolve: (batch: LogBatch) => batch,
   }),
   webServiceLogs: t.field({
     type: LogBatchType,
-    description: "What a service's instances print. `after` beats `tail` and `since`; without any of them new lines only.",
+    description:
+      "Follow the log of a service's instances. By default, only new lines are sent. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
     args: {
-      webServiceId: t.arg.id({ required: true, description: 'The service.' }),
-      after: t.arg.string({ description: 'A cursor of this log: what follows it.' }),
-      tail: t.arg.int({ description: 'Begin with the last so many lines, at most 10000.' }),
-      since: t.arg({ type: 'DateTime', description: 'Begin with the lines from then on.' }),
+      webServiceId: t.arg.id({ required: true, description: 'ID of the service.' }),
+      after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
+      tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000.' }),
+      since: t.arg({ type: 'DateTime', description: 'Start with the lines received at or after this time.' }),
     },
     subscribe: (_root, args, context) => followServiceLog(context, args),
     resolve: (batch: LogBatch) => batch,

@@ -40,162 +40,203 @@ import {
   stepsByDeployment,
 } from './queries.ts'
 
-export const DeploymentStatus = enumType('DeploymentStatus', 'Where a deployment stands.', {
-  QUEUED: 'Waits for its turn.',
-  RUNNING: 'Is on its way; see the phase.',
-  CANCELLING: 'Is being stopped.',
-  LIVE: 'Serves; it was seen to answer.',
-  SUPERSEDED: 'Served until a newer one did.',
-  FAILED: 'Did not get online; what ran before goes on.',
-  CANCELLED: 'Was stopped on request.',
-  SKIPPED: 'Was displaced by a newer one while it waited.',
+export const DeploymentStatus = enumType('DeploymentStatus', 'Status of a deployment.', {
+  QUEUED: 'Waiting to start.',
+  RUNNING: 'In progress. See `phase`.',
+  CANCELLING: 'Being cancelled.',
+  LIVE: 'Live: its release has answered through the router and serves the traffic.',
+  SUPERSEDED: 'Was live, and has been replaced by a newer deployment.',
+  FAILED: 'Failed. The previous release keeps running.',
+  CANCELLED: 'Cancelled on request.',
+  SKIPPED: 'Skipped while queued, because a newer deployment replaced it.',
 })
 
-export const DeploymentPhase = enumType('DeploymentPhase', 'The steps of a deployment, in order.', {
-  PREPARE: 'Pins the commit and the configuration.',
-  BUILD: 'Makes a release.',
-  RELEASE: 'Runs the release command.',
-  START: 'Starts the instances.',
-  VERIFY: 'Waits until they are well.',
-  SWITCH: 'Moves the traffic.',
+export const DeploymentPhase = enumType(
+  'DeploymentPhase',
+  'Phase of a deployment. The phases run in this order: `PREPARE`, `BUILD`, `RELEASE`, `START`, `VERIFY`, `SWITCH`.',
+  {
+    PREPARE: 'Resolve the commit and the configuration.',
+    BUILD: 'Build the release.',
+    RELEASE: 'Run the release command.',
+    START: 'Start the instances.',
+    VERIFY: 'Wait until the instances are healthy.',
+    SWITCH: 'Switch the traffic to the new release.',
+  },
+)
+
+export const StepStatus = enumType('StepStatus', 'Status of a step.', {
+  PENDING: 'Not started.',
+  RUNNING: 'In progress.',
+  SUCCEEDED: 'Completed successfully.',
+  FAILED: 'Failed, and with it the deployment.',
+  CANCELLED: 'In progress when the deployment was cancelled.',
+  SKIPPED: 'Not required or not reached.',
 })
 
-export const StepStatus = enumType('StepStatus', 'Where a step stands.', {
-  PENDING: 'Not begun.',
-  RUNNING: 'Under way.',
-  SUCCEEDED: 'Done.',
-  FAILED: 'Failed, and the deployment with it.',
-  CANCELLED: 'Was under way when the deployment was cancelled.',
-  SKIPPED: 'Not needed, or not reached.',
+export const DeploymentKind = enumType('DeploymentKind', 'Kind of a deployment.', {
+  DEPLOY: 'Build and deploy a commit.',
+  REDEPLOY: 'Build and deploy the commit of the live deployment again, with the current configuration.',
+  ROLLBACK: 'Restore the release of an earlier deployment.',
 })
 
-export const DeploymentKind = enumType('DeploymentKind', 'What a deployment does.', {
-  DEPLOY: 'Builds a commit.',
-  REDEPLOY: 'Builds the same commit again.',
-  ROLLBACK: 'Goes back to a kept release.',
+export const DeploymentTrigger = enumType('DeploymentTrigger', 'Cause of a deployment.', {
+  API: 'API request.',
+  GIT_PUSH: 'Push to the repository. Not yet available.',
+  CONFIG_CHANGE: 'Change of the configuration.',
 })
 
-export const DeploymentTrigger = enumType('DeploymentTrigger', 'What caused a deployment.', {
-  API: 'A request.',
-  GIT_PUSH: 'A push to the repository. Not served yet.',
-  CONFIG_CHANGE: 'A change of configuration.',
+export const RollbackConfig = enumType('RollbackConfig', 'Configuration used by a rollback.', {
+  SNAPSHOT:
+    'The variables, secret versions and settings of the earlier deployment. A secret version that has been revoked or deleted is replaced by the current one, with a warning.',
+  CURRENT: 'The current variables, secrets and settings of the service.',
 })
 
-export const RollbackConfig = enumType('RollbackConfig', 'Which configuration a rollback uses.', {
-  SNAPSHOT: 'That of the release.',
-  CURRENT: 'The present one.',
-})
-
-export const DeploymentFailureCode = enumType('DeploymentFailureCode', 'Why a deployment failed.', {
-  REPOSITORY_MISSING: 'The remote has no such repository.',
-  SOURCE_UNREACHABLE: 'The remote could not be reached, or did not let us in.',
-  SOURCE_REJECTED: 'The source is not allowed: its address, a link out of its tree, its size.',
-  COMMIT_NOT_FOUND: 'The repository has no such branch, tag or commit.',
-  CONFIG_UNRESOLVED: 'A variable has no value.',
-  BUILD_NOT_DETECTED: 'Nothing tells how to build or start it.',
-  BUILD_FAILED: 'The build ended with an error.',
-  BUILD_TIMEOUT: 'The build took too long.',
-  RELEASE_COMMAND_FAILED: 'The release command ended with an error.',
-  START_FAILED: 'An instance could not be started, or ended before it was well.',
+export const DeploymentFailureCode = enumType('DeploymentFailureCode', 'Reason that a deployment failed.', {
+  REPOSITORY_MISSING: 'The repository does not exist.',
+  SOURCE_UNREACHABLE: 'The repository could not be reached, or denied access.',
+  SOURCE_REJECTED: 'The source is not allowed, because of its address, its size, or a link that points outside the repository.',
+  COMMIT_NOT_FOUND: 'The branch, tag or commit does not exist in the repository.',
+  CONFIG_UNRESOLVED: 'A required variable has no value, or the variables are too large.',
+  BUILD_NOT_DETECTED: 'Quayside could not detect how to build or start the service.',
+  BUILD_FAILED: 'The build failed.',
+  BUILD_TIMEOUT: 'The build exceeded its timeout.',
+  RELEASE_COMMAND_FAILED: 'The release command failed.',
+  START_FAILED: 'An instance could not be started, or exited before it became healthy.',
   HEALTH_TIMEOUT: 'The instances did not become healthy in time.',
-  SWITCH_FAILED: 'The router did not answer with the new release.',
-  PHASE_TIMEOUT: 'Another phase took too long.',
-  ARTIFACT_MISSING: 'The kept release is gone.',
+  SWITCH_FAILED: 'The router did not respond with the new release in time.',
+  PHASE_TIMEOUT: 'The phase `PREPARE`, `RELEASE` or `START` exceeded its timeout.',
+  ARTIFACT_MISSING: 'The release to restore no longer exists.',
   SERVICE_DELETED: 'The service was deleted.',
-  NO_CAPACITY: 'There is no room for it: disk, ports, a quota.',
-  WORKER_LOST: 'The worker was lost in a step that is not begun twice.',
-  INTERNAL: 'A fault of ours.',
+  NO_CAPACITY: 'Not enough capacity: disk space, ports or quota.',
+  WORKER_LOST: 'The worker was lost during a step that must not run twice, or several workers in a row were lost.',
+  INTERNAL: 'Internal error of Quayside.',
 })
 
-export const RollbackBlockerCode = enumType('RollbackBlockerCode', 'Why there is no going back.', {
-  NEVER_LIVE: 'The deployment never went live.',
-  ALREADY_LIVE: 'The deployment is live.',
-  ARTIFACT_EXPIRED: 'Its release is no longer kept.',
+export const RollbackBlockerCode = enumType('RollbackBlockerCode', 'Reason that a deployment cannot be rolled back to.', {
+  NEVER_LIVE: 'The deployment has never been live.',
+  ALREADY_LIVE: 'The deployment is currently live.',
+  ARTIFACT_EXPIRED: 'The release of the deployment is no longer stored.',
   SERVICE_DELETED: 'The service was deleted.',
-  CONFIG_UNRESOLVED: 'Its configuration cannot be resolved.',
+  CONFIG_UNRESOLVED: 'The configuration cannot be resolved.',
 })
 
-export const PlanChangeKind = enumType('PlanChangeKind', 'What a plan changes.', {
-  COMMIT: 'The commit.',
-  SETTING: 'A setting of the service.',
-  VARIABLE_ADDED: 'A variable that was not there.',
-  VARIABLE_REMOVED: 'A variable that goes.',
-  VARIABLE_CHANGED: 'A variable with another value.',
+export const PlanChangeKind = enumType('PlanChangeKind', 'Kind of a planned change.', {
+  COMMIT: 'The commit changes.',
+  SETTING: 'A setting of the service changes.',
+  VARIABLE_ADDED: 'A variable is added.',
+  VARIABLE_REMOVED: 'A variable is removed.',
+  VARIABLE_CHANGED: 'The value or a flag of a variable changes.',
 })
 
 const DeploymentStep = builder.objectRef<DeploymentStepRow>('DeploymentStep').implement({
-  description: 'One phase of a deployment.',
+  description: 'A phase of a deployment.',
   fields: (t) => ({
-    phase: t.expose('phase', { type: DeploymentPhase, description: 'Which one.' }),
-    status: t.expose('status', { type: StepStatus, description: 'Where it stands.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it began.' }),
-    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
-    exitCode: t.exposeInt('exitCode', { nullable: true, description: 'Of the command that it ran.' }),
-    reasonCode: t.expose('reasonCode', { type: DeploymentFailureCode, nullable: true, description: 'Why it failed.' }),
+    phase: t.expose('phase', { type: DeploymentPhase, description: 'Phase that the step runs.' }),
+    status: t.expose('status', { type: StepStatus, description: 'Status of the step.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the step started. Null if it has not started.',
+    }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the step ended. Null if it has not ended.',
+    }),
+    exitCode: t.exposeInt('exitCode', {
+      nullable: true,
+      description: 'Exit code of the command or instance that the step ran. Null if there is none.',
+    }),
+    reasonCode: t.expose('reasonCode', {
+      type: DeploymentFailureCode,
+      nullable: true,
+      description: 'Machine-readable reason for the failure. Null unless the step failed.',
+    }),
   }),
 })
 
 type FailureShape = Pick<DeploymentRow, 'failurePhase' | 'failureCode' | 'failureMessage' | 'failureHint'>
 
 const DeploymentFailure = builder.objectRef<FailureShape>('DeploymentFailure').implement({
-  description: 'Why a deployment failed.',
+  description: 'Reason that a deployment failed.',
   fields: (t) => ({
-    phase: t.field({ type: DeploymentPhase, description: 'Where.', resolve: (failure) => failure.failurePhase! }),
-    code: t.field({ type: DeploymentFailureCode, description: 'Why, for programs.', resolve: (failure) => failure.failureCode! }),
-    message: t.string({ description: 'Why, for people.', resolve: (failure) => failure.failureMessage ?? '' }),
-    hint: t.exposeString('failureHint', { nullable: true, description: 'What may help.' }),
+    phase: t.field({
+      type: DeploymentPhase,
+      description: 'Phase in which the deployment failed.',
+      resolve: (failure) => failure.failurePhase!,
+    }),
+    code: t.field({ type: DeploymentFailureCode, description: 'Machine-readable reason.', resolve: (failure) => failure.failureCode! }),
+    message: t.string({ description: 'Human-readable reason.', resolve: (failure) => failure.failureMessage ?? '' }),
+    hint: t.exposeString('failureHint', { nullable: true, description: 'Suggestion for resolving the failure.' }),
   }),
 })
 
 export const Deployment = builder.prismaObject('Deployment', {
-  description: 'One try to bring a commit, or a kept release, online.',
+  description: 'A deployment of a commit, or of an earlier release, to a service.',
   interfaces: [Node],
   authScopes: { permission: 'view:deployments' },
   fields: (t) => ({
     id: t.id(idField('Deployment')),
-    number: t.exposeInt('number', { description: "Counts the service's deployments from 1." }),
-    kind: t.expose('kind', { type: DeploymentKind, description: 'What it does.' }),
-    status: t.expose('status', { type: DeploymentStatus, description: 'Where it stands.' }),
+    number: t.exposeInt('number', { description: 'Number of the deployment, starting at 1 for each service.' }),
+    kind: t.expose('kind', { type: DeploymentKind, description: 'Kind of the deployment.' }),
+    status: t.expose('status', { type: DeploymentStatus, description: 'Status of the deployment.' }),
     phase: t.expose('phase', {
       type: DeploymentPhase,
       nullable: true,
-      description: 'Where it is, or where it ended; null before it began.',
+      description: 'Current phase, or the phase in which the deployment ended. Null if the deployment has not started.',
     }),
-    isLive: t.boolean({ description: 'Whether it serves.', resolve: (deployment) => deployment.status === 'LIVE' }),
+    isLive: t.boolean({ description: 'Whether the deployment is live.', resolve: (deployment) => deployment.status === 'LIVE' }),
     webService: t.field({
       type: WebService,
-      description: 'Its service.',
+      description: 'Service that is deployed.',
       resolve: (deployment, _args, context) => rowById<WebServiceRow>(context, 'web_service', deployment.webServiceId),
     }),
-    branch: t.exposeString('branch', { nullable: true, description: 'The branch.' }),
-    commitHash: t.exposeString('commitHash', { nullable: true, description: 'The pinned commit; null before PREPARE.' }),
-    commitMessage: t.exposeString('commitMessage', { nullable: true, description: "The commit's message." }),
-    trigger: t.expose('trigger', { type: DeploymentTrigger, description: 'What caused it.' }),
+    branch: t.exposeString('branch', { nullable: true, description: 'Deployed branch.' }),
+    commitHash: t.exposeString('commitHash', {
+      nullable: true,
+      description: 'Hash of the deployed commit. Null until the phase `PREPARE` has resolved it.',
+    }),
+    commitMessage: t.exposeString('commitMessage', { nullable: true, description: 'Message of the deployed commit.' }),
+    trigger: t.expose('trigger', { type: DeploymentTrigger, description: 'Cause of the deployment.' }),
     steps: t.field({
       type: [DeploymentStep],
-      description: 'Its phases, in order.',
+      description: 'Steps of the deployment, one for each phase, in order.',
       resolve: (deployment, _args, context) =>
         context.load('Deployment.steps', deployment.id, (ids: readonly string[]) => stepsByDeployment(context.app.db.prisma, ids)),
     }),
     failure: t.field({
       type: DeploymentFailure,
       nullable: true,
-      description: 'Why it failed.',
+      description: 'Reason for the failure. Null unless the deployment failed.',
       resolve: (deployment) => (deployment.failureCode ? deployment : null),
     }),
     logs: t.field({
       type: LogBatchType,
-      description: 'What it said and its build printed, oldest first.',
+      description:
+        'Log of the deployment, including the build output, oldest line first. A batch has at most 1000 lines, or `tail` lines, and about 1 MiB; continue with its cursor.',
       args: {
-        after: t.arg.string({ description: 'A cursor of this log: what follows it.' }),
-        tail: t.arg.int({ description: 'The last so many lines, at most 10000.' }),
+        after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
+        tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000. Ignored if `after` is given.' }),
       },
       resolve: (deployment, args, context) => readDeploymentLog(context, deployment, args),
     }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When its first phase began.' }),
-    finishedAt: t.expose('finishedAt', { type: 'DateTime', nullable: true, description: 'When it went live or ended without.' }),
-    liveAt: t.expose('liveAt', { type: 'DateTime', nullable: true, description: 'When it went live.' }),
-    version: t.exposeInt('version', { description: 'Raised by each change.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the deployment started. Null if it has not started.',
+    }),
+    finishedAt: t.expose('finishedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description:
+        'Time when the deployment went live or ended without going live. For a superseded deployment, the time when it was replaced. Null while it is queued or in progress.',
+    }),
+    liveAt: t.expose('liveAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the deployment went live. Null if it has never been live.',
+    }),
+    version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),
   }),
@@ -205,7 +246,7 @@ builder.prismaObjectField('Deployment', 'restores', (t) =>
   t.field({
     type: Deployment,
     nullable: true,
-    description: 'Of a rollback: the deployment that it goes back to.',
+    description: 'Deployment that a rollback restores. Null for other kinds.',
     resolve: (deployment, _args, context) =>
       deployment.restoresId ? rowById<DeploymentRow>(context, 'deployment', deployment.restoresId) : null,
   }),
@@ -214,7 +255,7 @@ builder.prismaObjectField('Deployment', 'restores', (t) =>
 builder.objectField(Instance, 'deployment', (t) =>
   t.field({
     type: Deployment,
-    description: 'The deployment that it belongs to.',
+    description: 'Deployment that the instance belongs to.',
     resolve: (instance: InstanceRow, _args, context) => rowById<DeploymentRow>(context, 'deployment', instance.deploymentId),
   }),
 )
@@ -233,18 +274,18 @@ builder.prismaObjectFields('WebService', (t) => ({
   liveDeployment: t.field({
     type: Deployment,
     nullable: true,
-    description: 'The one that serves.',
+    description: 'Deployment that is currently live. Null if none is.',
     resolve: (service, _args, context) => current(context, 'live', service.id),
   }),
   activeDeployment: t.field({
     type: Deployment,
     nullable: true,
-    description: 'The one that is on its way, or else the one that is next.',
+    description: 'Deployment that is in progress or, if none is, the next one in the queue. Null if there is neither.',
     resolve: (service, _args, context) => current(context, 'active', service.id),
   }),
   deployments: t.field({
     type: DeploymentConnection,
-    description: 'Its deployments, newest first.',
+    description: 'Deployments of the service, newest first.',
     args: connectionArgs,
     resolve: (service, args, context) =>
       nestedConnection<DeploymentRow>(context, service.id, args, {
@@ -256,20 +297,24 @@ builder.prismaObjectFields('WebService', (t) => ({
   }),
 }))
 
-export const EnvironmentStatus = enumType('EnvironmentStatus', 'The status of an environment: the first of these that holds.', {
-  DELETING: 'It is being removed.',
-  DEPLOYING: 'A deployment runs.',
-  FAILED: 'A service that should run is crashed, or its newest deployment failed and nothing of it is live.',
-  DEGRADED: 'A service that should run does not.',
-  RUNNING: 'At least one service should run, and all do.',
-  PENDING: 'Nothing was ever live.',
-  STOPPED: 'Nothing should run.',
-})
+export const EnvironmentStatus = enumType(
+  'EnvironmentStatus',
+  'Status of an environment, derived from its services. The first status that applies is used, in this order: `DELETING`, `DEPLOYING`, `FAILED`, `DEGRADED`, `RUNNING`, `STOPPED`, `PENDING`.',
+  {
+    DELETING: 'The environment is being deleted.',
+    DEPLOYING: 'A deployment of one of its services is in progress.',
+    FAILED: 'A service that should run has crashed, or the newest deployment of a service failed and none of it is live.',
+    DEGRADED: 'A service that should run is not running.',
+    RUNNING: 'At least one service should run, and all services that should run are running.',
+    PENDING: 'No deployment has been live yet.',
+    STOPPED: 'No service should run.',
+  },
+)
 
 builder.prismaObjectField('Environment', 'status', (t) =>
   t.field({
     type: EnvironmentStatus,
-    description: 'The state of its services, taken together.',
+    description: 'Status of the environment, derived from its services.',
     resolve: (environment, _args, context) =>
       context.load('Environment.status', environment.id, (ids: readonly string[]) => statusByEnvironment(context.app.db.prisma, ids)),
   }),
@@ -278,10 +323,10 @@ builder.prismaObjectField('Environment', 'status', (t) =>
 builder.queryFields((t) => ({
   deployments: t.field({
     type: DeploymentConnection,
-    description: 'Deployments, newest first.',
+    description: 'List the deployments visible to the caller, newest first.',
     args: {
-      webServiceId: t.arg.id({ description: 'Only of this service.' }),
-      status: t.arg({ type: [DeploymentStatus], description: 'Only with one of these statuses.' }),
+      webServiceId: t.arg.id({ description: 'Return only deployments of this service.' }),
+      status: t.arg({ type: [DeploymentStatus], description: 'Return only deployments with one of these statuses.' }),
       ...connectionArgs,
     },
     resolve: (_root, { webServiceId, status, ...page }, context) =>
@@ -293,50 +338,72 @@ builder.queryFields((t) => ({
   deployment: t.field({
     type: Deployment,
     nullable: true,
-    description: 'One deployment.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
+    description: 'Return a deployment by its ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the deployment.' }) },
     resolve: (_root, args, context) => context.call(findDeployment, args),
   }),
 }))
 
 export const PlanChangeType = builder.objectRef<PlanChange>('PlanChange').implement({
-  description: 'One difference that a plan would make.',
+  description: 'A change that a deployment would make.',
   fields: (t) => ({
-    kind: t.expose('kind', { type: PlanChangeKind, description: 'What changes.' }),
-    key: t.exposeString('key', { description: 'The setting or variable; `commit` for the commit.' }),
-    from: t.exposeString('from', { nullable: true, description: 'What is live; a secret by its fingerprint.' }),
-    to: t.exposeString('to', { nullable: true, description: 'What would be.' }),
+    kind: t.expose('kind', { type: PlanChangeKind, description: 'Kind of the change.' }),
+    key: t.exposeString('key', { description: 'Name of the setting or variable, or `commit`.' }),
+    from: t.exposeString('from', {
+      nullable: true,
+      description: 'Value in the live deployment. Secret values are shown as fingerprints. Null if there is none.',
+    }),
+    to: t.exposeString('to', {
+      nullable: true,
+      description: 'Value after the deployment. Secret values are shown as fingerprints. Null if there is none.',
+    }),
   }),
 })
 
 const RollbackBlocker = builder.objectRef<RollbackPlanRow['blockers'][number]>('RollbackBlocker').implement({
-  description: 'A reason why there is no going back.',
+  description: 'A reason that a deployment cannot be rolled back to.',
   fields: (t) => ({
-    code: t.expose('code', { type: RollbackBlockerCode, description: 'For programs.' }),
-    message: t.exposeString('message', { description: 'For people.' }),
+    code: t.expose('code', { type: RollbackBlockerCode, description: 'Machine-readable reason.' }),
+    message: t.exposeString('message', { description: 'Human-readable reason.' }),
   }),
 })
 
 const RollbackPlan = builder.objectRef<RollbackPlanRow>('RollbackPlan').implement({
-  description: 'Whether a deployment can be gone back to, and what that would change.',
+  description: 'Whether a service can be rolled back to a deployment, and the changes that the rollback would make.',
   fields: (t) => ({
-    target: t.field({ type: Deployment, description: 'The one to go back to.', resolve: (plan) => plan.target }),
-    current: t.field({ type: Deployment, nullable: true, description: 'The live one.', resolve: (plan) => plan.current }),
-    eligible: t.exposeBoolean('eligible', { description: 'Whether rollbackDeployment would be accepted now.' }),
-    blockers: t.field({ type: [RollbackBlocker], description: 'Why not.', resolve: (plan) => plan.blockers }),
-    config: t.expose('config', { type: RollbackConfig, description: 'Which configuration it would use.' }),
-    changes: t.field({ type: [PlanChangeType], description: 'What would be different.', resolve: (plan) => plan.changes }),
-    warnings: t.exposeStringList('warnings', { description: 'What to know before.' }),
+    target: t.field({ type: Deployment, description: 'Deployment to roll back to.', resolve: (plan) => plan.target }),
+    current: t.field({
+      type: Deployment,
+      nullable: true,
+      description: 'Deployment that is currently live. Null if none is.',
+      resolve: (plan) => plan.current,
+    }),
+    eligible: t.exposeBoolean('eligible', {
+      description: 'Whether `rollbackDeployment` would currently succeed in creating the rollback.',
+    }),
+    blockers: t.field({
+      type: [RollbackBlocker],
+      description: 'Reasons that the deployment cannot be rolled back to. Empty if it is eligible.',
+      resolve: (plan) => plan.blockers,
+    }),
+    config: t.expose('config', { type: RollbackConfig, description: 'Configuration that the rollback would use.' }),
+    changes: t.field({
+      type: [PlanChangeType],
+      description: 'Changes to the commit, settings and variables.',
+      resolve: (plan) => plan.changes,
+    }),
+    warnings: t.exposeStringList('warnings', { description: 'Warnings about the configuration, such as revoked secret versions.' }),
   }),
 })
 
 builder.queryField('rollbackPlan', (t) =>
   t.field({
     type: RollbackPlan,
-    description: 'Whether a deployment can be gone back to, and what that would change.',
+    description:
+      'Return whether a service can be rolled back to a deployment, and the changes that the rollback would make. Requires the permission `view:secrets`.',
     args: {
-      deploymentId: t.arg.id({ required: true, description: 'The one to go back to.' }),
-      config: t.arg({ type: RollbackConfig, description: 'Which configuration to use; SNAPSHOT when absent.' }),
+      deploymentId: t.arg.id({ required: true, description: 'ID of the deployment to roll back to.' }),
+      config: t.arg({ type: RollbackConfig, description: 'Configuration to use. Defaults to `SNAPSHOT`.' }),
     },
     resolve: (_root, args, context) => context.call(planRollback, args),
   }),
@@ -344,24 +411,29 @@ builder.queryField('rollbackPlan', (t) =>
 
 mutation(deployWebService, {
   input: (t) => ({
-    webServiceId: t.id({ required: true, description: 'The service.' }),
-    branch: t.string({ description: "Instead of the service's own." }),
-    commit: t.string({ description: 'A commit hash (may be shortened) or a tag, instead of the newest commit.' }),
-    clearCache: t.boolean({ defaultValue: false, description: 'Builds without what former builds left.' }),
-    queuePolicy: t.field({ type: QueuePolicy, description: "Instead of the service's own." }),
+    webServiceId: t.id({ required: true, description: 'ID of the service.' }),
+    branch: t.string({ description: 'Branch to deploy. Defaults to the branch of the service.' }),
+    commit: t.string({
+      description: 'Hash, possibly abbreviated, or tag of the commit to deploy. Defaults to the latest commit of the branch.',
+    }),
+    clearCache: t.boolean({ defaultValue: false, description: "Whether to delete the service's build cache before the build." }),
+    queuePolicy: t.field({
+      type: QueuePolicy,
+      description: 'Behavior if another deployment of the service is in progress. Defaults to the policy of the service.',
+    }),
   }),
-  payload: gives('deployment', Deployment, 'The new deployment.'),
+  payload: gives('deployment', Deployment, 'The queued deployment.'),
 })
 
 mutation(cancelDeployment, {
-  input: (t) => ({ id: t.id({ required: true, description: 'The deployment.' }) }),
-  payload: gives('deployment', Deployment, 'The deployment.'),
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the deployment.' }) }),
+  payload: gives('deployment', Deployment, 'The deployment that is being cancelled or has been cancelled.'),
 })
 
 mutation(rollbackDeployment, {
   input: (t) => ({
-    deploymentId: t.id({ required: true, description: 'The one to go back to.' }),
-    config: t.field({ type: RollbackConfig, defaultValue: 'SNAPSHOT', description: 'Which configuration to use.' }),
+    deploymentId: t.id({ required: true, description: 'ID of the deployment to roll back to.' }),
+    config: t.field({ type: RollbackConfig, defaultValue: 'SNAPSHOT', description: 'Configuration to use.' }),
   }),
-  payload: gives('deployment', Deployment, 'The new deployment.'),
+  payload: gives('deployment', Deployment, 'The queued deployment.'),
 })

@@ -24,7 +24,7 @@ type OverviewRow = Omit<ServiceOverview, 'url'> & { id: string; slug: string; ki
 
 export const serviceOverviews = defineQuery({
   name: 'serviceOverviews',
-  description: 'Environment, status and address of services, by id; those that the caller may not see are left out.',
+  description: 'Return the environment, status and URL of several services, by ID. Services not visible to the caller are omitted.',
   permission: 'view:web_services',
   ids: { 'ids.*': 'WebService' },
   input: z.object({ ids: z.array(z.string()) }),

@@ -27,7 +27,7 @@ export function deploymentListing(caller: Caller, { webServiceId, status }: Filt
 
 export const listDeployments = defineQuery({
   name: 'deployments',
-  description: 'Deployments, newest first, of one service and with some statuses where given.',
+  description: 'List the deployments visible to the caller, newest first.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: filter.and(pageSchema),
@@ -36,7 +36,7 @@ export const listDeployments = defineQuery({
 
 export const countDeployments = defineQuery({
   name: 'deploymentCount',
-  description: 'How many deployments such a list has.',
+  description: 'Count the deployments visible to the caller.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: filter,
@@ -51,7 +51,7 @@ const visibleDeployment = (tx: Tx, caller: Caller, id: string) =>
 
 export const findDeployment = defineQuery({
   name: 'deployment',
-  description: 'One deployment; null when there is none.',
+  description: 'Return a deployment by its ID. Null if it does not exist.',
   permission: 'view:deployments',
   ids: { id: 'Deployment' },
   input: z.object({ id: z.string() }),
@@ -70,7 +70,7 @@ export type RollbackPlan = {
 
 export const planRollback = defineQuery({
   name: 'rollbackPlan',
-  description: 'Whether a deployment can be gone back to, and what that would change.',
+  description: 'Return whether a service can be rolled back to a deployment, and the changes that the rollback would make.',
   permission: 'view:deployments',
   ids: { deploymentId: 'Deployment' },
   input: z.object({ deploymentId: z.string(), config: z.enum(['SNAPSHOT', 'CURRENT']).nullish() }),
@@ -119,7 +119,8 @@ export type DeployPlan = { webService: WebService; current: Deployment | null; c
 
 export const planDeploy = defineQuery({
   name: 'deployPlan',
-  description: 'What the next deployment of a service would change beside its commit, which is looked up only then.',
+  description:
+    'Return the changes that the next deployment of a service would make. The commit is not included, because it is resolved when the deployment starts.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),

@@ -2,17 +2,17 @@ import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
 const payload = z.object({
-  webServiceId: z.string().describe('The service.'),
-  projectId: z.string().describe('Its project.'),
-  name: z.string().describe('Its name.'),
-  slug: z.string().describe('Its slug.'),
+  webServiceId: z.string().describe('ID of the web service.'),
+  projectId: z.string().describe('ID of the project.'),
+  name: z.string().describe('Name of the web service.'),
+  slug: z.string().describe('Slug of the web service.'),
 })
 const sample = { webServiceId: 'svc_01h455vb4pex5vsknk084sn02q', projectId: 'proj_01h455vb4pex5vsknk084sn02q', name: 'Shop', slug: 'shop' }
 
 export const webServiceCrashed = defineEvent({
   type: 'web_service.crashed',
   version: 1,
-  description: 'No instance of a running service is healthy any more, and one has ended by itself. It is being started again.',
+  description: 'A running service crashed: none of its instances is healthy, and at least one exited unexpectedly. It is being restarted.',
   subject: 'WebService',
   schema: payload,
   sample,
@@ -21,7 +21,7 @@ export const webServiceCrashed = defineEvent({
 export const webServiceRecovered = defineEvent({
   type: 'web_service.recovered',
   version: 1,
-  description: 'A crashed service runs again.',
+  description: 'A crashed service is running again.',
   subject: 'WebService',
   schema: payload,
   sample,

@@ -10,18 +10,18 @@ import { readServiceLog } from './service-log.ts'
 import '../../apps/server/graphql.ts'
 import '../../apps/web-service/graphql.ts'
 
-export const RuntimeStatus = enumType('RuntimeStatus', 'What is seen of a service or an instance.', {
-  STARTING: 'On its way to being well.',
-  RUNNING: 'Well.',
-  DEGRADED: 'Some instances are well, not all that are wanted.',
-  CRASHED: 'It ended by itself and is being started again.',
-  STOPPING: 'On its way to its end.',
-  STOPPED: 'Nothing runs.',
+export const RuntimeStatus = enumType('RuntimeStatus', 'Observed status of a service or an instance.', {
+  STARTING: 'Starting, not yet healthy.',
+  RUNNING: 'Running and healthy.',
+  DEGRADED: 'Some instances are healthy, but fewer than required.',
+  CRASHED: 'Crashed; a restart is scheduled.',
+  STOPPING: 'Stopping.',
+  STOPPED: 'Stopped.',
 })
 
-export const Sandbox = enumType('Sandbox', 'How builds and instances are confined.', {
-  BUBBLEWRAP: 'In namespaces of their own, by bubblewrap.',
-  NONE: 'Not at all: they run with the rights of the control plane.',
+export const Sandbox = enumType('Sandbox', 'Isolation of builds and instances.', {
+  BUBBLEWRAP: 'Isolated with bubblewrap, in separate namespaces.',
+  NONE: 'Not isolated. Builds and instances run with the permissions of Quayside.',
 })
 
 const sandboxes: Record<SandboxKind, 'BUBBLEWRAP' | 'NONE'> = { bubblewrap: 'BUBBLEWRAP', none: 'NONE' }
@@ -30,19 +30,30 @@ const sandboxOf = (context: GraphqlContext) => sandboxes[runtimePort.use(context
 export const Instance = builder.objectRef<InstanceRow>('Instance').implement({
   description: 'A running copy of a release.',
   fields: (t) => ({
-    id: t.id({ description: 'TypeID.', resolve: (instance) => encodeId('Instance', instance.id) }),
-    status: t.expose('status', { type: RuntimeStatus, description: 'What is seen of it.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When its process was started last.' }),
-    restarts: t.exposeInt('restarts', { description: 'How often it was started again after it ended by itself.' }),
-    lastExitCode: t.exposeInt('lastExitCode', { nullable: true, description: 'Of its last end by itself.' }),
-    sandbox: t.field({ type: Sandbox, description: 'How it is confined.', resolve: (_instance, _args, context) => sandboxOf(context) }),
+    id: t.id({ description: 'Globally unique ID of the instance, a TypeID.', resolve: (instance) => encodeId('Instance', instance.id) }),
+    status: t.expose('status', { type: RuntimeStatus, description: 'Observed status of the instance.' }),
+    startedAt: t.expose('startedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the process of the instance was last started. Null if it has not been started.',
+    }),
+    restarts: t.exposeInt('restarts', { description: 'Number of restarts after the instance exited unexpectedly.' }),
+    lastExitCode: t.exposeInt('lastExitCode', {
+      nullable: true,
+      description: 'Exit code of the last unexpected exit. Null if there was none or the code is not known.',
+    }),
+    sandbox: t.field({
+      type: Sandbox,
+      description: 'Isolation of the instance.',
+      resolve: (_instance, _args, context) => sandboxOf(context),
+    }),
   }),
 })
 
 builder.prismaObjectField('Server', 'sandbox', (t) =>
   t.field({
     type: Sandbox,
-    description: 'How builds and instances are confined there.',
+    description: 'Isolation of builds and instances on this server.',
     resolve: (_server, _args, context) => sandboxOf(context),
   }),
 )
@@ -50,29 +61,30 @@ builder.prismaObjectField('Server', 'sandbox', (t) =>
 builder.prismaObjectFields('WebService', (t) => ({
   status: t.field({
     type: RuntimeStatus,
-    description: 'What is seen of it; what is wanted stands in `desiredState`.',
+    description: 'Observed status of the service. See `desiredState` for the desired state.',
     resolve: (service, _args, context) =>
       context.load('WebService.status', service.id, (ids: readonly string[]) => statusByService(context.app.db.prisma, ids)),
   }),
   instances: t.field({
     type: [Instance],
-    description: 'Its instances, oldest first; those of a running deployment and those that are ending, too.',
+    description: 'Instances of the service, oldest first. Includes the instances of a deployment in progress and those that are stopping.',
     resolve: (service, _args, context) =>
       context.load('WebService.instances', service.id, (ids: readonly string[]) => instancesByService(context.app.db.prisma, ids)),
   }),
   url: t.string({
     nullable: true,
-    description: 'Where it answers; null for a worker.',
+    description: 'URL of the service at the router. Null for a worker.',
     resolve: (service, _args, { app }) =>
       service.kind === 'WORKER' ? null : `http://${hostOf(service, app.settings.ROUTER_DOMAIN)}:${routerPort.use(app).port}`,
   }),
   logs: t.field({
     type: LogBatchType,
-    description: 'What its instances printed, oldest first. `after` beats `tail` and `since`.',
+    description:
+      "Log of the service's instances, oldest line first. A batch has at most 1000 lines, or `tail` lines, and about 1 MiB; continue with its cursor. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
     args: {
-      after: t.arg.string({ description: 'A cursor of this log: what follows it.' }),
-      tail: t.arg.int({ description: 'The last so many lines, at most 10000.' }),
-      since: t.arg({ type: 'DateTime', description: 'Lines from then on.' }),
+      after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
+      tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000.' }),
+      since: t.arg({ type: 'DateTime', description: 'Start with the lines received at or after this time.' }),
     },
     resolve: (service, args, context) => readServiceLog(context, service, args),
   }),

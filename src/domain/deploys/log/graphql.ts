@@ -6,74 +6,78 @@ import { builder, enumType } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { LogBatch, LogGap, LogLine } from './index.ts'
 
-export const LogStreamEnum = enumType('LogStream', 'Where a line came from.', {
-  STDOUT: 'Standard output of a program.',
-  STDERR: 'Standard error of a program.',
-  SYSTEM: 'Quayside itself, about what it does.',
+export const LogStreamEnum = enumType('LogStream', 'Source of a log line.', {
+  STDOUT: 'Standard output of a build, release command or instance.',
+  STDERR: 'Standard error of a build, release command or instance.',
+  SYSTEM: 'Message from Quayside.',
 })
 
-export const LogLevelEnum = enumType('LogLevel', 'How much a line matters, where that is known.', {
-  DEBUG: 'For finding faults.',
-  INFO: 'The normal course of things.',
-  WARN: 'Something to look at.',
-  ERROR: 'Something failed.',
+export const LogLevelEnum = enumType('LogLevel', 'Severity of a log line.', {
+  DEBUG: 'Debugging information.',
+  INFO: 'Normal operation.',
+  WARN: 'A potential problem.',
+  ERROR: 'A failure.',
 })
 
-export const LogGapReasonEnum = enumType('LogGapReason', 'Why lines are missing.', {
-  BYTE_CAP: 'The log was over its size limit: its beginning and its end were kept.',
-  RETENTION: 'The lines were older than what is kept.',
+export const LogGapReasonEnum = enumType('LogGapReason', 'Reason that log lines are missing.', {
+  BYTE_CAP: 'The log exceeded its size limit. Its beginning and end are kept.',
+  RETENTION: 'The lines exceeded the retention period.',
 })
 
 export const LogLineType = builder.objectRef<LogLine>('LogLine').implement({
-  description: 'One line.',
+  description: 'A line of a log.',
   fields: (t) => ({
-    seq: t.exposeInt('seq', { description: "Number of the line; counts the log's lines from 1 without a gap." }),
-    timestamp: t.field({ type: 'DateTime', description: 'When it was taken in.', resolve: (line) => line.at }),
-    stream: t.field({ type: LogStreamEnum, description: 'Where it came from.', resolve: (line) => streamNames[line.stream] }),
+    seq: t.exposeInt('seq', { description: 'Number of the line, starting at 1 for each log. Numbers are consecutive.' }),
+    timestamp: t.field({ type: 'DateTime', description: 'Time when the line was received.', resolve: (line) => line.at }),
+    stream: t.field({ type: LogStreamEnum, description: 'Source of the line.', resolve: (line) => streamNames[line.stream] }),
     level: t.field({
       type: LogLevelEnum,
       nullable: true,
-      description: 'How much it matters; null when unknown.',
+      description: 'Severity of the line. Null when it is not known, as for the output of programs.',
       resolve: (line) => line.level,
     }),
     instanceId: t.string({
       nullable: true,
-      description: 'TypeID of the instance that printed it; null in a build, and for what Quayside says.',
+      description: 'ID of the instance that wrote the line. Null for build output and for messages from Quayside.',
       resolve: (line) => line.instanceId && encodeId('Instance', line.instanceId),
     }),
-    message: t.exposeString('message', { description: 'The text without its line end; secrets are replaced by [redacted].' }),
-    truncated: t.exposeBoolean('truncated', { description: 'Whether the line was longer than 16 KiB, and its end was cut off.' }),
+    message: t.exposeString('message', {
+      description: 'Text of the line, without its line break. Secret values are replaced by `[redacted]`.',
+    }),
+    truncated: t.exposeBoolean('truncated', { description: 'Whether the line was longer than 16 KiB and has been truncated.' }),
   }),
 })
 
 const streamNames = { stdout: 'STDOUT', stderr: 'STDERR', system: 'SYSTEM' } as const
 
 export const LogGapType = builder.objectRef<LogGap>('LogGap').implement({
-  description: 'Lines that were removed.',
+  description: 'A range of missing log lines.',
   fields: (t) => ({
     fromSeq: t.exposeInt('fromSeq', { description: 'Number of the first missing line.' }),
     toSeq: t.exposeInt('toSeq', { description: 'Number of the last missing line.' }),
-    lines: t.exposeInt('lines', { description: 'How many lines are missing.' }),
-    bytes: t.exposeFloat('bytes', { description: 'How many bytes their messages had.' }),
+    lines: t.exposeInt('lines', { description: 'Number of missing lines.' }),
+    bytes: t.exposeFloat('bytes', { description: 'Total size of the missing lines, in bytes.' }),
     reason: t.field({
       type: LogGapReasonEnum,
-      description: 'Why; where both took a part, why the last line is missing.',
+      description: 'Reason that the lines are missing. If there are several reasons, that of the last missing line.',
       resolve: (gap) => gap.reason,
     }),
   }),
 })
 
 export const LogBatchType = builder.objectRef<LogBatch>('LogBatch').implement({
-  description: 'Lines of a log, in order.',
+  description: 'A batch of consecutive log lines.',
   fields: (t) => ({
-    lines: t.field({ type: [LogLineType], description: 'The lines, oldest first.', resolve: (batch) => batch.lines }),
-    cursor: t.exposeString('cursor', { description: 'Give it as `after` to go on behind this batch: every line comes exactly once.' }),
+    lines: t.field({ type: [LogLineType], description: 'Lines of the batch, oldest first.', resolve: (batch) => batch.lines }),
+    cursor: t.exposeString('cursor', {
+      description: 'Cursor of the end of the batch. Pass it as `after` to continue with the next line, without loss or duplicates.',
+    }),
     gap: t.field({
       type: LogGapType,
       nullable: true,
-      description: 'Lines that belong here and were removed; told once, in the batch that goes over them.',
+      description: 'Missing lines in the range of this batch. Each gap is reported once. Null if no lines are missing.',
       resolve: (batch) => batch.gap,
     }),
-    complete: t.exposeBoolean('complete', { description: 'Whether the log has ended and its last line is in this or an earlier batch.' }),
+    complete: t.exposeBoolean('complete', { description: 'Whether the log has ended and this batch reaches its last line.' }),
   }),
 })
