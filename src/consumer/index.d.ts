@@ -2,16 +2,16 @@
 
 export type Envelope<Type extends string, Version extends number, Data> = {
   type: Type
-  /** When it happened, as ISO 8601 text. */
+  /** Time when the event occurred, as an ISO 8601 string. */
   timestamp: string
   data: Data
-  /** The id of the event; the same as the header webhook-id. */
+  /** ID of the event. Equal to the header `webhook-id`. */
   id: string
   organizationId: string
-  /** Counts the subject's events from 1: a lower one than the last is stale. */
+  /** Number of the event, starting at 1 for each subject. An event with a lower number than the last one is stale. */
   sequence: number
   schemaVersion: Version
-  /** Set when somebody sent it by hand as a test. */
+  /** Present if the event is a manually sent test. */
   test?: true
 }
 
@@ -593,96 +593,96 @@ export type WebServiceUpdatedDataV1 = {
 }
 
 export type WebhookTestDataV1 = {
-  /** A greeting. */
+  /** A short text. */
   message: string
 }
 
 export type WebhookEndpointCreatedDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** The types that it is sent; none: all. */
+  /** Event types that the endpoint receives. Empty means all types. */
   eventTypes: Array<string>
-  /** The only project whose events it is sent; null: all of them. */
+  /** ID of the only project whose events the endpoint receives. Null means all projects. */
   projectId: string | null
-  /** Whether it is disabled. */
+  /** Whether the endpoint is disabled. */
   disabled: boolean
-  /** Why. */
+  /** Reason that the endpoint is disabled. Null if it is enabled. */
   disabledReason: string | null
 }
 
 export type WebhookEndpointDeletedDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** The types that it is sent; none: all. */
+  /** Event types that the endpoint receives. Empty means all types. */
   eventTypes: Array<string>
-  /** The only project whose events it is sent; null: all of them. */
+  /** ID of the only project whose events the endpoint receives. Null means all projects. */
   projectId: string | null
-  /** Whether it is disabled. */
+  /** Whether the endpoint is disabled. */
   disabled: boolean
-  /** Why. */
+  /** Reason that the endpoint is disabled. Null if it is enabled. */
   disabledReason: string | null
 }
 
 export type WebhookEndpointDisabledDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** Why. */
+  /** Reason that the endpoint was disabled. */
   reason: string
 }
 
 export type WebhookEndpointExhaustedDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** The message, by the id of its event. */
+  /** ID of the message, which is the ID of its event. */
   messageId: string
-  /** The type of its event. */
+  /** Type of the event. */
   eventType: string
-  /** How many tries there were. */
+  /** Number of attempts. */
   attemptCount: number
-  /** How the last one failed. */
+  /** Reason for the last failure. */
   reason: string | null
 }
 
 export type WebhookEndpointFailingDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** The first failure since it last accepted anything. */
+  /** Time of the first failure since the endpoint last accepted a message. */
   failingSince: string
-  /** A failure after this disables it. */
+  /** Time from which another failure disables the endpoint. */
   disabledFrom: string
 }
 
 export type WebhookEndpointRecoveredDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** Since when it had been failing. */
+  /** Time of the first failure of the period that has ended. */
   failingSince: string
 }
 
 export type WebhookEndpointUpdatedDataV1 = {
-  /** The endpoint. */
+  /** ID of the webhook endpoint. */
   webhookEndpointId: string
-  /** What it is for. */
+  /** Description of the endpoint. */
   description: string | null
-  /** The types that it is sent; none: all. */
+  /** Event types that the endpoint receives. Empty means all types. */
   eventTypes: Array<string>
-  /** The only project whose events it is sent; null: all of them. */
+  /** ID of the only project whose events the endpoint receives. Null means all projects. */
   projectId: string | null
-  /** Whether it is disabled. */
+  /** Whether the endpoint is disabled. */
   disabled: boolean
-  /** Why. */
+  /** Reason that the endpoint is disabled. Null if it is enabled. */
   disabledReason: string | null
 }
 
@@ -785,34 +785,34 @@ export type WebServiceStopped = Envelope<'web_service.stopped', 1, WebServiceSto
 /** The settings of a web service changed. */
 export type WebServiceUpdated = Envelope<'web_service.updated', 1, WebServiceUpdatedDataV1>
 
-/** A test that somebody sent by hand to see whether an endpoint works. Nothing has happened. */
+/** A test sent manually to check a webhook endpoint. Nothing has changed. */
 export type WebhookTest = Envelope<'webhook.test', 1, WebhookTestDataV1>
 
-/** A webhook endpoint was made. It is itself sent only what happens after this. */
+/** A webhook endpoint was created. */
 export type WebhookEndpointCreated = Envelope<'webhook_endpoint.created', 1, WebhookEndpointCreatedDataV1>
 
-/** A webhook endpoint was deleted; what was still to be sent to it is cancelled. */
+/** A webhook endpoint was deleted. Its pending deliveries are cancelled. */
 export type WebhookEndpointDeleted = Envelope<'webhook_endpoint.deleted', 1, WebhookEndpointDeletedDataV1>
 
-/** A webhook endpoint was disabled, by its receiver, by hand or because it only failed. What it misses is skipped and can be replayed. */
+/** A webhook endpoint was disabled: manually, by its receiver, or because it accepted no message for too long. Messages that it misses are skipped and can be replayed. */
 export type WebhookEndpointDisabled = Envelope<'webhook_endpoint.disabled', 1, WebhookEndpointDisabledDataV1>
 
-/** Every try to deliver a message to a webhook endpoint failed. */
+/** All attempts to deliver a message to a webhook endpoint failed. */
 export type WebhookEndpointExhausted = Envelope<'webhook_endpoint.exhausted', 1, WebhookEndpointExhaustedDataV1>
 
-/** A webhook endpoint has accepted nothing for long and will be disabled if that goes on. Told once for each such time. */
+/** A webhook endpoint has accepted no message for a long time and will be disabled if this continues. Sent once for each such period. */
 export type WebhookEndpointFailing = Envelope<'webhook_endpoint.failing', 1, WebhookEndpointFailingDataV1>
 
-/** A webhook endpoint that was told to be failing has accepted a message again. */
+/** A webhook endpoint that was reported as failing has accepted a message again. */
 export type WebhookEndpointRecovered = Envelope<'webhook_endpoint.recovered', 1, WebhookEndpointRecoveredDataV1>
 
-/** A webhook endpoint was changed, enabled or disabled. */
+/** A webhook endpoint was updated, enabled or disabled, or its signing key was rotated. */
 export type WebhookEndpointUpdated = Envelope<'webhook_endpoint.updated', 1, WebhookEndpointUpdatedDataV1>
 
-/** An event of a type that this version of the module does not know. */
+/** An event whose type is not known to this version of the module. */
 export type UnknownEvent = Omit<Envelope<'unknown', number, unknown>, 'test'> & { originalType: string; test?: true }
 
-/** Everything that `verify` gives. */
+/** An event returned by `verify`. */
 export type WebhookEvent =
   | ApiKeyCreated
   | ApiKeyRevoked
@@ -859,17 +859,17 @@ export type WebhookEvent =
 
 export type WebhookEventType = Exclude<WebhookEvent['type'], 'unknown'>
 
-/** Names of all event types that this version of the module knows. */
+/** Names of all event types known to this version of the module. */
 export declare const eventTypes: readonly WebhookEventType[]
 
-/** The request is not one of ours, not meant for now, or was changed on its way. */
+/** The signature or timestamp of a request is not valid, or the body is not an event. */
 export declare class WebhookVerificationError extends Error {}
 
 /**
- * Checks a request after Standard Webhooks 1.0 and gives its event. `rawBody`: the bytes as they arrived, never parsed JSON.
- * `secret`: `whsec_…`, or the public `whpk_…` with ed25519; several during a rotation.
- * Throws a WebhookVerificationError when the request is not good or its body is no event, a TypeError for a parsed body or a missing
- * or malformed secret.
+ * Verifies a request according to Standard Webhooks 1.0 and returns its event. `rawBody` is the body as received, not parsed JSON.
+ * `secret` is the signing secret `whsec_…`, or the public key `whpk_…` with Ed25519. During a rotation, pass several.
+ * Throws a WebhookVerificationError if the request is not valid or its body is not an event, and a TypeError if the body is parsed
+ * or the secret is missing or malformed.
  */
 export declare function verify(
   rawBody: Uint8Array | ArrayBuffer | string,

@@ -34,10 +34,10 @@ async function* followAttempts(context: GraphqlContext, args: Record<string, unk
 builder.subscriptionField('webhookAttempts', (t) =>
   t.field({
     type: WebhookAttempt,
-    description: 'Tries to deliver, each soon after it has ended; with `after` those behind one first.',
+    description: 'Follow delivery attempts as they are recorded. With `after`, the attempts recorded after that one are sent first.',
     args: {
-      endpointId: t.arg.id({ description: 'Only those to this endpoint.' }),
-      after: t.arg.string({ description: 'The id of an attempt.' }),
+      endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }),
+      after: t.arg.string({ description: 'ID of an attempt.' }),
     },
     subscribe: (_root, args, context) => followAttempts(context, args),
     resolve: (attempt: Attempt) => attempt as never,

@@ -22,67 +22,81 @@ import { WebhookMessage } from '../message/graphql.ts'
 import { expungeWebhookMessage } from './commands.ts'
 import { attemptListing, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
 
-const WebhookAttemptTrigger = enumType('WebhookAttemptTrigger', 'What a try came from.', {
-  AUTOMATIC: 'The event, or the retry schedule.',
-  MANUAL: 'A person who had it sent again.',
-  RECOVERY: 'A recovery of what had failed or was missed.',
-  TEST: 'A test that a person sent.',
+const WebhookAttemptTrigger = enumType('WebhookAttemptTrigger', 'Cause of a delivery attempt.', {
+  AUTOMATIC: 'The event itself, or the retry schedule.',
+  MANUAL: 'A manual resend.',
+  RECOVERY: 'A recovery of failed messages or a replay of missing ones.',
+  TEST: 'A test sent by a user.',
 })
 
-const WebhookErrorClass = enumType('WebhookErrorClass', 'How a try failed.', {
-  DNS: 'The name could not be resolved.',
-  REFUSED: 'The connection was refused or could not be made.',
-  TIMEOUT: 'There was no complete answer in time.',
-  TLS: 'The certificate or the TLS connection was no good.',
-  RESET: 'The connection broke off.',
-  HTTP: 'The answer was no 2xx.',
-  BLOCKED: 'The address is one that may not be connected to; see EGRESS_ALLOW.',
+const WebhookErrorClass = enumType('WebhookErrorClass', 'Class of error of a failed attempt.', {
+  DNS: 'The host name could not be resolved.',
+  REFUSED: 'The connection was refused or could not be established.',
+  TIMEOUT: 'The response was not complete within the timeout.',
+  TLS: 'The TLS handshake failed or the certificate is not valid.',
+  RESET: 'The connection was reset.',
+  HTTP: 'The status of the response was not 2xx.',
+  BLOCKED: 'The address is private or otherwise not allowed. See the setting `EGRESS_ALLOW`.',
 })
 
 export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
-  description: 'One try to deliver a message to one endpoint.',
+  description: 'An attempt to deliver a message to an endpoint.',
   interfaces: [Node],
   authScopes: { permission: 'view:webhooks' },
   fields: (t) => ({
     id: t.id(idField('WebhookAttempt')),
-    number: t.exposeInt('number', { description: 'Counts the tries of the delivery from 1.' }),
+    number: t.exposeInt('number', { description: 'Number of the attempt, starting at 1 for each delivery.' }),
     endpoint: t.field({
       type: WebhookEndpoint,
       nullable: true,
-      description: 'The endpoint; null when it is deleted.',
+      description: 'Endpoint that the message was sent to. Null if it has been deleted.',
       resolve: (attempt, _args, context) => endpointById(context, attempt.endpointId),
     }),
     endpointId: t.id({
-      description: 'The id of the endpoint, also when that is deleted.',
+      description: 'ID of the endpoint, even if it has been deleted.',
       resolve: (attempt) => encodeId('WebhookEndpoint', attempt.endpointId),
     }),
-    trigger: t.expose('trigger', { type: WebhookAttemptTrigger, description: 'What it came from.' }),
-    url: t.exposeString('url', { description: 'The address that was really called.' }),
-    startedAt: t.expose('startedAt', { type: 'DateTime', description: 'When it began.' }),
-    durationMs: t.exposeInt('durationMs', { description: 'How long it took, in milliseconds.' }),
+    trigger: t.expose('trigger', { type: WebhookAttemptTrigger, description: 'Cause of the attempt.' }),
+    url: t.exposeString('url', { description: 'URL that the request was sent to.' }),
+    startedAt: t.expose('startedAt', { type: 'DateTime', description: 'Time when the attempt started.' }),
+    durationMs: t.exposeInt('durationMs', { description: 'Duration of the attempt in milliseconds.' }),
     requestHeaders: t.expose('requestHeaders', {
       type: 'JSON',
       nullable: true,
-      description: 'The headers that were sent, secrets masked.',
+      description: 'Headers of the request. Secret values are masked.',
     }),
-    responseStatus: t.exposeInt('responseStatus', { nullable: true, description: 'The status of the answer; null: there was none.' }),
-    errorClass: t.expose('errorClass', { type: WebhookErrorClass, nullable: true, description: 'How it failed; null: it was accepted.' }),
-    responseHeaders: t.expose('responseHeaders', { type: 'JSON', nullable: true, description: 'The headers of the answer.' }),
-    responseBody: t.exposeString('responseBody', { nullable: true, description: 'The beginning of the answer, at most 20,000 bytes.' }),
-    worker: t.exposeString('worker', { nullable: true, description: 'The process that sent it.' }),
+    responseStatus: t.exposeInt('responseStatus', {
+      nullable: true,
+      description: 'HTTP status of the response. Null if there was no response.',
+    }),
+    errorClass: t.expose('errorClass', {
+      type: WebhookErrorClass,
+      nullable: true,
+      description: 'Class of error. Null if the message was delivered.',
+    }),
+    responseHeaders: t.expose('responseHeaders', {
+      type: 'JSON',
+      nullable: true,
+      description: 'Headers of the response. Null if there was no response.',
+    }),
+    responseBody: t.exposeString('responseBody', {
+      nullable: true,
+      description: 'Beginning of the response body, at most 20000 bytes. Null if there was no response or the body has been expunged.',
+    }),
+    worker: t.exposeString('worker', { nullable: true, description: 'Worker process that made the attempt.' }),
     nextAttemptAt: t.expose('nextAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the try after it was due; null: there was none.',
+      description: 'Time when the next attempt was due. Null if none followed.',
     }),
     message: t.field({
       type: WebhookMessage,
-      description: 'What was sent.',
+      description: 'Message that was sent.',
       resolve: (attempt, _args, context) => rowById<WebhookMessageRow>(context, 'webhook_message', attempt.messageId),
     }),
     requestId: t.string({
       nullable: true,
-      description: 'The API request that brought the event about; null for what Quayside did by itself.',
+      description: 'ID of the API request that caused the event. Null if Quayside caused it.',
       resolve: async (attempt, _args, context) =>
         (await rowById<WebhookMessageRow>(context, 'webhook_message', attempt.messageId)).requestId,
     }),
@@ -107,8 +121,8 @@ registerNode('WebhookAttempt', async (context, ids) =>
 builder.objectField(WebhookMessage, 'attempts', (t) =>
   t.field({
     type: WebhookAttemptConnection,
-    description: 'Every try, newest first.',
-    args: { endpointId: t.arg.id({ description: 'Only those to this endpoint.' }), ...connectionArgs },
+    description: 'Delivery attempts of the message, newest first.',
+    args: { endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }), ...connectionArgs },
     resolve: (message, args, context) =>
       nestedConnection<WebhookAttemptRow>(context, message.id, args, {
         name: 'webhook attempts',
@@ -123,15 +137,17 @@ builder.objectField(WebhookMessage, 'attempts', (t) =>
 builder.queryField('webhookAttempts', (t) =>
   t.field({
     type: WebhookAttemptConnection,
-    description: 'Tries to deliver, newest first.',
+    description: 'List the delivery attempts visible to the caller, newest first.',
     args: {
-      endpointId: t.arg.id({ description: 'Only those to this endpoint.' }),
-      messageId: t.arg.id({ description: 'Only those of this message.' }),
-      eventType: t.arg.string({ description: 'Only of this type, by its full name.' }),
-      errorClass: t.arg({ type: WebhookErrorClass, description: 'Only those that failed so.' }),
-      statusClass: t.arg.int({ description: 'Only with an answer of this class: 2 for 200 to 299.' }),
-      since: t.arg({ type: 'DateTime', description: 'Only those that began at or after this.' }),
-      until: t.arg({ type: 'DateTime', description: 'Only those that began before this.' }),
+      endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }),
+      messageId: t.arg.id({ description: 'Return only attempts for this message.' }),
+      eventType: t.arg.string({ description: 'Return only attempts for events of this type. Wildcards are not supported.' }),
+      errorClass: t.arg({ type: WebhookErrorClass, description: 'Return only attempts that failed with this class of error.' }),
+      statusClass: t.arg.int({
+        description: 'Return only attempts whose response status is in this class, from 1 to 5. For example, 4 selects 400 to 499.',
+      }),
+      since: t.arg({ type: 'DateTime', description: 'Return only attempts that started at or after this time.' }),
+      until: t.arg({ type: 'DateTime', description: 'Return only attempts that started before this time.' }),
       ...connectionArgs,
     },
     resolve: (_root, { first, after, last, before, ...filter }, context) =>
@@ -144,13 +160,16 @@ builder.queryField('webhookAttempts', (t) =>
 
 mutation(expungeWebhookMessage, {
   input: (t) => ({
-    messageId: t.id({ required: true, description: 'The message.' }),
-    attemptId: t.id({ description: 'Only the answer of this attempt; absent: the payload, and the answers of all attempts.' }),
+    messageId: t.id({ required: true, description: 'ID of the message.' }),
+    attemptId: t.id({
+      description:
+        'ID of an attempt whose response body is expunged. When omitted, the payload and the response bodies of all attempts are expunged.',
+    }),
   }),
   payload: (t) => ({
     webhookMessage: t.field({
       type: WebhookMessage,
-      description: 'The message as it is then.',
+      description: 'The message after the expunge.',
       resolve: (result) => result.webhookMessage,
     }),
   }),

@@ -18,7 +18,7 @@ import { completed, type EndpointSettings, keyTypes, settingColumns, settingsInp
 
 export const createWebhookEndpoint = defineCommand({
   name: 'createWebhookEndpoint',
-  description: `Makes an endpoint that events are sent to from now on. At most ${maxEndpoints} an organization.`,
+  description: `Creates a webhook endpoint. It receives only events that occur after its creation. Fails with \`webhook_endpoint_limit\` if the organization already has ${maxEndpoints} endpoints.`,
   permission: 'manage:webhooks',
   ids: { projectId: 'Project' },
   targetType: 'WebhookEndpoint',
@@ -61,7 +61,7 @@ export const lockEndpoint = (work: Work, ids: Record<string, string>) =>
 export const updateWebhookEndpoint = defineCommand({
   name: 'updateWebhookEndpoint',
   description:
-    'Changes an endpoint; what is all as it was changes nothing. Disabling skips what is still to be sent to it; enabling sends what happens from then on.',
+    'Updates a webhook endpoint. Omitted fields keep their value; null restores the default. Disabling the endpoint skips its pending messages. Enabling it sends only events that occur from then on. An update that changes nothing returns the endpoint unchanged.',
   permission: 'manage:webhooks',
   ids: { id: 'WebhookEndpoint', projectId: 'Project' },
   targetType: 'WebhookEndpoint',
@@ -103,7 +103,7 @@ export const updateWebhookEndpoint = defineCommand({
 
 export const deleteWebhookEndpoint = defineCommand({
   name: 'deleteWebhookEndpoint',
-  description: 'Deletes an endpoint. What is still to be sent to it is cancelled; its attempts stay readable by their messages.',
+  description: 'Deletes a webhook endpoint and cancels its pending deliveries. Its attempts remain readable through their messages.',
   permission: 'delete:webhooks',
   ids: { id: 'WebhookEndpoint' },
   targetType: 'WebhookEndpoint',

@@ -3,12 +3,12 @@ import { defineEvent } from '../../../platform/events.ts'
 
 /** Without the URL: that of a chat service is a secret in itself. */
 const payload = z.object({
-  webhookEndpointId: z.string().describe('The endpoint.'),
-  description: z.string().nullable().describe('What it is for.'),
-  eventTypes: z.array(z.string()).describe('The types that it is sent; none: all.'),
-  projectId: z.string().nullable().describe('The only project whose events it is sent; null: all of them.'),
-  disabled: z.boolean().describe('Whether it is disabled.'),
-  disabledReason: z.string().nullable().describe('Why.'),
+  webhookEndpointId: z.string().describe('ID of the webhook endpoint.'),
+  description: z.string().nullable().describe('Description of the endpoint.'),
+  eventTypes: z.array(z.string()).describe('Event types that the endpoint receives. Empty means all types.'),
+  projectId: z.string().nullable().describe('ID of the only project whose events the endpoint receives. Null means all projects.'),
+  disabled: z.boolean().describe('Whether the endpoint is disabled.'),
+  disabledReason: z.string().nullable().describe('Reason that the endpoint is disabled. Null if it is enabled.'),
 })
 const sample = {
   webhookEndpointId: 'wh_01h455vb4pex5vsknk084sn02q',
@@ -22,7 +22,7 @@ const sample = {
 export const webhookEndpointCreated = defineEvent({
   type: 'webhook_endpoint.created',
   version: 1,
-  description: 'A webhook endpoint was made. It is itself sent only what happens after this.',
+  description: 'A webhook endpoint was created.',
   subject: 'WebhookEndpoint',
   schema: payload,
   sample,
@@ -31,7 +31,7 @@ export const webhookEndpointCreated = defineEvent({
 export const webhookEndpointUpdated = defineEvent({
   type: 'webhook_endpoint.updated',
   version: 1,
-  description: 'A webhook endpoint was changed, enabled or disabled.',
+  description: 'A webhook endpoint was updated, enabled or disabled, or its signing key was rotated.',
   subject: 'WebhookEndpoint',
   schema: payload,
   sample,
@@ -40,15 +40,15 @@ export const webhookEndpointUpdated = defineEvent({
 export const webhookEndpointDeleted = defineEvent({
   type: 'webhook_endpoint.deleted',
   version: 1,
-  description: 'A webhook endpoint was deleted; what was still to be sent to it is cancelled.',
+  description: 'A webhook endpoint was deleted. Its pending deliveries are cancelled.',
   subject: 'WebhookEndpoint',
   schema: payload,
   sample,
 })
 
 const about = {
-  webhookEndpointId: z.string().describe('The endpoint.'),
-  description: z.string().nullable().describe('What it is for.'),
+  webhookEndpointId: z.string().describe('ID of the webhook endpoint.'),
+  description: z.string().nullable().describe('Description of the endpoint.'),
 }
 const aboutSample = { webhookEndpointId: sample.webhookEndpointId, description: sample.description }
 
@@ -56,12 +56,13 @@ const aboutSample = { webhookEndpointId: sample.webhookEndpointId, description: 
 export const webhookEndpointFailing = defineEvent({
   type: 'webhook_endpoint.failing',
   version: 1,
-  description: 'A webhook endpoint has accepted nothing for long and will be disabled if that goes on. Told once for each such time.',
+  description:
+    'A webhook endpoint has accepted no message for a long time and will be disabled if this continues. Sent once for each such period.',
   subject: 'WebhookEndpoint',
   schema: z.object({
     ...about,
-    failingSince: z.string().describe('The first failure since it last accepted anything.'),
-    disabledFrom: z.string().describe('A failure after this disables it.'),
+    failingSince: z.string().describe('Time of the first failure since the endpoint last accepted a message.'),
+    disabledFrom: z.string().describe('Time from which another failure disables the endpoint.'),
   }),
   sample: { ...aboutSample, failingSince: '2026-01-01T00:00:00.000Z', disabledFrom: '2026-01-06T00:00:00.000Z' },
 })
@@ -69,14 +70,14 @@ export const webhookEndpointFailing = defineEvent({
 export const webhookEndpointExhausted = defineEvent({
   type: 'webhook_endpoint.exhausted',
   version: 1,
-  description: 'Every try to deliver a message to a webhook endpoint failed.',
+  description: 'All attempts to deliver a message to a webhook endpoint failed.',
   subject: 'WebhookEndpoint',
   schema: z.object({
     ...about,
-    messageId: z.string().describe('The message, by the id of its event.'),
-    eventType: z.string().describe('The type of its event.'),
-    attemptCount: z.number().int().describe('How many tries there were.'),
-    reason: z.string().nullable().describe('How the last one failed.'),
+    messageId: z.string().describe('ID of the message, which is the ID of its event.'),
+    eventType: z.string().describe('Type of the event.'),
+    attemptCount: z.number().int().describe('Number of attempts.'),
+    reason: z.string().nullable().describe('Reason for the last failure.'),
   }),
   sample: {
     ...aboutSample,
@@ -90,9 +91,9 @@ export const webhookEndpointExhausted = defineEvent({
 export const webhookEndpointRecovered = defineEvent({
   type: 'webhook_endpoint.recovered',
   version: 1,
-  description: 'A webhook endpoint that was told to be failing has accepted a message again.',
+  description: 'A webhook endpoint that was reported as failing has accepted a message again.',
   subject: 'WebhookEndpoint',
-  schema: z.object({ ...about, failingSince: z.string().describe('Since when it had been failing.') }),
+  schema: z.object({ ...about, failingSince: z.string().describe('Time of the first failure of the period that has ended.') }),
   sample: { ...aboutSample, failingSince: '2026-01-01T00:00:00.000Z' },
 })
 
@@ -100,9 +101,9 @@ export const webhookEndpointDisabled = defineEvent({
   type: 'webhook_endpoint.disabled',
   version: 1,
   description:
-    'A webhook endpoint was disabled, by its receiver, by hand or because it only failed. What it misses is skipped and can be replayed.',
+    'A webhook endpoint was disabled: manually, by its receiver, or because it accepted no message for too long. Messages that it misses are skipped and can be replayed.',
   subject: 'WebhookEndpoint',
-  schema: z.object({ ...about, reason: z.string().describe('Why.') }),
+  schema: z.object({ ...about, reason: z.string().describe('Reason that the endpoint was disabled.') }),
   sample: { ...aboutSample, reason: 'The receiver answered 410 Gone.' },
 })
 

@@ -23,71 +23,96 @@ import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } f
 import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints } from './queries.ts'
 import { rotateWebhookSecret } from './rotate.ts'
 
-const WebhookFormat = enumType('WebhookFormat', 'The shape of the body that is sent.', {
-  RAW: 'The event itself, as JSON.',
-  SLACK: 'A message for an incoming webhook of Slack.',
-  TEAMS: 'An adaptive card for a workflow of Microsoft Teams.',
-  DISCORD: 'A message for a webhook of Discord.',
+const WebhookFormat = enumType('WebhookFormat', 'Format of the request body.', {
+  RAW: 'The event as JSON.',
+  SLACK: 'Message for a Slack incoming webhook.',
+  TEAMS: 'Adaptive card for a Microsoft Teams workflow.',
+  DISCORD: 'Message for a Discord webhook.',
 })
 
-const WebhookKeyType = enumType('WebhookKeyType', 'How requests are signed.', {
-  HMAC: 'HMAC-SHA256 with a secret that both sides know: `v1`.',
-  ED25519: 'ed25519 with a private key that never leaves Quayside: `v1a`.',
+const WebhookKeyType = enumType('WebhookKeyType', 'Algorithm that requests are signed with.', {
+  HMAC: 'HMAC-SHA256 with a shared secret. The signature scheme is `v1`.',
+  ED25519: 'Ed25519 with a private key that the API never returns. The signature scheme is `v1a`.',
 })
 
 export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
-  description: 'Where events are sent, signed after Standard Webhooks 1.0.',
+  description: 'URL that events are sent to, with its settings. Requests are signed according to Standard Webhooks 1.0.',
   interfaces: [Node],
   authScopes: { permission: 'view:webhooks' },
   fields: (t) => ({
     id: t.id(idField('WebhookEndpoint')),
-    url: t.exposeString('url', { description: 'The address that is sent POST requests.' }),
-    description: t.exposeString('description', { nullable: true, description: 'What it is for.' }),
-    eventTypes: t.exposeStringList('eventTypes', { description: 'The types that it is sent, such as `deployment.*`; empty: all.' }),
+    url: t.exposeString('url', { description: 'URL that POST requests are sent to.' }),
+    description: t.exposeString('description', { nullable: true, description: 'Description of the endpoint.' }),
+    eventTypes: t.exposeStringList('eventTypes', {
+      description:
+        'Event types that the endpoint receives. A type that ends in `.*`, such as `deployment.*`, matches by prefix. Empty means all types.',
+    }),
     project: t.field({
       type: Project,
       nullable: true,
-      description: 'The only project whose events it is sent; null: all of them.',
+      description: 'Project whose events the endpoint receives. Null means all projects.',
       resolve: (endpoint, _args, context) => (endpoint.projectId ? rowById<ProjectRow>(context, 'project', endpoint.projectId) : null),
     }),
-    channels: t.exposeStringList('channels', { description: 'Only messages of one of these channels; empty: all messages.' }),
+    channels: t.exposeStringList('channels', {
+      description: 'Channels of the endpoint. It receives only messages that were published to one of them. Empty means all messages.',
+    }),
     filter: t.expose('filter', {
       type: 'JSON',
       nullable: true,
-      description: 'Conditions on `data`, by path, all of which must hold: `equals`, `in` or `range`.',
+      description:
+        'Conditions on `data`, by path: `equals`, `in` or `range`. The endpoint receives only events that meet all of them. Null means no conditions.',
     }),
     headers: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'The headers that it adds; values are masked.',
+      description: 'Additional request headers. Values are masked. Null if there are none.',
       resolve: ({ headerNames }) => (headerNames.length > 0 ? Object.fromEntries(headerNames.map((name) => [name, '[masked]'])) : null),
     }),
-    rateLimitPerSecond: t.exposeInt('rateLimitPerSecond', { nullable: true, description: 'At most so many requests a second.' }),
-    maxConcurrency: t.exposeInt('maxConcurrency', { nullable: true, description: 'At most so many requests at once.' }),
-    ordered: t.exposeBoolean('ordered', {
-      description: 'Whether messages come strictly in the order of events, each after the former one was accepted or given up.',
+    rateLimitPerSecond: t.exposeInt('rateLimitPerSecond', {
+      nullable: true,
+      description: 'Maximum number of requests per second. Null means no limit.',
     }),
-    atMostOnce: t.exposeBoolean('atMostOnce', { description: 'Whether nothing is sent again after a try whose outcome is unknown.' }),
-    legacyHeaders: t.exposeBoolean('legacyHeaders', { description: 'Whether `svix-id`, `svix-timestamp` and `svix-signature` are added.' }),
-    schemaVersion: t.exposeInt('schemaVersion', { description: 'The newest version of a type that it is sent.' }),
-    timeoutMs: t.exposeInt('timeoutMs', { nullable: true, description: 'How long a try may take in all; null: 15000.' }),
-    format: t.expose('format', { type: WebhookFormat, description: 'The shape of the body.' }),
+    maxConcurrency: t.exposeInt('maxConcurrency', {
+      nullable: true,
+      description: 'Maximum number of concurrent requests. Null means no limit.',
+    }),
+    ordered: t.exposeBoolean('ordered', {
+      description:
+        'Ordered delivery: messages are sent one at a time in the order of the events. A failing message blocks those after it until it is delivered or given up.',
+    }),
+    atMostOnce: t.exposeBoolean('atMostOnce', {
+      description: 'At-most-once delivery: an attempt whose outcome is unknown is not retried.',
+    }),
+    legacyHeaders: t.exposeBoolean('legacyHeaders', {
+      description: 'Whether the headers `svix-id`, `svix-timestamp` and `svix-signature` are sent too.',
+    }),
+    schemaVersion: t.exposeInt('schemaVersion', { description: 'Newest version of an event type that the endpoint receives.' }),
+    timeoutMs: t.exposeInt('timeoutMs', { nullable: true, description: 'Timeout of an attempt in milliseconds. Null means 15000.' }),
+    format: t.expose('format', { type: WebhookFormat, description: 'Format of the request body.' }),
     selection: t.exposeString('selection', {
       nullable: true,
-      description: "A GraphQL selection on the event's subject, which makes `data`.",
+      description:
+        'GraphQL selection on the subject of the event. Its result replaces `data`. Null means that `data` is sent as published.',
     }),
-    keyType: t.expose('keyType', { type: WebhookKeyType, description: 'How requests are signed with the newest key.' }),
+    keyType: t.expose('keyType', { type: WebhookKeyType, description: 'Algorithm of the newest signing key.' }),
     publicKey: t.exposeString('publicKey', {
       nullable: true,
-      description: 'With ED25519: `whpk_` and the base64 of the newest public key.',
+      description: 'Newest public key, in base64 with the prefix `whpk_`. Null unless the algorithm is `ED25519`.',
     }),
     retryScheduleMs: t.intList({
       nullable: true,
-      description: 'After how many milliseconds each retry follows; empty: there is none; null: the schedule of the installation.',
+      description: 'Delays before each retry, in milliseconds. Empty means no retries. Null means the schedule of the installation.',
       resolve: (endpoint) => (endpoint.hasOwnSchedule ? endpoint.retryScheduleMs : null),
     }),
-    disabledAt: t.expose('disabledAt', { type: 'DateTime', nullable: true, description: 'Since when it is sent nothing.' }),
-    disabledReason: t.exposeString('disabledReason', { nullable: true, description: 'Why it is disabled.' }),
+    disabledAt: t.expose('disabledAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Time when the endpoint was disabled. Null if it is enabled.',
+    }),
+    disabledReason: t.exposeString('disabledReason', {
+      nullable: true,
+      description: 'Reason that the endpoint was disabled. Null if it is enabled.',
+    }),
     ...written(t),
   }),
 })
@@ -114,7 +139,7 @@ export const endpointById = (context: GraphqlContext, id: string): Promise<Webho
 builder.queryFields((t) => ({
   webhookEndpoints: t.field({
     type: WebhookEndpointConnection,
-    description: 'The webhook endpoints, oldest first.',
+    description: 'List the webhook endpoints visible to the caller, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(
@@ -125,57 +150,82 @@ builder.queryFields((t) => ({
   webhookEndpoint: t.field({
     type: WebhookEndpoint,
     nullable: true,
-    description: 'One webhook endpoint.',
-    args: { id: t.arg.id({ required: true, description: 'Its id.' }) },
+    description: 'Return a webhook endpoint by its ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the endpoint.' }) },
     resolve: (_root, args, context) => context.call(findWebhookEndpoint, args),
   }),
 }))
 
 const settingFields = (t: InputBuilder) => ({
-  description: t.string({ description: 'What it is for, at most 2000 characters.' }),
-  eventTypes: t.stringList({ description: 'The types to send: names, or `deployment.*` for all that begin so. None: all types.' }),
-  projectId: t.id({ description: 'Only events of this project; null: of all.' }),
-  channels: t.stringList({ description: 'Only messages of one of these channels, at most 10; none: all messages.' }),
+  description: t.string({ description: 'Description of the endpoint, at most 2000 characters.' }),
+  eventTypes: t.stringList({
+    description:
+      'Event types to send, at most 100. A type that ends in `.*`, such as `deployment.*`, matches by prefix. Empty or null means all types.',
+  }),
+  projectId: t.id({ description: 'Send only events of this project. Null means all projects.' }),
+  channels: t.stringList({
+    description: 'Send only messages published to one of these channels, at most 10. Empty or null means all messages.',
+  }),
   filter: t.field({
     type: 'JSON',
-    description: 'Conditions on `data`: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`; all must hold.',
+    description:
+      'Conditions on `data`, at most 20, by path: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`. Only events that meet all of them are sent. For a list, one matching item is sufficient. Null means no conditions.',
   }),
-  headers: t.field({ type: 'JSON', description: 'Headers to add, by name; they are stored sealed. At most 20.' }),
-  rateLimitPerSecond: t.int({ description: 'At most so many requests a second, 1 to 1000; null: no limit.' }),
-  maxConcurrency: t.int({ description: 'At most so many requests at once, 1 to 1000; null: no limit of its own.' }),
-  ordered: t.boolean({ description: 'Strictly in the order of events, one at a time.' }),
-  atMostOnce: t.boolean({ description: 'Send nothing again after a try whose outcome is unknown.' }),
-  legacyHeaders: t.boolean({ description: 'Add `svix-id`, `svix-timestamp` and `svix-signature`.' }),
+  headers: t.field({
+    type: 'JSON',
+    description:
+      'Additional request headers, by name, at most 20. Values are stored encrypted. Headers that Quayside sets itself, such as `Content-Type` and `webhook-*`, are refused.',
+  }),
+  rateLimitPerSecond: t.int({ description: 'Maximum number of requests per second, from 1 to 1000. Null means no limit.' }),
+  maxConcurrency: t.int({ description: 'Maximum number of concurrent requests, from 1 to 1000. Null means no limit.' }),
+  ordered: t.boolean({
+    description:
+      'Whether to send messages one at a time in the order of the events. A failing message blocks those after it until it is delivered or given up. Defaults to false.',
+  }),
+  atMostOnce: t.boolean({
+    description: 'Whether to send at most once: an attempt whose outcome is unknown is not retried. Defaults to false.',
+  }),
+  legacyHeaders: t.boolean({
+    description: 'Whether to send the headers `svix-id`, `svix-timestamp` and `svix-signature` too. Defaults to false.',
+  }),
   schemaVersion: t.int({
     description:
-      'The newest version of a type to send, one that a type of `eventTypes` has; absent: what is newest when the endpoint is made.',
+      'Newest version of an event type to send. Must be a version of one of the types in `eventTypes`. Defaults to the newest version.',
   }),
-  timeoutMs: t.int({ description: 'How long a try may take in all, 1000 to 30000.' }),
-  format: t.field({ type: WebhookFormat, description: 'The shape of the body; RAW when absent.' }),
+  timeoutMs: t.int({ description: 'Timeout of an attempt in milliseconds, from 1000 to 30000. Defaults to 15000.' }),
+  format: t.field({ type: WebhookFormat, description: 'Format of the request body. Defaults to `RAW`.' }),
   selection: t.string({
     description:
-      "A GraphQL selection on the event's subject, such as `{ id ... on Deployment { status } }`, which then makes `data`. It is run with your present rights to view.",
+      'GraphQL selection on the subject of the event, such as `{ id ... on Deployment { status } }`, at most 10000 characters. Its result replaces `data`. Only with the format `RAW`. The selection runs with the view permissions that the caller has now.',
   }),
   retryScheduleMs: t.intList({
-    description: 'After how many milliseconds each retry follows, at most 20; empty: a single try; null: the schedule of the installation.',
+    description:
+      'Delays before each retry, in milliseconds, each from 0 to 604800000, at most 20. Empty means no retries. Null means the schedule of the installation.',
   }),
 })
 
 mutation(createWebhookEndpoint, {
   input: (t) => ({
-    url: t.string({ required: true, description: 'An https address; http only where EGRESS_ALLOW names it.' }),
+    url: t.string({
+      required: true,
+      description:
+        'URL to send POST requests to, at most 2048 characters. Must be https, unless the setting `EGRESS_ALLOW` includes its address.',
+    }),
     secret: t.string({
       description:
-        'Your own signing secret: `whsec_` and the base64 of 24 to 64 bytes, or `whsk_` and that of an ed25519 key; not that of another endpoint. Absent: one is made.',
+        'Signing secret: `whsec_` followed by 24 to 64 bytes in base64, or `whsk_` followed by an Ed25519 private key in base64. Must differ from the secrets of other endpoints. When omitted, Quayside generates one.',
     }),
-    keyType: t.field({ type: WebhookKeyType, description: 'How to sign; absent: what the secret is, else HMAC.' }),
+    keyType: t.field({
+      type: WebhookKeyType,
+      description: 'Algorithm to sign with. Defaults to the algorithm of `secret` or, without one, to `HMAC`.',
+    }),
     ...settingFields(t),
   }),
   payload: (t) => ({
-    webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The endpoint.', resolve: (result) => result.webhookEndpoint }),
+    webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The created endpoint.', resolve: (result) => result.webhookEndpoint }),
     secret: t.string({
       nullable: true,
-      description: 'The signing secret: here once, null when an idempotent answer is repeated, and with ED25519.',
+      description: 'Signing secret, returned only once. Null when a request is repeated with the same idempotency key, and with `ED25519`.',
       resolve: (result) => result.secret,
     }),
   }),
@@ -184,37 +234,53 @@ mutation(createWebhookEndpoint, {
 mutation(rotateWebhookSecret, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The endpoint.' }),
-    graceMs: t.int({ description: 'How long the present keys sign beside the new one: 0 to 604800000; absent: a day.' }),
-    keyType: t.field({ type: WebhookKeyType, description: 'How to sign from now on; absent: as before.' }),
-    secret: t.string({ description: 'Your own new secret, which no endpoint has yet. Absent: one is made.' }),
+    id: t.id({ required: true, description: 'ID of the endpoint.' }),
+    graceMs: t.int({
+      description:
+        'Time for which the former keys keep signing beside the new one, in milliseconds, from 0 to 604800000. Defaults to 86400000. With 0, the former keys stop signing immediately.',
+    }),
+    keyType: t.field({
+      type: WebhookKeyType,
+      description: 'Algorithm to sign with. Defaults to the algorithm of `secret` or, without one, to the current algorithm.',
+    }),
+    secret: t.string({
+      description:
+        'New signing secret, in the format of `CreateWebhookEndpointInput.secret`. Must differ from the secrets of all endpoints. When omitted, Quayside generates one.',
+    }),
   }),
   payload: (t) => ({
-    webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The endpoint.', resolve: (result) => result.webhookEndpoint }),
+    webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The updated endpoint.', resolve: (result) => result.webhookEndpoint }),
     secret: t.string({
       nullable: true,
-      description: 'The new signing secret: here once, null when an idempotent answer is repeated, and with ED25519.',
+      description:
+        'New signing secret, returned only once. Null when a request is repeated with the same idempotency key, and with `ED25519`.',
       resolve: (result) => result.secret,
     }),
-    publicKey: t.string({ nullable: true, description: 'With ED25519: the new public key.', resolve: (result) => result.publicKey }),
+    publicKey: t.string({
+      nullable: true,
+      description: 'New public key, in base64 with the prefix `whpk_`. Null unless the algorithm is `ED25519`.',
+      resolve: (result) => result.publicKey,
+    }),
   }),
 })
 
 mutation(updateWebhookEndpoint, {
   versioned: true,
   input: (t) => ({
-    id: t.id({ required: true, description: 'The endpoint.' }),
-    url: t.string({ description: 'Its new address; also used for retries that are waiting.' }),
-    disabled: t.boolean({ description: 'True: nothing is sent to it, what waits is skipped. False: what happens from now on is sent.' }),
+    id: t.id({ required: true, description: 'ID of the endpoint.' }),
+    url: t.string({ description: 'New URL, at most 2048 characters. Pending retries use the new URL too.' }),
+    disabled: t.boolean({
+      description: 'Whether the endpoint is disabled. True skips its pending messages. False sends the events that occur from then on.',
+    }),
     ...settingFields(t),
   }),
-  payload: gives('webhookEndpoint', WebhookEndpoint, 'The endpoint.'),
+  payload: gives('webhookEndpoint', WebhookEndpoint, 'The updated endpoint.'),
 })
 
 mutation(deleteWebhookEndpoint, {
   versioned: true,
-  input: (t) => ({ id: t.id({ required: true, description: 'The endpoint.' }) }),
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the endpoint.' }) }),
   payload: (t) => ({
-    deletedId: t.id({ description: 'What was deleted.', resolve: (result) => encodeId('WebhookEndpoint', result.deletedId) }),
+    deletedId: t.id({ description: 'ID of the deleted endpoint.', resolve: (result) => encodeId('WebhookEndpoint', result.deletedId) }),
   }),
 })

@@ -19,7 +19,7 @@ const endpointListing = (caller: Caller): Listing => ({
 
 export const listWebhookEndpoints = defineQuery({
   name: 'webhookEndpoints',
-  description: 'The webhook endpoints that the caller may see.',
+  description: 'List the webhook endpoints visible to the caller, oldest first.',
   permission: 'view:webhooks',
   ids: {},
   input: pageSchema,
@@ -28,7 +28,7 @@ export const listWebhookEndpoints = defineQuery({
 
 export const countWebhookEndpoints = defineQuery({
   name: 'webhookEndpointCount',
-  description: 'How many webhook endpoints the caller may see.',
+  description: 'Count the webhook endpoints visible to the caller.',
   permission: 'view:webhooks',
   ids: {},
   input: z.object({}),
@@ -37,7 +37,7 @@ export const countWebhookEndpoints = defineQuery({
 
 export const findWebhookEndpoint = defineQuery({
   name: 'webhookEndpoint',
-  description: 'One webhook endpoint; null when there is none.',
+  description: 'Return a webhook endpoint by its ID. Null if it does not exist.',
   permission: 'view:webhooks',
   ids: { id: 'WebhookEndpoint' },
   input: z.object({ id: z.string() }),

@@ -14,7 +14,7 @@ import { keyTypes } from './settings.ts'
 
 export const rotateWebhookSecret = defineCommand({
   name: 'rotateWebhookSecret',
-  description: `Gives an endpoint a new signing key. Those before sign beside it for the grace; at most ${maxLiveKeys} sign at once. With WEBHOOK_ENGINE=svix the former key ends as the Svix server has it, whose open-source version may keep it for a time of its own.`,
+  description: `Rotates the signing key of a webhook endpoint. The former keys keep signing beside the new one until \`graceMs\` has passed. Fails with \`webhook_key_limit\` if ${maxLiveKeys} former keys are still signing. With the setting \`WEBHOOK_ENGINE=svix\`, the Svix server determines when the former key expires.`,
   permission: 'manage:webhooks',
   ids: { id: 'WebhookEndpoint' },
   targetType: 'WebhookEndpoint',

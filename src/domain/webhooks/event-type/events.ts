@@ -5,8 +5,8 @@ import { defineEvent } from '../../../platform/events.ts'
 export const webhookTest = defineEvent({
   type: 'webhook.test',
   version: 1,
-  description: 'A test that somebody sent by hand to see whether an endpoint works. Nothing has happened.',
+  description: 'A test sent manually to check a webhook endpoint. Nothing has changed.',
   subject: 'WebhookEndpoint',
-  schema: z.object({ message: z.string().describe('A greeting.') }),
+  schema: z.object({ message: z.string().describe('A short text.') }),
   sample: { message: 'It works.' },
 })

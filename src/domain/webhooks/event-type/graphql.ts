@@ -31,30 +31,33 @@ function positionOf(cursor: string): bigint {
 }
 
 export const Event = builder.objectRef<EventRow>('Event').implement({
-  description: 'Something that changed.',
+  description: 'An event: a change of an object.',
   fields: (t) => ({
-    id: t.id({ description: 'TypeID; the `webhook-id` of its deliveries.', resolve: (event) => encodeId('WebhookMessage', event.id) }),
-    type: t.exposeString('type', { description: 'Such as `deployment.succeeded`.' }),
-    timestamp: t.expose('createdAt', { type: 'DateTime', description: 'When it happened.' }),
-    cursor: t.exposeString('cursor', { description: 'Give it as `after` to go on behind this event.' }),
+    id: t.id({
+      description: 'ID of the event, a TypeID. It is the `webhook-id` of its deliveries.',
+      resolve: (event) => encodeId('WebhookMessage', event.id),
+    }),
+    type: t.exposeString('type', { description: 'Type of the event, such as `deployment.succeeded`.' }),
+    timestamp: t.expose('createdAt', { type: 'DateTime', description: 'Time when the event occurred.' }),
+    cursor: t.exposeString('cursor', { description: 'Cursor of the event. Pass it as `after` to continue with the next event.' }),
     subjectId: t.id({
-      description: 'What changed.',
+      description: 'ID of the object that changed.',
       resolve: (event) => (event.subjectType in prefixes ? encodeId(event.subjectType as IdType, event.subjectId) : event.subjectId),
     }),
     projectId: t.id({
       nullable: true,
-      description: 'The project that it belongs to; null for what belongs to the organization.',
+      description: 'ID of the project that the object belongs to. Null for objects of the organization.',
       resolve: (event) => event.projectId && encodeId('Project', event.projectId),
     }),
-    sequence: t.exposeInt('sequence', { description: "Counts the subject's events from 1." }),
-    schemaVersion: t.exposeInt('schemaVersion', { description: 'Version of the type.' }),
-    data: t.expose('data', { type: 'JSON', description: 'What happened; its shape is the type’s.' }),
+    sequence: t.exposeInt('sequence', { description: 'Number of the event, starting at 1 for each subject.' }),
+    schemaVersion: t.exposeInt('schemaVersion', { description: 'Version of the event type.' }),
+    data: t.expose('data', { type: 'JSON', description: 'Data of the event. See `WebhookEventType.schema` for its schema.' }),
   }),
 })
 
 const beginEvents = defineQuery({
   name: 'events',
-  description: 'Events as they happen.',
+  description: 'Follow events as they occur.',
   permission: 'view:webhooks',
   ids: { projectId: 'Project' },
   input: z.object({ projectId: z.string().nullish(), types: z.array(z.string()).max(50).nullish(), after: z.string().nullish() }),
@@ -77,7 +80,7 @@ const beginEvents = defineQuery({
 
 const listEventTypes = defineQuery({
   name: 'webhookEventTypes',
-  description: 'Every type of events, by name.',
+  description: 'List all event types, sorted by name.',
   permission: 'view:webhooks',
   ids: {},
   input: z.object({}),
@@ -114,11 +117,13 @@ async function* followEvents(context: GraphqlContext, args: Record<string, unkno
 builder.subscriptionField('events', (t) =>
   t.field({
     type: Event,
-    description: 'Events as they happen, in the order of their positions; with `after` those behind a cursor first.',
+    description: 'Follow events as they occur, in order. With `after`, the events after that cursor are sent first.',
     args: {
-      projectId: t.arg.id({ description: 'Only of this project.' }),
-      types: t.arg.stringList({ description: 'Only of these types; `deployment.*` matches by prefix.' }),
-      after: t.arg.string({ description: 'A cursor of an event.' }),
+      projectId: t.arg.id({ description: 'Return only events of this project.' }),
+      types: t.arg.stringList({
+        description: 'Return only events of these types, at most 50. A type that ends in `.*`, such as `deployment.*`, matches by prefix.',
+      }),
+      after: t.arg.string({ description: 'Cursor of an event.' }),
     },
     subscribe: (_root, args, context) => followEvents(context, args),
     resolve: (event: EventRow) => event,
@@ -126,21 +131,24 @@ builder.subscriptionField('events', (t) =>
 )
 
 const WebhookEventType = builder.objectRef<EventDefinition>('WebhookEventType').implement({
-  description: 'A type of events: what `data` holds, and when it is sent.',
+  description: 'An event type: the meaning of the event and the schema of its data.',
   fields: (t) => ({
-    name: t.exposeString('type', { description: 'Such as `deployment.succeeded`.' }),
-    description: t.exposeString('description', { description: 'What has happened.' }),
-    version: t.exposeInt('version', { description: 'Raised when a field is removed or narrowed; endpoints that are pinned keep theirs.' }),
+    name: t.exposeString('type', { description: 'Name of the event type, such as `deployment.succeeded`.' }),
+    description: t.exposeString('description', { description: 'Meaning of the event.' }),
+    version: t.exposeInt('version', {
+      description:
+        'Newest version of the event type. A field is removed or narrowed only in a new version. Endpoints pinned to an older version keep receiving that version.',
+    }),
     schema: t.field({
       type: 'JSON',
       description: 'JSON Schema of `data`, draft 2020-12.',
       resolve: ({ schema }) => z.toJSONSchema(schema),
     }),
-    sample: t.expose('sample', { type: 'JSON', description: 'Such data.' }),
+    sample: t.expose('sample', { type: 'JSON', description: 'Sample of `data`.' }),
     deprecatedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'Since when it is on its way out; it is sent all the same.',
+      description: 'Time when the event type was deprecated. Null if it is not deprecated. Deprecated types are still sent.',
       resolve: ({ deprecatedAt }) => (deprecatedAt ? new Date(deprecatedAt) : null),
     }),
   }),
@@ -149,7 +157,7 @@ const WebhookEventType = builder.objectRef<EventDefinition>('WebhookEventType').
 builder.queryField('webhookEventTypes', (t) =>
   t.field({
     type: [WebhookEventType],
-    description: 'Every type of events, by name.',
+    description: 'List all event types, sorted by name.',
     resolve: (_root, _args, context) => context.call(listEventTypes, {}),
   }),
 )

@@ -22,7 +22,8 @@ function demandEnabled(endpoint: WebhookEndpoint): void {
 
 export const resendWebhookMessage = defineCommand({
   name: 'resendWebhookMessage',
-  description: 'Sends a message to an endpoint once more, at once and with the same id. A retry that waits is replaced.',
+  description:
+    'Resends a message to a webhook endpoint immediately, with the same message ID. Replaces a pending retry. Fails with `webhook_endpoint_disabled` if the endpoint is disabled, and with `webhook_payload_removed` if the payload has expired or was expunged.',
   permission: 'manage:webhooks',
   ids: { endpointId: 'WebhookEndpoint', messageId: 'WebhookMessage' },
   targetType: 'WebhookEndpoint',
@@ -54,7 +55,7 @@ export const resendWebhookMessage = defineCommand({
 export const sendTestWebhook = defineCommand({
   name: 'sendTestWebhook',
   description:
-    'Sends the sample of an event type to an endpoint, marked as a test: one try, which is not retried and does not count towards disabling.',
+    'Sends the sample of an event type to a webhook endpoint, marked as a test. A test is attempted once, is not retried, and does not count towards disabling the endpoint. Fails with `webhook_endpoint_disabled` if the endpoint is disabled.',
   permission: 'manage:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   targetType: 'WebhookEndpoint',
@@ -124,10 +125,10 @@ const recovering = (type: keyof typeof recoveries, description: string) =>
 
 export const recoverWebhookMessages = recovering(
   'recoverWebhookMessages',
-  'Sends to an endpoint again what was tried and not accepted of the messages since a time. Goes on in the background, below fresh traffic.',
+  'Resends messages whose delivery to a webhook endpoint was attempted and failed. Runs in the background, with lower priority than new messages. Fails with `webhook_endpoint_disabled` if the endpoint is disabled.',
 )
 
 export const replayMissingWebhookMessages = recovering(
   'replayMissingWebhookMessages',
-  'Sends to an endpoint what it was never sent of the messages since a time: skipped while it was disabled, or older than it. Goes on in the background, below fresh traffic.',
+  'Sends messages that match a webhook endpoint but were never sent to it, because it was disabled, did not exist or had other filters at the time. Runs in the background, with lower priority than new messages. Fails with `webhook_endpoint_disabled` if the endpoint is disabled.',
 )

@@ -23,60 +23,61 @@ import type { Message } from './model.ts'
 import './reactions.ts'
 import { countWebhookMessages, deliveriesOf, findWebhookMessage, listWebhookMessages, messageColumns } from './queries.ts'
 
-export const WebhookDeliveryStatus = enumType('WebhookDeliveryStatus', 'How far a message has come on its way to one endpoint.', {
-  PENDING: 'A try is due, waiting or under way.',
-  DELIVERED: 'The receiver accepted it with a 2xx status.',
-  EXHAUSTED: 'Every try of the schedule failed, or there was no way to send it.',
-  ABORTED: 'The receiver asked to be sent it no more.',
-  SKIPPED: 'The endpoint was disabled; it was not sent.',
-  CANCELLED: 'The endpoint was deleted before it arrived.',
-  UNKNOWN: 'Whether it arrived is not known, and it is not sent twice.',
+export const WebhookDeliveryStatus = enumType('WebhookDeliveryStatus', 'Status of a delivery.', {
+  PENDING: 'An attempt is due, scheduled or in progress.',
+  DELIVERED: 'The receiver accepted the message with a 2xx status.',
+  EXHAUSTED: 'All attempts of the retry schedule failed, or the message could not be sent.',
+  ABORTED: 'The receiver asked not to be sent this message again, with the header `webhook-delivery: abort-message`.',
+  SKIPPED: 'Not sent, because the endpoint was disabled. Can be replayed or recovered.',
+  CANCELLED: 'The endpoint was deleted before the message was delivered.',
+  UNKNOWN: 'The outcome of the attempt is unknown, and at-most-once delivery does not allow a retry.',
 })
 
 const WebhookDelivery = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery').implement({
-  description: 'A message on its way to one endpoint.',
+  description: 'Delivery of a message to an endpoint.',
   fields: (t) => ({
     endpoint: t.field({
       type: WebhookEndpoint,
       nullable: true,
-      description: 'The endpoint; null when it is deleted.',
+      description: 'Endpoint that the message is sent to. Null if it has been deleted.',
       resolve: (delivery, _args, context) => endpointById(context, delivery.endpointId),
     }),
     endpointId: t.id({
-      description: 'The id of the endpoint, also when that is deleted.',
+      description: 'ID of the endpoint, even if it has been deleted.',
       resolve: (delivery) => encodeId('WebhookEndpoint', delivery.endpointId),
     }),
-    status: t.expose('status', { type: WebhookDeliveryStatus, description: 'How far it has come.' }),
+    status: t.expose('status', { type: WebhookDeliveryStatus, description: 'Status of the delivery.' }),
     reason: t.exposeString('reason', {
       nullable: true,
-      description: 'Why it ended so, or why it waits without a try, for a person to read.',
+      description: 'Human-readable reason for the status. Null if there is none.',
     }),
-    attemptCount: t.exposeInt('attemptCount', { description: 'How many tries there were.' }),
+    attemptCount: t.exposeInt('attemptCount', { description: 'Number of attempts made.' }),
     nextAttemptAt: t.expose('nextAttemptAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When the next try is due, not before an endpoint that gives no answer is probed again; null: there is none.',
+      description:
+        'Time when the next attempt is due. While an endpoint does not respond at all, the time when it is probed again, if later. Null if no attempt is due.',
     }),
   }),
 })
 
 export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').implement({
-  description: 'What is sent for an event. Its id is the `webhook-id` of every request, and the `id` of the body.',
+  description: 'Message sent for an event. Its ID is the `webhook-id` of every request and the `id` of the request body.',
   interfaces: [Node],
   authScopes: { permission: 'view:webhooks' },
   fields: (t) => ({
     id: t.id(idField('WebhookMessage')),
-    eventType: t.exposeString('eventType', { description: 'The type of the event.' }),
-    channels: t.exposeStringList('channels', { description: 'The channels that it was published to; empty: none.' }),
+    eventType: t.exposeString('eventType', { description: 'Type of the event.' }),
+    channels: t.exposeStringList('channels', { description: 'Channels that the message was published to.' }),
     requestId: t.exposeString('requestId', {
       nullable: true,
-      description: 'The API request that brought it about; null for what Quayside did by itself.',
+      description: 'ID of the API request that caused the event. Null if Quayside caused it.',
     }),
-    timestamp: t.expose('timestamp', { type: 'DateTime', description: 'When the event happened.' }),
+    timestamp: t.expose('timestamp', { type: 'DateTime', description: 'Time when the event occurred.' }),
     payload: t.field({
       type: 'JSON',
       nullable: true,
-      description: 'The body that is sent; null when it was removed, by its age or by hand.',
+      description: 'Request body. Null if it has expired or was expunged.',
       resolve: (message, _args, context) =>
         context.load('webhook payload', message.id, async (ids: readonly string[]) => {
           const found = await readSendables(context.app.db.prisma, ids)
@@ -85,7 +86,7 @@ export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').imple
     }),
     deliveries: t.field({
       type: [WebhookDelivery],
-      description: 'Its way to each endpoint that matched and that the caller may see; empty when none did.',
+      description: 'Deliveries of the message, one for each matching endpoint that is visible to the caller.',
       resolve: (message, _args, context) =>
         context.load('webhook deliveries', message.id, (ids: readonly string[]) =>
           deliveriesOf(context.app.db.prisma, context.caller, ids),
@@ -110,13 +111,17 @@ registerNode('WebhookMessage', async (context, ids) =>
 builder.queryFields((t) => ({
   webhookMessages: t.field({
     type: WebhookMessageConnection,
-    description: 'What was or is to be sent, newest first; also events that matched no endpoint.',
+    description: 'List the webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
     args: {
-      endpointId: t.arg.id({ description: 'Only what goes to this endpoint.' }),
-      eventType: t.arg.string({ description: 'Only this type, by its full name.' }),
-      status: t.arg({ type: WebhookDeliveryStatus, description: 'Only with a delivery of this status; with `endpointId`: that one.' }),
-      since: t.arg({ type: 'DateTime', description: 'Only what happened at or after this.' }),
-      until: t.arg({ type: 'DateTime', description: 'Only what happened before this.' }),
+      endpointId: t.arg.id({ description: 'Return only messages sent to this endpoint.' }),
+      eventType: t.arg.string({ description: 'Return only messages for events of this type. Wildcards are not supported.' }),
+      status: t.arg({
+        type: WebhookDeliveryStatus,
+        description:
+          'Return only messages that have a delivery with this status. With `endpointId`, only the delivery to that endpoint counts.',
+      }),
+      since: t.arg({ type: 'DateTime', description: 'Return only messages of events that occurred at or after this time.' }),
+      until: t.arg({ type: 'DateTime', description: 'Return only messages of events that occurred before this time.' }),
       ...connectionArgs,
     },
     resolve: (_root, { first, after, last, before, ...filter }, context) =>
@@ -128,29 +133,29 @@ builder.queryFields((t) => ({
   webhookMessage: t.field({
     type: WebhookMessage,
     nullable: true,
-    description: 'One message.',
-    args: { id: t.arg.id({ required: true, description: 'Its id, which is that of the event.' }) },
+    description: 'Return a webhook message by its ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the message, which is the ID of its event.' }) },
     resolve: (_root, args, context) => context.call(findWebhookMessage, args),
   }),
 }))
 
 mutation(resendWebhookMessage, {
   input: (t) => ({
-    messageId: t.id({ required: true, description: 'The message.' }),
-    endpointId: t.id({ required: true, description: 'Where to send it; must be enabled.' }),
+    messageId: t.id({ required: true, description: 'ID of the message.' }),
+    endpointId: t.id({ required: true, description: 'ID of the endpoint to send the message to.' }),
   }),
-  payload: gives('webhookMessage', WebhookMessage, 'The message.'),
+  payload: gives('webhookMessage', WebhookMessage, 'The resent message.'),
 })
 
 mutation(sendTestWebhook, {
   input: (t) => ({
-    endpointId: t.id({ required: true, description: 'Where to send it; must be enabled.' }),
-    eventType: t.string({ defaultValue: 'webhook.test', description: 'The type whose sample is sent.' }),
+    endpointId: t.id({ required: true, description: 'ID of the endpoint to send the test to.' }),
+    eventType: t.string({ defaultValue: 'webhook.test', description: 'Event type whose sample is sent. Defaults to `webhook.test`.' }),
   }),
   payload: (t) => ({
     webhookMessage: t.field({
       type: WebhookMessage,
-      description: 'The test; its attempt follows at once.',
+      description: 'The test message. Its attempt follows immediately.',
       resolve: (result) => result.webhookMessage,
     }),
   }),
@@ -159,10 +164,10 @@ mutation(sendTestWebhook, {
 for (const command of [recoverWebhookMessages, replayMissingWebhookMessages]) {
   mutation(command, {
     input: (t) => ({
-      endpointId: t.id({ required: true, description: 'The endpoint; must be enabled.' }),
-      since: t.field({ type: 'DateTime', required: true, description: 'Messages of events from then on.' }),
-      until: t.field({ type: 'DateTime', description: 'And before this; absent: up to now.' }),
+      endpointId: t.id({ required: true, description: 'ID of the endpoint.' }),
+      since: t.field({ type: 'DateTime', required: true, description: 'Include messages of events that occurred at or after this time.' }),
+      until: t.field({ type: 'DateTime', description: 'Include only messages of events that occurred before this time. Defaults to now.' }),
     }),
-    payload: gives('operation', Operation, 'What to poll for its end.'),
+    payload: gives('operation', Operation, 'Operation to poll for the progress.'),
   })
 }
