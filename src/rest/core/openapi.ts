@@ -29,8 +29,13 @@ export function printDocument(dialect: Dialect): string {
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: `A key that begins with ${dialect.keyPrefix}` },
-        apiKey: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same key; Authorization wins where both are sent.' },
+        bearer: { type: 'http', scheme: 'bearer', description: `API key that begins with \`${dialect.keyPrefix}\`.` },
+        apiKey: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-API-Key',
+          description: 'API key. If the Authorization header is sent too, it takes precedence.',
+        },
       },
       schemas: componentSchemas(named),
     },
@@ -73,7 +78,7 @@ const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
   ...dialect.idempotencyHeaders.map((name) => ({
     name: headerName(name),
     in: 'header',
-    description: 'The same key within 24 hours repeats the first answer and does nothing twice.',
+    description: 'Repeating a request with the same idempotency key within 24 hours returns the first result without repeating the effect.',
     required: false,
     schema: { type: 'string', maxLength: 255 },
   })),
@@ -82,7 +87,7 @@ const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
         {
           name: ifMatch,
           in: 'header',
-          description: 'The ETag of an earlier answer: refused as a conflict when the object has changed since.',
+          description: 'ETag of an earlier response. The request fails with a conflict if the object has changed since.',
           required: false,
           schema: { type: 'string' },
         },
@@ -102,7 +107,7 @@ const objectOf = (properties: Property[]): Json => {
 }
 
 function success(dialect: Dialect, route: Route): Json {
-  if (!route.schema) return { description: 'Done; no body.' }
+  if (!route.schema) return { description: 'No content.' }
   const found = dialect.schemas.find(({ schema }) => schema === route.schema)
   if (!found) throw new Error(`${route.method} ${route.path} answers with a schema that has no name`)
   return { description: found.schema.description ?? found.id, content: json(reference(found.id)) }
@@ -113,18 +118,18 @@ function failures(dialect: Dialect, route: Route): Json {
   const takesInput = [route.params, route.query, route.body, route.page].some(Boolean)
   const texts: [number, string, boolean][] = [
     [dialect.status.invalid, 'The request is not valid.', takesInput || route.writes],
-    [dialect.status.unauthenticated, 'No credential, or a bad one.', true],
-    [dialect.status.forbidden, 'The credential lacks the right.', true],
-    [dialect.status.not_found, 'No such object, or it is not yours.', route.mayMiss],
-    [dialect.status.conflict, 'The state of things forbids it.', route.runs === 'command'],
-    [413, 'The body is too large.', route.writes],
-    [415, 'The body is not JSON.', route.writes],
+    [dialect.status.unauthenticated, 'The credential is missing or not valid.', true],
+    [dialect.status.forbidden, 'The credential does not have the required permission.', true],
+    [dialect.status.not_found, 'The object does not exist or is not visible to the caller.', route.mayMiss],
+    [dialect.status.conflict, 'The request conflicts with the current state of the object.', route.runs === 'command'],
+    [413, 'The request body is too large.', route.writes],
+    [415, 'The request body is not JSON.', route.writes],
     [
       dialect.status.unprocessable,
-      'The request can not be carried out.',
+      'The request cannot be processed.',
       route.writes && dialect.status.unprocessable !== dialect.status.invalid,
     ],
-    [dialect.status.rate_limited, 'Too many of these in a minute.', route.reveals === true],
+    [dialect.status.rate_limited, 'Too many reveals per minute.', route.reveals === true],
   ]
   const content = json(reference(dialect.errorSchema.id))
   return Object.fromEntries(texts.filter(([, , applies]) => applies).map(([status, description]) => [status, { description, content }]))

@@ -16,37 +16,40 @@ import {
 
 const serviceSummary = z
   .object({ web_services: z.int(), postgresql: z.int(), redis: z.int(), object_storage: z.int(), email: z.int() })
-  .describe('How many of each a project has.')
+  .describe('Number of services in the project, by kind.')
 
 const project = z
   .object({
     id,
     name: z.string(),
     description: z.string().nullable(),
-    workspace_id: id.describe('The organization.'),
+    workspace_id: id.describe('ID of the organization.'),
     service_summary: serviceSummary,
     created_at: time,
     updated_at: time,
   })
   .describe('A project.')
 
-const projectList = z.object({ projects: z.array(project), total }).describe('Projects.')
+const projectList = z.object({ projects: z.array(project), total }).describe('List of projects.')
 
 const webService = z
   .object({
     id,
     name: z.string(),
     status: z.enum(serviceStatuses),
-    url: z.string().nullable().describe('Where it answers; null for a worker.'),
-    subdomain: z.string().describe('First label of its host name.'),
+    url: z.string().nullable().describe('URL of the service at the router. Null for a worker.'),
+    subdomain: z.string().describe("First label of the service's host name."),
     project_id: id,
     project_type: words(projectTypes),
     environment: words(environmentTypes),
     source_type: z.enum(['git']),
     image_ref: z.null(),
-    git_repository_url: z.string().nullable().describe('Without credentials.'),
-    github_branch: z.string().describe('What is deployed when nothing else is asked for.'),
-    github_repo_full_name: z.string().nullable().describe('owner/name, where the repository is on GitHub.'),
+    git_repository_url: z.string().nullable().describe('URL of the git repository, without credentials. Null if none is set.'),
+    github_branch: z.string().describe('Branch to deploy when a deployment names none.'),
+    github_repo_full_name: z
+      .string()
+      .nullable()
+      .describe('Name of the repository on GitHub, as `owner/name`. Null if it is not on GitHub.'),
     port: z.int().nullable(),
     build_command: z.string().nullable(),
     pre_deploy_command: z.string().nullable(),
@@ -61,21 +64,21 @@ const webService = z
   })
   .describe('A web service, static site or worker.')
 
-const webServiceList = z.object({ web_services: z.array(webService), total }).describe('Web services.')
+const webServiceList = z.object({ web_services: z.array(webService), total }).describe('List of web services.')
 
 const projectDetail = project
   .extend({ web_services_list: z.array(webService), databases_list: z.array(z.never()), redis_list: z.array(z.never()) })
-  .describe('A project with what is in it.')
+  .describe('A project with its web services.')
 
-const logText = z.string().describe('Lines of `<ISO timestamp> <message>`, each ended by a line feed.')
+const logText = z.string().describe('Log lines as `<ISO 8601 timestamp> <message>`, each followed by a line feed.')
 
 const serviceLogs = z
   .object({
     logs: logText,
-    container_id: id.nullable().describe('The instance that printed the last line.'),
-    timestamp: time.describe('When this was read.'),
+    container_id: id.nullable().describe('ID of the instance that wrote the last line.'),
+    timestamp: time.describe('Time when the log was read.'),
   })
-  .describe('What a service printed.')
+  .describe('Log of a web service.')
 
 const deployment = z
   .object({
@@ -88,18 +91,18 @@ const deployment = z
     image_ref: z.null(),
     is_live: z.boolean(),
     trigger_type: words(triggerTypes),
-    build_logs: logText.describe('The end of its log, in a list a shorter one.'),
+    build_logs: logText.describe('Last part of the deployment log: at most 256 KiB, or 8 KiB in a list.'),
     error_message: z.string().nullable(),
-    rollback_from_deployment_id: id.nullable().describe('The deployment that a rollback goes back to.'),
+    rollback_from_deployment_id: id.nullable().describe('ID of the deployment that a rollback restores. Null for other deployments.'),
     started_at: time.nullable(),
     finished_at: time.nullable(),
     created_at: time,
   })
   .describe('A deployment.')
 
-const deploymentList = z.object({ deployments: z.array(deployment), total }).describe('Deployments, newest first.')
+const deploymentList = z.object({ deployments: z.array(deployment), total }).describe('List of deployments, newest first.')
 
-const error = z.object({ detail: z.string().describe('What went wrong.') }).describe('A refusal.')
+const error = z.object({ detail: z.string().describe('Human-readable description of the error.') }).describe('An error.')
 
 export const schemas = { project, projectList, projectDetail, webService, webServiceList, serviceLogs, deployment, deploymentList }
 

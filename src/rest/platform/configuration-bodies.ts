@@ -6,14 +6,16 @@ import type { Named } from '../core/index.ts'
 import { id, time, timeOf, total, words } from './field.ts'
 import { scopes, shadowReasons, variableSources } from './vocabulary.ts'
 
-const masked = z.string().describe(`\`${mask}\` where it is secret, unless the row reveals.`)
-const isSecret = z.boolean().describe('Whether its value is shown only by a reveal.')
+const masked = z.string().describe(`Value, or \`${mask}\` if the value is secret and has not been revealed by this request.`)
+const isSecret = z.boolean().describe('Whether the value is secret. A secret value is returned only by a reveal.')
 
 const envVar = z
   .object({ id, web_service_id: id, key: z.string(), value: masked, is_secret: isSecret, created_at: time, updated_at: time })
-  .describe('A variable of one web service.')
+  .describe('An environment variable of a web service.')
 
-const envVarList = z.object({ environment_variables: z.array(envVar), total }).describe('Variables of one web service, by key.')
+const envVarList = z
+  .object({ environment_variables: z.array(envVar), total })
+  .describe('List of the environment variables of a web service, sorted by key.')
 
 const secret = z
   .object({
@@ -23,57 +25,68 @@ const secret = z
     value: masked,
     scope: words(scopes),
     is_secret: isSecret,
-    version: z.int().describe('Of its value; a new value is a new version.'),
+    version: z.int().describe('Number of the newest version. A new value creates a new version.'),
     created_at: time,
     updated_at: time,
   })
   .describe('A secret of a project at one scope.')
 
-const secretList = z.object({ secrets: z.array(secret), total }).describe('Secrets of a project, oldest first.')
+const secretList = z.object({ secrets: z.array(secret), total }).describe('List of the secrets of a project, oldest first.')
 
 const binding = z
   .object({
     id,
     web_service_id: id,
     project_secret_id: id,
-    secret_key: z.string().describe("The secret's key."),
-    alias_key: z.string().describe('The variable that the web service gets.'),
+    secret_key: z.string().describe('Key of the secret.'),
+    alias_key: z.string().describe('Name of the variable that the web service receives.'),
     created_at: time,
   })
-  .describe('Gives a web service a secret under an alias.')
+  .describe('Binding of a secret to a web service.')
 
-const bindingList = z.object({ bindings: z.array(binding), total }).describe('Bindings of one web service, by alias.')
+const bindingList = z
+  .object({ bindings: z.array(binding), total })
+  .describe('List of the secret bindings of a web service, sorted by alias.')
 
 const source = {
-  source: words(variableSources).describe('What gives it.'),
-  source_id: id.nullable().describe('The env var, secret or connection; null for what Quayside itself gives.'),
-  scope: words(scopes).nullable().describe("Of a secret: the scope of the value; with `is_fallback` not the environment's own."),
-  version: z.int().nullable().describe('Of a secret: the version of the value.'),
+  source: words(variableSources).describe('Source of the value.'),
+  source_id: id.nullable().describe('ID of the environment variable, secret or connection. Null for defaults of Quayside.'),
+  scope: words(scopes).nullable().describe('Scope of the secret. Null for other sources.'),
+  version: z.int().nullable().describe('Version of the secret or of the environment variable. Null for other sources.'),
 }
 
 const resolvedVariable = z
   .object({
     key: z.string(),
-    value: z.string().nullable().describe(`\`${mask}\` where it is secret and not revealed; null where each instance gets its own.`),
+    value: z
+      .string()
+      .nullable()
+      .describe(
+        `Value of the variable, or \`${mask}\` if the value is secret and has not been revealed. Null if the value differs for each instance.`,
+      ),
     is_secret: isSecret,
     ...source,
-    is_fallback: z.boolean().describe("Whether it comes from another scope than the environment's own."),
-    requested_scope: words(scopes).describe("The environment's own scope."),
-    alias_key: z.string().nullable().describe("The binding's alias."),
-    fingerprint: z.string().describe('Alike for equal values of the organization; empty where each instance gets its own.'),
-    changed_since_live: z.boolean().describe('Whether what is live has another value, or none; false where nothing is live.'),
-    shadowed: z.array(z.object({ ...source, reason: words(shadowReasons) })).describe('What it wins over.'),
+    is_fallback: z.boolean().describe('Whether the value comes from a scope other than that of the environment.'),
+    requested_scope: words(scopes).describe('Scope of the environment, which is tried first.'),
+    alias_key: z.string().nullable().describe('Alias of the secret binding. Null for other sources.'),
+    fingerprint: z
+      .string()
+      .describe(
+        'Keyed hash of the value. Equal values within the organization have equal fingerprints. Empty if the value differs for each instance.',
+      ),
+    changed_since_live: z.boolean().describe('Whether the variable differs from the live deployment. False if no deployment is live.'),
+    shadowed: z.array(z.object({ ...source, reason: words(shadowReasons) })).describe('Sources that are hidden by this one.'),
     warnings: z.array(z.string()),
   })
-  .describe('A variable as the next deployment gives it.')
+  .describe('A variable that the next deployment gives to a web service.')
 
 const resolved = z
   .object({
     variables: z.array(resolvedVariable),
     total,
-    warnings: z.array(z.string()).describe('Bindings that have no value.'),
+    warnings: z.array(z.string()).describe('Warnings about secret bindings without a value.'),
   })
-  .describe('All that the next deployment gives to a web service, by key.')
+  .describe('All variables that the next deployment gives to a web service, sorted by key.')
 
 export const configurationSchemas = { envVar, envVarList, secret, secretList, binding, bindingList, resolved }
 

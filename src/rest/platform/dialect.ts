@@ -19,7 +19,7 @@ export const platformDialect: Dialect = {
   name: 'platform',
   title: 'Quayside Public API',
   description:
-    'Projects, web services, deployments, env vars and secrets. Send a key as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
+    'Manage projects, web services, deployments, environment variables and secrets. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
   prefixes: ['/api', '/api/v1'],
   keyPrefix,
   organizationHeader: false,
@@ -31,9 +31,10 @@ export const platformDialect: Dialect = {
       read: wholeNumber,
       fallback: size ?? undefined,
       schema: z.int().min(1).max(100),
-      description: size === null ? 'So many at most; without it all are listed.' : 'So many at most.',
+      description:
+        size === null ? 'Maximum number of items to return. By default, all items are returned.' : 'Maximum number of items to return.',
     },
-    offset: { to: 'offset', read: wholeNumber, fallback: 0, schema: z.int().min(0), description: 'So many are passed over.' },
+    offset: { to: 'offset', read: wholeNumber, fallback: 0, schema: z.int().min(0), description: 'Number of items to skip.' },
   }),
   idempotencyHeaders: ['idempotency-key'],
   status: {

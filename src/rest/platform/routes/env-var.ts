@@ -15,7 +15,12 @@ import { bulkText, writeMode } from './write-mode.ts'
 const tag = 'Environment variables'
 const ofService = { web_service_id: 'webServiceId' }
 const one = { ...ofService, var_id: 'id' }
-const flags: Sources = { is_secret: { to: 'isSecret', description: 'Absent: as it is; no for a new variable.' } }
+const flags: Sources = {
+  is_secret: {
+    to: 'isSecret',
+    description: 'Whether the value is secret. When omitted, an existing variable keeps its setting and a new one is not secret.',
+  },
+}
 export const writtenEnvVar: Sources = { key: 'key', value: 'value', ...flags }
 
 export const envVarRoutes: Route[] = [
@@ -24,7 +29,7 @@ export const envVarRoutes: Route[] = [
     method: 'GET',
     path: '/web-services/{web_service_id}/env',
     tag,
-    summary: "List a web service's variables, secret values masked",
+    summary: 'List environment variables',
     read: sliceEnvVars,
     params: ofService,
     page: { size: null },
@@ -37,8 +42,8 @@ export const envVarRoutes: Route[] = [
     method: 'POST',
     path: '/web-services/{web_service_id}/env',
     tag,
-    summary: 'Add a variable',
-    description: 'The next deployment uses it.',
+    summary: 'Create an environment variable',
+    description: 'The variable takes effect with the next deployment.',
     command: createEnvVar,
     params: ofService,
     body: writtenEnvVar,
@@ -52,8 +57,8 @@ export const envVarRoutes: Route[] = [
     method: 'GET',
     path: '/web-services/{web_service_id}/env/reveal-all',
     tag,
-    summary: 'Show the values of all variables',
-    description: 'Counted, limited and audited, as one reveal.',
+    summary: 'Reveal all environment variables',
+    description: 'Returns all values in plaintext. Counts as one reveal. Reveals are audited and limited per minute.',
     command: revealEnvVars,
     reveals: true,
     params: ofService,
@@ -69,7 +74,7 @@ export const envVarRoutes: Route[] = [
     method: 'PUT',
     path: '/web-services/{web_service_id}/env/bulk',
     tag,
-    summary: 'Write variables by key',
+    summary: 'Create or update environment variables',
     description: bulkText,
     command: setEnvVars,
     params: ofService,
@@ -84,7 +89,7 @@ export const envVarRoutes: Route[] = [
     method: 'PATCH',
     path: '/web-services/{web_service_id}/env/{var_id}',
     tag,
-    summary: 'Change a variable',
+    summary: 'Update an environment variable',
     command: updateEnvVar,
     params: one,
     body: { value: 'value', ...flags },
@@ -98,7 +103,7 @@ export const envVarRoutes: Route[] = [
     method: 'DELETE',
     path: '/web-services/{web_service_id}/env/{var_id}',
     tag,
-    summary: 'Delete a variable',
+    summary: 'Delete an environment variable',
     command: deleteEnvVar,
     params: one,
     status: 204,
@@ -108,8 +113,8 @@ export const envVarRoutes: Route[] = [
     method: 'GET',
     path: '/web-services/{web_service_id}/env/{var_id}/reveal',
     tag,
-    summary: 'Show the value of a variable',
-    description: 'Counted, limited and audited.',
+    summary: 'Reveal an environment variable',
+    description: 'Returns the value in plaintext. Reveals are audited and limited per minute.',
     command: revealEnvVar,
     reveals: true,
     params: one,

@@ -9,7 +9,7 @@ const tag = 'Secret bindings'
 const ofService = { web_service_id: 'webServiceId' }
 const written: Sources = {
   project_secret_id: 'secretId',
-  alias_key: { to: 'alias', description: "The variable that the web service gets; the secret's key when absent." },
+  alias_key: { to: 'alias', description: 'Name of the variable that the web service receives. Defaults to the key of the secret.' },
 }
 
 export const secretBindingRoutes: Route[] = [
@@ -18,7 +18,7 @@ export const secretBindingRoutes: Route[] = [
     method: 'GET',
     path: '/web-services/{web_service_id}/secret-bindings',
     tag,
-    summary: 'List what secrets a web service gets',
+    summary: 'List secret bindings',
     read: sliceSecretBindings,
     params: ofService,
     page: { size: null },
@@ -31,8 +31,8 @@ export const secretBindingRoutes: Route[] = [
     method: 'POST',
     path: '/web-services/{web_service_id}/secret-bindings',
     tag,
-    summary: 'Give a web service a secret',
-    description: "It gets the value for its environment's scope, or the one that this falls back to, from the next deployment on.",
+    summary: 'Bind a secret',
+    description: 'From the next deployment on, the web service receives the value of the scope that its environment resolves to.',
     command: bindSecret,
     params: ofService,
     body: written,
@@ -46,8 +46,9 @@ export const secretBindingRoutes: Route[] = [
     method: 'GET',
     path: '/web-services/{web_service_id}/secret-bindings/resolved',
     tag,
-    summary: 'What the next deployment gives to a web service, and why',
-    description: 'With the final values for a key that may reveal, which is counted, limited and audited; masked for others.',
+    summary: 'List resolved variables',
+    description:
+      'Returns all variables that the next deployment gives to the web service, with their sources. If the key may reveal, secret values are returned in plaintext; this counts as a reveal, is audited, and is limited per minute. Otherwise they are masked.',
     read: listPlannedEnv,
     reveals: true,
     params: ofService,
@@ -57,7 +58,7 @@ export const secretBindingRoutes: Route[] = [
         read: trueOrFalse,
         fallback: true,
         schema: z.boolean(),
-        description: '`false` masks secret values for everybody.',
+        description: 'Whether to reveal secret values. `false` masks them even if the key may reveal.',
       },
     },
     status: 200,
@@ -69,7 +70,7 @@ export const secretBindingRoutes: Route[] = [
     method: 'PUT',
     path: '/web-services/{web_service_id}/secret-bindings/bulk',
     tag,
-    summary: 'Write bindings by alias',
+    summary: 'Create or update secret bindings',
     description: bulkText,
     command: setSecretBindings,
     params: ofService,
@@ -87,7 +88,7 @@ export const secretBindingRoutes: Route[] = [
     method: 'DELETE',
     path: '/web-services/{web_service_id}/secret-bindings/{binding_id}',
     tag,
-    summary: 'Take a secret from a web service',
+    summary: 'Unbind a secret',
     command: unbindSecret,
     params: { ...ofService, binding_id: 'id' },
     status: 204,

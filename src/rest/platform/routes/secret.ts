@@ -17,7 +17,12 @@ const tag = 'Secrets'
 const ofProject = { project_id: 'projectId' }
 const one = { ...ofProject, secret_id: 'id' }
 const scope: Source = { to: 'scope', words: scopes, schema: z.enum(['production', 'staging', 'development']) }
-const flags: Sources = { is_secret: { to: 'isSecret', description: 'Absent: as it is; yes for a new secret.' } }
+const flags: Sources = {
+  is_secret: {
+    to: 'isSecret',
+    description: 'Whether the value is secret. When omitted, an existing secret keeps its setting and a new one is secret.',
+  },
+}
 const written: Sources = { key: 'key', value: 'value', scope: { ...scope, fallback: 'production' }, ...flags }
 
 export const secretRoutes: Route[] = [
@@ -26,10 +31,10 @@ export const secretRoutes: Route[] = [
     method: 'GET',
     path: '/projects/{project_id}/secrets',
     tag,
-    summary: "List a project's secrets, values masked",
+    summary: 'List secrets',
     read: sliceSecrets,
     params: ofProject,
-    query: { scope: { ...scope, description: 'Only of this scope.' } },
+    query: { scope: { ...scope, description: 'Return only secrets of this scope.' } },
     page: { size: null },
     status: 200,
     schema: schemas.secretList,
@@ -40,8 +45,8 @@ export const secretRoutes: Route[] = [
     method: 'POST',
     path: '/projects/{project_id}/secrets',
     tag,
-    summary: 'Add a secret',
-    description: 'A web service gets it through a binding.',
+    summary: 'Create a secret',
+    description: 'A web service receives the secret only through a binding.',
     command: createSecret,
     params: ofProject,
     body: written,
@@ -55,7 +60,7 @@ export const secretRoutes: Route[] = [
     method: 'PUT',
     path: '/projects/{project_id}/secrets/bulk',
     tag,
-    summary: 'Write secrets by key and scope',
+    summary: 'Create or update secrets',
     description: bulkText,
     command: setSecrets,
     params: ofProject,
@@ -70,8 +75,8 @@ export const secretRoutes: Route[] = [
     method: 'PATCH',
     path: '/projects/{project_id}/secrets/{secret_id}',
     tag,
-    summary: 'Give a secret a new version',
-    description: 'An equal value makes none.',
+    summary: 'Update a secret',
+    description: 'A new value creates a new version; an equal value creates none.',
     command: updateSecret,
     params: one,
     body: { value: 'value', ...flags },
@@ -85,11 +90,19 @@ export const secretRoutes: Route[] = [
     method: 'DELETE',
     path: '/projects/{project_id}/secrets/{secret_id}',
     tag,
-    summary: 'Delete a secret with all its versions',
+    summary: 'Delete a secret',
     command: deleteSecret,
     words: scopes,
     params: one,
-    query: { force: { to: 'force', read: trueOrFalse, fallback: false, schema: z.boolean(), description: 'Unbind it first.' } },
+    query: {
+      force: {
+        to: 'force',
+        read: trueOrFalse,
+        fallback: false,
+        schema: z.boolean(),
+        description: "Whether to delete the secret's bindings too. If false, a bound secret is not deleted.",
+      },
+    },
     status: 204,
   }),
   commandRow({
@@ -97,8 +110,8 @@ export const secretRoutes: Route[] = [
     method: 'GET',
     path: '/projects/{project_id}/secrets/{secret_id}/reveal',
     tag,
-    summary: 'Show the value of a secret',
-    description: 'Counted, limited and audited.',
+    summary: 'Reveal a secret',
+    description: 'Returns the newest value in plaintext. Reveals are audited and limited per minute.',
     command: revealSecret,
     reveals: true,
     params: one,

@@ -9,9 +9,11 @@ export const writeMode: Sources = {
     words: writeModes,
     fallback: 'merge',
     schema: z.enum(['merge', 'replace']),
-    description: '`replace` deletes what the request does not name, for which the key must be one that may delete.',
+    description:
+      'What to do with existing items that the request does not list: `merge` keeps them, `replace` deletes them, which requires a key with the scope `admin`.',
   },
 }
 
 /** Said of each bulk: existing clients send back the items of a list, with their `id`. */
-export const bulkText = 'All or nothing. An `id` in an item is not looked at, and what is equal stays as it is.'
+export const bulkText =
+  'All items are written, or none. The field `id` of an item is ignored. Items that are equal to the stored ones are left unchanged.'
