@@ -695,7 +695,7 @@ export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
 /** A deployment was cancelled. */
 export type DeploymentCancelled = Envelope<'deployment.cancelled', 1, DeploymentCancelledDataV1>
 
-/** A deployment failed. The previous release keeps running. */
+/** A deployment failed. The previous release, if any, keeps running. */
 export type DeploymentFailed = Envelope<'deployment.failed', 1, DeploymentFailedDataV1>
 
 /** A deployment was queued. */

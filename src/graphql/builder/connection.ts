@@ -48,19 +48,19 @@ const PageInfo = builder.objectRef<PageInfoShape>('PageInfo').implement({
 /** The connection and edge types of a node type. Call it once for each. */
 export function connectionType<Row extends { id: string }>(node: ObjectRef<Types, Row, Row>, name: string, cursorType: IdType) {
   const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
-    description: `An edge in a ${name} connection.`,
+    description: 'An edge in a connection.',
     fields: (t) => ({
-      cursor: t.string({ description: 'Cursor for use in pagination.', resolve: (row) => cursorOf(cursorType, row as Row) }),
-      node: t.field({ type: node, description: 'Item at the end of the edge.', resolve: (row) => row as never }),
+      cursor: t.string({ description: 'A cursor for use in pagination.', resolve: (row) => cursorOf(cursorType, row as Row) }),
+      node: t.field({ type: node, description: 'The item at the end of the edge.', resolve: (row) => row as never }),
     }),
   })
   return builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
-    description: `Connection type for ${name}.`,
+    description: `The connection type for ${name}.`,
     fields: (t) => ({
-      edges: t.field({ type: [Edge], description: 'List of edges.', resolve: async (list) => (await list.page()).rows as never }),
+      edges: t.field({ type: [Edge], description: 'A list of edges.', resolve: async (list) => (await list.page()).rows as never }),
       nodes: t.field({
         type: [node],
-        description: 'List of nodes.',
+        description: 'A list of nodes.',
         resolve: async (list) => (await list.page()).rows as never,
       }),
       pageInfo: t.field({

@@ -78,7 +78,7 @@ builder.queryFields((t) => ({
   node: t.field({
     type: Node,
     nullable: true,
-    description: 'Return an object by its ID. Null if the object does not exist or is not visible to the caller.',
+    description: 'Object with the given ID. Null if the object does not exist or is not visible to the caller.',
     args: { id: t.arg.id({ required: true, description: 'ID of the object, a TypeID with its prefix.' }) },
     resolve: (_root, { id }, context) => findNode(context, id),
   }),
@@ -86,7 +86,7 @@ builder.queryFields((t) => ({
     type: [Node],
     nullable: { list: false, items: true },
     description:
-      'Return several objects by their IDs, in the order of the IDs. Null in place of each object that does not exist or is not visible to the caller.',
+      'Objects with the given IDs, in the same order. Contains null in place of each object that does not exist or is not visible to the caller.',
     args: { ids: t.arg.idList({ required: true, description: 'IDs of the objects, at most 100.' }) },
     resolve: (_root, { ids }, context) => {
       if (ids.length > maxPage) throw errors.invalid_input({ field: 'ids', text: `ids: at most ${maxPage}` })

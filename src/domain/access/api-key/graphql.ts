@@ -84,7 +84,7 @@ registerNode('ApiKey', async (context, ids) =>
 builder.queryField('apiKeys', (t) =>
   t.field({
     type: ApiKeyConnection,
-    description: 'List the API keys visible to the caller, oldest first.',
+    description: 'API keys visible to the caller, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(
@@ -98,7 +98,11 @@ mutation(createApiKey, {
   input: (t) => ({
     name: t.string({ required: true, description: 'Name of the API key, from 1 to 100 characters.' }),
     kind: t.field({ type: ApiKeyKind, defaultValue: 'PLATFORM', description: 'API that accepts the key. Only `PLATFORM` is available.' }),
-    scope: t.field({ type: ApiKeyScope, required: true, description: "Scope of the key. Must not exceed the caller's own permissions." }),
+    scope: t.field({
+      type: ApiKeyScope,
+      required: true,
+      description: "Scope of the key. Fails with `forbidden` if it exceeds the caller's own permissions.",
+    }),
     projectId: t.id({
       description: 'Restrict the key to this project. When omitted, the key has the same project restriction as the caller.',
     }),
@@ -165,5 +169,5 @@ async function covers(context: GraphqlContext, id: string): Promise<boolean> {
 }
 
 builder.queryField('viewer', (t) =>
-  t.field({ type: Viewer, description: 'Return the authenticated caller.', resolve: () => ({ kind: 'viewer' as const }) }),
+  t.field({ type: Viewer, description: 'The authenticated caller.', resolve: () => ({ kind: 'viewer' as const }) }),
 )

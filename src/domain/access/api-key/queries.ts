@@ -17,7 +17,7 @@ export const apiKeyListing = (caller: Caller): Listing => ({
 
 export const listApiKeys = defineQuery({
   name: 'apiKeys',
-  description: 'List the API keys visible to the caller, oldest first.',
+  description: 'API keys visible to the caller, oldest first.',
   permission: 'view:api_keys',
   ids: {},
   input: pageSchema,
@@ -26,7 +26,7 @@ export const listApiKeys = defineQuery({
 
 export const findApiKey = defineQuery({
   name: 'apiKey',
-  description: 'Return an API key by its ID. Null if it does not exist.',
+  description: 'API key with the given ID. Null if it does not exist.',
   permission: 'view:api_keys',
   ids: { id: 'ApiKey' },
   input: z.object({ id: z.string() }),

@@ -52,7 +52,7 @@ builder.queryField('operation', (t) =>
   t.field({
     type: Operation,
     nullable: true,
-    description: 'Return an operation by its ID. Null if it does not exist.',
+    description: 'Operation with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the operation.' }) },
     resolve: (_root, args, context) => context.call(findOperation, args),
   }),

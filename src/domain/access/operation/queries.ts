@@ -5,7 +5,7 @@ import { row, sql } from '../../../platform/db/index.ts'
 
 export const findOperation = defineQuery({
   name: 'operation',
-  description: 'Return an operation by its ID. Null if it does not exist.',
+  description: 'Operation with the given ID. Null if it does not exist.',
   permission: 'view:organization',
   ids: { id: 'Operation' },
   input: z.object({ id: z.string() }),

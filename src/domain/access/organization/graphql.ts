@@ -27,7 +27,7 @@ registerNode('Organization', (context, ids) =>
 builder.queryField('organization', (t) =>
   t.field({
     type: Organization,
-    description: "Return the caller's organization.",
+    description: 'Organization of the caller.',
     resolve: (_root, _args, context) => context.call(currentOrganization, {}),
   }),
 )

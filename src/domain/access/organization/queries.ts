@@ -6,7 +6,7 @@ import { errors } from '../../../platform/errors.ts'
 
 export const currentOrganization = defineQuery({
   name: 'organization',
-  description: "Return the caller's organization.",
+  description: 'Organization of the caller.',
   permission: 'view:organization',
   ids: {},
   input: z.object({}),

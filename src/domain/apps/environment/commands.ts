@@ -73,7 +73,7 @@ export const updateEnvironment = defineCommand({
 export const deleteEnvironment = defineCommand({
   name: 'deleteEnvironment',
   description:
-    'Deletes an environment. Fails with `not_empty` if the environment contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted first, in the background.',
+    'Deletes an environment. Fails with `not_empty` if the environment contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted in the background.',
   permission: 'delete:environments',
   ids: { id: 'Environment' },
   targetType: 'Environment',

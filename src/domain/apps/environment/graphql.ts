@@ -50,7 +50,7 @@ registerNode('Environment', (context, ids) =>
 builder.queryFields((t) => ({
   environments: t.field({
     type: EnvironmentConnection,
-    description: 'List the environments visible to the caller, oldest first.',
+    description: 'Environments visible to the caller, oldest first.',
     args: { projectId: t.arg.id({ description: 'Return only environments of this project.' }), ...connectionArgs },
     resolve: (_root, { projectId, ...page }, context) =>
       connection(
@@ -61,7 +61,7 @@ builder.queryFields((t) => ({
   environment: t.field({
     type: Environment,
     nullable: true,
-    description: 'Return an environment by its ID. Null if it does not exist.',
+    description: 'Environment with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the environment.' }) },
     resolve: (_root, args, context) => context.call(findEnvironment, args),
   }),
@@ -106,7 +106,8 @@ mutation(deleteEnvironment, {
     id: t.id({ required: true, description: 'ID of the environment.' }),
     cascade: t.boolean({
       defaultValue: false,
-      description: 'Whether to delete the services of the environment too. If false, an environment with services is not deleted.',
+      description:
+        'Whether to delete the services of the environment too. If false, the mutation fails with `not_empty` when there are any.',
     }),
   }),
   payload: (t) => ({

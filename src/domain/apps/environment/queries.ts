@@ -16,7 +16,7 @@ const filter = z.object({ projectId: z.string().nullish() })
 
 export const listEnvironments = defineQuery({
   name: 'environments',
-  description: 'List the environments visible to the caller, oldest first.',
+  description: 'Environments visible to the caller, oldest first.',
   permission: 'view:environments',
   ids: { projectId: 'Project' },
   input: filter.and(pageSchema),
@@ -25,7 +25,7 @@ export const listEnvironments = defineQuery({
 
 export const countEnvironments = defineQuery({
   name: 'environmentCount',
-  description: 'Count the environments visible to the caller.',
+  description: 'Number of environments visible to the caller.',
   permission: 'view:environments',
   ids: { projectId: 'Project' },
   input: filter,
@@ -34,7 +34,7 @@ export const countEnvironments = defineQuery({
 
 export const findEnvironment = defineQuery({
   name: 'environment',
-  description: 'Return an environment by its ID. Null if it does not exist.',
+  description: 'Environment with the given ID. Null if it does not exist.',
   permission: 'view:environments',
   ids: { id: 'Environment' },
   input: z.object({ id: z.string() }),

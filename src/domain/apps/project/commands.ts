@@ -76,7 +76,7 @@ const withFallback = (project: Project, given: ScopeFallback[]): ScopeFallback[]
 export const deleteProject = defineCommand({
   name: 'deleteProject',
   description:
-    'Deletes a project and revokes its API keys. Fails with `not_empty` if the project contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted first, in the background.',
+    'Deletes a project, revokes its API keys and deletes its webhook endpoints. Fails with `not_empty` if the project contains services or secrets, unless `cascade` is true. With `cascade`, its secrets are deleted, and its services are stopped and deleted in the background.',
   permission: 'delete:projects',
   ids: { id: 'Project' },
   targetType: 'Project',

@@ -22,9 +22,9 @@ import { fallbackOf, type ScopeFallback } from './fallback.ts'
 import { countProjects, findProject, listProjects } from './queries.ts'
 
 export const EnvironmentType = enumType('EnvironmentType', 'Type of an environment.', {
-  PRODUCTION: 'Serves users.',
-  STAGING: 'Tests changes before they go to production.',
-  DEVELOPMENT: 'Work in progress.',
+  PRODUCTION: 'Environment that serves users.',
+  STAGING: 'Environment for testing changes before they go to production.',
+  DEVELOPMENT: 'Environment for work in progress.',
 })
 
 export const FallbackMode = enumType('FallbackMode', 'Behavior when a secret has no value at the scope of the environment.', {
@@ -86,7 +86,7 @@ registerNode('Project', (context, ids) =>
 builder.queryFields((t) => ({
   projects: t.field({
     type: ProjectConnection,
-    description: 'List the projects visible to the caller, oldest first.',
+    description: 'Projects visible to the caller, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(
@@ -97,7 +97,7 @@ builder.queryFields((t) => ({
   project: t.field({
     type: Project,
     nullable: true,
-    description: 'Return a project by its ID or its slug. Exactly one of the two is required. Null if the project does not exist.',
+    description: 'Project with the given ID or slug. Exactly one of the two is required. Null if the project does not exist.',
     args: { id: t.arg.id({ description: 'ID of the project.' }), slug: t.arg.string({ description: 'Slug of the project.' }) },
     resolve: (_root, args, context) => context.call(findProject, args),
   }),
@@ -144,7 +144,8 @@ mutation(deleteProject, {
     id: t.id({ required: true, description: 'ID of the project.' }),
     cascade: t.boolean({
       defaultValue: false,
-      description: 'Whether to delete the contents of the project too. If false, a project with services is not deleted.',
+      description:
+        'Whether to delete the contents of the project too. If false, the mutation fails with `not_empty` when the project contains services or secrets.',
     }),
   }),
   payload: (t) => ({

@@ -14,7 +14,7 @@ export const projectListing = (caller: Caller): Listing => ({
 
 export const listProjects = defineQuery({
   name: 'projects',
-  description: 'List the projects visible to the caller, oldest first.',
+  description: 'Projects visible to the caller, oldest first.',
   permission: 'view:projects',
   ids: {},
   input: pageSchema,
@@ -23,7 +23,7 @@ export const listProjects = defineQuery({
 
 export const sliceProjects = defineQuery({
   name: 'projectSlice',
-  description: 'List the projects visible to the caller by offset, with their total number.',
+  description: 'Projects visible to the caller by offset, with their total number.',
   permission: 'view:projects',
   ids: {},
   input: z.object(sliceInput),
@@ -32,7 +32,7 @@ export const sliceProjects = defineQuery({
 
 export const countProjects = defineQuery({
   name: 'projectCount',
-  description: 'Count the projects visible to the caller.',
+  description: 'Number of projects visible to the caller.',
   permission: 'view:projects',
   ids: {},
   input: z.object({}),
@@ -46,7 +46,7 @@ export const idOrSlug = z
 
 export const findProject = defineQuery({
   name: 'project',
-  description: 'Return a project by its ID or its slug. Null if it does not exist.',
+  description: 'Project with the given ID or slug. Null if it does not exist.',
   permission: 'view:projects',
   ids: { id: 'Project' },
   input: idOrSlug,

@@ -39,7 +39,7 @@ registerNode('Server', (context, ids) =>
 builder.queryField('servers', (t) =>
   t.field({
     type: ServerConnection,
-    description: 'List the servers of the organization, oldest first.',
+    description: 'Servers of the organization, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(

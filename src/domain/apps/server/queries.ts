@@ -13,7 +13,7 @@ export const serverListing = (caller: Caller): Listing => ({
 
 export const listServers = defineQuery({
   name: 'servers',
-  description: 'List the servers of the organization, oldest first.',
+  description: 'Servers of the organization, oldest first.',
   permission: 'view:servers',
   ids: {},
   input: pageSchema,

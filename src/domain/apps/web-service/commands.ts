@@ -201,7 +201,7 @@ const wishCommand = ({ name, description, event, wish }: Wish) =>
 export const startWebService = wishCommand({
   name: 'startWebService',
   description:
-    'Starts a stopped web service with its live release. Fails with `no_live_deployment` if the service has never been deployed. Starting a running service returns it unchanged.',
+    'Starts a stopped web service with its live release. Fails with `no_live_deployment` if the service has no live deployment. Starting a running service returns it unchanged.',
   event: webServiceStarted,
   async wish(work, target) {
     await demandLive(work, target)
@@ -219,7 +219,7 @@ export const stopWebService = wishCommand({
 export const restartWebService = wishCommand({
   name: 'restartWebService',
   description:
-    'Restarts a web service. New instances of the live release are started before the old ones are stopped. A stopped service is started. Fails with `no_live_deployment` if the service has never been deployed.',
+    'Restarts a web service. New instances of the live release are started before the old ones are stopped. A stopped service is started. Fails with `no_live_deployment` if the service has no live deployment.',
   event: webServiceRestarted,
   async wish(work, target) {
     await demandLive(work, target)

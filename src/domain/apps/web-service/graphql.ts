@@ -106,11 +106,11 @@ export const WebService = builder.prismaObject('WebService', {
     }),
     queuePolicy: t.expose('queuePolicy', {
       type: QueuePolicy,
-      description: 'Behavior when a deployment is requested while another one is in progress.',
+      description: 'Behavior when a deployment is requested while another deployment of the service is in progress.',
     }),
     buildTimeoutMs: t.exposeInt('buildTimeoutMs', { description: 'Build timeout in milliseconds.' }),
     healthTimeoutMs: t.exposeInt('healthTimeoutMs', {
-      description: 'Time within which a new release must become healthy, in milliseconds.',
+      description: 'Health check timeout of a new release, in milliseconds.',
     }),
     shutdownGraceMs: t.exposeInt('shutdownGraceMs', {
       description: 'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds.',
@@ -135,7 +135,7 @@ registerNode('WebService', (context, ids) =>
 builder.queryFields((t) => ({
   webServices: t.field({
     type: WebServiceConnection,
-    description: 'List the web services visible to the caller, oldest first.',
+    description: 'Web services visible to the caller, oldest first.',
     args: {
       projectId: t.arg.id({ description: 'Return only services of this project.' }),
       environmentId: t.arg.id({ description: 'Return only services of this environment.' }),
@@ -151,7 +151,7 @@ builder.queryFields((t) => ({
   webService: t.field({
     type: WebService,
     nullable: true,
-    description: 'Return a web service by its ID or its slug. Exactly one of the two is required. Null if the service does not exist.',
+    description: 'Web service with the given ID or slug. Exactly one of the two is required. Null if the service does not exist.',
     args: { id: t.arg.id({ description: 'ID of the service.' }), slug: t.arg.string({ description: 'Slug of the service.' }) },
     resolve: (_root, args, context) => context.call(findWebService, args),
   }),
@@ -227,18 +227,20 @@ const settingFields = (t: InputBuilder, initial: boolean) => ({
   queuePolicy: t.field({
     type: QueuePolicy,
     ...(initial ? { defaultValue: 'QUEUE_LATEST' as const } : {}),
-    description: 'Behavior when a deployment is requested while another one is in progress. Defaults to `QUEUE_LATEST`.',
+    description:
+      'Behavior when a deployment is requested while another deployment of the service is in progress. Defaults to `QUEUE_LATEST`.',
   }),
   buildTimeoutMs: t.int({
-    description: 'Build timeout in milliseconds, from 100 to 14400000. Defaults to 1200000, unless the setting `BUILD_TIMEOUT_MS` differs.',
+    description:
+      'Build timeout in milliseconds, from 100 to 14400000. Defaults to the setting `BUILD_TIMEOUT_MS`, which is 1200000 by default.',
   }),
   healthTimeoutMs: t.int({
     description:
-      'Time within which a new release must become healthy, in milliseconds, from 100 to 3600000. Defaults to 120000, unless the setting `VERIFY_TIMEOUT_MS` differs.',
+      'Health check timeout of a new release, in milliseconds, from 100 to 3600000. Defaults to the setting `VERIFY_TIMEOUT_MS`, which is 120000 by default.',
   }),
   shutdownGraceMs: t.int({
     description:
-      'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds, from 0 to 600000. Defaults to 10000, unless the setting `SHUTDOWN_GRACE_MS` differs.',
+      'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds, from 0 to 600000. Defaults to the setting `SHUTDOWN_GRACE_MS`, which is 10000 by default.',
   }),
 })
 
@@ -247,7 +249,7 @@ const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 
 mutation(createWebService, {
   input: (t) => ({
     projectId: t.id({ required: true, description: 'ID of the project.' }),
-    environmentId: t.id({ description: "ID of the environment. Defaults to the project's production environment." }),
+    environmentId: t.id({ description: "ID of the environment. Defaults to the project's oldest production environment." }),
     name: t.string({ required: true, description: 'Name of the service, from 1 to 100 characters.' }),
     kind: t.field({
       type: WebServiceKind,

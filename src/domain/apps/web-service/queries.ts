@@ -27,7 +27,7 @@ const ids = { projectId: 'Project', environmentId: 'Environment' } as const
 
 export const listWebServices = defineQuery({
   name: 'webServices',
-  description: 'List the web services visible to the caller, oldest first.',
+  description: 'Web services visible to the caller, oldest first.',
   permission: 'view:web_services',
   ids,
   input: filter.and(pageSchema),
@@ -36,7 +36,7 @@ export const listWebServices = defineQuery({
 
 export const sliceWebServices = defineQuery({
   name: 'webServiceSlice',
-  description: 'List the web services visible to the caller by offset, with their total number.',
+  description: 'Web services visible to the caller by offset, with their total number.',
   permission: 'view:web_services',
   ids,
   input: filter.extend(sliceInput),
@@ -45,7 +45,7 @@ export const sliceWebServices = defineQuery({
 
 export const countWebServicesByProject = defineQuery({
   name: 'webServiceCountByProject',
-  description: 'Count the web services of each of several projects, in the order of the projects.',
+  description: 'Number of web services of each of several projects, in the order of the projects.',
   permission: 'view:web_services',
   ids: { 'projectIds.*': 'Project' },
   input: z.object({ projectIds: z.array(z.string()) }),
@@ -54,7 +54,7 @@ export const countWebServicesByProject = defineQuery({
 
 export const countWebServices = defineQuery({
   name: 'webServiceCount',
-  description: 'Count the web services visible to the caller.',
+  description: 'Number of web services visible to the caller.',
   permission: 'view:web_services',
   ids,
   input: filter,
@@ -63,7 +63,7 @@ export const countWebServices = defineQuery({
 
 export const findWebService = defineQuery({
   name: 'webService',
-  description: 'Return a web service by its ID or its slug. Null if it does not exist.',
+  description: 'Web service with the given ID or slug. Null if it does not exist.',
   permission: 'view:web_services',
   ids: { id: 'WebService' },
   input: idOrSlug,

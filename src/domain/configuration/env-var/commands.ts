@@ -33,7 +33,7 @@ export const lockService = (work: Work, ids: Record<string, string>): Promise<We
 export const setEnvVars = defineCommand({
   name: 'setEnvVars',
   description:
-    'Creates or updates environment variables of a service by key, all or none of them. With `MERGE`, other variables are kept; with `REPLACE`, they are deleted, which requires the permission `delete:secrets`. With `deploy`, the change is deployed immediately.',
+    'Creates or updates environment variables of a service by key. Either all of them are written or none. `mode` determines what happens to the other variables. With `deploy`, a deployment with the new configuration is queued.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -47,7 +47,7 @@ export const setEnvVars = defineCommand({
 export const importEnvVars = defineCommand({
   name: 'importEnvVars',
   description:
-    'Writes the variables of a `.env` file as `setEnvVars` does. Fails with `invalid_input` if the text cannot be parsed; the message names the line.',
+    'Creates or updates the environment variables that a `.env` file contains, as `setEnvVars` does. Fails with `invalid_input` if the file cannot be parsed; the error message names the line.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',

@@ -95,15 +95,16 @@ const EnvVarInput = builder.inputType('EnvVarInput', {
 function flagFields(t: InputBuilder) {
   return {
     isSecret: t.boolean({
-      description: 'Whether the value is secret. When omitted, an existing variable keeps its setting and a new one is not secret.',
+      description:
+        'Whether the value is secret. Defaults to false for a new variable. When omitted, an existing variable keeps its setting.',
     }),
     buildTime: t.boolean({
       description:
-        'Whether the variable is set during builds. When omitted, an existing variable keeps its setting and a new one is set during builds.',
+        'Whether the variable is set during builds. Defaults to true for a new variable. When omitted, an existing variable keeps its setting.',
     }),
     runTime: t.boolean({
       description:
-        'Whether the variable is set for instances and for the release command. When omitted, an existing variable keeps its setting and a new one is set.',
+        'Whether the variable is set for instances and for the release command. Defaults to true for a new variable. When omitted, an existing variable keeps its setting.',
     }),
   }
 }
@@ -112,7 +113,7 @@ const ofService = (t: InputBuilder) => t.id({ required: true, description: 'ID o
 const deployField = (t: InputBuilder) =>
   t.boolean({
     defaultValue: false,
-    description: 'Whether to deploy the service with the new configuration. Requires the permission `deploy:web_services`.',
+    description: 'Whether to queue a deployment with the new configuration. Requires the permission `deploy:web_services`.',
   })
 const warningsText = 'Warnings about the written values, such as a secret value that is too short to be redacted from logs.'
 

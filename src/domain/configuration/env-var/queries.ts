@@ -18,7 +18,7 @@ export async function envVarsByService(tx: Tx, serviceIds: readonly string[]): P
 
 export const listEnvVars = defineQuery({
   name: 'envVars',
-  description: 'List all environment variables of a service, sorted by key. Fails with `not_found` if the service does not exist.',
+  description: 'All environment variables of a service, sorted by key. Fails with `not_found` if the service does not exist.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),
@@ -34,7 +34,7 @@ export const listEnvVars = defineQuery({
 
 export const sliceEnvVars = defineQuery({
   name: 'envVarSlice',
-  description: 'List the environment variables of a service by offset, with their total number.',
+  description: 'Environment variables of a service by offset, with their total number.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), ...sliceInput }),
@@ -45,7 +45,7 @@ export const sliceEnvVars = defineQuery({
 
 export const plainEnvVarValues = defineQuery({
   name: 'plainEnvVarValues',
-  description: 'Return the values of environment variables by ID. Secret variables, and variables not visible to the caller, are omitted.',
+  description: 'Values of environment variables, by ID. Secret variables, and variables not visible to the caller, are omitted.',
   permission: 'view:secrets',
   ids: { 'ids.*': 'EnvVar' },
   input: z.object({ ids: z.array(z.string()) }),
@@ -63,7 +63,7 @@ export const plainEnvVarValues = defineQuery({
 
 export const findEnvVar = defineQuery({
   name: 'envVar',
-  description: 'Return an environment variable by its ID, optionally only if it belongs to a given service. Null if it does not exist.',
+  description: 'Environment variable with the given ID, optionally only if it belongs to the given service. Null if it does not exist.',
   permission: 'view:secrets',
   ids: { id: 'EnvVar', webServiceId: 'WebService' },
   input: z.object({ id: z.string(), webServiceId: z.string().nullish() }),

@@ -10,7 +10,7 @@ import { type ShownEnv, showEnv } from './resolve.ts'
 export const listResolvedEnv = defineQuery({
   name: 'resolvedEnv',
   description:
-    'List all variables that the next deployment gives to a service, sorted by key. Secret values are masked. With `reveal`, they are revealed if the caller has the permission `reveal:secrets`, which counts as a reveal. Fails with `not_found` if the service does not exist.',
+    'All variables that the next deployment gives to a service, sorted by key. Secret values are masked. With `reveal`, they are revealed if the caller has the permission `reveal:secrets`, which counts as a reveal. Fails with `not_found` if the service does not exist.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), reveal: z.boolean().nullish() }),

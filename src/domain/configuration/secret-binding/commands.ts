@@ -88,7 +88,7 @@ async function insert(work: Work, service: WebService, secretId: string, alias: 
 export const setSecretBindings = defineCommand({
   name: 'setSecretBindings',
   description:
-    'Creates or updates secret bindings of a service by alias, all or none of them. With `MERGE`, other bindings are kept; with `REPLACE`, they are deleted, which requires the permission `delete:secrets`.',
+    'Creates or updates secret bindings of a service by alias. Either all of them are written or none. `mode` determines what happens to the other bindings.',
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService', 'bindings.*.secretId': 'Secret' },
   targetType: 'WebService',

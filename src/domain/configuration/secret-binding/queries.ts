@@ -28,7 +28,7 @@ export async function bindingsBySecret(tx: Tx, secretIds: readonly string[]): Pr
 export const listSecretBindings = defineQuery({
   name: 'secretBindings',
   description:
-    'List all secret bindings of a service, sorted by alias, with the keys of their secrets. Fails with `not_found` if the service does not exist.',
+    'All secret bindings of a service, sorted by alias, with the keys of their secrets. Fails with `not_found` if the service does not exist.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),
@@ -44,7 +44,7 @@ export const listSecretBindings = defineQuery({
 
 export const sliceSecretBindings = defineQuery({
   name: 'secretBindingSlice',
-  description: 'List the secret bindings of a service by offset, with their total number.',
+  description: 'Secret bindings of a service by offset, with their total number.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), ...sliceInput }),

@@ -150,7 +150,7 @@ export const updateSecret = defineCommand({
 export const setSecrets = defineCommand({
   name: 'setSecrets',
   description:
-    'Creates or updates secrets of a project by key and scope, all or none of them. With `MERGE`, other secrets are kept. With `REPLACE`, they are deleted, which requires the permission `delete:secrets` and fails with `secret_bound` if one of them is bound.',
+    'Creates or updates secrets of a project by key and scope. Either all of them are written or none. `mode` determines what happens to the other secrets; `REPLACE` fails with `secret_bound` if one of them is bound to a service.',
   permission: 'manage:secrets',
   ids: { projectId: 'Project' },
   targetType: 'Project',
@@ -215,7 +215,7 @@ export const revokeSecretVersion = defineCommand({
 export const deleteSecret = defineCommand({
   name: 'deleteSecret',
   description:
-    'Deletes a secret with all its versions. Fails with `secret_bound`, naming the services, if the secret is bound, unless `force` is true.',
+    'Deletes a secret with all its versions. Fails with `secret_bound` if the secret is bound to a service, unless `force` is true.',
   permission: 'delete:secrets',
   ids,
   targetType: 'Secret',

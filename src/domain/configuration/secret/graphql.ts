@@ -133,7 +133,7 @@ builder.queryField('secret', (t) =>
   t.field({
     type: Secret,
     nullable: true,
-    description: 'Return a secret by its ID. Null if it does not exist.',
+    description: 'Secret with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the secret.' }) },
     resolve: (_root, args, context) => context.call(findSecret, args),
   }),
@@ -156,7 +156,7 @@ builder.prismaObjectField('Project', 'secrets', (t) =>
 
 const keyText = 'Key of the secret: letters, digits and underscores, not starting with a digit, at most 255 characters.'
 const valueText = `Value of the secret, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`
-const isSecretText = 'Whether the value is secret. When omitted, an existing secret keeps its setting and a new one is secret.'
+const isSecretText = 'Whether the value is secret. Defaults to true for a new secret. When omitted, an existing secret keeps its setting.'
 const scopeText = 'Scope of the secret, the type of environment that it applies to.'
 const warningsText = 'Warnings about the written values, such as a secret value that is too short to be redacted from logs.'
 
@@ -219,7 +219,7 @@ mutation(revokeSecretVersion, {
     secretId: t.id({ required: true, description: 'ID of the secret.' }),
     version: t.int({ required: true, description: 'Number of the version to revoke.' }),
   }),
-  payload: gives('secret', Secret, 'The secret.'),
+  payload: gives('secret', Secret, 'The secret with the revoked version.'),
 })
 
 mutation(deleteSecret, {
@@ -228,7 +228,7 @@ mutation(deleteSecret, {
     id: t.id({ required: true, description: 'ID of the secret.' }),
     force: t.boolean({
       defaultValue: false,
-      description: "Whether to delete the secret's bindings too. If false, a bound secret is not deleted.",
+      description: "Whether to delete the secret's bindings too. If false, the mutation fails with `secret_bound` when there are any.",
     }),
   }),
   payload: (t) => ({

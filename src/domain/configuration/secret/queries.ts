@@ -21,7 +21,7 @@ export const secretListing = (
 
 export const findSecret = defineQuery({
   name: 'secret',
-  description: 'Return a secret by its ID, optionally only if it belongs to a given project. Null if it does not exist.',
+  description: 'Secret with the given ID, optionally only if it belongs to the given project. Null if it does not exist.',
   permission: 'view:secrets',
   ids: { id: 'Secret', projectId: 'Project' },
   input: z.object({ id: z.string(), projectId: z.string().nullish() }),
@@ -34,7 +34,7 @@ export const findSecret = defineQuery({
 
 export const sliceSecrets = defineQuery({
   name: 'secretSlice',
-  description: 'List the secrets of a project by offset, with their total number. Fails with `not_found` if the project does not exist.',
+  description: 'Secrets of a project by offset, with their total number. Fails with `not_found` if the project does not exist.',
   permission: 'view:secrets',
   ids: { projectId: 'Project' },
   input: z.object({ projectId: z.string(), scope: scopeSchema.nullish(), ...sliceInput }),
@@ -50,8 +50,7 @@ export const sliceSecrets = defineQuery({
 
 export const plainSecretValues = defineQuery({
   name: 'plainSecretValues',
-  description:
-    'Return the newest values of secrets by ID. Secrets whose value is secret, and secrets not visible to the caller, are omitted.',
+  description: 'Newest values of secrets, by ID. Secrets whose value is secret, and secrets not visible to the caller, are omitted.',
   permission: 'view:secrets',
   ids: { 'ids.*': 'Secret' },
   input: z.object({ ids: z.array(z.string()) }),

@@ -16,7 +16,7 @@ const isVisible = async (tx: Tx, caller: Caller, webServiceId: string) =>
 
 export const sliceDeployments = defineQuery({
   name: 'deploymentSlice',
-  description: 'List the deployments of a service by offset, newest first, with their total number. Null if the service does not exist.',
+  description: 'Deployments of a service by offset, newest first, with their total number. Null if the service does not exist.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), ...sliceInput }),
@@ -28,7 +28,7 @@ export const sliceDeployments = defineQuery({
 
 export const findDeploymentOf = defineQuery({
   name: 'deploymentOfService',
-  description: 'Return a deployment of a service. Null if the service has no such deployment.',
+  description: 'Deployment of a service. Null if the service has no such deployment.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService', id: 'Deployment' },
   input: z.object({ webServiceId: z.string(), id: z.string() }),
@@ -42,7 +42,7 @@ export const findDeploymentOf = defineQuery({
 
 export const deploymentLogTails = defineQuery({
   name: 'deploymentLogTails',
-  description: 'Return the last lines of the logs of several deployments, each up to a number of bytes, by ID.',
+  description: 'Last lines of the logs of several deployments, each up to a number of bytes, by ID.',
   permission: 'view:deployments',
   ids: { 'ids.*': 'Deployment' },
   input: z.object({ ids: z.array(z.string()), bytes: z.number() }),
@@ -58,8 +58,7 @@ export const deploymentLogTails = defineQuery({
 /** A log is bounded by its byte cap, and so is what is read here. */
 export const tailServiceLog = defineQuery({
   name: 'serviceLogTail',
-  description:
-    'Return the last log lines of the instances of a service, optionally from a given time on. Null if the service does not exist.',
+  description: 'Last log lines of the instances of a service, optionally from a given time on. Null if the service does not exist.',
   permission: 'view:deployments',
   ids: { id: 'WebService' },
   input: z.object({
@@ -87,7 +86,7 @@ export type PlannedVariable = ShownVariable & { changedSinceLive: boolean }
 export const listPlannedEnv = defineQuery({
   name: 'plannedEnv',
   description:
-    'List the variables that the next deployment gives to a service, as `resolvedEnv` does, and whether each differs from the live deployment. Fails with `not_found` if the service does not exist.',
+    'All variables that the next deployment gives to a service, sorted by key, and whether each differs from the live deployment. Fails with `not_found` if the service does not exist.',
   permission: 'view:secrets',
   ids: listResolvedEnv.ids,
   input: listResolvedEnv.input,

@@ -54,7 +54,7 @@ export const deploymentEvents = {
   queued: deploymentEvent('queued', 'A deployment was queued.', { status: 'QUEUED', commitHash: null }),
   started: deploymentEvent('started', 'A deployment started.', { status: 'RUNNING', commitHash: null }),
   succeeded: deploymentEvent('succeeded', 'A deployment went live. Its release has answered through the router.', {}),
-  failed: deploymentEvent('failed', 'A deployment failed. The previous release keeps running.', {
+  failed: deploymentEvent('failed', 'A deployment failed. The previous release, if any, keeps running.', {
     status: 'FAILED',
     failure: { phase: 'BUILD', code: 'BUILD_FAILED', message: 'The build command ended with exit code 1.', hint: null },
   }),

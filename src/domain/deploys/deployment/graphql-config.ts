@@ -51,7 +51,7 @@ const DeployPlan = builder.objectRef<DeployPlanRow>('DeployPlan').implement({
 builder.queryField('deployPlan', (t) =>
   t.field({
     type: DeployPlan,
-    description: 'Return the changes that the next deployment of a service would make. Requires the permission `view:secrets`.',
+    description: 'Changes that the next deployment of a service would make. Requires the permission `view:secrets`.',
     args: { webServiceId: t.arg.id({ required: true, description: 'ID of the service.' }) },
     resolve: (_root, args, context) => context.call(planDeploy, args),
   }),
@@ -86,7 +86,7 @@ for (const payload of envVarPayloads) {
     t.field({
       type: Deployment,
       nullable: true,
-      description: 'Deployment started by `deploy: true`. Null otherwise.',
+      description: 'Deployment queued because of `deploy`. Null if `deploy` is false.',
       resolve: (result) => ((result as { deployment?: DeploymentRow }).deployment ?? null) as DeploymentRow | null,
     }),
   )

@@ -33,14 +33,15 @@ async function* followDeployment(context: GraphqlContext, id: string): AsyncGene
 builder.subscriptionFields((t) => ({
   deploymentUpdated: t.field({
     type: Deployment,
-    description: 'Follow a deployment. Sends its current state, then every change. Completes when the deployment is live or has ended.',
+    description:
+      'State of a deployment: the current state, then the state after every change. Completes when the deployment is live or has ended.',
     args: { deploymentId: t.arg.id({ required: true, description: 'ID of the deployment.' }) },
     subscribe: (_root, { deploymentId }, context) => followDeployment(context, deploymentId),
     resolve: (deployment: DeploymentRow) => deployment,
   }),
   deploymentLogs: t.field({
     type: LogBatchType,
-    description: 'Follow the log of a deployment, from the start or after a cursor. Completes after the batch with `complete: true`.',
+    description: 'Log of a deployment, in batches, from the first line or after a cursor. Completes after the batch with `complete: true`.',
     args: {
       deploymentId: t.arg.id({ required: true, description: 'ID of the deployment.' }),
       after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
@@ -51,7 +52,7 @@ builder.subscriptionFields((t) => ({
   webServiceLogs: t.field({
     type: LogBatchType,
     description:
-      "Follow the log of a service's instances. By default, only new lines are sent. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
+      "Log of a service's instances, in batches. By default, only new lines are sent. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
     args: {
       webServiceId: t.arg.id({ required: true, description: 'ID of the service.' }),
       after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),

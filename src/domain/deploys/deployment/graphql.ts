@@ -46,7 +46,7 @@ export const DeploymentStatus = enumType('DeploymentStatus', 'Status of a deploy
   CANCELLING: 'Being cancelled.',
   LIVE: 'Live: its release has answered through the router and serves the traffic.',
   SUPERSEDED: 'Was live, and has been replaced by a newer deployment.',
-  FAILED: 'Failed. The previous release keeps running.',
+  FAILED: 'Failed. The previous release, if any, keeps running.',
   CANCELLED: 'Cancelled on request.',
   SKIPPED: 'Skipped while queued, because a newer deployment replaced it.',
 })
@@ -68,7 +68,7 @@ export const StepStatus = enumType('StepStatus', 'Status of a step.', {
   PENDING: 'Not started.',
   RUNNING: 'In progress.',
   SUCCEEDED: 'Completed successfully.',
-  FAILED: 'Failed, and with it the deployment.',
+  FAILED: 'Failed. The deployment failed with it.',
   CANCELLED: 'In progress when the deployment was cancelled.',
   SKIPPED: 'Not required or not reached.',
 })
@@ -213,7 +213,7 @@ export const Deployment = builder.prismaObject('Deployment', {
     logs: t.field({
       type: LogBatchType,
       description:
-        'Log of the deployment, including the build output, oldest line first. A batch has at most 1000 lines, or `tail` lines, and about 1 MiB; continue with its cursor.',
+        'Log of the deployment, including the build output. By default, it starts at the first line. A batch contains about 1 MiB and at most 1000 lines, or `tail` lines if given. Pass its cursor as `after` to continue.',
       args: {
         after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
         tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000. Ignored if `after` is given.' }),
@@ -303,7 +303,7 @@ export const EnvironmentStatus = enumType(
   {
     DELETING: 'The environment is being deleted.',
     DEPLOYING: 'A deployment of one of its services is in progress.',
-    FAILED: 'A service that should run has crashed, or the newest deployment of a service failed and none of it is live.',
+    FAILED: 'A service that should run has crashed, or the newest deployment of a service without a live deployment failed.',
     DEGRADED: 'A service that should run is not running.',
     RUNNING: 'At least one service should run, and all services that should run are running.',
     PENDING: 'No deployment has been live yet.',
@@ -323,7 +323,7 @@ builder.prismaObjectField('Environment', 'status', (t) =>
 builder.queryFields((t) => ({
   deployments: t.field({
     type: DeploymentConnection,
-    description: 'List the deployments visible to the caller, newest first.',
+    description: 'Deployments visible to the caller, newest first.',
     args: {
       webServiceId: t.arg.id({ description: 'Return only deployments of this service.' }),
       status: t.arg({ type: [DeploymentStatus], description: 'Return only deployments with one of these statuses.' }),
@@ -338,7 +338,7 @@ builder.queryFields((t) => ({
   deployment: t.field({
     type: Deployment,
     nullable: true,
-    description: 'Return a deployment by its ID. Null if it does not exist.',
+    description: 'Deployment with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the deployment.' }) },
     resolve: (_root, args, context) => context.call(findDeployment, args),
   }),
@@ -369,7 +369,7 @@ const RollbackBlocker = builder.objectRef<RollbackPlanRow['blockers'][number]>('
 })
 
 const RollbackPlan = builder.objectRef<RollbackPlanRow>('RollbackPlan').implement({
-  description: 'Whether a service can be rolled back to a deployment, and the changes that the rollback would make.',
+  description: 'Plan of a rollback: whether the deployment can be rolled back to, and the changes that the rollback would make.',
   fields: (t) => ({
     target: t.field({ type: Deployment, description: 'Deployment to roll back to.', resolve: (plan) => plan.target }),
     current: t.field({
@@ -379,7 +379,7 @@ const RollbackPlan = builder.objectRef<RollbackPlanRow>('RollbackPlan').implemen
       resolve: (plan) => plan.current,
     }),
     eligible: t.exposeBoolean('eligible', {
-      description: 'Whether `rollbackDeployment` would currently succeed in creating the rollback.',
+      description: 'Whether the deployment can be rolled back to.',
     }),
     blockers: t.field({
       type: [RollbackBlocker],
@@ -399,8 +399,7 @@ const RollbackPlan = builder.objectRef<RollbackPlanRow>('RollbackPlan').implemen
 builder.queryField('rollbackPlan', (t) =>
   t.field({
     type: RollbackPlan,
-    description:
-      'Return whether a service can be rolled back to a deployment, and the changes that the rollback would make. Requires the permission `view:secrets`.',
+    description: 'Plan of a rollback to the given deployment. Requires the permission `view:secrets`.',
     args: {
       deploymentId: t.arg.id({ required: true, description: 'ID of the deployment to roll back to.' }),
       config: t.arg({ type: RollbackConfig, description: 'Configuration to use. Defaults to `SNAPSHOT`.' }),
@@ -419,7 +418,7 @@ mutation(deployWebService, {
     clearCache: t.boolean({ defaultValue: false, description: "Whether to delete the service's build cache before the build." }),
     queuePolicy: t.field({
       type: QueuePolicy,
-      description: 'Behavior if another deployment of the service is in progress. Defaults to the policy of the service.',
+      description: 'Behavior when another deployment of the service is in progress. Defaults to the policy of the service.',
     }),
   }),
   payload: gives('deployment', Deployment, 'The queued deployment.'),

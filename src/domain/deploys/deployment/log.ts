@@ -17,7 +17,7 @@ export async function readDeploymentLog(request: Request, deployment: Deployment
 /** The log that a caller asks for by the deployment's id. Throws `not_found`. */
 export const findDeploymentLog = defineQuery({
   name: 'deploymentLogs',
-  description: 'Follow the log of a deployment.',
+  description: 'Log of a deployment.',
   permission: 'view:deployments',
   ids: { deploymentId: 'Deployment' },
   input: logInput.extend({ deploymentId: z.string() }),

@@ -24,7 +24,7 @@ type OverviewRow = Omit<ServiceOverview, 'url'> & { id: string; slug: string; ki
 
 export const serviceOverviews = defineQuery({
   name: 'serviceOverviews',
-  description: 'Return the environment, status and URL of several services, by ID. Services not visible to the caller are omitted.',
+  description: 'Environment, status and URL of several services, by ID. Services not visible to the caller are omitted.',
   permission: 'view:web_services',
   ids: { 'ids.*': 'WebService' },
   input: z.object({ ids: z.array(z.string()) }),

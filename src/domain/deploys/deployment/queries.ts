@@ -27,7 +27,7 @@ export function deploymentListing(caller: Caller, { webServiceId, status }: Filt
 
 export const listDeployments = defineQuery({
   name: 'deployments',
-  description: 'List the deployments visible to the caller, newest first.',
+  description: 'Deployments visible to the caller, newest first.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: filter.and(pageSchema),
@@ -36,7 +36,7 @@ export const listDeployments = defineQuery({
 
 export const countDeployments = defineQuery({
   name: 'deploymentCount',
-  description: 'Count the deployments visible to the caller.',
+  description: 'Number of deployments visible to the caller.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: filter,
@@ -51,7 +51,7 @@ const visibleDeployment = (tx: Tx, caller: Caller, id: string) =>
 
 export const findDeployment = defineQuery({
   name: 'deployment',
-  description: 'Return a deployment by its ID. Null if it does not exist.',
+  description: 'Deployment with the given ID. Null if it does not exist.',
   permission: 'view:deployments',
   ids: { id: 'Deployment' },
   input: z.object({ id: z.string() }),
@@ -70,7 +70,7 @@ export type RollbackPlan = {
 
 export const planRollback = defineQuery({
   name: 'rollbackPlan',
-  description: 'Return whether a service can be rolled back to a deployment, and the changes that the rollback would make.',
+  description: 'Plan of a rollback to the given deployment.',
   permission: 'view:deployments',
   ids: { deploymentId: 'Deployment' },
   input: z.object({ deploymentId: z.string(), config: z.enum(['SNAPSHOT', 'CURRENT']).nullish() }),
@@ -120,7 +120,7 @@ export type DeployPlan = { webService: WebService; current: Deployment | null; c
 export const planDeploy = defineQuery({
   name: 'deployPlan',
   description:
-    'Return the changes that the next deployment of a service would make. The commit is not included, because it is resolved when the deployment starts.',
+    'Changes that the next deployment of a service would make. The commit is not included, because it is resolved when the deployment starts.',
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),

@@ -19,7 +19,7 @@ export async function readServiceLog(request: Request, service: ServiceRef, star
 /** The runtime log that a caller asks for by the service's id. Throws `not_found`. */
 export const findServiceLog = defineQuery({
   name: 'webServiceLogs',
-  description: "Follow the log of a service's instances.",
+  description: "Log of a service's instances.",
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: logInput.extend({ webServiceId: z.string() }),

@@ -9,7 +9,7 @@ import { removeBodies } from '../message/index.ts'
 export const expungeWebhookMessage = defineCommand({
   name: 'expungeWebhookMessage',
   description:
-    'Expunges the payload of a message and the response bodies of its attempts, immediately and permanently. With `attemptId`, only the response body of that attempt. All other details are kept.',
+    'Expunges the payload of a message and the response bodies of its attempts, immediately and permanently. With `attemptId`, expunges only the response body of that attempt. All other details are kept.',
   permission: 'delete:webhooks',
   ids: { messageId: 'WebhookMessage', attemptId: 'WebhookAttempt' },
   targetType: 'WebhookMessage',

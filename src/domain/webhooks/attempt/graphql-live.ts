@@ -34,10 +34,10 @@ async function* followAttempts(context: GraphqlContext, args: Record<string, unk
 builder.subscriptionField('webhookAttempts', (t) =>
   t.field({
     type: WebhookAttempt,
-    description: 'Follow delivery attempts as they are recorded. With `after`, the attempts recorded after that one are sent first.',
+    description: 'Delivery attempts as they are recorded. With `after`, the attempts recorded after that one are sent first.',
     args: {
       endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }),
-      after: t.arg.string({ description: 'ID of an attempt.' }),
+      after: t.arg.string({ description: 'ID of an attempt. The attempts recorded after it are sent first.' }),
     },
     subscribe: (_root, args, context) => followAttempts(context, args),
     resolve: (attempt: Attempt) => attempt as never,

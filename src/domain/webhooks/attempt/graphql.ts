@@ -72,7 +72,7 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
     errorClass: t.expose('errorClass', {
       type: WebhookErrorClass,
       nullable: true,
-      description: 'Class of error. Null if the message was delivered.',
+      description: 'Class of error. Null if the attempt succeeded.',
     }),
     responseHeaders: t.expose('responseHeaders', {
       type: 'JSON',
@@ -137,7 +137,7 @@ builder.objectField(WebhookMessage, 'attempts', (t) =>
 builder.queryField('webhookAttempts', (t) =>
   t.field({
     type: WebhookAttemptConnection,
-    description: 'List the delivery attempts visible to the caller, newest first.',
+    description: 'Delivery attempts visible to the caller, newest first.',
     args: {
       endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }),
       messageId: t.arg.id({ description: 'Return only attempts for this message.' }),
@@ -163,13 +163,13 @@ mutation(expungeWebhookMessage, {
     messageId: t.id({ required: true, description: 'ID of the message.' }),
     attemptId: t.id({
       description:
-        'ID of an attempt whose response body is expunged. When omitted, the payload and the response bodies of all attempts are expunged.',
+        'ID of the attempt whose response body to expunge. When omitted, the payload and the response bodies of all attempts are expunged.',
     }),
   }),
   payload: (t) => ({
     webhookMessage: t.field({
       type: WebhookMessage,
-      description: 'The message after the expunge.',
+      description: 'The message without the expunged contents.',
       resolve: (result) => result.webhookMessage,
     }),
   }),

@@ -68,7 +68,7 @@ async function demandFiltered(read: Read, { endpointId, messageId }: Filter): Pr
 
 export const listWebhookAttempts = defineQuery({
   name: 'webhookAttempts',
-  description: 'List the delivery attempts visible to the caller, newest first.',
+  description: 'Delivery attempts visible to the caller, newest first.',
   permission: 'view:webhooks',
   ids,
   input: z.object(filterInput).and(pageSchema),
@@ -80,7 +80,7 @@ export const listWebhookAttempts = defineQuery({
 
 export const countWebhookAttempts = defineQuery({
   name: 'webhookAttemptCount',
-  description: 'Count the delivery attempts visible to the caller.',
+  description: 'Number of delivery attempts visible to the caller.',
   permission: 'view:webhooks',
   ids,
   input: filterSchema,
@@ -93,7 +93,7 @@ export const countWebhookAttempts = defineQuery({
 /** Where a live view of attempts begins. */
 export const beginWebhookAttempts = defineQuery({
   name: 'webhookAttemptsLive',
-  description: 'Follow delivery attempts as they are recorded.',
+  description: 'Delivery attempts as they are recorded.',
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   input: z.object({ endpointId: z.string().nullish(), after: z.string().nullish() }),

@@ -78,7 +78,7 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
     }),
     ordered: t.exposeBoolean('ordered', {
       description:
-        'Ordered delivery: messages are sent one at a time in the order of the events. A failing message blocks those after it until it is delivered or given up.',
+        'Ordered delivery: messages are delivered one at a time, in the order of the events. A failing message blocks later ones until it is delivered or its retries are exhausted.',
     }),
     atMostOnce: t.exposeBoolean('atMostOnce', {
       description: 'At-most-once delivery: an attempt whose outcome is unknown is not retried.',
@@ -101,7 +101,8 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
     }),
     retryScheduleMs: t.intList({
       nullable: true,
-      description: 'Delays before each retry, in milliseconds. Empty means no retries. Null means the schedule of the installation.',
+      description:
+        'Retry schedule: the delay before each retry, in milliseconds. Empty means no retries. Null means the schedule of the installation.',
       resolve: (endpoint) => (endpoint.hasOwnSchedule ? endpoint.retryScheduleMs : null),
     }),
     disabledAt: t.expose('disabledAt', {
@@ -139,7 +140,7 @@ export const endpointById = (context: GraphqlContext, id: string): Promise<Webho
 builder.queryFields((t) => ({
   webhookEndpoints: t.field({
     type: WebhookEndpointConnection,
-    description: 'List the webhook endpoints visible to the caller, oldest first.',
+    description: 'Webhook endpoints visible to the caller, oldest first.',
     args: connectionArgs,
     resolve: (_root, args, context) =>
       connection(
@@ -150,7 +151,7 @@ builder.queryFields((t) => ({
   webhookEndpoint: t.field({
     type: WebhookEndpoint,
     nullable: true,
-    description: 'Return a webhook endpoint by its ID. Null if it does not exist.',
+    description: 'Webhook endpoint with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the endpoint.' }) },
     resolve: (_root, args, context) => context.call(findWebhookEndpoint, args),
   }),
@@ -180,10 +181,10 @@ const settingFields = (t: InputBuilder) => ({
   maxConcurrency: t.int({ description: 'Maximum number of concurrent requests, from 1 to 1000. Null means no limit.' }),
   ordered: t.boolean({
     description:
-      'Whether to send messages one at a time in the order of the events. A failing message blocks those after it until it is delivered or given up. Defaults to false.',
+      'Whether to deliver messages one at a time, in the order of the events. A failing message blocks later ones until it is delivered or its retries are exhausted. Defaults to false.',
   }),
   atMostOnce: t.boolean({
-    description: 'Whether to send at most once: an attempt whose outcome is unknown is not retried. Defaults to false.',
+    description: 'Whether to use at-most-once delivery: an attempt whose outcome is unknown is not retried. Defaults to false.',
   }),
   legacyHeaders: t.boolean({
     description: 'Whether to send the headers `svix-id`, `svix-timestamp` and `svix-signature` too. Defaults to false.',
@@ -200,7 +201,7 @@ const settingFields = (t: InputBuilder) => ({
   }),
   retryScheduleMs: t.intList({
     description:
-      'Delays before each retry, in milliseconds, each from 0 to 604800000, at most 20. Empty means no retries. Null means the schedule of the installation.',
+      'Retry schedule: the delay before each retry, in milliseconds. At most 20 delays, each from 0 to 604800000. Empty means no retries. Null means the schedule of the installation.',
   }),
 })
 

@@ -19,7 +19,7 @@ const endpointListing = (caller: Caller): Listing => ({
 
 export const listWebhookEndpoints = defineQuery({
   name: 'webhookEndpoints',
-  description: 'List the webhook endpoints visible to the caller, oldest first.',
+  description: 'Webhook endpoints visible to the caller, oldest first.',
   permission: 'view:webhooks',
   ids: {},
   input: pageSchema,
@@ -28,7 +28,7 @@ export const listWebhookEndpoints = defineQuery({
 
 export const countWebhookEndpoints = defineQuery({
   name: 'webhookEndpointCount',
-  description: 'Count the webhook endpoints visible to the caller.',
+  description: 'Number of webhook endpoints visible to the caller.',
   permission: 'view:webhooks',
   ids: {},
   input: z.object({}),
@@ -37,7 +37,7 @@ export const countWebhookEndpoints = defineQuery({
 
 export const findWebhookEndpoint = defineQuery({
   name: 'webhookEndpoint',
-  description: 'Return a webhook endpoint by its ID. Null if it does not exist.',
+  description: 'Webhook endpoint with the given ID. Null if it does not exist.',
   permission: 'view:webhooks',
   ids: { id: 'WebhookEndpoint' },
   input: z.object({ id: z.string() }),

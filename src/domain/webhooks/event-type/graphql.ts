@@ -31,7 +31,7 @@ function positionOf(cursor: string): bigint {
 }
 
 export const Event = builder.objectRef<EventRow>('Event').implement({
-  description: 'An event: a change of an object.',
+  description: 'An event, which records a change of an object.',
   fields: (t) => ({
     id: t.id({
       description: 'ID of the event, a TypeID. It is the `webhook-id` of its deliveries.',
@@ -57,7 +57,7 @@ export const Event = builder.objectRef<EventRow>('Event').implement({
 
 const beginEvents = defineQuery({
   name: 'events',
-  description: 'Follow events as they occur.',
+  description: 'Events as they occur.',
   permission: 'view:webhooks',
   ids: { projectId: 'Project' },
   input: z.object({ projectId: z.string().nullish(), types: z.array(z.string()).max(50).nullish(), after: z.string().nullish() }),
@@ -80,7 +80,7 @@ const beginEvents = defineQuery({
 
 const listEventTypes = defineQuery({
   name: 'webhookEventTypes',
-  description: 'List all event types, sorted by name.',
+  description: 'All event types, sorted by name.',
   permission: 'view:webhooks',
   ids: {},
   input: z.object({}),
@@ -117,13 +117,13 @@ async function* followEvents(context: GraphqlContext, args: Record<string, unkno
 builder.subscriptionField('events', (t) =>
   t.field({
     type: Event,
-    description: 'Follow events as they occur, in order. With `after`, the events after that cursor are sent first.',
+    description: 'Events as they occur, in order. With `after`, the events after that cursor are sent first.',
     args: {
       projectId: t.arg.id({ description: 'Return only events of this project.' }),
       types: t.arg.stringList({
         description: 'Return only events of these types, at most 50. A type that ends in `.*`, such as `deployment.*`, matches by prefix.',
       }),
-      after: t.arg.string({ description: 'Cursor of an event.' }),
+      after: t.arg.string({ description: 'Cursor of an event. The events after it are sent first.' }),
     },
     subscribe: (_root, args, context) => followEvents(context, args),
     resolve: (event: EventRow) => event,
@@ -157,7 +157,7 @@ const WebhookEventType = builder.objectRef<EventDefinition>('WebhookEventType').
 builder.queryField('webhookEventTypes', (t) =>
   t.field({
     type: [WebhookEventType],
-    description: 'List all event types, sorted by name.',
+    description: 'All event types, sorted by name.',
     resolve: (_root, _args, context) => context.call(listEventTypes, {}),
   }),
 )

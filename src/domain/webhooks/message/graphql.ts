@@ -111,7 +111,7 @@ registerNode('WebhookMessage', async (context, ids) =>
 builder.queryFields((t) => ({
   webhookMessages: t.field({
     type: WebhookMessageConnection,
-    description: 'List the webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
+    description: 'Webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
     args: {
       endpointId: t.arg.id({ description: 'Return only messages sent to this endpoint.' }),
       eventType: t.arg.string({ description: 'Return only messages for events of this type. Wildcards are not supported.' }),
@@ -133,7 +133,7 @@ builder.queryFields((t) => ({
   webhookMessage: t.field({
     type: WebhookMessage,
     nullable: true,
-    description: 'Return a webhook message by its ID. Null if it does not exist.',
+    description: 'Webhook message with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the message, which is the ID of its event.' }) },
     resolve: (_root, args, context) => context.call(findWebhookMessage, args),
   }),

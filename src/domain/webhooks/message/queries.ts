@@ -48,7 +48,7 @@ const messageListing = (caller: Caller, filter: Filter): Listing => {
 
 export const listWebhookMessages = defineQuery({
   name: 'webhookMessages',
-  description: 'List the webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
+  description: 'Webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   input: z.object(filterInput).and(pageSchema),
@@ -60,7 +60,7 @@ export const listWebhookMessages = defineQuery({
 
 export const countWebhookMessages = defineQuery({
   name: 'webhookMessageCount',
-  description: 'Count the webhook messages visible to the caller.',
+  description: 'Number of webhook messages visible to the caller.',
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   input: filterSchema,
@@ -72,7 +72,7 @@ export const countWebhookMessages = defineQuery({
 
 export const findWebhookMessage = defineQuery({
   name: 'webhookMessage',
-  description: 'Return a webhook message by the ID of its event. Null if it does not exist.',
+  description: 'Webhook message with the given ID, which is the ID of its event. Null if it does not exist.',
   permission: 'view:webhooks',
   ids: { id: 'WebhookMessage' },
   input: z.object({ id: z.string() }),

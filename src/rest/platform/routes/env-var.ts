@@ -18,7 +18,7 @@ const one = { ...ofService, var_id: 'id' }
 const flags: Sources = {
   is_secret: {
     to: 'isSecret',
-    description: 'Whether the value is secret. When omitted, an existing variable keeps its setting and a new one is not secret.',
+    description: 'Whether the value is secret. Defaults to false for a new variable. When omitted, an existing variable keeps its setting.',
   },
 }
 export const writtenEnvVar: Sources = { key: 'key', value: 'value', ...flags }

@@ -20,7 +20,7 @@ const scope: Source = { to: 'scope', words: scopes, schema: z.enum(['production'
 const flags: Sources = {
   is_secret: {
     to: 'isSecret',
-    description: 'Whether the value is secret. When omitted, an existing secret keeps its setting and a new one is secret.',
+    description: 'Whether the value is secret. Defaults to true for a new secret. When omitted, an existing secret keeps its setting.',
   },
 }
 const written: Sources = { key: 'key', value: 'value', scope: { ...scope, fallback: 'production' }, ...flags }
@@ -100,7 +100,7 @@ export const secretRoutes: Route[] = [
         read: trueOrFalse,
         fallback: false,
         schema: z.boolean(),
-        description: "Whether to delete the secret's bindings too. If false, a bound secret is not deleted.",
+        description: "Whether to delete the secret's bindings too. If false, the request fails with a conflict when there are any.",
       },
     },
     status: 204,
