@@ -68,7 +68,7 @@ export const createWebService = defineCommand({
 export const updateWebService = defineCommand({
   name: 'updateWebService',
   description:
-    'Updates the settings of a web service. Omitted fields keep their value. Null clears an optional field or restores its default; an empty string is refused. `minInstances`, `maxInstances`, `shutdownGraceMs` and `slug` take effect immediately, other settings with the next deployment. An update that changes nothing returns the service unchanged.',
+    'Updates the settings of a web service. Omitted fields keep their value. Null clears an optional field or restores its default; an empty string is refused. `slug`, `minInstances`, `maxInstances` and `shutdownGraceMs` take effect immediately. Other settings of builds and instances take effect with the next deployment. An update that changes nothing returns the service unchanged.',
   permission: 'manage:web_services',
   ids: { id: 'WebService' },
   targetType: 'WebService',

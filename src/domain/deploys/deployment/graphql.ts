@@ -68,7 +68,7 @@ export const StepStatus = enumType('StepStatus', 'Status of a step.', {
   PENDING: 'Not started.',
   RUNNING: 'In progress.',
   SUCCEEDED: 'Completed successfully.',
-  FAILED: 'Failed. The deployment failed with it.',
+  FAILED: 'Failed. The deployment failed too.',
   CANCELLED: 'In progress when the deployment was cancelled.',
   SKIPPED: 'Not required or not reached.',
 })
@@ -213,7 +213,7 @@ export const Deployment = builder.prismaObject('Deployment', {
     logs: t.field({
       type: LogBatchType,
       description:
-        'Log of the deployment, including the build output. By default, it starts at the first line. A batch contains about 1 MiB and at most 1000 lines, or `tail` lines if given. Pass its cursor as `after` to continue.',
+        'Log of the deployment, including the build output. By default, it starts at the first line. A batch contains at most 1000 lines, or `tail` lines if given, and at most about 1 MiB. Pass its cursor as `after` to continue.',
       args: {
         after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
         tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000. Ignored if `after` is given.' }),

@@ -80,7 +80,7 @@ builder.prismaObjectFields('WebService', (t) => ({
   logs: t.field({
     type: LogBatchType,
     description:
-      "Log of the service's instances. By default, it starts at the first line. A batch contains about 1 MiB and at most 1000 lines, or `tail` lines if given. Pass its cursor as `after` to continue. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
+      "Log of the service's instances. By default, it starts at the first line. A batch contains at most 1000 lines, or `tail` lines if given, and at most about 1 MiB. Pass its cursor as `after` to continue. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
     args: {
       after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
       tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000.' }),

@@ -56,7 +56,7 @@ const WebhookDelivery = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery')
       type: 'DateTime',
       nullable: true,
       description:
-        'Time when the next attempt is due. While an endpoint does not respond at all, the time when it is probed again, if later. Null if no attempt is due.',
+        'Time when the next attempt is due. For an endpoint that does not respond at all, the time of its next probe, if later. Null if no attempt is due.',
     }),
   }),
 })

@@ -111,7 +111,7 @@ export const webServiceRoutes: Route[] = [
     tag,
     summary: 'Update a web service',
     description:
-      'Omitted fields keep their value. Null clears an optional field or restores its default. `min_instances`, `max_instances` and `subdomain` take effect immediately, other settings with the next deployment.',
+      'Omitted fields keep their value. Null clears an optional field or restores its default. `subdomain`, `min_instances` and `max_instances` take effect immediately. Other settings of builds and instances take effect with the next deployment.',
     command: updateWebService,
     params,
     body: settings,
