@@ -120,8 +120,7 @@ test('/metrics tells the process, HTTP by route, GraphQL by code, sockets and th
   await it.post({ query: '{ hello }' })
   await it.post({ query: '{' })
   await at('/nothing/at/all')
-  const text = await (await at('/metrics')).text()
-  for (const line of [
+  const wanted = [
     /^process_resident_memory_bytes \d/m,
     /^nodejs_eventloop_lag_seconds /m,
     /^quayside_http_request_seconds_count\{method="POST",route="\/graphql",status="200"\} \d+/m,
@@ -131,9 +130,14 @@ test('/metrics tells the process, HTTP by route, GraphQL by code, sockets and th
     /^quayside_websockets 0/m,
     /^# TYPE quayside_events_flagged_total counter/m,
     /^quayside_database_connections\{state="idle"\} \d+/m,
-  ]) {
-    expect(text).toMatch(line)
-  }
+  ]
+  // A request is counted behind its answer.
+  let text = ''
+  await until('all are counted', async () => {
+    text = await (await at('/metrics')).text()
+    return wanted.every((line) => line.test(text))
+  }).catch(() => {})
+  for (const line of wanted) expect(text).toMatch(line)
 })
 
 describe('stopping', () => {
@@ -145,15 +149,14 @@ describe('stopping', () => {
     })
 
   test('answers what is running, takes no new connection, and is over as soon as the last has its answer', async () => {
-    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '400', SHUTDOWN_GRACE_MS: '10000' } })
+    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '400', SHUTDOWN_GRACE_MS: '60000' } })
     const running = slow(it.url)
     await until('the request runs', () => openRequests(it) === 1)
-    const began = performance.now()
     const closed = it.server.close()
     await until('the port is closed', async () => !(await accepts(it.url)))
     expect(await (await running).json()).toMatchObject({ errors: [{ extensions: { code: 'timeout' } }] })
     await closed
-    expect(performance.now() - began).toBeLessThan(5_000)
+    expect(it.log.filter(({ msg }) => String(msg).includes('cut'))).toEqual([])
   })
   test('cuts what is still running near the end of the grace', async () => {
     const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '60000', SHUTDOWN_GRACE_MS: '300' } })

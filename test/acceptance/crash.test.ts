@@ -1,5 +1,6 @@
 /** The server is killed without warning in each phase; what it had begun ends or is taken over, and nothing that serves is hurt. */
-import { basename, dirname } from 'node:path'
+import { readdir, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { serveGit } from '../support/git-http-server.ts'
 import { acceptance, type Data, until } from './support.ts'
@@ -68,8 +69,7 @@ describe('kill -9 of the server', () => {
 
   it('in START and in SWITCH is made good, with no instance too many', async () => {
     const started = await service('Start', { minInstances: 10 })
-    const inStart = await world.deploy(started.service)
-    await world.phase(inStart, 'START')
+    const inStart = await world.caught(started.service, 'START')
     await world.server.kill('SIGKILL')
     await world.server.start()
     expect(await world.end(inStart)).toMatchObject({ status: 'LIVE' })
@@ -78,8 +78,7 @@ describe('kill -9 of the server', () => {
     const { repository, service: switched } = await service('Switch', { healthCheckPath: '/?wait=500' })
     const first = await world.live(switched)
     await repository.commit({ 'version.txt': 'v2' }, 'second')
-    const inSwitch = await world.deploy(switched)
-    await world.phase(inSwitch, 'SWITCH')
+    const inSwitch = await world.caught(switched, 'SWITCH')
     await world.server.kill('SIGKILL')
     await world.server.start()
     expect(await world.end(inSwitch)).toMatchObject({ status: 'LIVE' })
@@ -100,7 +99,13 @@ describe('kill -9 of the server', () => {
     await world.server.kill('SIGKILL')
     await expect(world.server.router('steady')).rejects.toThrow('ECONNREFUSED')
     // What they print from here on until the next start, nobody hears.
-    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    const spools = join(world.server.dataDir, 'instances')
+    const printed = async () => {
+      const sizes = (await readdir(spools)).map(async (name) => (await stat(join(spools, name, 'stdout')).catch(() => null))?.size ?? 0)
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
+    }
+    const unheard = await printed()
+    await until('they print on', async () => (await printed()) > unheard + 1_000)
     await world.server.start()
     await serving('steady')
     expect(boots).toContain(await bootOf('steady'))

@@ -66,8 +66,10 @@ describe('a deployment', () => {
     expect(await world.server.router('busy')).toMatchObject({ body: 'v2', headers: { 'x-quayside-deployment': second.id } })
     expect(await world.deployment(first.id)).toMatchObject({ status: 'SUPERSEDED', isLive: false })
     await until('the former instances are gone', async () => (await world.read(service)).instances.length === 2)
-    const printed = (await world.serviceLog(service)).map((line) => line.message)
-    expect(printed.filter((message) => message === 'v1 was asked to end').length).toBe(2)
+    await until(
+      'the log has the last words of both',
+      async () => (await world.serviceLog(service)).filter(({ message }) => message === 'v1 was asked to end').length === 2,
+    )
   })
 
   it('goes back without a build, under traffic, and not twice to the same', async () => {
@@ -78,7 +80,7 @@ describe('a deployment', () => {
     await repository.commit({ 'version.txt': 'v2' }, 'second')
     const second = await world.live(service)
     await repository.commit({ unhealthy: '' }, 'third')
-    await world.mutate('updateWebService', { id: service.id, healthCheckPath: '/health', healthTimeoutMs: 1_500 }, 'webService { id }')
+    await world.mutate('updateWebService', { id: service.id, healthCheckPath: '/health', healthTimeoutMs: 6_000 }, 'webService { id }')
     const third = await world.end(await world.deploy(service))
     expect(third).toMatchObject({ status: 'FAILED', phase: 'VERIFY', failure: { phase: 'VERIFY', code: 'HEALTH_TIMEOUT' } })
     expect(third.failure.message).toContain('503')

@@ -1,5 +1,4 @@
 /** A service after its deployment: started, stopped, restarted, crashed, scaled, deleted. */
-import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { acceptance, type Data, refusalOf, sendTraffic, until } from './support.ts'
 
@@ -93,8 +92,9 @@ describe.concurrent('a service', () => {
     ).instances
     expect(instance).toMatchObject({ status: 'RUNNING', restarts: 1, lastExitCode: 7 })
     expect(await bootOf(service)).not.toBe(boot)
-    const lines = await world.serviceLog(service)
-    expect(lines).toContainEqual(expect.objectContaining({ stream: 'SYSTEM', message: expect.stringContaining('exit code 7') }))
+    await until('the log says how it ended', async () =>
+      (await world.serviceLog(service)).some(({ stream, message }) => stream === 'SYSTEM' && message.includes('exit code 7')),
+    )
   })
 
   it('is CRASHED, and nothing else, until an instance is well again; both are told once', async () => {
@@ -136,7 +136,9 @@ describe.concurrent('a service', () => {
       const answer = await world.server.router(service.slug, '/boot')
       return answer.status === 200 && answer.body !== boot
     })
-    expect((await world.serviceLog(service)).some((line) => line.message.includes('failed its health check'))).toBe(true)
+    await until('the log says why', async () =>
+      (await world.serviceLog(service)).some((line) => line.message.includes('failed its health check')),
+    )
   })
 
   it('gets instances by load up to its maximum, and gives them back after a quiet time', async () => {
@@ -171,7 +173,10 @@ describe.concurrent('a service', () => {
     await until('it is gone', async () => (await world.read(service)) === null)
     expect(await world.deployment(deployment.id)).toBeNull()
     expect(await refusalOf(world.remove(service))).toMatchObject({ code: 'not_found' })
-    expect((await world.server.router(service.slug)).headers['x-quayside-error']).toBe('unknown_host')
+    await until(
+      'the router has forgotten it',
+      async () => (await world.server.router(service.slug)).headers['x-quayside-error'] === 'unknown_host',
+    )
   })
 
   it('is deleted in the middle of a build: the build ends with it', async () => {
@@ -186,12 +191,17 @@ describe.concurrent('a service', () => {
     expect(await world.deployment(waiting.id)).toBeNull()
   })
 
-  it('shows no change while nothing happens', async () => {
+  it('shows no change while a neighbour is restarted', async () => {
     const { service } = await liveService('Calm', { minInstances: 2 })
-    const before = await world.read(service)
+    const { service: neighbour } = await liveService('Neighbour')
+    const [before, former] = [await world.read(service), (await world.read(neighbour)).instances[0].id]
     const states = new Set<string>()
-    for (const until = performance.now() + 1_500; performance.now() < until; await pause(100))
+    await world.command('restartWebService', neighbour)
+    await until('the neighbour runs anew', async () => {
       states.add(JSON.stringify(await world.read(service)))
+      const { instances, status } = await world.read(neighbour)
+      return status === 'RUNNING' && instances.length === 1 && instances[0].id !== former
+    })
     expect([...states]).toEqual([JSON.stringify(before)])
   })
 })

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { RepositoryFiles } from '../support/git-repository.ts'
 import { acceptance, type Data, refusalOf, until } from './support.ts'
 
-const world = acceptance({ PREPARE_TIMEOUT_MS: '4000' })
+const world = acceptance({ PREPARE_TIMEOUT_MS: '15000' })
 
 /** A service with a good release that serves; then what is given is deployed over it. */
 async function deployOver(
@@ -154,7 +154,7 @@ describe.concurrent('an app that is not right', () => {
   it('times out when its port never opens, and its last words are shown', async () => {
     const { failure, messages } = await deployOver('Mute', {
       files: { 'server.js': 'console.log("still thinking"); setInterval(() => {}, 1000)' },
-      settings: { healthTimeoutMs: 1_500 },
+      settings: { healthTimeoutMs: 6_000 },
     })
     expect(failure).toMatchObject({ phase: 'VERIFY', code: 'HEALTH_TIMEOUT', message: expect.stringContaining('connection refused') })
     expect(messages).toContain('still thinking')
@@ -164,7 +164,7 @@ describe.concurrent('an app that is not right', () => {
     const server = `require('node:http').createServer((_q, a) => a.end('x')).listen(0, '127.0.0.1', function () { console.log('port ' + this.address().port) })`
     const { failure, messages } = await deployOver('Stubborn port', {
       files: { 'server.js': server },
-      settings: { healthTimeoutMs: 2_500 },
+      settings: { healthTimeoutMs: 6_000 },
     })
     expect(failure).toMatchObject({ code: 'HEALTH_TIMEOUT' })
     const opened = messages.find((message) => /^port \d+$/.test(message))!.slice(5)
@@ -198,7 +198,7 @@ describe.concurrent('an app that is not right', () => {
     await repository.commit({ note: 'two' }, 'second')
     const second = await world.live(service)
     await until('the former instance is gone', async () => (await world.read(service)).instances.length === 1)
-    expect((await world.serviceLog(service)).map((line) => line.message)).toContain('not yet')
+    await until('its last words are in the log', async () => (await world.serviceLog(service)).some(({ message }) => message === 'not yet'))
     expect(await world.server.router(service.slug)).toMatchObject({ status: 200, headers: { 'x-quayside-deployment': second.id } })
   })
 })

@@ -62,8 +62,10 @@ export type World = {
   end(deployment: Data, timeoutMs?: number): Promise<Data>
   /** Deploys and waits; throws with the log unless it goes live. */
   live(service: Data, input?: Data): Promise<Data>
-  /** Waits until a deployment is in a phase. */
+  /** Waits until a deployment is in a phase that something holds it in. */
   phase(deployment: Data, phase: string): Promise<Data>
+  /** Deploys until a deployment is met in a phase: a short one may be over before anybody looks. */
+  caught(service: Data, phase: string): Promise<Data>
   /** A mutation's changed object. */
   mutate(name: string, input: Data, selection: string): Promise<Data>
   cancel(deployment: Data): Promise<Data>
@@ -172,6 +174,17 @@ export function acceptance(settings: Settings = {}): World {
         if (ended.has(now.status)) throw new Error(`It is ${now.status} already: ${JSON.stringify(now.failure)}`)
         return now.phase === phase && now
       }),
+    async caught(service, phase) {
+      for (;;) {
+        const made = await deploy(service)
+        const met = await until(`deployment ${made.id} is in ${phase}, or over`, async () => {
+          const now = await deployment(made.id)
+          return (now.phase === phase || ended.has(now.status)) && now
+        })
+        if (!ended.has(met.status)) return made
+        if (met.status === 'FAILED') throw new Error(`It failed before ${phase}: ${JSON.stringify(met.failure)}`)
+      }
+    },
     cancel: async ({ id }) => (await mutate('cancelDeployment', { id }, `deployment { ${deploymentFields} }`)).deployment,
     rollback: async ({ id }, input = {}) =>
       (await mutate('rollbackDeployment', { deploymentId: id, ...input }, `deployment { ${deploymentFields} }`)).deployment,

@@ -186,7 +186,7 @@ describe('post', () => {
 
   it('calls a receiver that hangs before its headers a timeout, and hangs up', async () => {
     const { port, connections } = await serveHttp(() => {})
-    expect(failureClass(await sender().post(`http://127.0.0.1:${port}/`, { timeoutMs: 200 }))).toBe('timeout')
+    expect(failureClass(await sender().post(`http://127.0.0.1:${port}/`, { timeoutMs: 1_000 }))).toBe('timeout')
     await untilClosed(connections[0])
     expect(connections).toHaveLength(1)
   })

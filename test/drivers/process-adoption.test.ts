@@ -11,6 +11,7 @@ import {
   buildRequest,
   exists,
   fileSource,
+  freePorts,
   get,
   hostPath,
   modes,
@@ -20,8 +21,10 @@ import {
   quiet,
   readAll,
   startRequest,
+  uniqueSleep,
   until,
   untilHealthy,
+  untilRunning,
 } from './process-support.ts'
 
 const server = `
@@ -59,15 +62,16 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const child = openChild()
     await child.order({ open: { dataDir, sandbox, hostPath } })
+    const [behind, before] = [uniqueSleep(), uniqueSleep()]
     const { source: _source, ...build } = buildRequest(fileSource({}), {
       startCommand: 'true',
-      buildCommand: 'setsid sleep 3210 & sleep 3211',
+      buildCommand: `setsid ${behind} & ${before}`,
     })
     child.send({ build, files: {} })
-    await until(async () => (await pidsRunning('sleep 3210')).length > 0)
+    await untilRunning(behind)
     await child.kill()
     await runtime.build(buildRequest(fileSource({}), { startCommand: 'true' }), quiet())
-    await until(async () => [...(await pidsRunning('sleep 3210')), ...(await pidsRunning('sleep 3211'))].length === 0)
+    await until(async () => [...(await pidsRunning(behind)), ...(await pidsRunning(before))].length === 0)
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
   })
 
@@ -108,7 +112,7 @@ describe.each(modes)('several processes of the control plane (%s)', (sandbox) =>
 
   test('never give one port twice', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
-    const portRange = { first: 31_600, last: 31_606 }
+    const portRange = await freePorts(7)
     const options: ProcessRuntimeOptions = { dataDir, sandbox, hostPath, portRange }
     const peers = [openChild(), openChild()]
     await Promise.all(peers.map((peer) => peer.order({ open: options })))

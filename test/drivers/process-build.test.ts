@@ -17,6 +17,7 @@ import {
   readAll,
   recording,
   startRequest,
+  uniqueSleep,
   until,
   untilHealthy,
 } from './process-support.ts'
@@ -108,22 +109,24 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const abort = new AbortController()
     const io = recording(abort.signal)
-    const command = "trap '' TERM INT; setsid sleep 5432 & sleep 5433 & echo building; while :; do sleep 5434; done"
+    const sleeps = [uniqueSleep(), uniqueSleep(), uniqueSleep()]
+    const command = `trap '' TERM INT; setsid ${sleeps[0]} & ${sleeps[1]} & echo building; while :; do ${sleeps[2]}; done`
     const building = runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: command }), io)
     const reason = new Error('cancelled by a person')
     building.catch(() => undefined)
     await until(async () => io.text().includes('\nbuilding'))
     abort.abort(reason)
     await expect(building).rejects.toBe(reason)
-    for (const text of ['sleep 5432', 'sleep 5433', 'sleep 5434']) expect(await pidsRunning(text)).toEqual([])
+    for (const text of sleeps) expect(await pidsRunning(text)).toEqual([])
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
     await expect(runtime.build(buildRequest(fileSource({})), quiet(abort.signal))).rejects.toBe(reason)
   })
 
   test('does not wait for what it left in the background', async () => {
     const { runtime } = await openRuntime({ sandbox })
-    await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: 'sleep 6543 & echo done' }), quiet())
-    expect(await pidsRunning('sleep 6543')).toEqual([])
+    const left = uniqueSleep()
+    await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: `${left} & echo done` }), quiet())
+    expect(await pidsRunning(left)).toEqual([])
   })
 
   test('that prints 100 MB costs no memory, however slow its reader is', async () => {
@@ -238,12 +241,13 @@ describe.each(modes)('a release command (%s)', (sandbox) => {
     await expect(run('exit 9')).rejects.toMatchObject({ name: 'PortError', code: 'RELEASE_COMMAND_FAILED', exitCode: 9 })
     const abort = new AbortController()
     const io = recording(abort.signal)
-    const running = run('echo begun; sleep 4321', io)
+    const sleep = uniqueSleep()
+    const running = run(`echo begun; ${sleep}`, io)
     running.catch(() => undefined)
     await until(async () => io.text() === 'begun\n')
     abort.abort(new Error('too long'))
     await expect(running).rejects.toThrow('too long')
-    expect(await pidsRunning('sleep 4321')).toEqual([])
+    expect(await pidsRunning(sleep)).toEqual([])
     await runtime.removeRelease(digest)
     await expect(run('true')).rejects.toMatchObject({ code: 'ARTIFACT_MISSING' })
   })

@@ -17,6 +17,7 @@ import {
   recording,
   startCommand,
   startRequest,
+  uniqueSleep,
   until,
 } from './process-support.ts'
 
@@ -84,13 +85,14 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
   test('sees its own processes only, and no environment of the control plane', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     process.env.QUAYSIDE_TEST_CANARY = 'canary-environment'
-    const bystander = spawn('sleep', ['7777'])
+    const sleep = uniqueSleep()
+    const bystander = spawn('sleep', [sleep.split(' ')[1]!])
     try {
       const script =
         'cat /proc/[0-9]*/cmdline | tr "\\0" " "; cat /proc/[0-9]*/environ | tr "\\0" "\\n"; echo; ls -d /proc/[0-9]* | wc -l; kill -0 $1 2>&1; echo end'
       const output = await run(opened, script.replace('$1', String(bystander.pid)))
       expect(output).not.toContain('canary-environment')
-      expect(output).not.toContain('sleep 7777')
+      expect(output).not.toContain(sleep)
       expect(Number(/\n(\d+)\n/.exec(output)?.[1])).toBeLessThan(10)
       expect(output).toMatch(/No such process/i)
     } finally {

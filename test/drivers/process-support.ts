@@ -1,7 +1,8 @@
 /** A process runtime on a fresh data directory, sample apps as sources, and checks that nothing is left when a test ends. */
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -128,19 +129,43 @@ export async function get(runtime: ProcessRuntime, instanceId: string, path: str
   })
 }
 
-/** Polls a condition; fails after 20 s. */
+/** Polls a condition; fails after a minute. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 60_000; !(await condition()); await pause(20)) {
-    if (Date.now() > deadline) throw new Error(`The condition did not come true: ${condition}`)
+  for (const deadline = performance.now() + 60_000; !(await condition()); await pause(20)) {
+    if (performance.now() > deadline) throw new Error(`The condition did not come true: ${condition}`)
   }
 }
 
-/** Pids whose command line holds this text. */
+/** A command that runs for ever and is found by its text: nobody else on this machine runs the same. */
+export const uniqueSleep = (): string => `sleep ${randomInt(1_000_000, 1_000_000_000)}`
+
+/** So many neighbouring ports that nobody holds, below those of outgoing connections and beside those of instances. */
+export async function freePorts(count: number): Promise<{ first: number; last: number }> {
+  for (;;) {
+    const first = randomInt(30_000, 32_700 - count)
+    const ports = Array.from({ length: count }, (_, index) => first + index)
+    if ((await Promise.all(ports.map(isFree))).every(Boolean)) return { first, last: first + count - 1 }
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, () => server.close(() => resolve(true)))
+  })
+}
+
+/** Pids whose command line holds this text: those that run it, and those that were told to start it. */
 export async function pidsRunning(text: string): Promise<number[]> {
   const found: number[] = []
   for (const pid of await processes()) if ((await commandLine(pid)).includes(text)) found.push(pid)
   return found
 }
+
+/** Waits until a command itself runs, not only what starts it. */
+export const untilRunning = (command: string): Promise<void> =>
+  until(async () => (await Promise.all((await processes()).map(commandLine))).some((line) => line.trim() === command))
 
 async function processes(): Promise<number[]> {
   return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const hold = (name: string, owner: string) => holdLease(world.app.db.prisma, name, owner, 10_000)
+const hold = (name: string, owner: string) => holdLease(world.app.db.prisma, name, owner, 60_000)
 
 describe('a named lease', () => {
   it('is one holder’s of many that ask at once, and stays its own under one epoch', async () => {
@@ -26,12 +26,12 @@ describe('a named lease', () => {
 
   it('falls to another when it is over, under a new epoch', async () => {
     expect(await hold('falls', 'one')).toBe(1)
-    await shiftClock(world.url, 9_000)
+    await shiftClock(world.url, 30_000)
     expect(await hold('falls', 'two')).toBeNull()
     expect(await hold('falls', 'one')).toBe(1)
-    await shiftClock(world.url, 18_000)
+    await shiftClock(world.url, 65_000)
     expect(await hold('falls', 'two')).toBeNull()
-    await shiftClock(world.url, 30_000)
+    await shiftClock(world.url, 120_000)
     expect(await hold('falls', 'two')).toBe(2)
     expect(await hold('falls', 'one')).toBeNull()
   })

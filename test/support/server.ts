@@ -19,7 +19,7 @@ const node = join(root, 'node_modules', '.bin', 'node')
 
 /** Leases, probes and waits that a test can sit out. */
 const quick: Settings = {
-  WORKER_LEASE_MS: '2000',
+  WORKER_LEASE_MS: '4000',
   PROBE_INTERVAL_MS: '50',
   HEALTH_WATCH_MS: '300',
   RESTART_BACKOFF_MS: '200',

@@ -37,7 +37,7 @@ let jobs: Jobs[]
 
 beforeEach(async () => {
   database = await createTestDatabase()
-  app = await createTestApp(database.url, { WORKER_LEASE_MS: '400' })
+  app = await createTestApp(database.url, { WORKER_LEASE_MS: '2000' })
   caller = systemCaller(newId())
   await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${caller.organizationId}::uuid, 'Acme', ${newId()})`)
   jobs = []

@@ -160,7 +160,8 @@ test('a receiver that hangs before its headers: the attempt ends at the timeout 
   const tries = await attempts(world.app, webhookEndpoint.id)
   expect(tries.map((each) => each.errorClass).toSorted()).toEqual(['TIMEOUT', null, null])
   const hung = tries.find((each) => each.errorClass === 'TIMEOUT')!
-  expect(hung.durationMs).toBeGreaterThanOrEqual(1_000)
+  // A timer counts whole milliseconds of its own and may be one early.
+  expect(hung.durationMs).toBeGreaterThanOrEqual(990)
 })
 
 test('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt is fine', async () => {
@@ -264,21 +265,21 @@ test('an endpoint that is deleted during a request keeps that attempt and gets n
 })
 
 test('a changed URL is used by the next try, and each attempt names the one that was called', async () => {
-  const old = await world.receiver(() => ({ status: 500 }))
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  const old = await world.receiver(() => ({ status: 500, delayUntil: released }))
   const moved = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, {
     url: old.url,
     eventTypes: ['project.updated'],
-    retryScheduleMs: [0, 200, 200, 200, 200],
+    retryScheduleMs: [0],
   })
   world.work(world.app)
   await tell(world.app, caller)
   await old.waitFor(1)
   await execute(request(), updateWebhookEndpoint, { id: webhookEndpoint.id, url: moved.url })
+  release()
   await settled(world.app, webhookEndpoint.id)
-  const urls = (await attempts(world.app, webhookEndpoint.id)).map((each) => each.url)
-  expect(urls.at(0)).toBe(old.url)
-  expect(urls.at(-1)).toBe(moved.url)
+  expect((await attempts(world.app, webhookEndpoint.id)).map((each) => each.url)).toEqual([old.url, moved.url])
 })
 
 test('a change that is rolled back leaves no event and no delivery', async () => {
@@ -325,7 +326,8 @@ test('a delivery whose worker died in the middle is made by another, when the le
   await fanOutOnly.stop({ graceMs: 1_000 })
   await run(
     world.app.db.prisma,
-    sql`update webhook_delivery set status = 'PENDING', next_attempt_at = app_now(), attempt_count = 0 where endpoint_id = ${webhookEndpoint.id}::uuid`,
+    sql`update webhook_delivery set status = 'PENDING', next_attempt_at = app_now() - interval '1 second', attempt_count = 0
+        where endpoint_id = ${webhookEndpoint.id}::uuid`,
   )
   const [left] = await deliverWebhooks.claim(dead, 'dead', 10)
   expect(left?.leaseOwner).toBe('dead')

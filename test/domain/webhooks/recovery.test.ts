@@ -30,7 +30,8 @@ type Look = { status: string; stepsCompleted: number; waitMs: number }
 
 /** Makes the operation due, looks once, and gives how long it waits at least before it looks again. */
 async function look(): Promise<Look> {
-  await run(world.app.db.prisma, sql`update operation set due_at = app_now()`)
+  // The column rounds to milliseconds: what is due "now" may be due half of one later.
+  await run(world.app.db.prisma, sql`update operation set due_at = app_now() - interval '1 second'`)
   const [claimed] = await operationQueue.claim(world.app, 'worker', 1)
   const before = await row<{ now: Date }>(world.app.db.prisma, sql`select app_now() as now`)
   await operationQueue.work(world.app, claimed!, new AbortController().signal)

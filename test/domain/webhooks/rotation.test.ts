@@ -5,9 +5,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
 import { shiftClock } from '../../support/database.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
-import { createEndpoint, createOrganization, createWorld, recipientOf, tell, type World } from './support.ts'
+import { until } from '../../support/wait.ts'
+import { createEndpoint, createOrganization, createWorld, deliveries, recipientOf, tell, type World } from './support.ts'
 
 let world: World
 let caller: Caller
@@ -91,11 +93,13 @@ describe('rotation', () => {
 
   test('grace 0: the very next try has only the new signature, also for a retry that is scheduled already', async () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
-    const { webhookEndpoint, secret } = await create({ url: receiver.url, retryScheduleMs: [400] })
+    const { webhookEndpoint, secret } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
     await tell(world.app, caller)
-    await receiver.waitFor(1)
+    await until('the retry is scheduled', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
     const rotated = await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
+    await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 second'`)
+    world.app.wake.notify('webhook deliveries')
     const [, second] = await receiver.waitFor(2)
     expect(signatures(second!)).toHaveLength(1)
     expect(accepts(secret!, second!)).toBe(false)

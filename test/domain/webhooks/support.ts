@@ -42,7 +42,7 @@ export async function createWorld(settings: Record<string, string> = {}): Promis
   const database = await createTestDatabase()
   const closers: (() => Promise<unknown>)[] = [() => database.drop()]
   const process = async (own: Record<string, string> = {}) => {
-    const app = await createTestApp(database.url, { WORKER_LEASE_MS: '2000', ...settings, ...own })
+    const app = await createTestApp(database.url, { WORKER_LEASE_MS: '10000', ...settings, ...own })
     const http = createHttpOutgoing({ guard: createEgressGuard({ allow: app.settings.EGRESS_ALLOW }) })
     outgoingHttp.provide(app, http)
     selectionPort.provide(app, createSelection(app, schema))

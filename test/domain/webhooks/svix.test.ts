@@ -34,7 +34,7 @@ afterEach(async () => {
 })
 
 async function svixProcess(token = 'test-token'): Promise<TestApp> {
-  const made = await world.process({ WEBHOOK_ENGINE: 'svix', SVIX_SERVER_URL: svix.url, SVIX_TOKEN: token, WORKER_LEASE_MS: '1000' })
+  const made = await world.process({ WEBHOOK_ENGINE: 'svix', SVIX_SERVER_URL: svix.url, SVIX_TOKEN: token, WORKER_LEASE_MS: '5000' })
   dispatcherPort.provide(made, createSvixDispatcher({ serverUrl: svix.url, token, requestTimeoutMs: 2_000 }))
   return made
 }

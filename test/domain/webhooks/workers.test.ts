@@ -30,8 +30,9 @@ afterEach(async () => {
   await world?.close()
 })
 
-async function start(name: string): Promise<ChildProcess> {
-  const child = fork(join(import.meta.dirname, '../../support/webhook-worker.ts'), [world.url, name], { execArgv: [] })
+/** A short lease where a test kills; a long one where nobody may lose its lease because the machine is busy. */
+async function start(name: string, leaseMs = 1_500): Promise<ChildProcess> {
+  const child = fork(join(import.meta.dirname, '../../support/webhook-worker.ts'), [world.url, name, String(leaseMs)], { execArgv: [] })
   children.push(child)
   await once(child, 'message')
   return child
@@ -53,7 +54,7 @@ test('kill -9 of workers under load: nothing lost, duplicates carry the same id 
   const running = [await start('a'), await start('b'), await start('c')]
   for (let round = 0; round < 3; round++) {
     for (let n = 0; n < 120; n++) told.push(await tell(world.app, caller))
-    await receiver.waitFor(round * 100 + 20, 30_000)
+    await receiver.waitFor(round * 100 + 20)
     await end(running[round]!, 'SIGKILL')
     running.push(await start(`heir ${round}`))
   }
@@ -67,7 +68,7 @@ test('kill -9 of workers under load: nothing lost, duplicates carry the same id 
 test('several workers at once with no kill: every event arrives exactly once', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
-  await Promise.all([start('a'), start('b'), start('c')])
+  await Promise.all([start('a', 60_000), start('b', 60_000), start('c', 60_000)])
   const told: string[] = []
   for (let n = 0; n < 150; n++) told.push(await tell(world.app, caller))
   await settled(world.app, webhookEndpoint.id, 150)
@@ -78,7 +79,7 @@ test('SIGTERM: what is in flight ends, nothing is left claimed, and the process 
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 200, delayUntil: released }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
-  const worker = await start('leaving')
+  const worker = await start('leaving', 60_000)
   for (let n = 0; n < 5; n++) await tell(world.app, caller)
   await receiver.waitFor(5)
   const exited = end(worker, 'SIGTERM')
@@ -132,13 +133,10 @@ test('a database that is stopped at once and started again under load: workers g
     await receiver.waitFor(10)
     await postgres.stop()
     await startEmbeddedPostgres({ dataDir, settings })
-    await until(
-      'we are connected again',
-      () =>
-        tell(inner, tenant)
-          .then((id) => told.push(id))
-          .catch(() => 0),
-      30_000,
+    await until('we are connected again', () =>
+      tell(inner, tenant)
+        .then((id) => told.push(id))
+        .catch(() => 0),
     )
     await settled(inner, webhookEndpoint.id, told.length)
     expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
