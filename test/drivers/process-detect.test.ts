@@ -88,6 +88,7 @@ describe('a plan', () => {
     ['a worker that is a page', { 'index.html': '' }, { kind: 'worker' }],
     ['a build command alone', {}, { buildCommand: 'make' }],
     ['Node without anything to start', { 'package.json': manifest({}) }, {}],
+    ['Node that only builds', { 'package.json': manifest({ scripts: { build: 'vite build' } }) }, {}],
     ['Python without anything to start', { 'requirements.txt': '' }, {}],
     ['a Procfile for another kind', { Procfile: 'web: serve' }, { kind: 'worker' }],
     ['a broken package.json', { 'package.json': '{' }, {}],
@@ -98,5 +99,10 @@ describe('a plan', () => {
       code: 'BUILD_NOT_DETECTED',
       hint: expect.stringMatching(/\w/),
     })
+  })
+
+  test('of a site that is deployed as WEB is refused with the kind that would serve it', async () => {
+    const files = { 'package.json': manifest({ scripts: { build: 'vite build', dev: 'vite' } }), 'index.html': '' }
+    await expect(plan(files)).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', hint: expect.stringContaining('STATIC_SITE') })
   })
 })

@@ -154,6 +154,28 @@ describe('a static site', () => {
     expect(answer.body).not.toContain('SECRET')
   })
 
+  it.each([
+    '/package.json',
+    '/Package.JSON',
+    '/%70ackage.json',
+    '/node%5fmodules/left-pad/index.js',
+    '/docs/NODE_MODULES/a.js',
+    '/./node_modules/left-pad/index.js',
+    '/pkg.txt',
+    '/deps/left-pad/index.js',
+    '/docs/Dockerfile',
+  ])('keeps %s to itself, by whatever name it is asked for', async (path) => {
+    const root = join(folder, 'site')
+    for (const directory of ['node_modules/left-pad', 'docs/NODE_MODULES']) await mkdir(join(root, directory), { recursive: true })
+    const names = ['package.json', 'Package.JSON', 'node_modules/left-pad/index.js', 'docs/NODE_MODULES/a.js', 'docs/Dockerfile']
+    for (const name of names) await writeFile(join(root, name), 'SECRET')
+    await symlink('package.json', join(root, 'pkg.txt'))
+    await symlink('node_modules', join(root, 'deps'))
+    const answer = await get(path)
+    expect(answer.status).toBe(404)
+    expect(answer.body).not.toContain('SECRET')
+  })
+
   it('answers 502 no_healthy_instance when the release is not there', async () => {
     router.apply([site(digestB)])
     expect((await get('/')).headers['x-quayside-error']).toBe('no_healthy_instance')

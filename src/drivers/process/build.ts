@@ -2,18 +2,21 @@
  * From a source to a release: a fresh tree, a plan, its commands in a cell, and the result stored under its digest. Nothing
  * of a failed or cancelled build stays but the service's cache.
  */
-import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import type { BuildRequest, BuiltRelease, StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { detectPlan, type Plan } from './detect.ts'
 import { diskFull, isRoomLeft, namingFullDisk, type Quotas, requireRoom, watchRoom } from './disk.ts'
 import { buildEnv } from './env.ts'
+import type { FinishRequest } from './finish.ts'
 import { fileName, type Layout } from './layout.ts'
+import { markTime } from './publish.ts'
 import type { Manifest, Releases } from './release.ts'
 import { runToEnd } from './run.ts'
 import type { Cell, Sandbox } from './sandbox.ts'
-import { directoryInside, findEscapingLink, isErrno, removeTree, tidy, walk } from './tree.ts'
+import { inThread } from './thread.ts'
+import { directoryInside, removeTree } from './tree.ts'
 import { sweepWorkspaces, withWorkspace } from './workspace.ts'
 
 export type BuildParts = { layout: Layout; sandbox: Sandbox; releases: Releases; quotas: Quotas; isUsed(digest: string): Promise<boolean> }
@@ -44,7 +47,7 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   await mkdir(tree)
   await request.source(tree, io)
   io.signal.throwIfAborted()
-  const escaping = await findEscapingLink(tree)
+  const escaping = await inThread('escapingLink', tree, io)
   if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} leads out of the source tree.`)
   const work = await rootDirectory(tree, request.rootDirectory)
   const plan = await detectPlan(work, request)
@@ -59,8 +62,9 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
     lifetime: 'bound',
   }
   await parts.sandbox.prepare(cell)
+  const builtSince = await markTime(directory)
   await runSteps(parts, cell, plan, request, io)
-  const manifest = await store(parts, cell, plan, request, io)
+  const manifest = await store(parts, cell, plan, request, builtSince, io)
   await dropFormerAttempts(parts, manifest)
   return { digest: manifest.digest, sizeBytes: manifest.sizeBytes, startCommand: manifest.startCommand, detected: manifest.detected }
 }
@@ -91,59 +95,29 @@ async function store(
   cell: Cell,
   plan: Plan,
   request: BuildRequest,
+  builtSince: number,
   io: StepIo,
 ): Promise<Manifest> {
   const { serviceId, deploymentId } = request
-  const limits = { releaseBytes: quotas.releaseBytes, signal: io.signal }
-  await tidy(cell.tree)
-  const draft = { serviceId, deploymentId, detected: plan.detected, startCommand: plan.startCommand }
-  if (plan.startCommand !== null) {
-    await makeVenvMovable(cell, sandbox)
-    return await releases.store(cell.tree, { ...draft, kind: 'app', workingDirectory: cell.workingDirectory }, limits)
+  const finish: FinishRequest = {
+    tree: cell.tree,
+    draft: { serviceId, deploymentId, detected: plan.detected, startCommand: plan.startCommand },
+    workingDirectory: cell.workingDirectory,
+    releaseBytes: quotas.releaseBytes,
+    site:
+      plan.startCommand === null
+        ? {
+            declared: request.publishDirectory,
+            builtSince: plan.steps.length > 0 ? builtSince : null,
+            target: join(cell.directory, 'published'),
+          }
+        : null,
+    app: sandbox.paths(cell).app,
   }
-  const published = await publishDirectory(join(cell.tree, cell.workingDirectory), request.publishDirectory)
-  const escaping = await findEscapingLink(published)
-  if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} leads out of the published directory.`)
-  const tree = join(cell.directory, 'published')
-  await rename(published, tree)
-  return await releases.store(tree, { ...draft, kind: 'static', workingDirectory: '' }, limits)
+  const { tree, manifest } = await inThread('finish', finish, io)
+  await releases.store(tree, manifest)
+  return manifest
 }
-
-const usualOutput = ['.', 'dist', 'build', 'out', '_site', 'public']
-
-async function publishDirectory(work: string, wanted: string | null): Promise<string> {
-  if (wanted?.trim()) {
-    const found = await directoryInside(work, wanted.trim())
-    if (found !== null) return found
-    throw new PortError('BUILD_FAILED', 'The build left no directory of the published name.', { hint: 'Check publishDirectory.' })
-  }
-  for (const name of usualOutput) {
-    const found = await directoryInside(work, name)
-    if (found !== null && (await readdir(found)).includes('index.html')) return found
-  }
-  return work
-}
-
-/**
- * Without a sandbox a release runs at another path than it was built at, and the scripts of a virtual environment name their
- * interpreter by its path. The environment's `bin` is first in PATH, so the name alone finds it.
- */
-async function makeVenvMovable(cell: Cell, sandbox: Sandbox): Promise<void> {
-  const bin = join(sandbox.paths(cell).app, cell.workingDirectory, '.venv/bin')
-  const onHost = await directoryInside(cell.tree, join(cell.workingDirectory, '.venv/bin'))
-  if (onHost === null) return
-  for await (const entry of walk(onHost)) {
-    if (entry.type !== 'file' || entry.sizeBytes > 1 << 20) continue
-    const text = await readFile(entry.absolute, 'latin1')
-    const header = interpreterLine.exec(text)
-    if (!header?.groups?.interpreter?.startsWith(`${bin}/python`)) continue
-    await writeFile(entry.absolute, `#!/usr/bin/env python3\n${text.slice(header[0].length)}`, 'latin1')
-  }
-}
-
-/** As pip writes it: with a path too long for a `#!` line, or with a space in it, the shell starts the interpreter. */
-const interpreterLine =
-  /^#!(?:(?<interpreter>\/(?!bin\/sh\n)[^\n]*)\n|\/bin\/sh\n'''exec' "?(?<interpreter>[^\n"]+?)"? "\$0" "\$@"\n' '''\n)/
 
 /** A worker that died between storing and saying so leaves a release that nobody knows. */
 async function dropFormerAttempts({ releases, isUsed }: BuildParts, manifest: Manifest): Promise<void> {
@@ -154,14 +128,8 @@ async function dropFormerAttempts({ releases, isUsed }: BuildParts, manifest: Ma
 }
 
 async function trimCache(cache: string, quotas: Quotas): Promise<void> {
-  let sizeBytes = 0
-  try {
-    for await (const entry of walk(cache)) sizeBytes += entry.sizeBytes
-  } catch (error) {
-    // Another build of the service may drop the cache at the same time.
-    if (!isErrno(error, 'ENOENT')) throw error
-  }
-  if (sizeBytes > quotas.cacheBytes) await removeTree(cache)
+  const io: StepIo = { output: () => undefined, signal: new AbortController().signal }
+  if ((await inThread('sizeOf', cache, io)) > quotas.cacheBytes) await removeTree(cache)
 }
 
 async function say(io: StepIo, text: string): Promise<void> {

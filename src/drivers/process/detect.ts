@@ -30,6 +30,7 @@ export async function detectPlan(directory: string, wishes: Wishes): Promise<Pla
   if (project !== null && project.startCommand !== null) {
     return { detected: buildCommand === null ? project.detected : 'commands', steps, startCommand: project.startCommand }
   }
+  if (project?.builds) throw onlyBuilds(wishes.kind)
   if (project !== null || buildCommand !== null) throw noStart(wishes.kind)
   if (wishes.kind === 'web' && (await isFile(join(directory, 'index.html')))) return staticPlan
   throw new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to build and start this.', {
@@ -83,6 +84,15 @@ async function procfileLine(directory: string, kind: 'web' | 'worker'): Promise<
 function noStart(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
   return new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to start this.', {
     hint: `Set startCommand, add a line "${kind}: <command>" to a Procfile, or a start script to package.json.`,
+  })
+}
+
+/** As the templates of Vite and the like come: a build, and nothing that would answer a request. */
+function onlyBuilds(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
+  return new PortError('BUILD_NOT_DETECTED', 'package.json has a build script, but nothing says how to start what it builds.', {
+    hint:
+      'If the build makes a site of files, make the service a STATIC_SITE (updateWebService with kind, while nothing is live). ' +
+      `Else set startCommand, or add a start script or a line "${kind}: <command>" to a Procfile.`,
   })
 }
 

@@ -1,11 +1,9 @@
 /** Finished releases: how one is named, kept, found and removed. A release never changes once it has its name. */
-import { createHash, type Hash } from 'node:crypto'
-import { createReadStream, readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, readlink, rename, writeFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PortError } from '../../platform/errors.ts'
 import { digestHex, type Layout } from './layout.ts'
-import { isErrno, removeTree, walk } from './tree.ts'
+import { isErrno, removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
 
 export type Manifest = {
@@ -23,8 +21,8 @@ export type Manifest = {
 export type Draft = Omit<Manifest, 'digest' | 'sizeBytes'>
 
 export type Releases = {
-  /** Takes the tree over. Throws PortError NO_CAPACITY for one that is too large. */
-  store(tree: string, draft: Draft, limits: { releaseBytes: number; signal: AbortSignal }): Promise<Manifest>
+  /** Takes the tree over. */
+  store(tree: string, manifest: Manifest): Promise<void>
   find(digest: string): Promise<Manifest | null>
   /** The tree of a release that `find` knows. */
   tree(digest: string): string
@@ -41,21 +39,18 @@ export function createReleases(layout: Layout): Releases {
     return hex === null ? null : join(layout.releases, hex)
   }
   const releases: Releases = {
-    async store(tree, draft, { releaseBytes, signal }) {
-      const { digest, sizeBytes } = await measure(tree, draft, releaseBytes, signal)
-      const manifest: Manifest = { digest, sizeBytes, ...draft }
+    async store(tree, manifest) {
       const staging = `${tree}.release`
       await mkdir(staging)
       await rename(tree, join(staging, 'tree'))
       await writeFile(join(staging, 'manifest.json'), JSON.stringify(manifest, null, 2))
       try {
-        await rename(staging, directoryOf(digest) as string)
+        await rename(staging, directoryOf(manifest.digest) as string)
       } catch (error) {
         // The same deployment was built with the same result before.
         if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw error
         await removeTree(staging)
       }
-      return manifest
     },
     async find(digest) {
       const directory = directoryOf(digest)
@@ -94,38 +89,4 @@ export function createReleases(layout: Layout): Releases {
     },
   }
   return releases
-}
-
-/** One line per entry and one for the draft, in a fixed order. */
-async function measure(
-  tree: string,
-  draft: Draft,
-  releaseBytes: number,
-  signal: AbortSignal,
-): Promise<{ digest: string; sizeBytes: number }> {
-  const hash = createHash('sha256')
-  const line = (...words: (string | number | null)[]) => hash.update(`${JSON.stringify(words)}\n`)
-  line('release', draft.deploymentId, draft.kind, draft.workingDirectory, draft.startCommand)
-  let sizeBytes = 0
-  for await (const entry of walk(tree)) {
-    signal.throwIfAborted()
-    sizeBytes += entry.sizeBytes
-    if (sizeBytes > releaseBytes) {
-      throw new PortError('NO_CAPACITY', `The release is larger than the ${releaseBytes} bytes that one may have.`, {
-        hint: 'Leave out what is not needed to run (caches, test data), or raise the quota.',
-      })
-    }
-    if (entry.type === 'directory') line('directory', entry.path)
-    if (entry.type === 'link') line('link', entry.path, await readlink(entry.absolute))
-    if (entry.type === 'file') line('file', entry.path, (entry.mode & 0o111) === 0 ? 'plain' : 'executable', await fileHash(entry.absolute))
-  }
-  return { digest: `sha256:${hash.digest('hex')}`, sizeBytes }
-}
-
-const wholeBytes = 256 << 10
-
-async function fileHash(path: string): Promise<string> {
-  const hash: Hash = createHash('sha256')
-  for await (const bytes of createReadStream(path, { highWaterMark: wholeBytes })) hash.update(bytes as Buffer)
-  return hash.digest('hex')
 }

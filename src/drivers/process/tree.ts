@@ -1,5 +1,6 @@
 /** Work on directory trees that a stranger filled: links, odd permissions and special files are expected here. */
-import { chmod, lstat, readdir, readlink, realpath, rm } from 'node:fs/promises'
+import { chmodSync, lstatSync, readdirSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
+import { chmod, lstat, readdir, realpath, rm } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 
 export type TreeEntry = {
@@ -9,39 +10,42 @@ export type TreeEntry = {
   type: 'file' | 'directory' | 'link' | 'other'
   mode: number
   sizeBytes: number
+  /** When its content, mode or links last changed. */
+  changedMs: number
 }
 
-/** Every entry below `root`, parents first, siblings in byte order. Never follows a link. */
-export async function* walk(root: string, below = ''): AsyncGenerator<TreeEntry> {
-  const names = (await readdir(join(root, below))).sort(byBytes)
-  for (const name of names) {
+/**
+ * Every entry below `root`, parents first, siblings in byte order. Never follows a link; enters only directories of a name that `enter`
+ * wants. Blocks: trees of unknown size are walked by a worker thread (finish.ts).
+ */
+export function* walk(root: string, { enter }: { enter?: (name: string) => boolean } = {}, below = ''): Generator<TreeEntry> {
+  for (const name of sortedByBytes(readdirSync(join(root, below)))) {
     const path = below === '' ? name : `${below}/${name}`
-    const absolute = join(root, path)
-    const found = await lstat(absolute)
+    const absolute = `${root}${sep}${path}`
+    const found = lstatSync(absolute)
     const type = found.isSymbolicLink() ? 'link' : found.isDirectory() ? 'directory' : found.isFile() ? 'file' : 'other'
-    yield { path, absolute, type, mode: found.mode & 0o777, sizeBytes: type === 'file' ? found.size : 0 }
-    if (type === 'directory') yield* walk(root, path)
+    yield { path, absolute, type, mode: found.mode & 0o777, sizeBytes: type === 'file' ? found.size : 0, changedMs: found.ctimeMs }
+    if (type === 'directory' && (enter === undefined || enter(name))) yield* walk(root, enter ? { enter } : {}, path)
   }
 }
 
-/** The first link below `root` that leads out of it, or null. A dangling link is judged by where it would lead. */
-export async function findEscapingLink(root: string): Promise<string | null> {
-  const base = await realpath(root)
-  for await (const entry of walk(base)) {
-    if (entry.type !== 'link') continue
-    if (!isInside(base, await destination(entry.absolute))) return entry.path
+/** The first link below `root` that leads out of it, or null. A dangling link is judged by where it would lead. Blocks. */
+export function findEscapingLink(root: string): string | null {
+  const base = realpathSync(root)
+  for (const entry of walk(base)) {
+    if (entry.type === 'link' && !isInside(base, destination(entry.absolute))) return entry.path
   }
   return null
 }
 
-/** Gives the owner the right to read everything, and takes sockets, pipes and devices away. */
-export async function tidy(root: string): Promise<void> {
-  await chmod(root, 0o755)
-  for await (const entry of walk(root)) {
-    if (entry.type === 'other') await rm(entry.absolute)
+/** Gives the owner the right to read everything, and takes sockets, pipes and devices away. Blocks. */
+export function tidy(root: string): void {
+  chmodSync(root, 0o755)
+  for (const entry of walk(root)) {
+    if (entry.type === 'other') rmSync(entry.absolute)
     // `walk` enters a directory only after this.
-    if (entry.type === 'directory' && (entry.mode & 0o700) !== 0o700) await chmod(entry.absolute, entry.mode | 0o700)
-    if (entry.type === 'file' && (entry.mode & 0o400) === 0) await chmod(entry.absolute, entry.mode | 0o400)
+    if (entry.type === 'directory' && (entry.mode & 0o700) !== 0o700) chmodSync(entry.absolute, entry.mode | 0o700)
+    if (entry.type === 'file' && (entry.mode & 0o400) === 0) chmodSync(entry.absolute, entry.mode | 0o400)
   }
 }
 
@@ -86,15 +90,16 @@ async function openUp(directory: string): Promise<void> {
   }
 }
 
-async function destination(link: string): Promise<string> {
+function destination(link: string): string {
   try {
-    return await realpath(link)
+    return realpathSync(link)
   } catch {
-    const parent = await realpath(dirname(link))
-    return resolve(parent, await readlink(link))
+    return resolve(realpathSync(dirname(link)), readlinkSync(link))
   }
 }
 
-function byBytes(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other))
+/** The order of UTF-16 units is that of the UTF-8 bytes as long as no pair of surrogates is met. */
+function sortedByBytes(names: string[]): string[] {
+  if (!names.some((name) => /[\ud800-\udfff]/.test(name))) return names.sort()
+  return names.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)))
 }

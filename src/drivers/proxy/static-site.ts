@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { realpath, stat } from 'node:fs/promises'
 import { relative, sep } from 'node:path'
 import send from 'send'
+import { isPublished } from '../../platform/published-file.ts'
 import { type AnswerCode, answer, type Exchange } from './exchange.ts'
 import { releaseHeaders } from './header.ts'
 
@@ -9,8 +10,8 @@ import { releaseHeaders } from './header.ts'
 type Found = { type: 'file'; name: string; modified: Date; sizeBytes: number } | { type: 'folder'; name: string } | { type: 'none' }
 
 /**
- * Serves a file of a static release. What the path names is followed to its real place first and must lie in the tree; nothing
- * hidden is served but `.well-known`. A release's tree doesn't change, so what was checked is what `send` then reads.
+ * Serves a file of a static release. What the path names is followed to its real place first and must lie in the tree, and
+ * no part of that may be one that a site never gives away. A release's tree doesn't change, so what was checked is what `send` then reads.
  */
 export async function serveStatic(exchange: Exchange, directory: string, digest: string): Promise<void> {
   const { request } = exchange
@@ -58,13 +59,13 @@ function decodeSegments(path: string): string[] | null {
 }
 
 async function locate(root: string, segments: string[]): Promise<Found> {
-  if (segments.some(isHidden)) return { type: 'none' }
+  if (!segments.every(isPublished)) return { type: 'none' }
   try {
     const real = await realpath([root, ...segments].join(sep))
     const inside = root.endsWith(sep) ? root : root + sep
     if (real !== root && !real.startsWith(inside)) return { type: 'none' }
     const name = relative(root, real).split(sep)
-    if (name.some(isHidden)) return { type: 'none' }
+    if (name.some((part) => part !== '' && !isPublished(part))) return { type: 'none' }
     const info = await stat(real)
     if (info.isDirectory()) return { type: 'folder', name: name.join('/') }
     if (info.isFile()) return { type: 'file', name: name.join('/'), modified: info.mtime, sizeBytes: info.size }
@@ -73,10 +74,6 @@ async function locate(root: string, segments: string[]): Promise<Found> {
     if (!['ENOENT', 'ENOTDIR', 'ELOOP', 'EACCES', 'ENAMETOOLONG'].includes(code ?? '')) throw error
   }
   return { type: 'none' }
-}
-
-function isHidden(name: string): boolean {
-  return name.startsWith('.') && name !== '.well-known'
 }
 
 function sendFile(

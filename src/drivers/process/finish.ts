@@ -1,0 +1,90 @@
+/**
+ * From a built tree to what a release keeps of it: what a site publishes, its encoded copies, and the digest. All of it blocks, so it
+ * runs in a thread (thread.ts); what is done is said line by line.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { PortError } from '../../platform/errors.ts'
+import { measure } from './digest.ts'
+import { publishedDirectory, takePublished } from './publish.ts'
+import type { Draft, Manifest } from './release.ts'
+import { directoryInside, findEscapingLink, isErrno, tidy, walk } from './tree.ts'
+
+type Say = (text: string) => void
+
+export type FinishRequest = {
+  /** The built tree. */
+  tree: string
+  draft: Omit<Draft, 'kind' | 'workingDirectory'>
+  workingDirectory: string
+  releaseBytes: number
+  /** A site: where what it publishes is to be put. Null: an application, which keeps its whole tree. */
+  site: { declared: string | null; builtSince: number | null; target: string } | null
+  /** Where the commands of the build saw the tree. */
+  app: string
+}
+
+export const treeWork = {
+  /** The first link that leads out of a tree, or null. */
+  escapingLink: (root: string): string | null => findEscapingLink(root),
+
+  /** The tree to keep, and what it is. Throws PortError for one that can't be kept. */
+  async finish(request: FinishRequest, say: Say): Promise<{ tree: string; manifest: Manifest }> {
+    const { tree, workingDirectory, site, releaseBytes } = request
+    tidy(tree)
+    if (site === null) {
+      await makeVenvMovable(tree, workingDirectory, request.app)
+      const draft: Draft = { ...request.draft, kind: 'app', workingDirectory }
+      return { tree, manifest: { ...draft, ...measure(tree, draft, releaseBytes, say) } }
+    }
+    const published = await publishedDirectory(join(tree, workingDirectory), site)
+    const escaping = findEscapingLink(published.directory)
+    if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} leads out of the published directory.`)
+    const { files, leftOut } = await takePublished(published.directory, site.target)
+    say(`Publishing ${published.name}: ${files} files.`)
+    if (leftOut.length > 0) say(`Never published, and left out: ${shortList(leftOut)}.`)
+    const draft: Draft = { ...request.draft, kind: 'static', workingDirectory: '' }
+    return { tree: site.target, manifest: { ...draft, ...measure(site.target, draft, releaseBytes, say) } }
+  },
+
+  /** The bytes of all files below a directory; what vanishes meanwhile counts for nothing. */
+  sizeOf(root: string): number {
+    let sizeBytes = 0
+    try {
+      for (const entry of walk(root)) sizeBytes += entry.sizeBytes
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT')) throw error
+    }
+    return sizeBytes
+  },
+}
+
+export type TreeWork = typeof treeWork
+
+const shown = 10
+
+function shortList(names: string[]): string {
+  const rest = names.length - shown
+  return names.slice(0, shown).join(', ') + (rest > 0 ? ` and ${rest} more` : '')
+}
+
+/**
+ * Without a sandbox a release runs at another path than it was built at, and the scripts of a virtual environment name their
+ * interpreter by its path. The environment's `bin` is first in PATH, so the name alone finds it.
+ */
+async function makeVenvMovable(tree: string, workingDirectory: string, app: string): Promise<void> {
+  const bin = join(app, workingDirectory, '.venv/bin')
+  const onHost = await directoryInside(tree, join(workingDirectory, '.venv/bin'))
+  if (onHost === null) return
+  for (const entry of walk(onHost)) {
+    if (entry.type !== 'file' || entry.sizeBytes > 1 << 20) continue
+    const text = readFileSync(entry.absolute, 'latin1')
+    const header = interpreterLine.exec(text)
+    if (!header?.groups?.interpreter?.startsWith(`${bin}/python`)) continue
+    writeFileSync(entry.absolute, `#!/usr/bin/env python3\n${text.slice(header[0].length)}`, 'latin1')
+  }
+}
+
+/** As pip writes it: with a path too long for a `#!` line, or with a space in it, the shell starts the interpreter. */
+const interpreterLine =
+  /^#!(?:(?<interpreter>\/(?!bin\/sh\n)[^\n]*)\n|\/bin\/sh\n'''exec' "?(?<interpreter>[^\n"]+?)"? "\$0" "\$@"\n' '''\n)/

@@ -1,0 +1,109 @@
+/** Which directory of a built tree a static site publishes, and what is left out of it. */
+import { lstat, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { PortError } from '../../platform/errors.ts'
+import { isPublished } from '../../platform/published-file.ts'
+import { directoryInside, removeTree, walk } from './tree.ts'
+
+/** Where builders put a site when nobody says so, most usual first. */
+const usualOutput = ['dist', 'build', 'out', '_site', 'public', '.output/public']
+
+const hint = 'Set publishDirectory to the directory that holds the built site; "." publishes the root directory.'
+
+/** A moment of the file system's own clock: what is written before it is told from what is written after it. */
+export async function markTime(directory: string): Promise<number> {
+  const file = join(directory, 'mark')
+  const touch = async () => {
+    await writeFile(file, '')
+    return (await lstat(file)).ctimeMs
+  }
+  // That clock ticks every few milliseconds: the mark is a tick in which nothing else was written.
+  const before = await touch()
+  for (;;) {
+    const now = await touch()
+    if (now > before) return now
+  }
+}
+
+export type Wanted = {
+  /** The declared directory, relative to `work`. */
+  declared: string | null
+  /** When the build began; null where nothing was built. */
+  builtSince: number | null
+}
+
+/**
+ * The directory to publish, absolute, and its name for the log. Without a build that is the root; after one it is the output, which
+ * is never guessed to be the root. Throws PortError BUILD_FAILED or BUILD_NOT_DETECTED.
+ */
+export async function publishedDirectory(work: string, { declared, builtSince }: Wanted): Promise<{ directory: string; name: string }> {
+  if (declared?.trim()) return await declaredDirectory(work, declared.trim())
+  if (builtSince === null) return { directory: work, name: 'the root directory' }
+  const found = []
+  for (const name of usualOutput) {
+    const directory = await directoryInside(work, name)
+    if (directory === null) continue
+    const state = await stateOf(directory, builtSince)
+    if (state === 'produced') return { directory, name }
+    if (state === 'untouched') found.push({ directory, name })
+  }
+  const elsewhere = await outputElsewhere(work, builtSince)
+  // A directory that the build left alone is its output only when it wrote no page anywhere else.
+  if (found[0] && elsewhere.length === 0) return found[0]
+  throw new PortError('BUILD_NOT_DETECTED', `The build left its output in none of ${usualOutput.join(', ')}.`, {
+    hint: elsewhere.length === 0 ? hint : `The build wrote pages to ${elsewhere.join(', ')}. ${hint}`,
+  })
+}
+
+async function declaredDirectory(work: string, declared: string): Promise<{ directory: string; name: string }> {
+  const directory = await directoryInside(work, declared)
+  if (directory === null) {
+    throw new PortError('BUILD_FAILED', 'There is no directory of the declared name to publish.', {
+      hint: `Check publishDirectory. ${hint}`,
+    })
+  }
+  return { directory, name: directory === work ? 'the root directory' : declared }
+}
+
+async function stateOf(directory: string, builtSince: number): Promise<'produced' | 'untouched' | 'empty'> {
+  let state: 'untouched' | 'empty' = 'empty'
+  for (const entry of walk(directory)) {
+    if (entry.type === 'directory') continue
+    if (entry.changedMs >= builtSince) return 'produced'
+    state = 'untouched'
+  }
+  return state
+}
+
+const shownElsewhere = 5
+
+/** Further directories in which the build wrote an index page. */
+async function outputElsewhere(work: string, builtSince: number): Promise<string[]> {
+  const found: string[] = []
+  for (const entry of walk(work, { enter: isPublished })) {
+    if (entry.type !== 'file' || !entry.path.endsWith('/index.html') || entry.changedMs < builtSince) continue
+    const directory = entry.path.slice(0, -'/index.html'.length)
+    if (found.some((other) => directory.startsWith(`${other}/`))) continue
+    found.push(directory)
+    if (found.length === shownElsewhere) break
+  }
+  return found
+}
+
+/** Moves the directory to `target` without what a site never gives away. Throws PortError BUILD_FAILED when nothing is left of it. */
+export async function takePublished(directory: string, target: string): Promise<{ files: number; leftOut: string[] }> {
+  await rename(directory, target)
+  const leftOut = new Set<string>()
+  const unwanted: string[] = []
+  let files = 0
+  for (const entry of walk(target, { enter: isPublished })) {
+    const name = entry.path.slice(entry.path.lastIndexOf('/') + 1)
+    if (entry.type !== 'directory' && isPublished(name)) files++
+    if (isPublished(name)) continue
+    leftOut.add(name)
+    unwanted.push(entry.absolute)
+  }
+  for (const path of unwanted) await removeTree(path)
+  if (files === 0) throw new PortError('BUILD_FAILED', 'The directory to publish holds no files.', { hint })
+  return { files, leftOut: [...leftOut] }
+}

@@ -1,0 +1,91 @@
+/** What a site publishes, and what it never does. */
+import { readdir } from 'node:fs/promises'
+import { describe, expect, test } from 'vitest'
+import type { BuildRequest } from '../../src/domain/deploys/instance/ports.ts'
+import { buildRequest, fileSource, openRuntime, recording } from './process-support.ts'
+
+const manifest = (content: object = {}) => JSON.stringify({ name: 'site', private: true, scripts: { build: 'sh build.sh' }, ...content })
+
+/** A project whose build runs these commands, and what its repository holds besides. */
+const project = (build: string, files: Record<string, string> = {}) =>
+  fileSource({ 'package.json': manifest(), 'build.sh': build, 'index.html': 'UNBUILT', 'src/main.js': 'SOURCE', ...files })
+
+async function publish(source: BuildRequest['source'], wishes: Partial<BuildRequest> = {}) {
+  const { runtime } = await openRuntime({ sandbox: 'none' })
+  const io = recording()
+  const release = await runtime.build(buildRequest(source, { kind: 'static_site', ...wishes }), io)
+  const root = runtime.staticRoot(release.digest) ?? ''
+  return { files: (await readdir(root, { recursive: true })).sort(), log: io.text() }
+}
+
+describe('after a build a site publishes', () => {
+  test.each(['dist', 'build', 'out', '_site', 'public', '.output/public'])('%s, and says so', async (directory) => {
+    const { files, log } = await publish(project(`mkdir -p ${directory} && echo built > ${directory}/index.html`))
+    expect(files).toEqual(['index.html'])
+    expect(log).toContain(`Publishing ${directory}: 1 files.`)
+  })
+
+  test('what the build has made rather than what lay there before', async () => {
+    const kept = { 'dist/readme.txt': 'kept in the repository', 'public/logo.svg': '<svg/>' }
+    expect((await publish(project('mkdir -p out && echo built > out/index.html', kept))).log).toContain('Publishing out: 1 files.')
+  })
+
+  test('what lay there before where the build has made no page at all', async () => {
+    expect((await publish(project('true', { 'public/index.html': 'kept' }))).log).toContain('Publishing public: 1 files.')
+  })
+
+  test('the declared directory, and the root only when it is declared', async () => {
+    const build = 'mkdir -p www dist && echo built > www/index.html && echo other > dist/index.html'
+    expect((await publish(project(build), { publishDirectory: 'www' })).log).toContain('Publishing www: 1 files.')
+    const root = await publish(project('echo built > made.html'), { publishDirectory: '.' })
+    expect(root.files).toEqual(['build.sh', 'index.html', 'made.html', 'src', 'src/main.js'])
+    expect(root.log).toContain('Publishing the root directory: 4 files.')
+    expect(root.log).toMatch(/Never published, and left out: .*package\.json/)
+  })
+
+  test.each([
+    ['nowhere to be found', 'true', {}, 'publishDirectory'],
+    ['elsewhere', 'mkdir -p www && echo built > www/index.html', {}, 'www'],
+    [
+      'elsewhere beside files of the repository',
+      'mkdir -p web/site && echo built > web/site/index.html',
+      { 'public/a.css': 'a' },
+      'web/site',
+    ],
+    ['empty', 'mkdir -p dist', {}, 'publishDirectory'],
+  ])('nothing when the output is %s', async (_name, build, files, hint) => {
+    const refused = publish(project(build, files))
+    await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', hint: expect.stringContaining(hint) })
+    await expect(refused).rejects.toMatchObject({ hint: expect.stringContaining('publishDirectory') })
+  })
+
+  test('also below its root directory', async () => {
+    const source = fileSource({
+      'web/package.json': manifest(),
+      'web/build.sh': 'mkdir dist && echo built > dist/a.html',
+      'index.html': '',
+    })
+    expect((await publish(source, { rootDirectory: 'web' })).files).toEqual(['a.html'])
+  })
+})
+
+test('without a build the root is published', async () => {
+  const { files, log } = await publish(fileSource({ 'index.html': 'home', 'docs/a.html': 'a', 'dist/old.html': 'old' }))
+  expect(files).toEqual(['dist', 'dist/old.html', 'docs', 'docs/a.html', 'index.html'])
+  expect(log).toContain('Publishing the root directory: 3 files.')
+})
+
+test('hidden files, packages and manifests are published from nowhere, in no spelling', async () => {
+  const kept = ['index.html', '.well-known/security.txt', 'data/packages.json', 'files/requirements.html', 'go.html']
+  const unwanted = [
+    ...['.env', '.git-credentials', 'sub/.htpasswd', '.github/workflows/ci.yml', 'node_modules/left-pad/index.js', 'sub/node_modules/a.js'],
+    ...['package.json', 'sub/Package.JSON', 'package-lock.json', 'pnpm-lock.yaml', 'yarn.lock', 'requirements.txt', 'requirements-dev.txt'],
+    ...['Procfile', 'Dockerfile', 'sub/dockerfile.prod', 'docker-compose.yml', 'composer.json', 'Cargo.toml', 'Gemfile', 'go.mod'],
+  ]
+  const source = fileSource(Object.fromEntries([...kept, ...unwanted].map((name) => [name, name.endsWith('.json') ? '{}' : 'SECRET'])))
+  for (const publishDirectory of [null, '.']) {
+    const { files } = await publish(source, { publishDirectory })
+    expect(files.filter((name) => !['.well-known', 'data', 'files', 'sub'].includes(name))).toEqual([...kept].sort())
+  }
+  await expect(publish(fileSource({ '.env': 'SECRET' }))).rejects.toMatchObject({ code: 'BUILD_FAILED' })
+})
