@@ -64,6 +64,7 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
     port: settings.ROUTER_PORT,
     resolveInstance: (id) => runtime.addressOf(id),
     staticRoot: (digest) => runtime.staticRoot(digest),
+    encodedRoot: (digest) => runtime.encodedRoot(digest),
   })
   const { EGRESS_PROXY: egressProxy, NO_PROXY: except } = settings
   const http = createHttpOutgoing({ guard, ...(egressProxy ? { proxy: { url: egressProxy.reveal(), except } } : {}) })

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Route, Router } from '../../src/domain/deploys/instance/ports.ts'
 import { type Bed, call, callRaw, createBed, createStack, digestA, digestB } from './proxy-support.ts'
@@ -10,12 +11,12 @@ let bed: Bed
 let router: Router
 let folder: string
 
-const site = (digest: string): Route => ({
+const site = (digest: string, singlePage = false): Route => ({
   host: 'site.localhost',
   serviceId: 'site',
   digest,
   deploymentId: 'dep-site',
-  target: { type: 'static' },
+  target: { type: 'static', singlePage },
 })
 
 beforeEach(async () => {
@@ -174,6 +175,128 @@ describe('a static site', () => {
     const answer = await get(path)
     expect(answer.status).toBe(404)
     expect(answer.body).not.toContain('SECRET')
+  })
+
+  it('shows about.html as /about, and nothing in place of what is there', async () => {
+    const root = join(folder, 'site')
+    await writeFile(join(root, 'about.html'), '<h1>about</h1>')
+    await writeFile(join(root, 'docs/intro.html'), '<h1>intro</h1>')
+    await writeFile(join(root, 'docs.html'), '<h1>not this one</h1>')
+    await writeFile(join(root, 'docs/empty.html'), '<h1>empty</h1>')
+    const about = await get('/about')
+    expect([about.status, about.body, about.headers['content-type']]).toEqual([200, '<h1>about</h1>', 'text/html; charset=utf-8'])
+    expect((await get('/docs/intro?x=1')).body).toBe('<h1>intro</h1>')
+    expect((await get('/about.html')).body).toBe('<h1>about</h1>')
+    expect((await get('/docs/')).body).toBe('<h1>docs</h1>')
+    expect((await get('/docs/empty')).body).toBe('<h1>empty</h1>')
+    const slash = await get('/about/?x=1')
+    expect([slash.status, slash.headers.location]).toEqual([308, '/about?x=1'])
+    expect((await get('/digits')).status).toBe(404)
+  })
+
+  it('of one page answers unknown addresses with its index, and missing files with 404', async () => {
+    router.apply([site(digestA, true)])
+    for (const path of ['/users/7', '/deep/er/', '/a%20b?x=.js']) {
+      const answer = await get(path)
+      expect([path, answer.status, answer.body]).toEqual([path, 200, '<h1>home</h1>'])
+      expect(answer.headers['cache-control']).toBe('public, max-age=0, must-revalidate')
+    }
+    for (const path of ['/missing.js', '/users/photo.png', '/.env', '/.git/config', '/node_modules/x'])
+      expect((await get(path)).status).toBe(404)
+    expect((await get('/digits.txt')).body).toBe('0123456789')
+    expect((await get('/users/7', {}, 'HEAD')).status).toBe(200)
+    router.apply([site(digestA)])
+    expect((await get('/users/7')).status).toBe(404)
+  })
+
+  it('with a 200.html answers unknown addresses with that', async () => {
+    await writeFile(join(folder, 'site/200.html'), '<h1>any</h1>')
+    await writeFile(join(folder, 'site/404.html'), '<h1>lost</h1>')
+    for (const singlePage of [false, true]) {
+      router.apply([site(digestA, singlePage)])
+      const answer = await get('/users/7')
+      expect([answer.status, answer.body]).toEqual([200, '<h1>any</h1>'])
+      expect((await get('/missing.js')).status).toBe(404)
+    }
+  })
+
+  describe('with encoded copies', () => {
+    const text = 'to be or not to be '.repeat(500)
+    beforeEach(async () => {
+      const encoded = join(folder, 'encoded')
+      await mkdir(join(encoded, 'docs'), { recursive: true })
+      await writeFile(join(folder, 'site/docs/play.html'), text)
+      await writeFile(join(encoded, 'docs/play.html.br'), brotliCompressSync(text))
+      await writeFile(join(encoded, 'docs/play.html.gz'), gzipSync(text))
+      bed.encodedRoots.set(digestA, encoded)
+    })
+    const getPlay = (headers: Record<string, string>) => get('/docs/play', headers)
+
+    it.each([
+      ['br, gzip', 'br'],
+      ['gzip, deflate', 'gzip'],
+      ['gzip;q=1, br;q=0.5', 'gzip'],
+      ['br;q=0, gzip', 'gzip'],
+      ['*', 'br'],
+      ['br;q=0, gzip;q=0', undefined],
+      ['', undefined],
+      ['zstd', undefined],
+    ])('answers %j with %s', async (accepted, encoding) => {
+      const answer = await getPlay({ 'accept-encoding': accepted })
+      expect([answer.status, answer.headers['content-encoding'], answer.headers.vary]).toEqual([200, encoding, 'Accept-Encoding'])
+      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
+      const length = { br: brotliCompressSync(text), gzip: gzipSync(text) }[encoding ?? ''] ?? Buffer.from(text)
+      expect(answer.headers['content-length']).toBe(String(length.length))
+    })
+
+    it('gives each encoding a tag of its own, and 304 to who has it', async () => {
+      const tags = await Promise.all(
+        ['br', 'gzip', ''].map(async (name) => (await getPlay({ 'accept-encoding': name })).headers.etag ?? ''),
+      )
+      expect(new Set(tags).size).toBe(3)
+      const again = await getPlay({ 'accept-encoding': 'br', 'if-none-match': tags[0]! })
+      expect([again.status, again.body, again.headers.vary]).toEqual([304, '', 'Accept-Encoding'])
+      expect((await getPlay({ 'accept-encoding': 'br', 'if-none-match': tags[1]! })).status).toBe(200)
+    })
+
+    it('gives ranges of the file itself', async () => {
+      const answer = await getPlay({ 'accept-encoding': 'br', range: 'bytes=3-4' })
+      expect([answer.status, answer.body, answer.headers['content-encoding']]).toEqual([206, 'be', undefined])
+      expect(answer.headers['content-range']).toBe(`bytes 3-4/${text.length}`)
+    })
+
+    it('leaves a file without a copy as it is', async () => {
+      const answer = await get('/digits.txt', { 'accept-encoding': 'br' })
+      expect([answer.body, answer.headers['content-encoding'], answer.headers.vary]).toEqual(['0123456789', undefined, undefined])
+    })
+  })
+
+  it.each([
+    ['assets/index-BkHrV5QK.js', true],
+    ['assets/index-Bk-rV5_K.css', true],
+    ['_nuxt/BkHrV5QK.js', true],
+    ['chunks/app-5XQYZ3AB.js', true],
+    ['main.3f9a1c0b.js', true],
+    ['js/main.3f9a1c0b.chunk.js', true],
+    ['style-3f9a1c0b55aa.css', true],
+    ['_app/immutable/entry/start.js', true],
+    ['assets/HomePage.js', false],
+    ['assets/my-HomePage.js', false],
+    ['assets/app-Version2.js', false],
+    ['assets/app-version2.js', false],
+    ['img/DSC00012.jpg', false],
+    ['img/photo-IMG_2041.jpg', false],
+    ['report-20240115.pdf', false],
+    ['jquery-3.7.1.min.js', false],
+    ['index-BkHrV5QK.js', false],
+    ['assets/page-BkHrV5QK.html', false],
+    ['index.html', false],
+  ])('lets %s be kept for good: %s', async (name, expected) => {
+    const path = join(folder, 'site', name)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, 'x')
+    const { 'cache-control': cacheControl } = (await get(`/${name}`)).headers
+    expect(cacheControl).toBe(expected ? 'public, max-age=31536000, immutable' : 'public, max-age=0, must-revalidate')
   })
 
   it('answers 502 no_healthy_instance when the release is not there', async () => {

@@ -33,11 +33,13 @@ export type Bed = ReturnType<typeof createBed>
 export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => void) {
   const instances = new Map<string, { host: string; port: number }>()
   const roots = new Map<string, string>()
+  const encodedRoots = new Map<string, string>()
   const records: RequestRecord[] = []
 
   return {
     instances,
     roots,
+    encodedRoots,
     records,
     async router(options: Partial<ProxyRouterOptions> = {}): Promise<Router> {
       const router = createProxyRouter({
@@ -45,6 +47,7 @@ export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => 
         port: 0,
         resolveInstance: (id) => instances.get(id) ?? null,
         staticRoot: (digest) => roots.get(digest) ?? null,
+        encodedRoot: (digest) => encodedRoots.get(digest) ?? null,
         onRequest: (record) => records.push(record),
         retryMs: 300,
         ...options,

@@ -126,7 +126,7 @@ export function assertNoLeak(leaks: readonly Leak[]): void {
 function leavesOf(value: string): string[] | null {
   if (!value.startsWith('{')) return null
   try {
-    const entries = Object.entries(JSON.parse(value)).filter(([key]) => !key.startsWith('QUAYSIDE_'))
+    const entries = Object.entries(JSON.parse(value)).filter(([key]) => !key.startsWith('QUAYSIDE_') && key !== 'NODE_ENV')
     return entries.flatMap(([, part]) => (typeof part === 'string' ? [part] : []))
   } catch {
     return null

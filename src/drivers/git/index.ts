@@ -20,7 +20,7 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
   const settings: GitSettings = { ...options, limits: { ...defaultLimits, ...limits } }
   let ready: Promise<void> | undefined
   const prepare = () => {
-    ready ??= requireGit(settings.hostPath).then(() => removeLeftovers(settings.workDir))
+    ready ??= requireGit(settings.hostPath)
     // Asked again next time: git may be installed in the meantime.
     ready.catch(() => {
       ready = undefined
@@ -37,6 +37,7 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
     async pin(request, io) {
       io.signal.throwIfAborted()
       await prepare()
+      await removeLeftovers(settings.workDir)
       return pinCommit(request, settings, io)
     },
     tree(repository, commit) {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { RepositoryRef, SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
 import type { StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import { isAlive, markOf } from '../../platform/process-mark.ts'
 import { type GitResult, runGit } from './command.ts'
 import { explainFailure } from './failure.ts'
 import type { GitSettings } from './options.ts'
@@ -148,14 +149,17 @@ const baseConfig = [
   section('advice', { detachedHead: 'false' }),
 ].join('')
 
-const FOLDER = /^session-(\d+)-/
-/** Longer than any step may take, so that a folder in use is never taken for a leftover. */
+/** `session-<pid>-<start time>-<boot>-…`: whose it is can be told from the name, also by a process that comes later. */
+const FOLDER = /^session-(\d+)-(\d+)-([0-9a-f-]{36})-[^-]+$/
+/** Where no process can be marked: longer than any step may take, so that a folder in use is never taken for a leftover. */
 const LEFTOVER_MS = 60 * 60 * 1000
 
 async function makeFolder(workDir: string): Promise<string> {
+  const mark = markOf(process.pid)
+  const owner = mark === null ? 'unmarked' : `${mark.pid}-${mark.startTime}-${mark.bootId}`
   try {
     await mkdir(workDir, { recursive: true, mode: 0o700 })
-    const folder = await mkdtemp(join(workDir, `session-${process.pid}-`))
+    const folder = await mkdtemp(join(workDir, `session-${owner}-`))
     await chmod(folder, 0o700)
     return folder
   } catch (error) {
@@ -166,21 +170,16 @@ async function makeFolder(workDir: string): Promise<string> {
 /** Removes what a process that was killed left behind. */
 export async function removeLeftovers(workDir: string): Promise<void> {
   for (const name of await readdir(workDir).catch(() => [])) {
-    const pid = FOLDER.exec(name)?.[1]
-    if (pid === undefined || isAlive(Number(pid))) continue
     const path = join(workDir, name)
-    const stats = await stat(path).catch(() => null)
-    if (stats !== null && Date.now() - stats.mtimeMs > LEFTOVER_MS) await rm(path, { recursive: true, force: true })
+    if (name.startsWith('session-') && (await isLeftover(path, name))) await rm(path, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
+async function isLeftover(path: string, name: string): Promise<boolean> {
+  const [, pid, startTime = '', bootId = ''] = FOLDER.exec(name) ?? []
+  if (pid !== undefined) return !isAlive({ pid: Number(pid), startTime, bootId })
+  const stats = await stat(path).catch(() => null)
+  return stats !== null && Date.now() - stats.mtimeMs > LEFTOVER_MS
 }
 
 /** The PortError for a full disk or quota; null for any other error. */

@@ -2,10 +2,11 @@
  * From a source to a release: a fresh tree, a plan, its commands in a cell, and the result stored under its digest. Nothing
  * of a failed or cancelled build stays but the service's cache.
  */
-import { mkdir } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { mkdir, stat } from 'node:fs/promises'
+import { delimiter, join, relative } from 'node:path'
 import type { BuildRequest, BuiltRelease, StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import type { Caches } from './cache.ts'
 import { detectPlan, type Plan } from './detect.ts'
 import { diskFull, isRoomLeft, namingFullDisk, type Quotas, requireRoom, watchRoom } from './disk.ts'
 import { buildEnv } from './env.ts'
@@ -16,29 +17,40 @@ import type { Manifest, Releases } from './release.ts'
 import { runToEnd } from './run.ts'
 import type { Cell, Sandbox } from './sandbox.ts'
 import { inThread } from './thread.ts'
-import { directoryInside, removeTree } from './tree.ts'
+import type { Tools } from './tool.ts'
+import { directoryInside } from './tree.ts'
 import { sweepWorkspaces, withWorkspace } from './workspace.ts'
 
-export type BuildParts = { layout: Layout; sandbox: Sandbox; releases: Releases; quotas: Quotas; isUsed(digest: string): Promise<boolean> }
+export type BuildParts = {
+  layout: Layout
+  sandbox: Sandbox
+  releases: Releases
+  caches: Caches
+  tools: Tools
+  quotas: Quotas
+  isUsed(digest: string): Promise<boolean>
+}
 
 export async function build(parts: BuildParts, request: BuildRequest, io: StepIo): Promise<BuiltRelease> {
   const { layout, sandbox, quotas } = parts
   io.signal.throwIfAborted()
   await sweepWorkspaces(layout, sandbox)
   await requireRoom(layout.dataDir, quotas)
-  const cache = join(layout.caches, fileName(request.serviceId))
-  if (request.clearCache) await removeTree(cache)
-  await mkdir(cache, { recursive: true })
+  const { serviceId } = request
+  const cache = await parts.caches.open(serviceId, { clear: request.clearCache })
   const abort = new AbortController()
   const step: StepIo = { output: io.output, signal: AbortSignal.any([io.signal, abort.signal]) }
   const stopWatching = watchRoom(layout.dataDir, quotas, abort)
   try {
-    return await withWorkspace(layout, fileName(request.deploymentId), (directory) =>
-      namingFullDisk(() => buildIn(parts, directory, cache, request, step)),
+    return await withWorkspace(
+      layout,
+      fileName(request.deploymentId),
+      (directory) => namingFullDisk(() => buildIn(parts, directory, cache, request, step)),
+      serviceId,
     )
   } finally {
     stopWatching()
-    await trimCache(cache, quotas)
+    await parts.caches.settle(serviceId)
   }
 }
 
@@ -50,14 +62,17 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   const escaping = await inThread('escapingLink', tree, io)
   if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} leads out of the source tree.`)
   const work = await rootDirectory(tree, request.rootDirectory)
-  const plan = await detectPlan(work, request)
+  const plan = await detectPlan(tree, work, { ...request, hasGo: await hasProgram(parts.sandbox, 'go') })
   await say(io, `Detected: ${plan.detected}`)
+  for (const note of plan.notes) await say(io, note)
+  const tools = await parts.tools.provide(plan.tools, io)
   const cell: Cell = {
     name: directory.slice(directory.lastIndexOf('/') + 1),
     directory,
     tree,
     access: 'direct',
     workingDirectory: relative(tree, work),
+    tools,
     cache,
     lifetime: 'bound',
   }
@@ -66,7 +81,19 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   await runSteps(parts, cell, plan, request, io)
   const manifest = await store(parts, cell, plan, request, builtSince, io)
   await dropFormerAttempts(parts, manifest)
-  return { digest: manifest.digest, sizeBytes: manifest.sizeBytes, startCommand: manifest.startCommand, detected: manifest.detected }
+  return {
+    digest: manifest.digest,
+    sizeBytes: manifest.sizeBytes,
+    startCommand: manifest.startCommand,
+    releaseCommand: plan.releaseCommand,
+    detected: manifest.detected,
+  }
+}
+
+/** Whether a cell finds a program of this name. */
+async function hasProgram(sandbox: Sandbox, name: string): Promise<boolean> {
+  for (const directory of sandbox.hostPath.split(delimiter)) if (await stat(join(directory, name)).catch(() => null)) return true
+  return false
 }
 
 async function rootDirectory(tree: string, path: string | null): Promise<string> {
@@ -77,7 +104,7 @@ async function rootDirectory(tree: string, path: string | null): Promise<string>
 }
 
 async function runSteps({ layout, sandbox, quotas }: BuildParts, cell: Cell, plan: Plan, request: BuildRequest, io: StepIo): Promise<void> {
-  const env = { ...buildEnv(sandbox.paths(cell), cell.workingDirectory), ...request.env }
+  const env = { ...buildEnv(sandbox.paths(cell), cell.workingDirectory, cell.tools), ...request.env }
   for (const command of plan.steps) {
     await say(io, `$ ${command}`)
     const exitCode = await runToEnd(sandbox, cell, command, env, io)
@@ -101,7 +128,10 @@ async function store(
   const { serviceId, deploymentId } = request
   const finish: FinishRequest = {
     tree: cell.tree,
-    draft: { serviceId, deploymentId, detected: plan.detected, startCommand: plan.startCommand },
+    draft: {
+      ...{ serviceId, deploymentId, detected: plan.detected, startCommand: plan.startCommand },
+      ...(plan.startCommand !== null && cell.tools.length > 0 ? { tools: [...cell.tools] } : {}),
+    },
     workingDirectory: cell.workingDirectory,
     releaseBytes: quotas.releaseBytes,
     site:
@@ -110,12 +140,13 @@ async function store(
             declared: request.publishDirectory,
             builtSince: plan.steps.length > 0 ? builtSince : null,
             target: join(cell.directory, 'published'),
+            encoded: join(cell.directory, 'encoded'),
           }
         : null,
     app: sandbox.paths(cell).app,
   }
-  const { tree, manifest } = await inThread('finish', finish, io)
-  await releases.store(tree, manifest)
+  const { manifest, ...trees } = await inThread('finish', finish, io)
+  await releases.store(trees, manifest)
   return manifest
 }
 
@@ -125,11 +156,6 @@ async function dropFormerAttempts({ releases, isUsed }: BuildParts, manifest: Ma
     if (other.deploymentId !== manifest.deploymentId || other.digest === manifest.digest) continue
     if (!(await isUsed(other.digest))) await releases.remove(other.digest)
   }
-}
-
-async function trimCache(cache: string, quotas: Quotas): Promise<void> {
-  const io: StepIo = { output: () => undefined, signal: new AbortController().signal }
-  if ((await inThread('sizeOf', cache, io)) > quotas.cacheBytes) await removeTree(cache)
 }
 
 async function say(io: StepIo, text: string): Promise<void> {

@@ -1,61 +1,99 @@
 /** How a tree is built and started, judged by its files. Pure reading: nothing of the tree is run here. */
-import { lstat, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BuildRequest } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import { isFile, isRecord, readManifest, readSmall } from './manifest.ts'
+import { wantedNode } from './node-version.ts'
+import { findPackageManager } from './package-manager.ts'
+import { otherTypes, parseProcfile, releaseCommandOf } from './procfile.ts'
+import type { ToolWish } from './tool.ts'
 
 export type Plan = {
-  detected: 'commands' | 'procfile' | 'node' | 'python' | 'static'
+  detected: 'commands' | 'procfile' | 'node' | 'python' | 'go' | 'static'
   /** Shell commands, in order. */
   steps: string[]
   /** Null: a static release. */
   startCommand: string | null
+  releaseCommand: string | null
+  /** Programs that the steps and the start need beside, or instead of, those of the host. */
+  tools: ToolWish[]
+  /** What was seen and is not used, with what to do about it. */
+  notes: string[]
 }
 
-type Wishes = Pick<BuildRequest, 'kind' | 'buildCommand' | 'startCommand'>
+type Wishes = Pick<BuildRequest, 'kind' | 'buildCommand' | 'startCommand'> & {
+  /** Whether the host has Go. */
+  hasGo?: boolean
+}
 
-/** Own commands > Procfile > package.json > requirements.txt > index.html. Throws PortError BUILD_NOT_DETECTED. */
-export async function detectPlan(directory: string, wishes: Wishes): Promise<Plan> {
+/**
+ * Own commands > Procfile > package.json > requirements.txt > go.mod > index.html. `tree` is the root of the source, `directory` the
+ * part of it that is built. Throws PortError BUILD_NOT_DETECTED.
+ */
+export async function detectPlan(tree: string, directory: string, wishes: Wishes): Promise<Plan> {
   const buildCommand = wishes.buildCommand?.trim() || null
   const startCommand = wishes.startCommand?.trim() || null
-  const project = (await readNode(directory)) ?? (await readPython(directory))
+  const project =
+    (await readNode(tree, directory)) ?? (await readPython(directory)) ?? (wishes.hasGo === true ? await readGo(directory) : null)
+  const unused = await unsupported(directory, project)
+  const base = { tools: project?.tools ?? [], notes: unused.length > 0 ? [`Seen, and not used: ${unused.join(', ')}.`] : [] }
   if (wishes.kind === 'static_site') {
-    if (buildCommand !== null) return { detected: 'commands', steps: [buildCommand], startCommand: null }
-    return project?.builds ? { detected: project.detected, steps: project.steps, startCommand: null } : staticPlan
+    const site = { ...base, startCommand: null, releaseCommand: null }
+    if (buildCommand !== null) return { ...site, detected: 'commands', steps: [buildCommand] }
+    return project?.builds ? { ...site, detected: project.detected, steps: project.steps } : { ...site, ...staticPlan, tools: [] }
   }
+  const { kind } = wishes
   const steps = buildCommand === null ? (project?.steps ?? []) : [buildCommand]
-  if (startCommand !== null) return { detected: 'commands', steps, startCommand }
-  const line = await procfileLine(directory, wishes.kind)
-  if (line !== null) return { detected: buildCommand === null ? 'procfile' : 'commands', steps, startCommand: line }
-  if (project !== null && project.startCommand !== null) {
-    return { detected: buildCommand === null ? project.detected : 'commands', steps, startCommand: project.startCommand }
+  const procfile = parseProcfile((await readSmall(join(directory, 'Procfile'))) ?? '')
+  const served = {
+    releaseCommand: releaseCommandOf(procfile, kind),
+    tools: base.tools,
+    notes: [...base.notes, ...otherTypes(procfile, kind)],
   }
-  if (project?.builds) throw onlyBuilds(wishes.kind)
-  if (project !== null || buildCommand !== null) throw noStart(wishes.kind)
-  if (wishes.kind === 'web' && (await isFile(join(directory, 'index.html')))) return staticPlan
-  throw new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to build and start this.', {
-    hint: 'Add a Procfile, a package.json with a start script or a requirements.txt, or set buildCommand and startCommand; check rootDirectory.',
-  })
+  if (startCommand !== null) return { ...served, detected: 'commands', steps, startCommand }
+  const line = procfile.get(kind)
+  if (line !== undefined) return { ...served, detected: buildCommand === null ? 'procfile' : 'commands', steps, startCommand: line }
+  if (project !== null && project.startCommand !== null) {
+    const detected = buildCommand === null ? project.detected : 'commands'
+    return { ...served, detected, steps, startCommand: project.startCommand }
+  }
+  const types = [...procfile.keys()].filter((name) => name !== 'release')
+  if (types.length > 0) throw otherProcfile(types, kind)
+  if (project?.builds) throw onlyBuilds(kind)
+  if (project !== null || buildCommand !== null) throw noStart(kind)
+  if (kind === 'web' && (await isFile(join(directory, 'index.html')))) return { ...served, ...staticPlan, tools: [] }
+  throw new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to build and start this.', { hint: whatToAdd(unused) })
 }
 
-const staticPlan: Plan = { detected: 'static', steps: [], startCommand: null }
+const staticPlan: Pick<Plan, 'detected' | 'steps' | 'startCommand'> = { detected: 'static', steps: [], startCommand: null }
 
-type Project = { detected: 'node' | 'python'; steps: string[]; startCommand: string | null; builds: boolean }
+type Project = {
+  detected: 'node' | 'python' | 'go'
+  steps: string[]
+  startCommand: string | null
+  /** Whether the steps make something, rather than only install. */
+  builds: boolean
+  tools: ToolWish[]
+}
 
-async function readNode(directory: string): Promise<Project | null> {
-  const text = await readSmall(join(directory, 'package.json'))
-  if (text === null) return null
-  const manifest = parseManifest(text)
+async function readNode(tree: string, directory: string): Promise<Project | null> {
+  const manifest = await readManifest(directory)
+  if (manifest === null) return null
   const scripts = isRecord(manifest.scripts) ? manifest.scripts : {}
-  const locked = (await isFile(join(directory, 'package-lock.json'))) || (await isFile(join(directory, 'npm-shrinkwrap.json')))
-  // Build tools stand among the development dependencies, which NODE_ENV=production would leave out.
-  const steps = [`npm ${locked ? 'ci' : 'install'} --include=dev --no-audit --no-fund`]
+  const manager = await findPackageManager(tree, directory)
+  const node = await wantedNode(tree, directory, manifest)
   const builds = typeof scripts.build === 'string'
-  if (builds) steps.push('npm run build')
-  return { detected: 'node', steps, builds, startCommand: await nodeStart(directory, scripts, manifest.main) }
+  return {
+    detected: 'node',
+    steps: [manager.install, ...(builds ? [`${manager.run} build`] : [])],
+    builds,
+    startCommand: await nodeStart(directory, scripts, manifest.main),
+    tools: [node, manager.tool].filter((tool) => tool !== null),
+  }
 }
 
 async function nodeStart(directory: string, scripts: Record<string, unknown>, main: unknown): Promise<string | null> {
+  // npm runs the scripts of any package manager, and asks no registry before it does.
   if (typeof scripts.start === 'string') return 'npm start'
   // The main file may come from the build, so it need not be there yet.
   if (typeof main === 'string' && main !== '') return `node ${quote(main)}`
@@ -66,24 +104,47 @@ async function nodeStart(directory: string, scripts: Record<string, unknown>, ma
 async function readPython(directory: string): Promise<Project | null> {
   if (!(await isFile(join(directory, 'requirements.txt')))) return null
   const steps = ['python3 -m venv --clear .venv', '.venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt']
+  const python: Project = { detected: 'python', steps, startCommand: null, builds: false, tools: [] }
   for (const name of ['app.py', 'main.py']) {
-    if (await isFile(join(directory, name))) return { detected: 'python', steps, startCommand: `python ${name}`, builds: false }
+    if (await isFile(join(directory, name))) return { ...python, startCommand: `python ${name}` }
   }
-  return { detected: 'python', steps, startCommand: null, builds: false }
+  return python
 }
 
-async function procfileLine(directory: string, kind: 'web' | 'worker'): Promise<string | null> {
-  const text = (await readSmall(join(directory, 'Procfile'))) ?? ''
-  for (const line of text.split(/\r?\n/)) {
-    const [, name, command] = /^\s*([\w-]+)\s*:\s*(.*\S)\s*$/.exec(line) ?? []
-    if (name === kind && command !== undefined) return command
-  }
-  return null
+async function readGo(directory: string): Promise<Project | null> {
+  if (!(await isFile(join(directory, 'go.mod')))) return null
+  return { detected: 'go', steps: ['go build -o ./go-server .'], startCommand: './go-server', builds: true, tools: [] }
+}
+
+/** Files by which other platforms build. */
+const foreign = ['Dockerfile', 'Containerfile', 'docker-compose.yml', 'compose.yaml', 'pyproject.toml', 'Pipfile', 'go.mod', 'Cargo.toml']
+const foreignMore = ['Gemfile', 'composer.json', 'pom.xml', 'build.gradle', 'build.gradle.kts', 'mix.exs', 'deno.json']
+
+async function unsupported(directory: string, project: Project | null): Promise<string[]> {
+  const found: string[] = []
+  for (const name of [...foreign, ...foreignMore]) if (await isFile(join(directory, name))) found.push(name)
+  const ours: Record<Project['detected'], string[]> = { python: ['pyproject.toml'], go: ['go.mod'], node: [] }
+  return project === null ? found : found.filter((name) => !ours[project.detected].includes(name))
+}
+
+function whatToAdd(seen: string[]): string {
+  const advice =
+    'Add a Procfile, a package.json with a start script or a requirements.txt, or set buildCommand and startCommand; check rootDirectory.'
+  if (seen.length === 0) return advice
+  const go = seen.includes('go.mod') ? ' (Go is built where the machine has its toolchain)' : ''
+  return `Seen, and not supported: ${seen.join(', ')}${go}. ${advice}`
 }
 
 function noStart(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
   return new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to start this.', {
     hint: `Set startCommand, add a line "${kind}: <command>" to a Procfile, or a start script to package.json.`,
+  })
+}
+
+function otherProcfile(names: string[], kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
+  const other = kind === 'web' ? 'WORKER' : 'WEB'
+  return new PortError('BUILD_NOT_DETECTED', `The Procfile has no "${kind}" process, only ${names.join(', ')}.`, {
+    hint: `Add a line "${kind}: <command>", set startCommand, or make the service a ${other} (updateWebService with kind, while nothing is live).`,
   })
 }
 
@@ -94,28 +155,6 @@ function onlyBuilds(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
       'If the build makes a site of files, make the service a STATIC_SITE (updateWebService with kind, while nothing is live). ' +
       `Else set startCommand, or add a start script or a line "${kind}: <command>" to a Procfile.`,
   })
-}
-
-function parseManifest(text: string): Record<string, unknown> {
-  try {
-    const parsed: unknown = JSON.parse(text)
-    if (isRecord(parsed)) return parsed
-  } catch {}
-  throw new PortError('BUILD_NOT_DETECTED', 'package.json is not a JSON object.', { hint: 'Correct package.json.' })
-}
-
-const smallBytes = 1 << 20
-
-async function readSmall(path: string): Promise<string | null> {
-  return (await isFile(path)) && (await lstat(path)).size <= smallBytes ? await readFile(path, 'utf8') : null
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => null))?.isFile() ?? false
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function quote(word: string): string {

@@ -10,6 +10,8 @@ export type Quotas = {
   dataDirFreeBytes: number
   /** A service's build cache is dropped after a build that leaves it larger than this. */
   cacheBytes: number
+  /** All build caches together: the ones that were not used for longest are dropped after a build that leaves them larger. */
+  allCachesBytes: number
 }
 
 const watchEveryMs = 1000

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PortError } from '../../platform/errors.ts'
 import { measure } from './digest.ts'
+import { encodeTree } from './encode.ts'
 import { publishedDirectory, takePublished } from './publish.ts'
 import type { Draft, Manifest } from './release.ts'
 import { directoryInside, findEscapingLink, isErrno, tidy, walk } from './tree.ts'
@@ -18,8 +19,8 @@ export type FinishRequest = {
   draft: Omit<Draft, 'kind' | 'workingDirectory'>
   workingDirectory: string
   releaseBytes: number
-  /** A site: where what it publishes is to be put. Null: an application, which keeps its whole tree. */
-  site: { declared: string | null; builtSince: number | null; target: string } | null
+  /** A site: where what it publishes and its encoded copies are to be put. Null: an application, which keeps its whole tree. */
+  site: { declared: string | null; builtSince: number | null; target: string; encoded: string } | null
   /** Where the commands of the build saw the tree. */
   app: string
 }
@@ -29,13 +30,13 @@ export const treeWork = {
   escapingLink: (root: string): string | null => findEscapingLink(root),
 
   /** The tree to keep, and what it is. Throws PortError for one that can't be kept. */
-  async finish(request: FinishRequest, say: Say): Promise<{ tree: string; manifest: Manifest }> {
+  async finish(request: FinishRequest, say: Say): Promise<{ tree: string; encoded: string | null; manifest: Manifest }> {
     const { tree, workingDirectory, site, releaseBytes } = request
     tidy(tree)
     if (site === null) {
       await makeVenvMovable(tree, workingDirectory, request.app)
       const draft: Draft = { ...request.draft, kind: 'app', workingDirectory }
-      return { tree, manifest: { ...draft, ...measure(tree, draft, releaseBytes, say) } }
+      return { tree, encoded: null, manifest: { ...draft, ...measure(tree, draft, releaseBytes, say) } }
     }
     const published = await publishedDirectory(join(tree, workingDirectory), site)
     const escaping = findEscapingLink(published.directory)
@@ -44,7 +45,9 @@ export const treeWork = {
     say(`Publishing ${published.name}: ${files} files.`)
     if (leftOut.length > 0) say(`Never published, and left out: ${shortList(leftOut)}.`)
     const draft: Draft = { ...request.draft, kind: 'static', workingDirectory: '' }
-    return { tree: site.target, manifest: { ...draft, ...measure(site.target, draft, releaseBytes, say) } }
+    const measured = measure(site.target, draft, releaseBytes, say)
+    const sizeBytes = measured.sizeBytes + encodeTree(site.target, site.encoded, say)
+    return { tree: site.target, encoded: site.encoded, manifest: { ...draft, ...measured, sizeBytes } }
   },
 
   /** The bytes of all files below a directory; what vanishes meanwhile counts for nothing. */

@@ -6,6 +6,7 @@
 import type { ReleaseCommandRequest, Runtime, StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { build } from './build.ts'
+import { createCaches } from './cache.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
 import { createInstances } from './instance.ts'
@@ -16,7 +17,8 @@ import { createReleases } from './release.ts'
 import { runToEnd } from './run.ts'
 import { type Cell, createSandbox } from './sandbox.ts'
 import { readSpool } from './spool.ts'
-import { discard, sweepWorkspaces, withWorkspace } from './workspace.ts'
+import { createTools } from './tool.ts'
+import { sweepWorkspaces, withWorkspace } from './workspace.ts'
 
 export type ProcessRuntimeOptions = {
   dataDir: string
@@ -41,10 +43,12 @@ export type ProcessRuntime = Runtime & {
   addressOf(instanceId: string): Address | null
   /** The directory that a static release publishes; null for any other. Fast: called for each request. */
   staticRoot(digest: string): string | null
+  /** Where its encoded copies lie, each named like its file with `.br` or `.gz`; null for any other release. Fast as well. */
+  encodedRoot(digest: string): string | null
 }
 
 const defaults = {
-  quotas: { releaseBytes: 2 * 2 ** 30, dataDirFreeBytes: 256 * 2 ** 20, cacheBytes: 2 * 2 ** 30 },
+  quotas: { releaseBytes: 2 * 2 ** 30, dataDirFreeBytes: 256 * 2 ** 20, cacheBytes: 2 * 2 ** 30, allCachesBytes: 10 * 2 ** 30 },
   outputCapBytes: 64 * 2 ** 20,
   portRange: { first: 20_000, last: 29_999 },
 }
@@ -58,7 +62,9 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   const sandbox = await createSandbox({ choice: options.sandbox, layout, hostPath, hidden })
   const releases = createReleases(layout)
   const ports = createPorts(layout, options.portRange ?? defaults.portRange)
-  const instances = createInstances({ layout, sandbox, releases, ports, quotas })
+  const tools = createTools(layout, sandbox)
+  const caches = createCaches(layout, quotas)
+  const instances = createInstances({ layout, sandbox, releases, ports, tools, quotas })
   const { isReleaseUsed } = instances
   await sweepWorkspaces(layout, sandbox)
 
@@ -66,17 +72,19 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     await requireRoom(layout.dataDir, quotas)
     const release = await releases.find(request.digest)
     if (release === null) throw new PortError('ARTIFACT_MISSING', 'The release is no longer kept.')
+    const used = release.tools ?? []
+    if (!(await tools.has(used))) throw new PortError('ARTIFACT_MISSING', 'The programs that the release was built for are no longer kept.')
     const exitCode = await withWorkspace(layout, fileName(request.deploymentId), async (directory) => {
       const cell: Cell = {
         ...{ name: directory.slice(directory.lastIndexOf('/') + 1), directory, tree: releases.tree(request.digest) },
-        ...{ access: 'view', workingDirectory: release.workingDirectory, cache: null, lifetime: 'bound' },
+        ...{ access: 'view', workingDirectory: release.workingDirectory, tools: used, cache: null, lifetime: 'bound' },
       }
       await sandbox.prepare(cell)
       return await runToEnd(
         sandbox,
         cell,
         request.command,
-        { ...runEnv(sandbox.paths(cell), release.workingDirectory), ...request.env },
+        { ...runEnv(sandbox.paths(cell), release.workingDirectory, used), ...request.env },
         io,
       )
     })
@@ -91,12 +99,23 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   return {
     sandbox: sandbox.kind,
     sandboxMissing: sandbox.missing,
-    build: (request, io) => build({ layout, sandbox, releases, quotas, isUsed: isReleaseUsed }, request, io),
+    build: (request, io) => build({ layout, sandbox, releases, caches, tools, quotas, isUsed: isReleaseUsed }, request, io),
     runReleaseCommand: (request, io) => namingFullDisk(() => runReleaseCommand(request, io)),
     hasRelease: async (digest) => (await releases.find(digest)) !== null,
     removeRelease,
+    async kept() {
+      return { digests: await releases.digests(), serviceIds: await caches.list() }
+    },
+    async describeRelease(digest) {
+      const found = await releases.find(digest)
+      return found && { serviceId: found.serviceId, deploymentId: found.deploymentId, sizeBytes: found.sizeBytes }
+    },
+    async sweep() {
+      await sweepWorkspaces(layout, sandbox)
+      await tools.sweep(new Set((await releases.all()).flatMap((release) => release.tools ?? [])))
+    },
     async removeService(serviceId) {
-      await discard(layout, `${layout.caches}/${fileName(serviceId)}`)
+      await caches.remove(serviceId)
       for (const release of await releases.all()) if (release.serviceId === serviceId) await removeRelease(release.digest)
     },
     start: instances.start,
@@ -108,5 +127,6 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     readOutput: (instanceId, position, maxBytes) => readSpool(instances.spool(instanceId), position, maxBytes, outputCapBytes),
     addressOf: instances.addressOf,
     staticRoot: releases.staticRoot,
+    encodedRoot: releases.encodedRoot,
   }
 }

@@ -9,21 +9,23 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Observation, ProbeRequest, ProbeResult, StartRequest } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import { bootId, markOf } from '../../platform/process-mark.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
 import { createInstanceStore, type Run, runName } from './instance-store.ts'
 import { fileName, type Layout } from './layout.ts'
-import { bootId, listeningPorts, markOf, signalProcess } from './linux.ts'
+import { listeningPorts, signalProcess } from './linux.ts'
 import type { Ports } from './port.ts'
 import { type Address, ask } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
 import { type Cell, feed, type Sandbox } from './sandbox.ts'
 import { forgetSpool, openSpool } from './spool.ts'
+import type { Tools } from './tool.ts'
 import { removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
 
-export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releases; ports: Ports; quotas: Quotas }
+export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releases; ports: Ports; tools: Tools; quotas: Quotas }
 
 export type Instances = {
   start(request: StartRequest): Promise<void>
@@ -53,13 +55,15 @@ export function createInstances(parts: InstanceParts): Instances {
     const release = await releases.find(request.digest)
     if (release === null || release.kind !== 'app') throw new PortError('ARTIFACT_MISSING', 'The release is no longer kept.')
     const port = request.kind === 'web' ? await ports.reserve(request.instanceId) : null
-    const { workingDirectory } = release
+    const { workingDirectory, tools = [] } = release
+    if (!(await parts.tools.has(tools)))
+      throw new PortError('ARTIFACT_MISSING', 'The programs that the release was built for are no longer kept.')
     const cell: Cell = {
-      ...{ name: runName(request.instanceId, directory), directory, tree: releases.tree(request.digest), workingDirectory },
+      ...{ name: runName(request.instanceId, directory), directory, tree: releases.tree(request.digest), workingDirectory, tools },
       ...{ access: 'view', cache: null, lifetime: 'detached' },
     }
     await sandbox.prepare(cell)
-    const env = { ...runEnv(sandbox.paths(cell), workingDirectory), ...request.env }
+    const env = { ...runEnv(sandbox.paths(cell), workingDirectory, tools), ...request.env }
     if (port !== null) Object.assign(env, { PORT: String(port), HOST: loopback })
     await spawnDetached(request.instanceId, directory, sandbox.launch(cell, request.startCommand, env), port)
   }

@@ -10,6 +10,12 @@ export type Layout = {
   work: string
   /** One directory per service. */
   caches: string
+  /** One file per service: the size of its cache, as old as its last build. */
+  cacheSizes: string
+  /** Programs that projects want in a version of their own, one directory for each version. */
+  tools: string
+  /** What installs those keeps of the registry. */
+  toolCache: string
   /** One directory per instance: its runs and its output. */
   instances: string
   /** One file per reserved port, holding the id of the instance. */
@@ -24,6 +30,9 @@ export async function createLayout(dataDir: string): Promise<Layout> {
     releases: join(dataDir, 'releases'),
     work: join(dataDir, 'work'),
     caches: join(dataDir, 'caches'),
+    cacheSizes: join(dataDir, 'cache-sizes'),
+    tools: join(dataDir, 'tools'),
+    toolCache: join(dataDir, 'tool-cache'),
     instances: join(dataDir, 'instances'),
     ports: join(dataDir, 'ports'),
     sandbox: join(dataDir, 'sandbox'),
@@ -31,6 +40,9 @@ export async function createLayout(dataDir: string): Promise<Layout> {
   for (const directory of Object.values(layout)) await mkdir(directory, { recursive: true, mode: 0o700 })
   return layout
 }
+
+/** Where the programs of a tool (tool.ts) lie below its directory. */
+export const programsOf = (directory: string): string => join(directory, 'node_modules/.bin')
 
 /** Guards every id that becomes a file name. Throws TypeError for anything but letters, digits, `_` and `-`. */
 export function fileName(id: string): string {

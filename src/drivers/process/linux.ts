@@ -1,28 +1,6 @@
-/**
- * The process table as /proc tells it. A pid alone never names a process here: it is compared with the start time and the
- * boot. Where there is no /proc every process counts as gone.
- */
+/** The process table as /proc tells it. Where there is no /proc every process counts as gone. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-
-/** Names one process for ever: pids are used again, this triple is not. */
-export type ProcessMark = { pid: number; startTime: string; bootId: string }
-
-export type ProcessRow = { pid: number; parent: number; session: number; startTime: string }
-
-export function markOf(pid: number): ProcessMark | null {
-  const row = readRow(pid)
-  return row === null ? null : { pid, startTime: row.startTime, bootId: bootId() }
-}
-
-export function isAlive(mark: ProcessMark): boolean {
-  return mark.bootId === bootId() && readRow(mark.pid)?.startTime === mark.startTime
-}
-
-export function bootId(): string {
-  knownBootId ??= readText('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown'
-  return knownBootId
-}
-let knownBootId: string | undefined
+import { type ProcessRow, readProcess } from '../../platform/process-mark.ts'
 
 /** Inode of a process's pid namespace, as bubblewrap reports it; null when the process is gone or not ours. */
 export function pidNamespace(pid: number): number | null {
@@ -32,7 +10,7 @@ export function pidNamespace(pid: number): number | null {
 
 export function processTable(): ProcessRow[] {
   return pids()
-    .map(readRow)
+    .map(readProcess)
     .filter((row) => row !== null)
 }
 
@@ -90,17 +68,6 @@ function pids(): number[] {
   return readNames('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-}
-
-function readRow(pid: number): ProcessRow | null {
-  const text = readText(`/proc/${pid}/stat`)
-  if (text === null) return null
-  // The command name stands in parentheses and may itself hold spaces and parentheses.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const [state, parent, session, threads, startTime] = [fields[0], fields[1], fields[3], fields[17], fields[19]]
-  // A zombie runs nothing and only waits for its parent, unless other threads of it are still ending and hold its sockets.
-  if (startTime === undefined || state === 'X' || (state === 'Z' && Number(threads) <= 1)) return null
-  return { pid, parent: Number(parent), session: Number(session), startTime }
 }
 
 function readText(path: string): string | null {

@@ -1,7 +1,7 @@
 /** Finished releases: how one is named, kept, found and removed. A release never changes once it has its name. */
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { digestHex, type Layout } from './layout.ts'
 import { isErrno, removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
@@ -15,21 +15,26 @@ export type Manifest = {
   workingDirectory: string
   startCommand: string | null
   detected: string
+  /** Tools that it was built with and runs with; absent where it needs none. */
+  tools?: string[]
   sizeBytes: number
 }
 
 export type Draft = Omit<Manifest, 'digest' | 'sizeBytes'>
 
 export type Releases = {
-  /** Takes the tree over. */
-  store(tree: string, manifest: Manifest): Promise<void>
+  /** Takes the trees over; `encoded` holds what encode.ts made of a site. */
+  store(trees: { tree: string; encoded: string | null }, manifest: Manifest): Promise<void>
   find(digest: string): Promise<Manifest | null>
   /** The tree of a release that `find` knows. */
   tree(digest: string): string
   all(): Promise<Manifest[]>
+  digests(): Promise<string[]>
   remove(digest: string): Promise<void>
   /** What a static release publishes; null for any other. Fast: called for each request. */
   staticRoot(digest: string): string | null
+  /** Where the encoded copies of what a static release publishes lie, if it has any: each is named like its file, with `.br` or `.gz`. */
+  encodedRoot(digest: string): string | null
 }
 
 export function createReleases(layout: Layout): Releases {
@@ -39,10 +44,11 @@ export function createReleases(layout: Layout): Releases {
     return hex === null ? null : join(layout.releases, hex)
   }
   const releases: Releases = {
-    async store(tree, manifest) {
+    async store({ tree, encoded }, manifest) {
       const staging = `${tree}.release`
       await mkdir(staging)
       await rename(tree, join(staging, 'tree'))
+      if (encoded !== null) await rename(encoded, join(staging, 'encoded'))
       await writeFile(join(staging, 'manifest.json'), JSON.stringify(manifest, null, 2))
       try {
         await rename(staging, directoryOf(manifest.digest) as string)
@@ -64,9 +70,11 @@ export function createReleases(layout: Layout): Releases {
     },
     tree: (digest) => join(directoryOf(digest) as string, 'tree'),
     async all() {
-      const names = await readdir(layout.releases)
-      const found = await Promise.all(names.map((name) => releases.find(`sha256:${name}`)))
+      const found = await Promise.all((await releases.digests()).map(releases.find))
       return found.filter((manifest) => manifest !== null)
+    },
+    async digests() {
+      return (await readdir(layout.releases)).map((name) => `sha256:${name}`)
     },
     async remove(digest) {
       const directory = directoryOf(digest)
@@ -86,6 +94,10 @@ export function createReleases(layout: Layout): Releases {
       }
       staticRoots.set(digest, join(directory, 'tree'))
       return join(directory, 'tree')
+    },
+    encodedRoot(digest) {
+      const root = releases.staticRoot(digest)
+      return root === null ? null : join(dirname(root), 'encoded')
     },
   }
   return releases

@@ -1,6 +1,7 @@
 /** What a running cell reports about itself, and how all of it is found and ended. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { isAlive, markOf, type ProcessMark, pidNamespace, processTable, signalProcess } from './linux.ts'
+import { isAlive, markOf, type ProcessMark } from '../../platform/process-mark.ts'
+import { pidNamespace, processTable, signalProcess } from './linux.ts'
 import type { Sandbox } from './sandbox.ts'
 
 /** Read from descriptor 3 of a launch; null for what is not reported yet. */

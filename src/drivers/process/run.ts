@@ -4,7 +4,7 @@ import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import type { StepIo } from '../../domain/deploys/instance/ports.ts'
-import type { ProcessMark } from './linux.ts'
+import type { ProcessMark } from '../../platform/process-mark.ts'
 import { killAll, parseReport, rootOf } from './report.ts'
 import { type Cell, feed, type Sandbox } from './sandbox.ts'
 

@@ -7,10 +7,11 @@
  */
 import { spawn } from 'node:child_process'
 import { lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises'
-import { join, posix } from 'node:path'
+import { delimiter, join, posix } from 'node:path'
 import type { SandboxKind } from '../../domain/deploys/instance/ports.ts'
-import type { Layout } from './layout.ts'
-import { descendants, isAlive, type ProcessMark, pidsWithEnv, processTable, signalProcess } from './linux.ts'
+import { isAlive, type ProcessMark } from '../../platform/process-mark.ts'
+import { type Layout, programsOf } from './layout.ts'
+import { descendants, pidsWithEnv, processTable, signalProcess } from './linux.ts'
 import { readToolchain, systemDirectories, type Toolchain } from './toolchain.ts'
 import { isInside, removeTree } from './tree.ts'
 
@@ -25,6 +26,8 @@ export type Cell = {
   access: 'direct' | 'view'
   /** Relative to the tree; '' is its root. */
   workingDirectory: string
+  /** Names of tools (tool.ts) that come before the host's programs, the first one first. */
+  tools: readonly string[]
   /** A further writable directory, for builds. */
   cache: string | null
   /** `bound`: everything ends with the process that started it. `detached`: it outlives that process. */
@@ -50,6 +53,8 @@ export interface Sandbox {
   /** Makes the cell's own directories, and its view where it has one. */
   prepare(cell: Cell): Promise<void>
   paths(cell: Cell): CellPaths
+  /** Where a cell finds the host's programs. */
+  readonly hostPath: string
   /** Throws TypeError for a variable that no process can be given (a NUL byte, `=` in the name). */
   launch(cell: Cell, command: string, env: Record<string, string>): Launch
   /** Every process of a cell but its root (see report.ts), which may be gone. */
@@ -68,16 +73,16 @@ export type SandboxOptions = {
 export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const hidden = [options.layout.dataDir, ...options.hidden]
   const toolchain = await readToolchain(options.hostPath, hidden)
-  if (options.choice === 'none') return openSandbox(toolchain, 'switched off by setting')
+  if (options.choice === 'none') return openSandbox(toolchain, options.layout, 'switched off by setting')
   const surroundings = await readSurroundings(options.layout, toolchain, hidden)
-  const overlay = bubblewrap(surroundings, toolchain, true)
+  const overlay = bubblewrap(surroundings, toolchain, options.layout, true)
   const problem = await tryOut(overlay, options.layout)
   if (problem === null) return overlay
-  const copying = bubblewrap(surroundings, toolchain, false)
+  const copying = bubblewrap(surroundings, toolchain, options.layout, false)
   const deeperProblem = await tryOut(copying, options.layout)
   if (deeperProblem === null) return copying
   if (options.choice === 'bwrap') throw new Error(`The sandbox bubblewrap is demanded but does not work here: ${deeperProblem}`)
-  return openSandbox(toolchain, deeperProblem)
+  return openSandbox(toolchain, options.layout, deeperProblem)
 }
 
 /** The search path of the outer programs (bwrap, unshare, mount): never one that a stranger or a user chose. */
@@ -95,17 +100,18 @@ const coveredProc = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi']
 
 const mountView = `mount -t overlay overlay -o "lowerdir=lower,upperdir=upper,workdir=work,userxattr" view && exec "$@"`
 
-function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, overlay: boolean): Sandbox {
+function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: Layout, overlay: boolean): Sandbox {
   const paths = (cell: Cell): CellPaths => ({
     app: '/app',
     home: '/home/app',
     temporary: '/tmp',
     cache: cell.cache === null ? null : '/cache',
-    path: toolchain.sandboxPath,
+    path: [...cell.tools.map((name) => programsOf(`/tools/${name}`)), toolchain.sandboxPath].join(delimiter),
   })
   return {
     kind: 'bubblewrap',
     missing: null,
+    hostPath: toolchain.sandboxPath,
     paths,
     async prepare(cell) {
       await makeOwnDirectories(cell)
@@ -128,6 +134,7 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, overlay: b
         ...['/root', '/home', '/var', '/run'].flatMap((directory) => ['--dir', directory]),
         ...['--bind', tree, '/app', '--bind', join(cell.directory, 'home'), '/home/app', '--bind', join(cell.directory, 'tmp'), '/tmp'],
         ...(cell.cache === null ? [] : ['--bind', cell.cache, '/cache', ...surroundings.buildOnly]),
+        ...cell.tools.flatMap((name) => ['--ro-bind', join(layout.tools, name), `/tools/${name}`]),
         ...['--chdir', posix.join('/app', cell.workingDirectory)],
         ...surroundings.system,
         ...['--remount-ro', '/'],
@@ -160,11 +167,12 @@ exec 5>&2 2>/dev/null
 printf '{ "exit-code": %s }\\n' $? >&3
 [ -e "$2" ] || kill -KILL 0`
 
-function openSandbox(toolchain: Toolchain, missing: string): Sandbox {
+function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): Sandbox {
   const tree = (cell: Cell) => (cell.access === 'direct' ? cell.tree : join(cell.directory, 'view'))
   return {
     kind: 'none',
     missing,
+    hostPath: toolchain.hostPath,
     async prepare(cell) {
       await makeOwnDirectories(cell)
       if (cell.access === 'view') await copyTree(cell)
@@ -174,7 +182,7 @@ function openSandbox(toolchain: Toolchain, missing: string): Sandbox {
       home: join(cell.directory, 'home'),
       temporary: join(cell.directory, 'tmp'),
       cache: cell.cache,
-      path: toolchain.hostPath,
+      path: [...cell.tools.map((name) => programsOf(join(layout.tools, name))), toolchain.hostPath].join(delimiter),
     }),
     launch(cell, command, env) {
       checkEnv(env)
@@ -264,7 +272,7 @@ async function tryOut(sandbox: Sandbox, layout: Layout): Promise<string | null> 
     const tree = join(directory, 'tree')
     await mkdir(tree)
     await writeFile(join(tree, 'seen'), '')
-    const cell: Cell = { name: 'try', directory, tree, access: 'view', workingDirectory: '', cache: null, lifetime: 'bound' }
+    const cell: Cell = { name: 'try', directory, tree, access: 'view', workingDirectory: '', tools: [], cache: null, lifetime: 'bound' }
     await sandbox.prepare(cell)
     const launch = sandbox.launch(cell, 'test -f seen && : > written', { PATH: sandbox.paths(cell).path })
     const result = await runQuietly('/bin/sh', ['-c', launch.script, 'sh', ...launch.args], launch)

@@ -2,18 +2,26 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAlive, markOf, type ProcessMark } from '../../platform/process-mark.ts'
 import type { Layout } from './layout.ts'
-import { isAlive, markOf, type ProcessMark } from './linux.ts'
 import { killAll } from './report.ts'
 import type { Sandbox } from './sandbox.ts'
 import { isErrno, removeTree } from './tree.ts'
 
+/** What a workspace says of itself; `cache` names the service whose build cache is in use meanwhile. */
+type Owner = ProcessMark & { cache?: string }
+
 /** Runs `work` with a fresh directory and removes that afterwards, whatever happens. */
-export async function withWorkspace<Value>(layout: Layout, label: string, work: (directory: string) => Promise<Value>): Promise<Value> {
+export async function withWorkspace<Value>(
+  layout: Layout,
+  label: string,
+  work: (directory: string) => Promise<Value>,
+  cache?: string,
+): Promise<Value> {
   const directory = join(layout.work, `${label}-${randomBytes(6).toString('hex')}`)
   await mkdir(directory, { mode: 0o700 })
   try {
-    await writeFile(join(directory, 'owner.json'), JSON.stringify(markOf(process.pid)))
+    await writeFile(join(directory, 'owner.json'), JSON.stringify({ ...markOf(process.pid), ...(cache === undefined ? {} : { cache }) }))
     return await work(directory)
   } finally {
     await removeTree(directory)
@@ -32,6 +40,17 @@ export async function discard(layout: Layout, path: string): Promise<void> {
   await removeTree(hidden)
 }
 
+/** The services whose build caches are in use by a build of any process. */
+export async function cachesInUse(layout: Layout): Promise<Set<string>> {
+  const owners = (await readdir(layout.work)).map((name) => ownerOf(join(layout.work, name)).catch(() => null))
+  return new Set((await Promise.all(owners)).flatMap((owner) => owner?.cache ?? []))
+}
+
+/** The mark is missing where no process can be marked. */
+async function ownerOf(directory: string): Promise<Partial<Owner>> {
+  return JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8')) as Partial<Owner>
+}
+
 const withoutOwnerMs = 60_000
 
 /** Ends and removes what processes left behind that died in the middle of their work. */
@@ -47,8 +66,8 @@ export async function sweepWorkspaces(layout: Layout, sandbox: Sandbox): Promise
 
 async function isAbandoned(directory: string): Promise<boolean> {
   try {
-    const owner = JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8')) as ProcessMark | null
-    return owner !== null && !isAlive(owner)
+    const owner = await ownerOf(directory)
+    return owner.pid !== undefined && !isAlive(owner as ProcessMark)
   } catch {
     const found = await stat(directory).catch(() => null)
     return found !== null && Date.now() - found.mtimeMs > withoutOwnerMs

@@ -29,6 +29,8 @@ export type ProxyRouterOptions = {
   resolveInstance: (instanceId: string) => { host: string; port: number } | null
   /** The directory of a static release; null when it isn't there. */
   staticRoot: (digest: string) => string | null
+  /** Where its files lie encoded, each under its name with `.br` or `.gz`; files without a copy are sent as they are. */
+  encodedRoot?: (digest: string) => string | null
   /** Requests in hand (open WebSockets apart) before further ones are refused with 503 `router_busy`. */
   maxInFlight?: number
   maxUrlLength?: number
@@ -136,7 +138,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     if (target.type === 'instances') return forward(exchange, { ...route, target }, host, forwarding)
     const root = route.digest === null ? null : options.staticRoot(route.digest)
     if (root === null || route.digest === null) return answer(exchange, 'no_healthy_instance')
-    return serveStatic(exchange, root, route.digest)
+    const site = { root, encoded: options.encodedRoot?.(route.digest) ?? null, digest: route.digest, singlePage: target.singlePage }
+    return serveStatic(exchange, site)
   }
 
   function start(): Server {

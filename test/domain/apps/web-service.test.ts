@@ -313,6 +313,32 @@ describe('a credential in the URL of a repository', () => {
   })
 })
 
+describe('the kind of a service', () => {
+  it('can be changed while nothing of it is live or being deployed', async () => {
+    const service = await create()
+    expect(await update(service, { kind: 'STATIC_SITE', publishDirectory: 'www', singlePage: true })).toMatchObject({
+      kind: 'STATIC_SITE',
+      publishDirectory: 'www',
+      singlePage: true,
+    })
+    expect(await toldOf(world.app, service.id)).toEqual(['web_service.created', 'web_service.updated'])
+    expect(await update(service, { name: 'Still a site' })).toMatchObject({ kind: 'STATIC_SITE', singlePage: true })
+    expect(await update(service, { singlePage: null })).toMatchObject({ singlePage: false })
+    for (const kind of ['ODOO', 'CRON', null]) {
+      expect(await refusal(update(service, { kind }))).toMatchObject({ code: 'invalid_input', field: 'kind' })
+    }
+  })
+
+  it.each(['LIVE', 'RUNNING', 'CANCELLING'] as const)('stays while a deployment is %s', async (status) => {
+    const service = await create()
+    const id = await liveDeployment(world.app, service)
+    await world.app.db.prisma.deployment.update({ where: { id }, data: { status } })
+    expect(await refusal(update(service, { kind: 'WORKER' }))).toMatchObject({ code: 'kind_in_use', kind: 'conflict', field: 'kind' })
+    expect(await update(service, { kind: 'WEB', name: 'The same kind' })).toMatchObject({ kind: 'WEB', name: 'The same kind' })
+    expect(await reread(world.app, service)).toMatchObject({ kind: 'WEB' })
+  })
+})
+
 describe('what is wanted of a service', () => {
   const start = (id: string) => execute(as(), startWebService, { id })
   const stop = (id: string) => execute(as(), stopWebService, { id })

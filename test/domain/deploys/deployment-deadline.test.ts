@@ -24,7 +24,13 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
     tree: () => async () => {},
   } as Source)
   runtimePort.provide(app, {
-    build: async () => ({ digest: `sha256:${'1'.repeat(64)}`, sizeBytes: 1, startCommand: 'start', detected: 'commands' }),
+    build: async () => ({
+      digest: `sha256:${'1'.repeat(64)}`,
+      sizeBytes: 1,
+      startCommand: 'start',
+      releaseCommand: null,
+      detected: 'commands',
+    }),
     start: async () => {},
     observe: async (ids) => ids.map((instanceId) => ({ instanceId, state: 'running', startedAt: new Date() })),
     async probe({ timeoutMs }) {

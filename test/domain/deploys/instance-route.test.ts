@@ -11,6 +11,7 @@ const row = (change: Partial<Row> = {}): Row => ({
   desiredState: 'RUNNING',
   deploymentId,
   digest: 'sha256:1',
+  singlePage: false,
   switching: false,
   instanceIds: ['one'],
   ...change,
@@ -31,7 +32,8 @@ describe('routeOf', () => {
     ['has never been deployed', { deploymentId: null, digest: null }, { type: 'unavailable', error: 'service_not_deployed' }],
     ['is stopped', { desiredState: 'STOPPED' }, { type: 'unavailable', error: 'service_stopped' }],
     ['was stopped and is being switched to', { desiredState: 'STOPPED', switching: true }, { type: 'instances', instanceIds: ['one'] }],
-    ['is static', { kind: 'STATIC_SITE', instanceIds: [] }, { type: 'static' }],
+    ['is static', { kind: 'STATIC_SITE', instanceIds: [] }, { type: 'static', singlePage: false }],
+    ['is a static site of one page', { kind: 'STATIC_SITE', singlePage: true }, { type: 'static', singlePage: true }],
     ['has no healthy instance', { instanceIds: [] }, { type: 'instances', instanceIds: [] }],
   ])('of one that %s', (_what, change, target) => {
     expect(routeOf(row(change), 'localhost').target).toEqual(target)

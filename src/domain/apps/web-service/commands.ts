@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import type { DesiredState, Environment, Project, WebService } from '../../../generated/prisma/client.ts'
+import type { DesiredState, Environment, Project, WebService, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, demand, visible } from '../../../platform/command.ts'
 import { row, rows, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
@@ -23,7 +23,7 @@ import {
   webServiceUpdated,
 } from './events.ts'
 import { credentialIdentity, repositoryCredential } from './model.ts'
-import { createWebServiceSchema, type SettingsInput, settingsSchema } from './settings.ts'
+import { createWebServiceSchema, kindSchema, type SettingsInput, settingsSchema } from './settings.ts'
 
 /** The service, locked, unless it was deleted. */
 const lockService = (work: Work, ids: Record<string, string>) =>
@@ -42,7 +42,7 @@ export const createWebService = defineCommand({
   input: createWebServiceSchema,
   emits: [webServiceCreated, environmentCreated],
   async run(work, input) {
-    if (input.kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not served yet' })
+    refuseUnserved(input.kind)
     const environment = await placeFor(work, input)
     const id = newId()
     const settings = await withDefaults(work, id, input)
@@ -50,12 +50,12 @@ export const createWebService = defineCommand({
       row<WebService>(
         work.tx,
         sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, repository_url, repository_credential,
-              branch, root_directory, build_command, release_command, start_command, publish_directory, port, health_check_path,
+              branch, root_directory, build_command, release_command, start_command, publish_directory, single_page, port, health_check_path,
               min_instances, max_instances, queue_policy, build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
             values (${id}::uuid, ${environment.organizationId}::uuid, ${environment.projectId}::uuid, ${environment.id}::uuid, ${input.name}, ${slug},
               ${input.kind ?? 'WEB'}::web_service_kind, ${settings.repositoryUrl}, ${settings.repositoryCredential}, ${settings.branch},
               ${settings.rootDirectory}, ${settings.buildCommand}, ${settings.releaseCommand}, ${settings.startCommand},
-              ${settings.publishDirectory}, ${settings.port}::int, ${settings.healthCheckPath}, ${settings.minInstances}, ${settings.maxInstances},
+              ${settings.publishDirectory}, ${settings.singlePage}, ${settings.port}::int, ${settings.healthCheckPath}, ${settings.minInstances}, ${settings.maxInstances},
               ${settings.queuePolicy}::queue_policy, ${settings.buildTimeoutMs}, ${settings.healthTimeoutMs}, ${settings.shutdownGraceMs}, 'STOPPED')
             on conflict (slug) do nothing returning *`,
       ),
@@ -73,10 +73,14 @@ export const updateWebService = defineCommand({
   ids: { id: 'WebService' },
   targetType: 'WebService',
   target: lockService,
-  input: settingsSchema.extend({ name: nameSchema.optional(), slug: slugSchema.optional() }),
+  input: settingsSchema.extend({ name: nameSchema.optional(), slug: slugSchema.optional(), kind: kindSchema.optional() }),
   emits: [webServiceUpdated],
   async run(work, input, target: WebService) {
-    const wanted = { name: input.name, slug: input.slug, ...(await withDefaults(work, target.id, input, target)) }
+    if (input.kind !== undefined && input.kind !== target.kind) {
+      refuseUnserved(input.kind)
+      await demandNothingDeployed(work, target)
+    }
+    const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await withDefaults(work, target.id, input, target)) }
     if (!changes(target, wanted)) return { webService: target }
     const data = { ...wanted, version: { increment: 1 } }
     const webService = await work.tx.webService.update({ where: { id: target.id }, data }).catch((error: unknown) => {
@@ -84,7 +88,7 @@ export const updateWebService = defineCommand({
       throw slugErrors.slug_taken({ field: 'slug', details: { slug: input.slug }, cause: error })
     })
     await announce(work, webServiceUpdated, webService)
-    work.wake('instances')
+    work.wake('instances', 'routes')
     return { webService }
   },
 })
@@ -108,6 +112,7 @@ async function withDefaults(work: Work, id: string, input: SettingsInput, curren
     releaseCommand: pick('releaseCommand', null),
     startCommand: pick('startCommand', null),
     publishDirectory: pick('publishDirectory', null),
+    singlePage: pick('singlePage', false),
     port: pick('port', null),
     healthCheckPath: pick('healthCheckPath', null),
     minInstances,
@@ -276,6 +281,19 @@ export async function setDesiredState(work: Work, id: string, desiredState: Desi
 async function demandLive(work: Work, service: WebService): Promise<void> {
   const live = await row(work.tx, sql`select 1 as live from deployment where web_service_id = ${service.id}::uuid and status = 'LIVE'`)
   if (!live) throw webServiceErrors.no_live_deployment({ field: 'id' })
+}
+
+function refuseUnserved(kind: WebServiceKind | null | undefined): void {
+  if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not served yet' })
+}
+
+/** A deployment keeps the kind that it was begun with for as long as it is live. */
+async function demandNothingDeployed(work: Work, service: WebService): Promise<void> {
+  const deployed = await row(
+    work.tx,
+    sql`select 1 as one from deployment where web_service_id = ${service.id}::uuid and status in ('RUNNING', 'CANCELLING', 'LIVE') limit 1`,
+  )
+  if (deployed) throw webServiceErrors.kind_in_use({ field: 'kind' })
 }
 
 const announce = (work: Work, event: WebServiceEvent, service: WebService) =>

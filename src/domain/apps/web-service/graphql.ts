@@ -56,7 +56,7 @@ export const WebService = builder.prismaObject('WebService', {
     id: t.id(idField('WebService')),
     name: t.exposeString('name', { description: 'Name of the service.' }),
     slug: t.exposeString('slug', { description: 'Slug of the service, the first label of its host name. Unique within the installation.' }),
-    kind: t.expose('kind', { type: WebServiceKind, description: 'Kind of the service. Cannot be changed.' }),
+    kind: t.expose('kind', { type: WebServiceKind, description: 'Kind of the service. Can be changed only while no deployment is live.' }),
     project: t.field({
       type: Project,
       description: 'Project that contains the service.',
@@ -90,7 +90,12 @@ export const WebService = builder.prismaObject('WebService', {
     }),
     publishDirectory: t.exposeString('publishDirectory', {
       nullable: true,
-      description: 'Directory that a static site serves, relative to the root directory. Null means the root directory itself.',
+      description:
+        'Directory that a static site serves, relative to the root directory. Null means the output of the build (the first of `dist`, `build`, `out`, `_site`, `public` and `.output/public`), or the root directory if nothing is built.',
+    }),
+    singlePage: t.exposeBoolean('singlePage', {
+      description:
+        'Whether a static site answers requests for unknown paths without a file extension with `200.html` or `index.html` and status 200, as a single-page application needs.',
     }),
     port: t.exposeInt('port', {
       nullable: true,
@@ -211,7 +216,13 @@ const settingFields = (t: InputBuilder, initial: boolean) => ({
     description: "Command that starts an instance, at most 4096 characters. By default, Quayside detects one from the repository's files.",
   }),
   publishDirectory: t.string({
-    description: 'Directory that a static site serves, relative to the root directory. Defaults to the root directory itself.',
+    description:
+      'Directory that a static site serves, relative to the root directory; `.` is the root directory itself. By default, Quayside serves the output of the build.',
+  }),
+  singlePage: t.boolean({
+    ...(initial ? { defaultValue: false } : {}),
+    description:
+      'Whether a static site answers requests for unknown paths without a file extension with `200.html` or `index.html` and status 200. Defaults to false.',
   }),
   port: t.int({
     description: 'Declared port of the service, from 1 to 65535. Local instances ignore it: each gets its own port in the variable `PORT`.',
@@ -254,7 +265,7 @@ mutation(createWebService, {
     kind: t.field({
       type: WebServiceKind,
       defaultValue: 'WEB',
-      description: 'Kind of the service. Cannot be changed later. `ODOO` is not yet available.',
+      description: 'Kind of the service. `ODOO` is not yet available.',
     }),
     ...settingFields(t, true),
   }),
@@ -266,6 +277,10 @@ mutation(updateWebService, {
   input: (t) => ({
     ...idInput(t),
     name: t.string({ description: 'New name of the service, from 1 to 100 characters.' }),
+    kind: t.field({
+      type: WebServiceKind,
+      description: 'New kind of the service. Can be changed only while no deployment is live or in progress.',
+    }),
     ...settingFields(t, false),
   }),
   payload: gives('webService', WebService, 'The updated service.'),

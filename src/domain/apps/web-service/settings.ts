@@ -38,6 +38,7 @@ export const settingsSchema = z.object({
   releaseCommand: command.nullish(),
   startCommand: command.nullish(),
   publishDirectory: directory.nullish(),
+  singlePage: z.boolean().nullish(),
   port: z.number().int().min(1, { error: 'from 1 to 65535' }).max(65_535, { error: 'from 1 to 65535' }).nullish(),
   healthCheckPath: httpPath.nullish(),
   minInstances: instances.nullish(),
@@ -48,6 +49,9 @@ export const settingsSchema = z.object({
   shutdownGraceMs: z.number().int().min(0).max(600_000, { error: 'at most 600000' }).nullish(),
 })
 
+/** The kinds that can be asked for; ODOO is refused by the commands, with its reason. */
+export const kindSchema = z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO'])
+
 export const createWebServiceSchema = settingsSchema.extend({
   projectId: z.string().nullish(),
   environmentId: z.string().nullish(),
@@ -55,7 +59,7 @@ export const createWebServiceSchema = settingsSchema.extend({
   environmentType: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).nullish(),
   name: nameSchema,
   slug: slugSchema.nullish(),
-  kind: z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO']).nullish(),
+  kind: kindSchema.nullish(),
 })
 
 export type SettingsInput = z.infer<typeof settingsSchema>

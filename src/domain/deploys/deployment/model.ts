@@ -53,6 +53,7 @@ export const settingsOf = (service: WebService): ServiceSettings => ({
   releaseCommand: service.releaseCommand,
   startCommand: service.startCommand,
   publishDirectory: service.publishDirectory,
+  singlePage: service.singlePage,
   port: service.port,
   healthCheckPath: service.healthCheckPath,
   minInstances: service.minInstances,

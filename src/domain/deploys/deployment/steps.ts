@@ -127,7 +127,8 @@ async function pinKind(run: Run, work: Parameters<Parameters<Run['write']>[0]>[0
 
 /** Runs the release command once. It may not be repeatable, so a lost worker's command is never run again. */
 export async function runReleaseCommand(run: Run): Promise<StepResult> {
-  const { releaseCommand } = run.settings()
+  const facts = await run.facts()
+  const { releaseCommand } = facts
   if (!releaseCommand) return 'skipped'
   if (run.resumed) {
     throw new StepFailed('WORKER_LOST', 'The worker was lost while the release command ran; it is not run twice.', {
@@ -135,7 +136,6 @@ export async function runReleaseCommand(run: Run): Promise<StepResult> {
     })
   }
   await run.log.say(`Running the release command: ${releaseCommand}`)
-  const facts = await run.facts()
   await runtimePort.use(run.app).runReleaseCommand(
     {
       serviceId: facts.webServiceId,

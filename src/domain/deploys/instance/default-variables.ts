@@ -1,4 +1,4 @@
-/** The variables that Quayside gives every build, release command and instance, as a source of the resolver. */
+/** The variables that Quayside gives builds, release commands and instances, as a source of the resolver. */
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { type GivenVariable, type Revision, registerVariableSource } from '../../configuration/resolution/index.ts'
@@ -7,12 +7,12 @@ import { platformVariables } from './model.ts'
 /** Different for each deployment: they are no change of configuration. */
 export const deploymentKeys: ReadonlySet<string> = new Set(['QUAYSIDE_DEPLOYMENT_ID', 'QUAYSIDE_GIT_COMMIT', 'QUAYSIDE_GIT_BRANCH'])
 
-const given = (key: string, plain: string): GivenVariable => ({
+const given = (key: string, plain: string, buildTime = true): GivenVariable => ({
   key,
   source: { kind: 'PLATFORM_DEFAULT', id: null, scope: null, version: null },
   isSecret: false,
   isShort: false,
-  buildTime: true,
+  buildTime,
   runTime: true,
   changedAt: null,
   changedBy: null,
@@ -44,7 +44,9 @@ registerVariableSource({
           commitHash: revision?.commitHash ?? null,
           branch: revision?.branch ?? null,
         })
-        return [service.id, Object.entries(variables).map(([key, value]) => given(key, value))]
+        // Not for builds: their tools stand among the development dependencies, which it would leave out.
+        const nodeEnv = given('NODE_ENV', 'production', false)
+        return [service.id, [...Object.entries(variables).map(([key, value]) => given(key, value)), nodeEnv]]
       }),
     )
   },

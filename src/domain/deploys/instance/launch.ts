@@ -16,6 +16,8 @@ export type LaunchFacts = {
   releaseDigest: string
   /** Found by the build; the settings' own command wins. */
   startCommand: string | null
+  /** Likewise. */
+  releaseCommand: string | null
   /** For the release command and instances. */
   env: Record<string, string>
   buildEnv: Record<string, string>
@@ -27,6 +29,7 @@ type FactsRow = {
   settings: ServiceSettings
   releaseDigest: string | null
   startCommand: string | null
+  releaseCommand: string | null
 }
 
 /** Reads what a deployment pinned. `releaseDigest` is empty before its build. */
@@ -34,7 +37,7 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
   const tx = app.db.prisma
   const facts = await row<FactsRow>(
     tx,
-    sql`select d.organization_id, d.web_service_id, d.settings, d.release_digest, r.start_command
+    sql`select d.organization_id, d.web_service_id, d.settings, d.release_digest, r.start_command, r.release_command
         from deployment d left join release r on r.digest = d.release_digest where d.id = ${deploymentId}::uuid`,
   )
   if (!facts) throw new Error(`deployment ${deploymentId} does not exist`)
@@ -47,6 +50,7 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
     settings: facts.settings,
     releaseDigest: facts.releaseDigest ?? '',
     startCommand: facts.settings.startCommand ?? facts.startCommand,
+    releaseCommand: facts.settings.releaseCommand ?? facts.releaseCommand,
     env: environmentOf(configuration, 'runTime'),
     buildEnv: environmentOf(configuration, 'buildTime'),
   }

@@ -11,6 +11,8 @@ export type ServiceSettings = {
   releaseCommand: string | null
   startCommand: string | null
   publishDirectory: string | null
+  /** Absent in what was pinned before there was such a setting. */
+  singlePage?: boolean
   port: number | null
   healthCheckPath: string | null
   minInstances: number

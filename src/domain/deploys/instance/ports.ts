@@ -41,6 +41,8 @@ export type BuiltRelease = {
   sizeBytes: number
   /** The command that starts an instance; null for a static site. */
   startCommand: string | null
+  /** Of a Procfile: what runs once before a release starts. */
+  releaseCommand: string | null
   /** How the build was found, for the log: `commands`, `procfile`, `node`, `python`, `static`. */
   detected: string
 }
@@ -110,6 +112,12 @@ export interface Runtime {
   hasRelease(digest: string): Promise<boolean>
   /** Removes a release; not an error when it is gone. Never removes one that a running instance uses. */
   removeRelease(digest: string): Promise<void>
+  /** The digests of all releases that are kept, and the ids of all services for which something else is. */
+  kept(): Promise<{ digests: string[]; serviceIds: string[] }>
+  /** Null for a release that isn't kept. `sizeBytes` is what it takes up. */
+  describeRelease(digest: string): Promise<{ serviceId: string; deploymentId: string; sizeBytes: number } | null>
+  /** Removes what steps that were cut off left behind, and what no release needs any more. */
+  sweep(): Promise<void>
   /** Removes the cache of a service and whatever else the driver keeps for it. */
   removeService(serviceId: string): Promise<void>
 
@@ -137,7 +145,8 @@ export type Route = {
   deploymentId: string | null
   target: /** May be empty: 502 `no_healthy_instance`. */
     | { type: 'instances'; instanceIds: string[] }
-    | { type: 'static' }
+    /** `singlePage`: an unknown path without a file ending is the site's index. */
+    | { type: 'static'; singlePage: boolean }
     /** 503 `service_stopped` or `service_not_deployed`. */
     | { type: 'unavailable'; error: 'service_stopped' | 'service_not_deployed' }
 }

@@ -16,6 +16,7 @@ type RouteRow = {
   desiredState: DesiredState
   deploymentId: string | null
   digest: string | null
+  singlePage: boolean
   /** A switch is under way: what it routes to counts, whatever the service was before. */
   switching: boolean
   instanceIds: string[]
@@ -93,6 +94,7 @@ const readRoutes = (app: App): Promise<RouteRow[]> =>
   rows<RouteRow>(
     app.db.prisma,
     sql`select s.id, s.slug, coalesce(d.settings->>'kind', s.kind::text) as kind, s.desired_state, d.id as deployment_id, d.release_digest as digest,
+               coalesce((d.settings->>'singlePage')::boolean, false) as single_page,
                coalesce(d.status in ('RUNNING', 'CANCELLING'), false) as switching,
                coalesce((select array_agg(i.id::text order by i.id) from instance i where i.web_service_id = s.id and i.routed), '{}') as instance_ids
         from web_service s join service_runtime rt on rt.web_service_id = s.id left join deployment d on d.id = rt.routed_deployment_id
@@ -106,7 +108,7 @@ export function routeOf(service: RouteRow, domain: string): Route {
   const live = { ...route, digest: service.digest, deploymentId: encodeId('Deployment', service.deploymentId) }
   if (service.desiredState === 'STOPPED' && !service.switching)
     return { ...nothing, target: { type: 'unavailable', error: 'service_stopped' } }
-  if (service.kind === 'STATIC_SITE') return { ...live, target: { type: 'static' } }
+  if (service.kind === 'STATIC_SITE') return { ...live, target: { type: 'static', singlePage: service.singlePage } }
   return { ...live, target: { type: 'instances', instanceIds: service.instanceIds } }
 }
 

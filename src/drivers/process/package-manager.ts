@@ -1,0 +1,129 @@
+/** Which package manager a Node project uses, in which version, and how that installs exactly what the lockfile says. */
+import { dirname, join } from 'node:path'
+import semver from 'semver'
+import { PortError } from '../../platform/errors.ts'
+import { isFile, isRecord, readManifest, readSmall } from './manifest.ts'
+import type { ToolWish } from './tool.ts'
+
+export type PackageManager = {
+  install: string
+  /** What comes before the name of a script. */
+  run: string
+  /** Null: the host's npm. */
+  tool: ToolWish | null
+}
+
+type Name = 'npm' | 'pnpm' | 'yarn' | 'bun'
+
+/** Lockfiles, the one that decides first. */
+const lockfiles: [string, Name][] = [
+  ['package-lock.json', 'npm'],
+  ['npm-shrinkwrap.json', 'npm'],
+  ['pnpm-lock.yaml', 'pnpm'],
+  ['yarn.lock', 'yarn'],
+  ['bun.lock', 'bun'],
+  ['bun.lockb', 'bun'],
+]
+
+/** By `packageManager`, else by the lockfile; of the project, else of the workspace around it. Throws PortError BUILD_NOT_DETECTED. */
+export async function findPackageManager(tree: string, directory: string): Promise<PackageManager> {
+  for (let place = directory; ; place = dirname(place)) {
+    const isOwn = place === directory
+    if (isOwn || (await isWorkspaceRoot(place))) {
+      const found = await managerOf(place)
+      if (found !== null) return found
+    }
+    if (place === tree || place === dirname(place)) return npm(false, null)
+  }
+}
+
+async function isWorkspaceRoot(directory: string): Promise<boolean> {
+  if (await isFile(join(directory, 'pnpm-workspace.yaml'))) return true
+  const manifest = await readManifest(directory).catch(() => null)
+  return Array.isArray(manifest?.workspaces) || isRecord(manifest?.workspaces)
+}
+
+async function managerOf(directory: string): Promise<PackageManager | null> {
+  const manifest = await readManifest(directory)
+  const declared = declaredManager(manifest?.packageManager)
+  const locked = await lockfileOf(directory, declared?.name ?? null)
+  const name = declared?.name ?? locked?.name
+  if (name === undefined) return null
+  const range = declared?.range ?? null
+  if (name === 'npm') return npm(locked !== null, range)
+  if (name === 'pnpm') return pnpm(locked !== null, range ?? (await pnpmOfLockfile(directory)))
+  if (name === 'bun') return bun(locked !== null, range ?? '1')
+  return yarn(locked !== null, range ?? (await yarnOfFiles(directory)))
+}
+
+/** As corepack reads it: `<name>@<version>`, with a hash behind `+`. */
+function declaredManager(value: unknown): { name: Name; range: string } | null {
+  if (value === undefined || value === null || value === '') return null
+  const [, name = '', version = ''] = /^([a-z]+)@([^+]+)(?:\+.*)?$/.exec(String(value)) ?? []
+  const isKnown = lockfiles.some(([, known]) => known === name)
+  if (isKnown && semver.validRange(version) !== null) return { name: name as Name, range: version }
+  throw new PortError('BUILD_NOT_DETECTED', `packageManager in package.json is ${JSON.stringify(value)}, which is not understood.`, {
+    hint: 'npm, pnpm, yarn and bun are supported, each with a version: "pnpm@9.12.0".',
+  })
+}
+
+async function lockfileOf(directory: string, wanted: Name | null): Promise<{ name: Name } | null> {
+  for (const [file, name] of lockfiles) {
+    if ((wanted === null || name === wanted) && (await isFile(join(directory, file)))) return { name }
+  }
+  return null
+}
+
+// Build tools stand among the development dependencies: each manager is told to install those, whatever NODE_ENV says.
+
+const npm = (locked: boolean, range: string | null): PackageManager => ({
+  install: `npm ${locked ? 'ci' : 'install'} --include=dev --no-audit --no-fund`,
+  run: 'npm run',
+  tool: range === null ? null : { name: 'npm', range, from: 'packageManager' },
+})
+
+const pnpm = (locked: boolean, range: string): PackageManager => ({
+  install: `pnpm install ${locked ? '--frozen-lockfile' : '--no-frozen-lockfile'} --prod=false --store-dir "$XDG_CACHE_HOME/pnpm"`,
+  run: 'pnpm run',
+  tool: { name: 'pnpm', range, from: 'its lockfile or packageManager' },
+})
+
+const bun = (locked: boolean, range: string): PackageManager => ({
+  install: `BUN_INSTALL_CACHE_DIR="$XDG_CACHE_HOME/bun" bun install${locked ? ' --frozen-lockfile' : ''}`,
+  run: 'bun run',
+  tool: { name: 'bun', range, from: 'its lockfile or packageManager' },
+})
+
+function yarn(locked: boolean, range: string): PackageManager {
+  const isClassic = semver.intersects(range, '1')
+  const from = 'its lockfile or packageManager'
+  if (isClassic) {
+    const frozen = locked ? ' --frozen-lockfile' : ''
+    return {
+      install: `yarn install${frozen} --production=false --non-interactive`,
+      run: 'yarn run',
+      tool: { name: 'yarn', range, from },
+    }
+  }
+  const mode = locked ? '--immutable' : '--no-immutable'
+  return {
+    install: `YARN_GLOBAL_FOLDER="$XDG_CACHE_HOME/yarn-berry" yarn install ${mode}`,
+    run: 'yarn run',
+    tool: { name: 'yarn-berry', range, from },
+  }
+}
+
+/** The newest version that writes a lockfile of this form. */
+async function pnpmOfLockfile(directory: string): Promise<string> {
+  const version = /^lockfileVersion:\s*'?([\d.]+)/m.exec((await readSmall(join(directory, 'pnpm-lock.yaml'), 64 << 20)) ?? '')?.[1] ?? '9'
+  if (version.startsWith('5')) return '7'
+  return version.startsWith('6') ? '8' : '9'
+}
+
+/** Yarn 2 and newer write `__metadata` into the lockfile and have a configuration of their own. */
+async function yarnOfFiles(directory: string): Promise<string> {
+  const lockfile = await readSmall(join(directory, 'yarn.lock'), 64 << 20)
+  const metadata = /^__metadata:\s*\n\s*version:\s*(\d+)/m.exec(lockfile ?? '')
+  if (metadata !== null) return Number(metadata[1]) >= 8 ? '4' : '3'
+  return lockfile === null && (await isFile(join(directory, '.yarnrc.yml'))) ? '4' : '1'
+}
