@@ -1,22 +1,40 @@
 import { describe, expect, it } from 'vitest'
 import { classify, Failure } from '../../src/drivers/http/failure.ts'
+import { PortError } from '../../src/platform/errors.ts'
 
 const fault = (code: string, syscall = 'connect') => Object.assign(new Error(code), { code, syscall })
-const judged = (error: Error) => {
-  const made = classify(error, null, 'hooks.test')
-  return made instanceof Failure ? made.errorClass : made === error ? 'own' : 'another'
+const judged = (error: Error, isStanding = false) => {
+  const made = classify(error, { isStanding, host: 'hooks.test', addresses: [{ address: '192.0.2.1' }] })
+  return made instanceof Failure ? made.errorClass : made instanceof PortError ? made.code : 'another'
 }
 
 describe('classify', () => {
-  it.each(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EMFILE', 'ENFILE'])(
-    'leaves %s at connecting as a fault of our own',
+  it.each(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'EADDRNOTAVAIL', 'EACCES', 'EPERM', 'EINVAL', 'EAFNOSUPPORT'])(
+    'calls %s at connecting a missing route, which is a fault of our own',
     (code) => {
-      expect(judged(fault(code))).toBe('own')
+      expect(judged(fault(code))).toBe('NO_ROUTE')
     },
   )
 
+  it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])('calls %s a lack of our own', (code) => {
+    expect(judged(fault(code))).toBe('LOCAL')
+  })
+
+  it('tells the owner of a name with IPv6 addresses only what there is to see', () => {
+    const addresses = [{ address: '2001:db8::1' }, { address: '2001:db8::2' }]
+    const { message } = classify(fault('ENETUNREACH'), { isStanding: false, host: 'hooks.test:443', addresses })
+    expect(message).toBe('There is no route from this machine to hooks.test:443, which has an IPv6 address only (ENETUNREACH).')
+  })
+
+  it('calls what no address answered to in time a timeout, and what was never reached refused, not reset', () => {
+    expect(judged(Object.assign(new Error('all of them'), { code: 'ERR_SOCKET_CONNECTION_TIMEOUT' }))).toBe('timeout')
+    expect(judged(fault('ETIMEDOUT'))).toBe('timeout')
+    expect(judged(fault('ECONNRESET'))).toBe('refused')
+    expect(judged(fault('ECONNRESET', 'read'), true)).toBe('reset')
+  })
+
   it('calls a lost route reset on a connection that stood: the request may have arrived', () => {
-    for (const code of ['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']) expect(judged(fault(code, 'read'))).toBe('reset')
+    for (const code of ['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']) expect(judged(fault(code, 'read'), true)).toBe('reset')
   })
 
   it('charges the receiver when one of its addresses answered, whichever was tried first', () => {
@@ -28,6 +46,6 @@ describe('classify', () => {
       expect(judged(Object.assign(new AggregateError(errors), { code: codes[0] }))).toBe('refused')
     }
     const noRoute = [fault('ENETUNREACH'), fault('EHOSTUNREACH')]
-    expect(judged(Object.assign(new AggregateError(noRoute), { code: 'ENETUNREACH' }))).toBe('own')
+    expect(judged(Object.assign(new AggregateError(noRoute), { code: 'ENETUNREACH' }))).toBe('NO_ROUTE')
   })
 })

@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import type { OutgoingRequest } from '../../src/domain/webhooks/endpoint/ports.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 import { startReceiver } from '../support/receiver.ts'
@@ -95,8 +96,8 @@ function sender(url: string, { except = [], allow = ['127.0.0.0/8'], ca }: { exc
   })
   const http = createHttpOutgoing({ guard, proxy: { url, except }, ...(ca ? { tls: { ca } } : {}) })
   cleanups.push(() => http.close())
-  return (target: string) =>
-    http.post({ url: target, headers: {}, body: Buffer.from('{"a":1}'), timeoutMs: 5_000, maxResponseBytes: 65_536 })
+  return (target: string, rest: Partial<OutgoingRequest> = {}) =>
+    http.post({ url: target, headers: {}, body: Buffer.from('{"a":1}'), timeoutMs: 5_000, maxResponseBytes: 65_536, ...rest })
 }
 
 let folder: string
@@ -212,5 +213,116 @@ describe('what a proxy answers', () => {
     expect(await sender(`socks5://127.0.0.1:${(await socksProxy({ code: 5 })).port}`)(target)).toMatchObject({ errorClass: 'refused' })
     await expect(sender(`http://127.0.0.1:${(await httpProxy(407)).port}`)(target)).rejects.toThrow('407')
     await expect(sender(`socks5://127.0.0.1:${(await socksProxy({ code: 2 })).port}`)(target)).rejects.toThrow('code 2')
+  })
+})
+
+describe('a proxy in trouble is a fault of our own until its handshake was answered, and nothing counts as sent', () => {
+  /** Answers what it is sent, one after the other, and nothing more; null ends the connection, 'reset' breaks it off. */
+  const troubled = (...answers: (string | number[] | null)[]) => {
+    const server = createServer((socket) => {
+      const left = [...answers]
+      socket.on('data', () => {
+        const answer = left.shift()
+        if (answer === null) socket.end()
+        else if (answer === 'reset') socket.resetAndDestroy()
+        else if (answer !== undefined) socket.write(typeof answer === 'string' ? answer : Buffer.from(answer))
+      })
+    })
+    return listen(server)
+  }
+
+  it.each([
+    ['http', 'says nothing', []],
+    ['http', 'begins an answer and stops', ['HTTP/1.1 200 Conn']],
+    ['http', 'ends the connection', [null]],
+    ['http', 'breaks it off', ['reset']],
+    ['http', 'answers another protocol', ['SSH-2.0-OpenSSH_9.2\r\n\r\n']],
+    ['http', 'answers garbage', ['\0\r\n\r\n']],
+    ['http', 'answers without end', ['x'.repeat(40_000)]],
+    ['socks5', 'says nothing', []],
+    ['socks5', 'stops in the greeting', [[5]]],
+    ['socks5', 'says nothing after the greeting', [[5, 0]]],
+    [
+      'socks5',
+      'stops in its answer',
+      [
+        [5, 0],
+        [5, 0, 0, 1],
+      ],
+    ],
+    ['socks5', 'ends the connection in the greeting', [null]],
+    ['socks5', 'breaks it off after the greeting', [[5, 0], 'reset']],
+    ['socks5', 'speaks HTTP', ['HTTP/1.1 400 Bad Request\r\n\r\n']],
+    [
+      'socks5',
+      'speaks another version',
+      [
+        [4, 0],
+        [0, 90, 0, 0, 0, 0, 0, 0, 0, 0],
+      ],
+    ],
+    [
+      'socks5',
+      'answers garbage after the greeting',
+      [
+        [5, 0],
+        [0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+      ],
+    ],
+  ] as [string, string, (string | number[] | null)[]][])('%s: %s', async (kind, _what, answers) => {
+    const receiver = await receive()
+    const port = await troubled(...answers)
+    for (const scheme of ['http', 'https']) {
+      let sent = 0
+      const post = sender(`${kind}://127.0.0.1:${port}`)
+      const tried = post(`${scheme}://receiver.test:${receiver.port}/`, { timeoutMs: 150, fresh: true, onSend: () => sent++ })
+      await expect(tried).rejects.toMatchObject({ code: 'PROXY', message: expect.stringMatching(/^The egress proxy/) })
+      expect(sent).toBe(0)
+    }
+    expect(receiver.requests).toEqual([])
+  })
+
+  it('what comes in one piece with the end of the handshake is the receiver’s', async () => {
+    const answer = 'HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n'
+    const early = await troubled(`HTTP/1.1 200 OK\r\n\r\n${answer}`)
+    const socks = await troubled([5, 0], [5, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...Buffer.from(answer)])
+    for (const url of [`http://127.0.0.1:${early}`, `socks5://127.0.0.1:${socks}`])
+      expect(await sender(url)('http://receiver.test:9/', { timeoutMs: 2_000 })).toMatchObject({ status: 202 })
+  })
+
+  it('a receiver that says nothing behind a proxy that answered is the receiver’s', async () => {
+    const silent = await listen(createServer((socket) => void socket.on('data', () => {})))
+    const [proxy, socks] = [await httpProxy(), await socksProxy()]
+    for (const url of [`http://127.0.0.1:${proxy.port}`, `socks5://127.0.0.1:${socks.port}`]) {
+      expect(await sender(url)(`http://receiver.test:${silent}/`, { timeoutMs: 300 })).toMatchObject({ errorClass: 'timeout' })
+      expect(await sender(url)(`https://receiver.test:${silent}/`, { timeoutMs: 300 })).toMatchObject({ errorClass: 'timeout' })
+    }
+  })
+
+  it('a request that is given up in any phase leaves no connection to the proxy behind', async () => {
+    for (const [kind, answers] of [
+      ['http', []],
+      ['socks5', []],
+      ['socks5', [[5, 0]]],
+    ] as [string, number[][]][]) {
+      const { promise: arrived, resolve } = Promise.withResolvers<Socket>()
+      const port = await listen(
+        createServer((socket) => {
+          const left = [...answers]
+          socket.on('data', () => {
+            const answer = left.shift()
+            if (answer) socket.write(Buffer.from(answer))
+            else resolve(socket)
+          })
+        }),
+      )
+      const stop = new AbortController()
+      const tried = sender(`${kind}://127.0.0.1:${port}`)('http://receiver.test:9/', { signal: stop.signal })
+      const socket = await arrived
+      const closed = new Promise((done) => socket.once('close', done))
+      stop.abort(new Error('given up'))
+      await expect(tried).rejects.toThrow('given up')
+      await closed
+    }
   })
 })

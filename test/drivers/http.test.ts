@@ -133,6 +133,75 @@ describe('post', () => {
     expect(connections).toHaveLength(2)
   })
 
+  it('tells before the first byte may have reached the other side, and not of what never got there', async () => {
+    const told: string[] = []
+    const { port } = await serveHttp((request, answer) => {
+      told.push(`arrived ${request.url}`)
+      answer.end()
+    })
+    const gone = await startReceiver()
+    await gone.close()
+    const silent = await serveRaw(() => {})
+    const { post } = sender({ names: { 'hooks.test': ['127.0.0.1'] } })
+    const onSend = () => told.push('sent')
+    for (const path of ['/new', '/kept']) response(await post(`http://127.0.0.1:${port}${path}`, { onSend }))
+    expect(told).toEqual(['sent', 'arrived /new', 'sent', 'arrived /kept'])
+    told.length = 0
+    expect(failureClass(await post(gone.url, { onSend }))).toBe('refused')
+    expect(failureClass(await post(`https://hooks.test:${port}/`, { onSend }))).toBe('tls')
+    expect(failureClass(await post(`https://hooks.test:${silent.port}/`, { onSend, timeoutMs: 100 }))).toBe('timeout')
+    expect(told).toEqual([])
+    expect(failureClass(await post(`http://127.0.0.1:${silent.port}/`, { onSend, timeoutMs: 100 }))).toBe('timeout')
+    expect(told).toEqual(['sent'])
+  })
+
+  describe('on a kept connection', () => {
+    /** Answers the first request of each connection, and does with the next one as told. */
+    const answerOnce = (second: (socket: Socket) => void) =>
+      listen(
+        createTcpServer((socket) => {
+          socket.once('data', () => {
+            socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')
+            socket.once('data', () => second(socket))
+          })
+        }),
+      )
+
+    it.each([
+      ['ends', (socket: Socket) => socket.end()],
+      ['is reset', (socket: Socket) => socket.resetAndDestroy()],
+    ])('sends once more, on a new one, when that %s before a byte of an answer', async (_how, drop) => {
+      const { port, connections } = await answerOnce(drop)
+      const { post } = sender()
+      for (let n = 0; n < 3; n++) expect(response(await post(`http://127.0.0.1:${port}/`)).status).toBe(200)
+      expect(connections.length).toBeGreaterThan(1)
+    })
+
+    it('does not send again what was answered in part, what failed on a new connection, or what was given up', async () => {
+      const partly = await answerOnce((socket) => socket.write('HTTP/1.1 200', () => socket.resetAndDestroy()))
+      const { post } = sender()
+      response(await post(`http://127.0.0.1:${partly.port}/`))
+      expect(failureClass(await post(`http://127.0.0.1:${partly.port}/`))).toBe('reset')
+      expect(partly.connections).toHaveLength(1)
+      const dropping = await serveRaw((socket) => socket.resetAndDestroy())
+      expect(failureClass(await post(`http://127.0.0.1:${dropping.port}/`))).toBe('reset')
+      expect(dropping.connections).toHaveLength(1)
+      const stop = new AbortController()
+      const held = await answerOnce(() => stop.abort(new Error('given up')))
+      response(await post(`http://127.0.0.1:${held.port}/`))
+      await expect(post(`http://127.0.0.1:${held.port}/`, { signal: stop.signal })).rejects.toThrow('given up')
+      expect(held.connections).toHaveLength(1)
+    })
+
+    it('sends nothing that is to have a connection of its own', async () => {
+      const { port, connections } = await answerOnce((socket) => socket.resetAndDestroy())
+      const { post } = sender()
+      response(await post(`http://127.0.0.1:${port}/`))
+      for (let n = 0; n < 2; n++) expect(response(await post(`http://127.0.0.1:${port}/`, { fresh: true })).status).toBe(200)
+      expect(connections).toHaveLength(3)
+    })
+  })
+
   it('drops an unused connection after the idle time', async () => {
     const { port, connections } = await serveHttp((_request, answer) => answer.end())
     const { post } = sender({ idleTimeoutMs: 50 })
@@ -174,14 +243,14 @@ describe('post', () => {
       lookup: () => Promise.reject(Object.assign(new Error('try again'), { code: 'EAI_AGAIN' })),
     })
     const { http, post } = sender({ guard })
-    await expect(post('https://hooks.test/')).rejects.toMatchObject({ reason: 'resolver' })
+    await expect(post('https://hooks.test/')).rejects.toMatchObject({ code: 'RESOLVER', message: expect.stringContaining('hooks.test') })
     expect(await http.check('https://hooks.test/')).toContain('could not be resolved at present')
   })
 
-  it('calls it a timeout when the name server says nothing, the time counting from the start', async () => {
+  it('takes a resolver that says nothing for one that can not be asked, the time counting from the start', async () => {
     const guard = createEgressGuard({ allow: [], lookup: () => new Promise(() => {}) })
     const { post } = sender({ guard })
-    expect(failureClass(await post('https://hooks.test/', { timeoutMs: 50 }))).toBe('timeout')
+    await expect(post('https://hooks.test/', { timeoutMs: 50 })).rejects.toMatchObject({ code: 'RESOLVER' })
   })
 
   it('calls a receiver that hangs before its headers a timeout, and hangs up', async () => {

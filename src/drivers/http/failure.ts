@@ -1,8 +1,9 @@
-/** What went wrong on the way, in the port's classes. */
+/** What went wrong on the way: whose fault it is, and in the port's classes. */
 
-import type { Socket } from 'node:net'
+import { isIPv6, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import type { OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
+import type { OutgoingFaultCode, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
+import { PortError } from '../../platform/errors.ts'
 
 export type FailureClass = Extract<OutgoingResult, { type: 'failure' }>['errorClass']
 
@@ -17,26 +18,54 @@ export class Failure extends Error {
   }
 }
 
-/** A Failure for what the other side did; the error itself where our own machine lacked something. */
-export function classify(error: NodeJS.ErrnoException, socket: Socket | null, where: string): Error {
+/** The message may be shown to anybody. */
+export const ownFault = (code: OutgoingFaultCode, message: string, cause?: unknown) =>
+  new PortError<OutgoingFaultCode>(code, message, cause === undefined ? {} : { cause })
+
+type Where = {
+  socket?: Socket | null
+  /** Whether the connection, with its TLS, once stood: only then may the other side have got anything. */
+  isStanding: boolean
+  host: string
+  addresses: readonly { address: string }[]
+}
+
+/** A Failure for what the other side did, a PortError where our own machine lacked something or found no way. */
+export function classify(error: NodeJS.ErrnoException, { socket = null, isStanding, host, addresses }: Where): Error {
+  if (error instanceof Failure || error instanceof PortError) return error
   // Each address that was tried has its own; one that the other side is to blame for is enough.
   const faults: NodeJS.ErrnoException[] = error instanceof AggregateError ? error.errors : [error]
   const theirs = faults.find((fault) => !isOwn(fault))
-  if (!theirs) return error
+  if (!theirs) return describeOwn(faults, host, addresses, error)
   const code = theirs.code ?? 'unknown'
   const fail = (errorClass: FailureClass, text: string) => new Failure(errorClass, `${text} (${code}).`, { cause: error })
   const certificateFault = socket instanceof TLSSocket ? socket.authorizationError : null
-  if (certificateFault) return fail('tls', `The certificate of ${where} was not accepted`)
-  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return fail('tls', `The TLS handshake with ${where} failed`)
-  if (unreachable.has(code)) return fail('refused', `No connection to ${where} could be made`)
-  if (code === 'ETIMEDOUT') return fail('timeout', `${where} did not answer in time`)
-  if (code.startsWith('HPE_')) return fail('reset', `The answer of ${where} is not valid HTTP`)
-  return fail('reset', `${where} ended the connection before the answer was complete`)
+  if (certificateFault) return fail('tls', `The certificate of ${host} was not accepted`)
+  if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return fail('tls', `The TLS handshake with ${host} failed`)
+  if (code === 'ETIMEDOUT' || code === 'ERR_SOCKET_CONNECTION_TIMEOUT') return fail('timeout', `${host} did not answer in time`)
+  if (!isStanding && theirs.syscall === 'connect') return fail('refused', `No connection to ${host} could be made`)
+  if (code.startsWith('HPE_')) return fail('reset', `The answer of ${host} is not valid HTTP`)
+  if (!isStanding) return fail('reset', `${host} ended the connection before it stood`)
+  return fail('reset', `${host} ended the connection before the answer was complete`)
 }
 
-const unreachable = new Set(['ECONNREFUSED', 'EHOSTDOWN', 'EACCES', 'EPERM'])
-const lacks = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EADDRNOTAVAIL'])
-/** No way out of this machine. On a connection that stood they come too late: the request may have gone through it. */
-const routeFaults = new Set(['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH'])
+const lacks = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+/**
+ * No way out of this machine: no route or address for it, or one that its routes or firewall deny (EINVAL is a black hole's). On a
+ * connection that stood they come too late: the request may have gone through it.
+ */
+const routeFaults = new Set(['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EACCES', 'EPERM', 'EINVAL'])
 
-const isOwn = ({ code = '', syscall }: NodeJS.ErrnoException) => lacks.has(code) || (syscall === 'connect' && routeFaults.has(code))
+const isOwn = ({ code = '', syscall }: NodeJS.ErrnoException) =>
+  lacks.has(code) || ((syscall === 'connect' || syscall === 'bind') && routeFaults.has(code))
+
+/** In words that tell the endpoint's owner what to look at: only they know whether the address is right. */
+function describeOwn(faults: NodeJS.ErrnoException[], host: string, addresses: readonly { address: string }[], cause: Error): Error {
+  const code = faults[0]?.code ?? 'unknown'
+  if (faults.some((fault) => lacks.has(fault.code ?? '')))
+    return ownFault('LOCAL', `Quayside lacks what a connection needs (${code}).`, cause)
+  const isName = !host.startsWith('[')
+  const onlyIPv6 = isName && addresses.length > 0 && addresses.every(({ address }) => isIPv6(address))
+  const what = onlyIPv6 ? `${host}, which has an IPv6 address only` : host
+  return ownFault('NO_ROUTE', `There is no route from this machine to ${what} (${code}).`, cause)
+}

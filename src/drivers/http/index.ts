@@ -1,26 +1,18 @@
 /**
- * Outgoing HTTP for webhooks: one POST, sent to the addresses that the egress guard has just checked, on pooled connections.
- * Lives here: the pools, the limits of time and size, and the class of each failure; which URLs are fit is target.ts.
- * No signing, no redirect and no second send: whether an unknown outcome may be repeated is the caller's to say.
+ * Outgoing HTTP for webhooks: one POST, sent to the addresses that the egress guard has just checked.
+ * Lives here: the request, the limits of time and size, and whose fault a failure is; connections stand in connection.ts, the class of
+ * each failure in failure.ts, which URLs are fit in target.ts. No signing, no redirect, and no second send of what may have arrived,
+ * but for one: a kept connection that the other side had dropped before we wrote.
  */
 
-import {
-  Agent as HttpAgent,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type RequestOptions,
-  request as requestHttp,
-  validateHeaderName,
-  validateHeaderValue,
-} from 'node:http'
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import { isIP } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { createSecureContext, getCACertificates, connect as startTls } from 'node:tls'
+import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp, validateHeaderName, validateHeaderValue } from 'node:http'
+import { request as requestHttps } from 'node:https'
 import type { OutgoingHttp, OutgoingRequest, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
 import { EgressError, type EgressGuard } from '../../platform/egress.ts'
-import { classify, Failure } from './failure.ts'
-import { createProxy, type EgressProxy, ProxyError, type ProxyOptions } from './proxy.ts'
+import { PortError } from '../../platform/errors.ts'
+import { type Agents, type CheckedRequestOptions, createAgents, onceStanding, tunnelTo } from './connection.ts'
+import { classify, Failure, ownFault } from './failure.ts'
+import { createProxy, type EgressProxy, type ProxyOptions } from './proxy.ts'
 import { judgeTarget, type Target } from './target.ts'
 
 export type HttpOutgoingOptions = {
@@ -36,34 +28,28 @@ export type HttpOutgoingOptions = {
 }
 
 /**
- * `post` rejects only for our own side: the request's signal (with its reason), `close`, a local lack such as of file descriptors,
- * no route, or a resolver that can't be asked. Whatever the other side does or fails to do is a result. An answer counts as soon as
- * `maxResponseBytes` are read.
+ * `post` rejects only for our own side: with the request's signal's reason, after `close`, and with a PortError for a local lack such as
+ * of file descriptors, no route, a resolver or a proxy that fails or says nothing. Whatever the other side does or fails to do is a
+ * result. An answer counts as soon as `maxResponseBytes` are read.
  */
 export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
   const { guard, maxSocketsPerOrigin = 256, idleTimeoutMs = 4_000, tls } = options
   const proxy = options.proxy && createProxy(options.proxy)
-  const pool = {
-    keepAlive: true,
-    maxSockets: maxSocketsPerOrigin,
-    maxFreeSockets: maxSocketsPerOrigin,
-    timeout: idleTimeoutMs,
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
-  }
-  const agents = {
-    http: new CheckedHttpAgent(pool),
-    https: new CheckedHttpsAgent(tls?.ca === undefined ? pool : { ...pool, secureContext: contextTrusting(tls.ca) }),
-  }
+  const agents = createAgents({ maxSocketsPerOrigin, idleTimeoutMs, ca: tls?.ca })
   const closing = new AbortController()
 
   return {
     async check(url) {
       try {
-        await withinDeadline(CHECK_TIMEOUT_MS, [closing.signal], () => judgeTarget(guard, url))
+        await withinDeadline(
+          CHECK_TIMEOUT_MS,
+          [closing.signal],
+          () => stageFaults.name(),
+          () => judgeTarget(guard, url),
+        )
         return null
       } catch (error) {
-        if (error instanceof Failure || error instanceof EgressError) return error.message
+        if (error instanceof Failure || error instanceof EgressError || error instanceof PortError) return error.message
         throw error
       }
     },
@@ -72,15 +58,31 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
       const startedAt = performance.now()
       const durationMs = () => Math.round(performance.now() - startedAt)
       const givenUp = request.signal ? [closing.signal, request.signal] : [closing.signal]
+      let stage: Stage = 'name'
+      const overdue = () => stageFaults[stage](request.timeoutMs)
       try {
-        const answer = await withinDeadline(request.timeoutMs, givenUp, async (signal) => {
+        const answer = await withinDeadline(request.timeoutMs, givenUp, overdue, async (signal) => {
           refuseUnsafeHeaders(request.headers)
           const target = await judgeTarget(guard, request.url)
           signal.throwIfAborted()
-          return await exchange(agents, target, request, signal, proxy?.covers(target.host, target.addresses) ? proxy : undefined)
+          const way: Way = {
+            proxy: proxy?.covers(target.host, target.addresses) ? proxy : undefined,
+            reach(next) {
+              stage = next
+              if (next === 'sent') request.onSend?.()
+            },
+          }
+          if (request.fresh) return await exchange(agents.fresh, target, request, signal, way)
+          try {
+            return await exchange(agents.pooled, target, request, signal, way)
+          } catch (error) {
+            if (!(error instanceof DroppedConnection)) throw error
+            return await exchange(agents.fresh, target, request, signal, way)
+          }
         })
         return { type: 'response', ...answer, durationMs: durationMs() }
       } catch (error) {
+        if (error instanceof EgressError) throw ownFault('RESOLVER', error.message, error)
         if (!(error instanceof Failure)) throw error
         return { type: 'failure', errorClass: error.errorClass, message: error.message, durationMs: durationMs() }
       }
@@ -88,71 +90,49 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
 
     async close() {
       closing.abort(new Error('Outgoing HTTP is closed.'))
-      agents.http.destroy()
-      agents.https.destroy()
+      agents.destroy()
     },
   }
 }
 
 const CHECK_TIMEOUT_MS = 5_000
 
-/** With Node's 250 ms, a distant but sound first address loses to a second one that leads nowhere. */
-const NEXT_ADDRESS_AFTER_MS = 1_000
+/** How far a request has come. */
+type Stage = 'name' | 'proxy' | 'connection' | 'sent'
 
-type CheckedRequestOptions = RequestOptions & { pool?: string; tunnel?: Tunnel }
+const noAnswer = (timeoutMs?: number) => new Failure('timeout', `There was no complete answer within ${timeoutMs} ms.`)
 
-/** Opens the connection of one request through the proxy. */
-type Tunnel = () => Promise<Duplex>
-
-type Opened = (error: Error | null, stream: Duplex) => void
-
-/** A pooled connection is used again only for the very addresses that this request's check gave. */
-class CheckedHttpAgent extends HttpAgent {
-  override getName(options?: CheckedRequestOptions): string {
-    return `${super.getName(options)}|${options?.pool}`
-  }
-
-  override createConnection(options: CheckedRequestOptions, opened?: Opened): Duplex | null | undefined {
-    return options.tunnel ? openTunnel(options.tunnel, opened) : super.createConnection(options, opened)
-  }
+/** Whose fault it is when the time is over there. */
+const stageFaults: Record<Stage, (timeoutMs?: number) => Error> = {
+  name: () => ownFault('RESOLVER', 'The name could not be resolved at present: the resolver gives no answer.'),
+  proxy: () => ownFault('PROXY', 'The egress proxy did not answer in time.'),
+  connection: noAnswer,
+  sent: noAnswer,
 }
 
-class CheckedHttpsAgent extends HttpsAgent {
-  override getName(options?: CheckedRequestOptions): string {
-    return `${super.getName(options)}|${options?.pool}`
-  }
-
-  override createConnection(options: CheckedRequestOptions, opened?: Opened): Duplex | null | undefined {
-    return options.tunnel ? openTunnel(options.tunnel, opened) : super.createConnection(options, opened)
-  }
-}
-
-function openTunnel(tunnel: Tunnel, opened?: Opened): undefined {
-  tunnel().then(
-    (stream) => {
-      opened?.(null, stream)
-      // It was paused when the proxy had answered; by now somebody is about to read.
-      if (stream.isPaused()) stream.resume()
-    },
-    (error: Error) => opened?.(error, undefined as never),
-  )
-}
-
-/** Made once: a list of authorities given with each connection would be parsed with each connection. */
-function contextTrusting(ca: string) {
-  return createSecureContext({ ca: [...getCACertificates('default'), ca] })
-}
+type Way = { proxy: EgressProxy | undefined; reach(stage: Stage): void }
 
 type Answer = { status: number; headers: Record<string, string>; body: Uint8Array }
 
-/** Rejects with a Failure, or with a local fault as it came. The signal ends the request and its connection. */
+/** The other side had dropped a kept connection: it gave not one byte of an answer. */
+class DroppedConnection extends Error {}
+
+/** Rejects with a Failure, a DroppedConnection, or a fault of our own. The signal ends the request and its connection. */
 function exchange(
-  agents: { http: HttpAgent; https: HttpsAgent },
-  { url, host, addresses }: Target,
+  agents: Agents,
+  target: Target,
   { headers, body, maxResponseBytes }: OutgoingRequest,
   signal: AbortSignal,
-  proxy?: EgressProxy,
+  { proxy, reach }: Way,
 ): Promise<Answer> {
+  const { url, host, addresses } = target
+  const isTls = url.protocol === 'https:'
+  const tunnel = async (through: EgressProxy) => {
+    reach('proxy')
+    const stream = await tunnelTo(through, target, agents.https, signal)
+    reach('connection')
+    return stream
+  }
   const options: CheckedRequestOptions = {
     method: 'POST',
     host,
@@ -163,17 +143,31 @@ function exchange(
       .map(({ address }) => address)
       .toSorted()
       .join()}`,
-    ...(proxy ? { tunnel: () => tunnelTo(proxy, { url, host, addresses }, agents.https, signal) } : {}),
-    // Node always asks for all of them (autoSelectFamily), and asks nothing when the host is an address: the checked one.
-    lookup: (_hostname, _options, callback) => callback(null, addresses),
+    ...(proxy ? { tunnel: () => tunnel(proxy) } : {}),
+    // Node always asks for all of them (autoSelectFamily), and asks nothing when the host is an address: the checked one. Answered at
+    // once, an address that can't be connected to would fail before the socket was anybody's.
+    lookup: (_hostname, _options, callback) => void setImmediate(callback, null, addresses),
   }
+  reach('connection')
   return new Promise((resolve, reject) => {
-    const request =
-      url.protocol === 'https:' ? requestHttps({ ...options, agent: agents.https }) : requestHttp({ ...options, agent: agents.http })
-    const fail = (error: Error) =>
-      reject(error instanceof Failure || error instanceof ProxyError ? error : classify(error, request.socket, url.host))
+    const request = isTls ? requestHttps({ ...options, agent: agents.https }) : requestHttp({ ...options, agent: agents.http })
+    let readBefore = 0
+    let isStanding = false
+    const fail = (error: NodeJS.ErrnoException) => {
+      const { socket } = request
+      const isDropped = request.reusedSocket && !signal.aborted && socket?.bytesRead === readBefore && dropCodes.has(error.code ?? '')
+      if (isDropped) reject(new DroppedConnection('The other side dropped a kept connection.', { cause: error }))
+      else reject(classify(error, { socket, isStanding, host: url.host, addresses }))
+    }
     signal.addEventListener('abort', () => request.destroy(), { once: true })
     request.on('error', fail)
+    request.on('socket', (socket) => {
+      readBefore = socket.bytesRead
+      onceStanding(socket, isTls, () => {
+        isStanding = true
+        reach('sent')
+      })
+    })
     // 101, which nobody asked for: without a listener the request would never end.
     request.on('upgrade', (response, socket) => {
       socket.destroy()
@@ -184,14 +178,7 @@ function exchange(
   })
 }
 
-/** A connection to the first checked address through the proxy, with TLS in it where the URL says so. */
-async function tunnelTo(proxy: EgressProxy, { url, host, addresses }: Target, https: HttpsAgent, signal: AbortSignal): Promise<Duplex> {
-  const isTls = url.protocol === 'https:'
-  const socket = await proxy.connect({ address: addresses[0]!.address, port: Number(url.port) || (isTls ? 443 : 80) }, signal)
-  if (!isTls) return socket
-  const { secureContext } = https.options
-  return startTls({ socket, servername: isIP(host) === 0 ? host : '', host, ...(secureContext ? { secureContext } : {}) })
-}
+const dropCodes = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
 /** By events: with an async iterator here and Node's `signal` in `exchange`, a fifth fewer requests went through a core. */
 function readAnswer(response: IncomingMessage, maxBytes: number): Promise<Answer> {
@@ -244,11 +231,16 @@ function refuseUnsafeHeaders(headers: Record<string, string>): void {
   }
 }
 
-/** Runs `work` with a signal that aborts when the time is over (a Failure) or when one of `givenUp` does (its reason). */
-async function withinDeadline<T>(timeoutMs: number, givenUp: AbortSignal[], work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** Runs `work` with a signal that aborts when the time is over (what `overdue` gives) or when one of `givenUp` does (its reason). */
+async function withinDeadline<T>(
+  timeoutMs: number,
+  givenUp: AbortSignal[],
+  overdue: () => Error,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   for (const signal of givenUp) signal.throwIfAborted()
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(new Failure('timeout', `There was no complete answer within ${timeoutMs} ms.`)), timeoutMs)
+  const timer = setTimeout(() => deadline.abort(overdue()), timeoutMs)
   const giveUp = (event: Event) => deadline.abort((event.target as AbortSignal).reason)
   for (const signal of givenUp) signal.addEventListener('abort', giveUp)
   try {

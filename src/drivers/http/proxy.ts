@@ -4,7 +4,7 @@
  */
 import { connect, isIP, type Socket } from 'node:net'
 import ipaddr from 'ipaddr.js'
-import { Failure } from './failure.ts'
+import { Failure, ownFault } from './failure.ts'
 
 export type ProxyOptions = {
   /** http:// or socks5://, with user and password where it asks for them. */
@@ -16,13 +16,14 @@ export type ProxyOptions = {
 export type EgressProxy = {
   /** Whether a target is called through the proxy. */
   covers(host: string, addresses: readonly { address: string }[]): boolean
-  /** A connection through the proxy. Rejects with a Failure when the proxy can't reach the target, and with another error when it fails itself. */
+  /**
+   * A connection through the proxy. Rejects with a Failure when the proxy can't reach the target, and with a PortError when it fails itself.
+   * How long it may take is the signal's to say.
+   */
   connect(target: { address: string; port: number }, signal: AbortSignal): Promise<Socket>
 }
 
-export class ProxyError extends Error {
-  override readonly name = 'ProxyError'
-}
+const proxyFault = (message: string, cause?: unknown) => ownFault('PROXY', message, cause)
 
 export function createProxy({ url, except }: ProxyOptions): EgressProxy {
   const proxy = new URL(url)
@@ -31,6 +32,7 @@ export function createProxy({ url, except }: ProxyOptions): EgressProxy {
     covers: (host, addresses) => !except.some((entry) => isExcept(entry.trim().toLowerCase(), host.toLowerCase(), addresses)),
     async connect(target, signal) {
       const socket = await dial(proxy, signal)
+      if (signal.aborted) socket.destroy()
       const cut = () => socket.destroy()
       signal.addEventListener('abort', cut, { once: true })
       try {
@@ -65,13 +67,13 @@ const defaultPorts: Record<string, number> = { 'http:': 80, 'socks5:': 1080 }
 function dial(proxy: URL, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const host = proxy.hostname.replace(/^\[(.*)\]$/, '$1')
-    const socket = connect({ host, port: Number(proxy.port) || (defaultPorts[proxy.protocol] ?? 80), signal, noDelay: true })
-    const fail = (cause: Error) => reject(new ProxyError('The egress proxy can not be reached.', { cause }))
-    socket.once('error', fail)
+    const socket = connect({ host, port: Number(proxy.port) || (defaultPorts[proxy.protocol] ?? 80), noDelay: true })
+    const cut = () => socket.destroy(new Error('The request was given up.'))
+    signal.addEventListener('abort', cut, { once: true })
+    // Stays: what reads next has its own listener, but between two reads an error must not end the program.
+    socket.on('error', (cause) => reject(proxyFault('The egress proxy can not be reached.', cause)))
     socket.once('connect', () => {
-      socket.off('error', fail)
-      // What reads next has its own listener; between two reads an error must not end the program.
-      socket.on('error', () => {})
+      signal.removeEventListener('abort', cut)
       resolve(socket)
     })
   })
@@ -86,23 +88,24 @@ async function throughConnect(socket: Socket, proxy: URL, { address, port }: { a
   socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
   const head = await readUntil(socket, (bytes) => bytes.indexOf('\r\n\r\n') + 4, 3)
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(head.toString('latin1'))?.[1]
-  if (status === undefined) throw new ProxyError('The egress proxy gave no answer that is HTTP.')
+  if (status === undefined) throw proxyFault('The egress proxy gave no answer that is HTTP.')
   if (/^2/.test(status)) return
   // 502 to 504 speak of the target; anything else of what we may not do.
   if (['502', '503', '504'].includes(status)) throw new Failure('refused', `No connection to ${authority} could be made (proxy ${status}).`)
-  throw new ProxyError(`The egress proxy refused with ${status}.`)
+  throw proxyFault(`The egress proxy refused with ${status}.`)
 }
 
 /** RFC 1928 and 1929. */
 async function throughSocks(socket: Socket, proxy: URL, { address, port }: { address: string; port: number }): Promise<void> {
   const [user, password] = credentials(proxy)
   socket.write(Buffer.from(user ? [5, 2, 0, 2] : [5, 1, 0]))
-  const method = (await readUntil(socket, () => 2))[1]
+  const [version, method] = await readUntil(socket, () => 2)
+  if (version !== 5) throw notSocks()
   if (method === 2 && user) {
     const [name, secret] = [Buffer.from(user), Buffer.from(password)]
     socket.write(Buffer.concat([Buffer.from([1, name.length]), name, Buffer.from([secret.length]), secret]))
-    if ((await readUntil(socket, () => 2))[1] !== 0) throw new ProxyError('The egress proxy does not take the user and password.')
-  } else if (method !== 0) throw new ProxyError('The egress proxy offers no way to sign in that we have.')
+    if ((await readUntil(socket, () => 2))[1] !== 0) throw proxyFault('The egress proxy does not take the user and password.')
+  } else if (method !== 0) throw proxyFault('The egress proxy offers no way to sign in that we have.')
 
   const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
   const portBytes = Buffer.alloc(2)
@@ -110,13 +113,16 @@ async function throughSocks(socket: Socket, proxy: URL, { address, port }: { add
   socket.write(Buffer.concat([Buffer.from([5, 1, 0, bytes.length === 4 ? 1 : 4]), bytes, portBytes]))
   const reply = await readUntil(socket, (read) => (read.length < 5 ? 0 : 6 + lengthOfBound(read)))
   const code = reply[1]
+  if (reply[0] !== 5) throw notSocks()
   if (code === 0) return
   const where = `${address}:${port}`
   // 3 to 6: the network or host can't be reached, refused, or too far; the rest is the proxy's own.
   if (code !== undefined && code >= 3 && code <= 6)
     throw new Failure('refused', `No connection to ${where} could be made (proxy code ${code}).`)
-  throw new ProxyError(`The egress proxy refused with code ${code}.`)
+  throw proxyFault(`The egress proxy refused with code ${code}.`)
 }
+
+const notSocks = () => proxyFault('The egress proxy gave no answer that is SOCKS 5.')
 
 /** How long the address is that the proxy names as its own side, with what tells its length. */
 const lengthOfBound = (reply: Buffer): number => (reply[3] === 1 ? 4 : reply[3] === 4 ? 16 : 1 + (reply[4] ?? 0))
@@ -134,14 +140,15 @@ function readUntil(socket: Socket, lengthOf: (read: Buffer) => number, least = 0
       socket.pause()
       settle()
     }
-    const lost = () => end(() => reject(new ProxyError('The egress proxy ended the connection.')))
+    const lost = () => end(() => reject(proxyFault('The egress proxy ended the connection.')))
     const take = (chunk: Buffer) => {
       read = Buffer.concat([read, chunk])
       const length = lengthOf(read)
       if (length > least && read.length >= length) {
-        if (read.length > length) socket.unshift(read.subarray(length))
         end(() => resolve(read.subarray(0, length)))
-      } else if (read.length > longestAnswer) end(() => reject(new ProxyError('The egress proxy answered too much.')))
+        // Only now: put back while somebody reads, it would be read at once, by us, again and again.
+        if (read.length > length) socket.unshift(read.subarray(length))
+      } else if (read.length > longestAnswer) end(() => reject(proxyFault('The egress proxy answered too much.')))
     }
     socket.on('data', take)
     socket.on('error', lost)

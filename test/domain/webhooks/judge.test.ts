@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { judge, keptText, maxKeptBytes, maxRetryAfterMs } from '../../../src/domain/webhooks/attempt/model.ts'
+import { readRetryAfter } from '../../../src/domain/webhooks/attempt/retry-after.ts'
 import type { OutgoingResult } from '../../../src/domain/webhooks/endpoint/ports.ts'
 
 const answer = (status: number, headers: Record<string, string> = {}): OutgoingResult => ({
@@ -46,9 +47,27 @@ test('jitter is never before the schedule and within 20 % after it', () => {
   }
 })
 
-test.each([429, 503])('%i with Retry-After in seconds or as a date is not tried before', (status) => {
-  expect(verdict(answer(status, { 'retry-after': '120' })).retryInMs).toBe(120_000)
-  expect(verdict(answer(status, { 'retry-after': 'Mon, 01 Jun 2026 12:02:00 GMT' })).retryInMs).toBe(120_000)
+test.each([429, 502, 503, 504])('%i with Retry-After in seconds or as a date of any form is not tried before', (status) => {
+  const forms = ['120', 'Mon, 01 Jun 2026 12:02:00 GMT', 'Monday, 01-Jun-26 12:02:00 GMT', 'Mon Jun  1 12:02:00 2026']
+  for (const form of forms) expect(verdict(answer(status, { 'retry-after': form })).retryInMs, form).toBe(120_000)
+})
+
+test('Retry-After with a year of two digits is of the century that is nearer', () => {
+  const ahead = (value: string) => readRetryAfter(value, new Date('2099-12-31T23:00:00Z'))
+  expect(ahead('Friday, 01-Jan-00 00:00:00 GMT')).toBe(3_600_000)
+  expect(ahead('Thursday, 31-Dec-99 23:30:00 GMT')).toBe(1_800_000)
+  expect(readRetryAfter('Sunday, 06-Nov-94 08:49:37 GMT', new Date('2026-06-01T12:00:00Z'))).toBeNull()
+})
+
+test.each([
+  'Mon, 31 Feb 2027 12:00:00 GMT',
+  'Mon, 01 Jun 2027 25:00:00 GMT',
+  'Mon, 01 Jun 2027 12:00:00 CET',
+  'Mon, 1 Jun 2027 12:00:00 GMT',
+  '2027-06-01T12:00:00Z',
+  'Mon Jun 1 12:02:00 2027',
+])('Retry-After %j is no date', (value) => {
+  expect(readRetryAfter(value, new Date('2026-06-01T12:00:00Z'))).toBeNull()
 })
 
 test('Retry-After shorter than the schedule changes nothing', () => {
@@ -66,6 +85,19 @@ test.each(['-5', 'soon', '', '1e9', 'Mon, 01 Jun 2026 11:00:00 GMT'])('Retry-Aft
 
 test('Retry-After of another status is ignored', () => {
   expect(verdict(answer(500, { 'retry-after': '120' })).retryInMs).toBe(1_000)
+})
+
+test('what may have arrived is not repeated where nothing may be sent twice', () => {
+  const failed = (errorClass: 'timeout' | 'reset' | 'refused'): OutgoingResult => ({
+    type: 'failure',
+    errorClass,
+    message: 'It failed.',
+    durationMs: 1,
+  })
+  const judged = (result: OutgoingResult, mustNotRepeat: boolean) =>
+    judge({ result, number: 1, scheduleMs: [1_000], answeredAt, random: 0, mustNotRepeat }).status
+  expect([judged(failed('timeout'), true), judged(failed('reset'), true)]).toEqual(['UNKNOWN', 'UNKNOWN'])
+  expect([judged(failed('timeout'), false), judged(failed('refused'), true), judged(answer(500), true)]).toEqual(Array(3).fill('PENDING'))
 })
 
 test('abort-message ends the delivery, but not one that was accepted', () => {

@@ -1,9 +1,12 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { judgeFault } from '../../../src/domain/webhooks/attempt/fault.ts'
 import { outgoingHttp, selectionPort } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
+import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { shiftClock } from '../../support/database.ts'
 import { until } from '../../support/wait.ts'
 import {
@@ -85,6 +88,84 @@ test('a selection that no longer fits waits with the reason; after the length of
   await settled(world.app, endpoint.id, 2)
   const last = (await deliveries(world.app, endpoint.id)).find(({ messageId }) => messageId === second)
   expect(last).toMatchObject({ status: 'DELIVERED', reason: null })
+})
+
+describe('an endpoint that nothing may be sent twice to', () => {
+  /** A way out through a proxy that takes connections and says nothing. */
+  const behindSilentProxy = async () => {
+    const connected = Promise.withResolvers<void>()
+    const sockets: Socket[] = []
+    const server = createServer((socket) => {
+      sockets.push(socket.on('error', () => {}))
+      connected.resolve()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const http = createHttpOutgoing({
+      guard: createEgressGuard({ allow: world.app.settings.EGRESS_ALLOW }),
+      proxy: { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, except: [] },
+    })
+    outgoingHttp.provide(world.app, http)
+    onTestFinished(async () => {
+      await http.close()
+      for (const socket of sockets) socket.destroy()
+      server.close()
+    })
+    return { connected: connected.promise }
+  }
+
+  test('waits, without a try, while the proxy says nothing', async () => {
+    const receiver = await world.receiver()
+    const endpoint = await create({ url: receiver.url, atMostOnce: true, timeoutMs: 1_000 })
+    await behindSilentProxy()
+    world.work(world.app)
+    await tell(world.app, caller)
+    expect(await waiting(endpoint.id)).toMatchObject({
+      status: 'PENDING',
+      attemptCount: 0,
+      reason: expect.stringMatching(/^Waiting since .*: The egress proxy did not answer in time\.$/),
+    })
+    expect([await attempts(world.app, endpoint.id), await failingSince(endpoint.id)]).toEqual([[], { failingSince: null }])
+  })
+
+  test('waits when the process stops meanwhile: nothing was sent', async () => {
+    const receiver = await world.receiver()
+    const endpoint = await create({ url: receiver.url, atMostOnce: true })
+    const before = outgoingHttp.use(world.app)
+    const { connected } = await behindSilentProxy()
+    const jobs = world.work(world.app)
+    await tell(world.app, caller)
+    await connected
+    await jobs.stop({ graceMs: 0 })
+    expect(await deliveries(world.app, endpoint.id)).toMatchObject([{ status: 'PENDING', attemptCount: 0, reason: null }])
+    outgoingHttp.provide(world.app, before)
+    world.work(world.app, 'next')
+    expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
+  })
+
+  test('has each request on a connection of its own', async () => {
+    const receiver = await world.receiver()
+    const endpoint = await create({ url: receiver.url, atMostOnce: true, ordered: true })
+    world.work(world.app)
+    for (let n = 0; n < 3; n++) await tell(world.app, caller)
+    await settled(world.app, endpoint.id, 3)
+    expect(receiver.requests.map(({ headers }) => headers.connection)).toEqual(['close', 'close', 'close'])
+  })
+})
+
+test('an endpoint that no route leads to waits with the reason, and is not charged', async () => {
+  const endpoint = await create({ url: 'http://127.0.0.1:9/' })
+  await run(world.app.db.prisma, sql`update webhook_endpoint set url = 'https://255.255.255.255/' where id = ${endpoint.id}::uuid`)
+  const http = createHttpOutgoing({ guard: createEgressGuard({ allow: ['0.0.0.0/0'] }) })
+  onTestFinished(() => http.close())
+  outgoingHttp.provide(world.app, http)
+  world.work(world.app)
+  await tell(world.app, caller)
+  expect(await waiting(endpoint.id)).toMatchObject({
+    status: 'PENDING',
+    attemptCount: 0,
+    reason: expect.stringMatching(/^Waiting since .*: There is no route from this machine to 255\.255\.255\.255 \(ENETUNREACH\)\.$/),
+  })
+  expect(await failingSince(endpoint.id)).toEqual({ failingSince: null })
 })
 
 test('what our own side says in an error is told to nobody but the log', async () => {

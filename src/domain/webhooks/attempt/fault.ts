@@ -1,9 +1,12 @@
 /** Faults of our own: the endpoint isn't charged for them and no try is counted, but they don't go on for ever. Pure. */
 
-/** A fault whose text anybody may read who sees the delivery; of any other only the log tells. */
+import { PortError } from '../../../platform/errors.ts'
+
+/** A fault whose text anybody may read who sees the delivery, as they may that of a PortError; of any other only the log tells. */
 export class Fault extends Error {}
 
-const textOf = (error: unknown) => (error instanceof Fault ? error.message : 'Quayside could not send it; its log says why.')
+const textOf = (error: unknown) =>
+  error instanceof Fault || error instanceof PortError ? error.message : 'Quayside could not send it; its log says why.'
 
 const shortestPauseMs = 5_000
 const longestPauseMs = 10 * 60_000

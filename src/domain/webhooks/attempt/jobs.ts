@@ -128,6 +128,7 @@ async function afterFault(app: App, delivery: Delivery, recipient: Recipient | U
 async function send(app: App, delivery: Delivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
   const body = Buffer.from(text)
   const headers = headersOf(delivery.message, recipient, body)
+  let sent = false
   const request = {
     url: recipient.url,
     headers,
@@ -135,17 +136,22 @@ async function send(app: App, delivery: Delivery, recipient: Recipient, text: st
     timeoutMs: recipient.timeoutMs ?? defaultTimeoutMs,
     maxResponseBytes: maxReadBytes,
     signal,
+    // A kept connection may be gone just as we write, and then nobody knows.
+    fresh: recipient.atMostOnce,
+    onSend: () => {
+      sent = true
+    },
   }
   let result: OutgoingResult
   try {
     result = await outgoingHttp.use(app).post(request)
   } catch (error) {
-    if (signal.aborted && recipient.atMostOnce) {
+    if (signal.aborted && recipient.atMostOnce && sent) {
       return close(app, delivery, 'UNKNOWN', 'The try was cut off; it may have arrived, and is not sent twice.')
     }
     throw error
   }
-  await conclude(app, delivery, recipient, headers, result)
+  await conclude(app, delivery, recipient, headers, result, sent)
 }
 
 /** The claim, as a settlement names it; no try is counted. */
@@ -180,7 +186,14 @@ const exhaustionOf = (delivery: Delivery, { projectId, description }: Recipient 
   return { organizationId, projectId, description, eventType: message.eventType }
 }
 
-async function conclude(app: App, delivery: Delivery, recipient: Recipient, headers: Record<string, string>, result: OutgoingResult) {
+async function conclude(
+  app: App,
+  delivery: Delivery,
+  recipient: Recipient,
+  headers: Record<string, string>,
+  result: OutgoingResult,
+  sent: boolean,
+) {
   const { messageId, endpointId, organizationId, message, trigger } = delivery
   const number = delivery.attemptCount + 1
   const isTest = isTestOf(delivery)
@@ -190,7 +203,7 @@ async function conclude(app: App, delivery: Delivery, recipient: Recipient, head
     scheduleMs: isTest ? [] : retryScheduleOf(recipient, app.settings.WEBHOOK_RETRY_SCHEDULE_MS),
     answeredAt: new Date(message.now.getTime() + result.durationMs),
     random: Math.random(),
-    atMostOnce: recipient.atMostOnce,
+    mustNotRepeat: recipient.atMostOnce && sent,
   })
   const answer = result.type === 'response' ? result : null
   const news = await settle(app, {

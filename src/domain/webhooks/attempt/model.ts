@@ -1,6 +1,7 @@
 /** How one try is judged: what becomes of the delivery, and when it is tried again. Pure. */
 import type { WebhookErrorClass } from '../../../generated/prisma/client.ts'
 import type { OutgoingResult } from '../endpoint/index.ts'
+import { readRetryAfter } from './retry-after.ts'
 
 export const maxReadBytes = 64 * 1024
 export const maxKeptBytes = 20_000
@@ -26,11 +27,11 @@ type Try = {
   answeredAt: Date
   /** 0 to 1. */
   random: number
-  /** Whether nothing may be sent twice, so that an unknown outcome is the end. */
-  atMostOnce?: boolean
+  /** Whether it was sent and nothing may be sent twice, so that an unknown outcome is the end. */
+  mustNotRepeat?: boolean
 }
 
-export function judge({ result, number, scheduleMs, answeredAt, random, atMostOnce = false }: Try): Verdict {
+export function judge({ result, number, scheduleMs, answeredAt, random, mustNotRepeat = false }: Try): Verdict {
   const errorClass = errorClassOf(result)
   const wish = result.type === 'response' ? result.headers['webhook-delivery']?.trim().toLowerCase() : undefined
   const gone = result.type === 'response' && result.status === 410
@@ -40,7 +41,7 @@ export function judge({ result, number, scheduleMs, answeredAt, random, atMostOn
   if (errorClass === null) return end('DELIVERED', null)
   if (disable) return end('SKIPPED', `${disable} The endpoint was disabled.`)
   if (wish === 'abort-message') return end('ABORTED', 'The receiver asked to be sent this message no more.')
-  if (atMostOnce && mayHaveArrived(result)) return end('UNKNOWN', `${outcomeText(result)} It may have arrived, and is not sent twice.`)
+  if (mustNotRepeat && isUnknown(result)) return end('UNKNOWN', `${outcomeText(result)} It may have arrived, and is not sent twice.`)
   const delayMs = scheduleMs[number - 1]
   if (delayMs === undefined)
     return end('EXHAUSTED', `${outcomeText(result)} That was the last of ${number} ${number === 1 ? 'try' : 'tries'}.`)
@@ -54,19 +55,19 @@ const errorClassOf = (result: OutgoingResult): WebhookErrorClass | null => {
   return result.status >= 200 && result.status < 300 ? null : 'HTTP'
 }
 
-/** The request was or may have been written, and nobody said what became of it. */
-const mayHaveArrived = (result: OutgoingResult) =>
+/** Nobody said what became of it. */
+const isUnknown = (result: OutgoingResult) =>
   result.type === 'failure' && (result.errorClass === 'timeout' || result.errorClass === 'reset')
 
 const outcomeText = (result: OutgoingResult) => (result.type === 'failure' ? result.message : `The receiver answered ${result.status}.`)
 
-/** What a 429 or 503 asks for, in seconds or as a date; null for none, a time gone by, or garbage. */
+/** Statuses that mean "not now"; of others a Retry-After is not heeded. */
+const passing = new Set([429, 502, 503, 504])
+
 function retryAfterMs(result: OutgoingResult, answeredAt: Date): number | null {
-  if (result.type !== 'response' || (result.status !== 429 && result.status !== 503)) return null
-  const text = result.headers['retry-after']?.trim() ?? ''
-  const isDate = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)
-  const ms = /^\d{1,12}$/.test(text) ? Number(text) * 1_000 : isDate ? Date.parse(text) - answeredAt.getTime() : Number.NaN
-  return ms > 0 ? Math.min(ms, maxRetryAfterMs) : null
+  if (result.type !== 'response' || !passing.has(result.status)) return null
+  const ms = readRetryAfter(result.headers['retry-after'], answeredAt)
+  return ms === null ? null : Math.min(ms, maxRetryAfterMs)
 }
 
 /** The beginning of an answer as text that the database can hold: no NUL, no broken characters. */

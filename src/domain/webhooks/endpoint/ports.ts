@@ -10,15 +10,25 @@ export type OutgoingRequest = {
   timeoutMs: number
   /** At most this much of the answer's body is read; the rest is thrown away. */
   maxResponseBytes: number
-  /** Gives the request up; `post` then rejects with its reason, and whether the other side got it is unknown. */
+  /** Gives the request up; `post` then rejects with its reason. Whether the other side got it is unknown once `onSend` was called. */
   signal?: AbortSignal
+  /** On a connection of its own. Without it, a kept one that the other side drops before any byte of an answer is replaced, and the request sent again. */
+  fresh?: boolean
+  /** Called before the first byte of the request may reach the other side; until then nothing can have arrived. */
+  onSend?: () => void
 }
 
 export type OutgoingResult =
   | { type: 'response'; status: number; headers: Record<string, string>; body: Uint8Array; durationMs: number }
   | { type: 'failure'; errorClass: Exclude<HttpErrorClass, 'http'>; message: string; durationMs: number }
 
-/** Sends one request. Never follows a redirect, never throws for what the other side does. Addresses are checked before a socket opens. */
+/** Faults of our own side, which the receiver can do nothing about. */
+export type OutgoingFaultCode = 'NO_ROUTE' | 'RESOLVER' | 'PROXY' | 'LOCAL'
+
+/**
+ * Sends one request. Never follows a redirect, never throws for what the other side does; for a fault of our own it rejects with a
+ * PortError, whose code is an OutgoingFaultCode and whose text anybody may read. Addresses are checked before a socket opens.
+ */
 export interface OutgoingHttp {
   /** Judges a URL when an endpoint is saved, resolving its name; null when allowed, else the reason and the setting that would allow it. */
   check(url: string): Promise<string | null>
