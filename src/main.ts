@@ -24,6 +24,7 @@ import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/e
 import { expireWebhookBodies, fanOutEvents } from './domain/webhooks/message/jobs.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
+import type { SupervisorChange } from './drivers/postgres/index.ts'
 import { createProcessRuntime, type ProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe } from './drivers/proxy/index.ts'
 import { createSvixDispatcher } from './drivers/svix/index.ts'
@@ -118,7 +119,8 @@ const startAllJobs = (app: App) =>
 
 async function start(role: Role): Promise<void> {
   const settings = readSettings()
-  const { app, close } = await openApp(settings)
+  const { app, postgres, close } = await openApp(settings, say)
+  const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const drivers = await provideDrivers(app)
   if (role !== 'api') await takeRouterPort(app)
   const server = role === 'worker' ? null : await createApp({ app, schema, rest: [restPlugin(app, [platformDialect])] })
@@ -139,6 +141,7 @@ async function start(role: Role): Promise<void> {
   const stop = async (everything: boolean) => {
     // What hangs beyond the grace is cut: the work it did is taken over by lease.
     await Promise.race([drain(), pause(settings.SHUTDOWN_GRACE_MS * 0.95)])
+    supervisor?.close()
     if (everything) {
       const embedded = settings.DATABASE_URL === undefined
       await shutDown({ dataDir: settings.DATA_DIR, embedded, runtime: drivers.runtime, graceMs: settings.SHUTDOWN_GRACE_MS })
@@ -162,6 +165,13 @@ async function start(role: Role): Promise<void> {
   if (graphqlUrl) await sayWhereToGo(app, graphqlUrl)
   else say('Worker runs.')
   sayWhatToKnow(settings, drivers.runtime)
+}
+
+/** One line for each change: the database is ours, and whoever reads the log has nothing to do unless it can't be started. */
+function logDatabase({ log }: App, change: SupervisorChange): void {
+  if (change.state === 'failed') log.error({ err: change.error }, 'PostgreSQL could not be started. Trying again until it can.')
+  else if (change.state === 'lost') log.error('PostgreSQL has stopped or cannot be reached. Starting it again.')
+  else log.warn('PostgreSQL is ready again.')
 }
 
 /** Another process of this installation may hold the router's port; a stranger may not. */

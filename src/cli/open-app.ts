@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { startEmbeddedPostgres } from '../drivers/postgres/index.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../drivers/postgres/index.ts'
 import { systemClock } from '../platform/clock.ts'
 import { openKeyring } from '../platform/crypto.ts'
 import { createDb } from '../platform/db/index.ts'
@@ -15,13 +15,18 @@ import type { App } from '../platform/work.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
 
-export type OpenedApp = { app: App; close(): Promise<void> }
+/** `postgres` is null where the database is not ours to run. */
+export type OpenedApp = { app: App; postgres: EmbeddedPostgres | null; close(): Promise<void> }
 
-/** Throws a MigrationError or a MasterKeyError when this program and the database don't fit. */
-export async function openApp(settings: Settings): Promise<OpenedApp> {
+/**
+ * Throws a MigrationError or a MasterKeyError when this program and the database don't fit. `onProgress` is told what takes more than
+ * a moment.
+ */
+export async function openApp(settings: Settings, onProgress?: (text: string) => void): Promise<OpenedApp> {
   await mkdir(settings.DATA_DIR, { recursive: true, mode: 0o700 })
   const log = createLogger(settings.LOG_LEVEL, process.stderr)
-  const url = settings.DATABASE_URL?.reveal() ?? (await startEmbeddedPostgres({ dataDir: settings.DATA_DIR })).url
+  const postgres = settings.DATABASE_URL ? null : await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, onProgress })
+  const url = settings.DATABASE_URL?.reveal() ?? postgres!.url
   await migrate({ url, directory: join(root, 'prisma', 'migrations') })
   const onError = (error: Error) => log.warn({ err: error }, 'the database connection failed')
   const db = createDb({ url, poolSize: settings.DATABASE_POOL, onError })
@@ -32,6 +37,7 @@ export async function openApp(settings: Settings): Promise<OpenedApp> {
     const app: App = { db, wake, log, keyring, clock: systemClock, settings, processId }
     return {
       app,
+      postgres,
       async close() {
         await wake.close()
         await db.close()

@@ -1,12 +1,13 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { startEmbeddedPostgres, stopEmbeddedPostgres } from '../../src/drivers/postgres/index.ts'
+import { type Supervisor, type SupervisorChange, startEmbeddedPostgres, stopEmbeddedPostgres } from '../../src/drivers/postgres/index.ts'
+import { until } from '../support/wait.ts'
 
 const driver = join(import.meta.dirname, '../../src/drivers/postgres/index.ts')
 let parent: string
@@ -33,7 +34,30 @@ async function query(url: string, text: string): Promise<Record<string, unknown>
 }
 
 const setting = async (url: string, name: string) => (await query(url, `select current_setting('${name}') as value`))[0]?.value
-const postmaster = async () => Number((await readFile(join(dataDir, 'postgres/18/postmaster.pid'), 'utf8')).split('\n')[0])
+const cluster = () => join(dataDir, 'postgres/18')
+const pidFile = () => join(cluster(), 'postmaster.pid')
+const postmaster = async () => Number((await readFile(pidFile(), 'utf8')).split('\n')[0])
+
+/** The processes that have a directory as theirs, or name it: from /proc, not from the driver. */
+async function runningOn(directory: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid)
+  const found = await Promise.all(
+    pids.map(async (pid) => {
+      const isOurs = /\/(postgres|initdb|pg_ctl)$/.test(await readlink(`/proc/${pid}/exe`).catch(() => ''))
+      const folder = await readlink(`/proc/${pid}/cwd`).catch(() => null)
+      const args = (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0')
+      return isOurs && (folder === directory || args.includes(directory)) ? [pid] : []
+    }),
+  )
+  return found.flat()
+}
+
+/** As a crash does it; resolves when the process is gone. */
+async function killServer(): Promise<void> {
+  const pid = await postmaster()
+  process.kill(pid, 'SIGKILL')
+  await until('it is gone', async () => (await readlink(`/proc/${pid}/exe`).catch(() => null)) === null)
+}
 
 /** Runs a script against the driver in a process of its own; gives what it prints. */
 function elsewhere(script: string, from = driver) {
@@ -118,10 +142,9 @@ describe('embedded PostgreSQL', () => {
 
   it('starts when the pid file of a crash names a process that is something else', async () => {
     const first = await startEmbeddedPostgres({ dataDir })
-    const pidFile = join(dataDir, 'postgres/18/postmaster.pid')
-    const text = await readFile(pidFile, 'utf8')
+    const text = await readFile(pidFile(), 'utf8')
     await first.stop()
-    await writeFile(pidFile, text.replace(/^\d+/, String(process.pid)))
+    await writeFile(pidFile(), text.replace(/^\d+/, String(process.pid)))
     const second = await startEmbeddedPostgres({ dataDir })
     expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
@@ -157,6 +180,188 @@ describe('embedded PostgreSQL', () => {
     await chmod(join(copy.binaries, 'native/bin/initdb'), 0o644)
     const url = await printed(elsewhere('console.log((await startEmbeddedPostgres({ dataDir })).url)', copy.driver))
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  it('ends an initdb that a killed start left behind, before it makes the database anew', async () => {
+    const child = elsewhere('await startEmbeddedPostgres({ dataDir })')
+    const over = once(child, 'close')
+    const initdb = await until('initdb runs', async () => (await runningOn(join(dataDir, 'postgres/new')))[0])
+    process.kill(initdb, 'SIGSTOP')
+    child.kill('SIGKILL')
+    await over
+    const { url } = await startEmbeddedPostgres({ dataDir })
+    expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+    expect(await runningOn(join(dataDir, 'postgres/new'))).toEqual([])
+  })
+
+  it.each([
+    ['is torn', async (file: string) => writeFile(file, '')],
+    ['holds nonsense', async (file: string) => writeFile(file, 'nonsense\n')],
+    ['is gone', async (file: string) => unlink(file)],
+  ])('starts after a crash when the pid file %s', async (_what, change) => {
+    await startEmbeddedPostgres({ dataDir })
+    await killServer()
+    await change(pidFile())
+    const { url } = await startEmbeddedPostgres({ dataDir })
+    expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  it('starts again when the pid file of a running server was removed, and can be stopped then', async () => {
+    await startEmbeddedPostgres({ dataDir })
+    const former = await postmaster()
+    await unlink(pidFile())
+    const { url } = await startEmbeddedPostgres({ dataDir })
+    expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
+    expect(await postmaster()).not.toBe(former)
+    await unlink(pidFile())
+    await stopEmbeddedPostgres({ dataDir })
+    expect(await runningOn(cluster())).toEqual([])
+  })
+
+  describe('is stopped within a bound', () => {
+    const endTimesMs = { fast: 300, immediate: 300 }
+    /** A child of the server, by its title. */
+    const childCalled = (title: string) => async () => {
+      for (const pid of await runningOn(cluster())) {
+        if ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).startsWith(`postgres: ${title}`)) return pid
+      }
+      return null
+    }
+
+    it.each([
+      ['its process hangs', async () => process.kill(await postmaster(), 'SIGSTOP')],
+      ['a child hangs', async () => process.kill(await until('there is one', childCalled('checkpointer')), 'SIGSTOP')],
+      ['it is stopping already', async () => stopOfAHungChild()],
+      ['it is dead', killServer],
+      ['its pid file is torn', async () => writeFile(pidFile(), '')],
+      [
+        'its pid belongs to a stranger',
+        async () => {
+          const text = await readFile(pidFile(), 'utf8')
+          await killServer()
+          await writeFile(pidFile(), text.replace(/^\d+/, String(process.pid)))
+        },
+      ],
+      [
+        'a child of a dead one hangs',
+        async () => {
+          const child = await until('there is one', childCalled('walwriter'))
+          process.kill(child, 'SIGSTOP')
+          process.kill(await postmaster(), 'SIGKILL')
+        },
+      ],
+    ])('when %s, and starts again', async (_what, bringAbout) => {
+      const first = await startEmbeddedPostgres({ dataDir })
+      await query(first.url, 'create table kept as select 1 as one')
+      await bringAbout()
+      await stopEmbeddedPostgres({ dataDir, endTimesMs })
+      expect(await runningOn(cluster())).toEqual([])
+      const second = await startEmbeddedPostgres({ dataDir })
+      expect(await query(second.url, 'select one from kept')).toEqual([{ one: 1 }])
+    })
+
+    it('when it recovers, however long that takes', async () => {
+      await startEmbeddedPostgres({ dataDir })
+      await killServer()
+      await writeFile(join(cluster(), 'recovery.signal'), '')
+      const starting = elsewhere("await startEmbeddedPostgres({ dataDir, settings: { restore_command: 'kill -STOP $PPID' } })")
+      const over = once(starting, 'close')
+      const recovering = await until('it recovers', childCalled('startup'))
+      await until('it is held up', async () => (await readFile(`/proc/${recovering}/status`, 'utf8')).includes('State:\tT'))
+      await stopEmbeddedPostgres({ dataDir, endTimesMs })
+      expect(await runningOn(cluster())).toEqual([])
+      starting.kill('SIGKILL')
+      await over
+      await unlink(join(cluster(), 'recovery.signal'))
+      expect((await startEmbeddedPostgres({ dataDir })).joined).toBe(false)
+    })
+
+    /** Leaves the server in the middle of a stop that doesn't end by itself. */
+    async function stopOfAHungChild(): Promise<void> {
+      process.kill(await until('there is one', childCalled('checkpointer')), 'SIGSTOP')
+      process.kill(await postmaster(), 'SIGINT')
+      await until('it is stopping', async () => (await readFile(pidFile(), 'utf8')).includes('stopping'))
+    }
+  })
+
+  describe('under watch', () => {
+    let watches: Supervisor[]
+    let changes: SupervisorChange['state'][]
+    beforeEach(() => {
+      watches = []
+      changes = []
+    })
+    afterEach(() => {
+      for (const watch of watches) watch.close()
+    })
+    const watched = async () => {
+      const postgres = await startEmbeddedPostgres({ dataDir, endTimesMs: { fast: 300, immediate: 300 } })
+      watches.push(postgres.supervise(({ state }) => changes.push(state)))
+      return postgres
+    }
+    const answers = (url: string) => until('it answers', () => query(url, 'select 1').catch(() => null))
+    const starts = async () => (await readFile(join(dataDir, 'postgres/server.log'), 'utf8')).split('starting PostgreSQL').length - 1
+
+    it('is started again after each of ten kills in a row, once for all who watch, with what was committed', async () => {
+      const { url } = await watched()
+      await watched()
+      await query(url, 'create table kept (n int)')
+      for (let n = 1; n <= 10; n++) {
+        await query(url, `insert into kept values (${n})`)
+        await killServer()
+        await answers(url)
+        await until('both know', () => changes.filter((state) => state === 'back').length === 2 * n)
+      }
+      expect(await query(url, 'select count(*)::int as count from kept')).toEqual([{ count: 10 }])
+      expect(await starts()).toBe(11)
+      expect(changes).toHaveLength(40)
+    })
+
+    it.each([
+      ['its pid file was removed', async () => unlink(pidFile())],
+      ['its socket was removed', async (url: string) => rm(new URL(url).searchParams.get('host') as string, { recursive: true })],
+    ])('is started again when %s', async (_what, bringAbout) => {
+      const { url } = await watched()
+      await bringAbout(url)
+      await until('it is back', () => changes.includes('back'))
+      await answers(url)
+    })
+
+    it('mends by itself what a killed session broke', async () => {
+      const { url } = await watched()
+      const client = new pg.Client({ connectionString: url })
+      client.on('error', () => {})
+      const ended = new Promise((resolve) => client.once('end', resolve))
+      await client.connect()
+      const [{ pid }] = (await client.query('select pg_backend_pid() as pid')).rows
+      process.kill(pid, 'SIGKILL')
+      await ended
+      await answers(url)
+      expect([await starts(), changes]).toEqual([1, []])
+    })
+
+    it('says once that it cannot be started, goes on trying, and says when it is back', async () => {
+      const { url } = await watched()
+      const config = join(cluster(), 'pg_hba.conf')
+      const kept = await readFile(config)
+      await unlink(config)
+      await killServer()
+      await until('two starts failed', async () => (await starts()) >= 3)
+      expect(changes).toEqual(['lost', 'failed'])
+      await writeFile(config, kept, { mode: 0o600 })
+      await answers(url)
+      await until('that is told', () => changes.length === 3)
+      expect(changes).toEqual(['lost', 'failed', 'back'])
+    })
+
+    it('stays stopped once the watch is closed', async () => {
+      await watched()
+      watches[0]!.close()
+      await stopEmbeddedPostgres({ dataDir })
+      await startEmbeddedPostgres({ dataDir })
+      await stopEmbeddedPostgres({ dataDir })
+      expect(await starts()).toBe(2)
+    })
   })
 
   describe.runIf(process.getuid?.() === 0)('as root', () => {

@@ -1,15 +1,18 @@
 /**
- * The embedded PostgreSQL: makes it under DATA_DIR, starts it, joins one that runs, stops it. It listens on a unix socket only and
- * outlives this process: nothing here ends it but `stop`. No SQL, no schema, no connection pools: those belong to platform/db.
+ * The embedded PostgreSQL: makes it under DATA_DIR, starts it, joins one that runs, watches over it, stops it. It listens on a unix
+ * socket only and outlives this process: nothing here ends a server that answers but `stop`. No SQL, no schema, no connection pools:
+ * those belong to platform/db.
  */
-import { createHash } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, readFile, readlink, realpath, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { dirname, join } from 'node:path'
+import { chmod, lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Account, canEnter, chooseAccount, ourselves } from './account.ts'
 import { withFileLock } from './lock.ts'
-import { copyPrograms, findPrograms, type Programs, run } from './program.ts'
+import { findPlace, logTail, must, type Place, socketOf } from './place.ts'
+import { type EndTimes, endProcesses, findProcesses, isServing, readPidFile, stateOf } from './process.ts'
+import { run } from './program.ts'
+import { type Supervisor, type SupervisorChange, supervise } from './supervise.ts'
+
+export type { Supervisor, SupervisorChange } from './supervise.ts'
 
 export type EmbeddedPostgresOptions = {
   /** Made when it is missing. The cluster lies in `postgres/<major version>` below it. */
@@ -18,6 +21,10 @@ export type EmbeddedPostgresOptions = {
   settings?: Record<string, string>
   /** The command that makes user namespaces, needed by root only. Default: `unshare` of the PATH. */
   unshare?: string
+  /** Told, as a sentence, what takes more than a moment: the cluster is made, or recovers. */
+  onProgress?: ((text: string) => void) | undefined
+  /** How long a stop waits until it becomes harsher: from fast to immediate, from immediate to SIGKILL. */
+  endTimesMs?: EndTimes
 }
 
 export type EmbeddedPostgres = {
@@ -25,13 +32,25 @@ export type EmbeddedPostgres = {
   url: string
   /** True when it ran already, started by another process or an earlier one. */
   joined: boolean
+  /**
+   * Starts the server again whenever it has died or can't be reached, until the watch is closed. Every process of an installation may
+   * watch: the lock in DATA_DIR lets one of them start it, and the others find it running.
+   */
+  supervise(onChange: (change: SupervisorChange) => void): Supervisor
   /** Ends the server for everybody who uses it. */
   stop(): Promise<void>
 }
 
-type Place = { dataDir: string; root: string; data: string; log: string; socketDir: string; programs: Programs; account: Account }
-
-const startTimeoutMs = 60_000
+/** Recovery after a crash reads up to `max_wal_size` of log, which a slow disk takes minutes for. */
+const startTimeoutMs = 300_000
+/** How long a starter of PostgreSQL waits before it is asked again how far the server is. */
+const launchTimeoutS = 10
+/** A server without a pid file of its own may be writing it just now. */
+const unreachableMs = 2_000
+/** Children of a killed postmaster that can't be seen from here hold its shared memory for a moment more. */
+const sharedMemoryMs = 60_000
+/** How long a stop waits for a start that is under way. */
+const stopWaitMs = 5_000
 const logMaxBytes = 10_000_000
 const unusedPid = 2 ** 22 + 1
 
@@ -44,96 +63,66 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await mkdir(join(options.dataDir, 'postgres'), { recursive: true, mode: 0o711 })
   return locked(options.dataDir, async (root) => {
     const place = await findPlace(root, options.unshare ?? 'unshare')
-    let pid = await findPostmaster(place)
-    if (pid !== null && (await becomesReady(place, pid)) === 'unreachable') {
-      await end(place)
-      pid = null
+    return {
+      url: `postgresql://quayside@localhost/quayside?host=${encodeURIComponent(place.socketDir)}`,
+      joined: await bringUp(place, options),
+      supervise: (onChange) =>
+        supervise({
+          onChange,
+          isServing: () => isServing(place),
+          bringUp: (signal) => locked(options.dataDir, () => bringUp(place, options, signal)),
+        }),
+      stop: () => stopEmbeddedPostgres(options),
     }
-    if (pid === null) {
-      await makeSocketDir(place)
-      await initialize(place)
-      await launch(place, options.settings ?? {})
-    }
-    const url = `postgresql://quayside@localhost/quayside?host=${encodeURIComponent(place.socketDir)}`
-    return { url, joined: pid !== null, stop: () => stopEmbeddedPostgres(options) }
   })
 }
 
-/** Stops the embedded PostgreSQL of `dataDir`, closing its connections. Does nothing when none runs. */
+/**
+ * Stops the embedded PostgreSQL of `dataDir`, closing its connections, in whatever state it is. Does nothing when none runs. Takes
+ * half a minute at most; throws when a process can't be ended.
+ */
 export async function stopEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<void> {
   if ((await lstat(join(options.dataDir, 'postgres')).catch(() => null)) === null) return
-  await locked(options.dataDir, async (root) => {
+  // Whoever holds the lock longer than this hangs, or waits for a server that doesn't get ready: it is ended all the same.
+  const stop = async (root: string) => {
     const place = await findPlace(root, options.unshare ?? 'unshare')
-    if ((await findPostmaster(place)) !== null) await end(place)
+    for (const directory of [draftOf(place), place.data]) await endProcesses(directory, options.endTimesMs)
+    await removeSocket(place)
     await rmdir(place.socketDir).catch(() => {})
-  })
+  }
+  await locked(options.dataDir, stop, stopWaitMs)
 }
 
-async function locked<T>(dataDir: string, work: (root: string) => Promise<T>): Promise<T> {
+async function locked<T>(dataDir: string, work: (root: string) => Promise<T>, atMostMs?: number): Promise<T> {
   const root = await realpath(join(dataDir, 'postgres'))
-  return withFileLock(join(root, 'lock'), () => work(root))
+  return withFileLock(join(root, 'lock'), () => work(root), atMostMs)
 }
 
-async function findPlace(root: string, unshare: string): Promise<Place> {
-  const dataDir = dirname(root)
-  const found = await findPrograms()
-  const data = join(root, found.major)
-  const account = await chooseAccount({ dataDir, data, unshare })
-  const programs = (await canEnter(account, found.bin)) ? found : await copyPrograms(found, root)
-  // A socket's path has 107 bytes at most, so it can't lie in DATA_DIR.
-  const name = createHash('sha256').update(dataDir).digest('hex').slice(0, 16)
-  const socketDir = join('/tmp', `quayside-${name}`)
-  return { dataDir, root, data, log: join(root, 'server.log'), socketDir, programs, account }
-}
-
-/** The pid of the postmaster of this data directory; null when none runs. A pid file that a crash left behind doesn't count. */
-async function findPostmaster({ data, socketDir }: Place): Promise<number | null> {
-  const pid = Number((await pidFile(data))[0])
-  if (!Number.isInteger(pid) || pid <= 0) return null
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return null
+/** Leads from any state to a server that is ready for connections; says whether it ran already. */
+async function bringUp(place: Place, options: EmbeddedPostgresOptions, signal?: AbortSignal): Promise<boolean> {
+  const { settings = {}, onProgress, endTimesMs } = options
+  let joined = true
+  let unreachableSince: number | null = null
+  for (const deadline = performance.now() + startTimeoutMs; ; await delay(50)) {
+    signal?.throwIfAborted()
+    const processes = await findProcesses(place.data)
+    const state = await stateOf(place, processes)
+    if (state === 'ready') return joined
+    unreachableSince = state === 'unreachable' ? (unreachableSince ?? performance.now()) : null
+    if (state === 'absent') {
+      // Ended by a stop that didn't wait, or by whoever else wants it down: whoever is asked next starts it.
+      if (!joined) throw new Error(`PostgreSQL ended while it started. ${await logTail(place)}`)
+      joined = false
+      await endProcesses(place.data, endTimesMs)
+      await makeSocketDir(place)
+      await initialize(place, onProgress)
+      await launch(place, settings)
+    } else if (state === 'stopping' || (unreachableSince !== null && performance.now() - unreachableSince > unreachableMs)) {
+      await endProcesses(place.data, endTimesMs)
+    } else if (performance.now() > deadline) {
+      throw new Error(`PostgreSQL (pid ${processes.postmaster}) is not ready after ${startTimeoutMs} ms. ${await logTail(place)}`)
+    }
   }
-  if (await isPostmaster(pid, data)) return pid
-  // Another process has this pid (after a reboot), or nobody reaps the dead one: PostgreSQL would refuse to start because of it. The
-  // file must stay, for it names the shared memory by which PostgreSQL sees orphaned children; it gets a pid beyond the kernel's range.
-  const [, ...rest] = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')
-  await writeFile(join(data, 'postmaster.pid'), [String(unusedPid), ...rest].join('\n'))
-  await rm(join(socketDir, '.s.PGSQL.5432.lock'), { force: true })
-  return null
-}
-
-async function pidFile(data: string): Promise<string[]> {
-  return (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n').map((line) => line.trim())
-}
-
-async function isPostmaster(pid: number, data: string): Promise<boolean> {
-  if (process.platform === 'linux') return (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === data
-  return (await run(ourselves, 'ps', ['-o', 'comm=', '-p', String(pid)])).output.trim().endsWith('postgres')
-}
-
-/** Waits for a running server that still starts. `unreachable`: it runs, but its socket is gone (a cleaned /tmp, a moved DATA_DIR). */
-async function becomesReady(place: Place, pid: number): Promise<'ready' | 'unreachable'> {
-  const deadline = Date.now() + startTimeoutMs
-  while (Date.now() < deadline) {
-    const lines = await pidFile(place.data)
-    if (lines[0] !== String(pid)) return 'unreachable'
-    if (lines[7] === 'ready') return (await accepts(join(place.socketDir, '.s.PGSQL.5432'))) ? 'ready' : 'unreachable'
-    await delay(50)
-  }
-  throw new Error(`PostgreSQL (pid ${pid}) is not ready after ${startTimeoutMs} ms. ${await logTail(place)}`)
-}
-
-function accepts(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    socket.once('error', () => resolve(false))
-  })
 }
 
 async function makeSocketDir({ socketDir, account }: Place): Promise<void> {
@@ -149,8 +138,14 @@ async function makeSocketDir({ socketDir, account }: Place): Promise<void> {
   })
 }
 
-/** Makes the cluster beside its place and moves it there when it is whole: a crash in between leaves nothing that counts. */
-async function initialize(place: Place): Promise<void> {
+/** Where a cluster is made. */
+const draftOf = ({ root }: Place) => join(root, 'new')
+
+/**
+ * Makes the cluster beside its place and moves it there when it is whole: a crash in between leaves nothing that counts, though
+ * perhaps an initdb that still writes.
+ */
+async function initialize(place: Place, onProgress: (text: string) => void = () => {}): Promise<void> {
   const { root, data, programs, account } = place
   if ((await lstat(join(data, 'PG_VERSION')).catch(() => null)) !== null) return
   const others = (await readdir(root)).filter((name) => /^\d+$/.test(name) && name !== programs.major)
@@ -159,7 +154,9 @@ async function initialize(place: Place): Promise<void> {
       `${root} holds the data of PostgreSQL ${others.join(' and ')}, and this program brings ${programs.major}. Move the data with pg_upgrade or start the program that made it.`,
     )
   }
-  const fresh = join(root, 'new')
+  onProgress('Creating the database.')
+  const fresh = draftOf(place)
+  await endProcesses(fresh)
   await rm(fresh, { recursive: true, force: true })
   await mkdir(fresh, { mode: 0o700 })
   await account.adopt(fresh)
@@ -194,6 +191,8 @@ async function launch(place: Place, extra: Record<string, string>): Promise<void
     log_timezone: 'UTC',
     jit: 'off',
     log_checkpoints: 'off',
+    // Recovery begins with an fsync of each file of the cluster, which takes seconds; this is one call.
+    ...(process.platform === 'linux' ? { recovery_init_sync_method: 'syncfs' } : {}),
     ...extra,
   }
   const text = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
@@ -202,50 +201,32 @@ async function launch(place: Place, extra: Record<string, string>): Promise<void
   if ((await lstat(log)).size > logMaxBytes) await truncate(log, 0)
   await account.adopt(log)
 
-  // After kill -9 of the postmaster its children hold the shared memory for a moment more.
-  const deadline = Date.now() + startTimeoutMs
-  for (;;) {
+  await forgetFormerServer(place)
+  const options = ['-w', '-t', String(launchTimeoutS), '-s', '-D', data, '-l', log]
+  for (const deadline = performance.now() + sharedMemoryMs; ; await delay(200)) {
     const from = (await lstat(log)).size
-    const { code, output } = await run(account, join(programs.bin, 'pg_ctl'), [
-      'start',
-      '-w',
-      '-t',
-      String(startTimeoutMs / 1000),
-      '-s',
-      '-D',
-      data,
-      '-l',
-      log,
-    ])
-    if (code === 0) return
-    const printed = (await readFile(log, 'utf8')).slice(from)
-    if (!printed.includes('shared memory') || Date.now() > deadline) {
+    const { code, output } = await run(account, join(programs.bin, 'pg_ctl'), ['start', ...options])
+    // It may recover for longer than pg_ctl waits.
+    if (code === 0 || (await findProcesses(data)).postmaster !== null) return
+    const printed = (await readFile(log)).subarray(from).toString()
+    if (!printed.includes('shared memory') || performance.now() > deadline) {
       throw new Error(`PostgreSQL did not start: ${output.trim()} ${await logTail(place)}`)
     }
-    await delay(200)
   }
 }
 
-async function end(place: Place): Promise<void> {
-  await must(place, join(place.programs.bin, 'pg_ctl'), [
-    'stop',
-    '-w',
-    '-s',
-    '-m',
-    'fast',
-    '-t',
-    String(startTimeoutMs / 1000),
-    '-D',
-    place.data,
-  ])
+/**
+ * PostgreSQL refuses to start beside the pid file or the socket's lock of a server whose pid is now another's, and beside a torn pid
+ * file. A whole one must stay, because it names the shared memory by which orphaned children are seen: it gets a pid beyond the kernel's range.
+ */
+async function forgetFormerServer(place: Place): Promise<void> {
+  const [pid, ...rest] = await readPidFile(place.data)
+  const file = join(place.data, 'postmaster.pid')
+  if (!(Number(pid) > 0)) await rm(file, { force: true })
+  else await writeFile(file, [String(unusedPid), ...rest].join('\n'))
+  await removeSocket(place)
 }
 
-async function must({ account }: Place, file: string, args: string[], input = ''): Promise<void> {
-  const { code, output } = await run(account, file, args, input)
-  if (code !== 0) throw new Error(`PostgreSQL: ${file} ${args[0]} ended with ${code}: ${output.trim().split('\n').slice(-5).join(' ')}`)
-}
-
-async function logTail({ log }: Place): Promise<string> {
-  const lines = (await readFile(log, 'utf8').catch(() => '')).trim().split('\n').slice(-5)
-  return `The end of ${log}: ${lines.join(' | ')}`
+async function removeSocket(place: Place): Promise<void> {
+  for (const path of [socketOf(place), `${socketOf(place)}.lock`]) await rm(path, { force: true })
 }

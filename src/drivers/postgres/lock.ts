@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 
 /**
- * Runs `work` while holding an exclusive lock on `path`, waiting for whoever holds it. The kernel keeps the lock on an open file
- * of a small child, which ends when its input closes: so the lock is free again however this process ends.
+ * Runs `work` while holding an exclusive lock on `path`, waiting for whoever holds it, but no longer than `atMostMs`: then `work` runs
+ * without it. The kernel keeps the lock on an open file of a small child, which ends when its input closes: so the lock is free again
+ * however this process ends.
  */
-export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+export async function withFileLock<T>(path: string, work: () => Promise<T>, atMostMs?: number): Promise<T> {
   await (await open(path, 'a', 0o600)).close()
   const [command, ...lead] = process.platform === 'darwin' ? ['lockf', '-k', path] : ['flock', '--exclusive', path]
   const holder = spawn(command as string, [...lead, 'sh', '-c', 'echo held; exec cat'], {
@@ -13,16 +14,21 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>): Pro
     detached: true,
   })
   const ended = new Promise<void>((resolve) => holder.once('close', () => resolve()))
+  holder.stdin.on('error', () => {})
+  let timer: NodeJS.Timeout | undefined
   try {
     await new Promise<void>((resolve, reject) => {
+      if (atMostMs !== undefined) timer = setTimeout(resolve, atMostMs)
       holder.once('error', (cause) => reject(new Error(`The lock ${path} needs the program ${command}, which can't be run.`, { cause })))
       holder.once('close', (code) => reject(new Error(`The lock ${path} could not be taken (${command} ended with ${code}).`)))
       holder.stdout.once('data', () => resolve())
     })
+    clearTimeout(timer)
     return await work()
   } finally {
+    clearTimeout(timer)
     holder.stdin.end()
-    holder.stdin.on('error', () => {})
+    holder.kill()
     if (holder.pid !== undefined) await ended
   }
 }

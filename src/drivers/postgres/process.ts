@@ -1,0 +1,153 @@
+/**
+ * What runs on a data directory. Found by looking at the processes themselves, because the pid file may be missing, torn, left behind
+ * by a crash, or name a stranger. Where there is no /proc, the pid file has to do.
+ */
+import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ourselves } from './account.ts'
+import { type Place, socketOf } from './place.ts'
+import { run } from './program.ts'
+
+export type Processes = {
+  /** The process that accepts connections; null when none runs. */
+  postmaster: number | null
+  /** The programs that start a server or make a cluster: they end at once, and would start a server behind our back. */
+  starters: number[]
+  /** All that run on the directory, those two included. */
+  all: number[]
+}
+
+/**
+ * `starting` includes crash recovery. `unreachable`: it runs, but nobody can connect to it, or soon won't: its socket or its pid file
+ * is gone (a cleaned /tmp, a moved DATA_DIR).
+ */
+export type ServerState = 'absent' | 'starting' | 'ready' | 'stopping' | 'unreachable'
+
+const programs = new Set(['postgres', 'pg_ctl', 'initdb'])
+
+/** The processes of PostgreSQL that run on `directory`, which may be one that is still being made. */
+export async function findProcesses(directory: string): Promise<Processes> {
+  if (process.platform !== 'linux') return findByPidFile(directory)
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const found = (await Promise.all(names.map((name) => readProcess(Number(name), directory)))).filter((one) => one !== null)
+  const servers = new Set(found.filter(({ role }) => role === 'server').map(({ pid }) => pid))
+  return {
+    // For a moment a new child still shows the arguments of its parent.
+    postmaster: found.find(({ pid, parent }) => servers.has(pid) && !servers.has(parent))?.pid ?? null,
+    starters: found.filter(({ role }) => role === 'starter').map(({ pid }) => pid),
+    all: found.map(({ pid }) => pid),
+  }
+}
+
+type Found = { pid: number; parent: number; role: 'server' | 'child' | 'starter' }
+
+async function readProcess(pid: number, directory: string): Promise<Found | null> {
+  const program = basename((await readlink(`/proc/${pid}/exe`).catch(() => '')).replace(/ \(deleted\)$/, ''))
+  if (!programs.has(program)) return null
+  const [folder, line, stat] = await Promise.all([
+    readlink(`/proc/${pid}/cwd`).catch(() => null),
+    readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => ''),
+    readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''),
+  ])
+  const args = line.split('\0')
+  // A server moves into its directory; pg_ctl and initdb only name it.
+  if (folder !== directory && !args.includes(directory)) return null
+  const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  const role = program !== 'postgres' ? 'starter' : args[1] === '-D' ? 'server' : 'child'
+  return { pid, parent, role }
+}
+
+async function findByPidFile(directory: string): Promise<Processes> {
+  const pid = Number((await readPidFile(directory))[0])
+  const name = pid > 0 ? (await run(ourselves, 'ps', ['-o', 'comm=', '-p', String(pid)])).output.trim() : ''
+  return name.endsWith('postgres') ? { postmaster: pid, starters: [], all: [pid] } : { postmaster: null, starters: [], all: [] }
+}
+
+export async function readPidFile(data: string): Promise<string[]> {
+  return (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n').map((line) => line.trim())
+}
+
+/** A server that has only just begun has no pid file yet, and counts as unreachable until it has. */
+export async function stateOf(place: Place, { postmaster }: Processes): Promise<ServerState> {
+  if (postmaster === null) return 'absent'
+  const lines = await readPidFile(place.data)
+  if (lines[0] !== String(postmaster)) return 'unreachable'
+  if (lines[7] === 'stopping') return 'stopping'
+  if (lines[7] !== 'ready') return 'starting'
+  return (await accepts(socketOf(place))) ? 'ready' : 'unreachable'
+}
+
+/** As `stateOf` finds it ready, but for a few system calls: asked all the time. */
+export async function isServing(place: Place): Promise<boolean> {
+  const pid = Number((await readPidFile(place.data))[0])
+  if (!(pid > 0)) return false
+  const runs =
+    process.platform === 'linux'
+      ? (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === place.data
+      : (await findByPidFile(place.data)).postmaster !== null
+  return runs && (await lstat(socketOf(place)).catch(() => null)) !== null
+}
+
+function accepts(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    // EAGAIN: so many connect that the queue is full, so somebody listens.
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'))
+  })
+}
+
+export type EndTimes = { fast: number; immediate: number }
+
+/** In immediate mode PostgreSQL itself kills, after 5 s, what has not ended. */
+const endTimes: EndTimes = { fast: 20_000, immediate: 7_000 }
+const killMs = 5_000
+const orphanMs = 1_000
+
+/**
+ * Ends all that runs on a data directory: fast (sessions are closed, a checkpoint is written), then immediate (the next start
+ * recovers), then by SIGKILL. Children of a dead postmaster have a second to notice. Throws when something outlives that.
+ */
+export async function endProcesses(directory: string, times: EndTimes = endTimes): Promise<void> {
+  const { postmaster, all } = await findProcesses(directory)
+  if (all.length === 0) return
+  if (postmaster === null) {
+    if (await areGone(directory, orphanMs)) return
+  } else {
+    signal([postmaster], 'SIGINT')
+    if (await areGone(directory, times.fast)) return
+  }
+  for (const [name, withinMs] of [
+    ['SIGQUIT', times.immediate],
+    ['SIGKILL', killMs],
+  ] as const) {
+    signal((await findProcesses(directory)).all, name)
+    if (await areGone(directory, withinMs)) return
+  }
+  const left = (await findProcesses(directory)).all
+  if (left.length > 0) throw new Error(`PostgreSQL could not be ended: the processes ${left.join(', ')} are left of it.`)
+}
+
+async function areGone(directory: string, withinMs: number): Promise<boolean> {
+  for (const deadline = performance.now() + withinMs; ; await delay(50)) {
+    const { starters, all } = await findProcesses(directory)
+    if (all.length === 0) return true
+    signal(starters, 'SIGKILL')
+    if (performance.now() > deadline) return false
+  }
+}
+
+function signal(pids: number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+  }
+}
