@@ -26,7 +26,7 @@ import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
 import type { SupervisorChange } from './drivers/postgres/index.ts'
 import { createProcessRuntime, type ProcessRuntime } from './drivers/process/index.ts'
-import { createProxyRouter, createRouterProbe } from './drivers/proxy/index.ts'
+import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createSvixDispatcher } from './drivers/svix/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
@@ -60,7 +60,9 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
     hidden: [root],
     quotas: { releaseBytes: settings.RELEASE_MAX_BYTES, dataDirFreeBytes: settings.DISK_RESERVE_BYTES },
   })
+  const privateRoutes = await openPrivateRoutes(settings.DATA_DIR)
   const router = createProxyRouter({
+    privateRoutes,
     host: settings.HOST,
     port: settings.ROUTER_PORT,
     resolveInstance: (id) => runtime.addressOf(id),
@@ -71,7 +73,7 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
   const http = createHttpOutgoing({ guard, ...(egressProxy ? { proxy: { url: egressProxy.reveal(), except } } : {}) })
   runtimePort.provide(app, runtime)
   routerPort.provide(app, router)
-  routerProbePort.provide(app, createRouterProbe({ host: settings.HOST, port: () => router.port }))
+  routerProbePort.provide(app, createRouterProbe({ privateRoutes, host: settings.HOST, port: () => router.port }))
   outgoingHttp.provide(app, http)
   selectionPort.provide(app, createSelection(app, schema))
   if (settings.WEBHOOK_ENGINE === 'svix') {

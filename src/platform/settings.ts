@@ -93,6 +93,8 @@ const schema = z.object({
   START_TIMEOUT_MS: ms(60_000),
   VERIFY_TIMEOUT_MS: ms(120_000),
   SWITCH_TIMEOUT_MS: ms(30_000),
+  /** How long a new release is watched under traffic before it is live. */
+  SWITCH_WATCH_MS: ms(1_500),
   WORKER_VERIFY_MS: ms(5_000),
   DRAIN_TIMEOUT_MS: ms(30_000),
   SCALE_QUIET_MS: ms(120_000),

@@ -213,6 +213,8 @@ export async function refusalOf(outcome: Promise<unknown>): Promise<Refused> {
 export type Gate = {
   /** A command that ends when the gate is open. */
   wait: string
+  /** JavaScript of an app: calls `then` with whether it is the first one that asks so. */
+  first(then: string): string
   /** JavaScript of an app: calls `then` with whether the gate is open. */
   ask(then: string): string
   /** How many came to wait so far, and how many that asked were told that it is shut. */
@@ -225,9 +227,10 @@ export type Gate = {
 
 /** Holds builds and apps up until a test lets them go on; builds and instances share the host's network. Shut at first. */
 async function createGate(): Promise<Gate> {
-  let [isOpen, arrivals, refusals] = [false, 0, 0]
+  let [isOpen, arrivals, refusals, firsts] = [false, 0, 0, 0]
   const held = new Set<ServerResponse>()
   const server = createServer((request, response) => {
+    if (request.url === '/first') return response.writeHead(firsts++ === 0 ? 200 : 503).end()
     if (request.url === '/ask') {
       if (!isOpen) refusals++
       return response.writeHead(isOpen ? 200 : 503).end()
@@ -238,9 +241,12 @@ async function createGate(): Promise<Gate> {
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const told = (path: string, then: string) =>
+    `require('http').get('${url}${path}', { agent: false }, (told) => (${then})(told.statusCode === 200))`
   return {
     wait: `node -e 'require("http").get("${url}/wait", { agent: false }, () => process.exit())'`,
-    ask: (then) => `require('http').get('${url}/ask', { agent: false }, (told) => (${then})(told.statusCode === 200))`,
+    first: (then) => told('/first', then),
+    ask: (then) => told('/ask', then),
     arrivals: () => arrivals,
     refusals: () => refusals,
     open() {

@@ -245,10 +245,16 @@ describe.each(modes)('a probe (%s)', (sandbox) => {
     const { instanceId } = await startAndReturn(runtime, startRequest(release))
     await untilHealthy(runtime, instanceId, null)
     const probe = (path: string, timeoutMs = 5000) => runtime.probe({ instanceId, path, timeoutMs })
-    expect(await probe('/')).toEqual({ ok: true, status: 200, reason: null, otherPorts: [] })
-    expect(await probe('/moved')).toEqual({ ok: true, status: 302, reason: null, otherPorts: [] })
-    expect(await probe('/health')).toEqual({ ok: false, status: 503, reason: 'answered 503', otherPorts: [] })
-    expect(await probe('/?wait=60000', 50)).toEqual({ ok: false, status: null, reason: 'no answer within 50 ms', otherPorts: [] })
+    expect(await probe('/')).toEqual({ ok: true, status: 200, reason: null, otherPorts: [], otherHosts: [] })
+    expect(await probe('/moved')).toEqual({ ok: true, status: 302, reason: null, otherPorts: [], otherHosts: [] })
+    expect(await probe('/health')).toEqual({ ok: false, status: 503, reason: 'answered 503', otherPorts: [], otherHosts: [] })
+    expect(await probe('/?wait=60000', 50)).toEqual({
+      ok: false,
+      status: null,
+      reason: 'no answer within 50 ms',
+      otherPorts: [],
+      otherHosts: [],
+    })
     await runtime.stop(instanceId, { graceMs: 0 })
     // A killed process lets go of its socket in the last moment of its end.
     await until(async () => (await probe('/')).reason === 'connection refused')
@@ -263,7 +269,7 @@ describe.each(modes)('a probe (%s)', (sandbox) => {
     await until(async () => (await readAll(runtime, instanceId)).includes('listens on'))
     const port = Number(/listens on (\d+)/.exec(await readAll(runtime, instanceId))?.[1])
     const result = await runtime.probe({ instanceId, path: '/', timeoutMs: 1000 })
-    expect(result).toEqual({ ok: false, status: null, reason: 'connection refused', otherPorts: [port] })
+    expect(result).toEqual({ ok: false, status: null, reason: 'connection refused', otherPorts: [port], otherHosts: [] })
   })
 })
 

@@ -1,5 +1,9 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { privateHeader } from '../../src/drivers/proxy/header.ts'
 import { createRouterProbe } from '../../src/drivers/proxy/index.ts'
+import { createPrivateRoutes } from '../../src/drivers/proxy/private-route.ts'
 import { type Bed, call, callRaw, createBed, createStack, digestA, digestB, inFlight, toInstances, until } from './proxy-support.ts'
 
 const stack = createStack()
@@ -320,18 +324,105 @@ describe('the record of a request', () => {
 })
 
 describe('the probe from outside', () => {
-  it('reads status, release and the router’s own error through the socket, and null where nothing answers', async () => {
+  const nothing = { status: null, release: null, deployment: null, error: null, failure: null, timedOut: false, routerAway: false }
+  const privateRoutes = createPrivateRoutes(Buffer.alloc(32, 1))
+  const open = async () => {
+    const router = await bed.router({ privateRoutes })
+    return { router, probe: createRouterProbe({ host: '127.0.0.1', port: () => router.port, privateRoutes }) }
+  }
+  const host = 'shop.localhost'
+
+  it('reads status, release and the router’s own error through the socket, and why there is no whole answer', async () => {
     await bed.instance('a', (_request, response) => response.writeHead(204).end())
     await bed.instance('silent', () => {})
-    const router = await bed.router()
-    router.apply([toInstances('shop.localhost', ['a']), toInstances('silent.localhost', ['silent'])])
-    const probe = createRouterProbe({ host: '127.0.0.1', port: () => router.port })
-    const nothing = { status: null, release: null, deployment: null, error: null }
-    expect(await probe.request('shop.localhost', '/', 5_000)).toEqual({ ...nothing, status: 204, release: digestA, deployment: 'dep-a' })
-    expect(await probe.request('none.localhost', '/', 5_000)).toEqual({ ...nothing, status: 404, error: 'unknown_host' })
-    expect(await probe.request('silent.localhost', '/', 50)).toEqual(nothing)
-    expect(await probe.request('shop.localhost', '/not a path', 50)).toEqual(nothing)
+    const { router, probe } = await open()
+    router.apply([toInstances(host, ['a']), toInstances('silent.localhost', ['silent'])])
+    const ask = (name: string, path: string, timeoutMs: number) => probe.request({ host: name, path, timeoutMs })
+    expect(await ask(host, '/', 5_000)).toEqual({ ...nothing, status: 204, release: digestA, deployment: 'dep-a' })
+    const unknown = { status: 404, error: 'unknown_host', failure: 'the router does not know the service' }
+    expect(await ask('none.localhost', '/', 5_000)).toEqual({ ...nothing, ...unknown })
+    expect(await ask('silent.localhost', '/', 50)).toEqual({ ...nothing, failure: 'no answer within 50 ms', timedOut: true })
+    expect(await ask(host, '/not a path', 50)).toEqual({ ...nothing, failure: 'no request can be made of this path' })
     await router.close({ graceMs: 0 })
-    expect(await probe.request('shop.localhost', '/', 5_000)).toEqual(nothing)
+    expect(await ask(host, '/', 5_000)).toEqual({ ...nothing, failure: 'the router did not answer', routerAway: true })
+  })
+
+  it('asks an instance that the table does not name, past the table, as a visitor is served', async () => {
+    const seen: IncomingHttpHeaders[] = []
+    await bed.instance('new', (request, response) => {
+      seen.push(request.headers)
+      response.end('new')
+    })
+    await bed.instance('old', (_request, response) => response.end('old'))
+    const { router, probe } = await open()
+    router.apply([toInstances(host, ['old'])])
+    const target = { serviceId: 'svc', deploymentId: 'dep-b', digest: digestB, instanceId: 'new' }
+    const answer = await probe.request({ host, path: '/', timeoutMs: 5_000, target })
+    expect(answer).toEqual({ ...nothing, status: 200, release: digestB, deployment: 'dep-b' })
+    expect(seen).toMatchObject([{ host, 'x-forwarded-host': host, 'x-forwarded-for': '127.0.0.1' }])
+    expect(Object.keys(seen[0]!)).not.toContain(privateHeader)
+    expect((await call(router, host, '/')).body).toBe('old')
+    await bed.refusing('gone')
+    const gone = await probe.request({ host, path: '/', timeoutMs: 5_000, target: { ...target, instanceId: 'gone' } })
+    expect(gone).toMatchObject({ error: 'no_healthy_instance', failure: 'connection refused' })
+  })
+
+  it.each([
+    ['nothing', () => {}, 'no answer within 200 ms'],
+    ['a reset', (socket: Socket) => socket.resetAndDestroy(), 'the connection was closed without a valid HTTP answer'],
+    ['garbage', (socket: Socket) => socket.end('SSH-2.0-garbage\r\n'), 'the connection was closed without a valid HTTP answer'],
+    ['half a head', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'), 'the connection was closed without a valid HTTP answer'],
+    ['half a body', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'), 'it ended its answer half way'],
+    [
+      'a body without an end',
+      (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'),
+      'its answer did not end within 200 ms',
+    ],
+  ] as [string, (socket: Socket) => void, string][])(
+    'says of an instance that answers %s what was wrong',
+    async (_what, reply, failure) => {
+      await bed.rawInstance('sick', (socket) => socket.once('data', () => reply(socket)))
+      const { router, probe } = await open()
+      router.apply([])
+      const target = { serviceId: 'svc', deploymentId: 'dep-b', digest: digestB, instanceId: 'sick' }
+      expect(await probe.request({ host, path: '/', timeoutMs: 200, target })).toMatchObject({ failure })
+    },
+  )
+
+  it('meets an instance that answers once on each connection when it asks again', async () => {
+    await bed.rawInstance('once', (socket) => socket.once('data', () => socket.write('HTTP/1.1 204 No Content\r\n\r\n')))
+    const { router, probe } = await open()
+    router.apply([])
+    const target = { serviceId: 'svc', deploymentId: 'dep-b', digest: digestB, instanceId: 'once' }
+    expect(await probe.request({ host, path: '/', timeoutMs: 5_000, target })).toMatchObject({ status: 204, failure: null })
+    expect(await probe.request({ host, path: '/', timeoutMs: 200, target })).toMatchObject({ failure: 'no answer within 200 ms' })
+  })
+
+  it('takes an event stream for a whole answer', async () => {
+    await bed.instance('events', (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
+    })
+    const { router, probe } = await open()
+    router.apply([toInstances(host, ['events'])])
+    expect(await probe.request({ host, path: '/', timeoutMs: 5_000 })).toMatchObject({ status: 200, failure: null })
+  })
+
+  it('is the only one that can name an instance: a header that was not sealed with the key is no header', async () => {
+    const seen: IncomingHttpHeaders[] = []
+    await bed.instance('new', (_request, response) => response.end('new'))
+    await bed.instance('old', (request, response) => {
+      seen.push(request.headers)
+      response.end('old')
+    })
+    const { router } = await open()
+    router.apply([toInstances(host, ['old'])])
+    const target = { serviceId: 'svc', deploymentId: 'dep-b', digest: digestB, instanceId: 'new' }
+    const [content, mac] = privateRoutes.seal(target).split('.')
+    const [foreign] = privateRoutes.seal({ ...target, instanceId: 'other' }).split('.')
+    const forged = createPrivateRoutes(Buffer.alloc(32, 2)).seal(target)
+    for (const value of [forged, content!, `${content}.`, `${foreign}.${mac}`, 'x', '.', '']) {
+      expect((await call(router, host, '/', { headers: { [privateHeader]: value } })).body).toBe('old')
+    }
+    expect(seen.filter((headers) => privateHeader in headers)).toEqual([])
   })
 })

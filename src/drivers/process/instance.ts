@@ -14,9 +14,9 @@ import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
 import { createInstanceStore, type Run, runName } from './instance-store.ts'
 import { fileName, type Layout } from './layout.ts'
-import { listeningPorts, signalProcess } from './linux.ts'
+import { listeningSockets, signalProcess } from './linux.ts'
 import type { Ports } from './port.ts'
-import { type Address, ask } from './probe.ts'
+import { type Address, ask, refused } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
 import { type Cell, feed, type Sandbox } from './sandbox.ts'
@@ -190,12 +190,18 @@ export function createInstances(parts: InstanceParts): Instances {
     observe: (instanceIds) => Promise.all(instanceIds.map(observeOne)),
     async probe({ instanceId, path, timeoutMs }) {
       const address = instances.addressOf(instanceId)
-      if (address === null) return { ok: false, status: null, reason: 'the instance has no port', otherPorts: [] }
+      if (address === null) return { ok: false, status: null, reason: 'the instance has no port', otherPorts: [], otherHosts: [] }
       const answer = await ask(address, path, timeoutMs)
-      if (answer.ok || answer.status !== null) return { ...answer, otherPorts: [] }
+      if (answer.ok || answer.status !== null) return { ...answer, otherPorts: [], otherHosts: [] }
       const run = store.read(instanceId)
-      const pids = run === null ? [] : sandbox.members(run, run.root)
-      return { ...answer, otherPorts: listeningPorts(pids).filter((port) => port !== address.port) }
+      const sockets = run === null ? [] : listeningSockets(sandbox.members(run, run.root))
+      const deaf = ({ host }: { host: string }) =>
+        host !== address.host && host !== '0.0.0.0' && (host !== '::' || answer.reason === refused)
+      return {
+        ...answer,
+        otherPorts: [...new Set(sockets.map(({ port }) => port).filter((port) => port !== address.port))],
+        otherHosts: sockets.filter((socket) => socket.port === address.port && deaf(socket)).map(({ host }) => host),
+      }
     },
     async stop(instanceId, { graceMs }) {
       const deadline = Date.now() + graceMs

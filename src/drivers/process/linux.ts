@@ -1,5 +1,6 @@
 /** The process table as /proc tells it. Where there is no /proc every process counts as gone. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import ipaddr from 'ipaddr.js'
 import { type ProcessRow, readProcess } from '../../platform/process-mark.ts'
 
 /** Inode of a process's pid namespace, as bubblewrap reports it; null when the process is gone or not ours. */
@@ -35,24 +36,34 @@ export function pidsWithEnv(entry: string): number[] {
   return pids().filter((pid) => readText(`/proc/${pid}/environ`)?.split('\0').includes(entry))
 }
 
-/** TCP ports on which these processes listen. */
-export function listeningPorts(processes: number[]): number[] {
-  const sockets = new Map<string, number>()
+/** Where these processes listen for TCP connections, by port. */
+export function listeningSockets(processes: number[]): { host: string; port: number }[] {
+  const sockets = new Map<string, { host: string; port: number }>()
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
     for (const line of readText(table)?.split('\n').slice(1) ?? []) {
       const fields = line.trim().split(/\s+/)
       const [local, state, inode] = [fields[1], fields[3], fields[9]]
-      if (state === '0A' && local && inode) sockets.set(`socket:[${inode}]`, Number.parseInt(local.slice(local.lastIndexOf(':') + 1), 16))
+      const [address, port] = local?.split(':') ?? []
+      if (state === '0A' && address && port && inode)
+        sockets.set(`socket:[${inode}]`, { host: hostOf(address), port: Number.parseInt(port, 16) })
     }
   }
-  const ports = new Set<number>()
+  const found = new Map<string, { host: string; port: number }>()
   for (const pid of processes) {
     for (const descriptor of readNames(`/proc/${pid}/fd`)) {
-      const port = sockets.get(readLink(`/proc/${pid}/fd/${descriptor}`) ?? '')
-      if (port !== undefined) ports.add(port)
+      const socket = sockets.get(readLink(`/proc/${pid}/fd/${descriptor}`) ?? '')
+      if (socket !== undefined) found.set(`${socket.host} ${socket.port}`, socket)
     }
   }
-  return [...ports].sort((one, other) => one - other)
+  return [...found.values()].sort((one, other) => one.port - other.port)
+}
+
+/** The kernel prints words of four bytes, each in the order of this machine. */
+function hostOf(hex: string): string {
+  const words = hex.match(/.{8}/g) ?? []
+  const bytes = words.flatMap((word) => [...Buffer.from(word, 'hex').reverse()])
+  // An IPv4 address in IPv6 clothes is the IPv4 address.
+  return ipaddr.process(ipaddr.fromByteArray(bytes).toString()).toString()
 }
 
 /** Sends a signal; a process that is gone already is no error. */

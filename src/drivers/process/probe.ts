@@ -6,6 +6,8 @@ import { isErrno } from './tree.ts'
 
 export type Address = { host: string; port: number }
 
+export const refused = 'connection refused'
+
 type Answer = Pick<ProbeResult, 'ok' | 'status' | 'reason'>
 
 /** GET of `path` (redirects are not followed), or a connect alone where it is null. Never throws. */
@@ -56,7 +58,7 @@ function noAnswer(timeoutMs: number): string {
 }
 
 function reasonOf(error: Error): string {
-  if (isErrno(error, 'ECONNREFUSED')) return 'connection refused'
+  if (isErrno(error, 'ECONNREFUSED')) return refused
   if (isErrno(error, 'ECONNRESET', 'EPIPE')) return 'connection closed without an answer'
   return 'no valid HTTP answer'
 }

@@ -8,7 +8,7 @@ import type { Table } from './table.ts'
 import type { Tunnels } from './tunnel.ts'
 
 export type ForwardOptions = {
-  table: Table
+  table: Pick<Table, 'find' | 'changed'>
   pool: Pool
   tunnels: Tunnels
   resolveInstance: (instanceId: string) => { host: string; port: number } | null
@@ -47,8 +47,8 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
 
     if (instanceId === undefined || address === null) {
       // A switch may be under way: the next table can name an instance that answers.
-      giveUpAt ??= Date.now() + options.retryMs
-      const leftMs = giveUpAt - Date.now()
+      giveUpAt ??= performance.now() + options.retryMs
+      const leftMs = giveUpAt - performance.now()
       if (route.target.instanceIds.length === 0 || leftMs <= 0)
         return answer(exchange, resets > 0 ? 'upstream_failed' : 'no_healthy_instance')
       await table.changed(leftMs, signal)

@@ -21,6 +21,9 @@ const hopByHop = new Set([
 /** Framing and routing may not be removed by naming them in `Connection`. */
 const neverNamedByConnection = new Set(['host', 'content-length'])
 
+/** Names an instance to the router alone (private-route.ts); no app ever sees it. */
+export const privateHeader = 'x-quayside-private'
+
 const forwarding = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']
 
 function endToEnd(raw: RawHeaders, connection: string | undefined, dropped: Iterable<string>): RawHeaders {
@@ -43,7 +46,11 @@ export function hasBody(request: IncomingMessage): boolean {
 /** What the instance is sent. `host` is the client's own; forwarding headers of the client count only when `trustForwarded`. */
 export function requestHeaders(request: IncomingMessage, options: { host: string; trustForwarded: boolean; upgrade: boolean }): RawHeaders {
   const { headers } = request
-  const dropped = ['host', ...(options.trustForwarded ? ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'] : forwarding)]
+  const dropped = [
+    'host',
+    privateHeader,
+    ...(options.trustForwarded ? ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'] : forwarding),
+  ]
   const chunked = headers['transfer-encoding'] !== undefined
   if (!chunked) dropped.push('trailer')
   const sent = ['Host', options.host, ...endToEnd(request.rawHeaders, headers.connection, dropped)]

@@ -3,5 +3,6 @@
  * Not here: which release is live and when an instance may be stopped (the domain's), TLS, and any state that outlives the
  * process: the table is handed over whole by `apply`.
  */
+export { openPrivateRoutes, type PrivateRoutes } from './private-route.ts'
 export { createRouterProbe, type RouterProbeOptions } from './probe.ts'
 export { createProxyRouter, type ProxyRouterOptions, type RequestRecord } from './router.ts'

@@ -8,6 +8,8 @@ export type Pool = {
   /** The one with the fewest in flight; equal ones take turns. Undefined for an empty list. */
   leastLoaded(instanceIds: string[]): string | undefined
   agent(instanceId: string): Agent
+  /** Keeps the idle connections of one that isn't routed yet, until the next `keepOnly`. */
+  expect(instanceId: string): void
   /** Says which instances are routed. Idle connections of the others are closed, so that they can end without waiting for us. */
   keepOnly(instanceIds: Set<string>): void
   load(): RouterLoad[]
@@ -23,6 +25,7 @@ const idleConnectionsPerInstance = 32
 export function createPool(): Pool {
   const entries = new Map<string, Entry>()
   let routed = new Set<string>()
+  const expected = new Set<string>()
   let turn = 0
 
   function entryOf(instanceId: string): Entry {
@@ -34,7 +37,7 @@ export function createPool(): Pool {
   }
 
   function dropWhenIdle(instanceId: string, entry: Entry): void {
-    if (routed.has(instanceId) || entry.inFlight > 0) return
+    if (routed.has(instanceId) || expected.has(instanceId) || entry.inFlight > 0) return
     entry.agent?.destroy()
     entries.delete(instanceId)
   }
@@ -70,8 +73,10 @@ export function createPool(): Pool {
       entry.agent ??= new Agent({ keepAlive: true, timeout: idleConnectionMs, maxFreeSockets: idleConnectionsPerInstance })
       return entry.agent
     },
+    expect: (instanceId) => void expected.add(instanceId),
     keepOnly(instanceIds) {
       routed = instanceIds
+      expected.clear()
       for (const [instanceId, entry] of [...entries]) dropWhenIdle(instanceId, entry)
     },
     load() {

@@ -1,10 +1,11 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Router } from '../../domain/deploys/instance/ports.ts'
+import type { PrivateTarget, Route, Router } from '../../domain/deploys/instance/ports.ts'
 import { answer, type Exchange } from './exchange.ts'
-import { forward } from './forward.ts'
+import { type ForwardOptions, forward } from './forward.ts'
 import { createPool } from './pool.ts'
+import type { PrivateRoutes } from './private-route.ts'
 import { serveStatic } from './static-site.ts'
 import { createTable, hostName } from './table.ts'
 import { createTunnels } from './tunnel.ts'
@@ -31,6 +32,8 @@ export type ProxyRouterOptions = {
   staticRoot: (digest: string) => string | null
   /** Where its files lie encoded, each under its name with `.br` or `.gz`; files without a copy are sent as they are. */
   encodedRoot?: (digest: string) => string | null
+  /** How a release is asked before visitors are; without it every request goes by the table. */
+  privateRoutes?: PrivateRoutes
   /** Requests in hand (open WebSockets apart) before further ones are refused with 503 `router_busy`. */
   maxInFlight?: number
   maxUrlLength?: number
@@ -121,7 +124,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
   }
 
   async function dispatch(exchange: Exchange): Promise<void> {
-    const { request, outcome } = exchange
+    const { request } = exchange
     if (exchange.path.length > maxUrlLength) return answer(exchange, 'uri_too_long')
     if (!exchange.path.startsWith('/') && !takeAbsoluteForm(exchange)) return answer(exchange, 'bad_request')
     // Two Host headers, or a body before an upgrade: what one part takes for the request, the next may take for another.
@@ -130,12 +133,26 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     if (hosts > 1 || (exchange.upgrade !== null && framed)) return answer(exchange, 'bad_request')
 
     const host = hostName(exchange.host)
-    const route = host === null ? undefined : table.find(host)
-    if (host === null || route === undefined) return answer(exchange, 'unknown_host')
-    outcome.route = route
+    if (host === null) return answer(exchange, 'unknown_host')
+    const asked = exchange.upgrade === null ? options.privateRoutes?.open(request) : null
+    if (asked) return askPrivately(exchange, host, asked)
+    const route = table.find(host)
+    return route === undefined ? answer(exchange, 'unknown_host') : serve(exchange, host, route, forwarding)
+  }
+
+  /** Of one instance and no other, at once; over connections that are used again, as a visitor's are. */
+  function askPrivately(exchange: Exchange, host: string, { instanceId, singlePage = false, ...named }: PrivateTarget): Promise<void> | void {
+    const target: Route['target'] = instanceId === null ? { type: 'static', singlePage } : { type: 'instances', instanceIds: [instanceId] }
+    const route = { ...named, host, target }
+    if (instanceId !== null) pool.expect(instanceId)
+    return serve(exchange, host, route, { ...forwarding, retryMs: 0, table: { find: () => route, changed: async () => {} } })
+  }
+
+  function serve(exchange: Exchange, host: string, route: Route, how: ForwardOptions): Promise<void> | void {
+    exchange.outcome.route = route
     const { target } = route
     if (target.type === 'unavailable') return answer(exchange, target.error)
-    if (target.type === 'instances') return forward(exchange, { ...route, target }, host, forwarding)
+    if (target.type === 'instances') return forward(exchange, { ...route, target }, host, how)
     const root = route.digest === null ? null : options.staticRoot(route.digest)
     if (root === null || route.digest === null) return answer(exchange, 'no_healthy_instance')
     const site = { root, encoded: options.encodedRoot?.(route.digest) ?? null, digest: route.digest, singlePage: target.singlePage }

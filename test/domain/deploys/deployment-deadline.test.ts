@@ -12,12 +12,14 @@ import { execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTenant, createWorld, request } from '../../support/tenant.ts'
 
-/** An app whose probes get no answer, or good ones, and a router that never answers. Gives how the deployment ended, and each probe's limit. */
+type Asked = { timeoutMs: number; isPrivate: boolean }
+
+/** A release that answers in silence or well, and visitors that the router leaves in silence. Gives how the deployment ended, and what was asked. */
 async function deploy(answer: 'silence' | 'good', settings: Record<string, string>) {
   const world = await createWorld({ PROBE_INTERVAL_MS: '10', ...settings })
   onTestFinished(world.close)
   const { app } = world
-  const timeouts: { instance: number[]; router: number[] } = { instance: [], router: [] }
+  const asked: Asked[] = []
   sourcePort.provide(app, {
     check: () => {},
     pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),
@@ -33,19 +35,16 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
     }),
     start: async () => {},
     observe: async (ids) => ids.map((instanceId) => ({ instanceId, state: 'running', startedAt: new Date() })),
-    async probe({ timeoutMs }) {
-      timeouts.instance.push(timeoutMs)
-      if (answer === 'good') return { ok: true, status: 200, reason: null, otherPorts: [] }
-      await pause(timeoutMs)
-      return { ok: false, status: null, reason: 'no answer', otherPorts: [] }
-    },
+    probe: async () => ({ ok: true, status: null, reason: null, otherPorts: [], otherHosts: [] }),
     readOutput: async (_id, position) => ({ chunks: [], position, droppedBytes: 0 }),
   } as Partial<Runtime> as Runtime)
   routerProbePort.provide(app, {
-    async request(_host, _path, timeoutMs) {
-      timeouts.router.push(timeoutMs)
+    async request({ timeoutMs, target }) {
+      asked.push({ timeoutMs, isPrivate: target !== undefined })
+      const nothing = { status: null, release: null, deployment: null, error: null, routerAway: false }
+      if (target && answer === 'good') return { ...nothing, status: 204, failure: null, timedOut: false }
       await pause(timeoutMs)
-      return { status: null, release: null, deployment: null, error: null }
+      return { ...nothing, failure: 'no answer', timedOut: true }
     },
   })
   const tenant = await createTenant(app)
@@ -54,19 +53,23 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
   await execute(request(app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
   const [claimed] = await deploymentQueue.claim(app, 'worker', 1)
   await deploymentQueue.work(app, claimed as Deployment, new AbortController().signal)
-  return { ended: await app.db.prisma.deployment.findFirstOrThrow(), timeouts }
+  return { ended: await app.db.prisma.deployment.findFirstOrThrow(), asked }
 }
 
-it('a probe in VERIFY has no longer than the deadline leaves it', async () => {
-  const { ended, timeouts } = await deploy('silence', {})
+it('a probe in VERIFY has no longer than the deadline leaves it, and the failure names the deadline', async () => {
+  const { ended, asked } = await deploy('silence', {})
   expect(ended).toMatchObject({ status: 'FAILED', failurePhase: 'VERIFY', failureCode: 'HEALTH_TIMEOUT' })
-  expect(timeouts.instance.length).toBeGreaterThan(0)
-  expect(Math.max(...timeouts.instance)).toBeLessThanOrEqual(400)
+  expect(ended.failureMessage).toContain('within 400 ms (healthTimeoutMs)')
+  expect(ended.failureMessage).toContain('no whole answer by this deadline')
+  expect(ended.failureHint).toContain('healthTimeoutMs')
+  expect(asked.length).toBeGreaterThan(0)
+  expect(asked.filter(({ isPrivate, timeoutMs }) => !isPrivate || timeoutMs > 400)).toEqual([])
 })
 
 it('a request through the router in SWITCH has no longer than the deadline leaves it, and a first deployment that fails there ends at once', async () => {
-  const { ended, timeouts } = await deploy('good', { SWITCH_TIMEOUT_MS: '300' })
+  const { ended, asked } = await deploy('good', { SWITCH_TIMEOUT_MS: '300' })
   expect(ended).toMatchObject({ status: 'FAILED', failurePhase: 'SWITCH', failureCode: 'SWITCH_FAILED' })
-  expect(timeouts.router.length).toBeGreaterThan(0)
-  expect(Math.max(...timeouts.router)).toBeLessThanOrEqual(300)
+  const visits = asked.filter(({ isPrivate }) => !isPrivate)
+  expect(visits.length).toBeGreaterThan(0)
+  expect(Math.max(...visits.map(({ timeoutMs }) => timeoutMs))).toBeLessThanOrEqual(300)
 })

@@ -37,7 +37,7 @@ it('looks every half second while there are instances, and once in a while, by o
   onTestFinished(world.close)
   const { app } = world
   const observe: Runtime['observe'] = async (ids) => ids.map((instanceId) => ({ instanceId, state: 'running', startedAt: new Date() }))
-  const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [] })
+  const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [], otherHosts: [] })
   runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
   expect(await statementsOf(app, () => pass(app))).toHaveLength(1)
   expect(reconcileInstances.dueInMs?.(app)).toBeNull()
@@ -74,7 +74,7 @@ it('looks after the other instances where one of them can not even be observed',
     if (ids.includes(bad)) throw new Error('a process that can not be killed')
     return ids.map((instanceId) => ({ instanceId, state: 'exited', exitCode: 3, signal: null, exitedAt: null }))
   }
-  const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [] })
+  const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [], otherHosts: [] })
   runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
   await pass(app)
   await settleReconciler(app)

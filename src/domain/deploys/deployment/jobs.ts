@@ -11,8 +11,10 @@ import { type App, transact } from '../../../platform/work.ts'
 import { deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
 import { openRun, type Run } from './run.ts'
-import { build, prepare, runReleaseCommand, start, switchTraffic, takeTrafficBack, verify } from './steps.ts'
+import { build, prepare, runReleaseCommand, start } from './steps.ts'
+import { switchTraffic, takeTrafficBack } from './switch.ts'
 import { tell } from './transition.ts'
+import { verify } from './verify.ts'
 
 const story: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'skipped'>> = {
   PREPARE: prepare,

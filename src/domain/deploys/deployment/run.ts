@@ -27,10 +27,12 @@ import { compareAndSet, end } from './transition.ts'
 /** So many workers may lose one deployment before it counts as the deployment's own fault. */
 const maxClaims = 5
 
-const probeTimeoutMs = 5_000
+/** How long a single look may take, where the step's deadline leaves it that long. */
+export const lookMs = 5_000
 
 class Cancelled extends Error {}
-class DeadlineOver extends Error {}
+/** The present step's time is over. */
+export class DeadlineOver extends Error {}
 
 /** A step that failed for a reason that a person can read. */
 export class StepFailed extends PortError<DeploymentFailureCode> {}
@@ -47,6 +49,8 @@ export type Run = {
   probeTimeoutMs(): number
   /** Whether a worker that was lost had begun this step. */
   resumed: boolean
+  /** Of the good answers in VERIFY; 0 where another worker saw them. */
+  slowestAnswerMs: number
   settings(): ServiceSettings
   facts(): Promise<LaunchFacts>
   /** Takes the pinned secret values out of what is logged from now on. */
@@ -93,8 +97,9 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     repository: service.repositoryUrl ? { url: service.repositoryUrl, credential } : null,
     log,
     signal: lost,
-    probeTimeoutMs: () => Math.max(1, Math.min(probeTimeoutMs, Math.ceil(deadlineAt - performance.now()))),
+    probeTimeoutMs: () => Math.max(1, Math.min(lookMs, Math.ceil(deadlineAt - performance.now()))),
     resumed: false,
+    slowestAnswerMs: 0,
     settings() {
       return run.deployment.settings as unknown as ServiceSettings
     },

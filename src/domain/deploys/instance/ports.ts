@@ -88,6 +88,8 @@ export type ProbeResult = {
   reason: string | null
   /** Ports that the instance's processes listen on instead of the given PORT; empty when unknown. */
   otherPorts: number[]
+  /** Addresses where they listen on the given PORT, but not where requests come from; empty when unknown. */
+  otherHosts: string[]
 }
 
 /** Position in an instance's captured output: bytes consumed of each stream. The driver may reclaim what lies before it. */
@@ -170,15 +172,33 @@ export interface Router {
   close(options: { graceMs: number }): Promise<void>
 }
 
+/** What a release is asked for before visitors are: one instance of it (null: its files), past the table. */
+export type PrivateTarget = Pick<Route, 'serviceId' | 'digest' | 'deploymentId'> & { instanceId: string | null; singlePage?: boolean }
+
+export type RouterQuestion = {
+  host: string
+  path: string
+  timeoutMs: number
+  /** Asks this and nothing else, whatever the table says; absent: whatever the table says. */
+  target?: PrivateTarget
+}
+
+export type RouterAnswer = {
+  status: number | null
+  /** The answer's headers; null when none came. */
+  release: string | null
+  deployment: string | null
+  /** What the router said where it answered in place of the release. */
+  error: string | null
+  /** Why this is no whole answer of the release, in words; null for one, whatever its status. */
+  failure: string | null
+  timedOut: boolean
+  /** The router itself was away or at its limits: nothing was learnt of the release. */
+  routerAway: boolean
+}
+
 /** Asks the router from outside, over its real socket, whichever process holds it. */
 export interface RouterProbe {
-  /**
-   * GET through the router. `release` and `deployment` are the answer's headers; null when none came or nothing answered. `error`
-   * is what the router said where it answered in place of the release.
-   */
-  request(
-    host: string,
-    path: string,
-    timeoutMs: number,
-  ): Promise<{ status: number | null; release: string | null; deployment: string | null; error: string | null }>
+  /** GET through the router, read to its end. Never throws. */
+  request(question: RouterQuestion): Promise<RouterAnswer>
 }

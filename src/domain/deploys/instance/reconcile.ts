@@ -11,7 +11,9 @@ import { PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
+import { hostOf } from '../../apps/web-service/index.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
+import { lookAt } from './health.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
 import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
 import { listenTo, noteInServiceLog, resetOutput, takeInOutput } from './output.ts'
@@ -210,7 +212,7 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
   if (service.kind === 'WORKER' && (!starting || !instance.settled)) return
   memory.probedAt.set(instance.id, now)
   background(app, instance.id, async () => {
-    const healthy = service.kind === 'WORKER' || (await probe(app, service, instance.id))
+    const healthy = service.kind === 'WORKER' || (await probe(app, service, instance))
     if (healthy) {
       if (!starting && instance.failedProbes === 0) return
       const takesRequests = service.kind !== 'WORKER'
@@ -233,9 +235,13 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
   })
 }
 
-async function probe(app: App, service: ServiceRow, instanceId: string): Promise<boolean> {
-  const result = await runtimePort.use(app).probe({ instanceId, path: service.healthCheckPath, timeoutMs: 5_000 })
-  return result.ok
+/** A new one has to answer as visitors will ask it before they do; of one that serves, its port or its own path tells enough. */
+async function probe(app: App, service: ServiceRow, { id: instanceId, status, deploymentId }: InstanceRow): Promise<boolean> {
+  const asked = { path: service.healthCheckPath, timeoutMs: 5_000 }
+  if (status !== 'STARTING') return (await runtimePort.use(app).probe({ ...asked, instanceId })).ok
+  const named = { serviceId: encodeId('WebService', service.id), deploymentId: encodeId('Deployment', deploymentId), digest: null }
+  const look = await lookAt(app, { ...asked, host: hostOf(service, app.settings.ROUTER_DOMAIN), target: { ...named, instanceId } })
+  return look.ok
 }
 
 /** Runs something that may take long beside the passes, one thing an instance at a time. */

@@ -1,0 +1,118 @@
+/** The last step: traffic moves to a release that was seen to answer, is watched there for a moment, and moves back where it fails. */
+import type { Deployment, Instance } from '../../../generated/prisma/client.ts'
+import { writeAudit } from '../../../platform/audit.ts'
+import { pause } from '../../../platform/clock.ts'
+import { row, run as runSql, sql } from '../../../platform/db/index.ts'
+import { encodeId } from '../../../platform/id.ts'
+import type { Work } from '../../../platform/work.ts'
+import { hostOf, setDesiredState } from '../../apps/web-service/index.ts'
+import { instancesOf, routerProbePort, routeTo, settle } from '../instance/index.ts'
+import { completeLog, ensureDeploymentLog } from '../log/index.ts'
+import { deploymentEvents } from './events.ts'
+import { type Run, StepFailed } from './run.ts'
+import { compareAndSet, end, tell } from './transition.ts'
+import { demandRunning, demandWell } from './verify.ts'
+
+/** Turns the router to the new release, sees it answer there for a while, and only then calls it live. */
+export async function switchTraffic(run: Run): Promise<'done'> {
+  const { app, deployment, log } = run
+  const instances = await instancesOf(app.db.prisma, deployment.id)
+  const takesRequests = run.settings().kind !== 'WORKER'
+  // A worker that was lost may have seen it fail and taken traffic back; and what has no VERIFY is seen here for the first time.
+  if (takesRequests && (run.resumed || instances.length === 0)) await demandWell(run, instances, run.probeTimeoutMs())
+  await run.write(async (work) => {
+    await run.set(work, sql`phase = phase`)
+    await runSql(
+      work.tx,
+      sql`update instance set status = 'RUNNING', failed_probes = 0 where deployment_id = ${deployment.id}::uuid and status = 'STARTING'`,
+    )
+    await routeTo(work, deployment.webServiceId, deployment.id)
+  })
+  if (takesRequests) {
+    await seeThroughRouter(run, instances)
+    await watch(run, instances)
+  }
+  await log.say('Live.')
+  await log.close()
+  await run.write((work) => goLive(run, work))
+  return 'done'
+}
+
+/** Until the router serves the new release to visitors. One that is served and doesn't answer fails at once: they wait for it already. */
+async function seeThroughRouter(run: Run, instances: readonly Instance[]): Promise<void> {
+  const { app, deployment } = run
+  const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
+  const host = hostOf(service, app.settings.ROUTER_DOMAIN)
+  const id = encodeId('Deployment', deployment.id)
+  for (;;) {
+    run.signal.throwIfAborted()
+    for (const instance of instances) await demandRunning(run, instance)
+    const path = run.settings().healthCheckPath ?? '/'
+    const seen = await routerProbePort.use(app).request({ host, path, timeoutMs: run.probeTimeoutMs() })
+    const isOurs = seen.deployment === id && seen.release === deployment.releaseDigest
+    if (isOurs && seen.failure === null) return
+    if (isOurs) await demandWell(run, instances, watchTimeoutMs(run))
+    await pause(50, run.signal)
+  }
+}
+
+const watchIntervalMs = 100
+
+async function watch(run: Run, instances: readonly Instance[]): Promise<void> {
+  const until = performance.now() + run.app.settings.SWITCH_WATCH_MS
+  do {
+    run.signal.throwIfAborted()
+    await demandWell(run, instances, watchTimeoutMs(run))
+    await pause(watchIntervalMs, run.signal)
+  } while (performance.now() < until)
+}
+
+/** Visitors are there now: an answer has to come in about the time that it took before they were. */
+const watchTimeoutMs = (run: Run) => Math.min(run.probeTimeoutMs(), Math.max(2_000, 4 * run.slowestAnswerMs))
+
+/** One transaction: the former release is superseded, this one is live, the service should run. */
+async function goLive(run: Run, work: Work): Promise<Deployment> {
+  const { deployment } = run
+  const service = await row<{ desiredState: string }>(
+    work.tx,
+    sql`select desired_state from web_service where id = ${deployment.webServiceId}::uuid for update`,
+  )
+  if (service?.desiredState === 'DELETED') throw new StepFailed('SERVICE_DELETED', 'The service was deleted.')
+  const former = await row<{ id: string }>(
+    work.tx,
+    sql`select id from deployment where web_service_id = ${deployment.webServiceId}::uuid and status = 'LIVE' for update`,
+  )
+  if (former) await end(work, former.id, ['LIVE'], { status: 'SUPERSEDED' })
+  const live = await compareAndSet(
+    work,
+    deployment.id,
+    ['RUNNING'],
+    sql`status = 'LIVE', live_at = app_now(), finished_at = app_now(), lease_owner = null, lease_expires_at = null`,
+    deployment.leaseEpoch,
+  )
+  await runSql(
+    work.tx,
+    sql`update deployment_step set status = 'SUCCEEDED', finished_at = app_now() where deployment_id = ${deployment.id}::uuid and phase = 'SWITCH'`,
+  )
+  await setDesiredState(work, deployment.webServiceId, 'RUNNING')
+  await settle(work, deployment.webServiceId)
+  const log = await ensureDeploymentLog(work.tx, { ...deployment, deploymentId: deployment.id })
+  await completeLog(work, log.id)
+  await tell(work, deploymentEvents.succeeded as never, live)
+  if (live.kind === 'ROLLBACK') await tell(work, deploymentEvents.rolledBack as never, live)
+  await writeAudit(work, { action: 'deployment.succeed', targetType: 'Deployment', targetId: live.id, details: {} })
+  work.wake('deployments', 'purge')
+  return live
+}
+
+/** Undoes a switch that failed: the router goes back to what is live, if anything is. */
+export async function takeTrafficBack(run: Run): Promise<void> {
+  const { webServiceId } = run.deployment
+  await run.write(async (work) => {
+    const live = await row<{ id: string }>(
+      work.tx,
+      sql`select id from deployment where web_service_id = ${webServiceId}::uuid and status = 'LIVE'`,
+    )
+    await routeTo(work, webServiceId, live?.id ?? null)
+  })
+}

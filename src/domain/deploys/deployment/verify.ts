@@ -1,0 +1,164 @@
+/** Whether a new release is well, before anybody is sent to it and for a moment afterwards; and why it isn't, in words that help. */
+import type { Instance } from '../../../generated/prisma/client.ts'
+import { pause } from '../../../platform/clock.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { hostOf } from '../../apps/web-service/index.ts'
+import { type Asked, instancesOf, type Look, lookAt, runtimePort } from '../instance/index.ts'
+import { DeadlineOver, lookMs, type Run, StepFailed } from './run.ts'
+
+const goodProbes = 3
+
+/** Waits until every instance is seen to be well: three good probes in a row, or for a worker a while without an end. */
+export async function verify(run: Run): Promise<'done' | 'skipped'> {
+  const { app, deployment, log } = run
+  const settings = run.settings()
+  if (settings.kind === 'STATIC_SITE') return 'skipped'
+  const instances = await instancesOf(app.db.prisma, deployment.id)
+  await log.say(
+    settings.kind === 'WORKER'
+      ? `Watching ${instances.length} instance(s) for ${app.settings.WORKER_VERIFY_MS} ms.`
+      : `Probing ${instances.length} instance(s) at ${settings.healthCheckPath ?? '/, where any answer will do'}.`,
+  )
+  const ask = settings.kind === 'WORKER' ? null : await askerOf(run)
+  const stop = new AbortController()
+  const signal = AbortSignal.any([run.signal, stop.signal])
+  try {
+    await Promise.all(instances.map((instance) => (ask ? answers(run, instance, ask, signal) : staysUp(run, instance, signal))))
+  } finally {
+    stop.abort(run.signal.reason)
+  }
+  await log.say('All instances are well.')
+  return 'done'
+}
+
+/** Looks at each instance, or at the files of a static site, once. Throws what `code` says of one that isn't well. */
+export async function demandWell(run: Run, instances: readonly Instance[], timeoutMs: number): Promise<void> {
+  const ask = await askerOf(run)
+  await Promise.all(
+    (instances.length > 0 ? instances : [null]).map(async (instance) => {
+      if (instance) await demandRunning(run, instance)
+      let look = await ask(instance?.id ?? null, timeoutMs)
+      while (look.routerAway) {
+        await pause(100, run.signal)
+        run.signal.throwIfAborted()
+        look = await ask(instance?.id ?? null, timeoutMs)
+      }
+      if (look.ok) return
+      // One that has ended in the meantime says more by how it ended.
+      if (instance) await demandRunning(run, instance)
+      const { healthCheckPath: path } = run.settings()
+      throw new StepFailed('SWITCH_FAILED', `The new release stopped answering: GET ${path ?? '/'}: ${look.reason}.`, {
+        hint: hintFor(look, path),
+      })
+    }),
+  )
+}
+
+type Ask = (instanceId: string | null, timeoutMs: number) => Promise<Look>
+
+async function askerOf(run: Run): Promise<Ask> {
+  const { app, deployment } = run
+  const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
+  const asked: Omit<Asked, 'timeoutMs'> = {
+    host: hostOf(service, app.settings.ROUTER_DOMAIN),
+    path: run.settings().healthCheckPath,
+    target: {
+      serviceId: encodeId('WebService', service.id),
+      deploymentId: encodeId('Deployment', deployment.id),
+      digest: deployment.releaseDigest,
+      instanceId: null,
+      singlePage: run.settings().singlePage ?? false,
+    },
+  }
+  return (instanceId, timeoutMs) => lookAt(app, { ...asked, target: { ...asked.target, instanceId }, timeoutMs })
+}
+
+async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSignal): Promise<void> {
+  const name = encodeId('Instance', instance.id)
+  const path = run.settings().healthCheckPath
+  /** The last bad one. */
+  let last: (Look & { isCut: boolean }) | null = null
+  let reported = ''
+  for (let good = 0; good < goodProbes; ) {
+    if (signal.aborted) throw deadlinePassed(run, name, signal.reason, last)
+    await demandRunning(run, instance)
+    const timeoutMs = run.probeTimeoutMs()
+    const askedAt = performance.now()
+    const look: Look = await ask(instance.id, timeoutMs)
+    if (look.ok) run.slowestAnswerMs = Math.max(run.slowestAnswerMs, performance.now() - askedAt)
+    good = look.ok ? good + 1 : 0
+    // What the deadline cut short says less than what was seen before.
+    const isCut = look.timedOut && timeoutMs < lookMs
+    if (!look.ok && (!isCut || last === null)) last = { ...look, isCut }
+    const seen = look.ok || isCut ? '' : `${name}: GET ${path ?? '/'}: ${look.reason}${elsewhere(look)}`
+    if (seen !== '' && seen !== reported) await run.log.say(seen)
+    if (seen !== '') reported = seen
+    if (good < goodProbes) await pause(run.app.settings.PROBE_INTERVAL_MS, signal)
+  }
+}
+
+/** The deadline's own error, with what was seen last where that says more. */
+function deadlinePassed(run: Run, name: string, reason: unknown, last: (Look & { isCut: boolean }) | null): unknown {
+  if (!last || !(reason instanceof DeadlineOver)) return reason
+  const { healthCheckPath: path, healthTimeoutMs } = run.settings()
+  const seen = last.isCut ? 'no whole answer by this deadline' : last.reason
+  return new StepFailed(
+    'HEALTH_TIMEOUT',
+    `The new release did not become healthy within ${healthTimeoutMs} ms (healthTimeoutMs): ${name}: GET ${path ?? '/'}: ${seen}.`,
+    { hint: hintFor(last, path) },
+  )
+}
+
+const elsewhere = ({ otherPorts, otherHosts }: Look): string => {
+  if (otherPorts.length > 0) return `; it listens on port ${otherPorts.join(', ')} instead of the one given in the variable PORT`
+  return otherHosts.length > 0 ? `; it listens on ${otherHosts.join(', ')} only, requests come to the address in the variable HOST` : ''
+}
+
+/** What may help, by what was seen. */
+function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: Look, path: string | null): string {
+  if (otherPorts.length > 0) {
+    return `It listens on port ${otherPorts.join(', ')} instead of the one given in the variable PORT. Let it listen on PORT.`
+  }
+  if (otherHosts.length > 0) {
+    return `It listens on ${otherHosts.join(', ')} only. Let it listen on the address given in the variable HOST, 127.0.0.1, or on 0.0.0.0.`
+  }
+  if (status === 404 || status === 405 || status === 410) {
+    return `The app runs, but has no page at ${path}. Set healthCheckPath to one that it answers with 2xx or 3xx, or to null: then any answer at / will do.`
+  }
+  if (status === 401 || status === 403) {
+    return `The app runs, but lets nobody see ${path} without a login. Set healthCheckPath to a public page.`
+  }
+  if (status !== null) return `The app runs, but says at ${path} that it is not well: only 2xx and 3xx count as good. Its log may say why.`
+  if (timedOut) {
+    return `The app takes the connection, but does not answer GET ${path ?? '/'} in time. Its log may say what it waits for; if it only needs longer to start, raise healthTimeoutMs.`
+  }
+  if (reason === 'connection refused') {
+    return 'Nothing listens yet. The app must listen on the port given in the variable PORT; if it needs longer to start, raise healthTimeoutMs.'
+  }
+  return `The app takes the connection, but does not speak HTTP on it to the end of an answer to GET ${path ?? '/'}. Its log may say why.`
+}
+
+async function staysUp(run: Run, instance: Instance, signal: AbortSignal): Promise<void> {
+  const until = performance.now() + run.app.settings.WORKER_VERIFY_MS
+  while (performance.now() < until) {
+    if (signal.aborted) throw signal.reason
+    await demandRunning(run, instance)
+    await pause(Math.min(200, run.app.settings.WORKER_VERIFY_MS), signal)
+  }
+  await demandRunning(run, instance)
+}
+
+export async function demandRunning(run: Run, instance: Instance): Promise<void> {
+  const [seen] = await runtimePort.use(run.app).observe([instance.id])
+  if (seen?.state === 'running') return
+  const how =
+    seen?.state === 'exited'
+      ? seen.signal
+        ? `was ended by ${seen.signal}`
+        : `ended with exit code ${seen.exitCode ?? 'unknown'}`
+      : 'is gone'
+  throw new StepFailed('START_FAILED', `Instance ${encodeId('Instance', instance.id)} ${how} before it was well.`, {
+    hint: "The service's log shows what it printed.",
+    exitCode: seen?.state === 'exited' ? (seen.exitCode ?? undefined) : undefined,
+  })
+}
