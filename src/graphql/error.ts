@@ -10,7 +10,6 @@ import type { Logger } from '../platform/log.ts'
 export const graphqlErrors = defineErrors({
   graphql_parse_failed: { kind: 'invalid', text: 'The document is not GraphQL.' },
   graphql_validation_failed: { kind: 'invalid', text: 'The document does not fit the schema.' },
-  query_limit_exceeded: { kind: 'invalid', text: 'The operation is too large.' },
 })
 
 /** HTTP status of an operation that was refused as a whole. A failed field inside an answer stays 200. */

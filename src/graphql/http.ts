@@ -14,7 +14,17 @@ import type { App } from '../platform/work.ts'
 import { type Authenticate, type CredentialWatch, credentialOfHeaders } from './credential.ts'
 import { formatError, refusal, statusOfKind } from './error.ts'
 import { createGraphiqlPage, type Page, pagePolicy } from './graphiql.ts'
-import { type Answer, type Answers, isMutation, isPrepared, isStream, isSubscription, type Params, type Performer } from './perform.ts'
+import {
+  type Answer,
+  type Answers,
+  isMutation,
+  isPrepared,
+  isStream,
+  isSubscription,
+  type Params,
+  type Performer,
+  textOf,
+} from './perform.ts'
 import { resumedAfter, writeEvents } from './sse.ts'
 
 export type HttpDoorOptions = {
@@ -213,7 +223,7 @@ function sendJson(reply: FastifyReply, answer: Answer, type: string, status = st
   return reply
     .code(status)
     .headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' })
-    .send(JSON.stringify(answer))
+    .send(textOf(answer))
 }
 
 /** Clients of the older media type expect 200 for an operation that is at fault itself. */

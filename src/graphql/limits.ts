@@ -19,9 +19,8 @@ import {
   type SelectionSetNode,
   type ValueNode,
 } from 'graphql'
-import type { DomainError } from '../platform/errors.ts'
+import { type DomainError, errors } from '../platform/errors.ts'
 import { defaultPage, maxPage } from '../platform/page.ts'
-import { graphqlErrors } from './error.ts'
 
 export const limits = {
   tokens: 2_000,
@@ -35,7 +34,7 @@ export const limits = {
   rootFields: 20,
   /** `first` times the `first` of the lists inside it. */
   nestedPages: 10_000,
-  /** An object read is 1, a command 10, an introspection of the schema 4,000. One full page of full pages is 10,201. */
+  /** An object read is 1, a command 10, an introspection of the schema 4,000, and what a field declares. One full page of full pages is 10,201. */
   cost: 20_000,
 }
 
@@ -54,7 +53,7 @@ const texts: Record<Limit, string> = {
 
 export function limitExceeded(limit: Limit, actual?: number): DomainError {
   const details = { limit, maximum: limits[limit], ...(actual === undefined ? {} : { actual: Math.min(actual, Number.MAX_SAFE_INTEGER) }) }
-  return graphqlErrors.query_limit_exceeded({ text: `At most ${limits[limit]} ${texts[limit]} are allowed.`, details })
+  return errors.query_limit_exceeded({ text: `At most ${limits[limit]} ${texts[limit]} are allowed.`, details })
 }
 
 /** The first limit that a document breaks by its shape, or null. A document that isn't valid may pass: validation comes after. */
@@ -138,6 +137,12 @@ function createShapes(document: DocumentNode): (selectionSet: SelectionSetNode) 
 
 type Weight = { nestedPages: number; cost: number }
 
+/**
+ * What a field declares beside its type: as `extensions.cost` what it costs itself, by its arguments where they matter (`argument`
+ * gives undefined for an absent one); as `extensions.rows`, for a list without pages, with how many rows it is counted.
+ */
+type FieldCost = number | ((argument: (name: string) => unknown) => number)
+
 const objectCost = 1
 const commandCost = 10
 const introspectionCost: Record<string, number> = { __schema: 4_000, __type: 400 }
@@ -179,13 +184,21 @@ function createWeights(
     if (Object.hasOwn(introspectionCost, name)) return { nestedPages: 1, cost: introspectionCost[name]! }
     const field = isObjectType(type) || isInterfaceType(type) ? type.getFields()[name] : undefined
     if (!field) return null
-    const own = type === mutation ? commandCost : name === 'totalCount' ? objectCost : 0
+    const own = (type === mutation ? commandCost : name === 'totalCount' ? objectCost : 0) + declaredCost(node, field)
     const inner = getNamedType(field.type)
     if (!node.selectionSet || !isCompositeType(inner)) return { nestedPages: 1, cost: own }
     const child = weightOf(node.selectionSet, inner)
     const size = sizeOf(node, field)
     if (size !== null) return { nestedPages: size * child.nestedPages, cost: own + objectCost + size * (objectCost + child.cost) }
+    const { rows } = field.extensions as { rows?: number }
+    if (rows !== undefined) return { nestedPages: child.nestedPages, cost: own + objectCost + rows * (objectCost + child.cost) }
     return { nestedPages: child.nestedPages, cost: own + (transparent.has(name) ? 0 : objectCost) + child.cost }
+  }
+
+  /** What the field itself says that it costs: a number, or one by its arguments. */
+  function declaredCost(node: FieldNode, field: GraphQLField<unknown, unknown>): number {
+    const { cost } = field.extensions as { cost?: FieldCost }
+    return typeof cost === 'function' ? cost((name) => argument(node, name)) : (cost ?? 0)
   }
 
   /** How many rows a field can give: by its page size, or by the ids it is asked for; null for a field that isn't such a list. */

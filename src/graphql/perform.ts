@@ -21,7 +21,9 @@ import {
 } from 'graphql'
 import type { Caller } from '../platform/access.ts'
 import { type DomainError, errors } from '../platform/errors.ts'
+import type { Pace } from '../platform/pace.ts'
 import type { App } from '../platform/work.ts'
+import { writeInTurns } from './answer-text.ts'
 import { createBudget } from './budget.ts'
 import { createGraphqlContext, type GraphqlContext } from './context.ts'
 import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
@@ -39,8 +41,14 @@ export type Asker = { caller: Caller; requestId: string; signal: AbortSignal }
 /** Under this key an answer of a subscription has the cursor of what it tells; JSON doesn't show it. */
 export const eventCursor = Symbol('cursor')
 
+/** Under this key a large answer has its JSON, which was written in turns. */
+const writtenText = Symbol('text')
+
 /** Errors in it are formatted. Without `data` the operation was refused as a whole. */
-export type Answer = ExecutionResult & { [eventCursor]?: string }
+export type Answer = ExecutionResult & { [eventCursor]?: string; [writtenText]?: string }
+
+/** The JSON of an answer. */
+export const textOf = (answer: Answer): string => answer[writtenText] ?? JSON.stringify(answer)
 
 /** Ends for good on `return()` and on the asker's abort, at once, whatever its source is waiting for. */
 export type Answers = AsyncGenerator<Answer, void, void>
@@ -105,13 +113,15 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     return outcome
   }
 
-  const argsOf = ({ document, params }: Prepared, { caller, requestId }: Asker, signal: AbortSignal): ExecutionArgs => ({
+  const argsOf = ({ document, params }: Prepared, asker: Asker, signal: AbortSignal): ExecutionArgs => ({
     schema,
     document,
     operationName: params.operationName,
     variableValues: params.variables,
-    contextValue: createGraphqlContext({ app, caller, requestId }, signal),
+    contextValue: contextOf(asker, signal),
   })
+
+  const contextOf = ({ caller, requestId }: Asker, signal: AbortSignal) => createGraphqlContext({ app, caller, requestId }, signal)
 
   /** The answer, or `timeout` at the deadline; from then on the context's signal is aborted, which ends work that heeds it. */
   const answerInTime = (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer> =>
@@ -132,23 +142,29 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     })
 
   const answer = async (args: ExecutionArgs, asker: Asker): Promise<Answer> => {
-    const { signal } = args.contextValue as GraphqlContext
+    const { signal, pace } = args.contextValue as GraphqlContext
     try {
       const result = await execute(args)
       // Nobody waits any more: what failed because it was told to end is no failure to log.
-      return signal.aborted ? {} : format(result, asker)
+      if (signal.aborted) return {}
+      const formatted = await format(result, asker, pace)
+      return pace.isLong ? { ...formatted, [writtenText]: await writeInTurns(formatted, pace) } : formatted
     } catch (error) {
+      if (signal.aborted) return {}
       return { errors: [formatError(error, { requestId: asker.requestId, log: app.log })] }
     }
   }
 
-  const format = (result: ExecutionResult, { requestId }: Asker): Answer => {
+  const format = async (result: ExecutionResult, { requestId }: Asker, pace: Pace): Promise<Answer> => {
     if (!result.errors) return result
     const scope = { requestId, log: app.log }
     const refused = !('data' in result)
-    const format = (error: GraphQLError) =>
-      refused && isVariableError(error) ? variableError(error, requestId) : formatError(error, scope)
-    return { ...result, errors: result.errors.map(format) }
+    const errors: GraphQLError[] = []
+    for (const error of result.errors) {
+      await pace.next()
+      errors.push(refused && isVariableError(error) ? variableError(error, requestId) : formatError(error, scope))
+    }
+    return { ...result, errors }
   }
 
   const subscribe = async (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
@@ -159,12 +175,13 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     try {
       const source = await createSourceEventStream(args)
       if (Symbol.asyncIterator in source) {
-        const each = async (event: unknown) => withCursor(await answer({ ...args, rootValue: event }, asker), event)
+        const each = async (event: unknown) =>
+          withCursor(await answer({ ...args, rootValue: event, contextValue: contextOf(asker, ended.signal) }, asker), event)
         const failed = (error: unknown): Answer => ({ errors: [formatError(error, { requestId: asker.requestId, log: app.log })] })
         return answersOf(source, { each, failed, ended, detach })
       }
       detach()
-      return format(source, asker)
+      return await format(source, asker, (args.contextValue as GraphqlContext).pace)
     } catch (error) {
       detach()
       return { errors: [formatError(error, { requestId: asker.requestId, log: app.log })] }
@@ -295,6 +312,6 @@ function check(schema: GraphQLSchema, query: string): Checked {
   if (invalid.length > 0)
     return { refused: invalid.map((at) => ({ error: graphqlErrors.graphql_validation_failed({ text: at.message }), at })) }
   const [deep] = validate(schema, document, [MaxIntrospectionDepthRule])
-  if (deep) return { refused: [{ error: graphqlErrors.query_limit_exceeded({ text: deep.message }), at: deep }] }
+  if (deep) return { refused: [{ error: errors.query_limit_exceeded({ text: deep.message }), at: deep }] }
   return { document }
 }

@@ -22,9 +22,9 @@ import '../domain/webhooks/endpoint/graphql.ts'
 import '../domain/webhooks/message/graphql.ts'
 import '../domain/webhooks/attempt/graphql.ts'
 import '../domain/webhooks/attempt/graphql-live.ts'
-import { builder, checkPages } from './builder/index.ts'
+import { builder, checkPages, paceLists } from './builder/index.ts'
 
-export const schema: GraphQLSchema = checkPages(builder.toSchema({ sortSchema: false }))
+export const schema: GraphQLSchema = paceLists(checkPages(builder.toSchema({ sortSchema: false })))
 
 /** SDL, sorted, as it is committed. */
 export const printSchema = (): string => `${print(lexicographicSortSchema(schema))}\n`

@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { type GraphQLSchema, Kind, type OperationDefinitionNode } from 'graphql'
-import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared } from './perform.ts'
+import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared, textOf } from './perform.ts'
 
 export type EventsOptions = { signal: AbortSignal; beatEveryMs: number }
 
@@ -52,7 +52,7 @@ export async function writeEvents(
 const next = (answer: Answer) => {
   const cursor = answer[eventCursor]
   const id = cursor !== undefined && !/[\r\n\0]/.test(cursor) ? `id: ${cursor}\n` : ''
-  return `event: next\n${id}data: ${JSON.stringify(answer)}\n\n`
+  return `event: next\n${id}data: ${textOf(answer)}\n\n`
 }
 
 async function* single(answer: Answer): Answers {

@@ -65,6 +65,7 @@ export const errors = defineErrors({
   version_conflict: { kind: 'conflict', text: 'The object was changed in the meantime.' },
   idempotency_key_reused: { kind: 'unprocessable', text: 'This idempotency key was used with another input.' },
   idempotency_in_progress: { kind: 'conflict', text: 'A request with this idempotency key is still running.' },
+  query_limit_exceeded: { kind: 'invalid', text: 'The operation is too large.' },
   payload_too_large: { kind: 'invalid', text: 'The payload is too large.' },
   rate_limited: { kind: 'rate_limited', text: 'Too many requests.' },
   timeout: { kind: 'timeout', text: 'The request took too long.' },

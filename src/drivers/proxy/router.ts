@@ -141,7 +141,11 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
   }
 
   /** Of one instance and no other, at once; over connections that are used again, as a visitor's are. */
-  function askPrivately(exchange: Exchange, host: string, { instanceId, singlePage = false, ...named }: PrivateTarget): Promise<void> | void {
+  function askPrivately(
+    exchange: Exchange,
+    host: string,
+    { instanceId, singlePage = false, ...named }: PrivateTarget,
+  ): Promise<void> | void {
     const target: Route['target'] = instanceId === null ? { type: 'static', singlePage } : { type: 'instances', instanceIds: [instanceId] }
     const route = { ...named, host, target }
     if (instanceId !== null) pool.expect(instanceId)

@@ -16,6 +16,7 @@ it('shows a batch under the names of the API', async () => {
     cursor: 'c',
     gap: { fromSeq: 2, toSeq: 4_999_999, lines: 4_999_998, bytes: 5_000_000_000, reason: 'BYTE_CAP' },
     complete: false,
+    hasMore: true,
   }
   builder.queryField('batch', (t) => t.field({ type: LogBatchType, resolve: () => batch }))
   builder.mutationField('nothing', (t) => t.boolean({ resolve: () => true }))
@@ -28,7 +29,7 @@ it('shows a batch under the names of the API', async () => {
       resolve: (given) => given,
     }),
   )
-  const source = `{ batch { lines { seq timestamp stream level instanceId message truncated } cursor gap { fromSeq toSeq lines bytes reason } complete } }`
+  const source = `{ batch { lines { seq timestamp stream level instanceId message truncated } cursor gap { fromSeq toSeq lines bytes reason } complete hasMore } }`
   const schema = builder.toSchema()
   const { data, errors } = await graphql({ schema, source, contextValue: {} })
   expect(errors).toBeUndefined()

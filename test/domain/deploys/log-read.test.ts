@@ -60,7 +60,7 @@ describe('reading a log', () => {
     expect([messagesOf([second]), second.complete]).toEqual([numbers(301, 450), false])
     await complete()
     const third = await readLog(app.db.prisma, logId, { after: second.cursor })
-    expect(third).toEqual({ lines: [], cursor: second.cursor, gap: null, complete: true })
+    expect(third).toEqual({ lines: [], cursor: second.cursor, gap: null, complete: true, hasMore: false })
     expect((await readLog(app.db.prisma, logId, { after: first.cursor, limit: 149 })).complete).toBe(false)
     expect((await readLog(app.db.prisma, logId, { after: first.cursor, limit: 150 })).complete).toBe(true)
   })

@@ -1,12 +1,22 @@
 import type { EnvVar as EnvVarRow } from '../../../generated/prisma/client.ts'
-import { builder, enumType, type InputBuilder, idField, mutation, Node, registerNode, written } from '../../../graphql/builder/index.ts'
+import {
+  builder,
+  enumType,
+  type InputBuilder,
+  idField,
+  makeRoom,
+  mutation,
+  Node,
+  registerNode,
+  written,
+} from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import '../../apps/web-service/graphql.ts'
 import { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
 import { mask } from './model.ts'
-import { envVarsByService } from './queries.ts'
+import { envVarBytes, envVarsByService } from './queries.ts'
 import { exportEnvVars, openEnvVar, type RevealedValue as RevealedValueRow, revealEnvVar, revealEnvVars } from './reveal.ts'
 
 export const WriteMode = enumType('WriteMode', 'What a bulk write does with items that are not listed.', {
@@ -60,11 +70,15 @@ registerNode('EnvVar', async ({ app, caller }, ids) =>
 builder.prismaObjectField('WebService', 'envVars', (t) =>
   t.field({
     type: [EnvVar],
+    extensions: { rows: 50 },
     description:
       'Environment variables of the service itself, sorted by key. See `resolvedEnv` for all variables that the service receives.',
     resolve: (service, _args, context) => {
       demand(context.caller, 'view:secrets')
-      return context.load('WebService.envVars', service.id, (ids: readonly string[]) => envVarsByService(context.app.db.prisma, ids))
+      return context.load('WebService.envVars', service.id, async (ids: readonly string[]) => {
+        await makeRoom(context, envVarBytes(ids))
+        return envVarsByService(context.app.db.prisma, ids)
+      })
     },
   }),
 )

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { EnvVar } from '../../../generated/prisma/client.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { type Slice, sliceFrom, sliceInput } from '../../../platform/page.ts'
 import { valueIdentity } from './model.ts'
@@ -15,6 +15,10 @@ export async function envVarsByService(tx: Tx, serviceIds: readonly string[]): P
   const byService = Map.groupBy(found, (item) => item.webServiceId)
   return serviceIds.map((id) => byService.get(id) ?? [])
 }
+
+/** The size of what `envVarsByService` reads. */
+export const envVarBytes = (serviceIds: readonly string[]): Sql =>
+  sql`select sum(octet_length(value))::float8 as bytes from env_var where web_service_id = any(${serviceIds}::uuid[])`
 
 export const listEnvVars = defineQuery({
   name: 'envVars',

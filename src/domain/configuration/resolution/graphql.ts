@@ -1,4 +1,4 @@
-import { builder, enumType, type GraphqlContext, mutation } from '../../../graphql/builder/index.ts'
+import { builder, enumType, type GraphqlContext, makeRoom, mutation } from '../../../graphql/builder/index.ts'
 import { demand } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { EnvironmentType } from '../../apps/project/graphql.ts'
@@ -6,7 +6,7 @@ import '../../apps/web-service/graphql.ts'
 import { RevealedValue } from '../env-var/graphql.ts'
 import { mask } from '../env-var/index.ts'
 import { revealResolvedEnv } from './commands.ts'
-import { openValue, resolveServices } from './read.ts'
+import { openValue, resolutionBytes, resolveServices } from './read.ts'
 import type { Resolution, Source, Variable } from './resolve.ts'
 
 const VariableSourceKind = enumType(
@@ -100,6 +100,7 @@ export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('Resolv
 /** A service's resolution, one reading for all services of a level. */
 export const resolutionOf = (context: GraphqlContext, serviceId: string): Promise<Resolution> =>
   context.load('WebService.resolution', serviceId, async (ids: readonly string[]) => {
+    await makeRoom(context, resolutionBytes(ids))
     const resolved = await resolveServices({ app: context.app, tx: context.app.db.prisma }, ids)
     return ids.map((id) => resolved.get(id)!)
   })
@@ -107,6 +108,7 @@ export const resolutionOf = (context: GraphqlContext, serviceId: string): Promis
 builder.prismaObjectFields('WebService', (t) => ({
   resolvedEnv: t.field({
     type: [ResolvedVariable],
+    extensions: { rows: 50 },
     description:
       'All variables that the next deployment gives to the service, sorted by key, with their sources. Requires the permission `view:secrets`.',
     resolve: async (service, _args, context) => {
@@ -116,6 +118,7 @@ builder.prismaObjectFields('WebService', (t) => ({
     },
   }),
   configWarnings: t.stringList({
+    extensions: { cost: 20 },
     description:
       'Warnings about secret bindings without a value. The next deployment omits these variables, or fails if the fallback mode is `STRICT`.',
     resolve: async (service, _args, context) => {

@@ -1,6 +1,6 @@
 /** Reads the facts for many services in a fixed number of statements, and resolves them. */
 import type { EnvironmentType, EnvVar } from '../../../generated/prisma/client.ts'
-import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { fallbackOf } from '../../apps/project/index.ts'
 import { isShort, valueIdentity } from '../env-var/index.ts'
@@ -9,6 +9,14 @@ import { type Bound, type Candidate, type Resolution, resolve, type ScopedSecret
 import { type GivenVariable, type Revision, type ServiceFacts, variableSources } from './source.ts'
 
 type ServiceRow = ServiceFacts & { secretFallback: never; createdAt: Date }
+
+/** The size of the values that `resolveServices` reads. */
+export const resolutionBytes = (serviceIds: readonly string[]): Sql =>
+  sql`select ((select coalesce(sum(octet_length(value)), 0) from env_var where web_service_id = any(${serviceIds}::uuid[]))
+        + (select coalesce(sum(octet_length(v.value)), 0) from secret_binding b join secret bs on bs.id = b.secret_id
+           join secret s on s.project_id = bs.project_id and s.key = bs.key
+           join secret_version v on v.secret_id = s.id and v.version = s.current_version
+           where b.web_service_id = any(${serviceIds}::uuid[])))::float8 as bytes`
 
 /** Resolves services by id, as they are now; those that don't exist are left out. */
 export async function resolveServices(

@@ -48,6 +48,7 @@ registerNode('SecretBinding', async ({ app, caller }, ids) =>
 builder.prismaObjectField('WebService', 'secretBindings', (t) =>
   t.field({
     type: [SecretBinding],
+    extensions: { rows: 50 },
     description: 'Secret bindings of the service, sorted by alias.',
     resolve: (service, _args, context) => {
       demand(context.caller, 'view:secrets')
@@ -61,6 +62,7 @@ builder.prismaObjectField('WebService', 'secretBindings', (t) =>
 builder.prismaObjectField('Secret', 'usedBy', (t) =>
   t.field({
     type: [SecretBinding],
+    extensions: { rows: 20 },
     description: 'Bindings of the secret, oldest first.',
     resolve: (secret, _args, context) =>
       context.load('Secret.usedBy', secret.id, (ids: readonly string[]) => bindingsBySecret(context.app.db.prisma, ids)),

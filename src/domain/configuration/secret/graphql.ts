@@ -7,6 +7,7 @@ import {
   type GraphqlContext,
   gives,
   idField,
+  makeRoom,
   mutation,
   Node,
   nestedConnection,
@@ -22,7 +23,7 @@ import { WriteMode } from '../env-var/graphql.ts'
 import { mask } from '../env-var/index.ts'
 import { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
 import { statusOfVersion } from './model.ts'
-import { currentBySecret, findSecret, secretListing, versionsBySecret } from './queries.ts'
+import { currentBySecret, currentBytes, findSecret, secretListing, type VersionFacts, versionsBySecret } from './queries.ts'
 import { openVersion, revealSecret } from './reveal.ts'
 
 const SecretVersionStatus = enumType('SecretVersionStatus', 'Status of a version of a secret.', {
@@ -31,7 +32,7 @@ const SecretVersionStatus = enumType('SecretVersionStatus', 'Status of a version
   REVOKED: 'Revoked permanently. Not used by deployments.',
 })
 
-type VersionShape = SecretVersionRow & { secret: SecretRow }
+type VersionShape = VersionFacts & { secret: SecretRow }
 
 const SecretVersion = builder.objectRef<VersionShape>('SecretVersion').implement({
   description: 'A version of a secret. Versions are immutable.',
@@ -56,7 +57,10 @@ const SecretVersion = builder.objectRef<VersionShape>('SecretVersion').implement
 })
 
 const current = (context: GraphqlContext, id: string): Promise<SecretVersionRow> =>
-  context.load('Secret.current', id, (ids: readonly string[]) => currentBySecret(context.app.db.prisma, ids))
+  context.load('Secret.current', id, async (ids: readonly string[]) => {
+    await makeRoom(context, currentBytes(ids))
+    return currentBySecret(context.app.db.prisma, ids)
+  })
 
 const shown = async (context: GraphqlContext, secret: SecretRow) =>
   openVersion({ app: context.app, tx: context.app.db.prisma }, await current(context, secret.id))
@@ -90,6 +94,7 @@ export const Secret = builder.prismaObject('Secret', {
     }),
     versions: t.field({
       type: [SecretVersion],
+      extensions: { rows: 10 },
       description: 'All versions of the secret, newest first.',
       resolve: async (secret, _args, context) => {
         const found = await context.load('Secret.versions', secret.id, (ids: readonly string[]) =>

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { EnvironmentType, Secret, SecretVersion } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { type Listing, sliceInput, sliceOf } from '../../../platform/page.ts'
 import { scopeSchema } from '../../apps/project/index.ts'
@@ -69,11 +69,14 @@ export const plainSecretValues = defineQuery({
   },
 })
 
-/** Versions of many secrets in one statement, newest first. */
-export async function versionsBySecret(tx: Tx, secretIds: readonly string[]): Promise<SecretVersion[][]> {
-  const found = await rows<SecretVersion>(
+export type VersionFacts = Omit<SecretVersion, 'value'>
+
+/** Versions of many secrets in one statement, newest first, without their values. */
+export async function versionsBySecret(tx: Tx, secretIds: readonly string[]): Promise<VersionFacts[][]> {
+  const found = await rows<VersionFacts>(
     tx,
-    sql`select * from secret_version where secret_id = any(${secretIds}::uuid[]) order by version desc`,
+    sql`select id, organization_id, secret_id, version, fingerprint, is_short, created_by, created_at, revoked_at from secret_version
+        where secret_id = any(${secretIds}::uuid[]) order by version desc`,
   )
   const bySecret = Map.groupBy(found, (version) => version.secretId)
   return secretIds.map((id) => bySecret.get(id) ?? [])
@@ -88,6 +91,11 @@ export async function currentBySecret(tx: Tx, secretIds: readonly string[]): Pro
   const bySecret = new Map(found.map((version) => [version.secretId, version]))
   return secretIds.map((id) => bySecret.get(id)!)
 }
+
+/** The size of what `currentBySecret` reads. */
+export const currentBytes = (secretIds: readonly string[]): Sql =>
+  sql`select sum(octet_length(v.value))::float8 as bytes from secret s join secret_version v on v.secret_id = s.id and v.version = s.current_version
+      where s.id = any(${secretIds}::uuid[])`
 
 /** The services that a secret is bound to, by name. */
 export const servicesBoundTo = (tx: Tx, secretId: string): Promise<{ id: string; name: string }[]> =>

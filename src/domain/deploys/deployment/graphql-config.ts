@@ -22,6 +22,7 @@ builder.objectField(ResolvedVariable, 'changedSinceLive', (t) =>
 
 builder.prismaObjectField('WebService', 'pendingConfig', (t) =>
   t.boolean({
+    extensions: { cost: 20 },
     description:
       'Whether the next deployment would change a variable of the live deployment. See `deployPlan` for the changes. False if no deployment is live.',
     resolve: async (service, _args, context) => {
@@ -51,7 +52,10 @@ const DeployPlan = builder.objectRef<DeployPlanRow>('DeployPlan').implement({
 builder.queryField('deployPlan', (t) =>
   t.field({
     type: DeployPlan,
-    description: 'Changes that the next deployment of a service would make. Requires the permission `view:secrets`.',
+    nullable: true,
+    extensions: { cost: 100 },
+    description:
+      'Changes that the next deployment of a service would make. Null if the service does not exist. Requires the permission `view:secrets`.',
     args: { webServiceId: t.arg.id({ required: true, description: 'ID of the service.' }) },
     resolve: (_root, args, context) => context.call(planDeploy, args),
   }),
@@ -70,6 +74,7 @@ const Redaction = builder.objectRef<RedactionRow>('Redaction').implement({
 builder.prismaObjectField('Deployment', 'redactions', (t) =>
   t.field({
     type: [Redaction],
+    extensions: { rows: 10 },
     description:
       'Redactions in the log of the deployment and in the output of its instances, by variable. Requires the permission `view:secrets`.',
     resolve: (deployment, _args, context) => {

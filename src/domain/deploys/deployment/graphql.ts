@@ -24,9 +24,8 @@ import { rows, sql } from '../../../platform/db/index.ts'
 import '../../apps/environment/graphql.ts'
 import { QueuePolicy, WebService } from '../../apps/web-service/graphql.ts'
 import { Instance } from '../instance/graphql.ts'
-import { LogBatchType } from '../log/graphql.ts'
+import { LogBatchType, loadLog, logCost } from '../log/graphql.ts'
 import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
-import { readDeploymentLog } from './log.ts'
 import type { PlanChange } from './model.ts'
 import {
   countDeployments,
@@ -200,6 +199,7 @@ export const Deployment = builder.prismaObject('Deployment', {
     trigger: t.expose('trigger', { type: DeploymentTrigger, description: 'Cause of the deployment.' }),
     steps: t.field({
       type: [DeploymentStep],
+      extensions: { rows: 6 },
       description: 'Steps of the deployment, one for each phase, in order.',
       resolve: (deployment, _args, context) =>
         context.load('Deployment.steps', deployment.id, (ids: readonly string[]) => stepsByDeployment(context.app.db.prisma, ids)),
@@ -216,9 +216,11 @@ export const Deployment = builder.prismaObject('Deployment', {
         'Log of the deployment, including the build output. By default, it starts at the first line. A batch contains at most 1000 lines, or `tail` lines if given, and at most about 1 MiB. Pass its cursor as `after` to continue.',
       args: {
         after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
-        tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000. Ignored if `after` is given.' }),
+        tail: t.arg.int({ description: 'Number of newest lines to return, from 0 to 10000. Ignored if `after` is given.' }),
       },
-      resolve: (deployment, args, context) => readDeploymentLog(context, deployment, args),
+      extensions: logCost,
+      resolve: ({ id, organizationId, webServiceId }, args, context) =>
+        loadLog(context, { organizationId, webServiceId, deploymentId: id }, args),
     }),
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
@@ -399,7 +401,10 @@ const RollbackPlan = builder.objectRef<RollbackPlanRow>('RollbackPlan').implemen
 builder.queryField('rollbackPlan', (t) =>
   t.field({
     type: RollbackPlan,
-    description: 'Plan of a rollback to the given deployment. Requires the permission `view:secrets`.',
+    nullable: true,
+    extensions: { cost: 100 },
+    description:
+      'Plan of a rollback to the given deployment. Null if the deployment does not exist. Requires the permission `view:secrets`.',
     args: {
       deploymentId: t.arg.id({ required: true, description: 'ID of the deployment to roll back to.' }),
       config: t.arg({ type: RollbackConfig, description: 'Configuration to use. Defaults to `SNAPSHOT`.' }),

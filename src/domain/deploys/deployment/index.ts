@@ -12,7 +12,7 @@ export {
 export { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
 export { deploymentErrors } from './errors.ts'
 export { deploymentEvents } from './events.ts'
-export { findDeploymentLog, readDeploymentLog } from './log.ts'
+export { findDeploymentLog } from './log.ts'
 export { type ServiceOverview, serviceOverviews } from './overview.ts'
 export { sourcePort } from './provided.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'

@@ -2,11 +2,10 @@ import type { Instance as InstanceRow } from '../../../generated/prisma/client.t
 import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
-import { LogBatchType } from '../log/graphql.ts'
+import { LogBatchType, loadLog, logCost } from '../log/graphql.ts'
 import type { SandboxKind } from './ports.ts'
 import { routerPort, runtimePort } from './provided.ts'
 import { instancesByService, statusByService } from './queries.ts'
-import { readServiceLog } from './service-log.ts'
 import '../../apps/server/graphql.ts'
 import '../../apps/web-service/graphql.ts'
 
@@ -67,6 +66,7 @@ builder.prismaObjectFields('WebService', (t) => ({
   }),
   instances: t.field({
     type: [Instance],
+    extensions: { rows: 10 },
     description: 'Instances of the service, oldest first. Includes the instances of a deployment in progress and those that are stopping.',
     resolve: (service, _args, context) =>
       context.load('WebService.instances', service.id, (ids: readonly string[]) => instancesByService(context.app.db.prisma, ids)),
@@ -83,9 +83,10 @@ builder.prismaObjectFields('WebService', (t) => ({
       "Log of the service's instances. By default, it starts at the first line. A batch contains at most 1000 lines, or `tail` lines if given, and at most about 1 MiB. Pass its cursor as `after` to continue. `after` takes precedence over `tail` and `since`; of these two, the later start applies.",
     args: {
       after: t.arg.string({ description: 'Cursor of a previous batch. Return only the lines after it.' }),
-      tail: t.arg.int({ description: 'Start with the last n lines, from 0 to 10000.' }),
+      tail: t.arg.int({ description: 'Number of newest lines to return, from 0 to 10000.' }),
       since: t.arg({ type: 'DateTime', description: 'Start with the lines received at or after this time.' }),
     },
-    resolve: (service, args, context) => readServiceLog(context, service, args),
+    extensions: logCost,
+    resolve: ({ id, organizationId }, args, context) => loadLog(context, { organizationId, webServiceId: id, deploymentId: null }, args),
   }),
 }))

@@ -1,20 +1,11 @@
 /** A service's runtime log, for those who may see its deployments. */
 import { z } from 'zod'
-import { defineQuery, demand, parseInput, type Request, visible } from '../../../platform/command.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { ensureServiceLog, type LogBatch, type LogStart, logInput, readLog } from '../log/index.ts'
+import { ensureServiceLog, logInput } from '../log/index.ts'
 
 type ServiceRef = { id: string; organizationId: string }
-
-/** A batch of a service's log. The service was in the caller's scope. */
-export async function readServiceLog(request: Request, service: ServiceRef, start: LogStart): Promise<LogBatch> {
-  demand(request.caller, 'view:deployments')
-  const input = parseInput(logInput, start)
-  const tx = request.app.db.prisma
-  const log = await ensureServiceLog(tx, { organizationId: service.organizationId, webServiceId: service.id })
-  return readLog(tx, log.id, input)
-}
 
 /** The runtime log that a caller asks for by the service's id. Throws `not_found`. */
 export const findServiceLog = defineQuery({

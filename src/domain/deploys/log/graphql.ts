@@ -2,9 +2,10 @@
  * The log's types: batches, lines and holes. Which thing has a log, and who may read it, is said where that thing is (deployment,
  * service): their fields and subscriptions give a `LogBatch`.
  */
-import { builder, enumType } from '../../../graphql/builder/index.ts'
+import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
+import { demand, parseInput } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
-import type { LogBatch, LogGap, LogLine } from './index.ts'
+import { ensureLogs, type LogBatch, type LogGap, type LogLine, type LogPlace, type LogStart, logInput, readLogs } from './index.ts'
 
 export const LogStreamEnum = enumType('LogStream', 'Source of a log line.', {
   STDOUT: 'Standard output of a build, release command or instance.',
@@ -78,6 +79,45 @@ export const LogBatchType = builder.objectRef<LogBatch>('LogBatch').implement({
       description: 'Missing lines in the range of this batch. Each gap is reported once. Null if no lines are missing.',
       resolve: (batch) => batch.gap,
     }),
-    complete: t.exposeBoolean('complete', { description: 'Whether the log has ended and this batch reaches its last line.' }),
+    complete: t.exposeBoolean('complete', {
+      description: 'Whether the log has ended and its last line is in this batch or an earlier one.',
+    }),
+    hasMore: t.exposeBoolean('hasMore', {
+      description:
+        'Whether requested lines are missing from this batch because of its size limit of about 1 MiB, or of the limit of 4 MiB for all logs of the operation. Without `tail`, the missing lines follow `cursor`. With `tail`, the batch contains the newest lines, and the missing lines precede them.',
+    }),
   }),
 })
+
+const defaultLines = 1_000
+const linesOfPoint = 8
+const pointsOfLog = 20
+
+/** For the extensions of a field that gives a batch: what it costs grows with the lines that it may have. */
+export const logCost = {
+  cost: (argument: (name: string) => unknown): number => {
+    const lines = Number(argument('tail') ?? defaultLines)
+    return pointsOfLog + (lines > 0 ? Math.ceil(lines / linesOfPoint) : 0)
+  },
+}
+
+/** A batch of a log that the caller was found to see; those that an operation asks for at once are read together. */
+export async function loadLog(context: GraphqlContext, place: LogPlace, start: LogStart): Promise<LogBatch> {
+  demand(context.caller, 'view:deployments')
+  const request = { place, start: parseInput(logInput, start) }
+  const { room, pace } = context
+  return context.load('logs', request, async (requests: readonly (typeof request)[]) => {
+    const tx = context.app.db.prisma
+    const logIds = await ensureLogs(
+      tx,
+      requests.map((item) => item.place),
+    )
+    const batches = await readLogs(
+      tx,
+      requests.map((item, index) => ({ logId: logIds[index]!, start: item.start })),
+      { room, pace },
+    )
+    // An error stands for the one log that it is about.
+    return batches as LogBatch[]
+  })
+}

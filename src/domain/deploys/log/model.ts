@@ -35,6 +35,8 @@ export type LogBatch = {
   gap: LogGap | null
   /** The log has ended, and its last line is in this or a former batch. */
   complete: boolean
+  /** Lines that were asked for are not in it: they follow its cursor, or, of a tail, come before its first line. */
+  hasMore: boolean
 }
 
 /** Woken after each append and on completion. */

@@ -25,8 +25,8 @@ export type LogStart = z.infer<typeof logInput>
 /** Where to begin when nothing else says so: with the first line, or with those that come. */
 export type LogMode = 'stored' | 'new'
 
-const defaultLines = 1_000
-const batchBytes = 1024 * 1024
+export const defaultLines = 1_000
+export const batchBytes = 1024 * 1024
 const batchChunks = 200
 
 /**
@@ -56,7 +56,8 @@ export async function startPosition(tx: Tx, logId: string, { after, tail, since 
   return starts.sort((a, b) => b.seq - a.seq)[0] ?? end
 }
 
-type ChunkPlace = { firstSeq: number; lastSeq: number; bytesBefore: number; bytes: number; lines: string }
+export type ChunkHeader = { firstSeq: number; lastSeq: number; bytesBefore: number; bytes: number }
+type ChunkPlace = ChunkHeader & { lines: string }
 const chunkPlace = sql`c.first_seq::float8, c.last_seq::float8, c.bytes_before::float8, c.bytes, c.lines`
 
 /** The last stored chunk that begins at or before a line. */
@@ -66,14 +67,14 @@ const chunkUpTo = (tx: Tx, logId: string, seq: number) =>
     sql`select ${chunkPlace} from log_chunk c where c.log_id = ${logId}::uuid and c.first_seq <= ${seq}::bigint order by c.first_seq desc limit 1`,
   )
 
-const endOf = (chunk: ChunkPlace | null): Position =>
+export const endOf = (chunk: ChunkHeader | null | undefined): Position =>
   chunk ? { seq: chunk.lastSeq, bytes: chunk.bytesBefore + chunk.bytes } : { seq: 0, bytes: 0 }
 
 /** Behind a line. Where the next one is missing, before the hole that it is in, so that the hole is told whole. */
 async function positionAt(tx: Tx, logId: string, seq: number): Promise<Position> {
   const chunk = await chunkUpTo(tx, logId, seq + 1)
   if (!chunk || chunk.lastSeq <= seq) return endOf(chunk)
-  return advance({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore }, chunk, (line) => line.seq <= seq)
+  return advance(beginningOf(chunk), linesOf(chunk), (line) => line.seq <= seq)
 }
 
 /** Before the first line of a time or later; before the hole in front of it too, as that may hold such lines. */
@@ -83,12 +84,16 @@ async function positionBefore(tx: Tx, logId: string, since: Date): Promise<Posit
     sql`select ${chunkPlace}, c.first_at from log_chunk c where c.log_id = ${logId}::uuid and c.last_at >= ${since} order by c.first_seq limit 1`,
   )
   if (!chunk || chunk.firstAt >= since) return endOf(await chunkUpTo(tx, logId, chunk ? chunk.firstSeq - 1 : Number.MAX_SAFE_INTEGER))
-  return advance({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore }, chunk, (line) => line.at < since)
+  return advance(beginningOf(chunk), linesOf(chunk), (line) => line.at < since)
 }
 
-function advance(from: Position, chunk: ChunkPlace, isBefore: (line: LogLine) => boolean): Position {
+export const beginningOf = (chunk: ChunkHeader): Position => ({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore })
+const linesOf = (chunk: ChunkPlace): LogLine[] => readChunk(chunk.firstSeq, chunk.lines)
+
+/** Over the first lines, as far as they are before what is asked for. */
+export function advance(from: Position, lines: readonly LogLine[], isBefore: (line: LogLine) => boolean): Position {
   const position = { ...from }
-  for (const line of readChunk(chunk.firstSeq, chunk.lines)) {
+  for (const line of lines) {
     if (!isBefore(line)) break
     position.seq = line.seq
     position.bytes += Buffer.byteLength(line.message)
@@ -104,7 +109,7 @@ export type LogRead = {
   isAtEnd: boolean
 }
 
-type LogState = { endSeq: number; totalBytes: number; expiredSeq: number; isCompleted: boolean }
+export type LogState = { endSeq: number; totalBytes: number; expiredSeq: number; isCompleted: boolean }
 type Found = LogState & (ChunkPlace | { [Key in keyof ChunkPlace]: null })
 
 /** The batch behind a position. Throws `not_found` when the log is gone, `invalid_input` for a position that it hasn't reached. */
@@ -126,16 +131,22 @@ export async function readFrom(tx: Tx, logId: string, from: Position, limit: num
   const log = found[0]
   if (!log) throw errors.not_found()
   if (from.seq > log.endSeq) throw foreignCursor()
-  return assemble(
-    logId,
-    log,
-    found.filter((chunk) => chunk.firstSeq !== null),
-    from,
-    limit,
-  )
+  const chunks = found.filter((chunk) => chunk.firstSeq !== null)
+  return assemble({ logId, log, chunks, linesOf, from, limit })
 }
 
-function assemble(logId: string, log: LogState, chunks: ChunkPlace[], from: Position, limit: number): LogRead {
+export type Parts<Chunk extends ChunkHeader> = {
+  logId: string
+  log: LogState
+  /** What was read, oldest first; none: nothing is stored behind `from`. */
+  chunks: readonly Chunk[]
+  linesOf: (chunk: Chunk) => LogLine[]
+  from: Position
+  limit: number
+}
+
+/** Puts a batch together, up to its limit or the second hole. */
+export function assemble<Chunk extends ChunkHeader>({ logId, log, chunks, linesOf, from, limit }: Parts<Chunk>): LogRead {
   const lines: LogLine[] = []
   let position = from
   let gap: LogGap | null = null
@@ -150,7 +161,7 @@ function assemble(logId: string, log: LogState, chunks: ChunkPlace[], from: Posi
       if (gap) break
       cross({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore })
     }
-    const unseen = readChunk(chunk.firstSeq, chunk.lines).slice(position.seq + 1 - chunk.firstSeq)
+    const unseen = linesOf(chunk).slice(position.seq + 1 - chunk.firstSeq)
     const taken = unseen.slice(0, limit - lines.length)
     lines.push(...taken)
     const bytes = taken.reduce((sum, line) => sum + Buffer.byteLength(line.message), position.bytes)
@@ -159,5 +170,6 @@ function assemble(logId: string, log: LogState, chunks: ChunkPlace[], from: Posi
   // Chunks that expired at the end of a log have nothing behind them.
   if (chunks.length === 0 && position.seq < log.endSeq) cross({ seq: log.endSeq, bytes: log.totalBytes })
   const isAtEnd = position.seq === log.endSeq
-  return { batch: { lines, cursor: cursorOf(logId, position), gap, complete: log.isCompleted && isAtEnd }, position, isAtEnd }
+  const batch = { lines, cursor: cursorOf(logId, position), gap, complete: log.isCompleted && isAtEnd, hasMore: !isAtEnd }
+  return { batch, position, isAtEnd }
 }

@@ -23,6 +23,41 @@ export async function ensureServiceLog(tx: Tx, { organizationId, webServiceId }:
   return (await find()) ?? (await make(tx, { organizationId, webServiceId, deploymentId: null })) ?? found(await find())
 }
 
+/** The log of a service, or of one of its deployments. */
+export type LogPlace = ServiceRef & { deploymentId: string | null }
+
+/** The ids of many logs, in order, each made where it is missing. */
+export async function ensureLogs(tx: Tx, places: readonly LogPlace[]): Promise<string[]> {
+  const keyOf = ({ webServiceId, deploymentId }: Pick<LogPlace, 'webServiceId' | 'deploymentId'>) => deploymentId ?? webServiceId
+  const given = (missing: readonly LogPlace[]) =>
+    sql`unnest(${missing.map(() => newId())}::uuid[], ${missing.map(({ organizationId }) => organizationId)}::uuid[],
+          ${missing.map(({ webServiceId }) => webServiceId)}::uuid[], ${missing.map(({ deploymentId }) => deploymentId)}::uuid[])
+        as p(id, organization_id, web_service_id, deployment_id)`
+  const find = async () => {
+    const found = await rows<{ id: string; webServiceId: string; deploymentId: string | null }>(
+      tx,
+      sql`select l.id, l.web_service_id, l.deployment_id from ${given(places)} join log l on l.organization_id = p.organization_id
+          and case when p.deployment_id is null then l.web_service_id = p.web_service_id and l.deployment_id is null else l.deployment_id = p.deployment_id end`,
+    )
+    return new Map(found.map((log) => [keyOf(log), log.id]))
+  }
+  let known = await find()
+  const missing = places.filter((place) => !known.has(keyOf(place)))
+  if (missing.length > 0) {
+    await run(
+      tx,
+      sql`insert into log (id, organization_id, web_service_id, deployment_id)
+          select p.id, p.organization_id, p.web_service_id, p.deployment_id from ${given(missing)} on conflict do nothing`,
+    )
+    known = await find()
+  }
+  return places.map((place) => {
+    const id = known.get(keyOf(place))
+    if (!id) throw new Error('a log was neither made nor found')
+    return id
+  })
+}
+
 /** Null: another made it in the same moment. */
 const make = (tx: Tx, { organizationId, webServiceId, deploymentId }: ServiceRef & { deploymentId: string | null }) =>
   row<Log>(

@@ -81,6 +81,7 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
     }),
     responseBody: t.exposeString('responseBody', {
       nullable: true,
+      extensions: { cost: 3 },
       description: 'Beginning of the response body, at most 20000 bytes. Null if there was no response or the body has been expunged.',
     }),
     worker: t.exposeString('worker', { nullable: true, description: 'Worker process that made the attempt.' }),

@@ -157,6 +157,7 @@ const WebhookEventType = builder.objectRef<EventDefinition>('WebhookEventType').
 builder.queryField('webhookEventTypes', (t) =>
   t.field({
     type: [WebhookEventType],
+    extensions: { rows: 50 },
     description: 'All event types, sorted by name.',
     resolve: (_root, _args, context) => context.call(listEventTypes, {}),
   }),

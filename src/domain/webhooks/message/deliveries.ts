@@ -1,6 +1,6 @@
 /** Rows of deliveries: claimed, settled, given back, taken off the queue. What is sent and how it is judged is `attempt`'s. */
 import { renew } from '../../../platform/claim.ts'
-import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
 import { allowanceOf, type ClaimedDelivery, openAt, rateUsedAfter, type Settlement } from './model.ts'
@@ -142,6 +142,10 @@ export type Sendable = {
   /** The database's time of the reading. */
   now: Date
 }
+
+/** The size of the bodies that `readSendables` reads. */
+export const bodyBytes = (messageIds: readonly string[]): Sql =>
+  sql`select sum(octet_length(body))::float8 as bytes from webhook_message where id = any(${messageIds}::uuid[])`
 
 /** Messages with their bodies. */
 export async function readSendables(tx: Tx, messageIds: readonly string[]): Promise<Map<string, Sendable>> {

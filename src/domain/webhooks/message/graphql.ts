@@ -7,6 +7,7 @@ import {
   enumType,
   gives,
   idField,
+  makeRoom,
   mutation,
   Node,
   registerNode,
@@ -18,7 +19,7 @@ import { encodeId } from '../../../platform/id.ts'
 import { Operation } from '../../access/operation/graphql.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
-import { readSendables } from './deliveries.ts'
+import { bodyBytes, readSendables } from './deliveries.ts'
 import type { Message } from './model.ts'
 import './reactions.ts'
 import { countWebhookMessages, deliveriesOf, findWebhookMessage, listWebhookMessages, messageColumns } from './queries.ts'
@@ -77,15 +78,25 @@ export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').imple
     payload: t.field({
       type: 'JSON',
       nullable: true,
+      extensions: { cost: 20 },
       description: 'Request body. Null if it has expired or was expunged.',
       resolve: (message, _args, context) =>
         context.load('webhook payload', message.id, async (ids: readonly string[]) => {
+          await makeRoom(context, bodyBytes(ids))
           const found = await readSendables(context.app.db.prisma, ids)
-          return ids.map((id) => JSON.parse(found.get(id)?.body ?? 'null') as unknown)
+          const payloads = new Map<string, unknown>()
+          for (const id of ids) {
+            await context.pace.next()
+            const body = found.get(id)?.body ?? 'null'
+            if (payloads.has(id)) context.room.takeBytes(Buffer.byteLength(body))
+            else payloads.set(id, JSON.parse(body))
+          }
+          return ids.map((id) => payloads.get(id))
         }),
     }),
     deliveries: t.field({
       type: [WebhookDelivery],
+      extensions: { rows: 5 },
       description: 'Deliveries of the message, one for each matching endpoint that is visible to the caller.',
       resolve: (message, _args, context) =>
         context.load('webhook deliveries', message.id, (ids: readonly string[]) =>

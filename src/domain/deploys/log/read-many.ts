@@ -1,0 +1,251 @@
+/**
+ * Batches of many logs at once, for an operation that shows several: few statements, however many logs there are, and one bound on
+ * what is read for all of them. With `tail` the newest lines are returned where not all have room.
+ */
+import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { DomainError, errors } from '../../../platform/errors.ts'
+import type { Pace } from '../../../platform/pace.ts'
+import { cursorOf, foreignCursor, type LogBatch, type LogLine, lineOverheadBytes, type Position, positionOf, readChunk } from './model.ts'
+import {
+  advance,
+  assemble,
+  batchBytes,
+  beginningOf,
+  type ChunkHeader,
+  defaultLines,
+  endOf,
+  type LogStart,
+  type LogState,
+} from './queries.ts'
+
+export type LogRequest = { logId: string; start: LogStart }
+
+export type ReadLimits = {
+  /** What all logs together may have; what is read is taken from it. */
+  room: { readonly bytesLeft: number; takeBytes(count: number): void }
+  pace?: Pace
+}
+
+const chunksOfLog = 1_000
+const chunksOfAll = 8_000
+/** What one statement brings. */
+const portionBytes = 1024 * 1024
+
+type Header = ChunkHeader & { firstAt: Date }
+type State = LogState & { fromSeq: number }
+
+/** A log that is being read. */
+type Reading = {
+  logId: string
+  start: LogStart
+  state: State
+  /** Where `after` says. */
+  after: Position | null
+  /** The last chunk before what is asked for, and what is asked for, oldest first. */
+  headers: Header[]
+  /** There may be more of them than were read. */
+  hasMoreHeaders: boolean
+  /** Which of them are read, oldest first. */
+  chosen: Header[]
+  /** Not all that was asked for is chosen. */
+  isCut: boolean
+}
+
+/** The batches of some logs, in order; in place of one that can't be read, its error: `not_found`, or `invalid_input` for the cursor. */
+export async function readLogs(tx: Tx, requests: readonly LogRequest[], { room, pace }: ReadLimits): Promise<(LogBatch | DomainError)[]> {
+  const places = requests.map(placeOf)
+  const readings = await readHeaders(tx, places)
+  choose(readings.filter(isFine), room)
+  const lines = await readLines(tx, readings, pace)
+  return readings.map((reading) => (reading instanceof DomainError ? reading : batchOf(reading, lines)))
+}
+
+const isFine = <Item extends object>(item: Item | DomainError): item is Item => !(item instanceof DomainError)
+
+type Place = LogRequest & { after: Position | null }
+
+function placeOf({ logId, start }: LogRequest): Place | DomainError {
+  if (typeof start.after !== 'string') return { logId, start, after: null }
+  try {
+    return { logId, start: { tail: start.tail }, after: positionOf(logId, start.after) }
+  } catch (error) {
+    if (error instanceof DomainError) return error
+    throw error
+  }
+}
+
+/** Only a tail is read from its end. */
+const isTail = ({ start, after }: Pick<Reading, 'start' | 'after'>) => after === null && typeof start.tail === 'number'
+const limitOf = ({ start: { tail } }: Pick<Reading, 'start'>) => tail || defaultLines
+
+/** Where each log stands and which chunks it has from its start on, all of one moment. */
+async function readHeaders(tx: Tx, places: readonly (Place | DomainError)[]): Promise<(Reading | DomainError)[]> {
+  const asked = places.filter(isFine)
+  if (asked.length === 0) return places as DomainError[]
+  const most = Math.min(chunksOfLog, Math.ceil(chunksOfAll / asked.length))
+  const headers = sql`c.first_seq::float8, c.last_seq::float8, c.bytes_before::float8, c.bytes, c.first_at`
+  const fromStart = sql`c.log_id = l.id and c.first_seq >= coalesce(
+    (select max(p.first_seq) from log_chunk p where p.log_id = l.id and p.first_seq <= s.from_seq), 0)`
+  const found = await rows<State & { n: number } & (Header | { [Key in keyof Header]: null })>(
+    tx,
+    sql`select r.n::int, (l.next_seq - 1)::float8 as end_seq, l.total_bytes::float8, l.expired_seq::float8, l.completed_at is not null as is_completed,
+          s.from_seq::float8, k.*
+        from unnest(${asked.map(({ logId }) => logId)}::uuid[], ${asked.map(({ after }) => after?.seq ?? null)}::bigint[],
+            ${asked.map((place) => (isTail(place) ? place.start.tail : null))}::int[],
+            ${asked.map(({ start, after }) => (after ? null : (start.since ?? null)))}::timestamptz[]) with ordinality as r(log_id, after, tail, since, n)
+        join log l on l.id = r.log_id
+        cross join lateral (
+          select coalesce(r.after, greatest(l.next_seq - 1 - r.tail,
+            case when r.since is not null then coalesce(
+              (select c.first_seq - 1 from log_chunk c where c.log_id = l.id and c.last_at >= r.since order by c.first_seq limit 1),
+              l.next_seq - 1) end, 0)) as from_seq) s
+        left join lateral (
+          (select ${headers} from log_chunk c where r.tail is null and ${fromStart} order by c.first_seq limit ${most})
+          union all
+          (select ${headers} from log_chunk c where r.tail is not null and ${fromStart} order by c.first_seq desc limit ${most})) k on true
+        order by r.n, k.first_seq`,
+  )
+  const byPlace = Map.groupBy(found, ({ n }) => n)
+  let n = 0
+  return places.map((place) => {
+    if (place instanceof DomainError) return place
+    const own = byPlace.get(++n)
+    if (!own) return errors.not_found()
+    if (place.after && place.after.seq > own[0]!.endSeq) return foreignCursor()
+    const headers = own.filter((header) => header.firstSeq !== null)
+    return { ...place, state: own[0]!, headers, hasMoreHeaders: headers.length >= most, chosen: [], isCut: false }
+  })
+}
+
+const countOf = ({ firstSeq, lastSeq }: Header) => lastSeq - firstSeq + 1
+const weightOf = (chunk: Header) => chunk.bytes + countOf(chunk) * lineOverheadBytes
+/** What a line has around its message in an answer. */
+const fieldBytes = 96
+const keyOf = (logId: string, { firstSeq }: ChunkHeader) => `${logId}:${firstSeq}`
+
+/** Chunk by chunk in turns, so that a small log has room beside large ones. */
+function choose(readings: readonly Reading[], room: ReadLimits['room']): void {
+  const known = new Set<string>()
+  let open = readings.map((reading) => ({ reading, chunks: chunksInOrder(reading) }))
+  while (open.length > 0) {
+    open = open.filter(({ reading, chunks }) => {
+      const { value: chunk } = chunks.next()
+      if (!chunk) return false
+      const key = keyOf(reading.logId, chunk)
+      const weight = known.has(key) ? 0 : chunk.bytes + countOf(chunk) * fieldBytes
+      if (weight > room.bytesLeft) {
+        reading.isCut = true
+        return false
+      }
+      room.takeBytes(weight)
+      known.add(key)
+      reading.chosen.push(chunk)
+      return true
+    })
+  }
+  for (const reading of readings) if (isTail(reading)) reading.chosen.reverse()
+}
+
+/** What is to be read of one log, nearest to where it is begun first; says in the end whether that was all. */
+function* chunksInOrder(reading: Reading): Generator<Header, undefined> {
+  const { headers, state } = reading
+  const wanted = headers.filter(({ lastSeq }) => lastSeq > state.fromSeq)
+  const fromEnd = isTail(reading)
+  if (fromEnd) wanted.reverse()
+  let [bytes, lines, holes] = [0, 0, 0]
+  let former: Header | undefined
+  for (const chunk of wanted) {
+    // A batch tells of one hole.
+    if (former && fromEnd && chunk.lastSeq + 1 < former.firstSeq) holes++
+    if (bytes >= batchBytes || holes > 1) {
+      reading.isCut = true
+      return
+    }
+    if (!fromEnd && lines >= limitOf(reading)) return
+    bytes += weightOf(chunk)
+    lines += chunk.lastSeq - Math.max(chunk.firstSeq, state.fromSeq + 1) + 1
+    former = chunk
+    yield chunk
+  }
+  const isShort = fromEnd && former !== undefined && former.firstSeq > state.fromSeq + 1
+  if (isShort && (holes > 0 || (reading.hasMoreHeaders && headers[0] === former))) reading.isCut = true
+}
+
+/** The lines of all chosen chunks, by chunk; one that was removed meanwhile is missing. */
+async function readLines(tx: Tx, readings: readonly (Reading | DomainError)[], pace: Pace | undefined): Promise<Map<string, LogLine[]>> {
+  const chosen = new Map<string, { logId: string; chunk: Header }>()
+  for (const reading of readings) {
+    if (reading instanceof DomainError) continue
+    for (const chunk of reading.chosen) chosen.set(keyOf(reading.logId, chunk), { logId: reading.logId, chunk })
+  }
+  const lines = new Map<string, LogLine[]>()
+  for (const portion of portionsOf([...chosen.values()])) {
+    await pace?.next()
+    const found = await rows<{ logId: string; firstSeq: number; lines: string }>(
+      tx,
+      sql`select c.log_id, c.first_seq::float8, c.lines from unnest(${portion.map(({ logId }) => logId)}::uuid[],
+            ${portion.map(({ chunk }) => chunk.firstSeq)}::bigint[]) as k(log_id, first_seq)
+          join log_chunk c on c.log_id = k.log_id and c.first_seq = k.first_seq`,
+    )
+    for (const chunk of found) {
+      await pace?.next()
+      lines.set(`${chunk.logId}:${chunk.firstSeq}`, readChunk(chunk.firstSeq, chunk.lines))
+    }
+  }
+  return lines
+}
+
+function* portionsOf(chosen: readonly { logId: string; chunk: Header }[]): Generator<{ logId: string; chunk: Header }[]> {
+  let portion: { logId: string; chunk: Header }[] = []
+  let bytes = 0
+  for (const item of chosen) {
+    portion.push(item)
+    bytes += weightOf(item.chunk)
+    if (bytes < portionBytes) continue
+    yield portion
+    portion = []
+    bytes = 0
+  }
+  if (portion.length > 0) yield portion
+}
+
+function batchOf(reading: Reading, lines: ReadonlyMap<string, LogLine[]>): LogBatch {
+  const { logId, state, headers } = reading
+  const stored = (chunk: Header) => lines.get(keyOf(logId, chunk))
+  const limit = limitOf(reading)
+  if (!isTail(reading)) {
+    const gone = reading.chosen.findIndex((chunk) => !stored(chunk))
+    const chunks = gone < 0 ? reading.chosen : reading.chosen.slice(0, gone)
+    const from = reading.after ?? startOf(reading, stored)
+    const isNothingRead = chunks.length === 0 && headers.some(({ lastSeq }) => lastSeq > state.fromSeq)
+    if (isNothingRead) return { lines: [], cursor: cursorOf(logId, from), gap: null, complete: false, hasMore: true }
+    return assemble({ logId, log: state, chunks, linesOf: (chunk) => stored(chunk)!, from, limit }).batch
+  }
+  const end = { seq: state.endSeq, bytes: state.totalBytes }
+  const gone = reading.chosen.findLastIndex((chunk) => !stored(chunk))
+  const chunks = reading.chosen.slice(gone + 1)
+  const isCut = reading.isCut || gone >= 0
+  if (state.fromSeq === state.endSeq || (chunks.length === 0 && isCut)) {
+    const { batch } = assemble({ logId, log: state, chunks: [], linesOf: () => [], from: end, limit })
+    return { ...batch, hasMore: isCut }
+  }
+  const first = chunks[0]
+  const isWhole = !isCut || (first !== undefined && first.firstSeq <= state.fromSeq + 1)
+  const from = isWhole ? startOf(reading, stored) : beginningOf(first!)
+  const { batch } = assemble({ logId, log: state, chunks, linesOf: (chunk) => stored(chunk)!, from, limit })
+  return { ...batch, hasMore: isCut }
+}
+
+/**
+ * Where the lines that are asked for begin. Where those are missing, before the hole that they are in, so that the hole is told whole.
+ */
+function startOf({ headers, state, start }: Reading, stored: (chunk: Header) => LogLine[] | undefined): Position {
+  const { since } = start
+  const first = headers.find(({ lastSeq }) => lastSeq > state.fromSeq)
+  const before = endOf(headers.findLast(({ lastSeq }) => lastSeq <= state.fromSeq))
+  if (!first) return before
+  const isByTail = typeof start.tail === 'number' && Math.max(0, state.endSeq - start.tail) === state.fromSeq
+  const mayLackLines = since && !isByTail && first.firstAt >= since
+  if (first.firstSeq > state.fromSeq + 1 || mayLackLines) return before
+  return advance(beginningOf(first), stored(first) ?? [], (line) => line.seq <= state.fromSeq || (since ? line.at < since : false))
+}

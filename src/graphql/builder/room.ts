@@ -1,0 +1,52 @@
+/** What the answer of one operation may hold, where that is only seen while it is read. */
+import { row, type Sql } from '../../platform/db/index.ts'
+import { errors } from '../../platform/errors.ts'
+import type { GraphqlContext } from './context.ts'
+
+export const roomLimits = {
+  /** Items of all lists. */
+  rows: 50_000,
+  /** Of large texts: log lines, payloads, values. */
+  bytes: 4 * 1024 * 1024,
+}
+
+export type Room = {
+  readonly bytesLeft: number
+  /** Throws `query_limit_exceeded` when there is no room for so many items. */
+  takeRows(count: number): void
+  /** Throws `query_limit_exceeded` when there is no room for so many bytes. */
+  takeBytes(count: number): void
+}
+
+export function createRoom(): Room {
+  const left = { ...roomLimits }
+  const take = (what: keyof typeof left, count: number) => {
+    if (count > left[what]) {
+      const maximum = roomLimits[what]
+      throw errors.query_limit_exceeded({
+        text: texts[what](maximum),
+        details: { limit: `answer${what === 'rows' ? 'Rows' : 'Bytes'}`, maximum },
+      })
+    }
+    left[what] -= count
+  }
+  return {
+    get bytesLeft() {
+      return left.bytes
+    },
+    takeRows: (count) => take('rows', count),
+    takeBytes: (count) => take('bytes', count),
+  }
+}
+
+/** Takes room for texts before they are read: `size` gives their length in bytes as `bytes`. Throws `query_limit_exceeded`. */
+export async function makeRoom({ app, room }: Pick<GraphqlContext, 'app' | 'room'>, size: Sql): Promise<void> {
+  const found = await row<{ bytes: number | null }>(app.db.prisma, size)
+  room.takeBytes(found?.bytes ?? 0)
+}
+
+const texts = {
+  rows: (maximum: number) => `One operation returns at most ${maximum} list items. Select less, or use smaller pages.`,
+  bytes: (maximum: number) =>
+    `One operation returns at most ${maximum} bytes of log lines, payloads and values. Select less, or use smaller pages.`,
+}

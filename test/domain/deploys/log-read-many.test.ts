@@ -1,0 +1,190 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ensureLogs, type LogBatch, type LogStart, readLog, readLogs } from '../../../src/domain/deploys/log/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { createTestApp, type TestApp } from '../../support/app.ts'
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import { statementsOf } from '../../support/tenant.ts'
+import { append, countTo, createDeployment, createPlace, seqsOf } from './log-support.ts'
+
+let database: TestDatabase
+let app: TestApp
+beforeAll(async () => {
+  database = await createTestDatabase()
+  app = await createTestApp(database.url, { LOG_MAX_BYTES: '20000' })
+})
+afterAll(async () => {
+  await app.close()
+  await database.drop()
+})
+
+const roomOf = (bytes: number) => {
+  const room = {
+    bytesLeft: bytes,
+    takeBytes(count: number) {
+      room.bytesLeft -= count
+    },
+  }
+  return room
+}
+const large = 100 * 1024 * 1024
+const batchesOf = (requests: { logId: string; start: LogStart }[], bytes = large) =>
+  readLogs(app.db.prisma, requests, { room: roomOf(bytes) }) as Promise<LogBatch[]>
+const newLog = async () => (await ensureLogs(app.db.prisma, [{ ...(await createPlace(app)), deploymentId: null }]))[0]!
+const unbounded = () => Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } })
+
+describe('many logs at once', () => {
+  it('are read as each of them alone would be, whatever is asked for', async () => {
+    const logs = await Promise.all(countTo(4).map(newLog))
+    const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 12, 0, second))
+    // None, one chunk, several, and one over its cap, with a hole.
+    await append(app, logs[1]!, ['a', 'b', 'c'], at(5))
+    for (let round = 0; round < 4; round++) await append(app, logs[2]!, countTo(250).map(String), at(round * 10))
+    for (let round = 0; round < 11; round++) await append(app, logs[3]!, countTo(100).map(String), at(round))
+    const cursor = async (logId: string, limit: number) => ({ after: (await readLog(app.db.prisma, logId, { limit })).cursor })
+    const starts: LogStart[] = [
+      {},
+      ...[0, 1, 2, 3, 90, 250, 251, 700, 1_000, 10_000].map((tail) => ({ tail })),
+      ...[0, 4, 5, 6, 10, 15, 30, 31].map((second) => ({ since: at(second) })),
+      { since: at(10), tail: 600 },
+      { since: at(20), tail: 900 },
+    ]
+    for (const logId of logs) {
+      const own = [...starts, await cursor(logId, 1), await cursor(logId, 130), { ...(await cursor(logId, 90)), tail: 3 }]
+      const [together, alone] = [
+        await batchesOf(own.map((start) => ({ logId, start }))),
+        await Promise.all(own.map((start) => readLog(app.db.prisma, logId, start))),
+      ]
+      for (const [index, start] of own.entries()) expect({ start, ...together[index] }).toEqual({ start, ...alone[index] })
+    }
+  })
+
+  it('cost the same number of statements as one', async () => {
+    const places = await Promise.all(countTo(6).map(() => createPlace(app)))
+    const read = async (count: number) => {
+      const logIds = await ensureLogs(
+        app.db.prisma,
+        places.slice(0, count).map((place) => ({ ...place, deploymentId: null })),
+      )
+      return batchesOf(logIds.map((logId) => ({ logId, start: { tail: 5 } })))
+    }
+    await read(6)
+    for (const place of places) {
+      const [logId] = await ensureLogs(app.db.prisma, [{ ...place, deploymentId: null }])
+      await append(app, logId!, ['one'])
+    }
+    const [one, six] = [await statementsOf(app, () => read(1)), await statementsOf(app, () => read(6))]
+    expect([one.length, six.length]).toEqual([3, 3])
+    expect((await read(6)).map((batch) => batch.lines.length)).toEqual([1, 1, 1, 1, 1, 1])
+  })
+
+  it('are made where they are missing, those of services and of deployments', async () => {
+    const place = await createPlace(app)
+    const deploymentId = await createDeployment(app, place)
+    const places = [
+      { ...place, deploymentId: null },
+      { ...place, deploymentId },
+    ]
+    const ids = await ensureLogs(app.db.prisma, places)
+    expect(new Set(ids).size).toBe(2)
+    expect(await ensureLogs(app.db.prisma, places.toReversed())).toEqual(ids.toReversed())
+  })
+
+  it('give an error in the place of the one that it is about', async () => {
+    const [one, other] = [await newLog(), await newLog()]
+    await append(app, one, ['one'])
+    const { cursor } = await readLog(app.db.prisma, one)
+    const found = await readLogs(
+      app.db.prisma,
+      [
+        { logId: other, start: { after: cursor } },
+        { logId: newId(), start: {} },
+        { logId: one, start: {} },
+        { logId: one, start: { after: 'nonsense' } },
+      ],
+      { room: roomOf(large) },
+    )
+    expect(found).toEqual([
+      expect.objectContaining({ code: 'invalid_input', field: 'after' }),
+      expect.objectContaining({ code: 'not_found' }),
+      expect.objectContaining({ lines: [expect.objectContaining({ message: 'one' })] }),
+      expect.objectContaining({ code: 'invalid_input', field: 'after' }),
+    ])
+  })
+})
+
+describe('what has no room', () => {
+  it('of a tail is its oldest part, and hasMore says so', async () => {
+    const logId = await newLog()
+    await append(
+      unbounded(),
+      logId,
+      countTo(200).map(() => 'x'.repeat(16_000)),
+    )
+    const [batch] = await batchesOf([{ logId, start: { tail: 200 } }])
+    const seqs = seqsOf([batch!])
+    expect([seqs.at(-1), seqs.length > 60, seqs.length < 90]).toEqual([200, true, true])
+    expect(seqs).toEqual(countTo(200).slice(-seqs.length))
+    expect(batch).toMatchObject({ hasMore: true, gap: null, complete: false })
+    const [short] = await batchesOf([{ logId, start: { tail: 20 } }])
+    expect([seqsOf([short!]), short!.hasMore]).toEqual([countTo(200).slice(-20), false])
+  })
+
+  it('of a log that is read on follows the cursor', async () => {
+    const logId = await newLog()
+    await append(
+      unbounded(),
+      logId,
+      countTo(200).map(() => 'x'.repeat(16_000)),
+    )
+    const batches: LogBatch[] = []
+    for (let start: LogStart = {}; ; start = { after: batches.at(-1)!.cursor }) {
+      batches.push(...(await batchesOf([{ logId, start }])))
+      if (!batches.at(-1)!.hasMore) break
+    }
+    expect(seqsOf(batches)).toEqual(countTo(200))
+    expect(batches.length).toBeGreaterThan(2)
+  })
+
+  it('is shared out: a small log has its lines beside large ones, and all together stay within it', async () => {
+    const logs = await Promise.all(countTo(5).map(newLog))
+    for (const logId of logs.slice(0, 4)) {
+      await append(
+        unbounded(),
+        logId,
+        countTo(60).map(() => 'x'.repeat(16_000)),
+      )
+    }
+    await append(app, logs[4]!, ['small'])
+    const bytes = 1024 * 1024
+    const room = roomOf(bytes)
+    const requests = logs.flatMap((logId) => [
+      { logId, start: { tail: 1_000 } },
+      { logId, start: {} },
+    ])
+    const found = (await readLogs(app.db.prisma, requests, { room })) as LogBatch[]
+    expect(room.bytesLeft).toBeGreaterThanOrEqual(0)
+    expect(found.slice(-2).map(({ lines, hasMore }) => [lines.map(({ message }) => message), hasMore])).toEqual([
+      [['small'], false],
+      [['small'], false],
+    ])
+    for (const batch of found.slice(0, 8)) expect(batch.hasMore).toBe(true)
+    const distinct = new Set(found.flatMap(({ lines }) => lines))
+    expect([...distinct].reduce((sum, { message }) => sum + message.length, 0)).toBeLessThanOrEqual(bytes)
+  })
+
+  it('tells one hole, nearest to the end, of a tail that goes over several', async () => {
+    const logId = await newLog()
+    for (let round = 0; round < 6; round++) await append(app, logId, countTo(10).map(String))
+    await app.db.pool.query('delete from log_chunk where log_id = $1 and first_seq in (11, 31)', [logId])
+    const [whole] = await batchesOf([{ logId, start: { tail: 60 } }])
+    expect([seqsOf([whole!]), whole!.gap?.fromSeq, whole!.hasMore]).toEqual([
+      [...countTo(30).slice(-10), ...countTo(60).slice(-20)],
+      31,
+      true,
+    ])
+    const [inner] = await batchesOf([{ logId, start: { tail: 35 } }])
+    expect([seqsOf([inner!])[0], inner!.gap?.fromSeq, inner!.hasMore]).toEqual([26, 31, false])
+    const [within] = await batchesOf([{ logId, start: { tail: 45 } }])
+    expect([seqsOf([within!])[0], within!.gap?.fromSeq, within!.hasMore]).toEqual([21, 31, true])
+  })
+})

@@ -1,0 +1,19 @@
+import fc from 'fast-check'
+import { expect, it } from 'vitest'
+import { writeInTurns } from '../../src/graphql/answer-text.ts'
+import { createPace } from '../../src/platform/pace.ts'
+
+it('writes what JSON.stringify writes', async () => {
+  const given = {
+    data: { at: new Date(0), none: null, left: undefined, lists: [[], [1], [{ a: [] }], {}], text: '"\\\u2028é' },
+    errors: [],
+  }
+  expect(await writeInTurns(given, createPace())).toBe(JSON.stringify(given))
+  const long = { data: { lines: Array.from({ length: 175 }, (_, n) => ({ n, at: new Date(n) })), mixed: [1, { a: { b: [2] } }, 3] } }
+  expect(await writeInTurns(long, createPace())).toBe(JSON.stringify(long))
+  await fc.assert(
+    fc.asyncProperty(fc.jsonValue({ maxDepth: 6 }), async (value) => {
+      expect(await writeInTurns({ data: value }, createPace())).toBe(JSON.stringify({ data: value }))
+    }),
+  )
+})
