@@ -15,6 +15,6 @@ export {
 export { type LogMode, type LogStart, logInput, maxTail, readLog } from './queries.ts'
 export { readLogs } from './read-many.ts'
 export { createRedactor, type Hits, type Redact, redacted, type SecretValue } from './redactor.ts'
-export { appendLines, completeLog, ensureDeploymentLog, ensureLogs, ensureServiceLog, type LogPlace } from './store.ts'
+export { appendAtOnce, appendLines, completeLog, ensureDeploymentLog, ensureLogs, ensureServiceLog, type LogPlace } from './store.ts'
 export { tailsByDeployment } from './tail.ts'
 export { type LogWriter, type LogWriterOptions, openLogWriter } from './writer.ts'

@@ -3,7 +3,7 @@ import type { Log } from '../../../generated/prisma/client.ts'
 import { type Db, row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Settings } from '../../../platform/settings.ts'
-import type { Work } from '../../../platform/work.ts'
+import type { App, Work } from '../../../platform/work.ts'
 import { createChunker, type LogLimits, lineOverheadBytes, logLimits, logTopic, type NewChunk, type NewLine, weightOf } from './model.ts'
 
 type ServiceRef = { organizationId: string; webServiceId: string }
@@ -100,6 +100,19 @@ export async function appendLines(
   return firstSeq
 }
 
+/**
+ * Appends lines and notes what was consumed of their source (see `appendChunks`) in one statement. False: nothing was done, also
+ * where the lines are too many for that.
+ */
+export async function appendAtOnce(app: App, logId: string, lines: Iterable<NewLine>, source: Sql): Promise<boolean> {
+  const limits = logLimits(app.settings)
+  const [flush, more] = flushesOf(chunksOf(lines, limits), limits)
+  if (!flush || more) return false
+  if ((await appendChunks(sendDirectly(app.db), logId, flush, limits, source)) === null) return false
+  app.wake.notify(logTopic(logId))
+  return true
+}
+
 function* chunksOf(lines: Iterable<NewLine>, limits: LogLimits): Generator<NewChunk> {
   const chunker = createChunker(limits)
   for (const line of lines) {
@@ -138,9 +151,10 @@ export function* flushesOf(chunks: Iterable<NewChunk>, { flushBytes }: LogLimits
 
 /**
  * Appends chunks that fit one statement, gives the number of their first line, and removes what the byte cap no longer holds.
- * Null: the log has ended or is gone, and nothing was stored. Between the two statements a log may be over its cap by one flush.
+ * Null: the log has ended or is gone, and nothing was stored. With `source`, a statement that notes what was consumed of the source, the two
+ * are made together or not at all: also null when that gives no row. Between the two statements a log may be over its cap by one flush.
  */
-export async function appendChunks(send: Send, logId: string, chunks: NewChunk[], limits: LogLimits): Promise<number | null> {
+export async function appendChunks(send: Send, logId: string, chunks: NewChunk[], limits: LogLimits, source?: Sql): Promise<number | null> {
   const count = chunks.reduce((sum, chunk) => sum + chunk.count, 0)
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0)
   const weight = bytes + count * lineOverheadBytes
@@ -152,13 +166,13 @@ export async function appendChunks(send: Send, logId: string, chunks: NewChunk[]
     return offset
   })
   const [appended] = await send(
-    sql`with allotted as (
+    sql`with source as (${source ?? sql`select 1`}), allotted as (
           update log set
             head_seq = case when head_seq is null and total_bytes + (next_seq - 1) * ${lineOverheadBytes}::int + ${weight}::int > ${limits.halfBytes}::bigint
               then next_seq - 1 else head_seq end,
             next_seq = next_seq + ${count}::int,
             total_bytes = total_bytes + ${bytes}::int
-          where id = ${logId}::uuid and completed_at is null
+          where id = ${logId}::uuid and completed_at is null and exists (select from source)
           returning next_seq - ${count}::int as first_seq, total_bytes - ${bytes}::int as bytes_before, head_seq),
         stored as (
           insert into log_chunk (log_id, first_seq, last_seq, bytes_before, bytes, first_at, last_at, lines)

@@ -1,0 +1,186 @@
+/** How what instances print is taken in: whole, once, and so that none keeps another one back. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { runtimePort } from '../../../src/domain/deploys/instance/index.ts'
+import { listenTo, readInstanceOutput, readLoudInstances, takeInOutput } from '../../../src/domain/deploys/instance/output.ts'
+import type { OutputPosition, Runtime } from '../../../src/domain/deploys/instance/ports.ts'
+import { type LogLine, readLog } from '../../../src/domain/deploys/log/index.ts'
+import { ensureServiceLog } from '../../../src/domain/deploys/log/store.ts'
+import { run, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
+import { createTestApp, type TestApp } from '../../support/app.ts'
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
+import { statementsOf } from '../../support/tenant.ts'
+import { countTo, createDeployment, createPlace, type Place } from './log-support.ts'
+
+let database: TestDatabase
+let app: TestApp
+let end: AbortController
+const spools = new Map<string, Record<'stdout' | 'stderr', string>>()
+const asked: { id: string; maxBytes: number }[] = []
+/** Readings of this instance wait for it. */
+const held = new Map<string, Promise<void>>()
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  app = await createTestApp(database.url)
+  const readOutput: Runtime['readOutput'] = async (id, position, maxBytes) => {
+    asked.push({ id, maxBytes })
+    await held.get(id)
+    const spool = spools.get(id)!
+    const next: OutputPosition = { ...position }
+    let room = maxBytes
+    const chunks = (['stdout', 'stderr'] as const).flatMap((stream) => {
+      const bytes = Buffer.from(spool[stream]).subarray(position[stream], position[stream] + room)
+      room -= bytes.length
+      next[stream] += bytes.length
+      return bytes.length > 0 ? [{ stream, bytes }] : []
+    })
+    return { chunks, position: next, droppedBytes: 0 }
+  }
+  runtimePort.provide(app, { readOutput } as Partial<Runtime> as Runtime)
+})
+afterAll(async () => {
+  await app.close()
+  await database.drop()
+})
+beforeEach(() => {
+  spools.clear()
+  held.clear()
+  asked.length = 0
+  end = new AbortController()
+})
+
+type Printer = Place & { id: string; deploymentId: string }
+
+async function createPrinter(): Promise<Printer> {
+  const place = await createPlace(app)
+  const [id, deploymentId] = [newId(), await createDeployment(app, place)]
+  await run(
+    app.db.prisma,
+    sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status)
+        values (${id}::uuid, ${place.organizationId}::uuid, ${place.webServiceId}::uuid, ${deploymentId}::uuid, 1, 'RUNNING')`,
+  )
+  spools.set(id, { stdout: '', stderr: '' })
+  return { ...place, id, deploymentId }
+}
+
+const print = ({ id }: Printer, text: string, stream: 'stdout' | 'stderr' = 'stdout') => {
+  spools.get(id)![stream] += text
+}
+
+async function linesOf(printer: Printer): Promise<LogLine[]> {
+  const log = await ensureServiceLog(app.db.prisma, printer)
+  const lines: LogLine[] = []
+  for (let after: string | undefined; ; ) {
+    const batch = await readLog(app.db.prisma, log.id, { after })
+    lines.push(...batch.lines)
+    after = batch.cursor
+    if (!batch.hasMore) return lines
+  }
+}
+const messagesOf = async (printer: Printer) => (await linesOf(printer)).map(({ message }) => message)
+const look = () => readInstanceOutput.run(app, end.signal)
+const lookAtLoud = () => readLoudInstances.run(app, end.signal)
+const numbered = (from: number, to: number) =>
+  countTo(to - from + 1).map((n) => `line ${String(n + from - 1).padStart(8, '0')} ${'x'.repeat(80)}`)
+
+describe('the output of an instance', () => {
+  it('comes whole and in order, however it is cut by readings', async () => {
+    const printer = await createPrinter()
+    const expected = numbered(1, 20_000)
+    const text = `${expected.join('\n')}\n`
+    for (let at = 0; at < text.length; at += 99_991) {
+      print(printer, text.slice(at, at + 99_991))
+      await takeInOutput(app, printer)
+    }
+    const lines = await linesOf(printer)
+    expect(lines.map(({ message }) => message)).toEqual(expected)
+    expect(lines.map(({ seq }) => seq)).toEqual(countTo(20_000))
+  })
+
+  it('comes once where several read it at once, and where another process has taken it in', async () => {
+    const printer = await createPrinter()
+    listenTo(app, [printer])
+    for (let round = 0; round < 10; round++) {
+      print(printer, `${numbered(round * 300 + 1, round * 300 + 300).join('\n')}\n`)
+      await Promise.all([look(), takeInOutput(app, printer), lookAtLoud(), takeInOutput(app, printer)])
+    }
+    await run(app.db.prisma, sql`update instance set stdout_offset = stdout_offset + 14 where id = ${printer.id}::uuid`)
+    print(printer, 'taken already\nby this one\n')
+    await takeInOutput(app, printer)
+    await takeInOutput(app, printer)
+    expect(await messagesOf(printer)).toEqual([...numbered(1, 3_000), 'by this one'])
+  })
+
+  it('with an unfinished line waits for its end, and takes it as it is when the instance has ended', async () => {
+    const printer = await createPrinter()
+    listenTo(app, [printer])
+    print(printer, `first\n${'a'.repeat(40_000)}`)
+    for (let n = 0; n < 3; n++) await look()
+    expect(await messagesOf(printer)).toEqual(['first'])
+    print(printer, 'b\nprompt> ')
+    await look()
+    await lookAtLoud()
+    expect((await messagesOf(printer)).map((message) => message.length)).toEqual([5, 16_384])
+    await takeInOutput(app, printer, { final: true })
+    expect((await messagesOf(printer)).at(-1)).toBe('prompt> ')
+  })
+
+  it('costs one statement a turn, and none while nothing is printed', async () => {
+    const printer = await createPrinter()
+    listenTo(app, [printer])
+    print(printer, 'first\n')
+    await look()
+    expect(await statementsOf(app, async () => void (await look()))).toEqual([])
+    print(printer, 'second\n')
+    print(printer, 'third\n', 'stderr')
+    expect(await statementsOf(app, async () => void (await look()))).toHaveLength(1)
+    expect(await messagesOf(printer)).toEqual(['first', 'second', 'third'])
+  })
+})
+
+describe('one that prints much', () => {
+  it('is read in turns of a bounded size, by a loop that the others do not wait for', async () => {
+    const [loud, quiet] = [await createPrinter(), await createPrinter()]
+    listenTo(app, [loud, quiet])
+    const flood = `${numbered(1, 30_000).join('\n')}\n`
+    print(loud, flood)
+    await look()
+    let release = () => {}
+    held.set(loud.id, new Promise((resolve) => (release = resolve)))
+    const turn = lookAtLoud()
+    for (const text of ['one', 'two', 'three']) {
+      print(quiet, `${text}\n`)
+      await look()
+    }
+    expect(await messagesOf(quiet)).toEqual(['one', 'two', 'three'])
+    release()
+    await turn
+    while ((await linesOf(loud)).length < 30_000) await lookAtLoud()
+    expect(await messagesOf(loud)).toEqual(numbered(1, 30_000))
+    expect(Math.max(...asked.filter(({ id }) => id === loud.id).map(({ maxBytes }) => maxBytes))).toBe(256 * 1024)
+    expect(asked.filter(({ id }) => id === loud.id).length).toBeGreaterThan(flood.length / (256 * 1024))
+  })
+
+  it('is one of the others again when it prints little', async () => {
+    const printer = await createPrinter()
+    listenTo(app, [printer])
+    print(printer, `${numbered(1, 1_000).join('\n')}\n`)
+    await look()
+    await lookAtLoud()
+    await lookAtLoud()
+    print(printer, 'quiet\n')
+    await look()
+    expect((await messagesOf(printer)).at(-1)).toBe('quiet')
+  })
+
+  it('that can not be read keeps nobody back', async () => {
+    const [broken, quiet] = [await createPrinter(), await createPrinter()]
+    listenTo(app, [broken, quiet])
+    spools.delete(broken.id)
+    print(quiet, 'here\n')
+    await look()
+    expect(await messagesOf(quiet)).toEqual(['here'])
+    expect(app.logged.filter(({ msg }) => msg === "an instance's output could not be taken in")).toHaveLength(1)
+  })
+})
