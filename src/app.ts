@@ -26,6 +26,8 @@ export type AppOptions = {
   authenticate?: Authenticate
   /** Where the migrations lie that the database must have. */
   migrationsDirectory?: string
+  /** What a start that is still under way waits for, told by /readyz. */
+  startWaitsFor?: (() => readonly string[]) | undefined
   /** Of open streams; tests shorten them. */
   times?: Partial<Times>
 }
@@ -61,7 +63,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   addCors(server, app.settings.CORS_ORIGINS)
   addUnknown(server)
   addMetrics(server, metrics)
-  addHealth(server, app, state, options.migrationsDirectory ?? join(import.meta.dirname, '..', 'prisma', 'migrations'))
+  addHealth(server, app, state, options)
   const graphql = mountGraphql(server, {
     app,
     schema: options.schema,
@@ -155,9 +157,11 @@ function addUnknown(server: FastifyInstance): void {
   })
 }
 
-function addHealth(server: FastifyInstance, app: App, state: { draining: boolean }, migrationsDirectory: string): void {
-  const reasons = async (): Promise<string[]> => {
+function addHealth(server: FastifyInstance, app: App, state: { draining: boolean }, options: AppOptions): void {
+  const { startWaitsFor = () => [], migrationsDirectory = join(import.meta.dirname, '..', 'prisma', 'migrations') } = options
+  const reasons = async (): Promise<readonly string[]> => {
     if (state.draining) return ['the server is about to stop']
+    if (startWaitsFor().length > 0) return startWaitsFor()
     try {
       const expected = (await readdir(migrationsDirectory, { withFileTypes: true })).filter((entry) => entry.isDirectory())
       const applied = await rows<{ name: string }>(

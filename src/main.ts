@@ -5,6 +5,7 @@
 
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import type { FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
 import { openApp, root } from './cli/open-app.ts'
@@ -17,7 +18,7 @@ import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { deploymentQueue, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
 import { routerPort, routerProbePort, runtimePort, takeRouter } from './domain/deploys/instance/index.ts'
-import { instanceChores, settleReconciler } from './domain/deploys/instance/jobs.ts'
+import { instanceChores, keepRoutes, settleReconciler } from './domain/deploys/instance/jobs.ts'
 import { expireLogs } from './domain/deploys/log/jobs.ts'
 import { deliverWebhooks, expireWebhookAnswers, keepMirror } from './domain/webhooks/attempt/jobs.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
@@ -46,6 +47,9 @@ type Role = 'all' | 'api' | 'worker'
 
 /** What a person can put right; told without a stack. */
 class StartError extends Error {}
+
+/** How long a start waits for another one of this installation that may have the router's port. */
+const neighbourStartMs = 20_000
 
 const say = (line: string) => console.log(line)
 
@@ -123,11 +127,16 @@ async function start(role: Role): Promise<void> {
   const settings = readSettings()
   const { app, postgres, close } = await openApp(settings, say)
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
+  const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
-  if (role !== 'api') await takeRouterPort(app)
-  const server = role === 'worker' ? null : await createApp({ app, schema, rest: [restPlugin(app, [platformDialect])] })
+  if (role !== 'api') {
+    await takeRouterPort(app)
+    await keepRoutes.run(app, new AbortController().signal)
+  }
+  const waitsFor = new Set(['the first start is not finished'])
+  const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
+  const server = role === 'worker' ? null : await createApp(options)
   const graphqlUrl = server && `${await listen(server, settings)}/graphql`
-  const forget = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const jobs = role === 'api' ? null : startAllJobs(app)
 
   let stopping = false
@@ -138,7 +147,7 @@ async function start(role: Role): Promise<void> {
     await settleReconciler(app)
     await drivers.close()
     await close()
-    await forget()
+    await record.forget()
   }
   const stop = async (everything: boolean) => {
     // What hangs beyond the grace is cut: the work it did is taken over by lease.
@@ -164,7 +173,10 @@ async function start(role: Role): Promise<void> {
   process.on('SIGTERM', () => end(false))
   process.on('SIGINT', () => end(role !== 'worker'))
 
-  if (graphqlUrl) await sayWhereToGo(app, graphqlUrl)
+  const key = graphqlUrl && (await readyKey(app, graphqlUrl))
+  await record.serving(server ? (server.server.address() as AddressInfo).port : null)
+  waitsFor.clear()
+  if (graphqlUrl) sayWhereToGo(app, graphqlUrl, key!)
   else say('Worker runs.')
   sayWhatToKnow(settings, drivers.runtime)
 }
@@ -176,35 +188,53 @@ function logDatabase({ log }: App, change: SupervisorChange): void {
   else log.warn('PostgreSQL is ready again.')
 }
 
-/** Another process of this installation may hold the router's port; a stranger may not. */
+/** Another process of this installation may hold the router's port, also one that still starts; a stranger may not. */
 async function takeRouterPort(app: App): Promise<void> {
   const { DATA_DIR, ROUTER_PORT } = app.settings
-  while (!(await takeRouter(app)) && (await listProcesses(DATA_DIR)).length === 0) {
-    if (ROUTER_PORT !== 0) throw new StartError(`Port ${ROUTER_PORT} is taken by another program. Set ROUTER_PORT to another one.`)
+  const deadline = performance.now() + neighbourStartMs
+  while (!(await takeRouter(app))) {
+    const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
+    if (others.some(({ serving }) => serving)) return
+    if (ROUTER_PORT !== 0 && (others.length === 0 || performance.now() > deadline))
+      throw new StartError(`Port ${ROUTER_PORT} is taken by another program. Set ROUTER_PORT to another one.`)
     await pause(200)
   }
 }
 
-async function listen(server: Awaited<ReturnType<typeof createApp>>, { HOST, PORT, PUBLIC_URL }: Settings): Promise<string> {
+const othersServing = async ({ DATA_DIR }: Settings) =>
+  (await listProcesses(DATA_DIR)).filter(({ pid, serving }) => serving && pid !== process.pid)
+
+async function listen(server: FastifyInstance, settings: Settings): Promise<string> {
+  const { HOST, PORT, PUBLIC_URL } = settings
   try {
     await server.listen({ host: HOST, port: PORT })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EADDRINUSE')
-      throw new StartError(`Port ${PORT} is taken by another program. Set PORT to another one.`)
-    throw error
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    const own = (await othersServing(settings)).find((process) => process.port === PORT)
+    throw new StartError(
+      own
+        ? `Port ${PORT} is taken by the server of this installation that runs already (pid ${own.pid}). Stop it with \`npm stop\`, or set PORT to run another beside it.`
+        : `Port ${PORT} is taken by another program. Set PORT to another one.`,
+    )
   }
   const { port } = server.server.address() as AddressInfo
   return PUBLIC_URL?.replace(/\/+$/, '') ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`
 }
 
-async function sayWhereToGo(app: App, graphqlUrl: string): Promise<void> {
-  const { DATA_DIR, ROUTER_DOMAIN } = app.settings
+/** Sees to it that there is a key, and says where. */
+async function readyKey(app: App, graphqlUrl: string): Promise<string> {
+  const { DATA_DIR } = app.settings
   const first = await bootstrap(app, graphqlUrl)
+  if (first) return `API key ${first.apiKey}`
+  return (await refreshBootstrap(DATA_DIR, graphqlUrl))
+    ? `The first key stands in ${bootstrapFile(DATA_DIR)}.`
+    : '`npm run key` makes an API key.'
+}
+
+function sayWhereToGo(app: App, graphqlUrl: string, key: string): void {
   say(`GraphQL ${graphqlUrl}`)
-  say(`Router http://${ROUTER_DOMAIN}:${routerPort.use(app).port}`)
-  if (first) say(`API key ${first.apiKey}`)
-  else if (await refreshBootstrap(DATA_DIR, graphqlUrl)) say(`The first key stands in ${bootstrapFile(DATA_DIR)}.`)
-  else say('`npm run key` makes an API key.')
+  say(`Router http://${app.settings.ROUTER_DOMAIN}:${routerPort.use(app).port}`)
+  say(key)
 }
 
 function sayWhatToKnow(settings: Settings, runtime: ProcessRuntime): void {

@@ -95,6 +95,14 @@ describe('health', () => {
   test('/readyz answers 200 when the database answers and has every migration', async () => {
     expect((await at('/readyz')).status).toBe(200)
   })
+  test('/readyz answers 503 and says what a start still waits for, until it is over', async () => {
+    let waits = ['the first start is not finished']
+    const it = await serverForTest({ startWaitsFor: () => waits })
+    const response = await fetch(new URL('/readyz', it.url))
+    expect([response.status, await response.json()]).toMatchObject([503, { reasons: waits }])
+    waits = []
+    expect((await fetch(new URL('/readyz', it.url))).status).toBe(200)
+  })
   test('/readyz answers 503 and names a migration that is missing', async () => {
     const it = await serverForTest()
     await executeScript(databaseOf(it), 'update _prisma_migrations set finished_at = null')

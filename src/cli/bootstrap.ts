@@ -1,22 +1,80 @@
-/** The first start: organization, owner and first key, and the file that says where to go. */
-import { readFile, rename, writeFile } from 'node:fs/promises'
+/**
+ * The first start: organization, owner and first key, and the file that says where to go. A start that is killed between these steps
+ * leaves a marker, by which the next one finishes: what the file didn't tell, nobody knows, so the key is revoked and another one made.
+ */
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createApiKey } from '../domain/access/api-key/index.ts'
+import { callerOfKey, createApiKey, revokeApiKey } from '../domain/access/api-key/index.ts'
 import { bootstrapOrganization } from '../domain/access/organization/index.ts'
+import { withFileLock } from '../drivers/postgres/lock.ts'
 import { rolePermissions } from '../platform/access.ts'
-import { execute } from '../platform/command.ts'
+import { execute, type Request } from '../platform/command.ts'
+import { row, rows, sql } from '../platform/db/index.ts'
+import { newId } from '../platform/id.ts'
 import type { App } from '../platform/work.ts'
+import { writeWhole } from './process-record.ts'
 
 /** What `DATA_DIR/bootstrap.json` holds. */
 export type Bootstrap = { apiKey: string; organizationSlug: string; graphqlUrl: string }
 
-export const bootstrapFile = (dataDir: string): string => join(dataDir, 'bootstrap.json')
+type Owner = { organizationId: string; organizationSlug: string; userId: string }
 
-/** Makes organization, owner and first key where the installation has none; gives the key's text, or null where nothing was made. */
+const firstKeyName = 'first key'
+
+export const bootstrapFile = (dataDir: string): string => join(dataDir, 'bootstrap.json')
+/** Holds the id of the organization that is being made; gone when the first key is told. */
+const markerFile = (dataDir: string): string => join(dataDir, 'bootstrap.unfinished')
+
+/**
+ * Makes organization, owner and first key where the installation has none, or finishes what another start began; gives the first
+ * key's text, or null where there was nothing to do.
+ */
 export async function bootstrap(app: App, graphqlUrl: string): Promise<Bootstrap | null> {
-  const owner = await bootstrapOrganization(app)
-  if (!owner) return null
-  const { plaintextKey } = await makeKey(app, owner, 'first key')
+  const { DATA_DIR } = app.settings
+  if (await isFinished(app)) return null
+  return withFileLock(join(DATA_DIR, 'bootstrap.lock'), async () => {
+    if (await isFinished(app)) return null
+    const organizationId = (await readMarker(DATA_DIR)) ?? newId()
+    await writeWhole(markerFile(DATA_DIR), `${markerFile(DATA_DIR)}.new`, organizationId)
+    await bootstrapOrganization(app, organizationId)
+    const owner = await ownerWithoutKey(app, organizationId)
+    const made = owner && !(await isTold(app)) ? await makeFirstKey(app, owner, graphqlUrl) : null
+    await rm(markerFile(DATA_DIR), { force: true })
+    return made
+  })
+}
+
+const readMarker = (dataDir: string) => readFile(markerFile(dataDir), 'utf8').catch(() => null)
+
+async function isFinished(app: App): Promise<boolean> {
+  if ((await readMarker(app.settings.DATA_DIR)) !== null) return false
+  return (await row(app.db.prisma, sql`select 1 as one from api_key limit 1`)) !== null
+}
+
+/** The owner of the organization that the marker names, or of one that a start from before there were markers left without a key. */
+const ownerWithoutKey = (app: App, organizationId: string): Promise<Owner | null> =>
+  row<Owner>(
+    app.db.prisma,
+    sql`select o.id as organization_id, o.slug as organization_slug, m.user_id
+        from organization o join member m on m.organization_id = o.id and m.role = 'OWNER'
+        where o.id = ${organizationId}::uuid
+          or (o.created_at < app_now() - interval '1 minute' and not exists (select 1 from api_key))
+        order by o.id limit 1`,
+  )
+
+/** Whether the file holds a key that works: the former start was killed when only the marker was left. */
+async function isTold(app: App): Promise<boolean> {
+  const told = await readBootstrap(app.settings.DATA_DIR)
+  return told !== null && (await callerOfKey(app, told.apiKey)) !== null
+}
+
+async function makeFirstKey(app: App, owner: Owner, graphqlUrl: string): Promise<Bootstrap> {
+  const untold = await rows<{ id: string }>(
+    app.db.prisma,
+    sql`select id from api_key where organization_id = ${owner.organizationId}::uuid and name = ${firstKeyName} and revoked_at is null`,
+  )
+  for (const { id } of untold) await execute(asOwner(app, owner), revokeApiKey, { id })
+  const { plaintextKey } = await makeKey(app, owner, firstKeyName)
   const made = { apiKey: plaintextKey, organizationSlug: owner.organizationSlug, graphqlUrl }
   await write(app.settings.DATA_DIR, made)
   return made
@@ -28,36 +86,43 @@ export async function makeKey(
   owner: { organizationId: string; userId: string },
   name: string,
 ): Promise<{ plaintextKey: string }> {
-  const { plaintextKey } = await execute(
-    {
-      app,
-      requestId: 'bootstrap',
-      caller: {
-        subject: { type: 'user', id: owner.userId, name: 'Owner' },
-        userId: owner.userId,
-        organizationId: owner.organizationId,
-        permissions: rolePermissions('OWNER'),
-        apiKeyId: null,
-        projectId: null,
-      },
-    },
-    createApiKey,
-    { name, scope: 'ADMIN' },
-  )
+  const { plaintextKey } = await execute(asOwner(app, owner), createApiKey, { name, scope: 'ADMIN' })
   return { plaintextKey: plaintextKey! }
 }
 
+const asOwner = (app: App, owner: { organizationId: string; userId: string }): Request => ({
+  app,
+  requestId: 'bootstrap',
+  caller: {
+    subject: { type: 'user', id: owner.userId, name: 'Owner' },
+    userId: owner.userId,
+    organizationId: owner.organizationId,
+    permissions: rolePermissions('OWNER'),
+    apiKeyId: null,
+    projectId: null,
+  },
+})
+
 /** Keeps the file's address true when the port changed; says whether there is such a file. */
 export async function refreshBootstrap(dataDir: string, graphqlUrl: string): Promise<boolean> {
-  const text = await readFile(bootstrapFile(dataDir), 'utf8').catch(() => null)
-  if (text === null) return false
-  const known = JSON.parse(text) as Bootstrap
-  if (known.graphqlUrl !== graphqlUrl) await write(dataDir, { ...known, graphqlUrl })
+  const known = await readBootstrap(dataDir)
+  if (known === null) return false
+  if (known.graphqlUrl !== graphqlUrl) {
+    await withFileLock(join(dataDir, 'bootstrap.lock'), () => write(dataDir, { ...known, graphqlUrl }))
+  }
   return true
 }
 
-async function write(dataDir: string, content: Bootstrap): Promise<void> {
-  const draft = `${bootstrapFile(dataDir)}.${process.pid}`
-  await writeFile(draft, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 })
-  await rename(draft, bootstrapFile(dataDir))
+/** Null when there is no such file, or it isn't what we write. */
+async function readBootstrap(dataDir: string): Promise<Bootstrap | null> {
+  try {
+    const known = JSON.parse(await readFile(bootstrapFile(dataDir), 'utf8')) as Bootstrap
+    return typeof known.apiKey === 'string' ? known : null
+  } catch {
+    return null
+  }
 }
+
+/** The draft holds the key too, so there is one at most: whoever writes holds the lock. */
+const write = (dataDir: string, content: Bootstrap): Promise<void> =>
+  writeWhole(bootstrapFile(dataDir), `${bootstrapFile(dataDir)}.new`, `${JSON.stringify(content, null, 2)}\n`)

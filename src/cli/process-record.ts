@@ -1,39 +1,70 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
 export type ProcessKind = 'server' | 'worker'
-export type RecordedProcess = { pid: number; kind: ProcessKind }
+/** `port` is null until it serves, and for a worker. */
+export type RecordedProcess = { pid: number; kind: ProcessKind; serving: boolean; port: number | null }
+
+export type ProcessRecord = {
+  /** Puts down that it serves now; a server's pid stands in `server.pid` from then on, for people. */
+  serving(port: number | null): Promise<void>
+  /** The end of it. */
+  forget(): Promise<void>
+}
 
 const folder = (dataDir: string) => join(dataDir, 'processes')
 const pidFile = (dataDir: string) => join(dataDir, 'server.pid')
 
 /**
- * Puts down that this process runs on `dataDir`, for `npm stop`; a server's pid stands in `server.pid` too, for people. Gives the end
- * of it. What a killed process leaves behind does no harm: a record counts only while its pid still belongs to it.
+ * Puts down that this process runs on `dataDir`, for `npm stop`. What a killed process leaves behind does no harm: a record counts
+ * only while its pid still belongs to it.
  */
-export async function recordProcess(dataDir: string, kind: ProcessKind): Promise<() => Promise<void>> {
+export async function recordProcess(dataDir: string, kind: ProcessKind): Promise<ProcessRecord> {
   const record = join(folder(dataDir), String(process.pid))
   await mkdir(folder(dataDir), { recursive: true, mode: 0o700 })
-  // Written aside and renamed: a reader never meets half of it.
-  await writeFile(join(dataDir, `processes.${process.pid}`), JSON.stringify({ kind, started: await startOf(process.pid) }), { mode: 0o600 })
-  await rename(join(dataDir, `processes.${process.pid}`), record)
-  if (kind === 'server') await writeFile(pidFile(dataDir), `${process.pid}\n`, { mode: 0o600 })
-  return async () => {
-    await rm(record, { force: true })
-    const serving = await readFile(pidFile(dataDir), 'utf8').catch(() => '')
-    if (serving.trim() === String(process.pid)) await rm(pidFile(dataDir), { force: true })
+  const started = await startOf(process.pid)
+  const write = (serving: boolean, port: number | null) =>
+    writeWhole(record, `${record}.draft`, JSON.stringify({ kind, started, serving, port }))
+  await write(false, null)
+  return {
+    async serving(port) {
+      await write(true, port)
+      if (kind === 'server') await writeWhole(pidFile(dataDir), `${record}.draft`, `${process.pid}\n`)
+    },
+    async forget() {
+      await rm(record, { force: true })
+      const serving = await readFile(pidFile(dataDir), 'utf8').catch(() => '')
+      if (serving.trim() === String(process.pid)) await rm(pidFile(dataDir), { force: true })
+    },
   }
+}
+
+/** Writes a file for its owner alone, as `draft` and then renamed: a reader never meets half of it, not even after a power cut. */
+export async function writeWhole(path: string, draft: string, text: string): Promise<void> {
+  const file = await open(draft, 'w', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(draft, path)
 }
 
 /** The processes that run on `dataDir` now. Records of dead ones are removed. */
 export async function listProcesses(dataDir: string): Promise<RecordedProcess[]> {
   const names = await readdir(folder(dataDir)).catch(() => [])
   const found = names.map(async (name): Promise<RecordedProcess[]> => {
-    const pid = Number(name)
-    const { kind, started } = JSON.parse(await readFile(join(folder(dataDir), name), 'utf8').catch(() => '{}'))
-    if (started !== undefined && started === (await startOf(pid))) return [{ pid, kind }]
+    const pid = Number.parseInt(name, 10)
+    const now = await startOf(pid)
+    // A draft is its writer's until that is gone.
+    const isDraft = name.endsWith('.draft')
+    if (isDraft && now !== null) return []
+    const text = isDraft ? '{}' : await readFile(join(folder(dataDir), name), 'utf8').catch(() => '{}')
+    const { kind, started, serving, port } = JSON.parse(text)
+    if (started !== undefined && started === now) return [{ pid, kind, serving, port }]
     await rm(join(folder(dataDir), name), { force: true })
     return []
   })

@@ -26,7 +26,7 @@ afterEach(async () => {
 async function start(kind: 'server' | 'worker', onTerm = 'process.exit(0)'): Promise<ChildProcess> {
   const script = `import { recordProcess } from ${JSON.stringify(record)}
     process.on('SIGTERM', () => { ${onTerm} })
-    await recordProcess(${JSON.stringify(dataDir)}, '${kind}')
+    await (await recordProcess(${JSON.stringify(dataDir)}, '${kind}')).serving(4000)
     console.log('up')
     setInterval(() => {}, 1000)`
   const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -93,10 +93,11 @@ describe('shutDown', () => {
   })
 
   it('leaves the calling process alone', async () => {
-    const forget = await recordProcess(dataDir, 'server')
+    const record = await recordProcess(dataDir, 'server')
+    await record.serving(4000)
     await shutDown({ dataDir, embedded: false, runtime: { list: async () => [], stop: async () => {} }, graceMs: 200 })
-    expect(await listProcesses(dataDir)).toEqual([{ pid: process.pid, kind: 'server' }])
-    await forget()
+    expect(await listProcesses(dataDir)).toEqual([{ pid: process.pid, kind: 'server', serving: true, port: 4000 }])
+    await record.forget()
     expect(await listProcesses(dataDir)).toEqual([])
     await expect(readFile(join(dataDir, 'server.pid'))).rejects.toThrow('ENOENT')
   })

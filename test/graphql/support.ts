@@ -52,6 +52,7 @@ export type TestServerOptions = {
   settings?: Record<string, string>
   schema?: GraphQLSchema
   times?: Partial<Times>
+  startWaitsFor?: () => readonly string[]
   authenticate?: (credential: string) => Promise<Caller | null>
 }
 
@@ -66,6 +67,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
     authenticate: options.realKeys ? undefined : (options.authenticate ?? (async (credential) => keys.get(credential) ?? null)),
     rest: options.rest,
     times: options.times,
+    startWaitsFor: options.startWaitsFor,
   })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   let closed: Promise<void> | undefined

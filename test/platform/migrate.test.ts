@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,6 +9,7 @@ import { findDrift, migrationScript, readState, type SchemaState, writeMigration
 import { executeScript } from '../../src/platform/db/database.ts'
 import { migrate } from '../../src/platform/db/migrate.ts'
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts'
+import { until } from '../support/wait.ts'
 
 let prismaDir: string
 let directory: string
@@ -82,6 +85,48 @@ describe('migrate', () => {
     await expect(run()).rejects.toThrow('relation "missing" does not exist')
     expect(await query(`select to_regclass('boat') as boat`)).toEqual([{ boat: null }])
     await expect(run()).rejects.toThrow(/failed before \(1_first/)
+  })
+
+  describe('after a process that was killed in the middle of a migration', () => {
+    const lock = 4711
+    let holder: pg.Client
+    beforeEach(async () => {
+      holder = new pg.Client({ connectionString: database.url })
+      await holder.connect()
+      await holder.query(`select pg_advisory_lock(${lock})`)
+      await add('1_first', 'create table ship (id int)')
+      await add('2_second', `create table boat (id int); select pg_advisory_xact_lock(${lock})`)
+      const script = `import { migrate } from ${JSON.stringify(join(import.meta.dirname, '../../src/platform/db/migrate.ts'))}
+        await migrate(${JSON.stringify({ url: database.url, directory })})`
+      const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], { stdio: 'inherit' })
+      const gone = once(child, 'close')
+      await until('it is in the script', async () => (await waiting()) === 1)
+      child.kill('SIGKILL')
+      await gone
+    })
+    afterEach(() => holder.end())
+    const waiting = async () =>
+      (await query(`select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted`)).length
+    const release = () => holder.query(`select pg_advisory_unlock(${lock})`)
+
+    it('ends what that one left, and applies it', async () => {
+      const [{ pid: orphan } = {}] = await query(`select pid from pg_locks where objid = ${lock} and not granted`)
+      const applied = run()
+      await until('another session is in the script', async () => {
+        const [{ pid } = {}] = await query(`select pid from pg_locks where objid = ${lock} and not granted`)
+        return pid !== undefined && pid !== orphan
+      })
+      await release()
+      expect(await applied).toEqual(['2_second'])
+      expect(await run()).toEqual([])
+    })
+
+    it('finds it applied where its session came to its end', async () => {
+      await release()
+      await until('it came to its end', async () => (await query(`select to_regclass('boat') as boat`))[0]?.boat)
+      expect(await run()).toEqual([])
+      expect(await query('select migration_name from _prisma_migrations where finished_at is null')).toEqual([])
+    })
   })
 
   it('refuses a database that holds tables of somebody else', async () => {

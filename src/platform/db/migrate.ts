@@ -3,7 +3,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { MigrationList } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
-import { openSchemaEngine } from './schema-engine.ts'
+import { pause } from '../clock.ts'
+import { engineName, openSchemaEngine } from './schema-engine.ts'
 
 /** The database's history doesn't fit this program; the message says how and what to do. Nothing was changed. */
 export class MigrationError extends Error {
@@ -31,6 +32,7 @@ export async function migrate({ url, directory }: MigrateOptions): Promise<strin
   try {
     await client.query('select pg_advisory_lock($1)', [advisoryLock])
     const known = await readMigrations(directory)
+    await forgetCutMigrations(client)
     const applied = await readHistory(client)
     assertHistory(known, applied)
     if (known.migrationDirectories.every(({ path }) => applied.some(({ name }) => name === path))) return []
@@ -44,6 +46,20 @@ export async function migrate({ url, directory }: MigrateOptions): Promise<strin
   } finally {
     await client.end()
   }
+}
+
+/**
+ * A migration whose process was killed is as if it had never begun: its script and the note that it finished are one transaction. What
+ * its session still does is ended first; nobody else applies migrations while we hold the lock.
+ */
+async function forgetCutMigrations(client: pg.Client): Promise<void> {
+  if (!(await hasHistory(client))) return
+  const cut = `finished_at is null and rolled_back_at is null and logs is null`
+  if ((await client.query(`select 1 from _prisma_migrations where ${cut}`)).rows.length === 0) return
+  const sessions = 'select pid from pg_stat_activity where datname = current_database() and application_name = $1'
+  await client.query(`select pg_terminate_backend(pid) from (${sessions}) s`, [engineName])
+  while ((await client.query(sessions, [engineName])).rows.length > 0) await pause(20)
+  await client.query(`delete from _prisma_migrations where ${cut}`)
 }
 
 /** Reads a migrations folder as the engine wants it, oldest first. */
@@ -63,11 +79,14 @@ export async function readMigrations(directory: string): Promise<MigrationList> 
   }
 }
 
+async function hasHistory(client: pg.Client): Promise<boolean> {
+  return (await client.query(`select to_regclass('_prisma_migrations') as found`)).rows[0].found !== null
+}
+
 type Applied = { name: string; checksum: string; finished: boolean }
 
 async function readHistory(client: pg.Client): Promise<Applied[]> {
-  const table = await client.query<{ found: boolean }>(`select to_regclass('_prisma_migrations') is not null as found`)
-  if (!table.rows[0]?.found) return []
+  if (!(await hasHistory(client))) return []
   const history = await client.query<Applied>(
     `select migration_name as name, checksum, finished_at is not null as finished
        from _prisma_migrations where rolled_back_at is null order by started_at`,

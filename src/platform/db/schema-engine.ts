@@ -29,7 +29,7 @@ declare const WebAssembly: {
 
 /** Prisma's schema engine, in process, on a connection of its own. Throws when the database can't be reached. */
 export async function openSchemaEngine(url: string): Promise<Engine> {
-  const pool = new pg.Pool({ connectionString: url, max: 2, application_name: 'quayside migrate' })
+  const pool = new pg.Pool({ connectionString: url, max: 2, application_name: engineName })
   pool.on('error', () => {})
   // The binding replaces each error of the adapter by a number; the registry is where the error itself can be had again.
   const adapter = bindMigrationAwareSqlAdapterFactory(new WholeScripts(pool))
@@ -66,6 +66,20 @@ export async function openSchemaEngine(url: string): Promise<Engine> {
   }
 }
 
+/** The name that the engine's sessions show. */
+export const engineName = 'quayside migration'
+
+/**
+ * Goes with a migration's script, in its transaction: the engine's own note comes later, so that of a script without one nobody could
+ * say, after a kill, whether it was applied. One migration at most is unfinished, and none where there is no history yet.
+ */
+const noteFinished = `
+do $$ begin
+  if to_regclass('_prisma_migrations') is not null then
+    update _prisma_migrations set finished_at = clock_timestamp() where finished_at is null and rolled_back_at is null and logs is null;
+  end if;
+end $$`
+
 /**
  * The adapter cuts a script at every semicolon, also inside a string or a function's body, and runs the pieces one by one. As a whole
  * PostgreSQL parses it right, and undoes all of it when one statement fails.
@@ -79,7 +93,7 @@ class WholeScripts extends PrismaPg {
   override async connect() {
     const adapter = await super.connect()
     adapter.executeScript = async (script) => {
-      await this.#pool.query(script)
+      await this.#pool.query(`${script}\n;${noteFinished}`)
     }
     return adapter
   }

@@ -14,7 +14,7 @@ const count = async (table: string) => Number((await world.app.db.pool.query(`se
 
 it('two processes that start at once make one organization, with its owner and its machine', async () => {
   const processes = [world.app, await world.process(), await world.process()]
-  const made = await Promise.all(processes.map(bootstrapOrganization))
+  const made = await Promise.all(processes.map((app) => bootstrapOrganization(app)))
   expect(made.filter((owner) => owner !== null)).toHaveLength(1)
   const [owner] = made.filter((owner) => owner !== null)
   expect(await rows(world.app.db.prisma, sql`select id, slug from organization`)).toEqual([

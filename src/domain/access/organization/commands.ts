@@ -9,11 +9,11 @@ import { organizationCreated } from './events.ts'
 export type FirstOwner = { organizationId: string; organizationSlug: string; userId: string; ownerEmail: string }
 
 /**
- * Makes the first organization with its owner, in an installation that has none; null where there is one already. Two processes
- * that start at once make one.
+ * Makes the first organization, of this id, with its owner, in an installation that has none; null where there is one already. Two
+ * processes that start at once make one.
  */
-export async function bootstrapOrganization(app: App): Promise<FirstOwner | null> {
-  const organization = { id: newId(), name: 'Default', slug: 'default' }
+export async function bootstrapOrganization(app: App, id = newId()): Promise<FirstOwner | null> {
+  const organization = { id, name: 'Default', slug: 'default' }
   const owner = { id: newId(), name: 'Owner', email: 'owner@quayside.localhost' }
   return transact(app, systemCaller(organization.id), null, async (work) => {
     await run(work.tx, sql`select 1 from (select pg_advisory_xact_lock(hashtextextended('quayside bootstrap', 0))) l`)

@@ -8,3 +8,4 @@ import { keepRoutes, noteLoad } from './route.ts'
 export const instanceChores: Chore[] = [keepRoutes, noteLoad, reconcileInstances, readInstanceOutput, readLoudInstances, expireReleases]
 
 export { settleReconciler } from './reconcile.ts'
+export { keepRoutes } from './route.ts'
