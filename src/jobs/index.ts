@@ -2,7 +2,7 @@
  * Runs what concepts declare in their jobs.ts: a claim loop for each queue, a loop for each chore, and the sequencer. Knows how
  * work is claimed, kept and stopped; what the work is stands in the domain. Any number of processes run it on one database.
  */
-import type { Chore, Queue } from '../platform/claim.ts'
+import type { Chore, Claimed, Queue } from '../platform/claim.ts'
 import type { App } from '../platform/work.ts'
 import { startChore } from './chore.ts'
 import { startQueue } from './queue.ts'
@@ -17,7 +17,7 @@ export type Jobs = {
 }
 
 export type JobsOptions = {
-  queues: readonly Queue<unknown>[]
+  queues: readonly Queue<Claimed>[]
   chores: readonly Chore[]
   /** Names this process in leases; no other living process may have it. */
   worker: string

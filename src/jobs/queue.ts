@@ -1,25 +1,27 @@
 import { setMaxListeners } from 'node:events'
-import type { Queue } from '../platform/claim.ts'
+import type { Claimed, Queue } from '../platform/claim.ts'
 import { pause } from '../platform/clock.ts'
 import type { App } from '../platform/work.ts'
 import { createBackoff, createBell, type Loop } from './loop.ts'
+import { type LossWatch, watchLosses } from './loss.ts'
 
 /**
  * Claims as many items as there are free slots, when one becomes free, the topic wakes it, or the poll is due. What ends while
  * a claim is under way is replaced by the next one in a batch.
  */
-export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): Loop {
+export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, worker: string): Loop {
   const stopping = new AbortController()
   const aborting = new AbortController()
   setMaxListeners(0, aborting.signal)
   const bell = createBell(app, queue.topic)
   const backoff = createBackoff()
+  const losses = watchLosses(app, queue, worker)
   const running = new Set<Promise<void>>()
   /** Told that no row has a time to come; a new one comes with a ring. */
   let noneDue = false
 
   const start = (item: Item) => {
-    const run = runItem(app, queue, item, aborting.signal).finally(() => {
+    const run = runItem(app, queue, losses, item, aborting.signal).finally(() => {
       running.delete(run)
       bell.ring()
     })
@@ -34,6 +36,7 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
         continue
       }
       try {
+        await losses.absolve()
         const items = await queue.claim(app, worker, free)
         backoff.reset()
         for (const item of items) start(item)
@@ -53,10 +56,14 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
   return {
     async stop(graceMs) {
       stopping.abort()
+      const stoodDown = losses.standDown()
       if (queue.abortOnStop) aborting.abort(new Error('The process is stopping.'))
       const grace = setTimeout(() => aborting.abort(new Error('The process is stopping.')), graceMs)
       await ended
+      // Once more for what was being claimed meanwhile.
+      const allStoodDown = stoodDown.then(() => losses.standDown())
       while (running.size > 0) await Promise.all(running)
+      await allStoodDown
       clearTimeout(grace)
       bell.close()
     },
@@ -64,15 +71,35 @@ export function startQueue<Item>(app: App, queue: Queue<Item>, worker: string): 
 }
 
 /** Works on one item under a heartbeat. Never rejects: after an error the lease runs out, and whoever claims next goes on. */
-async function runItem<Item>(app: App, queue: Queue<Item>, item: Item, stopping: AbortSignal): Promise<void> {
+async function runItem<Item extends Claimed>(
+  app: App,
+  queue: Queue<Item>,
+  losses: LossWatch<Item>,
+  item: Item,
+  stopping: AbortSignal,
+): Promise<void> {
+  const verdict = losses.judge(item)
+  if (verdict === 'later') return putOff(app, queue, losses, item)
+  let told = false
   const lease = keepLease(app, queue, item, stopping)
   try {
-    await queue.work(app, item, lease.signal)
+    await (verdict === 'setAside' ? queue.setAside(app, item, lease.signal) : queue.work(app, item, lease.signal))
+    told = !lease.signal.aborted
   } catch (error) {
     if (lease.signal.aborted) app.log.info({ queue: queue.name, reason: String(lease.signal.reason) }, 'an item of a queue was given up')
     else app.log.error({ err: error, queue: queue.name }, 'an item of a queue failed; it is claimed again when its lease is over')
   } finally {
+    losses.ended(item, told)
     await lease.end()
+  }
+}
+
+/** When it can't be, its lease runs out all the same. */
+async function putOff<Item extends Claimed>(app: App, queue: Queue<Item>, losses: LossWatch<Item>, item: Item): Promise<void> {
+  try {
+    await losses.putOff(item)
+  } catch (error) {
+    app.log.warn({ err: error, queue: queue.name }, 'an item of a queue could not be put off')
   }
 }
 
@@ -81,7 +108,12 @@ async function runItem<Item>(app: App, queue: Queue<Item>, item: Item, stopping:
  * time: the database is away, and somebody else may soon see this lease as over. Most items end before their first heartbeat, so
  * until then there is but one timer.
  */
-function keepLease<Item>(app: App, queue: Queue<Item>, item: Item, stopping: AbortSignal): { signal: AbortSignal; end(): Promise<void> } {
+function keepLease<Item extends Claimed>(
+  app: App,
+  queue: Queue<Item>,
+  item: Item,
+  stopping: AbortSignal,
+): { signal: AbortSignal; end(): Promise<void> } {
   const leaseMs = app.settings.WORKER_LEASE_MS
   const holding = new AbortController()
   const stop = () => holding.abort(stopping.reason)

@@ -1,11 +1,27 @@
 /**
  * The one way in which queue rows are claimed: SKIP LOCKED, a lease with a fencing epoch, renewed while the work lasts, database
- * clock only. A table that is a queue has the columns lease_owner, lease_epoch and lease_expires_at.
+ * clock only. A table that is a queue has the columns lease_owner, lease_epoch, lease_expires_at and lease_ended. Whoever is done with a
+ * row, or gives it back, clears owner and time: what a claim finds uncleared was in the hands of a process that ended without a word.
  */
 import { raw, rows, run, type Sql, sql, type Tx } from './db/index.ts'
 import type { App } from './work.ts'
 
-export type Claimed = { leaseEpoch: number }
+/** `leaseEnded`: the last epoch whose holder, as far as is known, lived to its end. */
+export type Claimed = { leaseEpoch: number; leaseEnded: number }
+
+/** A row that so many processes in a row had in hand when they ended is set aside: it may be what ends them. */
+export const mostLosses = 3
+
+/** How many holders of a row in a row ended without a word, before the present one. */
+export const lossesOf = ({ leaseEpoch, leaseEnded }: Claimed): number => leaseEpoch - 1 - leaseEnded
+
+/** For a person to read, of what was set aside. */
+export const setAsideText = `Each of the last ${mostLosses} processes that had it in hand ended before it was done. It is not tried again by itself.`
+
+/** What every claim sets: the new holder, and that all former ones lived when the row was given back. */
+export const takeLease = (owner: string, leaseMs: number): Sql =>
+  sql`lease_owner = ${owner}, lease_epoch = t.lease_epoch + 1, lease_expires_at = app_now() + ${leaseMs} * interval '1 millisecond',
+      lease_ended = case when t.lease_expires_at is null then t.lease_epoch else t.lease_ended end`
 
 type ClaimRequest = {
   table: string
@@ -32,7 +48,7 @@ export function claim<Row>(tx: Tx, { table, key, due, order, limit, owner, lease
           where (${due}) and (t.lease_expires_at is null or t.lease_expires_at < app_now())
           order by ${order} limit ${limit} for update of t skip locked)
         update ${raw(table)} t
-        set lease_owner = ${owner}, lease_epoch = t.lease_epoch + 1, lease_expires_at = app_now() + ${leaseMs} * interval '1 millisecond'${set ?? sql``}
+        set ${takeLease(owner, leaseMs)}${set ?? sql``}
         from candidate c where ${match} returning t.*`,
   )
 }
@@ -42,14 +58,38 @@ export async function renew(tx: Tx, table: string, match: Sql, epoch: number, le
   const renewed = await run(
     tx,
     sql`update ${raw(table)} set lease_expires_at = app_now() + ${leaseMs} * interval '1 millisecond'
-        where ${match} and lease_epoch = ${epoch} and lease_owner is not null`,
+        where ${match} and lease_epoch = ${epoch} and lease_owner is not null and lease_expires_at is not null`,
   )
   return renewed > 0
 }
 
+/** The rows of a queue, for those who hold them. */
+export type LeasedRows<Item> = { table: string; match(item: Item): Sql }
+
+/** Puts down that the holder of this epoch lived on, whatever became of its work: nobody's end is counted for it. */
+export const absolve = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows<Item>, item: Item): Promise<number> =>
+  run(
+    tx,
+    sql`update ${raw(table)} set lease_ended = ${item.leaseEpoch}
+        where ${match(item)} and lease_epoch >= ${item.leaseEpoch} and lease_ended < ${item.leaseEpoch}`,
+  )
+
+/** The same for all that a process holds, which is asked to stop: however it ends now, none of it is to blame. */
+export const absolveAll = (tx: Tx, table: string, owner: string): Promise<number> =>
+  run(tx, sql`update ${raw(table)} set lease_ended = lease_epoch where lease_owner = ${owner} and lease_expires_at is not null`)
+
+/** Gives a claim back untried, to be claimed after `waitMs`: it neither counts as an end nor makes former ones forgotten. */
+export const putOff = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows<Item>, item: Item, waitMs: number): Promise<number> =>
+  run(
+    tx,
+    sql`update ${raw(table)} set lease_owner = null, lease_ended = lease_ended + 1, lease_expires_at = app_now() + ${waitMs} * interval '1 millisecond'
+        where ${match(item)} and lease_epoch = ${item.leaseEpoch}`,
+  )
+
 /** Work that is found in rows: how it is claimed, done and kept. The jobs room runs it. */
-export type Queue<Item> = {
+export type Queue<Item extends Claimed> = {
   name: string
+  rows: LeasedRows<Item>
   /** Wake-up topic; the poll stands behind it. */
   topic: string
   pollMs: number
@@ -63,6 +103,8 @@ export type Queue<Item> = {
   renew(app: App, item: Item): Promise<boolean>
   /** Ends when the item is done or `signal` aborts (lease lost, or the process is stopping; perhaps from the start). */
   work(app: App, item: Item, signal: AbortSignal): Promise<void>
+  /** Ends an item that may be what ends processes, without trying it again; in place of `work`. */
+  setAside(app: App, item: Item, signal: AbortSignal): Promise<void>
 }
 
 /** Something to do again and again in one process at a time or in each. `again` runs it at once once more. */

@@ -1,6 +1,6 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type JobsOptions, startJobs } from '../../src/jobs/index.ts'
-import { type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
+import { absolve, type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
 import { executeScript } from '../../src/platform/db/database.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import type { App } from '../../src/platform/work.ts'
@@ -21,7 +21,8 @@ beforeEach(async () => {
   database = await createTestDatabase()
   await executeScript(
     database.url,
-    `create table errand (id int primary key, lease_owner text, lease_epoch int not null default 0, lease_expires_at timestamptz, done_by text)`,
+    `create table errand (id int primary key, lease_owner text, lease_epoch int not null default 0, lease_expires_at timestamptz,
+       lease_ended int not null default 0, done_by text)`,
   )
   apps = []
   stops = []
@@ -49,6 +50,7 @@ function start(app: App, options: Partial<JobsOptions> & { worker: string }) {
 function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
   return {
     name: 'errands',
+    rows: { table: 'errand', match: ({ id }) => sql`id = ${id}` },
     topic: 'errands',
     pollMs: 50,
     concurrency: 4,
@@ -56,6 +58,7 @@ function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
       claim<Item>(app.db.prisma, { table: 'errand', key: ['id'], due: sql`t.done_by is null`, order: sql`t.id`, limit, owner, leaseMs }),
     renew: (app, item) => renew(app.db.prisma, 'errand', sql`id = ${item.id}`, item.leaseEpoch, leaseMs),
     work: async (app, item) => void (await complete(app, item, worker)),
+    setAside: async (app, item) => void (await complete(app, item, 'nobody')),
     ...over,
   }
 }
@@ -63,7 +66,7 @@ function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
 const complete = (app: App, item: Item, worker: string) =>
   run(
     app.db.prisma,
-    sql`update errand set done_by = ${worker}, lease_owner = null where id = ${item.id} and lease_epoch = ${item.leaseEpoch}`,
+    sql`update errand set done_by = ${worker}, lease_owner = null, lease_expires_at = null where id = ${item.id} and lease_epoch = ${item.leaseEpoch}`,
   )
 
 const add = (app: App, count: number) =>
@@ -186,6 +189,116 @@ test('when a worker dies, another takes its item over with a higher epoch, and t
   expect(await complete(dead, left!, 'dead')).toBe(0)
   expect(await errands('dead').renew(dead, left!)).toBe(false)
   expect(await all(heir)).toMatchObject([{ doneBy: 'heir', leaseEpoch: left!.leaseEpoch + 1 }])
+})
+
+describe('what ends processes', () => {
+  /** Each of so many processes claims all there is, and ends without a word. */
+  async function die(app: App, items: number, times: number) {
+    for (let n = 0; n < times; n++)
+      await until('the lease before is over', async () => (await errands('dead').claim(app, `dead ${n}`, items)).length === items)
+  }
+
+  /** Claims as soon as it can, and gives back as a stop does. */
+  async function giveBack(app: App) {
+    await until('the lease before is over', async () => (await errands('polite').claim(app, 'polite', 1)).length === 1)
+    await run(app.db.prisma, sql`update errand set lease_owner = null, lease_expires_at = null`)
+  }
+
+  const settled = (app: App) => until('all are done', async () => (await all(app)).every((item) => item.doneBy) && all(app))
+
+  test('is set aside: what was in hand at three ends of a process in a row is not worked on again', async () => {
+    const app = await process()
+    await add(app, 1)
+    await die(app, 1, 3)
+    let worked = 0
+    const work: Queue<Item>['work'] = async (_, item) => {
+      worked++
+      await complete(app, item, 'heir')
+    }
+    start(app, { queues: [errands('heir', { work })], worker: 'heir' })
+    expect(await settled(app)).toMatchObject([{ doneBy: 'nobody' }])
+    expect(worked).toBe(0)
+  })
+
+  test('is not what two ends had in hand, nor three with one between that gave it back', async () => {
+    const app = await process()
+    await add(app, 1)
+    await die(app, 1, 2)
+    await giveBack(app)
+    await die(app, 1, 2)
+    start(app, { queues: [errands('heir')], worker: 'heir' })
+    expect(await settled(app)).toMatchObject([{ doneBy: 'heir', leaseEpoch: 6 }])
+  })
+
+  test('is not what a living process failed with, however often', async () => {
+    const app = await process()
+    await add(app, 1)
+    let tries = 0
+    const work: Queue<Item>['work'] = async (_, item) => {
+      if (++tries <= 4) throw new Error('a fault of ours')
+      await complete(app, item, 'at last')
+    }
+    start(app, { queues: [errands('only', { work })], worker: 'only' })
+    expect(await settled(app)).toMatchObject([{ doneBy: 'at last' }])
+  })
+
+  test('is not what a process held whose lease ran out while the database was away, also when another claimed it first', async () => {
+    const app = await process()
+    await add(app, 1)
+    const [held] = await errands('slow').claim(app, 'slow', 1)
+    await die(app, 1, 2)
+    expect(await absolve(app.db.prisma, errands('slow').rows, held!)).toBe(1)
+    start(app, { queues: [errands('heir')], worker: 'heir' })
+    expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
+  })
+
+  test('is not what a process held that was asked to stop, however it ended then', async () => {
+    const app = await process()
+    await add(app, 1)
+    await die(app, 1, 2)
+    const { promise: released, resolve: release } = Promise.withResolvers<void>()
+    let working = false
+    const work: Queue<Item>['work'] = () => {
+      working = true
+      return released
+    }
+    const jobs = start(app, { queues: [errands('leaving', { work })], worker: 'leaving' })
+    await until('it is in hand', () => working)
+    const stopped = jobs.stop({ graceMs: 60_000 })
+    await until('it is known', async () => {
+      const [item] = await rows<Claimed>(app.db.prisma, sql`select lease_epoch, lease_ended from errand`)
+      return item!.leaseEnded === item!.leaseEpoch
+    })
+    release()
+    await stopped
+    start(app, { queues: [errands('heir')], worker: 'heir' })
+    expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
+  })
+
+  test('is looked for one by one before the third end, so that its like aren’t blamed', async () => {
+    const app = await process()
+    await add(app, 4)
+    await die(app, 4, 2)
+    await add(app, 4)
+    let [now, most] = [0, 0]
+    const gate = Promise.withResolvers<void>()
+    const fresh = new Set<number>()
+    const work: Queue<Item>['work'] = async (_, item) => {
+      if (item.id > 4) {
+        fresh.add(item.id)
+        if (fresh.size === 4) gate.resolve()
+      } else {
+        most = Math.max(most, ++now)
+        // Others go on beside it.
+        await gate.promise
+        now--
+      }
+      await complete(app, item, 'heir')
+    }
+    start(app, { queues: [errands('heir', { work, concurrency: 8 })], worker: 'heir' })
+    expect((await settled(app)).map(({ doneBy }) => doneBy)).toEqual(Array(8).fill('heir'))
+    expect(most).toBe(1)
+  })
 })
 
 test('a lost lease aborts the work', async () => {

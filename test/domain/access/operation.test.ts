@@ -103,6 +103,15 @@ test('a step that fails unexpectedly leaves nothing behind and is made again', a
   expect(faults).toBe(2)
 })
 
+test('one that three processes in a row had in hand when they ended fails with the reason, and no step of it is made', async () => {
+  const { id } = await begin('countUp', { to: 5 })
+  for (let n = 0; n < 3; n++)
+    await until('the lease before is over', async () => (await operationQueue.claim(app, `dead ${n}`, 1)).length === 1)
+  work('heir')
+  expect(await ended(id)).toMatchObject({ status: 'FAILED', error: expect.stringMatching(/^Each of the last 3 processes/) })
+  expect(stepsMade).toBe(0)
+})
+
 test("another organization's operation answers as one that does not exist; an unknown type can't be started", async () => {
   const { id } = await begin('countUp', { to: 1 })
   expect(await read(id, systemCaller(newId()))).toBeNull()

@@ -4,10 +4,12 @@ import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
 import { deploymentQueue } from '../../../src/domain/deploys/deployment/jobs.ts'
 import '../../../src/domain/deploys/instance/index.ts'
+import { startJobs } from '../../../src/jobs/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { shiftClock } from '../../support/database.ts'
 import { createTenant, createWorld, request, statementsOf } from '../../support/tenant.ts'
+import { until } from '../../support/wait.ts'
 
 it('is one statement while nothing waits, and is due when the lease of a worker is over', async () => {
   const world = await createWorld({ WORKER_LEASE_MS: '15000' })
@@ -29,4 +31,37 @@ it('is one statement while nothing waits, and is due when the lease of a worker 
   await shiftClock(world.url, 16_000)
   expect(await deploymentQueue.dueInMs?.(app)).toBe(0)
   expect(await claim('second')).toMatchObject([{ leaseOwner: 'second', leaseEpoch: 2 }])
+})
+
+it('ends a deployment that three processes in a row carried when they ended, with the reason; a stop is no such end', async () => {
+  const world = await createWorld({ WORKER_LEASE_MS: '15000' })
+  onTestFinished(world.close)
+  const { app } = world
+  const tenant = await createTenant(app)
+  const { webService } = await execute(request(app, tenant.owner), createWebService, {
+    name: 'Web',
+    repositoryUrl: 'https://git.example/shop',
+  })
+  await execute(request(app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
+  let shiftMs = 0
+  const claim = async (worker: string) => {
+    const [claimed] = await deploymentQueue.claim(app, worker, 1)
+    shiftMs += 16_000
+    await shiftClock(world.url, shiftMs)
+    return claimed!
+  }
+  await claim('dead')
+  await claim('dead too')
+  const stopping = await claim('stopping')
+  await deploymentQueue.work(app, stopping, AbortSignal.abort(new Error('The process is stopping.')))
+  for (const worker of ['dead', 'dead too', 'dead as well']) await claim(worker)
+
+  const jobs = startJobs(app, { queues: [deploymentQueue], chores: [], worker: 'heir' })
+  onTestFinished(() => jobs.stop({ graceMs: 0 }))
+  const ended = await until('it has ended', () => app.db.prisma.deployment.findFirst({ where: { status: 'FAILED' } }))
+  expect(ended).toMatchObject({
+    leaseEpoch: 7,
+    failureCode: 'WORKER_LOST',
+    failureMessage: 'Each of the last 3 processes that carried this deployment ended before it was done.',
+  })
 })

@@ -1,6 +1,6 @@
 import type { Operation } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { type Claimed, claim, type Queue, renew } from '../../../platform/claim.ts'
+import { type Claimed, claim, type Queue, renew, setAsideText } from '../../../platform/claim.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -11,6 +11,7 @@ type ClaimedOperation = Claimed & Operation
 /** Makes the steps of operations, one transaction each; another process goes on where a dead one stopped. */
 export const operationQueue: Queue<ClaimedOperation> = {
   name: 'operations',
+  rows: { table: 'operation', match: ({ id }) => sql`id = ${id}::uuid` },
   topic: operationsTopic,
   pollMs: 5_000,
   concurrency: 4,
@@ -45,6 +46,7 @@ export const operationQueue: Queue<ClaimedOperation> = {
       sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
     )
   },
+  setAside: (app, { id, leaseEpoch }) => fail(app, id, leaseEpoch, setAsideText),
 }
 
 /** Gives after how many milliseconds to go on; null when it has ended or is another's. */
@@ -78,11 +80,15 @@ async function makeStep(app: App, id: string, leaseEpoch: number): Promise<numbe
     })
   } catch (error) {
     if (!(error instanceof DomainError)) throw error
-    await run(
-      app.db.prisma,
-      sql`update operation set status = 'FAILED', error = ${error.message}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
-          where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
-    )
+    await fail(app, id, leaseEpoch, error.message)
     return null
   }
+}
+
+async function fail(app: App, id: string, leaseEpoch: number, error: string): Promise<void> {
+  await run(
+    app.db.prisma,
+    sql`update operation set status = 'FAILED', error = ${error}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
+        where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
+  )
 }

@@ -107,7 +107,8 @@ export const DeploymentFailureCode = enumType('DeploymentFailureCode', 'Reason t
   ARTIFACT_MISSING: 'The release to restore no longer exists.',
   SERVICE_DELETED: 'The service was deleted.',
   NO_CAPACITY: 'Not enough capacity: disk space, ports or quota.',
-  WORKER_LOST: 'The worker was lost during a step that must not run twice, or several workers in a row were lost.',
+  WORKER_LOST:
+    'The worker was lost during a step that must not run twice, or three workers in a row were lost while they ran the deployment.',
   INTERNAL: 'Internal error of Quayside.',
 })
 

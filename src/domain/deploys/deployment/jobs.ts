@@ -4,13 +4,13 @@
  */
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { claim, type Queue, renew } from '../../../platform/claim.ts'
+import { claim, mostLosses, type Queue, renew } from '../../../platform/claim.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { unknownId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
-import { openRun, type Run } from './run.ts'
+import { openRun, type Run, StepFailed } from './run.ts'
 import { build, prepare, runReleaseCommand, start } from './steps.ts'
 import { switchTraffic, takeTrafficBack } from './switch.ts'
 import { tell } from './transition.ts'
@@ -33,6 +33,17 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
     for (const phase of rest) await run.step(phase, story[phase])
   } catch (error) {
     await run.undo(error, takeTrafficBack)
+  } finally {
+    await run.close()
+  }
+}
+
+/** Undoes a deployment that may be what ends the processes that carry it. */
+async function setAside(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
+  const run = await openRun(app, deployment, signal)
+  try {
+    const message = `Each of the last ${mostLosses} processes that carried this deployment ended before it was done.`
+    await run.undo(new StepFailed('WORKER_LOST', message, { hint: "The server's own log may say how they ended." }), takeTrafficBack)
   } finally {
     await run.close()
   }
@@ -85,6 +96,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
 
 export const deploymentQueue: Queue<Deployment> = {
   name: 'deployments',
+  rows: { table: 'deployment', match: ({ id }) => sql`id = ${id}::uuid` },
   topic: 'deployments',
   pollMs: 5_000,
   dueInMs: firstLeaseEndsInMs,
@@ -94,6 +106,7 @@ export const deploymentQueue: Queue<Deployment> = {
   renew: (app, deployment) =>
     renew(app.db.prisma, 'deployment', sql`id = ${deployment.id}::uuid`, deployment.leaseEpoch, app.settings.WORKER_LEASE_MS),
   work: deploy,
+  setAside,
 }
 
 export { tellEnvironmentStatus } from './environment-status.ts'

@@ -24,9 +24,6 @@ import type { Failure } from './model.ts'
 import type { RepositoryRef } from './ports.ts'
 import { compareAndSet, end } from './transition.ts'
 
-/** So many workers may lose one deployment before it counts as the deployment's own fault. */
-const maxClaims = 5
-
 /** How long a single look may take, where the step's deadline leaves it that long. */
 export const lookMs = 5_000
 
@@ -116,7 +113,6 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       lost.throwIfAborted()
       if (claimed.status === 'CANCELLING') throw new Cancelled()
       run.resumed = claimed.phase === phase
-      if (run.resumed && claimed.leaseEpoch > maxClaims) throw new StepFailed('WORKER_LOST', `Worker after worker was lost in ${phase}.`)
       await run.write(async (tx) => {
         await stepIs(tx, phase, 'RUNNING')
         return run.set(tx, sql`phase = ${phase}::deployment_phase`)
@@ -207,7 +203,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const release = async () => {
     await runSql(
       db,
-      sql`update deployment set lease_expires_at = app_now() - interval '1 second' where id = ${claimed.id}::uuid and lease_epoch = ${claimed.leaseEpoch}
+      sql`update deployment set lease_owner = null, lease_expires_at = null where id = ${claimed.id}::uuid and lease_epoch = ${claimed.leaseEpoch}
           and status in ('RUNNING', 'CANCELLING')`,
     )
     app.wake.notify('deployments')

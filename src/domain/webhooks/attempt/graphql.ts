@@ -37,6 +37,7 @@ const WebhookErrorClass = enumType('WebhookErrorClass', 'Class of error of a fai
   RESET: 'The connection was reset.',
   HTTP: 'The status of the response was not 2xx.',
   BLOCKED: 'The address is private or otherwise not allowed. See the setting `EGRESS_ALLOW`.',
+  UNKNOWN: 'The outcome was lost, because the worker that sent the request ended or could not record it. The request may have arrived.',
 })
 
 export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
@@ -59,11 +60,13 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
     trigger: t.expose('trigger', { type: WebhookAttemptTrigger, description: 'Cause of the attempt.' }),
     url: t.exposeString('url', { description: 'URL that the request was sent to.' }),
     startedAt: t.expose('startedAt', { type: 'DateTime', description: 'Time when the attempt started.' }),
-    durationMs: t.exposeInt('durationMs', { description: 'Duration of the attempt in milliseconds.' }),
+    durationMs: t.exposeInt('durationMs', {
+      description: 'Duration of the attempt in milliseconds. For an attempt of class `UNKNOWN`, the time until the loss was noticed.',
+    }),
     requestHeaders: t.expose('requestHeaders', {
       type: 'JSON',
       nullable: true,
-      description: 'Headers of the request. Secret values are masked.',
+      description: 'Headers of the request. Secret values are masked. Null if unknown.',
     }),
     responseStatus: t.exposeInt('responseStatus', {
       nullable: true,

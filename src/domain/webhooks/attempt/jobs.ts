@@ -1,4 +1,5 @@
-import type { Chore, Queue } from '../../../platform/claim.ts'
+import type { WebhookErrorClass } from '../../../generated/prisma/client.ts'
+import { type Chore, type Queue, setAsideText } from '../../../platform/claim.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import {
@@ -14,6 +15,7 @@ import {
   type ClaimedDelivery,
   claimDeliveries,
   deliveriesTopic,
+  deliveryRows,
   keepShape,
   nextDeliveryInMs,
   readSendables,
@@ -25,13 +27,13 @@ import { actOn } from './act.ts'
 import { dispatch } from './dispatch.ts'
 import { Fault, judgeFault } from './fault.ts'
 import { headersOf, maskedHeaders } from './header.ts'
+import { listLostTry } from './lost.ts'
 import { judge, keptText, maxReadBytes } from './model.ts'
+import { expireAnswers, expireAnswersBatch } from './retention.ts'
+import { type AttemptRow, type Exhaustion, settle } from './settle.ts'
+import { isPlain, maxBodyBytes, shapeBody } from './shape.ts'
 
 export { keepMirror } from './mirror.ts'
-
-import { expireAnswers, expireAnswersBatch } from './retention.ts'
-import { type Exhaustion, settle } from './settle.ts'
-import { isPlain, maxBodyBytes, shapeBody } from './shape.ts'
 
 /** A claimed delivery with all that its request needs, read in one go for the whole claim. */
 export type Delivery = ClaimedDelivery & {
@@ -45,6 +47,7 @@ const slots = 160
 /** Sends what is due. No transaction is open during a request; outcomes are written in batches. */
 export const deliverWebhooks: Queue<Delivery> = {
   name: 'webhook deliveries',
+  rows: deliveryRows,
   topic: deliveriesTopic,
   pollMs: 5_000,
   concurrency: slots,
@@ -68,12 +71,12 @@ export const deliverWebhooks: Queue<Delivery> = {
     })
   },
   renew: renewDelivery,
-  async work(app, delivery, signal) {
-    const { recipient, message } = delivery
-    if (recipient === null) return close(app, delivery, 'CANCELLED', 'The endpoint was deleted.')
-    if (recipient.disabledAt) return close(app, delivery, 'SKIPPED', 'The endpoint was disabled.')
+  async work(app, claimed, signal) {
+    const delivery = await afterLostTry(app, claimed)
+    const recipient = delivery && (await openRecipient(app, delivery))
+    if (!recipient) return
     if (delivery.wasInDoubt) return close(app, delivery, 'UNKNOWN', 'A try was cut off; it may have arrived, and is not sent twice.')
-    if (message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before it arrived.')
+    if (delivery.message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before it arrived.')
     if ('unreadable' in recipient) {
       return afterFault(
         app,
@@ -82,19 +85,41 @@ export const deliverWebhooks: Queue<Delivery> = {
         new Fault('Its signing keys or headers can not be opened.', { cause: recipient.unreadable }),
       )
     }
+    const sending: Sending = { sent: false }
     try {
-      const text = delivery.body ?? (await makeBody(app, delivery, recipient, message.body))
-      if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery))
+      const text = delivery.body ?? (await makeBody(app, delivery, recipient, delivery.message.body))
+      if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery, true))
       if (Buffer.byteLength(text) > maxBodyBytes) {
         return close(app, delivery, 'EXHAUSTED', `What is to be sent is over ${maxBodyBytes} bytes.`, exhaustionOf(delivery, recipient))
       }
       if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
-      else await send(app, delivery, recipient, text, signal)
+      else await send(app, delivery, recipient, text, signal, sending)
     } catch (error) {
-      if (signal.aborted) return void (await releaseDelivery(app, delivery))
+      if (signal.aborted) return void (await releaseDelivery(app, delivery, !sending.sent))
       await afterFault(app, delivery, recipient, error)
     }
   },
+  async setAside(app, claimed) {
+    const delivery = await afterLostTry(app, claimed)
+    const recipient = delivery && (await openRecipient(app, delivery))
+    if (recipient) await close(app, delivery, 'EXHAUSTED', setAsideText, exhaustionOf(delivery, recipient))
+  },
+}
+
+/** Whether a request may have reached the other side. */
+type Sending = { sent: boolean }
+
+/** Null: the claim is another's by now. */
+const afterLostTry = async (app: App, delivery: Delivery): Promise<Delivery | null> =>
+  delivery.lostBy === null || delivery.recipient === null ? delivery : await listLostTry(app, delivery, delivery.recipient.url)
+
+/** Whom to send to; null when there is nobody any more, which ends the delivery. */
+async function openRecipient(app: App, delivery: Delivery): Promise<Recipient | UnreadableRecipient | null> {
+  const { recipient } = delivery
+  if (recipient === null) await close(app, delivery, 'CANCELLED', 'The endpoint was deleted.')
+  else if (recipient.disabledAt) await close(app, delivery, 'SKIPPED', 'The endpoint was disabled.')
+  else return recipient
+  return null
 }
 
 /** The text to send; one that isn't the message's own is kept before it is sent. Null: it isn't to be sent by us any more. */
@@ -125,10 +150,17 @@ async function afterFault(app: App, delivery: Delivery, recipient: Recipient | U
     })
 }
 
-async function send(app: App, delivery: Delivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
+async function send(
+  app: App,
+  delivery: Delivery,
+  recipient: Recipient,
+  text: string,
+  signal: AbortSignal,
+  sending: Sending,
+): Promise<void> {
   const body = Buffer.from(text)
   const headers = headersOf(delivery.message, recipient, body)
-  let sent = false
+  const begun = performance.now()
   const request = {
     url: recipient.url,
     headers,
@@ -139,19 +171,29 @@ async function send(app: App, delivery: Delivery, recipient: Recipient, text: st
     // A kept connection may be gone just as we write, and then nobody knows.
     fresh: recipient.atMostOnce,
     onSend: () => {
-      sent = true
+      sending.sent = true
     },
   }
   let result: OutgoingResult
   try {
     result = await outgoingHttp.use(app).post(request)
   } catch (error) {
-    if (signal.aborted && recipient.atMostOnce && sent) {
-      return close(app, delivery, 'UNKNOWN', 'The try was cut off; it may have arrived, and is not sent twice.')
-    }
-    throw error
+    if (!signal.aborted || !recipient.atMostOnce || !sending.sent) throw error
+    const durationMs = Math.round(performance.now() - begun)
+    return void (await settle(app, {
+      settlement: {
+        ...claimOf(delivery),
+        attemptCount: delivery.attemptCount + 1,
+        status: 'UNKNOWN',
+        reason: 'The try was cut off; it may have arrived, and is not sent twice.',
+        retryInMs: null,
+      },
+      attempt: attemptOf(delivery, recipient, { headers, durationMs, errorClass: 'UNKNOWN' }),
+      lane: null,
+      exhausted: null,
+    }))
   }
-  await conclude(app, delivery, recipient, headers, result, sent)
+  await conclude(app, delivery, recipient, headers, result, sending.sent)
 }
 
 /** The claim, as a settlement names it; no try is counted. */
@@ -186,6 +228,32 @@ const exhaustionOf = (delivery: Delivery, { projectId, description }: Recipient 
   return { organizationId, projectId, description, eventType: message.eventType }
 }
 
+type Told = {
+  headers: Record<string, string>
+  durationMs: number
+  errorClass: WebhookErrorClass | null
+  answer?: Extract<OutgoingResult, { type: 'response' }> | null
+}
+
+const attemptOf = (delivery: Delivery, recipient: Recipient, { headers, durationMs, errorClass, answer = null }: Told): AttemptRow => ({
+  id: newId(),
+  organizationId: delivery.organizationId,
+  messageId: delivery.messageId,
+  endpointId: delivery.endpointId,
+  number: delivery.attemptCount + 1,
+  trigger: delivery.trigger,
+  url: recipient.url,
+  dueAt: delivery.nextAttemptAt,
+  startedAt: delivery.message.now,
+  durationMs,
+  requestHeaders: maskedHeaders(headers, recipient),
+  responseStatus: answer?.status ?? null,
+  errorClass,
+  responseHeaders: answer?.headers ?? null,
+  responseBody: answer ? keptText(answer.body) : null,
+  worker: delivery.leaseOwner,
+})
+
 async function conclude(
   app: App,
   delivery: Delivery,
@@ -194,7 +262,7 @@ async function conclude(
   result: OutgoingResult,
   sent: boolean,
 ) {
-  const { messageId, endpointId, organizationId, message, trigger } = delivery
+  const { message } = delivery
   const number = delivery.attemptCount + 1
   const isTest = isTestOf(delivery)
   const { status, reason, retryInMs, errorClass, disable } = judge({
@@ -208,24 +276,7 @@ async function conclude(
   const answer = result.type === 'response' ? result : null
   const news = await settle(app, {
     settlement: { ...claimOf(delivery), attemptCount: number, status, reason, retryInMs },
-    attempt: {
-      id: newId(),
-      organizationId,
-      messageId,
-      endpointId,
-      number,
-      trigger,
-      url: recipient.url,
-      dueAt: delivery.nextAttemptAt,
-      startedAt: message.now,
-      durationMs: result.durationMs,
-      requestHeaders: maskedHeaders(headers, recipient),
-      responseStatus: answer?.status ?? null,
-      errorClass,
-      responseHeaders: answer?.headers ?? null,
-      responseBody: answer ? keptText(answer.body) : null,
-      worker: delivery.leaseOwner,
-    },
+    attempt: attemptOf(delivery, recipient, { headers, durationMs: result.durationMs, errorClass, answer }),
     lane: isTest && errorClass !== null ? null : { accepted: errorClass === null, silent: answer === null, isTest },
     exhausted: status === 'EXHAUSTED' ? exhaustionOf(delivery, recipient) : null,
   })

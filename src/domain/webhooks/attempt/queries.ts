@@ -19,7 +19,7 @@ export const attemptListing = (caller: Caller, endpointId: string | null): Listi
   order: 'newest_first',
 })
 
-export const errorClasses = ['DNS', 'REFUSED', 'TIMEOUT', 'TLS', 'RESET', 'HTTP', 'BLOCKED'] as const
+export const errorClasses = ['DNS', 'REFUSED', 'TIMEOUT', 'TLS', 'RESET', 'HTTP', 'BLOCKED', 'UNKNOWN'] as const
 
 const filterInput = {
   endpointId: z.string().nullish(),

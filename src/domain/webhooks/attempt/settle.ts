@@ -18,7 +18,7 @@ export type AttemptRow = {
   dueAt: Date | null
   startedAt: Date
   durationMs: number
-  requestHeaders: Record<string, string>
+  requestHeaders: Record<string, string> | null
   responseStatus: number | null
   errorClass: WebhookErrorClass | null
   responseHeaders: Record<string, string> | null
@@ -144,13 +144,13 @@ async function tellExhausted(work: Omit<Work, 'caller'>, settlement: Settlement,
 }
 
 /** As one JSON text: with a parameter for each column of each row, encoding took longer than the database. Of what was expunged meanwhile no answer is kept. */
-const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt: Date | null })[]): Promise<{ id: string }[]> =>
+export const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt: Date | null })[]): Promise<{ id: string }[]> =>
   rows(
     tx,
     sql`insert into webhook_attempt (id, organization_id, message_id, endpoint_id, number, trigger, url, due_at, started_at, duration_ms,
                                      request_headers, response_status, error_class, response_headers, response_body, worker, next_attempt_at)
         select a."id", a."organizationId", a."messageId", a."endpointId", a."number", a."trigger"::webhook_attempt_trigger, a."url", a."dueAt",
-               a."startedAt", a."durationMs", a."requestHeaders", a."responseStatus", a."errorClass"::webhook_error_class,
+               a."startedAt", a."durationMs", nullif(a."requestHeaders"::text, 'null')::json, a."responseStatus", a."errorClass"::webhook_error_class,
                nullif(a."responseHeaders"::text, 'null')::json,
                case when exists (select 1 from webhook_message m where m.id = a."messageId" and m.body is not null) then a."responseBody" end,
                a."worker", a."nextAttemptAt"

@@ -1,6 +1,6 @@
 /** Rows of deliveries: claimed, settled, given back, taken off the queue. What is sent and how it is judged is `attempt`'s. */
-import { renew } from '../../../platform/claim.ts'
-import { rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { type LeasedRows, renew, takeLease } from '../../../platform/claim.ts'
+import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
 import { allowanceOf, type ClaimedDelivery, openAt, rateUsedAfter, type Settlement } from './model.ts'
@@ -66,13 +66,13 @@ const claimShares = (app: App, tx: Tx, worker: string, shares: readonly Share[])
             ${shares.map(({ lane }) => lane.breakerUntil)}::timestamptz[])
             as s(endpoint_id, quota, ordered, at_most_once, breaker_until)),
         candidate as (
-          select d.message_id, d.endpoint_id, d.in_doubt, s.at_most_once from share s cross join lateral (
-            select t.message_id, t.endpoint_id, t.in_doubt from webhook_delivery t
+          select d.message_id, d.endpoint_id, d.in_doubt, d.lease_owner, s.at_most_once from share s cross join lateral (
+            select t.message_id, t.endpoint_id, t.in_doubt, t.lease_owner from webhook_delivery t
             where not s.ordered and s.breaker_until is null and t.endpoint_id = s.endpoint_id and t.status = 'PENDING' and t.next_attempt_at <= app_now()
               and (t.lease_expires_at is null or t.lease_expires_at < app_now())
             order by t.next_attempt_at limit s.quota for update skip locked) d
           union all
-          select d.message_id, d.endpoint_id, d.in_doubt, s.at_most_once from share s cross join lateral (
+          select d.message_id, d.endpoint_id, d.in_doubt, d.lease_owner, s.at_most_once from share s cross join lateral (
             (select h.message_id, 1 as rank from webhook_delivery h
              where s.ordered and h.endpoint_id = s.endpoint_id and h.status = 'PENDING'
              order by h.position, h.message_id limit 1)
@@ -89,32 +89,44 @@ const claimShares = (app: App, tx: Tx, worker: string, shares: readonly Share[])
              order by p.next_attempt_at limit 1)
             order by rank limit 1) first
           cross join lateral (
-            select t.message_id, t.endpoint_id, t.in_doubt from webhook_delivery t
+            select t.message_id, t.endpoint_id, t.in_doubt, t.lease_owner from webhook_delivery t
             where t.message_id = first.message_id and t.endpoint_id = s.endpoint_id and t.status = 'PENDING' and t.next_attempt_at <= app_now()
               and (t.lease_expires_at is null or t.lease_expires_at < app_now())
             for update skip locked) d)
         update webhook_delivery t
-        set lease_owner = ${worker}, lease_epoch = t.lease_epoch + 1,
-            lease_expires_at = app_now() + ${app.settings.WORKER_LEASE_MS} * interval '1 millisecond', in_doubt = c.at_most_once
+        set ${takeLease(worker, app.settings.WORKER_LEASE_MS)}, in_doubt = c.at_most_once
         from candidate c where c.message_id = t.message_id and c.endpoint_id = t.endpoint_id
-        returning t.*, (c.in_doubt and c.at_most_once) as was_in_doubt`,
+        returning t.*, (c.in_doubt and c.at_most_once) as was_in_doubt, c.lease_owner as lost_by`,
   )
 
 const keyOf = (delivery: ClaimedDelivery) => sql`message_id = ${delivery.messageId}::uuid and endpoint_id = ${delivery.endpointId}::uuid`
 
+export const deliveryRows: LeasedRows<ClaimedDelivery> = { table: 'webhook_delivery', match: keyOf }
+
 export const renewDelivery = (app: App, delivery: ClaimedDelivery): Promise<boolean> =>
   renew(app.db.prisma, 'webhook_delivery', keyOf(delivery), delivery.leaseEpoch, app.settings.WORKER_LEASE_MS)
 
-/** Gives a claim back before its time, to be taken after `waitMs`; nothing when it is another's already. What was not sent is in no doubt. */
-export const releaseDelivery = (app: App, delivery: ClaimedDelivery, waitMs = 0): Promise<number> =>
+/**
+ * Gives a claim back before its time; nothing when it is another's already. Whether its try went out stays open, and the next claimant is
+ * told who made it, unless it is `untried`.
+ */
+export const releaseDelivery = (app: App, delivery: ClaimedDelivery, untried = false): Promise<number> =>
   run(
     app.db.prisma,
     sql`update webhook_delivery
-        set lease_owner = null, lease_expires_at = null, in_doubt = false,
-            next_attempt_at = case when status = 'PENDING' and ${waitMs} > 0 then app_now() + ${waitMs} * interval '1 millisecond'
-                                   else next_attempt_at end
+        set lease_expires_at = null, lease_owner = case when ${untried} then null else lease_owner end, in_doubt = in_doubt and not ${untried}
         where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
   )
+
+/** Counts a try whose outcome was lost, apart from the schedule; gives its number, null when the claim is another's. */
+export async function countLostTry(tx: Tx, delivery: ClaimedDelivery): Promise<number | null> {
+  const counted = await row<{ attemptCount: number }>(
+    tx,
+    sql`update webhook_delivery set attempt_count = attempt_count + 1, schedule_base = schedule_base + 1
+        where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch} returning attempt_count`,
+  )
+  return counted?.attemptCount ?? null
+}
 
 /** In how many milliseconds something is due that a worker may take then, at least 0; null when nothing is, or not before a claim has ended. */
 export async function nextDeliveryInMs(app: App, worker = ''): Promise<number | null> {

@@ -4,6 +4,8 @@ import './reactions.ts'
 export { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 export {
   claimDeliveries,
+  countLostTry,
+  deliveryRows,
   keepShape,
   nextDeliveryInMs,
   readSendables,

@@ -9,9 +9,11 @@ export const deliveriesTopic = 'webhook deliveries'
 export type Message = Omit<WebhookMessage, 'body'>
 
 export type ClaimedDelivery = Claimed &
-  Omit<WebhookDelivery, 'leaseEpoch'> & {
+  Omit<WebhookDelivery, 'leaseEpoch' | 'leaseEnded'> & {
     /** A former claimant may have sent it already, and the endpoint wants nothing twice. */
     wasInDoubt: boolean
+    /** Who may have tried it and left no outcome; null: nobody. */
+    lostBy: string | null
   }
 
 /** How a delivery goes on; written only while the claim's epoch is the delivery's. */

@@ -1,0 +1,103 @@
+/** Deliveries whose holders ended: what is listed of their tries, and when one is set aside. */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
+
+import type { Caller } from '../../../src/platform/access.ts'
+import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { sequence } from '../../../src/platform/sequencer.ts'
+import { until } from '../../support/wait.ts'
+import { attempts, createEndpoint, createOrganization, createWorld, deliveries, eventsOf, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld({ WORKER_LEASE_MS: '500' })
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+const create = async (input: CommandInput) =>
+  (await createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })).webhookEndpoint
+
+/** A process takes what is due, and ends without a word; each as soon as the lease before is over. */
+async function endInHand(worker: string): Promise<void> {
+  await sequence(world.app)
+  await fanOut(world.app)
+  await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10, 160)).length === 1)
+}
+
+test('a try whose outcome was lost is listed as UNKNOWN, and is no step of the schedule', async () => {
+  const receiver = await world.receiver()
+  const endpoint = await create({ url: receiver.url, retryScheduleMs: [] })
+  await tell(world.app, caller)
+  await endInHand('the lost one')
+  world.work(world.app, 'heir')
+  expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
+  expect(await attempts(world.app, endpoint.id)).toMatchObject([
+    { number: 1, errorClass: 'UNKNOWN', worker: 'the lost one', responseStatus: null, requestHeaders: null, url: receiver.url },
+    { number: 2, errorClass: null, worker: 'heir', responseStatus: 204 },
+  ])
+})
+
+describe('to an endpoint that nothing may be sent twice to', () => {
+  test('a lost try is the only one that is listed', async () => {
+    const receiver = await world.receiver()
+    const endpoint = await create({ url: receiver.url, atMostOnce: true })
+    await tell(world.app, caller)
+    await endInHand('the lost one')
+    world.work(world.app, 'heir')
+    expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'UNKNOWN', attemptCount: 1 }])
+    expect(await attempts(world.app, endpoint.id)).toMatchObject([
+      { number: 1, errorClass: 'UNKNOWN', worker: 'the lost one', nextAttemptAt: null },
+    ])
+    expect(receiver.requests).toHaveLength(0)
+  })
+
+  test('a try that a stop cuts off is listed too', async () => {
+    const { promise: never } = Promise.withResolvers<void>()
+    const receiver = await world.receiver(() => ({ status: 200, delayUntil: never }))
+    const endpoint = await create({ url: receiver.url, atMostOnce: true })
+    const jobs = world.work(world.app, 'leaving')
+    await tell(world.app, caller)
+    await receiver.waitFor(1)
+    await jobs.stop({ graceMs: 0 })
+    expect(await deliveries(world.app, endpoint.id)).toMatchObject([{ status: 'UNKNOWN', attemptCount: 1 }])
+    expect(await attempts(world.app, endpoint.id)).toMatchObject([{ number: 1, errorClass: 'UNKNOWN', worker: 'leaving' }])
+  })
+})
+
+test('a try that a stop cuts off is listed when the next process sends it again', async () => {
+  const { promise: never } = Promise.withResolvers<void>()
+  const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
+  const endpoint = await create({ url: receiver.url })
+  const jobs = world.work(world.app, 'leaving')
+  await tell(world.app, caller)
+  await receiver.waitFor(1)
+  await jobs.stop({ graceMs: 0 })
+  world.work(world.app, 'next')
+  expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
+  expect(await attempts(world.app, endpoint.id)).toMatchObject([
+    { number: 1, errorClass: 'UNKNOWN', worker: 'leaving' },
+    { number: 2, errorClass: null, worker: 'next' },
+  ])
+})
+
+test('what three processes in a row had in hand when they ended is set aside with the reason, and sent when a person asks', async () => {
+  const receiver = await world.receiver()
+  const endpoint = await create({ url: receiver.url })
+  const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
+  const messageId = await tell(world.app, caller)
+  for (const worker of ['first', 'second', 'third']) await endInHand(worker)
+  world.work(world.app, 'heir')
+  expect(await settled(world.app, endpoint.id)).toMatchObject([
+    { status: 'EXHAUSTED', reason: expect.stringMatching(/^Each of the last 3 processes that had it in hand ended/) },
+  ])
+  expect(await settled(world.app, also.id)).toMatchObject([{ status: 'DELIVERED' }])
+  expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toHaveLength(1)
+  expect(receiver.requests).toHaveLength(1)
+
+  await execute({ app: world.app, caller, requestId: 'test' }, resendWebhookMessage, { endpointId: endpoint.id, messageId })
+  expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED' }])
+})
