@@ -16,7 +16,7 @@ import { purgeEnvironments } from './domain/apps/environment/jobs.ts'
 import { purgeProjects } from './domain/apps/project/jobs.ts'
 import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
-import { deploymentQueue, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
+import { deploymentQueue, sweepLeftovers, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
 import { routerPort, routerProbePort, runtimePort, takeRouter } from './domain/deploys/instance/index.ts'
 import { instanceChores, keepRoutes, settleReconciler } from './domain/deploys/instance/jobs.ts'
 import { expireLogs } from './domain/deploys/log/jobs.ts'
@@ -62,7 +62,11 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
     sandbox: settings.SANDBOX,
     hostPath: settings.hostPath,
     hidden: [root],
-    quotas: { releaseBytes: settings.RELEASE_MAX_BYTES, dataDirFreeBytes: settings.DISK_RESERVE_BYTES },
+    quotas: {
+      releaseBytes: settings.RELEASE_MAX_BYTES,
+      dataDirFreeBytes: settings.DISK_RESERVE_BYTES,
+      allCachesBytes: settings.BUILD_CACHE_QUOTA_BYTES,
+    },
   })
   const privateRoutes = await openPrivateRoutes(settings.DATA_DIR)
   const router = createProxyRouter({
@@ -110,6 +114,7 @@ const startAllJobs = (app: App) =>
     chores: [
       ...instanceChores,
       tellEnvironmentStatus,
+      sweepLeftovers,
       fanOutEvents,
       expireWebhookBodies,
       expireWebhookAnswers,

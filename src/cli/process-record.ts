@@ -18,12 +18,13 @@ const folder = (dataDir: string) => join(dataDir, 'processes')
 const pidFile = (dataDir: string) => join(dataDir, 'server.pid')
 
 /**
- * Puts down that this process runs on `dataDir`, for `npm stop`. What a killed process leaves behind does no harm: a record counts
- * only while its pid still belongs to it.
+ * Puts down that this process runs on `dataDir`, for `npm stop`, and removes the records of dead ones. What a killed process leaves
+ * behind does no harm: a record counts only while its pid still belongs to it.
  */
 export async function recordProcess(dataDir: string, kind: ProcessKind): Promise<ProcessRecord> {
   const record = join(folder(dataDir), String(process.pid))
   await mkdir(folder(dataDir), { recursive: true, mode: 0o700 })
+  await listProcesses(dataDir)
   const started = await startOf(process.pid)
   const write = (serving: boolean, port: number | null) =>
     writeWhole(record, `${record}.draft`, JSON.stringify({ kind, started, serving, port }))

@@ -108,6 +108,7 @@ const schema = z.object({
   /** So many times a minute a principal may reveal values. */
   REVEALS_PER_MINUTE: setting(int(1).default(60)),
   ARTIFACT_QUOTA_BYTES: setting(int(1).default(20 * 1024 ** 3)),
+  BUILD_CACHE_QUOTA_BYTES: setting(int(1).default(10 * 1024 ** 3)),
   RELEASE_MAX_BYTES: setting(int(1).default(2 * 1024 ** 3)),
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
 })

@@ -3,6 +3,7 @@ import { mkdir, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { markOf, type ProcessMark } from '../../src/platform/process-mark.ts'
 import { createRepository, type GitRepository } from '../support/git-repository.ts'
 import { createBench, type GitBench, leftovers, pathWith, recordedIo, ref, refusal } from './git-support.ts'
 
@@ -134,14 +135,20 @@ describe('the host', () => {
   })
 
   it('loses what a killed process left in the work folder, and keeps what may be in use', async () => {
-    const gone = spawnSync('/bin/true').pid
+    const here = markOf(process.pid)!
+    const nameOf = ({ pid, startTime, bootId }: ProcessMark, end: string) => `session-${pid}-${startTime}-${bootId}-${end}`
+    const inUse = [nameOf(here, 'inuse1'), 'session-unmarked-new111']
+    const gone = [
+      nameOf({ ...here, pid: spawnSync('/bin/true').pid }, 'gone11'),
+      nameOf({ ...here, startTime: '1' }, 'pidtwo'),
+      nameOf({ ...here, bootId: here.bootId.replace(/^./, (digit) => (digit === '0' ? '1' : '0')) }, 'reboot'),
+      'session-unmarked-old111',
+    ]
+    for (const name of [...inUse, ...gone]) await mkdir(join(bench.workDir, name), { recursive: true })
     const old = new Date(Date.now() - 2 * 60 * 60 * 1000)
-    for (const name of [`session-${gone}-old`, `session-${gone}-new`, `session-${process.pid}-old`]) {
-      await mkdir(join(bench.workDir, name), { recursive: true })
-      if (name.endsWith('old')) await utimes(join(bench.workDir, name), old, old)
-    }
-    await bench.source().pin({ repository: ref(repository.url), ...main }, recordedIo())
-    expect((await leftovers(bench.workDir)).sort()).toEqual([`session-${gone}-new`, `session-${process.pid}-old`].sort())
+    for (const name of ['session-unmarked-old111', inUse[0]!]) await utimes(join(bench.workDir, name), old, old)
+    await bench.source().sweep()
+    expect((await leftovers(bench.workDir)).sort()).toEqual(inUse.sort())
     for (const name of await leftovers(bench.workDir)) await rm(join(bench.workDir, name), { recursive: true })
   })
 

@@ -37,9 +37,9 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
     async pin(request, io) {
       io.signal.throwIfAborted()
       await prepare()
-      await removeLeftovers(settings.workDir)
       return pinCommit(request, settings, io)
     },
+    sweep: () => removeLeftovers(settings.workDir),
     tree(repository, commit) {
       const write = treeWriter(repository, commit, settings)
       return async (directory, io) => {

@@ -24,6 +24,7 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
     check: () => {},
     pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),
     tree: () => async () => {},
+    sweep: async () => {},
   } as Source)
   runtimePort.provide(app, {
     build: async () => ({

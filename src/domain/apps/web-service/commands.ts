@@ -319,5 +319,5 @@ export async function removeDeleted(work: Work): Promise<void> {
         and not exists (select 1 from release r where r.web_service_id = s.id)
         and not exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ('QUEUED', 'RUNNING', 'CANCELLING'))`,
   )
-  if (removed > 0) work.wake('purge environments')
+  if (removed > 0) work.wake('purge environments', 'sweep')
 }

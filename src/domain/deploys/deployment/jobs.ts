@@ -110,3 +110,4 @@ export const deploymentQueue: Queue<Deployment> = {
 }
 
 export { tellEnvironmentStatus } from './environment-status.ts'
+export { sweepLeftovers } from './sweep.ts'

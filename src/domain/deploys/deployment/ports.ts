@@ -30,4 +30,6 @@ export interface Source {
   pin(request: PinRequest, io: StepIo): Promise<PinnedCommit>
   /** A writer of that commit's tree: shallow, with submodules and LFS where present, without `.git`, no link out of the tree. */
   tree(repository: RepositoryRef, commit: PinnedCommit): SourceWriter
+  /** Removes what a process that was killed left behind. */
+  sweep(): Promise<void>
 }
