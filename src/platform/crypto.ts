@@ -11,9 +11,14 @@ import { loadMasterKeys, type MasterKeySettings, unwrap, type WrappedKey, wrap }
 
 export { MasterKeyError, rotateMasterKey } from './master-key.ts'
 
+/** A value and the identity that it is sealed for. */
+export type Unsealed = { identity: string; plain: string }
+
 export type Keyring = {
   /** Seals a value; `identity` names the row and column, e.g. `web_service:<id>:repository_credential`. */
   seal(tx: Tx, organizationId: string, identity: string, plain: string): Promise<Uint8Array<ArrayBuffer>>
+  /** Seals many values of one organization, in order; the key is read once. */
+  sealAll(tx: Tx, organizationId: string, values: readonly Unsealed[]): Promise<Uint8Array<ArrayBuffer>[]>
   /** Opens a sealed value. Throws when it was sealed for another identity or organization, or was changed. */
   open(tx: Tx, organizationId: string, identity: string, sealed: Uint8Array): Promise<string>
   /**
@@ -21,6 +26,8 @@ export type Keyring = {
    * same after keys were rotated.
    */
   fingerprint(tx: Tx, organizationId: string, value: string): Promise<string>
+  /** The fingerprints of many values, in order; the key is read once. */
+  fingerprintAll(tx: Tx, organizationId: string, values: readonly string[]): Promise<string[]>
   /** Gives an organization a new data key, which seals from now on. Gives its version. */
   rotateDataKey(tx: Tx, organizationId: string): Promise<number>
 }
@@ -104,14 +111,26 @@ export async function openKeyring(db: Db, settings: MasterKeySettings): Promise<
     return derived
   }
 
+  const sealAll: Keyring['sealAll'] = async (tx, organizationId, values) => {
+    if (values.length === 0) return []
+    const { version, key } = await sealingKey(tx, organizationId)
+    const header = Buffer.alloc(headerBytes)
+    header.writeUInt8(format, 0)
+    header.writeUInt32BE(version, 1)
+    return values.map(({ identity, plain }) => joined(header, encrypt(key, Buffer.from(plain, 'utf8'), `${organizationId}:${identity}`)))
+  }
+
+  const fingerprintAll: Keyring['fingerprintAll'] = async (tx, organizationId, values) => {
+    if (values.length === 0) return []
+    const key = await fingerprintKey(tx, organizationId)
+    return values.map((value) => createHmac('sha256', key).update(value, 'utf8').digest().subarray(0, fingerprintBytes).toString('hex'))
+  }
+
   return {
     async seal(tx, organizationId, identity, plain) {
-      const { version, key } = await sealingKey(tx, organizationId)
-      const header = Buffer.alloc(headerBytes)
-      header.writeUInt8(format, 0)
-      header.writeUInt32BE(version, 1)
-      return joined(header, encrypt(key, Buffer.from(plain, 'utf8'), `${organizationId}:${identity}`))
+      return (await sealAll(tx, organizationId, [{ identity, plain }]))[0]!
     },
+    sealAll,
     async open(tx, organizationId, identity, sealed) {
       const bytes = Buffer.from(sealed.buffer, sealed.byteOffset, sealed.byteLength)
       if (bytes.length < headerBytes + ivBytes + tagBytes || bytes.readUInt8(0) !== format)
@@ -123,9 +142,9 @@ export async function openKeyring(db: Db, settings: MasterKeySettings): Promise<
       return decrypt(key, bytes.subarray(headerBytes), `${organizationId}:${identity}`).toString('utf8')
     },
     async fingerprint(tx, organizationId, value) {
-      const key = await fingerprintKey(tx, organizationId)
-      return createHmac('sha256', key).update(value, 'utf8').digest().subarray(0, fingerprintBytes).toString('hex')
+      return (await fingerprintAll(tx, organizationId, [value]))[0]!
     },
+    fingerprintAll,
     async rotateDataKey(tx, organizationId) {
       const found = await keyRow(tx, organizationId, null)
       const version = (found?.version ?? 0) + 1

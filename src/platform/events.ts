@@ -43,7 +43,8 @@ export type Published<Data> = {
   channels?: string[]
 }
 
-type Reaction<Data> = (work: Work, event: Published<Data>) => Promise<Record<string, unknown> | void>
+/** To all events of one `publish` or `publishAll` together. */
+type Reaction<Data> = (work: Work, events: readonly Published<Data>[]) => Promise<Record<string, unknown> | void>
 
 const registry = new Map<string, EventDefinition>()
 const reactions = new Map<string, Reaction<never>[]>()
@@ -59,7 +60,18 @@ export const eventTypes = (): EventDefinition[] => [...registry.values()].sort((
 export const eventType = (type: string): EventDefinition | undefined => registry.get(type)
 
 /** A later concept's part in an earlier one's change. What it returns is added to the command's answer. */
-export function onEvent<Data>(event: EventDefinition<Data>, reaction: Reaction<Data>): void {
+export const onEvent = <Data>(
+  event: EventDefinition<Data>,
+  reaction: (work: Work, event: Published<Data>) => Promise<Record<string, unknown> | void>,
+): void =>
+  onEvents(event, async (work, events) => {
+    const added = {}
+    for (const one of events) Object.assign(added, await reaction(work, one))
+    return added
+  })
+
+/** The same for a part that is done for many at once. */
+export function onEvents<Data>(event: EventDefinition<Data>, reaction: Reaction<Data>): void {
   const list = reactions.get(event.type) ?? []
   reactions.set(event.type, [...list, reaction as Reaction<never>])
 }
@@ -88,30 +100,65 @@ export async function publish<Data>(
   event: EventDefinition<Data>,
   published: Published<Data>,
 ): Promise<Record<string, unknown>> {
-  const id = published.id ?? newId()
+  const stored = storedOf(work, event, published)
+  if (published.id !== undefined && (await isRepeated(work, event, published.id, published, stored.data))) return {}
+  return write(work, event, [published], [stored])
+}
+
+/** Publishes one event of each of some subjects, in order, by one statement. Throws as `publish` does; ids are not looked for. */
+export async function publishAll<Data>(
+  work: Work,
+  event: EventDefinition<Data>,
+  published: readonly Published<Data>[],
+): Promise<Record<string, unknown>> {
+  if (published.length === 0) return {}
+  return write(
+    work,
+    event,
+    published,
+    published.map((one) => storedOf(work, event, one)),
+  )
+}
+
+type Stored = { id: string; subjectId: string; projectId: string | null; data: string; channels: string }
+
+async function write<Data>(
+  work: Work,
+  event: EventDefinition<Data>,
+  published: readonly Published<Data>[],
+  rows: readonly Stored[],
+): Promise<Record<string, unknown>> {
+  await demandQuota(work, rows.length)
+  await run(
+    work.tx,
+    sql`with given as (
+          select * from unnest(${rows.map(({ id }) => id)}::uuid[], ${rows.map(({ subjectId }) => subjectId)}::uuid[],
+            ${rows.map(({ projectId }) => projectId)}::uuid[], ${rows.map(({ data }) => data)}::text[], ${rows.map(({ channels }) => channels)}::text[])
+            with ordinality as g(id, subject_id, project_id, data, channels, n)),
+        counter as (
+          insert into event_subject (subject_id, sequence) select subject_id, 1 from given order by subject_id
+          on conflict (subject_id) do update set sequence = event_subject.sequence + 1
+          returning subject_id, sequence)
+        insert into event (id, organization_id, project_id, type, schema_version, subject_type, subject_id, sequence, data, channels, request_id)
+        select g.id, ${work.caller.organizationId}::uuid, g.project_id, ${event.type}, ${event.version}, ${event.subject}, g.subject_id,
+               c.sequence, g.data::json, array(select json_array_elements_text(g.channels::json)), ${work.requestId}
+        from given g join counter c using (subject_id) order by g.n`,
+  )
+  work.wake('outbox')
+  const added: Record<string, unknown> = {}
+  for (const reaction of reactions.get(event.type) ?? []) Object.assign(added, await reaction(work, published as Published<never>[]))
+  return added
+}
+
+/** What is stored of an event: its data as its schema names it. */
+function storedOf<Data>(work: Work, event: EventDefinition<Data>, published: Published<Data>): Stored {
+  const { id = newId(), subjectId, projectId, channels = [] } = published
   const data = JSON.stringify(checkedData(work, event, id, published.data))
   if (Buffer.byteLength(data) > maxEventBytes) {
     throw new DomainError('payload_too_large', 'invalid', `An event of type ${event.type} would be over ${maxEventBytes} bytes.`)
   }
-  checkChannels(published.channels ?? [])
-  if (published.id !== undefined && (await isRepeated(work, event, published.id, published, data))) return {}
-  await demandQuota(work)
-  await row(
-    work.tx,
-    sql`with counter as (
-          insert into event_subject (subject_id, sequence) values (${published.subjectId}::uuid, 1)
-          on conflict (subject_id) do update set sequence = event_subject.sequence + 1
-          returning sequence)
-        insert into event (id, organization_id, project_id, type, schema_version, subject_type, subject_id, sequence, data, channels, request_id)
-        select ${id}::uuid, ${work.caller.organizationId}::uuid, ${published.projectId}::uuid, ${event.type},
-               ${event.version}, ${event.subject}, ${published.subjectId}::uuid, counter.sequence, ${data}::json,
-               ${published.channels ?? []}::text[], ${work.requestId}
-        from counter returning id`,
-  )
-  work.wake('outbox')
-  const added: Record<string, unknown> = {}
-  for (const reaction of reactions.get(event.type) ?? []) Object.assign(added, await reaction(work, published as Published<never>))
-  return added
+  checkChannels(channels)
+  return { id, subjectId, projectId, data, channels: JSON.stringify(channels) }
 }
 
 /** What the schema names of the data; of data that breaks it, the fields at the top that it names, as they are. */

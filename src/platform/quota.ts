@@ -12,18 +12,18 @@ type Known = { readAt: number; events: number; own: number; endsInMs: number }
 const knownByApp = new WeakMap<App, Map<string, Known>>()
 const freshMs = 1_000
 
-/** Throws `rate_limited` when the quota is used up. What Quayside does by itself, such as the end of a deployment, is counted and never refused. */
-export async function demandQuota({ app, tx, caller }: Work): Promise<void> {
-  if (caller.subject.type === 'system') return
+/** Counts events to come. Throws `rate_limited` when the quota is used up. What Quayside does by itself, such as the end of a deployment, is counted and never refused. */
+export async function demandQuota({ app, tx, caller }: Work, count = 1): Promise<void> {
+  if (caller.subject.type === 'system' || count === 0) return
   const known = await usageOf(app, tx, caller.organizationId)
   const quota = app.settings.EVENT_QUOTA_PER_MINUTE
-  if (known.events + known.own >= quota) {
+  if (known.events + known.own + count > quota) {
     throw errors.rate_limited({
       text: `This organization may bring about ${quota} events a minute.`,
       details: { quota, retryAfterMs: Math.max(0, Math.ceil(known.endsInMs - (performance.now() - known.readAt))) },
     })
   }
-  known.own++
+  known.own += count
 }
 
 async function usageOf(app: App, tx: Work['tx'], organizationId: string): Promise<Known> {

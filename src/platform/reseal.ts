@@ -26,6 +26,9 @@ export function defineSealedColumn(column: SealedColumn): void {
 
 const batch = 200
 
+/** Bytes that go in an array of many. */
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
+
 /**
  * Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone, one
  * that does not open is told and left as it is, and `updated_at` stays: nobody has changed anything.
@@ -42,20 +45,29 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
             (select max(k.version) from organization_key k where k.organization_id = t.organization_id)
           order by t.${raw(key)} limit ${batch}`,
     )
-    for (const row of old) {
-      let plain: string
-      try {
-        plain = await app.keyring.open(tx, row.organizationId, identity(row.key), row.value)
-      } catch (err) {
-        app.log.error({ err, table, column, row: row.key }, 'a sealed value does not open, and is not sealed anew')
-        continue
+    for (const [organizationId, found] of Map.groupBy(old, (row) => row.organizationId)) {
+      const opened: { key: string; former: Uint8Array; plain: string }[] = []
+      for (const row of found) {
+        try {
+          const plain = await app.keyring.open(tx, organizationId, identity(row.key), row.value)
+          opened.push({ key: row.key, former: row.value, plain })
+        } catch (err) {
+          app.log.error({ err, table, column, row: row.key }, 'a sealed value does not open, and is not sealed anew')
+        }
       }
-      const sealed = await app.keyring.seal(tx, row.organizationId, identity(row.key), plain)
+      const sealed = await app.keyring.sealAll(
+        tx,
+        organizationId,
+        opened.map((row) => ({ identity: identity(row.key), plain: row.plain })),
+      )
       done += await app.db.transaction(async (tx) => {
         await run(tx, sql`select set_config(${unstamped}, 'on', true)`)
         return run(
           tx,
-          sql`update ${raw(table)} set ${raw(column)} = ${sealed} where ${raw(key)} = ${row.key}::uuid and ${raw(column)} = ${new Uint8Array(row.value)}`,
+          sql`update ${raw(table)} t set ${raw(column)} = decode(n.sealed, 'base64')
+              from unnest(${opened.map((row) => row.key)}::uuid[], ${sealed.map(base64)}::text[], ${opened.map((row) => base64(row.former))}::text[])
+                as n(key, sealed, former)
+              where t.${raw(key)} = n.key and ${value} = decode(n.former, 'base64')`,
         )
       })
     }

@@ -55,5 +55,9 @@ function recorded(url: string, keyring: Keyring): Keyring {
       canaryOf(url).add(plain)
       return keyring.seal(tx, organizationId, identity, plain)
     },
+    sealAll(tx, organizationId, values) {
+      for (const { plain } of values) canaryOf(url).add(plain)
+      return keyring.sealAll(tx, organizationId, values)
+    },
   }
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { EnvVar, WebService } from '../../../generated/prisma/client.ts'
 import { defineCommand, demand, visible } from '../../../platform/command.ts'
-import { row, run, sql } from '../../../platform/db/index.ts'
+import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -81,15 +81,20 @@ type WriteOptions = { mode?: 'MERGE' | 'REPLACE' | null; deploy?: boolean | null
 /** Writes by key in the caller's transaction; the service is locked. */
 export async function write(work: Work, service: WebService, entries: Entry[], { mode, deploy }: WriteOptions) {
   const stored = new Map((await envVarsByService(work.tx, [service.id]))[0]!.map((item) => [item.key, item]))
-  const created: string[] = []
-  const updated: string[] = []
-  for (const entry of entries) {
-    const known = stored.get(entry.key)
-    if (!known) {
-      await insert(work, service, entry)
-      created.push(entry.key)
-    } else if (await change(work, known, entry)) updated.push(entry.key)
-  }
+  const made = await insertAll(
+    work,
+    service,
+    entries.filter(({ key }) => !stored.has(key)),
+  )
+  const changed = await changeAll(
+    work,
+    entries.flatMap((entry) => {
+      const known = stored.get(entry.key)
+      return known ? [{ ...entry, known }] : []
+    }),
+  )
+  const created = made.map(({ key }) => key)
+  const updated = entries.flatMap(({ key }) => (changed.has(stored.get(key)?.id ?? '') ? [key] : []))
   const named = new Set(entries.map(({ key }) => key))
   const deleted = mode === 'REPLACE' ? [...stored.keys()].filter((key) => !named.has(key)) : []
   if (deleted.length > 0) {
@@ -134,47 +139,86 @@ async function announce(
   })
 }
 
-async function insert(work: Work, service: WebService, entry: Entry): Promise<EnvVar> {
-  const { keyring } = work.app
-  const id = newId()
-  const value = await keyring.seal(work.tx, service.organizationId, valueIdentity(id), entry.value)
-  const fingerprint = await keyring.fingerprint(work.tx, service.organizationId, entry.value)
-  const made = await row<EnvVar>(
+/** Adds variables that the service doesn't have yet; gives them in order. */
+async function insertAll(work: Work, service: WebService, entries: readonly Entry[]): Promise<EnvVar[]> {
+  if (entries.length === 0) return []
+  const ids = entries.map(() => newId())
+  const sealed = await sealAll(
+    work,
+    service.organizationId,
+    entries.map(({ value }, index) => ({ id: ids[index]!, value })),
+  )
+  const found = await rows<EnvVar>(
     work.tx,
     sql`insert into env_var (id, organization_id, project_id, web_service_id, key, value, fingerprint, is_short, is_secret, build_time, run_time, changed_by)
-        values (${id}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.id}::uuid, ${entry.key}, ${value}, ${fingerprint},
-          ${isShort(entry.value)}, ${entry.isSecret ?? false}, ${entry.buildTime ?? true}, ${entry.runTime ?? true}, ${work.caller.subject.name})
+        select n.id, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.id}::uuid, n.key, decode(n.value, 'base64'), n.fingerprint,
+          n.is_short, n.is_secret, n.build_time, n.run_time, ${work.caller.subject.name}
+        from unnest(${ids}::uuid[], ${entries.map(({ key }) => key)}::text[], ${sealed.map(({ value }) => value)}::text[],
+          ${sealed.map(({ fingerprint }) => fingerprint)}::text[], ${entries.map(({ value }) => isShort(value))}::bool[],
+          ${entries.map(({ isSecret }) => isSecret ?? false)}::bool[], ${entries.map(({ buildTime }) => buildTime ?? true)}::bool[],
+          ${entries.map(({ runTime }) => runTime ?? true)}::bool[]) as n(id, key, value, fingerprint, is_short, is_secret, build_time, run_time)
         returning *`,
   )
-  return made!
+  const byId = new Map(found.map((item) => [item.id, item]))
+  return ids.map((id) => byId.get(id)!)
 }
 
-type Change = Omit<Entry, 'key' | 'value'> & { value?: string | undefined }
-
-/** Writes what differs; null when nothing does. */
-async function change(work: Work, known: EnvVar, entry: Change): Promise<EnvVar | null> {
+/** As base64, in which many go in one array. */
+async function sealAll(work: Work, organizationId: string, values: readonly { id: string; value: string }[]) {
   const { keyring } = work.app
-  const fingerprint = entry.value === undefined ? known.fingerprint : await keyring.fingerprint(work.tx, known.organizationId, entry.value)
-  const wanted = {
-    isSecret: entry.isSecret ?? known.isSecret,
-    buildTime: entry.buildTime ?? known.buildTime,
-    runTime: entry.runTime ?? known.runTime,
-  }
-  const isSame =
-    fingerprint === known.fingerprint &&
-    wanted.isSecret === known.isSecret &&
-    wanted.buildTime === known.buildTime &&
-    wanted.runTime === known.runTime
-  if (isSame) return null
-  const value = entry.value === undefined ? null : await keyring.seal(work.tx, known.organizationId, valueIdentity(known.id), entry.value)
-  return row<EnvVar>(
+  const sealed = await keyring.sealAll(
     work.tx,
-    sql`update env_var set value = coalesce(${value}::bytea, value), fingerprint = ${fingerprint},
-          is_short = ${entry.value === undefined ? known.isShort : isShort(entry.value)}, is_secret = ${wanted.isSecret},
-          build_time = ${wanted.buildTime}, run_time = ${wanted.runTime}, changed_at = app_now(), changed_by = ${work.caller.subject.name},
-          version = version + 1
-        where id = ${known.id}::uuid returning *`,
+    organizationId,
+    values.map(({ id, value }) => ({ identity: valueIdentity(id), plain: value })),
   )
+  const fingerprints = await keyring.fingerprintAll(
+    work.tx,
+    organizationId,
+    values.map(({ value }) => value),
+  )
+  return sealed.map((bytes, index) => ({ value: Buffer.from(bytes).toString('base64'), fingerprint: fingerprints[index]! }))
+}
+
+type Change = Omit<Entry, 'key' | 'value'> & { known: EnvVar; value?: string | undefined }
+
+/** Writes what differs, for variables of one organization. Gives those in which something differs, by id. */
+async function changeAll(work: Work, given: readonly Change[]): Promise<Map<string, EnvVar>> {
+  if (given.length === 0) return new Map()
+  const { organizationId } = given[0]!.known
+  const fingerprints = await work.app.keyring.fingerprintAll(
+    work.tx,
+    organizationId,
+    given.map(({ value }) => value ?? ''),
+  )
+  const changes = given
+    .map(({ known, value, isSecret, buildTime, runTime }, index) => ({
+      known,
+      value: value === undefined || fingerprints[index] === known.fingerprint ? undefined : value,
+      isSecret: isSecret ?? known.isSecret,
+      buildTime: buildTime ?? known.buildTime,
+      runTime: runTime ?? known.runTime,
+    }))
+    .filter(
+      ({ known, value, isSecret, buildTime, runTime }) =>
+        value !== undefined || isSecret !== known.isSecret || buildTime !== known.buildTime || runTime !== known.runTime,
+    )
+  if (changes.length === 0) return new Map()
+  const withValue = changes.flatMap(({ known, value }) => (value === undefined ? [] : [{ id: known.id, value }]))
+  const sealed = await sealAll(work, organizationId, withValue)
+  const sealedById = new Map(withValue.map(({ id }, index) => [id, sealed[index]!]))
+  const found = await rows<EnvVar>(
+    work.tx,
+    sql`update env_var v set value = coalesce(decode(n.value, 'base64'), v.value), fingerprint = coalesce(n.fingerprint, v.fingerprint),
+          is_short = n.is_short, is_secret = n.is_secret, build_time = n.build_time, run_time = n.run_time,
+          changed_at = app_now(), changed_by = ${work.caller.subject.name}, version = v.version + 1
+        from unnest(${changes.map(({ known }) => known.id)}::uuid[], ${changes.map(({ known }) => sealedById.get(known.id)?.value ?? null)}::text[],
+          ${changes.map(({ known }) => sealedById.get(known.id)?.fingerprint ?? null)}::text[],
+          ${changes.map(({ known, value }) => (value === undefined ? known.isShort : isShort(value)))}::bool[],
+          ${changes.map(({ isSecret }) => isSecret)}::bool[], ${changes.map(({ buildTime }) => buildTime)}::bool[],
+          ${changes.map(({ runTime }) => runTime)}::bool[]) as n(id, value, fingerprint, is_short, is_secret, build_time, run_time)
+        where v.id = n.id returning v.*`,
+  )
+  return new Map(found.map((item) => [item.id, item]))
 }
 
 export const createEnvVar = defineCommand({
@@ -189,7 +233,7 @@ export const createEnvVar = defineCommand({
   async run(work, { deploy, ...entry }, service: WebService) {
     const taken = await row(work.tx, sql`select 1 as taken from env_var where web_service_id = ${service.id}::uuid and key = ${entry.key}`)
     if (taken) throw envVarErrors.key_taken({ field: 'key', text: `The service has ${entry.key} already.`, details: { key: entry.key } })
-    const envVar = await insert(work, service, entry)
+    const envVar = (await insertAll(work, service, [entry]))[0]!
     const {
       warnings,
       envVars: _all,
@@ -229,7 +273,7 @@ export const updateEnvVar = defineCommand({
     if (target.isSecret && input.isSecret === false && input.value === undefined) {
       throw errors.invalid_input({ field: 'value', text: 'value: must be given again to make a secret value plain' })
     }
-    const changed = await change(work, target, input)
+    const changed = (await changeAll(work, [{ known: target, ...input }])).get(target.id)
     const envVar = changed ?? target
     const added = await announce(
       work,

@@ -3,7 +3,7 @@ import type { Secret, SecretBinding, WebService } from '../../../generated/prism
 import { defineCommand, demand, visible } from '../../../platform/command.ts'
 import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { type EventDefinition, publish } from '../../../platform/events.ts'
+import { type EventDefinition, publishAll } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { keySchema, lockService, maxBulk, maxEntries, modeSchema, reservedKeys } from '../env-var/index.ts'
@@ -59,7 +59,7 @@ export const bindSecret = defineCommand({
         text: `The service has a binding with the alias ${alias}.`,
         details: { alias },
       })
-    const secretBinding = await insert(work, service, secret.id, alias)
+    const secretBinding = (await insertAll(work, service, [{ secretId: secret.id, alias }]))[0]!
     await demandRoom(work, service.id)
     return { secretBinding, secretKey: secret.key, warnings: await warningsOf(work, service.id, [alias]) }
   },
@@ -74,15 +74,23 @@ async function demandRoom(work: Work, serviceId: string): Promise<void> {
   if (n > maxEntries) throw errors.invalid_input({ field: 'bindings', text: `bindings: a service has at most ${maxEntries}` })
 }
 
-async function insert(work: Work, service: WebService, secretId: string, alias: string): Promise<SecretBinding> {
-  const binding = (await row<SecretBinding>(
+type Wanted = { secretId: string; alias: string }
+
+/** Adds bindings under aliases that the service doesn't have yet; gives them in order. */
+async function insertAll(work: Work, service: WebService, wanted: readonly Wanted[]): Promise<SecretBinding[]> {
+  if (wanted.length === 0) return []
+  const ids = wanted.map(() => newId())
+  const found = await rows<SecretBinding>(
     work.tx,
     sql`insert into secret_binding (id, organization_id, project_id, web_service_id, secret_id, alias, changed_by)
-        values (${newId()}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.id}::uuid, ${secretId}::uuid, ${alias},
-          ${work.caller.subject.name}) returning *`,
-  ))!
-  await announce(work, secretBindingCreated, binding)
-  return binding
+        select n.id, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.id}::uuid, n.secret_id, n.alias, ${work.caller.subject.name}
+        from unnest(${ids}::uuid[], ${wanted.map(({ secretId }) => secretId)}::uuid[], ${wanted.map(({ alias }) => alias)}::text[])
+          as n(id, secret_id, alias) returning *`,
+  )
+  const byId = new Map(found.map((binding) => [binding.id, binding]))
+  const bindings = ids.map((id) => byId.get(id)!)
+  await announceAll(work, secretBindingCreated, bindings)
+  return bindings
 }
 
 export const setSecretBindings = defineCommand({
@@ -120,14 +128,19 @@ export const setSecretBindings = defineCommand({
       sql`select * from secret_binding where web_service_id = ${service.id}::uuid order by id for update`,
     )
     const byAlias = new Map(stored.map((binding) => [binding.alias, binding]))
-    for (const [alias, secretId] of wanted) {
-      const known = byAlias.get(alias)
-      if (!known) await insert(work, service, secretId, alias)
-      else if (known.secretId !== secretId) await rebind(work, known, secretId)
-    }
+    const given = [...wanted].map(([alias, secretId]) => ({ alias, secretId, known: byAlias.get(alias) }))
+    await insertAll(
+      work,
+      service,
+      given.filter(({ known }) => !known),
+    )
+    await rebindAll(
+      work,
+      given.flatMap(({ known, secretId }) => (known && known.secretId !== secretId ? [{ id: known.id, secretId }] : [])),
+    )
     const others = mode === 'REPLACE' ? stored.filter(({ alias }) => !wanted.has(alias)) : []
     if (others.length > 0) demand(work.caller, 'delete:secrets')
-    for (const binding of others) await remove(work, binding)
+    await removeAll(work, others)
     await demandRoom(work, service.id)
     const secretBindings = (await bindingsByService(work.tx, [service.id]))[0]!
     return { secretBindings, warnings: await warningsOf(work, service.id, [...wanted.keys()]) }
@@ -135,13 +148,16 @@ export const setSecretBindings = defineCommand({
   audited: ({ mode }, { secretBindings }) => ({ aliases: secretBindings.map(({ alias }) => alias), mode: mode ?? 'MERGE' }),
 })
 
-async function rebind(work: Work, binding: SecretBinding, secretId: string): Promise<void> {
-  const changed = await row<SecretBinding>(
+/** Binds aliases to other secrets. */
+async function rebindAll(work: Work, given: readonly { id: string; secretId: string }[]): Promise<void> {
+  if (given.length === 0) return
+  const changed = await rows<SecretBinding>(
     work.tx,
-    sql`update secret_binding set secret_id = ${secretId}::uuid, changed_by = ${work.caller.subject.name}, version = version + 1
-        where id = ${binding.id}::uuid returning *`,
+    sql`update secret_binding b set secret_id = n.secret_id, changed_by = ${work.caller.subject.name}, version = b.version + 1
+        from unnest(${given.map(({ id }) => id)}::uuid[], ${given.map(({ secretId }) => secretId)}::uuid[]) as n(id, secret_id)
+        where b.id = n.id returning b.*`,
   )
-  await announce(work, secretBindingCreated, changed!)
+  await announceAll(work, secretBindingCreated, changed)
 }
 
 /** The binding and its service, locked in the order that every writer takes. */
@@ -165,35 +181,40 @@ export const unbindSecret = defineCommand({
   input: z.object({}),
   emits: [secretBindingDeleted],
   async run(work, _input, target: SecretBinding) {
-    await remove(work, target)
+    await removeAll(work, [target])
     return { deletedId: target.id, alias: target.alias }
   },
   audited: (_input, { alias }) => ({ alias }),
 })
 
-async function remove(work: Work, binding: SecretBinding): Promise<void> {
-  await run(work.tx, sql`delete from secret_binding where id = ${binding.id}::uuid`)
-  await announce(work, secretBindingDeleted, binding)
+async function removeAll(work: Work, bindings: readonly SecretBinding[]): Promise<void> {
+  if (bindings.length === 0) return
+  await run(work.tx, sql`delete from secret_binding where id = any(${bindings.map(({ id }) => id)}::uuid[])`)
+  await announceAll(work, secretBindingDeleted, bindings)
 }
 
-/** A secret that is deleted is bound to nothing any more. */
-export async function removeBindingsOf(work: Work, secretId: string): Promise<void> {
+/** Secrets that are deleted are bound to nothing any more. */
+export async function removeBindingsOf(work: Work, secretIds: readonly string[]): Promise<void> {
   const found = await rows<SecretBinding>(
     work.tx,
-    sql`select * from secret_binding where secret_id = ${secretId}::uuid order by id for update`,
+    sql`select * from secret_binding where secret_id = any(${secretIds}::uuid[]) order by id for update`,
   )
-  for (const binding of found) await remove(work, binding)
+  await removeAll(work, found)
 }
 
-const announce = <Data extends object>(work: Work, event: EventDefinition<Data>, binding: SecretBinding) =>
-  publish(work, event, {
-    subjectId: binding.id,
-    projectId: binding.projectId,
-    data: {
-      secretBindingId: encodeId('SecretBinding', binding.id),
-      webServiceId: encodeId('WebService', binding.webServiceId),
-      projectId: encodeId('Project', binding.projectId),
-      secretId: encodeId('Secret', binding.secretId),
-      alias: binding.alias,
-    } as unknown as Data,
-  })
+const announceAll = <Data extends object>(work: Work, event: EventDefinition<Data>, bindings: readonly SecretBinding[]) =>
+  publishAll(
+    work,
+    event,
+    bindings.map((binding) => ({
+      subjectId: binding.id,
+      projectId: binding.projectId,
+      data: {
+        secretBindingId: encodeId('SecretBinding', binding.id),
+        webServiceId: encodeId('WebService', binding.webServiceId),
+        projectId: encodeId('Project', binding.projectId),
+        secretId: encodeId('Secret', binding.secretId),
+        alias: binding.alias,
+      } as unknown as Data,
+    })),
+  )

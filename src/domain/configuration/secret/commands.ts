@@ -3,7 +3,7 @@ import type { EnvironmentType, Project, Secret, SecretVersion } from '../../../g
 import { defineCommand, demand, visible } from '../../../platform/command.ts'
 import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { type EventDefinition, publish } from '../../../platform/events.ts'
+import { type EventDefinition, publishAll } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { scopeSchema } from '../../apps/project/index.ts'
@@ -21,12 +21,14 @@ import {
 import { secretErrors } from './errors.ts'
 import { secretCreated, secretDeleted, secretUpdated } from './events.ts'
 import { nameOfSecret, versionIdentity } from './model.ts'
-import { currentBySecret, servicesBoundTo } from './queries.ts'
+import { currentFacts, servicesBoundTo } from './queries.ts'
 
 const entrySchema = z.object({ key: keySchema, scope: scopeSchema.nullish(), value: valueSchema, isSecret: z.boolean().nullish() })
 type Entry = z.infer<typeof entrySchema>
 
 const scopeOf = (entry: { scope?: EnvironmentType | null | undefined }): EnvironmentType => entry.scope ?? 'PRODUCTION'
+
+const nameOf = (entry: Pick<Entry, 'key' | 'scope'>) => nameOfSecret({ key: entry.key, scope: scopeOf(entry) })
 
 /** The project, locked, so that its secrets are written by one at a time. */
 const lockProject = (work: Work, ids: Record<string, string>) =>
@@ -57,7 +59,7 @@ export const createSecret = defineCommand({
         details: { key: entry.key, scope },
       })
     }
-    const secret = await insert(work, project, entry)
+    const secret = (await insertAll(work, project, [entry]))[0]!
     await demandRoom(work, project.id, 'key')
     return { secret, warnings: warningsOf(entry, secret) }
   },
@@ -72,53 +74,95 @@ async function demandRoom(work: Work, projectId: string, field: string): Promise
   if (n > maxEntries) throw errors.invalid_input({ field, text: `${field}: a project has at most ${maxEntries} secrets` })
 }
 
-async function insert(work: Work, project: Project, entry: Entry): Promise<Secret> {
-  const id = newId()
-  const secret = (await row<Secret>(
+/** Adds secrets that the project doesn't have yet; gives them in order. */
+async function insertAll(work: Work, project: Project, entries: readonly Entry[]): Promise<Secret[]> {
+  if (entries.length === 0) return []
+  const ids = entries.map(() => newId())
+  const found = await rows<Secret>(
     work.tx,
     sql`insert into secret (id, organization_id, project_id, key, scope, is_secret, current_version)
-        values (${id}::uuid, ${project.organizationId}::uuid, ${project.id}::uuid, ${entry.key}, ${scopeOf(entry)}::environment_type,
-          ${entry.isSecret ?? true}, 1) returning *`,
-  ))!
-  await addVersion(work, secret, entry.value)
-  await announce(work, secretCreated, secret, {})
-  return secret
+        select n.id, ${project.organizationId}::uuid, ${project.id}::uuid, n.key, n.scope, n.is_secret, 1
+        from unnest(${ids}::uuid[], ${entries.map(({ key }) => key)}::text[], ${entries.map(scopeOf)}::environment_type[],
+          ${entries.map(({ isSecret }) => isSecret ?? true)}::bool[]) as n(id, key, scope, is_secret) returning *`,
+  )
+  const byId = new Map(found.map((secret) => [secret.id, secret]))
+  const secrets = ids.map((id) => byId.get(id)!)
+  await addVersions(
+    work,
+    secrets.map((secret, index) => ({ secret, value: entries[index]!.value })),
+  )
+  await announceAll(work, secretCreated, secrets, {})
+  return secrets
 }
 
-async function addVersion(work: Work, secret: Secret, value: string): Promise<void> {
+/** Stores the values that are the present versions of their secrets, all of one organization, from now on. */
+async function addVersions(work: Work, written: readonly { secret: Secret; value: string; fingerprint?: string }[]): Promise<void> {
+  if (written.length === 0) return
   const { keyring } = work.app
-  const id = newId()
-  const sealed = await keyring.seal(work.tx, secret.organizationId, versionIdentity(id), value)
-  const fingerprint = await keyring.fingerprint(work.tx, secret.organizationId, value)
+  const { organizationId } = written[0]!.secret
+  const values = written.map(({ value }) => value)
+  const ids = written.map(() => newId())
+  const sealed = await keyring.sealAll(
+    work.tx,
+    organizationId,
+    values.map((plain, index) => ({ identity: versionIdentity(ids[index]!), plain })),
+  )
+  const fingerprints = await keyring.fingerprintAll(work.tx, organizationId, values)
   await run(
     work.tx,
     sql`insert into secret_version (id, organization_id, secret_id, version, value, fingerprint, is_short, created_by)
-        values (${id}::uuid, ${secret.organizationId}::uuid, ${secret.id}::uuid, ${secret.currentVersion}, ${sealed}, ${fingerprint},
-          ${isShort(value)}, ${work.caller.subject.name})`,
+        select n.id, ${organizationId}::uuid, n.secret_id, n.version, decode(n.value, 'base64'), n.fingerprint, n.is_short, ${work.caller.subject.name}
+        from unnest(${ids}::uuid[], ${written.map(({ secret }) => secret.id)}::uuid[], ${written.map(({ secret }) => secret.currentVersion)}::int[],
+          ${sealed.map((bytes) => Buffer.from(bytes).toString('base64'))}::text[], ${fingerprints}::text[], ${values.map(isShort)}::bool[])
+          as n(id, secret_id, version, value, fingerprint, is_short)`,
   )
 }
 
-/** Writes what differs. An equal value makes no version, unless the present one was revoked. Null when nothing differs. */
-async function change(
-  work: Work,
-  known: Secret,
-  given: { value?: string | undefined; isSecret?: boolean | null | undefined },
-): Promise<Secret | null> {
-  const [current] = await currentBySecret(work.tx, [known.id])
-  const isSecret = given.isSecret ?? known.isSecret
-  const isNewValue =
-    given.value !== undefined &&
-    (current!.revokedAt !== null ||
-      (await work.app.keyring.fingerprint(work.tx, known.organizationId, given.value)) !== current!.fingerprint)
-  if (!isNewValue && isSecret === known.isSecret) return null
-  const secret = (await row<Secret>(
+type Change = { known: Secret; value?: string | undefined; isSecret?: boolean | null | undefined }
+
+/**
+ * Writes what differs, for secrets of one organization. An equal value makes no version, unless the present one was revoked. Gives
+ * those in which something differs, by id.
+ */
+async function changeAll(work: Work, given: readonly Change[]): Promise<Map<string, Secret>> {
+  if (given.length === 0) return new Map()
+  const current = await currentFacts(
     work.tx,
-    sql`update secret set current_version = current_version + ${isNewValue ? 1 : 0}, is_secret = ${isSecret}, version = version + 1
-        where id = ${known.id}::uuid returning *`,
-  ))!
-  if (isNewValue) await addVersion(work, secret, given.value!)
-  await announce(work, secretUpdated, secret, { revokedVersion: null })
-  return secret
+    given.map(({ known }) => known.id),
+  )
+  const { organizationId } = given[0]!.known
+  const fingerprints = await work.app.keyring.fingerprintAll(
+    work.tx,
+    organizationId,
+    given.map(({ value }) => value ?? ''),
+  )
+  const changes = given
+    .map(({ known, value, isSecret }, index) => {
+      const { isRevoked, fingerprint } = current.get(known.id)!
+      const isNew = value !== undefined && (isRevoked || fingerprints[index] !== fingerprint)
+      return { known, value: isNew ? value : undefined, isSecret: isSecret ?? known.isSecret }
+    })
+    .filter(({ known, value, isSecret }) => value !== undefined || isSecret !== known.isSecret)
+  if (changes.length === 0) return new Map()
+  const found = await rows<Secret>(
+    work.tx,
+    sql`update secret s set current_version = s.current_version + n.step, is_secret = n.is_secret, version = s.version + 1
+        from unnest(${changes.map(({ known }) => known.id)}::uuid[], ${changes.map(({ value }) => (value === undefined ? 0 : 1))}::int[],
+          ${changes.map(({ isSecret }) => isSecret)}::bool[]) as n(id, step, is_secret)
+        where s.id = n.id returning s.*`,
+  )
+  const changed = new Map(found.map((secret) => [secret.id, secret]))
+  await addVersions(
+    work,
+    changes.flatMap(({ known, value }) => (value === undefined ? [] : [{ secret: changed.get(known.id)!, value }])),
+  )
+  await announceAll(
+    work,
+    secretUpdated,
+    changes.map(({ known }) => changed.get(known.id)!),
+    { revokedVersion: null },
+  )
+  return changed
 }
 
 /** The secret and its project, locked in the order that every writer takes. */
@@ -141,7 +185,7 @@ export const updateSecret = defineCommand({
   input: z.object({ value: valueSchema, isSecret: z.boolean().nullish() }),
   emits: [secretUpdated],
   async run(work, input, target: Secret) {
-    const changed = await change(work, target, input)
+    const changed = (await changeAll(work, [{ known: target, ...input }])).get(target.id)
     return { secret: changed ?? target, warnings: changed ? warningsOf(input, changed) : [] }
   },
   audited: (_input, { secret }) => ({ key: secret.key, scope: secret.scope, version: secret.currentVersion }),
@@ -159,30 +203,42 @@ export const setSecrets = defineCommand({
     secrets: z
       .array(entrySchema)
       .max(maxBulk, { error: `at most ${maxBulk} at once` })
-      .superRefine(uniqueBy('key', (entry) => nameOfSecret({ key: entry.key, scope: scopeOf(entry) }))),
+      .superRefine(uniqueBy('key', nameOf)),
     mode: modeSchema,
   }),
   emits: [secretCreated, secretUpdated, secretDeleted],
   async run(work, { secrets: entries, mode }, project: Project) {
     const all = () => rows<Secret>(work.tx, sql`select * from secret where project_id = ${project.id}::uuid order by id for update`)
     const stored = new Map((await all()).map((secret) => [nameOfSecret(secret), secret]))
-    const warnings: string[] = []
-    for (const entry of entries) {
-      const known = stored.get(nameOfSecret({ key: entry.key, scope: scopeOf(entry) }))
-      const written = known ? await change(work, known, entry) : await insert(work, project, entry)
-      if (written) warnings.push(...warningsOf(entry, written))
-    }
+    const knownOf = (entry: Entry) => stored.get(nameOf(entry))
+    const created = await insertAll(
+      work,
+      project,
+      entries.filter((entry) => !knownOf(entry)),
+    )
+    const changed = await changeAll(
+      work,
+      entries.flatMap(({ value, isSecret, ...entry }) => {
+        const known = stored.get(nameOf(entry))
+        return known ? [{ known, value, isSecret }] : []
+      }),
+    )
+    const written = new Map([...created, ...changed.values()].map((secret) => [nameOfSecret(secret), secret]))
+    const warnings = entries.flatMap((entry) => {
+      const secret = written.get(nameOf(entry))
+      return secret ? warningsOf(entry, secret) : []
+    })
     if (mode === 'REPLACE') {
-      const named = new Set(entries.map((entry) => nameOfSecret({ key: entry.key, scope: scopeOf(entry) })))
+      const named = new Set(entries.map(nameOf))
       const others = [...stored].filter(([name]) => !named.has(name)).map(([, secret]) => secret)
       if (others.length > 0) demand(work.caller, 'delete:secrets')
-      for (const secret of others) await remove(work, secret, false, 'secrets')
+      await removeAll(work, others, false, 'secrets')
     }
     await demandRoom(work, project.id, 'secrets')
     return { secrets: await all(), warnings }
   },
   audited: (input) => ({
-    secrets: input.secrets.map((entry) => nameOfSecret({ key: entry.key, scope: scopeOf(entry) })),
+    secrets: input.secrets.map(nameOf),
     mode: input.mode ?? 'MERGE',
   }),
 })
@@ -223,44 +279,60 @@ export const deleteSecret = defineCommand({
   input: z.object({ force: z.boolean().nullish() }),
   emits: [secretDeleted],
   async run(work, { force }, target: Secret) {
-    await remove(work, target, force ?? false, 'id')
+    await removeAll(work, [target], force ?? false, 'id')
     return { deletedId: target.id, key: target.key, scope: target.scope }
   },
   audited: ({ force }, { key, scope }) => ({ key, scope, force: force ?? false }),
 })
 
-/** Throws `secret_bound`. */
-async function remove(work: Work, secret: Secret, force: boolean, field: string): Promise<void> {
-  const bound = await servicesBoundTo(work.tx, secret.id)
-  if (bound.length > 0 && !force) {
+/** Throws `secret_bound` for the first that is. */
+async function removeAll(work: Work, secrets: readonly Secret[], force: boolean, field: string): Promise<void> {
+  if (secrets.length === 0) return
+  const ids = secrets.map(({ id }) => id)
+  const bound = force ? new Map<string, never[]>() : await servicesBoundTo(work.tx, ids)
+  for (const secret of secrets) {
+    const services = bound.get(secret.id)
+    if (!services) continue
     throw secretErrors.secret_bound({
       field,
-      text: `${nameOfSecret(secret)} is bound to ${bound.map(({ name }) => name).join(', ')}. Unbind it first, or pass force.`,
-      details: { services: bound.map(({ id, name }) => ({ id: encodeId('WebService', id), name })) },
+      text: `${nameOfSecret(secret)} is bound to ${services.map(({ name }) => name).join(', ')}. Unbind it first, or pass force.`,
+      details: { services: services.map(({ id, name }) => ({ id: encodeId('WebService', id), name })) },
     })
   }
-  // Its bindings go with it by reaction, before the row itself.
-  await announce(work, secretDeleted, secret, {})
-  await run(work.tx, sql`delete from secret where id = ${secret.id}::uuid`)
+  // Their bindings go with them by reaction, before the rows themselves.
+  await announceAll(work, secretDeleted, secrets, {})
+  await run(work.tx, sql`delete from secret where id = any(${ids}::uuid[])`)
 }
 
 /** Deletes all secrets of a project that goes with its content. */
-export async function removeAll(work: Work, projectId: string): Promise<void> {
-  const found = await rows<Secret>(work.tx, sql`select * from secret where project_id = ${projectId}::uuid order by id for update`)
-  for (const secret of found) await remove(work, secret, true, 'id')
+export async function removeOfProject(work: Work, projectId: string): Promise<void> {
+  await removeAll(
+    work,
+    await rows<Secret>(work.tx, sql`select * from secret where project_id = ${projectId}::uuid order by id for update`),
+    true,
+    'id',
+  )
 }
 
 /** Publishes an event of a secret. */
 export const announce = <Data extends object>(work: Work, event: EventDefinition<Data>, secret: Secret, more: object) =>
-  publish(work, event, {
-    subjectId: secret.id,
-    projectId: secret.projectId,
-    data: {
-      secretId: encodeId('Secret', secret.id),
-      projectId: encodeId('Project', secret.projectId),
-      key: secret.key,
-      scope: secret.scope,
-      currentVersion: secret.currentVersion,
-      ...more,
-    } as unknown as Data,
-  })
+  announceAll(work, event, [secret], more)
+
+/** Publishes an event of each of some secrets. */
+const announceAll = <Data extends object>(work: Work, event: EventDefinition<Data>, secrets: readonly Secret[], more: object) =>
+  publishAll(
+    work,
+    event,
+    secrets.map((secret) => ({
+      subjectId: secret.id,
+      projectId: secret.projectId,
+      data: {
+        secretId: encodeId('Secret', secret.id),
+        projectId: encodeId('Project', secret.projectId),
+        key: secret.key,
+        scope: secret.scope,
+        currentVersion: secret.currentVersion,
+        ...more,
+      } as unknown as Data,
+    })),
+  )

@@ -97,10 +97,25 @@ export const currentBytes = (secretIds: readonly string[]): Sql =>
   sql`select sum(octet_length(v.value))::float8 as bytes from secret s join secret_version v on v.secret_id = s.id and v.version = s.current_version
       where s.id = any(${secretIds}::uuid[])`
 
-/** The services that a secret is bound to, by name. */
-export const servicesBoundTo = (tx: Tx, secretId: string): Promise<{ id: string; name: string }[]> =>
-  rows(
+/** What decides whether a value is a new one, by secret. */
+export async function currentFacts(
+  tx: Tx,
+  secretIds: readonly string[],
+): Promise<Map<string, { fingerprint: string; isRevoked: boolean }>> {
+  const found = await rows<{ id: string; fingerprint: string; isRevoked: boolean }>(
     tx,
-    sql`select s.id, s.name from web_service s where exists (select 1 from secret_binding b where b.web_service_id = s.id and b.secret_id = ${secretId}::uuid)
-        order by s.name, s.id`,
+    sql`select s.id, v.fingerprint, v.revoked_at is not null as is_revoked
+        from secret s join secret_version v on v.secret_id = s.id and v.version = s.current_version where s.id = any(${secretIds}::uuid[])`,
   )
+  return new Map(found.map((version) => [version.id, version]))
+}
+
+/** The services that secrets are bound to, by name; by secret, without those that are bound to none. */
+export async function servicesBoundTo(tx: Tx, secretIds: readonly string[]): Promise<Map<string, { id: string; name: string }[]>> {
+  const found = await rows<{ secretId: string; id: string; name: string }>(
+    tx,
+    sql`select distinct b.secret_id, s.id, s.name from secret_binding b join web_service s on s.id = b.web_service_id
+        where b.secret_id = any(${secretIds}::uuid[]) order by s.name, s.id`,
+  )
+  return Map.groupBy(found, ({ secretId }) => secretId)
+}

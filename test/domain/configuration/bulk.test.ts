@@ -1,0 +1,142 @@
+/** Writes of many at once: as many statements as for one, and what they leave behind. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { rows, sql } from '../../../src/platform/db/index.ts'
+import { codeOf, createWorld, statementsOf, type World } from '../../support/tenant.ts'
+import { countTo } from '../deploys/log-support.ts'
+import { commands, createShop, type Shop } from './support.ts'
+
+let world: World
+let shop: Shop
+beforeAll(async () => {
+  world = await createWorld()
+})
+afterAll(() => world?.close())
+beforeEach(async () => {
+  shop = await createShop(world.app)
+})
+
+const keysOf = (n: number, prefix = 'KEY') => countTo(n).map((index) => `${prefix}_${String(index).padStart(3, '0')}`)
+const entries = (n: number, value: string, prefix?: string) => keysOf(n, prefix).map((key) => ({ key, value: `${value} of ${key}` }))
+
+const setSecrets = (n: number, value: string, more: object = {}) =>
+  shop.run(commands.setSecrets, { projectId: shop.projectId, secrets: entries(n, value), ...more })
+const setEnvVars = (n: number, value: string, more: object = {}) =>
+  shop.run(commands.setEnvVars, { webServiceId: shop.production, variables: entries(n, value), ...more })
+
+/** The statements of an act for few and for many, each on a shop of its own. */
+async function counted(act: (n: number) => Promise<void>): Promise<{ few: number; many: number }> {
+  const count = async (n: number) => {
+    shop = await createShop(world.app)
+    await setSecrets(1, 'first')
+    return (await statementsOf(world.app, () => act(n))).length
+  }
+  return { few: await count(2), many: await count(100) }
+}
+
+describe('a bulk costs as many statements for 100 as for 2', () => {
+  it.each<[string, (n: number) => Promise<void>]>([
+    [
+      'new, changed and equal secrets',
+      async (n) => {
+        await setSecrets(n, 'one')
+        await setSecrets(n, 'two')
+        await setSecrets(n, 'two')
+        await setSecrets(n, 'two', { mode: 'REPLACE' })
+      },
+    ],
+    [
+      'secrets that are replaced by others',
+      async (n) => {
+        await setSecrets(n, 'one')
+        await shop.run(commands.setSecrets, { projectId: shop.projectId, secrets: entries(n, 'other', 'OTHER'), mode: 'REPLACE' })
+      },
+    ],
+    [
+      'new, changed, equal and replaced env vars',
+      async (n) => {
+        await setEnvVars(n, 'one')
+        await setEnvVars(n, 'two')
+        await setEnvVars(n, 'two')
+        await shop.run(commands.setEnvVars, { webServiceId: shop.production, variables: entries(n, 'x', 'OTHER'), mode: 'REPLACE' })
+      },
+    ],
+    [
+      'an imported text',
+      async (n) => {
+        const text = (value: string) =>
+          entries(n, value)
+            .map((entry) => `${entry.key}="${entry.value}"`)
+            .join('\n')
+        await shop.run(commands.importEnvVars, { webServiceId: shop.production, text: text('one') })
+        await shop.run(commands.importEnvVars, { webServiceId: shop.production, text: text('two'), mode: 'REPLACE' })
+      },
+    ],
+    [
+      'new, moved and replaced bindings',
+      async (n) => {
+        const { secrets } = await setSecrets(n, 'one')
+        const bind = (more: object) => shop.run(commands.setSecretBindings, { webServiceId: shop.production, ...more })
+        await bind({ bindings: secrets.map(({ id }, index) => ({ secretId: id, alias: `ALIAS_${index}` })) })
+        await bind({ bindings: secrets.toReversed().map(({ id }, index) => ({ secretId: id, alias: `ALIAS_${index}` })) })
+        await bind({ bindings: [], mode: 'REPLACE' })
+      },
+    ],
+  ])('%s', async (_title, act) => {
+    const { few, many } = await counted(act)
+    expect(many).toBe(few)
+  })
+})
+
+type Told = { type: string; key: string | null; version: number | null; sequence: number }
+const told = () =>
+  rows<Told>(
+    world.app.db.prisma,
+    sql`select type, coalesce(data ->> 'key', data ->> 'alias') as key, (data ->> 'currentVersion')::int as version, sequence::int
+        from event where project_id = ${shop.projectId}::uuid and type like 'secret%' order by ordinal`,
+  )
+
+describe('a bulk of secrets', () => {
+  it('leaves versions, fingerprints and one event each, in the order of the keys', async () => {
+    const [first, second] = [
+      entries(3, 'one'),
+      [...entries(1, 'one'), { key: 'KEY_002', value: 'two of KEY_002' }, { key: 'NEW', value: 'one of NEW' }],
+    ]
+    await shop.run(commands.setSecrets, { projectId: shop.projectId, secrets: first })
+    const { secrets } = await shop.run(commands.setSecrets, { projectId: shop.projectId, secrets: second, mode: 'REPLACE' })
+    expect(secrets.map(({ key, currentVersion }) => [key, currentVersion])).toEqual([
+      ['KEY_001', 1],
+      ['KEY_002', 2],
+      ['NEW', 1],
+    ])
+    expect((await told()).map(({ type, key, version, sequence }) => `${type} ${key} v${version} #${sequence}`)).toEqual([
+      'secret.created KEY_001 v1 #1',
+      'secret.created KEY_002 v1 #1',
+      'secret.created KEY_003 v1 #1',
+      'secret.created NEW v1 #1',
+      'secret.updated KEY_002 v2 #2',
+      'secret.deleted KEY_003 v1 #2',
+    ])
+    const values = await Promise.all(secrets.map(async ({ id }) => (await shop.run(commands.revealSecret, { id })).value))
+    expect(values).toEqual(['one of KEY_001', 'two of KEY_002', 'one of NEW'])
+  })
+
+  it('that can not be written as a whole leaves nothing', async () => {
+    await setSecrets(2, 'one')
+    const before = await told()
+    const { secrets } = await setSecrets(2, 'one')
+    await shop.run(commands.setSecretBindings, { webServiceId: shop.production, bindings: [{ secretId: secrets[1]!.id }] })
+    const outcome = shop.run(commands.setSecrets, { projectId: shop.projectId, secrets: entries(50, 'x', 'OTHER'), mode: 'REPLACE' })
+    expect(await codeOf(outcome)).toBe('secret_bound')
+    expect((await told()).filter(({ type }) => type !== 'secret_binding.created')).toEqual(before)
+    expect((await setSecrets(0, '')).secrets).toHaveLength(2)
+  })
+
+  it('written by 20 at once comes whole from each of them, one after the other', async () => {
+    const writers = countTo(20).map((writer) => setSecrets(30, `writer ${writer}`))
+    expect(new Set(await Promise.all(writers.map(codeOf)))).toEqual(new Set(['done']))
+    const { secrets } = await setSecrets(0, '')
+    expect(new Set(secrets.map(({ currentVersion }) => currentVersion))).toEqual(new Set([20]))
+    const values = await Promise.all(secrets.map(async ({ id }) => (await shop.run(commands.revealSecret, { id })).value))
+    expect(new Set(values.map((value) => value!.split(' of ')[0])).size).toBe(1)
+  })
+})
