@@ -9,7 +9,7 @@ export type BenchResult = { scenario: string; rows: Record<string, string | numb
 
 const name = (process.argv[2] ?? '').toLowerCase()
 const file = join(import.meta.dirname, `${name}.ts`)
-if (!/^s\d+$/.test(name) || !existsSync(file)) {
+if (!/^[a-z]+\d*$/.test(name) || name === 'run' || !existsSync(file)) {
   console.error('Usage: npm run bench -- S5')
   process.exit(2)
 }

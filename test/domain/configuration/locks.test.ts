@@ -112,7 +112,8 @@ it('a transaction that the database gave up for a deadlock is run again', async 
       return ids[0]
     })
   expect(await Promise.all([inOrder([first!.id, second!.id]), inOrder([second!.id, first!.id])])).toEqual([first!.id, second!.id])
-  expect(runs).toBe(3)
+  // More than one more, where the two met again.
+  expect(runs).toBeGreaterThanOrEqual(3)
 })
 
 it('a transaction that fails each time is given up after three more', async () => {

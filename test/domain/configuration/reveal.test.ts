@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { listResolvedEnv } from '../../../src/domain/configuration/resolution/index.ts'
+import { newId } from '../../../src/platform/id.ts'
 import { shiftClock } from '../../support/database.ts'
 import { codeOf, createWorld, operation, refusal, type World } from '../../support/tenant.ts'
 import { auditOf, commands, createShop, eventsOf, type Shop } from './support.ts'
@@ -148,9 +149,18 @@ describe('a reveal', () => {
     expect(refused).toMatchObject({ code: 'rate_limited', details: { limit: 5 } })
     expect(refused.details!.retryAfterSeconds).toBeGreaterThan(0)
     expect(await codeOf(shop.run(revealEnvVars, { webServiceId: shop.production }))).toBe('rate_limited')
-    expect(await codeOf(shop.run(revealSecret, { id: item.id }, shop.tenant.key('ADMIN')))).toBe('done')
+    const other = { ...shop.tenant.key('ADMIN'), userId: newId() }
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }, other))).toBe('done')
     await shiftClock(world.url, 61_000)
     expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('done')
+  })
+
+  it('is limited for each person, too, whichever of their keys is used', async () => {
+    const item = await secret()
+    const keys = [shop.tenant.key('ADMIN'), shop.tenant.key('ADMIN'), shop.tenant.key('ADMIN')]
+    for (let n = 0; n < 5; n++) expect(await codeOf(shop.run(revealSecret, { id: item.id }, keys[n % 2]))).toBe('done')
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }, keys[2]))).toBe('rate_limited')
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('rate_limited')
   })
 })
 
