@@ -12,9 +12,9 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { callerOfKey } from './domain/access/api-key/index.ts'
 import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/index.ts'
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
-import { rows, sql } from './platform/db/index.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
+import { refusalOf, reportFailure } from './platform/outage.ts'
 import type { App } from './platform/work.ts'
 
 export type AppOptions = {
@@ -61,7 +61,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   addRequestIds(server)
   addRequestLog(server)
   addCors(server, app.settings.CORS_ORIGINS)
-  addUnknown(server)
+  addUnknown(server, app)
   addMetrics(server, metrics)
   addHealth(server, app, state, options)
   const graphql = mountGraphql(server, {
@@ -141,7 +141,7 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
   })
 }
 
-function addUnknown(server: FastifyInstance): void {
+function addUnknown(server: FastifyInstance, app: App): void {
   const answer = (request: FastifyRequest, error: DomainError) => ({
     error: { code: error.code, kind: error.kind, message: error.message, requestId: request.id },
   })
@@ -149,6 +149,8 @@ function addUnknown(server: FastifyInstance): void {
     reply.code(404).send(answer(request, errors.not_found({ text: 'There is nothing at this path.' }))),
   )
   server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const refused = refusalOf(app, error)
+    if (refused?.kind === 'unavailable') return reply.code(503).send(answer(request, refused))
     const status = error.statusCode && error.statusCode < 500 ? error.statusCode : 500
     if (status === 500) request.log.error({ err: error }, 'a request failed unexpectedly')
     const known =
@@ -164,35 +166,27 @@ function addHealth(server: FastifyInstance, app: App, state: { draining: boolean
     if (startWaitsFor().length > 0) return startWaitsFor()
     try {
       const expected = (await readdir(migrationsDirectory, { withFileTypes: true })).filter((entry) => entry.isDirectory())
-      const applied = await rows<{ name: string }>(
-        app.db.prisma,
-        sql`select migration_name as name from _prisma_migrations where finished_at is not null and rolled_back_at is null`,
+      // Not by the pool: a busy one makes nobody unready.
+      const applied = await app.db.session.ask<{ name: string }>(
+        'select migration_name as name from _prisma_migrations where finished_at is not null and rolled_back_at is null',
+        [],
+        readyAnswerMs,
       )
       const names = new Set(applied.map(({ name }) => name))
       return expected.filter(({ name }) => !names.has(name)).map(({ name }) => `migration ${name} is not applied`)
-    } catch (err) {
-      app.log.warn({ err }, 'not ready: the database does not answer')
+    } catch (error) {
+      reportFailure(app, error, 'not ready: the database does not tell its migrations', {}, 'warn')
       return ['the database does not answer']
     }
   }
   server.get('/healthz', { config: { quiet: true } }, async () => ({ status: 'ok' }))
   server.get('/readyz', { config: { quiet: true } }, async (_request, reply) => {
-    const found = await within(readyAnswerMs, reasons(), ['the database does not answer in time'])
+    const found = await reasons()
     return found.length === 0 ? { status: 'ok' } : reply.code(503).send({ status: 'unavailable', reasons: found })
   })
 }
 
-const readyAnswerMs = 3_000
-
-function within<T>(ms: number, promise: Promise<T>, otherwise: T): Promise<T> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(otherwise), ms)
-    void promise.then((value) => {
-      clearTimeout(timer)
-      resolve(value)
-    })
-  })
-}
+const readyAnswerMs = 500
 
 type Metrics = ReturnType<typeof createMetrics>
 
@@ -273,7 +267,11 @@ function addWebhookMetrics(app: App, registers: Registry[]): void {
       registers,
       async collect() {
         this.reset()
-        set(this, await figures())
+        // What the process says of itself is told also while the database is away.
+        await figures().then(
+          (now) => set(this, now),
+          (error) => reportFailure(app, error, 'the figures of webhooks could not be read', {}, 'warn'),
+        )
       },
     })
   gauge('queue_depth', 'Deliveries that are not at their end, and those of them that are due.', ['state'], (own, now) => {

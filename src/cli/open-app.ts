@@ -28,11 +28,11 @@ export async function openApp(settings: Settings, onProgress?: (text: string) =>
   const postgres = settings.DATABASE_URL ? null : await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, onProgress })
   const url = settings.DATABASE_URL?.reveal() ?? postgres!.url
   await migrate({ url, directory: join(root, 'prisma', 'migrations') })
-  const onError = (error: Error) => log.warn({ err: error }, 'the database connection failed')
-  const db = createDb({ url, poolSize: settings.DATABASE_POOL, onError })
+  const waitMs = Math.min(8_000, Math.ceil(settings.REQUEST_TIMEOUT_MS * 0.8))
+  const db = createDb({ url, poolSize: settings.DATABASE_POOL, log, waitMs })
   try {
     const keyring = await openKeyring(db, settings)
-    const wake = await createWake({ url, onError })
+    const wake = await createWake(db)
     const processId = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
     const app: App = { db, wake, log, keyring, clock: systemClock, settings, processId }
     return {

@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Caller } from '../platform/access.ts'
+import { reportFailure } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 
 /** The caller behind a credential's text; null when there is none. */
@@ -57,7 +58,7 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
       for (const follower of [...followers]) if (lost(follower.caller, present)) follower.onLost()
     } catch (err) {
       // Without an answer nobody is sent away; the next look comes soon.
-      app.log.warn({ err }, 'open streams: a credential could not be checked again')
+      reportFailure(app, err, 'open streams: a credential could not be checked again', {}, 'warn')
     }
   }
 

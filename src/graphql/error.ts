@@ -1,10 +1,11 @@
 /**
  * Every GraphQL error as a caller sees it: `extensions: {code, kind, field?, details?, requestId}`. A DomainError says all of that
- * itself; anything unknown is logged and masked. No status of a transport belongs here but the one table from kinds to HTTP.
+ * itself, an outage is `unavailable`; anything unknown is logged and masked. No status of a transport belongs here but the one table from kinds to HTTP.
  */
 import { GraphQLError } from 'graphql'
-import { DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
-import type { Logger } from '../platform/log.ts'
+import { type DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
+import { refusalOf } from '../platform/outage.ts'
+import type { App } from '../platform/work.ts'
 
 /** Codes of the query language itself. */
 export const graphqlErrors = defineErrors({
@@ -27,16 +28,16 @@ export const statusOfKind: Record<ErrorKind, number> = {
   internal: 500,
 }
 
-export type ErrorScope = { requestId: string; log: Logger }
+export type ErrorScope = { requestId: string; app: App }
 
 /** Ready for the caller; given such a one, the same one. */
 export function formatError(error: unknown, scope: ErrorScope): GraphQLError {
   if (error instanceof GraphQLError && formatted.has(error)) return error
   const at = error instanceof GraphQLError ? error : null
-  const known = domainErrorOf(error) ?? argumentError(at)
+  const known = refusalOf(scope.app, rootOf(error)) ?? argumentError(at)
   if (!known || known.kind === 'internal') {
     const err = rootOf(error)
-    scope.log.error({ err, requestId: scope.requestId, path: at?.path?.join('.') }, 'a GraphQL operation failed unexpectedly')
+    scope.app.log.error({ err, requestId: scope.requestId, path: at?.path?.join('.') }, 'a GraphQL operation failed unexpectedly')
   }
   return toGraphqlError(known ?? errors.internal(), scope.requestId, at)
 }
@@ -82,11 +83,6 @@ function rootOf(error: unknown): unknown {
   let root = error
   while (root instanceof GraphQLError && root.originalError) root = root.originalError
   return root
-}
-
-function domainErrorOf(error: unknown): DomainError | null {
-  const root = rootOf(error)
-  return root instanceof DomainError ? root : null
 }
 
 /** Arguments that only execution can judge: a nullable variable without a value in a place that needs one. */

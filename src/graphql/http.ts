@@ -10,6 +10,7 @@ import type { GraphQLError, GraphQLSchema } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Caller } from '../platform/access.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
+import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 import { type Authenticate, type CredentialWatch, credentialOfHeaders } from './credential.ts'
 import { formatError, refusal, statusOfKind } from './error.ts'
@@ -60,8 +61,8 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
     door.setErrorHandler((error: FastifyError, request, reply) => {
       if (error.statusCode === 401 || (error instanceof DomainError && error.kind === 'unauthenticated'))
         reply.header('www-authenticate', 'Bearer')
-      const [known, status] = errorOfServer(error)
-      const answer: Answer = { errors: [formatError(known, { requestId: request.id, log: app.log })] }
+      const [known, status] = errorOfServer(app, error)
+      const answer: Answer = { errors: [formatError(known, { requestId: request.id, app })] }
       return sendJson(reply, answer, jsonType(request.headers.accept), status)
     })
 
@@ -81,7 +82,7 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
       onRequest: async (request, reply) => {
         if (page && request.method !== 'POST' && asksForPage(request)) return sendPage(request, reply, await page())
         const credential = credentialOfHeaders(request.headers)
-        const caller = credential === null ? null : await options.authenticate(credential)
+        const caller = credential === null ? null : await withinDeadline(app, options.authenticate(credential))
         if (credential === null || caller === null) throw errors.unauthenticated()
         request.graphqlCaller = { caller, credential }
       },
@@ -219,7 +220,7 @@ const mediaTypes = (accept: string | undefined): string[] =>
 
 function sendJson(reply: FastifyReply, answer: Answer, type: string, status = statusOfAnswer(answer, type)) {
   const { retryAfterSeconds } = (answer.errors?.[0]?.extensions.details ?? {}) as { retryAfterSeconds?: number }
-  if (status === 429 && retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
+  if (status >= 400 && retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
   return reply
     .code(status)
     .headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' })
@@ -264,8 +265,9 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, { html, gzipped 
 }
 
 /** Fastify's own refusals, by its status: body too large, another content type. */
-function errorOfServer(error: FastifyError): [unknown, number | undefined] {
-  if (error instanceof DomainError) return [error, statusOfKind[error.kind]]
+function errorOfServer(app: App, error: FastifyError): [unknown, number | undefined] {
+  const refused = refusalOf(app, error)
+  if (refused) return [refused, statusOfKind[refused.kind]]
   if (error.statusCode === 413) return [errors.payload_too_large(), 413]
   if (error.statusCode === 415) return [errors.invalid_input({ text: 'The body must be application/json.' }), 415]
   if (error.statusCode && error.statusCode < 500) return [errors.invalid_input({ text: error.message }), error.statusCode]

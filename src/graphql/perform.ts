@@ -21,6 +21,7 @@ import {
 } from 'graphql'
 import type { Caller } from '../platform/access.ts'
 import { type DomainError, errors } from '../platform/errors.ts'
+import { overdue } from '../platform/outage.ts'
 import type { Pace } from '../platform/pace.ts'
 import type { App } from '../platform/work.ts'
 import { writeInTurns } from './answer-text.ts'
@@ -123,12 +124,12 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
 
   const contextOf = ({ caller, requestId }: Asker, signal: AbortSignal) => createGraphqlContext({ app, caller, requestId }, signal)
 
-  /** The answer, or `timeout` at the deadline; from then on the context's signal is aborted, which ends work that heeds it. */
+  /** The answer, or `timeout` at the deadline (`unavailable` while the database is away); then the context's signal aborts, and work that heeds it ends. */
   const answerInTime = (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer> =>
     new Promise((resolve) => {
       const stop = () => {
         ended.abort()
-        settle({ errors: [refusal(errors.timeout(), asker.requestId)] })
+        settle({ errors: [refusal(overdue(app), asker.requestId)] })
       }
       const deadline = setTimeout(stop, app.settings.REQUEST_TIMEOUT_MS)
       const settle = (answer: Answer) => {
@@ -151,13 +152,13 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
       return pace.isLong ? { ...formatted, [writtenText]: await writeInTurns(formatted, pace) } : formatted
     } catch (error) {
       if (signal.aborted) return {}
-      return { errors: [formatError(error, { requestId: asker.requestId, log: app.log })] }
+      return { errors: [formatError(error, { requestId: asker.requestId, app })] }
     }
   }
 
   const format = async (result: ExecutionResult, { requestId }: Asker, pace: Pace): Promise<Answer> => {
     if (!result.errors) return result
-    const scope = { requestId, log: app.log }
+    const scope = { requestId, app }
     const refused = !('data' in result)
     const errors: GraphQLError[] = []
     for (const error of result.errors) {
@@ -177,14 +178,14 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
       if (Symbol.asyncIterator in source) {
         const each = async (event: unknown) =>
           withCursor(await answer({ ...args, rootValue: event, contextValue: contextOf(asker, ended.signal) }, asker), event)
-        const failed = (error: unknown): Answer => ({ errors: [formatError(error, { requestId: asker.requestId, log: app.log })] })
+        const failed = (error: unknown): Answer => ({ errors: [formatError(error, { requestId: asker.requestId, app })] })
         return answersOf(source, { each, failed, ended, detach })
       }
       detach()
       return await format(source, asker, (args.contextValue as GraphqlContext).pace)
     } catch (error) {
       detach()
-      return { errors: [formatError(error, { requestId: asker.requestId, log: app.log })] }
+      return { errors: [formatError(error, { requestId: asker.requestId, app })] }
     }
   }
 

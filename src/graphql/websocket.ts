@@ -10,6 +10,7 @@ import { CloseCode, type Context, handleProtocols, makeServer, type ServerOption
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Caller } from '../platform/access.ts'
 import { errors } from '../platform/errors.ts'
+import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 import { type Authenticate, type CredentialWatch, credentialOfHeaders, credentialOfParams } from './credential.ts'
 import { refusal } from './error.ts'
@@ -45,6 +46,7 @@ const unreadBytes = 1024 * 1024
 /** How long a peer may take to answer a close. */
 const closeGraceMs = 1_000
 const operationsAtOnce = 1_000
+const tryAgainLater = 1013
 
 /** One open socket. `closed` aborts what it runs, also when it only begins to close. */
 type Socket = {
@@ -140,8 +142,10 @@ const connectionOf = (socket: Socket, app: App) => ({
     }),
   onMessage(take: (text: string) => Promise<void>) {
     socket.ws.on('message', (data) => {
-      take(String(data)).catch((err) => {
-        app.log.error({ err, requestId: socket.requestId }, 'a message of a socket could not be handled')
+      take(String(data)).catch((error) => {
+        // A client comes again after the one, and gives up after the other.
+        if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')
+        app.log.error({ err: error, requestId: socket.requestId }, 'a message of a socket could not be handled')
         socket.close(CloseCode.InternalServerError, 'Internal server error')
       })
     })
@@ -149,7 +153,7 @@ const connectionOf = (socket: Socket, app: App) => ({
 })
 
 function protocolOf(
-  { performer, authenticate, watch, initTimeoutMs }: SocketDoorOptions,
+  { app, performer, authenticate, watch, initTimeoutMs }: SocketDoorOptions,
   stopping: () => boolean,
 ): ServerOptions<Params, { socket: Socket }> {
   const run = ({ prepared, socket }: Args) =>
@@ -160,7 +164,7 @@ function protocolOf(
     async onConnect({ extra: { socket }, connectionParams }: SocketContext) {
       const named = credentialOfParams(connectionParams)
       const credential = named === undefined ? credentialOfHeaders(socket.request.headers) : named
-      const caller = credential === null ? null : await authenticate(credential)
+      const caller = credential === null ? null : await withinDeadline(app, authenticate(credential))
       if (credential === null || caller === null) return false
       socket.caller = caller
       const unfollow = watch.follow(credential, caller, () => socket.close(CloseCode.Forbidden, 'Forbidden'))

@@ -42,12 +42,22 @@ export function createBell(app: App, topic: string | null): Bell {
   }
 }
 
-/** Waiting times after failures in a row: short at first, for a database that restarts in a second, and never over 5 s. */
-export function createBackoff(): { next(): number; reset(): void } {
+/**
+ * Says the first of several failures in a row, and when the loop goes on, how many there were. An outage is told by itself, once for all
+ * loops.
+ */
+export function createFailureLog(app: App, fields: object, { failed, goesOn }: { failed: string; goesOn: string }) {
   let failures = 0
+  let since = 0
   return {
-    next: () => Math.min(5_000, 50 * 2 ** Math.min(failures++, 10)),
-    reset: () => {
+    failed(error: unknown): void {
+      if (app.db.outages.note(error)) return
+      if (failures++ > 0) return
+      since = performance.now()
+      app.log.warn({ err: error, ...fields }, failed)
+    },
+    succeeded(): void {
+      if (failures > 0) app.log.info({ ...fields, failures, afterMs: Math.round(performance.now() - since) }, goesOn)
       failures = 0
     },
   }

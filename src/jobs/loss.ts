@@ -3,6 +3,7 @@
  * them: it is tried once more apart from its like, so that they aren't blamed for it, and then set aside.
  */
 import { absolve, absolveAll, type Claimed, lossesOf, mostLosses, putOff, type Queue } from '../platform/claim.ts'
+import { reportFailure } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 
 export type LossWatch<Item> = {
@@ -49,7 +50,7 @@ export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, 
       try {
         await absolveAll(app.db.prisma, queue.rows.table, worker)
       } catch (error) {
-        app.log.warn({ err: error, queue: queue.name }, 'what is in hand could not be noted before the stop')
+        reportFailure(app, error, 'what is in hand could not be noted before the stop', { queue: queue.name }, 'warn')
       }
     },
   }

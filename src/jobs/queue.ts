@@ -1,8 +1,10 @@
 import { setMaxListeners } from 'node:events'
 import type { Claimed, Queue } from '../platform/claim.ts'
 import { pause } from '../platform/clock.ts'
+import { createBackoff, outageOf } from '../platform/db/index.ts'
+import { reportFailure, throughOutages } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
-import { createBackoff, createBell, type Loop } from './loop.ts'
+import { createBell, createFailureLog, type Loop } from './loop.ts'
 import { type LossWatch, watchLosses } from './loss.ts'
 
 /**
@@ -16,6 +18,11 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
   const bell = createBell(app, queue.topic)
   const backoff = createBackoff()
   const losses = watchLosses(app, queue, worker)
+  const failures = createFailureLog(
+    app,
+    { queue: queue.name },
+    { failed: 'a queue could not be claimed from', goesOn: 'a queue is claimed from again' },
+  )
   const running = new Set<Promise<void>>()
   /** Told that no row has a time to come; a new one comes with a ring. */
   let noneDue = false
@@ -39,6 +46,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
         await losses.absolve()
         const items = await queue.claim(app, worker, free)
         backoff.reset()
+        failures.succeeded()
         for (const item of items) start(item)
         if (items.length < free) {
           const isKnown: boolean = bell.isRung() || (noneDue && items.length === 0)
@@ -47,7 +55,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
           noneDue = dueInMs === null && !rung
         }
       } catch (error) {
-        app.log.warn({ err: error, queue: queue.name }, 'a queue could not be claimed from')
+        failures.failed(error)
         await pause(backoff.next(), stopping.signal)
       }
     }
@@ -70,7 +78,10 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
   }
 }
 
-/** Works on one item under a heartbeat. Never rejects: after an error the lease runs out, and whoever claims next goes on. */
+/**
+ * Works on one item under a heartbeat. Never rejects: after an error the lease runs out, and whoever claims next goes on; after an outage it
+ * is given back, where the queue knows how.
+ */
 async function runItem<Item extends Claimed>(
   app: App,
   queue: Queue<Item>,
@@ -87,7 +98,8 @@ async function runItem<Item extends Claimed>(
     told = !lease.signal.aborted
   } catch (error) {
     if (lease.signal.aborted) app.log.info({ queue: queue.name, reason: String(lease.signal.reason) }, 'an item of a queue was given up')
-    else app.log.error({ err: error, queue: queue.name }, 'an item of a queue failed; it is claimed again when its lease is over')
+    else reportFailure(app, error, 'an item of a queue failed; it is claimed again when its lease is over', { queue: queue.name })
+    if (outageOf(error) === 'database') await giveBack(app, queue, item, lease.signal)
   } finally {
     losses.ended(item, told)
     await lease.end()
@@ -99,7 +111,19 @@ async function putOff<Item extends Claimed>(app: App, queue: Queue<Item>, losses
   try {
     await losses.putOff(item)
   } catch (error) {
-    app.log.warn({ err: error, queue: queue.name }, 'an item of a queue could not be put off')
+    reportFailure(app, error, 'an item of a queue could not be put off', { queue: queue.name }, 'warn')
+  }
+}
+
+/** As soon as the database takes it, or never: then the lease runs out. */
+async function giveBack<Item extends Claimed>(app: App, queue: Queue<Item>, item: Item, signal: AbortSignal): Promise<void> {
+  const { release } = queue
+  if (!release) return
+  try {
+    await throughOutages(app, () => release(app, item), signal)
+    app.wake.notify(queue.topic)
+  } catch (error) {
+    reportFailure(app, error, 'an item of a queue could not be given back', { queue: queue.name }, 'warn')
   }
 }
 
@@ -143,7 +167,7 @@ function keepLease<Item extends Claimed>(
       deadline = undefined
       return leaseMs / 3
     } catch (error) {
-      app.log.warn({ err: error, queue: queue.name }, 'a lease could not be renewed')
+      reportFailure(app, error, 'a lease could not be renewed', { queue: queue.name }, 'warn')
       return leaseMs / 10
     }
   }

@@ -101,6 +101,8 @@ export type Queue<Item extends Claimed> = {
   dueInMs?(app: App): Promise<number | null>
   /** False: the lease is lost, and `signal` aborts. */
   renew(app: App, item: Item): Promise<boolean>
+  /** Gives an item back that an outage of the database kept from being worked on; nothing when it is another's already. */
+  release?(app: App, item: Item): Promise<unknown>
   /** Ends when the item is done or `signal` aborts (lease lost, or the process is stopping; perhaps from the start). */
   work(app: App, item: Item, signal: AbortSignal): Promise<void>
   /** Ends an item that may be what ends processes, without trying it again; in place of `work`. */

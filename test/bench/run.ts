@@ -1,4 +1,4 @@
-/** `npm run bench -- S5`: runs one scenario, prints its table, and writes its figures as JSON. Scenarios are the files beside this one. */
+/** `npm run bench -- S5`, `-- outage`: runs one scenario, prints its table, and writes its figures as JSON. Scenarios are the files beside this one. */
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ export type BenchResult = { scenario: string; rows: Record<string, string | numb
 const name = (process.argv[2] ?? '').toLowerCase()
 const file = join(import.meta.dirname, `${name}.ts`)
 if (!/^[a-z]+\d*$/.test(name) || name === 'run' || !existsSync(file)) {
-  console.error('Usage: npm run bench -- S5')
+  console.error('Usage: npm run bench -- S5 | S6 | S7 | neighbours | outage')
   process.exit(2)
 }
 const { default: bench } = (await import(file)) as { default: () => Promise<BenchResult> }

@@ -27,8 +27,8 @@ export async function createTestApp(url: string, settings: Record<string, string
   const read = readSettings({ PATH: process.env.PATH, DATA_DIR: directory, MASTER_KEYS: masterKey, LOG_LEVEL: 'debug', ...settings })
   const logged: Record<string, unknown>[] = []
   const log = createLogger(read.LOG_LEVEL, { write: (line) => void logged.push(JSON.parse(line) as Record<string, unknown>) })
-  const db = createDb({ url, poolSize: 10 })
-  const wake = await createWake({ url, onError: (error) => log.warn({ err: error }, 'wake') })
+  const db = createDb({ url, poolSize: 10, log })
+  const wake = await createWake(db)
   return {
     db,
     wake,

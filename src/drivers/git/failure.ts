@@ -36,7 +36,12 @@ const rules: {
   message?: string
   hint?: string | ((context: FailureContext) => string)
 }[] = [
-  { pattern: /No space left on device|Disk quota exceeded/i, code: 'NO_CAPACITY', message: 'There is no space left for the source.' },
+  {
+    pattern: /No space left on device|Disk quota exceeded/i,
+    code: 'NO_CAPACITY',
+    message: 'There is no space left for the source.',
+    hint: 'Free some space on the disk of DATA_DIR.',
+  },
   {
     pattern: /File too large/i,
     code: 'SOURCE_REJECTED',

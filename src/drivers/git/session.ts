@@ -186,5 +186,8 @@ async function isLeftover(path: string, name: string): Promise<boolean> {
 export function fullDisk(error: unknown): PortError<SourceFailureCode | 'NO_CAPACITY'> | null {
   const code = (error as NodeJS.ErrnoException | null)?.code
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return null
-  return new PortError('NO_CAPACITY', 'There is no space left for the source.', { cause: error })
+  return new PortError('NO_CAPACITY', 'There is no space left for the source.', {
+    hint: 'Free some space on the disk of DATA_DIR.',
+    cause: error,
+  })
 }

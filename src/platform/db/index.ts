@@ -3,9 +3,16 @@
  * Prisma calls on what they are handed here, each its own tables. No rule of the domain belongs in this room.
  */
 import { PrismaPg } from '@prisma/adapter-pg'
-import pg from 'pg'
+import type pg from 'pg'
+import type { Logger } from 'pino'
 import { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import { namingOutage } from './outage.ts'
+import { createOutageLog, type OutageLog } from './outage-log.ts'
+import { createPool } from './pool.ts'
+import { createSession, type Session } from './session.ts'
 
+export { type Backoff, createBackoff } from './backoff.ts'
+export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
 export const { sql, join, raw, empty, DbNull } = Prisma
 export type Sql = Prisma.Sql
 export { Prisma }
@@ -22,41 +29,44 @@ export type Db = {
    * conflict is run again, up to three times more: `run` changes nothing but rows.
    */
   transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>
+  /** The process's own connection beside the pool. Not open before a wake is made of it. */
+  session: Session
+  outages: OutageLog
   /** Calls back for each statement that is sent; for tests that count. Returns the end of it. */
   onStatement(listener: (text: string) => void): () => void
   close(): Promise<void>
 }
 
-export type DbOptions = { url: string; poolSize: number; onError?: (error: Error) => void }
+export type DbOptions = {
+  url: string
+  poolSize: number
+  /** Where outages are told. */
+  log?: Pick<Logger, 'error' | 'warn'>
+  /** How long somebody waits for a connection of the pool, at most. */
+  waitMs?: number
+}
 
-export function createDb({ url, poolSize, onError = () => {} }: DbOptions): Db {
+export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOptions): Db {
   const listeners = new Set<(text: string) => void>()
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: poolSize,
-    idleTimeoutMillis: 60_000,
-    connectionTimeoutMillis: 10_000,
-    application_name: 'quayside',
-  })
-  pool.on('error', onError)
-  pool.on('connect', (client) => {
-    client.on('error', onError)
-    const query = client.query
-    client.query = ((...args: unknown[]) => {
-      if (listeners.size > 0) for (const listener of listeners) listener(statementText(args[0]))
-      return Reflect.apply(query, client, args)
-    }) as typeof client.query
-  })
+  const onStatement = (query: unknown) => {
+    if (listeners.size > 0) for (const listener of listeners) listener(statementText(query))
+  }
+  const outages = createOutageLog(log)
+  const onError = (error: unknown) => void outages.note(namingOutage(error))
+  const session = createSession({ url, outages })
+  const { pool, close } = createPool({ url, size: poolSize, waitMs, session, onStatement, onError })
   const prisma = new PrismaClient({
     adapter: new PrismaPg(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError }),
   })
   return {
     prisma,
     pool,
+    session,
+    outages,
     async transaction(run) {
       for (let left = maxReruns; ; left--) {
         try {
-          return await prisma.$transaction(run, { maxWait: 10_000, timeout: 15_000 })
+          return await prisma.$transaction(run, { maxWait: waitMs + 1_000, timeout: 15_000 })
         } catch (error) {
           if (left === 0 || !isGivenUp(error)) throw error
         }
@@ -67,13 +77,16 @@ export function createDb({ url, poolSize, onError = () => {} }: DbOptions): Db {
       return () => listeners.delete(listener)
     },
     async close() {
+      await session.close()
       await prisma.$disconnect()
-      await pool.end()
+      await close()
+      outages.close()
     },
   }
 }
 
 const maxReruns = 3
+const silence = { error() {}, warn() {} }
 
 const statementText = (query: unknown) => (typeof query === 'string' ? query : String((query as { text?: unknown } | null)?.text ?? ''))
 

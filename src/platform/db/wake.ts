@@ -4,7 +4,9 @@
  * NOTIFY outside any transaction, because a NOTIFY inside a commit takes a lock of the whole cluster.
  */
 import { randomUUID } from 'node:crypto'
-import pg from 'pg'
+import type { Db } from './index.ts'
+import { DatabaseOutage } from './outage.ts'
+import type { Session } from './session.ts'
 
 export type Wake = {
   /** Wakes listeners of these topics, here at once and in other processes soon. Never throws. */
@@ -19,56 +21,34 @@ export type Wake = {
 const channel = 'quayside'
 const gatherMs = 10
 const payloadBytes = 7_000
+/** So many topics are kept while they can't be sent; when there are more, everybody is woken. */
+const keptTopics = 10_000
+const everything = '*'
 
-export async function createWake({ url, onError }: { url: string; onError: (error: Error) => void }): Promise<Wake> {
-  const origin = randomUUID()
+/** Opens the database's session, and throws when it can't be opened. */
+export async function createWake({ session }: Pick<Db, 'session'>): Promise<Wake> {
   const listeners = new Map<string, Set<() => void>>()
-  const pending = new Set<string>()
-  let timer: NodeJS.Timeout | undefined
-  let client: pg.Client | undefined
-  let flushed = Promise.resolve()
-  let closed = false
-  let reconnect: NodeJS.Timeout | undefined
-
   const dispatch = (topic: string) => {
     for (const listener of [...(listeners.get(topic) ?? [])]) listener()
   }
+  const dispatchAll = () => {
+    for (const topic of [...listeners.keys()]) dispatch(topic)
+  }
+  const sender = createSender(session)
 
-  /** One after the other: a connection takes one statement at a time. */
-  const flush = () => {
-    timer = undefined
-    const topics = [...pending]
-    pending.clear()
-    flushed = flushed.then(async () => {
-      for (const payload of payloads(origin, topics)) {
-        await client?.query('select pg_notify($1, $2)', [channel, payload]).catch(onError)
-      }
-    })
-    return flushed
-  }
-
-  const connect = async () => {
-    const next = new pg.Client({ connectionString: url, application_name: 'quayside wake' })
-    next.on('error', onError)
-    next.on('end', () => {
-      if (client === next) client = undefined
-      if (!closed) reconnect = setTimeout(() => void connect().catch(retry), 500)
-    })
-    next.on('notification', ({ payload = '' }) => {
-      const [sender, ...topics] = payload.split('\n')
-      if (sender !== origin) for (const topic of topics) dispatch(topic)
-    })
-    await next.connect()
-    await next.query(`listen ${channel}`)
-    if (closed) return void (await next.end())
-    client = next
-    for (const topic of listeners.keys()) dispatch(topic)
-  }
-  const retry = (error: Error) => {
-    onError(error)
-    if (!closed) reconnect = setTimeout(() => void connect().catch(retry), 1_000)
-  }
-  await connect()
+  session.onNotification(channel, (payload) => {
+    const [origin, ...topics] = payload.split('\n')
+    if (origin === sender.origin) return
+    if (topics.includes(everything)) dispatchAll()
+    else for (const topic of topics) dispatch(topic)
+  })
+  let wasConnected = false
+  session.onConnected(() => {
+    if (wasConnected) dispatchAll()
+    wasConnected = true
+    sender.send()
+  })
+  await session.open()
 
   const on = (topic: string, listener: () => void) => {
     const set = listeners.get(topic) ?? new Set()
@@ -82,10 +62,9 @@ export async function createWake({ url, onError }: { url: string; onError: (erro
   return {
     notify(...topics) {
       for (const topic of topics) {
-        pending.add(topic)
+        sender.add(topic)
         queueMicrotask(() => dispatch(topic))
       }
-      if (!closed) timer ??= setTimeout(flush, gatherMs)
     },
     on,
     next: (topic, timeoutMs, signal) =>
@@ -102,11 +81,57 @@ export async function createWake({ url, onError }: { url: string; onError: (erro
         signal?.addEventListener('abort', end, { once: true })
       }),
     async close() {
+      await sender.close()
+      await session.close()
+    },
+  }
+}
+
+/** Sends topics to other processes, one statement after the other; what could not be sent goes out with the next connection. */
+function createSender(session: Session) {
+  const origin = randomUUID()
+  let pending = new Set<string>()
+  let timer: NodeJS.Timeout | undefined
+  let sending: Promise<void> | undefined
+  let closed = false
+
+  const add = (topic: string) => {
+    if (closed) return
+    if (pending.size >= keptTopics) pending = new Set([everything])
+    if (!pending.has(everything)) pending.add(topic)
+    timer ??= setTimeout(send, gatherMs)
+  }
+  const send = (): Promise<void> => {
+    clearTimeout(timer)
+    timer = undefined
+    sending ??= sendAll().finally(() => {
+      sending = undefined
+    })
+    return sending
+  }
+  const sendAll = async () => {
+    while (pending.size > 0) {
+      const topics = [...pending]
+      pending = new Set()
+      try {
+        for (const payload of payloads(origin, topics)) await session.ask('select pg_notify($1, $2)', [channel, payload])
+      } catch (error) {
+        if (!(error instanceof DatabaseOutage)) continue
+        // The session says what is wrong, and calls again when it is back.
+        for (const topic of topics) add(topic)
+        clearTimeout(timer)
+        timer = undefined
+        return
+      }
+    }
+  }
+  return {
+    origin,
+    add,
+    send: () => void send(),
+    async close() {
       closed = true
-      clearTimeout(timer)
-      clearTimeout(reconnect)
-      await flush()
-      await client?.end()
+      await send()
     },
   }
 }

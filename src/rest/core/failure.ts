@@ -1,5 +1,6 @@
-/** Errors of every origin as one failure: the domain's, Fastify's own, and unknown ones, which are logged and masked. */
-import { DomainError, errors } from '../../platform/errors.ts'
+/** Errors of every origin as one failure: the domain's, Fastify's own, outages, and unknown ones, which are logged and masked. */
+import { errors } from '../../platform/errors.ts'
+import { refusalOf } from '../../platform/outage.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Failure } from './dialect.ts'
 import { told, type Vocabulary } from './vocabulary.ts'
@@ -20,7 +21,7 @@ export function failureOf(app: App, dialect: Dialect, error: unknown, requestId:
   if (isTransportError(error)) {
     return { status: error.statusCode, ...transportTexts[error.statusCode]!, field: undefined, details: undefined, requestId }
   }
-  const known = error instanceof DomainError ? error : errors.internal()
+  const known = refusalOf(app, error) ?? errors.internal()
   if (known.kind === 'internal') app.log.error({ err: error, requestId }, 'a REST request failed unexpectedly')
   const { code, kind, details } = known
   return { status: dialect.status[kind], code, ...told(known.message, known.field, vocabulary), details, requestId }

@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
 import { errors } from '../../platform/errors.ts'
+import { withinDeadline } from '../../platform/outage.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Face } from './dialect.ts'
 import { documentPaths, mountDocument } from './document.ts'
@@ -75,7 +76,7 @@ const serveDialect =
       guarded.decorateRequest('restCaller', null)
       guarded.addHook('onRequest', async (request, reply) => {
         reply.header('cache-control', 'no-store')
-        request.restCaller = await dialect.authenticate(app, request.headers)
+        request.restCaller = await withinDeadline(app, dialect.authenticate(app, request.headers))
         if (!request.restCaller) throw errors.unauthenticated()
       })
       const vocabularyOf = vocabularies(dialect)
@@ -94,7 +95,7 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
       async handler(request, reply) {
         const domainRequest = { app, caller: request.restCaller!, requestId: request.id }
-        const { body, version } = await route.run(domainRequest, read(request), place(request))
+        const { body, version } = await withinDeadline(app, route.run(domainRequest, read(request), place(request)))
         reply.code(route.status)
         if (version !== null) reply.header('etag', `"${version}"`)
         return reply.send(body ?? undefined)

@@ -5,8 +5,11 @@ import type { Router, RouterLoad } from '../../../src/domain/deploys/instance/po
 import { keepRoutes, noteLoad } from '../../../src/domain/deploys/instance/route.ts'
 import { createProxyRouter } from '../../../src/drivers/proxy/index.ts'
 import type { App } from '../../../src/platform/work.ts'
+import { createTestApp } from '../../support/app.ts'
 import { shiftClock } from '../../support/database.ts'
+import { createDatabaseProxy } from '../../support/database-proxy.ts'
 import { createWorld, statementsOf, type World } from '../../support/tenant.ts'
+import { until } from '../../support/wait.ts'
 
 const { signal } = new AbortController()
 
@@ -54,12 +57,33 @@ it('with ROUTER_PORT=0 a port that a stranger has by now is given up for another
   expect(await takeRouter(apps[0])).toBe(true)
   expect(await takeRouter(apps[1])).toBe(false)
   const { port } = routers[0]
-  await shiftClock(world.url, 16_000)
+  await shiftClock(world.url, 61_000)
   // The first one still has the port, but did not say so for long: to the second one it is a stranger.
   expect(await takeRouter(apps[1])).toBe(true)
   expect(routers[1].port).not.toBe(port)
   expect(await takeRouter(apps[0])).toBe(false)
   expect(routers[0].port).toBe(routers[1].port)
+})
+
+it('with ROUTER_PORT=0 an outage that outlasts the agreement moves nothing', async () => {
+  const { world, apps, routers } = await twoProcesses()
+  const proxy = await createDatabaseProxy(world.url)
+  const other = await createTestApp(proxy.url, { ROUTER_PORT: '0' })
+  onTestFinished(async () => {
+    await other.close()
+    await proxy.close()
+  })
+  const router = provideRouter(other)
+  expect(await takeRouter(apps[0])).toBe(true)
+  expect(await takeRouter(other)).toBe(false)
+  await proxy.refuse()
+  await until('the outage is known', () => other.db.session.outage())
+  await shiftClock(world.url, 61_000)
+  await proxy.restore()
+  await until('the outage is over', () => !other.db.session.outage())
+  expect(await takeRouter(other)).toBe(false)
+  expect(await takeRouter(apps[0])).toBe(true)
+  expect(router.port).toBe(routers[0].port)
 })
 
 it('reads the routes once in a while, and notes the load only where it changed', async () => {

@@ -8,6 +8,12 @@ import { operationsTopic, stepOf } from './model.ts'
 
 type ClaimedOperation = Claimed & Operation
 
+const release = (app: App, { id, leaseEpoch }: Pick<ClaimedOperation, 'id' | 'leaseEpoch'>): Promise<number> =>
+  run(
+    app.db.prisma,
+    sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
+  )
+
 /** Makes the steps of operations, one transaction each; another process goes on where a dead one stopped. */
 export const operationQueue: Queue<ClaimedOperation> = {
   name: 'operations',
@@ -41,11 +47,9 @@ export const operationQueue: Queue<ClaimedOperation> = {
     while (!signal.aborted) {
       if ((await makeStep(app, id, leaseEpoch)) !== 0) return
     }
-    await run(
-      app.db.prisma,
-      sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
-    )
+    await release(app, { id, leaseEpoch })
   },
+  release,
   setAside: (app, { id, leaseEpoch }) => fail(app, id, leaseEpoch, setAsideText),
 }
 

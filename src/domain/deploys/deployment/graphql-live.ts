@@ -3,6 +3,7 @@ import type { Deployment as DeploymentRow } from '../../../generated/prisma/clie
 import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import { findServiceLog } from '../instance/index.ts'
 import { LogBatchType } from '../log/graphql.ts'
 import { followLog, type LogBatch } from '../log/index.ts'
@@ -21,7 +22,11 @@ async function* followDeployment(context: GraphqlContext, id: string): AsyncGene
   let seen = 0
   while (!signal.aborted) {
     const changed = app.wake.next(`deployment:${first.id}`, pollMs, signal)
-    const now = await row<DeploymentRow>(app.db.prisma, sql`select * from deployment where id = ${first.id}::uuid`)
+    const now = await throughOutages(
+      app,
+      () => row<DeploymentRow>(app.db.prisma, sql`select * from deployment where id = ${first.id}::uuid`),
+      signal,
+    )
     if (!now || signal.aborted) return
     if (now.version !== seen) yield now
     seen = now.version

@@ -10,7 +10,7 @@ import { unknownId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
-import { openRun, type Run, StepFailed } from './run.ts'
+import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
 import { build, prepare, runReleaseCommand, start } from './steps.ts'
 import { switchTraffic, takeTrafficBack } from './switch.ts'
 import { tell } from './transition.ts'
@@ -105,6 +105,7 @@ export const deploymentQueue: Queue<Deployment> = {
   claim: claimDeployments,
   renew: (app, deployment) =>
     renew(app.db.prisma, 'deployment', sql`id = ${deployment.id}::uuid`, deployment.leaseEpoch, app.settings.WORKER_LEASE_MS),
+  release: releaseDeployment,
   work: deploy,
   setAside,
 }

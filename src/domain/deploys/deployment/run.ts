@@ -5,8 +5,9 @@
 import type { Deployment, DeploymentFailureCode, DeploymentPhase, StepStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
-import { row, run as runSql, sql } from '../../../platform/db/index.ts'
+import { outageOf, row, run as runSql, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
+import { reportFailure, throughOutages } from '../../../platform/outage.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { repositoryCredential } from '../../apps/web-service/index.ts'
 import {
@@ -73,7 +74,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const log = openLogWriter(app, { logId: logRow.id, redact: (text, isCut) => present(text, isCut, hits) })
   /** What PREPARE pins is hidden from then on; a worker that takes a deployment over finds it pinned. */
   const hideValues = async () => {
-    const pinned = await pinnedConfiguration({ app, tx: db }, claimed.id)
+    const pinned = await throughOutages(app, () => pinnedConfiguration({ app, tx: db }, claimed.id), lost)
     if (pinned) present = createRedactor([...secretValuesOf(pinned), ...platform])
   }
   await hideValues()
@@ -83,7 +84,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     const now = await row<{ status: string }>(db, sql`select status from deployment where id = ${claimed.id}::uuid`)
     if (now?.status === 'CANCELLING' && run.deployment.phase !== 'SWITCH') cancelled.abort(new Cancelled())
   }
-  const check = () => void lookForCancel().catch((error) => app.log.warn({ err: error }, 'a deployment could not be looked at'))
+  const check = () => void lookForCancel().catch((error) => reportFailure(app, error, 'a deployment could not be looked at', {}, 'warn'))
   const off = app.wake.on(`deployment:${claimed.id}`, check)
   const poll = setInterval(check, 1_000)
 
@@ -100,13 +101,13 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     settings() {
       return run.deployment.settings as unknown as ServiceSettings
     },
-    facts: () => launchFacts(app, claimed.id),
+    facts: () => throughOutages(app, () => launchFacts(app, claimed.id), lost),
     hideValues,
-    write: (change) =>
-      transact(app, caller, null, async (work) => {
-        const changed = await change(work)
-        if (changed) run.deployment = changed
-      }),
+    write: async (change) => {
+      // A try that was done, and only its answer lost, is found out by the fence: then the deployment isn't as the change wants it.
+      const changed = await throughOutages(app, () => transact(app, caller, null, change), lost)
+      if (changed) run.deployment = changed
+    },
     set: (work, set) => compareAndSet(work, claimed.id, ['RUNNING'], set, claimed.leaseEpoch),
 
     async step(phase, work) {
@@ -137,14 +138,16 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     },
 
     async undo(error, takeTrafficBack) {
-      const now = await row<{ status: string; leaseEpoch: number; deleted: boolean }>(
-        db,
-        sql`select d.status, d.lease_epoch, s.desired_state = 'DELETED' as deleted
-            from deployment d join web_service s on s.id = d.web_service_id where d.id = ${claimed.id}::uuid`,
-      )
+      const look = () =>
+        row<{ status: string; leaseEpoch: number; deleted: boolean }>(
+          db,
+          sql`select d.status, d.lease_epoch, s.desired_state = 'DELETED' as deleted
+              from deployment d join web_service s on s.id = d.web_service_id where d.id = ${claimed.id}::uuid`,
+        )
+      const now = await throughOutages(app, look, lost)
       const ours = now?.leaseEpoch === claimed.leaseEpoch && (now.status === 'RUNNING' || now.status === 'CANCELLING')
-      // The lease was lost, or the process stops: whoever claims it next goes on.
-      if (!now || !ours || lost.aborted) return release()
+      // The lease was lost, the process stops, or the database was away: whoever claims it next goes on.
+      if (!now || !ours || lost.aborted || outageOf(error) === 'database') return release()
       const phase = run.deployment.phase ?? 'PREPARE'
       const failure = now.status === 'CANCELLING' ? null : failureOf(app, error, phase)
       if (phase === 'SWITCH') await takeTrafficBack(run)
@@ -173,7 +176,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       off()
       clearInterval(poll)
       await log.close().catch(() => {})
-      await countRedactions(db, claimed.id, hits).catch((error) => app.log.warn({ err: error }, 'redactions could not be counted'))
+      await countRedactions(db, claimed.id, hits).catch((error) => reportFailure(app, error, 'redactions could not be counted', {}, 'warn'))
     },
   }
 
@@ -195,17 +198,13 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       }
       await log.close()
     } catch (error) {
-      app.log.warn({ err: error, deploymentId: claimed.id }, 'a deployment log could not be written to its end')
+      reportFailure(app, error, 'a deployment log could not be written to its end', { deploymentId: claimed.id }, 'warn')
     }
   }
 
   /** Lets another worker have it at once. */
   const release = async () => {
-    await runSql(
-      db,
-      sql`update deployment set lease_owner = null, lease_expires_at = null where id = ${claimed.id}::uuid and lease_epoch = ${claimed.leaseEpoch}
-          and status in ('RUNNING', 'CANCELLING')`,
-    )
+    await throughOutages(app, () => releaseDeployment(app, claimed), lost)
     app.wake.notify('deployments')
   }
 
@@ -222,6 +221,14 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   await lookForCancel()
   return run
 }
+
+/** Ends a worker's lease before its time; nothing when it is another's already. */
+export const releaseDeployment = (app: App, { id, leaseEpoch }: Pick<Deployment, 'id' | 'leaseEpoch'>): Promise<number> =>
+  runSql(
+    app.db.prisma,
+    sql`update deployment set lease_owner = null, lease_expires_at = null
+        where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status in ('RUNNING', 'CANCELLING')`,
+  )
 
 const credentialValues = ({ password, username }: { password: string; username: string }): SecretValue[] =>
   [password, username].filter((value) => value.length >= 8).map((value) => ({ key: 'repository', value }))
@@ -256,6 +263,9 @@ function failureOf(app: App, error: unknown, phase: DeploymentPhase): Failure {
       return plain('HEALTH_TIMEOUT', 'The new release did not become healthy in time.', "The service's healthTimeoutMs sets the limit.")
     if (phase === 'SWITCH') return plain('SWITCH_FAILED', 'The router did not answer with the new release in time.')
     return plain('PHASE_TIMEOUT', `${phase} did not end in time.`)
+  }
+  if (app.db.outages.note(error) === 'disk') {
+    return plain('NO_CAPACITY', 'A disk of the server is full.', 'Free some space where the database and DATA_DIR lie, then deploy again.')
   }
   app.log.error({ err: error, phase }, 'a deployment step failed unexpectedly')
   return plain('INTERNAL', 'Something went wrong on our side.', "The server's own log says more.")

@@ -7,6 +7,7 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { row, run, type Sql, sql } from '../../../platform/db/index.ts'
+import { reportFailure } from '../../../platform/outage.ts'
 import { createPace } from '../../../platform/pace.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import {
@@ -222,7 +223,7 @@ async function readEach(
       try {
         taken(instance, await inTurn(instance.id, () => takeIn(app, instance, maxBytes)))
       } catch (error) {
-        app.log.warn({ err: error, instanceId: instance.id }, "an instance's output could not be taken in")
+        reportFailure(app, error, "an instance's output could not be taken in", { instanceId: instance.id }, 'warn')
       }
     }
   }

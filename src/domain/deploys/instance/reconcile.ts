@@ -6,10 +6,11 @@
 import type { RuntimeStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
-import { run, sql } from '../../../platform/db/index.ts'
+import { outageOf, run, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
+import { reportFailure } from '../../../platform/outage.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
@@ -67,7 +68,7 @@ export const reconcileInstances: Chore = {
       } catch (error) {
         // One service's trouble is not the others'.
         memory.watching = true
-        app.log.error({ err: error, webServiceId: service.id }, 'a service could not be reconciled')
+        reportFailure(app, error, 'a service could not be reconciled', { webServiceId: service.id })
       }
     }
   },
@@ -159,6 +160,8 @@ async function restart(app: App, service: ServiceRow, instance: InstanceRow): Pr
   try {
     await startInstance(app, instance.id, await launchFacts(app, instance.deploymentId))
   } catch (error) {
+    // Nothing is known of the instance then: the next pass looks again.
+    if (outageOf(error) === 'database') throw error
     const reason = error instanceof PortError ? `could not be started (${error.message.replace(/\.$/, '')})` : 'could not be started'
     if (!(error instanceof PortError)) app.log.error({ err: error, instanceId: instance.id }, 'an instance could not be started')
     await noteCrash(app, service, instance, undefined, reason)
@@ -249,7 +252,7 @@ function background(app: App, instanceId: string, work: () => Promise<void>): vo
   const memory = memoryOf(app)
   memory.busy.add(instanceId)
   const running = work()
-    .catch((error) => app.log.error({ err: error, instanceId }, 'an instance could not be handled'))
+    .catch((error) => reportFailure(app, error, 'an instance could not be handled', { instanceId }))
     .finally(() => {
       memory.busy.delete(instanceId)
       memory.running.delete(running)

@@ -72,17 +72,19 @@ export const noteLoad: Chore = {
     const busy = memory.holds ? busyInstances(app) : []
     const load = memory.holds ? JSON.stringify(busy) : null
     if (load === memory.noted) return
+    if (load !== null) await writeLoad(app, busy)
     memory.noted = load
-    if (load === null) return
-    await run(
-      app.db.prisma,
-      sql`update instance i set in_flight = coalesce(l.in_flight, 0)
+  },
+}
+
+const writeLoad = (app: App, busy: { instanceId: string; inFlight: number }[]): Promise<number> =>
+  run(
+    app.db.prisma,
+    sql`update instance i set in_flight = coalesce(l.in_flight, 0)
           from instance j left join unnest(${busy.map((item) => item.instanceId)}::uuid[], ${busy.map((item) => item.inFlight)}::int[]) as l(id, in_flight)
             on l.id = j.id
           where j.id = i.id and i.in_flight <> coalesce(l.in_flight, 0)`,
-    )
-  },
-}
+  )
 
 const busyInstances = (app: App) =>
   routerPort

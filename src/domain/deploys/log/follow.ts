@@ -5,6 +5,7 @@
  */
 import type { Wake } from '../../../platform/db/wake.ts'
 import { DomainError } from '../../../platform/errors.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import type { App } from '../../../platform/work.ts'
 import { type LogBatch, logTopic, type Position } from './model.ts'
 import { type LogMode, type LogRead, type LogStart, readFrom, startPosition } from './queries.ts'
@@ -31,7 +32,7 @@ export async function* followLog(
     while (!signal.aborted) {
       let read: LogRead
       try {
-        read = await feed.read(position)
+        read = await throughOutages(app, () => feed.read(position), signal)
       } catch (error) {
         if (!isFirst && error instanceof DomainError && error.code === 'not_found') return
         throw error

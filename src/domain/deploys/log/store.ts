@@ -2,6 +2,7 @@
 import type { Log } from '../../../generated/prisma/client.ts'
 import { type Db, row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import type { Settings } from '../../../platform/settings.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { createChunker, type LogLimits, lineOverheadBytes, logLimits, logTopic, type NewChunk, type NewLine, weightOf } from './model.ts'
@@ -126,7 +127,7 @@ function* chunksOf(lines: Iterable<NewLine>, limits: LogLimits): Generator<NewCh
 type Send = (query: Sql) => Promise<{ seq: number; full: boolean }[]>
 
 /** Each statement for itself. Past Prisma, by which a flood took 380 MB of memory instead of 80. */
-export const sendDirectly =
+const sendDirectly =
   (db: Db): Send =>
   async ({ text, values }) =>
     (await db.pool.query(text, values)).rows
@@ -189,6 +190,36 @@ export async function appendChunks(send: Send, logId: string, chunks: NewChunk[]
   if (!appended) return null
   if (appended.full) await trim(send, logId, limits)
   return appended.seq
+}
+
+/**
+ * Appends as `appendChunks` does, in statements of its own, and waits for a database that is away. Of a statement that failed on the way it
+ * is not known whether it was done: before it is repeated, its first chunk is looked for behind `ownSeq`, the last line that this writer
+ * knows to be stored, so that nothing is stored twice.
+ */
+export function appendThroughOutages(app: App, logId: string, chunks: NewChunk[], ownSeq: number): Promise<number | null> {
+  const send = sendDirectly(app.db)
+  let isDoubtful = false
+  return throughOutages(app, async () => {
+    const known = isDoubtful ? await findChunk(send, logId, chunks[0]!, ownSeq) : null
+    isDoubtful = true
+    return known ?? appendChunks(send, logId, chunks, logLimits(app.settings))
+  })
+}
+
+const findChunk = async (
+  send: Send,
+  logId: string,
+  { count, bytes, firstAt, lines }: NewChunk,
+  behindSeq: number,
+): Promise<number | null> => {
+  const [found] = await send(
+    sql`select first_seq::float8 as seq, false as full from log_chunk
+        where log_id = ${logId}::uuid and first_seq > ${behindSeq}::bigint and last_seq = first_seq + ${count}::int - 1 and bytes = ${bytes}::int
+          and first_at = to_timestamp(${firstAt}::float8 / 1000.0) and lines = ${lines}::text
+        order by first_seq limit 1`,
+  )
+  return found?.seq ?? null
 }
 
 /**

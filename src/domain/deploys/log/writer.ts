@@ -7,7 +7,7 @@ import { createLineSplitter } from './line-splitter.ts'
 import { createChunker, type LogLevel, logLimits, logTopic, type NewChunk, type NewLine, weightOf } from './model.ts'
 import type { OutputSink, OutputStream } from './ports.ts'
 import type { Redact } from './redactor.ts'
-import { appendChunks, flushesOf, sendDirectly } from './store.ts'
+import { appendThroughOutages, flushesOf } from './store.ts'
 
 export type LogWriterOptions = { logId: string; redact?: Redact }
 
@@ -29,13 +29,12 @@ const queueBytes = 1024 * 1024
 const sliceBytes = 16 * 1024
 
 /**
- * Lines are stored within 100 ms, or 200 at a time. When storing fails, everything that is taken afterwards rejects with that error, and
+ * Lines are stored within 100 ms, or 200 at a time; while the database is away they wait, and a sink with them. When storing fails, everything that is taken afterwards rejects with that error, and
  * so do `flush` and `close`: what the failed statement held may or may not be stored. What comes after the log's completion is dropped
  * with a warning in the program's own log.
  */
 export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): LogWriter {
   const limits = logLimits(app.settings)
-  const send = sendDirectly(app.db)
   const chunker = createChunker(limits)
   let queue: NewChunk[] = []
   let queuedBytes = 0
@@ -43,6 +42,8 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
   let pumping: Promise<void> | undefined
   let failure: { error: unknown } | undefined
   let dropping = false
+  /** The last line that is known to be stored. */
+  let ownSeq = 0
   let waiting: (() => void)[] = []
   const streams = new Set<{ idle(): Promise<void>; end(): void }>()
 
@@ -98,8 +99,11 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
 
   const store = async (chunks: NewChunk[]) => {
     if (dropping) return
-    const stored = await appendChunks(send, logId, chunks, limits)
-    if (stored !== null) return app.wake.notify(logTopic(logId))
+    const stored = await appendThroughOutages(app, logId, chunks, ownSeq)
+    if (stored !== null) {
+      ownSeq = stored + chunks.reduce((sum, chunk) => sum + chunk.count, 0) - 1
+      return app.wake.notify(logTopic(logId))
+    }
     dropping = true
     app.log.warn(
       { logId, lines: chunks.reduce((sum, chunk) => sum + chunk.count, 0) },

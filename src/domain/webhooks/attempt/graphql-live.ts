@@ -1,5 +1,6 @@
 /** Attempts as they are recorded. */
 import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import { WebhookAttempt } from './graphql.ts'
 import { type Attempt, attemptsAfter, beginWebhookAttempts } from './queries.ts'
 import { attemptsTopic } from './settle.ts'
@@ -16,7 +17,7 @@ async function* followAttempts(context: GraphqlContext, args: Record<string, unk
   const seen = new Map<bigint, number>()
   while (!signal.aborted) {
     const more = app.wake.next(attemptsTopic, pollMs, signal)
-    const found = await attemptsAfter(app.db.prisma, caller, endpointId, floor, [...seen.keys()], batch)
+    const found = await throughOutages(app, () => attemptsAfter(app.db.prisma, caller, endpointId, floor, [...seen.keys()], batch), signal)
     for (const attempt of found) {
       if (signal.aborted) return
       yield attempt

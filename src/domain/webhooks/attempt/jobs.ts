@@ -1,6 +1,8 @@
 import type { WebhookErrorClass } from '../../../generated/prisma/client.ts'
 import { type Chore, type Queue, setAsideText } from '../../../platform/claim.ts'
+import { outageOf } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
+import { reportFailure } from '../../../platform/outage.ts'
 import type { App } from '../../../platform/work.ts'
 import {
   defaultTimeoutMs,
@@ -71,6 +73,8 @@ export const deliverWebhooks: Queue<Delivery> = {
     })
   },
   renew: renewDelivery,
+  // The outcome of what was sent is kept until the database takes it: an outage that ends the work came before.
+  release: (app, delivery) => releaseDelivery(app, delivery, true),
   async work(app, claimed, signal) {
     const delivery = await afterLostTry(app, claimed)
     const recipient = delivery && (await openRecipient(app, delivery))
@@ -96,6 +100,7 @@ export const deliverWebhooks: Queue<Delivery> = {
       else await send(app, delivery, recipient, text, signal, sending)
     } catch (error) {
       if (signal.aborted) return void (await releaseDelivery(app, delivery, !sending.sent))
+      if (outageOf(error) === 'database') throw error
       await afterFault(app, delivery, recipient, error)
     }
   },
@@ -132,7 +137,7 @@ async function makeBody(app: App, delivery: Delivery, recipient: Recipient, body
 
 /** Of the schedules of endpoint and installation the longer one counts: an endpoint that wants few tries doesn't want few of our faults. */
 async function afterFault(app: App, delivery: Delivery, recipient: Recipient | UnreadableRecipient, error: unknown): Promise<void> {
-  app.log.error({ err: error, endpoint: recipient.id }, 'a webhook could not be sent for a reason of our own')
+  reportFailure(app, error, 'a webhook could not be sent for a reason of our own', { endpoint: recipient.id })
   const installation = app.settings.WEBHOOK_RETRY_SCHEDULE_MS
   const total = (schedule: readonly number[]) => schedule.reduce((sum, each) => sum + each, 0)
   const { reason, retryInMs } = judgeFault(error, {

@@ -3,6 +3,7 @@ import { systemCaller } from '../../../platform/access.ts'
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { webhookEndpointExhausted } from '../endpoint/index.ts'
 import { type LaneNews, type LaneOutcome, recordOutcomes, type Settlement, settleDeliveries } from '../message/index.ts'
@@ -65,9 +66,12 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
   while (waiting.length > 0) {
     const taken = waiting.splice(0, batch)
     try {
-      const news = await write(
-        app,
-        taken.map(({ outcome }) => outcome),
+      // What was sent is known here alone: it is kept until the database takes it.
+      const news = await throughOutages(app, () =>
+        write(
+          app,
+          taken.map(({ outcome }) => outcome),
+        ),
       )
       // Each piece is acted on once, by the first of its endpoint.
       const untold = new Map(news.map((item) => [item.endpointId, item]))
