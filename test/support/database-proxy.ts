@@ -14,6 +14,8 @@ export type DatabaseProxy = {
   silence(): void
   /** Connections that there are carry nothing any more; new ones do. */
   freeze(): void
+  /** What is asked is done, but its answers get lost. */
+  loseAnswers(): void
   /** Connections that there are end, without a word. */
   cut(): void
   /** All is well again. What was silent or frozen ends. */
@@ -96,6 +98,12 @@ export async function createDatabaseProxy(databaseUrl: string): Promise<Database
     },
     freeze() {
       for (const pair of pairs) still(pair)
+    },
+    loseAnswers() {
+      for (const { client, server } of pairs) {
+        server?.unpipe(client)
+        server?.resume()
+      }
     },
     cut,
     async restore() {

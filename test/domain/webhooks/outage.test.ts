@@ -1,0 +1,66 @@
+/** Deliveries over an outage of the database. */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
+import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
+import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
+import { startJobs } from '../../../src/jobs/index.ts'
+import type { Queue } from '../../../src/platform/claim.ts'
+import { createEgressGuard } from '../../../src/platform/egress.ts'
+import { createTestApp, type TestApp } from '../../support/app.ts'
+import { createDatabaseProxy, type DatabaseProxy } from '../../support/database-proxy.ts'
+import { until } from '../../support/wait.ts'
+import { createEndpoint, createOrganization, createWorld, deliveries, tell, type World } from './support.ts'
+
+let world: World
+let proxy: DatabaseProxy
+/** Sends; its database goes away. */
+let worker: TestApp
+
+beforeEach(async () => {
+  world = await createWorld()
+  proxy = await createDatabaseProxy(world.url)
+  worker = await createTestApp(proxy.url, { WORKER_LEASE_MS: '600000' })
+})
+afterEach(async () => {
+  await worker.close()
+  await proxy.close()
+  await world.close()
+})
+
+test.each([false, true])(
+  'an outcome that was known before the database went away is kept, and nothing is sent twice (atMostOnce: %s)',
+  async (atMostOnce) => {
+    const { promise: answer, resolve: letAnswer } = Promise.withResolvers<void>()
+    const receiver = await world.receiver(() => ({ status: 204, delayUntil: answer }))
+    const caller = await createOrganization(world.app)
+    const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, atMostOnce })
+    const http = createHttpOutgoing({ guard: createEgressGuard({ allow: worker.settings.EGRESS_ALLOW }) })
+    outgoingHttp.provide(worker, http)
+    const { transaction } = worker.db
+    let failed = 0
+    worker.db.transaction = (run) =>
+      transaction(run).catch((error) => {
+        failed++
+        throw error
+      })
+    const sending = startJobs(worker, { queues: [deliverWebhooks] as Queue<never>[] as Queue<unknown>[], chores: [], worker: 'worker' })
+    const fanning = startJobs(world.app, { queues: [], chores: [fanOutEvents], worker: 'other' })
+    try {
+      await tell(world.app, caller)
+      await receiver.waitFor(1)
+      await proxy.refuse()
+      await until('the outage is known', () => worker.db.session.outage())
+      letAnswer()
+      await until('the outcome met the outage', () => failed > 0)
+      await proxy.restore()
+      await until('it is delivered', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.status === 'DELIVERED')
+      expect(receiver.requests).toHaveLength(1)
+      expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
+    } finally {
+      await proxy.restore()
+      await Promise.all([sending.stop({ graceMs: 0 }), fanning.stop({ graceMs: 0 })])
+      await http.close()
+    }
+  },
+)
