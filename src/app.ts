@@ -14,7 +14,9 @@ import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/i
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
+import { followConnections } from './platform/http-drain.ts'
 import { refusalOf, reportFailure } from './platform/outage.ts'
+import { uncaughtErrors } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 
 export type AppOptions = {
@@ -74,6 +76,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     times: options.times,
   })
   addDraining(server, app, state, graphql)
+  // Such as an accept without a free file descriptor: that connection is lost, the next may come. `listen` hears of its own errors.
+  server.server.on('error', (err) => app.log.warn({ err }, 'the port had an error'))
   for (const plugin of rest) await server.register(plugin)
   await server.ready()
   return server
@@ -200,6 +204,7 @@ function createMetrics(app: App, sockets: () => number) {
   }
   const registers = [new Registry()]
   registers[0]!.registerMetric(flaggedEvents)
+  registers[0]!.registerMetric(uncaughtErrors)
   const buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
   const requests = new Histogram({
     name: 'quayside_http_request_seconds',
@@ -302,27 +307,16 @@ function addMetrics(server: FastifyInstance, metrics: Metrics): void {
 }
 
 function addDraining(server: FastifyInstance, app: App, state: { draining: boolean }, graphql: GraphqlDoor): void {
+  const connections = followConnections(server.server)
   const cut = new AbortController()
-  let streams: Promise<void> = Promise.resolve()
-  let timers: NodeJS.Timeout[] = []
-  server.addHook('onSend', async (_request, reply) => {
-    if (state.draining) reply.header('connection', 'close')
-  })
   server.addHook('preClose', async () => {
     state.draining = true
-    streams = graphql.stop(cut.signal)
-    timers = [
-      // Connections that were busy when the server began to close become idle one by one.
-      setInterval(() => server.server.closeIdleConnections(), 50),
-      setTimeout(() => {
-        app.log.warn('requests were still running at the end of the grace and are cut')
-        cut.abort()
-        server.server.closeAllConnections()
-      }, app.settings.SHUTDOWN_GRACE_MS * graceShare),
-    ]
-  })
-  server.addHook('onClose', async () => {
-    for (const timer of timers) clearTimeout(timer)
-    await streams
+    const grace = setTimeout(() => {
+      app.log.warn('requests were still running at the end of the grace and are cut')
+      cut.abort()
+      server.server.closeAllConnections()
+    }, app.settings.SHUTDOWN_GRACE_MS * graceShare)
+    await Promise.all([graphql.stop(cut.signal), connections.drain(cut.signal)])
+    clearTimeout(grace)
   })
 }

@@ -39,6 +39,7 @@ import { createEgressGuard } from './platform/egress.ts'
 import { expireIdempotencyKeys } from './platform/idempotency.ts'
 import { rotateDataKeys } from './platform/reseal.ts'
 import { readSettings, type Settings, SettingsError } from './platform/settings.ts'
+import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
@@ -164,17 +165,18 @@ async function start(role: Role): Promise<void> {
     }
   }
   /** Ctrl-C may arrive several times: from the terminal, from npm, from the starter. */
-  const end = (everything: boolean) => {
+  const end = (everything: boolean, exitCode = 0) => {
     if (stopping) return
     stopping = true
     stop(everything).then(
-      () => process.exit(0),
+      () => process.exit(exitCode),
       (error) => {
         app.log.error({ err: error }, 'the stop failed')
         process.exit(1)
       },
     )
   }
+  catchUncaught(app.log, () => end(false, restartExitCode))
   process.on('SIGTERM', () => end(false))
   process.on('SIGINT', () => end(role !== 'worker'))
 
@@ -218,7 +220,7 @@ async function listen(server: FastifyInstance, settings: Settings): Promise<stri
     const own = (await othersServing(settings)).find((process) => process.port === PORT)
     throw new StartError(
       own
-        ? `Port ${PORT} is taken by the server of this installation that runs already (pid ${own.pid}). Stop it with \`npm stop\`, or set PORT to run another beside it.`
+        ? `Port ${PORT} is taken by the server of this installation, which is running already (pid ${own.pid}). Stop it with \`npm stop\`. Set PORT to run another server beside it.`
         : `Port ${PORT} is taken by another program. Set PORT to another one.`,
     )
   }

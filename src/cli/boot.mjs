@@ -15,6 +15,12 @@ const bin = join(root, 'node_modules', '.bin')
 const node = join(bin, 'node')
 const signals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])
 
+/** A server or worker ends with this code when it wants to be started anew; see src/platform/uncaught.ts. */
+const restartExitCode = 75
+const longestWaitMs = 30_000
+/** Whoever ran for so long is started anew without a longer wait. */
+const calmMs = 60_000
+
 /** What each command runs. Any other command is a file of src/cli. @type {Record<string, string[]>} */
 const programs = {
   start: ['src/main.ts'],
@@ -51,7 +57,15 @@ async function main() {
   // Stripping types and compiling is a fifth of a start, and costs memory that is kept.
   const env =
     entry === 'src/main.ts' ? { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'compile'), ...process.env } : process.env
-  process.exitCode = await run(node, [...program.map((part) => (part === entry ? join(root, part) : part)), ...rest], { env })
+  const args = [...program.map((part) => (part === entry ? join(root, part) : part)), ...rest]
+  for (let waitMs = 500; ; waitMs = Math.min(waitMs * 2, longestWaitMs)) {
+    const begun = performance.now()
+    process.exitCode = await run(node, args, { env })
+    if (entry !== 'src/main.ts' || process.exitCode !== restartExitCode) return
+    if (performance.now() - begun > calmMs) waitMs = 500
+    say(`Quayside ended after an internal error. Starting again in ${waitMs / 1000} s.`)
+    await new Promise((resolve) => setTimeout(resolve, waitMs))
+  }
 }
 
 async function install() {

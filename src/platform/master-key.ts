@@ -3,7 +3,7 @@
  * A master key wraps data keys and nothing else.
  */
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { decrypt, encrypt, joined } from './cipher.ts'
 import { type Db, row, rows, run, sql, type Tx } from './db/index.ts'
@@ -70,10 +70,14 @@ function readMasterKeys(settings: MasterKeySettings, emptyDatabase: boolean): Ma
     )
   }
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const draft = writeDraft(file, lineOf(1))
   try {
-    writeFileSync(file, lineOf(1), { mode: 0o600, flag: 'wx' })
+    // Unlike a rename, a link leaves the key that another first start made in the same moment.
+    linkSync(draft, file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    unlinkSync(draft)
   }
   return parseMasterKeys(readFileSync(file, 'utf8').split('\n'), file)
 }
@@ -174,11 +178,16 @@ async function rewrapSome(tx: Tx, masters: MasterKeys, version: number): Promise
 
 /** Appends a version, on disk before anything is wrapped with it. */
 function addMasterKey(file: string, version: number): void {
-  const draft = `${file}.${process.pid}`
   const former = readFileSync(file, 'utf8')
+  renameSync(writeDraft(file, `${former.endsWith('\n') ? former : `${former}\n`}${lineOf(version)}`), file)
+}
+
+/** Whoever reads the file meets all of it or nothing, also after a kill. */
+function writeDraft(file: string, text: string): string {
+  const draft = `${file}.${process.pid}`
   const descriptor = openSync(draft, 'w', 0o600)
-  writeFileSync(descriptor, `${former.endsWith('\n') ? former : `${former}\n`}${lineOf(version)}`)
+  writeFileSync(descriptor, text)
   fsyncSync(descriptor)
   closeSync(descriptor)
-  renameSync(draft, file)
+  return draft
 }

@@ -87,7 +87,7 @@ describe('a further process on the same data', () => {
     }
     const own = world.server.spawn({ PORT: new URL(world.server.url).port })
     expect(await own.ended).toBe(1)
-    expect(own.output()).toContain(`the server of this installation that runs already (pid ${world.server.process.pid})`)
+    expect(own.output()).toContain(`the server of this installation, which is running already (pid ${world.server.process.pid})`)
     expect(own.output()).toContain('npm stop')
     expect(await world.server.gql('{ organization { id } }')).toHaveProperty('organization.id')
   })

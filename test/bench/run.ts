@@ -1,5 +1,5 @@
 /** `npm run bench -- S5`, `-- outage`: runs one scenario, prints its table, and writes its figures as JSON. Scenarios are the files beside this one. */
-import { existsSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,12 +8,12 @@ import { join } from 'node:path'
 export type BenchResult = { scenario: string; rows: Record<string, string | number>[]; passed: boolean }
 
 const name = (process.argv[2] ?? '').toLowerCase()
-const file = join(import.meta.dirname, `${name}.ts`)
-if (!/^[a-z]+\d*$/.test(name) || name === 'run' || !existsSync(file)) {
-  console.error('Usage: npm run bench -- S5 | S6 | S7 | neighbours | outage')
+const scenarios = readdirSync(import.meta.dirname).flatMap((entry) => /^(?!run\.)([a-z]+\d*)\.ts$/.exec(entry)?.[1] ?? [])
+if (!scenarios.includes(name)) {
+  console.error(`Usage: npm run bench -- ${scenarios.join(' | ')}`)
   process.exit(2)
 }
-const { default: bench } = (await import(file)) as { default: () => Promise<BenchResult> }
+const { default: bench } = (await import(join(import.meta.dirname, `${name}.ts`))) as { default: () => Promise<BenchResult> }
 const result = await bench()
 console.table(result.rows)
 const folder = join(tmpdir(), 'quayside-bench')

@@ -111,6 +111,17 @@ describe('the starter', () => {
     expect(await readFile(join(tree, 'installs'), 'utf8')).toMatch(/^ci --include=dev [^\n]*\n$/)
   })
 
+  it('starts main again when it ends after an internal error, and no other program', async () => {
+    const script = `
+      import { appendFileSync, readFileSync } from 'node:fs'
+      appendFileSync('starts', 'x')
+      process.exit(readFileSync('starts', 'utf8') === 'x' ? 75 : 3)`
+    await plant({ 'src/main.ts': script, 'src/cli/key.ts': 'process.exitCode = 75' })
+    expect(await boot('start').ended).toMatchObject({ code: 3, output: expect.stringContaining('Starting again') })
+    expect(await readFile(join(tree, 'starts'), 'utf8')).toBe('xx')
+    expect(await boot('key').ended).toMatchObject({ code: 75, output: '' })
+  })
+
   it.each(['SIGTERM', 'SIGINT'] as const)('passes %s on from npm to main and ends as main does', async (signal) => {
     await plant({
       'src/main.ts': `process.once('${signal}', () => { console.log('draining'); setTimeout(() => process.exit(5), 100) })

@@ -21,7 +21,8 @@ beforeEach(async () => {
   database = await createTestDatabase()
   await executeScript(
     database.url,
-    `create table errand (id int primary key, lease_owner text, lease_epoch int not null default 0, lease_expires_at timestamptz, done_by int)`,
+    `create table errand (id int primary key, lease_owner text, lease_epoch int not null default 0, lease_expires_at timestamptz,
+       lease_ended int not null default 0, done_by int)`,
   )
   proxy = await createDatabaseProxy(database.url)
   app = await createTestApp(proxy.url, { WORKER_LEASE_MS: '600000' })
@@ -44,6 +45,7 @@ const key = ({ id }: Errand) => sql`id = ${id}`
 /** Rings for nothing: what is claimed is claimed because the loop goes on. */
 const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
   name: 'errands',
+  rows: { table: 'errand', match: key },
   topic: 'errands',
   pollMs: 3_600_000,
   concurrency: 1,
@@ -59,12 +61,16 @@ const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
     }),
   renew: ({ db }, errand) => renew(db.prisma, 'errand', key(errand), errand.leaseEpoch, 600_000),
   release: ({ db }, errand) =>
-    run(db.prisma, sql`update errand set lease_expires_at = null where ${key(errand)} and lease_epoch = ${errand.leaseEpoch}`),
+    run(
+      db.prisma,
+      sql`update errand set lease_owner = null, lease_expires_at = null where ${key(errand)} and lease_epoch = ${errand.leaseEpoch}`,
+    ),
   work,
+  setAside: () => Promise.reject(new Error('nothing is set aside')),
 })
 
 function start({ queues = [], chores = [] }: { queues?: Queue<Errand>[]; chores?: Chore[] }) {
-  const jobs = startJobs(app, { queues: queues as Queue<unknown>[], chores, worker: 'only' })
+  const jobs = startJobs(app, { queues: queues as Queue<Claimed>[], chores, worker: 'only' })
   stops.push(() => jobs.stop({ graceMs: 0 }))
 }
 

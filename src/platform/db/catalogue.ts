@@ -7,6 +7,7 @@ import pg from 'pg'
  */
 export async function readCatalogue(url: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: url })
+  client.on('error', () => {})
   await client.connect()
   try {
     const { rows } = await client.query<{ line: string }>(query)

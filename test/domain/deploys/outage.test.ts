@@ -8,7 +8,7 @@ import { routerProbePort, runtimePort } from '../../../src/domain/deploys/instan
 import type { Runtime } from '../../../src/domain/deploys/instance/ports.ts'
 import { completeLog, ensureServiceLog, followLog, openLogWriter, readLog } from '../../../src/domain/deploys/log/index.ts'
 import { startJobs } from '../../../src/jobs/index.ts'
-import type { Queue } from '../../../src/platform/claim.ts'
+import type { Claimed, Queue } from '../../../src/platform/claim.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
@@ -110,6 +110,7 @@ async function deploy({ during, fails, away = async () => {} }: { during?: Step;
     check: () => {},
     pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),
     tree: () => async () => {},
+    sweep: async () => {},
   } as Source)
   runtimePort.provide(app, {
     async build(_request, { output }) {
@@ -117,14 +118,10 @@ async function deploy({ during, fails, away = async () => {} }: { during?: Step;
       await at('build')
       if (fails) throw fails
       await output('stdout', Buffer.from('built\n'))
-      return { digest: `sha256:${'1'.repeat(64)}`, sizeBytes: 1, startCommand: 'start', detected: 'commands' }
+      return { digest: `sha256:${'1'.repeat(64)}`, sizeBytes: 1, startCommand: 'start', releaseCommand: null, detected: 'commands' }
     },
     start: () => at('start'),
     observe: async (ids) => ids.map((instanceId) => ({ instanceId, state: 'running', startedAt: new Date() })),
-    async probe() {
-      await at('probe')
-      return { ok: true, status: 200, reason: null, otherPorts: [] }
-    },
     readOutput: async (_id, position) => ({ chunks: [], position, droppedBytes: 0 }),
   } as Partial<Runtime> as Runtime)
   const tenant = await createTenant(other)
@@ -134,12 +131,13 @@ async function deploy({ during, fails, away = async () => {} }: { during?: Step;
     webServiceId: encodeId('WebService', webService.id),
   })
   routerProbePort.provide(app, {
-    async request() {
-      await at('switch')
-      return { status: 200, release: `sha256:${'1'.repeat(64)}`, deployment: encodeId('Deployment', deployment.id), error: null }
+    async request({ target }) {
+      await at(target ? 'probe' : 'switch')
+      const answered = { status: 200, error: null, failure: null, timedOut: false, routerAway: false }
+      return { ...answered, release: `sha256:${'1'.repeat(64)}`, deployment: encodeId('Deployment', deployment.id) }
     },
   })
-  const jobs = startJobs(app, { queues: [deploymentQueue] as Queue<never>[] as Queue<unknown>[], chores: [], worker: 'only' })
+  const jobs = startJobs(app, { queues: [deploymentQueue] as Queue<never>[] as Queue<Claimed>[], chores: [], worker: 'only' })
   try {
     const ended = await until('it ends', async () => {
       const now = await other.db.prisma.deployment.findUniqueOrThrow({ where: { id: deployment.id } })

@@ -5,7 +5,7 @@ import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import { startJobs } from '../../../src/jobs/index.ts'
-import type { Queue } from '../../../src/platform/claim.ts'
+import type { Claimed, Queue } from '../../../src/platform/claim.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createDatabaseProxy, type DatabaseProxy } from '../../support/database-proxy.ts'
@@ -44,7 +44,7 @@ test.each([false, true])(
         failed++
         throw error
       })
-    const sending = startJobs(worker, { queues: [deliverWebhooks] as Queue<never>[] as Queue<unknown>[], chores: [], worker: 'worker' })
+    const sending = startJobs(worker, { queues: [deliverWebhooks] as Queue<never>[] as Queue<Claimed>[], chores: [], worker: 'worker' })
     const fanning = startJobs(world.app, { queues: [], chores: [fanOutEvents], worker: 'other' })
     try {
       await tell(world.app, caller)

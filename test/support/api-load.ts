@@ -1,0 +1,50 @@
+/** Requests one after the other on a server's API, on kept and on fresh connections, until its port is closed. */
+import { Agent, type IncomingMessage, request } from 'node:http'
+
+export type ApiLoad = { answered: number; refused: number; failures: string[] }
+
+export type ApiLoadOptions = { url: string; key: string; kept?: number; fresh?: number; pauseMs?: number }
+
+/** What failed although it was taken: anything but a connection that is refused. `ended` resolves when each loop was refused. */
+export function loadApi({ url, key, kept = 4, fresh = 4, pauseMs = 0 }: ApiLoadOptions): { load: ApiLoad; ended: Promise<ApiLoad> } {
+  const load: ApiLoad = { answered: 0, refused: 0, failures: [] }
+  const body = JSON.stringify({ query: '{ organization { id } }' })
+  const loop = async (agent: Agent) => {
+    for (;;) {
+      try {
+        const status = await post(url, key, body, agent)
+        if (status === 200) load.answered++
+        else load.failures.push(`status ${status}`)
+      } catch (error) {
+        const { code, syscall } = error as NodeJS.ErrnoException
+        if (code === 'ECONNREFUSED' && syscall === 'connect') {
+          load.refused++
+          return
+        }
+        load.failures.push(`${code}: ${(error as Error).message}`)
+      }
+      if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * pauseMs))
+    }
+  }
+  const agents = [
+    ...Array.from({ length: kept }, () => new Agent({ keepAlive: true, maxSockets: 1 })),
+    ...Array.from({ length: fresh }, () => new Agent({ keepAlive: false })),
+  ]
+  const ended = Promise.all(agents.map(loop)).then(() => {
+    for (const agent of agents) agent.destroy()
+    return load
+  })
+  return { load, ended }
+}
+
+const post = (url: string, key: string, body: string, agent: Agent): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'content-length': String(body.length) }
+    const sent = request(url, { method: 'POST', agent, headers }, (answer: IncomingMessage) => {
+      answer.resume()
+      answer.once('error', reject)
+      answer.once('end', () => resolve(answer.statusCode!))
+    })
+    sent.once('error', reject)
+    sent.end(body)
+  })
