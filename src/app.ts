@@ -14,7 +14,7 @@ import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/i
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
-import { followConnections } from './platform/http-drain.ts'
+import { followConnections, type HttpDrain } from './platform/http-drain.ts'
 import { refusalOf, reportFailure } from './platform/outage.ts'
 import { uncaughtErrors } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
@@ -60,6 +60,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const metrics = createMetrics(app, () => graphql.sockets())
   const state = { draining: false }
 
+  const connections = followConnections(server.server)
+  server.addHook('onRequest', (_request, _reply, done) => {
+    if (connections.portClosing) void connections.portClosing.then(() => done())
+    else done()
+  })
   addRequestIds(server)
   addRequestLog(server)
   addCors(server, app.settings.CORS_ORIGINS)
@@ -75,7 +80,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     observe: metrics.observe,
     times: options.times,
   })
-  addDraining(server, app, state, graphql)
+  addDraining(server, app, state, graphql, connections)
   // Such as an accept without a free file descriptor: that connection is lost, the next may come. `listen` hears of its own errors.
   server.server.on('error', (err) => app.log.warn({ err }, 'the port had an error'))
   for (const plugin of rest) await server.register(plugin)
@@ -306,8 +311,7 @@ function addMetrics(server: FastifyInstance, metrics: Metrics): void {
   )
 }
 
-function addDraining(server: FastifyInstance, app: App, state: { draining: boolean }, graphql: GraphqlDoor): void {
-  const connections = followConnections(server.server)
+function addDraining(server: FastifyInstance, app: App, state: { draining: boolean }, graphql: GraphqlDoor, connections: HttpDrain): void {
   const cut = new AbortController()
   server.addHook('preClose', async () => {
     state.draining = true

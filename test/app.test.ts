@@ -166,6 +166,35 @@ describe('stopping', () => {
     await closed
     expect(it.log.filter(({ msg }) => String(msg).includes('cut'))).toEqual([])
   })
+  test('answers a request that comes on a kept connection while the server stops, and closes that with the answer', async () => {
+    const it = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '10000' } })
+    const client = connect(Number(new URL(it.url).port), '127.0.0.1')
+    onTestFinished(() => void client.destroy())
+    let text = ''
+    client.on('data', (bytes) => {
+      text += String(bytes)
+    })
+    const ask = () => client.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+    ask()
+    await until('the first answer', () => text.includes('{"status":"ok"}'))
+    expect(text).toMatch(/connection: keep-alive/i)
+    text = ''
+    const closed = it.server.close()
+    await until('the port is closed', async () => !(await accepts(it.url)))
+    ask()
+    await once(client, 'end')
+    expect(text).toMatch(/^HTTP\/1.1 200 /)
+    expect(text).toMatch(/connection: close/i)
+    await closed
+  })
+  test('closes a kept connection on which nothing comes', async () => {
+    const it = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '60000' } })
+    const client = connect(Number(new URL(it.url).port), '127.0.0.1')
+    await once(client, 'connect')
+    client.resume()
+    await Promise.all([it.server.close(), once(client, 'end')])
+    client.destroy()
+  })
   test('cuts what is still running near the end of the grace', async () => {
     const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '60000', SHUTDOWN_GRACE_MS: '300' } })
     const running = slow(it.url)

@@ -13,6 +13,11 @@ export type HttpDrain = {
    * `cut`, which closes what is left.
    */
   drain(cut: AbortSignal): Promise<void>
+  /**
+   * Set while the port is being closed; resolves when it is. The server begins no request until then: whoever waits for an answer makes
+   * no new connection, so that a moment comes in which none is on its way.
+   */
+  readonly portClosing: Promise<void> | null
 }
 
 type Connection = {
@@ -29,14 +34,15 @@ type Connection = {
  */
 const quietMs = 1_000
 const lookMs = 20
-/** A turn of the event loop as short as this had no connection to accept and no request to work on. */
-const calmTurnMs = 0.05
-const calmWithinMs = 500
+/** The port is closed when no connection has come for so long; where they never cease, it is closed in any moment without one. */
+const portQuietMs = 100
+const portQuietWithinMs = 1_000
 
 /** To be called before the server listens: it follows the connections from the first one on. */
 export function followConnections(server: Server): HttpDrain {
   const connections = new Map<Socket, Connection>()
   let isDraining = false
+  let portClosing: Promise<void> | null = null
 
   server.on('connection', (socket: Socket) => {
     connections.set(socket, { response: null, quietSince: performance.now(), bytesRead: 0 })
@@ -56,10 +62,15 @@ export function followConnections(server: Server): HttpDrain {
   server.prependListener('upgrade', ({ socket }: IncomingMessage) => connections.delete(socket))
 
   return {
+    get portClosing() {
+      return portClosing
+    },
     async drain(cut) {
       isDraining = true
       for (const { response } of connections.values()) if (response && !response.headersSent) response.shouldKeepAlive = false
-      await closePort(server)
+      portClosing = closePort(server)
+      await portClosing
+      portClosing = null
       for (const begun = performance.now(); connections.size > 0 && !cut.aborted; await pause(lookMs, cut)) {
         for (const [socket, { response, quietSince, bytesRead }] of connections) {
           const isQuiet = response === null && socket.bytesRead === bytesRead
@@ -77,17 +88,18 @@ export function followConnections(server: Server): HttpDrain {
  */
 async function closePort(server: Server): Promise<void> {
   if (!server.listening) return
-  let accepted = false
+  const begun = performance.now()
+  let acceptedAt = begun
   const note = () => {
-    accepted = true
+    acceptedAt = performance.now()
   }
   server.on('connection', note)
-  const deadline = performance.now() + calmWithinMs
-  for (let begun = performance.now(), isCalm = false; !isCalm && begun < deadline; ) {
-    accepted = false
-    begun = performance.now()
+  const isQuiet = () => performance.now() - acceptedAt >= portQuietMs || performance.now() - begun >= portQuietWithinMs
+  while (!isQuiet()) await pause(5)
+  // A turn of the event loop accepts what has come; the port is closed right after one in which nothing had.
+  for (let before = Number.NaN; before !== acceptedAt; ) {
+    before = acceptedAt
     await nextTurn()
-    isCalm = !accepted && performance.now() - begun < calmTurnMs
   }
   NetServer.prototype.close.call(server)
   server.off('connection', note)

@@ -9,7 +9,7 @@ export type ApiLoadOptions = { url: string; key: string; kept?: number; fresh?: 
 export function loadApi({ url, key, kept = 4, fresh = 4, pauseMs = 0 }: ApiLoadOptions): { load: ApiLoad; ended: Promise<ApiLoad> } {
   const load: ApiLoad = { answered: 0, refused: 0, failures: [] }
   const body = JSON.stringify({ query: '{ organization { id } }' })
-  const loop = async (agent: Agent) => {
+  const loop = async (agent: Agent, kind: string) => {
     for (;;) {
       try {
         const status = await post(url, key, body, agent)
@@ -21,7 +21,7 @@ export function loadApi({ url, key, kept = 4, fresh = 4, pauseMs = 0 }: ApiLoadO
           load.refused++
           return
         }
-        load.failures.push(`${code}: ${(error as Error).message}`)
+        load.failures.push(`${kind}: ${(error as Error).message}`)
       }
       if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, Math.random() * pauseMs))
     }
@@ -30,7 +30,7 @@ export function loadApi({ url, key, kept = 4, fresh = 4, pauseMs = 0 }: ApiLoadO
     ...Array.from({ length: kept }, () => new Agent({ keepAlive: true, maxSockets: 1 })),
     ...Array.from({ length: fresh }, () => new Agent({ keepAlive: false })),
   ]
-  const ended = Promise.all(agents.map(loop)).then(() => {
+  const ended = Promise.all(agents.map((agent, index) => loop(agent, index < kept ? 'kept' : 'fresh'))).then(() => {
     for (const agent of agents) agent.destroy()
     return load
   })
