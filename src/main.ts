@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
-import { openApp, root } from './cli/open-app.ts'
+import { isForPerson, openApp, root } from './cli/open-app.ts'
 import { listProcesses, recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
 import { operationQueue } from './domain/access/operation/jobs.ts'
@@ -33,12 +33,10 @@ import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { startJobs } from './jobs/index.ts'
 import { pause } from './platform/clock.ts'
-import { MasterKeyError } from './platform/crypto.ts'
-import { MigrationError } from './platform/db/migrate.ts'
 import { createEgressGuard } from './platform/egress.ts'
 import { expireIdempotencyKeys } from './platform/idempotency.ts'
 import { rotateDataKeys } from './platform/reseal.ts'
-import { readSettings, type Settings, SettingsError } from './platform/settings.ts'
+import { readSettings, type Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { restPlugin } from './rest/core/index.ts'
@@ -254,7 +252,6 @@ const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] ===
 try {
   await start(role)
 } catch (error) {
-  const known = [SettingsError, StartError, MigrationError, MasterKeyError].some((type) => error instanceof type)
-  console.error(known ? (error as Error).message : error)
+  console.error(isForPerson(error) || error instanceof StartError ? error.message : error)
   process.exit(1)
 }

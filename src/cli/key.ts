@@ -2,13 +2,13 @@
 import { parseArgs } from 'node:util'
 import { readSettings } from '../platform/settings.ts'
 import { makeKey } from './bootstrap.ts'
-import { openApp } from './open-app.ts'
+import { isForPerson, openApp } from './open-app.ts'
 
 const usage = `npm run key [-- name]
 
 Makes an API key with all rights and prints it once. The name says what it is for.
 
-Exit code 0: it was made. 1: there is no organization yet. 2: the call was wrong, and nothing was made.`
+Exit code 0: it was made. 1: there is no organization yet, or the database cannot be used. 2: the call was wrong, and nothing was made.`
 
 /** The key's name; null when help was asked for. Throws TypeError. */
 function readName(): string | null {
@@ -43,4 +43,10 @@ try {
   process.exitCode = 2
 }
 if (name === null) console.log(usage)
-else if (name !== undefined) await make(name)
+else if (name !== undefined) {
+  await make(name).catch((error) => {
+    if (!isForPerson(error)) throw error
+    console.error(error.message)
+    process.exitCode = 1
+  })
+}

@@ -5,12 +5,12 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../drivers/postgres/index.ts'
 import { systemClock } from '../platform/clock.ts'
-import { openKeyring } from '../platform/crypto.ts'
+import { MasterKeyError, openKeyring } from '../platform/crypto.ts'
 import { createDb } from '../platform/db/index.ts'
-import { migrate } from '../platform/db/migrate.ts'
+import { ConnectionError, MigrationError, migrate } from '../platform/db/migrate.ts'
 import { createWake } from '../platform/db/wake.ts'
 import { createLogger } from '../platform/log.ts'
-import type { Settings } from '../platform/settings.ts'
+import { type Settings, SettingsError } from '../platform/settings.ts'
 import type { App } from '../platform/work.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
@@ -18,8 +18,12 @@ export const root = join(import.meta.dirname, '..', '..')
 /** `postgres` is null where the database is not ours to run. */
 export type OpenedApp = { app: App; postgres: EmbeddedPostgres | null; close(): Promise<void> }
 
+/** Whether a person can put it right: it is told as one line, without a stack. */
+export const isForPerson = (error: unknown): error is Error =>
+  [SettingsError, ConnectionError, MigrationError, MasterKeyError].some((type) => error instanceof type)
+
 /**
- * Throws a MigrationError or a MasterKeyError when this program and the database don't fit. `onProgress` is told what takes more than
+ * Throws a ConnectionError, a MigrationError or a MasterKeyError when the database can't be reached or doesn't fit this program. `onProgress` is told what takes more than
  * a moment.
  */
 export async function openApp(settings: Settings, onProgress?: (text: string) => void): Promise<OpenedApp> {

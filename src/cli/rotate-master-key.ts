@@ -2,9 +2,9 @@
  * `npm run rotate-master-key`: wraps every data key with the newest master key, while servers run. Cut off, it is simply run again.
  * Without a newer key in `DATA_DIR/master.key` it adds one there first.
  */
-import { MasterKeyError, rotateMasterKey } from '../platform/crypto.ts'
-import { readSettings, SettingsError } from '../platform/settings.ts'
-import { openApp } from './open-app.ts'
+import { rotateMasterKey } from '../platform/crypto.ts'
+import { readSettings } from '../platform/settings.ts'
+import { isForPerson, openApp } from './open-app.ts'
 
 try {
   const settings = readSettings()
@@ -22,7 +22,7 @@ try {
     await close()
   }
 } catch (error) {
-  if (!(error instanceof MasterKeyError || error instanceof SettingsError)) throw error
+  if (!isForPerson(error)) throw error
   console.error(error.message)
   process.exitCode = 1
 }

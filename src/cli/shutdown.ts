@@ -45,6 +45,6 @@ function signal(processes: RecordedProcess[], name: NodeJS.Signals): void {
 }
 
 async function ended(dataDir: string, withinMs: number): Promise<void> {
-  const deadline = Date.now() + withinMs
-  while ((await others(dataDir)).length > 0 && Date.now() < deadline) await delay(50)
+  const deadline = performance.now() + withinMs
+  while ((await others(dataDir)).length > 0 && performance.now() < deadline) await delay(50)
 }

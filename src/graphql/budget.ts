@@ -20,7 +20,7 @@ export function createBudget(app: Pick<App, 'clock'>): Budget {
   const spent = new Map<string, { points: number; atMs: number }>()
   return {
     spend(caller, points) {
-      const atMs = app.clock.now().getTime()
+      const atMs = app.clock.elapsedMs()
       const principal = principalOf(caller)
       const last = spent.get(principal) ?? { points: 0, atMs }
       const used = Math.max(0, last.points - (atMs - last.atMs) * pointsAMs) + points

@@ -83,7 +83,7 @@ export async function openKeyring(db: Db, settings: MasterKeySettings): Promise<
 
   const sealingKey = async (tx: Tx, organizationId: string): Promise<{ version: number; key: KeyObject }> => {
     const known = newest.get(organizationId)
-    const cached = known && known.until > Date.now() ? dataKeys.get(`${organizationId}:${known.version}`) : undefined
+    const cached = known && known.until > performance.now() ? dataKeys.get(`${organizationId}:${known.version}`) : undefined
     if (known && cached) return { version: known.version, key: cached }
     let found = await keyRow(tx, organizationId, null)
     if (!found) {
@@ -91,7 +91,7 @@ export async function openKeyring(db: Db, settings: MasterKeySettings): Promise<
       found = (await keyRow(tx, organizationId, null))!
     }
     const key = await remember(found)
-    if (!found.isOwn) newest.set(organizationId, { version: found.version, until: Date.now() + newestForMs })
+    if (!found.isOwn) newest.set(organizationId, { version: found.version, until: performance.now() + newestForMs })
     return { version: found.version, key }
   }
 

@@ -17,6 +17,9 @@ export function isAlive(mark: ProcessMark): boolean {
   return mark.bootId === bootId() && readProcess(mark.pid)?.startTime === mark.startTime
 }
 
+/** Comparable between all processes of this boot; setting the wall clock doesn't move it. */
+export const sinceBootMs = (): number => Number(process.hrtime.bigint() / 1_000_000n)
+
 export function bootId(): string {
   knownBootId ??= readText('/proc/sys/kernel/random/boot_id')?.trim() ?? 'unknown'
   return knownBootId

@@ -115,6 +115,19 @@ async function query(url: string, text: string): Promise<void> {
   await client.query(text).finally(() => client.end())
 }
 
+describe('a start on a database that takes no connection', () => {
+  it.each([
+    ['a closed port', 'postgresql://someone:canary-password@127.0.0.1:1/shop', '127.0.0.1:1/shop'],
+    ['an unknown name', 'postgresql://someone:canary-password@no-such-host.invalid/shop', 'no-such-host.invalid/shop'],
+  ])('is refused in one line that names it and no credentials: %s', async (_what, DATABASE_URL, named) => {
+    const refused = world.server.spawn({ DATABASE_URL })
+    expect(await refused.ended).toBe(1)
+    expect(refused.output().trim().split('\n')).toHaveLength(1)
+    expect(refused.output()).toContain(`The database ${named} cannot be reached: `)
+    expect(refused.output()).not.toContain('canary-password')
+  })
+})
+
 describe('a start on a database that does not fit', () => {
   it('is refused where the database is newer than the program, or sealed with another master key', async ({ onTestFinished }) => {
     const database = await createEmptyDatabase()

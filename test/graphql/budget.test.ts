@@ -4,11 +4,12 @@ import { until } from '../support/wait.ts'
 import { type Body, caller, RawSocket, startServer, type TestServer } from './support.ts'
 
 let it: TestServer
-let now = Date.parse('2026-01-31T12:00:00Z')
+let wall = Date.parse('2026-01-31T12:00:00Z')
+let elapsedMs = 0
 beforeAll(async () => {
   it = await startServer()
-  it.app.clock = { now: () => new Date(now) }
-  for (const [index, key] of ['one', 'two', 'three', 'socket'].entries()) {
+  it.app.clock = { now: () => new Date(wall), elapsedMs: () => elapsedMs }
+  for (const [index, key] of ['one', 'two', 'three', 'socket', 'back', 'forward'].entries()) {
     const id = `0190a6c8-0000-7000-8000-0000000000${index + 10}`
     it.keys.set(key, { ...caller(), subject: { type: 'api_key', id, name: key } })
   }
@@ -47,10 +48,21 @@ describe('the cost of all operations of a key within a minute', () => {
 
   test('comes back evenly, as fast as Retry-After says', async () => {
     const refused = await useUp('three')
-    now += Number(refused.headers.get('retry-after')) * 1_000
+    elapsedMs += Number(refused.headers.get('retry-after')) * 1_000
     expect((await ask('three', large)).status).toBe(200)
-    now += 60_000
+    elapsedMs += 60_000
     expect((await useUp('three')).status).toBe(429)
+  })
+
+  test.each([-1, 1])('neither locks out nor gives anew when the wall clock is set by %i h', async (hours) => {
+    const key = hours < 0 ? 'back' : 'forward'
+    await useUp(key)
+    wall += hours * 3_600_000
+    const refused = await ask(key, large)
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60)
+    elapsedMs += 60_000
+    expect((await ask(key, large)).status).toBe(200)
   })
 
   test('is the same budget over a WebSocket', async () => {

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { bootId, isAlive, markOf, type ProcessMark } from '../../platform/process-mark.ts'
+import { bootId, isAlive, markOf, type ProcessMark, sinceBootMs } from '../../platform/process-mark.ts'
 import { fileName, type Layout } from './layout.ts'
 import { parseReport, type Report, rootOf } from './report.ts'
 import { type Sandbox, stoppingFile } from './sandbox.ts'
@@ -49,7 +49,7 @@ export type InstanceStore = {
   /** Says that a run is launched, or never will be. False when the contrary was said before. */
   decide(runDirectory: string, launched: Launched | null): Promise<boolean>
   /** From now on until `until` the run counts as running as long as anything of it does. */
-  beginStop(run: Run, until: Date): Promise<void>
+  beginStop(run: Run, graceMs: number): Promise<void>
   dropFormerRuns(instanceId: string, present: number): Promise<void>
   list(): Promise<string[]>
 }
@@ -89,9 +89,9 @@ export function createInstanceStore(layout: Layout, sandbox: Sandbox): InstanceS
         await rm(draft, { force: true })
       }
     },
-    async beginStop(run, until) {
+    async beginStop(run, graceMs) {
       const draft = join(run.directory, `stopping.${randomBytes(6).toString('hex')}`)
-      await writeFile(draft, JSON.stringify(until.getTime()))
+      await writeFile(draft, JSON.stringify(sinceBootMs() + graceMs))
       await rename(draft, join(run.directory, stoppingFile))
     },
     async dropFormerRuns(instanceId, present) {
@@ -127,7 +127,7 @@ function readRun(sandbox: Sandbox, instanceId: string, instanceDirectory: string
   const report = parseReport(readText(reportFile) ?? '')
   const root = report.rootNamespace === null ? (watched ? launched.watcher : null) : rootOf(report)
   const stopUntil = readJson<number>(join(directory, stoppingFile)) ?? 0
-  const lingers = () => Date.now() < stopUntil && (root !== null || sandbox.members({ name }, root).length > 0)
+  const lingers = () => sinceBootMs() < stopUntil && (root !== null || sandbox.members({ name }, root).length > 0)
   const running = watched || (report.exitCode === null && root !== null) || lingers()
   const exitedAt = report.exitCode === null ? null : modifiedAt(reportFile)
   return { ...base, launched, report, root, exitedAt: running ? null : exitedAt, phase: running ? 'running' : 'ended' }

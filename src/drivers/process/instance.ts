@@ -113,7 +113,7 @@ export function createInstances(parts: InstanceParts): Instances {
 
   /** False when the instance ended before its sandbox was up. */
   async function untilUp(instanceId: string): Promise<boolean> {
-    for (const deadline = Date.now() + launchMs; Date.now() < deadline; await pause(5)) {
+    for (const deadline = performance.now() + launchMs; performance.now() < deadline; await pause(5)) {
       const run = store.read(instanceId)
       if (run === null || run.phase === 'ended') return run !== null && run.report.rootPid !== null
       if (run.report.rootPid !== null) return true
@@ -147,7 +147,7 @@ export function createInstances(parts: InstanceParts): Instances {
     for (;;) {
       const run = store.read(instanceId)
       if (run?.phase !== 'running') return run
-      if (Date.now() >= deadline) return run
+      if (performance.now() >= deadline) return run
       await pause(pollMs)
     }
   }
@@ -204,7 +204,7 @@ export function createInstances(parts: InstanceParts): Instances {
       }
     },
     async stop(instanceId, { graceMs }) {
-      const deadline = Date.now() + graceMs
+      const deadline = performance.now() + graceMs
       let run = await settled(instanceId)
       if (run === null) return
       if (run.phase === 'running') {
@@ -212,12 +212,12 @@ export function createInstances(parts: InstanceParts): Instances {
         run = store.read(instanceId) ?? run
         // Neither the sandbox's init nor the watcher is signalled: they have to stay and report the end.
         // Where the disk is too full for the note the instance has to end at once, but end it must.
-        await store.beginStop(run, new Date(deadline)).catch(() => undefined)
+        await store.beginStop(run, graceMs).catch(() => undefined)
         if (graceMs > 0) for (const pid of sandbox.members(run, run.root)) signalProcess(pid, 'SIGTERM')
         run = (await untilEnded(instanceId, deadline)) ?? run
       }
       await endLeftovers(run)
-      await untilEnded(instanceId, Date.now() + launchMs)
+      await untilEnded(instanceId, performance.now() + launchMs)
     },
     async forget(instanceId) {
       await instances.stop(instanceId, { graceMs: forgetGraceMs })
@@ -230,12 +230,12 @@ export function createInstances(parts: InstanceParts): Instances {
     list: store.list,
     addressOf(instanceId) {
       const known = addresses.get(instanceId)
-      if (known !== undefined && Date.now() - known.readAt < addressMs) return known.address
+      if (known !== undefined && performance.now() - known.readAt < addressMs) return known.address
       const run = store.read(instanceId)
       const port = run?.launched?.port ?? null
       const address = port === null ? null : { host: loopback, port }
       if (address === null) addresses.delete(instanceId)
-      else addresses.set(instanceId, { address, readAt: Date.now() })
+      else addresses.set(instanceId, { address, readAt: performance.now() })
       return address
     },
     async isReleaseUsed(digest) {

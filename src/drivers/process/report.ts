@@ -29,11 +29,11 @@ const killWithinMs = 10_000
 
 /** Kills until nothing of the cell runs any more. Throws when the kernel does not let go of a process within 10 s. */
 export async function killAll(sandbox: Sandbox, cell: { name: string }, root: ProcessMark | null): Promise<void> {
-  for (const deadline = Date.now() + killWithinMs; ; await pause(5)) {
+  for (const deadline = performance.now() + killWithinMs; ; await pause(5)) {
     const pids = sandbox.members(cell, root)
     if (root !== null && isAlive(root)) pids.push(root.pid)
     if (pids.length === 0) return
-    if (Date.now() > deadline) throw new Error('A process could not be killed')
+    if (performance.now() > deadline) throw new Error('A process could not be killed')
     for (const pid of pids) signalProcess(pid, 'SIGKILL')
   }
 }

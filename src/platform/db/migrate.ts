@@ -1,14 +1,19 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { MigrationList } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
-import { pause } from '../clock.ts'
 import { engineName, openSchemaEngine } from './schema-engine.ts'
 
 /** The database's history doesn't fit this program; the message says how and what to do. Nothing was changed. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError'
+}
+
+/** The database takes no connection; the message says which one and why, without the credentials. */
+export class ConnectionError extends Error {
+  override readonly name = 'ConnectionError'
 }
 
 export type MigrateOptions = {
@@ -17,18 +22,22 @@ export type MigrateOptions = {
   directory: string
 }
 
+const connectMs = 10_000
+
 /** Chosen at random once; every program that migrates waits on it. */
 const advisoryLock = '7283561409871'
 
 /**
  * Brings a database to the newest migration of `directory` and gives the names of those it applied. Processes that call it at once
  * wait for each other. Throws MigrationError when the database holds a migration that `directory` lacks (a newer program was here),
- * one that failed, or one that was edited since; and PostgreSQL's error when a statement fails.
+ * one that failed, or one that was edited since; ConnectionError; and PostgreSQL's error when a statement fails.
  */
 export async function migrate({ url, directory }: MigrateOptions): Promise<string[]> {
-  const client = new pg.Client({ connectionString: url, application_name: 'quayside migrate' })
+  const client = new pg.Client({ connectionString: url, application_name: 'quayside migrate', connectionTimeoutMillis: connectMs })
   client.on('error', () => {})
-  await client.connect()
+  await client.connect().catch((cause) => {
+    throw new ConnectionError(`The database ${placeOf(url)} cannot be reached: ${reasonOf(cause)}`, { cause })
+  })
   try {
     await client.query('select pg_advisory_lock($1)', [advisoryLock])
     const known = await readMigrations(directory)
@@ -48,6 +57,18 @@ export async function migrate({ url, directory }: MigrateOptions): Promise<strin
   }
 }
 
+/** Host, port and name, as the URL has them. */
+function placeOf(url: string): string {
+  const { host, pathname } = new URL(url)
+  return `${host}${pathname}`
+}
+
+/** A name with several addresses fails with an error for each of them. */
+function reasonOf(cause: unknown): string {
+  const first = cause instanceof AggregateError ? cause.errors[0] : cause
+  return first instanceof Error ? first.message : String(first)
+}
+
 /**
  * A migration whose process was killed is as if it had never begun: its script and the note that it finished are one transaction. What
  * its session still does is ended first; nobody else applies migrations while we hold the lock.
@@ -58,7 +79,7 @@ async function forgetCutMigrations(client: pg.Client): Promise<void> {
   if ((await client.query(`select 1 from _prisma_migrations where ${cut}`)).rows.length === 0) return
   const sessions = 'select pid from pg_stat_activity where datname = current_database() and application_name = $1'
   await client.query(`select pg_terminate_backend(pid) from (${sessions}) s`, [engineName])
-  while ((await client.query(sessions, [engineName])).rows.length > 0) await pause(20)
+  while ((await client.query(sessions, [engineName])).rows.length > 0) await delay(20)
   await client.query(`delete from _prisma_migrations where ${cut}`)
 }
 

@@ -162,6 +162,13 @@ describe('a reveal', () => {
     expect(await codeOf(shop.run(revealSecret, { id: item.id }, keys[2]))).toBe('rate_limited')
     expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('rate_limited')
   })
+
+  it('is not refused for an hour when the clock is set back by one', async () => {
+    const item = await secret()
+    while ((await codeOf(shop.run(revealSecret, { id: item.id }))) === 'done');
+    await shiftClock(world.url, -3_600_000)
+    expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('done')
+  })
 })
 
 const createShopCall = async (app: Shop['app'], id: string) => {

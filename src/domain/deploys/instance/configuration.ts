@@ -173,7 +173,7 @@ function redactorsOf(app: App): Map<string, Kept> {
 /** The redactor of what a deployment's instances print, as of now: it is not to be kept. */
 export function redactorOf(app: App, deploymentId: string): Promise<Redact> {
   const known = redactorsOf(app)
-  const now = app.clock.now().getTime()
+  const now = app.clock.elapsedMs()
   const kept = known.get(deploymentId)
   if (kept && kept.until > now) return kept.redactor
   const redactor = pinnedConfiguration({ app, tx: app.db.prisma }, deploymentId).then((pinned) =>

@@ -143,7 +143,10 @@ async function act(
 
 /** Its starter was lost before it could write that down. */
 const noteStart = (app: App, instance: InstanceRow, startedAt: Date) =>
-  run(app.db.prisma, sql`update instance set started_at = ${startedAt} where id = ${instance.id}::uuid and started_at is null`)
+  run(
+    app.db.prisma,
+    sql`update instance set started_at = least(${startedAt}::timestamptz, app_now()) where id = ${instance.id}::uuid and started_at is null`,
+  )
 
 /** Starts a row that has no process: a new one, or one whose wait after a crash is over. */
 async function restart(app: App, service: ServiceRow, instance: InstanceRow): Promise<void> {
@@ -180,8 +183,7 @@ async function noteCrash(
   // Lost with the machine, or never seen: not the program's fault, so no wait.
   const lost = reason === undefined && seen?.state !== 'exited'
   const exitCode = seen?.state === 'exited' ? seen.exitCode : null
-  const calm = instance.startedAt !== null && app.clock.now().getTime() - instance.startedAt.getTime() > 60_000
-  const crashes = lost ? 0 : calm ? 1 : instance.crashes + 1
+  const crashes = lost ? 0 : instance.ranCalmly ? 1 : instance.crashes + 1
   const delayMs = lost ? 0 : restartDelayMs(crashes, app.settings.RESTART_BACKOFF_MS)
   await run(
     app.db.prisma,
@@ -209,9 +211,9 @@ async function noteCrash(
 function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void {
   const memory = memoryOf(app)
   const starting = instance.status === 'STARTING'
-  const now = app.clock.now().getTime()
+  const now = app.clock.elapsedMs()
   const every = starting ? app.settings.PROBE_INTERVAL_MS : app.settings.HEALTH_WATCH_MS
-  if (now - (memory.probedAt.get(instance.id) ?? 0) < every) return
+  if (now - (memory.probedAt.get(instance.id) ?? Number.NEGATIVE_INFINITY) < every) return
   if (service.kind === 'WORKER' && (!starting || !instance.settled)) return
   memory.probedAt.set(instance.id, now)
   background(app, instance.id, async () => {

@@ -20,7 +20,13 @@ export type ServiceRow = Omit<ServiceState, 'kind'> & {
   quietTooLong: boolean | null
 }
 
-export type InstanceRow = Instance & { startDue: boolean; drainTimedOut: boolean; settled: boolean; startTimedOut: boolean }
+export type InstanceRow = Instance & {
+  startDue: boolean
+  drainTimedOut: boolean
+  settled: boolean
+  startTimedOut: boolean
+  ranCalmly: boolean
+}
 
 export const readServices = (app: App): Promise<ServiceRow[]> =>
   rows<ServiceRow>(
@@ -42,7 +48,8 @@ export const readInstances = (app: App): Promise<InstanceRow[]> =>
     sql`select i.*, coalesce(i.next_start_at <= app_now(), true) as start_due,
                coalesce(i.draining_since < app_now() - ${app.settings.DRAIN_TIMEOUT_MS} * interval '1 millisecond', false) as drain_timed_out,
                coalesce(i.started_at < app_now() - ${app.settings.WORKER_VERIFY_MS} * interval '1 millisecond', false) as settled,
-               coalesce(i.started_at < app_now() - s.health_timeout_ms * interval '1 millisecond', false) as start_timed_out
+               coalesce(i.started_at < app_now() - s.health_timeout_ms * interval '1 millisecond', false) as start_timed_out,
+               coalesce(i.started_at < app_now() - interval '1 minute', false) as ran_calmly
         from instance i join web_service s on s.id = i.web_service_id order by i.id`,
   )
 
