@@ -70,12 +70,24 @@ async function main() {
 
 async function install() {
   say('Installing packages (npm ci) ...')
+  const begun = performance.now()
+  const progress = setInterval(
+    () => say(`Still installing, ${presentPackages()} (${Math.round((performance.now() - begun) / 1000)} s) ...`),
+    10_000,
+  )
   const code = await run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, quiet: true })
+  clearInterval(progress)
   // Where npm is told to run no install scripts, this one is still needed: it fetches the Node that everything else runs on.
   if (code === 0 && !existsSync(node))
     await run(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(root, 'node_modules/node'), quiet: true })
   if (code !== 0 || !existsSync(node)) fail(`The packages could not be installed (npm ci ended with ${code}).`, code)
   writeFileSync(installed.stamp, installed.wanted())
+}
+
+/** How far the installation is. npm makes a package's folder before it fills it. */
+function presentPackages() {
+  const locked = Object.keys(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages).filter((path) => path !== '')
+  return `${locked.filter((path) => existsSync(join(root, path))).length} of at most ${locked.length} packages are there`
 }
 
 /** Offline: `generate` needs no schema engine, but asks for its binary and would download it. */

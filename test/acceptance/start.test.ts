@@ -1,8 +1,10 @@
 /** How the program starts: beside another one, where it must not, again, and with no room left. */
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import pg from 'pg'
 import { describe, expect, inject, it } from 'vitest'
 import type { ServerProcess } from '../support/server.ts'
@@ -51,6 +53,48 @@ describe('the first start', () => {
     await expect(stat(join(DATA_DIR, 'postgres', 'postmaster.pid'))).rejects.toThrow()
   })
 })
+
+describe('a first start that is killed again and again', () => {
+  it('is finished by the one that is not: one key, which works, and ready only then', async ({ onTestFinished }) => {
+    const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
+    let last: ServerProcess | undefined
+    onTestFinished(async () => {
+      await last?.kill('SIGINT')
+      await rm(DATA_DIR, { recursive: true, force: true, maxRetries: 3 })
+    })
+    const exists = (path: string) => existsSync(join(DATA_DIR, path))
+    for (const step of [
+      'postgres/new',
+      'postgres/new/PG_VERSION',
+      'postgres/18/PG_VERSION',
+      'postgres/18/postmaster.pid',
+      'master.key',
+      'bootstrap.unfinished',
+      'bootstrap.json',
+      'server.pid',
+    ]) {
+      const started = world.server.spawn({ DATA_DIR })
+      await untilSeen(step, () => exists(step))
+      expect(await started.kill('SIGKILL')).toBe('SIGKILL')
+    }
+    last = world.server.spawn({ DATA_DIR })
+    const url = await urlOf(last)
+    expect(exists('bootstrap.unfinished')).toBe(false)
+    const { apiKey } = JSON.parse(await readFile(join(DATA_DIR, 'bootstrap.json'), 'utf8'))
+    const { organization, apiKeys } = await ask(url, apiKey, '{ organization { id } apiKeys(first: 50) { nodes { name revokedAt } } }')
+    expect(organization.id).toMatch(/^org_/)
+    expect(apiKeys.nodes.filter((key: Data) => key.revokedAt === null)).toMatchObject([{ name: 'first key' }])
+    expect((await fetch(new URL('/readyz', url))).status).toBe(200)
+    expect(Number(await readFile(join(DATA_DIR, 'server.pid'), 'utf8'))).toBe(last.pid)
+  })
+})
+
+/** Looks in each turn of the event loop: a step may last for a moment only. */
+async function untilSeen(what: string, look: () => boolean): Promise<void> {
+  for (const limit = performance.now() + 100_000; !look(); await nextTurn()) {
+    if (performance.now() > limit) throw new Error(`Waited in vain: ${what}`)
+  }
+}
 
 describe('a further process on the same data', () => {
   it('takes over a deployment of one that is killed, and its instances', async () => {

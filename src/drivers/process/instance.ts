@@ -212,7 +212,7 @@ export function createInstances(parts: InstanceParts): Instances {
         run = store.read(instanceId) ?? run
         // Neither the sandbox's init nor the watcher is signalled: they have to stay and report the end.
         // Where the disk is too full for the note the instance has to end at once, but end it must.
-        await store.beginStop(run, graceMs).catch(() => undefined)
+        await store.beginStop(run, Math.max(0, deadline - performance.now())).catch(() => undefined)
         if (graceMs > 0) for (const pid of sandbox.members(run, run.root)) signalProcess(pid, 'SIGTERM')
         run = (await untilEnded(instanceId, deadline)) ?? run
       }
