@@ -137,6 +137,7 @@ test('/metrics tells the process, HTTP by route, GraphQL by code, sockets and th
     /^quayside_graphql_operation_seconds_count\{operation="none",code="graphql_parse_failed"\} \d+/m,
     /^quayside_websockets 0/m,
     /^# TYPE quayside_events_flagged_total counter/m,
+    /^# TYPE quayside_uncaught_errors_total counter/m,
     /^quayside_database_connections\{state="idle"\} \d+/m,
   ]
   // A request is counted behind its answer.

@@ -23,10 +23,11 @@ afterEach(async () => {
 })
 
 /** A process that puts itself down as server or worker, as main does. */
-async function start(kind: 'server' | 'worker', onTerm = 'process.exit(0)'): Promise<ChildProcess> {
+async function start(kind: 'server' | 'worker', onTerm = 'process.exit(0)', isServing = true): Promise<ChildProcess> {
   const script = `import { recordProcess } from ${JSON.stringify(record)}
     process.on('SIGTERM', () => { ${onTerm} })
-    await (await recordProcess(${JSON.stringify(dataDir)}, '${kind}')).serving(4000)
+    const record = await recordProcess(${JSON.stringify(dataDir)}, '${kind}')
+    if (${isServing}) await record.serving(4000)
     console.log('up')
     setInterval(() => {}, 1000)`
   const child = spawn(process.execPath, ['--input-type=module-typescript', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] })
@@ -72,6 +73,15 @@ describe('shutDown', () => {
     const runtime = fakeRuntime(['inst_1'])
     expect(await shutDown({ dataDir, embedded: true, runtime, graceMs: 1_000 })).toEqual({ processes: [], instances: 1 })
     expect(await shutDown({ dataDir, embedded: true, runtime, graceMs: 1_000 })).toEqual({ processes: [], instances: 0 })
+  })
+
+  it('ends a server that is still starting', async () => {
+    const server = await start('server', 'process.exit(0)', false)
+    expect(await listProcesses(dataDir)).toEqual([{ pid: server.pid, kind: 'server', serving: false, port: null }])
+    expect(await readdir(dataDir)).not.toContain('server.pid')
+    const report = await shutDown({ dataDir, embedded: false, runtime: fakeRuntime([]), graceMs: 10_000 })
+    expect(report.processes).toHaveLength(1)
+    expect(await listProcesses(dataDir)).toEqual([])
   })
 
   it('kills a process that does not end within its grace', async () => {
