@@ -1,15 +1,12 @@
 import type { Chore } from '../platform/claim.ts'
-import { pause } from '../platform/clock.ts'
-import { createBackoff } from '../platform/db/index.ts'
 import type { App } from '../platform/work.ts'
-import { createBell, createFailureLog, type Loop } from './loop.ts'
+import { createBell, createSetbacks, type Loop } from './loop.ts'
 
 /** Runs a chore at once, then at each wake-up of its topic and every `everyMs`; after 'again' without a wait. */
 export function startChore(app: App, chore: Chore): Loop {
   const stopping = new AbortController()
   const bell = createBell(app, chore.topic)
-  const backoff = createBackoff()
-  const failures = createFailureLog(
+  const setbacks = createSetbacks(
     app,
     { chore: chore.name },
     { failed: 'a chore failed and runs again', goesOn: 'a chore runs well again' },
@@ -19,13 +16,11 @@ export function startChore(app: App, chore: Chore): Loop {
     while (!stopping.signal.aborted) {
       try {
         const again = await chore.run(app, stopping.signal)
-        backoff.reset()
-        failures.succeeded()
+        setbacks.over()
         if (again !== 'again') await bell.wait(stopping.signal, chore.dueInMs?.(app) ?? chore.everyMs)
       } catch (error) {
         if (stopping.signal.aborted) return
-        failures.failed(error)
-        await pause(backoff.next(), stopping.signal)
+        await setbacks.waitAfter(error, stopping.signal)
       }
     }
   })()

@@ -1,3 +1,6 @@
+import { pause } from '../platform/clock.ts'
+import { createBackoff } from '../platform/db/index.ts'
+import { createFailureLog } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
 export type Loop = { stop(graceMs: number): Promise<void> }
@@ -42,23 +45,19 @@ export function createBell(app: App, topic: string | null): Bell {
   }
 }
 
-/**
- * Says the first of several failures in a row, and when the loop goes on, how many there were. An outage is told by itself, once for all
- * loops.
- */
-export function createFailureLog(app: App, fields: object, { failed, goesOn }: { failed: string; goesOn: string }) {
-  let failures = 0
-  let since = 0
+/** What a loop does about failures: it tells, and waits. An outage is waited out with short pauses: while it is known, they cost nothing. */
+export function createSetbacks(app: App, fields: object, words: { failed: string; goesOn: string }) {
+  const [outage, failure] = [createBackoff(), createBackoff(5_000)]
+  const log = createFailureLog(app, words)
   return {
-    failed(error: unknown): void {
-      if (app.db.outages.note(error)) return
-      if (failures++ > 0) return
-      since = performance.now()
-      app.log.warn({ err: error, ...fields }, failed)
+    async waitAfter(error: unknown, signal: AbortSignal): Promise<void> {
+      const kind = log.failed(error, fields)
+      await pause((kind === 'database' ? outage : failure).next(), signal)
     },
-    succeeded(): void {
-      if (failures > 0) app.log.info({ ...fields, failures, afterMs: Math.round(performance.now() - since) }, goesOn)
-      failures = 0
+    over(): void {
+      outage.reset()
+      failure.reset()
+      log.well()
     },
   }
 }

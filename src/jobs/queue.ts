@@ -1,10 +1,9 @@
 import { setMaxListeners } from 'node:events'
 import type { Claimed, Queue } from '../platform/claim.ts'
-import { pause } from '../platform/clock.ts'
-import { createBackoff, outageOf } from '../platform/db/index.ts'
+import { outageOf } from '../platform/db/index.ts'
 import { reportFailure, throughOutages } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
-import { createBell, createFailureLog, type Loop } from './loop.ts'
+import { createBell, createSetbacks, type Loop } from './loop.ts'
 import { type LossWatch, watchLosses } from './loss.ts'
 
 /**
@@ -16,9 +15,8 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
   const aborting = new AbortController()
   setMaxListeners(0, aborting.signal)
   const bell = createBell(app, queue.topic)
-  const backoff = createBackoff()
   const losses = watchLosses(app, queue, worker)
-  const failures = createFailureLog(
+  const setbacks = createSetbacks(
     app,
     { queue: queue.name },
     { failed: 'a queue could not be claimed from', goesOn: 'a queue is claimed from again' },
@@ -45,18 +43,17 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
       try {
         await losses.absolve()
         const items = await queue.claim(app, worker, free)
-        backoff.reset()
-        failures.succeeded()
         for (const item of items) start(item)
-        if (items.length < free) {
+        if (items.length === free) setbacks.over()
+        else {
           const isKnown: boolean = bell.isRung() || (noneDue && items.length === 0)
           const dueInMs: number | null = isKnown ? null : ((await queue.dueInMs?.(app)) ?? null)
+          setbacks.over()
           const rung = await bell.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
           noneDue = dueInMs === null && !rung
         }
       } catch (error) {
-        failures.failed(error)
-        await pause(backoff.next(), stopping.signal)
+        await setbacks.waitAfter(error, stopping.signal)
       }
     }
   })()
@@ -153,7 +150,7 @@ function keepLease<Item extends Claimed>(
     holding.abort(new Error(reason))
   }
   const beat = () => {
-    deadline ??= setTimeout(lose, validFrom + leaseMs - performance.now(), 'The lease could not be renewed in time.')
+    deadline ??= setTimeout(lose, Math.max(1, validFrom + leaseMs - performance.now()), 'The lease could not be renewed in time.')
     beating = renew().then((waitMs) => {
       if (!isOver) next = setTimeout(beat, waitMs)
     })

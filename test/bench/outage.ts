@@ -112,7 +112,14 @@ async function outages(proxy: DatabaseProxy, admin: pg.Pool, url: string): Promi
       seconds: 1,
       isWhole: false,
       begin: async () => process.kill((await backends("and application_name = 'quayside'"))[0]!, 'SIGKILL'),
-      end: () => {},
+      // It recovers first.
+      end: () =>
+        until('the database takes work', () =>
+          admin.query('select 1').then(
+            () => true,
+            () => false,
+          ),
+        ),
     },
     {
       name: 'too many clients',

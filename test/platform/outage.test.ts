@@ -245,3 +245,11 @@ it('throughOutages waits for the database, passes other errors on, and ends on a
   expect(await waited).toEqual({ one: 1 })
   await expect(throughOutages(app, () => Promise.reject(new Error('a mistake')))).rejects.toThrow('a mistake')
 })
+
+it('a process whose database keeps silent can stop', async () => {
+  const leaving = await createTestApp(proxy.url)
+  await Promise.all([ask(leaving), ask(leaving)])
+  proxy.silence()
+  await leaving.close()
+  expect(leaving.db.pool.totalCount).toBe(0)
+})

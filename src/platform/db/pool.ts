@@ -17,6 +17,8 @@ export type PoolOptions = {
   onError: (error: Error) => void
 }
 
+const goodbyeWithinMs = 2_000
+
 class Client extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super({ ...config, ...keepAlive, connectionTimeoutMillis: connectWithinMs })
@@ -40,13 +42,18 @@ export function createPool({ url, size, waitMs, session, onStatement, onError }:
       }
     },
   })
+  const all = new Set<pg.PoolClient>()
   const idle = new Set<pg.PoolClient>()
   const watch = watchStatements(session, { onDead: () => dropAll(idle) })
   pool.on('error', onError)
   pool.on('acquire', (client) => idle.delete(client))
   pool.on('release', (_error, client) => idle.add(client))
-  pool.on('remove', (client) => idle.delete(client))
+  pool.on('remove', (client) => {
+    idle.delete(client)
+    all.delete(client)
+  })
   pool.on('connect', (client) => {
+    all.add(client)
     client.on('error', onError)
     guardStatements(client, watch, onStatement)
   })
@@ -59,14 +66,15 @@ export function createPool({ url, size, waitMs, session, onStatement, onError }:
     pool,
     async close() {
       watch.close()
-      await pool.end()
+      // One that is half open never says goodbye.
+      await answered(pool.end(), goodbyeWithinMs).catch(() => dropAll(all))
     },
   }
 }
 
-/** What was idle may be half open, like the one that was found dead. The pool removes a client whose connection ends by itself. */
-function dropAll(idle: Set<pg.PoolClient>): void {
-  for (const client of idle) (client as unknown as pg.Client).connection.stream.destroy()
+/** What was idle may be half open, like one that was found dead. The pool removes a client whose connection ends by itself. */
+function dropAll(clients: Set<pg.PoolClient>): void {
+  for (const client of clients) (client as unknown as pg.Client).connection.stream.destroy()
 }
 
 type Callback = (error?: unknown, ...rest: unknown[]) => void

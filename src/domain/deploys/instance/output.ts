@@ -7,7 +7,7 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { row, run, type Sql, sql } from '../../../platform/db/index.ts'
-import { reportFailure } from '../../../platform/outage.ts'
+import { createFailureLog, type FailureLog } from '../../../platform/failure-log.ts'
 import { createPace } from '../../../platform/pace.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import {
@@ -208,6 +208,14 @@ export async function noteInServiceLog(
   })
 }
 
+const failures = new WeakMap<App, FailureLog>()
+const failuresOf = (app: App): FailureLog => {
+  const words = { failed: "an instance's output could not be taken in", goesOn: "an instance's output is taken in again" }
+  const log = failures.get(app) ?? createFailureLog(app, words)
+  failures.set(app, log)
+  return log
+}
+
 /** One turn of each instance, some at once. What can't be read of one keeps nobody else's lines back. */
 async function readEach(
   app: App,
@@ -222,8 +230,9 @@ async function readEach(
       if (signal.aborted) return
       try {
         taken(instance, await inTurn(instance.id, () => takeIn(app, instance, maxBytes)))
+        failuresOf(app).well(instance.id)
       } catch (error) {
-        reportFailure(app, error, "an instance's output could not be taken in", { instanceId: instance.id }, 'warn')
+        failuresOf(app).failed(error, { instanceId: instance.id }, instance.id)
       }
     }
   }

@@ -9,6 +9,7 @@ import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
 import { outageOf, run, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
+import { createFailureLog, type FailureLog } from '../../../platform/failure-log.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { reportFailure } from '../../../platform/outage.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -28,6 +29,7 @@ type Memory = {
   busy: Set<string>
   probedAt: Map<string, number>
   running: Set<Promise<void>>
+  failures: { services: FailureLog; instances: FailureLog }
   /** The last pass saw something that changes without a wake-up: an instance, another process that may die, trouble. */
   watching: boolean
 }
@@ -36,7 +38,11 @@ const memories = new WeakMap<App, Memory>()
 const memoryOf = (app: App): Memory => {
   let memory = memories.get(app)
   if (!memory) {
-    memory = { busy: new Set(), probedAt: new Map(), running: new Set(), watching: true }
+    const failures = {
+      services: createFailureLog(app, { failed: 'a service could not be reconciled', goesOn: 'a service is reconciled again' }),
+      instances: createFailureLog(app, { failed: 'an instance could not be handled', goesOn: 'an instance is handled again' }),
+    }
+    memory = { busy: new Set(), probedAt: new Map(), running: new Set(), failures, watching: true }
     memories.set(app, memory)
   }
   return memory
@@ -65,10 +71,11 @@ export const reconcileInstances: Chore = {
       if (signal.aborted) return
       try {
         await reconcile(app, service, byService.get(service.id) ?? [], observed)
+        memory.failures.services.well(service.id)
       } catch (error) {
         // One service's trouble is not the others'.
         memory.watching = true
-        reportFailure(app, error, 'a service could not be reconciled', { webServiceId: service.id })
+        memory.failures.services.failed(error, { webServiceId: service.id }, service.id)
       }
     }
   },
@@ -77,8 +84,13 @@ export const reconcileInstances: Chore = {
 /** Lets what a pass began come to its end, and another process go on at once; for a process that is stopping. */
 export async function settleReconciler(app: App): Promise<void> {
   await Promise.allSettled(memoryOf(app).running)
-  await dropLease(app.db.prisma, 'instances', app.processId)
-  app.wake.notify('instances')
+  try {
+    await dropLease(app.db.prisma, 'instances', app.processId)
+    app.wake.notify('instances')
+  } catch (error) {
+    // It runs out by itself.
+    reportFailure(app, error, 'the lease of the instances could not be given back', {}, 'warn')
+  }
 }
 
 async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[], observed: Map<string, Observation>): Promise<void> {
@@ -253,8 +265,12 @@ async function probe(app: App, service: ServiceRow, { id: instanceId, status, de
 function background(app: App, instanceId: string, work: () => Promise<void>): void {
   const memory = memoryOf(app)
   memory.busy.add(instanceId)
+  const { instances } = memory.failures
   const running = work()
-    .catch((error) => reportFailure(app, error, 'an instance could not be handled', { instanceId }))
+    .then(
+      () => instances.well(instanceId),
+      (error) => void instances.failed(error, { instanceId }, instanceId),
+    )
     .finally(() => {
       memory.busy.delete(instanceId)
       memory.running.delete(running)

@@ -42,6 +42,8 @@ export type Delivery = ClaimedDelivery & {
   message: Sendable
   /** Null: the endpoint is gone. */
   recipient: Recipient | UnreadableRecipient | null
+  /** Whether a request of this claim may have reached the other side. */
+  sent: boolean
 }
 
 const slots = 160
@@ -69,12 +71,11 @@ export const deliverWebhooks: Queue<Delivery> = {
     ])
     return claimed.flatMap((delivery) => {
       const message = messages.get(delivery.messageId)
-      return message ? [{ ...delivery, message, recipient: recipients.get(delivery.endpointId) ?? null }] : []
+      return message ? [{ ...delivery, message, recipient: recipients.get(delivery.endpointId) ?? null, sent: false }] : []
     })
   },
   renew: renewDelivery,
-  // The outcome of what was sent is kept until the database takes it: an outage that ends the work came before.
-  release: (app, delivery) => releaseDelivery(app, delivery, true),
+  release: (app, delivery) => releaseDelivery(app, delivery, !delivery.sent),
   async work(app, claimed, signal) {
     const delivery = await afterLostTry(app, claimed)
     const recipient = delivery && (await openRecipient(app, delivery))
@@ -89,7 +90,6 @@ export const deliverWebhooks: Queue<Delivery> = {
         new Fault('Its signing keys or headers can not be opened.', { cause: recipient.unreadable }),
       )
     }
-    const sending: Sending = { sent: false }
     try {
       const text = delivery.body ?? (await makeBody(app, delivery, recipient, delivery.message.body))
       if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery, true))
@@ -97,9 +97,9 @@ export const deliverWebhooks: Queue<Delivery> = {
         return close(app, delivery, 'EXHAUSTED', `What is to be sent is over ${maxBodyBytes} bytes.`, exhaustionOf(delivery, recipient))
       }
       if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
-      else await send(app, delivery, recipient, text, signal, sending)
+      else await send(app, delivery, recipient, text, signal, claimed)
     } catch (error) {
-      if (signal.aborted) return void (await releaseDelivery(app, delivery, !sending.sent))
+      if (signal.aborted) return void (await releaseDelivery(app, delivery, !claimed.sent))
       if (outageOf(error) === 'database') throw error
       await afterFault(app, delivery, recipient, error)
     }
@@ -110,9 +110,6 @@ export const deliverWebhooks: Queue<Delivery> = {
     if (recipient) await close(app, delivery, 'EXHAUSTED', setAsideText, exhaustionOf(delivery, recipient))
   },
 }
-
-/** Whether a request may have reached the other side. */
-type Sending = { sent: boolean }
 
 /** Null: the claim is another's by now. */
 const afterLostTry = async (app: App, delivery: Delivery): Promise<Delivery | null> =>
@@ -161,7 +158,7 @@ async function send(
   recipient: Recipient,
   text: string,
   signal: AbortSignal,
-  sending: Sending,
+  claimed: Pick<Delivery, 'sent'>,
 ): Promise<void> {
   const body = Buffer.from(text)
   const headers = headersOf(delivery.message, recipient, body)
@@ -176,14 +173,14 @@ async function send(
     // A kept connection may be gone just as we write, and then nobody knows.
     fresh: recipient.atMostOnce,
     onSend: () => {
-      sending.sent = true
+      claimed.sent = true
     },
   }
   let result: OutgoingResult
   try {
     result = await outgoingHttp.use(app).post(request)
   } catch (error) {
-    if (!signal.aborted || !recipient.atMostOnce || !sending.sent) throw error
+    if (!signal.aborted || !recipient.atMostOnce || !claimed.sent) throw error
     const durationMs = Math.round(performance.now() - begun)
     return void (await settle(app, {
       settlement: {
@@ -198,7 +195,7 @@ async function send(
       exhausted: null,
     }))
   }
-  await conclude(app, delivery, recipient, headers, result, sending.sent)
+  await conclude(app, delivery, recipient, headers, result, claimed.sent)
 }
 
 /** The claim, as a settlement names it; no try is counted. */
