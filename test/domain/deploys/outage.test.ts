@@ -97,13 +97,21 @@ describe('a log', () => {
 type Step = 'build' | 'start' | 'probe' | 'switch'
 
 /** Runs a deployment whose database goes away in a step, or whose build fails; gives how it ended. */
-async function deploy({ during, fails, away = async () => {} }: { during?: Step; fails?: Error; away?: () => Promise<unknown> }) {
+async function deploy({
+  during,
+  fails,
+  away = async () => {},
+}: {
+  during?: Step
+  fails?: Error
+  away?: (signal?: AbortSignal) => Promise<unknown>
+}) {
   let left = 1
-  const at = async (step: Step) => {
+  const at = async (step: Step, signal?: AbortSignal) => {
     if (step !== during || left-- <= 0) return
     await proxy.refuse()
     await gone()
-    await away()
+    await away(signal)
     void proxy.restore()
   }
   sourcePort.provide(app, {
@@ -113,9 +121,10 @@ async function deploy({ during, fails, away = async () => {} }: { during?: Step;
     sweep: async () => {},
   } as Source)
   runtimePort.provide(app, {
-    async build(_request, { output }) {
+    async build(_request, { output, signal }) {
       await output('stdout', Buffer.from('building\n'))
-      await at('build')
+      await at('build', signal)
+      signal.throwIfAborted()
       if (fails) throw fails
       await output('stdout', Buffer.from('built\n'))
       return { digest: `sha256:${'1'.repeat(64)}`, sizeBytes: 1, startCommand: 'start', releaseCommand: null, detected: 'commands' }
@@ -157,6 +166,15 @@ describe('a deployment', () => {
     expect(ended).toMatchObject({ status: 'LIVE', failureCode: null })
     expect(lines.filter((line) => line === 'building')).toHaveLength(1)
     expect(lines.filter((line) => line === 'Live.')).toHaveLength(1)
+  })
+
+  it('is taken over, and goes live, when the database was away for longer than the lease', async () => {
+    await app.close()
+    app = await createTestApp(proxy.url, { PROBE_INTERVAL_MS: '10', WORKER_LEASE_MS: '3000' })
+    const away = (signal?: AbortSignal) => until('the lease is given up', () => signal?.aborted)
+    const { ended } = await deploy({ during: 'build', away })
+    expect(ended).toMatchObject({ status: 'LIVE', failureCode: null })
+    expect(ended.leaseEpoch).toBeGreaterThan(1)
   })
 
   it('names a full disk, with a hint', async () => {
