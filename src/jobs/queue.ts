@@ -47,7 +47,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
         if (items.length === free) setbacks.over()
         else {
           const isKnown: boolean = bell.isRung() || (noneDue && items.length === 0)
-          const dueInMs: number | null = isKnown ? null : ((await queue.dueInMs?.(app)) ?? null)
+          const dueInMs: number | null = isKnown ? null : ((await queue.dueInMs?.(app, worker, queue.concurrency - running.size)) ?? null)
           setbacks.over()
           const rung = await bell.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
           noneDue = dueInMs === null && !rung

@@ -97,8 +97,11 @@ export type Queue<Item extends Claimed> = {
   /** Long work, which another process takes over: its signal aborts as soon as this process stops, without the grace. */
   abortOnStop?: boolean
   claim(app: App, worker: string, limit: number): Promise<Item[]>
-  /** For rows with a time of their own: in how many milliseconds the next one is due, null for none. The poll needn't be short then. */
-  dueInMs?(app: App): Promise<number | null>
+  /**
+   * For rows with a time of their own: in how many milliseconds the next one is due that a worker with so many free slots would be given, null
+   * for none before one of its own has ended. The poll needn't be short then.
+   */
+  dueInMs?(app: App, worker: string, free: number): Promise<number | null>
   /** False: the lease is lost, and `signal` aborts. */
   renew(app: App, item: Item): Promise<boolean>
   /** Gives an item back that an outage of the database kept from being worked on; nothing when it is another's already. */

@@ -17,19 +17,19 @@ it('is one statement while nothing waits, and is due when the lease of a worker 
   const { app } = world
   const claim = (worker: string) => deploymentQueue.claim(app, worker, 4)
   expect(await statementsOf(app, () => claim('first'))).toHaveLength(1)
-  expect(await deploymentQueue.dueInMs?.(app)).toBeNull()
+  expect(await deploymentQueue.dueInMs?.(app, 'first', 4)).toBeNull()
 
   const tenant = await createTenant(app)
   const input = { name: 'Web', repositoryUrl: 'file:///shop' }
   const { webService } = await execute(request(app, tenant.owner), createWebService, input)
   await execute(request(app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
   expect(await claim('first')).toHaveLength(1)
-  const dueInMs = await deploymentQueue.dueInMs?.(app)
+  const dueInMs = await deploymentQueue.dueInMs?.(app, 'first', 4)
   expect(dueInMs).toBeGreaterThan(0)
   expect(dueInMs).toBeLessThanOrEqual(15_000)
   expect(await claim('second')).toEqual([])
   await shiftClock(world.url, 16_000)
-  expect(await deploymentQueue.dueInMs?.(app)).toBe(0)
+  expect(await deploymentQueue.dueInMs?.(app, 'first', 4)).toBe(0)
   expect(await claim('second')).toMatchObject([{ leaseOwner: 'second', leaseEpoch: 2 }])
 })
 

@@ -21,7 +21,7 @@ const fannedOut = async () => {
   await sequence(world.app)
   await fanOut(world.app)
 }
-const claim = async () => await claimDeliveries(world.app, 'worker', 10, 160)
+const claim = async () => await claimDeliveries(world.app, 'worker', 10)
 const claimed = async () => (await claim()).map(({ messageId }) => messageId)
 
 describe.each([

@@ -26,7 +26,7 @@ const bodyOf = (messageId: string) => row(world.app.db.prisma, sql`select body f
 const claimOne = async () => {
   await sequence(world.app)
   await fanOut(world.app)
-  return (await claimDeliveries(world.app, 'worker', 10, 160))[0]!
+  return (await claimDeliveries(world.app, 'worker', 10))[0]!
 }
 
 test('a body that is shaped while its message is expunged is not kept', async () => {

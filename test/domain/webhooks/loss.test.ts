@@ -25,7 +25,7 @@ const create = async (input: CommandInput) =>
 async function endInHand(worker: string): Promise<void> {
   await sequence(world.app)
   await fanOut(world.app)
-  await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10, 160)).length === 1)
+  await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10)).length === 1)
 }
 
 test('a try whose outcome was lost is listed as UNKNOWN, and is no step of the schedule', async () => {

@@ -55,9 +55,9 @@ export const deliverWebhooks: Queue<Delivery> = {
   topic: deliveriesTopic,
   pollMs: 5_000,
   concurrency: slots,
-  dueInMs: (app) => nextDeliveryInMs(app),
+  dueInMs: nextDeliveryInMs,
   async claim(app, worker, limit) {
-    const claimed = await claimDeliveries(app, worker, limit, slots)
+    const claimed = await claimDeliveries(app, worker, limit)
     if (claimed.length === 0) return []
     const [recipients, messages] = await Promise.all([
       findRecipients(

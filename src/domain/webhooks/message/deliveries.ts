@@ -3,20 +3,17 @@ import { type LeasedRows, renew, takeLease } from '../../../platform/claim.ts'
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
-import { allowanceOf, type ClaimedDelivery, openAt, rateUsedAfter, type Settlement } from './model.ts'
-
-/** So much of a worker's slots may be one organization's. */
-const mostOf = (slots: number) => Math.max(1, Math.ceil(slots * 0.75))
+import { allowanceOf, type ClaimedDelivery, freedAt, openAt, rateUsedAfter, type Settlement } from './model.ts'
 
 /**
- * Claims what is due for up to `free` slots of a worker that has `slots`: shared fairly among organizations, within the rate,
- * concurrency and order of each endpoint. Nothing is locked for endpoints that have no such limit.
+ * Claims what is due for up to `free` slots of a worker: shared fairly among organizations and endpoints, within the rate, concurrency and
+ * order of each endpoint. Nothing is locked for endpoints that have no such limit.
  */
-export async function claimDeliveries(app: App, worker: string, free: number, slots: number): Promise<ClaimedDelivery[]> {
+export async function claimDeliveries(app: App, worker: string, free: number): Promise<ClaimedDelivery[]> {
   const lanes = await readLanes(app.db.prisma, worker)
   if (lanes.length === 0) return []
   const guarded = new Set(guardedOf(lanes))
-  const shares = shareOut(lanes, free, mostOf(slots))
+  const shares = shareOut(lanes, free)
   const plain = shares.filter(({ lane }) => !guarded.has(lane))
   const limited = shares.filter(({ lane }) => guarded.has(lane))
   const claimed = await Promise.all([
@@ -128,14 +125,19 @@ export async function countLostTry(tx: Tx, delivery: ClaimedDelivery): Promise<n
   return counted?.attemptCount ?? null
 }
 
-/** In how many milliseconds something is due that a worker may take then, at least 0; null when nothing is, or not before a claim has ended. */
-export async function nextDeliveryInMs(app: App, worker = ''): Promise<number | null> {
+/**
+ * In how many milliseconds something is due that a worker with so many free slots may take then, at least 0; null when nothing is, or not
+ * before one of its own claims has ended.
+ */
+export async function nextDeliveryInMs(app: App, worker: string, free: number): Promise<number | null> {
   const lanes = await readLanes(app.db.prisma, worker)
+  if (shareOut(lanes, free).length > 0) return 0
   const times = lanes.flatMap((lane) => {
-    const opens = openAt(lane)
-    return opens ? [opens.getTime() - lane.now.getTime()] : []
+    const opens = openAt(lane) ?? freedAt(lane)
+    // What is open already waits for a slot.
+    return opens && opens > lane.now ? [opens.getTime() - lane.now.getTime()] : []
   })
-  return times.length === 0 ? null : Math.max(0, Math.min(...times))
+  return times.length === 0 ? null : Math.min(...times)
 }
 
 export type Sendable = {

@@ -1,6 +1,6 @@
 /**
- * Lanes: which endpoints have something to be sent, how much of it a worker may take now, and how sending to each goes. The share of
- * each organization is fair: a free slot goes to the one that has the fewest in flight.
+ * Lanes: which endpoints have something to be sent, how much of it a worker may take now, and how sending to each goes. Shares are fair
+ * among organizations, and among the endpoints of each.
  */
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { allowanceOf, isGuarded, type Lane } from './model.ts'
@@ -32,7 +32,8 @@ export async function lockLanes(tx: Tx, endpointIds: readonly string[], worker: 
 const laneColumns = sql`
   w.endpoint_id, e.id is not null as exists, coalesce(e.organization_id, free.organization_id) as organization_id,
   e.rate_limit_per_second, e.max_concurrency, coalesce(e.ordered, false) as ordered, coalesce(e.at_most_once, false) as at_most_once,
-  l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, flight.in_flight, flight.own_in_flight`
+  l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, flight.in_flight, flight.own_in_flight,
+  flight.others_end_at`
 
 /** In an ordered lane nothing but the first one counts, whoever holds it. Two joins, so that each goes along an index of its own. */
 const laneJoins = (worker: string) => sql`
@@ -48,37 +49,56 @@ const laneJoins = (worker: string) => sql`
     where e.ordered and d.endpoint_id = w.endpoint_id and d.status = 'PENDING'
     order by d.position, d.message_id limit 1) first on true
   left join lateral (
-    select count(*)::int as in_flight, (count(*) filter (where h.lease_owner = ${worker}))::int as own_in_flight from webhook_delivery h
+    select count(*)::int as in_flight, (count(*) filter (where h.lease_owner = ${worker}))::int as own_in_flight,
+           min(h.lease_expires_at) filter (where h.lease_owner <> ${worker}) as others_end_at from webhook_delivery h
     where h.endpoint_id = w.endpoint_id and h.lease_owner is not null and h.lease_expires_at >= app_now()) flight on true`
 
 export type Share = { lane: Lane; quota: number }
 
+/** How much more an organization may hold than what it leaves free of a worker's slots; and a lane, than what it leaves of those. */
+const tenantShare = 3
+const laneShare = 2
+
+type Entry = { lane: Lane; held: number; quota: number; left: number }
+type Tenant = { held: number; open: Entry[] }
+
 /**
- * Divides free slots among lanes: organization by organization, the one with the fewest in flight first, and within one lane by lane.
- * No organization gets more than `most` of a worker's slots, so that one whose receivers hang leaves room for the others.
+ * Divides a worker's free slots: each goes to the organization that holds the fewest, and within it to the lane that does. However many of
+ * them hang, something is left for who comes next: no organization takes the last slots of the worker, no lane the last of its organization.
+ * One alone gets three quarters, and half, of all.
  */
-export function shareOut(lanes: readonly Lane[], free: number, most: number): Share[] {
-  const tenants = new Map<string, { held: number; open: { lane: Lane; quota: number; left: number }[] }>()
+export function shareOut(lanes: readonly Lane[], free: number): Share[] {
+  const tenants = new Map<string, Tenant>()
   for (const lane of lanes) {
     const tenant = tenants.get(lane.organizationId) ?? { held: 0, open: [] }
     tenants.set(lane.organizationId, tenant)
     tenant.held += lane.ownInFlight
     const left = allowanceOf(lane)
-    if (left > 0) tenant.open.push({ lane, quota: 0, left })
+    if (left > 0) tenant.open.push({ lane, held: lane.ownInFlight, quota: 0, left })
   }
-  const shares = [...tenants.values()].flatMap(({ open }) => open)
-  let unshared = free
-  let eligible = [...tenants.values()].filter(({ held, open }) => open.length > 0 && held < most)
-  while (unshared > 0 && eligible.length > 0) {
-    const least = eligible.reduce((a, b) => (b.held < a.held ? b : a))
-    const entry = least.open.reduce((a, b) => (b.quota < a.quota ? b : a))
+  const entries = [...tenants.values()].flatMap(({ open }) => open)
+  let eligible = [...tenants.values()]
+  for (let unshared = free; unshared > 0; unshared--) {
+    eligible = eligible.filter((tenant) => {
+      tenant.open = tenant.open.filter((entry) => entry.left > 0 && mayHold(tenant, entry, unshared))
+      return tenant.open.length > 0
+    })
+    if (eligible.length === 0) break
+    const tenant = eligible.reduce((a, b) => (b.held < a.held ? b : a))
+    const entry = tenant.open.reduce((a, b) => (b.held < a.held ? b : a))
     entry.quota++
-    least.held++
-    unshared--
-    if (--entry.left <= 0) least.open = least.open.filter((other) => other !== entry)
-    if (least.open.length === 0 || least.held >= most) eligible = eligible.filter((tenant) => tenant !== least)
+    entry.left--
+    entry.held++
+    tenant.held++
   }
-  return shares.filter(({ quota }) => quota > 0).map(({ lane, quota }) => ({ lane, quota }))
+  return entries.filter(({ quota }) => quota > 0).map(({ lane, quota }) => ({ lane, quota }))
+}
+
+/** Whether a lane may have one more of so many free slots. Who has none may always. */
+function mayHold(tenant: Tenant, { held }: Entry, free: number): boolean {
+  if (tenant.held > 0 && tenant.held >= tenantShare * free) return false
+  const roomOfTenant = (tenantShare / (tenantShare + 1)) * (tenant.held + free) - tenant.held
+  return held === 0 || held < laneShare * roomOfTenant
 }
 
 export const guardedOf = (lanes: readonly Lane[]): Lane[] => lanes.filter(isGuarded)

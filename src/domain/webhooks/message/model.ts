@@ -57,6 +57,8 @@ export type Lane = Pick<WebhookEndpoint, 'organizationId' | 'rateLimitPerSecond'
     /** Claims on it, of all workers and of this one. */
     inFlight: number
     ownInFlight: number
+    /** When the first of others' claims on it is over, unless it is renewed. */
+    othersEndAt: Date | null
   }
 
 /** Limits that only hold when one claimant at a time looks at them. */
@@ -74,6 +76,9 @@ export function openAt(lane: Lane): Date | null {
   if (lane.rateLimitPerSecond && lane.rateUsedUntil) times.push(lane.rateUsedUntil.getTime())
   return new Date(Math.max(...times))
 }
+
+/** When others that hold it up are over, at the latest; null when nobody else does. */
+export const freedAt = (lane: Lane): Date | null => (lane.nextAt !== null && allowanceByFlight(lane) === 0 ? lane.othersEndAt : null)
 
 const allowanceByFlight = ({ ordered, breakerUntil, maxConcurrency, inFlight }: Lane): number => {
   if (ordered || breakerUntil) return inFlight === 0 ? 1 : 0
