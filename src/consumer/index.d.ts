@@ -865,6 +865,9 @@ export declare const eventTypes: readonly WebhookEventType[]
 /** The signature or timestamp of a request is not valid, or the body is not an event. */
 export declare class WebhookVerificationError extends Error {}
 
+/** Those of a request, as `Headers` of fetch or as a plain object in the way of node:http. */
+export type RequestHeaders = { get(name: string): string | null } | Record<string, string | string[] | undefined>
+
 /**
  * Verifies a request according to Standard Webhooks 1.0 and returns its event. `rawBody` is the body as received, not parsed JSON.
  * `secret` is the signing secret `whsec_…`, or the public key `whpk_…` with Ed25519. During a rotation, pass several.
@@ -873,6 +876,6 @@ export declare class WebhookVerificationError extends Error {}
  */
 export declare function verify(
   rawBody: Uint8Array | ArrayBuffer | string,
-  headers: Headers | Record<string, string | string[] | undefined>,
+  headers: RequestHeaders,
   secret: string | readonly string[],
 ): WebhookEvent

@@ -23,7 +23,7 @@ const toleranceSeconds = 300
  * name in `originalType`. Throws a WebhookVerificationError when the request's signature, id or time is no good or its body is no
  * event, and a TypeError when it is called wrongly: with a parsed body, without a secret, or with one that is malformed.
  * @param {unknown} rawBody the bytes as they arrived, as Uint8Array or string; never parsed JSON, whose bytes are lost
- * @param {Headers | Record<string, string | string[] | undefined>} headers of the request
+ * @param {RequestHeaders} headers of the request
  * @param {string | readonly string[]} secret `whsec_…`, or `whpk_…` for ed25519; during a rotation several
  */
 export function verify(rawBody, headers, secret) {
@@ -56,12 +56,23 @@ const names = /** @type {const} */ (['webhook-id', 'webhook-timestamp', 'webhook
 
 /** @typedef {Record<typeof names[number], string>} Signed */
 
-/** @param {Headers | Record<string, string | string[] | undefined>} headers @returns {Signed} */
+/** Any `Headers` will do, of whatever library. @typedef {{ get(name: string): string | null } | Record<string, string | string[] | undefined>} RequestHeaders */
+
+/** @param {RequestHeaders} headers @returns {(name: string) => unknown} */
+function readerOf(headers) {
+  if (typeof headers.get === 'function') {
+    const list = /** @type {{ get(name: string): string | null }} */ (headers)
+    return (name) => list.get(name)
+  }
+  const lower = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+  return (name) => lower[name]
+}
+
+/** @param {RequestHeaders} headers @returns {Signed} */
 function signedHeaders(headers) {
-  const plain = headers instanceof Headers ? Object.fromEntries(headers) : headers
-  const lower = Object.fromEntries(Object.entries(plain).map(([name, value]) => [name.toLowerCase(), value]))
+  const read = readerOf(headers)
   const entries = names.map((name) => {
-    const value = lower[name] ?? lower[name.replace('webhook-', 'svix-')]
+    const value = read(name) ?? read(name.replace('webhook-', 'svix-'))
     if (typeof value !== 'string' || value === '') throw new WebhookVerificationError(`The header ${name} is missing.`)
     return [name, value]
   })

@@ -40,8 +40,9 @@ const list = z.string().transform((text) =>
     .map((item) => item.trim())
     .filter(Boolean),
 )
-const cidrs = list.refine((items) => items.every((item) => ipaddr.isValidCIDR(item)), {
-  error: 'must be a comma list of CIDRs such as 10.0.0.0/8',
+const isNetwork = (item: string) => ipaddr.isValidCIDR(item) || isIP(item) !== 0
+const networks = list.refine((items) => items.every(isNetwork), {
+  error: 'must be a comma list of addresses such as 10.1.2.3 and CIDRs such as 10.0.0.0/8',
 })
 const schedule = list
   .transform((items) => items.map(Number))
@@ -59,7 +60,7 @@ const schema = z.object({
   DATABASE_POOL: setting(int(2, 200).default(20)),
   MASTER_KEYS: setting(z.string().optional()),
   MASTER_KEY_FILE: setting(z.string().optional()),
-  EGRESS_ALLOW: setting(cidrs.optional()),
+  EGRESS_ALLOW: setting(networks.optional()),
   GIT_FILE_ROOTS: setting(list.optional()),
   /** A private key for repositories over ssh; without it ssh has no identity. */
   GIT_SSH_KEY_FILE: setting(z.string().optional()),

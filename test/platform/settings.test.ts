@@ -54,6 +54,13 @@ describe('what is not valid', () => {
   })
 })
 
+it('EGRESS_ALLOW takes single addresses beside CIDRs, of either family', () => {
+  const { EGRESS_ALLOW } = readSettings({ EGRESS_ALLOW: '10.1.2.3, 192.168.0.0/16,::1,fd00::/8' })
+  expect(EGRESS_ALLOW).toEqual(['10.1.2.3', '192.168.0.0/16', '::1', 'fd00::/8'])
+  for (const wrong of ['10.1.2', '10.1.2.3/33', 'localhost', '1', '[::1]', '10.1.2.3:80'])
+    expect(problems({ EGRESS_ALLOW: wrong }), wrong).toEqual(['EGRESS_ALLOW'])
+})
+
 describe('what is not said', () => {
   it.each([
     [{}, false],

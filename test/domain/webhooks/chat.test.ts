@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { chatBody } from '../../../src/domain/webhooks/attempt/chat.ts'
 
 test('a text that is cut holds no half of a character, wherever the cut falls', () => {
@@ -10,4 +10,40 @@ test('a text that is cut holds no half of a character, wherever the cut falls', 
     expect(content.length).toBeGreaterThanOrEqual(1_999)
     expect(content.length).toBeLessThanOrEqual(2_000)
   }
+})
+
+const event = (name: string) => ({ type: 'web_service.created', timestamp: '2026-01-01T00:00:00.000Z', data: { name } })
+const textIn = {
+  DISCORD: (body: string) => JSON.parse(body).content,
+  TEAMS: (body: string) => JSON.parse(body).attachments[0].content.body[0].text,
+}
+
+describe.each(['DISCORD', 'TEAMS'] as const)('a text for %s', (format) => {
+  const textOf = (name: string): string => textIn[format](chatBody(format, event(name)))
+
+  test('formats nothing that stands in the data, and hides no link', () => {
+    expect(textOf('**big** _it_ `code` ~~no~~ ||hid|| [Log in](https://evil.example) <@1> \\')).toBe(
+      [
+        'web\\_service.created \\(2026-01-01T00:00:00.000Z\\)',
+        'name: \\*\\*big\\*\\* \\_it\\_ \\`code\\` \\~\\~no\\~\\~ \\|\\|hid\\|\\| \\[Log in\\]\\(https://evil.example\\) \\<@1\\> \\\\',
+      ].join('\n'),
+    )
+  })
+
+  test('has one line for each value, so that none begins a heading, list or quote', () => {
+    expect(textOf('a\n# b\r\n- c\u2028> d').split('\n')).toHaveLength(2)
+  })
+
+  test('is not cut in the middle of an escape', () => {
+    for (const lead of ['', 'x']) {
+      const text = textOf(lead + '*'.repeat(2_000))
+      expect(text.length).toBeLessThanOrEqual(2_000)
+      expect(text).toMatch(/[^\\]\\\*…$/)
+    }
+  })
+})
+
+test('a text for Slack is not cut in the middle of an entity', () => {
+  for (const lead of ['', 'x', 'xx', 'xxx', 'xxxx'])
+    expect(JSON.parse(chatBody('SLACK', event(lead + '<'.repeat(2_000)))).text).toMatch(/&lt;…$/)
 })

@@ -62,7 +62,9 @@ describe.each([
     const headers = signed(signing)
     const older = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replace('webhook-', 'svix-'), value]))
     const upper = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), value]))
-    for (const each of [headers, new Headers(headers), upper, older]) expect(consumer.verify(body, each, verifying).id).toBe('evt_1')
+    const foreign = { get: (name: string) => new Headers(headers).get(name) }
+    for (const each of [headers, new Headers(headers), foreign, upper, older])
+      expect(consumer.verify(body, each, verifying).id).toBe('evt_1')
   })
 
   it('refuses parsed JSON', () => {
@@ -162,7 +164,7 @@ describe('the printed catalogue', () => {
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
   /** The complaints of strict TypeScript about a file. */
-  const compile = async (text: string): Promise<string> => {
+  const compile = async (text: string, environment: readonly string[] = ['--types', 'node']): Promise<string> => {
     const file = join(folder, 'receiver.mts')
     await writeFile(file, text)
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
@@ -175,8 +177,7 @@ describe('the printed catalogue', () => {
       'nodenext',
       '--moduleResolution',
       'nodenext',
-      '--types',
-      'node',
+      ...environment,
       '--ignoreConfig',
       file,
     ]
@@ -196,6 +197,13 @@ describe('the printed catalogue', () => {
     const all = [...eventTypes().map(({ type }) => type), 'unknown']
     expect(await compile(receiver(all))).toBe('')
     expect(await compile(receiver(all.filter((type) => type !== 'project.updated')))).toContain("not assignable to type 'never'")
+  }, 60_000)
+
+  it('compiles where there are neither a browser’s types nor Node’s', async () => {
+    const text = `import { verify, type RequestHeaders } from 'quayside/webhooks'
+      export const idOf = (raw: Uint8Array, headers: RequestHeaders): string => verify(raw, headers, 'whsec_').id`
+    expect(await compile(text, ['--lib', 'es2022'])).toBe('')
+    expect(await compile(receiver([...eventTypes().map(({ type }) => type), 'unknown']), ['--lib', 'es2022,dom'])).toBe('')
   }, 60_000)
 
   it('is an OpenAPI 3.1 document with a webhook for each type, which openapi-typescript compiles', async () => {
