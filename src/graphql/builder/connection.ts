@@ -3,7 +3,7 @@ import type { ObjectRef } from '@pothos/core'
 import { defaultFieldResolver, type GraphQLSchema, isObjectType } from 'graphql'
 import type { Permission } from '../../platform/access.ts'
 import { demand, parseInput } from '../../platform/command.ts'
-import type { Sql } from '../../platform/db/index.ts'
+import { type Sql, sql } from '../../platform/db/index.ts'
 import type { IdType } from '../../platform/id.ts'
 import {
   countsByParent,
@@ -117,6 +117,8 @@ type Nested = {
   listing: (context: GraphqlContext) => Listing
   /** The column of `t` that names the parent. */
   parent: Sql
+  /** What else must hold of the rows of these parents; asked when all of a batch are known. */
+  where?: (parentIds: readonly string[]) => Sql
 }
 
 /** A connection below a row: all rows of a level are served by one statement a page, and one a count where it is selected. */
@@ -124,14 +126,15 @@ export function nestedConnection<Row>(
   context: GraphqlContext,
   parentId: string,
   args: PageInput,
-  { name, permission, listing, parent }: Nested,
+  { name, permission, listing, parent, where }: Nested,
 ): Connection<Row> {
   demand(context.caller, permission)
   const list = listing(context)
+  const of = (ids: readonly string[]): Listing => (where ? { ...list, where: sql`${list.where} and ${where(ids)}` } : list)
   const key = `${name}:${JSON.stringify(args)}`
   const tx = context.app.db.prisma
   return connection(
-    () => context.load(`page:${key}`, parentId, (ids: readonly string[]) => pagesByParent<Row>(tx, list, parent, ids, args)),
-    () => context.load(`count:${key}`, parentId, (ids: readonly string[]) => countsByParent(tx, list, parent, ids)),
+    () => context.load(`page:${key}`, parentId, (ids: readonly string[]) => pagesByParent<Row>(tx, of(ids), parent, ids, args)),
+    () => context.load(`count:${key}`, parentId, (ids: readonly string[]) => countsByParent(tx, of(ids), parent, ids)),
   )
 }

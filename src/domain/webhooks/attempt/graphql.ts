@@ -5,6 +5,7 @@ import {
   connectionArgs,
   connectionType,
   enumType,
+  type GraphqlContext,
   idField,
   mutation,
   Node,
@@ -14,11 +15,12 @@ import {
   timestamps,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
+import { rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { decodeId, encodeId } from '../../../platform/id.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
 import { visibleByEndpoint } from '../endpoint/index.ts'
-import { WebhookMessage } from '../message/graphql.ts'
+import { deliveriesSeen, WebhookMessage } from '../message/graphql.ts'
+import type { ShownDelivery } from '../message/index.ts'
 import { expungeWebhookMessage } from './commands.ts'
 import { attemptListing, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
 
@@ -122,19 +124,39 @@ registerNode('WebhookAttempt', async (context, ids) =>
     : [],
 )
 
+/** By message: its deliveries as the same answer tells them. */
+type Told = Map<string, ShownDelivery[]>
+const toldByContext = new WeakMap<GraphqlContext, Told>()
+
+function toldOf(context: GraphqlContext): Told {
+  const told = toldByContext.get(context) ?? new Map<string, ShownDelivery[]>()
+  toldByContext.set(context, told)
+  return told
+}
+
+/** No try that was made after the deliveries were read: each counts in the transaction that lists it. */
+function upTo(told: Told, messageIds: readonly string[]): Sql {
+  const counts = messageIds.flatMap((id) => (told.get(id) ?? []).map((delivery) => [`${id} ${delivery.endpointId}`, delivery.attemptCount]))
+  return sql`t.number <= (${JSON.stringify(Object.fromEntries(counts))}::jsonb ->> (t.message_id || ' ' || t.endpoint_id))::int`
+}
+
 builder.objectField(WebhookMessage, 'attempts', (t) =>
   t.field({
     type: WebhookAttemptConnection,
     description: 'Delivery attempts of the message, newest first.',
     args: { endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }), ...connectionArgs },
-    resolve: (message, args, context) =>
-      nestedConnection<WebhookAttemptRow>(context, message.id, args, {
+    resolve: async (message, args, context) => {
+      const told = toldOf(context)
+      told.set(message.id, await deliveriesSeen(context, message))
+      return nestedConnection<WebhookAttemptRow>(context, message.id, args, {
         name: 'webhook attempts',
         permission: 'view:webhooks',
         listing: ({ caller }) =>
           attemptListing(caller, typeof args.endpointId === 'string' ? decodeId('WebhookEndpoint', args.endpointId) : null),
         parent: sql`t.message_id`,
-      }),
+        where: (ids) => upTo(told, ids),
+      })
+    },
   }),
 )
 

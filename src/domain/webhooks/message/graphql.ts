@@ -1,10 +1,10 @@
-import type { WebhookDelivery as WebhookDeliveryRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
   connection,
   connectionArgs,
   connectionType,
   enumType,
+  type GraphqlContext,
   gives,
   idField,
   makeRoom,
@@ -20,7 +20,7 @@ import { Operation } from '../../access/operation/graphql.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 import { bodyBytes, readSendables } from './deliveries.ts'
-import type { Message } from './model.ts'
+import type { Message, ShownDelivery } from './model.ts'
 import './reactions.ts'
 import { countWebhookMessages, deliveriesOf, findWebhookMessage, listWebhookMessages, messageColumns } from './queries.ts'
 
@@ -34,7 +34,7 @@ export const WebhookDeliveryStatus = enumType('WebhookDeliveryStatus', 'Status o
   UNKNOWN: 'The outcome of the attempt is unknown, and at-most-once delivery does not allow a retry.',
 })
 
-const WebhookDelivery = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery').implement({
+const WebhookDelivery = builder.objectRef<ShownDelivery>('WebhookDelivery').implement({
   description: 'Delivery of a message to an endpoint.',
   fields: (t) => ({
     endpoint: t.field({
@@ -61,6 +61,19 @@ const WebhookDelivery = builder.objectRef<WebhookDeliveryRow>('WebhookDelivery')
     }),
   }),
 })
+
+const seen = new WeakMap<Message, Promise<ShownDelivery[]>>()
+
+/** A message's deliveries, read once: whatever is told of them, and of their tries, is as of one moment. */
+export function deliveriesSeen(context: GraphqlContext, message: Message): Promise<ShownDelivery[]> {
+  const known = seen.get(message)
+  if (known) return known
+  const read = message.deliveries
+    ? Promise.resolve(message.deliveries)
+    : context.load('webhook deliveries', message.id, (ids: readonly string[]) => deliveriesOf(context.app.db.prisma, context.caller, ids))
+  seen.set(message, read)
+  return read
+}
 
 export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').implement({
   description: 'Message sent for an event. Its ID is the `webhook-id` of every request and the `id` of the request body.',
@@ -98,10 +111,7 @@ export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').imple
       type: [WebhookDelivery],
       extensions: { rows: 5 },
       description: 'Deliveries of the message, one for each matching endpoint that is visible to the caller.',
-      resolve: (message, _args, context) =>
-        context.load('webhook deliveries', message.id, (ids: readonly string[]) =>
-          deliveriesOf(context.app.db.prisma, context.caller, ids),
-        ),
+      resolve: (message, _args, context) => deliveriesSeen(context, message),
     }),
     createdAt: t.field(timestamps.createdAt),
     updatedAt: t.field(timestamps.updatedAt),

@@ -17,6 +17,6 @@ export {
 export { messageErrors } from './errors.ts'
 export { type LaneNews, type LaneOutcome, markRecovered, markWarned, recordOutcomes } from './health.ts'
 export { dropMirror, mirroredVersion, noteMirrored, orphanedMirrors } from './lane.ts'
-export { type ClaimedDelivery, deliveriesTopic, type Message, type Settlement } from './model.ts'
+export { type ClaimedDelivery, deliveriesTopic, type Message, type Settlement, type ShownDelivery } from './model.ts'
 export { countWebhookMessages, findWebhookMessage, listWebhookMessages } from './queries.ts'
 export { removeBodies } from './retention.ts'

@@ -6,7 +6,13 @@ import { encodeId } from '../../../platform/id.ts'
 export const deliveriesTopic = 'webhook deliveries'
 
 /** A message as lists show it; the body may be large and is read where it is asked for. */
-export type Message = Omit<WebhookMessage, 'body'>
+export type Message = Omit<WebhookMessage, 'body'> & {
+  /** As the statement saw them that read the message; absent: not read yet. */
+  deliveries?: ShownDelivery[]
+}
+
+/** A delivery as the API shows it. */
+export type ShownDelivery = Pick<WebhookDelivery, 'endpointId' | 'status' | 'reason' | 'attemptCount' | 'nextAttemptAt'>
 
 export type ClaimedDelivery = Claimed &
   Omit<WebhookDelivery, 'leaseEpoch' | 'leaseEnded'> & {

@@ -1,11 +1,10 @@
 import { z } from 'zod'
-import type { WebhookDelivery } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
-import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { join, row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import { demandEndpoint, visibleByEndpoint } from '../endpoint/index.ts'
-import type { Message } from './model.ts'
+import type { Message, ShownDelivery } from './model.ts'
 
 export const deliveryStatuses = ['PENDING', 'DELIVERED', 'EXHAUSTED', 'ABORTED', 'SKIPPED', 'CANCELLED', 'UNKNOWN'] as const
 
@@ -40,7 +39,7 @@ const messageListing = (caller: Caller, filter: Filter): Listing => {
   ]
   return {
     type: 'WebhookMessage',
-    select: sql`${messageColumns} from webhook_message t`,
+    select: sql`${messageColumns}, ${shownDeliveries(caller, sql`t.id`)} as deliveries from webhook_message t`,
     where: join(conditions, ' and '),
     order: 'newest_first',
   }
@@ -54,7 +53,8 @@ export const listWebhookMessages = defineQuery({
   input: z.object(filterInput).and(pageSchema),
   async run(read, input) {
     await demandEndpoint(read, input.endpointId)
-    return pageOf<Message>(read.tx, messageListing(read.caller, input), input)
+    const page = await pageOf<Message & { deliveries: RawDelivery[] }>(read.tx, messageListing(read.caller, input), input)
+    return { ...page, rows: page.rows.map((message): Message => ({ ...message, deliveries: message.deliveries.map(revive) })) }
   },
 })
 
@@ -83,21 +83,31 @@ export const findWebhookMessage = defineQuery({
     ),
 })
 
+type RawDelivery = Omit<ShownDelivery, 'nextAttemptAt'> & { nextAttemptAt: string | null }
+
+const revive = (raw: RawDelivery): ShownDelivery => ({
+  ...raw,
+  nextAttemptAt: raw.nextAttemptAt === null ? null : new Date(raw.nextAttemptAt),
+})
+
 /**
- * The deliveries of many messages that the caller may see, in one statement; a message has at most as many as an organization can have endpoints. What waits
- * behind an open breaker is due when that lets the next probe through.
+ * The deliveries of a message that the caller may see, as JSON; at most as many as an organization can have endpoints. What waits behind
+ * an open breaker is due when that lets the next probe through.
  */
-export async function deliveriesOf(tx: Tx, caller: Caller, messageIds: readonly string[]): Promise<WebhookDelivery[][]> {
-  const found = await rows<WebhookDelivery & { breakerUntil: Date | null }>(
+const shownDeliveries = (caller: Caller, messageId: Sql): Sql => sql`
+  (select coalesce(json_agg(json_build_object(
+            'endpointId', d.endpoint_id, 'status', d.status, 'reason', d.reason, 'attemptCount', d.attempt_count,
+            'nextAttemptAt', greatest(d.next_attempt_at, case when d.next_attempt_at is not null then l.breaker_until end))
+            order by d.created_at, d.endpoint_id), '[]')
+   from webhook_delivery d left join webhook_lane l on l.endpoint_id = d.endpoint_id
+   where d.message_id = ${messageId} and ${visibleByEndpoint(caller, sql`d.endpoint_id`)})`
+
+/** Those of many messages, in one statement. */
+export async function deliveriesOf(tx: Tx, caller: Caller, messageIds: readonly string[]): Promise<ShownDelivery[][]> {
+  const found = await rows<{ id: string; deliveries: RawDelivery[] }>(
     tx,
-    sql`select d.*, l.breaker_until from webhook_delivery d left join webhook_lane l on l.endpoint_id = d.endpoint_id
-        where d.message_id = any(${messageIds}::uuid[]) and ${visibleByEndpoint(caller, sql`d.endpoint_id`)}
-        order by d.message_id, d.created_at, d.endpoint_id`,
+    sql`select t.id, ${shownDeliveries(caller, sql`t.id`)} as deliveries from unnest(${[...new Set(messageIds)]}::uuid[]) as t(id)`,
   )
-  const shown = found.map(({ breakerUntil, ...delivery }) => {
-    const waits = delivery.nextAttemptAt && breakerUntil && breakerUntil > delivery.nextAttemptAt
-    return waits ? { ...delivery, nextAttemptAt: breakerUntil } : delivery
-  })
-  const byMessage = Map.groupBy(shown, (delivery) => delivery.messageId)
+  const byMessage = new Map(found.map(({ id, deliveries }) => [id, deliveries.map(revive)]))
   return messageIds.map((id) => byMessage.get(id) ?? [])
 }

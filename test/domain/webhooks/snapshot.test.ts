@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import type { Caller } from '../../../src/platform/access.ts'
+import { sequence } from '../../../src/platform/sequencer.ts'
+import type { App } from '../../../src/platform/work.ts'
+import { operation } from '../../support/tenant.ts'
+import { createEndpoint, createOrganization, createWorld, settled, tell, type World } from './support.ts'
+
+let world: World
+let caller: Caller
+
+beforeEach(async () => {
+  world = await createWorld()
+  caller = await createOrganization(world.app)
+})
+afterEach(() => world?.close())
+
+/** The same process, in which something happens before the first statement that reads tries. */
+function beforeTries(app: App, happens: () => Promise<unknown>): App {
+  let happened: Promise<unknown> | undefined
+  const prisma = new Proxy(app.db.prisma, {
+    get(target, name) {
+      const value = Reflect.get(target, name)
+      if (name !== '$queryRaw') return typeof value === 'function' ? value.bind(target) : value
+      return async (query: { sql: string }) => {
+        if (query.sql.includes('from webhook_attempt')) {
+          happened ??= happens()
+          await happened
+        }
+        return await value.call(target, query)
+      }
+    },
+  })
+  return { ...app, db: { ...app.db, prisma } }
+}
+
+test.each([
+  [
+    'a list',
+    '{ webhookMessages(first: 1, status: PENDING) { nodes { deliveries { status attemptCount } attempts { totalCount nodes { number } } } } }',
+  ],
+  [
+    'a message by its id',
+    'query ($id: ID!) { webhookMessage(id: $id) { attempts { totalCount nodes { number } } deliveries { status attemptCount } } }',
+  ],
+])('%s tells deliveries and their tries as of one moment', async (_what, source) => {
+  const receiver = await world.receiver()
+  const endpoint = (await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint
+  const id = await tell(world.app, caller)
+  await sequence(world.app)
+  await fanOut(world.app)
+  const app = beforeTries(world.app, () => {
+    world.work(world.app)
+    return settled(world.app, endpoint.id)
+  })
+  const ask = async () => {
+    const { data, errors } = await operation(app, caller, source, { id })
+    expect(errors).toBeUndefined()
+    return data!.webhookMessage ?? data!.webhookMessages.nodes[0]
+  }
+  expect(await ask()).toEqual({ deliveries: [{ status: 'PENDING', attemptCount: 0 }], attempts: { totalCount: 0, nodes: [] } })
+  const later = source.replace('status: PENDING', 'status: DELIVERED')
+  const { data } = await operation(world.app, caller, later, { id })
+  expect(data!.webhookMessage ?? data!.webhookMessages.nodes[0]).toEqual({
+    deliveries: [{ status: 'DELIVERED', attemptCount: 1 }],
+    attempts: { totalCount: 1, nodes: [{ number: 1 }] },
+  })
+})
