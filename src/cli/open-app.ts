@@ -1,7 +1,5 @@
 /** What every program of Quayside opens first: settings, database with its migrations, keys. No driver of the domain is picked here. */
-import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../drivers/postgres/index.ts'
 import { systemClock } from '../platform/clock.ts'
@@ -10,6 +8,7 @@ import { createDb } from '../platform/db/index.ts'
 import { ConnectionError, MigrationError, migrate } from '../platform/db/migrate.ts'
 import { createWake } from '../platform/db/wake.ts'
 import { createLogger } from '../platform/log.ts'
+import { nameProcess } from '../platform/process-name.ts'
 import { type Settings, SettingsError } from '../platform/settings.ts'
 import type { App } from '../platform/work.ts'
 
@@ -37,8 +36,7 @@ export async function openApp(settings: Settings, onProgress?: (text: string) =>
   try {
     const keyring = await openKeyring(db, settings)
     const wake = await createWake(db)
-    const processId = `${hostname()}:${process.pid}:${randomBytes(4).toString('hex')}`
-    const app: App = { db, wake, log, keyring, clock: systemClock, settings, processId }
+    const app: App = { db, wake, log, keyring, clock: systemClock, settings, processId: nameProcess() }
     return {
       app,
       postgres,

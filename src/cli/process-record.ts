@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { readProcess } from '../platform/process-mark.ts'
 
 export type ProcessKind = 'server' | 'worker'
 /** `port` is null until it serves, and for a worker. */
@@ -78,9 +79,5 @@ async function startOf(pid: number): Promise<string | null> {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({ stdout: '' }))
     return stdout.trim() || null
   }
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null)
-  if (stat === null) return null
-  // Behind the name, which stands in parentheses and may hold anything: the state first, the start in ticks as the 20th.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields[0] === 'Z' ? null : (fields[19] ?? null)
+  return readProcess(pid)?.startTime ?? null
 }

@@ -63,6 +63,14 @@ export async function renew(tx: Tx, table: string, match: Sql, epoch: number, le
   return renewed > 0
 }
 
+/** Ends the leases of processes that are known to have ended: nobody waits for them. */
+export const voidLeases = (tx: Tx, table: string, owners: readonly string[]): Promise<number> =>
+  run(
+    tx,
+    sql`update ${raw(table)} set lease_expires_at = app_now() - interval '1 millisecond'
+        where lease_owner = any(${owners}) and lease_expires_at >= app_now()`,
+  )
+
 /** The rows of a queue, for those who hold them. */
 export type LeasedRows<Item> = { table: string; match(item: Item): Sql }
 

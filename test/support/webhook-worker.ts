@@ -1,5 +1,6 @@
 /**
- * A worker of webhooks as a process of its own, for tests that kill it and for the benchmark: fork it with the database's URL. It says
+ * A worker of webhooks as a process of its own, for tests that kill it and for the benchmark: fork it with the database's URL and a name for its leases,
+ * 'own name' for that which servers have. It says
  * 'ready' once its loops run, answers 'statements' with how many it has sent to the database, and drains on SIGTERM.
  */
 import { operationQueue } from '../../src/domain/access/operation/jobs.ts'
@@ -9,6 +10,7 @@ import { fanOutEvents } from '../../src/domain/webhooks/message/jobs.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { startJobs } from '../../src/jobs/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
+import { nameProcess } from '../../src/platform/process-name.ts'
 import { createTestApp } from './app.ts'
 
 const [url = '', name = 'worker', leaseMs = '1500'] = process.argv.slice(2)
@@ -20,7 +22,7 @@ app.db.onStatement(() => statements++)
 const jobs = startJobs(app, {
   queues: [deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
   chores: [fanOutEvents],
-  worker: name,
+  worker: name === 'own name' ? nameProcess() : name,
 })
 process.on('message', () => process.send?.(statements))
 process.on('SIGTERM', async () => {

@@ -18,6 +18,7 @@ const lane = (organizationId: string, endpointId: string, ownInFlight = 0, over:
   nextAt: now,
   inFlight: ownInFlight,
   ownInFlight,
+  others: null,
   othersEndAt: null,
   ...over,
 })

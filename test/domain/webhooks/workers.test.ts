@@ -65,6 +65,20 @@ test('kill -9 of workers under load: nothing lost, duplicates carry the same id 
   for (const request of receiver.requests) new Webhook(secret!).verify(request.body, request.headers as Record<string, string>)
 }, 120_000)
 
+test('an ordered endpoint goes on when its worker on this machine was killed, long before the lease is over', async () => {
+  const { promise: never } = Promise.withResolvers<void>()
+  const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
+  const input = { url: receiver.url, eventTypes: ['project.updated'], ordered: true }
+  const { webhookEndpoint } = await createEndpoint(world.app, caller, input)
+  const doomed = await start('own name', 3_600_000)
+  const told = [await tell(world.app, caller), await tell(world.app, caller)]
+  await receiver.waitFor(1)
+  world.work(world.app, 'heir')
+  await end(doomed, 'SIGKILL')
+  await settled(world.app, webhookEndpoint.id, 2)
+  expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([told[0]!, ...told].map(evt))
+})
+
 test('several workers at once with no kill: every event arrives exactly once', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })

@@ -1,6 +1,7 @@
 /** Rows of deliveries: claimed, settled, given back, taken off the queue. What is sent and how it is judged is `attempt`'s. */
-import { type LeasedRows, renew, takeLease } from '../../../platform/claim.ts'
+import { type LeasedRows, renew, takeLease, voidLeases } from '../../../platform/claim.ts'
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { isNamedAlive } from '../../../platform/process-name.ts'
 import type { App } from '../../../platform/work.ts'
 import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
 import { allowanceOf, type ClaimedDelivery, freedAt, openAt, rateUsedAfter, type Settlement } from './model.ts'
@@ -125,18 +126,29 @@ export async function countLostTry(tx: Tx, delivery: ClaimedDelivery): Promise<n
   return counted?.attemptCount ?? null
 }
 
+/** How often a worker looks whether another on this machine lives that holds an endpoint up. */
+const lookAgainMs = 500
+
 /**
  * In how many milliseconds something is due that a worker with so many free slots may take then, at least 0; null when nothing is, or not
- * before one of its own claims has ended.
+ * before one of its own claims has ended. What another holds up that is known to have ended is due now.
  */
 export async function nextDeliveryInMs(app: App, worker: string, free: number): Promise<number | null> {
   const lanes = await readLanes(app.db.prisma, worker)
   if (shareOut(lanes, free).length > 0) return 0
+  const heldUp = lanes.filter((lane) => freedAt(lane))
+  const holders = new Map([...new Set(heldUp.flatMap(({ others }) => others ?? []))].map((name) => [name, isNamedAlive(name)]))
+  const gone = [...holders].flatMap(([name, alive]) => (alive === false ? [name] : []))
+  if (gone.length > 0) {
+    await voidLeases(app.db.prisma, deliveryRows.table, gone)
+    return 0
+  }
   const times = lanes.flatMap((lane) => {
     const opens = openAt(lane) ?? freedAt(lane)
     // What is open already waits for a slot.
     return opens && opens > lane.now ? [opens.getTime() - lane.now.getTime()] : []
   })
+  if ([...holders.values()].includes(true)) times.push(lookAgainMs)
   return times.length === 0 ? null : Math.min(...times)
 }
 

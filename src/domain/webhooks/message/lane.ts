@@ -33,7 +33,7 @@ const laneColumns = sql`
   w.endpoint_id, e.id is not null as exists, coalesce(e.organization_id, free.organization_id) as organization_id,
   e.rate_limit_per_second, e.max_concurrency, coalesce(e.ordered, false) as ordered, coalesce(e.at_most_once, false) as at_most_once,
   l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, flight.in_flight, flight.own_in_flight,
-  flight.others_end_at`
+  flight.others, flight.others_end_at`
 
 /** In an ordered lane nothing but the first one counts, whoever holds it. Two joins, so that each goes along an index of its own. */
 const laneJoins = (worker: string) => sql`
@@ -50,6 +50,7 @@ const laneJoins = (worker: string) => sql`
     order by d.position, d.message_id limit 1) first on true
   left join lateral (
     select count(*)::int as in_flight, (count(*) filter (where h.lease_owner = ${worker}))::int as own_in_flight,
+           array_agg(distinct h.lease_owner) filter (where h.lease_owner <> ${worker}) as others,
            min(h.lease_expires_at) filter (where h.lease_owner <> ${worker}) as others_end_at from webhook_delivery h
     where h.endpoint_id = w.endpoint_id and h.lease_owner is not null and h.lease_expires_at >= app_now()) flight on true`
 

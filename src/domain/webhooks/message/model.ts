@@ -63,7 +63,8 @@ export type Lane = Pick<WebhookEndpoint, 'organizationId' | 'rateLimitPerSecond'
     /** Claims on it, of all workers and of this one. */
     inFlight: number
     ownInFlight: number
-    /** When the first of others' claims on it is over, unless it is renewed. */
+    /** Other workers with claims on it, and when the first of those is over, unless it is renewed; null: none. */
+    others: string[] | null
     othersEndAt: Date | null
   }
 
