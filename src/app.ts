@@ -81,8 +81,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     times: options.times,
   })
   addDraining(server, app, state, graphql, connections)
-  // Such as an accept without a free file descriptor: that connection is lost, the next may come. `listen` hears of its own errors.
-  server.server.on('error', (err) => app.log.warn({ err }, 'the port had an error'))
+  server.server.on('error', (err) => {
+    // Such as an accept without a free file descriptor: that connection is lost, the next may come. `listen` tells its own errors.
+    if (server.server.listening) app.log.warn({ err }, 'a connection could not be accepted')
+  })
   for (const plugin of rest) await server.register(plugin)
   await server.ready()
   return server
