@@ -17,8 +17,8 @@ import { purgeProjects } from './domain/apps/project/jobs.ts'
 import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { deploymentQueue, sweepLeftovers, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
-import { routerPort, routerProbePort, runtimePort, takeRouter } from './domain/deploys/instance/index.ts'
-import { instanceChores, keepRoutes, settleReconciler } from './domain/deploys/instance/jobs.ts'
+import { leaveRouter, openRouter, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
+import { instanceChores, settleReconciler } from './domain/deploys/instance/jobs.ts'
 import { expireLogs } from './domain/deploys/log/jobs.ts'
 import { deliverWebhooks, expireWebhookAnswers, keepMirror } from './domain/webhooks/attempt/jobs.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
@@ -133,10 +133,7 @@ async function start(role: Role): Promise<void> {
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
-  if (role !== 'api') {
-    await takeRouterPort(app)
-    await keepRoutes.run(app, new AbortController().signal)
-  }
+  if (role !== 'api') await takeRouterPort(app)
   const waitsFor = new Set(['the first start is not finished'])
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
@@ -150,6 +147,7 @@ async function start(role: Role): Promise<void> {
     await Promise.all([server?.close(), jobs?.stop({ graceMs })])
     await settleReconciler(app)
     await drivers.close()
+    await leaveRouter(app)
     await close()
     await record.forget()
   }
@@ -193,11 +191,13 @@ function logDatabase({ log }: App, change: SupervisorChange): void {
   else log.warn('PostgreSQL is ready again.')
 }
 
-/** Another process of this installation may hold the router's port, also one that still starts; a stranger may not. */
+/** Other processes of this installation may share the router's port, also one that still starts; a stranger may not have it. */
 async function takeRouterPort(app: App): Promise<void> {
   const { DATA_DIR, ROUTER_PORT } = app.settings
   const deadline = performance.now() + neighbourStartMs
-  while (!(await takeRouter(app))) {
+  for (;;) {
+    await openRouter(app)
+    if (routerPort.use(app).ready) return
     const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
     if (others.some(({ serving }) => serving)) return
     if (ROUTER_PORT !== 0 && (others.length === 0 || performance.now() > deadline))

@@ -41,7 +41,7 @@ export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => 
     roots,
     encodedRoots,
     records,
-    async router(options: Partial<ProxyRouterOptions> = {}): Promise<Router> {
+    async router(options: Partial<ProxyRouterOptions> = {}, { shared = false, isUnknown = false } = {}): Promise<Router> {
       const router = createProxyRouter({
         host: '127.0.0.1',
         port: 0,
@@ -52,7 +52,8 @@ export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => 
         retryMs: 300,
         ...options,
       })
-      if (!(await router.listen())) throw new Error('port in use')
+      if (!(await router.listen(undefined, { shared }))) throw new Error('port in use')
+      if (!isUnknown) router.apply([])
       defer(() => router.close({ graceMs: 0 }))
       return router
     },

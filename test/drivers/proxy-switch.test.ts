@@ -106,12 +106,12 @@ describe('the port', () => {
       staticRoot: () => null,
     })
     stack.defer(() => second.close({ graceMs: 0 }))
-    second.apply([toInstances('shop.localhost', ['a'])])
     expect(await second.listen()).toBe(false)
     expect(await second.listen()).toBe(false)
     await first.close({ graceMs: 0 })
     expect(await second.listen()).toBe(true)
     expect(second.port).toBe(first.port)
+    second.apply([toInstances('shop.localhost', ['a'])])
     expect((await call(second, 'shop.localhost', '/')).body).toBe('ok')
   })
 
@@ -121,12 +121,91 @@ describe('the port', () => {
     await router.close({ graceMs: 0 })
     expect(await router.listen()).toBe(true)
     expect(router.port).toBe(port)
+    router.apply([])
     expect((await call(router, 'x.localhost', '/')).status).toBe(404)
+  })
+
+  it.runIf(process.platform === 'linux')('is shared with others of ours: one may go and come again, and no request is lost', async () => {
+    await bed.instance('a', (_incoming, response) => response.end('ok'))
+    const steady = await bed.router()
+    steady.apply([toInstances('shop.localhost', ['a'])])
+    const restarted = await bed.router({ port: steady.port }, { shared: true, isUnknown: true })
+    let stopped = false
+    const failures: unknown[] = []
+    let answered = 0
+    const clients = Array.from({ length: 3 }, async () => {
+      while (!stopped) {
+        await call(steady, 'shop.localhost', '/').then(
+          (answer) => {
+            if (answer.body === 'ok') answered += 1
+            else failures.push(answer)
+          },
+          (error) => failures.push(error),
+        )
+      }
+    })
+    for (let turn = 0; turn < 5; turn += 1) {
+      if (turn > 0) expect(await restarted.listen(steady.port, { shared: true })).toBe(true)
+      restarted.apply([toInstances('shop.localhost', ['a'])])
+      const from = answered
+      await until('requests go on', () => answered + failures.length > from + 50)
+      await restarted.close({ graceMs: 5_000 })
+    }
+    stopped = true
+    await Promise.all(clients)
+    expect(failures).toEqual([])
   })
 
   it('that can not be held for another reason is an error', async () => {
     const router = createProxyRouter({ host: '192.0.2.1', port: 0, resolveInstance: () => null, staticRoot: () => null })
     await expect(router.listen()).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' })
+  })
+})
+
+describe('before the first table', () => {
+  it('a request waits for it', async () => {
+    await bed.instance('a', (_incoming, response) => response.end('ok'))
+    const router = await bed.router({ holdMs: 60_000 }, { shared: false, isUnknown: true })
+    expect(router).toMatchObject({ listens: true, ready: false })
+    const waiting = call(router, 'shop.localhost', '/')
+    router.apply([toInstances('shop.localhost', ['a'])])
+    expect(router.ready).toBe(true)
+    expect((await waiting).body).toBe('ok')
+  })
+
+  it('a request that has waited is told to come again, whatever it asks for', async () => {
+    const router = await bed.router({ holdMs: 20 }, { shared: false, isUnknown: true })
+    const answer = await call(router, 'shop.localhost', '/')
+    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1', 'x-quayside-error': 'router_starting' } })
+    await router.close({ graceMs: 0 })
+    await router.listen()
+    expect((await call(router, 'shop.localhost', '/')).status).toBe(503)
+  })
+})
+
+describe('a change of some routes', () => {
+  it('replaces what these services had, whatever their hosts were, and leaves all others', async () => {
+    for (const id of ['a', 'b', 'c']) await bed.instance(id, (_incoming, response) => response.end(id))
+    const router = await bed.router()
+    router.apply([toInstances('a.localhost', ['a']), toInstances('b.localhost', ['b']), toInstances('c.localhost', ['c'])])
+    const asked = async () =>
+      Object.fromEntries(
+        await Promise.all(
+          ['a', 'b', 'c', 'd'].map(async (name) => [
+            name,
+            (await call(router, `${name}.localhost`, '/')).headers['x-quayside-error'] ?? 'ok',
+          ]),
+        ),
+      )
+    const moved = { ...toInstances('b.localhost', ['a']), serviceId: 'service-of-a.localhost' }
+    router.change([
+      { serviceId: 'service-of-b.localhost', route: null },
+      { serviceId: 'service-of-a.localhost', route: moved },
+    ])
+    expect(await asked()).toEqual({ a: 'unknown_host', b: 'ok', c: 'ok', d: 'unknown_host' })
+    expect((await call(router, 'b.localhost', '/')).body).toBe('a')
+    router.change([{ serviceId: 'service-of-d', route: { ...toInstances('d.localhost', ['b']), serviceId: 'service-of-d' } }])
+    expect(await asked()).toEqual({ a: 'unknown_host', b: 'ok', c: 'ok', d: 'ok' })
   })
 })
 
@@ -151,7 +230,8 @@ describe('close', () => {
     const running = call(router, 'shop.localhost', '/', { agent })
     await until('it runs', () => held.length === 1)
     const closed = router.close({ graceMs: 60_000 })
-    expect(await refused(router.port)).toBe(true)
+    await until('it refuses', () => router.listens === false)
+    while (!(await refused(router.port))) {}
     held[0]?.()
     const answer = await running
     expect([answer.body, answer.headers.connection]).toEqual(['done', 'close'])

@@ -34,6 +34,11 @@ const answers = {
   upstream_failed: { status: 502, title: 'Service failed', text: 'The service ended the connection before it answered.' },
   service_stopped: { status: 503, title: 'Service stopped', text: 'This service is stopped.' },
   service_not_deployed: { status: 503, title: 'Not deployed', text: 'Nothing of this service has been deployed yet.' },
+  router_starting: {
+    status: 503,
+    title: 'Starting',
+    text: 'The router is starting and does not know this address yet. Ask again in a moment.',
+  },
   router_busy: { status: 503, title: 'Too many requests', text: 'The router has too many requests in hand.' },
   upstream_timeout: { status: 504, title: 'Service timeout', text: 'The service did not answer in time.' },
 } as const

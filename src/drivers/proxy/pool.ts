@@ -8,10 +8,13 @@ export type Pool = {
   /** The one with the fewest in flight; equal ones take turns. Undefined for an empty list. */
   leastLoaded(instanceIds: string[]): string | undefined
   agent(instanceId: string): Agent
-  /** Keeps the idle connections of one that isn't routed yet, until the next `keepOnly`. */
-  expect(instanceId: string): void
-  /** Says which instances are routed. Idle connections of the others are closed, so that they can end without waiting for us. */
-  keepOnly(instanceIds: Set<string>): void
+  /** Keeps the idle connections of an instance that isn't routed yet, until the next `route` of its service. */
+  expect(instanceId: string, serviceId: string): void
+  /**
+   * Says which instances of some services (null: of all) are routed. Idle connections of their others are closed, so that they can end
+   * without waiting for us.
+   */
+  route(services: { serviceId: string; former: string[]; present: string[] }[] | null, present?: string[]): void
   load(): RouterLoad[]
   close(): void
 }
@@ -25,7 +28,8 @@ const idleConnectionsPerInstance = 32
 export function createPool(): Pool {
   const entries = new Map<string, Entry>()
   let routed = new Set<string>()
-  const expected = new Set<string>()
+  /** The service of each. */
+  const expected = new Map<string, string>()
   let turn = 0
 
   function entryOf(instanceId: string): Entry {
@@ -73,11 +77,23 @@ export function createPool(): Pool {
       entry.agent ??= new Agent({ keepAlive: true, timeout: idleConnectionMs, maxFreeSockets: idleConnectionsPerInstance })
       return entry.agent
     },
-    expect: (instanceId) => void expected.add(instanceId),
-    keepOnly(instanceIds) {
-      routed = instanceIds
-      expected.clear()
-      for (const [instanceId, entry] of [...entries]) dropWhenIdle(instanceId, entry)
+    expect: (instanceId, serviceId) => void expected.set(instanceId, serviceId),
+    route(services, present = []) {
+      if (services === null) {
+        routed = new Set(present)
+        expected.clear()
+        for (const [instanceId, entry] of [...entries]) dropWhenIdle(instanceId, entry)
+        return
+      }
+      const ids = new Set(services.map(({ serviceId }) => serviceId))
+      const touched = [...expected].filter(([, serviceId]) => ids.has(serviceId)).map(([instanceId]) => instanceId)
+      for (const instanceId of touched) expected.delete(instanceId)
+      for (const { former } of services) for (const instanceId of former) routed.delete(instanceId)
+      for (const service of services) for (const instanceId of service.present) routed.add(instanceId)
+      for (const instanceId of [...touched, ...services.flatMap(({ former }) => former)]) {
+        const entry = entries.get(instanceId)
+        if (entry) dropWhenIdle(instanceId, entry)
+      }
     },
     load() {
       const ids = new Set([...routed, ...entries.keys()])

@@ -64,10 +64,11 @@ const inItsPlace: Partial<Record<AnswerCode, string>> = {
   unknown_host: 'the router does not know the service',
   service_stopped: 'the service is stopped',
   service_not_deployed: 'the router does not know the release yet',
+  router_starting: 'the router is starting',
   router_busy: 'the router has too many requests in hand',
 }
 
-const ofTheRouter = new Set<string>(['internal', 'router_busy'] satisfies AnswerCode[])
+const ofTheRouter = new Set<string>(['internal', 'router_busy', 'router_starting'] satisfies AnswerCode[])
 
 function headOf(response: IncomingMessage): Pick<RouterAnswer, 'status' | 'release' | 'deployment' | 'error'> {
   const header = (name: string) => [response.headers[name]].flat()[0] ?? null

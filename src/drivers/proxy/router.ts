@@ -5,6 +5,7 @@ import type { PrivateTarget, Route, Router } from '../../domain/deploys/instance
 import { answer, type Exchange } from './exchange.ts'
 import { type ForwardOptions, forward } from './forward.ts'
 import { createPool } from './pool.ts'
+import { isFree, letConnectionsMove, stopListening } from './port.ts'
 import type { PrivateRoutes } from './private-route.ts'
 import { serveStatic } from './static-site.ts'
 import { createTable, hostName } from './table.ts'
@@ -42,6 +43,8 @@ export type ProxyRouterOptions = {
   connectTimeoutMs?: number
   /** How long a request that no instance took waits for a table that names another. */
   retryMs?: number
+  /** How long a request waits for the first table, before it is told to come again (503). */
+  holdMs?: number
   /** From a client's first byte to the end of its headers. */
   headersTimeoutMs?: number
   /** True only behind a proxy that sets X-Forwarded-For, -Host and -Proto itself. */
@@ -55,7 +58,7 @@ const quietMs = 200
 
 /** `listen` throws what node throws for anything but a port in use (EACCES, no such address). */
 export function createProxyRouter(options: ProxyRouterOptions): Router {
-  const { maxInFlight = 5_000, maxUrlLength = 8_192, headersTimeoutMs = 20_000, onRequest } = options
+  const { maxInFlight = 5_000, maxUrlLength = 8_192, headersTimeoutMs = 20_000, holdMs = 2_000, onRequest } = options
   const table = createTable()
   const pool = createPool()
   const tunnels = createTunnels()
@@ -106,10 +109,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
         upgraded,
         durationMs: performance.now() - startedAt,
       })
-      if (closing !== null) {
-        server?.closeIdleConnections()
-        onActivity?.()
-      }
+      if (closing !== null) onActivity?.()
     }
     response.on('close', finish)
     request.on('error', () => {})
@@ -136,6 +136,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     if (host === null) return answer(exchange, 'unknown_host')
     const asked = exchange.upgrade === null ? options.privateRoutes?.open(request) : null
     if (asked) return askPrivately(exchange, host, asked)
+    if (!table.known) await table.changed(holdMs, exchange.signal)
+    if (!table.known) return answer(exchange, 'router_starting', { 'Retry-After': '1' })
     const route = table.find(host)
     return route === undefined ? answer(exchange, 'unknown_host') : serve(exchange, host, route, forwarding)
   }
@@ -148,7 +150,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
   ): Promise<void> | void {
     const target: Route['target'] = instanceId === null ? { type: 'static', singlePage } : { type: 'instances', instanceIds: [instanceId] }
     const route = { ...named, host, target }
-    if (instanceId !== null) pool.expect(instanceId)
+    if (instanceId !== null) pool.expect(instanceId, named.serviceId)
     return serve(exchange, host, route, { ...forwarding, retryMs: 0, table: { find: () => route, changed: async () => {} } })
   }
 
@@ -195,13 +197,23 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     get port() {
       return port
     },
-    async listen(wanted = port) {
+    get listens() {
+      return server !== null && closing === null
+    },
+    get ready() {
+      return server !== null && closing === null && table.known
+    },
+    async listen(wanted = port, { shared = false } = {}) {
       if (server !== null) return true
       port = wanted
+      if (!shared && !(await isFree(options.host, port))) return false
+      table.forget()
+      await letConnectionsMove()
       const made = start()
       const held = await new Promise<boolean>((resolve, reject) => {
         made.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)))
-        made.listen({ host: options.host, port }, () => resolve(true))
+        // Where the kernel can, others of ours may listen beside us, so that one can go without a request being lost.
+        made.listen({ host: options.host, port, reusePort: process.platform === 'linux' }, () => resolve(true))
       })
       if (!held) return false
       // Out of file descriptors: that connection is lost, the next may come.
@@ -213,7 +225,17 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     },
     apply(routes) {
       table.replace(routes)
-      pool.keepOnly(new Set(routes.flatMap((route) => (route.target.type === 'instances' ? route.target.instanceIds : []))))
+      pool.route(null, routes.flatMap(instancesOf))
+    },
+    change(changes) {
+      const former = Map.groupBy(table.change(changes), ({ serviceId }) => serviceId)
+      pool.route(
+        changes.map(({ serviceId, route }) => ({
+          serviceId,
+          former: (former.get(serviceId) ?? []).flatMap(instancesOf),
+          present: route ? instancesOf(route) : [],
+        })),
+      )
     },
     load: () => pool.load(),
     async close({ graceMs }) {
@@ -225,8 +247,10 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
 
   async function drain(listening: Server, graceMs: number): Promise<void> {
     for (const { response } of running) if (!response.headersSent) response.shouldKeepAlive = false
-    const ended = new Promise<void>((resolve) => listening.close(() => resolve()))
+    const { ended } = await stopListening(listening)
     await Promise.race([ended, quiet(graceMs)])
+    // Ends its timer, too.
+    listening.close()
     listening.closeAllConnections()
     tunnels.cut()
     await ended
@@ -253,6 +277,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     })
   }
 }
+
+const instancesOf = ({ target }: Route): string[] => (target.type === 'instances' ? target.instanceIds : [])
 
 /** `GET http://shop.localhost/x`: the address in the request line wins over the Host header (RFC 9112, 3.2.2). `OPTIONS *` is passed on. */
 function takeAbsoluteForm(exchange: Exchange): boolean {

@@ -1,10 +1,15 @@
-import type { Route } from '../../domain/deploys/instance/ports.ts'
+import type { Route, RouteChange } from '../../domain/deploys/instance/ports.ts'
 
-/** The route table in force. Replaced whole, so that no request ever sees half of a switch. */
+/** The route table in force. What is replaced or changed together is seen together: no request ever sees half of a switch. */
 export type Table = {
+  /** There is one: before the first `replace` nothing is known of any host. */
+  readonly known: boolean
   find(host: string): Route | undefined
   replace(routes: Route[]): void
-  /** Resolves at the next `replace`, after `waitMs`, or when `signal` aborts. */
+  /** Gives what the services had before. */
+  change(changes: RouteChange[]): Route[]
+  forget(): void
+  /** Resolves at the next `replace` or `change`, after `waitMs`, or when `signal` aborts. */
   changed(waitMs: number, signal: AbortSignal): Promise<void>
 }
 
@@ -16,14 +21,43 @@ export function hostName(header: string | undefined): string | null {
 }
 
 export function createTable(): Table {
-  let routes = new Map<string, Route>()
+  let known = false
+  let byHost = new Map<string, Route>()
+  let byService = new Map<string, Route>()
   const waiting = new Set<() => void>()
 
+  const add = (route: Route) => {
+    byHost.set(route.host.toLowerCase(), route)
+    byService.set(route.serviceId, route)
+  }
+  const wakeAll = () => {
+    for (const wake of [...waiting]) wake()
+  }
+
   return {
-    find: (host) => routes.get(host),
-    replace(next) {
-      routes = new Map(next.map((route) => [route.host.toLowerCase(), route]))
-      for (const wake of [...waiting]) wake()
+    get known() {
+      return known
+    },
+    find: (host) => byHost.get(host),
+    replace(routes) {
+      known = true
+      byHost = new Map()
+      byService = new Map()
+      for (const route of routes) add(route)
+      wakeAll()
+    },
+    change(changes) {
+      const former = changes.flatMap(({ serviceId }) => byService.get(serviceId) ?? [])
+      for (const { host, serviceId } of former) {
+        byHost.delete(host.toLowerCase())
+        byService.delete(serviceId)
+      }
+      for (const { route } of changes) if (route) add(route)
+      wakeAll()
+      return former
+    },
+    forget() {
+      known = false
     },
     changed: (waitMs, signal) =>
       new Promise((resolve) => {

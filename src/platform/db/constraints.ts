@@ -51,6 +51,13 @@ const stamp = (table: string): Statement => ({
   drop: `DROP TRIGGER ${table}_stamp ON ${table};`,
 })
 
+/** What a route is made of; the router reads what changed, not all of it. */
+const routeChange = (table: string, id: string, operation: 'INSERT' | 'UPDATE', condition: string): Statement => ({
+  name: `${table}_route_${operation.toLowerCase()}`,
+  create: `CREATE TRIGGER ${table}_route_${operation.toLowerCase()} AFTER ${operation} ON ${table} FOR EACH ROW WHEN (${condition}) EXECUTE FUNCTION note_route_change('${id}');`,
+  drop: `DROP TRIGGER ${table}_route_${operation.toLowerCase()} ON ${table};`,
+})
+
 const check = (table: string, name: string, condition: string): Statement => ({
   name: `${table}_${name}_check`,
   create: `ALTER TABLE ${table} ADD CONSTRAINT ${table}_${name}_check CHECK (${condition});`,
@@ -71,6 +78,32 @@ END $$;`,
     drop: 'DROP FUNCTION stamp_updated_at();',
   },
   ...stamped.map(stamp),
+  {
+    name: 'note_route_change',
+    // Inserts only, so that no two transactions wait for each other because of it.
+    create: `CREATE OR REPLACE FUNCTION note_route_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO route_change (web_service_id, xid)
+    VALUES ((to_jsonb(NEW) ->> TG_ARGV[0])::uuid, pg_current_xact_id()::text::bigint);
+  RETURN NULL;
+END $$;`,
+    drop: 'DROP FUNCTION note_route_change();',
+  },
+  routeChange('web_service', 'id', 'INSERT', 'NEW.kind IS NOT NULL'),
+  routeChange(
+    'web_service',
+    'id',
+    'UPDATE',
+    '(OLD.slug, OLD.kind, OLD.desired_state) IS DISTINCT FROM (NEW.slug, NEW.kind, NEW.desired_state)',
+  ),
+  routeChange('service_runtime', 'web_service_id', 'UPDATE', 'OLD.routed_deployment_id IS DISTINCT FROM NEW.routed_deployment_id'),
+  routeChange('instance', 'web_service_id', 'UPDATE', '(OLD.routed, OLD.draining_since) IS DISTINCT FROM (NEW.routed, NEW.draining_since)'),
+  routeChange(
+    'deployment',
+    'web_service_id',
+    'UPDATE',
+    '(OLD.status, OLD.leaves_stopped) IS DISTINCT FROM (NEW.status, NEW.leaves_stopped)',
+  ),
   {
     name: 'audit_entry_append_only',
     // Only the sequencer may touch a row, once, to give it position and hash.

@@ -1,14 +1,19 @@
-/** Which process is the router, and what it writes of the load. */
+/** Which processes are the router, what each reads of the routes, and what they tell each other. */
 import { expect, it, onTestFinished } from 'vitest'
-import { routerPort, takeRouter } from '../../../src/domain/deploys/instance/index.ts'
-import type { Router, RouterLoad } from '../../../src/domain/deploys/instance/ports.ts'
+import { createWebService, deleteWebService, updateWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { leaveRouter, openRouter, routerPort, routeTo, untilRouted } from '../../../src/domain/deploys/instance/index.ts'
+import type { Route, RouteChange, Router, RouterLoad } from '../../../src/domain/deploys/instance/ports.ts'
 import { keepRoutes, noteLoad } from '../../../src/domain/deploys/instance/route.ts'
+import { takeRouter } from '../../../src/domain/deploys/instance/router-port.ts'
 import { createProxyRouter } from '../../../src/drivers/proxy/index.ts'
-import type { App } from '../../../src/platform/work.ts'
+import { execute } from '../../../src/platform/command.ts'
+import { row, run, sql } from '../../../src/platform/db/index.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
+import { type App, transact } from '../../../src/platform/work.ts'
 import { createTestApp } from '../../support/app.ts'
 import { shiftClock } from '../../support/database.ts'
 import { createDatabaseProxy } from '../../support/database-proxy.ts'
-import { createWorld, statementsOf, type World } from '../../support/tenant.ts'
+import { createTenant, createWorld, request, statementsOf, type Tenant, type World } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 
 const { signal } = new AbortController()
@@ -32,36 +37,56 @@ async function twoProcesses(): Promise<{ world: World; apps: [App, App]; routers
   return { world, apps, routers: [provideRouter(apps[0]), provideRouter(apps[1])] }
 }
 
-it('with ROUTER_PORT=0 one process listens, and the others know its port', async () => {
+/** A router that only says what it was told. */
+function recorded(app: App) {
+  const applied: Route[][] = []
+  const changed: RouteChange[][] = []
+  const state = { listens: false, load: [] as RouterLoad[] }
+  routerPort.provide(app, {
+    port: 4080,
+    get listens() {
+      return state.listens
+    },
+    listen: async () => state.listens,
+    apply: (routes) => void applied.push(routes),
+    change: (changes) => void changed.push(changes),
+    load: () => state.load,
+  } as Partial<Router> as Router)
+  return { applied, changed, state }
+}
+
+const pass = (app: App) => keepRoutes.run(app, signal) as Promise<void>
+
+it('with ROUTER_PORT=0 all processes listen on the port that the first one picked', async () => {
   const { apps, routers } = await twoProcesses()
-  const held = await Promise.all(apps.map(takeRouter))
-  expect(held.toSorted()).toEqual([false, true])
+  await openRouter(apps[0])
+  await openRouter(apps[1])
+  expect(routers.map(({ ready }) => ready)).toEqual([true, true])
   expect(routers[0].port).toBeGreaterThan(0)
   expect(routers[1].port).toBe(routers[0].port)
-  expect(await Promise.all(apps.map(takeRouter))).toEqual(held)
 })
 
-it('with ROUTER_PORT=0 the next process takes the same port over as soon as it is free', async () => {
+it('with ROUTER_PORT=0 a process keeps the port when the others have left', async () => {
   const { apps, routers } = await twoProcesses()
-  expect(await takeRouter(apps[0])).toBe(true)
-  expect(await takeRouter(apps[1])).toBe(false)
+  await openRouter(apps[0])
   const { port } = routers[0]
   await routers[0].close({ graceMs: 0 })
-  expect(await takeRouter(apps[1])).toBe(true)
-  expect(routers[1].port).toBe(port)
-  expect(await takeRouter(apps[0])).toBe(false)
+  await leaveRouter(apps[0])
+  await openRouter(apps[1])
+  expect(routers[1]).toMatchObject({ port, ready: true })
+  await openRouter(apps[0])
+  expect(routers[0]).toMatchObject({ port, ready: true })
 })
 
 it('with ROUTER_PORT=0 a port that a stranger has by now is given up for another one, which all follow', async () => {
   const { world, apps, routers } = await twoProcesses()
-  expect(await takeRouter(apps[0])).toBe(true)
-  expect(await takeRouter(apps[1])).toBe(false)
+  await openRouter(apps[0])
   const { port } = routers[0]
   await shiftClock(world.url, 61_000)
   // The first one still has the port, but did not say so for long: to the second one it is a stranger.
-  expect(await takeRouter(apps[1])).toBe(true)
+  await openRouter(apps[1])
   expect(routers[1].port).not.toBe(port)
-  expect(await takeRouter(apps[0])).toBe(false)
+  await openRouter(apps[0])
   expect(routers[0].port).toBe(routers[1].port)
 })
 
@@ -74,36 +99,206 @@ it('with ROUTER_PORT=0 an outage that outlasts the agreement moves nothing', asy
     await proxy.close()
   })
   const router = provideRouter(other)
-  expect(await takeRouter(apps[0])).toBe(true)
-  expect(await takeRouter(other)).toBe(false)
+  await openRouter(apps[0])
+  await openRouter(other)
   await proxy.refuse()
   await until('the outage is known', () => other.db.session.outage())
   await shiftClock(world.url, 61_000)
   await proxy.restore()
   await until('the outage is over', () => !other.db.session.outage())
-  expect(await takeRouter(other)).toBe(false)
-  expect(await takeRouter(apps[0])).toBe(true)
+  await openRouter(other)
+  await openRouter(apps[0])
   expect(router.port).toBe(routers[0].port)
 })
 
-it('reads the routes once in a while, and notes the load only where it changed', async () => {
+it('does not share a port with another installation', async () => {
+  const [one, other] = [await createWorld({ ROUTER_PORT: '0' }), await createWorld()]
+  onTestFinished(one.close)
+  onTestFinished(other.close)
+  const router = provideRouter(one.app)
+  await openRouter(one.app)
+  Object.assign(other.app.settings, { ROUTER_PORT: router.port })
+  provideRouter(other.app)
+  expect(await takeRouter(other.app)).toBe(false)
+})
+
+it('reads the routes once in a while, and tells the load only where it changed', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const { app } = world
-  let listens = false
-  let load: RouterLoad[] = []
-  const router: Partial<Router> = { listen: async () => listens, apply: () => {}, load: () => load }
-  routerPort.provide(app, router as Router)
-  expect(await statementsOf(app, () => keepRoutes.run(app, signal) as Promise<void>)).toEqual([])
+  const { state } = recorded(app)
+  await pass(app)
   expect(keepRoutes.dueInMs?.(app)).toBe(500)
-  listens = true
-  expect(await statementsOf(app, () => keepRoutes.run(app, signal) as Promise<void>)).toHaveLength(2)
+  state.listens = true
+  await pass(app)
   expect(keepRoutes.dueInMs?.(app)).toBeNull()
+  expect(await statementsOf(app, () => pass(app))).toHaveLength(2)
 
   const note = async () => (await statementsOf(app, () => noteLoad.run(app, signal) as Promise<void>)).length
+  expect(await note()).toBe(0)
+  state.load = [{ instanceId: '0190a6c8-0000-7000-8000-000000000001', inFlight: 2 }]
   expect([await note(), await note()]).toEqual([1, 0])
-  load = [{ instanceId: '0190a6c8-0000-7000-8000-000000000001', inFlight: 2 }]
-  expect([await note(), await note()]).toEqual([1, 0])
-  load = []
+  state.load = []
   expect([await note(), await note()]).toEqual([1, 0])
 })
+
+it('is told of the services that changed and of no other one, however many there are', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const { app } = world
+  const { applied, changed, state } = recorded(app)
+  state.listens = true
+  const tenant = await createTenant(app)
+  const create = async (name: string) => (await execute(request(app, tenant.owner), createWebService, { name })).webService.id
+  const [one, other] = [await create('One'), await create('Other')]
+  await multiply(app, one, 2_000)
+  await pass(app)
+  expect(applied.map((routes) => routes.length)).toEqual([2_002])
+
+  await pass(app)
+  expect(changed).toEqual([])
+  await execute(request(app, tenant.owner), updateWebService, { id: encodeId('WebService', one), slug: 'renamed' })
+  await pass(app)
+  await execute(request(app, tenant.owner), updateWebService, { id: encodeId('WebService', one), name: 'Named' })
+  await pass(app)
+  await execute(request(app, tenant.owner), deleteWebService, { id: encodeId('WebService', other) })
+  await pass(app)
+  const third = await create('Third')
+  await pass(app)
+  expect(changed).toMatchObject([
+    [{ serviceId: encodeId('WebService', one), route: { host: 'renamed.localhost' } }],
+    [{ serviceId: encodeId('WebService', other), route: null }],
+    [{ serviceId: encodeId('WebService', third), route: { host: 'third.localhost' } }],
+  ])
+  expect(applied).toHaveLength(1)
+})
+
+it('reads of a change what it needs of that service, not of all', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const { app } = world
+  recorded(app).state.listens = true
+  const tenant = await createTenant(app)
+  const { webService } = await execute(request(app, tenant.owner), createWebService, { name: 'One' })
+  await multiply(app, webService.id, 5_000)
+  await run(app.db.prisma, sql`analyze`)
+  await pass(app)
+  /** Each connection of the pool keeps its counts to itself for a while, unless it is told not to. */
+  const flush = () =>
+    Promise.all(Array.from({ length: 20 }, () => run(app.db.prisma, sql`select pg_stat_force_next_flush(), pg_sleep(0.05)`)))
+  const touched = async () => {
+    await flush()
+    return Number(
+      (await row<{ n: string }>(
+        app.db.prisma,
+        sql`select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::text as n from pg_stat_user_tables where relname in ('web_service', 'service_runtime', 'instance', 'deployment')`,
+      ))!.n,
+    )
+  }
+  const counted = async (act: () => Promise<unknown>) => {
+    const before = await touched()
+    await act()
+    return (await touched()) - before
+  }
+  await execute(request(app, tenant.owner), updateWebService, { id: encodeId('WebService', webService.id), slug: 'renamed' })
+  expect(await counted(() => pass(app))).toBeLessThan(500)
+})
+
+it('misses no change that was committed after a later one', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const { app } = world
+  const { changed, state } = recorded(app)
+  state.listens = true
+  const tenant = await createTenant(app)
+  const ids: string[] = []
+  for (const name of ['Slow', 'Quick']) ids.push((await execute(request(app, tenant.owner), createWebService, { name })).webService.id)
+  await pass(app)
+  const rename = (tx: Parameters<typeof run>[0], index: number, slug: string) =>
+    run(tx, sql`update web_service set slug = ${slug} where id = ${ids[index]}::uuid`)
+  await app.db.transaction(async (tx) => {
+    await rename(tx, 0, 'slow-renamed')
+    await rename(app.db.prisma, 1, 'quick-renamed')
+    await pass(app)
+  })
+  await pass(app)
+  expect(changed.map((changes) => changes.map(({ route }) => route?.host))).toEqual([
+    ['quick-renamed.localhost'],
+    ['slow-renamed.localhost'],
+  ])
+})
+
+it('an instance is drained when the last process that takes requests has let go of it, and none that left is waited for', async () => {
+  const world = await createWorld({ WORKER_LEASE_MS: '15000' })
+  onTestFinished(world.close)
+  const apps = [world.app, await world.process()] as const
+  const routers = apps.map((app) => recorded(app))
+  for (const { state } of routers) state.listens = true
+  const instanceId = await drainingInstance(world.app, await createTenant(world.app))
+  const isDrained = async () => (await world.app.db.prisma.instance.findUniqueOrThrow({ where: { id: instanceId } })).drainedAt !== null
+  for (const { state } of routers) state.load = [{ instanceId, inFlight: 1 }]
+  for (const app of apps) await pass(app)
+  routers[0]!.state.load = []
+  await pass(apps[0])
+  expect(await isDrained()).toBe(false)
+  await leaveRouter(apps[1])
+  await pass(apps[0])
+  expect(await isDrained()).toBe(true)
+})
+
+it('a switch waits until every process that takes requests knows it', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const apps = [world.app, await world.process()] as const
+  for (const app of apps) recorded(app).state.listens = true
+  const tenant = await createTenant(world.app)
+  const { webService } = await execute(request(world.app, tenant.owner), createWebService, { name: 'One' })
+  for (const app of apps) await pass(app)
+  const xid = await transact(world.app, tenant.owner, null, (work) => routeTo(work, webService.id, null))
+  await pass(apps[0])
+  const states: string[] = []
+  const waiting = untilRouted(world.app, xid, signal).then(() => states.push('routed'))
+  await pass(apps[0])
+  states.push('second passes')
+  await pass(apps[1])
+  await waiting
+  expect(states).toEqual(['second passes', 'routed'])
+})
+
+/** Copies of a service, by SQL alone. */
+const multiply = (app: App, id: string, count: number) =>
+  app.db.transaction(async (tx) => {
+    await run(
+      tx,
+      sql`create temporary table copied on commit drop as
+          select s.*, n, gen_random_uuid() as copy_id from web_service s, generate_series(1, ${count}) n where s.id = ${id}::uuid`,
+    )
+    await run(
+      tx,
+      sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, branch, min_instances, max_instances, queue_policy,
+            build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
+          select copy_id, organization_id, project_id, environment_id, name, 'copy-' || n, kind, branch, min_instances, max_instances, queue_policy,
+            build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state from copied`,
+    )
+    await run(
+      tx,
+      sql`insert into service_runtime (web_service_id, organization_id, status) select copy_id, organization_id, 'STOPPED' from copied`,
+    )
+  })
+
+async function drainingInstance(app: App, tenant: Tenant): Promise<string> {
+  const [deploymentId, instanceId] = [newId(), newId()]
+  const { webService } = await execute(request(app, tenant.owner), createWebService, { name: 'Web' })
+  const place = sql`${tenant.organizationId}::uuid, ${webService.id}::uuid`
+  await run(
+    app.db.prisma,
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, live_at, release_digest, created_by_type)
+        values (${deploymentId}::uuid, ${place}, 1, 'DEPLOY', 'API', 'LIVE', now(), 'sha256:1', 'system')`,
+  )
+  await run(
+    app.db.prisma,
+    sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status, draining_since)
+        values (${instanceId}::uuid, ${place}, ${deploymentId}::uuid, 0, 'RUNNING', app_now())`,
+  )
+  return instanceId
+}

@@ -6,7 +6,7 @@ import { row, run as runSql, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { hostOf, setDesiredState } from '../../apps/web-service/index.ts'
-import { instancesOf, routerProbePort, routeTo, settle } from '../instance/index.ts'
+import { instancesOf, routerProbePort, routeTo, settle, untilRouted } from '../instance/index.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
 import { deploymentEvents } from './events.ts'
 import { type Run, StepFailed } from './run.ts'
@@ -20,15 +20,17 @@ export async function switchTraffic(run: Run): Promise<'done'> {
   const takesRequests = run.settings().kind !== 'WORKER'
   // A worker that was lost may have seen it fail and taken traffic back; and what has no VERIFY is seen here for the first time.
   if (takesRequests && (run.resumed || instances.length === 0)) await demandWell(run, instances, run.probeTimeoutMs())
+  let moved = ''
   await run.write(async (work) => {
     await run.set(work, sql`phase = phase`)
     await runSql(
       work.tx,
       sql`update instance set status = 'RUNNING', failed_probes = 0 where deployment_id = ${deployment.id}::uuid and status = 'STARTING'`,
     )
-    await routeTo(work, deployment.webServiceId, deployment.id)
+    moved = await routeTo(work, deployment.webServiceId, deployment.id)
   })
   if (takesRequests) {
+    await untilRouted(app, moved, run.signal)
     await seeThroughRouter(run, instances)
     await watch(run, instances)
   }

@@ -88,8 +88,11 @@ export async function startInstance(app: App, instanceId: string, facts: LaunchF
 export const instancesOf = (tx: Tx, deploymentId: string): Promise<Instance[]> =>
   rows<Instance>(tx, sql`select * from instance where deployment_id = ${deploymentId}::uuid order by id`)
 
-/** Turns the router to a deployment: its instances take requests, all others of the service no longer do. Nothing is stopped. */
-export async function routeTo(work: Work, webServiceId: string, deploymentId: string | null): Promise<void> {
+/**
+ * Turns the router to a deployment: its instances take requests, all others of the service no longer do. Nothing is stopped. Gives the
+ * transaction, for those who wait until routers know it.
+ */
+export async function routeTo(work: Work, webServiceId: string, deploymentId: string | null): Promise<string> {
   await run(
     work.tx,
     sql`update service_runtime set routed_deployment_id = ${deploymentId}::uuid where web_service_id = ${webServiceId}::uuid`,
@@ -100,6 +103,12 @@ export async function routeTo(work: Work, webServiceId: string, deploymentId: st
         where web_service_id = ${webServiceId}::uuid`,
   )
   work.wake('routes')
+  // Also where it was so already: somebody waits to see it known.
+  const noted = await row<{ xid: bigint }>(
+    work.tx,
+    sql`insert into route_change (web_service_id, xid) values (${webServiceId}::uuid, pg_current_xact_id()::text::bigint) returning xid`,
+  )
+  return String(noted!.xid)
 }
 
 /** A new deployment is live: load counts begin anew, and the reconciler takes its instances over. */

@@ -153,19 +153,26 @@ export type Route = {
     | { type: 'unavailable'; error: 'service_stopped' | 'service_not_deployed' }
 }
 
+export type RouteChange = { serviceId: string; route: Route | null }
+
 export type RouterLoad = { instanceId: string; inFlight: number }
 
-/** The HTTP router. One process listens; it is told the whole table at each change. */
+/** The HTTP router. Several processes may listen on one port together; each is told the whole table, then what changes of it. */
 export interface Router {
   /**
-   * Tries to hold the port, or `port` from now on (0: any free one). False when another process holds it (try again later); true
-   * without a change when it listens already.
+   * Tries to take the port, or `port` from now on (0: any free one). False when another process has it, unless that is `shared` with
+   * us: then both take requests. True without a change when it listens already. Requests wait for the first table.
    */
-  listen(port?: number): Promise<boolean>
+  listen(port?: number, options?: { shared?: boolean }): Promise<boolean>
+  readonly listens: boolean
+  /** It listens and has a table. */
+  readonly ready: boolean
   /** The port it listens on, or would listen on. */
   readonly port: number
   /** Replaces the whole table at once; requests that run go on where they are. Former targets are drained, not cut. */
   apply(routes: Route[]): void
+  /** Changes the routes of some services, all at once: what a service had before goes, whatever its host was. */
+  change(changes: RouteChange[]): void
   /** Requests in flight by instance, also of instances that are no longer routed but still answer something. */
   load(): RouterLoad[]
   /** Stops listening, lets running requests end within `graceMs`, then cuts them. */

@@ -1,13 +1,16 @@
-/** Tells the router where requests go, and hears from it what is in flight. Every process tries to hold the port; one does. */
+/**
+ * Tells the router where requests go, and the other processes what it knows and has in flight. Every process with jobs takes requests,
+ * together on one port; each has the whole table and reads what changed of it.
+ */
 import type { DesiredState, WebServiceKind } from '../../../generated/prisma/client.ts'
 import type { Chore } from '../../../platform/claim.ts'
-import { rows, run, sql } from '../../../platform/db/index.ts'
+import { empty, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import type { Route } from './ports.ts'
 import { routerPort } from './provided.ts'
-import { takeRouter } from './router-port.ts'
+import { type RouterNotes, signIn, takeRouter } from './router-port.ts'
 
 type RouteRow = {
   id: string
@@ -22,69 +25,96 @@ type RouteRow = {
   instanceIds: string[]
 }
 
-/** What one process remembers as the router; all of it can be lost without harm. */
+/** What one process remembers as a router; all of it can be lost without harm. */
 type Memory = {
   holds: boolean
   /** Instances wait for their last requests. */
   draining: boolean
-  /** The load as it was last written. */
-  noted: string | null
+  /** The snapshot of the last read; null before the first. */
+  snapshot: string | null
+  wholeAt: number
+  /** As it was last told to the others. */
+  told: string
+  toldAt: number
+  released: string[]
 }
 
 const memories = new WeakMap<App, Memory>()
 const memoryOf = (app: App): Memory => {
-  const memory = memories.get(app) ?? { holds: false, draining: false, noted: null }
+  const fresh = { holds: false, draining: false, snapshot: null, wholeAt: 0, told: '', toldAt: 0, released: [] }
+  const memory = memories.get(app) ?? fresh
   memories.set(app, memory)
   return memory
 }
 
 const watchMs = 500
+/** A whole read now and then finds what no trigger could tell: rows that were written past them. */
+const wholeEveryMs = 60_000
 
 export const keepRoutes: Chore = {
   name: 'keep routes',
   topic: 'routes',
   everyMs: 10_000,
   dueInMs: (app) => (memoryOf(app).holds && !memoryOf(app).draining ? null : watchMs),
-  async run(app) {
-    const memory = memoryOf(app)
-    memory.holds = await takeRouter(app)
-    if (!memory.holds) return
-    const draining = await rows<{ id: string }>(
-      app.db.prisma,
-      sql`select id from instance where draining_since is not null and drained_at is null`,
-    )
-    memory.draining = draining.length > 0
-    routerPort.use(app).apply((await readRoutes(app)).map((service) => routeOf(service, app.settings.ROUTER_DOMAIN)))
-    await noteDrained(
-      app,
-      draining.map((instance) => instance.id),
-    )
-  },
+  run: openRouter,
 }
 
-/** Writes what is in flight at each instance, for the reconciler; costs no statement while that stays as it is. */
+/** Takes part in the router where that is possible, and brings its table up to date. */
+export async function openRouter(app: App): Promise<void> {
+  const memory = memoryOf(app)
+  const held = memory.holds && routerPort.use(app).listens
+  memory.holds = await takeRouter(app)
+  if (!memory.holds) return
+  if (!held) memory.snapshot = null
+  // Said before the table is read: from then on an instance is drained only when this process has let go of it, too.
+  if (!held) await tell(app, true)
+  const draining = await rows<{ id: string }>(
+    app.db.prisma,
+    sql`select id from instance where draining_since is not null and drained_at is null`,
+  )
+  memory.draining = draining.length > 0
+  const now = performance.now()
+  const isWhole = memory.snapshot === null || now - memory.wholeAt > wholeEveryMs
+  const read = await readRoutes(app, isWhole ? null : memory.snapshot)
+  const routes = read.services.map(({ id, service }) => ({
+    serviceId: encodeId('WebService', id),
+    route: service && routeOf(service, app.settings.ROUTER_DOMAIN),
+  }))
+  if (isWhole) routerPort.use(app).apply(routes.flatMap(({ route }) => route ?? []))
+  else if (routes.length > 0) routerPort.use(app).change(routes)
+  if (isWhole) memory.wholeAt = now
+  memory.snapshot = read.snapshot
+  // They were draining before the table was read, so no new request reaches them from here.
+  const busy = new Set(busyInstances(app).map((item) => item.instanceId))
+  memory.released = draining.map(({ id }) => id).filter((id) => !busy.has(id))
+  await tell(app, routes.length > 0)
+  if (memory.released.length > 0) await noteDrained(app, memory.released)
+  if (isWhole) await run(app.db.prisma, sql`delete from route_change where created_at < app_now() - interval '10 minutes'`)
+}
+
+/** Tells the others what is in flight here; costs no statement while that stays as it is, but for a sign of life. */
 export const noteLoad: Chore = {
   name: 'note load',
   topic: null,
   everyMs: watchMs,
   async run(app) {
-    const memory = memoryOf(app)
-    const busy = memory.holds ? busyInstances(app) : []
-    const load = memory.holds ? JSON.stringify(busy) : null
-    if (load === memory.noted) return
-    if (load !== null) await writeLoad(app, busy)
-    memory.noted = load
+    if (memoryOf(app).holds) await tell(app, false)
   },
 }
 
-const writeLoad = (app: App, busy: { instanceId: string; inFlight: number }[]): Promise<number> =>
-  run(
-    app.db.prisma,
-    sql`update instance i set in_flight = coalesce(l.in_flight, 0)
-          from instance j left join unnest(${busy.map((item) => item.instanceId)}::uuid[], ${busy.map((item) => item.inFlight)}::int[]) as l(id, in_flight)
-            on l.id = j.id
-          where j.id = i.id and i.in_flight <> coalesce(l.in_flight, 0)`,
-  )
+/** `changed`: its table is another one, which somebody may wait for. */
+async function tell(app: App, changed: boolean): Promise<void> {
+  const memory = memoryOf(app)
+  const load = Object.fromEntries(busyInstances(app).map(({ instanceId, inFlight }) => [instanceId, inFlight]))
+  const notes: RouterNotes = { snapshot: memory.snapshot, load, released: memory.released }
+  const now = performance.now()
+  const told = JSON.stringify([load, memory.released])
+  if (!changed && told === memory.told && now - memory.toldAt < app.settings.WORKER_LEASE_MS / 5) return
+  await signIn(app, notes)
+  memory.told = told
+  memory.toldAt = now
+  if (changed) app.wake.notify('routed')
+}
 
 const busyInstances = (app: App) =>
   routerPort
@@ -92,16 +122,35 @@ const busyInstances = (app: App) =>
     .load()
     .filter((item) => item.inFlight > 0)
 
-const readRoutes = (app: App): Promise<RouteRow[]> =>
-  rows<RouteRow>(
+type Read = { snapshot: string; services: { id: string; service: RouteRow | null }[] }
+
+/**
+ * The services whose route may have changed since a snapshot (null: all that have one), and what it is now; null for none. The rows are
+ * read after the snapshot that is given: what they show already is read once more, and nothing is missed.
+ */
+async function readRoutes(app: App, since: string | null): Promise<Read> {
+  const { snapshot, ids } = (await row<{ snapshot: string; ids: string[] }>(
+    app.db.prisma,
+    since === null
+      ? sql`select pg_current_snapshot()::text as snapshot, '{}'::text[] as ids`
+      : sql`select pg_current_snapshot()::text as snapshot, array(
+              select distinct web_service_id::text from route_change where xid >= pg_snapshot_xmin(${since}::pg_snapshot)::text::bigint
+                and not pg_visible_in_snapshot(xid::text::xid8, ${since}::pg_snapshot)) as ids`,
+  ))!
+  if (since !== null && ids.length === 0) return { snapshot, services: [] }
+  const found = await rows<RouteRow>(
     app.db.prisma,
     sql`select s.id, s.slug, coalesce(d.settings->>'kind', s.kind::text) as kind, s.desired_state, d.id as deployment_id, d.release_digest as digest,
                coalesce((d.settings->>'singlePage')::boolean, false) as single_page,
-               coalesce(d.status in ('RUNNING', 'CANCELLING'), false) as switching,
+               coalesce(d.status in ('RUNNING', 'CANCELLING') and not d.leaves_stopped, false) as switching,
                coalesce((select array_agg(i.id::text order by i.id) from instance i where i.web_service_id = s.id and i.routed), '{}') as instance_ids
         from web_service s join service_runtime rt on rt.web_service_id = s.id left join deployment d on d.id = rt.routed_deployment_id
-        where s.kind <> 'WORKER' and s.desired_state <> 'DELETED'`,
+        where s.kind <> 'WORKER' and s.desired_state <> 'DELETED' ${since === null ? empty : sql`and s.id = any(${ids}::uuid[])`}`,
   )
+  if (since === null) return { snapshot, services: found.map((service) => ({ id: service.id, service })) }
+  const byId = new Map(found.map((service) => [service.id, service]))
+  return { snapshot, services: ids.map((id) => ({ id, service: byId.get(id) ?? null })) }
+}
 
 export function routeOf(service: RouteRow, domain: string): Route {
   const route = { host: hostOf(service, domain), serviceId: encodeId('WebService', service.id) }
@@ -114,11 +163,12 @@ export function routeOf(service: RouteRow, domain: string): Route {
   return { ...live, target: { type: 'instances', instanceIds: service.instanceIds } }
 }
 
-/** `draining` were known before the table was applied, so no new request reaches them: those with nothing in flight are drained. */
-async function noteDrained(app: App, draining: string[]): Promise<void> {
-  const busy = new Set(busyInstances(app).map((item) => item.instanceId))
-  const empty = draining.filter((id) => !busy.has(id))
-  if (empty.length === 0) return
-  await run(app.db.prisma, sql`update instance set drained_at = app_now() where id = any(${empty}::uuid[]) and drained_at is null`)
-  app.wake.notify('instances')
+/** An instance is drained when every process that takes requests has let go of it. */
+async function noteDrained(app: App, released: string[]): Promise<void> {
+  const drained = await run(
+    app.db.prisma,
+    sql`update instance i set drained_at = app_now() where id = any(${released}::uuid[]) and drained_at is null and draining_since is not null
+          and not exists (select 1 from router r where r.expires_at > app_now() and not (i.id = any(r.released)))`,
+  )
+  if (drained > 0) app.wake.notify('instances')
 }

@@ -21,6 +21,7 @@ export type ServiceRow = Omit<ServiceState, 'kind'> & {
 }
 
 export type InstanceRow = Instance & {
+  inFlight: number
   startDue: boolean
   drainTimedOut: boolean
   settled: boolean
@@ -45,7 +46,8 @@ export const readServices = (app: App): Promise<ServiceRow[]> =>
 export const readInstances = (app: App): Promise<InstanceRow[]> =>
   rows<InstanceRow>(
     app.db.prisma,
-    sql`select i.*, coalesce(i.next_start_at <= app_now(), true) as start_due,
+    sql`select i.*, coalesce((select sum((r.load->>i.id::text)::int) from router r where r.expires_at > app_now()), 0)::int as in_flight,
+               coalesce(i.next_start_at <= app_now(), true) as start_due,
                coalesce(i.draining_since < app_now() - ${app.settings.DRAIN_TIMEOUT_MS} * interval '1 millisecond', false) as drain_timed_out,
                coalesce(i.started_at < app_now() - ${app.settings.WORKER_VERIFY_MS} * interval '1 millisecond', false) as settled,
                coalesce(i.started_at < app_now() - s.health_timeout_ms * interval '1 millisecond', false) as start_timed_out,
