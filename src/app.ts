@@ -14,6 +14,7 @@ import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/i
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
+import { onBehalfOf, trustOf } from './platform/forwarded.ts'
 import { followConnections, type HttpDrain } from './platform/http-drain.ts'
 import { refusalOf, reportFailure } from './platform/outage.ts'
 import { uncaughtErrors } from './platform/uncaught.ts'
@@ -54,12 +55,14 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     requestTimeout: 30_000,
     return503OnClosing: false,
     forceCloseConnections: false,
+    trustProxy: trustOf(app.settings.TRUST_PROXY),
     rewriteUrl: readableUrl,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxUrlLength },
   })
   const metrics = createMetrics(app, () => graphql.sockets())
   const state = { draining: false }
 
+  addClients(server)
   const connections = followConnections(server.server)
   server.addHook('onRequest', (_request, _reply, done) => {
     if (connections.portClosing) void connections.portClosing.then(() => done())
@@ -109,6 +112,11 @@ function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID()
 }
 
+/** What a request does is done on behalf of its client, whose address proxies tell; audit rows name it. */
+function addClients(server: FastifyInstance): void {
+  server.addHook('onRequest', (request, _reply, done) => onBehalfOf(request.ip, done))
+}
+
 function addRequestIds(server: FastifyInstance): void {
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
@@ -120,7 +128,10 @@ function addRequestLog(server: FastifyInstance): void {
   server.addHook('onResponse', async (request, reply) => {
     const level = request.routeOptions.config.quiet ? 'debug' : 'info'
     const path = request.url.split('?', 1)[0]
-    request.log[level]({ method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'answered')
+    request.log[level](
+      { client: request.ip, method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'answered',
+    )
   })
 }
 

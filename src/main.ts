@@ -34,6 +34,7 @@ import { createSelection } from './graphql/selection.ts'
 import { startJobs } from './jobs/index.ts'
 import { pause } from './platform/clock.ts'
 import { createEgressGuard } from './platform/egress.ts'
+import { trustOf } from './platform/forwarded.ts'
 import { expireIdempotencyKeys } from './platform/idempotency.ts'
 import { rotateDataKeys } from './platform/reseal.ts'
 import { readSettings, type Settings } from './platform/settings.ts'
@@ -70,6 +71,7 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
   const privateRoutes = await openPrivateRoutes(settings.DATA_DIR)
   const router = createProxyRouter({
     privateRoutes,
+    trust: trustOf(settings.TRUST_PROXY),
     host: settings.HOST,
     port: settings.ROUTER_PORT,
     resolveInstance: (id) => runtime.addressOf(id),

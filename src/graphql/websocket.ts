@@ -10,6 +10,7 @@ import { CloseCode, type Context, handleProtocols, makeServer, type ServerOption
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Caller } from '../platform/access.ts'
 import { errors } from '../platform/errors.ts'
+import { forwardedOf, onBehalfOf, trustOf } from '../platform/forwarded.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 import { type Authenticate, type CredentialWatch, credentialOfHeaders, credentialOfParams } from './credential.ts'
@@ -53,6 +54,8 @@ type Socket = {
   ws: WebSocket
   request: IncomingMessage
   requestId: string
+  /** The address of whoever opened it. */
+  client: string
   closed: AbortController
   caller: Caller | null
   operations: number
@@ -88,8 +91,9 @@ export function mountSockets(server: Server, options: SocketDoorOptions): Socket
     acceptor.handleUpgrade(request, duplex, head, (ws) => open(ws, request))
   })
 
+  const trust = trustOf(app.settings.TRUST_PROXY)
   const open = (ws: WebSocket, request: IncomingMessage) => {
-    const socket = socketOf(ws, request, options.requestId(request))
+    const socket = socketOf(ws, request, options.requestId(request), forwardedOf(request, trust).client)
     sockets.add(socket)
     const beat = keepAlive(ws, options.pingEveryMs)
     const gone = protocol.opened(connectionOf(socket, app), { socket })
@@ -112,7 +116,7 @@ export function mountSockets(server: Server, options: SocketDoorOptions): Socket
   }
 }
 
-function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string): Socket {
+function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, client: string): Socket {
   const closed = new AbortController()
   const close = (code: number, reason: string) => {
     ws.close(code, reason)
@@ -120,7 +124,7 @@ function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string): S
     const cut = setTimeout(() => ws.terminate(), closeGraceMs)
     ws.once('close', () => clearTimeout(cut))
   }
-  return { ws, request, requestId, closed, caller: null, operations: 0, running: new Set(), onQuiet: null, close }
+  return { ws, request, requestId, client, closed, caller: null, operations: 0, running: new Set(), onQuiet: null, close }
 }
 
 /** The socket as graphql-ws wants it. `send` resolves when the kernel has taken the frame, so that no answer is made ahead of a reader. */
@@ -142,7 +146,7 @@ const connectionOf = (socket: Socket, app: App) => ({
     }),
   onMessage(take: (text: string) => Promise<void>) {
     socket.ws.on('message', (data) => {
-      take(String(data)).catch((error) => {
+      onBehalfOf(socket.client, () => take(String(data))).catch((error) => {
         // A client comes again after the one, and gives up after the other.
         if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')
         app.log.error({ err: error, requestId: socket.requestId }, 'a message of a socket could not be handled')

@@ -1,5 +1,6 @@
 /** Writes audit rows, in the transaction of the effect. The sequencer chains them; the audit-log concept reads them. */
 import { run, sql } from './db/index.ts'
+import { clientAddress } from './forwarded.ts'
 import { type IdType, newId } from './id.ts'
 import type { Work } from './work.ts'
 
@@ -8,11 +9,13 @@ export type AuditRow = { action: string; targetType: IdType | null; targetId: st
 /** Throws when the row can't be written; the effect then isn't made either. `details` never holds a secret value. */
 export async function writeAudit(work: Work, audit: AuditRow): Promise<void> {
   const { subject, organizationId } = work.caller
+  const client = clientAddress()
+  const details = client === null ? audit.details : { ...audit.details, clientAddress: client }
   await run(
     work.tx,
     sql`insert into audit_entry (id, organization_id, actor_type, actor_id, actor_name, action, target_type, target_id, details, request_id)
         values (${newId()}::uuid, ${organizationId}::uuid, ${subject.type}, ${subject.id}::uuid, ${subject.name}, ${audit.action},
-                ${audit.targetType}, ${audit.targetId}::uuid, ${JSON.stringify(audit.details)}::json, ${work.requestId})`,
+                ${audit.targetType}, ${audit.targetId}::uuid, ${JSON.stringify(details)}::json, ${work.requestId})`,
   )
   work.wake('outbox')
 }

@@ -67,6 +67,8 @@ const schema = z.object({
   SANDBOX: setting(z.enum(['auto', 'bwrap', 'none']).default('auto')),
   GRAPHIQL: setting(flag.optional()),
   LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info')),
+  /** Proxies whose X-Forwarded-* is believed. */
+  TRUST_PROXY: setting(cidrs.default([])),
   CORS_ORIGINS: setting(list.default([])),
   WORKER_LEASE_MS: ms(15_000, 300),
   LOG_MAX_BYTES: setting(int(1_000).default(10 * 1024 * 1024)),

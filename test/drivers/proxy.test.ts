@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { privateHeader } from '../../src/drivers/proxy/header.ts'
 import { createRouterProbe } from '../../src/drivers/proxy/index.ts'
 import { createPrivateRoutes } from '../../src/drivers/proxy/private-route.ts'
+import { trustOf } from '../../src/platform/forwarded.ts'
 import { type Bed, call, callRaw, createBed, createStack, digestA, digestB, inFlight, toInstances, until } from './proxy-support.ts'
 
 const stack = createStack()
@@ -201,12 +202,18 @@ describe('headers', () => {
 
   it('appends to the forwarding headers of a proxy that it was told to trust', async () => {
     await bed.instance('a', (request, response) => response.end(JSON.stringify(request.headers)))
-    const router = await bed.router({ trustForwarded: true })
+    const router = await bed.router({ trust: trustOf(['127.0.0.0/8', '10.0.0.0/8']) })
     router.apply([toInstances('shop.localhost', ['a'])])
-    const headers = { 'x-forwarded-for': '9.9.9.9', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.example' }
+    const headers = {
+      'x-forwarded-for': '6.6.6.6, 9.9.9.9:4711, 10.0.0.7',
+      'x-forwarded-proto': 'https',
+      'x-forwarded-host': 'shop.example',
+    }
     const seen = JSON.parse((await call(router, 'shop.localhost', '/', { headers })).body)
     expect(seen).toMatchObject({
-      'x-forwarded-for': '9.9.9.9, 127.0.0.1',
+      // What the client had written itself is left out.
+      'x-forwarded-for': '9.9.9.9, 10.0.0.7, 127.0.0.1',
+      'x-real-ip': '9.9.9.9',
       'x-forwarded-proto': 'https',
       'x-forwarded-host': 'shop.example',
     })

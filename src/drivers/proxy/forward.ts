@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Route } from '../../domain/deploys/instance/ports.ts'
+import type { Trust } from '../../platform/forwarded.ts'
 import { attempt, pairs } from './attempt.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { hasBody, requestHeaders, responseHeaders } from './header.ts'
@@ -12,7 +13,7 @@ export type ForwardOptions = {
   pool: Pool
   tunnels: Tunnels
   resolveInstance: (instanceId: string) => { host: string; port: number } | null
-  trustForwarded: boolean
+  trust: Trust
   connectTimeoutMs: number
   upstreamTimeoutMs: number
   retryMs: number
@@ -64,7 +65,7 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
           path: exchange.path,
           headers: requestHeaders(request, {
             host: exchange.host,
-            trustForwarded: options.trustForwarded,
+            trust: options.trust,
             upgrade: exchange.upgrade !== null,
           }),
           body: body ? request : null,

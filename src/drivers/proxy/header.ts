@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Route } from '../../domain/deploys/instance/ports.ts'
+import { forwardedOf, type Trust } from '../../platform/forwarded.ts'
 
 /** Headers as node gives them raw, name and value in turn: keeps case, order and repetition. */
 export type RawHeaders = string[]
@@ -43,23 +44,18 @@ export function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
 }
 
-/** What the instance is sent. `host` is the client's own; forwarding headers of the client count only when `trustForwarded`. */
-export function requestHeaders(request: IncomingMessage, options: { host: string; trustForwarded: boolean; upgrade: boolean }): RawHeaders {
+/** What the instance is sent. `host` is the client's own; forwarding headers count only where a trusted proxy sent them. */
+export function requestHeaders(request: IncomingMessage, options: { host: string; trust: Trust; upgrade: boolean }): RawHeaders {
   const { headers } = request
-  const dropped = [
-    'host',
-    privateHeader,
-    ...(options.trustForwarded ? ['x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto'] : forwarding),
-  ]
   const chunked = headers['transfer-encoding'] !== undefined
-  if (!chunked) dropped.push('trailer')
+  const dropped = ['host', privateHeader, ...forwarding, ...(chunked ? [] : ['trailer'])]
   const sent = ['Host', options.host, ...endToEnd(request.rawHeaders, headers.connection, dropped)]
 
-  const peer = request.socket.remoteAddress ?? 'unknown'
-  const before = options.trustForwarded ? headers['x-forwarded-for'] : undefined
-  sent.push('X-Forwarded-For', before === undefined ? peer : `${before}, ${peer}`)
-  sent.push('X-Forwarded-Host', trusted(options, headers['x-forwarded-host']) ?? options.host)
-  sent.push('X-Forwarded-Proto', trusted(options, headers['x-forwarded-proto']) ?? 'http')
+  const { client, chain, proto, host } = forwardedOf(request, options.trust)
+  sent.push('X-Forwarded-For', chain.join(', '))
+  sent.push('X-Forwarded-Host', host ?? options.host)
+  sent.push('X-Forwarded-Proto', proto ?? 'http')
+  sent.push('X-Real-IP', client)
 
   if (options.upgrade) sent.push('Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? 'websocket')
   // Also where the connection serves once: an app that is told to close may reset it over the rest of a body that it refused.
@@ -70,10 +66,6 @@ export function requestHeaders(request: IncomingMessage, options: { host: string
     sent.push('Content-Length', '0')
   }
   return sent
-}
-
-function trusted(options: { trustForwarded: boolean }, value: string | string[] | undefined): string | undefined {
-  return options.trustForwarded ? [value].flat()[0] : undefined
 }
 
 /** What the client is answered: the instance's headers, with ours in place of any that claim to be ours. */

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, ServerResponse } from 
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PrivateTarget, Route, Router } from '../../domain/deploys/instance/ports.ts'
+import type { Trust } from '../../platform/forwarded.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { type ForwardOptions, forward } from './forward.ts'
 import { createPool } from './pool.ts'
@@ -47,8 +48,8 @@ export type ProxyRouterOptions = {
   holdMs?: number
   /** From a client's first byte to the end of its headers. */
   headersTimeoutMs?: number
-  /** True only behind a proxy that sets X-Forwarded-For, -Host and -Proto itself. */
-  trustForwarded?: boolean
+  /** Whose X-Forwarded-For, -Host and -Proto count; nobody's when absent. */
+  trust?: Trust
   /** Called once for each exchange at its end; must not throw. */
   onRequest?: (record: RequestRecord) => void
 }
@@ -73,7 +74,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     pool,
     tunnels,
     resolveInstance: options.resolveInstance,
-    trustForwarded: options.trustForwarded ?? false,
+    trust: options.trust ?? (() => false),
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 120_000,
     retryMs: options.retryMs ?? 2_000,

@@ -1,0 +1,59 @@
+/** Who asks, where a proxy asks for them: X-Forwarded-* of proxies that are trusted, and nobody else's. */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+
+export type Trust = (address: string) => boolean
+
+/** Trusts the proxies within these CIDRs. */
+export function trustOf(cidrs: readonly string[]): Trust {
+  const ranges = cidrs.map((cidr) => ipaddr.parseCIDR(cidr))
+  return (address) => {
+    if (isIP(address) === 0) return false
+    const parsed = ipaddr.process(address)
+    return ranges.some(([range, bits]) => range.kind() === parsed.kind() && parsed.match(range, bits))
+  }
+}
+
+export type Forwarded = {
+  /** The address of whoever asked the first trusted proxy; of the peer where that isn't one. */
+  client: string
+  /** From the client to the peer. */
+  chain: string[]
+  /** As the client asked; null where no trusted proxy says. */
+  proto: 'http' | 'https' | null
+  host: string | null
+}
+
+/** What stands left of the first address that isn't trusted may have been written by anybody, and is left out. */
+export function forwardedOf(request: IncomingMessage, trust: Trust): Forwarded {
+  const peer = plain(request.socket.remoteAddress ?? 'unknown')
+  if (!trust(peer)) return { client: peer, chain: [peer], proto: null, host: null }
+  const chain = [peer]
+  for (const item of (valueOf(request, 'x-forwarded-for')?.split(',') ?? []).reverse()) {
+    if (!trust(chain[0]!)) break
+    const address = plain(item.trim())
+    if (isIP(address) === 0) break
+    chain.unshift(address)
+  }
+  const proto = valueOf(request, 'x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase()
+  const host = valueOf(request, 'x-forwarded-host')?.split(',')[0]?.trim()
+  return { client: chain[0]!, chain, proto: proto === 'http' || proto === 'https' ? proto : null, host: host || null }
+}
+
+const valueOf = (request: IncomingMessage, name: string): string | undefined => [request.headers[name]].flat().join(',') || undefined
+
+/** `::ffff:10.0.0.1`, `10.0.0.1:4711` and `[::1]:4711` as the bare address. */
+function plain(address: string): string {
+  const bare = /^\[([^\]]+)\](:\d+)?$/.exec(address)?.[1] ?? /^([\d.]+):\d+$/.exec(address)?.[1] ?? address
+  return isIP(bare) === 0 ? bare : ipaddr.process(bare).toString()
+}
+
+const present = new AsyncLocalStorage<string>()
+
+/** Runs something on behalf of a client; `clientAddress` gives its address meanwhile. */
+export const onBehalfOf = <T>(client: string, run: () => T): T => present.run(client, run)
+
+/** Null for what the control plane does by itself. */
+export const clientAddress = (): string | null => present.getStore() ?? null
