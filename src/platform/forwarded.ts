@@ -31,18 +31,18 @@ export function forwardedOf(request: IncomingMessage, trust: Trust): Forwarded {
   const peer = plain(request.socket.remoteAddress ?? 'unknown')
   if (!trust(peer)) return { client: peer, chain: [peer], proto: null, host: null }
   const chain = [peer]
-  for (const item of (valueOf(request, 'x-forwarded-for')?.split(',') ?? []).reverse()) {
+  for (const item of (headerOf(request, 'x-forwarded-for')?.split(',') ?? []).reverse()) {
     if (!trust(chain[0]!)) break
     const address = plain(item.trim())
     if (isIP(address) === 0) break
     chain.unshift(address)
   }
-  const proto = valueOf(request, 'x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase()
-  const host = valueOf(request, 'x-forwarded-host')?.split(',')[0]?.trim()
+  const proto = headerOf(request, 'x-forwarded-proto')?.split(',')[0]?.trim().toLowerCase()
+  const host = headerOf(request, 'x-forwarded-host')?.split(',')[0]?.trim()
   return { client: chain[0]!, chain, proto: proto === 'http' || proto === 'https' ? proto : null, host: host || null }
 }
 
-const valueOf = (request: IncomingMessage, name: string): string | undefined => [request.headers[name]].flat().join(',') || undefined
+const headerOf = (request: IncomingMessage, name: string): string | undefined => [request.headers[name]].flat().join(',') || undefined
 
 /** `::ffff:10.0.0.1`, `10.0.0.1:4711` and `[::1]:4711` as the bare address. */
 function plain(address: string): string {

@@ -68,7 +68,7 @@ const schema = z.object({
   GRAPHIQL: setting(flag.optional()),
   LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info')),
   /** Proxies whose X-Forwarded-* is believed. */
-  TRUST_PROXY: setting(cidrs.default([])),
+  TRUST_PROXY: setting(networks.default([])),
   CORS_ORIGINS: setting(list.default([])),
   WORKER_LEASE_MS: ms(15_000, 300),
   LOG_MAX_BYTES: setting(int(1_000).default(10 * 1024 * 1024)),

@@ -76,7 +76,9 @@ export type TestServer = {
   router(slug: string, path?: string): Promise<RouterAnswer>
   /** Ends the server process alone; instances and the database run on. */
   kill(signal: NodeJS.Signals): Promise<void>
-  /** Starts it again on the same data; after `kill`. */
+  /** `npm stop`: ends server, instances and database. */
+  stop(): Promise<void>
+  /** Starts it again on the same data; after `kill` or `stop`. */
   start(settings?: Settings): Promise<void>
   /** Another process on the same data. */
   spawn(settings?: Settings, args?: string[]): ServerProcess
@@ -126,6 +128,12 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
     key = bootstrap.apiKey
   }
 
+  const stop = async () => {
+    const stopping = watch(spawn(node, ['src/cli/stop.ts'], { cwd: root, env: environment({}), stdio: ['ignore', 'pipe', 'pipe'] }))
+    const how = await stopping.ended
+    if (how !== 0) throw new Error(`stop ended with ${how}:\n${stopping.output()}`)
+  }
+
   const close = async () => {
     for (const client of clients) await client.dispose()
     const database = await databaseOf(dataDir)
@@ -134,13 +142,12 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
     await until('no file holds a secret', async () => (await files()).length === 0).catch(() => {})
     const leaks = [...(await files()), ...(await canary.searchDatabase(database))]
     const unpublished = await assertPublished(database).catch((error: unknown) => error)
-    const stop = watch(spawn(node, ['src/cli/stop.ts'], { cwd: root, env: environment({}), stdio: ['ignore', 'pipe', 'pipe'] }))
-    const how = await stop.ended
+    const stopped = await stop().catch((error: unknown) => error)
     for (const child of children) {
       await child.kill('SIGKILL')
       leaks.push(...canary.search("the server's output", child.output().replace(/^API key \S+$/m, '')))
     }
-    if (how !== 0) throw new Error(`stop ended with ${how}:\n${stop.output()}`)
+    if (stopped) throw stopped
     await rm(dataDir, { recursive: true, force: true, maxRetries: 3 })
     assertNoLeak(leaks)
     if (unpublished) throw unpublished
@@ -237,6 +244,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
     async kill(signal) {
       await serving.kill(signal)
     },
+    stop,
     start,
     spawn: launch,
     close,

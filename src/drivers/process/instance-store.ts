@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { EndCause } from '../../domain/deploys/instance/ports.ts'
 import { bootId, isAlive, markOf, type ProcessMark, sinceBootMs } from '../../platform/process-mark.ts'
 import { fileName, type Layout } from './layout.ts'
 import { parseReport, type Report, rootOf } from './report.ts'
@@ -36,6 +37,8 @@ export type Run = {
   /** The root of its processes, also of what an ended command left running. */
   root: ProcessMark | null
   exitedAt: Date | null
+  /** Of an ended one. */
+  cause: EndCause
 }
 
 const noReport: Report = { rootPid: null, rootNamespace: null, exitCode: null }
@@ -116,21 +119,33 @@ function readRun(sandbox: Sandbox, instanceId: string, instanceDirectory: string
   const claim = readJson<Claim>(join(directory, 'claim.json'))
   if (!claim) return null
   const name = runName(instanceId, directory)
-  const base = { instanceId, directory, number, name, claim, launched: null, report: noReport, root: null, exitedAt: null }
+  const base = {
+    instanceId,
+    directory,
+    number,
+    name,
+    claim,
+    launched: null,
+    report: noReport,
+    root: null,
+    exitedAt: null,
+    cause: 'itself' as EndCause,
+  }
   const launched = readJson<Launched | null>(join(directory, 'launch.json'))
   if (launched === undefined) return { ...base, phase: claim.starter !== null && isAlive(claim.starter) ? 'claimed' : 'ended' }
   if (launched === null) return { ...base, phase: 'ended' }
-  if (launched.watcher.bootId !== bootId()) return { ...base, launched, phase: 'ended' }
+  if (launched.watcher.bootId !== bootId()) return { ...base, launched, phase: 'ended', cause: 'lost' }
   // First the process, then its report: the other way round an end in between would look like one without an exit code.
   const watched = isAlive(launched.watcher)
   const reportFile = join(directory, 'report')
   const report = parseReport(readText(reportFile) ?? '')
   const root = report.rootNamespace === null ? (watched ? launched.watcher : null) : rootOf(report)
   const stopUntil = readJson<number>(join(directory, stoppingFile)) ?? 0
+  const cause = stopUntil > 0 ? 'stopped' : 'itself'
   const lingers = () => sinceBootMs() < stopUntil && (root !== null || sandbox.members({ name }, root).length > 0)
   const running = watched || (report.exitCode === null && root !== null) || lingers()
   const exitedAt = report.exitCode === null ? null : modifiedAt(reportFile)
-  return { ...base, launched, report, root, exitedAt: running ? null : exitedAt, phase: running ? 'running' : 'ended' }
+  return { ...base, launched, report, root, cause, exitedAt: running ? null : exitedAt, phase: running ? 'running' : 'ended' }
 }
 
 /** Infinity for what is no run. */

@@ -161,7 +161,8 @@ export function createInstances(parts: InstanceParts): Instances {
     if (run.phase !== 'ended') return { instanceId, state: 'running', startedAt: new Date(run.launched?.startedAt ?? run.claim.claimedAt) }
     if (swept.get(instanceId) !== run.number) await endLeftovers(run)
     swept.set(instanceId, run.number)
-    return { instanceId, state: 'exited', exitCode: run.report.exitCode, signal: signalOf(run.report.exitCode), exitedAt: run.exitedAt }
+    const { exitedAt, cause } = run
+    return { instanceId, state: 'exited', exitCode: run.report.exitCode, signal: signalOf(run.report.exitCode), exitedAt, cause }
   }
 
   const addresses = new Map<string, { address: Address; readAt: number }>()

@@ -59,7 +59,7 @@ const anyInstance: fc.Arbitrary<InstanceState> = fc
     drained: fc.boolean(),
     crashes: fc.integer({ min: 0, max: 2 }),
     startDue: fc.boolean(),
-    observed: fc.constantFrom('running', 'exited', 'missing'),
+    observed: fc.constantFrom('running', 'exited', 'lost', 'missing'),
   } as const)
   .map((state) => instance(state as Partial<InstanceState>))
 

@@ -72,7 +72,7 @@ it('looks after the other instances where one of them can not even be observed',
   const good = await createRunning(app, tenant)
   const observe: Runtime['observe'] = async (ids) => {
     if (ids.includes(bad)) throw new Error('a process that can not be killed')
-    return ids.map((instanceId) => ({ instanceId, state: 'exited', exitCode: 3, signal: null, exitedAt: null }))
+    return ids.map((instanceId) => ({ instanceId, state: 'exited', exitCode: 3, signal: null, exitedAt: null, cause: 'itself' }))
   }
   const probe: Runtime['probe'] = async () => ({ ok: true, status: 200, reason: null, otherPorts: [], otherHosts: [] })
   runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)

@@ -44,7 +44,8 @@ export type InstanceState = Pick<Instance, 'id' | 'deploymentId' | 'generation' 
   crashes: number
   /** Its wait before the next start is over. */
   startDue: boolean
-  observed: 'running' | 'exited' | 'missing'
+  /** `lost`: it did not end by itself, but by a stop of the whole or with the machine. */
+  observed: 'running' | 'exited' | 'lost' | 'missing'
 }
 
 export type Action =
@@ -100,6 +101,7 @@ function keep(instance: InstanceState): Action[] {
   // Also where a process runs after all, noted by nobody: a start ends it first.
   if (instance.status === 'CRASHED') return instance.startDue ? [{ type: 'start', id: instance.id }] : []
   if (instance.observed === 'running') return []
+  if (instance.observed === 'lost') return [{ type: 'start', id: instance.id }]
   // A row that was never started has no process yet; one that ran has lost it.
   if (instance.status === 'STARTING' && instance.observed === 'missing') return [{ type: 'start', id: instance.id }]
   return [{ type: 'crashed', id: instance.id }]

@@ -67,10 +67,13 @@ export type StartRequest = {
   env: Record<string, string>
 }
 
+/** `stopped`: it was told to end. `lost`: with the machine, that is, before its present boot. */
+export type EndCause = 'itself' | 'stopped' | 'lost'
+
 /** What the driver sees of an instance. `missing`: it knows nothing of that id (never started here, or forgotten). */
 export type Observation =
   | { instanceId: string; state: 'running'; startedAt: Date }
-  | { instanceId: string; state: 'exited'; exitCode: number | null; signal: string | null; exitedAt: Date | null }
+  | { instanceId: string; state: 'exited'; exitCode: number | null; signal: string | null; exitedAt: Date | null; cause: EndCause }
   | { instanceId: string; state: 'missing' }
 
 export type ProbeRequest = {

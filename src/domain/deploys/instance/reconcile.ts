@@ -28,6 +28,8 @@ type Memory = {
   /** Instances with a start, a stop or a probe under way. */
   busy: Set<string>
   probedAt: Map<string, number>
+  /** Instances that it saw run. */
+  watched: Set<string>
   running: Set<Promise<void>>
   failures: { services: FailureLog; instances: FailureLog }
   /** The last pass saw something that changes without a wake-up: an instance, another process that may die, trouble. */
@@ -42,7 +44,7 @@ const memoryOf = (app: App): Memory => {
       services: createFailureLog(app, { failed: 'a service could not be reconciled', goesOn: 'a service is reconciled again' }),
       instances: createFailureLog(app, { failed: 'an instance could not be handled', goesOn: 'an instance is handled again' }),
     }
-    memory = { busy: new Set(), probedAt: new Map(), running: new Set(), failures, watching: true }
+    memory = { busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set(), failures, watching: true }
     memories.set(app, memory)
   }
   return memory
@@ -94,7 +96,9 @@ export async function settleReconciler(app: App): Promise<void> {
 }
 
 async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[], observed: Map<string, Observation>): Promise<void> {
-  const states = instances.map((instance) => stateOf(instance, observed.get(instance.id)))
+  const { watched } = memoryOf(app)
+  for (const { id } of instances) if (observed.get(id)?.state === 'running') watched.add(id)
+  const states = instances.map((instance) => stateOf(instance, observed.get(instance.id), watched.has(instance.id)))
   await reportStatus(app, service, statusOf(service, states))
   await scale(app, service, instances)
   const memory = memoryOf(app)
@@ -134,7 +138,7 @@ async function act(
     case 'crashed':
       return noteCrash(app, service, instance, seen)
     case 'start':
-      return background(app, instance.id, () => restart(app, service, instance))
+      return background(app, instance.id, () => restart(app, service, instance, seen))
     case 'stop':
       await run(app.db.prisma, sql`update instance set status = 'STOPPING', routed = false where id = ${instance.id}::uuid`)
       return background(app, instance.id, async () => {
@@ -147,6 +151,7 @@ async function act(
         await runtimePort.use(app).forget(instance.id)
         resetOutput(instance.id)
         memoryOf(app).probedAt.delete(instance.id)
+        memoryOf(app).watched.delete(instance.id)
         await run(app.db.prisma, sql`delete from instance where id = ${instance.id}::uuid`)
         app.wake.notify('instances', 'purge', `service:${service.id}`)
       })
@@ -160,17 +165,19 @@ const noteStart = (app: App, instance: InstanceRow, startedAt: Date) =>
     sql`update instance set started_at = least(${startedAt}::timestamptz, app_now()) where id = ${instance.id}::uuid and started_at is null`,
   )
 
-/** Starts a row that has no process: a new one, or one whose wait after a crash is over. */
-async function restart(app: App, service: ServiceRow, instance: InstanceRow): Promise<void> {
-  if (instance.status === 'CRASHED') {
+/** Starts a row that has no process: a new one, one that was stopped with the whole, or one whose wait after a crash is over. */
+async function restart(app: App, service: ServiceRow, instance: InstanceRow, seen: Observation | undefined): Promise<void> {
+  const crashed = instance.status === 'CRASHED'
+  if (crashed || seen?.state === 'exited') {
     await takeInOutput(app, instance, { final: true })
     await runtimePort.use(app).forget(instance.id)
     await run(
       app.db.prisma,
-      sql`update instance set status = 'STARTING', restarts = restarts + 1, stdout_offset = 0, stderr_offset = 0, failed_probes = 0
+      sql`update instance set status = 'STARTING', routed = false, restarts = restarts + ${crashed ? 1 : 0}, stdout_offset = 0, stderr_offset = 0, failed_probes = 0
           where id = ${instance.id}::uuid`,
     )
     resetOutput(instance.id)
+    app.wake.notify('routes')
   }
   try {
     await startInstance(app, instance.id, await launchFacts(app, instance.deploymentId))

@@ -55,7 +55,8 @@ export const readInstances = (app: App): Promise<InstanceRow[]> =>
         from instance i join web_service s on s.id = i.web_service_id order by i.id`,
   )
 
-export const stateOf = (instance: InstanceRow, seen: Observation | undefined): InstanceState => ({
+/** `watched`: this process saw it run. An end that nobody saw and nobody reported came with whatever ended the control plane, too. */
+export const stateOf = (instance: InstanceRow, seen: Observation | undefined, watched: boolean): InstanceState => ({
   id: instance.id,
   deploymentId: instance.deploymentId,
   generation: instance.generation,
@@ -65,8 +66,11 @@ export const stateOf = (instance: InstanceRow, seen: Observation | undefined): I
   drained: instance.drainedAt !== null || instance.drainTimedOut,
   crashes: instance.crashes,
   startDue: instance.startDue,
-  observed: seen?.state ?? 'missing',
+  observed: seen?.state === 'exited' && isLost(seen, watched) ? 'lost' : (seen?.state ?? 'missing'),
 })
+
+const isLost = ({ cause, exitCode }: Extract<Observation, { state: 'exited' }>, watched: boolean) =>
+  cause !== 'itself' || (exitCode === null && !watched)
 
 /** By instance id. One that can't be observed hides no other one. */
 export async function observeAll(app: App, instances: readonly InstanceRow[]): Promise<Map<string, Observation>> {
