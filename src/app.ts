@@ -71,6 +71,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   addRequestIds(server)
   addRequestLog(server)
   addCors(server, app.settings.CORS_ORIGINS)
+  addWelcome(server, app)
   addUnknown(server, app)
   addMetrics(server, metrics)
   addHealth(server, app, state, options)
@@ -160,6 +161,23 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
       })
     }
     return reply.code(204).send()
+  })
+}
+
+/** A person who opens the address in a browser sees where to go. */
+function addWelcome(server: FastifyInstance, app: App): void {
+  const places: [string, string][] = [
+    ['/graphql', app.settings.GRAPHIQL ? 'GraphQL, with GraphiQL to try it' : 'GraphQL'],
+    ['/api/docs', 'REST'],
+    ['/readyz', 'whether this server is ready'],
+  ]
+  server.get('/', { config: { quiet: true } }, async (request, reply) => {
+    if (!request.headers.accept?.includes('text/html')) return { service: 'Quayside', paths: places.map(([path]) => path) }
+    const links = places.map(([path, what]) => `<li><a href="${path}">${path}</a>: ${what}</li>`).join('')
+    return reply
+      .type('text/html; charset=utf-8')
+      .header('x-content-type-options', 'nosniff')
+      .send(`<!doctype html><meta charset="utf-8"><title>Quayside</title><h1>Quayside</h1><ul>${links}</ul>\n`)
   })
 }
 

@@ -71,6 +71,7 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
   const privateRoutes = await openPrivateRoutes(settings.DATA_DIR)
   const router = createProxyRouter({
     privateRoutes,
+    bare: { host: settings.ROUTER_DOMAIN, text: bareText(settings) },
     trust: trustOf(settings.TRUST_PROXY),
     host: settings.HOST,
     port: settings.ROUTER_PORT,
@@ -106,6 +107,11 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
       await http.close()
     },
   }
+}
+
+const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string => {
+  const api = PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`)
+  return `This is the router of Quayside: a service is at {slug}.${ROUTER_DOMAIN}, on this port.${api ? ` The API is at ${api}.` : ''}`
 }
 
 const startAllJobs = (app: App) =>

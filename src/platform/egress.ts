@@ -42,7 +42,7 @@ type Lookup = (hostname: string) => Promise<{ address: string; family: number }[
  * a wrapping range lets in public addresses through it, not the private ones.
  */
 export function createEgressGuard({ allow, lookup = systemLookupAll }: { allow: string[]; lookup?: Lookup }): EgressGuard {
-  const allowed = allow.map(parseCidr)
+  const allowed = allow.map((entry) => parseNetwork(entry, 'EGRESS_ALLOW'))
 
   const isListed = (address: IPv4 | IPv6) =>
     allowed.some(([network, bits]) => address.kind() === network.kind() && address.match(network, bits))
@@ -121,12 +121,13 @@ function parseAddress(address: string): IPv4 | IPv6 | null {
   return isIP(address) === 0 ? null : ipaddr.parse(address)
 }
 
-function parseCidr(entry: string): [IPv4 | IPv6, number] {
+/** An address or a CIDR as network and bits; throws an Error that names the setting and the entry that is neither. */
+export function parseNetwork(entry: string, setting: string): [IPv4 | IPv6, number] {
   const [, address = '', bits] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(entry.trim()) ?? []
   const parsed = parseAddress(address)
   const width = parsed?.kind() === 'ipv4' ? 32 : 128
   const prefix = bits === undefined ? width : Number(bits)
-  if (parsed === null || prefix > width) throw new Error(`EGRESS_ALLOW: "${entry}" is neither an address nor a CIDR.`)
+  if (parsed === null || prefix > width) throw new Error(`${setting}: "${entry}" is neither an address nor a CIDR.`)
   // ::ffff:10.0.0.0/104 and 10.0.0.0/8 are the same network.
   if (isIPv6(parsed) && parsed.isIPv4MappedAddress() && prefix >= 96) return [parsed.toIPv4Address(), prefix - 96]
   return [parsed, prefix]

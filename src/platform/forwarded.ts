@@ -3,12 +3,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { parseNetwork } from './egress.ts'
 
 export type Trust = (address: string) => boolean
 
-/** Trusts the proxies within these CIDRs. */
-export function trustOf(cidrs: readonly string[]): Trust {
-  const ranges = cidrs.map((cidr) => ipaddr.parseCIDR(cidr))
+/** Trusts the proxies at these addresses and within these CIDRs. */
+export function trustOf(networks: readonly string[]): Trust {
+  const ranges = networks.map((entry) => parseNetwork(entry, 'TRUST_PROXY'))
   return (address) => {
     if (isIP(address) === 0) return false
     const parsed = ipaddr.process(address)

@@ -47,13 +47,20 @@ const answers = {
 export type AnswerCode = keyof typeof answers
 
 /** Answers in place of the service. Does nothing once an answer has begun, except to cut it. */
-export function answer({ request, response, outcome }: Exchange, code: AnswerCode, headers: Record<string, string> = {}): void {
+export function answer(
+  { request, response, outcome }: Exchange,
+  code: AnswerCode,
+  headers: Record<string, string> = {},
+  /** In place of the code's own. */
+  ownText?: string,
+): void {
   outcome.error = code
   if (response.headersSent || response.destroyed) {
     response.destroy()
     return
   }
-  const { status, title, text } = answers[code]
+  const { status, title, text: usualText } = answers[code]
+  const text = ownText ?? usualText
   const html = request.headers.accept?.includes('text/html') === true
   const page = html
     ? `<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title><h1>${title}</h1><p>${text}</p><p><code>${code}</code></p>\n`

@@ -1,19 +1,22 @@
 /** A port that several processes listen on: taken from no stranger, and left without losing who has just come. */
 import { writeFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
-import { createServer as createNetServer, Server as NetServer } from 'node:net'
+import { connect, Server as NetServer } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 
-/** A port that may be shared is taken without an error although a stranger listens there: so it is first asked for alone. */
-export async function isFree(host: string, port: number): Promise<boolean> {
-  if (port === 0) return true
-  const alone = createNetServer()
-  const free = await new Promise<boolean>((resolve, reject) => {
-    alone.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)))
-    alone.listen({ host, port }, () => resolve(true))
+/** A port that may be shared is taken without an error although a stranger listens there: so it is asked first whether anybody does. */
+export function isFree(host: string, port: number): Promise<boolean> {
+  if (port === 0) return Promise.resolve(true)
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 1_000 })
+    const end = (free: boolean) => {
+      socket.destroy()
+      resolve(free)
+    }
+    socket.on('connect', () => end(false))
+    socket.on('timeout', () => end(true))
+    socket.on('error', () => end(true))
   })
-  if (free) await new Promise((resolve) => alone.close(resolve))
-  return free
 }
 
 /**

@@ -36,6 +36,8 @@ export type ProxyRouterOptions = {
   encodedRoot?: (digest: string) => string | null
   /** How a release is asked before visitors are; without it every request goes by the table. */
   privateRoutes?: PrivateRoutes
+  /** What is said to who asks for no service at all, but by the domain that they are under. */
+  bare?: { host: string; text: string }
   /** Requests in hand (open WebSockets apart) before further ones are refused with 503 `router_busy`. */
   maxInFlight?: number
   maxUrlLength?: number
@@ -140,7 +142,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     if (!table.known) await table.changed(holdMs, exchange.signal)
     if (!table.known) return answer(exchange, 'router_starting', { 'Retry-After': '1' })
     const route = table.find(host)
-    return route === undefined ? answer(exchange, 'unknown_host') : serve(exchange, host, route, forwarding)
+    if (route !== undefined) return serve(exchange, host, route, forwarding)
+    return answer(exchange, 'unknown_host', {}, host === options.bare?.host ? options.bare.text : undefined)
   }
 
   /** Of one instance and no other, at once; over connections that are used again, as a visitor's are. */
