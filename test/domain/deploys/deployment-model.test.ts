@@ -46,33 +46,40 @@ describe('isCancellable', () => {
 })
 
 describe('enqueue', () => {
-  const running: Waiting = { id: 'r', status: 'RUNNING' }
-  const cancelling: Waiting = { id: 'c', status: 'CANCELLING' }
-  const queued = (id: string): Waiting => ({ id, status: 'QUEUED' })
+  const running: Waiting = { id: 'r', status: 'RUNNING', kind: 'DEPLOY', phase: 'VERIFY' }
+  const cancelling: Waiting = { ...running, id: 'c', status: 'CANCELLING' }
+  const switching: Waiting = { ...running, id: 's', phase: 'SWITCH' }
+  const queued = (id: string, kind: Waiting['kind'] = 'DEPLOY'): Waiting => ({ id, status: 'QUEUED', kind, phase: null })
+  const placed = (displaced: string[] = [], cancelled: string[] = []) => ({ displaced, cancelled })
 
   it.each<[string, Parameters<typeof enqueue>, ReturnType<typeof enqueue>]>([
-    ['takes the first one under each policy', ['REJECT', []], { displaced: [] }],
-    ['refuses beside a running one under REJECT', ['REJECT', [running]], { blockedBy: 'r' }],
-    ['refuses beside a waiting one under REJECT', ['REJECT', [queued('a')]], { blockedBy: 'a' }],
-    ['keeps all under QUEUE_ALL', ['QUEUE_ALL', [running, queued('a'), queued('b')]], { displaced: [] }],
-    ['displaces the one that waits under QUEUE_LATEST', ['QUEUE_LATEST', [running, queued('a')]], { displaced: ['a'] }],
-    ['displaces it behind one that is being cancelled, too', ['QUEUE_LATEST', [cancelling, queued('a')]], { displaced: ['a'] }],
-    ['keeps the one that is about to run', ['QUEUE_LATEST', [queued('a')]], { displaced: [] }],
-    ['displaces those behind it', ['QUEUE_LATEST', [queued('a'), queued('b')]], { displaced: ['b'] }],
-  ])('%s', (_what, [policy, unfinished], outcome) => {
-    expect(enqueue(policy, unfinished)).toEqual(outcome)
+    ['takes the first one under each policy', ['REJECT', 'DEPLOY', []], placed()],
+    ['refuses beside a running one under REJECT', ['REJECT', 'DEPLOY', [running]], { blockedBy: 'r' }],
+    ['refuses beside a waiting one under REJECT', ['REJECT', 'DEPLOY', [queued('a')]], { blockedBy: 'a' }],
+    ['keeps all under QUEUE_ALL', ['QUEUE_ALL', 'DEPLOY', [running, queued('a'), queued('b')]], placed()],
+    ['displaces the one that waits under QUEUE_LATEST', ['QUEUE_LATEST', 'DEPLOY', [running, queued('a')]], placed(['a'])],
+    ['displaces it behind one that is being cancelled, too', ['QUEUE_LATEST', 'DEPLOY', [cancelling, queued('a')]], placed(['a'])],
+    ['keeps the one that is about to run', ['QUEUE_LATEST', 'DEPLOY', [queued('a')]], placed()],
+    ['displaces those behind it', ['QUEUE_LATEST', 'DEPLOY', [queued('a'), queued('b')]], placed(['b'])],
+    ['lets a rollback displace what waits and cancel what runs', ['QUEUE_ALL', 'ROLLBACK', [running, queued('a')]], placed(['a'], ['r'])],
+    ['lets a rollback in under REJECT', ['REJECT', 'ROLLBACK', [running]], placed([], ['r'])],
+    ['lets a rollback displace another', ['QUEUE_LATEST', 'ROLLBACK', [cancelling, queued('a', 'ROLLBACK')]], placed(['a'])],
+    ['lets a rollback wait for a switch', ['QUEUE_LATEST', 'ROLLBACK', [switching]], placed()],
+    ['displaces no rollback by a deploy', ['QUEUE_LATEST', 'DEPLOY', [cancelling, queued('a', 'ROLLBACK')]], placed()],
+  ])('%s', (_what, [policy, kind, unfinished], outcome) => {
+    expect(enqueue(policy, kind, unfinished)).toEqual(outcome)
   })
 
   it('leaves at most one waiting under QUEUE_LATEST beside the one that runs or is about to', () => {
     const anyQueue = fc
       .tuple(fc.constantFrom(null, 'RUNNING', 'CANCELLING'), fc.integer({ min: 0, max: 5 }))
       .map(([active, waiting]): Waiting[] => [
-        ...(active ? [{ id: 'active', status: active } as Waiting] : []),
+        ...(active ? [{ ...running, id: 'active', status: active } as Waiting] : []),
         ...Array.from({ length: waiting }, (_, index) => queued(String(index))),
       ])
     fc.assert(
       fc.property(anyQueue, (unfinished) => {
-        const outcome = enqueue('QUEUE_LATEST', unfinished)
+        const outcome = enqueue('QUEUE_LATEST', 'DEPLOY', unfinished)
         const displaced = 'displaced' in outcome ? outcome.displaced : null
         const left = unfinished.filter(({ id }) => !displaced!.includes(id))
         expect(left.length).toBeLessThanOrEqual(1)

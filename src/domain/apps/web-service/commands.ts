@@ -216,9 +216,11 @@ export const startWebService = wishCommand({
 
 export const stopWebService = wishCommand({
   name: 'stopWebService',
-  description: 'Stops all instances of a web service. The live release is kept. Stopping a stopped service returns it unchanged.',
+  description:
+    'Stops all instances of a web service. The live release is kept. A deployment that is queued or in progress goes live stopped. Stopping a stopped service returns it unchanged.',
   event: webServiceStopped,
-  wish: async (work, target) => (target.desiredState === 'STOPPED' ? target : setDesiredState(work, target.id, 'STOPPED')),
+  wish: async (work, target) =>
+    target.desiredState === 'STOPPED' && !(await wouldStart(work, target)) ? target : setDesiredState(work, target.id, 'STOPPED'),
 })
 
 export const restartWebService = wishCommand({
@@ -277,6 +279,13 @@ export async function setDesiredState(work: Work, id: string, desiredState: Desi
   work.wake('instances')
   return work.tx.webService.update({ where: { id }, data: { desiredState, version: { increment: 1 } } })
 }
+
+/** A deployment is on its way that would let a stopped service run. */
+const wouldStart = async (work: Work, service: WebService): Promise<boolean> =>
+  (await row(
+    work.tx,
+    sql`select 1 as starts from deployment where web_service_id = ${service.id}::uuid and status in ('QUEUED', 'RUNNING') and not leaves_stopped limit 1`,
+  )) !== null
 
 async function demandLive(work: Work, service: WebService): Promise<void> {
   const live = await row(work.tx, sql`select 1 as live from deployment where web_service_id = ${service.id}::uuid and status = 'LIVE'`)

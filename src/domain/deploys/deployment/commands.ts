@@ -66,13 +66,14 @@ type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
 export async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
   const unfinished = await rows<Waiting>(
     work.tx,
-    sql`select id, status from deployment where web_service_id = ${service.id}::uuid and status in ('QUEUED', 'RUNNING', 'CANCELLING') order by id for update`,
+    sql`select id, status, kind, phase from deployment where web_service_id = ${service.id}::uuid and status in ('QUEUED', 'RUNNING', 'CANCELLING') order by id for update`,
   )
-  const place = enqueue(policy, unfinished)
+  const place = enqueue(policy, wanted.kind, unfinished)
   if ('blockedBy' in place) {
     throw deploymentErrors.deployment_in_progress({ details: { deploymentId: encodeId('Deployment', place.blockedBy) } })
   }
   for (const id of place.displaced) await end(work, id, ['QUEUED'], { status: 'SKIPPED' })
+  for (const id of place.cancelled) await tellToStop(work, id)
 
   const { n } = (await row<{ n: number }>(
     work.tx,
@@ -130,8 +131,13 @@ async function cancel(work: Work, target: Deployment): Promise<Deployment> {
   if (target.status === 'CANCELLING') return target
   if (!isCancellable(target)) throw deploymentErrors.deployment_not_cancellable({ field: 'id', details: { status: target.status } })
   if (target.status === 'QUEUED') return end(work, target.id, ['QUEUED'], { status: 'CANCELLED' })
-  work.wake(`deployment:${target.id}`)
-  return work.tx.deployment.update({ where: { id: target.id }, data: { status: 'CANCELLING', version: { increment: 1 } } })
+  return tellToStop(work, target.id)
+}
+
+/** The worker of a running deployment hears it and ends it. */
+function tellToStop(work: Work, id: string): Promise<Deployment> {
+  work.wake(`deployment:${id}`)
+  return work.tx.deployment.update({ where: { id }, data: { status: 'CANCELLING', version: { increment: 1 } } })
 }
 
 /** A deleted service deploys nothing more: what waits is cancelled, what runs is told to stop. */
@@ -146,7 +152,7 @@ export async function cancelAll(work: Work, webServiceId: string): Promise<void>
 export const rollbackDeployment = defineCommand({
   name: 'rollbackDeployment',
   description:
-    'Rolls a service back to an earlier deployment. Creates a deployment of kind `ROLLBACK` that reuses the release of the earlier one and skips the build. Fails with `rollback_not_eligible` if there are blockers; see `rollbackPlan`.',
+    'Rolls a service back to an earlier deployment. Creates a deployment of kind `ROLLBACK` that reuses the release of the earlier one and skips the build. Fails with `rollback_not_eligible` if there are blockers; see `rollbackPlan`. A rollback takes precedence: queued deployments of the service are skipped, and one in progress is cancelled unless it is already switching traffic.',
   permission: 'deploy:web_services',
   ids: { deploymentId: 'Deployment' },
   targetType: 'Deployment',

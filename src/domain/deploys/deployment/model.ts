@@ -29,18 +29,30 @@ export const isActive = (status: DeploymentStatus): boolean => status === 'RUNNI
 export const isCancellable = (deployment: Pick<Deployment, 'status' | 'phase'>): boolean =>
   deployment.status === 'QUEUED' || (deployment.status === 'RUNNING' && deployment.phase !== 'SWITCH')
 
-export type Waiting = Pick<Deployment, 'id' | 'status'>
+export type Waiting = Pick<Deployment, 'id' | 'status' | 'kind' | 'phase'>
 
 /**
  * What becomes of a new deployment beside those that have not ended (oldest first): refused because of one, or queued, with some
- * displaced. With nothing running, the oldest queued one is about to run and waits for nothing.
+ * displaced. With nothing running, the oldest queued one is about to run and waits for nothing. A rollback waits for nothing but a
+ * switch, whatever the policy: what waits is displaced, what runs is cancelled; and nothing displaces it but another one.
  */
-export function enqueue(policy: QueuePolicy, unfinished: readonly Waiting[]): { blockedBy: string } | { displaced: string[] } {
+export function enqueue(
+  policy: QueuePolicy,
+  kind: Deployment['kind'],
+  unfinished: readonly Waiting[],
+): { blockedBy: string } | { displaced: string[]; cancelled: string[] } {
+  const cancelled: string[] = []
+  if (kind === 'ROLLBACK') {
+    return {
+      displaced: unfinished.filter(({ status }) => status === 'QUEUED').map(({ id }) => id),
+      cancelled: unfinished.filter((deployment) => deployment.status === 'RUNNING' && isCancellable(deployment)).map(({ id }) => id),
+    }
+  }
   if (policy === 'REJECT' && unfinished[0]) return { blockedBy: unfinished[0].id }
-  if (policy !== 'QUEUE_LATEST') return { displaced: [] }
+  if (policy !== 'QUEUE_LATEST') return { displaced: [], cancelled }
   const queued = unfinished.filter((deployment) => deployment.status === 'QUEUED')
   const waiting = unfinished.some((deployment) => isActive(deployment.status)) ? queued : queued.slice(1)
-  return { displaced: waiting.map((deployment) => deployment.id) }
+  return { displaced: waiting.filter((deployment) => deployment.kind !== 'ROLLBACK').map(({ id }) => id), cancelled }
 }
 
 /** A service's settings, as a deployment pins them. */

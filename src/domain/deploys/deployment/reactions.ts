@@ -1,12 +1,24 @@
+import { run, sql } from '../../../platform/db/index.ts'
 import { onEvent } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { environmentDeleted } from '../../apps/environment/index.ts'
-import { webServiceDeleted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
+import { webServiceDeleted, webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { cancelAll, deployConfiguration } from './commands.ts'
 
 /** Deleting a service cancels its active deployment and those that wait. */
 onEvent(webServiceDeleted, (work, event) => cancelAll(work, event.subjectId))
+
+/** A stop while a deployment waits or runs holds when that goes live; a start in between takes it back. */
+const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { subjectId: string }) => {
+  await run(
+    work.tx,
+    sql`update deployment set leaves_stopped = ${leavesStopped} where web_service_id = ${event.subjectId}::uuid
+          and status in ('QUEUED', 'RUNNING', 'CANCELLING') and leaves_stopped <> ${leavesStopped}`,
+  )
+}
+onEvent(webServiceStopped, leaveStopped(true))
+for (const event of [webServiceStarted, webServiceRestarted]) onEvent(event, leaveStopped(false))
 
 /** An environment's status counts what its services should be, and says that it is going. */
 const lookAtEnvironments = async (work: Work) => work.wake('environments')

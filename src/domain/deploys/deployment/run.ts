@@ -125,6 +125,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       run.signal = AbortSignal.any([lost, cancelled.signal, deadline.signal])
       try {
         const result = await work(run)
+        await log.endLines()
         run.signal.throwIfAborted()
         // Going live ends the last step itself, in its own transaction.
         if (phase === 'SWITCH') return
@@ -190,6 +191,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   /** The log's last lines. A log that can't be written holds no deployment up. */
   const sayEnd = async (phase: DeploymentPhase, failure: Failure | null) => {
     try {
+      await log.endLines()
       if (!failure) await log.say('Cancelled.')
       else {
         if (failure.code === 'START_FAILED' || failure.code === 'HEALTH_TIMEOUT') await repeatLastWords()

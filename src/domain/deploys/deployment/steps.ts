@@ -91,6 +91,7 @@ export async function build(run: Run): Promise<StepResult> {
     },
     { output: log.sink(), signal },
   )
+  await log.endLines()
   await run.write(async (work) => {
     await recordRelease(work.tx, { ...deployment, deploymentId: deployment.id }, built)
     return pinKind(run, work, built.digest)

@@ -18,18 +18,20 @@ export async function switchTraffic(run: Run): Promise<'done'> {
   const { app, deployment, log } = run
   const instances = await instancesOf(app.db.prisma, deployment.id)
   const takesRequests = run.settings().kind !== 'WORKER'
+  let isShown = takesRequests
   // A worker that was lost may have seen it fail and taken traffic back; and what has no VERIFY is seen here for the first time.
   if (takesRequests && (run.resumed || instances.length === 0)) await demandWell(run, instances, run.probeTimeoutMs())
   let moved = ''
   await run.write(async (work) => {
-    await run.set(work, sql`phase = phase`)
+    const { leavesStopped } = await run.set(work, sql`phase = phase`)
+    isShown = takesRequests && !leavesStopped
     await runSql(
       work.tx,
       sql`update instance set status = 'RUNNING', failed_probes = 0 where deployment_id = ${deployment.id}::uuid and status = 'STARTING'`,
     )
     moved = await routeTo(work, deployment.webServiceId, deployment.id)
   })
-  if (takesRequests) {
+  if (isShown) {
     await untilRouted(app, moved, run.signal)
     await seeThroughRouter(run, instances)
     await watch(run, instances)
@@ -96,7 +98,7 @@ async function goLive(run: Run, work: Work): Promise<Deployment> {
     work.tx,
     sql`update deployment_step set status = 'SUCCEEDED', finished_at = app_now() where deployment_id = ${deployment.id}::uuid and phase = 'SWITCH'`,
   )
-  await setDesiredState(work, deployment.webServiceId, 'RUNNING')
+  if (!live.leavesStopped) await setDesiredState(work, deployment.webServiceId, 'RUNNING')
   await settle(work, deployment.webServiceId)
   const log = await ensureDeploymentLog(work.tx, { ...deployment, deploymentId: deployment.id })
   await completeLog(work, log.id)

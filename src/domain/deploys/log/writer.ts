@@ -16,6 +16,8 @@ export type LogWriter = {
   sink(instanceId?: string | null): OutputSink
   /** A line of Quayside itself, or several; the promise is back-pressure. */
   say(message: string, level?: LogLevel): Promise<void>
+  /** Takes unfinished lines as they are: what printed them has ended. */
+  endLines(): Promise<void>
   /** Resolves when everything that was taken, but for unfinished lines, is stored. */
   flush(): Promise<void>
   /** Takes unfinished lines as they are, and resolves when everything is stored. What comes later is dropped. */
@@ -182,6 +184,11 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     }
   }
 
+  const endLines = async () => {
+    for (const stream of streams) await stream.idle()
+    for (const stream of streams) stream.end()
+  }
+
   return {
     sink(instanceId = null) {
       const takers = new Map<OutputStream, ReturnType<typeof openStream>>()
@@ -199,10 +206,10 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
       splitter.end(app.clock.now())
       await room()
     },
+    endLines,
     flush,
     async close() {
-      for (const stream of streams) await stream.idle()
-      for (const stream of streams) stream.end()
+      await endLines()
       streams.clear()
       await flush()
       dropping = true
