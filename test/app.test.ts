@@ -42,7 +42,7 @@ describe('request ids', () => {
 test('a log line names method, path and status, and nothing of the query or the credential', async () => {
   await at('/api/things?token=hunter2', { headers: { authorization: 'Bearer hunter2', 'x-request-id': 'logged' } })
   const line = await until('the log line', () => it.log.find((line) => line.requestId === 'logged'))
-  expect(line).toMatchObject({ method: 'GET', path: '/api/things', status: 200 })
+  expect(line).toMatchObject({ client: '127.0.0.1', method: 'GET', path: '/api/things', status: 200 })
   expect(JSON.stringify(it.log)).not.toContain('hunter2')
 })
 
@@ -51,6 +51,12 @@ describe('paths', () => {
     const response = await at('/nothing/here')
     expect([response.status, response.headers.get('content-type')]).toEqual([404, 'application/json; charset=utf-8'])
     expect(await response.json()).toMatchObject({ error: { code: 'not_found', requestId: response.headers.get('x-request-id') } })
+  })
+  test('begin with one that tells a browser where to go', async () => {
+    const page = await at('/', { headers: { accept: 'text/html' } })
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
+    expect(await page.text()).toContain('<a href="/graphql">')
+    expect(await (await at('/')).json()).toMatchObject({ paths: expect.arrayContaining(['/graphql', '/api/docs']) })
   })
   test('of a dialect are mounted, with a trailing slash too', async () => {
     expect(await (await at('/api/things/')).json()).toEqual({ things: [] })

@@ -49,6 +49,12 @@ describe('routing by host', () => {
 })
 
 describe('answers of its own', () => {
+  it('tell who asks for the bare domain where services are, and nobody else', async () => {
+    const router = await bed.router({ bare: { host: 'localhost', text: 'Services are elsewhere.' } })
+    expect(await call(router, 'localhost:4080', '/')).toMatchObject({ status: 404, body: 'Services are elsewhere. (unknown_host)\n' })
+    expect((await call(router, 'other.localhost', '/')).body).toContain('No service has this address.')
+  })
+
   it('answers 404, 503 and 502 with the code in X-Quayside-Error', async () => {
     await bed.refusing('gone')
     const router = await bed.router()

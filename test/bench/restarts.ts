@@ -30,7 +30,7 @@ export default async function bench(): Promise<BenchResult> {
       { restarted: 'one of two processes', ...beside },
       { restarted: 'the only process', ...alone },
     ]
-    return { scenario: 'S8', rows, passed: beside.lost === 0 && alone['404'] === 0 && alone['other failures'] === 0 }
+    return { scenario: 'restarts', rows, passed: beside.lost === 0 && alone['404'] === 0 && alone['other failures'] === 0 }
   } finally {
     await server.close()
     await repository.close()
