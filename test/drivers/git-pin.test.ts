@@ -1,4 +1,4 @@
-import { mkdir, realpath, symlink } from 'node:fs/promises'
+import { mkdir, readFile, realpath, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRepository, type GitRepository } from '../support/git-repository.ts'
@@ -24,6 +24,38 @@ describe('pin over file:', () => {
   it('gives the newest commit of a branch with its whole message', async () => {
     const hash = await repository.commit({ a: '1' }, 'Add a\n\nBecause it was missing.\n')
     expect(await pin(null)).toEqual({ hash, message: 'Add a\n\nBecause it was missing.', branch: 'main' })
+  })
+
+  it('takes a branch by its whole name, and a tag as a branch', async () => {
+    const { hash } = await pin(null)
+    await repository.git(['tag', 'v1'])
+    await repository.git(['tag', '--annotate', '--message=second', 'v2'])
+    await repository.git(['branch', 'refs-heads'])
+    const newest = await repository.commit({ a: '1' }, 'Add a')
+    for (const branch of ['v1', 'v2', 'refs/tags/v1', 'refs/tags/v2']) {
+      expect(await pin(null, branch)).toMatchObject({ hash, branch: branch.slice(-2) })
+    }
+    expect(await pin(null, 'refs/heads/main')).toMatchObject({ hash: newest, branch: 'main' })
+    expect(await pin('refs/tags/v2')).toMatchObject({ hash, branch: 'main' })
+    expect(await pin('refs/heads/refs-heads')).toMatchObject({ hash, branch: 'refs-heads' })
+    // A branch comes before a tag of the same name, unless the tag is asked for.
+    await repository.git(['branch', 'v1', hash])
+    await repository.git(['tag', '--force', 'v1', 'main'])
+    expect(await pin(null, 'v1')).toMatchObject({ hash })
+    expect(await pin(null, 'refs/tags/v1')).toMatchObject({ hash: newest })
+    for (const branch of ['refs/heads/v2', 'refs/tags/main', 'refs/other/main']) {
+      expect(await refusal(pin(null, branch))).toMatchObject({ code: 'COMMIT_NOT_FOUND' })
+    }
+  })
+
+  it('writes the tree of a tag that was deployed as a branch', async () => {
+    await repository.git(['tag', '--annotate', '--message=first', 'v1'])
+    await repository.commit({ 'index.js': 'two' }, 'Second')
+    const commit = await pin(null, 'v1')
+    const directory = join(bench.folder, 'tree')
+    await mkdir(directory)
+    await bench.source().tree(ref(repository.url), commit)(directory, recordedIo())
+    expect(await readFile(join(directory, 'index.js'), 'utf8')).toBe('one')
   })
 
   it('says what it does, as the system', async () => {

@@ -171,6 +171,18 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     await until(async () => [...(await pidsRunning(sleeps[0])), ...(await pidsRunning(sleeps[1]))].length === 0)
   })
 
+  test('takes a daemon along that left its session, its parent and its environment', async () => {
+    const { runtime } = await openRuntime({ sandbox })
+    const daemon = (seconds: number) => `(env -i setsid /bin/sh -c "cd /; exec sleep ${seconds}" <&- >/dev/null 2>&1 &)`
+    const build = buildRequest(fileSource({}), { startCommand: 'true', buildCommand: `${daemon(8765)}; echo built` })
+    await runtime.build(build, quiet())
+    expect(await pidsRunning('sleep 8765')).toEqual([])
+    const instanceId = await startCommand(runtime, `${daemon(8766)}; exec sleep 8767`)
+    await until(async () => (await pidsRunning('sleep 8766')).length > 0)
+    await runtime.stop(instanceId, { graceMs: 0 })
+    for (const seconds of [8766, 8767]) expect(await pidsRunning(`sleep ${seconds}`)).toEqual([])
+  })
+
   test('may write beside its code without changing the release or another instance', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(

@@ -16,15 +16,15 @@ afterEach(() => {
 })
 
 /** Another process of the control plane on the same data directory. */
-export function openChild(command: string[] = inChildCommand) {
+export function openChild(command: string[] = inChildCommand, handed: ('ignore' | number)[] = []) {
   const [file = '', ...args] = command
-  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit', ...handed] })
   children.push(child)
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
   return {
-    send: (order: Order) => void child.stdin.write(`${JSON.stringify(order)}\n`),
+    send: (order: Order) => void child.stdin!.write(`${JSON.stringify(order)}\n`),
     async order(order: Order): Promise<unknown> {
-      child.stdin.write(`${JSON.stringify(order)}\n`)
+      child.stdin!.write(`${JSON.stringify(order)}\n`)
       const answer = JSON.parse((await lines.next()).value as string) as { result?: unknown; error?: string; code?: string }
       if (answer.error !== undefined) throw Object.assign(new Error(answer.error), { code: answer.code })
       return answer.result
@@ -44,6 +44,9 @@ export async function readableCommand(): Promise<{ directory: string; command: s
     'package.json',
     'src/drivers/process',
     'src/platform/errors.ts',
+    'src/platform/process-mark.ts',
+    'src/platform/published-file.ts',
+    'node_modules/semver',
     'test/drivers/process-child.ts',
     'test/drivers/process-source.ts',
   ]

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -11,6 +11,7 @@ import {
   exists,
   fileSource,
   hostPath,
+  modes,
   openRuntime,
   outputOf,
   quiet,
@@ -34,7 +35,7 @@ const strangers: { name: string; run: (opened: Opened, script: string, env?: Rec
         buildRequest(fileSource({ 'probe.sh': script }), { buildCommand: 'sh ./probe.sh', startCommand: 'true', env }),
         io,
       )
-      return io.text()
+      return io.text().replace(/^Storing .*\n/m, '')
     },
   },
   {
@@ -125,6 +126,11 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     expect(await exists('/usr/quayside-escape')).toBe(false)
   })
 
+  test('makes no user namespace of its own', async () => {
+    const opened = await openRuntime({ sandbox: 'bwrap' })
+    expect(await run(opened, 'unshare --user true 2>&1 && echo nested; echo tried')).toMatch(/unshare.*\ntried/)
+  })
+
   test('cannot make the programs outside load its code by a variable', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     const missing = '/app/no-such-library.so'
@@ -137,6 +143,24 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     // The dynamic loader complains in each process that the variable reaches: only those inside.
     expect(output).not.toMatch(/(bwrap|unshare|mount).*cannot be preloaded/)
   })
+})
+
+test.each(modes)('what the control plane was handed by its parent reaches nothing of a user (%s)', async (sandbox) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'quayside-handed-'))
+  const secret = await open(join(dataDir, 'secret'), 'w+')
+  try {
+    const between = Array.from({ length: 60 }, () => 'ignore' as const)
+    const child = openChild(undefined, [secret.fd, ...between, secret.fd])
+    await child.order({ open: { dataDir, sandbox, hostPath } })
+    const buildCommand =
+      'for fd in $(ls /proc/self/fd); do [ "$fd" -le 4 ] || exit 9; done; for fd in 3 63; do [ ! -e /proc/$$/fd/$fd ] || exit 8; done'
+    const { source: _source, ...request } = buildRequest(fileSource({}), { startCommand: 'true', buildCommand })
+    await child.order({ build: request, files: {} })
+    await child.kill()
+  } finally {
+    await secret.close()
+    await rm(dataDir, { recursive: true, force: true })
+  }
 })
 
 test('resolves names and trusts certificates as the host does', async () => {

@@ -26,10 +26,15 @@ export async function searchHistory(
   content: FetchContent,
   isFound: () => Promise<boolean>,
 ): Promise<boolean> {
-  const refs = branch === null ? '+refs/heads/*:refs/quayside/*' : `+refs/heads/${branch}:refs/quayside/${branch}`
+  let refs = branch === null ? '+refs/heads/*:refs/quayside/*' : `+refs/heads/${branch}:refs/quayside/${branch}`
   for (const depth of HISTORY_DEPTHS) {
-    const fetched = await session.network([...fetchArgs(depth, content), refs])
-    if (isUnknownRef(fetched)) throw commitNotFound(`There is no branch ${branch} to find the commit in.`)
+    let fetched = await session.network([...fetchArgs(depth, content), refs])
+    // What is deployed as a branch may be a tag.
+    if (branch !== null && isUnknownRef(fetched) && refs.startsWith('+refs/heads/')) {
+      refs = `+refs/tags/${branch}:refs/quayside/${branch}`
+      fetched = await session.network([...fetchArgs(depth, content), refs])
+    }
+    if (isUnknownRef(fetched)) throw commitNotFound(`There is no branch or tag ${branch} to find the commit in.`)
     if (fetched.exitCode !== 0) throw failure(session, fetched)
     if (await isFound()) return true
     if (await isComplete(session)) return false

@@ -12,11 +12,16 @@ const SHORT_HASH = /^[0-9a-f]{4,63}$/i
 const MESSAGE_LENGTH = 2_000
 
 export async function pinCommit(request: PinRequest, settings: GitSettings, io: StepIo): Promise<PinnedCommit> {
-  const { repository, branch, commit } = request
-  refuseBadName('branch', branch)
-  if (commit !== null) refuseBadName('commit', commit)
+  const { repository } = request
+  for (const [what, name] of [
+    ['branch', request.branch],
+    ['commit', request.commit],
+  ] as const)
+    if (name !== null) refuseBadName(what, name)
+  const branch = readName(request.branch)
+  const commit = request.commit === null ? null : readName(request.commit)
   return withSession(repository, settings, io, async (session) => {
-    await session.say(`Looking for ${commit ?? branch} in ${repository.url}`)
+    await session.say(`Looking for ${(commit ?? branch).name} in ${repository.url}`)
     const target = await resolve(session, branch, commit)
     await session.say(`Pinned ${target.hash.slice(0, 7)} ${target.message.split('\n')[0] ?? ''}`.trimEnd())
     return target
@@ -28,20 +33,31 @@ function refuseBadName(what: 'branch' | 'commit', name: string): void {
   if (reason !== null) throw sourceRejected(`The ${what} is refused: ${reason}.`)
 }
 
-async function resolve(session: GitSession, branch: string, commit: string | null): Promise<PinnedCommit> {
-  if (commit !== null && FULL_HASH.test(commit)) return readCommit(session, commit.toLowerCase(), branch)
+/** A name, and what it must be of: `refs/heads/x` and `refs/tags/x` say so, a name alone doesn't. */
+type Name = { name: string; of: 'branch' | 'tag' | null }
 
-  const refs = await listRefs(session, commit ?? branch)
-  const head = refs.get(`refs/heads/${commit ?? branch}`)
+function readName(text: string): Name {
+  const [, kind, name] = /^refs\/(heads|tags)\/(.+)$/.exec(text) ?? []
+  return name === undefined ? { name: text, of: null } : { name, of: kind === 'tags' ? 'tag' : 'branch' }
+}
+
+async function resolve(session: GitSession, branch: Name, commit: Name | null): Promise<PinnedCommit> {
+  if (commit !== null && FULL_HASH.test(commit.name)) return readCommit(session, commit.name.toLowerCase(), branch.name)
+
+  const { name, of } = commit ?? branch
+  const refs = await listRefs(session, name)
+  const head = of === 'tag' ? undefined : refs.get(`refs/heads/${name}`)
+  const tag = of === 'branch' ? undefined : (refs.get(`refs/tags/${name}^{}`) ?? refs.get(`refs/tags/${name}`))
   if (commit === null) {
-    if (head !== undefined) return readCommit(session, head, branch)
-    throw await branchNotFound(session, branch)
+    // A branch is what was asked for; a tag of that name is what may have been meant.
+    const found = head ?? tag
+    if (found !== undefined) return readCommit(session, found, name)
+    throw of === 'tag' ? commitNotFound(`There is no tag ${name}.`) : await branchNotFound(session, name)
   }
-  const tag = refs.get(`refs/tags/${commit}^{}`) ?? refs.get(`refs/tags/${commit}`)
-  if (tag !== undefined) return readCommit(session, tag, branch)
-  if (head !== undefined) return readCommit(session, head, commit)
-  if (SHORT_HASH.test(commit)) return resolveShortHash(session, commit.toLowerCase(), branch)
-  throw commitNotFound(`There is no tag, branch or commit ${commit}.`)
+  if (tag !== undefined) return readCommit(session, tag, branch.name)
+  if (head !== undefined) return readCommit(session, head, name)
+  if (of === null && SHORT_HASH.test(name)) return resolveShortHash(session, name.toLowerCase(), branch.name)
+  throw commitNotFound(of === null ? `There is no tag, branch or commit ${name}.` : `There is no ${of} ${name}.`)
 }
 
 /** The refs of that very name; git's patterns also match at the end of longer names. */

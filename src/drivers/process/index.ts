@@ -11,6 +11,7 @@ import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
 import { createInstances } from './instance.ts'
 import { createLayout, fileName } from './layout.ts'
+import { closeInherited } from './linux.ts'
 import { createPorts, type PortRange } from './port.ts'
 import type { Address } from './probe.ts'
 import { createReleases } from './release.ts'
@@ -58,6 +59,7 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   const quotas: Quotas = { ...defaults.quotas, ...options.quotas }
   const outputCapBytes = options.outputCapBytes ?? defaults.outputCapBytes
   const layout = await createLayout(options.dataDir)
+  closeInherited()
   const { hostPath, hidden = [] } = options
   const sandbox = await createSandbox({ choice: options.sandbox, layout, hostPath, hidden })
   const releases = createReleases(layout)

@@ -1,5 +1,5 @@
 /** The process table as /proc tells it. Where there is no /proc every process counts as gone. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import ipaddr from 'ipaddr.js'
 import { type ProcessRow, readProcess } from '../../platform/process-mark.ts'
 
@@ -34,6 +34,34 @@ export function descendants(ancestors: number[], table: ProcessRow[] = processTa
 /** Pids whose environment held this entry when they were started; processes of other users stay unseen. */
 export function pidsWithEnv(entry: string): number[] {
   return pids().filter((pid) => readText(`/proc/${pid}/environ`)?.split('\0').includes(entry))
+}
+
+/** Pids whose hard limit of file locks is this number: children get it however they leave their parent. */
+export function pidsWithLockLimit(limit: number): number[] {
+  const line = new RegExp(`^Max file locks +\\d+ +${limit} `, 'm')
+  return pids().filter((pid) => line.test(readText(`/proc/${pid}/limits`) ?? ''))
+}
+
+const closeOnExec = 0o2000000
+
+/**
+ * Closes what this process was handed by its parent beside its standard streams, which every child of ours would get in turn. Node marks
+ * what it opens itself so that no child gets it.
+ */
+export function closeInherited(): void {
+  for (const name of readNames('/proc/self/fd')) {
+    const descriptor = Number(name)
+    if (descriptor <= 2 || descriptor === channelDescriptor()) continue
+    const flags = /^flags:\s*([0-7]+)/m.exec(readText(`/proc/self/fdinfo/${name}`) ?? '')?.[1]
+    if (flags === undefined || (Number.parseInt(flags, 8) & closeOnExec) !== 0) continue
+    orNull(() => closeSync(descriptor))
+  }
+}
+
+/** Of a process that a Node parent talks to; null for any other. */
+function channelDescriptor(): number | null {
+  const channel = process.channel as { fd?: number } | null | undefined
+  return channel?.fd ?? null
 }
 
 /** Where these processes listen for TCP connections, by port. */

@@ -6,12 +6,13 @@
  * (nothing is copied) and a copy elsewhere. What it writes there is gone with the instance.
  */
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join, posix } from 'node:path'
 import type { SandboxKind } from '../../domain/deploys/instance/ports.ts'
 import { isAlive, type ProcessMark } from '../../platform/process-mark.ts'
 import { type Layout, programsOf } from './layout.ts'
-import { descendants, pidsWithEnv, processTable, signalProcess } from './linux.ts'
+import { descendants, pidsWithEnv, pidsWithLockLimit, processTable, signalProcess } from './linux.ts'
 import { readToolchain, systemDirectories, type Toolchain } from './toolchain.ts'
 import { isInside, removeTree } from './tree.ts'
 
@@ -75,14 +76,18 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const toolchain = await readToolchain(options.hostPath, hidden)
   if (options.choice === 'none') return openSandbox(toolchain, options.layout, 'switched off by setting')
   const surroundings = await readSurroundings(options.layout, toolchain, hidden)
-  const overlay = bubblewrap(surroundings, toolchain, options.layout, true)
-  const problem = await tryOut(overlay, options.layout)
-  if (problem === null) return overlay
-  const copying = bubblewrap(surroundings, toolchain, options.layout, false)
-  const deeperProblem = await tryOut(copying, options.layout)
-  if (deeperProblem === null) return copying
-  if (options.choice === 'bwrap') throw new Error(`The sandbox bubblewrap is demanded but does not work here: ${deeperProblem}`)
-  return openSandbox(toolchain, options.layout, deeperProblem)
+  let problem = ''
+  // What the host's kernel and bubblewrap can't do is left out, least needed first.
+  for (const overlay of [true, false]) {
+    for (const nested of [false, true]) {
+      const sandbox = bubblewrap(surroundings, toolchain, options.layout, { overlay, nested })
+      const found = await tryOut(sandbox, options.layout)
+      if (found === null) return sandbox
+      problem = found
+    }
+  }
+  if (options.choice === 'bwrap') throw new Error(`The sandbox bubblewrap is demanded but does not work here: ${problem}`)
+  return openSandbox(toolchain, options.layout, problem)
 }
 
 /** The search path of the outer programs (bwrap, unshare, mount): never one that a stranger or a user chose. */
@@ -100,7 +105,14 @@ const coveredProc = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi']
 
 const mountView = `mount -t overlay overlay -o "lowerdir=lower,upperdir=upper,workdir=work,userxattr" view && exec "$@"`
 
-function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: Layout, overlay: boolean): Sandbox {
+type Abilities = {
+  /** A view is an overlay, not a copy. */
+  overlay: boolean
+  /** A cell may make user namespaces of its own, and with them reach parts of the kernel that it otherwise can't. */
+  nested: boolean
+}
+
+function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: Layout, { overlay, nested }: Abilities): Sandbox {
   const paths = (cell: Cell): CellPaths => ({
     app: '/app',
     home: '/home/app',
@@ -127,6 +139,7 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
       // A cut list must not start anything, so what makes /bin/sh reachable comes last.
       const options = [
         ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--unshare-pid', '--unshare-ipc', '--unshare-uts'],
+        ...(nested ? [] : ['--disable-userns']),
         ...['--hostname', 'quayside', '--new-session', '--cap-drop', 'ALL'],
         ...(cell.lifetime === 'bound' ? ['--die-with-parent'] : []),
         ...['--clearenv', ...Object.entries(env).flatMap(([name, value]) => ['--setenv', name, value])],
@@ -157,10 +170,20 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
 const cellMark = 'QUAYSIDE_CELL'
 
 /**
+ * A number that only processes of this cell have for their limit of file locks, which Linux itself asks of nobody. A child inherits it even
+ * when it leaves its session, its parent and its environment.
+ */
+function lockLimit(cell: { name: string }): number {
+  return 2 ** 46 + createHash('sha256').update(cell.name).digest().readUIntBE(0, 5)
+}
+
+/**
  * Ends whatever the command left in its process group, unless somebody asked the cell to end and waits for the rest of it.
- * What left the group is found by its environment. The shell's own words about signals are no output of the command.
+ * What left the group is found by its limit of file locks (`-w` for dash, `-x` for bash) or its environment. The shell's own words
+ * about signals are no output of the command.
  */
 const watchCommand = `
+{ ulimit -w "$3" || ulimit -x "$3"; } 2>/dev/null
 printf '{ "child-pid": %s }\\n' $$ >&3
 exec 5>&2 2>/dev/null
 (exec 2>&5 3>&- 5>&-; exec /bin/sh -c "$1")
@@ -188,7 +211,7 @@ function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): San
       checkEnv(env)
       return {
         script: watchCommand,
-        args: [command, join(cell.directory, stoppingFile)],
+        args: [command, join(cell.directory, stoppingFile), String(lockLimit(cell))],
         env: { ...env, [cellMark]: cell.name },
         cwd: join(tree(cell), cell.workingDirectory),
         input: null,
@@ -196,7 +219,7 @@ function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): San
     },
     members(cell, root) {
       const table = processTable()
-      const found = new Set(pidsWithEnv(`${cellMark}=${cell.name}`))
+      const found = new Set([...pidsWithEnv(`${cellMark}=${cell.name}`), ...pidsWithLockLimit(lockLimit(cell))])
       if (root !== null && isAlive(root)) for (const row of table) if (row.session === root.pid) found.add(row.pid)
       for (const row of descendants([...found], table)) found.add(row.pid)
       if (root !== null) found.delete(root.pid)
