@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { readdir, readFile, symlink } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { SourceWriter } from '../../src/domain/deploys/instance/ports.ts'
@@ -9,6 +10,7 @@ import {
   buildRequest,
   fileSource,
   get,
+  hostPath,
   modes,
   observe,
   openRuntime,
@@ -47,6 +49,25 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     await untilHealthy(runtime, request.instanceId)
     expect(await get(runtime, request.instanceId, '/')).toMatch(/^python in .*\/\.venv\n$/)
     expect(await readAll(runtime, request.instanceId)).toMatch(/^pip \d/)
+  })
+
+  test('of Go is made by the toolchain of the machine', async () => {
+    const programs = await mkdtemp(join(tmpdir(), 'quayside-go-'))
+    try {
+      await writeFile(join(programs, 'go'), '#!/bin/sh\nprintf "#!/bin/sh\\necho built by go\\n" > "$3" && chmod +x "$3"\n', {
+        mode: 0o755,
+      })
+      // A sandbox shows only toolchains that are installed for everybody.
+      const { runtime } = await openRuntime({ sandbox: 'none', hostPath: `${programs}:${hostPath}` })
+      const release = await runtime.build(buildRequest(fileSource({ 'go.mod': 'module app\n' })), quiet())
+      expect(release).toMatchObject({ detected: 'go', startCommand: './go-server' })
+      const request = startRequest(release)
+      await runtime.start(request)
+      await until(async () => (await observe(runtime, request.instanceId)).state === 'exited')
+      expect(await readAll(runtime, request.instanceId)).toBe('built by go\n')
+    } finally {
+      await rm(programs, { recursive: true })
+    }
   })
 
   test('names a release by its content and its deployment', async () => {

@@ -9,7 +9,7 @@ import { measure } from './digest.ts'
 import { encodeTree } from './encode.ts'
 import { publishedDirectory, takePublished } from './publish.ts'
 import type { Draft, Manifest } from './release.ts'
-import { directoryInside, findEscapingLink, isErrno, tidy, walk } from './tree.ts'
+import { directoryInside, findEscapingLink, isErrno, removeTree, tidy, walk } from './tree.ts'
 
 type Say = (text: string) => void
 
@@ -49,6 +49,8 @@ export const treeWork = {
     const sizeBytes = measured.sizeBytes + encodeTree(site.target, site.encoded, say)
     return { tree: site.target, encoded: site.encoded, manifest: { ...draft, ...measured, sizeBytes } }
   },
+
+  remove: (path: string): Promise<void> => removeTree(path),
 
   /** The bytes of all files below a directory; what vanishes meanwhile counts for nothing. */
   sizeOf(root: string): number {

@@ -114,7 +114,7 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     },
     async sweep() {
       await sweepWorkspaces(layout, sandbox)
-      await tools.sweep(new Set((await releases.all()).flatMap((release) => release.tools ?? [])))
+      await tools.sweep(releases)
     },
     async removeService(serviceId) {
       await caches.remove(serviceId)

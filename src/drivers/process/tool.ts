@@ -28,7 +28,7 @@ export type Tools = {
   /** Whether all of them are still there. */
   has(names: readonly string[]): Promise<boolean>
   /** Removes those that no release names and that nothing has asked for lately. */
-  sweep(used: ReadonlySet<string>): Promise<void>
+  sweep(releases: { all(): Promise<{ tools?: string[] }[]> }): Promise<void>
 }
 
 const machine = arch() === 'arm64' ? { node: 'arm64', bun: 'linux-aarch64' } : { node: 'x64', bun: 'linux-x64-baseline' }
@@ -58,6 +58,8 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
     )
     return hostNode
   }
+
+  let sweptAt = Number.NEGATIVE_INFINITY
 
   async function provide(wishes: readonly ToolWish[], io: StepIo): Promise<string[]> {
     const names: string[] = []
@@ -152,7 +154,10 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
       for (const name of names) if ((await stat(join(layout.tools, name)).catch(() => null)) === null) return false
       return true
     },
-    async sweep(used) {
+    async sweep(releases) {
+      if (performance.now() - sweptAt < sweepEveryMs) return
+      sweptAt = performance.now()
+      const used = new Set((await releases.all()).flatMap((release) => release.tools ?? []))
       for (const name of await readdir(layout.tools)) {
         const found = await stat(join(layout.tools, name)).catch(() => null)
         if (used.has(name) || found === null || Date.now() - found.mtimeMs < unusedMs) continue
@@ -161,6 +166,9 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
     },
   }
 }
+
+/** It reads every release. */
+const sweepEveryMs = 3_600_000
 
 /** Longer than any build may take that has asked for a tool and stored no release yet. */
 const unusedMs = 5 * 3_600_000

@@ -2,11 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { StepIo } from '../../domain/deploys/instance/ports.ts'
 import { isAlive, markOf, type ProcessMark } from '../../platform/process-mark.ts'
 import type { Layout } from './layout.ts'
 import { killAll } from './report.ts'
 import type { Sandbox } from './sandbox.ts'
-import { isErrno, removeTree } from './tree.ts'
+import { inThread } from './thread.ts'
+import { isErrno, removeTree, walk } from './tree.ts'
 
 /** What a workspace says of itself; `cache` names the service whose build cache is in use meanwhile. */
 type Owner = ProcessMark & { cache?: string }
@@ -24,7 +26,7 @@ export async function withWorkspace<Value>(
     await writeFile(join(directory, 'owner.json'), JSON.stringify({ ...markOf(process.pid), ...(cache === undefined ? {} : { cache }) }))
     return await work(directory)
   } finally {
-    await removeTree(directory)
+    await removeAny(directory)
   }
 }
 
@@ -37,7 +39,7 @@ export async function discard(layout: Layout, path: string): Promise<void> {
     if (isErrno(error, 'ENOENT')) return
     throw error
   }
-  await removeTree(hidden)
+  await removeAny(hidden)
 }
 
 /** The services whose build caches are in use by a build of any process. */
@@ -51,6 +53,26 @@ async function ownerOf(directory: string): Promise<Partial<Owner>> {
   return JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8')) as Partial<Owner>
 }
 
+/** More entries than this are removed by a thread of their own. */
+const fewEntries = 500
+
+async function removeAny(path: string): Promise<void> {
+  const nobody: StepIo = { output: () => undefined, signal: new AbortController().signal }
+  if (hasFewEntries(path)) await removeTree(path)
+  else await inThread('remove', path, nobody)
+}
+
+function hasFewEntries(path: string): boolean {
+  let count = 0
+  try {
+    for (const _entry of walk(path)) if (++count > fewEntries) return false
+    return true
+  } catch {
+    // Gone, or not to be entered: the removal finds out.
+    return true
+  }
+}
+
 const withoutOwnerMs = 60_000
 
 /** Ends and removes what processes left behind that died in the middle of their work. */
@@ -60,7 +82,7 @@ export async function sweepWorkspaces(layout: Layout, sandbox: Sandbox): Promise
     if (!(await isAbandoned(directory))) continue
     // Without a sandbox the commands of a build outlive its owner.
     await killAll(sandbox, { name }, null)
-    await removeTree(directory)
+    await removeAny(directory)
   }
 }
 
