@@ -47,6 +47,7 @@ export async function readableCommand(): Promise<{ directory: string; command: s
     'src/platform/process-mark.ts',
     'src/platform/published-file.ts',
     'node_modules/semver',
+    'node_modules/ipaddr.js',
     'test/drivers/process-child.ts',
     'test/drivers/process-source.ts',
   ]

@@ -1,0 +1,61 @@
+/** How much the build caches and the tools may keep on the disk, and what goes first. */
+import { randomUUID } from 'node:crypto'
+import { mkdir, readdir, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { buildRequest, fileSource, openRuntime, quiet, recording, until } from './process-support.ts'
+
+const filling = (bytes: number) => `mkdir -p "$XDG_CACHE_HOME" && head -c ${bytes} /dev/zero > "$XDG_CACHE_HOME/kept"`
+const request = (serviceId: string, buildCommand: string) => buildRequest(fileSource({}), { serviceId, startCommand: 'true', buildCommand })
+
+test('all caches together keep to their quota: the one that was not used for longest goes first', async () => {
+  const { runtime, dataDir } = await openRuntime({ sandbox: 'none', quotas: { allCachesBytes: 2500 } })
+  const caches = async () => (await readdir(join(dataDir, 'caches'))).sort()
+  const services = ['one', 'two', 'three']
+  for (const [age, serviceId] of services.entries()) {
+    await runtime.build(request(serviceId, filling(1000)), quiet())
+    // The file system's clock may not tick between two builds.
+    const then = new Date(Date.now() - (10 - age) * 60_000)
+    await utimes(join(dataDir, 'cache-sizes', serviceId), then, then)
+  }
+  expect(await caches()).toEqual(['three', 'two'])
+  // A failed build uses its cache as well.
+  await expect(runtime.build(request('two', 'exit 1'), quiet())).rejects.toMatchObject({ code: 'BUILD_FAILED' })
+  await runtime.build(request('four', filling(1000)), quiet())
+  expect(await caches()).toEqual(['four', 'two'])
+  await runtime.removeService('two')
+  expect(await caches()).toEqual(['four'])
+  expect(await readdir(join(dataDir, 'cache-sizes'))).toEqual(['four'])
+})
+
+test('a cache that a build is using is not taken from it', async () => {
+  const { runtime, dataDir } = await openRuntime({ sandbox: 'none', quotas: { allCachesBytes: 1500 } })
+  await runtime.build(request('busy', filling(1000)), quiet())
+  const abort = new AbortController()
+  const io = recording(abort.signal)
+  const building = runtime.build(request('busy', 'echo begun; sleep 600'), io)
+  building.catch(() => undefined)
+  await until(async () => io.text().includes('\nbegun'))
+  await runtime.build(request('other', filling(1000)), quiet())
+  expect(await readdir(join(dataDir, 'caches/busy/xdg'))).toEqual(['kept'])
+  abort.abort(new Error('enough'))
+  await expect(building).rejects.toThrow('enough')
+})
+
+test('tools that no release names and nothing has asked for lately are swept', async () => {
+  const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
+  const old = new Date(Date.now() - 24 * 3_600_000)
+  for (const name of ['pnpm-1.0.0', 'pnpm-2.0.0']) await mkdir(join(dataDir, 'tools', name))
+  await utimes(join(dataDir, 'tools/pnpm-1.0.0'), old, old)
+  await runtime.sweep()
+  expect(await readdir(join(dataDir, 'tools'))).toEqual(['pnpm-2.0.0'])
+})
+
+test('what is kept is told by name, and a release by what it is', async () => {
+  const { runtime } = await openRuntime({ sandbox: 'none' })
+  const wanted = { ...request(randomUUID(), 'echo built > made.txt'), deploymentId: randomUUID() }
+  const { digest, sizeBytes } = await runtime.build(wanted, quiet())
+  expect(await runtime.kept()).toEqual({ digests: [digest], serviceIds: [wanted.serviceId] })
+  expect(await runtime.describeRelease(digest)).toEqual({ serviceId: wanted.serviceId, deploymentId: wanted.deploymentId, sizeBytes })
+  expect(await runtime.describeRelease(`sha256:${'0'.repeat(64)}`)).toBeNull()
+})
