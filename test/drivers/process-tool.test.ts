@@ -128,7 +128,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     const exact = runtime.build(buildRequest(project({ scripts: { start: 'true' }, packageManager: 'pnpm@9.999.0' })), quiet())
     await expect(exact).rejects.toMatchObject({
       code: 'BUILD_FAILED',
-      message: expect.stringContaining('pnpm 9.999.0 (its lockfile or packageManager)'),
+      message: expect.stringContaining('pnpm 9.999.0 (packageManager)'),
     })
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
   })

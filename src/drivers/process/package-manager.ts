@@ -49,11 +49,12 @@ async function managerOf(directory: string): Promise<PackageManager | null> {
   const locked = await lockfileOf(directory, declared?.name ?? null)
   const name = declared?.name ?? locked?.name
   if (name === undefined) return null
-  const range = declared?.range ?? null
-  if (name === 'npm') return npm(locked !== null, range)
-  if (name === 'pnpm') return pnpm(locked !== null, range ?? (await pnpmOfLockfile(directory)))
-  if (name === 'bun') return bun(locked !== null, range ?? '1')
-  return yarn(locked !== null, range ?? (await yarnOfFiles(directory)))
+  const from = declared === null ? 'its lockfile' : 'packageManager'
+  const isLocked = locked !== null
+  if (name === 'npm') return npm(isLocked, declared?.range ?? null)
+  if (name === 'pnpm') return pnpm(isLocked, { range: declared?.range ?? (await pnpmOfLockfile(directory)), from })
+  if (name === 'bun') return bun(isLocked, { range: declared?.range ?? '1', from })
+  return yarn(isLocked, { range: declared?.range ?? (await yarnOfFiles(directory)), from })
 }
 
 /** As corepack reads it: `<name>@<version>`, with a hash behind `+`. */
@@ -82,34 +83,35 @@ const npm = (locked: boolean, range: string | null): PackageManager => ({
   tool: range === null ? null : { name: 'npm', range, from: 'packageManager' },
 })
 
-const pnpm = (locked: boolean, range: string): PackageManager => ({
+type Version = Pick<ToolWish, 'range' | 'from'>
+
+const pnpm = (locked: boolean, version: Version): PackageManager => ({
   install: `pnpm install ${locked ? '--frozen-lockfile' : '--no-frozen-lockfile'} --prod=false --store-dir "$XDG_CACHE_HOME/pnpm"`,
   run: 'pnpm run',
-  tool: { name: 'pnpm', range, from: 'its lockfile or packageManager' },
+  tool: { name: 'pnpm', ...version },
 })
 
-const bun = (locked: boolean, range: string): PackageManager => ({
+const bun = (locked: boolean, version: Version): PackageManager => ({
   install: `BUN_INSTALL_CACHE_DIR="$XDG_CACHE_HOME/bun" bun install${locked ? ' --frozen-lockfile' : ''}`,
   run: 'bun run',
-  tool: { name: 'bun', range, from: 'its lockfile or packageManager' },
+  tool: { name: 'bun', ...version },
 })
 
-function yarn(locked: boolean, range: string): PackageManager {
-  const isClassic = semver.intersects(range, '1')
-  const from = 'its lockfile or packageManager'
+function yarn(locked: boolean, version: Version): PackageManager {
+  const isClassic = semver.intersects(version.range, '1')
   if (isClassic) {
     const frozen = locked ? ' --frozen-lockfile' : ''
     return {
       install: `yarn install${frozen} --production=false --non-interactive`,
       run: 'yarn run',
-      tool: { name: 'yarn', range, from },
+      tool: { name: 'yarn', ...version },
     }
   }
   const mode = locked ? '--immutable' : '--no-immutable'
   return {
     install: `YARN_GLOBAL_FOLDER="$XDG_CACHE_HOME/yarn-berry" yarn install ${mode}`,
     run: 'yarn run',
-    tool: { name: 'yarn-berry', range, from },
+    tool: { name: 'yarn-berry', ...version },
   }
 }
 
