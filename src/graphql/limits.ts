@@ -31,10 +31,12 @@ export const limits = {
   aliases: 30,
   /** At one place. */
   directives: 8,
+  /** Fields of one name at one place: each two of them are compared. */
+  repeats: 100,
   rootFields: 20,
   /** `first` times the `first` of the lists inside it. */
   nestedPages: 10_000,
-  /** An object read is 1, a command 10, an introspection of the schema 4,000, and what a field declares. One full page of full pages is 10,201. */
+  /** An object read is 1, a command 10, an introspection of the schema 8,000, and what a field declares. One full page of full pages is 10,201. */
   cost: 20_000,
 }
 
@@ -46,6 +48,7 @@ const texts: Record<Limit, string> = {
   introspectionDepth: 'levels of introspection',
   aliases: 'aliases',
   directives: 'directives at one place',
+  repeats: 'fields of one name at one place',
   rootFields: 'root fields',
   nestedPages: 'rows by nested page sizes',
   cost: 'points of cost',
@@ -69,6 +72,7 @@ export function exceeded(document: DocumentNode): DomainError | null {
       aliases: shape.aliases,
       directives: Math.max(shape.directives, count(definition.directives), ...variables.map((variable) => count(variable.directives))),
       ...(definition.kind === Kind.OPERATION_DEFINITION ? { rootFields: shape.fields } : {}),
+      repeats: shape.repeats,
     }
     for (const [limit, actual] of Object.entries(found) as [Limit, number][]) {
       if (actual > limits[limit]) return limitExceeded(limit, actual)
@@ -91,7 +95,21 @@ export function weigh(
   return cost > limits.cost ? limitExceeded('cost', cost) : cost
 }
 
-type Shape = { depth: number; introspectionDepth: number; aliases: number; directives: number; fields: number }
+type Shape = { depth: number; introspectionDepth: number; aliases: number; directives: number; repeats: number; fields: number }
+
+/** How often the name stands there that stands there most often. */
+function repeatsOf({ selections }: SelectionSetNode): number {
+  const counts = new Map<string, number>()
+  let most = 0
+  for (const selection of selections) {
+    if (selection.kind !== Kind.FIELD) continue
+    const name = selection.alias?.value ?? selection.name.value
+    const known = (counts.get(name) ?? 0) + 1
+    counts.set(name, known)
+    most = Math.max(most, known)
+  }
+  return most
+}
 
 const transparent = new Set(['edges', 'node', 'nodes'])
 const introspects = (name: string) => name === '__schema' || name === '__type'
@@ -101,7 +119,7 @@ function createShapes(document: DocumentNode): (selectionSet: SelectionSetNode) 
   const ofFragment = memoByFragment(document, (fragment) => shapeOf(fragment.selectionSet))
 
   function shapeOf(selectionSet: SelectionSetNode): Shape {
-    const sum: Shape = { depth: 0, introspectionDepth: 0, aliases: 0, directives: 0, fields: 0 }
+    const sum: Shape = { depth: 0, introspectionDepth: 0, aliases: 0, directives: 0, repeats: repeatsOf(selectionSet), fields: 0 }
     for (const selection of selectionSet.selections) {
       const part =
         selection.kind === Kind.FIELD
@@ -114,6 +132,7 @@ function createShapes(document: DocumentNode): (selectionSet: SelectionSetNode) 
       sum.depth = Math.max(sum.depth, part.depth)
       sum.introspectionDepth = Math.max(sum.introspectionDepth, part.introspectionDepth)
       sum.aliases += part.aliases
+      sum.repeats = Math.max(sum.repeats, part.repeats)
       sum.fields += part.fields
     }
     return sum
@@ -128,6 +147,7 @@ function createShapes(document: DocumentNode): (selectionSet: SelectionSetNode) 
         : { depth, introspectionDepth: inner?.introspectionDepth ?? 0 }),
       aliases: (inner?.aliases ?? 0) + (field.alias ? 1 : 0),
       directives: inner?.directives ?? 0,
+      repeats: inner?.repeats ?? 0,
       fields: 1,
     }
   }
@@ -145,7 +165,7 @@ type FieldCost = number | ((argument: (name: string) => unknown) => number)
 
 const objectCost = 1
 const commandCost = 10
-const introspectionCost: Record<string, number> = { __schema: 4_000, __type: 400 }
+const introspectionCost: Record<string, number> = { __schema: 8_000, __type: 400 }
 
 function createWeights(
   schema: GraphQLSchema,

@@ -125,20 +125,17 @@ const keyOf = (logId: string, { firstSeq }: ChunkHeader) => `${logId}:${firstSeq
 
 /** Chunk by chunk in turns, so that a small log has room beside large ones. */
 function choose(readings: readonly Reading[], room: ReadLimits['room']): void {
-  const known = new Set<string>()
   let open = readings.map((reading) => ({ reading, chunks: chunksInOrder(reading) }))
   while (open.length > 0) {
     open = open.filter(({ reading, chunks }) => {
       const { value: chunk } = chunks.next()
       if (!chunk) return false
-      const key = keyOf(reading.logId, chunk)
-      const weight = known.has(key) ? 0 : chunk.bytes + countOf(chunk) * fieldBytes
+      const weight = chunk.bytes + countOf(chunk) * fieldBytes
       if (weight > room.bytesLeft) {
         reading.isCut = true
         return false
       }
       room.takeBytes(weight)
-      known.add(key)
       reading.chosen.push(chunk)
       return true
     })

@@ -130,6 +130,15 @@ builder.subscriptionField('events', (t) =>
   }),
 )
 
+const jsonSchemas = new WeakMap<z.ZodType, object>()
+
+/** Made once: a list of all types would else take longer than others should wait. */
+function jsonSchemaOf(schema: z.ZodType): object {
+  const known = jsonSchemas.get(schema) ?? z.toJSONSchema(schema)
+  jsonSchemas.set(schema, known)
+  return known
+}
+
 const WebhookEventType = builder.objectRef<EventDefinition>('WebhookEventType').implement({
   description: 'An event type: the meaning of the event and the schema of its data.',
   fields: (t) => ({
@@ -142,7 +151,7 @@ const WebhookEventType = builder.objectRef<EventDefinition>('WebhookEventType').
     schema: t.field({
       type: 'JSON',
       description: 'JSON Schema of `data`, draft 2020-12.',
-      resolve: ({ schema }) => z.toJSONSchema(schema),
+      resolve: ({ schema }) => jsonSchemaOf(schema),
     }),
     sample: t.expose('sample', { type: 'JSON', description: 'Sample of `data`.' }),
     deprecatedAt: t.field({
