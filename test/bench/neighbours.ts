@@ -76,11 +76,11 @@ async function setRate(server: TestServer, { slug }: Data, rate: number): Promis
   return JSON.parse((await server.router(slug, `/?rate=${rate}`)).body).printed as number
 }
 
-/** p50, p99 and the longest of the event loop's delays since it was asked last, in ms. */
-async function loopDelay(server: TestServer): Promise<{ p99: number; max: number }> {
+/** p99 and the longest of the event loop's delays since it was asked last, in ms, and the CPU seconds of the process so far. */
+async function loopDelay(server: TestServer): Promise<{ p99: number; max: number; cpu: number }> {
   const text = await (await fetch(server.url.replace('/graphql', '/metrics'))).text()
   const of = (name: string) => Math.round(Number(new RegExp(`^nodejs_eventloop_lag_${name}_seconds (\\S+)$`, 'm').exec(text)?.[1]) * 1_000)
-  return { p99: of('p99'), max: of('max') }
+  return { p99: of('p99'), max: of('max'), cpu: Number(/^process_cpu_seconds_total (\S+)$/m.exec(text)?.[1]) }
 }
 
 const quantile = (sorted: number[], q: number) =>
@@ -112,7 +112,7 @@ async function lagsBeside(server: TestServer, quiet: Data, loud: Data) {
   for (const rate of rates) {
     const before = await setRate(server, loud, rate)
     await pause(2_000)
-    await loopDelay(server)
+    const { cpu } = await loopDelay(server)
     lags = []
     await pause(seconds * 1_000)
     const figures = figuresOf(lags)
@@ -125,6 +125,7 @@ async function lagsBeside(server: TestServer, quiet: Data, loud: Data) {
       'aim ms': lagAim,
       'event loop p99 ms': delay.p99,
       'event loop max ms': delay.max,
+      'server cores': Number(((delay.cpu - cpu) / seconds).toFixed(2)),
       'lost or doubled': isBroken ? 'yes' : 'no',
       printed,
     })
@@ -186,7 +187,7 @@ async function queriesBeside(server: TestServer, loud: Data) {
             }
           })
     await pause(1_000)
-    await loopDelay(server)
+    const { cpu } = await loopDelay(server)
     const waits: number[] = []
     const until = performance.now() + seconds * 1_000
     while (performance.now() < until) {
@@ -205,6 +206,7 @@ async function queriesBeside(server: TestServer, loud: Data) {
       'aim ms': queryAim,
       'event loop p99 ms': delay.p99,
       'event loop max ms': delay.max,
+      'server cores': Number(((delay.cpu - cpu) / seconds).toFixed(2)),
       'stretch aim ms': delayAim,
       asked,
       'MB an answer': asked === 0 ? 0 : Number((bytes / asked / 1e6).toFixed(2)),
