@@ -6,10 +6,15 @@
 
 /** How long a stretch lasts; the piece in hand when it is over is still finished. */
 const stretchMs = 5
+/** What is let go on before any of it has worked: its time is only seen afterwards. */
+const piecesAhead = 500
 
 export type Pace = {
-  /** Undefined: go on at once. Else wait for it: the next turn. Throws, or rejects, with the signal's reason after its abort. */
-  next(): Promise<void> | undefined
+  /**
+   * Undefined: go on at once. Else wait for it: the next turn. `pieces`: how many objects, or other small pieces of work, follow. Throws,
+   * or rejects, with the signal's reason after its abort.
+   */
+  next(pieces?: number): Promise<void> | undefined
   /** Whether the work took longer than one stretch so far. */
   readonly isLong: boolean
   /** Calls back when everything that can go on at this moment has done so, and nothing waits for a turn. */
@@ -18,7 +23,15 @@ export type Pace = {
 
 type Waiting = { resolve: () => void; reject: (reason: unknown) => void }
 
-type Lane = { waiting: Waiting[]; taken: number; idle: (() => void)[]; beganAt: number | null; signal: AbortSignal | undefined }
+type Lane = {
+  waiting: Waiting[]
+  taken: number
+  idle: (() => void)[]
+  beganAt: number | null
+  /** Pieces that were let go on since the last look at the time behind their work. */
+  ahead: number
+  signal: AbortSignal | undefined
+}
 
 /** Lanes with something that waits, in the order of their turns. */
 const turns: Lane[] = []
@@ -26,26 +39,31 @@ let running: Lane | null = null
 let isScheduled = false
 
 export function createPace(signal?: AbortSignal): Pace {
-  const lane: Lane = { waiting: [], taken: 0, idle: [], beganAt: null, signal }
+  const lane: Lane = { waiting: [], taken: 0, idle: [], beganAt: null, ahead: 0, signal }
   let isLong = false
 
-  const isOver = () => {
+  const isOver = (pieces: number) => {
     const now = performance.now()
-    if (running === lane) return now - lane.beganAt! >= stretchMs
-    if (isLong) return true
-    if (lane.beganAt === null) {
-      lane.beganAt = now
-      setImmediate(() => {
-        lane.beganAt = null
-      })
+    if (running !== lane) {
+      if (isLong) return true
+      if (lane.beganAt === null) {
+        lane.beganAt = now
+        lane.ahead = 0
+        setImmediate(() => {
+          lane.beganAt = null
+        })
+      }
     }
-    return now - lane.beganAt >= stretchMs
+    const hasRoom = lane.ahead === 0 || lane.ahead + pieces <= piecesAhead
+    if (!hasRoom || now - lane.beganAt! >= stretchMs) return true
+    lane.ahead += pieces
+    return false
   }
 
   return {
-    next() {
+    next(pieces = 1) {
       signal?.throwIfAborted()
-      if (!isOver()) return undefined
+      if (!isOver(pieces)) return undefined
       isLong = true
       return new Promise((resolve, reject) => {
         if (lane.waiting.length === 0 && running !== lane) turns.push(lane)
@@ -81,6 +99,7 @@ function goOn(lane: Lane): void {
   const next = lane.waiting[lane.taken]
   if (next && performance.now() - lane.beganAt! < stretchMs) {
     lane.taken++
+    lane.ahead = 0
     if (lane.signal?.aborted) next.reject(lane.signal.reason)
     else next.resolve()
     afterMicrotasks(() => goOn(lane))

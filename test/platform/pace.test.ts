@@ -100,3 +100,9 @@ it('calls back when nothing waits for a turn any more', async () => {
   await Promise.all([...parts, idle])
   expect(told).toEqual(['at once', 'part 1', 'part 2', 'part 3', 'idle'])
 })
+
+it('lets only so many parts go on at once before any of them has worked', async () => {
+  const pace = createPace()
+  const goneOn = Array.from({ length: 2_000 }, () => pace.next() === undefined).filter(Boolean).length
+  expect([goneOn > 100, goneOn < 1_000]).toEqual([true, true])
+})

@@ -1,5 +1,6 @@
 /** Long lists, which graphql-js would complete at one stretch, however many fields each of their items has. */
 import { defaultFieldResolver, type GraphQLSchema, getNamedType, getNullableType, isCompositeType, isListType, isObjectType } from 'graphql'
+import type { Pace } from '../../platform/pace.ts'
 import type { GraphqlContext } from './context.ts'
 
 /** As many as a page has. */
@@ -22,11 +23,16 @@ export function paceLists(schema: GraphQLSchema): GraphQLSchema {
 function inPortions(items: unknown, { pace, room }: GraphqlContext): unknown {
   if (!Array.isArray(items)) return items
   room.takeRows(items.length)
+  const first = pace.next(Math.min(items.length, itemsAtOnce))
+  return first ? first.then(() => portionsOf(items, pace)) : portionsOf(items, pace)
+}
+
+function portionsOf(items: readonly unknown[], pace: Pace): readonly unknown[] {
   if (items.length <= itemsAtOnce) return items
   let turn: Promise<void> = Promise.resolve()
-  return items.map((item: unknown, index) => {
+  return items.map((item, index) => {
     if (index < itemsAtOnce) return item
-    if (index % itemsAtOnce === 0) turn = turn.then(() => pace.next())
+    if (index % itemsAtOnce === 0) turn = turn.then(() => pace.next(itemsAtOnce))
     return turn.then(() => item)
   })
 }

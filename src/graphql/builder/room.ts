@@ -5,9 +5,9 @@ import type { GraphqlContext } from './context.ts'
 
 export const roomLimits = {
   /** Items of all lists. */
-  rows: 50_000,
+  rows: 25_000,
   /** Of large texts: log lines, payloads, values. */
-  bytes: 4 * 1024 * 1024,
+  bytes: 2 * 1024 * 1024,
 }
 
 export type Room = {

@@ -84,7 +84,7 @@ export const LogBatchType = builder.objectRef<LogBatch>('LogBatch').implement({
     }),
     hasMore: t.exposeBoolean('hasMore', {
       description:
-        'Whether requested lines are missing from this batch because of its size limit of about 1 MiB, or of the limit of 4 MiB for all logs of the operation. Without `tail`, the missing lines follow `cursor`. With `tail`, the batch contains the newest lines, and the missing lines precede them.',
+        'Whether requested lines are missing from this batch because of its size limit of about 1 MiB, or of the limit of 2 MiB for all logs of the operation. Without `tail`, the missing lines follow `cursor`. With `tail`, the batch contains the newest lines, and the missing lines precede them.',
     }),
   }),
 })

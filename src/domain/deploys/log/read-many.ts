@@ -57,7 +57,12 @@ export async function readLogs(tx: Tx, requests: readonly LogRequest[], { room, 
   const readings = await readHeaders(tx, places)
   choose(readings.filter(isFine), room)
   const lines = await readLines(tx, readings, pace)
-  return readings.map((reading) => (reading instanceof DomainError ? reading : batchOf(reading, lines)))
+  const batches: (LogBatch | DomainError)[] = []
+  for (const reading of readings) {
+    await pace?.next()
+    batches.push(reading instanceof DomainError ? reading : batchOf(reading, lines))
+  }
+  return batches
 }
 
 const isFine = <Item extends object>(item: Item | DomainError): item is Item => !(item instanceof DomainError)
