@@ -28,7 +28,8 @@ async function counted(act: (n: number) => Promise<void>): Promise<{ few: number
   const count = async (n: number) => {
     shop = await createShop(world.app)
     await setSecrets(1, 'first')
-    return (await statementsOf(world.app, () => act(n))).length
+    // The quota is read once a second, however much is written.
+    return (await statementsOf(world.app, () => act(n))).filter((text) => !text.includes('event_usage')).length
   }
   return { few: await count(2), many: await count(100) }
 }
