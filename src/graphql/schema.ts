@@ -26,5 +26,8 @@ import { builder, checkPages, paceLists } from './builder/index.ts'
 
 export const schema: GraphQLSchema = paceLists(checkPages(builder.toSchema({ sortSchema: false })))
 
+/** For @graphql-eslint's Relay rules, of which one option takes every list for edges; ours holds plain lists too, such as warnings. */
+const lint = '# eslint @graphql-eslint/relay-edge-types: ["error", { "listTypeCanWrapOnlyEdgeType": false }]'
+
 /** SDL, sorted, as it is committed. */
-export const printSchema = (): string => `${print(lexicographicSortSchema(schema))}\n`
+export const printSchema = (): string => `${lint}\n${print(lexicographicSortSchema(schema))}\n`

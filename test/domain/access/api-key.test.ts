@@ -217,6 +217,23 @@ describe('nobody makes a key with more rights than their own', () => {
     expect((await caller(text))?.permissions).toEqual(rolePermissions('ADMIN'))
   })
 
+  it('a key makes no key that outlives it: a later expiry is refused, and without one it ends with its maker', async () => {
+    const soon = new Date(Date.now() + 3_600_000)
+    const later = new Date(soon.getTime() + 1)
+    const parent = (await create({ expiresAt: soon })).plaintextKey!
+    const asParent = (await caller(parent))!
+    expect(await refusal(create({ expiresAt: later }, asParent))).toMatchObject({ code: 'forbidden', field: 'expiresAt' })
+    for (const input of [{}, { expiresAt: null }, { expiresAt: soon }])
+      expect((await create(input, asParent)).apiKey.expiresAt).toEqual(soon)
+    const earlier = new Date(soon.getTime() - 60_000)
+    const child = await create({ expiresAt: earlier }, asParent)
+    expect(child.apiKey.expiresAt).toEqual(earlier)
+    const asChild = (await caller(child.plaintextKey!))!
+    expect((await create({}, asChild)).apiKey.expiresAt).toEqual(earlier)
+    expect(await codeOf(create({ expiresAt: soon }, asChild))).toBe('forbidden')
+    expect((await create({}, (await caller(await made()))!)).apiKey.expiresAt).toBeNull()
+  })
+
   it('Quayside itself makes none: a key is a person’s', async () => {
     expect(await codeOf(create({}, { ...tenant.owner, userId: null }))).toBe('forbidden')
   })

@@ -152,7 +152,7 @@ describe('env vars', () => {
     await shop.run(importEnvVars, { webServiceId: shop.production, text })
     await set([{ key: 'C', value: 'hunter2', isSecret: true }])
     const bare = await shop.run(exportEnvVars, { webServiceId: shop.production })
-    expect(bare.text).toBe("A='one\ntwo'\nB='$x'\n")
+    expect(bare).toMatchObject({ text: "A='one\ntwo'\nB='$x'\n", warnings: [] })
     const whole = await shop.run(exportEnvVars, { webServiceId: shop.production, includeSecrets: true })
     expect(whole.text).toBe("A='one\ntwo'\nB='$x'\nC=hunter2\n")
     expect(await codeOf(shop.run(exportEnvVars, { webServiceId: shop.production, includeSecrets: true }, shop.tenant.key('READ')))).toBe(
@@ -160,6 +160,10 @@ describe('env vars', () => {
     )
     await shop.run(importEnvVars, { webServiceId: shop.production, text: whole.text, mode: 'REPLACE' })
     expect(await values()).toEqual({ A: 'one\ntwo', B: '$x', C: 'hunter2' })
+    await set([{ key: 'D', value: `it's "odd"` }])
+    const odd = await shop.run(exportEnvVars, { webServiceId: shop.production })
+    expect(odd.text).toMatch(/^# D has a value .*\n# D="it's \\"odd\\""$/m)
+    expect(odd.warnings).toEqual([expect.stringMatching(/^D: /)])
     for (const bad of ['A=1\nA=2', 'A=********', 'oops', '1A=x']) {
       expect(await refusal(shop.run(importEnvVars, { webServiceId: shop.production, text: bad }))).toMatchObject({
         code: 'invalid_input',

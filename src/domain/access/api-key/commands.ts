@@ -49,6 +49,14 @@ export const createApiKey = defineCommand({
       sql`select role from member where organization_id = ${caller.organizationId}::uuid and user_id = ${caller.userId}::uuid`,
     )
     if (!caller.userId || !maker) throw errors.forbidden({ text: 'A key is made by a member.' })
+    const creator = await row<Pick<ApiKey, 'expiresAt'>>(work.tx, sql`select expires_at from api_key where id = ${caller.apiKeyId}::uuid`)
+    const latest = creator?.expiresAt ?? null
+    if (latest && input.expiresAt && input.expiresAt > latest) {
+      throw errors.forbidden({
+        field: 'expiresAt',
+        text: `expiresAt: must not be later than ${latest.toISOString()}, when the key that creates this one expires`,
+      })
+    }
     for (const permission of keyPermissions(input.scope, maker.role)) {
       if (!caller.permissions.has(permission))
         throw errors.forbidden({ field: 'scope', text: 'A key can have no more rights than its maker.' })
@@ -65,7 +73,7 @@ export const createApiKey = defineCommand({
         prefix: shownPrefix(plaintextKey),
         hash: hashKey(plaintextKey),
         scope: input.scope,
-        expiresAt: input.expiresAt ?? null,
+        expiresAt: input.expiresAt ?? latest,
       },
     })
     await publish(work, apiKeyCreated, { subjectId: apiKey.id, projectId, data: eventData(apiKey) })

@@ -106,7 +106,11 @@ mutation(createApiKey, {
     projectId: t.id({
       description: 'Restrict the key to this project. When omitted, the key has the same project restriction as the caller.',
     }),
-    expiresAt: t.field({ type: 'DateTime', description: 'Expiry time, in the future. When omitted, the key never expires.' }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      description:
+        'Expiry time, in the future. When omitted, the key expires with the key that creates it, or never if that key does not expire. Fails with `forbidden` if it is later than the expiry of the creating key.',
+    }),
   }),
   payload: (t) => ({
     apiKey: t.field({ type: ApiKey, description: 'The created API key.', resolve: (result) => result.apiKey }),

@@ -1,6 +1,7 @@
 /**
  * The text of a `.env` file: `KEY=value` lines with comments, `export`, quotes and values of several lines. What can't be read is
- * refused with its line, where the usual parsers skip it. `parseDotenv(printDotenv(x))` gives x.
+ * refused with its line, where the usual parsers skip it. What is printed is read alike by npm's dotenv, `node --env-file` and a shell;
+ * they agree on no escape, so that some values can't be printed for all of them.
  */
 
 export type DotenvEntry = { key: string; value: string }
@@ -68,17 +69,37 @@ const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', '"': '"', '
 
 const unescaped = (text: string) => text.replace(/\\(.)/gs, (both, char: string) => escapes[char] ?? both)
 
-/** One `KEY=value` an entry, quoted where it has to be. */
-export const printDotenv = (entries: readonly DotenvEntry[]): string =>
-  entries.map(({ key, value }) => `${key}=${quoted(value)}\n`).join('')
+/**
+ * One `KEY=value` an entry, quoted where it has to be. An entry whose value the usual readers wouldn't read alike is a comment, in the
+ * notation of `parseDotenv`, and its key is in `comments`. Without such, `parseDotenv(text)` gives the entries.
+ */
+export function printDotenv(entries: readonly DotenvEntry[]): { text: string; comments: string[] } {
+  const lines = entries.map(({ key, value }) => {
+    const plain = readAlike(value)
+    if (plain !== null) return { line: `${key}=${plain}\n`, comment: null }
+    const reason = `# ${key} has a value that dotenv, Node.js and a shell would read differently.`
+    // For dotenv these end a line, and with it a comment.
+    if (/[\u2028\u2029]/.test(value)) return { line: `${reason} It is left out.\n`, comment: key }
+    return { line: `${reason} Only importEnvVars reads this line:\n# ${key}=${escaped(value)}\n`, comment: key }
+  })
+  return { text: lines.map(({ line }) => line).join(''), comments: lines.flatMap(({ comment }) => comment ?? []) }
+}
 
-function quoted(value: string): string {
+/** The value in a notation that all readers take for it; null where there is none. */
+function readAlike(value: string): string | null {
   if (/^[\w./:@%+,=-]*$/.test(value)) return value
-  // Single quotes take everything as it is, but not a carriage return, which is lost in a text file.
-  if (!/['\r]/.test(value)) return `'${value}'`
-  const escaped = value
+  // Every text file may lose its carriage returns.
+  if (value.includes('\r')) return null
+  // Single quotes take everything as it is; but for dotenv a backslash hides the one behind it.
+  if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
+  // In double quotes each has escapes of its own.
+  return /["$`\\]/.test(value) ? null : `"${value}"`
+}
+
+function escaped(value: string): string {
+  const text = value
     .replace(/[\\"$`]/g, '\\$&')
     .replaceAll('\n', '\\n')
     .replaceAll('\r', '\\r')
-  return `"${escaped}"`
+  return `"${text}"`
 }

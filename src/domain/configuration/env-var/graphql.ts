@@ -254,5 +254,9 @@ mutation(exportEnvVars, {
       description: 'Contents of the `.env` file, returned only once. Null when a request is repeated with the same idempotency key.',
       resolve: (result) => result.text,
     }),
+    warnings: t.stringList({
+      description: 'Variables that the text holds only in a comment, because programs would read their values differently.',
+      resolve: (result) => result.warnings,
+    }),
   }),
 })

@@ -107,7 +107,7 @@ export const revealEnvVars = defineCommand({
 export const exportEnvVars = defineCommand({
   name: 'exportEnvVars',
   description:
-    'Exports the environment variables of a service as a `.env` file. Secret values are omitted unless `includeSecrets` is true.',
+    'Exports the environment variables of a service as a `.env` file that npm dotenv, `node --env-file` and a shell read alike. Secret values are omitted unless `includeSecrets` is true, which counts as a reveal.',
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -124,7 +124,9 @@ export const exportEnvVars = defineCommand({
       await noteReveal(work, service, secret)
     }
     const entries = await Promise.all(shown.map(async (item) => ({ key: item.key, value: await openEnvVar(work, item) })))
-    return { text: printDotenv(entries) as string | null, keys: shown.map(({ key }) => key) }
+    const { text, comments } = printDotenv(entries)
+    const warnings = comments.map((key) => `${key}: dotenv, Node.js and a shell would read the value differently; it is only in a comment.`)
+    return { text: text as string | null, warnings, keys: shown.map(({ key }) => key) }
   },
   audited: ({ includeSecrets }, { keys }) => ({ includeSecrets: includeSecrets ?? false, keys }),
 })
