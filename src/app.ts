@@ -12,6 +12,7 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { callerOfKey } from './domain/access/api-key/index.ts'
 import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/index.ts'
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
+import { createEarlyRefusals, maxHeaderBytes } from './platform/early-refusal.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
 import { onBehalfOf, trustOf } from './platform/forwarded.ts'
@@ -36,8 +37,6 @@ export type AppOptions = {
 }
 
 const bodyLimitBytes = 2 * 1024 * 1024
-/** As long as a request's line and headers may be: no id is too long to be looked for. */
-const maxUrlLength = 16 * 1024
 /** The last part of the grace is kept for cutting what did not end, and for the rest of the process. */
 const graceShare = 0.8
 
@@ -47,7 +46,9 @@ const graceShare = 0.8
  */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { app, rest = [], authenticate = (credential) => callerOfKey(app, credential) } = options
+  const early = createEarlyRefusals()
   const server = fastify({
+    ...early.options,
     loggerInstance: app.log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: requestIdOf,
@@ -57,11 +58,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: false,
     trustProxy: trustOf(app.settings.TRUST_PROXY),
     rewriteUrl: readableUrl,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxUrlLength },
+    // No id is too long to be looked for.
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderBytes },
   })
   const metrics = createMetrics(app, () => graphql.sockets())
   const state = { draining: false }
 
+  early.add(server)
   addClients(server)
   const connections = followConnections(server.server)
   server.addHook('onRequest', (_request, _reply, done) => {

@@ -3,7 +3,7 @@
  * itself, an outage is `unavailable`; anything unknown is logged and masked. No status of a transport belongs here but the one table from kinds to HTTP.
  */
 import { GraphQLError } from 'graphql'
-import { type DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
+import { DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
 import { refusalOf } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 
@@ -34,7 +34,7 @@ export type ErrorScope = { requestId: string; app: App }
 export function formatError(error: unknown, scope: ErrorScope): GraphQLError {
   if (error instanceof GraphQLError && formatted.has(error)) return error
   const at = error instanceof GraphQLError ? error : null
-  const known = refusalOf(scope.app, rootOf(error)) ?? argumentError(at)
+  const known = refusalOf(scope.app, rootOf(error)) ?? inputError(at)
   if (!known || known.kind === 'internal') {
     const err = rootOf(error)
     scope.app.log.error({ err, requestId: scope.requestId, path: at?.path?.join('.') }, 'a GraphQL operation failed unexpectedly')
@@ -45,8 +45,9 @@ export function formatError(error: unknown, scope: ErrorScope): GraphQLError {
 /** A refusal that has no place in a document. */
 export const refusal = (error: DomainError, requestId: string): GraphQLError => toGraphqlError(error, requestId, null)
 
-/** A fault that graphql-js found in a document, with its place and under one of our codes. */
-export const relabel = (found: GraphQLError, error: DomainError, requestId: string): GraphQLError => toGraphqlError(error, requestId, found)
+/** A fault that graphql-js found in a document, with its place and under one of our codes; what was typed as a value is not repeated. */
+export const relabel = (found: GraphQLError, { code, kind, message }: DomainError, requestId: string): GraphQLError =>
+  toGraphqlError(new DomainError(code, kind, withoutLiterals(message)), requestId, found)
 
 /**
  * What graphql-js says about variables that don't fit, without the value: it may be a secret. `field` is the path inside the input
@@ -85,10 +86,16 @@ function rootOf(error: unknown): unknown {
   return root
 }
 
-/** Arguments that only execution can judge: a nullable variable without a value in a place that needs one. */
-function argumentError(error: GraphQLError | null): DomainError | null {
+/**
+ * What graphql-js says of input at execution: of an argument that only then can be judged, as a nullable variable without a value in a
+ * place that needs one, and of variables beyond the fifty that it names.
+ */
+function inputError(error: GraphQLError | null): DomainError | null {
   const root = rootOf(error)
   if (!(root instanceof GraphQLError)) return null
+  if (root.message.startsWith('Too many errors processing variables')) {
+    return errors.invalid_input({ text: 'More variables are not valid. Only the first 50 problems are listed.' })
+  }
   const argument = /^Argument "(\w+)"/.exec(root.message)?.[1]
   return argument ? errors.invalid_input({ text: withoutValue(root.message), field: argument }) : null
 }
@@ -100,3 +107,15 @@ const withoutValue = (text: string) =>
   text
     .replace(/(cannot represent [^:]*):[\s\S]*$/, '$1.')
     .replace(/^Value [\s\S]* does not exist in ("\w+" enum)/, 'the value does not exist in $1')
+    .replace(/ has invalid value [\s\S]*$/, ' has an invalid value.')
+
+/**
+ * What graphql-js says of a document, without what stands there as a value: a secret may have been typed in place. Of a token only its
+ * sort is told; where it stands is in the error's locations.
+ */
+export const withoutLiterals = (text: string): string =>
+  text.startsWith('Syntax Error:')
+    ? text
+        .replace(/\b(String|BlockString|Int|Float|Name) "[\s\S]*"/, '$1')
+        .replace(/(escape sequence|expected digit but got):[\s\S]*$/, '$1.')
+    : withoutValue(text.replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1.'))

@@ -11,6 +11,7 @@ import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Caller } from '../platform/access.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
+import { demandUtf8Query, isUtf8Type, utf8Text } from '../platform/utf8.ts'
 import type { App } from '../platform/work.ts'
 import { type Authenticate, type CredentialWatch, credentialOfHeaders } from './credential.ts'
 import { formatError, refusal, statusOfKind } from './error.ts'
@@ -26,7 +27,7 @@ import {
   type Performer,
   textOf,
 } from './perform.ts'
-import { resumedAfter, writeEvents } from './sse.ts'
+import { completedId, resumedAfter, writeEvents } from './sse.ts'
 
 export type HttpDoorOptions = {
   app: App
@@ -50,6 +51,10 @@ const endpoint = '/graphql'
 
 /** Mounts /graphql. Whatever fails there, reading the body too, is answered as a GraphQL error. */
 export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): void {
+  server.earlyWordings.push({
+    owns: (path) => path === endpoint || path === `${endpoint}/`,
+    body: ({ error, requestId }) => ({ errors: [refusal(error, requestId)] }),
+  })
   void server.register(async (door) => {
     const { app } = options
     const page = app.settings.GRAPHIQL ? createGraphiqlPage(endpoint) : null
@@ -57,7 +62,10 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
 
     door.decorateRequest('graphqlCaller', null)
     door.removeAllContentTypeParsers()
-    door.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+    door.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
+      if (!isUtf8Type(request.headers['content-type'])) throw Object.assign(new Error('another charset'), { statusCode: 415 })
+      return utf8Text(body)
+    })
     door.setErrorHandler((error: FastifyError, request, reply) => {
       if (error.statusCode === 401 || (error instanceof DomainError && error.kind === 'unauthenticated'))
         reply.header('www-authenticate', 'Bearer')
@@ -87,9 +95,11 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
         request.graphqlCaller = { caller, credential }
       },
       handler: async (request, reply) => {
+        demandUtf8Query(request.url)
         const exchange = await ask(request, reply, yoga)
         const answered = exchange.answered!
         const accepts = acceptance(request.headers.accept)
+        if (exchange.status === 204) return reply.code(204).send()
         if (isStream(answered) || (accepts.events && !accepts.json && exchange.status === undefined)) {
           return sendEvents(request, reply, answered, options)
         }
@@ -116,20 +126,24 @@ type Exchange = {
 async function ask(request: FastifyRequest, reply: FastifyReply, yoga: ParameterReader): Promise<Exchange> {
   const gone = new AbortController()
   reply.raw.once('close', () => gone.abort())
-  const lastEventId = request.headers['last-event-id']
   const exchange: Exchange = {
     caller: request.graphqlCaller!.caller,
     requestId: request.id,
     signal: gone.signal,
     method: request.method,
     accepts: acceptance(request.headers.accept),
-    lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
+    lastEventId: lastEventIdOf(request),
   }
   const at = request.url.indexOf('?')
   const posted = request.method === 'POST' ? { method: 'POST', body: (request.body as string | undefined) ?? '' } : { method: 'GET' }
   const url = `http://localhost${endpoint}${at < 0 ? '' : request.url.slice(at)}`
   await yoga.fetch(url, { ...posted, headers: { 'content-type': 'application/json' } }, { exchange })
   return exchange
+}
+
+function lastEventIdOf(request: FastifyRequest): string | undefined {
+  const id = request.headers['last-event-id']
+  return typeof id === 'string' && id !== '' ? id : undefined
 }
 
 type ParameterReader = ReturnType<typeof createParameterReader>
@@ -147,6 +161,10 @@ function createParameterReader({ performer, schema }: HttpDoorOptions) {
     if (exchange.method !== 'POST' && isMutation(prepared)) return refuse(405, 'A mutation needs POST.')
     if (isSubscription(prepared) && !events)
       return refuse(406, 'A subscription is answered as text/event-stream: name it in Accept, or use a WebSocket.')
+    if (isSubscription(prepared) && exchange.lastEventId === completedId) {
+      exchange.status = 204
+      return {}
+    }
     if (!json && !events) return refuse(406, 'The answer is application/json or application/graphql-response+json.')
     return performer.run(exchange.lastEventId ? resumedAfter(prepared, schema, exchange.lastEventId) : prepared, exchange)
   }
@@ -247,7 +265,8 @@ async function sendEvents(
   reply.hijack()
   for (const [name, value] of Object.entries(reply.getHeaders())) if (value !== undefined) reply.raw.setHeader(name, value)
   try {
-    await writeEvents(reply.raw, answered, { signal: AbortSignal.any([revoked.signal, stopping]), beatEveryMs })
+    const lastEventId = isStream(answered) ? lastEventIdOf(request) : undefined
+    await writeEvents(reply.raw, answered, { signal: AbortSignal.any([revoked.signal, stopping]), beatEveryMs, lastEventId })
   } finally {
     unfollow()
   }
@@ -269,7 +288,7 @@ function errorOfServer(app: App, error: FastifyError): [unknown, number | undefi
   const refused = refusalOf(app, error)
   if (refused) return [refused, statusOfKind[refused.kind]]
   if (error.statusCode === 413) return [errors.payload_too_large(), 413]
-  if (error.statusCode === 415) return [errors.invalid_input({ text: 'The body must be application/json.' }), 415]
+  if (error.statusCode === 415) return [errors.invalid_input({ text: 'The body must be application/json in UTF-8.' }), 415]
   if (error.statusCode && error.statusCode < 500) return [errors.invalid_input({ text: error.message }), error.statusCode]
   return [error, 500]
 }

@@ -23,6 +23,7 @@ import { encodeId, type IdType, prefixes } from '../platform/id.ts'
 import type { App } from '../platform/work.ts'
 import { nodeTypes } from './builder/index.ts'
 import { createGraphqlContext } from './context.ts'
+import { withoutLiterals } from './error.ts'
 import { exceeded, limits, weigh } from './limits.ts'
 
 /** Selections are run for every message: they get a tenth of what a query may cost. */
@@ -102,7 +103,7 @@ function judge(schema: GraphQLSchema, source: string): Checked {
   try {
     document = parse(source, { maxTokens: limits.tokens })
   } catch (error) {
-    if (error instanceof GraphQLError) return { problem: error.message }
+    if (error instanceof GraphQLError) return { problem: withoutLiterals(error.message) }
     throw error
   }
   const [operation, ...others] = document.definitions
@@ -113,7 +114,7 @@ function judge(schema: GraphQLSchema, source: string): Checked {
   const large = exceeded(document)
   if (large) return { problem: large.message }
   const [invalid] = validate(schema, document, specifiedRules, { maxErrors: 1 })
-  if (invalid) return { problem: invalid.message }
+  if (invalid) return { problem: withoutLiterals(invalid.message) }
   const weight = weigh(schema, document, operation as OperationDefinitionNode, { id: '' })
   if (typeof weight !== 'number') return { problem: weight.message }
   return costs(schema, document, operation as OperationDefinitionNode)

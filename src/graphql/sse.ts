@@ -1,29 +1,33 @@
 /**
  * Answers as server-sent events, the distinct connections mode of the graphql-sse protocol: `next` for each answer, then `complete`.
- * A `next` has as `id` the cursor of what it tells, where it has one, so that a client resumes by `Last-Event-ID`.
+ * A `next` has as `id` the cursor of what it tells, where it has one, so that a client resumes by `Last-Event-ID`. An EventSource comes
+ * again after each end, also after `complete`: it is answered 204 then, which tells it to stay away.
  */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { type GraphQLSchema, Kind, type OperationDefinitionNode } from 'graphql'
+import { pause } from '../platform/clock.ts'
 import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared, textOf } from './perform.ts'
 
-export type EventsOptions = { signal: AbortSignal; beatEveryMs: number }
+/** With `lastEventId` the client comes again, and has had everything up to there. */
+export type EventsOptions = { signal: AbortSignal; beatEveryMs: number; lastEventId?: string | undefined }
+
+/** `id` of `complete`: who comes again with it has had the whole stream. */
+export const completedId = 'complete'
+
+/** How long a client that comes again may have to wait for the head of its answer. */
+const resumeGraceMs = 1_000
 
 /**
  * Writes a whole event stream and resolves when it has ended: by its source, by the reader's leaving, or by `signal`, which ends it
  * without `complete`, so that the client comes again. The next answer is pulled only when the reader has taken the one before.
+ * A client that comes again when there is nothing more to tell gets 204.
  */
 export async function writeEvents(
   response: ServerResponse,
   outcome: Answer | Answers,
-  { signal, beatEveryMs }: EventsOptions,
+  { signal, beatEveryMs, lastEventId }: EventsOptions,
 ): Promise<void> {
-  response.writeHead(200, {
-    'content-type': 'text/event-stream; charset=utf-8',
-    'cache-control': 'no-cache, no-transform',
-    'x-accel-buffering': 'no',
-  })
-  response.flushHeaders()
   const answers = isStream(outcome) ? outcome : single(outcome)
   const gone = new AbortController()
   const over = AbortSignal.any([gone.signal, signal])
@@ -31,22 +35,49 @@ export async function writeEvents(
   over.addEventListener('abort', leave, { once: true })
   response.once('close', () => gone.abort())
   if (over.aborted || response.destroyed) leave()
-  const beat = setInterval(() => {
-    if (!response.writableNeedDrain) response.write(':\n\n')
-  }, beatEveryMs)
+  let beat: NodeJS.Timeout | undefined
+  const write = async (answer: Answer) => {
+    if (!response.write(next(answer))) await once(response, 'drain', { signal: over }).catch(() => {})
+  }
   try {
-    response.write(':\n\n')
+    const first = lastEventId === undefined ? Promise.resolve([]) : newsSince(answers, lastEventId)
+    const known = await Promise.race([first, lastEventId === undefined ? first : pause(resumeGraceMs, over)])
+    if (known === null && !over.aborted) return void response.writeHead(204)
+    beat = begin(response, beatEveryMs)
+    for (const answer of (await first) ?? []) await write(answer)
     for await (const answer of answers) {
-      if (!response.write(next(answer))) await once(response, 'drain', { signal: over }).catch(() => {})
+      await write(answer)
       if (over.aborted) return
     }
-    if (!over.aborted) response.write('event: complete\ndata: \n\n')
+    if (!over.aborted) response.write(`event: complete\nid: ${completedId}\ndata: \n\n`)
   } finally {
     clearInterval(beat)
     over.removeEventListener('abort', leave)
     await answers.return()
     response.end()
   }
+}
+
+/** The head, and a comment now and then, which keeps proxies and clients from taking silence for an end. */
+function begin(response: ServerResponse, beatEveryMs: number): NodeJS.Timeout {
+  response.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-transform',
+    'x-accel-buffering': 'no',
+  })
+  response.write(':\n\n')
+  return setInterval(() => {
+    if (!response.writableNeedDrain) response.write(':\n\n')
+  }, beatEveryMs)
+}
+
+/** The first answers behind an event; null when the source ends without any. One with the same cursor says only that all was told. */
+async function newsSince(answers: Answers, lastEventId: string): Promise<Answer[] | null> {
+  const first = await answers.next()
+  if (first.done) return null
+  if (first.value[eventCursor] !== lastEventId) return [first.value]
+  const second = await answers.next()
+  return second.done ? null : [first.value, second.value]
 }
 
 const next = (answer: Answer) => {

@@ -145,7 +145,9 @@ const connectionOf = (socket: Socket, app: App) => ({
       if (ws.bufferedAmount > unreadBytes) ws.pause()
     }),
   onMessage(take: (text: string) => Promise<void>) {
-    socket.ws.on('message', (data) => {
+    socket.ws.on('message', (data, isBinary) => {
+      // Messages are JSON text; ws has checked that it is UTF-8, which it can't do for bytes.
+      if (isBinary) return socket.close(CloseCode.BadRequest, 'A message must be a text frame')
       onBehalfOf(socket.client, () => take(String(data))).catch((error) => {
         // A client comes again after the one, and gives up after the other.
         if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')

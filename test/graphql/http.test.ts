@@ -1,3 +1,5 @@
+import { connect } from 'node:net'
+import { runInNewContext } from 'node:vm'
 import { serverAudits } from 'graphql-http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { until } from '../support/wait.ts'
@@ -11,6 +13,14 @@ afterAll(() => it.close())
 
 const body = async (response: Response) => (await response.json()) as Body
 const firstError = async (response: Response) => (await body(response)).errors![0]!
+/** Sends bytes as they are, gives what comes back. */
+async function raw(text: string): Promise<string> {
+  const socket = connect(Number(new URL(it.url).port), '127.0.0.1')
+  socket.write(text, 'latin1')
+  let answer = ''
+  for await (const chunk of socket) answer += String(chunk)
+  return answer
+}
 const bearer = { authorization: `Bearer ${key}` }
 
 describe('GraphQL over HTTP', () => {
@@ -76,6 +86,34 @@ describe('GraphQL over HTTP', () => {
     const response = await it.post(text)
     expect(response.status).toBe(400)
     expect(await firstError(response)).toMatchObject({ extensions: { code: 'invalid_input', kind: 'invalid' } })
+  })
+  const bytesOf = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)))
+  test.each([
+    ['in the document', bytesOf('{"query":"{ hello # ', [0xff], '\\n }"}')],
+    ['in a variable', bytesOf('{"query":"query ($f: Filter!) { echo(filter: $f) }","variables":{"f":{"name":"', [0xc3, 0x28], '"}}}')],
+    ['in half of a character', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xe2, 0x82], '"}}')],
+    ['in a surrogate', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xed, 0xa0, 0x80], '"}}')],
+  ])('answers 400 for bytes that are no UTF-8 %s', async (_name, bytes) => {
+    const response = await fetch(it.url, { method: 'POST', headers: { ...bearer, 'content-type': 'application/json' }, body: bytes })
+    expect(response.status).toBe(400)
+    expect(await firstError(response)).toMatchObject({ message: 'The body is not valid UTF-8.', extensions: { code: 'invalid_input' } })
+  })
+  test.each(['iso-8859-1', 'utf-16', '"windows-1252"', 'us-ascii', 'utf-8; charset=latin1'])(
+    'answers 415 for the charset %s',
+    async (charset) => {
+      const response = await it.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
+      expect([response.status, (await firstError(response)).extensions.code]).toEqual([415, 'invalid_input'])
+    },
+  )
+  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('takes the charset %s', async (charset) => {
+    const response = await it.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
+    expect(await body(response)).toEqual({ data: { hello: 'world' } })
+  })
+  test.each(['%ff', '%c3%28', '%ed%a0%80', '%e2%82', '%', '%zz'])('answers 400 for a query string with %j', async (text) => {
+    const path = `/graphql?query={hello}&variables={%22x%22:%22${text}%22}`
+    const response = await raw(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nConnection: close\r\n\r\n`)
+    expect(response).toMatch(/^HTTP\/1\.1 400 /)
+    expect(response).toContain('percent-encoded UTF-8')
   })
   test('answers 400 for variables in a URL that are not JSON', async () => {
     const response = await fetch(`${it.url}?query={hello}&variables={`, { headers: bearer })
@@ -184,6 +222,39 @@ describe('errors', () => {
     expect(error.extensions.code).toBe('invalid_input')
     expect(JSON.stringify(error)).not.toContain('hunter2')
   })
+  test('say invalid_input for each of more wrong variables than are named, the last one too', async () => {
+    const filter = { name: 'a', tags: Array.from({ length: 80 }, () => ({ key: 5 })) }
+    const { errors } = await body(await it.post({ query: echo, variables: { filter } }))
+    expect(errors).toHaveLength(51)
+    for (const { extensions } of errors!) expect(extensions).toMatchObject({ code: 'invalid_input', kind: 'invalid' })
+    expect(errors!.at(-1)!.message).toContain('first 50')
+  })
+  test.each([
+    ['a text for a number', '{ echo(filter: { name: "a", size: "hunter2" }) }'],
+    ['a text for an object', '{ echo(filter: "hunter2") }'],
+    ['a number for a text', '{ echo(filter: { name: 4711081 }) }'],
+    ['a word for a text', '{ echo(filter: { name: hunter2 }) }'],
+    ['an object for a text', '{ echo(filter: { name: { value: "hunter2" } }) }'],
+    ['an unknown value of an enum', '{ echo(filter: { name: "a", colour: hunter2 }) }'],
+    ['a text for an enum', '{ echo(filter: { name: "a", colour: "hunter2" }) }'],
+    ['a list for an enum', '{ echo(filter: { name: "a", colour: ["hunter2"] }) }'],
+    ['a default that does not fit', 'query ($n: Int = "hunter2") { items(first: $n) { totalCount } }'],
+    ['an argument of a directive', '{ hello @include(if: "hunter2") }'],
+    ['a text in the place of a name', '{ echo("hunter2") }'],
+    ['a text behind a text', '{ echo(filter: { name: "a" "hunter2" }) }'],
+    ['a block text in the place of a name', '{ echo(filter: """hunter2""" """hunter2""") }'],
+    ['a number in the place of a name', '{ echo(4711081: 1) }'],
+    ['words without quotes', '{ echo(filter: { name: a word and hunter2 }) }'],
+    ['an escape that is none', '{ echo(filter: { name: "\\hunter2" }) }'],
+    ['a text without its end', '{ echo(filter: { name: "hunter2 }) }'],
+  ])('repeat no literal of the document: %s', async (_name, query) => {
+    const { errors, data } = await body(await it.post({ query }))
+    expect([data, errors!.length > 0]).toEqual([undefined, true])
+    for (const { extensions } of errors!) expect(extensions.kind).toBe('invalid')
+    expect(errors![0]).toHaveProperty('locations')
+    expect(JSON.stringify(errors)).not.toMatch(/hunter|4711081/)
+    expect(JSON.stringify(it.log)).not.toContain('4711081')
+  })
 })
 
 describe('the deadline', () => {
@@ -225,6 +296,34 @@ describe('GraphiQL', () => {
     expect(shell).not.toMatch(/https?:\/\//)
     expect(html).not.toMatch(/<(script|img|iframe|link)[^>]+(src|href)=["']?(https?:)?\/\//)
     expect(html).toContain('Authorization')
+  })
+  test('stores no header in the browser, and takes away what a former page stored', async () => {
+    const html = await (await fetch(it.url, { headers: { accept: 'text/html' } })).text()
+    const script = /<div id="root"><\/div>\s*<script>([\s\S]*?)<\/script>/.exec(html)![1]!
+    expect(html).toContain('"shouldPersistHeaders":false')
+    class Storage {
+      setItem(name: string, value: string) {
+        Object.assign(this, { [name]: value })
+      }
+      getItem(name: string) {
+        return (this as unknown as Record<string, string>)[name]
+      }
+    }
+    const localStorage = new Storage()
+    const tabs = (headers: string) => JSON.stringify({ activeTabIndex: 0, tabs: [{ query: '{ hello }', headers }] })
+    Object.assign(localStorage, { 'graphiql:headers': 'hunter2', 'graphiql:tabState': tabs('hunter2'), other: 'headers' })
+    runInNewContext(script, { Storage, localStorage })
+    expect(JSON.stringify(localStorage)).not.toContain('hunter2')
+    localStorage.setItem('graphiql:queries', JSON.stringify({ queries: [{ query: '{ me }', headers: '{"Authorization":"hunter2"}' }] }))
+    localStorage.setItem('graphiql:headers', 'hunter2')
+    localStorage.setItem('graphiql:theme', 'dark')
+    expect({ ...localStorage }).toEqual({
+      'graphiql:headers': '',
+      'graphiql:tabState': JSON.stringify({ activeTabIndex: 0, tabs: [{ query: '{ hello }' }] }),
+      'graphiql:queries': JSON.stringify({ queries: [{ query: '{ me }' }] }),
+      'graphiql:theme': 'dark',
+      other: 'headers',
+    })
   })
   test('leaves queries of a browser to GraphQL', async () => {
     const response = await fetch(`${it.url}?query={hello}`, { headers: { accept: 'text/html, */*', ...bearer } })

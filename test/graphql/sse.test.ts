@@ -60,7 +60,7 @@ describe('a subscription over server-sent events', () => {
     expect(parse(await response.text())).toEqual([
       { event: 'next', id: 'c1', data: '{"data":{"ticks":{"n":1}}}' },
       { event: 'next', id: 'c2', data: '{"data":{"ticks":{"n":2}}}' },
-      { event: 'complete', data: '' },
+      { event: 'complete', id: 'complete', data: '' },
     ])
   })
   test('can be asked by GET, as EventSource does', async () => {
@@ -96,6 +96,35 @@ describe('a subscription over server-sent events', () => {
   ])('begins after Last-Event-ID instead of %s', async (_name, query, variables) => {
     expect((await events(query, { 'last-event-id': 'c7' }, variables))[0]).toMatchObject({ id: 'c8' })
   })
+  test('is not begun again for a client that comes after complete, but answered 204: an EventSource stays away then', async () => {
+    for (const query of ['subscription { ticks(count: 1) { n } }', 'subscription { silent { n } }']) {
+      const response = await ask(query, { 'last-event-id': 'complete' })
+      expect([response.status, await response.text()]).toEqual([204, ''])
+    }
+    expect(it.probe.opened).toBe(0)
+  })
+  test.each(['ticks(count: 0) { n }', 'told { n }'])('answers 204 to a client that has had all that there is: %s', async (field) => {
+    const response = await ask(`subscription { ${field} }`, { 'last-event-id': 'c3' })
+    expect([response.status, await response.text()]).toEqual([204, ''])
+    await until('the source has ended', () => it.probe.open === 0)
+  })
+  test('goes on for a client that comes again while there is nothing to tell yet', async () => {
+    const leave = new AbortController()
+    onTestFinished(() => leave.abort())
+    const response = await fetch(it.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${key}`, 'last-event-id': 'c3' },
+      body: '{"query":"subscription { stubborn { n } }"}',
+      signal: leave.signal,
+    })
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
+  })
+  test('a client that comes again while the server stops is not sent away for good', async () => {
+    const asked = ask('subscription { stubborn { n } }', { 'last-event-id': 'c3' })
+    await until('the source is open', () => it.probe.open === 1)
+    await it.close()
+    expect((await asked).status).toBe(200)
+  })
   test('tells the error of a source that fails, masked, and completes', async () => {
     const told = await events('subscription { failing { n } }')
     expect(told.map((event) => event.event)).toEqual(['next', 'next', 'complete'])
@@ -120,7 +149,7 @@ describe('a subscription over server-sent events', () => {
 test('a query is answered as events only to a client that takes no JSON', async () => {
   expect(await events('{ hello }')).toEqual([
     { event: 'next', data: '{"data":{"hello":"world"}}' },
-    { event: 'complete', data: '' },
+    { event: 'complete', id: 'complete', data: '' },
   ])
   const both = await ask('{ hello }', { accept: 'application/json, text/event-stream' })
   expect(await both.json()).toEqual({ data: { hello: 'world' } })

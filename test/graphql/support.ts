@@ -182,6 +182,7 @@ const typeDefs = /* GraphQL */ `
     ticks(after: String, count: Int): Tick!
     endless(bytes: Int = 0): Tick!
     silent: Tick!
+    told(after: String): Tick!
     stubborn: Tick!
     failing: Tick!
     refused: Tick!
@@ -264,6 +265,13 @@ export function testSchema(probe: Probe): GraphQLSchema {
       (async function* () {
         yield { n: 0, text: 'open', cursor: 'c0' }
         await pause(3_600_000, signal)
+      })(),
+    ),
+  )
+  source('told', ({ after }) =>
+    watched(
+      (async function* () {
+        yield { n: 0, text: 'all was told', cursor: after }
       })(),
     ),
   )

@@ -28,6 +28,16 @@ describe('close codes', () => {
     client.send(message)
     expect((await client.closed())[0]).toBe(4400)
   })
+  test('4400 for a binary message, whose bytes may be no text', async () => {
+    const client = await socket().init()
+    client.ws.send(Buffer.from([0x7b, 0xff, 0x7d]))
+    expect((await client.closed())[0]).toBe(4400)
+  })
+  test('1007 for a text message that is no UTF-8', async () => {
+    const client = await socket().init()
+    client.ws.send(Buffer.from([0x7b, 0xff, 0x7d]), { binary: false })
+    expect((await client.closed())[0]).toBe(1007)
+  })
   test('4401 for subscribe before the acknowledgement', async () => {
     const client = await socket().open()
     client.subscribe('1', '{ hello }')

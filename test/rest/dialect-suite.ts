@@ -162,8 +162,46 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
         }
       }
     }
-    const known = rows.find(({ route }) => route.method === 'GET')!
-    expect(await rest.call('PUT', urlOf(known.path, mine), { key: rest.acme.key.ADMIN })).toMatchObject({ status: 404 })
+  })
+
+  test('a path that has rows answers 405 with Allow for every other method, whatever is sent, with or without a key', async () => {
+    const every = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
+    for (const { path } of rows) {
+      const url = urlOf(path, mine)
+      const isHere = (pattern: string) => new RegExp(`^${pattern.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path)
+      const owned = new Set<string>(rows.filter((row) => isHere(row.path)).map(({ route }) => route.method))
+      const allowed = [...owned, ...(owned.has('GET') ? ['HEAD'] : []), 'OPTIONS'].sort()
+      for (const method of every.filter((each) => !owned.has(each))) {
+        for (const options of [{}, { key: rest.acme.key.ADMIN }, { payload: '{' }]) {
+          const answer = await rest.call(method, url, options)
+          expect(answer, `${method} ${path}`).toMatchObject({ status: 405, headers: { allow: allowed.join(', ') } })
+          expect(textOf(answer.body)).toEqual(expect.any(String))
+        }
+      }
+    }
+    expect(await rest.call('POST', `${prefix}/openapi.json`)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, OPTIONS' } })
+  })
+
+  test.each(writes.filter(({ route }) => takesBody(route)))(
+    '$title refuses bytes that are no UTF-8, and other charsets',
+    async ({ route, path }) => {
+      const send = (payload: Buffer, type = 'application/json') =>
+        rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.ADMIN, payload, headers: { 'content-type': type } })
+      const odd = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xe4, 0x62]), Buffer.from('"}')])
+      const refused = await send(odd)
+      expect(refused.status).toBe(400)
+      expect(textOf(refused.body)).toContain('UTF-8')
+      expect(await send(odd, 'application/json; charset=iso-8859-1')).toMatchObject({ status: 415 })
+      expect((await send(Buffer.from('[]'), 'application/json; charset="UTF-8"')).status).not.toBe(415)
+    },
+  )
+
+  test.each(reads)('$title answers 400 for a query string that is no UTF-8', async ({ path }) => {
+    for (const query of ['x=%ff', 'x=%c3%28', 'x=%']) {
+      const answer = await rest.call('GET', `${urlOf(path, mine)}?${query}`, { key: rest.acme.key.READ })
+      expect(answer.status).toBe(400)
+      expect(textOf(answer.body)).toContain('UTF-8')
+    }
   })
 
   test('OPTIONS answers 204 without a key', async () => {

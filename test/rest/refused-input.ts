@@ -4,8 +4,9 @@ import { commands } from '../../src/platform/command.ts'
 import type { Dialect } from '../../src/rest/core/index.ts'
 import { type Sources, sourceOf } from '../../src/rest/core/route.ts'
 
-const texts = ['', '-x', 'a\nb', 'x'.repeat(70_000)]
-const values = [...texts, '\ud800', '********', null, 5, -1, 1.5, true, [], {}, [5]]
+/** As long as a query string may be. */
+const texts = ['', '-x', 'a\nb', 'x'.repeat(9_000)]
+const values = [...texts, 'x'.repeat(70_000), '\ud800', '********', null, 5, -1, 1.5, true, [], {}, [5]]
 export const junk = { texts, values }
 
 /** Inputs in which one field, or one of a list's item, is junk; a field of words is also given ours. */

@@ -22,7 +22,7 @@ export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ'
 // biome-ignore lint/suspicious/noExplicitAny: the JSON of every row there is; the validator has held it against the document
 export type Answer = { status: number; body: any; text: string; headers: Record<string, string | undefined> }
 
-export type Call = { key?: string; body?: unknown; payload?: string; headers?: Record<string, string> }
+export type Call = { key?: string; body?: unknown; payload?: string | Buffer; headers?: Record<string, string> }
 
 export type TestServer = Awaited<ReturnType<typeof startRest>>
 

@@ -10,8 +10,11 @@ type TransportError = Error & { statusCode: number; code?: string }
 
 const transportTexts: Record<number, { code: string; text: string }> = {
   400: { code: 'invalid_input', text: 'The body is not valid JSON.' },
+  405: { code: 'method_not_allowed', text: 'This path does not support the method. The Allow header lists those that it does.' },
+  408: { code: 'invalid_input', text: 'The request did not arrive in time.' },
   413: { code: 'payload_too_large', text: 'The payload is too large.' },
-  415: { code: 'unsupported_media_type', text: 'The body must be application/json.' },
+  415: { code: 'unsupported_media_type', text: 'The body must be application/json in UTF-8.' },
+  431: { code: 'invalid_input', text: 'The headers of the request are too large.' },
 }
 
 const isTransportError = (error: unknown): error is TransportError =>

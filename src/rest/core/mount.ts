@@ -5,14 +5,16 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
+import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { errors } from '../../platform/errors.ts'
 import { withinDeadline } from '../../platform/outage.ts'
+import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Face } from './dialect.ts'
 import { documentPaths, mountDocument } from './document.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
-import { isBelow, pickDialect } from './pick-dialect.ts'
+import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
 import { pathsOf, type Route, urlsOf } from './route.ts'
 import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
 
@@ -31,6 +33,7 @@ export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPlugi
   const pick = (request: FastifyRequest) => byName.get(pickDialect(faces, request.url, request.headers) ?? '') ?? dialects[0]!
   return async (server) => {
     server.addConstraintStrategy(dialectConstraint(faces))
+    for (const dialect of dialects) server.earlyWordings.push(wordingOf(dialect))
     for (const prefix of topmost(dialects.flatMap(({ prefixes }) => prefixes))) {
       await server.register(refuseUnknownPaths(app, pick), { prefix })
     }
@@ -60,11 +63,25 @@ const refuseUnknownPaths =
   (app: App, pick: (request: FastifyRequest) => Dialect): FastifyPluginAsync =>
   async (server) => {
     // In a hook, so that it comes before the body is read: an unknown path is unknown whatever is sent to it.
-    server.addHook('onRequest', async (request, reply) =>
-      refuse(app, pick(request), request, reply, errors.not_found({ text: 'There is no such path.' })),
-    )
+    server.addHook('onRequest', async (request, reply) => {
+      const dialect = pick(request)
+      const methods = methodsAt(dialect, request.url)
+      if (methods.length === 0) return refuse(app, dialect, request, reply, errors.not_found({ text: 'There is no such path.' }))
+      reply.header('allow', methods.join(', '))
+      return refuse(app, dialect, request, reply, Object.assign(new Error('another method'), { statusCode: 405 }))
+    })
+    server.setErrorHandler((error, request, reply) => refuse(app, pick(request), request, reply, error))
     server.setNotFoundHandler(() => {})
   }
+
+/** By which methods a path is asked; none for a path that no row has. */
+function methodsAt(dialect: Dialect, url: string): string[] {
+  const rows = [...dialect.routes.map((route) => [route.method, pathsOf(route)] as const), ['GET', documentPaths] as const]
+  const found = new Set<string>(rows.filter(([, patterns]) => isOneOf(patterns, dialect.prefixes, pathOf(url))).map(([method]) => method))
+  if (found.size === 0) return []
+  if (found.has('GET')) found.add('HEAD')
+  return [...found.add('OPTIONS')].sort()
+}
 
 const serveDialect =
   (app: App, dialect: Dialect): FastifyPluginAsync =>
@@ -78,6 +95,7 @@ const serveDialect =
         reply.header('cache-control', 'no-store')
         request.restCaller = await withinDeadline(app, dialect.authenticate(app, request.headers))
         if (!request.restCaller) throw errors.unauthenticated()
+        demandUtf8Query(request.url)
       })
       const vocabularyOf = vocabularies(dialect)
       for (const route of dialect.routes) mountRoute(app, dialect, route, vocabularyOf(route), guarded)
@@ -108,14 +126,28 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
 function takeJson(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser('error', 'error')
   server.removeAllContentTypeParsers()
-  server.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json\b/, { parseAs: 'string' }, (request, body, done) => {
-    if (body.length === 0) done(null, undefined)
-    else parse(request, body as string, done)
+  server.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json\b/, { parseAs: 'buffer' }, (request, body, done) => {
+    if (body.length === 0) return done(null, undefined)
+    if (!isUtf8Type(request.headers['content-type'])) return done(notTaken(), undefined)
+    try {
+      parse(request, utf8Text(body as Buffer), done)
+    } catch (error) {
+      done(error as Error, undefined)
+    }
   })
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(body.length === 0 ? null : Object.assign(new Error('not JSON'), { statusCode: 415 }), undefined)
+    done(body.length === 0 ? null : notTaken(), undefined)
   })
 }
+
+const notTaken = () => Object.assign(new Error('not JSON in UTF-8'), { statusCode: 415 })
+
+/** How the dialect refuses what fails before there is a request. */
+const wordingOf = (dialect: Dialect): EarlyWording => ({
+  owns: (path) => dialect.prefixes.some((prefix) => isBelow(path, prefix)),
+  body: ({ status, error: { code, message }, requestId }) =>
+    dialect.renderError({ status, code, text: message, field: undefined, details: undefined, requestId }),
+})
 
 function refuse(
   app: App,

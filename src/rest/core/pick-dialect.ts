@@ -12,7 +12,7 @@ export function pickDialect(faces: readonly Face[], url: string, headers: Incomi
   const below = faces.flatMap((face) => face.prefixes.filter((prefix) => isBelow(path, prefix)).map((prefix) => ({ face, prefix })))
   const longest = Math.max(...below.map(({ prefix }) => prefix.length))
   const nearest = below.filter(({ prefix }) => prefix.length === longest)
-  const owners = nearest.filter(({ face, prefix }) => face.paths.some((pattern) => matches(pattern, path.slice(prefix.length))))
+  const owners = nearest.filter(({ face, prefix }) => isOneOf(face.paths, [prefix], path))
   const candidates = (owners.length > 0 ? owners : nearest).map(({ face }) => face)
   if (candidates.length < 2) return candidates[0]?.name ?? null
 
@@ -30,6 +30,12 @@ export const pathOf = (url: string): string => {
 }
 
 export const isBelow = (path: string, prefix: string): boolean => path === prefix || path.startsWith(`${prefix}/`)
+
+/** Whether a path is one of some patterns, parameters in braces, below one of the prefixes. */
+export const isOneOf = (patterns: readonly string[], prefixes: readonly string[], path: string): boolean =>
+  prefixes
+    .filter((prefix) => isBelow(path, prefix))
+    .some((prefix) => patterns.some((pattern) => matches(pattern, path.slice(prefix.length))))
 
 function matches(pattern: string, path: string): boolean {
   const [wanted, given] = [pattern.split('/'), path.split('/')]

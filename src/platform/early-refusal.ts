@@ -1,0 +1,76 @@
+/**
+ * Requests that fail before there is one: headers too large, bytes that are no HTTP, a client that sends too slowly. Each door says how
+ * it words a refusal, and this answers in the words of the door that was asked, or of all of them where nobody can know which it was.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyInstance } from 'fastify'
+import { type DomainError, errors } from './errors.ts'
+
+/** A refusal as one door words it. */
+export type EarlyWording = {
+  /** Whether a path, without its query string, belongs to the door. */
+  owns(path: string): boolean
+  body(refused: { status: number; error: DomainError; requestId: string }): object
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    earlyWordings: EarlyWording[]
+  }
+}
+
+/** Of a request's line and headers together; what is larger by far is not even read. */
+export const maxHeaderBytes = 16 * 1024
+const maxReadHeaderBytes = 4 * maxHeaderBytes
+
+const refusals: Record<number, { phrase: string; text: string }> = {
+  400: { phrase: 'Bad Request', text: 'The request is not valid HTTP.' },
+  408: { phrase: 'Request Timeout', text: 'The request did not arrive in time.' },
+  431: { phrase: 'Request Header Fields Too Large', text: `The request line and headers must not exceed ${maxHeaderBytes} bytes.` },
+}
+
+const statusOf: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
+
+/** Options of the server, to be given when it is made, and `add`, which comes before any other hook. */
+export function createEarlyRefusals() {
+  const wordings: EarlyWording[] = []
+  /** The path of the request that a connection is busy with. */
+  const busyWith = new WeakMap<Socket, string>()
+
+  const answer = (error: ConnectionError, socket: Socket): void => {
+    const status = statusOf[error.code] ?? 400
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const path = busyWith.get(socket) ?? pathOf(error.rawPacket)
+    const requestId = randomUUID()
+    const refused = { status, error: errors.invalid_input({ text: refusals[status]!.text }), requestId }
+    const owners = wordings.filter(({ owns }) => path !== null && owns(path))
+    const body = JSON.stringify(Object.assign({}, ...(owners.length > 0 ? owners.slice(0, 1) : wordings).map((door) => door.body(refused))))
+    socket.end(
+      `HTTP/1.1 ${status} ${refusals[status]!.phrase}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
+        `Cache-Control: no-store\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\n\r\n${body}`,
+    )
+  }
+
+  return {
+    options: { clientErrorHandler: answer, http: { maxHeaderSize: maxReadHeaderBytes } },
+    add(server: FastifyInstance): void {
+      server.decorate('earlyWordings', wordings)
+      server.addHook('onRequest', async ({ raw }) => {
+        busyWith.set(raw.socket, pathOfUrl(raw.url ?? ''))
+        if (headerBytes(raw.rawHeaders, raw.url) > maxHeaderBytes) throw Object.assign(new Error(refusals[431]!.text), { statusCode: 431 })
+      })
+      server.addHook('onResponse', async ({ raw }) => void busyWith.delete(raw.socket))
+    },
+  }
+}
+
+const headerBytes = (rawHeaders: readonly string[], url = ''): number => rawHeaders.reduce((sum, part) => sum + part.length + 2, url.length)
+
+/** Where the first bytes of a request are still there, its line names the path. */
+function pathOf(packet: unknown): string | null {
+  const line = Buffer.isBuffer(packet) ? /^[A-Z]+ (\/[^\s]*)/.exec(packet.subarray(0, 8_192).toString('latin1')) : null
+  return line ? pathOfUrl(line[1]!) : null
+}
+
+const pathOfUrl = (url: string): string => url.split('?', 1)[0]!
