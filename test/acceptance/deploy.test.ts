@@ -83,7 +83,8 @@ describe('a deployment', () => {
     await world.mutate('updateWebService', { id: service.id, healthCheckPath: '/health', healthTimeoutMs: 6_000 }, 'webService { id }')
     const third = await world.end(await world.deploy(service))
     expect(third).toMatchObject({ status: 'FAILED', phase: 'VERIFY', failure: { phase: 'VERIFY', code: 'HEALTH_TIMEOUT' } })
-    expect(third.failure.message).toContain('503')
+    // The last probe says why; on a busy machine it may be the one that the deadline cut.
+    expect(third.failure.message).toMatch(/503|no answer within/)
     expect(third.steps.map((step: { status: string }) => step.status)).toEqual([
       'SUCCEEDED',
       'SUCCEEDED',

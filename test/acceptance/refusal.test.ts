@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { RepositoryFiles } from '../support/git-repository.ts'
 import { acceptance, type Data, refusalOf, until } from './support.ts'
 
-const world = acceptance({ PREPARE_TIMEOUT_MS: '15000' })
+const world = acceptance({ PREPARE_TIMEOUT_MS: '30000' })
 
 /** A service with a good release that serves; then what is given is deployed over it. */
 async function deployOver(

@@ -12,7 +12,7 @@ import { until as poll } from '../support/wait.ts'
 export type { Data } from '../support/server.ts'
 
 /** Asks a server, so less often than what is near; throws after `timeoutMs`. */
-export const until = <T>(what: string, ask: () => T | Promise<T>, timeoutMs = 100_000) =>
+export const until = <T>(what: string, ask: () => T | Promise<T>, timeoutMs = 200_000) =>
   poll(
     what,
     async () => {
@@ -79,7 +79,7 @@ export type World = {
 /** One server for all tests of a file. */
 export function acceptance(settings: Settings = {}): World {
   // A deployment waits for a build, a start and probes; on a busy machine for other tests too.
-  vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 })
+  vi.setConfig({ testTimeout: 480_000, hookTimeout: 480_000 })
   let server: TestServer
   let projectId: string
   const repositories: GitRepository[] = []
@@ -114,7 +114,7 @@ export function acceptance(settings: Settings = {}): World {
   const deployment: World['deployment'] = async (id) =>
     (await server.gql(`query ($id: ID!) { deployment(id: $id) { ${deploymentFields} } }`, { id })).deployment
 
-  const end: World['end'] = ({ id }, timeoutMs = 100_000) =>
+  const end: World['end'] = ({ id }, timeoutMs = 200_000) =>
     until(
       `deployment ${id} ends`,
       async () => {
