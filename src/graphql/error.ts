@@ -118,4 +118,4 @@ export const withoutLiterals = (text: string): string =>
     ? text
         .replace(/\b(String|BlockString|Int|Float|Name) "[\s\S]*"/, '$1')
         .replace(/(escape sequence|expected digit but got):[\s\S]*$/, '$1.')
-    : withoutValue(text.replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1.'))
+    : withoutValue(text.replace(/^(Expected value of type "[^"]+"), found [\s\S]*$/, '$1.')).replace(/^the/, 'The')

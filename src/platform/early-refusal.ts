@@ -3,6 +3,7 @@
  * it words a refusal, and this answers in the words of the door that was asked, or of all of them where nobody can know which it was.
  */
 import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
 import { type DomainError, errors } from './errors.ts'
@@ -35,13 +36,15 @@ const statusOf: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_RE
 /** Options of the server, to be given when it is made, and `add`, which comes before any other hook. */
 export function createEarlyRefusals() {
   const wordings: EarlyWording[] = []
-  /** The path of the request that a connection is busy with. */
-  const busyWith = new WeakMap<Socket, string>()
+  /** The answer that a connection is busy with. */
+  const busyWith = new WeakMap<Socket, ServerResponse>()
 
   const answer = (error: ConnectionError, socket: Socket): void => {
     const status = statusOf[error.code] ?? 400
-    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
-    const path = busyWith.get(socket) ?? pathOf(error.rawPacket)
+    const begun = busyWith.get(socket)
+    // Nothing can be said into the middle of another answer.
+    if (error.code === 'ECONNRESET' || !socket.writable || begun?.headersSent) return void socket.destroy()
+    const path = begun ? pathOfUrl(begun.req.url ?? '') : pathOf(error.rawPacket)
     const requestId = randomUUID()
     const refused = { status, error: errors.invalid_input({ text: refusals[status]!.text }), requestId }
     const owners = wordings.filter(({ owns }) => path !== null && owns(path))
@@ -56,8 +59,8 @@ export function createEarlyRefusals() {
     options: { clientErrorHandler: answer, http: { maxHeaderSize: maxReadHeaderBytes } },
     add(server: FastifyInstance): void {
       server.decorate('earlyWordings', wordings)
-      server.addHook('onRequest', async ({ raw }) => {
-        busyWith.set(raw.socket, pathOfUrl(raw.url ?? ''))
+      server.addHook('onRequest', async ({ raw }, reply) => {
+        busyWith.set(raw.socket, reply.raw)
         if (headerBytes(raw.rawHeaders, raw.url) > maxHeaderBytes) throw Object.assign(new Error(refusals[431]!.text), { statusCode: 431 })
       })
       server.addHook('onResponse', async ({ raw }) => void busyWith.delete(raw.socket))
