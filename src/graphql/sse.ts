@@ -41,7 +41,7 @@ export async function writeEvents(
   }
   try {
     const first = lastEventId === undefined ? Promise.resolve([]) : newsSince(answers, lastEventId)
-    const known = await Promise.race([first, lastEventId === undefined ? first : pause(resumeGraceMs, over)])
+    const known = await withinGrace(first, over)
     if (known === null && !over.aborted) return void response.writeHead(204)
     beat = begin(response, beatEveryMs)
     for (const answer of (await first) ?? []) await write(answer)
@@ -55,6 +55,16 @@ export async function writeEvents(
     over.removeEventListener('abort', leave)
     await answers.return()
     response.end()
+  }
+}
+
+/** What is known soon; undefined when it isn't, or when the stream is over before. */
+async function withinGrace<Value>(value: Promise<Value>, over: AbortSignal): Promise<Value | undefined> {
+  const known = new AbortController()
+  try {
+    return await Promise.race([value, pause(resumeGraceMs, AbortSignal.any([over, known.signal])).then(() => undefined)])
+  } finally {
+    known.abort()
   }
 }
 
