@@ -8,8 +8,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/bench/**'],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    // Only what would never come is given up: a busy machine takes its time.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     maxWorkers: 2,
     // On CI only: a test that passes at its second try passes, and .ci/run names it as unsteady.
     retry: process.env.CI ? 1 : 0,

@@ -129,9 +129,9 @@ export async function get(runtime: ProcessRuntime, instanceId: string, path: str
   })
 }
 
-/** Polls a condition; fails after a minute. */
+/** Polls a condition; fails after two minutes. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
-  for (const deadline = performance.now() + 60_000; !(await condition()); await pause(20)) {
+  for (const deadline = performance.now() + 120_000; !(await condition()); await pause(20)) {
     if (performance.now() > deadline) throw new Error(`The condition did not come true: ${condition}`)
   }
 }

@@ -60,7 +60,7 @@ export async function startReceiver({ script = () => ({ status: 204 }) }: { scri
   return {
     url: `http://127.0.0.1:${port}`,
     requests,
-    waitFor(wanted, timeoutMs = 60_000) {
+    waitFor(wanted, timeoutMs = 120_000) {
       const holds = () => (typeof wanted === 'number' ? requests.length >= wanted : wanted(requests))
       if (holds()) return Promise.resolve(requests)
       return new Promise((resolve, reject) => {

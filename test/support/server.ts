@@ -120,7 +120,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
         if (over !== null) throw new Error(`The server ended with ${over}:\n${serving.output()}`)
         return /^Router http:\/\/[^\s:]+:(\d+)$/m.exec(serving.output())?.[1]
       },
-      60_000,
+      120_000,
     )
     routerPort = Number(port)
     const bootstrap = JSON.parse(await readFile(join(dataDir, 'bootstrap.json'), 'utf8'))

@@ -3,7 +3,7 @@
 type Truthy<T> = Exclude<T, false | null | undefined | 0 | ''>
 
 /** Asks every few milliseconds until the answer is truthy, and gives it; throws after `timeoutMs`, naming what was waited for. */
-export async function until<T>(what: string, ask: () => T | Promise<T>, timeoutMs = 60_000): Promise<Truthy<T>> {
+export async function until<T>(what: string, ask: () => T | Promise<T>, timeoutMs = 120_000): Promise<Truthy<T>> {
   const limit = performance.now() + timeoutMs
   for (;;) {
     const answer = await ask()

@@ -63,7 +63,7 @@ test('kill -9 of workers under load: nothing lost, duplicates carry the same id 
   const received = receiver.requests.map(({ headers }) => String(headers['webhook-id']))
   expect(new Set(received)).toEqual(new Set(told.map(evt)))
   for (const request of receiver.requests) new Webhook(secret!).verify(request.body, request.headers as Record<string, string>)
-}, 120_000)
+})
 
 test('an ordered endpoint goes on when its worker on this machine was killed, long before the lease is over', async () => {
   const { promise: never } = Promise.withResolvers<void>()
@@ -125,7 +125,7 @@ test('the database cuts every connection under load: workers recover unaided, no
   }
   await settled(world.app, webhookEndpoint.id, told.length)
   expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
-}, 120_000)
+})
 
 test('a database that is stopped at once and started again under load: workers go on, and every committed event arrives', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-restart-'))
@@ -160,4 +160,4 @@ test('a database that is stopped at once and started again under load: workers g
     await stopEmbeddedPostgres({ dataDir })
     await rm(dataDir, { recursive: true, force: true, maxRetries: 3 })
   }
-}, 120_000)
+})
