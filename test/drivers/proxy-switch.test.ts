@@ -25,7 +25,7 @@ beforeEach(() => {
 afterEach(() => stack.unwind())
 
 describe('a switch under traffic', () => {
-  it('fails no request when each former instance is closed as soon as nothing is in flight for it', { timeout: 60_000 }, async () => {
+  it('fails no request when each former instance is closed as soon as nothing is in flight for it', async () => {
     const router = await bed.router()
     const start = (id: string) =>
       bed.instance(id, (incoming, response) => {
