@@ -12,6 +12,8 @@ import { type AddressInfo, connect, createServer as createTcpServer, type Socket
 import type { Route, Router } from '../../src/domain/deploys/instance/ports.ts'
 import { createProxyRouter, type ProxyRouterOptions, type RequestRecord } from '../../src/drivers/proxy/index.ts'
 
+export { until } from '../support/wait.ts'
+
 export const digestA = `sha256:${'a'.repeat(64)}`
 export const digestB = `sha256:${'b'.repeat(64)}`
 
@@ -149,14 +151,6 @@ export function callRaw(router: Router, bytes: string): Promise<string> {
     socket.on('error', reject)
     socket.on('close', () => resolve(text))
   })
-}
-
-export async function until(what: string, condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1_000; i += 1) {
-    if (condition()) return
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-  throw new Error(`never came: ${what}`)
 }
 
 export function inFlight(router: Router, instanceId: string): number {
