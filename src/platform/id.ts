@@ -2,7 +2,7 @@
  * Ids: a UUIDv7 inside, printed as a TypeID (`proj_…`, specification v0.3 of jetify-com/typeid) where a door wants it.
  * Creation order is id order, so that a list needs no other stable key.
  */
-import { parse, stringify, v7, validate } from 'uuid'
+import { v7, validate } from 'uuid'
 
 /** Type prefixes, one for each thing that has a public id. */
 export const prefixes = {
@@ -34,34 +34,66 @@ export const newId = (): string => v7()
 export const unknownId = '00000000-0000-0000-0000-000000000000'
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-const digit = new Map([...alphabet].map((char, index) => [char, BigInt(index)]))
+/** Two digits of a TypeID by their ten bits: lists print thousands of ids, and BigInt took a twelfth of a large one. */
+const pairs = Array.from({ length: 1024 }, (_, bits) => alphabet[bits >> 5]! + alphabet[bits & 31]!)
+const hexBytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
+const nibbleOf = digitsByCharCode('0123456789abcdef', 'ABCDEF')
+const digitOf = digitsByCharCode(alphabet)
+
+/** The value of each character by its code; the second text continues with other spellings of the last digits. */
+function digitsByCharCode(digits: string, alike = ''): Uint8Array {
+  const values = new Uint8Array(128)
+  for (const [value, char] of [...digits].entries()) values[char.charCodeAt(0)] = value
+  for (const [index, char] of [...alike].entries()) values[char.charCodeAt(0)] = digits.length - alike.length + index
+  return values
+}
 
 /** UUID -> TypeID. */
 export function encodeId(type: IdType, uuid: string): string {
-  let value = BigInt(`0x${uuid.replaceAll('-', '')}`)
-  let text = ''
-  for (let index = 0; index < 26; index++) {
-    text = alphabet[Number(value & 31n)] + text
-    value >>= 5n
+  let text = `${prefixes[type]}_`
+  // 26 digits hold 130 bits, so that two bits of nothing go first.
+  let bits = 2
+  let rest = 0
+  for (let index = 0; index < uuid.length; index++) {
+    const code = uuid.charCodeAt(index)
+    if (code === hyphen) continue
+    rest = (rest << 4) | nibbleOf[code]!
+    bits += 4
+    if (bits < 10) continue
+    bits -= 10
+    text += pairs[rest >> bits]!
+    rest &= (1 << bits) - 1
   }
-  return `${prefixes[type]}_${text}`
+  return text
 }
+
+const hyphen = 45
 
 /** TypeID -> its type and UUID; null when it is malformed or its prefix is unknown. */
 export function parseTypeId(text: string): { type: IdType; uuid: string } | null {
   const match = /^([a-z]+)_([0-7][0-9a-hjkmnp-tv-z]{25})$/.exec(text)
   const type = match && typeByPrefix.get(match[1]!)
   if (!match || !type) return null
-  let value = 0n
-  for (const char of match[2]!) value = (value << 5n) | digit.get(char)!
-  const hex = value.toString(16).padStart(32, '0')
-  return { type, uuid: hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5') }
+  const digits = match[2]!
+  let uuid = ''
+  let bits = -2
+  let rest = 0
+  for (let index = 0; index < digits.length; index++) {
+    rest = (rest << 5) | digitOf[digits.charCodeAt(index)]!
+    bits += 5
+    if (bits < 8) continue
+    bits -= 8
+    if (uuid.length === 8 || uuid.length === 13 || uuid.length === 18 || uuid.length === 23) uuid += '-'
+    uuid += hexBytes[rest >> bits]!
+    rest &= (1 << bits) - 1
+  }
+  return { type, uuid }
 }
 
 /** A TypeID of that type or a plain UUID -> UUID; anything else gives `unknownId`. */
 export function decodeId(type: IdType, text: unknown): string {
   if (typeof text !== 'string') return unknownId
-  if (validate(text)) return stringify(parse(text))
+  if (validate(text)) return text.toLowerCase()
   const parsed = parseTypeId(text)
   return parsed?.type === type ? parsed.uuid : unknownId
 }
