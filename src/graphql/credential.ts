@@ -46,6 +46,8 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
     again = true
     if (looking) return
     looking = true
+    // Everybody else who is woken by this forgets first what he knew of the credentials.
+    await Promise.resolve()
     while (again) {
       again = false
       for (const [credential, followers] of [...followed]) await lookAt(credential, followers)

@@ -42,6 +42,11 @@ const create = (input: CommandInput = {}, caller = tenant.owner, app = world.app
   execute(request(app, caller), createApiKey, { name: 'ci', scope: 'ADMIN', ...input })
 const made = async (input: CommandInput = {}, caller = tenant.owner): Promise<string> => (await create(input, caller)).plaintextKey!
 const caller = (text: string, prefix?: string) => callerOfKey(world.app, text, prefix)
+/** What every change of keys and memberships sends with its commit. */
+const forget = async (app = world.app) => {
+  app.wake.notify('credentials')
+  await app.wake.next('credentials', 60_000)
+}
 
 describe("a key's text", () => {
   it('is the word of its face, 256 random bits and a checksum, and never the same', () => {
@@ -88,6 +93,7 @@ describe("a key's text", () => {
     ).toEqual([])
     expect(await statementsOf(world.app, () => caller(generateKey('ak_live_')))).toHaveLength(1)
     expect(await statementsOf(world.app, () => caller(text))).toHaveLength(2)
+    await forget()
     expect(await statementsOf(world.app, () => caller(text))).toHaveLength(1)
     expect(await statementsOf(world.app, () => caller(text, 'oec_live_'))).toEqual([])
   })
@@ -141,6 +147,7 @@ describe('a key stands for a caller', () => {
     const text = await made({}, own.owner)
     expect(await caller(text)).not.toBeNull()
     await run(world.app.db.prisma, sql`delete from member where user_id = ${own.owner.userId}::uuid`)
+    await forget()
     expect(await caller(text)).toBeNull()
   })
 
@@ -151,9 +158,28 @@ describe('a key stands for a caller', () => {
       const { plaintextKey } = await create({ expiresAt: new Date(Date.now() + 3_600_000) }, acme.owner, own.app)
       expect(await callerOfKey(own.app, plaintextKey!)).not.toBeNull()
       await shiftClock(own.url, 3_540_000)
+      await forget(own.app)
       expect(await callerOfKey(own.app, plaintextKey!)).not.toBeNull()
       await shiftClock(own.url, 3_600_001)
+      await forget(own.app)
       expect(await callerOfKey(own.app, plaintextKey!)).toBeNull()
+    } finally {
+      await own.close()
+    }
+  })
+
+  it('in every process until its revocation is heard of, and where it was revoked at once', async () => {
+    const own = await createWorld()
+    try {
+      const acme = await createTenant(own.app)
+      const other = await own.process()
+      const { apiKey, plaintextKey } = await create({}, acme.owner, own.app)
+      expect(await callerOfKey(other, plaintextKey!)).not.toBeNull()
+      const heard = other.wake.next('credentials', 60_000)
+      await execute(request(own.app, acme.owner), revokeApiKey, { id: apiKey.id })
+      expect(await callerOfKey(own.app, plaintextKey!)).toBeNull()
+      await heard
+      expect(await callerOfKey(other, plaintextKey!)).toBeNull()
     } finally {
       await own.close()
     }
@@ -166,6 +192,7 @@ describe('a key stands for a caller', () => {
       for (const scope of ['READ', 'WRITE', 'ADMIN'] as KeyScope[]) {
         const text = await made({ scope }, own.owner)
         await run(world.app.db.prisma, sql`update member set role = ${role}::system_role where user_id = ${own.owner.userId}::uuid`)
+        await forget()
         expect((await caller(text))?.permissions).toEqual(keyPermissions(scope, role))
         await run(world.app.db.prisma, sql`update member set role = 'OWNER' where user_id = ${own.owner.userId}::uuid`)
       }
@@ -183,9 +210,11 @@ describe('a key stands for a caller', () => {
       const first = await used()
       expect(first).toBeInstanceOf(Date)
       await shiftClock(own.url, 30_000)
+      await forget(own.app)
       await callerOfKey(own.app, plaintextKey!)
       expect(await used()).toEqual(first)
       await shiftClock(own.url, 61_000)
+      await forget(own.app)
       await callerOfKey(own.app, plaintextKey!)
       expect((await used())!.getTime()).toBeGreaterThan(first!.getTime())
     } finally {
@@ -331,6 +360,7 @@ describe('a key of one project', () => {
     expect(await caller(text)).toMatchObject({ projectId: project.id })
     await run(world.app.db.prisma, sql`delete from environment where project_id = ${project.id}::uuid`)
     await run(world.app.db.prisma, sql`delete from project where id = ${project.id}::uuid`)
+    await forget()
     expect(await caller(text)).toBeNull()
   })
 })

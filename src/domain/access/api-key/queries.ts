@@ -2,9 +2,11 @@ import { z } from 'zod'
 import type { ApiKey } from '../../../generated/prisma/client.ts'
 import { type Caller, keyPermissions, type SystemRole } from '../../../platform/access.ts'
 import { defineQuery, type Read, visible } from '../../../platform/command.ts'
+import { type Credential, cacheCredentials } from '../../../platform/credential-cache.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import type { Listing } from '../../../platform/page.ts'
 import { pageOf, pageSchema } from '../../../platform/page.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { hashKey, wellFormedKey } from './model.ts'
 
@@ -34,24 +36,31 @@ export const findApiKey = defineQuery({
     row<ApiKey>(read.tx, sql`select t.* from api_key t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
 })
 
-const usedEveryMs = 60_000
-
 /**
  * The caller behind a key's text; null when there is none: malformed, unknown, expired, revoked, or its maker is no member any
- * more. `prefix` is the face's; a key of another face is no key there. Notes the use, at most once a minute.
+ * more. `prefix` is the face's; a key of another face is no key there. Notes the use, at most once a minute. Whoever changes what a
+ * key is worth wakes `credentials`: without it the change counts after a second.
  */
 export async function callerOfKey(app: App, text: string, prefix?: string): Promise<Caller | null> {
   if ((prefix && !text.startsWith(prefix)) || !wellFormedKey(text)) return null
-  const key = await row<ApiKey & { role: SystemRole; expired: boolean; stale: boolean }>(
+  return knownKeys(app)(text)
+}
+
+const knownKeys = perApp((app) => cacheCredentials(app, (text) => findKey(app, text)))
+
+const usedEveryMs = 60_000
+
+async function findKey(app: App, text: string): Promise<Credential | null> {
+  const key = await row<ApiKey & { role: SystemRole; expiresInMs: number | null; stale: boolean }>(
     app.db.prisma,
-    sql`select k.*, m.role, coalesce(k.expires_at <= app_now(), false) as expired,
+    sql`select k.*, m.role, (extract(epoch from k.expires_at - app_now()) * 1000)::float8 as expires_in_ms,
                coalesce(k.last_used_at < app_now() - ${usedEveryMs} * interval '1 millisecond', true) as stale
         from api_key k join member m on m.organization_id = k.organization_id and m.user_id = k.created_by_id
         where k.hash = ${hashKey(text)} and k.revoked_at is null`,
   )
-  if (!key || key.expired) return null
+  if (!key || (key.expiresInMs !== null && key.expiresInMs <= 0)) return null
   if (key.stale) await run(app.db.prisma, sql`update api_key set last_used_at = app_now() where id = ${key.id}::uuid`)
-  return {
+  const caller: Caller = {
     subject: { type: 'api_key', id: key.id, name: key.name },
     userId: key.createdById,
     organizationId: key.organizationId,
@@ -59,4 +68,5 @@ export async function callerOfKey(app: App, text: string, prefix?: string): Prom
     apiKeyId: key.id,
     projectId: key.projectId,
   }
+  return { caller, expiresInMs: key.expiresInMs }
 }

@@ -1,0 +1,122 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Caller } from '../../src/platform/access.ts'
+import { type Credential, cacheCredentials } from '../../src/platform/credential-cache.ts'
+import type { Wake } from '../../src/platform/db/wake.ts'
+
+/** What is known of each credential, how often it was asked for, and the wake-up that tells of changes. */
+function world() {
+  const known = new Map<string, Credential>()
+  const asked: string[] = []
+  const listeners: (() => void)[] = []
+  const wake = { on: (_topic: string, listener: () => void) => listeners.push(listener) } as unknown as Wake
+  let answers = Promise.resolve()
+  const callerOf = cacheCredentials({ wake }, async (credential) => {
+    asked.push(credential)
+    const found = known.get(credential) ?? null
+    await answers
+    return found
+  })
+  return {
+    known,
+    asked,
+    callerOf,
+    changed: () => listeners.forEach((listener) => void listener()),
+    /** Look-ups have read their row and answer only when the returned function is called. */
+    hold() {
+      const held = Promise.withResolvers<void>()
+      answers = held.promise
+      return held.resolve
+    },
+  }
+}
+
+const caller = (name: string) => ({ subject: { type: 'api_key', id: name, name } }) as Caller
+const holds = (name: string, expiresInMs: number | null = null): Credential => ({ caller: caller(name), expiresInMs })
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
+afterEach(() => void vi.useRealTimers())
+
+describe('a credential', () => {
+  it('is looked up once a second, however often it is shown', async () => {
+    const { known, asked, callerOf } = world()
+    known.set('a', holds('a'))
+    for (let n = 0; n < 50; n++) expect(await callerOf('a')).toEqual(caller('a'))
+    expect(asked).toEqual(['a'])
+    vi.advanceTimersByTime(999)
+    await callerOf('a')
+    expect(asked).toHaveLength(1)
+    vi.advanceTimersByTime(1)
+    await callerOf('a')
+    expect(asked).toHaveLength(2)
+  })
+
+  it('is looked up once for all who ask at the same time, and its failure is theirs and not remembered', async () => {
+    const { known, asked, callerOf } = world()
+    known.set('a', holds('a'))
+    expect(await Promise.all([callerOf('a'), callerOf('a'), callerOf('b')])).toEqual([caller('a'), caller('a'), null])
+    expect(asked).toEqual(['a', 'b'])
+    let failing = true
+    const wake = { on: () => () => {} } as unknown as Wake
+    const fails = cacheCredentials({ wake }, async () => {
+      if (failing) throw new Error('no database')
+      return holds('a')
+    })
+    expect(await Promise.allSettled([fails('a'), fails('a')])).toMatchObject([{ status: 'rejected' }, { status: 'rejected' }])
+    failing = false
+    expect(await fails('a')).toEqual(caller('a'))
+  })
+
+  it('that is unknown is asked for each time: it may be made in the next moment', async () => {
+    const { known, asked, callerOf } = world()
+    expect([await callerOf('a'), await callerOf('a')]).toEqual([null, null])
+    known.set('a', holds('a'))
+    expect(await callerOf('a')).toEqual(caller('a'))
+    expect(asked).toHaveLength(3)
+  })
+
+  it('is forgotten when it expires', async () => {
+    const { known, callerOf } = world()
+    known.set('a', holds('a', 300))
+    await callerOf('a')
+    known.delete('a')
+    vi.advanceTimersByTime(299)
+    expect(await callerOf('a')).toEqual(caller('a'))
+    vi.advanceTimersByTime(1)
+    expect(await callerOf('a')).toBeNull()
+  })
+
+  it('is forgotten at once when credentials changed', async () => {
+    const { known, callerOf, changed } = world()
+    known.set('a', holds('a'))
+    await callerOf('a')
+    known.delete('a')
+    changed()
+    expect(await callerOf('a')).toBeNull()
+  })
+
+  it('whose look-up was under way when credentials changed is neither shared any more nor remembered', async () => {
+    const { known, callerOf, changed, hold } = world()
+    known.set('a', holds('a'))
+    const release = hold()
+    const before = callerOf('a')
+    known.delete('a')
+    changed()
+    const after = callerOf('a')
+    release()
+    expect([await before, await after, await callerOf('a')]).toEqual([caller('a'), null, null])
+  })
+
+  it('is one of at most ten thousand that are remembered', async () => {
+    const { known, asked, callerOf } = world()
+    for (let n = 0; n <= 10_000; n++) {
+      known.set(`${n}`, holds(`${n}`))
+      await callerOf(`${n}`)
+    }
+    asked.length = 0
+    await callerOf('10000')
+    await callerOf('1')
+    expect(asked).toEqual([])
+    await callerOf('0')
+    expect(asked).toEqual(['0'])
+  })
+})
