@@ -182,14 +182,14 @@ describe.concurrent('an app that is not right', () => {
     expect(failure).toMatchObject({ code: 'HEALTH_TIMEOUT' })
   })
 
-  it('is not live when it dies of its first request through the router', async () => {
+  it('is seen to die of its first request through the router before any visitor is sent there', async () => {
     const server = `require('node:http').createServer((question, answer) => {
       if (question.headers['x-forwarded-for']) process.exit(5)
       answer.end('well')
     }).listen(process.env.PORT, process.env.HOST)`
     const { failed } = await deployOver('Fragile', { files: { 'server.js': server }, settings: { healthCheckPath: '/' } })
-    expect(failed.failure).toMatchObject({ phase: 'SWITCH', code: 'START_FAILED', message: expect.stringContaining('exit code 5') })
-    expect(failed.steps[5]).toMatchObject({ status: 'FAILED' })
+    expect(failed.failure).toMatchObject({ phase: 'VERIFY', code: 'START_FAILED', message: expect.stringContaining('exit code 5') })
+    expect(failed.steps[4]).toMatchObject({ phase: 'VERIFY', status: 'FAILED' })
   })
 
   it('is killed after its grace when it ignores TERM, while the next release serves', async () => {
