@@ -128,6 +128,8 @@ async function addRows(
       durationMs: 1,
     },
   })
+  // An attempt is listed by the transaction that counts it.
+  await app.db.prisma.webhookDelivery.updateMany({ where: { messageId: of.messageId }, data: { attemptCount: 1 } })
   await app.db.prisma.instance.create({
     data: {
       id: instance,

@@ -147,6 +147,13 @@ describe('an end', () => {
     expect(told.map(({ type }) => type)).toEqual(['deployment.queued', 'deployment.started', 'deployment.failed'])
   })
 
+  it('of being live keeps the time at which the deployment was finished', async () => {
+    const { id } = await deploy((await createService()).id)
+    await set(id, sql`status = 'LIVE', live_at = '2026-01-01', finished_at = '2026-01-01', release_digest = 'sha256:1'`)
+    await inWork((work) => end(work, id, ['LIVE'], { status: 'SUPERSEDED' }))
+    expect(await read(id)).toMatchObject({ status: 'SUPERSEDED', finishedAt: (await read(id)).liveAt })
+  })
+
   it('is refused on a way that there is not', async () => {
     const { id } = await deploy((await createService()).id)
     await expect(inWork((work) => end(work, id, ['QUEUED'], { status: 'SUPERSEDED' }))).rejects.toThrow(

@@ -231,8 +231,7 @@ export const Deployment = builder.prismaObject('Deployment', {
     finishedAt: t.expose('finishedAt', {
       type: 'DateTime',
       nullable: true,
-      description:
-        'Time when the deployment went live or ended without going live. For a superseded deployment, the time when it was replaced. Null while it is queued or in progress.',
+      description: 'Time when the deployment went live or ended without going live. Null while it is queued or in progress.',
     }),
     liveAt: t.expose('liveAt', {
       type: 'DateTime',

@@ -3,8 +3,7 @@ import { z } from 'zod'
 import type { DeploymentStatus, EnvironmentType, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
-import { hostOf } from '../../apps/web-service/index.ts'
-import { routerPort } from '../instance/index.ts'
+import { urlOf } from '../instance/index.ts'
 
 export type ServiceOverview = {
   environmentType: EnvironmentType
@@ -41,9 +40,6 @@ export const serviceOverviews = defineQuery({
           where s.id = any(${ids}::uuid[]) and ${visible(caller, sql`s`)}`,
     )
     if (found.length === 0) return new Map()
-    const { port } = routerPort.use(app)
-    const urlOf = (service: OverviewRow) =>
-      service.kind === 'WORKER' ? null : `http://${hostOf(service, app.settings.ROUTER_DOMAIN)}:${port}`
-    return new Map(found.map((service) => [service.id, { ...service, url: urlOf(service) }]))
+    return new Map(found.map((service) => [service.id, { ...service, url: urlOf(app, service) }]))
   },
 })

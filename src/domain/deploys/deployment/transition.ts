@@ -42,7 +42,7 @@ export async function end(
     work,
     id,
     from,
-    sql`status = ${status}::deployment_status, finished_at = app_now(), lease_owner = null, lease_expires_at = null,
+    sql`status = ${status}::deployment_status, finished_at = coalesce(finished_at, app_now()), lease_owner = null, lease_expires_at = null,
         failure_phase = ${failure?.phase ?? null}::deployment_phase, failure_code = ${failure?.code ?? null}::deployment_failure_code,
         failure_message = ${failure?.message ?? null}, failure_hint = ${failure?.hint ?? null}`,
     epoch,

@@ -1,11 +1,11 @@
 import type { Instance as InstanceRow } from '../../../generated/prisma/client.ts'
 import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
-import { hostOf } from '../../apps/web-service/index.ts'
 import { LogBatchType, loadLog, logCost } from '../log/graphql.ts'
 import type { SandboxKind } from './ports.ts'
-import { routerPort, runtimePort } from './provided.ts'
+import { runtimePort } from './provided.ts'
 import { instancesByService, statusByService } from './queries.ts'
+import { urlOf } from './url.ts'
 import '../../apps/server/graphql.ts'
 import '../../apps/web-service/graphql.ts'
 
@@ -73,9 +73,8 @@ builder.prismaObjectFields('WebService', (t) => ({
   }),
   url: t.string({
     nullable: true,
-    description: 'URL of the service at the router. Null for a worker.',
-    resolve: (service, _args, { app }) =>
-      service.kind === 'WORKER' ? null : `http://${hostOf(service, app.settings.ROUTER_DOMAIN)}:${routerPort.use(app).port}`,
+    description: 'URL at which visitors reach the service. Null for a worker.',
+    resolve: (service, _args, { app }) => urlOf(app, service),
   }),
   logs: t.field({
     type: LogBatchType,
