@@ -59,8 +59,10 @@ type Socket = {
   closed: AbortController
   caller: Caller | null
   operations: number
-  /** Ids of queries and mutations that have not answered. */
-  running: Set<string>
+  /** By id, queries and mutations that have not answered, each with what ends its work. */
+  running: Map<string, AbortController>
+  /** Whether the client still waits for an operation, as graphql-ws knows it. */
+  isWanted: (id: string) => boolean
   onQuiet: (() => void) | null
   close(code: number, reason: string): void
 }
@@ -68,7 +70,7 @@ type Socket = {
 type Params = Record<string, unknown>
 type SocketContext = Context<Params, { socket: Socket }>
 /** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
-type Args = ExecutionArgs & { prepared: Prepared; socket: Socket }
+type Args = ExecutionArgs & { prepared: Prepared; socket: Socket; signal: AbortSignal }
 
 /** Takes the upgrades of a server; any other path than /graphql is refused. */
 export function mountSockets(server: Server, options: SocketDoorOptions): SocketDoor {
@@ -124,7 +126,9 @@ function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, cl
     const cut = setTimeout(() => ws.terminate(), closeGraceMs)
     ws.once('close', () => clearTimeout(cut))
   }
-  return { ws, request, requestId, client, closed, caller: null, operations: 0, running: new Set(), onQuiet: null, close }
+  const running = new Map<string, AbortController>()
+  closed.signal.addEventListener('abort', () => running.forEach((ended) => void ended.abort()), { once: true })
+  return { ws, request, requestId, client, closed, caller: null, operations: 0, running, isWanted: () => true, onQuiet: null, close }
 }
 
 /** The socket as graphql-ws wants it. `send` resolves when the kernel has taken the frame, so that no answer is made ahead of a reader. */
@@ -154,16 +158,22 @@ const connectionOf = (socket: Socket, app: App) => ({
         app.log.error({ err: error, requestId: socket.requestId }, 'a message of a socket could not be handled')
         socket.close(CloseCode.InternalServerError, 'Internal server error')
       })
+      endUnwanted(socket)
     })
   },
 })
+
+/** A `complete` of the client takes its operation from those that graphql-ws knows, and says nothing more of it. */
+function endUnwanted({ running, isWanted }: Socket): void {
+  for (const [id, ended] of running) if (!isWanted(id)) ended.abort()
+}
 
 function protocolOf(
   { app, performer, authenticate, watch, initTimeoutMs }: SocketDoorOptions,
   stopping: () => boolean,
 ): ServerOptions<Params, { socket: Socket }> {
-  const run = ({ prepared, socket }: Args) =>
-    performer.run(prepared, { caller: socket.caller!, requestId: prepared.requestId, signal: socket.closed.signal })
+  const run = ({ prepared, socket, signal }: Args) =>
+    performer.run(prepared, { caller: socket.caller!, requestId: prepared.requestId, signal })
 
   return {
     connectionInitWaitTimeout: initTimeoutMs,
@@ -190,9 +200,16 @@ function protocolOf(
       const { query, operationName, variables } = payload
       const prepared = performer.prepare({ query, operationName, variables }, { caller: socket.caller!, requestId })
       if (!isPrepared(prepared)) return prepared.errors!
-      if (!isSubscription(prepared)) socket.running.add(id)
       const { document } = prepared
-      const args: Omit<Args, 'schema'> = { document, operationName, prepared, socket }
+      const args: Omit<Args, 'schema'> = { document, operationName, prepared, socket, signal: socket.closed.signal }
+      // A subscription is ended by graphql-ws, through its generator.
+      if (!isSubscription(prepared)) {
+        const ended = new AbortController()
+        socket.running.set(id, ended)
+        socket.isWanted = (id) => id in subscriptions
+        if (socket.closed.signal.aborted) ended.abort()
+        args.signal = ended.signal
+      }
       return args as Args
     },
     execute: (args) => run(args as Args),

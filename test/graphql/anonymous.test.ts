@@ -63,10 +63,15 @@ describe('without a key nothing is answered but unauthenticated', () => {
     const answer = await send({ method: 'POST', body: new URLSearchParams({ query: 'query cop {__typename}' }) })
     expect([answer.status, answer.text.includes('"data"')]).toEqual([401, false])
   })
-  test.each(['/graphql', '/graphiql', '/playground', '/console', '/'])('no page for people at %s', async (path) => {
+  test.each(['/graphql', '/graphiql', '/playground', '/console'])('no page for people at %s', async (path) => {
     const response = await fetch(new URL(path, it.url), { headers: { accept: 'text/html' } })
     expect(response.status).toBe(path === '/graphql' ? 401 : 404)
     expect(await response.text()).not.toMatch(/graphiql|playground|<html/i)
+  })
+  test('the page at / says where the doors are, and offers no explorer', async () => {
+    const response = await fetch(new URL('/', it.url), { headers: { accept: 'text/html' } })
+    expect(response.status).toBe(200)
+    expect(await response.text()).not.toMatch(/graphiql|playground|explorer/i)
   })
 })
 

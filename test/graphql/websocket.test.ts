@@ -192,6 +192,16 @@ describe('operations', () => {
     expect((await client.got('next', 'q')).payload).toMatchObject({ errors: [{ extensions: { code: 'timeout' } }] })
     expect([it.probe.open, client.messages.some(({ type, id }) => type === 'complete' && id === 's')]).toEqual([1, false])
   })
+  test('the work of a query ends when the client completes it, and the socket goes on', async () => {
+    const it = await serverForTest()
+    const client = await socket(undefined, {}, it.wsUrl).init()
+    client.subscribe('q', '{ slow }')
+    await until('the work has begun', () => it.probe.slowBegun === 1)
+    client.send({ type: 'complete', id: 'q' })
+    await until('the work was aborted', () => it.probe.slowAborted === 1)
+    client.subscribe('r', '{ hello }')
+    expect((await client.got('next', 'r')).payload).toEqual({ data: { hello: 'world' } })
+  })
   test('a ping is answered with a pong', async () => {
     const client = await socket().init()
     client.send({ type: 'ping', payload: { n: 1 } })
