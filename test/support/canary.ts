@@ -75,10 +75,9 @@ export class Canary {
   /** Searches every file below a folder, but for those that `isSpared` names by their path in it. */
   async searchFiles(folder: string, isSpared: (path: string) => boolean): Promise<Leak[]> {
     const leaks: Leak[] = []
-    for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-      const path = join(entry.parentPath, entry.name)
+    for await (const path of filesBelow(folder)) {
       const name = relative(folder, path)
-      if (!entry.isFile() || isSpared(name)) continue
+      if (isSpared(name)) continue
       leaks.push(...this.search(name, await readFile(path, 'utf8').catch(() => '')))
     }
     return leaks
@@ -154,4 +153,17 @@ function formsOf(value: string): string[] {
     ...base64.map((text) => text.replaceAll('+', '-').replaceAll('/', '_')),
   ]
   return [...new Set(forms)].filter((form) => form.length >= minLength)
+}
+
+/** What is removed meanwhile, by a server that still runs, holds nothing any more. */
+async function* filesBelow(folder: string): AsyncGenerator<string> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  for (const entry of entries) {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) yield* filesBelow(path)
+    else if (entry.isFile()) yield path
+  }
 }
