@@ -167,11 +167,11 @@ export async function pidsRunning(text: string): Promise<number[]> {
 export const untilRunning = (command: string): Promise<void> =>
   until(async () => (await Promise.all((await processes()).map(commandLine))).some((line) => line.trim() === command))
 
-async function processes(): Promise<number[]> {
+export async function processes(): Promise<number[]> {
   return (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
 }
 
-async function commandLine(pid: number): Promise<string> {
+export async function commandLine(pid: number): Promise<string> {
   const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
   return text.replaceAll('\0', ' ')
 }

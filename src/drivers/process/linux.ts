@@ -42,6 +42,13 @@ export function pidsWithLockLimit(limit: number): number[] {
   return pids().filter((pid) => line.test(readText(`/proc/${pid}/limits`) ?? ''))
 }
 
+/** Pids that see this directory, or one below it, as a mount of their own. */
+export function pidsWithMount(directory: string): number[] {
+  // Spaces and the like stand there as octal escapes.
+  const written = directory.replace(/[ \t\n\\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`)
+  return pids().filter((pid) => readText(`/proc/${pid}/mountinfo`)?.includes(`${written}/`))
+}
+
 const closeOnExec = 0o2000000
 
 /**

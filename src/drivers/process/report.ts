@@ -28,7 +28,7 @@ export function rootOf(report: Report): ProcessMark | null {
 const killWithinMs = 10_000
 
 /** Kills until nothing of the cell runs any more. Throws when the kernel does not let go of a process within 10 s. */
-export async function killAll(sandbox: Sandbox, cell: { name: string }, root: ProcessMark | null): Promise<void> {
+export async function killAll(sandbox: Sandbox, cell: { name: string; directory?: string }, root: ProcessMark | null): Promise<void> {
   for (const deadline = performance.now() + killWithinMs; ; await pause(5)) {
     const pids = sandbox.members(cell, root)
     if (root !== null && isAlive(root)) pids.push(root.pid)

@@ -12,7 +12,7 @@ import { delimiter, join, posix } from 'node:path'
 import type { SandboxKind } from '../../domain/deploys/instance/ports.ts'
 import { isAlive, type ProcessMark } from '../../platform/process-mark.ts'
 import { type Layout, programsOf } from './layout.ts'
-import { descendants, pidsWithEnv, pidsWithLockLimit, processTable, signalProcess } from './linux.ts'
+import { descendants, pidsWithEnv, pidsWithLockLimit, pidsWithMount, processTable, signalProcess } from './linux.ts'
 import { readToolchain, systemDirectories, type Toolchain } from './toolchain.ts'
 import { isInside, removeTree } from './tree.ts'
 
@@ -58,8 +58,11 @@ export interface Sandbox {
   readonly hostPath: string
   /** Throws TypeError for a variable that no process can be given (a NUL byte, `=` in the name). */
   launch(cell: Cell, command: string, env: Record<string, string>): Launch
-  /** Every process of a cell but its root (see report.ts), which may be gone. */
-  members(cell: { name: string }, root: ProcessMark | null): number[]
+  /**
+   * Every process of a cell but its root (see report.ts), which may be gone. Null: nobody knows the root; then the directory finds them,
+   * as of a bubblewrap whose parent died before it could ask to end with it.
+   */
+  members(cell: { name: string; directory?: string }, root: ProcessMark | null): number[]
 }
 
 export type SandboxOptions = {
@@ -163,7 +166,10 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
         input: Buffer.from(options.map((option) => `${option}\0`).join('')),
       }
     },
-    members: (_cell, root) => (root !== null && isAlive(root) ? descendants([root.pid]).map((row) => row.pid) : []),
+    members({ directory }, root) {
+      if (root === null) return directory === undefined ? [] : pidsWithMount(directory)
+      return isAlive(root) ? descendants([root.pid]).map((row) => row.pid) : []
+    },
   }
 }
 

@@ -80,8 +80,8 @@ export async function sweepWorkspaces(layout: Layout, sandbox: Sandbox): Promise
   for (const name of await readdir(layout.work)) {
     const directory = join(layout.work, name)
     if (!(await isAbandoned(directory))) continue
-    // Without a sandbox the commands of a build outlive its owner.
-    await killAll(sandbox, { name }, null)
+    // The commands of a build may outlive its owner: without a sandbox always, in one when it was just being set up.
+    await killAll(sandbox, { name, directory }, null)
     await removeAny(directory)
   }
 }
