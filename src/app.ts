@@ -205,7 +205,7 @@ function addUnknown(server: FastifyInstance, app: App): void {
 function addHealth(server: FastifyInstance, app: App, state: { draining: boolean }, options: AppOptions): void {
   const { startWaitsFor = () => [], migrationsDirectory = join(import.meta.dirname, '..', 'prisma', 'migrations') } = options
   const reasons = async (): Promise<readonly string[]> => {
-    if (state.draining) return ['the server is about to stop']
+    if (state.draining) return ['the server is shutting down']
     if (startWaitsFor().length > 0) return startWaitsFor()
     try {
       const expected = (await readdir(migrationsDirectory, { withFileTypes: true })).filter((entry) => entry.isDirectory())

@@ -71,7 +71,7 @@ test.each(['refuse', 'silence'] as const)(
     expect([rest.status, rest.headers.get('retry-after'), await rest.json()]).toEqual([
       503,
       '2',
-      { detail: 'The database is not available at the moment.' },
+      { detail: 'The database is temporarily unavailable. Retry later.' },
     ])
     const socket = new RawSocket(socketUrl())
     await socket.open()

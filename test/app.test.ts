@@ -226,7 +226,7 @@ describe('stopping', () => {
     for await (const chunk of client) text += String(chunk)
     expect(text).toMatch(/^HTTP\/1.1 503 /)
     expect(text).toMatch(/connection: close/i)
-    expect(text).toContain('the server is about to stop')
+    expect(text).toContain('the server is shutting down')
     await closed
   })
 })

@@ -34,6 +34,6 @@ export function createBudget(app: Pick<App, 'clock'>): Budget {
 
 const usedUp = (retryAfterSeconds: number): DomainError =>
   errors.rate_limited({
-    text: `At most ${pointsAMinute} points of cost a minute are allowed.`,
+    text: `At most ${pointsAMinute} points of cost per minute are allowed.`,
     details: { limit: 'costAMinute', maximum: pointsAMinute, retryAfterSeconds },
   })

@@ -9,8 +9,8 @@ import type { App } from '../platform/work.ts'
 
 /** Codes of the query language itself. */
 export const graphqlErrors = defineErrors({
-  graphql_parse_failed: { kind: 'invalid', text: 'The document is not GraphQL.' },
-  graphql_validation_failed: { kind: 'invalid', text: 'The document does not fit the schema.' },
+  graphql_parse_failed: { kind: 'invalid', text: 'The document is not valid GraphQL.' },
+  graphql_validation_failed: { kind: 'invalid', text: 'The document does not match the schema.' },
 })
 
 /** HTTP status of an operation that was refused as a whole. A failed field inside an answer stays 200. */

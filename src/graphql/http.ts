@@ -78,7 +78,7 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
       method: ['PUT', 'PATCH', 'DELETE'],
       url: endpoint,
       onRequest: async (request, reply) => {
-        const refused = refusal(errors.invalid_input({ text: 'GraphQL is asked by GET or POST.' }), request.id)
+        const refused = refusal(errors.invalid_input({ text: 'GraphQL requests must use GET or POST.' }), request.id)
         reply.header('allow', 'GET, HEAD, POST, OPTIONS')
         return sendJson(reply, { errors: [refused] }, jsonType(request.headers.accept), 405)
       },
@@ -158,14 +158,14 @@ function createParameterReader({ performer, schema }: HttpDoorOptions) {
       return { errors: [refusal(errors.invalid_input({ text }), exchange.requestId)] }
     }
     const { json, events } = exchange.accepts
-    if (exchange.method !== 'POST' && isMutation(prepared)) return refuse(405, 'A mutation needs POST.')
+    if (exchange.method !== 'POST' && isMutation(prepared)) return refuse(405, 'A mutation must use POST.')
     if (isSubscription(prepared) && !events)
-      return refuse(406, 'A subscription is answered as text/event-stream: name it in Accept, or use a WebSocket.')
+      return refuse(406, 'A subscription requires text/event-stream in the Accept header, or a WebSocket.')
     if (isSubscription(prepared) && exchange.lastEventId === completedId) {
       exchange.status = 204
       return {}
     }
-    if (!json && !events) return refuse(406, 'The answer is application/json or application/graphql-response+json.')
+    if (!json && !events) return refuse(406, 'The Accept header must allow application/json or application/graphql-response+json.')
     return performer.run(exchange.lastEventId ? resumedAfter(prepared, schema, exchange.lastEventId) : prepared, exchange)
   }
 

@@ -193,9 +193,11 @@ function protocolOf(
       payload: SubscribePayload,
     ): readonly GraphQLError[] | ExecutionArgs {
       const requestId = `${socket.requestId}-${++socket.operations}`
-      if (stopping()) return [refusal(errors.unavailable({ text: 'The server is about to stop.' }), requestId)]
+      if (stopping()) return [refusal(errors.unavailable({ text: 'The server is shutting down.' }), requestId)]
       if (Object.keys(subscriptions).length > operationsAtOnce) {
-        return [refusal(errors.rate_limited({ text: `At most ${operationsAtOnce} operations at once on one socket.` }), requestId)]
+        return [
+          refusal(errors.rate_limited({ text: `At most ${operationsAtOnce} concurrent operations per socket are allowed.` }), requestId),
+        ]
       }
       const { query, operationName, variables } = payload
       const prepared = performer.prepare({ query, operationName, variables }, { caller: socket.caller!, requestId })

@@ -206,7 +206,7 @@ export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Inp
 
 /** PostgreSQL holds no NUL, and half of a surrogate pair would come back as another character. */
 const problemOfText = (text: string): string | null =>
-  text.includes('\0') ? 'must hold no NUL character' : text.isWellFormed() ? null : 'must be valid Unicode text'
+  text.includes('\0') ? 'must not contain a NUL character' : text.isWellFormed() ? null : 'must be valid Unicode text'
 
 /** Judges every text and every name within a value. Without recursion: a body may be nested deeper than the stack. */
 function demandText(input: unknown): void {

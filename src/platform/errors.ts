@@ -58,19 +58,22 @@ export function defineErrors<Code extends string>(specs: Record<Code, ErrorSpec>
 
 /** The codes that belong to no concept: platform and doors raise them. */
 export const errors = defineErrors({
-  unauthenticated: { kind: 'unauthenticated', text: 'A valid credential is needed.' },
-  forbidden: { kind: 'forbidden', text: 'The credential lacks the permission for this.' },
-  not_found: { kind: 'not_found', text: 'There is no such object.' },
+  unauthenticated: { kind: 'unauthenticated', text: 'A valid credential is required.' },
+  forbidden: { kind: 'forbidden', text: 'The credential does not have the permission that this operation requires.' },
+  not_found: { kind: 'not_found', text: 'The object does not exist.' },
   invalid_input: { kind: 'invalid', text: 'The input is not valid.' },
-  version_conflict: { kind: 'conflict', text: 'The object was changed in the meantime.' },
-  idempotency_key_reused: { kind: 'unprocessable', text: 'This idempotency key was used with another input.' },
-  idempotency_in_progress: { kind: 'conflict', text: 'A request with this idempotency key is still running.' },
-  query_limit_exceeded: { kind: 'invalid', text: 'The operation is too large.' },
+  version_conflict: {
+    kind: 'conflict',
+    text: 'The object is no longer at this version. Read it again, then retry with its current version.',
+  },
+  idempotency_key_reused: { kind: 'unprocessable', text: 'This idempotency key was already used with different input. Use a new key.' },
+  idempotency_in_progress: { kind: 'conflict', text: 'A request with this idempotency key is still in progress. Retry later.' },
+  query_limit_exceeded: { kind: 'invalid', text: 'The operation exceeds a query limit.' },
   payload_too_large: { kind: 'invalid', text: 'The payload is too large.' },
-  rate_limited: { kind: 'rate_limited', text: 'Too many requests.' },
-  timeout: { kind: 'timeout', text: 'The request took too long.' },
-  unavailable: { kind: 'unavailable', text: 'A part that this needs is not available at the moment.' },
-  internal: { kind: 'internal', text: 'Something went wrong on our side.' },
+  rate_limited: { kind: 'rate_limited', text: 'Too many requests. Retry later.' },
+  timeout: { kind: 'timeout', text: 'The request timed out.' },
+  unavailable: { kind: 'unavailable', text: 'A component that this request requires is temporarily unavailable. Retry later.' },
+  internal: { kind: 'internal', text: 'An internal error occurred.' },
 })
 
 /**

@@ -155,7 +155,7 @@ function storedOf<Data>(work: Work, event: EventDefinition<Data>, published: Pub
   const { id = newId(), subjectId, projectId, channels = [] } = published
   const data = JSON.stringify(checkedData(work, event, id, published.data))
   if (Buffer.byteLength(data) > maxEventBytes) {
-    throw new DomainError('payload_too_large', 'invalid', `An event of type ${event.type} would be over ${maxEventBytes} bytes.`)
+    throw new DomainError('payload_too_large', 'invalid', `An event of type ${event.type} must not exceed ${maxEventBytes} bytes.`)
   }
   checkChannels(channels)
   return { id, subjectId, projectId, data, channels: JSON.stringify(channels) }
@@ -174,16 +174,18 @@ function checkedData<Data>({ app }: Work, { type, schema }: EventDefinition<Data
 }
 
 const eventErrors = defineErrors({
-  event_id_conflict: { kind: 'conflict', text: 'This event id was used with another content.' },
+  event_id_conflict: { kind: 'conflict', text: 'This event id was already used with different content.' },
 })
 
 /** Names of channels: 1 to 100 characters of `A-Z a-z 0-9 _ . : -`. */
 export const isChannel = (text: string): boolean => /^[\w.:-]{1,100}$/.test(text)
 
 function checkChannels(channels: readonly string[]): void {
-  if (channels.length > maxChannels) throw errors.invalid_input({ field: 'channels', text: `channels: at most ${maxChannels}` })
+  if (channels.length > maxChannels)
+    throw errors.invalid_input({ field: 'channels', text: `channels: must have at most ${maxChannels} items` })
   const wrong = channels.find((channel) => !isChannel(channel))
-  if (wrong !== undefined) throw errors.invalid_input({ field: 'channels', text: 'channels: letters, digits and _ . : - only' })
+  if (wrong !== undefined)
+    throw errors.invalid_input({ field: 'channels', text: 'channels: must contain only letters, digits and _ . : -' })
 }
 
 /** The id becomes a header and a part of what is signed, with dots as separators: nothing but a UUID is taken. */
@@ -194,7 +196,7 @@ async function isRepeated<Data>(
   { subjectId, projectId, channels = [] }: Published<Data>,
   data: string,
 ): Promise<boolean> {
-  if (!validate(id)) throw errors.invalid_input({ field: 'id', text: 'id: an event id is a UUID' })
+  if (!validate(id)) throw errors.invalid_input({ field: 'id', text: 'id: must be a UUID' })
   // Two publishers of one id at once: the second waits for the first one's commit and then sees its row.
   await run(work.tx, sql`select pg_advisory_xact_lock(hashtextextended(${`event:${id}`}, 0))`)
   const known = await row<{ same: boolean }>(

@@ -25,7 +25,7 @@ export async function claimIdempotencyKey(
   key: string,
   input: object,
 ): Promise<ClaimedKey> {
-  if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: at most 255 characters' })
+  if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must be at most 255 characters' })
   const lock = await row<{ held: boolean }>(
     work.tx,
     sql`select pg_try_advisory_xact_lock(hashtextextended(${`${principal}\n${operation}\n${key}`}, 0)) as held`,

@@ -10,22 +10,24 @@ export const nameSchema = z
   .string()
   .trim()
   .min(1, { error: 'must not be empty' })
-  .max(100, { error: 'at most 100 characters' })
-  .regex(/^\P{Cc}*$/u, { error: 'must hold no control characters' })
-  .refine((name) => name === '' || !unseen.test(name), { error: 'must hold a character that can be seen' })
+  .max(100, { error: 'must be at most 100 characters' })
+  .regex(/^\P{Cc}*$/u, { error: 'must not contain control characters' })
+  .refine((name) => name === '' || !unseen.test(name), { error: 'must contain a visible character' })
 
 /** A text that may be absent: null clears it, and the empty text, which could mean either, is refused. */
 export const optionalText = (maxLength: number) =>
   z
     .string()
-    .min(1, { error: 'must not be empty; null clears it' })
-    .max(maxLength, { error: `at most ${maxLength} characters` })
+    .min(1, { error: 'must not be empty; to clear it, set it to null' })
+    .max(maxLength, { error: `must be at most ${maxLength} characters` })
 
 /** `[a-z0-9-]{1,50}`, as a host name label: no hyphen at either end. */
 export const slugSchema = z
   .string()
-  .max(50, { error: 'at most 50 characters' })
-  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, { error: 'must be lower-case letters, digits and inner hyphens' })
+  .max(50, { error: 'must be at most 50 characters' })
+  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, {
+    error: 'must contain only lowercase letters, digits and hyphens, and must not begin or end with a hyphen',
+  })
 
 /** A slug from a name: `My App!` gives `my-app`; nothing usable gives `fallback`. */
 export function slugFrom(name: string, fallback: string): string {

@@ -5,7 +5,7 @@ import { DomainError, errors } from './errors.ts'
 import type { App } from './work.ts'
 
 const texts: Record<OutageKind, string> = {
-  database: 'The database is not available at the moment.',
+  database: 'The database is temporarily unavailable. Retry later.',
   disk: 'The disk is full.',
 }
 

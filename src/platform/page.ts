@@ -18,7 +18,7 @@ const pageInput = {
   before: z.string().nullish(),
 }
 export const pageSchema = z.object(pageInput).superRefine(({ first, last }, context) => {
-  if (first && last) context.addIssue({ code: 'custom', path: ['first'], message: 'excludes last' })
+  if (first && last) context.addIssue({ code: 'custom', path: ['first'], message: 'must not be combined with last' })
 })
 export type PageInput = z.infer<typeof pageSchema>
 
@@ -42,7 +42,7 @@ export const cursorOf = (type: IdType, row: { id: string }): string => encodeId(
 function cursorId(type: IdType, text: string | null | undefined, field: string): string | null {
   if (text === null || text === undefined) return null
   const parsed = parseTypeId(text)
-  if (parsed?.type !== type) throw errors.invalid_input({ field, text: `${field}: not a cursor of this list` })
+  if (parsed?.type !== type) throw errors.invalid_input({ field, text: `${field}: must be a cursor of this list` })
   return parsed.uuid
 }
 
@@ -118,10 +118,10 @@ export const sliceInput = {
   limit: z
     .number()
     .int()
-    .min(1, { error: 'at least 1' })
-    .max(maxPage, { error: `at most ${maxPage}` })
+    .min(1, { error: 'must be at least 1' })
+    .max(maxPage, { error: `must be at most ${maxPage}` })
     .nullish(),
-  offset: z.number().int().min(0, { error: 'at least 0' }).nullish(),
+  offset: z.number().int().min(0, { error: 'must be at least 0' }).nullish(),
 }
 export type SliceInput = { limit?: number | null; offset?: number | null }
 

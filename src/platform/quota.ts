@@ -19,7 +19,7 @@ export async function demandQuota({ app, tx, caller }: Work, count = 1): Promise
   const quota = app.settings.EVENT_QUOTA_PER_MINUTE
   if (known.events + known.own + count > quota) {
     throw errors.rate_limited({
-      text: `This organization may bring about ${quota} events a minute.`,
+      text: `This organization can cause at most ${quota} events per minute. Retry later.`,
       details: { quota, retryAfterMs: Math.max(0, Math.ceil(known.endsInMs - (performance.now() - known.readAt))) },
     })
   }

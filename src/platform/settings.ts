@@ -30,7 +30,7 @@ export class Secret {
 
 const blankIsUnset = (value: unknown) => (value === '' ? undefined : value)
 const setting = <T extends z.ZodType>(schema: T) => z.preprocess(blankIsUnset, schema)
-const int = (min: number, max = Number.MAX_SAFE_INTEGER) => z.coerce.number({ error: 'must be a whole number' }).int().min(min).max(max)
+const int = (min: number, max = Number.MAX_SAFE_INTEGER) => z.coerce.number({ error: 'must be an integer' }).int().min(min).max(max)
 const ms = (fallback: number, min = 1) => setting(int(min).default(fallback))
 const port = (fallback: number) => setting(int(0, 65_535).default(fallback))
 const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1')
@@ -42,11 +42,13 @@ const list = z.string().transform((text) =>
 )
 const isNetwork = (item: string) => ipaddr.isValidCIDR(item) || isIP(item) !== 0
 const networks = list.refine((items) => items.every(isNetwork), {
-  error: 'must be a comma list of addresses such as 10.1.2.3 and CIDRs such as 10.0.0.0/8',
+  error: 'must be a comma-separated list of addresses such as 10.1.2.3 and CIDRs such as 10.0.0.0/8',
 })
 const schedule = list
   .transform((items) => items.map(Number))
-  .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), { error: 'must be a comma list of milliseconds' })
+  .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), {
+    error: 'must be a comma-separated list of milliseconds',
+  })
 
 const schema = z.object({
   NODE_ENV: setting(z.string().default('development')),
@@ -157,7 +159,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
   }
   const raw = parsed.data
   if (raw.WEBHOOK_ENGINE === 'svix' && !(raw.SVIX_SERVER_URL && raw.SVIX_TOKEN)) {
-    throw new SettingsError('These settings are not valid:\n  WEBHOOK_ENGINE: svix needs SVIX_SERVER_URL and SVIX_TOKEN')
+    throw new SettingsError('These settings are not valid:\n  WEBHOOK_ENGINE: svix requires SVIX_SERVER_URL and SVIX_TOKEN')
   }
   const production = raw.NODE_ENV === 'production' || !isLoopback(raw.HOST)
   return {

@@ -2,7 +2,7 @@
 import { defineErrors } from './errors.ts'
 import { slugVariant } from './name.ts'
 
-export const slugErrors = defineErrors({ slug_taken: { kind: 'conflict', text: 'This slug is taken.' } })
+export const slugErrors = defineErrors({ slug_taken: { kind: 'conflict', text: 'This slug is already in use.' } })
 
 /**
  * Inserts with the asked slug, or with one made from the name and varied on a clash. `insert` answers null where the slug is

@@ -2,14 +2,14 @@
 import type { z } from 'zod'
 
 const kinds: Record<string, string> = {
-  string: 'a text',
+  string: 'a string',
   number: 'a number',
-  int: 'a whole number',
+  int: 'an integer',
   boolean: 'true or false',
   array: 'a list',
   object: 'an object',
   record: 'an object',
-  date: 'a time',
+  date: 'a date and time',
 }
 
 const sized: Record<string, string> = { string: ' character', array: ' item' }
@@ -24,14 +24,14 @@ export function wordIssue(issue: z.core.$ZodRawIssue): string {
       return issue.input === null ? 'must not be null' : `must be ${kinds[issue.expected] ?? `a ${issue.expected}`}`
     case 'too_small':
       if (issue.origin === 'string' && issue.minimum === 1) return 'must not be empty'
-      return `at least ${sizeOf(issue.origin, issue.minimum)}`
+      return `must ${issue.origin === 'array' ? 'have' : 'be'} at least ${sizeOf(issue.origin, issue.minimum)}`
     case 'too_big':
-      return `at most ${sizeOf(issue.origin, issue.maximum)}`
+      return `must ${issue.origin === 'array' ? 'have' : 'be'} at most ${sizeOf(issue.origin, issue.maximum)}`
     case 'invalid_value':
-      return issue.input === undefined ? 'is required' : `one of ${issue.values.map(String).join(', ')}`
+      return issue.input === undefined ? 'is required' : `must be one of ${issue.values.map(String).join(', ')}`
     case 'unrecognized_keys':
       return `has unknown fields: ${issue.keys.join(', ')}`
     default:
-      return 'is not of a form that is taken'
+      return 'has an invalid format'
   }
 }

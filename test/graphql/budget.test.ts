@@ -37,7 +37,7 @@ describe('the cost of all operations of a key within a minute', () => {
     expect(await refused.json()).toMatchObject({
       errors: [
         {
-          message: 'At most 3000000 points of cost a minute are allowed.',
+          message: 'At most 3000000 points of cost per minute are allowed.',
           extensions: { code: 'rate_limited', kind: 'rate_limited', details: { limit: 'costAMinute', maximum: pointsAMinute } },
         },
       ],

@@ -162,7 +162,7 @@ describe('errors', () => {
       data: { missing: null },
       errors: [
         {
-          message: 'There is no such object.',
+          message: 'The object does not exist.',
           path: ['missing'],
           locations: [{ line: 1, column: 3 }],
           extensions: { code: 'not_found', kind: 'not_found', field: 'id', details: { looked: true }, requestId: 'mine-1' },
@@ -182,7 +182,7 @@ describe('errors', () => {
     })
   })
   test('mask a value that the schema cannot print', async () => {
-    expect(await failing('{ wrong }')).toMatchObject({ message: 'Something went wrong on our side.', extensions: { code: 'internal' } })
+    expect(await failing('{ wrong }')).toMatchObject({ message: 'An internal error occurred.', extensions: { code: 'internal' } })
   })
   test('say graphql_parse_failed with the place', async () => {
     expect(await failing('{ hello')).toMatchObject({

@@ -64,7 +64,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
       for (const id of bad) {
         const answer = await rest.call(route.method, urlOf(path, { ...mine, [name]: id }), { key: rest.acme.key.ADMIN })
         expect(answer, `${name} = ${id}`).toMatchObject({ status: 404 })
-        expect(textOf(answer.body)).toBe('There is no such object.')
+        expect(textOf(answer.body)).toBe('The object does not exist.')
       }
     }
     const stranger = await rest.call(route.method, urlOf(path, foreign), { key: rest.acme.key.ADMIN })

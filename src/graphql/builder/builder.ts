@@ -38,7 +38,7 @@ const dateTime = (value: unknown): Date => {
   const date =
     typeof value === 'string' && /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(value) ? new Date(value) : null
   if (!date || Number.isNaN(date.getTime()))
-    throw new GraphQLError('A DateTime is an ISO 8601 text with a time zone, such as 2026-01-31T12:00:00Z.')
+    throw new GraphQLError('A DateTime must be an ISO 8601 string with a time zone, such as 2026-01-31T12:00:00Z.')
   return date
 }
 

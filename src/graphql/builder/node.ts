@@ -89,7 +89,7 @@ builder.queryFields((t) => ({
       'Objects with the given IDs, in the same order. Contains null in place of each object that does not exist or is not visible to the caller.',
     args: { ids: t.arg.idList({ required: true, description: 'IDs of the objects, at most 100.' }) },
     resolve: (_root, { ids }, context) => {
-      if (ids.length > maxPage) throw errors.invalid_input({ field: 'ids', text: `ids: at most ${maxPage}` })
+      if (ids.length > maxPage) throw errors.invalid_input({ field: 'ids', text: `ids: must have at most ${maxPage} items` })
       return Promise.all(ids.map((id) => findNode(context, id)))
     },
   }),

@@ -65,7 +65,7 @@ describe('a name', () => {
 
   it('is refused by the command with its field, and nothing is made', async () => {
     const error = await refusal(execute(as(), createProject, { name: '\u202e\u200b' }))
-    expect(error).toMatchObject({ code: 'invalid_input', field: 'name', message: 'name: must hold a character that can be seen' })
+    expect(error).toMatchObject({ code: 'invalid_input', field: 'name', message: 'name: must contain a visible character' })
   })
 })
 
@@ -92,7 +92,7 @@ describe('an optional text', () => {
   })
 
   it('of a project is no other: its description', async () => {
-    const expected = { code: 'invalid_input', field: 'description', message: 'description: must not be empty; null clears it' }
+    const expected = { code: 'invalid_input', field: 'description', message: 'description: must not be empty; to clear it, set it to null' }
     expect(await refusal(project(world.app, tenant.owner, { description: '' }))).toMatchObject(expected)
     const made = await project(world.app, tenant.owner, { description: 'Sells.' })
     expect(await refusal(execute(as(), updateProject, { id: made.id, description: '' }))).toMatchObject(expected)

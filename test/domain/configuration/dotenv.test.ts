@@ -136,9 +136,9 @@ describe('a .env text', () => {
   })
 
   it('is refused with the line that can not be read, and without what stands there', () => {
-    expect(problem('A=1\nnonsense hunter2\n')).toBe('line 2: is no KEY=value')
-    expect(problem('A=1\n\nB="hunter2\nC=3')).toBe('line 3: the " is never closed')
-    expect(problem("A='x' hunter2")).toBe('line 1: something follows the closing quote')
-    expect(problem('=x')).toBe('line 1: is no KEY=value')
+    expect(problem('A=1\nnonsense hunter2\n')).toBe('line 2: must have the form KEY=value')
+    expect(problem('A=1\n\nB="hunter2\nC=3')).toBe('line 3: the opening " has no closing "')
+    expect(problem("A='x' hunter2")).toBe('line 1: only a comment can follow the closing quote')
+    expect(problem('=x')).toBe('line 1: must have the form KEY=value')
   })
 })

@@ -96,7 +96,7 @@ describe('env vars', () => {
 
   it('accept PORT, list it, and show it as reserved', async () => {
     const { warnings } = await set([{ key: 'PORT', value: '3000' }])
-    expect(warnings).toEqual(['PORT is reserved: each instance gets its own, and this value is not used.'])
+    expect(warnings).toEqual(['PORT is reserved: Quayside sets it for each instance, and this value is not used.'])
     expect(await values()).toEqual({ PORT: '3000' })
   })
 

@@ -238,7 +238,7 @@ describe('resolution', () => {
   it('flags a secret value that is too short to be taken out of logs', () => {
     const short = candidate('ENV_VAR', 'PIN', { isSecret: true, isShort: true })
     expect(warningsOf(resolve(facts({ envVars: [short] })))).toEqual([
-      'PIN: The value has fewer than 4 characters and is not taken out of logs.',
+      'PIN: The value has fewer than 4 characters and is not redacted from logs.',
     ])
     expect(warningsOf(resolve(facts({ envVars: [{ ...short, isSecret: false }] })))).toEqual([])
   })

@@ -213,7 +213,7 @@ test("another organization's ids answer not_found in every call", async () => {
       call,
       code: 1,
     })
-    expect(errors![0]!.message).toBe('There is no such object.')
+    expect(errors![0]!.message).toBe('The object does not exist.')
   }
 })
 

@@ -97,7 +97,7 @@ describe('parseSecret', () => {
     ['without a prefix', Buffer.alloc(32).toString('base64'), 'whsec_'],
     ['with a public key', `whpk_${Buffer.alloc(32).toString('base64')}`, 'whsec_'],
     ['with an ed25519 seed alone', `whsk_${seed.toString('base64')}`, '64 bytes'],
-    ['with the public half of another key', `whsk_${Buffer.concat([seed, Buffer.alloc(32)]).toString('base64')}`, 'does not fit'],
+    ['with the public half of another key', `whsk_${Buffer.concat([seed, Buffer.alloc(32)]).toString('base64')}`, 'does not match'],
   ])('refuses a secret %s, without repeating it', (_what, text, reason) => {
     let error: unknown
     try {

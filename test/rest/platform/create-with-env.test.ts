@@ -39,14 +39,14 @@ test('leaves nothing behind where a variable is refused, and names it', async ()
         { key: 'A', value: '1' },
         { key: '1A', value: 'x' },
       ],
-      'env_vars.1.key: must be letters, digits and _, and not begin with a digit',
+      'env_vars.1.key: must contain only letters, digits and _, and must not begin with a digit',
     ],
     [
       [
         { key: 'A', value: '1' },
         { key: 'A', value: '2' },
       ],
-      'env_vars.1.key: A stands there twice',
+      'env_vars.1.key: A is given more than once',
     ],
     [[{ key: 'A' }], 'env_vars.0.value: is required'],
     [[{ key: 'A', value: '1', is_secret: 'yes' }], 'env_vars.0.is_secret: must be true or false'],

@@ -83,7 +83,7 @@ describe('the list', () => {
     expect((await rest.call('GET', `/api/web-services/${two}/deployments`, { key })).body).toEqual({ deployments: [], total: 0 })
     for (const action of ['', '/cancel', '/rollback']) {
       const answer = await rest.call(action === '' ? 'GET' : 'POST', `/api/web-services/${two}/deployments/${id}${action}`, { key })
-      expect(answer).toMatchObject({ status: 404, body: { detail: 'There is no such object.' } })
+      expect(answer).toMatchObject({ status: 404, body: { detail: 'The object does not exist.' } })
     }
     expect((await get(one, id)).status).toBe('pending')
   })

@@ -93,7 +93,10 @@ test('an idempotency key repeats the first answer, and with another input is 400
   const first = await send('Once')
   const second = await send('Once')
   expect(second).toMatchObject({ status: 201, body: first.body })
-  expect(await send('Twice')).toMatchObject({ status: 400, body: { detail: 'This idempotency key was used with another input.' } })
+  expect(await send('Twice')).toMatchObject({
+    status: 400,
+    body: { detail: 'This idempotency key was already used with different input. Use a new key.' },
+  })
   const others = await rest.call('POST', '/api/projects', {
     key: rest.acme.key.WRITE,
     body: { name: 'Once' },

@@ -23,13 +23,13 @@ const refused = async (answer: ReturnType<typeof call>) => {
 
 test('a web service that asks for what is not there, or not served', async () => {
   const make = (body: object) => refused(post('/web-services', { name: 'Web', ...body }))
-  expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is not served yet'])
-  expect(await make({ project_type: 'WEB' })).toEqual([400, 'project_type: one of web_service, static_site, worker, odoo'])
-  expect(await make({ environment: 'PRODUCTION' })).toEqual([400, 'environment: one of production, staging, development'])
-  expect(await make({ min_instances: 3, max_instances: 2 })).toEqual([400, 'max_instances: at least min_instances'])
+  expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is not supported yet'])
+  expect(await make({ project_type: 'WEB' })).toEqual([400, 'project_type: must be one of web_service, static_site, worker, odoo'])
+  expect(await make({ environment: 'PRODUCTION' })).toEqual([400, 'environment: must be one of production, staging, development'])
+  expect(await make({ min_instances: 3, max_instances: 2 })).toEqual([400, 'max_instances: must be greater than or equal to min_instances'])
   expect(await make({ port: '80' })).toEqual([400, 'port: must be a number'])
   await post('/web-services', { name: 'Web', subdomain: 'taken' })
-  expect(await make({ subdomain: 'taken' })).toEqual([409, 'This subdomain is taken.'])
+  expect(await make({ subdomain: 'taken' })).toEqual([409, 'This subdomain is already in use.'])
 })
 
 test('a deployment of a web service without a repository names the field that would set it', async () => {
@@ -45,24 +45,24 @@ test('a secret and a binding that are there already, or are needed', async () =>
   const secret = (await post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'abcdef' })).body
   expect(await refused(post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'x' }))).toEqual([
     409,
-    'The project has TOKEN (production) already.',
+    'The project already has TOKEN (production).',
   ])
   const bind = () => post(`/web-services/${service.id}/secret-bindings`, { project_secret_id: secret.id, alias_key: 'T' })
   await bind()
-  expect(await refused(bind())).toEqual([409, 'The service has a binding with the alias_key T.'])
+  expect(await refused(bind())).toEqual([409, 'The service already has a binding with the alias_key T.'])
   expect(await refused(call('DELETE', `/projects/${projectId}/secrets/${secret.id}`))).toEqual([
     409,
-    'TOKEN (production) is bound to Web. Unbind it first, or pass force.',
+    'TOKEN (production) is bound to Web. Unbind it first, or set force to true.',
   ])
   expect(await refused(call('PUT', `/web-services/${service.id}/env/bulk?mode=MERGE`, { variables: [] }))).toEqual([
     400,
-    'mode: merge or replace',
+    'mode: must be merge or replace',
   ])
 })
 
 test('the headers of a request are named as they were sent', async () => {
   const long = await refused(post('/projects', { name: 'x' }, { 'idempotency-key': 'x'.repeat(256) }))
-  expect(long).toEqual([400, 'Idempotency-Key: at most 255 characters'])
+  expect(long).toEqual([400, 'Idempotency-Key: must be at most 255 characters'])
   expect(await refused(post('/projects', { name: 'x' }, { 'if-match': 'x' }))).toEqual([
     400,
     'If-Match: must be the ETag of an earlier answer',

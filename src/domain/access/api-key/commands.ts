@@ -31,9 +31,9 @@ export const createApiKey = defineCommand({
   once: ['plaintextKey'],
   async run(work, input) {
     if (input.kind && input.kind !== 'PLATFORM')
-      throw errors.invalid_input({ field: 'kind', text: `kind: ${input.kind} is not served yet` })
+      throw errors.invalid_input({ field: 'kind', text: `kind: ${input.kind} is not supported yet` })
     if (input.expiresAt && input.expiresAt <= work.app.clock.now())
-      throw errors.invalid_input({ field: 'expiresAt', text: 'expiresAt: lies in the past' })
+      throw errors.invalid_input({ field: 'expiresAt', text: 'expiresAt: must be in the future' })
     const { caller } = work
     const projectId = input.projectId ?? caller.projectId
     if (projectId) {
@@ -48,7 +48,7 @@ export const createApiKey = defineCommand({
       work.tx,
       sql`select role from member where organization_id = ${caller.organizationId}::uuid and user_id = ${caller.userId}::uuid`,
     )
-    if (!caller.userId || !maker) throw errors.forbidden({ text: 'A key is made by a member.' })
+    if (!caller.userId || !maker) throw errors.forbidden({ text: 'Only a member of the organization can create an API key.' })
     const creator = await row<Pick<ApiKey, 'expiresAt'>>(work.tx, sql`select expires_at from api_key where id = ${caller.apiKeyId}::uuid`)
     const latest = creator?.expiresAt ?? null
     if (latest && input.expiresAt && input.expiresAt > latest) {
@@ -59,7 +59,7 @@ export const createApiKey = defineCommand({
     }
     for (const permission of keyPermissions(input.scope, maker.role)) {
       if (!caller.permissions.has(permission))
-        throw errors.forbidden({ field: 'scope', text: 'A key can have no more rights than its maker.' })
+        throw errors.forbidden({ field: 'scope', text: 'The scope of a key must not exceed the permissions of its creator.' })
     }
     const plaintextKey = generateKey(keyPrefixes.PLATFORM)
     const apiKey = await work.tx.apiKey.create({

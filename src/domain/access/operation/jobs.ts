@@ -68,7 +68,8 @@ async function makeStep(app: App, id: string, leaseEpoch: number): Promise<numbe
       )
       if (!operation) return null
       const step = stepOf(operation.type)
-      if (!step) throw new DomainError('internal', 'internal', `This version of the program knows no operation of type ${operation.type}.`)
+      if (!step)
+        throw new DomainError('internal', 'internal', `This version of Quayside does not support operations of type ${operation.type}.`)
       const { stepsCompleted, totalSteps, progress, next } = await step(work, operation)
       const waiting = next === 'done' || next > 0
       await run(

@@ -30,7 +30,7 @@ export const createProject = defineCommand({
   input: z.object({ name: nameSchema, slug: slugSchema.nullish(), description: descriptionSchema.nullish() }),
   emits: [projectCreated],
   async run(work, input) {
-    if (work.caller.projectId) throw errors.forbidden({ text: 'A key of one project can make no other project.' })
+    if (work.caller.projectId) throw errors.forbidden({ text: 'An API key that is limited to one project cannot create projects.' })
     const project = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'project') }, (slug) =>
       row<Project>(
         work.tx,

@@ -24,23 +24,23 @@ export function fallbackOf(project: Pick<Project, 'secretFallback'>): SecretFall
   return { ...defaultFallback, ...Object.fromEntries(own.map((setting) => [setting.scope, setting])) }
 }
 
-export const scopeSchema = z.enum(scopes, { error: `one of ${scopes.join(', ')}` })
+export const scopeSchema = z.enum(scopes, { error: `must be one of ${scopes.join(', ')}` })
 
 const scopeFallbackSchema = z.object({
   scope: scopeSchema,
   chain: z.array(scopeSchema),
-  mode: z.enum(['ALLOW', 'WARN', 'STRICT'], { error: 'one of ALLOW, WARN, STRICT' }),
+  mode: z.enum(['ALLOW', 'WARN', 'STRICT'], { error: 'must be one of ALLOW, WARN, STRICT' }),
 })
 
 /** Refuses a scope that is set twice, and a chain that names its own scope, one scope twice, or a higher one. */
 export const fallbackSchema = z.array(scopeFallbackSchema).superRefine((settings, context) => {
   const refuse = (path: (string | number)[], message: string) => context.addIssue({ code: 'custom', path, message })
   for (const [index, { scope, chain }] of settings.entries()) {
-    if (settings.findIndex((other) => other.scope === scope) < index) refuse([index, 'scope'], `${scope} is set twice`)
+    if (settings.findIndex((other) => other.scope === scope) < index) refuse([index, 'scope'], `${scope} is given more than once`)
     for (const [at, next] of chain.entries()) {
-      if (next === scope) refuse([index, 'chain', at], `${scope} can't fall back to itself`)
-      else if (isHigher(next, scope)) refuse([index, 'chain', at], `${scope} can't fall back to ${next}, which is higher`)
-      else if (chain.indexOf(next) < at) refuse([index, 'chain', at], `${next} is named twice`)
+      if (next === scope) refuse([index, 'chain', at], `${scope} cannot fall back to itself`)
+      else if (isHigher(next, scope)) refuse([index, 'chain', at], `${scope} cannot fall back to ${next}, which is a higher environment`)
+      else if (chain.indexOf(next) < at) refuse([index, 'chain', at], `${next} is given more than once`)
     }
   }
 })

@@ -42,7 +42,7 @@ export const countProjects = defineQuery({
 /** For what is found by either. */
 export const idOrSlug = z
   .object({ id: z.string().nullish(), slug: z.string().nullish() })
-  .refine((input) => Boolean(input.id) !== Boolean(input.slug), { error: 'give exactly one of id and slug', path: ['id'] })
+  .refine((input) => Boolean(input.id) !== Boolean(input.slug), { error: 'exactly one of id and slug is required', path: ['id'] })
 
 export const findProject = defineQuery({
   name: 'project',

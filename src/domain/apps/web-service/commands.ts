@@ -103,7 +103,8 @@ async function withDefaults(work: Work, id: string, input: SettingsInput, curren
   }
   const minInstances = pick('minInstances', 1)
   const maxInstances = input.maxInstances ?? (input.maxInstances === undefined && current ? current.maxInstances : minInstances)
-  if (minInstances > maxInstances) throw errors.invalid_input({ field: 'maxInstances', text: 'maxInstances: at least minInstances' })
+  if (minInstances > maxInstances)
+    throw errors.invalid_input({ field: 'maxInstances', text: 'maxInstances: must be greater than or equal to minInstances' })
   return {
     ...(await repository(work, id, input.repositoryUrl, current)),
     branch: pick('branch', 'main'),
@@ -167,7 +168,10 @@ async function placeFor(work: Work, { projectId, environmentId, environmentType 
   if (environment) return environment
   if (environmentId) throw errors.not_found({ field: 'environmentId' })
   if (!environmentType) {
-    throw errors.invalid_input({ field: 'environmentId', text: 'environmentId: the project has no production environment; name one' })
+    throw errors.invalid_input({
+      field: 'environmentId',
+      text: 'environmentId: is required because the project has no production environment',
+    })
   }
   demand(caller, 'manage:environments')
   // Of two that need it in one moment, the second finds what the first has made.
@@ -293,7 +297,7 @@ async function demandLive(work: Work, service: WebService): Promise<void> {
 }
 
 function refuseUnserved(kind: WebServiceKind | null | undefined): void {
-  if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not served yet' })
+  if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not supported yet' })
 }
 
 /** A deployment keeps the kind that it was begun with for as long as it is live. */

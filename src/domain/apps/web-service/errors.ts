@@ -1,6 +1,9 @@
 import { defineErrors } from '../../../platform/errors.ts'
 
 export const webServiceErrors = defineErrors({
-  kind_in_use: { kind: 'conflict', text: 'The kind of a service can be changed only while nothing of it is live or being deployed.' },
+  kind_in_use: {
+    kind: 'conflict',
+    text: 'The kind of a service can be changed only while the service has no live deployment and none in progress.',
+  },
   no_live_deployment: { kind: 'conflict', text: 'The service has no live deployment. Deploy it first.' },
 })

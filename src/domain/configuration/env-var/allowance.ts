@@ -30,7 +30,7 @@ export async function countReveal(work: Work): Promise<void> {
   )
   if (counted!.used > limit) {
     throw errors.rate_limited({
-      text: `At most ${limit} reveals a minute.`,
+      text: `At most ${limit} reveals per minute are allowed. Retry later.`,
       details: { limit, retryAfterSeconds: Math.max(1, counted!.retryAfterS) },
     })
   }

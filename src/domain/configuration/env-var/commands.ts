@@ -18,9 +18,9 @@ type Entry = z.infer<typeof entrySchema>
 
 export const bulkSchema = z
   .array(entrySchema)
-  .max(maxBulk, { error: `at most ${maxBulk} at once` })
+  .max(maxBulk, { error: `must have at most ${maxBulk} items` })
   .superRefine(uniqueBy('key', (item) => item.key))
-export const modeSchema = z.enum(['MERGE', 'REPLACE'], { error: 'MERGE or REPLACE' }).nullish()
+export const modeSchema = z.enum(['MERGE', 'REPLACE'], { error: 'must be MERGE or REPLACE' }).nullish()
 
 /** The service, locked, so that its configuration is written by one at a time. */
 export const lockService = (work: Work, ids: Record<string, string>): Promise<WebService | null> =>
@@ -114,7 +114,7 @@ async function answer(
   const added = await announce(work, service, change)
   const envVars = (await envVarsByService(work.tx, [service.id]))[0]!
   if (envVars.length > maxEntries)
-    throw errors.invalid_input({ field: 'variables', text: `variables: a service has at most ${maxEntries}` })
+    throw errors.invalid_input({ field: 'variables', text: `variables: a service can have at most ${maxEntries} variables` })
   const warnings = envVars.filter(({ key }) => written.has(key)).flatMap((item) => writeWarnings(item.key, item))
   return { envVars, warnings, ...added }
 }
@@ -232,7 +232,12 @@ export const createEnvVar = defineCommand({
   emits: [envVarChanged],
   async run(work, { deploy, ...entry }, service: WebService) {
     const taken = await row(work.tx, sql`select 1 as taken from env_var where web_service_id = ${service.id}::uuid and key = ${entry.key}`)
-    if (taken) throw envVarErrors.key_taken({ field: 'key', text: `The service has ${entry.key} already.`, details: { key: entry.key } })
+    if (taken)
+      throw envVarErrors.key_taken({
+        field: 'key',
+        text: `The service already has the variable ${entry.key}.`,
+        details: { key: entry.key },
+      })
     const envVar = (await insertAll(work, service, [entry]))[0]!
     const {
       warnings,
@@ -271,7 +276,7 @@ export const updateEnvVar = defineCommand({
   emits: [envVarChanged],
   async run(work, { deploy, ...input }, target: EnvVar) {
     if (target.isSecret && input.isSecret === false && input.value === undefined) {
-      throw errors.invalid_input({ field: 'value', text: 'value: must be given again to make a secret value plain' })
+      throw errors.invalid_input({ field: 'value', text: 'value: is required to make a secret variable plain' })
     }
     const changed = (await changeAll(work, [{ known: target, ...input }])).get(target.id)
     const envVar = changed ?? target

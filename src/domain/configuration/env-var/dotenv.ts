@@ -36,14 +36,14 @@ export function parseDotenv(text: string): DotenvEntry[] {
     }
     head.lastIndex = at
     const [whole, key, equals] = head.exec(source)!
-    if (!key || !equals) fail(start, 'is no KEY=value')
+    if (!key || !equals) fail(start, 'must have the form KEY=value')
     at += whole.length
     const quote = source[at]!
     if (quotes.has(quote)) {
       const close = closing(source, at + 1, quote)
-      if (close < 0) fail(start, `the ${quote} is never closed`)
+      if (close < 0) fail(start, `the opening ${quote} has no closing ${quote}`)
       const rest = source.slice(close + 1, endOfLine(close + 1))
-      if (!/^\s*(#.*)?$/.test(rest)) fail(close, 'something follows the closing quote')
+      if (!/^\s*(#.*)?$/.test(rest)) fail(close, 'only a comment can follow the closing quote')
       const inside = source.slice(at + 1, close)
       entries.push({ key: key!, value: quote === '"' ? unescaped(inside) : inside })
       at = endOfLine(close + 1) + 1
@@ -77,10 +77,10 @@ export function printDotenv(entries: readonly DotenvEntry[]): { text: string; co
   const lines = entries.map(({ key, value }) => {
     const plain = readAlike(value)
     if (plain !== null) return { line: `${key}=${plain}\n`, comment: null }
-    const reason = `# ${key} has a value that dotenv, Node.js and a shell would read differently.`
+    const reason = `# ${key} has a value that dotenv, Node.js and a shell parse differently.`
     // For dotenv these end a line, and with it a comment.
-    if (/[\u2028\u2029]/.test(value)) return { line: `${reason} It is left out.\n`, comment: key }
-    return { line: `${reason} Only importEnvVars reads this line:\n# ${key}=${escaped(value)}\n`, comment: key }
+    if (/[\u2028\u2029]/.test(value)) return { line: `${reason} It is omitted.\n`, comment: key }
+    return { line: `${reason} Only importEnvVars can read this line:\n# ${key}=${escaped(value)}\n`, comment: key }
   })
   return { text: lines.map(({ line }) => line).join(''), comments: lines.flatMap(({ comment }) => comment ?? []) }
 }

@@ -15,8 +15,8 @@ export const redactedLength = 4
 
 export const keySchema = z
   .string()
-  .max(255, { error: 'at most 255 characters' })
-  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must be letters, digits and _, and not begin with a digit' })
+  .max(255, { error: 'must be at most 255 characters' })
+  .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'must contain only letters, digits and _, and must not begin with a digit' })
 
 /** Never put into a message: what is wrong with a value is said without it. */
 export const valueSchema = z.string().superRefine((value, context) => {
@@ -25,8 +25,8 @@ export const valueSchema = z.string().superRefine((value, context) => {
 })
 
 function problemOfValue(value: string): string | null {
-  if (value === mask) return 'is the mask that is shown in place of a secret value; give the value itself'
-  if (Buffer.byteLength(value) > maxValueBytes) return `at most ${maxValueBytes} bytes`
+  if (value === mask) return 'must not be the mask that is shown in place of a secret value'
+  if (Buffer.byteLength(value) > maxValueBytes) return `must be at most ${maxValueBytes} bytes`
   return null
 }
 
@@ -38,8 +38,8 @@ export const reservedKeys: ReadonlySet<string> = new Set(['PORT', 'HOST'])
 /** What to know of a value that was written. */
 export function writeWarnings(key: string, { isSecret, isShort }: { isSecret: boolean; isShort: boolean }): string[] {
   return [
-    ...(isSecret && isShort ? [`${key}: the value has fewer than ${redactedLength} characters and is not taken out of logs.`] : []),
-    ...(reservedKeys.has(key) ? [`${key} is reserved: each instance gets its own, and this value is not used.`] : []),
+    ...(isSecret && isShort ? [`${key}: the value has fewer than ${redactedLength} characters and is not redacted from logs.`] : []),
+    ...(reservedKeys.has(key) ? [`${key} is reserved: Quayside sets it for each instance, and this value is not used.`] : []),
   ]
 }
 
@@ -50,7 +50,7 @@ export const uniqueBy =
     const seen = new Set<string>()
     for (const [index, item] of items.entries()) {
       const name = nameOf(item)
-      if (seen.has(name)) context.addIssue({ code: 'custom', path: [index, field], message: `${name} stands there twice` })
+      if (seen.has(name)) context.addIssue({ code: 'custom', path: [index, field], message: `${name} is given more than once` })
       seen.add(name)
     }
   }

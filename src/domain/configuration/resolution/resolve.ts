@@ -111,7 +111,7 @@ export function resolve(facts: Facts): Resolution {
     const reason = first!.source.kind === 'PLATFORM_DEFAULT' ? null : reasons[first!.source.kind]
     const shadowed = reason ? others.map(({ source }) => ({ source, reason })) : []
     const short =
-      first!.isSecret && first!.isShort ? [`The value has fewer than ${redactedLength} characters and is not taken out of logs.`] : []
+      first!.isSecret && first!.isShort ? [`The value has fewer than ${redactedLength} characters and is not redacted from logs.`] : []
     const warnings = [...first!.warnings, ...short, ...blanked(first!, shadowed)]
     return { ...first!, requestedScope, isReserved: false, shadowed, warnings }
   })
@@ -202,7 +202,7 @@ const reserved = (key: string): Omit<Variable, 'changedAt' | 'requestedScope' | 
   alias: null,
   isFallback: false,
   isReserved: true,
-  warnings: [`${key} is reserved: each instance gets its own.`],
+  warnings: [`${key} is reserved: Quayside sets it for each instance.`],
 })
 
 /** `value`: what is shown of it, null where each instance has its own. */

@@ -31,7 +31,7 @@ async function warningsOf(work: Work, serviceId: string, aliases: readonly strin
     ...own.map(({ key }) => `${key}: the service's own env var wins; the binding is shadowed.`),
     ...aliases
       .filter((alias) => reservedKeys.has(alias))
-      .map((alias) => `${alias} is reserved: each instance gets its own, and this binding is not used.`),
+      .map((alias) => `${alias} is reserved: Quayside sets it for each instance, and this binding is not used.`),
   ]
 }
 
@@ -56,7 +56,7 @@ export const bindSecret = defineCommand({
     if (taken)
       throw secretBindingErrors.alias_taken({
         field: 'alias',
-        text: `The service has a binding with the alias ${alias}.`,
+        text: `The service already has a binding with the alias ${alias}.`,
         details: { alias },
       })
     const secretBinding = (await insertAll(work, service, [{ secretId: secret.id, alias }]))[0]!
@@ -71,7 +71,7 @@ async function demandRoom(work: Work, serviceId: string): Promise<void> {
     work.tx,
     sql`select count(*)::int as n from secret_binding where web_service_id = ${serviceId}::uuid`,
   ))!
-  if (n > maxEntries) throw errors.invalid_input({ field: 'bindings', text: `bindings: a service has at most ${maxEntries}` })
+  if (n > maxEntries) throw errors.invalid_input({ field: 'bindings', text: `bindings: a service can have at most ${maxEntries} bindings` })
 }
 
 type Wanted = { secretId: string; alias: string }
@@ -102,7 +102,9 @@ export const setSecretBindings = defineCommand({
   targetType: 'WebService',
   target: lockService,
   input: z.object({
-    bindings: z.array(z.object({ secretId: z.string(), alias: keySchema.nullish() })).max(maxBulk, { error: `at most ${maxBulk} at once` }),
+    bindings: z
+      .array(z.object({ secretId: z.string(), alias: keySchema.nullish() }))
+      .max(maxBulk, { error: `must have at most ${maxBulk} items` }),
     mode: modeSchema,
   }),
   emits: [secretBindingCreated, secretBindingDeleted],
@@ -119,7 +121,7 @@ export const setSecretBindings = defineCommand({
       const alias = asked ?? secret.key
       if (wanted.has(alias)) {
         const field = `bindings.${index}.alias`
-        throw errors.invalid_input({ field, text: `${field}: ${alias} stands there twice` })
+        throw errors.invalid_input({ field, text: `${field}: ${alias} is given more than once` })
       }
       wanted.set(alias, secretId)
     }

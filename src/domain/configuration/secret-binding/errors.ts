@@ -1,5 +1,5 @@
 import { defineErrors } from '../../../platform/errors.ts'
 
 export const secretBindingErrors = defineErrors({
-  alias_taken: { kind: 'conflict', text: 'The service has a binding with this alias.' },
+  alias_taken: { kind: 'conflict', text: 'The service already has a binding with this alias.' },
 })

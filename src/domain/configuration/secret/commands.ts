@@ -55,7 +55,7 @@ export const createSecret = defineCommand({
     if (taken) {
       throw envVarErrors.key_taken({
         field: 'key',
-        text: `The project has ${nameOfSecret({ key: entry.key, scope })} already.`,
+        text: `The project already has ${nameOfSecret({ key: entry.key, scope })}.`,
         details: { key: entry.key, scope },
       })
     }
@@ -71,7 +71,7 @@ const warningsOf = (entry: { value: string }, secret: Secret) =>
 
 async function demandRoom(work: Work, projectId: string, field: string): Promise<void> {
   const { n } = (await row<{ n: number }>(work.tx, sql`select count(*)::int as n from secret where project_id = ${projectId}::uuid`))!
-  if (n > maxEntries) throw errors.invalid_input({ field, text: `${field}: a project has at most ${maxEntries} secrets` })
+  if (n > maxEntries) throw errors.invalid_input({ field, text: `${field}: a project can have at most ${maxEntries} secrets` })
 }
 
 /** Adds secrets that the project doesn't have yet; gives them in order. */
@@ -202,7 +202,7 @@ export const setSecrets = defineCommand({
   input: z.object({
     secrets: z
       .array(entrySchema)
-      .max(maxBulk, { error: `at most ${maxBulk} at once` })
+      .max(maxBulk, { error: `must have at most ${maxBulk} items` })
       .superRefine(uniqueBy('key', nameOf)),
     mode: modeSchema,
   }),
@@ -295,7 +295,7 @@ async function removeAll(work: Work, secrets: readonly Secret[], force: boolean,
     if (!services) continue
     throw secretErrors.secret_bound({
       field,
-      text: `${nameOfSecret(secret)} is bound to ${services.map(({ name }) => name).join(', ')}. Unbind it first, or pass force.`,
+      text: `${nameOfSecret(secret)} is bound to ${services.map(({ name }) => name).join(', ')}. Unbind it first, or set force to true.`,
       details: { services: services.map(({ id, name }) => ({ id: encodeId('WebService', id), name })) },
     })
   }

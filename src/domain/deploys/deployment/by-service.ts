@@ -63,8 +63,8 @@ export const tailServiceLog = defineQuery({
   ids: { id: 'WebService' },
   input: z.object({
     id: z.string(),
-    tail: z.number().int().min(1, { error: 'at least 1' }).max(10_000, { error: 'at most 10000' }),
-    since: z.date({ error: 'must be a time' }).nullish(),
+    tail: z.number().int().min(1, { error: 'must be at least 1' }).max(10_000, { error: 'must be at most 10000' }),
+    since: z.date({ error: 'must be a date and time' }).nullish(),
   }),
   async run({ tx, caller }, { id, tail, since }): Promise<LogLine[] | null> {
     if (!(await isVisible(tx, caller, id))) return null

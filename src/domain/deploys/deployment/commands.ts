@@ -14,7 +14,7 @@ import { end } from './transition.ts'
 
 const refSchema = z
   .string()
-  .max(255, { error: 'at most 255 characters' })
+  .max(255, { error: 'must be at most 255 characters' })
   .superRefine((text, context) => {
     const reason = validateBranch(text)
     if (reason) context.addIssue({ code: 'custom', message: reason })

@@ -2,7 +2,13 @@ import { defineErrors } from '../../../platform/errors.ts'
 
 export const deploymentErrors = defineErrors({
   repository_missing: { kind: 'unprocessable', text: 'The service has no repository. Set repositoryUrl first.' },
-  deployment_in_progress: { kind: 'conflict', text: 'Another deployment of this service has not ended yet.' },
-  deployment_not_cancellable: { kind: 'conflict', text: 'The deployment has ended or is moving traffic. Use a rollback to go back.' },
-  rollback_not_eligible: { kind: 'conflict', text: 'There is no going back to this deployment.' },
+  deployment_in_progress: {
+    kind: 'conflict',
+    text: 'Another deployment of this service is still in progress. Wait for it to end, or cancel it.',
+  },
+  deployment_not_cancellable: {
+    kind: 'conflict',
+    text: 'The deployment has ended or is switching traffic. Roll back to return to an earlier deployment.',
+  },
+  rollback_not_eligible: { kind: 'conflict', text: 'This deployment cannot be rolled back to. See rollbackPlan for the reasons.' },
 })

@@ -106,11 +106,11 @@ export function changesBetween(
 export type BlockerCode = 'NEVER_LIVE' | 'ALREADY_LIVE' | 'ARTIFACT_EXPIRED' | 'SERVICE_DELETED' | 'CONFIG_UNRESOLVED'
 
 const blockerTexts: Record<BlockerCode, string> = {
-  NEVER_LIVE: 'This deployment never went live, so there is nothing to go back to.',
-  ALREADY_LIVE: 'This deployment is live.',
-  ARTIFACT_EXPIRED: 'The release that this deployment built is no longer kept. Deploy its commit again.',
+  NEVER_LIVE: 'This deployment never went live, so it cannot be rolled back to.',
+  ALREADY_LIVE: 'This deployment is already live.',
+  ARTIFACT_EXPIRED: 'The release of this deployment is no longer stored. Deploy its commit again.',
   SERVICE_DELETED: 'The service was deleted.',
-  CONFIG_UNRESOLVED: 'Its configuration cannot be resolved.',
+  CONFIG_UNRESOLVED: 'The configuration of this deployment cannot be resolved.',
 }
 
 export type RollbackFacts = Pick<Deployment, 'status' | 'liveAt'> & {

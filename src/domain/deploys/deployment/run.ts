@@ -270,5 +270,5 @@ function failureOf(app: App, error: unknown, phase: DeploymentPhase): Failure {
     return plain('NO_CAPACITY', 'A disk of the server is full.', 'Free some space where the database and DATA_DIR lie, then deploy again.')
   }
   app.log.error({ err: error, phase }, 'a deployment step failed unexpectedly')
-  return plain('INTERNAL', 'Something went wrong on our side.', "The server's own log says more.")
+  return plain('INTERNAL', 'An internal error occurred.', 'See the server log for details.')
 }

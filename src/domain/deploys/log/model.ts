@@ -149,7 +149,7 @@ export function cursorOf(logId: string, { seq, bytes }: Position): string {
   return raw.toString('base64url')
 }
 
-export const foreignCursor = () => errors.invalid_input({ field: 'after', text: 'after: not a cursor of this log' })
+export const foreignCursor = () => errors.invalid_input({ field: 'after', text: 'after: must be a cursor of this log' })
 
 /** Throws `invalid_input` for what `cursorOf` didn't make for this log. */
 export function positionOf(logId: string, cursor: string): Position {

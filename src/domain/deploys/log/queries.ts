@@ -15,8 +15,8 @@ export const logInput = z.object({
   tail: z
     .number()
     .int()
-    .min(0, { error: 'at least 0' })
-    .max(maxTail, { error: `at most ${maxTail}` })
+    .min(0, { error: 'must be at least 0' })
+    .max(maxTail, { error: `must be at most ${maxTail}` })
     .nullish(),
   since: z.date().nullish(),
 })

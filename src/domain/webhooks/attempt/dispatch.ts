@@ -29,7 +29,7 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
   } catch (error) {
     const { status, detail = '', isFinal } = error as { status?: number; detail?: string; isFinal?: boolean }
     if (status === 401 || status === 403) {
-      throw new Fault('The Svix server does not take SVIX_TOKEN.', { cause: error })
+      throw new Fault('The Svix server rejected SVIX_TOKEN.', { cause: error })
     }
     if (status === undefined || !isFinal) throw error
     result = { type: 'refused', status, message: detail }
@@ -43,7 +43,7 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
       leaseEpoch: delivery.leaseEpoch,
       attemptCount: number,
       status: refusal === null ? 'DELIVERED' : 'EXHAUSTED',
-      reason: refusal === null ? 'Handed over to the Svix server.' : `The Svix server refused ${refused} with ${result.status}: ${refusal}`,
+      reason: refusal === null ? 'Handed to the Svix server.' : `The Svix server refused ${refused} with ${result.status}: ${refusal}`,
       retryInMs: null,
       dueAt: delivery.nextAttemptAt,
     },

@@ -26,7 +26,12 @@ const filterInput = {
   messageId: z.string().nullish(),
   eventType: z.string().nullish(),
   errorClass: z.enum(errorClasses).nullish(),
-  statusClass: z.number().int().min(1, { error: 'from 1 to 5, such as 4 for 400 to 499' }).max(5, { error: 'from 1 to 5' }).nullish(),
+  statusClass: z
+    .number()
+    .int()
+    .min(1, { error: 'must be from 1 to 5, such as 4 for 400 to 499' })
+    .max(5, { error: 'must be from 1 to 5' })
+    .nullish(),
   since: z.date().nullish(),
   until: z.date().nullish(),
 }
@@ -112,7 +117,7 @@ async function ordinalOf(tx: Tx, caller: Caller, after: string): Promise<bigint>
           sql`select t.ordinal from webhook_attempt t where t.id = ${parsed.uuid}::uuid and ${listing(caller, {}).where}`,
         )
       : null
-  if (!attempt) throw errors.invalid_input({ field: 'after', text: 'after: not the id of an attempt' })
+  if (!attempt) throw errors.invalid_input({ field: 'after', text: 'after: must be the id of an attempt' })
   return attempt.ordinal
 }
 

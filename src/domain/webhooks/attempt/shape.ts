@@ -33,6 +33,6 @@ async function select(app: App, { subjectType, subjectId }: Sendable, recipient:
     return await port.run({ selection, subjectType, subjectId, rights })
   } catch (cause) {
     const problem = port.check({ selection, subjectTypes: [subjectType], rights })
-    throw new Fault(problem ? `The selection no longer fits: ${problem}.` : 'The selection could not be run.', { cause })
+    throw new Fault(problem ? `The selection no longer matches the schema: ${problem}.` : 'The selection could not be run.', { cause })
   }
 }

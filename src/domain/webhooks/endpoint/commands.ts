@@ -70,7 +70,7 @@ export const updateWebhookEndpoint = defineCommand({
   emits: [webhookEndpointUpdated, webhookEndpointDisabled],
   prepare: async (app, { url }) => (url ? refusalOfUrl(app, url) : null),
   async run(work, input, target: WebhookEndpoint, urlRefusal) {
-    if (input.url === null) throw refusedUrl('can be left away, but not be null')
+    if (input.url === null) throw refusedUrl('must not be null; omit it to keep the present URL')
     if (input.schemaVersion !== target.schemaVersion)
       checkVersion(input.schemaVersion, input.eventTypes === undefined ? target.eventTypes : input.eventTypes)
     const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
@@ -166,7 +166,7 @@ function checkVersion(schemaVersion: number | null | undefined, eventTypes: read
   if (!known.includes(schemaVersion))
     throw errors.invalid_input({
       field: 'schemaVersion',
-      text: `schemaVersion: none of its event types has version ${schemaVersion}; there is ${known.join(', ')}`,
+      text: `schemaVersion: none of the endpoint's event types has version ${schemaVersion}; available versions: ${known.join(', ')}`,
     })
 }
 
@@ -178,7 +178,7 @@ type Selecting = Pick<EndpointSettings, 'selection' | 'format'> & { eventTypes: 
 function checkSelection(work: Work, { selection, format, eventTypes }: Selecting, projectId: string | null, permissions: string[]): void {
   if (selection === null || selection === undefined) return
   const refuse = (text: string) => errors.invalid_input({ field: 'selection', text: `selection: ${text}` })
-  if (format && format !== 'RAW') throw refuse('only with format RAW; the chat formats have a text of their own')
+  if (format && format !== 'RAW') throw refuse('is supported only with format RAW')
   const problem = selectionPort.use(work.app).check({
     selection,
     subjectTypes: subjectTypesOf(eventTypes),

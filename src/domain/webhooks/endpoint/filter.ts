@@ -16,18 +16,18 @@ const condition = z.union(
         .refine(({ min, max }) => min === undefined || max === undefined || (typeof min === typeof max && min <= max)),
     }),
   ],
-  { error: 'a condition is {"equals": value}, {"in": [values]} or {"range": {"min": …, "max": …}}' },
+  { error: 'a condition must be {"equals": value}, {"in": [values]} or {"range": {"min": …, "max": …}}' },
 )
 
 const path = z
   .string()
-  .regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,9}$/, { error: 'a path is names with dots between them, such as webService.id' })
+  .regex(/^[\w-]{1,60}(\.[\w-]{1,60}){0,9}$/, { error: 'a path must be names separated by dots, such as webService.id' })
 
 export const filterSchema = withoutProto(
   z
     .record(path, condition, { error: 'must be an object of paths and conditions' })
-    .refine((filter) => Object.keys(filter).length > 0, { error: 'must have a condition; leave it away for none' })
-    .refine((filter) => Object.keys(filter).length <= 20, { error: 'at most 20 conditions' }),
+    .refine((filter) => Object.keys(filter).length > 0, { error: 'must have at least one condition; omit it to receive all events' })
+    .refine((filter) => Object.keys(filter).length <= 20, { error: 'must have at most 20 conditions' }),
 )
 
 export type PayloadFilter = z.infer<typeof filterSchema>

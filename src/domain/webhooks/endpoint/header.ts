@@ -26,30 +26,31 @@ export const maxHeaders = 20
 /** Why a header can't be added; null when it can. */
 export function problemOfHeader(name: string, value: string): string | null {
   const lower = name.toLowerCase()
-  if (reserved.has(lower) || reservedPrefixes.some((prefix) => lower.startsWith(prefix))) return `${name} is set by the sender`
+  if (reserved.has(lower) || reservedPrefixes.some((prefix) => lower.startsWith(prefix)))
+    return `${name} is set by Quayside and cannot be overridden`
   try {
     validateHeaderName(name)
   } catch {
-    return 'a header name holds a character that is not allowed'
+    return 'a header name contains a character that is not allowed'
   }
   try {
     validateHeaderValue(name, value)
   } catch {
-    return `${name}: the value holds a character that is not allowed`
+    return `${name}: the value contains a character that is not allowed`
   }
   return null
 }
 
 export const headersSchema = withoutProto(
   z
-    .record(z.string().max(100), z.string().max(2_000, { error: 'a value has at most 2000 characters' }), {
-      error: 'must be an object of names and texts',
+    .record(z.string().max(100), z.string().max(2_000, { error: 'must be at most 2000 characters' }), {
+      error: 'must be an object whose values are strings',
     })
     .superRefine((headers, context) => {
       const names = Object.keys(headers)
-      if (names.length > maxHeaders) context.addIssue({ code: 'custom', message: `at most ${maxHeaders} headers` })
+      if (names.length > maxHeaders) context.addIssue({ code: 'custom', message: `must have at most ${maxHeaders} headers` })
       if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
-        context.addIssue({ code: 'custom', message: 'a header is given twice' })
+        context.addIssue({ code: 'custom', message: 'the same header is given more than once' })
       for (const [name, value] of Object.entries(headers)) {
         const problem = problemOfHeader(name, value)
         if (problem) context.addIssue({ code: 'custom', message: problem })

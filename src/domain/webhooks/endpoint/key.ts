@@ -21,7 +21,7 @@ export function chosenKey({ secret, keyType }: { secret?: string | null; keyType
   const text = secret ?? (keyType === 'ED25519' ? generateEd25519Secret() : generateSecret())
   const key = readSecret(text)
   const found: WebhookKeyType = key.version === 'v1a' ? 'ED25519' : 'HMAC'
-  if (keyType && keyType !== found) throw refusedSecret(`the secret is one of ${found}, not of ${keyType}`)
+  if (keyType && keyType !== found) throw refusedSecret(`the secret is for ${found}, but keyType is ${keyType}`)
   return { id: newId(), secret: text, keyType: found, publicKey: publicKeyOf(key), shown: found === 'HMAC' ? text : null }
 }
 
@@ -53,6 +53,6 @@ export async function insertKey(work: Work, endpointId: string, key: ChosenKey):
         values (${key.id}::uuid, ${organizationId}::uuid, ${endpointId}::uuid, ${sealed}, ${fingerprint})
         on conflict (organization_id, fingerprint) do nothing`,
   )
-  if (inserted === 0) throw refusedSecret('it is in use already; each endpoint has its own')
+  if (inserted === 0) throw refusedSecret('is already in use; each endpoint must have its own secret')
   return work.tx.webhookEndpoint.update({ where: { id: endpointId }, data: { keyType: key.keyType, publicKey: key.publicKey } })
 }

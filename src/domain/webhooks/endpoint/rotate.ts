@@ -23,8 +23,8 @@ export const rotateWebhookSecret = defineCommand({
     graceMs: z
       .number()
       .int()
-      .min(0, { error: 'at least 0' })
-      .max(maxGraceMs, { error: `at most ${maxGraceMs}, which is 7 days` })
+      .min(0, { error: 'must be at least 0' })
+      .max(maxGraceMs, { error: `must be at most ${maxGraceMs}, which is 7 days` })
       .nullish(),
     keyType: z.enum(keyTypes).nullish(),
     secret: z.string().nullish(),
@@ -53,7 +53,7 @@ async function endFormerKeys(work: Work, endpointId: string, newestId: string, g
   if (live && live.n >= maxLiveKeys) {
     const at = live.nextEnd?.toISOString() ?? null
     throw endpointErrors.webhook_key_limit({
-      text: `An endpoint can have at most ${maxLiveKeys} live keys; the next one ends ${at}. A rotation with graceMs 0 ends all of them.`,
+      text: `An endpoint can have at most ${maxLiveKeys} live keys. The next one expires at ${at}. To expire all of them now, rotate with graceMs 0.`,
       details: { expiresAt: at },
     })
   }

@@ -8,10 +8,10 @@ import { filterSchema } from './filter.ts'
 import { headersSchema } from './header.ts'
 import { maxEventTypes, maxRetries, maxRetryDelayMs } from './model.ts'
 
-export const urlSchema = z.string().min(1, { error: 'must not be empty' }).max(2_048, { error: 'at most 2048 characters' })
+export const urlSchema = z.string().min(1, { error: 'must not be empty' }).max(2_048, { error: 'must be at most 2048 characters' })
 
 const between = (min: number, max: number) => {
-  const error = `a whole number from ${min} to ${max}`
+  const error = `must be an integer from ${min} to ${max}`
   return z.number({ error }).int({ error }).min(min, { error }).max(max, { error })
 }
 const distinct = (items: string[]) => [...new Set(items)]
@@ -20,7 +20,7 @@ export const formats = ['RAW', 'SLACK', 'TEAMS', 'DISCORD'] as const
 export const keyTypes = ['HMAC', 'ED25519'] as const
 
 export const settingsInput = {
-  description: z.string().max(2_000, { error: 'at most 2000 characters' }).nullish(),
+  description: z.string().max(2_000, { error: 'must be at most 2000 characters' }).nullish(),
   eventTypes: z
     .array(
       z.string().superRefine((pattern, context) => {
@@ -28,13 +28,13 @@ export const settingsInput = {
         if (problem) context.addIssue({ code: 'custom', message: problem })
       }),
     )
-    .max(maxEventTypes, { error: `at most ${maxEventTypes}` })
+    .max(maxEventTypes, { error: `must have at most ${maxEventTypes} items` })
     .transform(distinct)
     .nullish(),
   projectId: z.string().nullish(),
   channels: z
-    .array(z.string().refine(isChannel, { error: 'a channel has 1 to 100 characters of A-Z a-z 0-9 _ . : -' }))
-    .max(10, { error: 'at most 10' })
+    .array(z.string().refine(isChannel, { error: 'must have 1 to 100 characters, only letters, digits and _ . : -' }))
+    .max(10, { error: 'must have at most 10 items' })
     .transform(distinct)
     .nullish(),
   filter: filterSchema.nullish(),
@@ -47,11 +47,11 @@ export const settingsInput = {
   schemaVersion: between(1, 1_000).nullish(),
   retryScheduleMs: z
     .array(between(0, maxRetryDelayMs))
-    .max(maxRetries, { error: `at most ${maxRetries} retries` })
+    .max(maxRetries, { error: `must have at most ${maxRetries} items` })
     .nullish(),
   timeoutMs: between(1_000, 30_000).nullish(),
   format: z.enum(formats).nullish(),
-  selection: z.string().max(10_000, { error: 'at most 10000 characters' }).nullish(),
+  selection: z.string().max(10_000, { error: 'must be at most 10000 characters' }).nullish(),
 }
 
 const settingsSchema = z.object(settingsInput)

@@ -42,7 +42,7 @@ export const publicKeyOf = ({ version, key }: SigningKey): string | null =>
 export function parseSecret(text: string): SigningKey {
   if (text.startsWith(HMAC_PREFIX)) {
     const bytes = decodeBase64(text.slice(HMAC_PREFIX.length))
-    if (bytes.length < 24 || bytes.length > 64) throw new SecretFormatError('The secret must hold 24 to 64 bytes.')
+    if (bytes.length < 24 || bytes.length > 64) throw new SecretFormatError('The secret must be 24 to 64 bytes long.')
     return { version: 'v1', key: createSecretKey(bytes) }
   }
   if (text.startsWith(ED25519_PREFIX)) return { version: 'v1a', key: ed25519Key(decodeBase64(text.slice(ED25519_PREFIX.length))) }
@@ -85,10 +85,10 @@ function decodeBase64(text: string): Buffer {
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 function ed25519Key(bytes: Buffer): KeyObject {
-  if (bytes.length !== 64) throw new SecretFormatError('An ed25519 secret must hold 64 bytes: the seed and the public key.')
+  if (bytes.length !== 64) throw new SecretFormatError('An ed25519 secret must be 64 bytes long: the seed, then the public key.')
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, bytes.subarray(0, 32)]), format: 'der', type: 'pkcs8' })
   if (!rawPublicKey(key).equals(bytes.subarray(32)))
-    throw new SecretFormatError('The public half of the ed25519 secret does not fit its seed.')
+    throw new SecretFormatError('The public key of the ed25519 secret does not match its seed.')
   return key
 }
 

@@ -26,7 +26,7 @@ const cursorOf = (position: bigint) => Buffer.from(`event:${position}`).toString
 
 function positionOf(cursor: string): bigint {
   const match = /^event:(\d{1,18})$/.exec(Buffer.from(cursor, 'base64url').toString())
-  if (!match) throw errors.invalid_input({ field: 'after', text: 'after: not a cursor of events' })
+  if (!match) throw errors.invalid_input({ field: 'after', text: 'after: must be a cursor of events' })
   return BigInt(match[1]!)
 }
 

@@ -65,7 +65,8 @@ export const sendTestWebhook = defineCommand({
   async run(work, input, endpoint: WebhookEndpoint) {
     const name = input.eventType ?? 'webhook.test'
     const type = eventType(name)
-    if (!type) throw errors.invalid_input({ field: 'eventType', text: `eventType: ${problemOfPattern(name) ?? 'a full name is needed'}` })
+    if (!type)
+      throw errors.invalid_input({ field: 'eventType', text: `eventType: ${problemOfPattern(name) ?? 'must be a full event type name'}` })
     demandEnabled(endpoint)
     const id = newId()
     const { version, data } = inVersion(type.type, type.version, type.sample, endpoint.schemaVersion)

@@ -3,6 +3,6 @@ import { defineErrors } from '../../../platform/errors.ts'
 export const messageErrors = defineErrors({
   webhook_payload_removed: {
     kind: 'conflict',
-    text: 'The payload of this message was removed, by its age or by hand: it can no longer be sent.',
+    text: 'The payload has expired or was expunged, so the message can no longer be sent.',
   },
 })
