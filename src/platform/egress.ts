@@ -86,7 +86,7 @@ async function lookUp(lookup: Lookup, host: string): Promise<{ address: string }
     answers = await lookup(host)
   } catch (cause) {
     if (resolverFaults.has((cause as NodeJS.ErrnoException).code ?? '')) {
-      throw new EgressError('resolver', `The name ${host} could not be resolved at present: the resolver gives no answer.`, { cause })
+      throw new EgressError('resolver', `The name ${host} could not be resolved at present: the DNS resolver does not answer.`, { cause })
     }
     throw new EgressError('dns', `The name ${host} could not be resolved.`, { cause })
   }
@@ -127,7 +127,7 @@ export function parseNetwork(entry: string, setting: string): [IPv4 | IPv6, numb
   const parsed = parseAddress(address)
   const width = parsed?.kind() === 'ipv4' ? 32 : 128
   const prefix = bits === undefined ? width : Number(bits)
-  if (parsed === null || prefix > width) throw new Error(`${setting}: "${entry}" is neither an address nor a CIDR.`)
+  if (parsed === null || prefix > width) throw new Error(`${setting}: "${entry}" is not an IP address or a CIDR.`)
   // ::ffff:10.0.0.0/104 and 10.0.0.0/8 are the same network.
   if (isIPv6(parsed) && parsed.isIPv4MappedAddress() && prefix >= 96) return [parsed.toIPv4Address(), prefix - 96]
   return [parsed, prefix]
@@ -164,6 +164,6 @@ function isIPv6(address: IPv4 | IPv6): address is IPv6 {
 }
 
 function blockedText(host: string, address: string): string {
-  const what = host === address ? `The address ${address}` : `The name ${host} leads to ${address}, which`
-  return `${what} is not a public address. EGRESS_ALLOW can allow it, by address or CIDR.`
+  const what = host === address ? `The address ${address}` : `The name ${host} resolves to ${address}, which`
+  return `${what} is not a public address. To allow it, add the address or a CIDR to EGRESS_ALLOW.`
 }

@@ -49,15 +49,15 @@ export function validateBranch(text: string): string | null {
   if (text === '') return 'the name is empty'
   if (Buffer.byteLength(text) > MAX_BRANCH_BYTES) return `the name is longer than ${MAX_BRANCH_BYTES} bytes`
   if (text.startsWith('-')) return 'the name begins with "-"'
-  if (CONTROL.test(text)) return 'the name holds a control character'
+  if (CONTROL.test(text)) return 'the name contains a control character'
   const forbidden = /[ ~^:?*[\\]/.exec(text)
-  if (forbidden !== null) return `the name holds "${forbidden[0]}"`
-  if (text.includes('..')) return 'the name holds ".."'
-  if (text.includes('@{')) return 'the name holds "@{"'
+  if (forbidden !== null) return `the name contains "${forbidden[0]}"`
+  if (text.includes('..')) return 'the name contains ".."'
+  if (text.includes('@{')) return 'the name contains "@{"'
   if (text === '@' || text === 'HEAD') return `"${text}" is not the name of a branch`
   if (text.endsWith('.')) return 'the name ends with "."'
   for (const part of text.split('/')) {
-    if (part === '') return 'the name begins or ends with "/", or holds "//"'
+    if (part === '') return 'the name begins or ends with "/", or contains "//"'
     if (part.startsWith('.')) return 'a part of the name begins with "."'
     if (part.endsWith('.lock')) return 'a part of the name ends with ".lock"'
   }
@@ -69,7 +69,7 @@ export function parseRepositoryUrl(text: string): RepositoryAddress | { reason: 
   if (text === '') return { reason: 'the URL is empty' }
   if (text.length > MAX_URL_LENGTH) return { reason: `the URL is longer than ${MAX_URL_LENGTH} characters` }
   if (text.startsWith('-')) return { reason: 'the URL begins with "-"' }
-  if (CONTROL.test(text)) return { reason: 'the URL holds a control character' }
+  if (CONTROL.test(text)) return { reason: 'the URL contains a control character' }
   if (/^[A-Za-z0-9+.-]*::/.test(text)) return { reason: `helper transports such as ext:: are not allowed; ${FORMS}` }
   if (text !== text.trim()) return { reason: 'the URL begins or ends with a space' }
   if (text.startsWith('/')) return { transport: 'file', path: text }
@@ -90,11 +90,11 @@ export function parseRepositoryUrl(text: string): RepositoryAddress | { reason: 
 }
 
 function parseHttp(text: string): RepositoryAddress | { reason: string } {
-  if (/[\s\\]/.test(text)) return { reason: 'the URL holds a space or a backslash' }
+  if (/[\s\\]/.test(text)) return { reason: 'the URL contains a space or a backslash' }
   const url = URL.parse(text)
-  if (url === null) return { reason: 'the URL can not be read' }
-  if (url.username !== '' || url.password !== '') return { reason: 'the credentials in the URL can not be read' }
-  if (/[?#]/.test(text)) return { reason: 'the URL holds a query or a fragment' }
+  if (url === null) return { reason: 'the URL cannot be parsed' }
+  if (url.username !== '' || url.password !== '') return { reason: 'the credentials in the URL cannot be parsed' }
+  if (/[?#]/.test(text)) return { reason: 'the URL contains a query or a fragment' }
   if (url.pathname === '/') return { reason: 'the URL names a host but no repository' }
   // curl looks a pinned address up by the name as written, so a second spelling of one host would slip past the pin.
   if (url.hostname.endsWith('.')) return { reason: 'the host in the URL ends with a dot' }
@@ -106,14 +106,14 @@ function parseHttp(text: string): RepositoryAddress | { reason: string } {
 
 function parseSsh(text: string): RepositoryAddress | { reason: string } {
   const parts = /^ssh:\/\/(?:([^@/]*)@)?(\[[0-9A-Fa-f:.]+\]|[^:/[\]]+)(?::(\d{1,5}))?(\/.*)$/i.exec(text)
-  if (parts === null) return { reason: 'the URL can not be read: it should look like ssh://git@host/path' }
+  if (parts === null) return { reason: 'the URL cannot be parsed: it should look like ssh://git@host/path' }
   const [, user = null, host = '', port = '22', path = ''] = parts
   return sshAddress({ remote: text, user, host, port: Number(port), path })
 }
 
 function parseScpLike(text: string): RepositoryAddress | { reason: string } {
   const parts = /^([^@/:]+)@(\[[0-9A-Fa-f:.]+\]|[^:/[\]]+):(.+)$/.exec(text)
-  if (parts === null) return { reason: `the URL has no scheme that is supported; ${FORMS}` }
+  if (parts === null) return { reason: `the URL has no supported scheme; ${FORMS}` }
   const [, user = '', host = '', path = ''] = parts
   return sshAddress({ remote: text, user, host, port: 22, path })
 }
@@ -126,19 +126,19 @@ function sshAddress(parts: {
   path: string
 }): RepositoryAddress | { reason: string } {
   const { remote, user, port, path } = parts
-  if (/\s/.test(remote)) return { reason: 'the URL holds a space' }
+  if (/\s/.test(remote)) return { reason: 'the URL contains a space' }
   if (user?.includes(':')) return { reason: 'a password in an ssh URL is not supported; use an https URL with a token' }
-  if (user !== null && !SSH_USER.test(user)) return { reason: 'the user in the URL can not be read' }
-  if (!parts.host.startsWith('[') && !SSH_HOST.test(parts.host)) return { reason: 'the host in the URL can not be read' }
+  if (user !== null && !SSH_USER.test(user)) return { reason: 'the user in the URL cannot be parsed' }
+  if (!parts.host.startsWith('[') && !SSH_HOST.test(parts.host)) return { reason: 'the host in the URL cannot be parsed' }
   if (port < 1 || port > 65535) return { reason: 'the port is not a number from 1 to 65535' }
-  if (path === '/' || path.replace(/^\/+/, '').startsWith('-')) return { reason: 'the path in the URL can not be read' }
+  if (path === '/' || path.replace(/^\/+/, '').startsWith('-')) return { reason: 'the path in the URL cannot be parsed' }
   return { transport: 'ssh', remote, user, host: withoutBrackets(parts.host), port, path }
 }
 
 function parseFile(text: string): RepositoryAddress | { reason: string } {
   const path = percentDecoded(text.slice('file://'.length))
-  if (!path.startsWith('/')) return { reason: 'a file URL has three slashes: file:///path' }
-  if (CONTROL.test(path)) return { reason: 'the URL holds a control character' }
+  if (!path.startsWith('/')) return { reason: 'a file URL must begin with three slashes: file:///path' }
+  if (CONTROL.test(path)) return { reason: 'the URL contains a control character' }
   return { transport: 'file', path }
 }
 

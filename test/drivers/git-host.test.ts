@@ -120,7 +120,9 @@ describe('the host', () => {
     const without = await refusal(bench.source({ hostPath: join(bench.folder, 'empty') }).pin(request, recordedIo()))
     expect(without).toMatchObject({ code: 'SOURCE_UNREACHABLE', hint: expect.stringContaining('2.37') })
     const hostPath = await pathWith(bench.folder, 'git', 'echo git version 2.30.2')
-    expect(await refusal(bench.source({ hostPath }).pin(request, recordedIo()))).toMatchObject({ message: 'git 2.30 is too old.' })
+    expect(await refusal(bench.source({ hostPath }).pin(request, recordedIo()))).toMatchObject({
+      message: 'git 2.30 is too old. Version 2.37 or later is required.',
+    })
   })
 
   it('has no say by its own git settings', async () => {
@@ -156,6 +158,6 @@ describe('the host', () => {
     const script = 'case "$*" in *fetch*) echo "fatal: write error: No space left on device" >&2; exit 128 ;; esac\nreal "$@"'
     const hostPath = await pathWith(bench.folder, 'git', script)
     const error = await refusal(bench.source({ hostPath }).pin({ repository: ref(repository.url), ...main }, recordedIo()))
-    expect(error).toMatchObject({ code: 'NO_CAPACITY', message: 'There is no space left for the source.' })
+    expect(error).toMatchObject({ code: 'NO_CAPACITY', message: 'There is not enough disk space for the source.' })
   })
 })

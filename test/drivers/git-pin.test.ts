@@ -61,7 +61,7 @@ describe('pin over file:', () => {
   it('says what it does, as the system', async () => {
     const io = recordedIo()
     const { hash } = await bench.source().pin({ repository: ref(repository.url), branch: 'main', commit: null }, io)
-    expect(io.text()).toBe(`system: Looking for main in ${repository.url}\nsystem: Pinned ${hash.slice(0, 7)} first\n`)
+    expect(io.text()).toBe(`system: Resolving main in ${repository.url}\nsystem: Resolved to commit ${hash.slice(0, 7)} first\n`)
   })
 
   it('takes a plain path, a path with a space and a bare repository', async () => {
@@ -196,7 +196,7 @@ describe('check', () => {
   it('refuses a bad branch', () => {
     expect(code('https://host/a', '-b')).toMatchObject({
       code: 'SOURCE_REJECTED',
-      message: 'The branch is refused: the name begins with "-".',
+      message: 'The branch name is not valid: the name begins with "-".',
     })
   })
 

@@ -73,7 +73,7 @@ describe('over http', () => {
     const error = await refusal(bench.source().pin({ repository: ref(`${server.url}/a.git`), ...main }, recordedIo()))
     expect(error).toMatchObject({
       code: 'SOURCE_UNREACHABLE',
-      message: `127.0.0.1 can not be reached at port ${server.port}: connection refused.`,
+      message: `127.0.0.1 cannot be reached at port ${server.port}: connection refused.`,
     })
   })
 

@@ -143,7 +143,7 @@ describe('tree', () => {
     const noise = Buffer.concat(Array.from({ length: 40_000 }, (_, at) => createHash('sha256').update(String(at)).digest()))
     const repository = await repositoryWith({ noise })
     const error = await refusal(write(repository, { limits: { treeBytes: 500_000 } }))
-    expect(error).toMatchObject({ code: 'SOURCE_REJECTED', message: 'The repository is larger than a source may be.' })
+    expect(error).toMatchObject({ code: 'SOURCE_REJECTED', message: 'The repository exceeds the size limit of a source.' })
   })
 
   it('refuses a tree of too many files', async () => {

@@ -23,7 +23,7 @@ describe('classify', () => {
   it('tells the owner of a name with IPv6 addresses only what there is to see', () => {
     const addresses = [{ address: '2001:db8::1' }, { address: '2001:db8::2' }]
     const { message } = classify(fault('ENETUNREACH'), { isStanding: false, host: 'hooks.test:443', addresses })
-    expect(message).toBe('There is no route from this machine to hooks.test:443, which has an IPv6 address only (ENETUNREACH).')
+    expect(message).toBe('There is no route from this machine to hooks.test:443, which has only an IPv6 address (ENETUNREACH).')
   })
 
   it('calls what no address answered to in time a timeout, and what was never reached refused, not reset', () => {

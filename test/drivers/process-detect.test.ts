@@ -233,13 +233,13 @@ describe('a plan', () => {
     [{}, { engines: { node: 'the newest one' } }],
   ])('refuses a Node that is no version: %j %j', async (files, content) => {
     const refused = plan({ 'package.json': manifest({ ...scripts, ...content }), ...(files as Record<string, string>) })
-    await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', message: expect.stringContaining('no version of Node') })
+    await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', message: expect.stringContaining('not a version of Node') })
   })
 
   test.each(['pyproject.toml', 'Dockerfile', 'go.mod', 'Cargo.toml', 'Gemfile', 'composer.json'])('names %s as seen', async (name) => {
-    await expect(plan({ [name]: '' })).rejects.toMatchObject({ hint: expect.stringContaining(`Seen, and not supported: ${name}`) })
+    await expect(plan({ [name]: '' })).rejects.toMatchObject({ hint: expect.stringContaining(`Found but not supported: ${name}`) })
     const used = await plan({ [name]: '', 'package.json': manifest(scripts) })
-    expect(used.notes).toEqual([`Seen, and not used: ${name}.`])
+    expect(used.notes).toEqual([`Found but not used: ${name}.`])
   })
 
   test('of Go builds where the machine has it', async () => {

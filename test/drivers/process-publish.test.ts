@@ -40,7 +40,7 @@ describe('after a build a site publishes', () => {
     const root = await publish(project('echo built > made.html'), { publishDirectory: '.' })
     expect(root.files).toEqual(['build.sh', 'index.html', 'made.html', 'src', 'src/main.js'])
     expect(root.log).toContain('Publishing the root directory: 4 files.')
-    expect(root.log).toMatch(/Never published, and left out: .*package\.json/)
+    expect(root.log).toMatch(/Omitted files that are never published: .*package\.json/)
   })
 
   test.each([

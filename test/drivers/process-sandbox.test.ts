@@ -176,11 +176,11 @@ test('without bubblewrap it says so, and refuses where bubblewrap is demanded', 
   expect(runtime.sandbox).toBe('bubblewrap')
   expect(runtime.sandboxMissing).toBeNull()
   const child = openChild(inOwnMounts('mount --bind /dev/null "$(command -v bwrap)"'))
-  await expect(child.order({ open: { dataDir, sandbox: 'bwrap', hostPath } })).rejects.toThrow('is demanded but does not work here')
+  await expect(child.order({ open: { dataDir, sandbox: 'bwrap', hostPath } })).rejects.toThrow('bubblewrap does not work on this machine')
   expect(await child.order({ open: { dataDir, sandbox: 'auto', hostPath } })).toBe('none')
   const open = await openRuntime({ sandbox: 'none' })
   expect(open.runtime.sandbox).toBe('none')
-  expect(open.runtime.sandboxMissing).toBe('switched off by setting')
+  expect(open.runtime.sandboxMissing).toBe('the setting SANDBOX disables it')
 })
 
 test('where the kernel has no overlay for us an instance gets a copy of its release', async () => {

@@ -124,7 +124,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
 
   test('that no version fits is refused with the reason', async () => {
     const refused = runtime.build(buildRequest(project({ scripts: { start: 'true' }, engines: { node: '>=999' } })), quiet())
-    await expect(refused).rejects.toMatchObject({ code: 'BUILD_FAILED', message: 'There is no Node that fits >=999 (engines.node).' })
+    await expect(refused).rejects.toMatchObject({ code: 'BUILD_FAILED', message: 'No version of Node matches >=999 (engines.node).' })
     const exact = runtime.build(buildRequest(project({ scripts: { start: 'true' }, packageManager: 'pnpm@9.999.0' })), quiet())
     await expect(exact).rejects.toMatchObject({
       code: 'BUILD_FAILED',

@@ -10,13 +10,13 @@ export function checkFileRoot(path: string, settings: Pick<GitSettings, 'fileRoo
   const real = realPathOf(resolve(path))
   const lies = (root: string) => isInside(real, realPathOf(resolve(root)))
   if (settings.forbiddenRoots.some(lies))
-    throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'The repository lies in the data directory, where none may lie.')
+    throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'The repository must not be inside the data directory.')
   if (settings.fileRoots.some(lies)) return
   throw new PortError<SourceFailureCode>(
     'SOURCE_REJECTED',
-    'The repository lies outside the folders that file: repositories may lie in (GIT_FILE_ROOTS).',
+    'The repository is outside the folders that GIT_FILE_ROOTS allows for file: repositories.',
     {
-      hint: 'GIT_FILE_ROOTS names those folders; add the one that holds the repository.',
+      hint: 'Add the folder of the repository to GIT_FILE_ROOTS.',
     },
   )
 }

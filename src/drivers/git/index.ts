@@ -32,7 +32,7 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
     check(url, branch) {
       parseAddress(url, settings)
       const reason = validateBranch(branch)
-      if (reason !== null) throw new PortError<SourceFailureCode>('SOURCE_REJECTED', `The branch is refused: ${reason}.`)
+      if (reason !== null) throw new PortError<SourceFailureCode>('SOURCE_REJECTED', `The branch name is not valid: ${reason}.`)
     },
     async pin(request, io) {
       io.signal.throwIfAborted()
@@ -53,11 +53,13 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
 
 /** http.curloptResolve came with 2.37; an older git would ignore it and ask DNS again, past the egress guard. */
 async function requireGit(hostPath: string): Promise<void> {
-  const hint = 'Install git 2.37 or newer where Quayside runs.'
+  const hint = 'Install git 2.37 or later on the machine that runs Quayside.'
   const { stdout } = await promisify(execFile)('git', ['version'], { env: { PATH: hostPath } }).catch((cause) => {
-    throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', 'git is not installed where Quayside runs.', { hint, cause })
+    throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', 'git is not installed on this machine.', { hint, cause })
   })
   const [, major = '0', minor = '0'] = /(\d+)\.(\d+)/.exec(stdout) ?? []
   if (Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 37)) return
-  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `git ${major}.${minor} is too old.`, { hint })
+  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `git ${major}.${minor} is too old. Version 2.37 or later is required.`, {
+    hint,
+  })
 }

@@ -48,7 +48,7 @@ async function locateBatch(session: GitSession, endpoint: string, objects: LfsOb
   let size = 0
   answer.on('data', (chunk: Buffer) => {
     size += chunk.length
-    if (size > ANSWER_BYTES) answer.destroy(sourceRejected('The answer of the LFS server is too long.'))
+    if (size > ANSWER_BYTES) answer.destroy(sourceRejected('The response of the LFS server is too long.'))
   })
   const json = await text(answer).catch((error) => {
     throw unreachable(session, endpoint, error)
@@ -72,7 +72,7 @@ function parseJson(json: string): unknown {
   try {
     return JSON.parse(json)
   } catch {
-    throw sourceRejected('The answer of the LFS server can not be read.')
+    throw sourceRejected('The response of the LFS server is not valid.')
   }
 }
 
@@ -87,9 +87,9 @@ async function send(session: GitSession, { method, url, headers, body }: Exchang
   const { settings, io } = session
   const target = URL.parse(url)
   if (target === null || (target.protocol !== 'https:' && target.protocol !== 'http:'))
-    throw sourceRejected('The LFS server names a URL that is not http(s).')
+    throw sourceRejected('The LFS server returned a URL that is not http or https.')
   const address = parseRepositoryUrl(`${target.origin}/object`)
-  if (!('origin' in address)) throw sourceRejected('The LFS server names a URL that can not be used.')
+  if (!('origin' in address)) throw sourceRejected('The LFS server returned a URL that is not valid.')
   const [pinned] = await checkedAddresses(address, settings, io.signal)
   const options = {
     method,
@@ -137,10 +137,10 @@ function judge(answer: IncomingMessage): IncomingMessage {
   if (answer.statusCode === 401 || answer.statusCode === 403)
     throw new PortError<SourceFailureCode>(
       'SOURCE_UNREACHABLE',
-      'The LFS server asks for credentials, or refuses those that it was given.',
+      'The LFS server requires credentials, or rejected the credentials it received.',
       {
-        hint: 'The token must be allowed to read LFS objects too.',
+        hint: 'The token must also have permission to read LFS objects.',
       },
     )
-  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `The LFS server answers ${answer.statusCode}.`)
+  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `The LFS server answered with status ${answer.statusCode}.`)
 }

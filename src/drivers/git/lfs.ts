@@ -91,7 +91,7 @@ async function endpoint(session: GitSession, commit: string, listing: TreeListin
     const url = named.stdout.toString('utf8').trim()
     const address = url === '' ? null : parseRepositoryUrl(url)
     if (address !== null && 'origin' in address) return address.remote.replace(/\/+$/, '')
-    if (address !== null) throw sourceRejected('The LFS server that .lfsconfig names has no http(s) URL.')
+    if (address !== null) throw sourceRejected('The LFS server in .lfsconfig does not have an http or https URL.')
   }
   if (session.transport.origin === null)
     throw sourceRejected(
@@ -104,8 +104,8 @@ async function endpoint(session: GitSession, commit: string, listing: TreeListin
 
 /** Throws SOURCE_REJECTED when what comes is not what the pointer names. */
 async function write(path: string, { oid, sizeBytes }: LfsObject, content: AsyncIterable<Buffer>): Promise<void> {
-  if ((await realpath(dirname(path))) !== dirname(path)) throw sourceRejected('An LFS file lies behind a link.')
-  const wrong = sourceRejected(`The LFS object ${oid.slice(0, 12)} is missing or is not what its pointer says.`)
+  if ((await realpath(dirname(path))) !== dirname(path)) throw sourceRejected('An LFS file must not be behind a symbolic link.')
+  const wrong = sourceRejected(`The LFS object ${oid.slice(0, 12)} is missing or does not match its pointer.`)
   const hash = createHash('sha256')
   let size = 0
   await using file = await open(path, 'r+')

@@ -71,6 +71,6 @@ function refuseBadPath(path: string, shown: string): void {
 
 /** A path that is opened again later must be the one that was read. */
 function exact(path: string, shown: string): string {
-  if (path.includes('\ufffd')) throw sourceRejected(`The link or submodule "${shown}" has a name that is not UTF-8.`)
+  if (path.includes('\ufffd')) throw sourceRejected(`The link or submodule "${shown}" has a name that is not valid UTF-8.`)
   return path
 }

@@ -21,16 +21,16 @@ export async function pinCommit(request: PinRequest, settings: GitSettings, io: 
   const branch = readName(request.branch)
   const commit = request.commit === null ? null : readName(request.commit)
   return withSession(repository, settings, io, async (session) => {
-    await session.say(`Looking for ${(commit ?? branch).name} in ${repository.url}`)
+    await session.say(`Resolving ${(commit ?? branch).name} in ${repository.url}`)
     const target = await resolve(session, branch, commit)
-    await session.say(`Pinned ${target.hash.slice(0, 7)} ${target.message.split('\n')[0] ?? ''}`.trimEnd())
+    await session.say(`Resolved to commit ${target.hash.slice(0, 7)} ${target.message.split('\n')[0] ?? ''}`.trimEnd())
     return target
   })
 }
 
 function refuseBadName(what: 'branch' | 'commit', name: string): void {
   const reason = validateBranch(name)
-  if (reason !== null) throw sourceRejected(`The ${what} is refused: ${reason}.`)
+  if (reason !== null) throw sourceRejected(`The ${what} name is not valid: ${reason}.`)
 }
 
 /** A name, and what it must be of: `refs/heads/x` and `refs/tags/x` say so, a name alone doesn't. */
@@ -96,7 +96,8 @@ async function resolveShortHash(session: GitSession, short: string, branch: stri
   let hash = ''
   const found = await searchHistory(session, branch, 'commits', async () => {
     const parsed = await session.local(['rev-parse', '--verify', '--end-of-options', `${short}^{commit}`])
-    if (/ambiguous/.test(parsed.stderr)) throw commitNotFound(`More than one commit begins with ${short}.`, 'Give more of the hash.')
+    if (/ambiguous/.test(parsed.stderr))
+      throw commitNotFound(`More than one commit begins with ${short}.`, 'Use a longer prefix of the hash.')
     hash = parsed.stdout.toString().trim()
     return parsed.exitCode === 0
   })

@@ -55,7 +55,7 @@ export async function withSession<T>(
 function refuseBadCredential(credential: RepositoryRef['credential']): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (credential !== null && /[\u0000-\u001f\u007f]/.test(credential.username + credential.password))
-    throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'The credential of the repository holds a control character.')
+    throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'The repository credential contains a control character.')
 }
 
 async function openSession(parts: {
@@ -186,8 +186,8 @@ async function isLeftover(path: string, name: string): Promise<boolean> {
 export function fullDisk(error: unknown): PortError<SourceFailureCode | 'NO_CAPACITY'> | null {
   const code = (error as NodeJS.ErrnoException | null)?.code
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return null
-  return new PortError('NO_CAPACITY', 'There is no space left for the source.', {
-    hint: 'Free some space on the disk of DATA_DIR.',
+  return new PortError('NO_CAPACITY', 'There is not enough disk space for the source.', {
+    hint: 'Free space on the disk of DATA_DIR.',
     cause: error,
   })
 }

@@ -29,7 +29,7 @@ export function submoduleRef(session: GitSession, url: string): RepositoryRef {
   const split = splitRepositoryUrl(isRelative ? resolveRelative(repository.url, url) : url)
   const address = parseAddress(split.url, settings)
   if (address.transport === 'file' && transport.protocol !== 'file')
-    throw sourceRejected('A file: submodule is only allowed in a file: repository.')
+    throw sourceRejected('A file: submodule is allowed only in a file: repository.')
   const isSameOrigin = 'origin' in address && address.origin === transport.origin
   return { url: split.url, credential: split.credential ?? (isSameOrigin ? repository.credential : null) }
 }
@@ -46,7 +46,7 @@ function resolveRelative(parent: string, relative: string): string {
       const slash = base.lastIndexOf('/')
       const colon = base.lastIndexOf(':')
       const cut = slash >= 0 ? slash : colon
-      if (cut <= 0) throw sourceRejected(`The submodule URL "${relative}" leads above its parent.`)
+      if (cut <= 0) throw sourceRejected(`The submodule URL "${relative}" points above its parent.`)
       separator = slash >= 0 ? '/' : ':'
       base = base.slice(0, cut)
     } else return `${base}${separator}${rest}`

@@ -25,7 +25,7 @@ export type Transport = {
 /** Throws PortError SOURCE_REJECTED; reads links of file: paths, touches no network. */
 export function parseAddress(url: string, settings: GitSettings): RepositoryAddress {
   const address = parseRepositoryUrl(url)
-  if ('reason' in address) throw new PortError<SourceFailureCode>('SOURCE_REJECTED', `The repository is refused: ${address.reason}.`)
+  if ('reason' in address) throw new PortError<SourceFailureCode>('SOURCE_REJECTED', `The repository URL is not valid: ${address.reason}.`)
   if (address.transport === 'file') checkFileRoot(address.path, settings)
   return address
 }
@@ -53,7 +53,7 @@ export async function checkedAddresses(
     if (error.reason === 'blocked') throw new PortError<SourceFailureCode>('SOURCE_REJECTED', error.message, { cause: error })
     throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', error.message, { hint: 'Check the host in the URL.', cause: error })
   }
-  throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'Plain http is only allowed to addresses that EGRESS_ALLOW names.', {
+  throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'Plain http is allowed only for addresses in EGRESS_ALLOW.', {
     hint: 'Use the https URL of the repository.',
   })
 }
@@ -125,8 +125,8 @@ async function firstReachable(
     if (failure === null) return address
     reason = failure
   }
-  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `${host} can not be reached at port ${port}: ${reason}.`, {
-    hint: 'Check the host and the port in the URL, and whether this machine may connect to it.',
+  throw new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `${host} cannot be reached at port ${port}: ${reason}.`, {
+    hint: 'Check the host and port in the URL, and make sure that this machine can connect to them.',
   })
 }
 

@@ -70,11 +70,13 @@ async function writeSubmodules(checkout: Checkout, part: Part, session: GitSessi
     const fullPath = join(part.path, path)
     const url = declared.get(path)
     if (url === undefined) {
-      await session.say(`The submodule ${fullPath} has no URL in .gitmodules: its folder stays empty`)
+      await session.say(`The submodule ${fullPath} has no URL in .gitmodules. Its folder stays empty.`)
       continue
     }
     if (part.depth + 1 > SUBMODULE_DEPTH || ++checkout.submodules > SUBMODULE_COUNT)
-      throw sourceRejected(`There are too many submodules (at most ${SUBMODULE_COUNT}, ${SUBMODULE_DEPTH} deep).`)
+      throw sourceRejected(
+        `The repository has too many submodules. At most ${SUBMODULE_COUNT}, nested ${SUBMODULE_DEPTH} deep, are allowed.`,
+      )
     await insideTree(checkout.root, fullPath)
     try {
       const repository = submoduleRef(session, url)
@@ -89,7 +91,7 @@ async function writeSubmodules(checkout: Checkout, part: Part, session: GitSessi
 async function insideTree(root: string, path: string): Promise<void> {
   const directory = join(root, path)
   await mkdir(directory, { recursive: true })
-  if ((await realpath(directory)) !== directory) throw sourceRejected(`The submodule "${path}" lies behind a link.`)
+  if ((await realpath(directory)) !== directory) throw sourceRejected(`The submodule "${path}" must not be behind a symbolic link.`)
 }
 
 function inSubmodule(error: unknown, path: string): unknown {

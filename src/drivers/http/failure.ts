@@ -43,10 +43,10 @@ export function classify(error: NodeJS.ErrnoException, { socket = null, isStandi
   if (certificateFault) return fail('tls', `The certificate of ${host} was not accepted`)
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return fail('tls', `The TLS handshake with ${host} failed`)
   if (code === 'ETIMEDOUT' || code === 'ERR_SOCKET_CONNECTION_TIMEOUT') return fail('timeout', `${host} did not answer in time`)
-  if (!isStanding && theirs.syscall === 'connect') return fail('refused', `No connection to ${host} could be made`)
-  if (code.startsWith('HPE_')) return fail('reset', `The answer of ${host} is not valid HTTP`)
-  if (!isStanding) return fail('reset', `${host} ended the connection before it stood`)
-  return fail('reset', `${host} ended the connection before the answer was complete`)
+  if (!isStanding && theirs.syscall === 'connect') return fail('refused', `A connection to ${host} could not be established`)
+  if (code.startsWith('HPE_')) return fail('reset', `The response of ${host} is not valid HTTP`)
+  if (!isStanding) return fail('reset', `${host} closed the connection before it was established`)
+  return fail('reset', `${host} closed the connection before the response was complete`)
 }
 
 const lacks = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
@@ -63,9 +63,9 @@ const isOwn = ({ code = '', syscall }: NodeJS.ErrnoException) =>
 function describeOwn(faults: NodeJS.ErrnoException[], host: string, addresses: readonly { address: string }[], cause: Error): Error {
   const code = faults[0]?.code ?? 'unknown'
   if (faults.some((fault) => lacks.has(fault.code ?? '')))
-    return ownFault('LOCAL', `Quayside lacks what a connection needs (${code}).`, cause)
+    return ownFault('LOCAL', `Quayside lacks the resources for another connection (${code}).`, cause)
   const isName = !host.startsWith('[')
   const onlyIPv6 = isName && addresses.length > 0 && addresses.every(({ address }) => isIPv6(address))
-  const what = onlyIPv6 ? `${host}, which has an IPv6 address only` : host
+  const what = onlyIPv6 ? `${host}, which has only an IPv6 address` : host
   return ownFault('NO_ROUTE', `There is no route from this machine to ${what} (${code}).`, cause)
 }

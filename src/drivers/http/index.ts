@@ -100,11 +100,11 @@ const CHECK_TIMEOUT_MS = 5_000
 /** How far a request has come. */
 type Stage = 'name' | 'proxy' | 'connection' | 'sent'
 
-const noAnswer = (timeoutMs?: number) => new Failure('timeout', `There was no complete answer within ${timeoutMs} ms.`)
+const noAnswer = (timeoutMs?: number) => new Failure('timeout', `The endpoint did not send a complete response within ${timeoutMs} ms.`)
 
 /** Whose fault it is when the time is over there. */
 const stageFaults: Record<Stage, (timeoutMs?: number) => Error> = {
-  name: () => ownFault('RESOLVER', 'The name could not be resolved at present: the resolver gives no answer.'),
+  name: () => ownFault('RESOLVER', 'The name could not be resolved at present: the DNS resolver does not answer.'),
   proxy: () => ownFault('PROXY', 'The egress proxy did not answer in time.'),
   connection: noAnswer,
   sent: noAnswer,
@@ -221,12 +221,12 @@ const ownHeaders = new Set([
 
 function refuseUnsafeHeaders(headers: Record<string, string>): void {
   for (const [name, value] of Object.entries(headers)) {
-    if (ownHeaders.has(name.toLowerCase())) throw new Failure('blocked', `The header ${name} may not be set.`)
+    if (ownHeaders.has(name.toLowerCase())) throw new Failure('blocked', `The header ${name} is reserved and cannot be set.`)
     try {
       validateHeaderName(name)
       validateHeaderValue(name, value)
     } catch (cause) {
-      throw new Failure('blocked', 'A request header holds a character that is not allowed.', { cause })
+      throw new Failure('blocked', 'A request header contains a character that is not allowed.', { cause })
     }
   }
 }

@@ -71,7 +71,7 @@ function dial(proxy: URL, signal: AbortSignal): Promise<Socket> {
     const cut = () => socket.destroy(new Error('The request was given up.'))
     signal.addEventListener('abort', cut, { once: true })
     // Stays: what reads next has its own listener, but between two reads an error must not end the program.
-    socket.on('error', (cause) => reject(proxyFault('The egress proxy can not be reached.', cause)))
+    socket.on('error', (cause) => reject(proxyFault('The egress proxy cannot be reached.', cause)))
     socket.once('connect', () => {
       signal.removeEventListener('abort', cut)
       resolve(socket)
@@ -88,11 +88,12 @@ async function throughConnect(socket: Socket, proxy: URL, { address, port }: { a
   socket.write(`CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`)
   const head = await readUntil(socket, (bytes) => bytes.indexOf('\r\n\r\n') + 4, 3)
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(head.toString('latin1'))?.[1]
-  if (status === undefined) throw proxyFault('The egress proxy gave no answer that is HTTP.')
+  if (status === undefined) throw proxyFault('The egress proxy did not answer with HTTP.')
   if (/^2/.test(status)) return
   // 502 to 504 speak of the target; anything else of what we may not do.
-  if (['502', '503', '504'].includes(status)) throw new Failure('refused', `No connection to ${authority} could be made (proxy ${status}).`)
-  throw proxyFault(`The egress proxy refused with ${status}.`)
+  if (['502', '503', '504'].includes(status))
+    throw new Failure('refused', `A connection to ${authority} could not be established (proxy ${status}).`)
+  throw proxyFault(`The egress proxy refused the connection with status ${status}.`)
 }
 
 /** RFC 1928 and 1929. */
@@ -104,8 +105,8 @@ async function throughSocks(socket: Socket, proxy: URL, { address, port }: { add
   if (method === 2 && user) {
     const [name, secret] = [Buffer.from(user), Buffer.from(password)]
     socket.write(Buffer.concat([Buffer.from([1, name.length]), name, Buffer.from([secret.length]), secret]))
-    if ((await readUntil(socket, () => 2))[1] !== 0) throw proxyFault('The egress proxy does not take the user and password.')
-  } else if (method !== 0) throw proxyFault('The egress proxy offers no way to sign in that we have.')
+    if ((await readUntil(socket, () => 2))[1] !== 0) throw proxyFault('The egress proxy rejected the user and password.')
+  } else if (method !== 0) throw proxyFault('The egress proxy offers no supported authentication method.')
 
   const bytes = Buffer.from(ipaddr.parse(address).toByteArray())
   const portBytes = Buffer.alloc(2)
@@ -118,11 +119,11 @@ async function throughSocks(socket: Socket, proxy: URL, { address, port }: { add
   const where = `${address}:${port}`
   // 3 to 6: the network or host can't be reached, refused, or too far; the rest is the proxy's own.
   if (code !== undefined && code >= 3 && code <= 6)
-    throw new Failure('refused', `No connection to ${where} could be made (proxy code ${code}).`)
-  throw proxyFault(`The egress proxy refused with code ${code}.`)
+    throw new Failure('refused', `A connection to ${where} could not be established (proxy code ${code}).`)
+  throw proxyFault(`The egress proxy refused the connection with code ${code}.`)
 }
 
-const notSocks = () => proxyFault('The egress proxy gave no answer that is SOCKS 5.')
+const notSocks = () => proxyFault('The egress proxy did not answer with SOCKS 5.')
 
 /** How long the address is that the proxy names as its own side, with what tells its length. */
 const lengthOfBound = (reply: Buffer): number => (reply[3] === 1 ? 4 : reply[3] === 4 ? 16 : 1 + (reply[4] ?? 0))
@@ -140,7 +141,7 @@ function readUntil(socket: Socket, lengthOf: (read: Buffer) => number, least = 0
       socket.pause()
       settle()
     }
-    const lost = () => end(() => reject(proxyFault('The egress proxy ended the connection.')))
+    const lost = () => end(() => reject(proxyFault('The egress proxy closed the connection.')))
     const take = (chunk: Buffer) => {
       read = Buffer.concat([read, chunk])
       const length = lengthOf(read)
@@ -148,7 +149,7 @@ function readUntil(socket: Socket, lengthOf: (read: Buffer) => number, least = 0
         end(() => resolve(read.subarray(0, length)))
         // Only now: put back while somebody reads, it would be read at once, by us, again and again.
         if (read.length > length) socket.unshift(read.subarray(length))
-      } else if (read.length > longestAnswer) end(() => reject(proxyFault('The egress proxy answered too much.')))
+      } else if (read.length > longestAnswer) end(() => reject(proxyFault('The egress proxy sent a response that is too long.')))
     }
     socket.on('data', take)
     socket.on('error', lost)

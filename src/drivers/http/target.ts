@@ -15,10 +15,10 @@ export async function judgeTarget(guard: EgressGuard, text: string): Promise<Tar
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const addresses = await resolve(guard, host)
   if (!guard.isExempt(addresses)) {
-    if (url.protocol === 'http:') throw blocked('Plain http is only for addresses that EGRESS_ALLOW names; use https.')
+    if (url.protocol === 'http:') throw blocked('Plain http is allowed only for addresses in EGRESS_ALLOW. Use https.')
     const port = Number(url.port || 443)
     if (port < 1024 && port !== 443 && port !== 80) {
-      throw blocked(`Port ${port} belongs to another protocol; it is only for addresses that EGRESS_ALLOW names.`)
+      throw blocked(`Port ${port} belongs to another protocol. It is allowed only for addresses in EGRESS_ALLOW.`)
     }
   }
   return { url, host, addresses }
@@ -26,12 +26,12 @@ export async function judgeTarget(guard: EgressGuard, text: string): Promise<Tar
 
 function parseTarget(text: string): URL {
   // The URL parser drops tabs and line breaks, and finds a host behind any number of slashes.
-  if (/[\p{Cc}\s]/u.test(text)) throw blocked('The URL holds white space or a control character.')
+  if (/[\p{Cc}\s]/u.test(text)) throw blocked('The URL contains whitespace or a control character.')
   if (!/^https?:/i.test(text)) throw blocked('The URL must begin with https://.')
-  if (!/^https?:\/\/[^/\\?#]/i.test(text) || !URL.canParse(text)) throw blocked('The URL has no valid host.')
+  if (!/^https?:\/\/[^/\\?#]/i.test(text) || !URL.canParse(text)) throw blocked('The URL does not have a valid host.')
   const url = new URL(text)
-  if (url.username !== '' || url.password !== '') throw blocked('The URL must not hold a user name or password.')
-  if (url.port === '0') throw blocked('Port 0 cannot be called.')
+  if (url.username !== '' || url.password !== '') throw blocked('The URL must not contain a user name or password.')
+  if (url.port === '0') throw blocked('Port 0 is not allowed.')
   return url
 }
 

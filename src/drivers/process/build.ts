@@ -60,7 +60,7 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   await request.source(tree, io)
   io.signal.throwIfAborted()
   const escaping = await inThread('escapingLink', tree, io)
-  if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} leads out of the source tree.`)
+  if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} points outside the source tree.`)
   const work = await rootDirectory(tree, request.rootDirectory)
   const plan = await detectPlan(tree, work, { ...request, hasGo: await hasProgram(parts.sandbox, 'go') })
   await say(io, `Detected: ${plan.detected}`)
@@ -99,7 +99,7 @@ async function hasProgram(sandbox: Sandbox, name: string): Promise<boolean> {
 async function rootDirectory(tree: string, path: string | null): Promise<string> {
   const found = await directoryInside(tree, path?.trim() || '.')
   if (found === null)
-    throw new PortError('SOURCE_REJECTED', 'The root directory is not a directory of the source tree.', { hint: 'Check rootDirectory.' })
+    throw new PortError('SOURCE_REJECTED', 'The root directory does not exist in the source tree.', { hint: 'Check rootDirectory.' })
   return found
 }
 
@@ -110,9 +110,9 @@ async function runSteps({ layout, sandbox, quotas }: BuildParts, cell: Cell, pla
     const exitCode = await runToEnd(sandbox, cell, command, env, io)
     if (exitCode === 0) continue
     if (!(await isRoomLeft(layout.dataDir, quotas))) throw diskFull()
-    throw new PortError('BUILD_FAILED', `The build command ended with exit code ${exitCode}: ${command}`, {
+    throw new PortError('BUILD_FAILED', `The build command exited with code ${exitCode}: ${command}`, {
       exitCode,
-      hint: exitCode === 127 ? 'A program that the command calls was not found.' : undefined,
+      hint: exitCode === 127 ? 'The shell did not find a program that the command calls.' : undefined,
     })
   }
 }

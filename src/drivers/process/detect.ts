@@ -36,7 +36,7 @@ export async function detectPlan(tree: string, directory: string, wishes: Wishes
   const project =
     (await readNode(tree, directory)) ?? (await readPython(directory)) ?? (wishes.hasGo === true ? await readGo(directory) : null)
   const unused = await unsupported(directory, project)
-  const base = { tools: project?.tools ?? [], notes: unused.length > 0 ? [`Seen, and not used: ${unused.join(', ')}.`] : [] }
+  const base = { tools: project?.tools ?? [], notes: unused.length > 0 ? [`Found but not used: ${unused.join(', ')}.`] : [] }
   if (wishes.kind === 'static_site') {
     const site = { ...base, startCommand: null, releaseCommand: null }
     if (buildCommand !== null) return { ...site, detected: 'commands', steps: [buildCommand] }
@@ -62,7 +62,7 @@ export async function detectPlan(tree: string, directory: string, wishes: Wishes
   if (project?.builds) throw onlyBuilds(kind)
   if (project !== null || buildCommand !== null) throw noStart(kind)
   if (kind === 'web' && (await isFile(join(directory, 'index.html')))) return { ...served, ...staticPlan, tools: [] }
-  throw new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to build and start this.', { hint: whatToAdd(unused) })
+  throw new PortError('BUILD_NOT_DETECTED', 'Quayside could not detect how to build and start the service.', { hint: whatToAdd(unused) })
 }
 
 const staticPlan: Pick<Plan, 'detected' | 'steps' | 'startCommand'> = { detected: 'static', steps: [], startCommand: null }
@@ -129,14 +129,14 @@ async function unsupported(directory: string, project: Project | null): Promise<
 
 function whatToAdd(seen: string[]): string {
   const advice =
-    'Add a Procfile, a package.json with a start script or a requirements.txt, or set buildCommand and startCommand; check rootDirectory.'
+    'Add a Procfile, a package.json with a start script or a requirements.txt, or set buildCommand and startCommand. Also check rootDirectory.'
   if (seen.length === 0) return advice
-  const go = seen.includes('go.mod') ? ' (Go is built where the machine has its toolchain)' : ''
-  return `Seen, and not supported: ${seen.join(', ')}${go}. ${advice}`
+  const go = seen.includes('go.mod') ? ' (Go requires its toolchain on the machine)' : ''
+  return `Found but not supported: ${seen.join(', ')}${go}. ${advice}`
 }
 
 function noStart(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
-  return new PortError('BUILD_NOT_DETECTED', 'Nothing here says how to start this.', {
+  return new PortError('BUILD_NOT_DETECTED', 'Quayside could not detect how to start the service.', {
     hint: `Set startCommand, add a line "${kind}: <command>" to a Procfile, or a start script to package.json.`,
   })
 }
@@ -144,16 +144,16 @@ function noStart(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
 function otherProcfile(names: string[], kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
   const other = kind === 'web' ? 'WORKER' : 'WEB'
   return new PortError('BUILD_NOT_DETECTED', `The Procfile has no "${kind}" process, only ${names.join(', ')}.`, {
-    hint: `Add a line "${kind}: <command>", set startCommand, or make the service a ${other} (updateWebService with kind, while nothing is live).`,
+    hint: `Add a line "${kind}: <command>", set startCommand, or change the kind of the service to ${other} with updateWebService while it has no live deployment.`,
   })
 }
 
 /** As the templates of Vite and the like come: a build, and nothing that would answer a request. */
 function onlyBuilds(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
-  return new PortError('BUILD_NOT_DETECTED', 'package.json has a build script, but nothing says how to start what it builds.', {
+  return new PortError('BUILD_NOT_DETECTED', 'package.json has a build script, but Quayside could not detect how to start its result.', {
     hint:
-      'If the build makes a site of files, make the service a STATIC_SITE (updateWebService with kind, while nothing is live). ' +
-      `Else set startCommand, or add a start script or a line "${kind}: <command>" to a Procfile.`,
+      'If the build creates a static site, change the kind of the service to STATIC_SITE with updateWebService while it has no live deployment. ' +
+      `Otherwise, set startCommand, or add a start script or a line "${kind}: <command>" to a Procfile.`,
   })
 }
 

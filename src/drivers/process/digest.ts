@@ -18,8 +18,8 @@ export function measure(
   const files = entries.filter(({ type }) => type === 'file').length
   const sizeBytes = entries.reduce((sum, entry) => sum + entry.sizeBytes, 0)
   if (sizeBytes > releaseBytes) {
-    throw new PortError('NO_CAPACITY', `The release is larger than the ${releaseBytes} bytes that one may have.`, {
-      hint: 'Leave out what is not needed to run (caches, test data), or raise the quota.',
+    throw new PortError('NO_CAPACITY', `The release exceeds the limit of ${releaseBytes} bytes.`, {
+      hint: 'Remove files that are not needed at run time, such as caches and test data, or increase the quota.',
     })
   }
   say(`Storing ${files} files, ${Math.ceil(sizeBytes / 1024)} KiB.`)

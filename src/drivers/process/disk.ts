@@ -46,8 +46,8 @@ export async function namingFullDisk<Value>(work: () => Promise<Value>): Promise
 }
 
 export function diskFull(cause?: unknown): PortError<'NO_CAPACITY'> {
-  return new PortError('NO_CAPACITY', 'The disk of the data directory has too little room.', {
-    hint: 'Free some space, or remove services and releases that are no longer needed.',
+  return new PortError('NO_CAPACITY', 'The disk of the data directory has too little free space.', {
+    hint: 'Free space on it, or remove services and releases that are no longer needed.',
     cause,
   })
 }

@@ -40,10 +40,10 @@ export const treeWork = {
     }
     const published = await publishedDirectory(join(tree, workingDirectory), site)
     const escaping = findEscapingLink(published.directory)
-    if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} leads out of the published directory.`)
+    if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} points outside the published directory.`)
     const { files, leftOut } = await takePublished(published.directory, site.target)
     say(`Publishing ${published.name}: ${files} files.`)
-    if (leftOut.length > 0) say(`Never published, and left out: ${shortList(leftOut)}.`)
+    if (leftOut.length > 0) say(`Omitted files that are never published: ${shortList(leftOut)}.`)
     const draft: Draft = { ...request.draft, kind: 'static', workingDirectory: '' }
     const measured = measure(site.target, draft, releaseBytes, say)
     const sizeBytes = measured.sizeBytes + encodeTree(site.target, site.encoded, say)

@@ -73,9 +73,9 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   async function runReleaseCommand(request: ReleaseCommandRequest, io: StepIo): Promise<void> {
     await requireRoom(layout.dataDir, quotas)
     const release = await releases.find(request.digest)
-    if (release === null) throw new PortError('ARTIFACT_MISSING', 'The release is no longer kept.')
+    if (release === null) throw new PortError('ARTIFACT_MISSING', 'The release is no longer stored.')
     const used = release.tools ?? []
-    if (!(await tools.has(used))) throw new PortError('ARTIFACT_MISSING', 'The programs that the release was built for are no longer kept.')
+    if (!(await tools.has(used))) throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
     const exitCode = await withWorkspace(layout, fileName(request.deploymentId), async (directory) => {
       const cell: Cell = {
         ...{ name: directory.slice(directory.lastIndexOf('/') + 1), directory, tree: releases.tree(request.digest) },
@@ -91,7 +91,7 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
       )
     })
     if (exitCode === 0) return
-    throw new PortError('RELEASE_COMMAND_FAILED', `The release command ended with exit code ${exitCode}.`, { exitCode })
+    throw new PortError('RELEASE_COMMAND_FAILED', `The release command exited with code ${exitCode}.`, { exitCode })
   }
 
   async function removeRelease(digest: string): Promise<void> {

@@ -53,11 +53,11 @@ export function createInstances(parts: InstanceParts): Instances {
   async function launch(request: StartRequest, directory: string): Promise<void> {
     await requireRoom(layout.dataDir, quotas)
     const release = await releases.find(request.digest)
-    if (release === null || release.kind !== 'app') throw new PortError('ARTIFACT_MISSING', 'The release is no longer kept.')
+    if (release === null || release.kind !== 'app') throw new PortError('ARTIFACT_MISSING', 'The release is no longer stored.')
     const port = request.kind === 'web' ? await ports.reserve(request.instanceId) : null
     const { workingDirectory, tools = [] } = release
     if (!(await parts.tools.has(tools)))
-      throw new PortError('ARTIFACT_MISSING', 'The programs that the release was built for are no longer kept.')
+      throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
     const cell: Cell = {
       ...{ name: runName(request.instanceId, directory), directory, tree: releases.tree(request.digest), workingDirectory, tools },
       ...{ access: 'view', cache: null, lifetime: 'detached' },

@@ -34,7 +34,7 @@ function rangeOf(text: string, from: string): string {
   const line = /^lts\/(.+)$/i.exec(text)?.[1]?.toLowerCase()
   const named = line === '*' ? newestLine : line !== undefined ? lines[line] : /^(node|stable|latest|current)$/i.test(text) ? '*' : text
   if (named !== undefined && semver.validRange(named) !== null) return named
-  throw new PortError('BUILD_NOT_DETECTED', `${from} says ${JSON.stringify(text)}, which is no version of Node.`, {
-    hint: 'Give a version or a range, such as 22, 22.11.0 or >=20.',
+  throw new PortError('BUILD_NOT_DETECTED', `${from} is ${JSON.stringify(text)}, which is not a version of Node.`, {
+    hint: 'Use a version or a range, such as 22, 22.11.0 or >=20.',
   })
 }

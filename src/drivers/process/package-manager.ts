@@ -63,8 +63,8 @@ function declaredManager(value: unknown): { name: Name; range: string } | null {
   const [, name = '', version = ''] = /^([a-z]+)@([^+]+)(?:\+.*)?$/.exec(String(value)) ?? []
   const isKnown = lockfiles.some(([, known]) => known === name)
   if (isKnown && semver.validRange(version) !== null) return { name: name as Name, range: version }
-  throw new PortError('BUILD_NOT_DETECTED', `packageManager in package.json is ${JSON.stringify(value)}, which is not understood.`, {
-    hint: 'npm, pnpm, yarn and bun are supported, each with a version: "pnpm@9.12.0".',
+  throw new PortError('BUILD_NOT_DETECTED', `packageManager in package.json is ${JSON.stringify(value)}, which is not supported.`, {
+    hint: 'Set it to npm, pnpm, yarn or bun with a version, such as "pnpm@9.12.0".',
   })
 }
 

@@ -36,7 +36,7 @@ export function createPorts(layout: Layout, range: PortRange): Ports {
         if (await isFree(port)) return port
         await rm(fileOf(port), { force: true })
       }
-      throw new PortError('NO_CAPACITY', 'No port is free for another instance.')
+      throw new PortError('NO_CAPACITY', 'No free port is available for another instance.')
     },
     async release(instanceId) {
       for (const port of await owned(instanceId)) await rm(fileOf(port), { force: true })

@@ -8,7 +8,7 @@ import { directoryInside, removeTree, walk } from './tree.ts'
 /** Where builders put a site when nobody says so, most usual first. */
 const usualOutput = ['dist', 'build', 'out', '_site', 'public', '.output/public']
 
-const hint = 'Set publishDirectory to the directory that holds the built site; "." publishes the root directory.'
+const hint = 'Set publishDirectory to the directory that contains the built site; "." publishes the root directory.'
 
 /** A moment of the file system's own clock: what is written before it is told from what is written after it. */
 export async function markTime(directory: string): Promise<number> {
@@ -50,7 +50,7 @@ export async function publishedDirectory(work: string, { declared, builtSince }:
   const elsewhere = await outputElsewhere(work, builtSince)
   // A directory that the build left alone is its output only when it wrote no page anywhere else.
   if (found[0] && elsewhere.length === 0) return found[0]
-  throw new PortError('BUILD_NOT_DETECTED', `The build left its output in none of ${usualOutput.join(', ')}.`, {
+  throw new PortError('BUILD_NOT_DETECTED', `The build wrote no output to any of ${usualOutput.join(', ')}.`, {
     hint: elsewhere.length === 0 ? hint : `The build wrote pages to ${elsewhere.join(', ')}. ${hint}`,
   })
 }
@@ -58,7 +58,7 @@ export async function publishedDirectory(work: string, { declared, builtSince }:
 async function declaredDirectory(work: string, declared: string): Promise<{ directory: string; name: string }> {
   const directory = await directoryInside(work, declared)
   if (directory === null) {
-    throw new PortError('BUILD_FAILED', 'There is no directory of the declared name to publish.', {
+    throw new PortError('BUILD_FAILED', 'The directory that publishDirectory names does not exist.', {
       hint: `Check publishDirectory. ${hint}`,
     })
   }
@@ -104,6 +104,6 @@ export async function takePublished(directory: string, target: string): Promise<
     unwanted.push(entry.absolute)
   }
   for (const path of unwanted) await removeTree(path)
-  if (files === 0) throw new PortError('BUILD_FAILED', 'The directory to publish holds no files.', { hint })
+  if (files === 0) throw new PortError('BUILD_FAILED', 'The directory to publish contains no files.', { hint })
   return { files, leftOut: [...leftOut] }
 }

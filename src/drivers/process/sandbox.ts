@@ -77,7 +77,7 @@ export type SandboxOptions = {
 export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const hidden = [options.layout.dataDir, ...options.hidden]
   const toolchain = await readToolchain(options.hostPath, hidden)
-  if (options.choice === 'none') return openSandbox(toolchain, options.layout, 'switched off by setting')
+  if (options.choice === 'none') return openSandbox(toolchain, options.layout, 'the setting SANDBOX disables it')
   const surroundings = await readSurroundings(options.layout, toolchain, hidden)
   let problem = ''
   // What the host's kernel and bubblewrap can't do is left out, least needed first.
@@ -89,7 +89,7 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
       problem = found
     }
   }
-  if (options.choice === 'bwrap') throw new Error(`The sandbox bubblewrap is demanded but does not work here: ${problem}`)
+  if (options.choice === 'bwrap') throw new Error(`SANDBOX is bwrap, but bubblewrap does not work on this machine: ${problem}`)
   return openSandbox(toolchain, options.layout, problem)
 }
 
@@ -237,7 +237,7 @@ function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): San
 function checkEnv(env: Record<string, string>): void {
   for (const [name, value] of Object.entries(env)) {
     if (name === '' || /[=\0]/.test(name) || value.includes('\0'))
-      throw new TypeError('A variable has a name or value that no process can be given')
+      throw new TypeError('A variable has a name or value that cannot be passed to a process.')
   }
 }
 

@@ -111,7 +111,7 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
     const best = bestOf(listed ?? known, wish)
     if (best !== null) return best
     if (listed === null) throw unreachable(wish)
-    throw new PortError('BUILD_FAILED', `There is no ${asTold[wish.name]} that fits ${wish.range} (${wish.from}).`, {
+    throw new PortError('BUILD_FAILED', `No version of ${asTold[wish.name]} matches ${wish.range} (${wish.from}).`, {
       hint: `Correct ${wish.from}.`,
     })
   }
@@ -128,7 +128,7 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
     if (exitCode === 0) return
     throw new PortError('BUILD_FAILED', `${asTold[wish.name]} ${version} (${wish.from}) could not be installed from the npm registry.`, {
       exitCode,
-      hint: `Correct ${wish.from}, if there is no such version; what npm said stands in the log.`,
+      hint: `If the version does not exist, correct ${wish.from}. See the log for the output of npm.`,
     })
   }
 
@@ -215,9 +215,13 @@ function npmFor(node: string): string | null {
 }
 
 function unreachable(wish: ToolWish): PortError<'BUILD_FAILED'> {
-  return new PortError('BUILD_FAILED', `The npm registry could not be asked for ${asTold[wish.name]} ${wish.range} (${wish.from}).`, {
-    hint: 'See that this machine reaches the npm registry, then deploy again.',
-  })
+  return new PortError(
+    'BUILD_FAILED',
+    `The npm registry could not be reached to look up ${asTold[wish.name]} ${wish.range} (${wish.from}).`,
+    {
+      hint: 'Make sure that this machine can reach the npm registry, then deploy again.',
+    },
+  )
 }
 
 async function say(io: StepIo, text: string): Promise<void> {

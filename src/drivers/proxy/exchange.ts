@@ -21,25 +21,25 @@ export type Exchange = {
 }
 
 const answers = {
-  bad_request: { status: 400, title: 'Bad request', text: 'The request cannot be understood.' },
+  bad_request: { status: 400, title: 'Bad request', text: 'The request is not valid.' },
   unknown_host: { status: 404, title: 'Nothing here', text: 'No service has this address.' },
-  not_found: { status: 404, title: 'Not found', text: 'There is no such page.' },
-  method_not_allowed: { status: 405, title: 'Method not allowed', text: 'This is a static site: only GET and HEAD are answered.' },
+  not_found: { status: 404, title: 'Not found', text: 'This page does not exist.' },
+  method_not_allowed: { status: 405, title: 'Method not allowed', text: 'This is a static site. It supports only GET and HEAD.' },
   request_timeout: { status: 408, title: 'Request timeout', text: 'The request was not sent in time.' },
-  precondition_failed: { status: 412, title: 'Precondition failed', text: 'The file is another one by now.' },
+  precondition_failed: { status: 412, title: 'Precondition failed', text: 'The file has changed.' },
   uri_too_long: { status: 414, title: 'Address too long', text: 'The address of this request is too long.' },
-  range_not_satisfiable: { status: 416, title: 'Range not satisfiable', text: 'The file has no such range.' },
+  range_not_satisfiable: { status: 416, title: 'Range not satisfiable', text: 'The file does not have the requested range.' },
   internal: { status: 500, title: 'Internal error', text: 'The router failed to answer this request.' },
-  no_healthy_instance: { status: 502, title: 'No healthy instance', text: 'No instance of this service answers at the moment.' },
-  upstream_failed: { status: 502, title: 'Service failed', text: 'The service ended the connection before it answered.' },
+  no_healthy_instance: { status: 502, title: 'No healthy instance', text: 'No instance of this service is responding at the moment.' },
+  upstream_failed: { status: 502, title: 'Service failed', text: 'The service closed the connection before it responded.' },
   service_stopped: { status: 503, title: 'Service stopped', text: 'This service is stopped.' },
-  service_not_deployed: { status: 503, title: 'Not deployed', text: 'Nothing of this service has been deployed yet.' },
+  service_not_deployed: { status: 503, title: 'Not deployed', text: 'This service has not been deployed yet.' },
   router_starting: {
     status: 503,
     title: 'Starting',
-    text: 'The router is starting and does not know this address yet. Ask again in a moment.',
+    text: 'The router is starting and does not know this address yet. Retry in a moment.',
   },
-  router_busy: { status: 503, title: 'Too many requests', text: 'The router has too many requests in hand.' },
+  router_busy: { status: 503, title: 'Too many requests', text: 'The router is handling too many requests.' },
   upstream_timeout: { status: 504, title: 'Service timeout', text: 'The service did not answer in time.' },
 } as const
 

@@ -65,7 +65,7 @@ const inItsPlace: Partial<Record<AnswerCode, string>> = {
   service_stopped: 'the service is stopped',
   service_not_deployed: 'the router does not know the release yet',
   router_starting: 'the router is starting',
-  router_busy: 'the router has too many requests in hand',
+  router_busy: 'the router is handling too many requests',
 }
 
 const ofTheRouter = new Set<string>(['internal', 'router_busy', 'router_starting'] satisfies AnswerCode[])
