@@ -47,7 +47,7 @@ export function createSelection(app: App, schema: GraphQLSchema): Selection {
   return {
     check({ selection, subjectTypes, rights }) {
       const nodes = subjectTypes.filter(isNode)
-      if (nodes.length === 0) return 'what these events are about can not be queried'
+      if (nodes.length === 0) return 'the subjects of these events cannot be queried'
       for (const type of nodes) {
         const result = checked(selection, type)
         if ('problem' in result)
@@ -91,7 +91,7 @@ const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): 
 /** The selection as it stands, for those with fragments on types, or as one on the subject's own type. */
 function documentFor(schema: GraphQLSchema, selection: string, subjectType: string): Checked {
   const text = selection.trim()
-  if (!text.startsWith('{') || !text.endsWith('}')) return { problem: 'it must be a selection with its braces, such as { id }' }
+  if (!text.startsWith('{') || !text.endsWith('}')) return { problem: 'must be a selection in braces, such as { id }' }
   const plain = judge(schema, `query Selection($id: ID!) { node(id: $id) ${text} }`)
   if ('document' in plain) return plain
   const narrowed = judge(schema, `query Selection($id: ID!) { node(id: $id) { ... on ${subjectType} ${text} } }`)
@@ -109,7 +109,7 @@ function judge(schema: GraphQLSchema, source: string): Checked {
   const [operation, ...others] = document.definitions
   // Braces that close early would smuggle in other root fields.
   if (operation?.kind !== 'OperationDefinition' || others.length > 0 || operation.selectionSet.selections.length !== 1) {
-    return { problem: 'it must be one selection' }
+    return { problem: 'must be a single selection' }
   }
   const large = exceeded(document)
   if (large) return { problem: large.message }
@@ -128,7 +128,7 @@ function costs(schema: GraphQLSchema, document: DocumentNode, operation: Operati
     selectionSet: { ...operation.selectionSet, selections: Array.from({ length: costShare }, () => field!) },
   }
   const weight = weigh(schema, document, repeated, { id: '' })
-  return typeof weight === 'number' ? { document } : { problem: `it may cost a tenth of what a query may: ${weight.message}` }
+  return typeof weight === 'number' ? { document } : { problem: `must not exceed a tenth of the cost limit of a query: ${weight.message}` }
 }
 
 /** The first permission that a type of the selection asks for and the rights lack. */

@@ -16,7 +16,7 @@ export const mostLosses = 3
 export const lossesOf = ({ leaseEpoch, leaseEnded }: Claimed): number => leaseEpoch - 1 - leaseEnded
 
 /** For a person to read, of what was set aside. */
-export const setAsideText = `Each of the last ${mostLosses} processes that had it in hand ended before it was done. It is not tried again by itself.`
+export const setAsideText = `The last ${mostLosses} processes that handled it all exited before it finished. It is not retried automatically.`
 
 /** What every claim sets: the new holder, and that all former ones lived when the row was given back. */
 export const takeLease = (owner: string, leaseMs: number): Sql =>

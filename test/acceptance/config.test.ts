@@ -182,14 +182,14 @@ describe('the configuration of a service', () => {
     expect(back.rollbackPlan).toMatchObject({
       eligible: true,
       changes: [{ kind: 'VARIABLE_CHANGED', key: 'MODE', from: 'second', to: 'first' }],
-      warnings: ['API_TOKEN: version 1 of its secret was revoked; the current value is used instead.'],
+      warnings: ['API_TOKEN: version 1 of its secret was revoked. Its current value is used instead.'],
     })
     const restored = await world.end(await world.rollback(first))
     expect(restored.status).toBe('LIVE')
     const env = JSON.parse((await world.server.router(service.slug, '/env')).body)
     expect(env).toMatchObject({ MODE: 'first', API_TOKEN: 'second-token', QUAYSIDE_DEPLOYMENT_ID: restored.id })
     expect((await world.log(restored)).map((line) => line.message)).toContain(
-      'API_TOKEN: version 1 of its secret was revoked; the current value is used instead.',
+      'API_TOKEN: version 1 of its secret was revoked. Its current value is used instead.',
     )
     const current = await world.end(await world.rollback(second, { config: 'CURRENT' }))
     expect(current.status).toBe('LIVE')

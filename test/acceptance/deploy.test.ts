@@ -36,7 +36,8 @@ describe('a deployment', () => {
     const log = await world.log(live)
     expect(log.map((line) => line.seq)).toEqual(log.map((_line, index) => index + 1))
     const messages = log.map((line) => line.message)
-    for (const promised of ['compiling module 20 of 20 for v1', 'build finished', 'migrated', 'Live.']) expect(messages).toContain(promised)
+    for (const promised of ['compiling module 20 of 20 for v1', 'build finished', 'migrated', 'The deployment is live.'])
+      expect(messages).toContain(promised)
     expect(messages.filter((message) => message.startsWith('compiling')).length).toBe(20)
 
     const answer = await world.server.router('shop')

@@ -93,7 +93,7 @@ describe.concurrent('a service', () => {
     expect(instance).toMatchObject({ status: 'RUNNING', restarts: 1, lastExitCode: 7 })
     expect(await bootOf(service)).not.toBe(boot)
     await until('the log says how it ended', async () =>
-      (await world.serviceLog(service)).some(({ stream, message }) => stream === 'SYSTEM' && message.includes('exit code 7')),
+      (await world.serviceLog(service)).some(({ stream, message }) => stream === 'SYSTEM' && message.includes('exited with code 7')),
     )
   })
 

@@ -49,7 +49,7 @@ describe('deploymentLogs', () => {
       gapless(150).map((n) => `step ${n}`),
     )
     expect(lines.find((line) => line.message === 'aside 7')).toMatchObject({ stream: 'STDERR' })
-    expect(lines.at(-1)!.message).toBe('Live.')
+    expect(lines.at(-1)!.message).toBe('The deployment is live.')
     expect(await world.log(deployment)).toEqual(lines)
   })
 
@@ -95,7 +95,7 @@ describe('deploymentLogs', () => {
       lines.push(...data.deploymentLogs.lines)
       cursor = data.deploymentLogs.cursor
     }
-    expect(lines.at(-1)!.message).toBe('Live.')
+    expect(lines.at(-1)!.message).toBe('The deployment is live.')
     expect(await refusalOf(world.server.subscribe(deploymentLogs, { id: other!.id, after: cursor }).next())).toMatchObject({
       code: 'invalid_input',
       field: 'after',

@@ -174,7 +174,7 @@ describe.concurrent('a cancelled deployment', () => {
     const ended = await world.end(one)
     expect(ended).toMatchObject({ status: 'CANCELLED', phase: 'BUILD', failure: null, isLive: false })
     expect(ended.steps[1].status).toBe('CANCELLED')
-    expect((await world.log(one)).at(-1)!.message).toBe('Cancelled.')
+    expect((await world.log(one)).at(-1)!.message).toBe('The deployment was cancelled.')
     await serves(service, first)
     await world.phase(next, 'BUILD')
     await world.cancel(next)

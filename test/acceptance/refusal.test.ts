@@ -126,7 +126,7 @@ describe.concurrent('a build that is not right', () => {
     const torn = spans.filter(([from], index) => from !== (spans[index - 1]?.[1] ?? 0) + 1)
     expect(torn).toEqual([])
     expect(missing).toBeGreaterThan(1_000_000)
-    expect(messages).toEqual(expect.arrayContaining(['the beginning', 'the end', 'Live.']))
+    expect(messages).toEqual(expect.arrayContaining(['the beginning', 'the end', 'The deployment is live.']))
   })
 
   it('says what it looked for where nothing tells how to build or start it', async () => {
@@ -147,7 +147,7 @@ describe.concurrent('an app that is not right', () => {
     const { failed, failure, messages } = await deployOver('Exits', {
       files: { 'server.js': 'console.error("no configuration found"); process.exitCode = 3' },
     })
-    expect(failure).toMatchObject({ phase: 'VERIFY', code: 'START_FAILED', message: expect.stringContaining('exit code 3') })
+    expect(failure).toMatchObject({ phase: 'VERIFY', code: 'START_FAILED', message: expect.stringContaining('exited with code 3') })
     expect(failed.steps[4]).toMatchObject({ status: 'FAILED', exitCode: 3, reasonCode: 'START_FAILED' })
     expect(messages).toContain('no configuration found')
   })
@@ -188,7 +188,7 @@ describe.concurrent('an app that is not right', () => {
       answer.end('well')
     }).listen(process.env.PORT, process.env.HOST)`
     const { failed } = await deployOver('Fragile', { files: { 'server.js': server }, settings: { healthCheckPath: '/' } })
-    expect(failed.failure).toMatchObject({ phase: 'VERIFY', code: 'START_FAILED', message: expect.stringContaining('exit code 5') })
+    expect(failed.failure).toMatchObject({ phase: 'VERIFY', code: 'START_FAILED', message: expect.stringContaining('exited with code 5') })
     expect(failed.steps[4]).toMatchObject({ phase: 'VERIFY', status: 'FAILED' })
   })
 

@@ -30,16 +30,19 @@ async function deployOver(name: string, { server, settings = {} }: Pick<Sick, 's
 
 const sick: [string, Sick][] = [
   ['opens its port and never answers', { server: tcp(''), says: 'does not answer GET /' }],
-  ['resets every connection', { server: tcp('socket.resetAndDestroy()'), says: 'does not speak HTTP' }],
-  ['answers garbage', { server: tcp("socket.once('data', () => socket.end('220 mail ready\\r\\n'))"), says: 'does not speak HTTP' }],
+  ['resets every connection', { server: tcp('socket.resetAndDestroy()'), says: 'does not send a complete HTTP response' }],
+  [
+    'answers garbage',
+    { server: tcp("socket.once('data', () => socket.end('220 mail ready\\r\\n'))"), says: 'does not send a complete HTTP response' },
+  ],
   [
     'answers half',
     {
       server: tcp("socket.once('data', () => socket.end('HTTP/1.1 200 OK\\r\\nContent-Length: 10\\r\\n\\r\\nhalf'))"),
-      says: 'does not speak HTTP',
+      says: 'does not send a complete HTTP response',
     },
   ],
-  ['takes 15 s for its first answer', { server: http('setTimeout(() => answer.end(), 15_000)'), says: 'raise healthTimeoutMs' }],
+  ['takes 15 s for its first answer', { server: http('setTimeout(() => answer.end(), 15_000)'), says: 'increase healthTimeoutMs' }],
   ['answers once and then hangs', { server: `let asked = 0; ${http('if (asked++ === 0) answer.end()')}`, says: 'does not answer GET /' }],
   [
     'answers once on each connection',
@@ -47,7 +50,10 @@ const sick: [string, Sick][] = [
   ],
   [
     'listens on ::1 only',
-    { server: `require('node:http').createServer((q, a) => a.end()).listen(process.env.PORT, '::1')`, says: 'It listens on ::1 only' },
+    {
+      server: `require('node:http').createServer((q, a) => a.end()).listen(process.env.PORT, '::1')`,
+      says: 'The app listens only on ::1.',
+    },
   ],
   [
     'has no page at its health path',
@@ -78,7 +84,7 @@ describe('a release that fails when traffic has moved', () => {
     // Well for as long as nobody but the router's probes asks it.
     const server = http("if (!String(question.headers['user-agent']).startsWith('Quayside-Health')) process.exit(7); answer.end()")
     const { failed, traffic, messages } = await deployOver('Falls over', { server })
-    expect(failed.failure).toMatchObject({ phase: 'SWITCH', code: 'START_FAILED', message: expect.stringContaining('exit code 7') })
+    expect(failed.failure).toMatchObject({ phase: 'SWITCH', code: 'START_FAILED', message: expect.stringContaining('exited with code 7') })
     expect(messages.some((message) => message.startsWith('SWITCH failed'))).toBe(true)
     // Those that killed it have no answer; all others were kept until the former release had them again.
     expect(traffic.failures.length).toBeLessThanOrEqual(2)
@@ -94,7 +100,7 @@ describe('a wrong port', () => {
     const deployment = await world.deploy(service)
     await until('the log names it', async () =>
       (await world.log(deployment)).some((line) =>
-        /it listens on port \d+ instead of the one given in the variable PORT/.test(line.message),
+        /the app listens on port \d+ instead of the port in the variable PORT/.test(line.message),
       ),
     )
     expect(await world.deployment(deployment.id)).toMatchObject({ status: 'RUNNING', phase: 'VERIFY' })

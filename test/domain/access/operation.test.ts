@@ -108,7 +108,7 @@ test('one that three processes in a row had in hand when they ended fails with t
   for (let n = 0; n < 3; n++)
     await until('the lease before is over', async () => (await operationQueue.claim(app, `dead ${n}`, 1)).length === 1)
   work('heir')
-  expect(await ended(id)).toMatchObject({ status: 'FAILED', error: expect.stringMatching(/^Each of the last 3 processes/) })
+  expect(await ended(id)).toMatchObject({ status: 'FAILED', error: expect.stringMatching(/^The last 3 processes/) })
   expect(stepsMade).toBe(0)
 })
 

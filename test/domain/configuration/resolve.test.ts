@@ -220,18 +220,18 @@ describe('resolution', () => {
     expect(resolve(facts({ environmentType: 'DEVELOPMENT', bindings: [higher] }))).toMatchObject({
       variables: [],
       warnings: [
-        'TOKEN (KEY) has no value at DEVELOPMENT nor below it, and is left out: a value of PRODUCTION is never read by a lower environment.',
+        'TOKEN (KEY) has no value at DEVELOPMENT or in a lower environment, and is omitted. A value of PRODUCTION is never used in a lower environment.',
       ],
     })
     const revoked = bound('TOKEN', 'TOKEN', 'PRODUCTION', [scoped('TOKEN', 'PRODUCTION', { isRevoked: true })])
     expect(resolve(facts({ bindings: [revoked] })).warnings).toEqual([
-      'TOKEN has no value at PRODUCTION, where its newest version is revoked, nor where it falls back to, and is left out.',
+      'TOKEN has no value at PRODUCTION, where its newest version is revoked, or in an environment that it falls back to, and is omitted.',
     ])
     const strict = { ...facts({}).fallback, PRODUCTION: { scope: 'PRODUCTION' as const, chain: [], mode: 'STRICT' as const } }
     const missing = bound('TOKEN', 'TOKEN', 'PRODUCTION', [])
     expect([missing, revoked].map((binding) => resolve(facts({ bindings: [binding], fallback: strict })).unresolved[0]!.message)).toEqual([
-      'TOKEN has no value at PRODUCTION, and PRODUCTION falls back to nothing (STRICT).',
-      'TOKEN has no value at PRODUCTION, where its newest version is revoked, and PRODUCTION falls back to nothing (STRICT).',
+      'TOKEN has no value at PRODUCTION, and PRODUCTION has no fallback (STRICT).',
+      'TOKEN has no value at PRODUCTION, where its newest version is revoked, and PRODUCTION has no fallback (STRICT).',
     ])
   })
 

@@ -64,8 +64,8 @@ describe('a snapshot', () => {
     const configuration = await restored(then)
     expect(await own(configuration)).toEqual({ KEPT: 'two' })
     expect(configuration.warnings).toEqual([
-      'KEPT: version 1 of its secret was revoked; the current value is used instead.',
-      'LOST: version 1 of its secret was revoked and there is no current value; the variable is left out.',
+      'KEPT: version 1 of its secret was revoked. Its current value is used instead.',
+      'LOST: version 1 of its secret was revoked and has no current value. The variable is omitted.',
     ])
   })
 
@@ -76,7 +76,7 @@ describe('a snapshot', () => {
     await shop.run(deleteSecret, { id: secret.id, force: true })
     expect(await own(await restored(then))).toEqual({ REVOKED: 'one' })
     expect((await restored(then)).warnings).toEqual([
-      'GONE: version 1 of its secret was deleted and there is no current value; the variable is left out.',
+      'GONE: version 1 of its secret was deleted and has no current value. The variable is omitted.',
     ])
     await shop.run(updateProject, { id: shop.projectId, secretFallback: [{ scope: 'PRODUCTION', chain: [], mode: 'STRICT' }] })
     await shop.run(revokeSecretVersion, { secretId: other.id, version: 1 })
@@ -125,8 +125,8 @@ it('a configuration over what a program can be given is refused with its size, a
   const variables = Array.from({ length: 17 }, (_, n) => ({ key: `BIG_${n}`, value: 'x'.repeat(64 * 1024) }))
   await shop.run(setEnvVars, { webServiceId: shop.production, variables })
   const deployment = await pinnedProblem()
-  expect(deployment).toContain('a program can be given 1048576')
-  expect(await warnings()).toEqual([expect.stringContaining('a program can be given 1048576')])
+  expect(deployment).toContain('exceeds the limit of 1048576 bytes')
+  expect(await warnings()).toEqual([expect.stringContaining('exceeds the limit of 1048576 bytes')])
 })
 
 async function pinnedProblem(): Promise<string | null> {

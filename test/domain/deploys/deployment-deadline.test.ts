@@ -61,7 +61,7 @@ it('a probe in VERIFY has no longer than the deadline leaves it, and the failure
   const { ended, asked } = await deploy('silence', {})
   expect(ended).toMatchObject({ status: 'FAILED', failurePhase: 'VERIFY', failureCode: 'HEALTH_TIMEOUT' })
   expect(ended.failureMessage).toContain('within 400 ms (healthTimeoutMs)')
-  expect(ended.failureMessage).toContain('no whole answer by this deadline')
+  expect(ended.failureMessage).toContain('no complete response before the deadline')
   expect(ended.failureHint).toContain('healthTimeoutMs')
   expect(asked.length).toBeGreaterThan(0)
   expect(asked.filter(({ isPrivate, timeoutMs }) => !isPrivate || timeoutMs > 400)).toEqual([])

@@ -62,6 +62,6 @@ it('ends a deployment that three processes in a row carried when they ended, wit
   expect(ended).toMatchObject({
     leaseEpoch: 7,
     failureCode: 'WORKER_LOST',
-    failureMessage: 'Each of the last 3 processes that carried this deployment ended before it was done.',
+    failureMessage: 'The last 3 processes that ran this deployment all exited before it finished.',
   })
 })

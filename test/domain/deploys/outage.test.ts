@@ -165,7 +165,7 @@ describe('a deployment', () => {
     const { ended, lines } = await deploy({ during })
     expect(ended).toMatchObject({ status: 'LIVE', failureCode: null })
     expect(lines.filter((line) => line === 'building')).toHaveLength(1)
-    expect(lines.filter((line) => line === 'Live.')).toHaveLength(1)
+    expect(lines.filter((line) => line === 'The deployment is live.')).toHaveLength(1)
   })
 
   it('is taken over, and goes live, when the database was away for longer than the lease', async () => {
@@ -180,7 +180,7 @@ describe('a deployment', () => {
   it('names a full disk, with a hint', async () => {
     const { ended, lines } = await deploy({ fails: Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }) })
     expect(ended).toMatchObject({ status: 'FAILED', failureCode: 'NO_CAPACITY', failureMessage: 'A disk of the server is full.' })
-    expect(ended.failureHint).toContain('Free some space')
+    expect(ended.failureHint).toContain('Free space on the disks')
     expect(lines).toContain('BUILD failed (NO_CAPACITY): A disk of the server is full.')
   })
 })

@@ -35,7 +35,7 @@ test('the schedule gives the wait before each next try, and its end exhausts', (
   expect(verdict(answer(500), { number: 3 })).toMatchObject({
     status: 'EXHAUSTED',
     retryInMs: null,
-    reason: expect.stringContaining('3 tries'),
+    reason: expect.stringContaining('3 attempts'),
   })
 })
 

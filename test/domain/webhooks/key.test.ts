@@ -27,7 +27,7 @@ const own = `whsec_${Buffer.alloc(32, 5).toString('base64')}`
 const create = (input: CommandInput = {}, as = caller) => createEndpoint(world.app, as, { url, ...input })
 const rotate = (id: string, input: CommandInput = {}) =>
   execute({ app: world.app, caller, requestId: 'test' }, rotateWebhookSecret, { id, ...input })
-const inUse = { code: 'invalid_input', field: 'secret', message: expect.stringContaining('in use already') }
+const inUse = { code: 'invalid_input', field: 'secret', message: expect.stringContaining('is already in use') }
 
 describe('no key is shared between endpoints', () => {
   it('a secret of one endpoint is refused for another, when that is made and when it is rotated', async () => {

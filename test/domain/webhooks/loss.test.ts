@@ -92,7 +92,7 @@ test('what three processes in a row had in hand when they ended is set aside wit
   for (const worker of ['first', 'second', 'third']) await endInHand(worker)
   world.work(world.app, 'heir')
   expect(await settled(world.app, endpoint.id)).toMatchObject([
-    { status: 'EXHAUSTED', reason: expect.stringMatching(/^Each of the last 3 processes that had it in hand ended/) },
+    { status: 'EXHAUSTED', reason: expect.stringMatching(/^The last 3 processes that handled it all exited/) },
   ])
   expect(await settled(world.app, also.id)).toMatchObject([{ status: 'DELIVERED' }])
   expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toHaveLength(1)

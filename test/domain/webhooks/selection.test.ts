@@ -68,8 +68,8 @@ test('types with several subjects are selected by fragments', async () => {
 test.each([
   ['no selection', 'id', /braces/],
   ['an unknown field', '{ nothing }', /nothing/],
-  ['another root field', '{ id } apiKeys { nodes { id } }', /one selection|Cannot query/],
-  ['a smuggled operation', '{ id } } mutation { x { id }', /one selection|Syntax/],
+  ['another root field', '{ id } apiKeys { nodes { id } }', /single selection|Cannot query/],
+  ['a smuggled operation', '{ id } } mutation { x { id }', /single selection|Syntax/],
   ['too much depth', `{ ${'project { environments { nodes { '.repeat(8)} id ${'} } }'.repeat(8)} }`, /levels|Cannot query/],
   ['too much cost', '{ webServices(first: 100) { nodes { deployments(first: 100) { nodes { id } } } } }', /cost|rows|points/],
 ])('%s is refused at save', async (_, selection, message) => {

@@ -181,11 +181,10 @@ function whyMissing(facts: Facts, { alias, key, rows }: Bound): string {
   const higher = usable.filter((row) => isHigher(row.scope, environmentType)).map((row) => row.scope)
   const revoked = rows.some((row) => row.scope === environmentType && row.isRevoked) ? `, where its newest version is revoked,` : ''
   const what = `${name} has no value at ${environmentType}${revoked}`
-  if (fallback[environmentType].mode === 'STRICT')
-    return `${what}${revoked ? '' : ','} and ${environmentType} falls back to nothing (STRICT).`
+  if (fallback[environmentType].mode === 'STRICT') return `${what}${revoked ? '' : ','} and ${environmentType} has no fallback (STRICT).`
   if (higher.length > 0)
-    return `${what} nor below it, and is left out: a value of ${higher.join(' or ')} is never read by a lower environment.`
-  return `${what} nor where it falls back to, and is left out.`
+    return `${what} or in a lower environment, and is omitted. A value of ${higher.join(' or ')} is never used in a lower environment.`
+  return `${what} or in an environment that it falls back to, and is omitted.`
 }
 
 /** A variable that only the runtime gives, different for each instance. */

@@ -59,7 +59,7 @@ export async function restoredConfiguration(read: Reading, target: Deployment, r
   const now = await resolved(read, target.webServiceId, revision)
   const pinned = await pinnedConfiguration(read, target.id)
   if (!pinned) {
-    const warning = 'No configuration was kept of that deployment; the present one is used.'
+    const warning = 'The configuration of that deployment is no longer stored. The current configuration is used instead.'
     return { variables: givenBy(now), warnings: [warning, ...warningsOf(now)], unresolved: now.unresolved }
   }
   const versions = await versionStates(read.tx, pinned.entries)
@@ -78,12 +78,12 @@ export async function restoredConfiguration(read: Reading, target: Deployment, r
     const replacement = replacementFor(entry, state, now)
     if (replacement) {
       variables.push(replacement)
-      warnings.push(`${what}; the current value is used instead.`)
+      warnings.push(`${what}. Its current value is used instead.`)
       continue
     }
     const strict = now.unresolved.find(({ key }) => key === entry.key)
     if (strict) unresolved.push(strict)
-    else warnings.push(`${what} and there is no current value; the variable is left out.`)
+    else warnings.push(`${what} and has no current value. The variable is omitted.`)
   }
   const restored = new Set(variables.map(({ key }) => key))
   const defaults = givenBy(now).filter(({ key, source }) => source.kind === 'PLATFORM_DEFAULT' && !restored.has(key))
@@ -134,7 +134,9 @@ const maxEnvironmentBytes = 1024 * 1024
 /** Why a program can't be given so much; null when it can. */
 export function sizeProblem(values: Record<string, string>): string | null {
   const bytes = Object.entries(values).reduce((sum, [key, value]) => sum + Buffer.byteLength(key) + Buffer.byteLength(value) + 2, 0)
-  return bytes > maxEnvironmentBytes ? `All variables together have ${bytes} bytes; a program can be given ${maxEnvironmentBytes}.` : null
+  return bytes > maxEnvironmentBytes
+    ? `The variables have ${bytes} bytes in total, which exceeds the limit of ${maxEnvironmentBytes} bytes.`
+    : null
 }
 
 /** Pins what a deployment gets. Gives why it can't be: names of what has no value, or its size. */

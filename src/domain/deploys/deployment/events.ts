@@ -56,7 +56,7 @@ export const deploymentEvents = {
   succeeded: deploymentEvent('succeeded', 'A deployment went live. Its release has answered through the router.', {}),
   failed: deploymentEvent('failed', 'A deployment failed. The previous release, if any, keeps running.', {
     status: 'FAILED',
-    failure: { phase: 'BUILD', code: 'BUILD_FAILED', message: 'The build command ended with exit code 1.', hint: null },
+    failure: { phase: 'BUILD', code: 'BUILD_FAILED', message: 'The build command exited with code 1: npm run build', hint: null },
   }),
   cancelled: deploymentEvent('cancelled', 'A deployment was cancelled.', { status: 'CANCELLED' }),
   skipped: deploymentEvent('skipped', 'A queued deployment was skipped because a newer one replaced it.', {

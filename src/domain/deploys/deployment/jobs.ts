@@ -42,8 +42,8 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
 async function setAside(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
   const run = await openRun(app, deployment, signal)
   try {
-    const message = `Each of the last ${mostLosses} processes that carried this deployment ended before it was done.`
-    await run.undo(new StepFailed('WORKER_LOST', message, { hint: "The server's own log may say how they ended." }), takeTrafficBack)
+    const message = `The last ${mostLosses} processes that ran this deployment all exited before it finished.`
+    await run.undo(new StepFailed('WORKER_LOST', message, { hint: 'See the server log for the cause.' }), takeTrafficBack)
   } finally {
     await run.close()
   }

@@ -84,7 +84,8 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     const now = await row<{ status: string }>(db, sql`select status from deployment where id = ${claimed.id}::uuid`)
     if (now?.status === 'CANCELLING' && run.deployment.phase !== 'SWITCH') cancelled.abort(new Cancelled())
   }
-  const check = () => void lookForCancel().catch((error) => reportFailure(app, error, 'a deployment could not be looked at', {}, 'warn'))
+  const check = () =>
+    void lookForCancel().catch((error) => reportFailure(app, error, 'a deployment could not be checked for cancellation', {}, 'warn'))
   const off = app.wake.on(`deployment:${claimed.id}`, check)
   const poll = setInterval(check, 1_000)
 
@@ -177,14 +178,16 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       off()
       clearInterval(poll)
       await log.close().catch(() => {})
-      await countRedactions(db, claimed.id, hits).catch((error) => reportFailure(app, error, 'redactions could not be counted', {}, 'warn'))
+      await countRedactions(db, claimed.id, hits).catch((error) =>
+        reportFailure(app, error, 'the redactions of a deployment log could not be counted', {}, 'warn'),
+      )
     },
   }
 
   /** Why an app ended or never answered stands in what it printed; a person looks for it here. */
   const repeatLastWords = async () => {
     const lines = await lastWords(app, claimed)
-    if (lines.length > 0) await log.say('The new instances printed last:')
+    if (lines.length > 0) await log.say('Last output of the new instances:')
     for (const line of lines) await log.sink(line.instanceId)(line.stream, Buffer.from(`${line.message}\n`))
   }
 
@@ -192,7 +195,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const sayEnd = async (phase: DeploymentPhase, failure: Failure | null) => {
     try {
       await log.endLines()
-      if (!failure) await log.say('Cancelled.')
+      if (!failure) await log.say('The deployment was cancelled.')
       else {
         if (failure.code === 'START_FAILED' || failure.code === 'HEALTH_TIMEOUT') await repeatLastWords()
         await log.say(`${phase} failed (${failure.code}): ${failure.message}`, 'ERROR')
@@ -200,7 +203,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       }
       await log.close()
     } catch (error) {
-      reportFailure(app, error, 'a deployment log could not be written to its end', { deploymentId: claimed.id }, 'warn')
+      reportFailure(app, error, 'the last lines of a deployment log could not be written', { deploymentId: claimed.id }, 'warn')
     }
   }
 
@@ -260,14 +263,27 @@ function failureOf(app: App, error: unknown, phase: DeploymentPhase): Failure {
     exitCode: null,
   })
   if (error instanceof DeadlineOver) {
-    if (phase === 'BUILD') return plain('BUILD_TIMEOUT', 'The build did not end in time.', "The service's buildTimeoutMs sets the limit.")
+    if (phase === 'BUILD')
+      return plain(
+        'BUILD_TIMEOUT',
+        'The build did not finish before its deadline.',
+        'To allow more time, increase buildTimeoutMs of the service.',
+      )
     if (phase === 'VERIFY')
-      return plain('HEALTH_TIMEOUT', 'The new release did not become healthy in time.', "The service's healthTimeoutMs sets the limit.")
-    if (phase === 'SWITCH') return plain('SWITCH_FAILED', 'The router did not answer with the new release in time.')
-    return plain('PHASE_TIMEOUT', `${phase} did not end in time.`)
+      return plain(
+        'HEALTH_TIMEOUT',
+        'The new release did not become healthy before its deadline.',
+        'To allow more time, increase healthTimeoutMs of the service.',
+      )
+    if (phase === 'SWITCH') return plain('SWITCH_FAILED', 'The router did not serve the new release before the deadline.')
+    return plain('PHASE_TIMEOUT', `Phase ${phase} did not finish before its deadline.`)
   }
   if (app.db.outages.note(error) === 'disk') {
-    return plain('NO_CAPACITY', 'A disk of the server is full.', 'Free some space where the database and DATA_DIR lie, then deploy again.')
+    return plain(
+      'NO_CAPACITY',
+      'A disk of the server is full.',
+      'Free space on the disks of the database and of DATA_DIR, then deploy again.',
+    )
   }
   app.log.error({ err: error, phase }, 'a deployment step failed unexpectedly')
   return plain('INTERNAL', 'An internal error occurred.', 'See the server log for details.')

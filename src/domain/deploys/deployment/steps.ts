@@ -14,11 +14,12 @@ type StepResult = 'done' | 'skipped'
 export async function prepare(run: Run): Promise<StepResult> {
   const { app, deployment, log, signal } = run
   if (deployment.kind === 'ROLLBACK') {
-    await log.say(`Going back to release ${deployment.releaseDigest}, commit ${deployment.commitHash}.`)
+    await log.say(`Rolling back to release ${deployment.releaseDigest} of commit ${deployment.commitHash}.`)
     await configure(run, (work) => run.set(work, sql`phase = phase`))
     return 'done'
   }
-  if (!run.repository) throw new StepFailed('REPOSITORY_MISSING', 'The service has no repository any more.')
+  if (!run.repository)
+    throw new StepFailed('REPOSITORY_MISSING', 'The service no longer has a repository.', { hint: 'Set repositoryUrl, then deploy again.' })
   const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
   const settings = { ...settingsOf(service), branch: deployment.branch ?? service.branch }
   const source = sourcePort.use(app)
@@ -50,8 +51,8 @@ async function configure(run: Run, change: (work: Work) => Promise<Deployment>):
     if (problem) {
       const hint =
         configuration.unresolved.length > 0
-          ? 'Give the secret a value at that scope, or change how the project falls back.'
-          : 'Delete variables or shorten values; what is large belongs into a file.'
+          ? 'Set a value of the secret at that scope, or change the fallback settings of the project.'
+          : 'Delete variables or shorten their values. Keep large values in files.'
       throw new StepFailed('CONFIG_UNRESOLVED', problem, { hint })
     }
     warnings = configuration.warnings
@@ -67,7 +68,7 @@ export async function build(run: Run): Promise<StepResult> {
   const runtime = runtimePort.use(app)
   if (deployment.releaseDigest) {
     if (!(await runtime.hasRelease(deployment.releaseDigest))) {
-      throw new StepFailed('ARTIFACT_MISSING', 'The release is no longer kept.', { hint: 'Deploy the commit again.' })
+      throw new StepFailed('ARTIFACT_MISSING', 'The release is no longer stored.', { hint: 'Deploy the commit again.' })
     }
     if (deployment.kind !== 'ROLLBACK') return 'done'
     await run.write((work) => pinKind(run, work, deployment.releaseDigest!))
@@ -115,11 +116,11 @@ export async function runReleaseCommand(run: Run): Promise<StepResult> {
   const { releaseCommand } = facts
   if (!releaseCommand) return 'skipped'
   if (run.resumed) {
-    throw new StepFailed('WORKER_LOST', 'The worker was lost while the release command ran; it is not run twice.', {
-      hint: 'See what the command has done, then deploy again.',
+    throw new StepFailed('WORKER_LOST', 'The worker was lost while the release command was running. The command is not run again.', {
+      hint: 'Check what the command has already done, then deploy again.',
     })
   }
-  await run.log.say(`Running the release command: ${releaseCommand}`)
+  await run.log.say(`Running the release command \`${releaseCommand}\`.`)
   await runtimePort.use(run.app).runReleaseCommand(
     {
       serviceId: facts.webServiceId,
@@ -147,7 +148,7 @@ export async function start(run: Run): Promise<StepResult> {
   const missing = wanted - known.length
   const added = missing > 0 ? await addInstances(app.db.prisma, { ...deployment, deploymentId: deployment.id }, missing) : []
   const facts = await run.facts()
-  await log.say(`Starting ${wanted} instance${wanted === 1 ? '' : 's'}: ${facts.startCommand}`)
+  await log.say(`Starting ${wanted} instance${wanted === 1 ? '' : 's'} with \`${facts.startCommand}\`.`)
   for (const instance of [...known, ...added]) {
     run.signal.throwIfAborted()
     await startInstance(app, instance.id, facts)

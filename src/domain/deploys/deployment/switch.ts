@@ -36,7 +36,7 @@ export async function switchTraffic(run: Run): Promise<'done'> {
     await seeThroughRouter(run, instances)
     await watch(run, instances)
   }
-  await log.say('Live.')
+  await log.say('The deployment is live.')
   await log.close()
   await run.write((work) => goLive(run, work))
   return 'done'

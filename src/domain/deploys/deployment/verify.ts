@@ -16,8 +16,8 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
   const instances = await instancesOf(app.db.prisma, deployment.id)
   await log.say(
     settings.kind === 'WORKER'
-      ? `Watching ${instances.length} instance(s) for ${app.settings.WORKER_VERIFY_MS} ms.`
-      : `Probing ${instances.length} instance(s) at ${settings.healthCheckPath ?? '/, where any answer will do'}.`,
+      ? `Watching ${instances.length} instance(s) for ${app.settings.WORKER_VERIFY_MS} ms to verify that they keep running.`
+      : `Checking the health of ${instances.length} instance(s) with GET ${settings.healthCheckPath ?? '/. Any response counts as healthy'}.`,
   )
   const ask = settings.kind === 'WORKER' ? null : await askerOf(run)
   const stop = new AbortController()
@@ -27,7 +27,7 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
   } finally {
     stop.abort(run.signal.reason)
   }
-  await log.say('All instances are well.')
+  await log.say('All instances are healthy.')
   return 'done'
 }
 
@@ -101,7 +101,7 @@ async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSign
 function deadlinePassed(run: Run, name: string, reason: unknown, last: (Look & { isCut: boolean }) | null): unknown {
   if (!last || !(reason instanceof DeadlineOver)) return reason
   const { healthCheckPath: path, healthTimeoutMs } = run.settings()
-  const seen = last.isCut ? 'no whole answer by this deadline' : last.reason
+  const seen = last.isCut ? 'no complete response before the deadline' : last.reason
   return new StepFailed(
     'HEALTH_TIMEOUT',
     `The new release did not become healthy within ${healthTimeoutMs} ms (healthTimeoutMs): ${name}: GET ${path ?? '/'}: ${seen}.`,
@@ -110,32 +110,35 @@ function deadlinePassed(run: Run, name: string, reason: unknown, last: (Look & {
 }
 
 const elsewhere = ({ otherPorts, otherHosts }: Look): string => {
-  if (otherPorts.length > 0) return `; it listens on port ${otherPorts.join(', ')} instead of the one given in the variable PORT`
-  return otherHosts.length > 0 ? `; it listens on ${otherHosts.join(', ')} only, requests come to the address in the variable HOST` : ''
+  if (otherPorts.length > 0) return `; the app listens on port ${otherPorts.join(', ')} instead of the port in the variable PORT`
+  return otherHosts.length > 0
+    ? `; the app listens only on ${otherHosts.join(', ')}, but requests arrive at the address in the variable HOST`
+    : ''
 }
 
 /** What may help, by what was seen. */
 function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: Look, path: string | null): string {
   if (otherPorts.length > 0) {
-    return `It listens on port ${otherPorts.join(', ')} instead of the one given in the variable PORT. Let it listen on PORT.`
+    return `The app listens on port ${otherPorts.join(', ')} instead of the port in the variable PORT. Make it listen on PORT.`
   }
   if (otherHosts.length > 0) {
-    return `It listens on ${otherHosts.join(', ')} only. Let it listen on the address given in the variable HOST, 127.0.0.1, or on 0.0.0.0.`
+    return `The app listens only on ${otherHosts.join(', ')}. Make it listen on 127.0.0.1, the address in the variable HOST, or on 0.0.0.0.`
   }
   if (status === 404 || status === 405 || status === 410) {
-    return `The app runs, but has no page at ${path}. Set healthCheckPath to one that it answers with 2xx or 3xx, or to null: then any answer at / will do.`
+    return `The app runs, but has no page at ${path}. Set healthCheckPath to a path that answers with 2xx or 3xx. With null, any response at / counts as healthy.`
   }
   if (status === 401 || status === 403) {
-    return `The app runs, but lets nobody see ${path} without a login. Set healthCheckPath to a public page.`
+    return `The app runs, but ${path} requires a login. Set healthCheckPath to a public page.`
   }
-  if (status !== null) return `The app runs, but says at ${path} that it is not well: only 2xx and 3xx count as good. Its log may say why.`
+  if (status !== null)
+    return `The app runs, but ${path} reports that it is not healthy: only 2xx and 3xx count as healthy. See its log for the cause.`
   if (timedOut) {
-    return `The app takes the connection, but does not answer GET ${path ?? '/'} in time. Its log may say what it waits for; if it only needs longer to start, raise healthTimeoutMs.`
+    return `The app accepts the connection, but does not answer GET ${path ?? '/'} in time. See its log for the cause. If it only needs more time to start, increase healthTimeoutMs.`
   }
   if (reason === 'connection refused') {
-    return 'Nothing listens yet. The app must listen on the port given in the variable PORT; if it needs longer to start, raise healthTimeoutMs.'
+    return 'The app does not listen yet. It must listen on the port in the variable PORT. If it needs more time to start, increase healthTimeoutMs.'
   }
-  return `The app takes the connection, but does not speak HTTP on it to the end of an answer to GET ${path ?? '/'}. Its log may say why.`
+  return `The app accepts the connection, but does not send a complete HTTP response to GET ${path ?? '/'}. See its log for the cause.`
 }
 
 async function staysUp(run: Run, instance: Instance, signal: AbortSignal): Promise<void> {
@@ -154,11 +157,11 @@ export async function demandRunning(run: Run, instance: Instance): Promise<void>
   const how =
     seen?.state === 'exited'
       ? seen.signal
-        ? `was ended by ${seen.signal}`
-        : `ended with exit code ${seen.exitCode ?? 'unknown'}`
-      : 'is gone'
-  throw new StepFailed('START_FAILED', `Instance ${encodeId('Instance', instance.id)} ${how} before it was well.`, {
-    hint: "The service's log shows what it printed.",
+        ? `was terminated by ${seen.signal}`
+        : `exited with code ${seen.exitCode ?? 'unknown'}`
+      : 'no longer exists'
+  throw new StepFailed('START_FAILED', `Instance ${encodeId('Instance', instance.id)} ${how} before it became healthy.`, {
+    hint: 'See the service log for its output.',
     exitCode: seen?.state === 'exited' ? (seen.exitCode ?? undefined) : undefined,
   })
 }

@@ -45,7 +45,7 @@ export async function lookAt(app: App, { host, target, path, timeoutMs }: Asked)
     otherHosts,
   } = await runtimePort.use(app).probe({ instanceId: target.instanceId, path: null, timeoutMs: Math.min(timeoutMs, connectMs) })
   // The router takes a reset that comes with the connection for a refusal.
-  if (error === 'no_healthy_instance' && directly !== reason) look.reason = 'the connection is closed as soon as it is made'
+  if (error === 'no_healthy_instance' && directly !== reason) look.reason = 'the app closes each connection immediately'
   return ok ? look : { ...look, otherPorts, otherHosts }
 }
 

@@ -126,7 +126,7 @@ async function linesOf(
   const { messageBytes } = logLimits(app.settings)
   const lines: NewLine[] = []
   if (read.droppedBytes > 0)
-    lines.push(system(at, instance.id, `${read.droppedBytes} bytes of output were dropped: the instance prints faster than it is read.`))
+    lines.push(system(at, instance.id, `Dropped ${read.droppedBytes} bytes of output: the instance writes faster than Quayside reads.`))
   const position = { ...read.position }
   for (const stream of ['stdout', 'stderr'] as const) {
     const bytes = Buffer.concat(read.chunks.filter((chunk) => chunk.stream === stream).map((chunk) => chunk.bytes))

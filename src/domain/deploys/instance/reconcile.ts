@@ -91,7 +91,7 @@ export async function settleReconciler(app: App): Promise<void> {
     app.wake.notify('instances')
   } catch (error) {
     // It runs out by itself.
-    reportFailure(app, error, 'the lease of the instances could not be given back', {}, 'warn')
+    reportFailure(app, error, 'the lease of the instances could not be released', {}, 'warn')
   }
 }
 
@@ -213,15 +213,15 @@ async function noteCrash(
   const what =
     reason ??
     (lost
-      ? 'is gone'
+      ? 'no longer exists'
       : seen?.state === 'exited' && seen.signal
-        ? `was ended by ${seen.signal}`
-        : `ended with exit code ${exitCode ?? 'unknown'}`)
+        ? `was terminated by ${seen.signal}`
+        : `exited with code ${exitCode ?? 'unknown'}`)
   await noteInServiceLog(
     app,
     service,
     instance.id,
-    `Instance ${encodeId('Instance', instance.id)} ${what}; it is started again in ${Math.ceil(delayMs / 1000)} s.`,
+    `Instance ${encodeId('Instance', instance.id)} ${what}. Restarting in ${Math.ceil(delayMs / 1000)} s.`,
   )
   app.wake.notify('routes', 'instances', `service:${service.id}`)
 }

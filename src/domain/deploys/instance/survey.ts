@@ -77,7 +77,7 @@ export async function observeAll(app: App, instances: readonly InstanceRow[]): P
   const runtime = runtimePort.use(app)
   const ids = instances.map((instance) => instance.id)
   const observed = await runtime.observe(ids).catch(async (error) => {
-    app.log.error({ err: error }, 'instances could not be observed together')
+    app.log.error({ err: error }, 'instances could not be observed in one call; observing them one by one')
     // What can't be told of one is no reason to start it anew.
     const assumed = (instanceId: string): Observation => ({ instanceId, state: 'running', startedAt: app.clock.now() })
     return Promise.all(ids.map(async (id) => (await runtime.observe([id]).catch(() => []))[0] ?? assumed(id)))

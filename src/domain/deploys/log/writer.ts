@@ -109,7 +109,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     dropping = true
     app.log.warn(
       { logId, lines: chunks.reduce((sum, chunk) => sum + chunk.count, 0) },
-      'lines came after the end of their log and were dropped',
+      'lines arrived after the end of their log and were dropped',
     )
   }
 

@@ -134,7 +134,7 @@ async function makeBody(app: App, delivery: Delivery, recipient: Recipient, body
 
 /** Of the schedules of endpoint and installation the longer one counts: an endpoint that wants few tries doesn't want few of our faults. */
 async function afterFault(app: App, delivery: Delivery, recipient: Recipient | UnreadableRecipient, error: unknown): Promise<void> {
-  reportFailure(app, error, 'a webhook could not be sent for a reason of our own', { endpoint: recipient.id })
+  reportFailure(app, error, 'a webhook could not be sent because of a local failure', { endpoint: recipient.id })
   const installation = app.settings.WEBHOOK_RETRY_SCHEDULE_MS
   const total = (schedule: readonly number[]) => schedule.reduce((sum, each) => sum + each, 0)
   const { reason, retryInMs } = judgeFault(error, {
@@ -187,7 +187,7 @@ async function send(
         ...claimOf(delivery),
         attemptCount: delivery.attemptCount + 1,
         status: 'UNKNOWN',
-        reason: 'The try was cut off; it may have arrived, and is not sent twice.',
+        reason: 'The attempt was interrupted. The message may have arrived and is not sent again.',
         retryInMs: null,
       },
       attempt: attemptOf(delivery, recipient, { headers, durationMs, errorClass: 'UNKNOWN' }),

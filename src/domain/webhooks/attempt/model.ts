@@ -35,16 +35,17 @@ export function judge({ result, number, scheduleMs, answeredAt, random, mustNotR
   const errorClass = errorClassOf(result)
   const wish = result.type === 'response' ? result.headers['webhook-delivery']?.trim().toLowerCase() : undefined
   const gone = result.type === 'response' && result.status === 410
-  const disable = gone ? 'The receiver answered 410 Gone.' : wish === 'disable' ? 'The receiver asked for it.' : null
+  const disable = gone ? 'The receiver answered 410 Gone.' : wish === 'disable' ? 'The receiver asked to disable the endpoint.' : null
   const end = (status: Verdict['status'], reason: string | null): Verdict => ({ status, reason, retryInMs: null, errorClass, disable })
 
   if (errorClass === null) return end('DELIVERED', null)
   if (disable) return end('SKIPPED', `${disable} The endpoint was disabled.`)
-  if (wish === 'abort-message') return end('ABORTED', 'The receiver asked to be sent this message no more.')
-  if (mustNotRepeat && isUnknown(result)) return end('UNKNOWN', `${outcomeText(result)} It may have arrived, and is not sent twice.`)
+  if (wish === 'abort-message') return end('ABORTED', 'The receiver asked not to receive this message again.')
+  if (mustNotRepeat && isUnknown(result))
+    return end('UNKNOWN', `${outcomeText(result)} The message may have arrived and is not sent again.`)
   const delayMs = scheduleMs[number - 1]
   if (delayMs === undefined)
-    return end('EXHAUSTED', `${outcomeText(result)} That was the last of ${number} ${number === 1 ? 'try' : 'tries'}.`)
+    return end('EXHAUSTED', `${outcomeText(result)} That was the last of ${number} ${number === 1 ? 'attempt' : 'attempts'}.`)
   // Never before the scheduled time, and spread over the 15 % after it, so that messages which failed together don't return together.
   const scheduledMs = Math.round(delayMs * (1 + 0.15 * random))
   return { ...end('PENDING', null), retryInMs: Math.max(scheduledMs, retryAfterMs(result, answeredAt) ?? 0) }

@@ -86,7 +86,7 @@ export const updateWebhookEndpoint = defineCommand({
     }
     const isChanged = disables || changes(target, { ...columns, filter: columns.filter === DbNull ? null : columns.filter })
     if (!isChanged && !(await changesHeaders(work.app, target, input.headers))) return { webhookEndpoint: target }
-    const disabled = disables ? await markDisabled(work, target.id, 'Disabled by hand.') : null
+    const disabled = disables ? await markDisabled(work, target.id, 'Disabled manually.') : null
     const webhookEndpoint = await work.tx.webhookEndpoint.update({
       where: { id: target.id },
       data: {

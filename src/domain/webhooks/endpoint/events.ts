@@ -84,7 +84,7 @@ export const webhookEndpointExhausted = defineEvent({
     messageId: 'evt_01h455vb4pex5vsknk084sn02q',
     eventType: 'project.updated',
     attemptCount: 8,
-    reason: 'The receiver answered 500. That was the last of 8 tries.',
+    reason: 'The receiver answered 500. That was the last of 8 attempts.',
   },
 })
 

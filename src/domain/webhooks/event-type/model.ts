@@ -6,9 +6,9 @@ import type { IdType } from '../../../platform/id.ts'
  * Null when it can.
  */
 export function problemOfPattern(pattern: string): string | null {
-  if (!pattern.includes('*')) return eventType(pattern) ? null : `there is no event type ${quoted(pattern)}`
+  if (!pattern.includes('*')) return eventType(pattern) ? null : `event type ${quoted(pattern)} does not exist`
   if (!/^[^*]+\.\*$/.test(pattern))
-    return `${quoted(pattern)}: * can only be the whole last segment, as in deployment.*; give no types for all of them`
+    return `${quoted(pattern)} is not valid: * must be the whole last segment, as in deployment.*. To select all types, give none`
   const prefix = pattern.slice(0, -1)
   return eventTypes().some(({ type }) => type.startsWith(prefix)) ? null : `no event type begins with ${quoted(prefix)}`
 }

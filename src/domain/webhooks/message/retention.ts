@@ -14,7 +14,7 @@ export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promi
           order by message_id, endpoint_id for update)
         update webhook_delivery d
         set body = null,
-            reason = case when d.status = 'PENDING' then 'The payload was removed before it arrived.' else d.reason end,
+            reason = case when d.status = 'PENDING' then 'The payload was removed before the message was delivered.' else d.reason end,
             next_attempt_at = null,
             status = case when d.status = 'PENDING' then 'CANCELLED'::webhook_delivery_status else d.status end
         from held h where h.message_id = d.message_id and h.endpoint_id = d.endpoint_id`,
