@@ -189,7 +189,7 @@ function addUnknown(server: FastifyInstance, app: App): void {
     error: { code: error.code, kind: error.kind, message: error.message, requestId: request.id },
   })
   server.setNotFoundHandler((request, reply) =>
-    reply.code(404).send(answer(request, errors.not_found({ text: 'There is nothing at this path.' }))),
+    reply.code(404).send(answer(request, errors.not_found({ text: 'This path does not exist.' }))),
   )
   server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
     const refused = refusalOf(app, error)
@@ -218,7 +218,7 @@ function addHealth(server: FastifyInstance, app: App, state: { draining: boolean
       const names = new Set(applied.map(({ name }) => name))
       return expected.filter(({ name }) => !names.has(name)).map(({ name }) => `migration ${name} is not applied`)
     } catch (error) {
-      reportFailure(app, error, 'not ready: the database does not tell its migrations', {}, 'warn')
+      reportFailure(app, error, 'not ready: the applied migrations could not be read from the database', {}, 'warn')
       return ['the database does not answer']
     }
   }
@@ -314,7 +314,7 @@ function addWebhookMetrics(app: App, registers: Registry[]): void {
         // What the process says of itself is told also while the database is away.
         await figures().then(
           (now) => set(this, now),
-          (error) => reportFailure(app, error, 'the figures of webhooks could not be read', {}, 'warn'),
+          (error) => reportFailure(app, error, 'the webhook metrics could not be read', {}, 'warn'),
         )
       },
     })
@@ -350,7 +350,7 @@ function addDraining(server: FastifyInstance, app: App, state: { draining: boole
   server.addHook('preClose', async () => {
     state.draining = true
     const grace = setTimeout(() => {
-      app.log.warn('requests were still running at the end of the grace and are cut')
+      app.log.warn('requests were still in progress at the end of the shutdown grace period and were aborted')
       cut.abort()
       server.server.closeAllConnections()
     }, app.settings.SHUTDOWN_GRACE_MS * graceShare)

@@ -111,7 +111,7 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
 
 const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string => {
   const api = PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`)
-  return `This is the router of Quayside: a service is at {slug}.${ROUTER_DOMAIN}, on this port.${api ? ` The API is at ${api}.` : ''}`
+  return `This is the router of Quayside. Services are at {slug}.${ROUTER_DOMAIN} on this port.${api ? ` The API is at ${api}.` : ''}`
 }
 
 const startAllJobs = (app: App) =>
@@ -142,7 +142,7 @@ async function start(role: Role): Promise<void> {
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
   if (role !== 'api') await takeRouterPort(app)
-  const waitsFor = new Set(['the first start is not finished'])
+  const waitsFor = new Set(['the first start has not finished'])
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   const graphqlUrl = server && `${await listen(server, settings)}/graphql`
@@ -175,7 +175,7 @@ async function start(role: Role): Promise<void> {
     stop(everything).then(
       () => process.exit(exitCode),
       (error) => {
-        app.log.error({ err: error }, 'the stop failed')
+        app.log.error({ err: error }, 'the shutdown failed')
         process.exit(1)
       },
     )
@@ -188,14 +188,14 @@ async function start(role: Role): Promise<void> {
   await record.serving(server ? (server.server.address() as AddressInfo).port : null)
   waitsFor.clear()
   if (graphqlUrl) sayWhereToGo(app, graphqlUrl, key!)
-  else say('Worker runs.')
+  else say('Worker is running.')
   sayWhatToKnow(settings, drivers.runtime)
 }
 
 /** One line for each change: the database is ours, and whoever reads the log has nothing to do unless it can't be started. */
 function logDatabase({ log }: App, change: SupervisorChange): void {
-  if (change.state === 'failed') log.error({ err: change.error }, 'PostgreSQL could not be started. Trying again until it can.')
-  else if (change.state === 'lost') log.error('PostgreSQL has stopped or cannot be reached. Starting it again.')
+  if (change.state === 'failed') log.error({ err: change.error }, 'PostgreSQL could not be started. Retrying until it starts.')
+  else if (change.state === 'lost') log.error('PostgreSQL has stopped or cannot be reached. Restarting it.')
   else log.warn('PostgreSQL is ready again.')
 }
 
@@ -209,7 +209,7 @@ async function takeRouterPort(app: App): Promise<void> {
     const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
     if (others.some(({ serving }) => serving)) return
     if (ROUTER_PORT !== 0 && (others.length === 0 || performance.now() > deadline))
-      throw new StartError(`Port ${ROUTER_PORT} is taken by another program. Set ROUTER_PORT to another one.`)
+      throw new StartError(`Port ${ROUTER_PORT} is in use by another program. Set ROUTER_PORT to another port.`)
     await pause(200)
   }
 }
@@ -226,8 +226,8 @@ async function listen(server: FastifyInstance, settings: Settings): Promise<stri
     const own = (await othersServing(settings)).find((process) => process.port === PORT)
     throw new StartError(
       own
-        ? `Port ${PORT} is taken by the server of this installation, which is running already (pid ${own.pid}). Stop it with \`npm stop\`. Set PORT to run another server beside it.`
-        : `Port ${PORT} is taken by another program. Set PORT to another one.`,
+        ? `Port ${PORT} is in use by the server of this installation, which is already running (pid ${own.pid}). Stop it with \`npm stop\`. Set PORT to run another server beside it.`
+        : `Port ${PORT} is in use by another program. Set PORT to another port.`,
     )
   }
   const { port } = server.server.address() as AddressInfo
@@ -240,8 +240,8 @@ async function readyKey(app: App, graphqlUrl: string): Promise<string> {
   const first = await bootstrap(app, graphqlUrl)
   if (first) return `API key ${first.apiKey}`
   return (await refreshBootstrap(DATA_DIR, graphqlUrl))
-    ? `The first key stands in ${bootstrapFile(DATA_DIR)}.`
-    : '`npm run key` makes an API key.'
+    ? `The first API key is in ${bootstrapFile(DATA_DIR)}.`
+    : 'To create an API key, run `npm run key`.'
 }
 
 function sayWhereToGo(app: App, graphqlUrl: string, key: string): void {
@@ -252,8 +252,10 @@ function sayWhereToGo(app: App, graphqlUrl: string, key: string): void {
 
 function sayWhatToKnow(settings: Settings, runtime: ProcessRuntime): void {
   if (!settings.production)
-    say('Development mode: loopback addresses may be reached and local repositories deployed. NODE_ENV=production for production.')
-  if (runtime.sandboxMissing) say(`NO SANDBOX: builds and instances run with the rights of this program: ${runtime.sandboxMissing}`)
+    say(
+      'Development mode: loopback addresses can be reached and local repositories can be deployed. For production, set NODE_ENV=production.',
+    )
+  if (runtime.sandboxMissing) say(`NO SANDBOX: builds and instances run with the permissions of the server: ${runtime.sandboxMissing}`)
 }
 
 const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] === 'api' ? 'api' : 'all'

@@ -102,7 +102,7 @@ describe('health', () => {
     expect((await at('/readyz')).status).toBe(200)
   })
   test('/readyz answers 503 and says what a start still waits for, until it is over', async () => {
-    let waits = ['the first start is not finished']
+    let waits = ['the first start has not finished']
     const it = await serverForTest({ startWaitsFor: () => waits })
     const response = await fetch(new URL('/readyz', it.url))
     expect([response.status, await response.json()]).toMatchObject([503, { reasons: waits }])

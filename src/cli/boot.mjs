@@ -46,7 +46,7 @@ async function main() {
   const [command = 'start', ...rest] = process.argv.slice(2)
   const program = programs[command] ?? [`src/cli/${command}.ts`]
   const entry = program.find((part) => part.endsWith('.ts'))
-  if (!/^[a-z-]+$/.test(command) || entry === undefined || !existsSync(join(root, entry))) fail(`There is no command ${command}.`)
+  if (!/^[a-z-]+$/.test(command) || entry === undefined || !existsSync(join(root, entry))) fail(`The command ${command} does not exist.`)
 
   if (!isFresh(installed) || !isFresh(generated)) {
     await withLock(async () => {
@@ -63,7 +63,7 @@ async function main() {
     process.exitCode = await run(node, args, { env })
     if (entry !== 'src/main.ts' || process.exitCode !== restartExitCode) return
     if (performance.now() - begun > calmMs) waitMs = 500
-    say(`Quayside ended after an internal error. Starting again in ${waitMs / 1000} s.`)
+    say(`Quayside exited after an internal error. Restarting in ${waitMs / 1000} s.`)
     await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
 }
@@ -80,14 +80,14 @@ async function install() {
   // Where npm is told to run no install scripts, this one is still needed: it fetches the Node that everything else runs on.
   if (code === 0 && !existsSync(node))
     await run(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(root, 'node_modules/node'), quiet: true })
-  if (code !== 0 || !existsSync(node)) fail(`The packages could not be installed (npm ci ended with ${code}).`, code)
+  if (code !== 0 || !existsSync(node)) fail(`The packages could not be installed (npm ci exited with code ${code}).`, code)
   writeFileSync(installed.stamp, installed.wanted())
 }
 
 /** How far the installation is. npm makes a package's folder before it fills it. */
 function presentPackages() {
   const locked = Object.keys(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages).filter((path) => path !== '')
-  return `${locked.filter((path) => existsSync(join(root, path))).length} of at most ${locked.length} packages are there`
+  return `${locked.filter((path) => existsSync(join(root, path))).length} of at most ${locked.length} packages are installed`
 }
 
 /** Offline: `generate` needs no schema engine, but asks for its binary and would download it. */
@@ -101,7 +101,7 @@ async function generateClient() {
   }
   const wanted = generated.wanted()
   const code = await run(node, [join(bin, 'prisma'), 'generate', '--schema', join(root, 'prisma')], { cwd: root, env, quiet: true })
-  if (code !== 0) fail('The Prisma client could not be made from prisma/.', code)
+  if (code !== 0) fail('The Prisma client could not be generated from prisma/.', code)
   mkdirSync(dirname(generated.stamp), { recursive: true })
   writeFileSync(generated.stamp, wanted)
 }
@@ -150,8 +150,8 @@ async function withLock(work) {
   const holder = spawn(/** @type {string} */ (command), args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true })
   holder.stdin.on('error', () => {})
   await new Promise((resolve) => {
-    holder.once('error', () => fail(`The program ${command} is needed, and can't be run.`))
-    holder.once('close', (code) => fail(`The starter's lock could not be taken (${command} ended with ${code}).`))
+    holder.once('error', () => fail(`The program ${command} is required, but cannot be run.`))
+    holder.once('close', (code) => fail(`The lock of the installation could not be acquired (${command} exited with code ${code}).`))
     holder.stdout.once('data', resolve)
   })
   holder.removeAllListeners('close')

@@ -20,12 +20,12 @@ ${Object.entries(chapters)
   .map(([name, { about }]) => `  ${name.padEnd(10)}${about}`)
   .join('\n')}
 
-Without a chapter: main. Without --url a server of its own is started, with an empty database in a temporary folder and ports of its
-own; what it made ends with the demo. A server that is given must run on this machine in development mode (or allow 127.0.0.0/8 in
-EGRESS_ALLOW and the temporary folder in GIT_FILE_ROOTS): it reads a repository from here and calls a receiver on 127.0.0.1. There the
-demo makes one project and deletes it with all it holds.
+The default chapter is main. Without --url, the demo starts its own server, with an empty database in a temporary folder and its own
+ports, and removes them at its end. A server given with --url must run on this machine in development mode (or allow 127.0.0.0/8 in
+EGRESS_ALLOW and the temporary folder in GIT_FILE_ROOTS), because it reads a repository from here and calls a receiver on 127.0.0.1.
+There, the demo creates one project and deletes it with its contents.
 
-Exit code 0: every part held. 1: one didn't. 2: the call was wrong. 130: Ctrl-C.`
+Exit code 0: every part held. 1: a part did not hold. 2: the arguments are not valid. 130: interrupted by Ctrl-C.`
 
 /** For a part that was interrupted to notice that it was. */
 const settleMs = 2_000
@@ -40,8 +40,8 @@ function readCall(): Call | null {
   if (values.help) return null
   const [name = 'main', ...more] = positionals
   const chapter = Object.hasOwn(chapters, name) ? chapters[name] : undefined
-  if (!chapter || more.length > 0) throw new TypeError(`There is no chapter ${positionals.join(' ')}.`)
-  if ((values.url === undefined) !== (values.key === undefined)) throw new TypeError('--url and --key belong together.')
+  if (!chapter || more.length > 0) throw new TypeError(`The chapter ${positionals.join(' ')} does not exist.`)
+  if ((values.url === undefined) !== (values.key === undefined)) throw new TypeError('--url and --key must be given together.')
   return { chapter, ...(values.url && values.key ? { given: { url: values.url, key: values.key } } : {}) }
 }
 

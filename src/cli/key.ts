@@ -6,16 +6,16 @@ import { isForPerson, openApp } from './open-app.ts'
 
 const usage = `npm run key [-- name]
 
-Makes an API key with all rights and prints it once. The name says what it is for.
+Creates an API key with all permissions and prints it once. The name describes its purpose.
 
-Exit code 0: it was made. 1: there is no organization yet, or the database cannot be used. 2: the call was wrong, and nothing was made.`
+Exit code 0: the key was created. 1: no organization exists yet, or the database cannot be used. 2: the arguments are not valid, and no key was created.`
 
 /** The key's name; null when help was asked for. Throws TypeError. */
 function readName(): string | null {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { help: { type: 'boolean', short: 'h' } } })
   if (values.help) return null
   const [name = 'made at the console', ...more] = positionals
-  if (name === '' || more.length > 0) throw new TypeError('Give one name, or none.')
+  if (name === '' || more.length > 0) throw new TypeError('At most one name is allowed, and it must not be empty.')
   return name
 }
 
@@ -27,7 +27,7 @@ async function make(name: string): Promise<void> {
       const { plaintextKey } = await makeKey(app, owner, name)
       console.log(`API key ${plaintextKey}`)
     } else {
-      console.error('There is no organization yet. `npm start` makes one, with its first key.')
+      console.error('No organization exists yet. Run `npm start` to create it with its first key.')
       process.exitCode = 1
     }
   } finally {

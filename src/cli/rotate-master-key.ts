@@ -13,10 +13,10 @@ try {
     const { version, rewrapped, added } = await rotateMasterKey(app.db, settings)
     if (added) console.log(`Added master key version ${version}.`)
     console.log(
-      `${rewrapped} data key${rewrapped === 1 ? '' : 's'} wrapped with master key version ${version}; none is left with an older one.`,
+      `${rewrapped} data key${rewrapped === 1 ? '' : 's'} wrapped with master key version ${version}. No data key uses an older version.`,
     )
     console.log(
-      'Older versions are needed for backups from before only. A server that knows only those may still wrap a new key: restart it first.',
+      'Older versions are needed only to restore older backups. A server that has only older versions may still wrap a new key with them, so restart it first.',
     )
   } finally {
     await close()

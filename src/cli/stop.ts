@@ -16,7 +16,7 @@ try {
     const count = (kind: string) => processes.filter((process) => process.kind === kind).length
     console.log(`Stopped: ${count('server')} server, ${count('worker')} workers, ${instances} instances${embedded ? ', PostgreSQL' : ''}.`)
   } else {
-    console.log(`Nothing runs: there is no ${dataDir}.`)
+    console.log(`Nothing is running: ${dataDir} does not exist.`)
   }
 } catch (error) {
   if (!(error instanceof SettingsError)) throw error

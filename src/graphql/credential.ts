@@ -60,7 +60,7 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
       for (const follower of [...followers]) if (lost(follower.caller, present)) follower.onLost()
     } catch (err) {
       // Without an answer nobody is sent away; the next look comes soon.
-      reportFailure(app, err, 'open streams: a credential could not be checked again', {}, 'warn')
+      reportFailure(app, err, 'the credential of an open stream could not be verified again', {}, 'warn')
     }
   }
 

@@ -47,10 +47,10 @@ const texts: Record<Limit, string> = {
   depth: 'levels of fields',
   introspectionDepth: 'levels of introspection',
   aliases: 'aliases',
-  directives: 'directives at one place',
-  repeats: 'fields of one name at one place',
+  directives: 'directives in one location',
+  repeats: 'fields with the same name in one selection',
   rootFields: 'root fields',
-  nestedPages: 'rows by nested page sizes',
+  nestedPages: 'rows from nested page sizes',
   cost: 'points of cost',
 }
 

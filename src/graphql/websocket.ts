@@ -99,7 +99,7 @@ export function mountSockets(server: Server, options: SocketDoorOptions): Socket
     sockets.add(socket)
     const beat = keepAlive(ws, options.pingEveryMs)
     const gone = protocol.opened(connectionOf(socket, app), { socket })
-    ws.on('error', (err) => app.log.debug({ err, requestId: socket.requestId }, 'a socket failed'))
+    ws.on('error', (err) => app.log.debug({ err, requestId: socket.requestId }, 'a WebSocket connection failed'))
     ws.once('close', (code, reason) => {
       clearInterval(beat)
       sockets.delete(socket)
@@ -155,7 +155,7 @@ const connectionOf = (socket: Socket, app: App) => ({
       onBehalfOf(socket.client, () => take(String(data))).catch((error) => {
         // A client comes again after the one, and gives up after the other.
         if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')
-        app.log.error({ err: error, requestId: socket.requestId }, 'a message of a socket could not be handled')
+        app.log.error({ err: error, requestId: socket.requestId }, 'a WebSocket message could not be handled')
         socket.close(CloseCode.InternalServerError, 'Internal server error')
       })
       endUnwanted(socket)

@@ -9,7 +9,7 @@ export function startChore(app: App, chore: Chore): Loop {
   const setbacks = createSetbacks(
     app,
     { chore: chore.name },
-    { failed: 'a chore failed and runs again', goesOn: 'a chore runs well again' },
+    { failed: 'a background task failed and will run again', goesOn: 'a background task succeeds again' },
   )
 
   const ended = (async () => {

@@ -50,7 +50,7 @@ export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, 
       try {
         await absolveAll(app.db.prisma, queue.rows.table, worker)
       } catch (error) {
-        reportFailure(app, error, 'what is in hand could not be noted before the stop', { queue: queue.name }, 'warn')
+        reportFailure(app, error, 'the items in progress could not be recorded before the stop', { queue: queue.name }, 'warn')
       }
     },
   }

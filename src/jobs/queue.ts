@@ -19,7 +19,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
   const setbacks = createSetbacks(
     app,
     { queue: queue.name },
-    { failed: 'a queue could not be claimed from', goesOn: 'a queue is claimed from again' },
+    { failed: 'items of a queue could not be claimed', goesOn: 'items of a queue can be claimed again' },
   )
   const running = new Set<Promise<void>>()
   /** Told that no row has a time to come; a new one comes with a ring. */
@@ -94,8 +94,12 @@ async function runItem<Item extends Claimed>(
     await (verdict === 'setAside' ? queue.setAside(app, item, lease.signal) : queue.work(app, item, lease.signal))
     told = !lease.signal.aborted
   } catch (error) {
-    if (lease.signal.aborted) app.log.info({ queue: queue.name, reason: String(lease.signal.reason) }, 'an item of a queue was given up')
-    else reportFailure(app, error, 'an item of a queue failed; it is claimed again when its lease is over', { queue: queue.name })
+    if (lease.signal.aborted)
+      app.log.info({ queue: queue.name, reason: String(lease.signal.reason) }, 'processing of a queue item was aborted')
+    else
+      reportFailure(app, error, 'processing of a queue item failed; the item is claimed again when its lease expires', {
+        queue: queue.name,
+      })
     if (outageOf(error) === 'database') await giveBack(app, queue, item, lease.signal)
   } finally {
     losses.ended(item, told)
@@ -108,7 +112,7 @@ async function putOff<Item extends Claimed>(app: App, queue: Queue<Item>, losses
   try {
     await losses.putOff(item)
   } catch (error) {
-    reportFailure(app, error, 'an item of a queue could not be put off', { queue: queue.name }, 'warn')
+    reportFailure(app, error, 'a queue item could not be deferred', { queue: queue.name }, 'warn')
   }
 }
 
@@ -120,7 +124,7 @@ async function giveBack<Item extends Claimed>(app: App, queue: Queue<Item>, item
     await throughOutages(app, () => release(app, item), signal)
     app.wake.notify(queue.topic)
   } catch (error) {
-    reportFailure(app, error, 'an item of a queue could not be given back', { queue: queue.name }, 'warn')
+    reportFailure(app, error, 'a queue item could not be released', { queue: queue.name }, 'warn')
   }
 }
 
@@ -164,7 +168,7 @@ function keepLease<Item extends Claimed>(
       deadline = undefined
       return leaseMs / 3
     } catch (error) {
-      reportFailure(app, error, 'a lease could not be renewed', { queue: queue.name }, 'warn')
+      reportFailure(app, error, 'the lease of a queue item could not be renewed', { queue: queue.name }, 'warn')
       return leaseMs / 10
     }
   }

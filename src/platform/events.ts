@@ -167,7 +167,7 @@ function checkedData<Data>({ app }: Work, { type, schema }: EventDefinition<Data
   if (parsed.success) return parsed.data
   if (app.settings.EVENT_SCHEMA === 'strict') throw parsed.error
   const issues = parsed.error.issues.map(({ path, message }) => ({ field: path.join('.'), message }))
-  app.log.error({ event: encodeId('WebhookMessage', id), type, issues }, 'an event breaks its schema and is sent all the same')
+  app.log.error({ event: encodeId('WebhookMessage', id), type, issues }, 'an event does not match its schema and is sent anyway')
   flaggedEvents.inc({ type })
   const named = schema instanceof z.ZodObject ? Object.keys(schema.shape) : []
   return Object.fromEntries(Object.entries(data ?? {}).filter(([name]) => named.includes(name)))

@@ -44,7 +44,10 @@ export function wrap(
 /** The data key itself. Throws MasterKeyError where its master key isn't loaded. */
 export function unwrap(masters: MasterKeys, key: WrappedKey): Buffer {
   const master = masters.get(key.masterVersion)
-  if (!master) throw new MasterKeyError(`Master key version ${key.masterVersion} is needed and not loaded.`)
+  if (!master)
+    throw new MasterKeyError(
+      `Master key version ${key.masterVersion} is required, but not loaded. Add it to MASTER_KEYS or MASTER_KEY_FILE.`,
+    )
   return decrypt(master, Buffer.from(key.wrapped), wrapIdentity(key.organizationId, key.version))
 }
 
@@ -66,7 +69,7 @@ function readMasterKeys(settings: MasterKeySettings, emptyDatabase: boolean): Ma
   }
   if (settings.MASTER_KEY_FILE || !emptyDatabase) {
     throw new MasterKeyError(
-      `The master key file ${file} is missing, and the database holds values sealed with it. Restore it, or set MASTER_KEYS.`,
+      `The master key file ${file} is missing, but the database contains values sealed with it. Restore it, or set MASTER_KEYS.`,
     )
   }
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
@@ -88,11 +91,11 @@ function parseMasterKeys(lines: string[], source: string): MasterKeys {
   const keys = new Map<number, Buffer>()
   for (const line of lines.map((text) => text.trim()).filter(Boolean)) {
     const match = /^([1-9]\d{0,8}):([A-Za-z0-9+/]{43}=)$/.exec(line)
-    if (!match) throw new MasterKeyError(`${source} holds something that is not <version>:<base64 of 32 bytes>.`)
-    if (keys.has(Number(match[1]))) throw new MasterKeyError(`${source} holds version ${match[1]} twice.`)
+    if (!match) throw new MasterKeyError(`${source} contains an entry that is not of the form <version>:<base64 of 32 bytes>.`)
+    if (keys.has(Number(match[1]))) throw new MasterKeyError(`${source} contains version ${match[1]} more than once.`)
     keys.set(Number(match[1]), Buffer.from(match[2]!, 'base64'))
   }
-  if (keys.size === 0) throw new MasterKeyError(`${source} holds no master key.`)
+  if (keys.size === 0) throw new MasterKeyError(`${source} contains no master key.`)
   return keys
 }
 
@@ -101,15 +104,16 @@ async function checkMasterKeys(db: Db, masters: MasterKeys, checks: { version: n
   for (const [version, key] of masters) {
     const known = stored.get(version)
     if (known && !timingSafeEqual(known, checkValue(key, version))) {
-      throw new MasterKeyError(`Master key version ${version} is not the one that this database was sealed with.`)
+      throw new MasterKeyError(`Master key version ${version} is not the key that this database was sealed with. Restore the original key.`)
     }
   }
   const needed = await rows<{ masterVersion: number }>(db.prisma, sql`select distinct master_version from organization_key`)
   for (const { masterVersion } of needed) {
-    if (!masters.has(masterVersion)) throw new MasterKeyError(`Master key version ${masterVersion} is in use and not loaded.`)
+    if (!masters.has(masterVersion))
+      throw new MasterKeyError(`Master key version ${masterVersion} is in use, but not loaded. Add it to MASTER_KEYS or MASTER_KEY_FILE.`)
   }
   if (stored.size > 0 && ![...masters.keys()].some((version) => stored.has(version))) {
-    throw new MasterKeyError('None of the loaded master keys is known to this database.')
+    throw new MasterKeyError('This database was sealed with none of the loaded master keys. Restore the original key.')
   }
   for (const [version, key] of masters) {
     if (!stored.has(version)) {

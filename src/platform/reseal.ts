@@ -52,7 +52,7 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
           const plain = await app.keyring.open(tx, organizationId, identity(row.key), row.value)
           opened.push({ key: row.key, former: row.value, plain })
         } catch (err) {
-          app.log.error({ err, table, column, row: row.key }, 'a sealed value does not open, and is not sealed anew')
+          app.log.error({ err, table, column, row: row.key }, 'a sealed value could not be opened and was not sealed again')
         }
       }
       const sealed = await app.keyring.sealAll(
@@ -97,6 +97,6 @@ export const rotateDataKeys: Chore = {
     await renewDataKeys(app)
     let done = 0
     for (const column of columns) done += await resealColumn(app, column, signal)
-    if (done > 0) app.log.info({ values: done }, 'sealed values anew with the newest data keys')
+    if (done > 0) app.log.info({ values: done }, 'values were sealed again with the newest data keys')
   },
 }

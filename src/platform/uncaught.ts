@@ -24,16 +24,16 @@ export function catchUncaught(log: Logger, drain: () => void): void {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   process.on('unhandledRejection', (error) => {
     uncaughtErrors.inc({ kind: isOfOutside(error) ? 'outside' : 'rejection' })
-    log.error({ err: error }, 'A promise was rejected, and nothing awaited it. The process goes on.')
+    log.error({ err: error }, 'A rejected promise was not handled. The process continues.')
   })
   process.on('uncaughtException', (error) => {
     if (isOfOutside(error)) {
       uncaughtErrors.inc({ kind: 'outside' })
-      log.error({ err: error }, 'A socket, stream or child process failed, and nothing listened for its error. The process goes on.')
+      log.error({ err: error }, 'An error of a socket, stream or child process was not handled. The process continues.')
       return
     }
     uncaughtErrors.inc({ kind: 'bug' })
-    log.fatal({ err: error }, 'An exception was not caught. The process drains and is started anew.')
+    log.fatal({ err: error }, 'An exception was not caught. The process drains and restarts.')
     drain()
   })
 }

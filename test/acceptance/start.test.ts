@@ -109,13 +109,13 @@ describe('a further process on the same data', () => {
     for (const taken of [String(port), new URL(world.server.url).port]) {
       const refused = world.server.spawn({ PORT: taken })
       expect(await refused.ended).toBe(1)
-      expect(refused.output()).toContain(`Port ${taken} is taken`)
+      expect(refused.output()).toContain(`Port ${taken} is in use`)
       expect(refused.output()).toContain('Set PORT')
       expect(refused.output()).not.toContain('    at ')
     }
     const own = world.server.spawn({ PORT: new URL(world.server.url).port })
     expect(await own.ended).toBe(1)
-    expect(own.output()).toContain(`the server of this installation, which is running already (pid ${world.server.process.pid})`)
+    expect(own.output()).toContain(`the server of this installation, which is already running (pid ${world.server.process.pid})`)
     expect(own.output()).toContain('npm stop')
     expect(await world.server.gql('{ organization { id } }')).toHaveProperty('organization.id')
   })

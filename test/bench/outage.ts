@@ -195,7 +195,7 @@ async function startProduct(folder: string, databaseUrl: string, children: Child
   const { apiKey } = JSON.parse(await until('the first key', () => readFile(join(dataDir, 'bootstrap.json'), 'utf8').catch(() => '')))
   const url = /^GraphQL (\S+)\/graphql$/m.exec(output)![1]!
   const worker = launch('worker')
-  await until('the worker runs', () => output.includes('Worker runs.'))
+  await until('the worker runs', () => output.includes('Worker is running.'))
 
   const gql = async (query: string, variables: object = {}): Promise<{ code: string; data: Data }> => {
     try {

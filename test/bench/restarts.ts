@@ -14,12 +14,12 @@ export default async function bench(): Promise<BenchResult> {
   try {
     await deploy(server, repository.url)
     let worker = server.spawn({}, ['worker'])
-    await until('the worker runs', () => worker.output().includes('Worker runs.'))
+    await until('the worker runs', () => worker.output().includes('Worker is running.'))
     const beside = await underLoad(server, async () => {
       await worker.kill('SIGTERM')
       worker = server.spawn({}, ['worker'])
       const begun = worker
-      await until('the worker runs', () => begun.output().includes('Worker runs.'))
+      await until('the worker runs', () => begun.output().includes('Worker is running.'))
     })
     await worker.kill('SIGTERM')
     const alone = await underLoad(server, async () => {

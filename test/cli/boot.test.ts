@@ -77,7 +77,7 @@ describe('the starter', () => {
   })
 
   it('refuses a command that there is not, and one that is a path', async () => {
-    expect(await boot('sing').ended).toMatchObject({ code: 1, output: 'There is no command sing.' })
+    expect(await boot('sing').ended).toMatchObject({ code: 1, output: 'The command sing does not exist.' })
     expect(await boot('../main').ended).toMatchObject({ code: 1 })
   })
 
@@ -95,7 +95,7 @@ describe('the starter', () => {
     await plant({ 'src/cli/key.ts': 'console.log("ran")', 'node_modules/.bin/prisma': 'console.log("bad model"); process.exit(3)' })
     const { code, output } = await boot('key').ended
     expect(code).toBe(3)
-    expect(output).toBe('bad model\nThe Prisma client could not be made from prisma/.')
+    expect(output).toBe('bad model\nThe Prisma client could not be generated from prisma/.')
   })
 
   it('installs when the lockfile asks for a package that is not there, once for two at once', async () => {
@@ -117,7 +117,7 @@ describe('the starter', () => {
       appendFileSync('starts', 'x')
       process.exit(readFileSync('starts', 'utf8') === 'x' ? 75 : 3)`
     await plant({ 'src/main.ts': script, 'src/cli/key.ts': 'process.exitCode = 75' })
-    expect(await boot('start').ended).toMatchObject({ code: 3, output: expect.stringContaining('Starting again') })
+    expect(await boot('start').ended).toMatchObject({ code: 3, output: expect.stringContaining('Restarting') })
     expect(await readFile(join(tree, 'starts'), 'utf8')).toBe('xx')
     expect(await boot('key').ended).toMatchObject({ code: 75, output: '' })
   })

@@ -166,7 +166,9 @@ describe('embedded PostgreSQL', () => {
 
   it('refuses the data of another major version and names both', async () => {
     await mkdir(join(dataDir, 'postgres/17'), { recursive: true })
-    await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow('holds the data of PostgreSQL 17, and this program brings 18')
+    await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow(
+      'contains the data of PostgreSQL 17, but this version of Quayside includes PostgreSQL 18',
+    )
   })
 
   it('says why with the end of the log when the server refuses to start', async () => {
@@ -392,7 +394,7 @@ describe('embedded PostgreSQL', () => {
     })
 
     it('says which folder is in the way where user namespaces are off and a parent is closed', async () => {
-      await expect(startEmbeddedPostgres({ dataDir, unshare: 'false' })).rejects.toThrow(`another user can't enter ${dataDir}`)
+      await expect(startEmbeddedPostgres({ dataDir, unshare: 'false' })).rejects.toThrow(`other users cannot access ${dataDir}`)
     })
   })
 })

@@ -147,5 +147,8 @@ test('a loop that fails says so once, and once more when it goes on', async () =
     const found = app.logged.filter((line) => line.chore === 'clumsy')
     return found.length >= 2 && found
   })
-  expect(lines).toMatchObject([{ msg: 'a chore failed and runs again' }, { msg: 'a chore runs well again', failures: 4 }])
+  expect(lines).toMatchObject([
+    { msg: 'a background task failed and will run again' },
+    { msg: 'a background task succeeds again', failures: 4 },
+  ])
 })

@@ -146,7 +146,7 @@ describe('the rotation of the master key', () => {
       expect(await keyring.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
       expect(await rotated.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
     }
-    await expect(open(first)).rejects.toThrow('Master key version 2 is in use and not loaded.')
+    await expect(open(first)).rejects.toThrow('Master key version 2 is in use, but not loaded.')
   })
 
   it('that was cut off is finished by the next one', async () => {

@@ -91,16 +91,16 @@ describe('a sealed value', () => {
 
 describe('the program does not start', () => {
   it('with another key of the same version', async () => {
-    await expect(open({ keys: keyOf(1, 8) })).rejects.toThrow('version 1 is not the one')
+    await expect(open({ keys: keyOf(1, 8) })).rejects.toThrow('version 1 is not the key')
   })
 
   it('without the version that data keys are wrapped with', async () => {
     await seal(await open({ keys: first }), newId(), 'a', 'x')
-    await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('version 1 is in use and not loaded')
+    await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('version 1 is in use, but not loaded')
   })
 
   it('with keys of which this database knows none', async () => {
-    await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('None of the loaded')
+    await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('none of the loaded')
   })
 
   it('without the file that a filled database was sealed with', async () => {

@@ -84,7 +84,7 @@ describe('migrate', () => {
     await add('1_first', 'create table boat (id int); alter table missing add column name text;')
     await expect(run()).rejects.toThrow('relation "missing" does not exist')
     expect(await query(`select to_regclass('boat') as boat`)).toEqual([{ boat: null }])
-    await expect(run()).rejects.toThrow(/failed before \(1_first/)
+    await expect(run()).rejects.toThrow(/failed earlier \(1_first/)
   })
 
   describe('after a process that was killed in the middle of a migration', () => {

@@ -60,7 +60,7 @@ describe('under the net', () => {
   ])('the error of %s that nobody listens for is logged and counted, and the process goes on', async (_what, script) => {
     const { code, printed, log } = await runUnderNet(script)
     expect([code, printed]).toEqual([0, 'lives outside 1'])
-    expect(log).toContain('The process goes on.')
+    expect(log).toContain('The process continues.')
   })
 
   it('so is a rejection that nobody awaits, whatever it is', async () => {

@@ -157,7 +157,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     for (const base of dialect.prefixes) {
       for (const path of ['', '/', '/nope', '/projects/a/b/c/d', `/${'x'.repeat(2000)}`, '/%zz']) {
         for (const options of [{}, { key: rest.acme.key.ADMIN }]) {
-          expect(textOf((await rest.call('GET', base + path, options)).body)).toBe('There is no such path.')
+          expect(textOf((await rest.call('GET', base + path, options)).body)).toBe('This path does not exist.')
           expect(await rest.call('POST', base + path, { ...options, payload: '{' })).toMatchObject({ status: 404 })
         }
       }

@@ -76,7 +76,7 @@ export function openClient({ url, key }: Server): Client {
 function dataOf<T>({ data, errors }: Answer<T>): T {
   const [error] = errors ?? []
   if (error) throw new Error(`${error.extensions?.code ?? 'error'}: ${error.message}`)
-  if (!data) throw new Error('The API answered without data.')
+  if (!data) throw new Error('The response of the API contains no data.')
   return data
 }
 

@@ -77,7 +77,7 @@ async function fallBack(stage: Stage): Promise<string> {
   const variables = await resolved(stage)
   const url = variables.get('DATABASE_URL')
   hold(url?.isFallback === true && url.source.scope === 'STAGING', 'DATABASE_URL does not fall back to STAGING.')
-  hold(url.warnings.length > 0, 'The fallback is not warned of.')
+  hold(url.warnings.length > 0, 'The fallback has no warning.')
   hold(variables.get('API_TOKEN')?.isFallback === false, 'API_TOKEN falls back.')
   return `${url.requestedScope} asks, ${url.source.scope} answers, with a warning`
 }
@@ -133,7 +133,7 @@ async function holdInjected({ service }: Stage, wanted: Record<string, string>):
   const { body } = await call(service.url, '/env-hash')
   const hashes: Record<string, string> = JSON.parse(body)
   const wrong = Object.entries(wanted).filter(([key, value]) => hashes[key] !== createHash('sha256').update(value).digest('hex'))
-  hold(wrong.length === 0, `The app was given another ${wrong.map(([key]) => key).join(', ')}.`)
+  hold(wrong.length === 0, `The app received a different value of ${wrong.map(([key]) => key).join(', ')}.`)
 }
 
 async function isPending({ client, service }: Stage): Promise<boolean> {
@@ -163,15 +163,15 @@ async function reveal(stage: Stage): Promise<string> {
     'mutation ($id: ID!) { revealSecret(input: { id: $id }) { key value } }',
     { id },
   )
-  hold(revealSecret.value === sharedToken, 'Another value was revealed.')
+  hold(revealSecret.value === sharedToken, 'A different value was revealed.')
   const { secret: shown } = await client.ask<{
     secret: { value: string | null; lastRevealedAt: string | null; lastRevealedBy: string | null }
   }>('query ($id: ID!) { secret(id: $id) { value lastRevealedAt lastRevealedBy } }', { id })
   hold(shown.value === null, 'A read shows the value.')
-  hold(shown.lastRevealedAt !== null && shown.lastRevealedBy !== null, 'The secret does not tell who revealed it.')
+  hold(shown.lastRevealedAt !== null && shown.lastRevealedBy !== null, 'The secret does not record who revealed it.')
   const told = () => receiver.requests.map((request) => verified(request, secret)).find(({ type }) => type === 'secret.revealed')
   await until('the webhook secret.revealed', async () => told() !== undefined)
-  hold(!receiver.requests.some(({ body }) => body.includes(sharedToken)), 'A webhook holds a secret.')
+  hold(!receiver.requests.some(({ body }) => body.includes(sharedToken)), 'A webhook contains a secret.')
   report.say(`  secret.revealed ${JSON.stringify(told()?.data)}`)
   return `revealed by ${shown.lastRevealedBy}, told by webhook`
 }
@@ -187,6 +187,6 @@ async function readLog({ client, service, report }: Stage): Promise<string> {
   await until('a log line of each deployment', async () => (await lines()).length >= 2)
   const found = await lines()
   for (const message of found) report.say(`  ${message}`)
-  hold(!found.some((message) => message.includes('s3cr3t')), 'The log holds a secret.')
+  hold(!found.some((message) => message.includes('s3cr3t')), 'The log contains a secret.')
   return `${found.length} lines, no secret in them`
 }

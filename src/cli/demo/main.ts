@@ -44,9 +44,9 @@ async function deployFirst(stage: Stage, made: Deployment[]): Promise<string> {
     if (!deploymentLogs.complete) streamed++
   }
   await ending
-  hold(streamed > 1, 'The log came only when all was over.')
+  hold(streamed > 1, 'The log arrived only after the deployment had ended.')
   const stored = await storedLog(stage, deployment)
-  hold(stored.length === lines, `${lines} lines came, ${stored.length} are stored.`)
+  hold(stored.length === lines, `${lines} lines arrived, but ${stored.length} are stored.`)
   return `live after ${((performance.now() - started) / 1000).toFixed(1)} s, ${lines} lines in ${streamed} batches`
 }
 
@@ -56,8 +56,8 @@ const print = ({ report }: Stage, { seq, stream, message }: Line) =>
 async function callIt({ service, report }: Stage): Promise<string> {
   const { status, body, release } = await call(service.url, '/')
   report.say(`  GET ${service.url} -> ${status} ${body.trim()} (release ${release?.slice(0, 12)}…)`)
-  hold(status === 200 && body.trim() === 'v1', `The answer is ${status} ${body.trim()}, not 200 v1.`)
-  hold(release !== undefined, 'The answer names no release.')
+  hold(status === 200 && body.trim() === 'v1', `The response is ${status} ${body.trim()}, not 200 v1.`)
+  hold(release !== undefined, 'The response does not name a release.')
   return `${status} ${body.trim()}`
 }
 
@@ -161,7 +161,7 @@ async function rollBack(stage: Stage, made: Deployment[]): Promise<string> {
     id: first!.id,
   })
   for (const { kind, key, from, to } of rollbackPlan.changes) report.say(`  plan: ${kind} ${key} ${from} -> ${to}`)
-  hold(rollbackPlan.eligible, `No way back: ${rollbackPlan.blockers.map(({ message }) => message).join(' ')}`)
+  hold(rollbackPlan.eligible, `The rollback is not eligible: ${rollbackPlan.blockers.map(({ message }) => message).join(' ')}`)
 
   const started = performance.now()
   let seconds = ''
@@ -198,7 +198,7 @@ async function readWebhooks({ receiver, secret, report }: Stage): Promise<string
     const names = new Set(read().map(name))
     return told.filter((wanted) => !names.has(wanted))
   }
-  await receiver.waitFor(() => missing().length === 0).catch(() => hold(false, `Not told: ${missing().join(', ')}`))
+  await receiver.waitFor(() => missing().length === 0).catch(() => hold(false, `No webhook arrived for: ${missing().join(', ')}`))
   const messages = read()
   for (const message of messages) report.say(`  ${message.id} ${name(message)}`)
   const ids = new Set(messages.map(({ id }) => id))

@@ -41,9 +41,9 @@ async function whereToGo(child: ChildProcess, report: Report): Promise<Server> {
   const words: string[] = []
   createInterface({ input: child.stderr! }).on('line', (line) => words.push(line) > 20 && words.shift())
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`The server said nothing for ${startTimeoutMs / 1000} s.`)), startTimeoutMs)
+    const timer = setTimeout(() => reject(new Error(`The server did not become ready within ${startTimeoutMs / 1000} s.`)), startTimeoutMs)
     child.once('error', reject)
-    child.once('close', (code) => reject(new Error(`The server ended with ${code}: ${words.join('\n')}`)))
+    child.once('close', (code) => reject(new Error(`The server exited with code ${code}: ${words.join('\n')}`)))
     let url: string | undefined
     createInterface({ input: child.stdout! }).on('line', (line) => {
       if (/^(GraphQL|Router|NO SANDBOX)/.test(line)) report.say(line)
@@ -63,7 +63,7 @@ async function stop(child: ChildProcess, dataDir: string): Promise<void> {
   if (child.exitCode === 0) return
   const stopper = program(dataDir, 'cli/stop.ts')
   await ended(stopper)
-  if (stopper.exitCode !== 0) throw new Error(`npm stop ended with ${stopper.exitCode} for ${dataDir}`)
+  if (stopper.exitCode !== 0) throw new Error(`npm stop exited with code ${stopper.exitCode} for ${dataDir}`)
 }
 
 /** Bounded: the server's own grace is 10 s for each of its two steps. */

@@ -49,7 +49,7 @@ export async function openStage(server: Server, undo: Stage['undo'], report: Rep
 
   const { createProject } = await client.ask<{ createProject: { project: { id: string; slug: string } } }>(
     'mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id slug } } }',
-    { input: { name: 'Quayside demo', description: 'Made by npm run demo, and deleted at its end.' } },
+    { input: { name: 'Quayside demo', description: 'Created by npm run demo and deleted when it ends.' } },
   )
   const projectId = createProject.project.id
   undo.push(() => deleteProject(client, projectId))
@@ -108,7 +108,7 @@ async function deleteProject(client: Client, id: string): Promise<void> {
 export async function until(what: string, ask: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
   const limit = performance.now() + timeoutMs
   while (!(await ask())) {
-    if (performance.now() > limit) throw new Error(`Waited ${timeoutMs / 1000} s in vain: ${what}`)
+    if (performance.now() > limit) throw new Error(`Timed out after ${timeoutMs / 1000} s: ${what}`)
     await pause(100)
   }
 }
@@ -132,7 +132,7 @@ export async function endOf({ client }: Stage, { id }: Deployment): Promise<Depl
     { id },
   )
   for await (const { deploymentUpdated } of updates) last = deploymentUpdated
-  hold(last !== undefined, 'deploymentUpdated sent nothing.')
+  hold(last !== undefined, 'deploymentUpdated sent no updates.')
   return last
 }
 

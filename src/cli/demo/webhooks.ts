@@ -43,12 +43,12 @@ async function deliver(stage: Stage): Promise<string> {
   const message = verified(request!, secret)
   stage.report.say(`  ${message.type} ${message.id}, signed ${request!.headers['webhook-signature']}`)
   const forged = { ...request!, body: Buffer.concat([request!.body, Buffer.from(' ')]) }
-  hold(!isGenuine(() => verified(forged, secret)), 'A forged body verifies.')
+  hold(!isGenuine(() => verified(forged, secret)), 'A forged body passes verification.')
   hold(!isGenuine(() => verified(request!, stage.secret)), "Another endpoint's secret verifies.")
 
   await stage.client.ask('mutation ($id: ID!) { sendTestWebhook(input: { endpointId: $id }) { webhookMessage { id } } }', { id })
   const [, test] = await receiver.waitFor(2)
-  hold(verified(test!, secret).type === 'webhook.test', 'The test is of another type.')
+  hold(verified(test!, secret).type === 'webhook.test', 'The test event has the wrong type.')
   return 'verified by svix; a forged body and a foreign secret are refused'
 }
 
@@ -68,7 +68,7 @@ async function recover(stage: Stage): Promise<string> {
   await change(stage, 'Retried')
   const requests = await receiver.waitFor(3)
   const ids = new Set(requests.map((request) => verified(request, secret).id))
-  hold(ids.size === 1, 'The tries have different ids.')
+  hold(ids.size === 1, 'The attempts have different ids.')
   const [messageId] = ids
   const ask = async () => {
     const { webhookMessage } = await stage.client.ask<{
@@ -86,10 +86,11 @@ async function recover(stage: Stage): Promise<string> {
     deliveries.some(({ endpointId, status }) => endpointId === id && status === 'DELIVERED')
   await until('the delivery counts as done', async () => isDelivered(await ask()))
   const attempts = (await ask()).attempts.nodes.toSorted((a, b) => a.number - b.number)
-  for (const { number, responseStatus, durationMs } of attempts) stage.report.say(`  try ${number}: ${responseStatus} in ${durationMs} ms`)
+  for (const { number, responseStatus, durationMs } of attempts)
+    stage.report.say(`  attempt ${number}: ${responseStatus} in ${durationMs} ms`)
   const statuses = attempts.map(({ responseStatus }) => responseStatus).join(' ')
-  hold(statuses === '503 503 204', `The recorded tries are ${statuses}.`)
-  return `${attempts.length} tries (${statuses}), one id, each verified`
+  hold(statuses === '503 503 204', `The recorded attempts are ${statuses}.`)
+  return `${attempts.length} attempts (${statuses}), one id, each verified`
 }
 
 async function rotate(stage: Stage): Promise<string> {
@@ -160,6 +161,6 @@ async function select(stage: Stage): Promise<string> {
   const [request] = await receiver.waitFor(1)
   const { data } = verified(request!, secret)
   stage.report.say(`  ${selection}\n  -> ${JSON.stringify(data)}`)
-  hold(data.name === 'Quayside demo' && data.description === 'Selected', 'The selection was not what was sent.')
+  hold(data.name === 'Quayside demo' && data.description === 'Selected', 'The payload does not match the selection.')
   return Object.keys(data).join(', ')
 }

@@ -50,7 +50,7 @@ async function postgresUser(): Promise<{ uid: number; gid: number }> {
   if (user === undefined) {
     const made = await run(ourselves, 'sh', ['-c', 'useradd --system --shell /usr/sbin/nologin postgres || adduser -S -D -H postgres'])
     user = await find()
-    if (user === undefined) throw new Error(`PostgreSQL can't run as root and a user for it could not be made: ${made.output.trim()}`)
+    if (user === undefined) throw new Error(`PostgreSQL cannot run as root, and a user for it could not be created: ${made.output.trim()}`)
   }
   return user
 }
@@ -68,8 +68,8 @@ async function assertReach(account: Account, dataDir: string): Promise<void> {
   await chmod(dataDir, (mode & 0o7777) | 0o011)
   if (await canEnter(account, dataDir)) return
   throw new Error(
-    `PostgreSQL can't run as root here: user namespaces are off, and another user can't enter ${dataDir}. ` +
-      'Put DATA_DIR below folders that everybody may enter, run as an ordinary user, or set DATABASE_URL.',
+    `PostgreSQL cannot run as root: user namespaces are disabled, and other users cannot access ${dataDir}. ` +
+      'Move DATA_DIR into directories that all users can access, run Quayside as an ordinary user, or set DATABASE_URL.',
   )
 }
 

@@ -111,7 +111,7 @@ async function bringUp(place: Place, options: EmbeddedPostgresOptions, signal?: 
     unreachableSince = state === 'unreachable' ? (unreachableSince ?? performance.now()) : null
     if (state === 'absent') {
       // Ended by a stop that didn't wait, or by whoever else wants it down: whoever is asked next starts it.
-      if (!joined) throw new Error(`PostgreSQL ended while it started. ${await logTail(place)}`)
+      if (!joined) throw new Error(`PostgreSQL exited during startup. ${await logTail(place)}`)
       joined = false
       await endProcesses(place.data, endTimesMs)
       await makeSocketDir(place)
@@ -131,10 +131,10 @@ async function makeSocketDir({ socketDir, account }: Place): Promise<void> {
   })
   // /tmp is everybody's: whoever made this folder first could offer a server of their own in it. Only its owner can change its mode.
   const found = await lstat(socketDir)
-  if (!found.isDirectory()) throw new Error(`${socketDir} is needed for PostgreSQL's socket, but it is no folder.`)
+  if (!found.isDirectory()) throw new Error(`${socketDir} is required for the socket of PostgreSQL, but is not a directory.`)
   await account.adopt(socketDir)
   await chmod(socketDir, 0o700).catch((cause) => {
-    throw new Error(`${socketDir} is needed for PostgreSQL's socket, but it belongs to another user.`, { cause })
+    throw new Error(`${socketDir} is required for the socket of PostgreSQL, but belongs to another user.`, { cause })
   })
 }
 
@@ -151,7 +151,7 @@ async function initialize(place: Place, onProgress: (text: string) => void = () 
   const others = (await readdir(root)).filter((name) => /^\d+$/.test(name) && name !== programs.major)
   if (others.length > 0) {
     throw new Error(
-      `${root} holds the data of PostgreSQL ${others.join(' and ')}, and this program brings ${programs.major}. Move the data with pg_upgrade or start the program that made it.`,
+      `${root} contains the data of PostgreSQL ${others.join(' and ')}, but this version of Quayside includes PostgreSQL ${programs.major}. Upgrade the data with pg_upgrade, or start the version of Quayside that created it.`,
     )
   }
   onProgress('Creating the database.')

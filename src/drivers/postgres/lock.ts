@@ -19,8 +19,10 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>, atMo
   try {
     await new Promise<void>((resolve, reject) => {
       if (atMostMs !== undefined) timer = setTimeout(resolve, atMostMs)
-      holder.once('error', (cause) => reject(new Error(`The lock ${path} needs the program ${command}, which can't be run.`, { cause })))
-      holder.once('close', (code) => reject(new Error(`The lock ${path} could not be taken (${command} ended with ${code}).`)))
+      holder.once('error', (cause) =>
+        reject(new Error(`The lock ${path} requires the program ${command}, which cannot be run.`, { cause })),
+      )
+      holder.once('close', (code) => reject(new Error(`The lock ${path} could not be acquired (${command} exited with code ${code}).`)))
       holder.stdout.once('data', () => resolve())
     })
     clearTimeout(timer)

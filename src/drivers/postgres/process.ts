@@ -130,7 +130,7 @@ export async function endProcesses(directory: string, times: EndTimes = endTimes
     if (await areGone(directory, withinMs)) return
   }
   const left = (await findProcesses(directory)).all
-  if (left.length > 0) throw new Error(`PostgreSQL could not be ended: the processes ${left.join(', ')} are left of it.`)
+  if (left.length > 0) throw new Error(`PostgreSQL could not be stopped. These processes are still running: ${left.join(', ')}.`)
 }
 
 async function areGone(directory: string, withinMs: number): Promise<boolean> {

@@ -14,7 +14,7 @@ export async function findPrograms(): Promise<Programs> {
   try {
     root = dirname(dirname(createRequire(import.meta.url).resolve(name)))
   } catch (cause) {
-    throw new Error(`There is no embedded PostgreSQL for this platform (package ${name}); set DATABASE_URL to a server of your own.`, {
+    throw new Error(`No embedded PostgreSQL is available for this platform (package ${name}). Set DATABASE_URL to a PostgreSQL server.`, {
       cause,
     })
   }

@@ -122,19 +122,19 @@ function assertHistory(known: MigrationList, applied: Applied[]): void {
   const unknown = applied.filter(({ name }) => !checksums.has(name))
   if (unknown.length > 0) {
     throw new MigrationError(
-      `This program is older than its database, which holds migrations that it doesn't know (${named(unknown)}). Start the newer program, or use another database.`,
+      `This version of Quayside is older than its database, which contains unknown migrations (${named(unknown)}). Start the newer version, or use another database.`,
     )
   }
   const failed = applied.filter(({ finished }) => !finished)
   if (failed.length > 0) {
     throw new MigrationError(
-      `A migration of this database failed before (${named(failed)}; its error stands in the table _prisma_migrations). Restore a backup, or mend the database and remove that row.`,
+      `A migration of this database failed earlier (${named(failed)}; see the table _prisma_migrations for its error). Restore a backup, or repair the database and delete that row.`,
     )
   }
   const edited = applied.filter(({ name, checksum }) => checksums.get(name) !== checksum)
   if (edited.length > 0) {
     throw new MigrationError(
-      `A migration was edited after this database had applied it (${named(edited)}). Bring the file back to what it was; a change needs a migration of its own.`,
+      `A migration was edited after this database applied it (${named(edited)}). Restore the file, and make the change in a new migration.`,
     )
   }
 }

@@ -15,7 +15,7 @@ type Outage = { began: number; failures: number; isWatched: boolean; quiet: Node
 
 const words: Record<OutageKind, { begins: string; ends: string; quietMs: number }> = {
   database: { begins: 'the database is not available', ends: 'the database is available again', quietMs: 10_000 },
-  disk: { begins: 'a disk is full', ends: 'the disk takes writes again', quietMs: 60_000 },
+  disk: { begins: 'a disk is full', ends: 'the disk accepts writes again', quietMs: 60_000 },
 }
 
 /** So long what began during an outage may still fail by it. */

@@ -66,7 +66,7 @@ const refuseUnknownPaths =
     server.addHook('onRequest', async (request, reply) => {
       const dialect = pick(request)
       const methods = methodsAt(dialect, request.url)
-      if (methods.length === 0) return refuse(app, dialect, request, reply, errors.not_found({ text: 'There is no such path.' }))
+      if (methods.length === 0) return refuse(app, dialect, request, reply, errors.not_found({ text: 'This path does not exist.' }))
       reply.header('allow', methods.join(', '))
       return refuse(app, dialect, request, reply, Object.assign(new Error('another method'), { statusCode: 405 }))
     })

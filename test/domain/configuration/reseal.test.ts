@@ -31,6 +31,6 @@ it('a value that does not open is told, and keeps no other from being sealed ane
     { key: 'C', version: 2 },
     { key: 'TOKEN', version: 2 },
   ])
-  const told = app.logged.filter(({ msg }) => String(msg).includes('does not open'))
+  const told = app.logged.filter(({ msg }) => String(msg).includes('could not be opened'))
   expect(told).toMatchObject([{ level: expect.anything(), table: 'env_var', column: 'value', row: broken.id }])
 })
