@@ -5,11 +5,12 @@
  */
 import { row, sql } from './db/index.ts'
 import { errors } from './errors.ts'
+import { perApp } from './per-app.ts'
 import type { App, Work } from './work.ts'
 
 type Known = { readAt: number; events: number; own: number; endsInMs: number }
 
-const knownByApp = new WeakMap<App, Map<string, Known>>()
+const knownByOrganization = perApp(() => new Map<string, Known>())
 const freshMs = 1_000
 
 /** Counts events to come. Throws `rate_limited` when the quota is used up. What Quayside does by itself, such as the end of a deployment, is counted and never refused. */
@@ -27,8 +28,7 @@ export async function demandQuota({ app, tx, caller }: Work, count = 1): Promise
 }
 
 async function usageOf(app: App, tx: Work['tx'], organizationId: string): Promise<Known> {
-  const byOrganization = knownByApp.get(app) ?? new Map<string, Known>()
-  knownByApp.set(app, byOrganization)
+  const byOrganization = knownByOrganization(app)
   const present = byOrganization.get(organizationId)
   if (present && performance.now() - present.readAt < freshMs) return present
   const found = await row<{ events: number; endsInMs: number }>(

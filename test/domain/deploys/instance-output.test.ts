@@ -181,6 +181,6 @@ describe('one that prints much', () => {
     print(quiet, 'here\n')
     await look()
     expect(await messagesOf(quiet)).toEqual(['here'])
-    expect(app.logged.filter(({ msg }) => msg === "an instance's output could not be taken in")).toHaveLength(1)
+    expect(app.logged.filter(({ msg }) => msg === 'reading the output of an instance failed')).toHaveLength(1)
   })
 })

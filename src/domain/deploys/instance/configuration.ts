@@ -7,6 +7,7 @@ import type { EnvironmentType } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { onEvent } from '../../../platform/events.ts'
 import { masterKeyFile } from '../../../platform/master-key.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import { defineSealedColumn } from '../../../platform/reseal.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
@@ -149,7 +150,6 @@ function masterKeyLines(settings: App['settings']): string[] {
 
 type Kept = { redactor: Promise<Redact>; until: number }
 
-const redactors = new WeakMap<App, Map<string, Kept>>()
 const keptRedactors = 200
 /** A wake-up may be lost. */
 const redactorKeptMs = 60_000
@@ -161,14 +161,11 @@ onEvent(envVarChanged, lookAgain)
 onEvent(secretUpdated, lookAgain)
 onEvent(secretBindingCreated, lookAgain)
 
-function redactorsOf(app: App): Map<string, Kept> {
-  const known = redactors.get(app)
-  if (known) return known
-  const made = new Map<string, Kept>()
-  redactors.set(app, made)
-  app.wake.on(changedTopic, () => made.clear())
-  return made
-}
+const redactorsOf = perApp((app) => {
+  const redactors = new Map<string, Kept>()
+  app.wake.on(changedTopic, () => redactors.clear())
+  return redactors
+})
 
 /** The redactor of what a deployment's instances print, as of now: it is not to be kept. */
 export function redactorOf(app: App, deploymentId: string): Promise<Redact> {

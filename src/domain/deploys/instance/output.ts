@@ -7,8 +7,9 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { row, run, type Sql, sql } from '../../../platform/db/index.ts'
-import { createFailureLog, type FailureLog } from '../../../platform/failure-log.ts'
+import { createFailureLog } from '../../../platform/failure-log.ts'
 import { createPace } from '../../../platform/pace.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import {
   appendAtOnce,
@@ -37,13 +38,7 @@ const loudAtOnce = 2
 
 /** Instances that this process listens to; set by the reconciler's pass, empty without the lease. */
 type Ear = { listening: Map<string, Printing>; loud: Set<string>; loudPassMs: number }
-const ears = new WeakMap<App, Ear>()
-
-function earOf(app: App): Ear {
-  const ear = ears.get(app) ?? { listening: new Map(), loud: new Set(), loudPassMs: 0 }
-  ears.set(app, ear)
-  return ear
-}
+const earOf = perApp((): Ear => ({ listening: new Map(), loud: new Set(), loudPassMs: 0 }))
 
 export function listenTo(app: App, instances: readonly Printing[]): void {
   const ear = earOf(app)
@@ -208,13 +203,9 @@ export async function noteInServiceLog(
   })
 }
 
-const failures = new WeakMap<App, FailureLog>()
-const failuresOf = (app: App): FailureLog => {
-  const words = { failed: "an instance's output could not be taken in", goesOn: "an instance's output is taken in again" }
-  const log = failures.get(app) ?? createFailureLog(app, words)
-  failures.set(app, log)
-  return log
-}
+const failuresOf = perApp((app) =>
+  createFailureLog(app, { failed: 'reading the output of an instance failed', goesOn: 'reading the output of an instance works again' }),
+)
 
 /** One turn of each instance, some at once. What can't be read of one keeps nobody else's lines back. */
 async function readEach(

@@ -12,6 +12,7 @@ import { publish } from '../../../platform/events.ts'
 import { createFailureLog, type FailureLog } from '../../../platform/failure-log.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { reportFailure } from '../../../platform/outage.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
@@ -36,19 +37,13 @@ type Memory = {
   watching: boolean
 }
 
-const memories = new WeakMap<App, Memory>()
-const memoryOf = (app: App): Memory => {
-  let memory = memories.get(app)
-  if (!memory) {
-    const failures = {
-      services: createFailureLog(app, { failed: 'a service could not be reconciled', goesOn: 'a service is reconciled again' }),
-      instances: createFailureLog(app, { failed: 'an instance could not be handled', goesOn: 'an instance is handled again' }),
-    }
-    memory = { busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set(), failures, watching: true }
-    memories.set(app, memory)
+const memoryOf = perApp((app): Memory => {
+  const failures = {
+    services: createFailureLog(app, { failed: 'a service could not be reconciled', goesOn: 'a service is reconciled again' }),
+    instances: createFailureLog(app, { failed: 'an instance could not be handled', goesOn: 'an instance is handled again' }),
   }
-  return memory
-}
+  return { busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set(), failures, watching: true }
+})
 
 /** Whether this process looks after the instances of this machine. */
 export const holdsInstances = async (app: App): Promise<boolean> =>

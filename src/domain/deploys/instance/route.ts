@@ -6,6 +6,7 @@ import type { DesiredState, WebServiceKind } from '../../../generated/prisma/cli
 import type { Chore } from '../../../platform/claim.ts'
 import { empty, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import type { Route } from './ports.ts'
@@ -39,13 +40,7 @@ type Memory = {
   released: string[]
 }
 
-const memories = new WeakMap<App, Memory>()
-const memoryOf = (app: App): Memory => {
-  const fresh = { holds: false, draining: false, snapshot: null, wholeAt: 0, told: '', toldAt: 0, released: [] }
-  const memory = memories.get(app) ?? fresh
-  memories.set(app, memory)
-  return memory
-}
+const memoryOf = perApp((): Memory => ({ holds: false, draining: false, snapshot: null, wholeAt: 0, told: '', toldAt: 0, released: [] }))
 
 const watchMs = 500
 /** A whole read now and then finds what no trigger could tell: rows that were written past them. */

@@ -3,6 +3,7 @@
  * here. One application a endpoint there: projects, payload conditions and selections are judged on our side.
  */
 import { encodeId, newId } from '../../../platform/id.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { type Dispatcher, dispatcherPort, newestSecret, type Recipient } from '../endpoint/index.ts'
 import { mirroredVersion, noteMirrored } from '../message/index.ts'
@@ -71,12 +72,11 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
 }
 
 /** One mirroring at a time for each endpoint of a process; those who come meanwhile wait for it. */
-const underWay = new WeakMap<App, Map<string, Promise<void>>>()
+const underWay = perApp(() => new Map<string, Promise<void>>())
 
 async function mirror(app: App, recipient: Recipient): Promise<void> {
   const key = `${recipient.id}:${recipient.version}`
-  const running = underWay.get(app) ?? new Map<string, Promise<void>>()
-  underWay.set(app, running)
+  const running = underWay(app)
   const present = running.get(key)
   if (present) return present
   const work = mirrorIfChanged(app, recipient).finally(() => running.delete(key))

@@ -4,6 +4,7 @@ import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { throughOutages } from '../../../platform/outage.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { webhookEndpointExhausted } from '../endpoint/index.ts'
 import { type LaneNews, type LaneOutcome, recordOutcomes, type Settlement, settleDeliveries } from '../message/index.ts'
@@ -42,7 +43,8 @@ export type Outcome = {
 type Waiting = { outcome: Outcome; done: (news: readonly LaneNews[]) => void; failed: (error: unknown) => void }
 
 const batch = 200
-const waitingByApp = new WeakMap<App, Waiting[]>()
+/** What gathers while a batch is being written; null: none is. */
+const gathering = perApp((): { waiting: Waiting[] | null } => ({ waiting: null }))
 
 /** Wakes the live views of attempts. */
 export const attemptsTopic = 'webhook attempts'
@@ -53,11 +55,10 @@ export const attemptsTopic = 'webhook attempts'
  */
 export function settle(app: App, outcome: Outcome): Promise<readonly LaneNews[]> {
   return new Promise((done, failed) => {
-    const waiting = waitingByApp.get(app)
-    if (waiting) return void waiting.push({ outcome, done, failed })
-    const list = [{ outcome, done, failed }]
-    waitingByApp.set(app, list)
-    void writeAll(app, list)
+    const gathered = gathering(app)
+    if (gathered.waiting) return void gathered.waiting.push({ outcome, done, failed })
+    gathered.waiting = [{ outcome, done, failed }]
+    void writeAll(app, gathered.waiting)
   })
 }
 
@@ -84,7 +85,7 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
       for (const { failed } of taken) failed(error)
     }
   }
-  waitingByApp.delete(app)
+  gathering(app).waiting = null
 }
 
 const keyOf = ({ messageId, endpointId }: { messageId: string; endpointId: string }) => `${messageId} ${endpointId}`
