@@ -25,7 +25,7 @@ import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/e
 import { expireWebhookBodies, fanOutEvents } from './domain/webhooks/message/jobs.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
-import type { SupervisorChange } from './drivers/postgres/index.ts'
+import { type SupervisorChange, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
 import { createProcessRuntime, type ProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createSvixDispatcher } from './drivers/svix/index.ts'
@@ -137,6 +137,10 @@ const startAllJobs = (app: App) =>
 
 async function start(role: Role): Promise<void> {
   const settings = readSettings()
+  const interrupt = () => {
+    interrupted ??= leaveNothing(settings).finally(() => process.exit(130))
+  }
+  process.on('SIGINT', interrupt)
   const { app, postgres, close } = await openApp(settings, say)
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
@@ -183,6 +187,7 @@ async function start(role: Role): Promise<void> {
   catchUncaught(app.log, () => end(false, restartExitCode))
   process.on('SIGTERM', () => end(false))
   process.on('SIGINT', () => end(role !== 'worker'))
+  process.off('SIGINT', interrupt)
 
   const key = graphqlUrl && (await readyKey(app, graphqlUrl))
   await record.serving(server ? (server.server.address() as AddressInfo).port : null)
@@ -190,6 +195,15 @@ async function start(role: Role): Promise<void> {
   if (graphqlUrl) sayWhereToGo(app, graphqlUrl, key!)
   else say('Worker is running.')
   sayWhatToKnow(settings, drivers.runtime)
+}
+
+/** Set by Ctrl-C while there is no server yet that could be stopped; resolves when nothing is left running. */
+let interrupted: Promise<void> | undefined
+
+/** Stops the embedded PostgreSQL that a start has begun to use, unless other processes use it too. */
+async function leaveNothing({ DATA_DIR, DATABASE_URL }: Settings): Promise<void> {
+  const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
+  if (DATABASE_URL === undefined && others.length === 0) await stopEmbeddedPostgres({ dataDir: DATA_DIR })
 }
 
 /** One line for each change: the database is ours, and whoever reads the log has nothing to do unless it can't be started. */
@@ -262,6 +276,8 @@ const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] ===
 try {
   await start(role)
 } catch (error) {
+  // A start that is interrupted fails for want of its database.
+  await interrupted
   console.error(isForPerson(error) || error instanceof StartError ? error.message : error)
   process.exit(1)
 }

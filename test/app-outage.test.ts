@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createApp } from '../src/app.ts'
 import { createApiKey } from '../src/domain/access/api-key/index.ts'
+import { createProject } from '../src/domain/apps/project/index.ts'
 import { createWebService } from '../src/domain/apps/web-service/index.ts'
 import { routerPort } from '../src/domain/deploys/instance/index.ts'
 import type { Router } from '../src/domain/deploys/instance/ports.ts'
@@ -10,6 +11,7 @@ import { ensureServiceLog } from '../src/domain/deploys/log/index.ts'
 import { schema } from '../src/graphql/schema.ts'
 import { execute } from '../src/platform/command.ts'
 import { encodeId } from '../src/platform/id.ts'
+import { sequence } from '../src/platform/sequencer.ts'
 import { restPlugin } from '../src/rest/core/index.ts'
 import { platformDialect } from '../src/rest/platform/index.ts'
 import { append } from './domain/deploys/log-support.ts'
@@ -137,5 +139,32 @@ test('a subscription that is open goes on after the outage, each line once', asy
   await append(other, logId, ['three'])
   await until('the line after it', () => lines().length === 3)
   expect(lines()).toEqual(['one', 'two', 'three'])
+  socket.ws.close()
+})
+
+test('a subscription to events goes on after the outage, each event once', async () => {
+  const socket = await new RawSocket(socketUrl()).init({ authorization: `Bearer ${key}` })
+  socket.subscribe('1', 'subscription { events(types: ["project.created"]) { data } }')
+  const names = () =>
+    socket.messages.flatMap(({ type, payload }) =>
+      type === 'next' ? [(payload as { data: { events: { data: { name: string } } } }).data.events.data.name] : [],
+    )
+  const tell = async (name: string) => {
+    await execute(request(other, tenant.owner), createProject, { name })
+    await sequence(other)
+  }
+  await until('it listens', async () => {
+    await tell('first')
+    return names().length > 0
+  })
+  await proxy.refuse()
+  await until('the outage is known', () => app.db.session.outage())
+  await tell('during')
+  await proxy.restore()
+  await until('the event of the outage', () => names().includes('during'))
+  await tell('after')
+  await until('the event after it', () => names().includes('after'))
+  expect(names().slice(-2)).toEqual(['during', 'after'])
+  expect(socket.messages.filter(({ type }) => type === 'complete' || type === 'error')).toEqual([])
   socket.ws.close()
 })

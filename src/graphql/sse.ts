@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { type GraphQLSchema, Kind, type OperationDefinitionNode } from 'graphql'
 import { pause } from '../platform/clock.ts'
+import type { ErrorKind } from '../platform/errors.ts'
 import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared, textOf } from './perform.ts'
 
 /** With `lastEventId` the client comes again, and has had everything up to there. */
@@ -36,7 +37,9 @@ export async function writeEvents(
   response.once('close', () => gone.abort())
   if (over.aborted || response.destroyed) leave()
   let beat: NodeJS.Timeout | undefined
+  let last: Answer | undefined
   const write = async (answer: Answer) => {
+    last = answer
     if (!response.write(next(answer))) await once(response, 'drain', { signal: over }).catch(() => {})
   }
   try {
@@ -49,7 +52,8 @@ export async function writeEvents(
       await write(answer)
       if (over.aborted) return
     }
-    if (!over.aborted) response.write(`event: complete\nid: ${completedId}\ndata: \n\n`)
+    // Who lost a stream to a fault that passes is to come again, and go on behind the last cursor.
+    if (!over.aborted) response.write(`event: complete\n${passes(last) ? '' : `id: ${completedId}\n`}data: \n\n`)
   } finally {
     clearInterval(beat)
     over.removeEventListener('abort', leave)
@@ -57,6 +61,9 @@ export async function writeEvents(
     response.end()
   }
 }
+
+const passing = new Set<unknown>(['unavailable', 'timeout', 'rate_limited', 'internal'] satisfies ErrorKind[])
+const passes = (answer: Answer | undefined) => answer?.data === undefined && passing.has(answer?.errors?.[0]?.extensions.kind)
 
 /** What is known soon; undefined when it isn't, or when the stream is over before. */
 async function withinGrace<Value>(value: Promise<Value>, over: AbortSignal): Promise<Value | undefined> {

@@ -30,6 +30,21 @@ describe('the first start', () => {
     expect(Number(await readFile(join(world.server.dataDir, 'server.pid'), 'utf8'))).toBe(world.server.process.pid)
   })
 
+  it.each(['postgres/new/PG_VERSION', 'postgres/18/postmaster.pid', 'master.key'])(
+    'that is interrupted at %s leaves nothing running, and the next one works',
+    async (step) => {
+      const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
+      const process = world.server.spawn({ DATA_DIR })
+      await until(`it comes to ${step}`, async () => existsSync(join(DATA_DIR, step)))
+      expect(await process.kill('SIGINT')).toBe(130)
+      await expect(stat(join(DATA_DIR, 'postgres', '18', 'postmaster.pid'))).rejects.toThrow()
+      const again = world.server.spawn({ DATA_DIR })
+      await urlOf(again)
+      expect(await again.kill('SIGINT')).toBe(0)
+      await rm(DATA_DIR, { recursive: true, force: true, maxRetries: 3 })
+    },
+  )
+
   it('may be made by two processes at once: one installation, one key, one router, both serve; Ctrl-C on one ends all', async ({
     onTestFinished,
   }) => {

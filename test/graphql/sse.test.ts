@@ -125,11 +125,12 @@ describe('a subscription over server-sent events', () => {
     await it.close()
     expect((await asked).status).toBe(200)
   })
-  test('tells the error of a source that fails, masked, and completes', async () => {
+  test('tells the error of a source that fails, masked, and completes without an id, so that its client comes again', async () => {
     const told = await events('subscription { failing { n } }')
     expect(told.map((event) => event.event)).toEqual(['next', 'next', 'complete'])
     expect(JSON.parse(told[1]!.data)).toMatchObject({ errors: [{ extensions: { code: 'internal', requestId: expect.any(String) } }] })
     expect(told[1]!.data).not.toContain('hunter2')
+    expect(told[2]).not.toHaveProperty('id')
   })
   test.each([
     ['a refusal of the domain', 'subscription { refused { n } }', 'not_found'],
@@ -139,6 +140,7 @@ describe('a subscription over server-sent events', () => {
     const told = await events(query)
     expect(told.map((event) => event.event)).toEqual(['next', 'complete'])
     expect(JSON.parse(told[0]!.data)).toMatchObject({ errors: [{ extensions: { code } }] })
+    expect(told[1]).toMatchObject({ id: 'complete' })
   })
   test('is refused with 401 as JSON without a key', async () => {
     const response = await ask('subscription { ticks { n } }', { authorization: 'Bearer other' })

@@ -195,7 +195,7 @@ test('disabling keeps the first time and reason; enabling clears both', async ()
 })
 
 test('a schema version that no type of the endpoint has is refused, with those that there are', async () => {
-  const field = { code: 'invalid_input', field: 'schemaVersion', message: expect.stringContaining('there is 1') }
+  const field = { code: 'invalid_input', field: 'schemaVersion', message: expect.stringContaining('available versions: 1') }
   for (const schemaVersion of [2, 99]) {
     await expect(create({ schemaVersion })).rejects.toMatchObject(field)
     await expect(create({ schemaVersion, eventTypes: ['project.*'] })).rejects.toMatchObject(field)

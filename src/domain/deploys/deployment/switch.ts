@@ -42,7 +42,10 @@ export async function switchTraffic(run: Run): Promise<'done'> {
   return 'done'
 }
 
-/** Until the router serves the new release to visitors. One that is served and doesn't answer fails at once: they wait for it already. */
+/**
+ * Until the router serves the new release to visitors. One that is served and doesn't answer fails at once: they wait for it already. What
+ * serves no answer doesn't say which release it is; so the release is asked for itself at the same time.
+ */
 async function seeThroughRouter(run: Run, instances: readonly Instance[]): Promise<void> {
   const { app, deployment } = run
   const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
@@ -52,10 +55,11 @@ async function seeThroughRouter(run: Run, instances: readonly Instance[]): Promi
     run.signal.throwIfAborted()
     for (const instance of instances) await demandRunning(run, instance)
     const path = run.settings().healthCheckPath ?? '/'
-    const seen = await routerProbePort.use(app).request({ host, path, timeoutMs: run.probeTimeoutMs() })
-    const isOurs = seen.deployment === id && seen.release === deployment.releaseDigest
-    if (isOurs && seen.failure === null) return
-    if (isOurs) await demandWell(run, instances, watchTimeoutMs(run))
+    const [seen] = await Promise.all([
+      routerProbePort.use(app).request({ host, path, timeoutMs: watchTimeoutMs(run) }),
+      demandWell(run, instances, watchTimeoutMs(run)),
+    ])
+    if (seen.failure === null && seen.deployment === id && seen.release === deployment.releaseDigest) return
     await pause(50, run.signal)
   }
 }

@@ -5,6 +5,7 @@ import { row, rows, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { type EventDefinition, eventTypes } from '../../../platform/events.ts'
 import { encodeId, type IdType, prefixes } from '../../../platform/id.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import { problemOfPattern } from './model.ts'
 
 type EventRow = {
@@ -99,12 +100,15 @@ async function* followEvents(context: GraphqlContext, args: Record<string, unkno
   let position = start
   while (!signal.aborted) {
     const more = app.wake.next('events', pollMs, signal)
-    const found = await rows<Omit<EventRow, 'cursor'>>(
-      app.db.prisma,
-      sql`select * from event e where e.position > ${position} and ${visible(caller, sql`e`)}
-          ${projectId ? sql`and e.project_id = ${projectId}::uuid` : sql``} ${patterns ? sql`and e.type like any(${patterns}::text[])` : sql``}
-          order by e.position limit ${batch}`,
-    )
+    const after = position
+    const read = () =>
+      rows<Omit<EventRow, 'cursor'>>(
+        app.db.prisma,
+        sql`select * from event e where e.position > ${after} and ${visible(caller, sql`e`)}
+            ${projectId ? sql`and e.project_id = ${projectId}::uuid` : sql``} ${patterns ? sql`and e.type like any(${patterns}::text[])` : sql``}
+            order by e.position limit ${batch}`,
+      )
+    const found = await throughOutages(app, read, signal)
     for (const event of found) {
       if (signal.aborted) return
       yield { ...event, cursor: cursorOf(event.position) }
