@@ -34,6 +34,18 @@ describe('after a build a site publishes', () => {
     expect((await publish(project('true', { 'public/index.html': 'kept' }))).log).toContain('Publishing public: 1 files.')
   })
 
+  test('the directory with a page rather than one with other files', async () => {
+    const build = 'mkdir -p dist build && echo library > dist/lib.js && echo built > build/index.html'
+    expect((await publish(project(build))).log).toContain('Publishing build: 1 files.')
+  })
+
+  test('nothing of node_modules, also where that is declared', async () => {
+    const refused = publish(project('mkdir -p node_modules/a && echo page > node_modules/a/index.html'), {
+      publishDirectory: 'node_modules/a',
+    })
+    await expect(refused).rejects.toMatchObject({ code: 'BUILD_FAILED', message: expect.stringContaining('node_modules') })
+  })
+
   test('the declared directory, and the root only when it is declared', async () => {
     const build = 'mkdir -p www dist && echo built > www/index.html && echo other > dist/index.html'
     expect((await publish(project(build), { publishDirectory: 'www' })).log).toContain('Publishing www: 1 files.')

@@ -1,4 +1,5 @@
 /** Which directory of a built tree a static site publishes, and what is left out of it. */
+import { existsSync } from 'node:fs'
 import { lstat, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PortError } from '../../platform/errors.ts'
@@ -39,14 +40,18 @@ export type Wanted = {
 export async function publishedDirectory(work: string, { declared, builtSince }: Wanted): Promise<{ directory: string; name: string }> {
   if (declared?.trim()) return await declaredDirectory(work, declared.trim())
   if (builtSince === null) return { directory: work, name: 'the root directory' }
+  const produced = []
   const found = []
   for (const name of usualOutput) {
     const directory = await directoryInside(work, name)
     if (directory === null) continue
     const state = await stateOf(directory, builtSince)
-    if (state === 'produced') return { directory, name }
+    if (state === 'produced') produced.push({ directory, name })
     if (state === 'untouched') found.push({ directory, name })
   }
+  // A build may write a library beside its pages.
+  const output = produced.find(({ directory }) => existsSync(join(directory, 'index.html'))) ?? produced[0]
+  if (output) return output
   const elsewhere = await outputElsewhere(work, builtSince)
   // A directory that the build left alone is its output only when it wrote no page anywhere else.
   if (found[0] && elsewhere.length === 0) return found[0]
@@ -61,6 +66,9 @@ async function declaredDirectory(work: string, declared: string): Promise<{ dire
     throw new PortError('BUILD_FAILED', 'The directory that publishDirectory names does not exist.', {
       hint: `Check publishDirectory. ${hint}`,
     })
+  }
+  if (declared.split('/').includes('node_modules')) {
+    throw new PortError('BUILD_FAILED', 'publishDirectory must not be inside node_modules.', { hint })
   }
   return { directory, name: directory === work ? 'the root directory' : declared }
 }

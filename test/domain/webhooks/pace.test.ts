@@ -193,7 +193,8 @@ describe('throttle and fairness', () => {
     const inFlight = async () =>
       (await row<{ n: number }>(
         world.app.db.prisma,
-        sql`select count(*)::int as n from webhook_delivery where lease_owner is not null and lease_expires_at > app_now()`,
+        sql`select count(*)::int as n from webhook_delivery
+            where organization_id = ${caller.organizationId}::uuid and lease_owner is not null and lease_expires_at > app_now()`,
       ))!.n
     await create({ url: hanging.url, timeoutMs: 30_000 })
     for (let n = 0; n < 100; n++) await tell(world.app, caller)
