@@ -38,6 +38,20 @@ const waiting = (endpointId: string) =>
 const failingSince = (endpointId: string) =>
   row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${endpointId}::uuid`)
 
+test('a fault of our own is logged once for an endpoint, however many deliveries meet it', async () => {
+  const receiver = await world.receiver()
+  const bad = await create({ url: receiver.url })
+  await run(world.app.db.prisma, sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${bad.id}::uuid`)
+  world.work(world.app)
+  for (let n = 0; n < 3; n++) await tell(world.app, caller)
+  await until('all wait with a reason', async () => {
+    const all = await deliveries(world.app, bad.id)
+    return all.length === 3 && all.every(({ reason }) => reason !== null)
+  })
+  const faults = world.app.logged.filter(({ msg }) => msg === 'webhooks cannot be sent to an endpoint because of a local failure')
+  expect(faults).toMatchObject([{ endpoint: bad.id }])
+})
+
 test.each([
   ['signing key', (id: string) => sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${id}::uuid`],
   ['headers', (id: string) => sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${id}::uuid`],

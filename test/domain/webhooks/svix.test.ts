@@ -112,7 +112,9 @@ test('Svix is down: rows wait without losing a try, then flow', async () => {
   const { webhookEndpoint } = await create()
   world.work(app)
   const told = await tell(world.app, caller)
-  await until('it was tried in vain', () => app.logged.some(({ msg }) => msg === 'a webhook could not be sent because of a local failure'))
+  await until('it was tried in vain', () =>
+    app.logged.some(({ msg }) => msg === 'webhooks cannot be sent to an endpoint because of a local failure'),
+  )
   expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'PENDING', attemptCount: 0 }])
   svix.state.down = false
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
@@ -172,7 +174,9 @@ test('409 to the mirroring of an endpoint costs no try and is asked again', asyn
   const { webhookEndpoint } = await create()
   world.work(app)
   await tell(world.app, caller)
-  await until('it was tried in vain', () => app.logged.some(({ msg }) => msg === 'a webhook could not be sent because of a local failure'))
+  await until('it was tried in vain', () =>
+    app.logged.some(({ msg }) => msg === 'webhooks cannot be sent to an endpoint because of a local failure'),
+  )
   svix.state.refuseEndpoints = 0
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
 })

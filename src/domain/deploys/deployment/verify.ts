@@ -132,6 +132,9 @@ function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: Look, pat
   }
   if (status !== null)
     return `The app runs, but ${path} reports that it is not healthy: only 2xx and 3xx count as healthy. See its log for the cause.`
+  if (timedOut && reason?.startsWith('its answer did not end')) {
+    return `The app begins its response to GET ${path ?? '/'}, but does not end it. Set healthCheckPath to a path whose response ends.`
+  }
   if (timedOut) {
     return `The app accepts the connection, but does not answer GET ${path ?? '/'} in time. See its log for the cause. If it only needs more time to start, increase healthTimeoutMs.`
   }

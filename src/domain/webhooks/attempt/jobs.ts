@@ -1,8 +1,9 @@
 import type { WebhookErrorClass } from '../../../generated/prisma/client.ts'
 import { type Chore, type Queue, setAsideText } from '../../../platform/claim.ts'
 import { outageOf } from '../../../platform/db/index.ts'
+import { createFailureLog } from '../../../platform/failure-log.ts'
 import { newId } from '../../../platform/id.ts'
-import { reportFailure } from '../../../platform/outage.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import {
   defaultTimeoutMs,
@@ -98,6 +99,7 @@ export const deliverWebhooks: Queue<Delivery> = {
       }
       if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
       else await send(app, delivery, recipient, text, signal, claimed)
+      faultsOf(app).well(recipient.id)
     } catch (error) {
       if (signal.aborted) return void (await releaseDelivery(app, delivery, !claimed.sent))
       if (outageOf(error) === 'database') throw error
@@ -132,9 +134,16 @@ async function makeBody(app: App, delivery: Delivery, recipient: Recipient, body
   return (await keepShape(app, delivery, shaped)) ? shaped : null
 }
 
+const faultsOf = perApp((app) =>
+  createFailureLog(app, {
+    failed: 'webhooks cannot be sent to an endpoint because of a local failure',
+    goesOn: 'webhooks are sent to an endpoint again',
+  }),
+)
+
 /** Of the schedules of endpoint and installation the longer one counts: an endpoint that wants few tries doesn't want few of our faults. */
 async function afterFault(app: App, delivery: Delivery, recipient: Recipient | UnreadableRecipient, error: unknown): Promise<void> {
-  reportFailure(app, error, 'a webhook could not be sent because of a local failure', { endpoint: recipient.id })
+  faultsOf(app).failed(error, { endpoint: recipient.id }, recipient.id)
   const installation = app.settings.WEBHOOK_RETRY_SCHEDULE_MS
   const total = (schedule: readonly number[]) => schedule.reduce((sum, each) => sum + each, 0)
   const { reason, retryInMs } = judgeFault(error, {
