@@ -6,7 +6,19 @@
 /** Lower case: a name counts in any spelling. */
 const unpublished = new Set([
   ...['node_modules', 'package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'pnpm-lock.yaml', 'pnpm-workspace.yaml'],
-  ...['bun.lock', 'bun.lockb', 'bunfig.toml', 'deno.lock', 'lerna.json', 'requirements.txt', 'pipfile', 'pipfile.lock', 'poetry.lock'],
+  ...[
+    'bun.lock',
+    'bun.lockb',
+    'bunfig.toml',
+    'deno.json',
+    'deno.jsonc',
+    'deno.lock',
+    'lerna.json',
+    'requirements.txt',
+    'pipfile',
+    'pipfile.lock',
+    'poetry.lock',
+  ],
   ...['uv.lock', 'pyproject.toml', 'setup.py', 'setup.cfg', 'procfile', 'dockerfile', 'containerfile', 'compose.yml', 'compose.yaml'],
   ...['docker-compose.yml', 'docker-compose.yaml', 'composer.json', 'composer.lock', 'cargo.toml', 'cargo.lock', 'gemfile', 'gemfile.lock'],
   ...['go.mod', 'go.sum', 'go.work', 'mix.exs', 'mix.lock', 'pom.xml', 'build.gradle', 'build.gradle.kts', 'makefile'],

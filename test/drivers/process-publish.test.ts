@@ -92,7 +92,17 @@ test('hidden files, packages and manifests are published from nowhere, in no spe
   const unwanted = [
     ...['.env', '.git-credentials', 'sub/.htpasswd', '.github/workflows/ci.yml', 'node_modules/left-pad/index.js', 'sub/node_modules/a.js'],
     ...['package.json', 'sub/Package.JSON', 'package-lock.json', 'pnpm-lock.yaml', 'yarn.lock', 'requirements.txt', 'requirements-dev.txt'],
-    ...['Procfile', 'Dockerfile', 'sub/dockerfile.prod', 'docker-compose.yml', 'composer.json', 'Cargo.toml', 'Gemfile', 'go.mod'],
+    ...[
+      'Procfile',
+      'Dockerfile',
+      'sub/dockerfile.prod',
+      'docker-compose.yml',
+      'composer.json',
+      'deno.jsonc',
+      'Cargo.toml',
+      'Gemfile',
+      'go.mod',
+    ],
   ]
   const source = fileSource(Object.fromEntries([...kept, ...unwanted].map((name) => [name, name.endsWith('.json') ? '{}' : 'SECRET'])))
   for (const publishDirectory of [null, '.']) {
