@@ -14,7 +14,7 @@ export { deploymentErrors } from './errors.ts'
 export { deploymentEvents } from './events.ts'
 export { findDeploymentLog } from './log.ts'
 export { type ServiceOverview, serviceOverviews } from './overview.ts'
-export { sourcePort } from './provided.ts'
+export { sourcePort } from './ports.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'
 export {
   countDeployments,

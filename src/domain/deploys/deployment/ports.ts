@@ -1,4 +1,5 @@
 /** What a deployment needs from outside beside the runtime: the source. */
+import { definePort } from '../../../platform/port.ts'
 import type { SourceWriter, StepIo } from '../instance/ports.ts'
 
 export type SourceFailureCode = 'REPOSITORY_MISSING' | 'SOURCE_UNREACHABLE' | 'SOURCE_REJECTED' | 'COMMIT_NOT_FOUND'
@@ -33,3 +34,5 @@ export interface Source {
   /** Removes what a process that was killed left behind. */
   sweep(): Promise<void>
 }
+
+export const sourcePort = definePort<Source>('source')

@@ -5,7 +5,7 @@ import type { Work } from '../../../platform/work.ts'
 import { addInstances, instancesOf, recordRelease, runtimePort, startInstance } from '../instance/index.ts'
 import { pin, presentConfiguration, restoredConfiguration } from './configuration.ts'
 import { settingsOf } from './model.ts'
-import { sourcePort } from './provided.ts'
+import { sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
 
 type StepResult = 'done' | 'skipped'

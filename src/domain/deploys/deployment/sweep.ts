@@ -3,7 +3,7 @@ import type { Chore } from '../../../platform/claim.ts'
 import { row, rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { runtimePort } from '../instance/index.ts'
-import { sourcePort } from './provided.ts'
+import { sourcePort } from './ports.ts'
 
 export const sweepLeftovers: Chore = {
   name: 'sweep leftovers',

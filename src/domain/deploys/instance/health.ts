@@ -1,7 +1,6 @@
 /** Whether an instance answers HTTP as visitors will ask it: through the router, before the router sends anybody there. */
 import type { App } from '../../../platform/work.ts'
-import type { PrivateTarget, ProbeResult, RouterAnswer } from './ports.ts'
-import { routerProbePort, runtimePort } from './provided.ts'
+import { type PrivateTarget, type ProbeResult, type RouterAnswer, routerProbePort, runtimePort } from './ports.ts'
 
 export type Asked = {
   host: string

@@ -3,7 +3,7 @@ import type { App } from '../../../platform/work.ts'
 import { ensureServiceLog, type LogLine, readLog } from '../log/index.ts'
 import { instancesOf } from './launch.ts'
 import { takeInOutput } from './output.ts'
-import { runtimePort } from './provided.ts'
+import { runtimePort } from './ports.ts'
 
 /** Looked through, with what other instances of the service printed meanwhile. */
 const tail = 500

@@ -5,7 +5,7 @@ import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { environmentOf, pinnedConfiguration } from './configuration.ts'
 import type { ServiceSettings } from './model.ts'
-import { runtimePort } from './provided.ts'
+import { runtimePort } from './ports.ts'
 
 /** What must be known to start an instance or run a command in its release. */
 export type LaunchFacts = {

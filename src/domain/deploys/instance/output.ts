@@ -22,8 +22,7 @@ import {
   splitCompleteLines,
 } from '../log/index.ts'
 import { countRedactions, redactorOf } from './configuration.ts'
-import type { OutputPosition, OutputRead } from './ports.ts'
-import { runtimePort } from './provided.ts'
+import { type OutputPosition, type OutputRead, runtimePort } from './ports.ts'
 
 type Printing = Pick<Instance, 'id' | 'organizationId' | 'webServiceId' | 'deploymentId'>
 

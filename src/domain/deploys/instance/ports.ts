@@ -2,6 +2,7 @@
  * What the domain needs of a place where things run, and of the router in front of it. Written so that a Docker Engine and a
  * Kubernetes driver fit: no pid, path or host port appears here. A release is named by its digest, an instance by its id.
  */
+import { definePort } from '../../../platform/port.ts'
 import type { OutputSink } from '../log/ports.ts'
 
 export type SandboxKind = 'bubblewrap' | 'none'
@@ -141,6 +142,8 @@ export interface Runtime {
   readOutput(instanceId: string, position: OutputPosition, maxBytes: number): Promise<OutputRead>
 }
 
+export const runtimePort = definePort<Runtime>('runtime')
+
 /** Where requests for one host go. */
 export type Route = {
   host: string
@@ -182,6 +185,8 @@ export interface Router {
   close(options: { graceMs: number }): Promise<void>
 }
 
+export const routerPort = definePort<Router>('router')
+
 /** What a release is asked for before visitors are: one instance of it (null: its files), past the table. */
 export type PrivateTarget = Pick<Route, 'serviceId' | 'digest' | 'deploymentId'> & { instanceId: string | null; singlePage?: boolean }
 
@@ -212,3 +217,5 @@ export interface RouterProbe {
   /** GET through the router, read to its end. Never throws. */
   request(question: RouterQuestion): Promise<RouterAnswer>
 }
+
+export const routerProbePort = definePort<RouterProbe>('router probe')

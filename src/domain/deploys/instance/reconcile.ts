@@ -20,8 +20,7 @@ import { lookAt } from './health.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
 import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
 import { listenTo, noteInServiceLog, resetOutput, takeInOutput } from './output.ts'
-import type { Observation } from './ports.ts'
-import { runtimePort } from './provided.ts'
+import { type Observation, runtimePort } from './ports.ts'
 import { type InstanceRow, observeAll, readInstances, readServices, type ServiceRow, stateOf } from './survey.ts'
 
 /** What one process remembers between passes; all of it can be lost without harm. */

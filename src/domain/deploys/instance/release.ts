@@ -4,8 +4,7 @@ import type { Chore } from '../../../platform/claim.ts'
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
-import type { BuiltRelease } from './ports.ts'
-import { runtimePort } from './provided.ts'
+import { type BuiltRelease, runtimePort } from './ports.ts'
 
 /** Notes a built release. A second note of one digest changes nothing. */
 export const recordRelease = (

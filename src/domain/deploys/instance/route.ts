@@ -9,8 +9,7 @@ import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
-import type { Route } from './ports.ts'
-import { routerPort } from './provided.ts'
+import { type Route, routerPort } from './ports.ts'
 import { type RouterNotes, signIn, takeRouter } from './router-port.ts'
 
 type RouteRow = {

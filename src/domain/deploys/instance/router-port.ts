@@ -2,7 +2,7 @@
 import { holdLease } from '../../../platform/claim.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
-import { routerPort } from './provided.ts'
+import { routerPort } from './ports.ts'
 
 /** The owner of this lease is a port: the one that all processes take with ROUTER_PORT=0 while the lease lasts. */
 const agreement = 'router port'

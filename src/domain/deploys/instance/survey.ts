@@ -3,8 +3,7 @@ import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import type { InstanceState, ServiceState } from './model.ts'
-import type { Observation } from './ports.ts'
-import { runtimePort } from './provided.ts'
+import { type Observation, runtimePort } from './ports.ts'
 
 export type ServiceRow = Omit<ServiceState, 'kind'> & {
   id: string

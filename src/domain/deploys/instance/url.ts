@@ -1,7 +1,7 @@
 import type { WebService } from '../../../generated/prisma/client.ts'
 import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
-import { routerPort } from './provided.ts'
+import { routerPort } from './ports.ts'
 
 /**
  * Where visitors reach a service; null for a worker. With an `https` PUBLIC_URL a proxy terminates TLS in front of the API and the router,

@@ -19,8 +19,8 @@ export {
   webhookEndpointUpdated,
 } from './events.ts'
 export { matchesFilter, type PayloadFilter } from './filter.ts'
-export { defaultTimeoutMs, dispatcherPort, outgoingHttp, retryScheduleOf, selectionPort } from './model.ts'
-export type { Dispatcher, OutgoingResult } from './ports.ts'
+export { defaultTimeoutMs, retryScheduleOf } from './model.ts'
+export { type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
 export {
   countWebhookEndpoints,
   demandEndpoint,

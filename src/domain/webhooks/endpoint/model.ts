@@ -1,15 +1,4 @@
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
-import { definePort } from '../../../platform/port.ts'
-import type { Dispatcher, OutgoingHttp, Selection } from './ports.ts'
-
-/** The way out, for URLs to be judged and deliveries to be sent. */
-export const outgoingHttp = definePort<OutgoingHttp>('outgoing HTTP')
-
-/** What judges and runs the GraphQL selections of endpoints. */
-export const selectionPort = definePort<Selection>('selection')
-
-/** With WEBHOOK_ENGINE=svix: the server that delivers in our stead. */
-export const dispatcherPort = definePort<Dispatcher>('webhook dispatcher')
 
 export const maxEndpoints = 50
 export const maxEventTypes = 100

@@ -1,4 +1,5 @@
-/** What webhooks need of the outside: one HTTP POST through the egress guard. */
+/** What webhooks need from outside: outgoing HTTP through the egress guard, GraphQL selections and, optionally, a Svix server. */
+import { definePort } from '../../../platform/port.ts'
 
 export type HttpErrorClass = 'dns' | 'refused' | 'timeout' | 'tls' | 'reset' | 'http' | 'blocked'
 
@@ -36,6 +37,8 @@ export interface OutgoingHttp {
   close(): Promise<void>
 }
 
+export const outgoingHttp = definePort<OutgoingHttp>('outgoing HTTP')
+
 /** With what rights an endpoint's selection is run: those that its author had, within its organization and project. */
 export type SelectionRights = { organizationId: string; projectId: string | null; permissions: readonly string[] }
 
@@ -52,6 +55,8 @@ export interface Selection {
   /** Plain JSON; null when the subject is gone or no node. Throws when it can't be run at present. */
   run(request: SelectionRequest & { subjectType: string; subjectId: string }): Promise<unknown>
 }
+
+export const selectionPort = definePort<Selection>('selection')
 
 export type MirroredEndpoint = {
   /** TypeID. */
@@ -99,3 +104,6 @@ export interface Dispatcher {
     types: readonly { name: string; description: string; schemas: Record<string, unknown>; deprecated: boolean }[],
   ): Promise<void>
 }
+
+/** Provided only with WEBHOOK_ENGINE=svix. */
+export const dispatcherPort = definePort<Dispatcher>('webhook dispatcher')

@@ -1,4 +1,0 @@
-import { definePort } from '../../../platform/port.ts'
-import type { Source } from './ports.ts'
-
-export const sourcePort = definePort<Source>('source')
