@@ -5,6 +5,18 @@
 import './default-variables.ts'
 import './reactions.ts'
 
+export { deploymentKeys } from './default-variables.ts'
+export { webServiceCrashed, webServiceRecovered } from './events.ts'
+export { type Asked, type Look, lookAt } from './health.ts'
+export { lastWords } from './last-words.ts'
+export { addInstances, instancesOf, type LaunchFacts, launchFacts, routeTo, settle, startInstance } from './launch.ts'
+export type { ServiceSettings } from './model.ts'
+export { routerPort, routerProbePort, runtimePort } from './ports.ts'
+export { instancesByService, statusByService } from './queries.ts'
+export { recordRelease } from './release.ts'
+export { openRouter } from './route.ts'
+export { leaveRouter, untilRouted } from './router-port.ts'
+export { findServiceLog } from './service-log.ts'
 export {
   countRedactions,
   liveEntriesByService,
@@ -18,17 +30,5 @@ export {
   type Redaction,
   redactionsByDeployment,
   secretValuesOf,
-} from './configuration.ts'
-export { deploymentKeys } from './default-variables.ts'
-export { webServiceCrashed, webServiceRecovered } from './events.ts'
-export { type Asked, type Look, lookAt } from './health.ts'
-export { lastWords } from './last-words.ts'
-export { addInstances, instancesOf, type LaunchFacts, launchFacts, routeTo, settle, startInstance } from './launch.ts'
-export type { ServiceSettings } from './model.ts'
-export { routerPort, routerProbePort, runtimePort } from './ports.ts'
-export { instancesByService, statusByService } from './queries.ts'
-export { recordRelease } from './release.ts'
-export { openRouter } from './route.ts'
-export { leaveRouter, untilRouted } from './router-port.ts'
-export { findServiceLog } from './service-log.ts'
+} from './snapshot.ts'
 export { urlOf } from './url.ts'

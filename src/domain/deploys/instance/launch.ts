@@ -3,9 +3,9 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { environmentOf, pinnedConfiguration } from './configuration.ts'
 import type { ServiceSettings } from './model.ts'
 import { runtimePort } from './ports.ts'
+import { environmentOf, pinnedConfiguration } from './snapshot.ts'
 
 /** What must be known to start an instance or run a command in its release. */
 export type LaunchFacts = {

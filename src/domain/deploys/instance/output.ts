@@ -21,8 +21,8 @@ import {
   type Redact,
   splitCompleteLines,
 } from '../log/index.ts'
-import { countRedactions, redactorOf } from './configuration.ts'
 import { type OutputPosition, type OutputRead, runtimePort } from './ports.ts'
+import { countRedactions, redactorOf } from './snapshot.ts'
 
 type Printing = Pick<Instance, 'id' | 'organizationId' | 'webServiceId' | 'deploymentId'>
 
