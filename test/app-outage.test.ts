@@ -1,6 +1,6 @@
 /** Every door during an outage of the database, and after it. */
 import type { FastifyInstance } from 'fastify'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createApp } from '../src/app.ts'
 import { createApiKey } from '../src/domain/access/api-key/index.ts'
 import { createProject } from '../src/domain/apps/project/index.ts'
@@ -62,7 +62,7 @@ const create = { query: 'mutation { createProject(input: { name: "Shop" }) { pro
 const socketUrl = () => `${base.replace('http', 'ws')}/graphql`
 const failures = () => app.logged.filter(({ msg }) => /unexpectedly|could not be handled/.test(String(msg)))
 
-test.each(['refuse', 'silence'] as const)(
+it.each(['refuse', 'silence'] as const)(
   'every door answers unavailable when the database does %s, and is well again after',
   async (how) => {
     expect((await get('/readyz')).status).toBe(200)
@@ -92,7 +92,7 @@ test.each(['refuse', 'silence'] as const)(
   },
 )
 
-test('/readyz asks the database for half a second, and not at all once it is known to be away', async () => {
+it('/readyz asks the database for half a second, and not at all once it is known to be away', async () => {
   proxy.silence()
   expect((await get('/readyz')).status).toBe(503)
   await until('the outage is known', () => app.db.session.outage())
@@ -103,7 +103,7 @@ test('/readyz asks the database for half a second, and not at all once it is kno
   expect(proxy.accepted() - before).toBeLessThan(5)
 })
 
-test('a request whose field meets the outage says so there, not internal', async () => {
+it('a request whose field meets the outage says so there, not internal', async () => {
   const socket = await new RawSocket(socketUrl()).init({ authorization: `Bearer ${key}` })
   await proxy.refuse()
   socket.subscribe('1', '{ projects(first: 1) { nodes { id } } }')
@@ -112,7 +112,7 @@ test('a request whose field meets the outage says so there, not internal', async
   socket.ws.close()
 })
 
-test('a subscription that is open goes on after the outage, each line once', async () => {
+it('a subscription that is open goes on after the outage, each line once', async () => {
   const { webService } = await execute(request(other, tenant.owner), createWebService, { name: 'Web' })
   const { organizationId, id: webServiceId } = webService
   const { id: logId } = await ensureServiceLog(other.db.prisma, { organizationId, webServiceId })
@@ -142,7 +142,7 @@ test('a subscription that is open goes on after the outage, each line once', asy
   socket.ws.close()
 })
 
-test('a subscription to events goes on after the outage, each event once', async () => {
+it('a subscription to events goes on after the outage, each event once', async () => {
   const socket = await new RawSocket(socketUrl()).init({ authorization: `Bearer ${key}` })
   socket.subscribe('1', 'subscription { events(types: ["project.created"]) { data } }')
   const names = () =>

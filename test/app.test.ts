@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { executeScript } from '../src/platform/db/database.ts'
 import { key, serverForTest, startServer, type TestServer } from './graphql/support.ts'
 import { until } from './support/wait.ts'
 
-let it: TestServer
+let api: TestServer
 beforeAll(async () => {
-  it = await startServer({
+  api = await startServer({
     settings: { CORS_ORIGINS: 'https://console.example' },
     rest: [
       async (door) => {
@@ -19,49 +19,49 @@ beforeAll(async () => {
     ],
   })
 })
-afterAll(() => it.close())
+afterAll(() => api.close())
 
-const at = (path: string, init?: RequestInit) => fetch(new URL(path, it.url), init)
+const at = (path: string, init?: RequestInit) => fetch(new URL(path, api.url), init)
 
 describe('request ids', () => {
-  test('of the client are sent back and logged', async () => {
+  it('of the client are sent back and logged', async () => {
     const response = await at('/healthz', { headers: { 'x-request-id': 'trace-1.a:b' } })
     expect(response.headers.get('x-request-id')).toBe('trace-1.a:b')
-    await until('the log line', () => it.log.some((line) => line.requestId === 'trace-1.a:b'))
+    await until('the log line', () => api.log.some((line) => line.requestId === 'trace-1.a:b'))
   })
-  test.each(['with space', 'x'.repeat(101), 'a/b', '{}'])('that are no plain word are replaced: %s', async (given) => {
+  it.each(['with space', 'x'.repeat(101), 'a/b', '{}'])('that are no plain word are replaced: %s', async (given) => {
     const response = await at('/healthz', { headers: { 'x-request-id': given } })
     expect(response.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
   })
-  test('are in the errors of GraphQL', async () => {
-    const response = await it.post({ query: '{' }, { 'x-request-id': 'mine' })
+  it('are in the errors of GraphQL', async () => {
+    const response = await api.post({ query: '{' }, { 'x-request-id': 'mine' })
     expect(await response.json()).toMatchObject({ errors: [{ extensions: { requestId: 'mine' } }] })
   })
 })
 
-test('a log line names method, path and status, and nothing of the query or the credential', async () => {
+it('a log line names method, path and status, and nothing of the query or the credential', async () => {
   await at('/api/things?token=hunter2', { headers: { authorization: 'Bearer hunter2', 'x-request-id': 'logged' } })
-  const line = await until('the log line', () => it.log.find((line) => line.requestId === 'logged'))
+  const line = await until('the log line', () => api.log.find((line) => line.requestId === 'logged'))
   expect(line).toMatchObject({ client: '127.0.0.1', method: 'GET', path: '/api/things', status: 200 })
-  expect(JSON.stringify(it.log)).not.toContain('hunter2')
+  expect(JSON.stringify(api.log)).not.toContain('hunter2')
 })
 
 describe('paths', () => {
-  test('that are unknown answer 404 as JSON', async () => {
+  it('that are unknown answer 404 as JSON', async () => {
     const response = await at('/nothing/here')
     expect([response.status, response.headers.get('content-type')]).toEqual([404, 'application/json; charset=utf-8'])
     expect(await response.json()).toMatchObject({ error: { code: 'not_found', requestId: response.headers.get('x-request-id') } })
   })
-  test('begin with one that tells a browser where to go', async () => {
+  it('begin with one that tells a browser where to go', async () => {
     const page = await at('/', { headers: { accept: 'text/html' } })
     expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
     expect(await page.text()).toContain('<a href="/graphql">')
     expect(await (await at('/')).json()).toMatchObject({ paths: expect.arrayContaining(['/graphql', '/api/docs']) })
   })
-  test('of a dialect are mounted, with a trailing slash too', async () => {
+  it('of a dialect are mounted, with a trailing slash too', async () => {
     expect(await (await at('/api/things/')).json()).toEqual({ things: [] })
   })
-  test('that fail unexpectedly answer 500 without a word about why', async () => {
+  it('that fail unexpectedly answer 500 without a word about why', async () => {
     const response = await at('/api/broken')
     const text = await response.text()
     expect([response.status, text.includes('hunter2')]).toEqual([500, false])
@@ -70,10 +70,10 @@ describe('paths', () => {
 
 describe('CORS', () => {
   const preflight = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'authorization, content-type' }
-  test('OPTIONS answers 204 without a key, at every path', async () => {
+  it('OPTIONS answers 204 without a key, at every path', async () => {
     for (const path of ['/graphql', '/api/things', '/nothing']) expect((await at(path, { method: 'OPTIONS' })).status).toBe(204)
   })
-  test('lets in an origin of CORS_ORIGINS, and shows it the headers that clients read', async () => {
+  it('lets in an origin of CORS_ORIGINS, and shows it the headers that clients read', async () => {
     const origin = 'https://console.example'
     const { headers } = await at('/graphql', { method: 'OPTIONS', headers: { origin, ...preflight } })
     expect(headers.get('access-control-allow-origin')).toBe(origin)
@@ -85,54 +85,54 @@ describe('CORS', () => {
     }
     expect(answer.headers.get('vary')).toContain('Origin')
   })
-  test('lets in no other origin', async () => {
+  it('lets in no other origin', async () => {
     const { headers } = await at('/graphql', { method: 'OPTIONS', headers: { origin: 'https://other.example', ...preflight } })
     expect(headers.get('access-control-allow-origin')).toBeNull()
   })
-  test('is off without the setting', async () => {
-    const it = await serverForTest()
-    const { headers } = await fetch(it.url, { method: 'OPTIONS', headers: { origin: 'https://console.example', ...preflight } })
+  it('is off without the setting', async () => {
+    const api = await serverForTest()
+    const { headers } = await fetch(api.url, { method: 'OPTIONS', headers: { origin: 'https://console.example', ...preflight } })
     expect(headers.get('access-control-allow-origin')).toBeNull()
   })
 })
 
 describe('health', () => {
-  test('/healthz answers 200', async () => expect((await at('/healthz')).status).toBe(200))
-  test('/readyz answers 200 when the database answers and has every migration', async () => {
+  it('/healthz answers 200', async () => expect((await at('/healthz')).status).toBe(200))
+  it('/readyz answers 200 when the database answers and has every migration', async () => {
     expect((await at('/readyz')).status).toBe(200)
   })
-  test('/readyz answers 503 and says what a start still waits for, until it is over', async () => {
+  it('/readyz answers 503 and says what a start still waits for, until it is over', async () => {
     let waits = ['the first start has not finished']
-    const it = await serverForTest({ startWaitsFor: () => waits })
-    const response = await fetch(new URL('/readyz', it.url))
+    const api = await serverForTest({ startWaitsFor: () => waits })
+    const response = await fetch(new URL('/readyz', api.url))
     expect([response.status, await response.json()]).toMatchObject([503, { reasons: waits }])
     waits = []
-    expect((await fetch(new URL('/readyz', it.url))).status).toBe(200)
+    expect((await fetch(new URL('/readyz', api.url))).status).toBe(200)
   })
-  test('/readyz answers 503 and names a migration that is missing', async () => {
-    const it = await serverForTest()
-    await executeScript(databaseOf(it), 'update _prisma_migrations set finished_at = null')
-    const response = await fetch(new URL('/readyz', it.url))
+  it('/readyz answers 503 and names a migration that is missing', async () => {
+    const api = await serverForTest()
+    await executeScript(databaseOf(api), 'update _prisma_migrations set finished_at = null')
+    const response = await fetch(new URL('/readyz', api.url))
     expect(response.status).toBe(503)
     expect(await response.json()).toMatchObject({
       reasons: expect.arrayContaining([expect.stringMatching(/^migration \d+_main_job is not applied$/)]),
     })
   })
-  test('/readyz answers 503 when the database does not answer, while /healthz is 200', async () => {
-    const it = await serverForTest()
-    await it.dropDatabase()
-    const response = await fetch(new URL('/readyz', it.url))
+  it('/readyz answers 503 when the database does not answer, while /healthz is 200', async () => {
+    const api = await serverForTest()
+    await api.dropDatabase()
+    const response = await fetch(new URL('/readyz', api.url))
     expect([response.status, await response.json()]).toMatchObject([503, { reasons: ['the database does not answer'] }])
-    expect((await fetch(new URL('/healthz', it.url))).status).toBe(200)
+    expect((await fetch(new URL('/healthz', api.url))).status).toBe(200)
   })
 })
 
 /** The URL that a server's pool connects to. */
-const databaseOf = (it: TestServer) => (it.app.db.pool.options as { connectionString: string }).connectionString
+const databaseOf = (api: TestServer) => (api.app.db.pool.options as { connectionString: string }).connectionString
 
-test('/metrics tells the process, HTTP by route, GraphQL by code, sockets and the pool', async () => {
-  await it.post({ query: '{ hello }' })
-  await it.post({ query: '{' })
+it('/metrics tells the process, HTTP by route, GraphQL by code, sockets and the pool', async () => {
+  await api.post({ query: '{ hello }' })
+  await api.post({ query: '{' })
   await at('/nothing/at/all')
   const wanted = [
     /^process_resident_memory_bytes \d/m,
@@ -163,19 +163,19 @@ describe('stopping', () => {
       body: '{"query":"{ slow }"}',
     })
 
-  test('answers what is running, takes no new connection, and is over as soon as the last has its answer', async () => {
-    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '400', SHUTDOWN_GRACE_MS: '60000' } })
-    const running = slow(it.url)
-    await until('the request runs', () => openRequests(it) === 1)
-    const closed = it.server.close()
-    await until('the port is closed', async () => !(await accepts(it.url)))
+  it('answers what is running, takes no new connection, and is over as soon as the last has its answer', async () => {
+    const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '400', SHUTDOWN_GRACE_MS: '60000' } })
+    const running = slow(api.url)
+    await until('the request runs', () => openRequests(api) === 1)
+    const closed = api.server.close()
+    await until('the port is closed', async () => !(await accepts(api.url)))
     expect(await (await running).json()).toMatchObject({ errors: [{ extensions: { code: 'timeout' } }] })
     await closed
-    expect(it.log.filter(({ msg }) => String(msg).includes('cut'))).toEqual([])
+    expect(api.log.filter(({ msg }) => String(msg).includes('cut'))).toEqual([])
   })
-  test('answers a request that comes on a kept connection while the server stops, and closes that with the answer', async () => {
-    const it = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '10000' } })
-    const client = connect(Number(new URL(it.url).port), '127.0.0.1')
+  it('answers a request that comes on a kept connection while the server stops, and closes that with the answer', async () => {
+    const api = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '10000' } })
+    const client = connect(Number(new URL(api.url).port), '127.0.0.1')
     onTestFinished(() => void client.destroy())
     let text = ''
     client.on('data', (bytes) => {
@@ -186,41 +186,41 @@ describe('stopping', () => {
     await until('the first answer', () => text.includes('{"status":"ok"}'))
     expect(text).toMatch(/connection: keep-alive/i)
     text = ''
-    const closed = it.server.close()
-    await until('the port is closed', async () => !(await accepts(it.url)))
+    const closed = api.server.close()
+    await until('the port is closed', async () => !(await accepts(api.url)))
     ask()
     await once(client, 'end')
     expect(text).toMatch(/^HTTP\/1.1 200 /)
     expect(text).toMatch(/connection: close/i)
     await closed
   })
-  test('closes a kept connection on which nothing comes', async () => {
-    const it = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '60000' } })
-    const client = connect(Number(new URL(it.url).port), '127.0.0.1')
+  it('closes a kept connection on which nothing comes', async () => {
+    const api = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '60000' } })
+    const client = connect(Number(new URL(api.url).port), '127.0.0.1')
     await once(client, 'connect')
     client.resume()
-    await Promise.all([it.server.close(), once(client, 'end')])
+    await Promise.all([api.server.close(), once(client, 'end')])
     client.destroy()
   })
-  test('cuts what is still running near the end of the grace', async () => {
-    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '60000', SHUTDOWN_GRACE_MS: '300' } })
-    const running = slow(it.url)
+  it('cuts what is still running near the end of the grace', async () => {
+    const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '60000', SHUTDOWN_GRACE_MS: '300' } })
+    const running = slow(api.url)
     const failed = expect(running).rejects.toThrow()
-    await until('the request runs', () => openRequests(it) === 1)
-    await it.server.close()
+    await until('the request runs', () => openRequests(api) === 1)
+    await api.server.close()
     await failed
-    await until('the work was aborted', () => it.probe.slowAborted === 1)
+    await until('the work was aborted', () => api.probe.slowAborted === 1)
   })
-  test('answers a request that had only half arrived, says that the connection closes, and is not ready', async () => {
-    const it = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '10000' } })
-    const seen = once(it.server.server, 'connection') as Promise<[Socket]>
-    const client = connect(Number(new URL(it.url).port), '127.0.0.1')
+  it('answers a request that had only half arrived, says that the connection closes, and is not ready', async () => {
+    const api = await serverForTest({ settings: { SHUTDOWN_GRACE_MS: '10000' } })
+    const seen = once(api.server.server, 'connection') as Promise<[Socket]>
+    const client = connect(Number(new URL(api.url).port), '127.0.0.1')
     onTestFinished(() => void client.destroy())
     client.write('GET /readyz HTTP/1.1\r\nHost: x\r\n')
     const [peer] = await seen
     await until('the first half arrived', () => peer.bytesRead > 0)
-    const closed = it.server.close()
-    await until('the port is closed', async () => !(await accepts(it.url)))
+    const closed = api.server.close()
+    await until('the port is closed', async () => !(await accepts(api.url)))
     client.write('\r\n')
     let text = ''
     for await (const chunk of client) text += String(chunk)
@@ -232,7 +232,7 @@ describe('stopping', () => {
 })
 
 /** HTTP requests of GraphQL that have begun and not ended: they hold a connection of the server that isn't idle. */
-const openRequests = (it: TestServer) => it.probe.slowBegun - it.probe.slowAborted
+const openRequests = (api: TestServer) => api.probe.slowBegun - api.probe.slowAborted
 
 async function accepts(url: string): Promise<boolean> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { printReadme } from '../../src/cli/readme.ts'
 import { errorCatalogue } from '../../src/platform/errors.ts'
 import { readSettings, settingNames } from '../../src/platform/settings.ts'
@@ -28,7 +28,7 @@ function tableOf(heading: string): string[][] {
 
 const plain = (cell: string | undefined) => (cell ?? '').replaceAll('`', '')
 
-test('names every setting once, and none that is not there', () => {
+it('names every setting once, and none that is not there', () => {
   expect(
     tableOf('Settings')
       .map(([name]) => plain(name))
@@ -36,7 +36,7 @@ test('names every setting once, and none that is not there', () => {
   ).toEqual([...settingNames].sort())
 })
 
-test('tells the default of each setting that has a fixed one', () => {
+it('tells the default of each setting that has a fixed one', () => {
   const settings: Record<string, unknown> = readSettings({})
   const fixed = tableOf('Settings').filter(([, told]) => told?.startsWith('`') && !told.includes(' '))
   expect(fixed.length).toBeGreaterThan(20)
@@ -45,19 +45,19 @@ test('tells the default of each setting that has a fixed one', () => {
   expect(told).toEqual(real)
 })
 
-test('calls no setting unset that has a fixed default', () => {
+it('calls no setting unset that has a fixed default', () => {
   const settings: Record<string, unknown> = readSettings({})
   const unset = tableOf('Settings').filter(([, told]) => told === 'none')
   const filled = unset.map(([name]) => plain(name)).filter((name) => settings[name] !== undefined && String(settings[name]) !== '')
   expect(filled).toEqual([])
 })
 
-test('has the error codes of every door and concept, as the code prints them', async () => {
+it('has the error codes of every door and concept, as the code prints them', async () => {
   expect(await printReadme()).toBe(readme)
   expect(tableOf('Error codes').map(([code]) => plain(code))).toEqual([...errorCatalogue.keys()].sort())
 })
 
-test('has every room of src on its map, and none that is not there', async () => {
+it('has every room of src on its map, and none that is not there', async () => {
   const entries = await readdir(join(root, 'src'), { withFileTypes: true })
   const rooms = entries.map((entry) => `src/${entry.name}${entry.isDirectory() ? '/' : ''}`)
   const mapped = tableOf('Map')
@@ -66,7 +66,7 @@ test('has every room of src on its map, and none that is not there', async () =>
   expect(mapped.sort()).toEqual(rooms.sort())
 })
 
-test('names every floor of the domain', async () => {
+it('names every floor of the domain', async () => {
   const floors = await readdir(join(root, 'src', 'domain'))
   expect(floors.filter((floor) => !readme.includes(`\`${floor}\` (`))).toEqual([])
 })

@@ -3,7 +3,7 @@ import { chown, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { BuiltRelease, ProbeResult } from '../../src/domain/deploys/instance/ports.ts'
 import type { ProcessRuntimeOptions } from '../../src/drivers/process/index.ts'
 import { openChild, readableCommand } from './process-peer.ts'
@@ -34,7 +34,7 @@ require('node:http').createServer((_, response) => response.end('up')).listen(pr
 process.on('SIGTERM', () => { console.log('ending after ' + count); process.exit(5) })`
 
 describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
-  test('an instance goes on, is adopted, loses no output, and reports its exit code', async () => {
+  it('an instance goes on, is adopted, loses no output, and reports its exit code', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const child = openChild()
     await child.order({ open: { dataDir, sandbox, hostPath } })
@@ -58,7 +58,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
     expect(text.endsWith(`ending after ${count(text)}\n`)).toBe(true)
   })
 
-  test('a build of it is ended and swept by the next one', async () => {
+  it('a build of it is ended and swept by the next one', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const child = openChild()
     await child.order({ open: { dataDir, sandbox, hostPath } })
@@ -75,7 +75,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
   })
 
-  test('in the middle of many starts each id runs once after they are repeated', async () => {
+  it('in the middle of many starts each id runs once after they are repeated', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo begun; exec sleep 1000' }), quiet())
     for (const delayMs of [0, 3, 6, 10, 20, 40]) {
@@ -96,7 +96,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
 })
 
 describe.each(modes)('several processes of the control plane (%s)', (sandbox) => {
-  test('that start one id at once start it once', async () => {
+  it('that start one id at once start it once', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo begun; exec sleep 1000' }), quiet())
     const peers = [openChild(), openChild()]
@@ -110,7 +110,7 @@ describe.each(modes)('several processes of the control plane (%s)', (sandbox) =>
     }
   })
 
-  test('never give one port twice', async () => {
+  it('never give one port twice', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const portRange = await freePorts(7)
     const options: ProcessRuntimeOptions = { dataDir, sandbox, hostPath, portRange }
@@ -124,7 +124,7 @@ describe.each(modes)('several processes of the control plane (%s)', (sandbox) =>
   })
 })
 
-test('what another boot left counts as ended, and a pid that was used again is never signalled', async () => {
+it('what another boot left counts as ended, and a pid that was used again is never signalled', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
   const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'sleep 0' }), quiet())
   const request = startRequest(release)
@@ -148,7 +148,7 @@ test('what another boot left counts as ended, and a pid that was used again is n
   stranger.kill('SIGKILL')
 })
 
-test('all of it works for an ordinary user as well', async () => {
+it('all of it works for an ordinary user as well', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-process-'))
   const nobody = 65_534
   const isRoot = process.getuid?.() === 0

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { SourceWriter } from '../../src/domain/deploys/instance/ports.ts'
 import { PortError } from '../../src/platform/errors.ts'
 import {
@@ -25,7 +25,7 @@ import {
 } from './process-support.ts'
 
 describe.each(modes)('a build (%s)', (sandbox) => {
-  test('of a Node application installs, builds, and streams what is printed', async () => {
+  it('of a Node application installs, builds, and streams what is printed', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const io = recording()
     const release = await runtime.build(buildRequest(appSource('web')), io)
@@ -39,7 +39,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(JSON.parse(await readFile(join(tree, 'built.json'), 'utf8'))).toEqual({ version: 'v1' })
   })
 
-  test('of a Python application makes an environment that its Procfile starts', async () => {
+  it('of a Python application makes an environment that its Procfile starts', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const source = appSource('python', { Procfile: 'web: pip --version && python app.py\n' })
     const release = await runtime.build(buildRequest(source), quiet())
@@ -51,7 +51,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await readAll(runtime, request.instanceId)).toMatch(/^pip \d/)
   })
 
-  test('of Go is made by the toolchain of the machine', async () => {
+  it('of Go is made by the toolchain of the machine', async () => {
     const programs = await mkdtemp(join(tmpdir(), 'quayside-go-'))
     try {
       await writeFile(join(programs, 'go'), '#!/bin/sh\nprintf "#!/bin/sh\\necho built by go\\n" > "$3" && chmod +x "$3"\n', {
@@ -70,7 +70,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     }
   })
 
-  test('names a release by its content and its deployment', async () => {
+  it('names a release by its content and its deployment', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const request = buildRequest(fileSource({ 'a.txt': 'a' }), { startCommand: 'true' })
     const release = await runtime.build(request, quiet())
@@ -83,7 +83,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(changed.sizeBytes).toBe(1)
   })
 
-  test('keeps a cache per service until it is told to drop it', async () => {
+  it('keeps a cache per service until it is told to drop it', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const base = {
       startCommand: 'true',
@@ -104,7 +104,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await output({})).toBe(false)
   })
 
-  test('gets its own variables and none of ours', async () => {
+  it('gets its own variables and none of ours', async () => {
     const { runtime } = await openRuntime({ sandbox, hostPath: `/somewhere/node_modules/.bin:${process.env.PATH}` })
     process.env.QUAYSIDE_TEST_CANARY = 'ours'
     const io = recording()
@@ -116,7 +116,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(io.text()).not.toContain('/somewhere')
   })
 
-  test('that fails says with which exit code, and leaves nothing', async () => {
+  it('that fails says with which exit code, and leaves nothing', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const failing = (buildCommand: string) => runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand }), quiet())
     await expect(failing('exit 7')).rejects.toMatchObject({ name: 'PortError', code: 'BUILD_FAILED', exitCode: 7 })
@@ -126,7 +126,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await readdir(join(dataDir, 'releases'))).toEqual([])
   })
 
-  test('that is cancelled is killed with all that it started, and throws the reason', async () => {
+  it('that is cancelled is killed with all that it started, and throws the reason', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const abort = new AbortController()
     const io = recording(abort.signal)
@@ -143,14 +143,14 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     await expect(runtime.build(buildRequest(fileSource({})), quiet(abort.signal))).rejects.toBe(reason)
   })
 
-  test('does not wait for what it left in the background', async () => {
+  it('does not wait for what it left in the background', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const left = uniqueSleep()
     await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: `${left} & echo done` }), quiet())
     expect(await pidsRunning(left)).toEqual([])
   })
 
-  test('that prints 100 MB costs no memory, however slow its reader is', async () => {
+  it('that prints 100 MB costs no memory, however slow its reader is', async () => {
     const { runtime } = await openRuntime({ sandbox })
     let seen = 0
     let largest = 0
@@ -171,20 +171,20 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(process.memoryUsage().rss - before).toBeLessThan(60 << 20)
   })
 
-  test('whose output nobody takes any more ends with the reason', async () => {
+  it('whose output nobody takes any more ends with the reason', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const output = (stream: string) => (stream === 'stdout' ? Promise.reject(new Error('log is gone')) : undefined)
     const request = buildRequest(fileSource({}), { startCommand: 'true', buildCommand: 'while :; do echo more; done' })
     await expect(runtime.build(request, { ...quiet(), output })).rejects.toThrow('log is gone')
   })
 
-  test('of a source that is refused passes the refusal on', async () => {
+  it('of a source that is refused passes the refusal on', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const source: SourceWriter = () => Promise.reject(new PortError('COMMIT_NOT_FOUND', 'No such commit.'))
     await expect(runtime.build(buildRequest(source), quiet())).rejects.toMatchObject({ code: 'COMMIT_NOT_FOUND' })
   })
 
-  test.each([
+  it.each([
     ['an absolute link', '/etc/passwd'],
     ['a relative link', '../../../etc'],
     ['a link to the tree beside', '../tree-beside'],
@@ -194,7 +194,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     await expect(runtime.build(buildRequest(source, { startCommand: 'true' }), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  test('of a root directory runs there, and only inside the tree', async () => {
+  it('of a root directory runs there, and only inside the tree', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const source: SourceWriter = async (directory, io) => {
       await fileSource({ 'apps/one/Procfile': 'web: cat ../../shared.txt\n', 'shared.txt': 'shared\n', file: '' })(directory, io)
@@ -210,7 +210,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     }
   })
 
-  test('of a static site publishes its directory and nothing else', async () => {
+  it('of a static site publishes its directory and nothing else', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const plain = await runtime.build(buildRequest(appSource('static'), { kind: 'static_site' }), quiet())
     expect(plain).toMatchObject({ detected: 'static', startCommand: null })
@@ -230,7 +230,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     await expect(runtime.build(buildRequest(appSource('static'), leaking), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  test('without room is refused, and one that grows too large is too', async () => {
+  it('without room is refused, and one that grows too large is too', async () => {
     const full = await openRuntime({ sandbox, quotas: { dataDirFreeBytes: Number.MAX_SAFE_INTEGER } })
     const refused = full.runtime.build(buildRequest(appSource('static')), quiet())
     await expect(refused).rejects.toMatchObject({ name: 'PortError', code: 'NO_CAPACITY' })
@@ -242,7 +242,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await readdir(join(small.dataDir, 'caches'))).toEqual([])
   })
 
-  test('keeps what nobody may read, and leaves pipes out of the release', async () => {
+  it('keeps what nobody may read, and leaves pipes out of the release', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const buildCommand = 'mkfifo pipe; echo x > kept; chmod 000 kept'
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'cat kept', buildCommand }), quiet())
@@ -251,7 +251,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
 })
 
 describe.each(modes)('a release command (%s)', (sandbox) => {
-  test('runs once inside a view of the release, and its failure is told with the exit code', async () => {
+  it('runs once inside a view of the release, and its failure is told with the exit code', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const request = buildRequest(fileSource({ 'file.txt': 'released' }), { startCommand: 'true' })
     const { digest } = await runtime.build(request, quiet())

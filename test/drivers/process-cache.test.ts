@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, it } from 'vitest'
 import { buildRequest, fileSource, openRuntime, quiet, recording, until } from './process-support.ts'
 
 const filling = (bytes: number) => `mkdir -p "$XDG_CACHE_HOME" && head -c ${bytes} /dev/zero > "$XDG_CACHE_HOME/kept"`
 const request = (serviceId: string, buildCommand: string) => buildRequest(fileSource({}), { serviceId, startCommand: 'true', buildCommand })
 
-test('all caches together keep to their quota: the one that was not used for longest goes first', async () => {
+it('all caches together keep to their quota: the one that was not used for longest goes first', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none', quotas: { allCachesBytes: 2500 } })
   const caches = async () => (await readdir(join(dataDir, 'caches'))).sort()
   const services = ['one', 'two', 'three']
@@ -28,7 +28,7 @@ test('all caches together keep to their quota: the one that was not used for lon
   expect(await readdir(join(dataDir, 'cache-sizes'))).toEqual(['four'])
 })
 
-test('a cache that a build is using is not taken from it', async () => {
+it('a cache that a build is using is not taken from it', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none', quotas: { allCachesBytes: 1500 } })
   await runtime.build(request('busy', filling(1000)), quiet())
   const abort = new AbortController()
@@ -42,7 +42,7 @@ test('a cache that a build is using is not taken from it', async () => {
   await expect(building).rejects.toThrow('enough')
 })
 
-test('tools that no release names and nothing has asked for lately are swept', async () => {
+it('tools that no release names and nothing has asked for lately are swept', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
   const old = new Date(Date.now() - 24 * 3_600_000)
   for (const name of ['pnpm-1.0.0', 'pnpm-2.0.0']) await mkdir(join(dataDir, 'tools', name))
@@ -51,7 +51,7 @@ test('tools that no release names and nothing has asked for lately are swept', a
   expect(await readdir(join(dataDir, 'tools'))).toEqual(['pnpm-2.0.0'])
 })
 
-test('what is kept is told by name, and a release by what it is', async () => {
+it('what is kept is told by name, and a release by what it is', async () => {
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const wanted = { ...request(randomUUID(), 'echo built > made.txt'), deploymentId: randomUUID() }
   const { digest, sizeBytes } = await runtime.build(wanted, quiet())

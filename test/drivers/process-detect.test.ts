@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { BuildRequest } from '../../src/domain/deploys/instance/ports.ts'
 import { detectPlan, type Plan } from '../../src/drivers/process/detect.ts'
 import type { ToolName } from '../../src/drivers/process/tool.ts'
@@ -24,7 +24,7 @@ const install = 'npm install --include=dev --no-audit --no-fund'
 const venv = ['python3 -m venv --clear .venv', '.venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt']
 
 describe('a plan', () => {
-  test('of own commands wins over everything that the tree says', async () => {
+  it('of own commands wins over everything that the tree says', async () => {
     const files = { 'package.json': manifest({ scripts: { build: 'b', start: 's' } }), Procfile: 'web: p' }
     const both = await plan(files, { buildCommand: ' make ', startCommand: 'run' })
     expect(both).toMatchObject({ detected: 'commands', steps: ['make'], startCommand: 'run' })
@@ -37,13 +37,13 @@ describe('a plan', () => {
     expect(await plan({}, { startCommand: 'run' })).toMatchObject({ detected: 'commands', steps: [], startCommand: 'run' })
   })
 
-  test('takes the line of a Procfile that is for this kind of service', async () => {
+  it('takes the line of a Procfile that is for this kind of service', async () => {
     const files = { Procfile: '# comment\nrelease: migrate\nworker: work --all\r\nweb:   serve : 80 \n', 'requirements.txt': '' }
     expect(await plan(files)).toMatchObject({ detected: 'procfile', steps: venv, startCommand: 'serve : 80' })
     expect(await plan(files, { kind: 'worker' })).toMatchObject({ startCommand: 'work --all' })
   })
 
-  test('of Node installs by its lockfile and starts by script, main file or server.js', async () => {
+  it('of Node installs by its lockfile and starts by script, main file or server.js', async () => {
     const locked = { 'package.json': manifest({ scripts: { start: 's' } }), 'package-lock.json': '{}' }
     expect(await plan(locked)).toMatchObject({
       detected: 'node',
@@ -62,7 +62,7 @@ describe('a plan', () => {
     })
   })
 
-  test('of Python makes an environment and starts app.py or main.py', async () => {
+  it('of Python makes an environment and starts app.py or main.py', async () => {
     expect(await plan({ 'requirements.txt': '', 'app.py': '' })).toMatchObject({
       detected: 'python',
       steps: venv,
@@ -71,7 +71,7 @@ describe('a plan', () => {
     expect(await plan({ 'requirements.txt': '', 'main.py': '' })).toMatchObject({ startCommand: 'python main.py' })
   })
 
-  test('of a static site builds where there is something to build', async () => {
+  it('of a static site builds where there is something to build', async () => {
     expect(await plan({ 'index.html': '' })).toMatchObject({ detected: 'static', steps: [], startCommand: null })
     const kind = 'static_site'
     expect(await plan({}, { kind })).toMatchObject({ detected: 'static', steps: [], startCommand: null })
@@ -88,7 +88,7 @@ describe('a plan', () => {
     })
   })
 
-  test.each<[string, Record<string, string>, Wishes]>([
+  it.each<[string, Record<string, string>, Wishes]>([
     ['an empty tree', {}, {}],
     ['a worker that is a page', { 'index.html': '' }, { kind: 'worker' }],
     ['a build command alone', {}, { buildCommand: 'make' }],
@@ -106,12 +106,12 @@ describe('a plan', () => {
     })
   })
 
-  test('of a site that is deployed as WEB is refused with the kind that would serve it', async () => {
+  it('of a site that is deployed as WEB is refused with the kind that would serve it', async () => {
     const files = { 'package.json': manifest({ scripts: { build: 'vite build', dev: 'vite' } }), 'index.html': '' }
     await expect(plan(files)).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', hint: expect.stringContaining('STATIC_SITE') })
   })
 
-  test('takes the release command of a Procfile, and says what becomes of its other processes', async () => {
+  it('takes the release command of a Procfile, and says what becomes of its other processes', async () => {
     const files = { Procfile: 'web: serve\nrelease: migrate\nworker: work\nclock: tick --all\n', 'requirements.txt': '' }
     expect(await plan(files)).toMatchObject({
       releaseCommand: 'migrate',
@@ -126,7 +126,7 @@ describe('a plan', () => {
   })
 
   const scripts = { scripts: { build: 'b', start: 's' } }
-  test.each<[string, Record<string, string>, string, string, ToolName, string]>([
+  it.each<[string, Record<string, string>, string, string, ToolName, string]>([
     [
       'a lockfile of pnpm 9',
       { 'pnpm-lock.yaml': "lockfileVersion: '9.0'\n" },
@@ -183,7 +183,7 @@ describe('a plan', () => {
     expect(found).toMatchObject({ startCommand: 'npm start', tools: [{ name, range }] })
   })
 
-  test.each<[string, ToolName, string, string]>([
+  it.each<[string, ToolName, string, string]>([
     ['pnpm@9.12.0+sha512.abc', 'pnpm', '9.12.0', 'pnpm install --no-frozen-lockfile'],
     ['yarn@1.22.22', 'yarn', '1.22.22', 'yarn install --production=false'],
     ['yarn@4.5.0', 'yarn-berry', '4.5.0', 'yarn install --no-immutable'],
@@ -195,12 +195,12 @@ describe('a plan', () => {
     expect(found.tools).toMatchObject([{ name, range }])
   })
 
-  test.each(['deno@2.0.0', 'pnpm', 'pnpm@latest', 'npm@', 7])('refuses packageManager %j with the reason', async (packageManager) => {
+  it.each(['deno@2.0.0', 'pnpm', 'pnpm@latest', 'npm@', 7])('refuses packageManager %j with the reason', async (packageManager) => {
     const refused = plan({ 'package.json': manifest({ ...scripts, packageManager }) })
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', message: expect.stringContaining('packageManager') })
   })
 
-  test('uses the package manager of the workspace around a project, and of nothing else above it', async () => {
+  it('uses the package manager of the workspace around a project, and of nothing else above it', async () => {
     const app = { 'apps/web/package.json': manifest(scripts) }
     const workspace = {
       ...app,
@@ -215,7 +215,7 @@ describe('a plan', () => {
     expect((await plan(beside, {}, 'apps/web')).steps[0]).toBe(install)
   })
 
-  test.each<[string, Record<string, string>, object, string, string]>([
+  it.each<[string, Record<string, string>, object, string, string]>([
     ['engines.node', {}, { engines: { node: '>=18 <21' } }, '>=18 <21', 'engines.node'],
     ['.nvmrc', { '.nvmrc': 'v20.11.0\n' }, { engines: { node: '>=18' } }, 'v20.11.0', '.nvmrc'],
     ['.node-version', { '.node-version': '# ours\n22\n' }, {}, '22', '.node-version'],
@@ -227,7 +227,7 @@ describe('a plan', () => {
     expect(found.tools).toEqual([{ name: 'node', range, from }])
   })
 
-  test.each([
+  it.each([
     [{ '.nvmrc': 'lts/nothing' }, {}],
     [{ '.nvmrc': 'system' }, {}],
     [{}, { engines: { node: 'the newest one' } }],
@@ -236,13 +236,13 @@ describe('a plan', () => {
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', message: expect.stringContaining('not a version of Node') })
   })
 
-  test.each(['pyproject.toml', 'Dockerfile', 'go.mod', 'Cargo.toml', 'Gemfile', 'composer.json'])('names %s as seen', async (name) => {
+  it.each(['pyproject.toml', 'Dockerfile', 'go.mod', 'Cargo.toml', 'Gemfile', 'composer.json'])('names %s as seen', async (name) => {
     await expect(plan({ [name]: '' })).rejects.toMatchObject({ hint: expect.stringContaining(`Found but not supported: ${name}`) })
     const used = await plan({ [name]: '', 'package.json': manifest(scripts) })
     expect(used.notes).toEqual([`Found but not used: ${name}.`])
   })
 
-  test('of Go builds where the machine has it', async () => {
+  it('of Go builds where the machine has it', async () => {
     const found = await plan({ 'go.mod': 'module x\n' }, { hasGo: true })
     expect(found).toMatchObject({ detected: 'go', steps: ['go build -o ./go-server .'], startCommand: './go-server', notes: [] })
   })

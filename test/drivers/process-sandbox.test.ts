@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { BuildRequest, BuiltRelease } from '../../src/domain/deploys/instance/ports.ts'
 import { readToolchain } from '../../src/drivers/process/toolchain.ts'
 import { inOwnMounts, openChild } from './process-peer.ts'
@@ -51,7 +51,7 @@ const strangers: { name: string; run: (opened: Opened, script: string, env?: Rec
 ]
 
 describe.each(strangers)('$name under bubblewrap', ({ run }) => {
-  test('cannot read the data directory, home directories, the checkout or the password file', async () => {
+  it('cannot read the data directory, home directories, the checkout or the password file', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     await writeFile(join(opened.dataDir, 'master.key'), 'canary-key')
     const other = await startCommand(opened.runtime, 'echo canary-file > "$HOME/private"; echo canary-file > private; sleep 1000')
@@ -83,7 +83,7 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     ).toEqual(['app:x:1000:1000:app:/home/app:/bin/sh', 'nobody:x:65534:65534:nobody:/:/bin/false', 'end of probe'])
   })
 
-  test('sees its own processes only, and no environment of the control plane', async () => {
+  it('sees its own processes only, and no environment of the control plane', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     process.env.QUAYSIDE_TEST_CANARY = 'canary-environment'
     const sleep = uniqueSleep()
@@ -102,7 +102,7 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     }
   })
 
-  test('writes into its own directories and nowhere else, and has no privileges to change that', async () => {
+  it('writes into its own directories and nowhere else, and has no privileges to change that', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     // Nothing is written into what is opened here, so that a hole does no harm to the machine that finds it.
     const script = `for path in / /usr /usr/bin /etc /etc/ssl /bin /lib /root /home /var /run /dev /opt; do
@@ -126,12 +126,12 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     expect(await exists('/usr/quayside-escape')).toBe(false)
   })
 
-  test('makes no user namespace of its own', async () => {
+  it('makes no user namespace of its own', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     expect(await run(opened, 'unshare --user true 2>&1 && echo nested; echo tried')).toMatch(/unshare.*\ntried/)
   })
 
-  test('cannot make the programs outside load its code by a variable', async () => {
+  it('cannot make the programs outside load its code by a variable', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     const missing = '/app/no-such-library.so'
     const output = await run(opened, 'echo "preload $LD_PRELOAD"; env | grep -c BASH_ENV', {
@@ -145,7 +145,7 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
   })
 })
 
-test.each(modes)('what the control plane was handed by its parent reaches nothing of a user (%s)', async (sandbox) => {
+it.each(modes)('what the control plane was handed by its parent reaches nothing of a user (%s)', async (sandbox) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-handed-'))
   const secret = await open(join(dataDir, 'secret'), 'w+')
   try {
@@ -163,7 +163,7 @@ test.each(modes)('what the control plane was handed by its parent reaches nothin
   }
 })
 
-test('resolves names and trusts certificates as the host does', async () => {
+it('resolves names and trusts certificates as the host does', async () => {
   const { runtime } = await openRuntime({ sandbox: 'bwrap' })
   const script = `node -e "require('node:dns').lookup('localhost', (error, address) => console.log(error ?? address))"; ls /etc/ssl/certs | wc -l`
   const [address, certificates] = (await outputOf(runtime, script)).trim().split('\n')
@@ -171,7 +171,7 @@ test('resolves names and trusts certificates as the host does', async () => {
   expect(Number(certificates)).toBeGreaterThan(0)
 })
 
-test('without bubblewrap it says so, and refuses where bubblewrap is demanded', async () => {
+it('without bubblewrap it says so, and refuses where bubblewrap is demanded', async () => {
   const { dataDir, runtime } = await openRuntime({ sandbox: 'auto' })
   expect(runtime.sandbox).toBe('bubblewrap')
   expect(runtime.sandboxMissing).toBeNull()
@@ -183,7 +183,7 @@ test('without bubblewrap it says so, and refuses where bubblewrap is demanded', 
   expect(open.runtime.sandboxMissing).toBe('the setting SANDBOX disables it')
 })
 
-test('where the kernel has no overlay for us an instance gets a copy of its release', async () => {
+it('where the kernel has no overlay for us an instance gets a copy of its release', async () => {
   const { dataDir } = await openRuntime({ sandbox: 'auto' })
   const child = openChild(inOwnMounts('mount --bind /bin/false "$(command -v mount)"'))
   expect(await child.order({ open: { dataDir, sandbox: 'bwrap', hostPath } })).toBe('bubblewrap')
@@ -195,7 +195,7 @@ test('where the kernel has no overlay for us an instance gets a copy of its rele
   await until(async () => (await readFile(copy, 'utf8').catch(() => '')) === 'released')
 })
 
-test('a full disk is NO_CAPACITY in every step, and can be emptied', async () => {
+it('a full disk is NO_CAPACITY in every step, and can be emptied', async () => {
   const { dataDir } = await openRuntime({ sandbox: 'none' })
   const child = openChild(inOwnMounts(`mount -t tmpfs -o size=8m tmpfs ${dataDir}`))
   await child.order({ open: { dataDir, sandbox: 'bwrap', hostPath, quotas: { dataDirFreeBytes: 1 << 20 } } })
@@ -228,7 +228,7 @@ test('a full disk is NO_CAPACITY in every step, and can be emptied', async () =>
 })
 
 describe('the toolchain', () => {
-  test('shows an installed version with its libraries, and drops our own programs and shims', async () => {
+  it('shows an installed version with its libraries, and drops our own programs and shims', async () => {
     const { dataDir } = await openRuntime({ sandbox: 'none' })
     const version = join(dataDir, 'versions/node/bin')
     const shims = join(dataDir, 'shims')
@@ -247,7 +247,7 @@ describe('the toolchain', () => {
     expect((await readToolchain(path, [join(version, 'secret')])).directories).toEqual([])
   })
 
-  test('of a Node outside the system directories works inside the sandbox', async () => {
+  it('of a Node outside the system directories works inside the sandbox', async () => {
     const prefix = await mkdtemp(join(tmpdir(), 'quayside-toolchain-'))
     try {
       await mkdir(join(prefix, 'bin'))

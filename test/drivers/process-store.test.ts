@@ -2,12 +2,12 @@
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, it } from 'vitest'
 import type { SourceWriter, StepIo } from '../../src/domain/deploys/instance/ports.ts'
 import { findEscapingLink } from '../../src/drivers/process/tree.ts'
 import { buildRequest, fileSource, openRuntime, quiet, recording } from './process-support.ts'
 
-test('an equal tree has the digest that it always had', async () => {
+it('an equal tree has the digest that it always had', async () => {
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const source: SourceWriter = async (directory, io) => {
     const files = {
@@ -28,7 +28,7 @@ test('an equal tree has the digest that it always had', async () => {
   expect(release.sizeBytes).toBe(3_000_023)
 })
 
-test('a large tree is stored line by line in the log, and in a thread of its own', async () => {
+it('a large tree is stored line by line in the log, and in a thread of its own', async () => {
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const files = 25_000
   const buildCommand = `node -e "const fs = require('fs'); for (let i = 0; i < ${files}; i++) { if (i % 500 === 0) fs.mkdirSync('d' + i / 500); fs.writeFileSync('d' + Math.floor(i / 500) + '/' + i, 'x'.repeat(i % 977)) }"`
@@ -46,7 +46,7 @@ test('a large tree is stored line by line in the log, and in a thread of its own
   expect(ended!.here - began!.here).toBeLessThan((ended!.all - began!.all) / 2)
 })
 
-test('storing ends when it is told to', async () => {
+it('storing ends when it is told to', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
   const abort = new AbortController()
   const io = {
@@ -59,7 +59,7 @@ test('storing ends when it is told to', async () => {
   expect(findEscapingLink(dataDir)).toBeNull()
 })
 
-test('links are followed to where they lead, whatever they are called', async () => {
+it('links are followed to where they lead, whatever they are called', async () => {
   const root = await mkdtemp(join(tmpdir(), 'quayside-tree-'))
   await mkdir(join(root, 'tree/sub'), { recursive: true })
   await symlink('../sub', join(root, 'tree/sub/inside'))

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ProcessRuntime } from '../../src/drivers/process/index.ts'
 import { createProcessRuntime } from '../../src/drivers/process/index.ts'
 import {
@@ -78,7 +78,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     return { log: io.text(), printed }
   }
 
-  test('is the Node that the project names, at build time and at run time', async () => {
+  it('is the Node that the project names, at build time and at run time', async () => {
     const scripts = { build: 'node -p "\'built by \' + process.version"', start: 'node -p "\'run by \' + process.version"' }
     const { log, printed } = await buildAndRun(project({ scripts, engines: { node: '22.11.0' } }))
     expect(log).toContain('Node 22.11.0 (engines.node: 22.11.0).')
@@ -91,14 +91,14 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(again.text()).not.toContain('Installing')
   })
 
-  test("is the host's Node where that fits", async () => {
+  it("is the host's Node where that fits", async () => {
     const host = await buildAndRun(project({ scripts: { start: 'node -p "\'run by \' + process.version"' }, engines: { node: '>=18' } }))
     expect(host.log).toMatch(/^Node \d+\.\d+\.\d+ \(engines\.node: >=18\)\.$/m)
     expect(host.log).not.toContain('Installing')
     expect(host.printed).toContain(`run by v${/^Node ([\d.]+) /m.exec(host.log)?.[1]}`)
   })
 
-  test.each([
+  it.each([
     ['an old Node, with an npm that runs on it', { engines: { node: '16.20.2' } }, {}, 'npm start', /v16\.20\.2/],
     ['pnpm', { packageManager: 'pnpm@9.15.0' }, { 'pnpm-lock.yaml': pnpmLock }, 'pnpm --version', /9\.15\.0/],
     ['Yarn 1', { packageManager: 'yarn@1.22.22' }, { 'yarn.lock': '# yarn lockfile v1\n' }, 'yarn --version', /1\.22\.22/],
@@ -114,7 +114,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(printed).toMatch(version)
   })
 
-  test('refuses a lockfile that does not fit package.json', async () => {
+  it('refuses a lockfile that does not fit package.json', async () => {
     const content = { packageManager: 'pnpm@9.15.0', scripts: { start: 'true' }, dependencies: { 'is-odd': '3.0.1' } }
     const io = recording()
     const refused = runtime.build(buildRequest(project(content, { 'pnpm-lock.yaml': pnpmLock })), io)
@@ -122,7 +122,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(io.text()).toContain('OUTDATED_LOCKFILE')
   })
 
-  test('that no version fits is refused with the reason', async () => {
+  it('that no version fits is refused with the reason', async () => {
     const refused = runtime.build(buildRequest(project({ scripts: { start: 'true' }, engines: { node: '>=999' } })), quiet())
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_FAILED', message: 'No version of Node matches >=999 (engines.node).' })
     const exact = runtime.build(buildRequest(project({ scripts: { start: 'true' }, packageManager: 'pnpm@9.999.0' })), quiet())
@@ -133,7 +133,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
   })
 
-  test('that was lost is named before anything is started', async () => {
+  it('that was lost is named before anything is started', async () => {
     const release = await runtime.build(buildRequest(project({ scripts: { start: 'true' }, engines: { node: '22.11.0' } })), quiet())
     await rm(join(dataDir, 'tools/node-22.11.0'), { recursive: true })
     await expect(runtime.start(startRequest(release))).rejects.toMatchObject({ code: 'ARTIFACT_MISSING' })

@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, it, onTestFinished } from 'vitest'
 import { createLayout } from '../../src/drivers/process/layout.ts'
 import { type Cell, createSandbox, feed } from '../../src/drivers/process/sandbox.ts'
 import { sweepWorkspaces } from '../../src/drivers/process/workspace.ts'
 import { bootId } from '../../src/platform/process-mark.ts'
 import { commandLine, hostPath, modes, processes, uniqueSleep, until } from './process-support.ts'
 
-test.each(modes)('a build that outlived its owner is ended with its workspace (%s)', async (choice) => {
+it.each(modes)('a build that outlived its owner is ended with its workspace (%s)', async (choice) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-workspace-'))
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
   const layout = await createLayout(dataDir)

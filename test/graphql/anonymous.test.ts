@@ -1,17 +1,17 @@
 /** The twelve checks of graphql-cop, as it sends them, in production mode; where a check asks for more than a key, also with one. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Body, key, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 beforeAll(async () => {
-  it = await startServer({ settings: { NODE_ENV: 'production' } })
+  api = await startServer({ settings: { NODE_ENV: 'production' } })
 })
-afterAll(() => it.close())
+afterAll(() => api.close())
 
 type Answer = { status: number; text: string; body: Body | Body[] | null; headers: Headers }
 
 async function send(init: RequestInit & { search?: string }): Promise<Answer> {
-  const response = await fetch(it.url + (init.search ?? ''), init)
+  const response = await fetch(api.url + (init.search ?? ''), init)
   const text = await response.text()
   let body: Answer['body'] = null
   try {
@@ -37,7 +37,7 @@ const overloading: [string, unknown][] = [
 ]
 
 describe('without a key nothing is answered but unauthenticated', () => {
-  test.each([
+  it.each([
     ...overloading,
     ['introspection', { query: introspection }],
     ['field suggestions', { query: 'query cop { __schema { directive } }' }],
@@ -50,7 +50,7 @@ describe('without a key nothing is answered but unauthenticated', () => {
     expect(answer.body).not.toHaveProperty('data')
     expect(answer.text).not.toMatch(/did you mean|__schema|tracing|exception|stack/i)
   })
-  test.each([
+  it.each([
     ['GET method query support', '?query=query+cop+%7B__typename%7D', 'GET'],
     ['mutation over GET', '?query=mutation+cop+%7B__typename%7D', 'GET'],
     ['POST with parameters in the URL', '?query=query+cop+%7B__typename%7D', 'POST'],
@@ -59,17 +59,17 @@ describe('without a key nothing is answered but unauthenticated', () => {
     expect(answer.status).toBe(401)
     expect(answer.text).not.toContain('__typename')
   })
-  test('POST of a form', async () => {
+  it('POST of a form', async () => {
     const answer = await send({ method: 'POST', body: new URLSearchParams({ query: 'query cop {__typename}' }) })
     expect([answer.status, answer.text.includes('"data"')]).toEqual([401, false])
   })
-  test.each(['/graphql', '/graphiql', '/playground', '/console'])('no page for people at %s', async (path) => {
-    const response = await fetch(new URL(path, it.url), { headers: { accept: 'text/html' } })
+  it.each(['/graphql', '/graphiql', '/playground', '/console'])('no page for people at %s', async (path) => {
+    const response = await fetch(new URL(path, api.url), { headers: { accept: 'text/html' } })
     expect(response.status).toBe(path === '/graphql' ? 401 : 404)
     expect(await response.text()).not.toMatch(/graphiql|playground|<html/i)
   })
-  test('the page at / says where the doors are, and offers no explorer', async () => {
-    const response = await fetch(new URL('/', it.url), { headers: { accept: 'text/html' } })
+  it('the page at / says where the doors are, and offers no explorer', async () => {
+    const response = await fetch(new URL('/', api.url), { headers: { accept: 'text/html' } })
     expect(response.status).toBe(200)
     expect(await response.text()).not.toMatch(/graphiql|playground|explorer/i)
   })
@@ -77,25 +77,25 @@ describe('without a key nothing is answered but unauthenticated', () => {
 
 describe('with a key', () => {
   const keyed = { authorization: `Bearer ${key}` }
-  test.each(overloading)('%s is refused as a whole', async (_name, body) => {
+  it.each(overloading)('%s is refused as a whole', async (_name, body) => {
     const answer = await post(body, { ...keyed, accept: 'application/graphql-response+json' })
     expect(answer.status).toBe(400)
     expect(answer.body).not.toHaveProperty('data')
   })
-  test('a form is refused, so that no other page can post in the name of its visitor', async () => {
+  it('a form is refused, so that no other page can post in the name of its visitor', async () => {
     const answer = await send({ method: 'POST', headers: keyed, body: new URLSearchParams({ query: 'query cop {__typename}' }) })
     expect(answer.status).toBe(415)
   })
-  test('no trace of the work behind an answer is told', async () => {
+  it('no trace of the work behind an answer is told', async () => {
     const answer = await post({ query: 'query cop { __typename }' }, { ...keyed, 'apollo-tracing': '1' })
     expect(answer.body).toEqual({ data: { __typename: 'Query' } })
   })
-  test('an error tells no exception', async () => {
+  it('an error tells no exception', async () => {
     const answer = await post({ query: 'qwerty cop { abc }' }, keyed)
     expect(answer.body).toMatchObject({ errors: [{ extensions: { code: 'graphql_parse_failed' } }] })
     expect(answer.text).not.toMatch(/exception|stack/i)
   })
-  test('introspection is open', async () => {
+  it('introspection is open', async () => {
     expect((await post({ query: introspection }, keyed)).body).toHaveProperty('data.__schema.types')
   })
 })

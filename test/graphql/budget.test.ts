@@ -1,25 +1,25 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pointsAMinute } from '../../src/graphql/budget.ts'
 import { until } from '../support/wait.ts'
 import { type Body, caller, RawSocket, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 let wall = Date.parse('2026-01-31T12:00:00Z')
 let elapsedMs = 0
 beforeAll(async () => {
-  it = await startServer()
-  it.app.clock = { now: () => new Date(wall), elapsedMs: () => elapsedMs }
+  api = await startServer()
+  api.app.clock = { now: () => new Date(wall), elapsedMs: () => elapsedMs }
   for (const [index, key] of ['one', 'two', 'three', 'socket', 'back', 'forward'].entries()) {
     const id = `0190a6c8-0000-7000-8000-0000000000${index + 10}`
-    it.keys.set(key, { ...caller(), subject: { type: 'api_key', id, name: key } })
+    api.keys.set(key, { ...caller(), subject: { type: 'api_key', id, name: key } })
   }
 })
-afterAll(() => it.close())
+afterAll(() => api.close())
 
 /** 18,302 points. */
 const large = `{ ${[0, 1].map((n) => `a${n}: items(first: 100) { nodes { items(first: 90) { nodes { id } } } }`).join(' ')} }`
 const largeOnes = Math.floor(pointsAMinute / 18_302)
-const ask = (key: string, query: string) => it.post({ query }, { authorization: `Bearer ${key}` })
+const ask = (key: string, query: string) => api.post({ query }, { authorization: `Bearer ${key}` })
 async function useUp(key: string): Promise<Response> {
   for (let n = 0; n < largeOnes; n++) {
     const response = await ask(key, large)
@@ -30,7 +30,7 @@ async function useUp(key: string): Promise<Response> {
 }
 
 describe('the cost of all operations of a key within a minute', () => {
-  test('has a budget: beyond it is 429 with Retry-After, for this key alone, and what costs nothing still passes', async () => {
+  it('has a budget: beyond it is 429 with Retry-After, for this key alone, and what costs nothing still passes', async () => {
     const refused = await useUp('one')
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
@@ -46,7 +46,7 @@ describe('the cost of all operations of a key within a minute', () => {
     expect(((await (await ask('one', '{ hello }')).json()) as Body).data).toEqual({ hello: 'world' })
   })
 
-  test('comes back evenly, as fast as Retry-After says', async () => {
+  it('comes back evenly, as fast as Retry-After says', async () => {
     const refused = await useUp('three')
     elapsedMs += Number(refused.headers.get('retry-after')) * 1_000
     expect((await ask('three', large)).status).toBe(200)
@@ -54,7 +54,7 @@ describe('the cost of all operations of a key within a minute', () => {
     expect((await useUp('three')).status).toBe(429)
   })
 
-  test.each([-1, 1])('neither locks out nor gives anew when the wall clock is set by %i h', async (hours) => {
+  it.each([-1, 1])('neither locks out nor gives anew when the wall clock is set by %i h', async (hours) => {
     const key = hours < 0 ? 'back' : 'forward'
     await useUp(key)
     wall += hours * 3_600_000
@@ -65,9 +65,9 @@ describe('the cost of all operations of a key within a minute', () => {
     expect((await ask(key, large)).status).toBe(200)
   })
 
-  test('is the same budget over a WebSocket', async () => {
+  it('is the same budget over a WebSocket', async () => {
     await useUp('socket')
-    const socket = await new RawSocket(it.wsUrl).init({ authorization: 'Bearer socket' })
+    const socket = await new RawSocket(api.wsUrl).init({ authorization: 'Bearer socket' })
     socket.subscribe('1', large)
     await until('the operation is refused', () => socket.messages.some(({ type }) => type === 'error' || type === 'next'))
     expect(socket.messages.at(-1)).toMatchObject({ type: 'error', id: '1', payload: [{ extensions: { code: 'rate_limited' } }] })

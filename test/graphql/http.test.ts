@@ -1,21 +1,21 @@
 import { connect } from 'node:net'
 import { runInNewContext } from 'node:vm'
 import { serverAudits } from 'graphql-http'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../support/wait.ts'
 import { type Body, key, serverForTest, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 beforeAll(async () => {
-  it = await startServer()
+  api = await startServer()
 })
-afterAll(() => it.close())
+afterAll(() => api.close())
 
 const body = async (response: Response) => (await response.json()) as Body
 const firstError = async (response: Response) => (await body(response)).errors![0]!
 /** Sends bytes as they are, gives what comes back. */
 async function raw(text: string): Promise<string> {
-  const socket = connect(Number(new URL(it.url).port), '127.0.0.1')
+  const socket = connect(Number(new URL(api.url).port), '127.0.0.1')
   socket.write(text, 'latin1')
   let answer = ''
   for await (const chunk of socket) answer += String(chunk)
@@ -26,50 +26,50 @@ const bearer = { authorization: `Bearer ${key}` }
 describe('GraphQL over HTTP', () => {
   const withKey = (input: string | URL | Request, init?: RequestInit) =>
     fetch(input, { ...init, headers: { ...(init?.headers as Record<string, string>), ...bearer } })
-  const audits = serverAudits({ url: () => it.url, fetchFn: withKey })
+  const audits = serverAudits({ url: () => api.url, fetchFn: withKey })
 
-  test('has the 61 audits that the specification is judged by', () => expect(audits).toHaveLength(61))
-  test.each(audits.map((audit) => [audit.name, audit] as const))('%s', async (_name, audit) => {
+  it('has the 61 audits that the specification is judged by', () => expect(audits).toHaveLength(61))
+  it.each(audits.map((audit) => [audit.name, audit] as const))('%s', async (_name, audit) => {
     expect(await audit.fn()).toMatchObject({ status: 'ok' })
   })
 
-  test('answers application/graphql-response+json with 400 for a document that is not valid', async () => {
-    const response = await it.post({ query: '{ nothing }' }, { accept: 'application/graphql-response+json' })
+  it('answers application/graphql-response+json with 400 for a document that is not valid', async () => {
+    const response = await api.post({ query: '{ nothing }' }, { accept: 'application/graphql-response+json' })
     expect(response.status).toBe(400)
     expect(response.headers.get('content-type')).toBe('application/graphql-response+json; charset=utf-8')
   })
-  test('answers 405 with Allow for a mutation by GET, and does not run it', async () => {
-    const url = `${it.url}?query=${encodeURIComponent('mutation { put(input: {name: "a"}) { item { id } } }')}`
+  it('answers 405 with Allow for a mutation by GET, and does not run it', async () => {
+    const url = `${api.url}?query=${encodeURIComponent('mutation { put(input: {name: "a"}) { item { id } } }')}`
     const response = await fetch(url, { headers: bearer })
-    expect([response.status, response.headers.get('allow'), it.probe.calls]).toEqual([405, 'POST', 0])
+    expect([response.status, response.headers.get('allow'), api.probe.calls]).toEqual([405, 'POST', 0])
   })
-  test.each(['PUT', 'PATCH', 'DELETE'])('answers 405 with Allow for %s, whatever is sent, with or without a key', async (method) => {
+  it.each(['PUT', 'PATCH', 'DELETE'])('answers 405 with Allow for %s, whatever is sent, with or without a key', async (method) => {
     for (const headers of [{}, bearer]) {
       for (const body of [undefined, '{"query":"{ hello }"}', 'x=1']) {
-        const response = await fetch(it.url, { method, headers, body })
+        const response = await fetch(api.url, { method, headers, body })
         expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET, HEAD, POST, OPTIONS'])
         expect(await firstError(response)).toMatchObject({ extensions: { code: 'invalid_input', kind: 'invalid' } })
       }
     }
   })
-  test('answers 406 before running anything when no media type of the Accept header can be given', async () => {
-    const response = await it.post({ query: 'mutation { put(input: {name: "a"}) { item { id } } }' }, { accept: 'image/png' })
-    expect([response.status, it.probe.calls]).toEqual([406, 0])
+  it('answers 406 before running anything when no media type of the Accept header can be given', async () => {
+    const response = await api.post({ query: 'mutation { put(input: {name: "a"}) { item { id } } }' }, { accept: 'image/png' })
+    expect([response.status, api.probe.calls]).toEqual([406, 0])
   })
-  test('answers 406 for a subscription that may only be answered as JSON, and does not begin it', async () => {
-    const response = await it.post({ query: 'subscription { silent { n } }' }, { accept: 'application/json' })
-    expect([response.status, it.probe.opened]).toEqual([406, 0])
+  it('answers 406 for a subscription that may only be answered as JSON, and does not begin it', async () => {
+    const response = await api.post({ query: 'subscription { silent { n } }' }, { accept: 'application/json' })
+    expect([response.status, api.probe.opened]).toEqual([406, 0])
   })
-  test.each(['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain', 'application/graphql'])(
+  it.each(['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain', 'application/graphql'])(
     'answers 415 for a body of type %s, so that no form of another page can post',
     async (type) => {
-      const response = await it.post('query={hello}', { 'content-type': type })
+      const response = await api.post('query={hello}', { 'content-type': type })
       expect(response.status).toBe(415)
       expect(await firstError(response)).toMatchObject({ extensions: { code: 'invalid_input' } })
     },
   )
-  test('answers 413 payload_too_large for a body over 2 MB', async () => {
-    const response = await it.post({ query: '{ hello }', extensions: { filler: 'x'.repeat(2 * 1024 * 1024) } })
+  it('answers 413 payload_too_large for a body over 2 MB', async () => {
+    const response = await api.post({ query: '{ hello }', extensions: { filler: 'x'.repeat(2 * 1024 * 1024) } })
     expect(response.status).toBe(413)
     expect((await firstError(response)).extensions).toMatchObject({
       code: 'payload_too_large',
@@ -77,59 +77,59 @@ describe('GraphQL over HTTP', () => {
       requestId: expect.any(String),
     })
   })
-  test('refuses a batch of operations', async () => {
-    const response = await it.post([{ query: '{ hello }' }, { query: '{ hello }' }])
+  it('refuses a batch of operations', async () => {
+    const response = await api.post([{ query: '{ hello }' }, { query: '{ hello }' }])
     expect(response.status).toBe(400)
     expect(await firstError(response)).toMatchObject({ extensions: { code: 'invalid_input' } })
   })
-  test.each(['not json', '', '"text"', 'null', '{"query": 1}'])('answers 400 invalid_input for the body %s', async (text) => {
-    const response = await it.post(text)
+  it.each(['not json', '', '"text"', 'null', '{"query": 1}'])('answers 400 invalid_input for the body %s', async (text) => {
+    const response = await api.post(text)
     expect(response.status).toBe(400)
     expect(await firstError(response)).toMatchObject({ extensions: { code: 'invalid_input', kind: 'invalid' } })
   })
   const bytesOf = (...parts: (string | number[])[]) => Buffer.concat(parts.map((part) => Buffer.from(part as string)))
-  test.each([
+  it.each([
     ['in the document', bytesOf('{"query":"{ hello # ', [0xff], '\\n }"}')],
     ['in a variable', bytesOf('{"query":"query ($f: Filter!) { echo(filter: $f) }","variables":{"f":{"name":"', [0xc3, 0x28], '"}}}')],
     ['in half of a character', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xe2, 0x82], '"}}')],
     ['in a surrogate', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xed, 0xa0, 0x80], '"}}')],
   ])('answers 400 for bytes that are no UTF-8 %s', async (_name, bytes) => {
-    const response = await fetch(it.url, { method: 'POST', headers: { ...bearer, 'content-type': 'application/json' }, body: bytes })
+    const response = await fetch(api.url, { method: 'POST', headers: { ...bearer, 'content-type': 'application/json' }, body: bytes })
     expect(response.status).toBe(400)
     expect(await firstError(response)).toMatchObject({ message: 'The body is not valid UTF-8.', extensions: { code: 'invalid_input' } })
   })
-  test.each(['iso-8859-1', 'utf-16', '"windows-1252"', 'us-ascii', 'utf-8; charset=latin1'])(
+  it.each(['iso-8859-1', 'utf-16', '"windows-1252"', 'us-ascii', 'utf-8; charset=latin1'])(
     'answers 415 for the charset %s',
     async (charset) => {
-      const response = await it.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
+      const response = await api.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
       expect([response.status, (await firstError(response)).extensions.code]).toEqual([415, 'invalid_input'])
     },
   )
-  test.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('takes the charset %s', async (charset) => {
-    const response = await it.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
+  it.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('takes the charset %s', async (charset) => {
+    const response = await api.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
   })
-  test.each(['%ff', '%c3%28', '%ed%a0%80', '%e2%82', '%', '%zz'])('answers 400 for a query string with %j', async (text) => {
+  it.each(['%ff', '%c3%28', '%ed%a0%80', '%e2%82', '%', '%zz'])('answers 400 for a query string with %j', async (text) => {
     const path = `/graphql?query={hello}&variables={%22x%22:%22${text}%22}`
     const response = await raw(`GET ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nConnection: close\r\n\r\n`)
     expect(response).toMatch(/^HTTP\/1\.1 400 /)
     expect(response).toContain('percent-encoded UTF-8')
   })
-  test('answers 400 for variables in a URL that are not JSON', async () => {
-    const response = await fetch(`${it.url}?query={hello}&variables={`, { headers: bearer })
+  it('answers 400 for variables in a URL that are not JSON', async () => {
+    const response = await fetch(`${api.url}?query={hello}&variables={`, { headers: bearer })
     expect([response.status, (await firstError(response)).extensions.code]).toEqual([400, 'invalid_input'])
   })
-  test('takes a trailing slash and a query by GET', async () => {
-    const response = await fetch(`${it.url}/?query={hello}`, { headers: bearer })
+  it('takes a trailing slash and a query by GET', async () => {
+    const response = await fetch(`${api.url}/?query={hello}`, { headers: bearer })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
   })
 })
 
 describe('credentials', () => {
   const anonymous = (headers: Record<string, string>) =>
-    fetch(it.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '{"query":"{ me }"}' })
+    fetch(api.url, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: '{"query":"{ me }"}' })
 
-  test.each([
+  it.each([
     ['none', {}],
     ['an unknown key', { authorization: 'Bearer other' }],
     ['another scheme', { authorization: `Basic ${key}` }],
@@ -143,7 +143,7 @@ describe('credentials', () => {
       errors: [{ extensions: { code: 'unauthenticated', kind: 'unauthenticated', requestId: expect.any(String) } }],
     })
   })
-  test.each([
+  it.each([
     ['Authorization: Bearer', { authorization: `Bearer ${key}` }],
     ['bearer in lower case', { authorization: `bearer ${key}` }],
     ['X-API-Key', { 'x-api-key': key }],
@@ -154,10 +154,10 @@ describe('credentials', () => {
 })
 
 describe('errors', () => {
-  const failing = async (query: string, variables?: unknown) => firstError(await it.post({ query, variables }))
+  const failing = async (query: string, variables?: unknown) => firstError(await api.post({ query, variables }))
 
-  test('tell code, kind, field, details and request id of a refusal of the domain', async () => {
-    const response = await it.post({ query: '{ missing }' }, { 'x-request-id': 'mine-1' })
+  it('tell code, kind, field, details and request id of a refusal of the domain', async () => {
+    const response = await api.post({ query: '{ missing }' }, { 'x-request-id': 'mine-1' })
     expect(await body(response)).toEqual({
       data: { missing: null },
       errors: [
@@ -170,35 +170,35 @@ describe('errors', () => {
       ],
     })
   })
-  test('mask what is unknown as internal and log it with its stack under the request id', async () => {
-    const response = await it.post({ query: '{ boom }' }, { 'x-request-id': 'mine-2' })
+  it('mask what is unknown as internal and log it with its stack under the request id', async () => {
+    const response = await api.post({ query: '{ boom }' }, { 'x-request-id': 'mine-2' })
     const text = await response.text()
     expect(text).not.toContain('hunter2')
     expect(JSON.parse(text).errors[0].extensions).toEqual({ code: 'internal', kind: 'internal', requestId: 'mine-2' })
-    const logged = it.log.find((line) => line.requestId === 'mine-2' && line.level === 50)
+    const logged = api.log.find((line) => line.requestId === 'mine-2' && line.level === 50)
     expect(logged).toMatchObject({
       path: 'boom',
       err: { message: 'the password is hunter2', stack: expect.stringContaining('support.ts') },
     })
   })
-  test('mask a value that the schema cannot print', async () => {
+  it('mask a value that the schema cannot print', async () => {
     expect(await failing('{ wrong }')).toMatchObject({ message: 'An internal error occurred.', extensions: { code: 'internal' } })
   })
-  test('say graphql_parse_failed with the place', async () => {
+  it('say graphql_parse_failed with the place', async () => {
     expect(await failing('{ hello')).toMatchObject({
       locations: [{ line: 1, column: 8 }],
       extensions: { code: 'graphql_parse_failed', kind: 'invalid' },
     })
   })
-  test('say graphql_validation_failed', async () => {
+  it('say graphql_validation_failed', async () => {
     expect(await failing('{ hallo }')).toMatchObject({ extensions: { code: 'graphql_validation_failed', kind: 'invalid' } })
   })
-  test('say graphql_validation_failed for an operation that is not in the document', async () => {
-    const error = await firstError(await it.post({ query: 'query A { hello } query B { hello }', operationName: 'C' }))
+  it('say graphql_validation_failed for an operation that is not in the document', async () => {
+    const error = await firstError(await api.post({ query: 'query A { hello } query B { hello }', operationName: 'C' }))
     expect(error).toMatchObject({ message: expect.stringContaining('"C"'), extensions: { code: 'graphql_validation_failed' } })
   })
   const echo = 'query ($filter: Filter!) { echo(filter: $filter) }'
-  test.each([
+  it.each([
     ['a wrong type', { name: 5 }, 'name'],
     ['a missing field', {}, 'name'],
     ['a field inside a list', { name: 'a', tags: [{ key: 'a' }, { key: 1 }] }, 'tags.1.key'],
@@ -211,7 +211,7 @@ describe('errors', () => {
   ])('say invalid_input with the field for %s in a variable', async (_name, filter, field) => {
     expect(await failing(echo, { filter })).toMatchObject({ extensions: { code: 'invalid_input', kind: 'invalid', field } })
   })
-  test.each([
+  it.each([
     { name: 1, tags: [{ key: 'hunter2' }] },
     { name: { secret: 'hunter2' } },
     { name: 'a', colour: 'hunter2' },
@@ -222,14 +222,14 @@ describe('errors', () => {
     expect(error.extensions.code).toBe('invalid_input')
     expect(JSON.stringify(error)).not.toContain('hunter2')
   })
-  test('say invalid_input for each of more wrong variables than are named, the last one too', async () => {
+  it('say invalid_input for each of more wrong variables than are named, the last one too', async () => {
     const filter = { name: 'a', tags: Array.from({ length: 80 }, () => ({ key: 5 })) }
-    const { errors } = await body(await it.post({ query: echo, variables: { filter } }))
+    const { errors } = await body(await api.post({ query: echo, variables: { filter } }))
     expect(errors).toHaveLength(51)
     for (const { extensions } of errors!) expect(extensions).toMatchObject({ code: 'invalid_input', kind: 'invalid' })
     expect(errors!.at(-1)!.message).toContain('first 50')
   })
-  test.each([
+  it.each([
     ['a text for a number', '{ echo(filter: { name: "a", size: "hunter2" }) }'],
     ['a text for an object', '{ echo(filter: "hunter2") }'],
     ['a number for a text', '{ echo(filter: { name: 4711081 }) }'],
@@ -248,44 +248,44 @@ describe('errors', () => {
     ['an escape that is none', '{ echo(filter: { name: "\\hunter2" }) }'],
     ['a text without its end', '{ echo(filter: { name: "hunter2 }) }'],
   ])('repeat no literal of the document: %s', async (_name, query) => {
-    const { errors, data } = await body(await it.post({ query }))
+    const { errors, data } = await body(await api.post({ query }))
     expect([data, errors!.length > 0]).toEqual([undefined, true])
     for (const { extensions } of errors!) expect(extensions.kind).toBe('invalid')
     expect(errors![0]).toHaveProperty('locations')
     expect(JSON.stringify(errors)).not.toMatch(/hunter|4711081/)
-    expect(JSON.stringify(it.log)).not.toContain('4711081')
+    expect(JSON.stringify(api.log)).not.toContain('4711081')
   })
 })
 
 describe('the deadline', () => {
-  test('answers timeout, ends the work behind it, and leaves the connection usable', async () => {
-    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '100' } })
-    const response = await it.post({ query: '{ slow }' })
+  it('answers timeout, ends the work behind it, and leaves the connection usable', async () => {
+    const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '100' } })
+    const response = await api.post({ query: '{ slow }' })
     expect(response.status).toBe(504)
     expect(await firstError(response)).toMatchObject({ extensions: { code: 'timeout', kind: 'timeout' } })
-    await until('the work was aborted', () => it.probe.slowAborted === 1)
-    expect(await body(await it.post({ query: '{ hello }' }))).toEqual({ data: { hello: 'world' } })
+    await until('the work was aborted', () => api.probe.slowAborted === 1)
+    expect(await body(await api.post({ query: '{ hello }' }))).toEqual({ data: { hello: 'world' } })
   })
-  test('ends the work of a client that went away', async () => {
-    const it = await serverForTest()
+  it('ends the work of a client that went away', async () => {
+    const api = await serverForTest()
     const gone = new AbortController()
-    const asked = fetch(it.url, {
+    const asked = fetch(api.url, {
       method: 'POST',
       headers: { ...bearer, 'content-type': 'application/json' },
       body: '{"query":"{ slow }"}',
       signal: gone.signal,
     })
     const left = expect(asked).rejects.toThrow()
-    await until('the work has begun', () => it.probe.slowBegun === 1)
+    await until('the work has begun', () => api.probe.slowBegun === 1)
     gone.abort()
     await left
-    await until('the work was aborted', () => it.probe.slowAborted === 1)
+    await until('the work was aborted', () => api.probe.slowAborted === 1)
   })
 })
 
 describe('GraphiQL', () => {
-  test('is served to browsers without a key, from this host alone', async () => {
-    const response = await fetch(it.url, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
+  it('is served to browsers without a key, from this host alone', async () => {
+    const response = await fetch(api.url, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
     const policy = response.headers.get('content-security-policy')!
     expect(policy).toContain("default-src 'none'")
@@ -297,8 +297,8 @@ describe('GraphiQL', () => {
     expect(html).not.toMatch(/<(script|img|iframe|link)[^>]+(src|href)=["']?(https?:)?\/\//)
     expect(html).toContain('Authorization')
   })
-  test('stores no header in the browser, and takes away what a former page stored', async () => {
-    const html = await (await fetch(it.url, { headers: { accept: 'text/html' } })).text()
+  it('stores no header in the browser, and takes away what a former page stored', async () => {
+    const html = await (await fetch(api.url, { headers: { accept: 'text/html' } })).text()
     const script = /<div id="root"><\/div>\s*<script>([\s\S]*?)<\/script>/.exec(html)![1]!
     expect(html).toContain('"shouldPersistHeaders":false')
     class Storage {
@@ -325,13 +325,13 @@ describe('GraphiQL', () => {
       other: 'headers',
     })
   })
-  test('leaves queries of a browser to GraphQL', async () => {
-    const response = await fetch(`${it.url}?query={hello}`, { headers: { accept: 'text/html, */*', ...bearer } })
+  it('leaves queries of a browser to GraphQL', async () => {
+    const response = await fetch(`${api.url}?query={hello}`, { headers: { accept: 'text/html, */*', ...bearer } })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
   })
-  test('is off in production: a browser gets 401', async () => {
-    const it = await serverForTest({ settings: { NODE_ENV: 'production' } })
-    const response = await fetch(it.url, { headers: { accept: 'text/html' } })
+  it('is off in production: a browser gets 401', async () => {
+    const api = await serverForTest({ settings: { NODE_ENV: 'production' } })
+    const response = await fetch(api.url, { headers: { accept: 'text/html' } })
     expect(response.status).toBe(401)
     expect(await response.text()).not.toMatch(/graphiql/i)
   })

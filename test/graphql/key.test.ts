@@ -2,23 +2,23 @@
 
 import { getIntrospectionQuery } from 'graphql'
 import { createClient } from 'graphql-ws'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { bootstrap } from '../../src/cli/bootstrap.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
 import { type Body, RawSocket, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 let apiKey: string
 beforeAll(async () => {
-  it = await startServer({ schema, realKeys: true, times: { checkCredentialsEveryMs: 600_000 } })
-  apiKey = (await bootstrap(it.app, it.url))!.apiKey
+  api = await startServer({ schema, realKeys: true, times: { checkCredentialsEveryMs: 600_000 } })
+  apiKey = (await bootstrap(api.app, api.url))!.apiKey
 })
-afterAll(() => it.close())
+afterAll(() => api.close())
 
 const ask = async (key: string, query: string, variables?: unknown) => {
-  const response = await it.post({ query, variables }, { authorization: `Bearer ${key}` })
+  const response = await api.post({ query, variables }, { authorization: `Bearer ${key}` })
   return { status: response.status, ...((await response.json()) as Body) }
 }
 const createKey = async () => {
@@ -27,27 +27,27 @@ const createKey = async () => {
 }
 const revoke = (id: string) => ask(apiKey, 'mutation ($id: ID!) { revokeApiKey(input: { id: $id }) { apiKey { id } } }', { id })
 
-test('the whole schema can be introspected within the limits', async () => {
+it('the whole schema can be introspected within the limits', async () => {
   const { data, errors } = await ask(apiKey, getIntrospectionQuery({ inputValueDeprecation: true, schemaDescription: true, oneOf: true }))
   expect(errors).toBeUndefined()
   expect(data).toHaveProperty('__schema.types')
 })
-test('a new key works over HTTP and WebSocket; revoked, it is 401, and its open socket is closed with 4403 by the wake-up', async () => {
+it('a new key works over HTTP and WebSocket; revoked, it is 401, and its open socket is closed with 4403 by the wake-up', async () => {
   const made = await createKey()
   expect((await ask(made.plaintextKey, '{ viewer { organization { name } } }')).data).toHaveProperty('viewer.organization.name')
-  const socket = await new RawSocket(it.wsUrl).init({ apiKey: made.plaintextKey })
+  const socket = await new RawSocket(api.wsUrl).init({ apiKey: made.plaintextKey })
   expect((await revoke(made.apiKey.id)).errors).toBeUndefined()
   expect(await socket.closed()).toEqual([4403, 'Forbidden'])
   expect(await ask(made.plaintextKey, '{ viewer { organization { name } } }')).toMatchObject({ status: 401 })
 })
-test('a read-only key is forbidden to change anything, over either transport', async () => {
+it('a read-only key is forbidden to change anything, over either transport', async () => {
   const made = await createKey()
   const query = 'mutation { createProject(input: { name: "p" }) { project { id } } }'
   expect((await ask(made.plaintextKey, query)).errors).toMatchObject([
     { path: ['createProject'], extensions: { code: 'forbidden', kind: 'forbidden' } },
   ])
   const client = createClient({
-    url: it.wsUrl,
+    url: api.wsUrl,
     webSocketImpl: WebSocket,
     connectionParams: { apiKey: made.plaintextKey },
     retryAttempts: 0,
@@ -55,25 +55,25 @@ test('a read-only key is forbidden to change anything, over either transport', a
   for await (const result of client.iterate({ query })) expect(result.errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
   await client.dispose()
 })
-test('a page size over 100 is invalid_input with its name', async () => {
+it('a page size over 100 is invalid_input with its name', async () => {
   expect((await ask(apiKey, '{ projects(first: 101) { nodes { id } } }')).errors).toMatchObject([
     { extensions: { code: 'invalid_input', field: 'first' } },
   ])
 })
-test('an input that breaks a rule is invalid_input with its field', async () => {
+it('an input that breaks a rule is invalid_input with its field', async () => {
   const { errors } = await ask(apiKey, 'mutation ($input: CreateProjectInput!) { createProject(input: $input) { project { id } } }', {
     input: { name: '' },
   })
   expect(errors).toMatchObject([{ extensions: { code: 'invalid_input', kind: 'invalid', field: 'name' } }])
 })
-test('events over server-sent events have their cursor as id, and go on behind Last-Event-ID', async () => {
+it('events over server-sent events have their cursor as id, and go on behind Last-Event-ID', async () => {
   for (const name of ['one', 'two'])
     await ask(apiKey, 'mutation ($name: String!) { createProject(input: { name: $name }) { project { id } } }', { name })
-  await sequence(it.app)
+  await sequence(api.app)
   const query = 'subscription { events(types: ["project.created"]) { cursor data } }'
   const listen = async (lastEventId: string) => {
     const headers = { authorization: `Bearer ${apiKey}`, accept: 'text/event-stream', 'last-event-id': lastEventId }
-    const response = await it.post({ query }, headers)
+    const response = await api.post({ query }, headers)
     let text = ''
     for await (const chunk of response.body!) {
       text += Buffer.from(chunk).toString()

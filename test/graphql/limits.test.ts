@@ -1,14 +1,14 @@
 import { getIntrospectionQuery } from 'graphql'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Body, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 beforeAll(async () => {
-  it = await startServer()
+  api = await startServer()
 })
-afterAll(() => it.close())
+afterAll(() => api.close())
 
-const ask = async (query: string, variables?: Record<string, unknown>) => (await (await it.post({ query, variables })).json()) as Body
+const ask = async (query: string, variables?: Record<string, unknown>) => (await (await api.post({ query, variables })).json()) as Body
 const limitOf = async (query: string, variables?: Record<string, unknown>) => {
   const { data, errors } = await ask(query, variables)
   if (!errors) return 'passed'
@@ -21,7 +21,7 @@ const times = (n: number, text: (index: number) => string) => Array.from({ lengt
 const nest = (levels: number, field: string, leaf: string) => `${field} { `.repeat(levels) + leaf + ' }'.repeat(levels)
 
 describe('an operation passes at a limit and is refused beyond it', () => {
-  test.each<[string, string, (n: number) => string, number]>([
+  it.each<[string, string, (n: number) => string, number]>([
     ['tokens', '2,000 tokens', (n) => `{ ${times(n - 2, () => 'hello')} }`, 2_000],
     ['depth', '15 levels', (n) => `{ ${nest(1, 'nodes(ids: [])', nest(n - 1, 'parent', 'id'))} }`, 15],
     ['aliases', '30 aliases', (n) => `{ nodes(ids: []) { ${times(n, (i) => `a${i}: id`)} } }`, 30],
@@ -32,17 +32,17 @@ describe('an operation passes at a limit and is refused beyond it', () => {
     expect(await limitOf(query(most + 1))).toBe(limit)
   })
 
-  test('100 fields of one name at one place, in fragments too', async () => {
+  it('100 fields of one name at one place, in fragments too', async () => {
     expect(await limitOf(`{ nodes(ids: []) { ${times(100, () => 'parent { id }')} } }`)).toBe('passed')
     expect(await limitOf(`{ nodes(ids: []) { ${times(101, () => 'parent { id }')} } }`)).toBe('repeats')
     expect(await limitOf(`{ nodes(ids: []) { ...F } } fragment F on Item { parent { ${times(101, () => 'id')} } }`)).toBe('repeats')
   })
 
-  test('8 directives at one place: more are refused before the schema is asked about them', async () => {
+  it('8 directives at one place: more are refused before the schema is asked about them', async () => {
     expect(await limitOf(`{ hello ${times(8, () => '@skip(if: false)')} }`)).toBe('graphql_validation_failed')
     expect(await limitOf(`{ hello ${times(9, () => '@skip(if: false)')} }`)).toBe('directives')
   })
-  test.each([
+  it.each([
     'query ($a: Int @x@x@x@x@x@x@x@x@x) { hello }',
     'query @x@x@x@x@x@x@x@x@x { hello }',
     '{ ... @x@x@x@x@x@x@x@x@x { hello } }',
@@ -52,30 +52,30 @@ describe('an operation passes at a limit and is refused beyond it', () => {
 })
 
 describe('depth', () => {
-  test('does not count edges, node and nodes', async () => {
+  it('does not count edges, node and nodes', async () => {
     const query = (n: number) => `{ ${'items(first: 1) { edges { node { '.repeat(n)} id ${'} } } '.repeat(n)} }`
     expect(await limitOf(query(14))).toBe('passed')
     expect(await limitOf(query(15))).toBe('depth')
   })
-  test('counts through fragments, named, nested and inline', async () => {
+  it('counts through fragments, named, nested and inline', async () => {
     const fragments = times(8, (i) => `fragment F${i} on Item { parent { ... { parent { ${i < 7 ? `...F${i + 1}` : 'id'} } } } }`)
     expect(await limitOf(`{ nodes(ids: []) { ...F0 } } ${fragments}`)).toBe('depth')
   })
 })
 
 describe('fragments', () => {
-  test('count at each spread', async () => {
+  it('count at each spread', async () => {
     const fragment = `fragment F on Item { ${times(11, (i) => `a${i}: id`)} }`
     expect(await limitOf(`{ x: nodes(ids: []) { ...F } y: nodes(ids: []) { ...F } } ${fragment}`)).toBe('passed')
     expect(await limitOf(`{ x: nodes(ids: []) { ...F } y: nodes(ids: []) { ...F } z: nodes(ids: []) { ...F } } ${fragment}`)).toBe(
       'aliases',
     )
   })
-  test('that double at each level are measured in one step each', async () => {
+  it('that double at each level are measured in one step each', async () => {
     const fragments = times(120, (i) => `fragment F${i} on Item { ${i < 119 ? `...F${i + 1} ...F${i + 1}` : 'a: id'} }`)
     expect(await limitOf(`{ nodes(ids: []) { ...F0 } } ${fragments}`)).toBe('aliases')
   })
-  test.each([
+  it.each([
     'fragment F on Query { ...F } { ...F }',
     'fragment F on Query { hello ...G } fragment G on Query { ...F } { ...F }',
     'fragment F on Item { parent { ...F } } { nodes(ids: []) { ...F } }',
@@ -86,28 +86,28 @@ describe('fragments', () => {
 })
 
 describe('page sizes', () => {
-  test('multiply: 100 times 100 passes, with a third level it does not', async () => {
+  it('multiply: 100 times 100 passes, with a third level it does not', async () => {
     expect(await limitOf('{ items(first: 100) { nodes { items(first: 100) { nodes { id } } } } }')).toBe('passed')
     expect(await limitOf('{ items(first: 100) { nodes { items(first: 100) { nodes { items(first: 2) { nodes { id } } } } } } }')).toBe(
       'nestedPages',
     )
   })
-  test('that are absent count as the default of 50', async () => {
+  it('that are absent count as the default of 50', async () => {
     expect(await limitOf('{ items { nodes { items { nodes { items(first: 4) { nodes { id } } } } } } }')).toBe('passed')
     expect(await limitOf('{ items { nodes { items { nodes { items(first: 5) { nodes { id } } } } } } }')).toBe('nestedPages')
   })
-  test('come from variables, from their defaults, and from null as the default page', async () => {
+  it('come from variables, from their defaults, and from null as the default page', async () => {
     const query = 'query ($n: Int = 1) { items(first: $n) { nodes { items(first: 100) { nodes { items(first: 10) { nodes { id } } } } } } }'
     expect(await limitOf(query)).toBe('passed')
     expect(await limitOf(query, { n: 10 })).toBe('passed')
     expect(await limitOf(query, { n: 11 })).toBe('nestedPages')
     expect(await limitOf(query, { n: null })).toBe('nestedPages')
   })
-  test('count through fragments', async () => {
+  it('count through fragments', async () => {
     const fragment = 'fragment F on Item { items(first: 100) { nodes { ...G } } } fragment G on Item { items(first: 100) { nodes { id } } }'
     expect(await limitOf(`{ items(first: 2) { nodes { ...F } } } ${fragment}`)).toBe('nestedPages')
   })
-  test('count for a list by ids as many as are asked for', async () => {
+  it('count for a list by ids as many as are asked for', async () => {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { items(first: 100) { nodes { items(first: 50) { nodes { id } } } } } }'
     expect(await limitOf(query, { ids: ['a'] })).toBe('passed')
     expect(await limitOf(query, { ids: ['a', 'b', 'c'] })).toBe('nestedPages')
@@ -115,18 +115,18 @@ describe('page sizes', () => {
 })
 
 describe('cost', () => {
-  test('adds up over neighbours that each pass alone', async () => {
+  it('adds up over neighbours that each pass alone', async () => {
     const list = (i: number) => `a${i}: items(first: 100) { nodes { items(first: 90) { nodes { id } } } }`
     expect(await limitOf(`{ ${times(2, list)} }`)).toBe('passed')
     expect(await limitOf(`{ ${times(3, list)} }`)).toBe('cost')
   })
-  test('counts a whole introspection, so that it cannot be asked many times at once', async () => {
+  it('counts a whole introspection, so that it cannot be asked many times at once', async () => {
     expect(await limitOf(`{ ${times(3, (i) => `a${i}: __schema { types { name } }`)} }`)).toBe('cost')
   })
 })
 
 describe('introspection', () => {
-  test.each([
+  it.each([
     [
       'of GraphiQL',
       getIntrospectionQuery({ inputValueDeprecation: true, schemaDescription: true, specifiedByUrl: true, directiveIsRepeatable: true }),
@@ -137,12 +137,12 @@ describe('introspection', () => {
     expect(errors).toBeUndefined()
     expect(data).toHaveProperty('__schema.types')
   })
-  test('that goes from fields to types to fields again is refused', async () => {
+  it('that goes from fields to types to fields again is refused', async () => {
     const bomb = (levels: number) => `{ __schema { types { ${'fields { type { '.repeat(levels)} name ${'} } '.repeat(levels)} } } }`
     expect((await ask(bomb(2))).errors).toBeUndefined()
     expect((await ask(bomb(3))).errors![0]).toMatchObject({ extensions: { code: 'query_limit_exceeded' } })
   })
-  test('that goes down a chain of ofType without end is refused', async () => {
+  it('that goes down a chain of ofType without end is refused', async () => {
     expect(await limitOf(`{ __schema { types { ${nest(25, 'ofType', 'name')} } } }`)).toBe('introspectionDepth')
   })
 })

@@ -1,15 +1,15 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { pause } from '../../src/platform/clock.ts'
 import { until } from '../support/wait.ts'
 import { caller, key, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 beforeEach(async () => {
-  it = await startServer({ times: { checkCredentialsEveryMs: 50, beatEveryMs: 20 } })
+  api = await startServer({ times: { checkCredentialsEveryMs: 50, beatEveryMs: 20 } })
 })
-afterEach(() => it.close())
+afterEach(() => api.close())
 
 type Event = { event: string; id?: string; data: string }
 
@@ -25,14 +25,14 @@ const parse = (text: string): Event[] =>
     })
 
 const ask = (query: string, headers: Record<string, string> = {}, variables?: unknown) =>
-  it.post({ query, variables }, { accept: 'text/event-stream', ...headers })
+  api.post({ query, variables }, { accept: 'text/event-stream', ...headers })
 const events = async (query: string, headers?: Record<string, string>, variables?: unknown) =>
   parse(await (await ask(query, headers, variables)).text())
 
 /** An open stream that is read on; `text` grows. */
 async function stream(query: string) {
   const leave = new AbortController()
-  const response = await fetch(it.url, {
+  const response = await fetch(api.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${key}` },
     body: JSON.stringify({ query }),
@@ -53,7 +53,7 @@ async function stream(query: string) {
 }
 
 describe('a subscription over server-sent events', () => {
-  test('tells next with the cursor as id, then complete', async () => {
+  it('tells next with the cursor as id, then complete', async () => {
     const response = await ask('subscription { ticks(count: 2) { n } }')
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
     expect(response.headers.get('x-request-id')).toMatch(/^[\w-]+$/)
@@ -63,28 +63,28 @@ describe('a subscription over server-sent events', () => {
       { event: 'complete', id: 'complete', data: '' },
     ])
   })
-  test('can be asked by GET, as EventSource does', async () => {
-    const response = await fetch(`${it.url}?query=${encodeURIComponent('subscription { ticks(count: 1) { n } }')}`, {
+  it('can be asked by GET, as EventSource does', async () => {
+    const response = await fetch(`${api.url}?query=${encodeURIComponent('subscription { ticks(count: 1) { n } }')}`, {
       headers: { accept: 'text/event-stream', authorization: `Bearer ${key}` },
     })
     expect(parse(await response.text()).map((event) => event.event)).toEqual(['next', 'complete'])
   })
-  test.each(['*/*', 'text/*', 'application/json, */*', 'text/event-stream;q=0, */*'])(
+  it.each(['*/*', 'text/*', 'application/json, */*', 'text/event-stream;q=0, */*'])(
     'is not begun for a client that does not name event streams, but answered 406: %s',
     async (accept) => {
-      const before = it.probe.opened
-      const response = await it.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept })
+      const before = api.probe.opened
+      const response = await api.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept })
       expect([response.status, response.headers.get('content-type')]).toEqual([406, 'application/json; charset=utf-8'])
       expect(await response.json()).toMatchObject({ errors: [{ extensions: { code: 'invalid_input' } }] })
-      expect(it.probe.opened).toBe(before)
+      expect(api.probe.opened).toBe(before)
     },
   )
-  test('goes as events to a client that names them among others', async () => {
-    const response = await it.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept: 'application/json, text/event-stream' })
+  it('goes as events to a client that names them among others', async () => {
+    const response = await api.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept: 'application/json, text/event-stream' })
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
     await response.text()
   })
-  test.each([
+  it.each([
     ['an absent argument', 'subscription { ticks(count: 1) { n } }', undefined],
     ['a literal', 'subscription { ticks(after: "c2", count: 1) { n } }', undefined],
     ['a variable', 'subscription ($after: String) { ticks(after: $after, count: 1) { n } }', { after: 'c2' }],
@@ -96,22 +96,22 @@ describe('a subscription over server-sent events', () => {
   ])('begins after Last-Event-ID instead of %s', async (_name, query, variables) => {
     expect((await events(query, { 'last-event-id': 'c7' }, variables))[0]).toMatchObject({ id: 'c8' })
   })
-  test('is not begun again for a client that comes after complete, but answered 204: an EventSource stays away then', async () => {
+  it('is not begun again for a client that comes after complete, but answered 204: an EventSource stays away then', async () => {
     for (const query of ['subscription { ticks(count: 1) { n } }', 'subscription { silent { n } }']) {
       const response = await ask(query, { 'last-event-id': 'complete' })
       expect([response.status, await response.text()]).toEqual([204, ''])
     }
-    expect(it.probe.opened).toBe(0)
+    expect(api.probe.opened).toBe(0)
   })
-  test.each(['ticks(count: 0) { n }', 'told { n }'])('answers 204 to a client that has had all that there is: %s', async (field) => {
+  it.each(['ticks(count: 0) { n }', 'told { n }'])('answers 204 to a client that has had all that there is: %s', async (field) => {
     const response = await ask(`subscription { ${field} }`, { 'last-event-id': 'c3' })
     expect([response.status, await response.text()]).toEqual([204, ''])
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
   })
-  test('goes on for a client that comes again while there is nothing to tell yet', async () => {
+  it('goes on for a client that comes again while there is nothing to tell yet', async () => {
     const leave = new AbortController()
     onTestFinished(() => leave.abort())
-    const response = await fetch(it.url, {
+    const response = await fetch(api.url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'text/event-stream', authorization: `Bearer ${key}`, 'last-event-id': 'c3' },
       body: '{"query":"subscription { stubborn { n } }"}',
@@ -119,20 +119,20 @@ describe('a subscription over server-sent events', () => {
     })
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
   })
-  test('a client that comes again while the server stops is not sent away for good', async () => {
+  it('a client that comes again while the server stops is not sent away for good', async () => {
     const asked = ask('subscription { stubborn { n } }', { 'last-event-id': 'c3' })
-    await until('the source is open', () => it.probe.open === 1)
-    await it.close()
+    await until('the source is open', () => api.probe.open === 1)
+    await api.close()
     expect((await asked).status).toBe(200)
   })
-  test('tells the error of a source that fails, masked, and completes without an id, so that its client comes again', async () => {
+  it('tells the error of a source that fails, masked, and completes without an id, so that its client comes again', async () => {
     const told = await events('subscription { failing { n } }')
     expect(told.map((event) => event.event)).toEqual(['next', 'next', 'complete'])
     expect(JSON.parse(told[1]!.data)).toMatchObject({ errors: [{ extensions: { code: 'internal', requestId: expect.any(String) } }] })
     expect(told[1]!.data).not.toContain('hunter2')
     expect(told[2]).not.toHaveProperty('id')
   })
-  test.each([
+  it.each([
     ['a refusal of the domain', 'subscription { refused { n } }', 'not_found'],
     ['a document that is not valid', 'subscription { nothing }', 'graphql_validation_failed'],
     ['a limit', `subscription { ${'ticks { n } '.repeat(21)} }`, 'query_limit_exceeded'],
@@ -142,13 +142,13 @@ describe('a subscription over server-sent events', () => {
     expect(JSON.parse(told[0]!.data)).toMatchObject({ errors: [{ extensions: { code } }] })
     expect(told[1]).toMatchObject({ id: 'complete' })
   })
-  test('is refused with 401 as JSON without a key', async () => {
+  it('is refused with 401 as JSON without a key', async () => {
     const response = await ask('subscription { ticks { n } }', { authorization: 'Bearer other' })
     expect([response.status, response.headers.get('content-type')]).toEqual([401, 'application/json; charset=utf-8'])
   })
 })
 
-test('a query is answered as events only to a client that takes no JSON', async () => {
+it('a query is answered as events only to a client that takes no JSON', async () => {
   expect(await events('{ hello }')).toEqual([
     { event: 'next', data: '{"data":{"hello":"world"}}' },
     { event: 'complete', id: 'complete', data: '' },
@@ -157,20 +157,20 @@ test('a query is answered as events only to a client that takes no JSON', async 
   expect(await both.json()).toEqual({ data: { hello: 'world' } })
 })
 
-test('a stream that has nothing to tell beats, so that nobody takes silence for an end', async () => {
+it('a stream that has nothing to tell beats, so that nobody takes silence for an end', async () => {
   const open = await stream('subscription { silent { n } }')
   await until('three beats', () => open.text.split(':\n\n').length > 4)
 })
 
 describe('a reader', () => {
-  test.each(['silent', 'stubborn'])('that leaves ends its source (%s) at once', async (field) => {
+  it.each(['silent', 'stubborn'])('that leaves ends its source (%s) at once', async (field) => {
     const open = await stream(`subscription { ${field} { n } }`)
-    await until('the source is open', () => it.probe.open === 1)
+    await until('the source is open', () => api.probe.open === 1)
     open.leave()
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
   })
-  test('that does not read costs no memory: the source waits for it', async () => {
-    const socket: Socket = connect(Number(new URL(it.url).port), '127.0.0.1')
+  it('that does not read costs no memory: the source waits for it', async () => {
+    const socket: Socket = connect(Number(new URL(api.url).port), '127.0.0.1')
     onTestFinished(() => void socket.destroy())
     await once(socket, 'connect')
     socket.pause()
@@ -178,36 +178,36 @@ describe('a reader', () => {
     socket.write(
       `POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${key}\r\nAccept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
     )
-    await until('the first values are pulled', () => it.probe.pulled > 0)
-    const rested = await restingValue(() => it.probe.pulled)
+    await until('the first values are pulled', () => api.probe.pulled > 0)
+    const rested = await restingValue(() => api.probe.pulled)
     // What two kernel buffers hold at most, in pieces of 100 KB.
     expect(rested).toBeLessThan(200)
     socket.resume()
-    await until('the source goes on when it is read', () => it.probe.pulled > rested + 20)
+    await until('the source goes on when it is read', () => api.probe.pulled > rested + 20)
     socket.destroy()
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
   })
-  test('is sent away when its key is revoked, and learns of it by 401 when it comes again', async () => {
+  it('is sent away when its key is revoked, and learns of it by 401 when it comes again', async () => {
     const open = await stream('subscription { silent { n } }')
-    await until('the source is open', () => it.probe.open === 1)
-    it.keys.delete(key)
-    it.app.wake.notify('credentials')
-    await until('the stream ended', () => open.ended && it.probe.open === 0)
+    await until('the source is open', () => api.probe.open === 1)
+    api.keys.delete(key)
+    api.app.wake.notify('credentials')
+    await until('the stream ended', () => open.ended && api.probe.open === 0)
     expect(open.text).not.toContain('complete')
     expect((await ask('subscription { silent { n } }')).status).toBe(401)
   })
-  test('is sent away when its key lost a right', async () => {
+  it('is sent away when its key lost a right', async () => {
     const open = await stream('subscription { silent { n } }')
-    await until('the source is open', () => it.probe.open === 1)
-    it.keys.set(key, caller(new Set(['view:projects'])))
+    await until('the source is open', () => api.probe.open === 1)
+    api.keys.set(key, caller(new Set(['view:projects'])))
     await until('the stream ended', () => open.ended)
   })
-  test('is let go without complete when the server stops, so that it comes again', async () => {
+  it('is let go without complete when the server stops, so that it comes again', async () => {
     const open = await stream('subscription { silent { n } }')
     await until('the first value came', () => open.text.includes('event: next'))
-    await it.close()
+    await api.close()
     await until('the stream ended', () => open.ended)
-    expect([open.text.includes('complete'), it.probe.open]).toEqual([false, 0])
+    expect([open.text.includes('complete'), api.probe.open]).toEqual([false, 0])
   })
 })
 

@@ -1,23 +1,23 @@
 import { createClient } from 'graphql-ws'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { WebSocket } from 'ws'
 import { until } from '../support/wait.ts'
 import { type Body, caller, key, RawSocket, serverForTest, startServer, type TestServer } from './support.ts'
 
-let it: TestServer
+let api: TestServer
 beforeEach(async () => {
-  it = await startServer({ times: { initTimeoutMs: 10_000, checkCredentialsEveryMs: 50 } })
+  api = await startServer({ times: { initTimeoutMs: 10_000, checkCredentialsEveryMs: 50 } })
 })
-afterEach(() => it.close())
+afterEach(() => api.close())
 
-const socket = (protocol?: string | string[], headers?: Record<string, string>, url = it.wsUrl) => {
+const socket = (protocol?: string | string[], headers?: Record<string, string>, url = api.wsUrl) => {
   const made = new RawSocket(url, protocol, headers)
   onTestFinished(() => made.ws.terminate())
   return made
 }
 
 describe('close codes', () => {
-  test.each([
+  it.each([
     ['is not JSON', 'hello'],
     ['has no type', { id: '1' }],
     ['has an unknown type', { type: 'start' }],
@@ -28,74 +28,74 @@ describe('close codes', () => {
     client.send(message)
     expect((await client.closed())[0]).toBe(4400)
   })
-  test('4400 for a binary message, whose bytes may be no text', async () => {
+  it('4400 for a binary message, whose bytes may be no text', async () => {
     const client = await socket().init()
     client.ws.send(Buffer.from([0x7b, 0xff, 0x7d]))
     expect((await client.closed())[0]).toBe(4400)
   })
-  test('1007 for a text message that is no UTF-8', async () => {
+  it('1007 for a text message that is no UTF-8', async () => {
     const client = await socket().init()
     client.ws.send(Buffer.from([0x7b, 0xff, 0x7d]), { binary: false })
     expect((await client.closed())[0]).toBe(1007)
   })
-  test('4401 for subscribe before the acknowledgement', async () => {
+  it('4401 for subscribe before the acknowledgement', async () => {
     const client = await socket().open()
     client.subscribe('1', '{ hello }')
     expect(await client.closed()).toEqual([4401, 'Unauthorized'])
   })
-  test('4403 for a missing or bad credential', async () => {
+  it('4403 for a missing or bad credential', async () => {
     for (const payload of [undefined, {}, { authorization: 'Bearer other' }, { apiKey: 'other' }, { authorization: key }, { apiKey: 1 }]) {
       const client = await socket().open()
       client.send({ type: 'connection_init', payload })
       expect([payload, await client.closed()]).toEqual([payload, [4403, 'Forbidden']])
     }
   })
-  test('4406 for another subprotocol', async () => {
+  it('4406 for another subprotocol', async () => {
     expect((await socket('graphql-ws').closed())[0]).toBe(4406)
   })
-  test('4408 for a client that does not introduce itself in time', async () => {
-    const it = await serverForTest({ times: { initTimeoutMs: 50 } })
-    expect((await socket(undefined, {}, it.wsUrl).closed())[0]).toBe(4408)
+  it('4408 for a client that does not introduce itself in time', async () => {
+    const api = await serverForTest({ times: { initTimeoutMs: 50 } })
+    expect((await socket(undefined, {}, api.wsUrl).closed())[0]).toBe(4408)
   })
-  test('4409 for an id that is in use', async () => {
+  it('4409 for an id that is in use', async () => {
     const client = await socket().init()
     client.subscribe('1', 'subscription { silent { n } }')
     await client.got('next', '1')
     client.subscribe('1', 'subscription { silent { n } }')
     expect(await client.closed()).toEqual([4409, 'Subscriber for 1 already exists'])
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
   })
-  test('4429 for a second introduction', async () => {
+  it('4429 for a second introduction', async () => {
     const client = await socket().init()
     client.send({ type: 'connection_init' })
     expect((await client.closed())[0]).toBe(4429)
   })
-  test('4500 when a credential cannot be checked, without a word about why', async () => {
-    const it = await serverForTest({
+  it('4500 when a credential cannot be checked, without a word about why', async () => {
+    const api = await serverForTest({
       authenticate: async () => {
         throw new Error('the password is hunter2')
       },
     })
-    const client = await socket(undefined, {}, it.wsUrl).open()
+    const client = await socket(undefined, {}, api.wsUrl).open()
     client.send({ type: 'connection_init', payload: { apiKey: key } })
     expect(await client.closed()).toEqual([4500, 'Internal server error'])
   })
-  test('1009 for a message over 2 MB', async () => {
+  it('1009 for a message over 2 MB', async () => {
     const client = await socket().init()
     client.send({ type: 'ping', payload: { filler: 'x'.repeat(2 * 1024 * 1024) } })
     expect((await client.closed())[0]).toBe(1009)
   })
-  test('1001 when the server stops', async () => {
+  it('1001 when the server stops', async () => {
     const client = await socket().init()
     client.subscribe('1', 'subscription { silent { n } }')
     await client.got('next', '1')
-    await it.close()
-    expect([await client.closed(), it.probe.open]).toEqual([[1001, 'Going away'], 0])
+    await api.close()
+    expect([await client.closed(), api.probe.open]).toEqual([[1001, 'Going away'], 0])
   })
 })
 
 describe('credentials', () => {
-  test.each([
+  it.each([
     ['authorization', { authorization: `Bearer ${key}` }],
     ['Authorization', { Authorization: `Bearer ${key}` }],
     ['apiKey', { apiKey: key }],
@@ -106,42 +106,42 @@ describe('credentials', () => {
     client.subscribe('1', '{ me }')
     expect((await client.got('next', '1')).payload).toEqual({ data: { me: 'test' } })
   })
-  test('are taken from the headers of the upgrade when the parameters name none', async () => {
+  it('are taken from the headers of the upgrade when the parameters name none', async () => {
     const both: Record<string, string>[] = [{ authorization: `Bearer ${key}` }, { 'x-api-key': key }]
     for (const headers of both) await socket(undefined, headers).init({ other: 1 })
   })
-  test('in the parameters win over the headers, also when they are bad', async () => {
+  it('in the parameters win over the headers, also when they are bad', async () => {
     for (const payload of [{ apiKey: 'other' }, { authorization: `Bearer other`, apiKey: key }]) {
       const client = await socket(undefined, { authorization: `Bearer ${key}` }).open()
       client.send({ type: 'connection_init', payload })
       expect((await client.closed())[0]).toBe(4403)
     }
   })
-  test('that are revoked close every socket they opened at the wake-up, and no other', async () => {
-    const it = await serverForTest({ times: { checkCredentialsEveryMs: 600_000 } })
-    it.keys.set('second', caller())
-    const [first, again, other] = await Promise.all([key, key, 'second'].map((apiKey) => socket(undefined, {}, it.wsUrl).init({ apiKey })))
+  it('that are revoked close every socket they opened at the wake-up, and no other', async () => {
+    const api = await serverForTest({ times: { checkCredentialsEveryMs: 600_000 } })
+    api.keys.set('second', caller())
+    const [first, again, other] = await Promise.all([key, key, 'second'].map((apiKey) => socket(undefined, {}, api.wsUrl).init({ apiKey })))
     first!.subscribe('1', 'subscription { silent { n } }')
     await first!.got('next', '1')
-    it.keys.delete(key)
-    it.app.wake.notify('credentials')
+    api.keys.delete(key)
+    api.app.wake.notify('credentials')
     expect([await first!.closed(), await again!.closed()]).toEqual([
       [4403, 'Forbidden'],
       [4403, 'Forbidden'],
     ])
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
     other!.subscribe('1', '{ me }')
     await other!.got('next', '1')
   })
-  test('that are revoked without a wake-up close the socket at the next look', async () => {
+  it('that are revoked without a wake-up close the socket at the next look', async () => {
     const client = await socket().init()
-    it.keys.delete(key)
+    api.keys.delete(key)
     expect((await client.closed())[0]).toBe(4403)
   })
 })
 
 describe('operations', () => {
-  test('queries and mutations answer with next and complete', async () => {
+  it('queries and mutations answer with next and complete', async () => {
     const client = await socket().init()
     client.subscribe('q', '{ hello }')
     await client.got('complete', 'q')
@@ -149,14 +149,14 @@ describe('operations', () => {
     await client.got('complete', 'm')
     expect(client.messages.slice(1).map(({ type, id }) => `${type} ${id}`)).toEqual(['next q', 'complete q', 'next m', 'complete m'])
   })
-  test('a subscription runs with the graphql-ws client, and ends', async () => {
-    const client = createClient({ url: it.wsUrl, webSocketImpl: WebSocket, connectionParams: { apiKey: key }, retryAttempts: 0 })
+  it('a subscription runs with the graphql-ws client, and ends', async () => {
+    const client = createClient({ url: api.wsUrl, webSocketImpl: WebSocket, connectionParams: { apiKey: key }, retryAttempts: 0 })
     const seen: unknown[] = []
     for await (const result of client.iterate({ query: 'subscription { ticks(count: 3) { n } }' })) seen.push(result.data)
     expect(seen).toEqual([{ ticks: { n: 1 } }, { ticks: { n: 2 } }, { ticks: { n: 3 } }])
     await client.dispose()
   })
-  test.each([
+  it.each([
     ['a document that is not GraphQL', '{', 'graphql_parse_failed'],
     ['a document that is not valid', '{ hallo }', 'graphql_validation_failed'],
     ['a document beyond a limit', `{ ${'hello '.repeat(21)} }`, 'query_limit_exceeded'],
@@ -166,7 +166,7 @@ describe('operations', () => {
     const { payload } = await client.got('error', '1')
     expect(payload).toMatchObject([{ message: expect.any(String), extensions: { code, kind: 'invalid', requestId: expect.any(String) } }])
   })
-  test('errors of fields and of variables look as they do over HTTP', async () => {
+  it('errors of fields and of variables look as they do over HTTP', async () => {
     const client = await socket().init()
     client.subscribe('1', '{ missing boom }')
     const { errors } = (await client.got('next', '1')).payload as Body
@@ -174,7 +174,7 @@ describe('operations', () => {
     client.subscribe('2', 'query ($f: Filter!) { echo(filter: $f) }', { f: { name: 1 } })
     expect((await client.got('next', '2')).payload).toMatchObject({ errors: [{ extensions: { code: 'invalid_input', field: 'name' } }] })
   })
-  test('a source that fails tells its error, masked, and completes', async () => {
+  it('a source that fails tells its error, masked, and completes', async () => {
     const client = await socket().init()
     client.subscribe('1', 'subscription { failing { n } }')
     await client.got('complete', '1')
@@ -183,26 +183,26 @@ describe('operations', () => {
     expect(second!.payload).toMatchObject({ errors: [{ extensions: { code: 'internal' } }] })
     expect(JSON.stringify(client.messages)).not.toContain('hunter2')
   })
-  test('the deadline holds for a query and not for a subscription', async () => {
-    const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '50' } })
-    const client = await socket(undefined, {}, it.wsUrl).init()
+  it('the deadline holds for a query and not for a subscription', async () => {
+    const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '50' } })
+    const client = await socket(undefined, {}, api.wsUrl).init()
     client.subscribe('s', 'subscription { silent { n } }')
     await client.got('next', 's')
     client.subscribe('q', '{ slow }')
     expect((await client.got('next', 'q')).payload).toMatchObject({ errors: [{ extensions: { code: 'timeout' } }] })
-    expect([it.probe.open, client.messages.some(({ type, id }) => type === 'complete' && id === 's')]).toEqual([1, false])
+    expect([api.probe.open, client.messages.some(({ type, id }) => type === 'complete' && id === 's')]).toEqual([1, false])
   })
-  test('the work of a query ends when the client completes it, and the socket goes on', async () => {
-    const it = await serverForTest()
-    const client = await socket(undefined, {}, it.wsUrl).init()
+  it('the work of a query ends when the client completes it, and the socket goes on', async () => {
+    const api = await serverForTest()
+    const client = await socket(undefined, {}, api.wsUrl).init()
     client.subscribe('q', '{ slow }')
-    await until('the work has begun', () => it.probe.slowBegun === 1)
+    await until('the work has begun', () => api.probe.slowBegun === 1)
     client.send({ type: 'complete', id: 'q' })
-    await until('the work was aborted', () => it.probe.slowAborted === 1)
+    await until('the work was aborted', () => api.probe.slowAborted === 1)
     client.subscribe('r', '{ hello }')
     expect((await client.got('next', 'r')).payload).toEqual({ data: { hello: 'world' } })
   })
-  test('a ping is answered with a pong', async () => {
+  it('a ping is answered with a pong', async () => {
     const client = await socket().init()
     client.send({ type: 'ping', payload: { n: 1 } })
     expect((await client.got('pong')).payload).toEqual({ n: 1 })
@@ -210,46 +210,46 @@ describe('operations', () => {
 })
 
 describe('a subscription', () => {
-  test.each(['silent', 'stubborn'])('that is completed ends its source (%s) at once', async (field) => {
+  it.each(['silent', 'stubborn'])('that is completed ends its source (%s) at once', async (field) => {
     const client = await socket().init()
     client.subscribe('1', `subscription { ${field} { n } }`)
-    await until('the source is open', () => it.probe.open === 1)
+    await until('the source is open', () => api.probe.open === 1)
     client.send({ type: 'complete', id: '1' })
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
     client.subscribe('2', '{ hello }')
     await client.got('complete', '2')
   })
-  test.each(['silent', 'stubborn'])('of a client that vanishes ends its source (%s) at once', async (field) => {
+  it.each(['silent', 'stubborn'])('of a client that vanishes ends its source (%s) at once', async (field) => {
     const client = await socket().init()
     client.subscribe('1', `subscription { ${field} { n } }`)
-    await until('the source is open', () => it.probe.open === 1)
+    await until('the source is open', () => api.probe.open === 1)
     client.ws.terminate()
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
   })
-  test('of a client that does not read costs no memory: the source waits for it', async () => {
+  it('of a client that does not read costs no memory: the source waits for it', async () => {
     const client = await socket().init()
     client.ws.pause()
     client.subscribe('1', 'subscription { endless(bytes: 100000) { text } }')
-    await until('the first values are pulled', () => it.probe.pulled > 0)
+    await until('the first values are pulled', () => api.probe.pulled > 0)
     let [last, same] = [0, 0]
     await until('the source rests', () => {
-      same = it.probe.pulled === last ? same + 1 : 0
-      last = it.probe.pulled
+      same = api.probe.pulled === last ? same + 1 : 0
+      last = api.probe.pulled
       return same > 50
     })
     // What two kernel buffers hold at most, in pieces of 100 KB.
     expect(last).toBeLessThan(200)
     client.ws.resume()
-    await until('the source goes on when it is read', () => it.probe.pulled > last + 20)
+    await until('the source goes on when it is read', () => api.probe.pulled > last + 20)
     client.ws.terminate()
-    await until('the source has ended', () => it.probe.open === 0)
+    await until('the source has ended', () => api.probe.open === 0)
   })
 })
 
 describe('keeping alive', () => {
-  test('a client that answers pings stays', async () => {
-    const it = await serverForTest({ times: { pingEveryMs: 10 } })
-    const client = await socket(undefined, {}, it.wsUrl).init()
+  it('a client that answers pings stays', async () => {
+    const api = await serverForTest({ times: { pingEveryMs: 10 } })
+    const client = await socket(undefined, {}, api.wsUrl).init()
     let pings = 0
     client.ws.on('ping', () => {
       pings += 1
@@ -258,31 +258,31 @@ describe('keeping alive', () => {
     client.subscribe('1', '{ hello }')
     await client.got('complete', '1')
   })
-  test('a client that is silent is cut off, and its source ended', async () => {
-    const it = await serverForTest({ times: { pingEveryMs: 50 } })
-    const client = new RawSocket(it.wsUrl, 'graphql-transport-ws', {}, { autoPong: false })
+  it('a client that is silent is cut off, and its source ended', async () => {
+    const api = await serverForTest({ times: { pingEveryMs: 50 } })
+    const client = new RawSocket(api.wsUrl, 'graphql-transport-ws', {}, { autoPong: false })
     await client.init()
     client.subscribe('1', 'subscription { silent { n } }')
-    expect([(await client.closed())[0], it.probe.opened]).toEqual([1006, 1])
-    await until('the source has ended', () => it.probe.open === 0)
+    expect([(await client.closed())[0], api.probe.opened]).toEqual([1006, 1])
+    await until('the source has ended', () => api.probe.open === 0)
   })
 })
 
-test('an upgrade at another path is refused with 404', async () => {
-  const ws = new WebSocket(it.wsUrl.replace('/graphql', '/other'), 'graphql-transport-ws')
+it('an upgrade at another path is refused with 404', async () => {
+  const ws = new WebSocket(api.wsUrl.replace('/graphql', '/other'), 'graphql-transport-ws')
   const status = await new Promise((resolve) => ws.on('unexpected-response', (_request, response) => resolve(response.statusCode)))
   expect(status).toBe(404)
   ws.on('error', () => {})
   ws.terminate()
 })
 
-test('a query that runs over a socket is answered before the server stops', async () => {
-  const it = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '300', SHUTDOWN_GRACE_MS: '10000' } })
-  const client = await socket(undefined, {}, it.wsUrl).init()
+it('a query that runs over a socket is answered before the server stops', async () => {
+  const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '300', SHUTDOWN_GRACE_MS: '10000' } })
+  const client = await socket(undefined, {}, api.wsUrl).init()
   client.subscribe('1', '{ slow }')
   client.subscribe('2', '{ hello }')
   await client.got('complete', '2')
-  await it.close()
+  await api.close()
   await client.got('complete', '1')
   expect((await client.closed())[0]).toBe(1001)
 })

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { startJobs } from '../../src/jobs/index.ts'
 import type { Chore } from '../../src/platform/claim.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
@@ -32,7 +32,7 @@ function start(...chores: Chore[]) {
 
 const hourly = { name: 'errand', topic: 'errand', everyMs: 3_600_000 }
 
-test('a chore runs at the start, and at each wake-up of its topic', async () => {
+it('a chore runs at the start, and at each wake-up of its topic', async () => {
   let runs = 0
   start({ ...hourly, run: async () => void runs++ })
   await until('the first run', () => runs === 1)
@@ -40,7 +40,7 @@ test('a chore runs at the start, and at each wake-up of its topic', async () => 
   await until('the second run', () => runs === 2)
 })
 
-test('a wake-up during a run is not lost', async () => {
+it('a wake-up during a run is not lost', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   let runs = 0
   start({
@@ -61,7 +61,7 @@ test('a wake-up during a run is not lost', async () => {
   await until('the second run', () => runs === 2)
 })
 
-test('a chore that knows when it is due runs then, and at its poll where it knows of nothing', async () => {
+it('a chore that knows when it is due runs then, and at its poll where it knows of nothing', async () => {
   let runs = 0
   const asked: number[] = []
   const dueInMs = () => {
@@ -74,13 +74,13 @@ test('a chore that knows when it is due runs then, and at its poll where it know
   expect(asked).toEqual([1, 2, 3])
 })
 
-test("a chore that answers 'again' runs at once once more", async () => {
+it("a chore that answers 'again' runs at once once more", async () => {
   let runs = 0
   start({ ...hourly, topic: null, run: async () => (++runs < 4 ? 'again' : undefined) })
   await until('four runs', () => runs === 4)
 })
 
-test('a chore that fails is logged and runs again', async () => {
+it('a chore that fails is logged and runs again', async () => {
   let runs = 0
   start({
     ...hourly,
@@ -93,7 +93,7 @@ test('a chore that fails is logged and runs again', async () => {
   expect(app.logged.filter((line) => line.chore === 'clumsy')).toHaveLength(2)
 })
 
-test('stop aborts a running chore and waits for its end', async () => {
+it('stop aborts a running chore and waits for its end', async () => {
   let ended = false
   let running = false
   const jobs = start({
@@ -109,7 +109,7 @@ test('stop aborts a running chore and waits for its end', async () => {
   expect(ended).toBe(true)
 })
 
-test('committed events get their positions', async () => {
+it('committed events get their positions', async () => {
   start()
   for (const n of [1, 2, 3]) {
     await run(

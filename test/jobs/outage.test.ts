@@ -1,5 +1,5 @@
 /** Loops over an outage of the database: they go on by themselves, lose nothing, and don't fill the log. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { startJobs } from '../../src/jobs/index.ts'
 import { type Chore, type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
 import { executeScript } from '../../src/platform/db/database.ts'
@@ -82,7 +82,7 @@ const doneBy = async (id: number) =>
 const gone = () => until('the outage is known', () => app.db.session.outage())
 const loud = () => app.logged.filter(({ level }) => Number(level) >= 40).map(({ msg }) => msg)
 
-test('queue, chore and sequencer go on, with two lines in the log for all of them', async () => {
+it('queue, chore and sequencer go on, with two lines in the log for all of them', async () => {
   let runs = 0
   const chore: Chore = {
     name: 'errand',
@@ -110,7 +110,7 @@ test('queue, chore and sequencer go on, with two lines in the log for all of the
   expect(loud()).toEqual(['the database is not available', 'the database is available again'])
 })
 
-test('an item that was in hand is given back and done, long before its lease is over', async () => {
+it('an item that was in hand is given back and done, long before its lease is over', async () => {
   await add(1)
   let tries = 0
   start({
@@ -131,7 +131,7 @@ test('an item that was in hand is given back and done, long before its lease is 
   expect(loud()).toEqual(['the database is not available', 'the database is available again'])
 })
 
-test('a loop that fails says so once, and once more when it goes on', async () => {
+it('a loop that fails says so once, and once more when it goes on', async () => {
   let runs = 0
   const clumsy: Chore = {
     name: 'clumsy',

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type JobsOptions, startJobs } from '../../src/jobs/index.ts'
 import { absolve, type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
 import { executeScript } from '../../src/platform/db/database.ts'
@@ -77,7 +77,7 @@ const all = (app: App) => rows<ItemRow>(app.db.prisma, sql`select * from errand 
 const untilAborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
 
-test('two processes share a queue: every item is worked on once', async () => {
+it('two processes share a queue: every item is worked on once', async () => {
   const [first, second] = [await process(), await process()]
   const worked: number[] = []
   const queue = (worker: string) =>
@@ -95,7 +95,7 @@ test('two processes share a queue: every item is worked on once', async () => {
   expect((await all(first)).every((item) => item.leaseEpoch === 1)).toBe(true)
 })
 
-test('never works on more items at once than the queue allows', async () => {
+it('never works on more items at once than the queue allows', async () => {
   const app = await process()
   let now = 0
   let most = 0
@@ -110,7 +110,7 @@ test('never works on more items at once than the queue allows', async () => {
   expect(most).toBe(3)
 })
 
-test('a wake-up is answered long before the poll', async () => {
+it('a wake-up is answered long before the poll', async () => {
   const app = await process()
   start(app, { queues: [errands('only', { pollMs: 3_600_000 })], worker: 'only' })
   await add(app, 1)
@@ -118,7 +118,7 @@ test('a wake-up is answered long before the poll', async () => {
   await until('it is done', async () => (await all(app))[0]?.doneBy)
 })
 
-test('a queue whose rows have a time of their own looks again when the next one is due, not when the poll is', async () => {
+it('a queue whose rows have a time of their own looks again when the next one is due, not when the poll is', async () => {
   const app = await process()
   let asked = 0
   const dueInMs = async () => (++asked === 1 ? 100 : null)
@@ -132,7 +132,7 @@ test('a queue whose rows have a time of their own looks again when the next one 
   await until('it looked again', () => claims === 2)
 })
 
-test('a queue with no row to come asks for the next time again only after a wake-up or a claim', async () => {
+it('a queue with no row to come asks for the next time again only after a wake-up or a claim', async () => {
   const app = await process()
   let [asked, claims] = [0, 0]
   const dueInMs = async () => {
@@ -153,7 +153,7 @@ test('a queue with no row to come asks for the next time again only after a wake
   await until('it asked after the claim', () => asked > 2)
 })
 
-test('an item is kept by its heartbeat for longer than its lease', async () => {
+it('an item is kept by its heartbeat for longer than its lease', async () => {
   const [holder, other] = [await process(), await process()]
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   let taken = 0
@@ -179,7 +179,7 @@ test('an item is kept by its heartbeat for longer than its lease', async () => {
   expect(taken).toBe(1)
 })
 
-test('when a worker dies, another takes its item over with a higher epoch, and the first one can write no more', async () => {
+it('when a worker dies, another takes its item over with a higher epoch, and the first one can write no more', async () => {
   const [dead, heir] = [await process(), await process()]
   await add(dead, 1)
   // A process that was killed in the middle: it has claimed, and neither renews nor ends.
@@ -206,7 +206,7 @@ describe('what ends processes', () => {
 
   const settled = (app: App) => until('all are done', async () => (await all(app)).every((item) => item.doneBy) && all(app))
 
-  test('is set aside: what was in hand at three ends of a process in a row is not worked on again', async () => {
+  it('is set aside: what was in hand at three ends of a process in a row is not worked on again', async () => {
     const app = await process()
     await add(app, 1)
     await die(app, 1, 3)
@@ -220,7 +220,7 @@ describe('what ends processes', () => {
     expect(worked).toBe(0)
   })
 
-  test('is not what two ends had in hand, nor three with one between that gave it back', async () => {
+  it('is not what two ends had in hand, nor three with one between that gave it back', async () => {
     const app = await process()
     await add(app, 1)
     await die(app, 1, 2)
@@ -230,7 +230,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir', leaseEpoch: 6 }])
   })
 
-  test('is not what a living process failed with, however often', async () => {
+  it('is not what a living process failed with, however often', async () => {
     const app = await process()
     await add(app, 1)
     let tries = 0
@@ -242,7 +242,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'at last' }])
   })
 
-  test('is not what a process held whose lease ran out while the database was away, also when another claimed it first', async () => {
+  it('is not what a process held whose lease ran out while the database was away, also when another claimed it first', async () => {
     const app = await process()
     await add(app, 1)
     const [held] = await errands('slow').claim(app, 'slow', 1)
@@ -252,7 +252,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
   })
 
-  test('is not what a process held that was asked to stop, however it ended then', async () => {
+  it('is not what a process held that was asked to stop, however it ended then', async () => {
     const app = await process()
     await add(app, 1)
     await die(app, 1, 2)
@@ -275,7 +275,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
   })
 
-  test('is looked for one by one before the third end, so that its like aren’t blamed', async () => {
+  it('is looked for one by one before the third end, so that its like aren’t blamed', async () => {
     const app = await process()
     await add(app, 4)
     await die(app, 4, 2)
@@ -301,7 +301,7 @@ describe('what ends processes', () => {
   })
 })
 
-test('a lost lease aborts the work', async () => {
+it('a lost lease aborts the work', async () => {
   const app = await process()
   await add(app, 1)
   const reasons: unknown[] = []
@@ -316,7 +316,7 @@ test('a lost lease aborts the work', async () => {
   expect(String(reasons[0])).toContain('held by another')
 })
 
-test('a lease that the database cannot renew in time aborts the work', async () => {
+it('a lease that the database cannot renew in time aborts the work', async () => {
   const app = await process()
   await add(app, 1)
   const reasons: unknown[] = []
@@ -330,7 +330,7 @@ test('a lease that the database cannot renew in time aborts the work', async () 
   expect(String(reasons[0])).toContain('could not be renewed')
 })
 
-test('an item whose work throws is claimed again when its lease is over', async () => {
+it('an item whose work throws is claimed again when its lease is over', async () => {
   const app = await process()
   await add(app, 1)
   const work: Queue<Item>['work'] = async (_, item) => {
@@ -345,7 +345,7 @@ test('an item whose work throws is claimed again when its lease is over', async 
   )
 })
 
-test('stop claims nothing more and waits for what is running', async () => {
+it('stop claims nothing more and waits for what is running', async () => {
   const app = await process()
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   let working = 0
@@ -366,7 +366,7 @@ test('stop claims nothing more and waits for what is running', async () => {
   expect({ working, aborted }).toEqual({ working: 2, aborted: false })
 })
 
-test('stop aborts what is still running after the grace', async () => {
+it('stop aborts what is still running after the grace', async () => {
   const app = await process()
   let working = false
   let reason: unknown
@@ -382,7 +382,7 @@ test('stop aborts what is still running after the grace', async () => {
   expect(String(reason)).toContain('stopping')
 })
 
-test('stop aborts a queue with abortOnStop at once, whatever the grace', async () => {
+it('stop aborts a queue with abortOnStop at once, whatever the grace', async () => {
   const app = await process()
   let working = false
   const work: Queue<Item>['work'] = async (_app, _item, signal) => {
@@ -395,7 +395,7 @@ test('stop aborts a queue with abortOnStop at once, whatever the grace', async (
   await jobs.stop({ graceMs: 3_600_000 })
 })
 
-test('a queue goes on after the database cut every connection', async () => {
+it('a queue goes on after the database cut every connection', async () => {
   const app = await process()
   start(app, { queues: [errands('only')], worker: 'only' })
   await add(app, 1)

@@ -1,5 +1,5 @@
 /** What every row of every dialect promises, run over the route table itself: a new row is tested without a line being added. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
@@ -43,7 +43,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   const takesBody = (route: Route) => route.method !== 'GET' && route.method !== 'DELETE'
 
   describe.each(rows)('$title', ({ route, path }) => {
-    test('answers 401 with WWW-Authenticate without a key, and with a bad one', async () => {
+    it('answers 401 with WWW-Authenticate without a key, and with a bad one', async () => {
       const url = urlOf(path, mine)
       const refused = [
         await rest.call(route.method, url),
@@ -58,7 +58,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     })
   })
 
-  test.each(withParams)('$title answers 404 alike for an unknown, a malformed and a foreign id', async ({ route, path }) => {
+  it.each(withParams)('$title answers 404 alike for an unknown, a malformed and a foreign id', async ({ route, path }) => {
     for (const name of parameters(path)) {
       const bad = [newId(), 'nope', '%zz', '%00', 'a'.repeat(300), foreign[name]!, `proj_${'7'.repeat(26)}`]
       for (const id of bad) {
@@ -71,13 +71,13 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     expect(stranger).toMatchObject({ status: 404 })
   })
 
-  test.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
+  it.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
     const answer = await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.READ, ...(takesBody(route) ? { body: {} } : {}) })
     expect(answer).toMatchObject({ status: 403 })
     expect(textOf(answer.body)).toEqual(expect.any(String))
   })
 
-  test.each(reads)('$title answers a read-only key, by every prefix, X-API-Key, trailing slash and HEAD alike', async ({ path }) => {
+  it.each(reads)('$title answers a read-only key, by every prefix, X-API-Key, trailing slash and HEAD alike', async ({ path }) => {
     const url = urlOf(path, mine)
     const key = rest.acme.key.READ
     const timeless = (text: string) => text.replace(/"timestamp":"[^"]*"/, '')
@@ -98,7 +98,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     })
   })
 
-  test.each(reveals)('$title is counted, and beyond the limit answers 429 with Retry-After', async ({ path }) => {
+  it.each(reveals)('$title is counted, and beyond the limit answers 429 with Retry-After', async ({ path }) => {
     const url = urlOf(path, mine)
     await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
     const limit = rest.app.settings.REVEALS_PER_MINUTE
@@ -114,7 +114,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
   })
 
-  test.each(writes.filter(({ route }) => takesBody(route)))(
+  it.each(writes.filter(({ route }) => takesBody(route)))(
     '$title answers 400, 413 and 415 for bodies that are no JSON',
     async ({ route, path }) => {
       const url = urlOf(path, mine)
@@ -135,13 +135,13 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     },
   )
 
-  test.each(rows.filter(({ route }) => route.body))('$title answers 400 for a body that is no object', async ({ route, path }) => {
+  it.each(rows.filter(({ route }) => route.body))('$title answers 400 for a body that is no object', async ({ route, path }) => {
     for (const payload of ['[]', '"text"', '3', 'true']) {
       expect(await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.ADMIN, payload })).toMatchObject({ status: 400 })
     }
   })
 
-  test.each(rows.filter(({ route }) => route.page))('$title answers 400 for a page out of bounds', async ({ route, path }) => {
+  it.each(rows.filter(({ route }) => route.page))('$title answers 400 for a page out of bounds', async ({ route, path }) => {
     const url = urlOf(path, mine)
     const names = Object.keys(dialect.page(null))
     for (const name of names) {
@@ -153,7 +153,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     }
   })
 
-  test('a path below the prefix that no row has answers 404 in the dialect, with or without a key, whatever is sent', async () => {
+  it('a path below the prefix that no row has answers 404 in the dialect, with or without a key, whatever is sent', async () => {
     for (const base of dialect.prefixes) {
       for (const path of ['', '/', '/nope', '/projects/a/b/c/d', `/${'x'.repeat(2000)}`, '/%zz']) {
         for (const options of [{}, { key: rest.acme.key.ADMIN }]) {
@@ -164,7 +164,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     }
   })
 
-  test('a path that has rows answers 405 with Allow for every other method, whatever is sent, with or without a key', async () => {
+  it('a path that has rows answers 405 with Allow for every other method, whatever is sent, with or without a key', async () => {
     const every = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
     for (const { path } of rows) {
       const url = urlOf(path, mine)
@@ -182,7 +182,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     expect(await rest.call('POST', `${prefix}/openapi.json`)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, OPTIONS' } })
   })
 
-  test.each(writes.filter(({ route }) => takesBody(route)))(
+  it.each(writes.filter(({ route }) => takesBody(route)))(
     '$title refuses bytes that are no UTF-8, and other charsets',
     async ({ route, path }) => {
       const send = (payload: Buffer, type = 'application/json') =>
@@ -196,7 +196,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     },
   )
 
-  test.each(reads)('$title answers 400 for a query string that is no UTF-8', async ({ path }) => {
+  it.each(reads)('$title answers 400 for a query string that is no UTF-8', async ({ path }) => {
     for (const query of ['x=%ff', 'x=%c3%28', 'x=%']) {
       const answer = await rest.call('GET', `${urlOf(path, mine)}?${query}`, { key: rest.acme.key.READ })
       expect(answer.status).toBe(400)
@@ -204,11 +204,11 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     }
   })
 
-  test('OPTIONS answers 204 without a key', async () => {
+  it('OPTIONS answers 204 without a key', async () => {
     for (const { path } of rows) expect(await rest.call('OPTIONS', urlOf(path, mine))).toMatchObject({ status: 204, text: '' })
   })
 
-  test('the document and its page need no key, and the page loads nothing from elsewhere', async () => {
+  it('the document and its page need no key, and the page loads nothing from elsewhere', async () => {
     expect(await rest.call('GET', `${prefix}/openapi.json`)).toMatchObject({ status: 200, body: { openapi: '3.1.0' } })
     const page = await rest.call('GET', `${prefix}/docs`)
     expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
@@ -217,7 +217,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     for (const link of links) expect((await rest.call('GET', link)).status, link).toBe(200)
   })
 
-  test.each(rows.filter(({ route }) => route.query ?? route.body))(
+  it.each(rows.filter(({ route }) => route.query ?? route.body))(
     '$title refuses in words of its own, not in ours',
     async ({ route, path }) => {
       const { ours, fields } = words(dialect)
@@ -239,7 +239,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     },
   )
 
-  test('an unexpected fault is masked, and logged under the id that the answer carries', async () => {
+  it('an unexpected fault is masked, and logged under the id that the answer carries', async () => {
     const { path } = reads[0]!
     const { prisma } = rest.app.db
     const broken = (query: { sql: string }) => {

@@ -1,7 +1,7 @@
 /** What fails before there is a request is answered in the words of the door that was asked. */
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from './support.ts'
 
@@ -41,7 +41,7 @@ const doors = [
 ] as const
 
 describe.each(doors)('%s', (path, shape) => {
-  test.each([
+  it.each([
     ['beyond the limit', 20_000],
     ['far beyond it', 60_000],
     ['so large that they are not read', 100_000],
@@ -52,11 +52,11 @@ describe.each(doors)('%s', (path, shape) => {
     expect(answer.headers).toMatch(/content-type: application\/json/i)
   })
 
-  test('takes headers within the limit', async () => {
+  it('takes headers within the limit', async () => {
     expect((await send(request(path, large(15_000)))).status).not.toBe(431)
   })
 
-  test.each([
+  it.each([
     ['a header without a name', 'no header\r\n'],
     ['two lengths', 'Content-Length: 1\r\nContent-Length: 2\r\n'],
   ])('answers 400 for %s', async (_name, header) => {
@@ -67,13 +67,13 @@ describe.each(doors)('%s', (path, shape) => {
   })
 })
 
-test('where nobody can know which door was asked, all of them find their words', async () => {
+it('where nobody can know which door was asked, all of them find their words', async () => {
   const answer = await send('nonsense\r\n\r\n')
   expect(answer.status).toBe(400)
   expect(answer.body).toEqual({ detail: expect.any(String), errors: [{ message: expect.any(String), extensions: invalid }] })
 })
 
-test('a body that does not come answers 408 in the words of its door', async () => {
+it('a body that does not come answers 408 in the words of its door', async () => {
   rest.server.server.requestTimeout = 300
   rest.server.server.headersTimeout = 200
   const key = rest.acme.key.ADMIN

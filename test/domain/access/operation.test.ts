@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { defineOperation, findOperation, startOperation } from '../../../src/domain/access/operation/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
@@ -64,7 +64,7 @@ const ended = (id: string) =>
     return operation?.finishedAt ? operation : null
   })
 
-test('steps are made one after the other until the last, and progress is told', async () => {
+it('steps are made one after the other until the last, and progress is told', async () => {
   const { id, status } = await begin('countUp', { to: 5 })
   expect(status).toBe('QUEUED')
   work('one')
@@ -72,7 +72,7 @@ test('steps are made one after the other until the last, and progress is told', 
   expect(stepsMade).toBe(5)
 })
 
-test('another worker goes on where the last one stopped: no step is made twice', async () => {
+it('another worker goes on where the last one stopped: no step is made twice', async () => {
   const { id } = await begin('countUp', { to: 60 })
   const first = work('one')
   await until('some steps are made', async () => ((await read(id))?.stepsCompleted ?? 0) >= 3)
@@ -82,7 +82,7 @@ test('another worker goes on where the last one stopped: no step is made twice',
   expect(stepsMade).toBe(60)
 })
 
-test('two workers share the queue and make each step once', async () => {
+it('two workers share the queue and make each step once', async () => {
   work('one')
   work('two')
   const started = await Promise.all([begin('countUp', { to: 20 }), begin('countUp', { to: 20 }), begin('countUp', { to: 20 })])
@@ -90,20 +90,20 @@ test('two workers share the queue and make each step once', async () => {
   expect(stepsMade).toBe(60)
 })
 
-test('a refusal fails it with its text', async () => {
+it('a refusal fails it with its text', async () => {
   const { id } = await begin('refuse')
   work('one')
   expect(await ended(id)).toMatchObject({ status: 'FAILED', error: 'The thing is gone.' })
 })
 
-test('a step that fails unexpectedly leaves nothing behind and is made again', async () => {
+it('a step that fails unexpectedly leaves nothing behind and is made again', async () => {
   const { id } = await begin('faultOnce')
   work('one')
   expect(await ended(id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 1, totalSteps: 1 })
   expect(faults).toBe(2)
 })
 
-test('one that three processes in a row had in hand when they ended fails with the reason, and no step of it is made', async () => {
+it('one that three processes in a row had in hand when they ended fails with the reason, and no step of it is made', async () => {
   const { id } = await begin('countUp', { to: 5 })
   for (let n = 0; n < 3; n++)
     await until('the lease before is over', async () => (await operationQueue.claim(app, `dead ${n}`, 1)).length === 1)
@@ -112,7 +112,7 @@ test('one that three processes in a row had in hand when they ended fails with t
   expect(stepsMade).toBe(0)
 })
 
-test("another organization's operation answers as one that does not exist; an unknown type can't be started", async () => {
+it("another organization's operation answers as one that does not exist; an unknown type can't be started", async () => {
   const { id } = await begin('countUp', { to: 1 })
   expect(await read(id, systemCaller(newId()))).toBeNull()
   await expect(begin('nothing')).rejects.toThrow('no operation')

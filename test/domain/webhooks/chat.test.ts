@@ -1,7 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { chatBody } from '../../../src/domain/webhooks/attempt/chat.ts'
 
-test('a text that is cut holds no half of a character, wherever the cut falls', () => {
+it('a text that is cut holds no half of a character, wherever the cut falls', () => {
   for (const lead of ['', 'x']) {
     const data = { name: lead + '🚀'.repeat(2_000) }
     const { content } = JSON.parse(chatBody('DISCORD', { type: 'project.updated', timestamp: '2026-01-01T00:00:00.000Z', data }))
@@ -21,7 +21,7 @@ const textIn = {
 describe.each(['DISCORD', 'TEAMS'] as const)('a text for %s', (format) => {
   const textOf = (name: string): string => textIn[format](chatBody(format, event(name)))
 
-  test('formats nothing that stands in the data, and hides no link', () => {
+  it('formats nothing that stands in the data, and hides no link', () => {
     expect(textOf('**big** _it_ `code` ~~no~~ ||hid|| [Log in](https://evil.example) <@1> \\')).toBe(
       [
         'web\\_service.created \\(2026-01-01T00:00:00.000Z\\)',
@@ -30,11 +30,11 @@ describe.each(['DISCORD', 'TEAMS'] as const)('a text for %s', (format) => {
     )
   })
 
-  test('has one line for each value, so that none begins a heading, list or quote', () => {
+  it('has one line for each value, so that none begins a heading, list or quote', () => {
     expect(textOf('a\n# b\r\n- c\u2028> d').split('\n')).toHaveLength(2)
   })
 
-  test('is not cut in the middle of an escape', () => {
+  it('is not cut in the middle of an escape', () => {
     for (const lead of ['', 'x']) {
       const text = textOf(lead + '*'.repeat(2_000))
       expect(text.length).toBeLessThanOrEqual(2_000)
@@ -43,7 +43,7 @@ describe.each(['DISCORD', 'TEAMS'] as const)('a text for %s', (format) => {
   })
 })
 
-test('a text for Slack is not cut in the middle of an entity', () => {
+it('a text for Slack is not cut in the middle of an entity', () => {
   for (const lead of ['', 'x', 'xx', 'xxx', 'xxxx'])
     expect(JSON.parse(chatBody('SLACK', event(lead + '<'.repeat(2_000)))).text).toMatch(/&lt;…$/)
 })

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
 import { claimDeliveries, releaseDelivery } from '../../../src/domain/webhooks/message/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -28,7 +28,7 @@ describe.each([
   { endpoint: 'an ordered endpoint gives nothing', ordered: true, gives: 0 },
   { endpoint: 'another endpoint gives the others', ordered: false, gives: 2 },
 ])('while its first delivery is locked by another transaction $endpoint', ({ ordered, gives }) => {
-  test('and it is the next one afterwards', async () => {
+  it('and it is the next one afterwards', async () => {
     const { id } = await create(ordered)
     const told = [await tell(world.app, caller), await tell(world.app, caller), await tell(world.app, caller)]
     await fannedOut()
@@ -40,7 +40,7 @@ describe.each([
   })
 })
 
-test('an ordered endpoint waits for its first delivery until that is due again', async () => {
+it('an ordered endpoint waits for its first delivery until that is due again', async () => {
   await create(true)
   const told = [await tell(world.app, caller), await tell(world.app, caller)]
   await fannedOut()

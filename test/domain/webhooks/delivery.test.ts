@@ -1,5 +1,5 @@
 import { Webhook } from 'svix'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { deleteWebhookEndpoint, findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
@@ -33,7 +33,7 @@ function verify(secret: string | null, received: ReceivedRequest): unknown {
 
 const ids = (requests: ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
 
-test('a delivery verifies with the svix package and carries the event', async () => {
+it('a delivery verifies with the svix package and carries the event', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: `${receiver.url}/hook?a=1` })
   world.work(world.app)
@@ -57,7 +57,7 @@ test('a delivery verifies with the svix package and carries the event', async ()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1, nextAttemptAt: null }])
 })
 
-test('numbers that JavaScript cannot hold and the order of keys reach the receiver as they were published', async () => {
+it('numbers that JavaScript cannot hold and the order of keys reach the receiver as they were published', async () => {
   const receiver = await world.receiver()
   await createEndpoint(world.app, caller, { url: receiver.url })
   const id = await tell(world.app, caller)
@@ -69,7 +69,7 @@ test('numbers that JavaScript cannot hold and the order of keys reach the receiv
   expect(received!.body.toString()).toContain('"data":{"z":12345678901234567890,"a":"\\u00e9\\/"}')
 })
 
-test('500, 500, 200: three attempts with one id and body, a newer timestamp and a fresh signature each', async () => {
+it('500, 500, 200: three attempts with one id and body, a newer timestamp and a fresh signature each', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n < 3 ? 500 : 200, body: `answer ${n}`, headers: { 'x-answer': String(n) } }))
   const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [1_100, 1_100] })
   world.work(world.app, 'harbour')
@@ -106,7 +106,7 @@ test('500, 500, 200: three attempts with one id and body, a newer timestamp and 
   expect(gap).toBeGreaterThanOrEqual(1_100)
 })
 
-test('an endpoint that always fails gets one try and one for each entry of the schedule, and is exhausted', async () => {
+it('an endpoint that always fails gets one try and one for each entry of the schedule, and is exhausted', async () => {
   const receiver = await world.receiver(() => ({ status: 503 }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
   world.work(world.app)
@@ -118,7 +118,7 @@ test('an endpoint that always fails gets one try and one for each entry of the s
   expect(receiver.requests).toHaveLength(3)
 })
 
-test('an empty schedule of its own means a single try', async () => {
+it('an empty schedule of its own means a single try', async () => {
   const receiver = await world.receiver(() => ({ status: 404 }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [] })
   world.work(world.app)
@@ -126,7 +126,7 @@ test('an empty schedule of its own means a single try', async () => {
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 1 }])
 })
 
-test('a redirect is a failure, and its target is never called', async () => {
+it('a redirect is a failure, and its target is never called', async () => {
   const target = await world.receiver()
   const receiver = await world.receiver(() => ({ status: 307, headers: { location: target.url } }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [] })
@@ -137,7 +137,7 @@ test('a redirect is a failure, and its target is never called', async () => {
   expect(target.requests).toHaveLength(0)
 })
 
-test('an address that is refused at the time of sending is recorded as blocked, and no request is made', async () => {
+it('an address that is refused at the time of sending is recorded as blocked, and no request is made', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [] })
   const strict = await world.process({ EGRESS_ALLOW: '203.0.113.0/24' })
@@ -150,7 +150,7 @@ test('an address that is refused at the time of sending is recorded as blocked, 
   expect(receiver.requests).toHaveLength(0)
 })
 
-test('a receiver that hangs before its headers: the attempt ends at the timeout with its class, and the slot is freed', async () => {
+it('a receiver that hangs before its headers: the attempt ends at the timeout with its class, and the slot is freed', async () => {
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: new Promise<void>(() => {}) } : { status: 200 }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, timeoutMs: 1_000, maxConcurrency: 1 })
   world.work(world.app)
@@ -164,7 +164,7 @@ test('a receiver that hangs before its headers: the attempt ends at the timeout 
   expect(hung.durationMs).toBeGreaterThanOrEqual(990)
 })
 
-test('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt is fine', async () => {
+it('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt is fine', async () => {
   const receiver = await world.receiver((_, n) => ({
     status: 200,
     body: n === 1 ? 'x'.repeat(5 * 1024 * 1024) : Buffer.from([0, 255, 254, 65]),
@@ -180,7 +180,7 @@ test('an answer of 5 MB, or one that is no text: a prefix is kept, and the attem
   expect(binary!.responseBody).toMatch(/A$/)
 })
 
-test('a refused connection is recorded and tried again', async () => {
+it('a refused connection is recorded and tried again', async () => {
   const receiver = await world.receiver()
   await receiver.close()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
@@ -190,7 +190,7 @@ test('a refused connection is recorded and tried again', async () => {
   expect((await attempts(world.app, webhookEndpoint.id)).map((each) => each.errorClass)).toEqual(['REFUSED', 'REFUSED', 'REFUSED'])
 })
 
-test('a receiver that asks to abort the message is sent it no more', async () => {
+it('a receiver that asks to abort the message is sent it no more', async () => {
   const receiver = await world.receiver(() => ({ status: 500, headers: { 'webhook-delivery': 'abort-message' } }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
   world.work(world.app)
@@ -198,7 +198,7 @@ test('a receiver that asks to abort the message is sent it no more', async () =>
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'ABORTED', attemptCount: 1 }])
 })
 
-test('410 disables the endpoint: what waits and what comes is skipped, not lost', async () => {
+it('410 disables the endpoint: what waits and what comes is skipped, not lost', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 410 }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, {
     url: receiver.url,
@@ -223,7 +223,7 @@ test('410 disables the endpoint: what waits and what comes is skipped, not lost'
   expect(receiver.requests).toHaveLength(2)
 })
 
-test('an enabled endpoint is sent what happens from then on, and not what was skipped', async () => {
+it('an enabled endpoint is sent what happens from then on, and not what was skipped', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
   await execute(request(), updateWebhookEndpoint, { id: webhookEndpoint.id, disabled: true })
@@ -238,7 +238,7 @@ test('an enabled endpoint is sent what happens from then on, and not what was sk
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', sent)])
 })
 
-test('deleting an endpoint cancels what waits, with a reason, and keeps the attempts', async () => {
+it('deleting an endpoint cancels what waits, with a reason, and keeps the attempts', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [3_600_000] })
   world.work(world.app)
@@ -251,7 +251,7 @@ test('deleting an endpoint cancels what waits, with a reason, and keeps the atte
   expect(await attempts(world.app, webhookEndpoint.id)).toHaveLength(1)
 })
 
-test('an endpoint that is deleted during a request keeps that attempt and gets no retry', async () => {
+it('an endpoint that is deleted during a request keeps that attempt and gets no retry', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 500, delayUntil: released }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
@@ -264,7 +264,7 @@ test('an endpoint that is deleted during a request keeps that attempt and gets n
   expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'CANCELLED', attemptCount: 1, nextAttemptAt: null }])
 })
 
-test('a changed URL is used by the next try, and each attempt names the one that was called', async () => {
+it('a changed URL is used by the next try, and each attempt names the one that was called', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const old = await world.receiver(() => ({ status: 500, delayUntil: released }))
   const moved = await world.receiver()
@@ -282,7 +282,7 @@ test('a changed URL is used by the next try, and each attempt names the one that
   expect((await attempts(world.app, webhookEndpoint.id)).map((each) => each.url)).toEqual([old.url, moved.url])
 })
 
-test('a change that is rolled back leaves no event and no delivery', async () => {
+it('a change that is rolled back leaves no event and no delivery', async () => {
   const receiver = await world.receiver()
   await createEndpoint(world.app, caller, { url: receiver.url })
   world.work(world.app)
@@ -304,7 +304,7 @@ test('a change that is rolled back leaves no event and no delivery', async () =>
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', told)])
 })
 
-test('an event whose process died right after the commit is delivered by the next one', async () => {
+it('an event whose process died right after the commit is delivered by the next one', async () => {
   const receiver = await world.receiver()
   await createEndpoint(world.app, caller, { url: receiver.url })
   const dying = await world.process()
@@ -315,7 +315,7 @@ test('an event whose process died right after the commit is delivered by the nex
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', told)])
 })
 
-test('a delivery whose worker died in the middle is made by another, when the lease is over', async () => {
+it('a delivery whose worker died in the middle is made by another, when the lease is over', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
   const dead = await world.process({ WORKER_LEASE_MS: '500' })
@@ -343,7 +343,7 @@ test('a delivery whose worker died in the middle is made by another, when the le
   ])
 })
 
-test('two workers share the queue: every event arrives once', async () => {
+it('two workers share the queue: every event arrives once', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
   const other = await world.process()
@@ -355,7 +355,7 @@ test('two workers share the queue: every event arrives once', async () => {
   expect(ids(receiver.requests).toSorted()).toEqual(told.toSorted())
 })
 
-test('stopping ends a request in flight after the grace and gives the delivery back at once', async () => {
+it('stopping ends a request in flight after the grace and gives the delivery back at once', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
@@ -369,7 +369,7 @@ test('stopping ends a request in flight after the grace and gives the delivery b
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
 })
 
-test('a worker is told when the next delivery is due, and that none is', async () => {
+it('a worker is told when the next delivery is due, and that none is', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   expect(await nextDeliveryInMs(world.app, 'worker', 10)).toBeNull()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [3_600_000] })

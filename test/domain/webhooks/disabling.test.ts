@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -43,7 +43,7 @@ describe('disabling', () => {
   }
   const day = 86_400_000
 
-  test('failing longer than the limit with no success: warned once, then disabled once, with exactly one notice', async () => {
+  it('failing longer than the limit with no success: warned once, then disabled once, with exactly one notice', async () => {
     await failingWorld()
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
@@ -59,7 +59,7 @@ describe('disabling', () => {
     expect(await eventsOf(world.app, caller, 'webhook_endpoint.disabled')).toHaveLength(1)
   })
 
-  test('a single success inside the window resets the clock, and a warned endpoint is told to have recovered', async () => {
+  it('a single success inside the window resets the clock, and a warned endpoint is told to have recovered', async () => {
     await failingWorld()
     let fails = true
     const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
@@ -76,7 +76,7 @@ describe('disabling', () => {
     expect(await eventsOf(world.app, caller, 'webhook_endpoint.disabled')).toHaveLength(0)
   })
 
-  test('only one old failure and then silence: never disabled, also not by a failure long after', async () => {
+  it('only one old failure and then silence: never disabled, also not by a failure long after', async () => {
     await failingWorld()
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
@@ -90,7 +90,7 @@ describe('disabling', () => {
     expect(await eventsOf(world.app, caller, 'webhook_endpoint.failing')).toHaveLength(0)
   })
 
-  test('410: operational event sent to another endpoint, not to the one that it speaks of', async () => {
+  it('410: operational event sent to another endpoint, not to the one that it speaks of', async () => {
     const gone = await world.receiver(() => ({ status: 410 }))
     const other = await world.receiver()
     const { webhookEndpoint } = await create({ url: gone.url, eventTypes: [] })
@@ -107,7 +107,7 @@ describe('disabling', () => {
     expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).not.toContain(told[0]!.id)
   })
 
-  test('manual disable during an in-flight request: that attempt is recorded, no retry follows', async () => {
+  it('manual disable during an in-flight request: that attempt is recorded, no retry follows', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const receiver = await world.receiver(() => ({ status: 500, delayUntil: released }))
     const { webhookEndpoint } = await create({ url: receiver.url })
@@ -120,7 +120,7 @@ describe('disabling', () => {
     expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'SKIPPED', attemptCount: 1, nextAttemptAt: null }])
   })
 
-  test('re-enabled: skipped ones do not flow until asked; a resend to a disabled endpoint is refused', async () => {
+  it('re-enabled: skipped ones do not flow until asked; a resend to a disabled endpoint is refused', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     await update(webhookEndpoint.id, { disabled: true })
@@ -138,7 +138,7 @@ describe('disabling', () => {
     expect(ids(receiver.requests)).toEqual([evt(fresh), evt(skipped)])
   })
 
-  test('one exhausted event for a message that used up its tries, and none for operational events that fail themselves', async () => {
+  it('one exhausted event for a message that used up its tries, and none for operational events that fail themselves', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })

@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import {
   deleteWebhookEndpoint,
   findWebhookEndpoint,
@@ -39,7 +39,7 @@ const events = (type: string) =>
     sql`select data, project_id from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
   )
 
-test('makes an endpoint with a secret of its own, which is stored sealed', async () => {
+it('makes an endpoint with a secret of its own, which is stored sealed', async () => {
   const { webhookEndpoint, secret } = await create({
     description: 'chat',
     eventTypes: ['project.*', 'project.*'],
@@ -76,14 +76,14 @@ test('makes an endpoint with a secret of its own, which is stored sealed', async
   ])
 })
 
-test('takes a secret of 24 to 64 bytes and shows it once', async () => {
+it('takes a secret of 24 to 64 bytes and shows it once', async () => {
   const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
   const input = { secret, idempotencyKey: newId() }
   expect((await create(input)).secret).toBe(secret)
   expect((await create(input)).secret).toBeNull()
 })
 
-test.each([
+it.each([
   ['too short', `whsec_${Buffer.alloc(23).toString('base64')}`],
   ['too long', `whsec_${Buffer.alloc(65).toString('base64')}`],
   ['not base64', 'whsec_!!!!'],
@@ -92,7 +92,7 @@ test.each([
   await expect(create({ secret })).rejects.toMatchObject({ code: 'invalid_input', field: 'secret' })
 })
 
-test.each(['http://10.0.0.1/', 'https://169.254.169.254/latest', 'http://[::ffff:192.168.0.1]/'])(
+it.each(['http://10.0.0.1/', 'https://169.254.169.254/latest', 'http://[::ffff:192.168.0.1]/'])(
   'refuses %s and names EGRESS_ALLOW',
   async (address) => {
     await expect(create({ url: address })).rejects.toMatchObject({
@@ -105,7 +105,7 @@ test.each(['http://10.0.0.1/', 'https://169.254.169.254/latest', 'http://[::ffff
   },
 )
 
-test.each([
+it.each([
   '127.0.0.1',
   '10.1.2.3',
   '172.16.0.1',
@@ -132,7 +132,7 @@ test.each([
   connect.mockRestore()
 })
 
-test.each([
+it.each([
   'https://user:secret@example.com/',
   'https://203.0.113.7:22/',
   'https:///path',
@@ -143,25 +143,25 @@ test.each([
   await expect(create({ url: address })).rejects.toMatchObject({ code: 'invalid_input', field: 'url' })
 })
 
-test.each(['ftp://127.0.0.1/', 'nonsense', '', `https://example.com/${'a'.repeat(2_048)}`])('refuses the URL %j', async (address) => {
+it.each(['ftp://127.0.0.1/', 'nonsense', '', `https://example.com/${'a'.repeat(2_048)}`])('refuses the URL %j', async (address) => {
   await expect(create({ url: address })).rejects.toMatchObject({ code: 'invalid_input', field: 'url' })
 })
 
-test.each(['project.made', 'nothing.*', '*', '*.created', 'pro*', 'project.*.created', 'project*'])(
+it.each(['project.made', 'nothing.*', '*', '*.created', 'pro*', 'project.*.created', 'project*'])(
   'refuses the event type %j',
   async (type) => {
     await expect(create({ eventTypes: ['project.created', type] })).rejects.toMatchObject({ code: 'invalid_input', field: 'eventTypes.1' })
   },
 )
 
-test.each([{ retryScheduleMs: [-1] }, { retryScheduleMs: [604_800_001] }, { retryScheduleMs: Array.from({ length: 21 }, () => 1) }])(
+it.each([{ retryScheduleMs: [-1] }, { retryScheduleMs: [604_800_001] }, { retryScheduleMs: Array.from({ length: 21 }, () => 1) }])(
   'refuses a retry schedule out of bounds',
   async (input) => {
     await expect(create(input)).rejects.toMatchObject({ code: 'invalid_input', field: expect.stringMatching(/^retryScheduleMs/) })
   },
 )
 
-test('an update keeps what is absent and clears what is null', async () => {
+it('an update keeps what is absent and clears what is null', async () => {
   const projectId = await createProjectRow(app, caller)
   const { webhookEndpoint } = await create({ description: 'chat', eventTypes: ['project.*'], retryScheduleMs: [5], projectId })
   const kept = await update(webhookEndpoint, { url: `${url}/2` })
@@ -183,7 +183,7 @@ test('an update keeps what is absent and clears what is null', async () => {
   })
 })
 
-test('disabling keeps the first time and reason; enabling clears both', async () => {
+it('disabling keeps the first time and reason; enabling clears both', async () => {
   const { webhookEndpoint } = await create()
   const disabled = await update(webhookEndpoint, { disabled: true })
   expect(disabled.webhookEndpoint).toMatchObject({ disabledAt: expect.any(Date), disabledReason: expect.any(String) })
@@ -194,7 +194,7 @@ test('disabling keeps the first time and reason; enabling clears both', async ()
   expect((await events('webhook_endpoint.updated')).map((event) => event.data.disabled)).toEqual([true, false])
 })
 
-test('a schema version that no type of the endpoint has is refused, with those that there are', async () => {
+it('a schema version that no type of the endpoint has is refused, with those that there are', async () => {
   const field = { code: 'invalid_input', field: 'schemaVersion', message: expect.stringContaining('available versions: 1') }
   for (const schemaVersion of [2, 99]) {
     await expect(create({ schemaVersion })).rejects.toMatchObject(field)
@@ -207,12 +207,12 @@ test('a schema version that no type of the endpoint has is refused, with those t
     expect((await update(webhookEndpoint, { schemaVersion })).webhookEndpoint).toMatchObject({ schemaVersion: 1 })
 })
 
-test('an update with another version than the present one is refused', async () => {
+it('an update with another version than the present one is refused', async () => {
   const { webhookEndpoint } = await create()
   await expect(update(webhookEndpoint, { description: 'new', ifVersion: 7 })).rejects.toMatchObject({ code: 'version_conflict' })
 })
 
-test('a deleted endpoint is gone, with its keys and its lane, and its event is published', async () => {
+it('a deleted endpoint is gone, with its keys and its lane, and its event is published', async () => {
   const { webhookEndpoint } = await create()
   await execute(request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
   expect(await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
@@ -221,7 +221,7 @@ test('a deleted endpoint is gone, with its keys and its lane, and its event is p
   expect(await events('webhook_endpoint.deleted')).toHaveLength(1)
 })
 
-test("another organization's endpoint answers as one that does not exist, in every call", async () => {
+it("another organization's endpoint answers as one that does not exist, in every call", async () => {
   const { webhookEndpoint } = await create()
   const stranger = await createOrganization(app)
   expect(await ask(request(stranger), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
@@ -238,7 +238,7 @@ test("another organization's endpoint answers as one that does not exist, in eve
   await expect(update(webhookEndpoint, { projectId: foreign })).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
 })
 
-test('a key of one project makes, sees and changes endpoints of that project alone', async () => {
+it('a key of one project makes, sees and changes endpoints of that project alone', async () => {
   const projectId = await createProjectRow(app, caller)
   const other = await createProjectRow(app, caller)
   const bound = { ...caller, projectId }
@@ -251,7 +251,7 @@ test('a key of one project makes, sees and changes endpoints of that project alo
   expect((await update(own, { projectId: null }, bound)).webhookEndpoint.projectId).toBe(projectId)
 })
 
-test('a reader may look and not change, a writer may change and not delete', async () => {
+it('a reader may look and not change, a writer may change and not delete', async () => {
   const { webhookEndpoint } = await create()
   const reader = { ...caller, permissions: keyPermissions('READ', 'OWNER') }
   const writer = { ...caller, permissions: keyPermissions('WRITE', 'OWNER') }
@@ -261,7 +261,7 @@ test('a reader may look and not change, a writer may change and not delete', asy
   await expect(execute(request(writer), deleteWebhookEndpoint, { id: webhookEndpoint.id })).rejects.toMatchObject({ code: 'forbidden' })
 })
 
-test('the 51st endpoint of an organization is refused', async () => {
+it('the 51st endpoint of an organization is refused', async () => {
   await run(
     app.db.prisma,
     sql`insert into webhook_endpoint (id, organization_id, url)
@@ -272,7 +272,7 @@ test('the 51st endpoint of an organization is refused', async () => {
   expect(both.find((each) => each.status === 'rejected')).toMatchObject({ reason: { code: 'webhook_endpoint_limit' } })
 })
 
-test('an update that changes nothing leaves the version and tells nobody', async () => {
+it('an update that changes nothing leaves the version and tells nobody', async () => {
   const settings = {
     description: 'chat',
     eventTypes: ['project.*'],
@@ -301,13 +301,13 @@ test('an update that changes nothing leaves the version and tells nobody', async
   expect(await events('webhook_endpoint.disabled')).toHaveLength(1)
 })
 
-test('headers that can not be opened are set anew, whatever they were', async () => {
+it('headers that can not be opened are set anew, whatever they were', async () => {
   const { webhookEndpoint } = await create({ headers: { 'x-token': 'hunter2' } })
   await run(app.db.prisma, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
   expect((await update(webhookEndpoint, { headers: { 'x-token': 'hunter2' } })).webhookEndpoint.version).toBe(2)
 })
 
-test.each(['{"__proto__": "x"}', '{"x-a": "b", "__proto__": "x"}'])('the headers %s are refused with a field error', async (text) => {
+it.each(['{"__proto__": "x"}', '{"x-a": "b", "__proto__": "x"}'])('the headers %s are refused with a field error', async (text) => {
   await expect(create({ headers: JSON.parse(text) })).rejects.toMatchObject({
     code: 'invalid_input',
     field: 'headers',

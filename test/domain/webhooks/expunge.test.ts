@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { expungeWebhookMessage } from '../../../src/domain/webhooks/attempt/index.ts'
 import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
 import { claimDeliveries, keepShape } from '../../../src/domain/webhooks/message/index.ts'
@@ -29,7 +29,7 @@ const claimOne = async () => {
   return (await claimDeliveries(world.app, 'worker', 10))[0]!
 }
 
-test('a body that is shaped while its message is expunged is not kept', async () => {
+it('a body that is shaped while its message is expunged is not kept', async () => {
   await create()
   const told = await tell(world.app, caller)
   const delivery = await claimOne()
@@ -38,7 +38,7 @@ test('a body that is shaped while its message is expunged is not kept', async ()
   expect(await bodyOf(told)).toEqual({ body: null })
 })
 
-test('a body is not kept for a delivery that was taken off the queue', async () => {
+it('a body is not kept for a delivery that was taken off the queue', async () => {
   await create()
   const told = await tell(world.app, caller)
   const delivery = await claimOne()
@@ -47,7 +47,7 @@ test('a body is not kept for a delivery that was taken off the queue', async () 
   expect(await bodyOf(told)).toEqual({ body: null })
 })
 
-test('retention finds shaped bodies whose message has none any more', async () => {
+it('retention finds shaped bodies whose message has none any more', async () => {
   await create()
   const told = await tell(world.app, caller)
   expect(await keepShape(world.app, await claimOne(), 'shaped')).toBe(true)
@@ -57,7 +57,7 @@ test('retention finds shaped bodies whose message has none any more', async () =
   expect(await bodyOf(told)).toEqual({ body: null })
 })
 
-test('an attempt that ends after its message was expunged is recorded without the answer', async () => {
+it('an attempt that ends after its message was expunged is recorded without the answer', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 200, body: 'thanks', delayUntil: released }))
   const endpoint = await create(receiver.url)

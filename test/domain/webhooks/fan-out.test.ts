@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
@@ -20,7 +20,7 @@ async function spread() {
 const sentTo = async (endpointId: string) => (await deliveries(world.app, endpointId)).map((delivery) => delivery.messageId)
 const url = 'http://127.0.0.1:9/'
 
-test('an endpoint is sent the types that it names, a prefix with a star, or all', async () => {
+it('an endpoint is sent the types that it names, a prefix with a star, or all', async () => {
   const caller = await createOrganization(world.app)
   const make = async (eventTypes?: string[]) => (await createEndpoint(world.app, caller, { url, eventTypes })).webhookEndpoint.id
   const [named, prefixed, both] = [await make(['api_key.revoked']), await make(['project.*']), await make(['project.*', 'api_key.revoked'])]
@@ -34,7 +34,7 @@ test('an endpoint is sent the types that it names, a prefix with a star, or all'
   expect(await sentTo(all)).toEqual([project, key])
 })
 
-test("an endpoint of a project is sent that project's events alone", async () => {
+it("an endpoint of a project is sent that project's events alone", async () => {
   const caller = await createOrganization(world.app)
   const projectId = await createProjectRow(world.app, caller)
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, projectId, eventTypes: ['project.*', 'api_key.*'] })
@@ -45,7 +45,7 @@ test("an endpoint of a project is sent that project's events alone", async () =>
   expect(await sentTo(webhookEndpoint.id)).toEqual([own])
 })
 
-test("an organization's events never reach another's endpoint", async () => {
+it("an organization's events never reach another's endpoint", async () => {
   const [caller, stranger] = [await createOrganization(world.app), await createOrganization(world.app)]
   const { webhookEndpoint } = await createEndpoint(world.app, stranger, { url })
   await tell(world.app, caller)
@@ -53,7 +53,7 @@ test("an organization's events never reach another's endpoint", async () => {
   expect(await sentTo(webhookEndpoint.id)).toEqual([])
 })
 
-test('what was committed before the endpoint was made is not sent to it, even when it is positioned afterwards', async () => {
+it('what was committed before the endpoint was made is not sent to it, even when it is positioned afterwards', async () => {
   const caller = await createOrganization(world.app)
   await tell(world.app, caller)
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url })
@@ -62,7 +62,7 @@ test('what was committed before the endpoint was made is not sent to it, even wh
   expect(await sentTo(webhookEndpoint.id)).toEqual([after])
 })
 
-test('an event that matches no endpoint is a message without deliveries', async () => {
+it('an event that matches no endpoint is a message without deliveries', async () => {
   const caller = await createOrganization(world.app)
   const told = await tell(world.app, caller)
   await spread()
@@ -72,7 +72,7 @@ test('an event that matches no endpoint is a message without deliveries', async 
   expect(made).toEqual([])
 })
 
-test('two processes that fan out at once make each message once', async () => {
+it('two processes that fan out at once make each message once', async () => {
   const caller = await createOrganization(world.app)
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, eventTypes: ['project.updated'] })
   const told: string[] = []
@@ -84,7 +84,7 @@ test('two processes that fan out at once make each message once', async () => {
   expect(await sentTo(webhookEndpoint.id)).toEqual(told)
 })
 
-test('a fan-out of a thousand events takes a handful of statements for each batch', async () => {
+it('a fan-out of a thousand events takes a handful of statements for each batch', async () => {
   const caller = await createOrganization(world.app)
   for (let n = 0; n < 3; n++) await createEndpoint(world.app, caller, { url })
   await spread()

@@ -1,6 +1,6 @@
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
 import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -105,7 +105,7 @@ const faults: Record<string, Fault> = {
   },
 }
 
-test.each(Object.entries(faults))('%s is recorded with its class at every try, and tried again by the schedule', async (_what, fault) => {
+it.each(Object.entries(faults))('%s is recorded with its class at every try, and tried again by the schedule', async (_what, fault) => {
   const url = await fault.url()
   const { webhookEndpoint } = await createEndpoint(app, caller, { url, eventTypes: ['project.updated'] })
   fault.onceSaved?.()
@@ -122,7 +122,7 @@ test.each(Object.entries(faults))('%s is recorded with its class at every try, a
   ])
 })
 
-test('once the fault is mended the next try arrives', async () => {
+it('once the fault is mended the next try arrives', async () => {
   const port = await serveBroken(brokenBody, 2)
   const { webhookEndpoint } = await createEndpoint(app, caller, { url: `http://127.0.0.1:${port}/`, eventTypes: ['project.updated'] })
   world.work(app)

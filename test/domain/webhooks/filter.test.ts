@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
@@ -28,7 +28,7 @@ afterEach(() => world?.close())
 const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
 
 describe('filtering', () => {
-  test('channels: an endpoint without gets all; both set need overlap; an event without skips channel endpoints', async () => {
+  it('channels: an endpoint without gets all; both set need overlap; an event without skips channel endpoints', async () => {
     const receiver = await world.receiver()
     const open = await create({ url: receiver.url })
     const bound = await create({ url: receiver.url, channels: ['red', 'blue'] })
@@ -42,7 +42,7 @@ describe('filtering', () => {
     expect((await deliveries(world.app, bound.webhookEndpoint.id)).map(({ messageId }) => messageId)).toEqual([blue])
   })
 
-  test('payload filter on data: match and mismatch', async () => {
+  it('payload filter on data: match and mismatch', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, filter: { name: { in: ['Shop', 'Store'] }, slug: { equals: 'shop' } } })
     world.work(world.app)
@@ -54,7 +54,7 @@ describe('filtering', () => {
     expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).toEqual([match])
   })
 
-  test.each([
+  it.each([
     [{}, /condition/],
     [{ 'a b': { equals: 1 } }, /path/],
     [{ name: { is: 1 } }, /condition/],
@@ -74,7 +74,7 @@ describe('filtering', () => {
 })
 
 describe('at most once', () => {
-  test('after an unknown outcome no second send; the state says unknown', async () => {
+  it('after an unknown outcome no second send; the state says unknown', async () => {
     const receiver = await world.receiver(
       (_, n) => ({ status: 200, delayUntil: n === 1 ? new Promise<void>(() => {}) : undefined }) as never,
     )
@@ -87,7 +87,7 @@ describe('at most once', () => {
     expect(receiver.requests).toHaveLength(1)
   })
 
-  test('a worker that died after its claim leaves it unknown, not sent again', async () => {
+  it('a worker that died after its claim leaves it unknown, not sent again', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })
     const dead = await world.process({ WORKER_LEASE_MS: '500' })
@@ -102,7 +102,7 @@ describe('at most once', () => {
     expect(receiver.requests).toHaveLength(0)
   })
 
-  test('a refused connection arrived nowhere and is tried again', async () => {
+  it('a refused connection arrived nowhere and is tried again', async () => {
     const receiver = await world.receiver()
     await receiver.close()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })
@@ -113,7 +113,7 @@ describe('at most once', () => {
 })
 
 describe('headers and formats', () => {
-  test('custom headers are sent, stored sealed and masked in the log', async () => {
+  it('custom headers are sent, stored sealed and masked in the log', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, headers: { Authorization: 'Bearer s3cret-value', 'x-team': 'a' } })
     world.work(world.app)
@@ -130,7 +130,7 @@ describe('headers and formats', () => {
     expect(dump!.text).not.toContain(Buffer.from('s3cret-value').toString('hex'))
   })
 
-  test.each([
+  it.each([
     { host: 'a' },
     { 'Content-Length': '1' },
     { connection: 'close' },
@@ -146,7 +146,7 @@ describe('headers and formats', () => {
     })
   })
 
-  test.each([
+  it.each([
     ['SLACK', (body: { text: string }) => body.text],
     ['DISCORD', (body: { content: string }) => body.content],
     ['TEAMS', (body: { attachments: { content: { body: { text: string }[] } }[] }) => body.attachments[0]!.content.body[0]!.text],

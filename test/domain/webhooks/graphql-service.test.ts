@@ -1,5 +1,5 @@
 import { graphql, parse, subscribe } from 'graphql'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
@@ -43,7 +43,7 @@ const create = async (input: Record<string, unknown>) =>
     )
   ).createWebhookEndpoint
 
-test('every setting of an endpoint is written and read; headers are masked, and null sets it back', async () => {
+it('every setting of an endpoint is written and read; headers are masked, and null sets it back', async () => {
   const { webhookEndpoint } = await create({
     url: 'http://127.0.0.1:9/',
     channels: ['red'],
@@ -95,7 +95,7 @@ test('every setting of an endpoint is written and read; headers are masked, and 
   })
 })
 
-test.each([
+it.each([
   ['rateLimitPerSecond', 0],
   ['rateLimitPerSecond', 1_001],
   ['maxConcurrency', 0],
@@ -110,7 +110,7 @@ test.each([
   expect(errors).toHaveLength(1)
 })
 
-test('a secret is shown once: at creation and rotation, and in no later read', async () => {
+it('a secret is shown once: at creation and rotation, and in no later read', async () => {
   const { webhookEndpoint, secret } = await create({ url: 'http://127.0.0.1:9/' })
   const rotated = (
     await data('mutation ($id: ID!) { rotateWebhookSecret(input: {id: $id, graceMs: 1000}) { secret publicKey webhookEndpoint { id } } }', {
@@ -127,7 +127,7 @@ test('a secret is shown once: at creation and rotation, and in no later read', a
   expect(everything).not.toContain(rotated.secret)
 })
 
-test('the catalogue lists every type with its schema, sample and version', async () => {
+it('the catalogue lists every type with its schema, sample and version', async () => {
   const { webhookEventTypes } = await data('{ webhookEventTypes { name description version schema sample deprecatedAt } }')
   expect(webhookEventTypes.map(({ name }: { name: string }) => name)).toEqual(eventTypes().map(({ type }) => type))
   expect(webhookEventTypes.find(({ name }: { name: string }) => name === 'project.updated')).toMatchObject({
@@ -138,7 +138,7 @@ test('the catalogue lists every type with its schema, sample and version', async
   })
 })
 
-test('a test, a resend, an expunge, a recovery and its operation, attempts by filter, all by GraphQL', async () => {
+it('a test, a resend, an expunge, a recovery and its operation, attempts by filter, all by GraphQL', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   const sent = (
@@ -191,7 +191,7 @@ test('a test, a resend, an expunge, a recovery and its operation, attempts by fi
   expect((await data(expunge, { messageId: told })).expungeWebhookMessage.webhookMessage).toEqual({ id: told, payload: null })
 })
 
-test("another organization's ids answer not_found in every call", async () => {
+it("another organization's ids answer not_found in every call", async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   const told = encodeId('WebhookMessage', await tell(world.app, caller))
@@ -217,7 +217,7 @@ test("another organization's ids answer not_found in every call", async () => {
   }
 })
 
-test('the live view of attempts tells each soon after it ended, and goes on behind a cursor', async () => {
+it('the live view of attempts tells each soon after it ended, and goes on behind a cursor', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   const live = async (after: string | null) => {
@@ -255,7 +255,7 @@ test('the live view of attempts tells each soon after it ended, and goes on behi
   expect(errors).toHaveLength(1)
 })
 
-test('the metrics page tells of the queue, the lag and disabled endpoints', async () => {
+it('the metrics page tells of the queue, the lag and disabled endpoints', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   await tell(world.app, caller)

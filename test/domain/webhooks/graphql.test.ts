@@ -1,5 +1,5 @@
 import { graphql } from 'graphql'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -32,7 +32,7 @@ async function statementsOf(source: string): Promise<number> {
   return statements
 }
 
-test('an endpoint is made, read, changed and deleted, and its deliveries are read with their attempts', async () => {
+it('an endpoint is made, read, changed and deleted, and its deliveries are read with their attempts', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
   const made = await query(
     `mutation ($input: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $input) {
@@ -135,7 +135,7 @@ test('an endpoint is made, read, changed and deleted, and its deliveries are rea
   expect(after.data!.webhookMessage.deliveries).toMatchObject([{ endpointId: webhookEndpoint.id, endpoint: null, status: 'DELIVERED' }])
 })
 
-test('a list costs the same number of statements however long it is', async () => {
+it('a list costs the same number of statements however long it is', async () => {
   const receiver = await world.receiver()
   const source = `{ webhookMessages(first: 50) { totalCount nodes { id payload
       deliveries { status endpoint { id } } attempts(first: 2) { totalCount nodes { number endpoint { url } } } } } webhookEndpoints { totalCount nodes { id } } }`

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, it } from 'vitest'
 import { judge, keptText, maxKeptBytes, maxRetryAfterMs } from '../../../src/domain/webhooks/attempt/model.ts'
 import { readRetryAfter } from '../../../src/domain/webhooks/attempt/retry-after.ts'
 import type { OutgoingResult } from '../../../src/domain/webhooks/endpoint/ports.ts'
@@ -14,23 +14,20 @@ const answeredAt = new Date('2026-06-01T12:00:00Z')
 const verdict = (result: OutgoingResult, { number = 1, scheduleMs = [1_000, 60_000], random = 0 } = {}) =>
   judge({ result, number, scheduleMs, answeredAt, random })
 
-test.each([200, 201, 204, 299])('%i is accepted', (status) => {
+it.each([200, 201, 204, 299])('%i is accepted', (status) => {
   expect(verdict(answer(status))).toEqual({ status: 'DELIVERED', reason: null, retryInMs: null, errorClass: null, disable: null })
 })
 
-test.each([199, 300, 301, 302, 307, 400, 404, 500])('%i is a failure and is tried again', (status) => {
+it.each([199, 300, 301, 302, 307, 400, 404, 500])('%i is a failure and is tried again', (status) => {
   expect(verdict(answer(status))).toMatchObject({ status: 'PENDING', errorClass: 'HTTP', retryInMs: 1_000 })
 })
 
-test.each(['dns', 'refused', 'timeout', 'tls', 'reset', 'blocked'] as const)(
-  'the failure class %s is kept and tried again',
-  (errorClass) => {
-    const failure: OutgoingResult = { type: 'failure', errorClass, message: 'It failed.', durationMs: 1 }
-    expect(verdict(failure)).toMatchObject({ status: 'PENDING', errorClass: errorClass.toUpperCase() })
-  },
-)
+it.each(['dns', 'refused', 'timeout', 'tls', 'reset', 'blocked'] as const)('the failure class %s is kept and tried again', (errorClass) => {
+  const failure: OutgoingResult = { type: 'failure', errorClass, message: 'It failed.', durationMs: 1 }
+  expect(verdict(failure)).toMatchObject({ status: 'PENDING', errorClass: errorClass.toUpperCase() })
+})
 
-test('the schedule gives the wait before each next try, and its end exhausts', () => {
+it('the schedule gives the wait before each next try, and its end exhausts', () => {
   expect(verdict(answer(500), { number: 2 })).toMatchObject({ status: 'PENDING', retryInMs: 60_000 })
   expect(verdict(answer(500), { number: 3 })).toMatchObject({
     status: 'EXHAUSTED',
@@ -39,7 +36,7 @@ test('the schedule gives the wait before each next try, and its end exhausts', (
   })
 })
 
-test('jitter is never before the schedule and within 20 % after it', () => {
+it('jitter is never before the schedule and within 20 % after it', () => {
   for (const random of [0, 0.5, 0.999_999]) {
     const { retryInMs } = verdict(answer(500), { random })
     expect(retryInMs).toBeGreaterThanOrEqual(1_000)
@@ -47,19 +44,19 @@ test('jitter is never before the schedule and within 20 % after it', () => {
   }
 })
 
-test.each([429, 502, 503, 504])('%i with Retry-After in seconds or as a date of any form is not tried before', (status) => {
+it.each([429, 502, 503, 504])('%i with Retry-After in seconds or as a date of any form is not tried before', (status) => {
   const forms = ['120', 'Mon, 01 Jun 2026 12:02:00 GMT', 'Monday, 01-Jun-26 12:02:00 GMT', 'Mon Jun  1 12:02:00 2026']
   for (const form of forms) expect(verdict(answer(status, { 'retry-after': form })).retryInMs, form).toBe(120_000)
 })
 
-test('Retry-After with a year of two digits is of the century that is nearer', () => {
+it('Retry-After with a year of two digits is of the century that is nearer', () => {
   const ahead = (value: string) => readRetryAfter(value, new Date('2099-12-31T23:00:00Z'))
   expect(ahead('Friday, 01-Jan-00 00:00:00 GMT')).toBe(3_600_000)
   expect(ahead('Thursday, 31-Dec-99 23:30:00 GMT')).toBe(1_800_000)
   expect(readRetryAfter('Sunday, 06-Nov-94 08:49:37 GMT', new Date('2026-06-01T12:00:00Z'))).toBeNull()
 })
 
-test.each([
+it.each([
   'Mon, 31 Feb 2027 12:00:00 GMT',
   'Mon, 01 Jun 2027 25:00:00 GMT',
   'Mon, 01 Jun 2027 12:00:00 CET',
@@ -70,24 +67,24 @@ test.each([
   expect(readRetryAfter(value, new Date('2026-06-01T12:00:00Z'))).toBeNull()
 })
 
-test('Retry-After shorter than the schedule changes nothing', () => {
+it('Retry-After shorter than the schedule changes nothing', () => {
   expect(verdict(answer(503, { 'retry-after': '1' }), { number: 2 }).retryInMs).toBe(60_000)
 })
 
-test('Retry-After of a year is clamped to a day', () => {
+it('Retry-After of a year is clamped to a day', () => {
   expect(verdict(answer(503, { 'retry-after': String(365 * 86_400) })).retryInMs).toBe(maxRetryAfterMs)
   expect(verdict(answer(503, { 'retry-after': 'Tue, 01 Jun 2027 12:00:00 GMT' })).retryInMs).toBe(maxRetryAfterMs)
 })
 
-test.each(['-5', 'soon', '', '1e9', 'Mon, 01 Jun 2026 11:00:00 GMT'])('Retry-After %j is ignored', (text) => {
+it.each(['-5', 'soon', '', '1e9', 'Mon, 01 Jun 2026 11:00:00 GMT'])('Retry-After %j is ignored', (text) => {
   expect(verdict(answer(429, { 'retry-after': text })).retryInMs).toBe(1_000)
 })
 
-test('Retry-After of another status is ignored', () => {
+it('Retry-After of another status is ignored', () => {
   expect(verdict(answer(500, { 'retry-after': '120' })).retryInMs).toBe(1_000)
 })
 
-test('what may have arrived is not repeated where nothing may be sent twice', () => {
+it('what may have arrived is not repeated where nothing may be sent twice', () => {
   const failed = (errorClass: 'timeout' | 'reset' | 'refused'): OutgoingResult => ({
     type: 'failure',
     errorClass,
@@ -100,25 +97,25 @@ test('what may have arrived is not repeated where nothing may be sent twice', ()
   expect([judged(failed('timeout'), false), judged(failed('refused'), true), judged(answer(500), true)]).toEqual(Array(3).fill('PENDING'))
 })
 
-test('abort-message ends the delivery, but not one that was accepted', () => {
+it('abort-message ends the delivery, but not one that was accepted', () => {
   const headers = { 'webhook-delivery': 'abort-message' }
   expect(verdict(answer(500, headers))).toMatchObject({ status: 'ABORTED', retryInMs: null, disable: null })
   expect(verdict(answer(200, headers))).toMatchObject({ status: 'DELIVERED' })
 })
 
-test('410 and `webhook-delivery: disable` disable the endpoint and skip the delivery', () => {
+it('410 and `webhook-delivery: disable` disable the endpoint and skip the delivery', () => {
   expect(verdict(answer(410))).toMatchObject({ status: 'SKIPPED', disable: expect.stringContaining('410') })
   expect(verdict(answer(500, { 'webhook-delivery': 'disable' }))).toMatchObject({ status: 'SKIPPED', disable: expect.any(String) })
   expect(verdict(answer(200, { 'webhook-delivery': 'disable' }))).toMatchObject({ status: 'DELIVERED', disable: expect.any(String) })
 })
 
-test('an answer is kept up to 20,000 bytes, never in the middle of a character', () => {
+it('an answer is kept up to 20,000 bytes, never in the middle of a character', () => {
   const kept = keptText(Buffer.from(`a${'€'.repeat(10_000)}`))
   expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxKeptBytes)
   expect(kept).toBe(`a${'€'.repeat(6_666)}`)
 })
 
-test('a binary answer becomes text that the database can hold', () => {
+it('a binary answer becomes text that the database can hold', () => {
   const kept = keptText(Buffer.alloc(64 * 1024, '\0\xff\xfe', 'latin1'))
   expect(kept).not.toContain('\0')
   expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxKeptBytes)

@@ -1,5 +1,5 @@
 import { parse, subscribe } from 'graphql'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { attemptsAfter } from '../../../src/domain/webhooks/attempt/queries.ts'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
@@ -34,7 +34,7 @@ const record = (count: number) =>
         from webhook_attempt, generate_series(1, ${count}::int) as n where number = 1 and message_id = ${first}::uuid`,
   )
 
-test('catching up reads page after page without waiting', async () => {
+it('catching up reads page after page without waiting', async () => {
   await record(450)
   const gone = new AbortController()
   const never = { ...world.app.wake, next: () => new Promise<void>(() => {}) }
@@ -53,7 +53,7 @@ test('catching up reads page after page without waiting', async () => {
   expect(numbers).toEqual(Array.from({ length: 450 }, (_, n) => n + 2))
 })
 
-test('what is known is not read again', async () => {
+it('what is known is not read again', async () => {
   const { prisma } = world.app.db
   const all = await attemptsAfter(prisma, caller, null, 0n, [], 10)
   const known = all.slice(0, 9).map(({ ordinal }) => ordinal)

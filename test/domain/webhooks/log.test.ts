@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listWebhookAttempts, webhookFigures } from '../../../src/domain/webhooks/attempt/index.ts'
 import { outgoingHttp, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { sendTestWebhook } from '../../../src/domain/webhooks/message/index.ts'
@@ -35,7 +35,7 @@ const update = (id: string, input: CommandInput) => execute(request(), updateWeb
 const evt = (id: string) => encodeId('WebhookMessage', id)
 
 describe('tests, lists and figures', () => {
-  test('a test send is marked as a test, is one try and is not counted toward disabling', async () => {
+  it('a test send is marked as a test, is one try and is not counted toward disabling', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
@@ -61,7 +61,7 @@ describe('tests, lists and figures', () => {
     })
   })
 
-  test('attempts are listed by endpoint, message, type, status class, error class and time; pages are stable under inserts', async () => {
+  it('attempts are listed by endpoint, message, type, status class, error class and time; pages are stable under inserts', async () => {
     const good = await world.receiver()
     const bad = await world.receiver(() => ({ status: 503 }))
     const [a, b] = [await create({ url: good.url }), await create({ url: bad.url, retryScheduleMs: [] })]
@@ -92,7 +92,7 @@ describe('tests, lists and figures', () => {
     expect((await ask(request(stranger), listWebhookAttempts, {})).rows).toEqual([])
   })
 
-  test('the figures tell queue depth, oldest age, lag, attempts by class and disabled endpoints', async () => {
+  it('the figures tell queue depth, oldest age, lag, attempts by class and disabled endpoints', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
@@ -110,7 +110,7 @@ describe('tests, lists and figures', () => {
     expect(await webhookFigures(world.app)).toMatchObject({ pending: 0, disabledEndpoints: 1 })
   })
 
-  test('an attempt names the request that brought its event about', async () => {
+  it('an attempt names the request that brought its event about', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
@@ -121,7 +121,7 @@ describe('tests, lists and figures', () => {
     })
   })
 
-  test('a fault of our own is no try, and the endpoint is not charged for it', async () => {
+  it('a fault of our own is no try, and the endpoint is not charged for it', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     const http = outgoingHttp.use(world.app)

@@ -1,5 +1,5 @@
 /** Deliveries whose holders ended: what is listed of their tries, and when one is set aside. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
 import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
 
@@ -28,7 +28,7 @@ async function endInHand(worker: string): Promise<void> {
   await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10)).length === 1)
 }
 
-test('a try whose outcome was lost is listed as UNKNOWN, and is no step of the schedule', async () => {
+it('a try whose outcome was lost is listed as UNKNOWN, and is no step of the schedule', async () => {
   const receiver = await world.receiver()
   const endpoint = await create({ url: receiver.url, retryScheduleMs: [] })
   await tell(world.app, caller)
@@ -42,7 +42,7 @@ test('a try whose outcome was lost is listed as UNKNOWN, and is no step of the s
 })
 
 describe('to an endpoint that nothing may be sent twice to', () => {
-  test('a lost try is the only one that is listed', async () => {
+  it('a lost try is the only one that is listed', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
     await tell(world.app, caller)
@@ -55,7 +55,7 @@ describe('to an endpoint that nothing may be sent twice to', () => {
     expect(receiver.requests).toHaveLength(0)
   })
 
-  test('a try that a stop cuts off is listed too', async () => {
+  it('a try that a stop cuts off is listed too', async () => {
     const { promise: never } = Promise.withResolvers<void>()
     const receiver = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
@@ -68,7 +68,7 @@ describe('to an endpoint that nothing may be sent twice to', () => {
   })
 })
 
-test('a try that a stop cuts off is listed when the next process sends it again', async () => {
+it('a try that a stop cuts off is listed when the next process sends it again', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const endpoint = await create({ url: receiver.url })
@@ -84,7 +84,7 @@ test('a try that a stop cuts off is listed when the next process sends it again'
   ])
 })
 
-test('what three processes in a row had in hand when they ended is set aside with the reason, and sent when a person asks', async () => {
+it('what three processes in a row had in hand when they ended is set aside with the reason, and sent when a person asks', async () => {
   const receiver = await world.receiver()
   const endpoint = await create({ url: receiver.url })
   const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })

@@ -1,5 +1,5 @@
 /** Deliveries over an outage of the database. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
@@ -28,7 +28,7 @@ afterEach(async () => {
   await world.close()
 })
 
-test.each([false, true])(
+it.each([false, true])(
   'an outcome that was known before the database went away is kept, and nothing is sent twice (atMostOnce: %s)',
   async (atMostOnce) => {
     const { promise: answer, resolve: letAnswer } = Promise.withResolvers<void>()

@@ -1,5 +1,5 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { judgeFault } from '../../../src/domain/webhooks/attempt/fault.ts'
 import { outgoingHttp, selectionPort } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
@@ -38,7 +38,7 @@ const waiting = (endpointId: string) =>
 const failingSince = (endpointId: string) =>
   row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${endpointId}::uuid`)
 
-test('a fault of our own is logged once for an endpoint, however many deliveries meet it', async () => {
+it('a fault of our own is logged once for an endpoint, however many deliveries meet it', async () => {
   const receiver = await world.receiver()
   const bad = await create({ url: receiver.url })
   await run(world.app.db.prisma, sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${bad.id}::uuid`)
@@ -52,7 +52,7 @@ test('a fault of our own is logged once for an endpoint, however many deliveries
   expect(faults).toMatchObject([{ endpoint: bad.id }])
 })
 
-test.each([
+it.each([
   ['signing key', (id: string) => sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${id}::uuid`],
   ['headers', (id: string) => sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${id}::uuid`],
 ])('an endpoint whose %s can not be opened waits alone with a reason, and the others are sent to', async (_, corrupt) => {
@@ -72,7 +72,7 @@ test.each([
   expect(await failingSince(bad.id)).toEqual({ failingSince: null })
 })
 
-test('a selection that no longer fits waits with the reason; after the length of the schedule it is given up, and the next one follows', async () => {
+it('a selection that no longer fits waits with the reason; after the length of the schedule it is given up, and the next one follows', async () => {
   const receiver = await world.receiver()
   const projectId = await createProjectRow(world.app, caller)
   const endpoint = await create({ url: receiver.url, projectId, ordered: true, selection: '{ id }' })
@@ -127,7 +127,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     return { connected: connected.promise }
   }
 
-  test('waits, without a try, while the proxy says nothing', async () => {
+  it('waits, without a try, while the proxy says nothing', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true, timeoutMs: 1_000 })
     await behindSilentProxy()
@@ -141,7 +141,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     expect([await attempts(world.app, endpoint.id), await failingSince(endpoint.id)]).toEqual([[], { failingSince: null }])
   })
 
-  test('waits when the process stops meanwhile: nothing was sent', async () => {
+  it('waits when the process stops meanwhile: nothing was sent', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
     const before = outgoingHttp.use(world.app)
@@ -156,7 +156,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
   })
 
-  test('has each request on a connection of its own', async () => {
+  it('has each request on a connection of its own', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true, ordered: true })
     world.work(world.app)
@@ -166,7 +166,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
   })
 })
 
-test('an endpoint that no route leads to waits with the reason, and is not charged', async () => {
+it('an endpoint that no route leads to waits with the reason, and is not charged', async () => {
   const endpoint = await create({ url: 'http://127.0.0.1:9/' })
   await run(world.app.db.prisma, sql`update webhook_endpoint set url = 'https://255.255.255.255/' where id = ${endpoint.id}::uuid`)
   const http = createHttpOutgoing({ guard: createEgressGuard({ allow: ['0.0.0.0/0'] }) })
@@ -182,7 +182,7 @@ test('an endpoint that no route leads to waits with the reason, and is not charg
   expect(await failingSince(endpoint.id)).toEqual({ failingSince: null })
 })
 
-test('what our own side says in an error is told to nobody but the log', async () => {
+it('what our own side says in an error is told to nobody but the log', async () => {
   const endpoint = await create({ url: 'http://127.0.0.1:9/' })
   outgoingHttp.provide(world.app, { ...outgoingHttp.use(world.app), post: () => Promise.reject(new Error('at /srv/secret:1')) })
   world.work(world.app)
@@ -190,7 +190,7 @@ test('what our own side says in an error is told to nobody but the log', async (
   expect((await waiting(endpoint.id)).reason).not.toContain('/srv')
 })
 
-test('the pauses between faults of our own grow up to ten minutes, and end with the time that they may last', () => {
+it('the pauses between faults of our own grow up to ten minutes, and end with the time that they may last', () => {
   const since = new Date('2026-01-01T00:00:00Z')
   const hour = 3_600_000
   const pauses: number[] = []
@@ -209,7 +209,7 @@ test('the pauses between faults of our own grow up to ten minutes, and end with 
   expect(once.retryInMs).toBe(5_000)
 })
 
-test('a selection that makes more than 256 kB is given up with the reason, and nothing is sent', async () => {
+it('a selection that makes more than 256 kB is given up with the reason, and nothing is sent', async () => {
   const receiver = await world.receiver()
   const projectId = await createProjectRow(world.app, caller)
   const endpoint = await create({ url: receiver.url, projectId, selection: '{ id }' })

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -41,7 +41,7 @@ const breakerUntil = async (id: string) =>
   ))!.until
 const evt = (id: string) => encodeId('WebhookMessage', id)
 describe('ordering', () => {
-  test('default endpoint: a failing event does not hold later ones', async () => {
+  it('default endpoint: a failing event does not hold later ones', async () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
@@ -54,7 +54,7 @@ describe('ordering', () => {
     )
   })
 
-  test('ordered endpoint: 200 events with random 500s arrive strictly in commit order, one in flight', async () => {
+  it('ordered endpoint: 200 events with random 500s arrive strictly in commit order, one in flight', async () => {
     let flying = 0
     let most = 0
     const accepted: string[] = []
@@ -82,7 +82,7 @@ describe('ordering', () => {
     expect(receiver.requests.length).toBeGreaterThan(200)
   })
 
-  test('the envelope carries a per-subject sequence', async () => {
+  it('the envelope carries a per-subject sequence', async () => {
     const receiver = await world.receiver()
     await create({ url: receiver.url })
     world.work(world.app)
@@ -94,7 +94,7 @@ describe('ordering', () => {
 })
 
 describe('throttle and fairness', () => {
-  test('rate 10/s: 30 take as long as that, whichever worker sends them; all arrive; none counted as failure', async () => {
+  it('rate 10/s: 30 take as long as that, whichever worker sends them; all arrive; none counted as failure', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, rateLimitPerSecond: 10 })
     for (let n = 0; n < 30; n++) await tell(world.app, caller)
@@ -109,7 +109,7 @@ describe('throttle and fairness', () => {
     expect(receiver.requests).toHaveLength(30)
   })
 
-  test('max concurrency is shared by all workers', async () => {
+  it('max concurrency is shared by all workers', async () => {
     let flying = 0
     let most = 0
     const receiver = await world.receiver(() => {
@@ -125,7 +125,7 @@ describe('throttle and fairness', () => {
     expect(most).toBeGreaterThan(1)
   })
 
-  test('a dead endpoint opens a breaker: one probe at a time, then it closes and all arrive', async () => {
+  it('a dead endpoint opens a breaker: one probe at a time, then it closes and all arrive', async () => {
     const receiver = await world.receiver()
     const { url } = receiver
     await receiver.close()
@@ -152,7 +152,7 @@ describe('throttle and fairness', () => {
     expect(new Set(ids(revived.requests)).size).toBe(40)
   })
 
-  test('the breaker holds no longer than the longest wait of the schedule, the endpoint’s own or the installation’s', async () => {
+  it('the breaker holds no longer than the longest wait of the schedule, the endpoint’s own or the installation’s', async () => {
     const slow = await world.process({ WEBHOOK_BREAKER_MS: '3600000', WEBHOOK_RETRY_SCHEDULE_MS: Array(20).fill('20').join() })
     const receiver = await world.receiver()
     const { url } = receiver
@@ -166,7 +166,7 @@ describe('throttle and fairness', () => {
     for (const id of ids) expect((await settled(slow, id, 25)).every(({ status }) => status === 'DELIVERED')).toBe(true)
   })
 
-  test('what waits behind an open breaker shows when that lets the next probe through', async () => {
+  it('what waits behind an open breaker shows when that lets the next probe through', async () => {
     const slow = await world.process({ WEBHOOK_BREAKER_MS: '600000', WEBHOOK_RETRY_SCHEDULE_MS: '20,20,3600000' })
     const receiver = await world.receiver()
     await receiver.close()
@@ -187,7 +187,7 @@ describe('throttle and fairness', () => {
     expect(shown.some(({ nextAttemptAt }) => nextAttemptAt === opensAt.toISOString())).toBe(true)
   })
 
-  test('however many receivers of a tenant hang, another of its endpoints and other tenants are sent to', async () => {
+  it('however many receivers of a tenant hang, another of its endpoints and other tenants are sent to', async () => {
     const { promise: never } = Promise.withResolvers<void>()
     const hanging = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const inFlight = async () =>

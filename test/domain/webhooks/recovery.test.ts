@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
 import { replayMissingWebhookMessages } from '../../../src/domain/webhooks/message/index.ts'
@@ -49,7 +49,7 @@ const accept = (most: number) =>
         where message_id in (select message_id from webhook_delivery where status = 'PENDING' limit ${most})`,
   )
 
-test('a recovery whose endpoint takes nothing looks ever less often, at most every 5 s; it goes on when half of its window is free', async () => {
+it('a recovery whose endpoint takes nothing looks ever less often, at most every 5 s; it goes on when half of its window is free', async () => {
   await spread()
   await execute({ app: world.app, caller, requestId: 'test' }, replayMissingWebhookMessages, {
     endpointId,

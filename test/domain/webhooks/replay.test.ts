@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { findOperation } from '../../../src/domain/access/operation/index.ts'
 import { expungeWebhookMessage, listWebhookAttempts } from '../../../src/domain/webhooks/attempt/index.ts'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
@@ -35,7 +35,7 @@ async function ended(operationId: string) {
 }
 
 describe('replay and recover', () => {
-  test('resend a delivered event: one new attempt, same id, trigger manual', async () => {
+  it('resend a delivered event: one new attempt, same id, trigger manual', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
@@ -51,7 +51,7 @@ describe('replay and recover', () => {
     ])
   })
 
-  test('resend while a request is in flight: both are made and recorded', async () => {
+  it('resend while a request is in flight: both are made and recorded', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: released } : { status: 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
@@ -68,7 +68,7 @@ describe('replay and recover', () => {
     ])
   })
 
-  test('resend while a retry is pending: it is replaced, numbers stay in sequence, the total budget is respected', async () => {
+  it('resend while a retry is pending: it is replaced, numbers stay in sequence, the total budget is respected', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000, 50] })
     world.work(world.app)
@@ -83,7 +83,7 @@ describe('replay and recover', () => {
     ])
   })
 
-  test('retention removes payloads and keeps metadata; a resend is then refused with the reason', async () => {
+  it('retention removes payloads and keeps metadata; a resend is then refused with the reason', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
@@ -103,7 +103,7 @@ describe('replay and recover', () => {
     expect(await attempts(world.app, webhookEndpoint.id)).toHaveLength(1)
   })
 
-  test('expunge removes payload and answers at once, or one answer alone', async () => {
+  it('expunge removes payload and answers at once, or one answer alone', async () => {
     const receiver = await world.receiver(() => ({ status: 200, body: 'thanks' }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
@@ -120,7 +120,7 @@ describe('replay and recover', () => {
     expect(await row(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`)).toEqual({ body: null })
   })
 
-  test('recover sends again what failed, replay missing what was skipped or came before; both as operations', async () => {
+  it('recover sends again what failed, replay missing what was skipped or came before; both as operations', async () => {
     let fails = true
     const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
     const earlier = await tell(world.app, caller)
@@ -147,7 +147,7 @@ describe('replay and recover', () => {
     ).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  test('an operation goes on after its process died, and sends nothing twice', async () => {
+  it('an operation goes on after its process died, and sends nothing twice', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     await update(webhookEndpoint.id, { disabled: true })
@@ -166,7 +166,7 @@ describe('replay and recover', () => {
     expect(new Set(ids(receiver.requests)).size).toBe(120)
   })
 
-  test('bulk replay does not delay fresh events of other tenants', async () => {
+  it('bulk replay does not delay fresh events of other tenants', async () => {
     const { promise: never } = Promise.withResolvers<void>()
     const slow = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const { webhookEndpoint } = await create({ url: slow.url, timeoutMs: 30_000 })

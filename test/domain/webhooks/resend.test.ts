@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { recoverWebhookMessages, resendWebhookMessage, sendTestWebhook } from '../../../src/domain/webhooks/message/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
@@ -29,7 +29,7 @@ const laneOf = (endpointId: string) =>
     sql`select breaker_until, failing_since, silent_failures from webhook_lane where endpoint_id = ${endpointId}::uuid`,
   )
 
-test('tries that end after a resend or a recovery are told as exhausted, each once', async () => {
+it('tries that end after a resend or a recovery are told as exhausted, each once', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url })
   world.work(world.app)
@@ -46,7 +46,7 @@ test('tries that end after a resend or a recovery are told as exhausted, each on
   expect(await exhausted()).toEqual([2, 3, 5])
 })
 
-test('a test that is sent again stays a test: one try, not counted towards disabling, nobody told', async () => {
+it('a test that is sent again stays a test: one try, not counted towards disabling, nobody told', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url, retryScheduleMs: [10, 10, 10] })
   world.work(world.app)
@@ -69,7 +69,7 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
             last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
     )
 
-  test('a test is tried at once, before what waits; accepted, it closes the breaker', async () => {
+  it('a test is tried at once, before what waits; accepted, it closes the breaker', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const receiver = await world.receiver((_, n) => ({ status: 200, ...(n === 1 ? { delayUntil: released } : {}) }))
     const { id } = await create({ url: receiver.url, ordered })
@@ -88,7 +88,7 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
     expect(await laneOf(id)).toMatchObject({ breakerUntil: null, silentFailures: 0 })
   })
 
-  test('a resend is tried at once and closes the breaker', async () => {
+  it('a resend is tried at once and closes the breaker', async () => {
     const receiver = await world.receiver()
     const { id } = await create({ url: receiver.url, ordered })
     const jobs = world.work(world.app)
@@ -107,7 +107,7 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
   })
 })
 
-test('an accepted test leaves the clock of failures as it is', async () => {
+it('an accepted test leaves the clock of failures as it is', async () => {
   const receiver = await world.receiver()
   const { id } = await create({ url: receiver.url })
   const failingSince = new Date('2026-01-01T00:00:00Z')

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { Webhook as StandardWebhook } from 'standardwebhooks'
 import { Webhook } from 'svix'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
@@ -33,7 +33,7 @@ function accepts(secret: string, received: ReceivedRequest): boolean {
 }
 
 describe('signing', () => {
-  test('first delivery verifies with svix, with standardwebhooks and with a hand-written HMAC: all three accept', async () => {
+  it('first delivery verifies with svix, with standardwebhooks and with a hand-written HMAC: all three accept', async () => {
     const receiver = await world.receiver()
     const { secret } = await create({ url: receiver.url })
     world.work(world.app)
@@ -49,7 +49,7 @@ describe('signing', () => {
     expect(headers['webhook-signature']).toBe(`v1,${mac}`)
   })
 
-  test('one event to two endpoints: secrets differ, neither verifies the other’s request', async () => {
+  it('one event to two endpoints: secrets differ, neither verifies the other’s request', async () => {
     const [a, b] = [await world.receiver(), await world.receiver()]
     const [one, two] = [await create({ url: a.url }), await create({ url: b.url })]
     world.work(world.app)
@@ -62,7 +62,7 @@ describe('signing', () => {
     expect(accepts(two.secret!, first!)).toBe(false)
   })
 
-  test('legacy svix headers are added where the endpoint asks for them', async () => {
+  it('legacy svix headers are added where the endpoint asks for them', async () => {
     const receiver = await world.receiver()
     await create({ url: receiver.url, legacyHeaders: true })
     world.work(world.app)
@@ -74,7 +74,7 @@ describe('signing', () => {
 })
 
 describe('rotation', () => {
-  test('the header holds two signatures, new first; old-only and new-only receivers both accept; after the grace one remains', async () => {
+  it('the header holds two signatures, new first; old-only and new-only receivers both accept; after the grace one remains', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint, secret } = await create({ url: receiver.url })
     const rotated = await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 60_000 })
@@ -91,7 +91,7 @@ describe('rotation', () => {
     expect(keys).toHaveLength(1)
   })
 
-  test('grace 0: the very next try has only the new signature, also for a retry that is scheduled already', async () => {
+  it('grace 0: the very next try has only the new signature, also for a retry that is scheduled already', async () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     const { webhookEndpoint, secret } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
@@ -106,7 +106,7 @@ describe('rotation', () => {
     expect(accepts(rotated.secret!, second!)).toBe(true)
   })
 
-  test('hmac to ed25519: v1a and v1 together during the grace; the private key is shown to nobody', async () => {
+  it('hmac to ed25519: v1a and v1 together during the grace; the private key is shown to nobody', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint, secret } = await create({ url: receiver.url })
     const rotated = await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, keyType: 'ED25519' })
@@ -120,7 +120,7 @@ describe('rotation', () => {
     expect(verify(received!.body, received!.headers, rotated.publicKey).type).toBe('project.updated')
   })
 
-  test('an 11th live key is refused with the time when one expires, a key in use likewise', async () => {
+  it('an 11th live key is refused with the time when one expires, a key in use likewise', async () => {
     const { webhookEndpoint, secret } = await create({ url: 'http://127.0.0.1:9/' })
     await expect(execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, secret })).rejects.toMatchObject({ field: 'secret' })
     for (let n = 0; n < 9; n++) await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id })
@@ -133,7 +133,7 @@ describe('rotation', () => {
     expect(left).toHaveLength(1)
   })
 
-  test.each([-1, 7 * 86_400_000 + 1])('a grace of %i ms is refused', async (graceMs) => {
+  it.each([-1, 7 * 86_400_000 + 1])('a grace of %i ms is refused', async (graceMs) => {
     const { webhookEndpoint } = await create({ url: 'http://127.0.0.1:9/' })
     await expect(execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs })).rejects.toMatchObject({ field: 'graceMs' })
   })

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { maxRetryAfterMs } from '../../../src/domain/webhooks/attempt/model.ts'
 import { deliveriesTopic } from '../../../src/domain/webhooks/message/model.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -35,7 +35,7 @@ async function askedToWait(status: number, retryAfter: string) {
 }
 
 describe.each([429, 503])('Retry-After of a %i', (status) => {
-  test.each([
+  it.each([
     ['in seconds', () => '120'],
     ['as a date', () => inSeconds(120)],
   ])('of 120 s %s: the next try is recorded for then, not before, and made then', async (_form, retryAfter) => {
@@ -52,7 +52,7 @@ describe.each([429, 503])('Retry-After of a %i', (status) => {
     expect(receiver.requests).toHaveLength(2)
   })
 
-  test.each([
+  it.each([
     ['in seconds', () => String(365 * 86_400)],
     ['as a date', () => inSeconds(365 * 86_400)],
   ])('of a year %s is clamped to a day', async (_form, retryAfter) => {
@@ -62,13 +62,13 @@ describe.each([429, 503])('Retry-After of a %i', (status) => {
     expect(waitMs).toBeLessThan(2 * maxRetryAfterMs)
   })
 
-  test.each(['-120', 'soon', '1e9', '120; please', 'Mon, 01 Jan 2001 00:00:00 GMT'])('%j is ignored: the schedule holds', async (text) => {
+  it.each(['-120', 'soon', '1e9', '120; please', 'Mon, 01 Jan 2001 00:00:00 GMT'])('%j is ignored: the schedule holds', async (text) => {
     const { id } = await askedToWait(status, text)
     expect(await settled(world.app, id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
   })
 })
 
-test('over many tries the wait is never shorter than the schedule, stays within 20 % of it, and differs', async () => {
+it('over many tries the wait is never shorter than the schedule, stays within 20 % of it, and differs', async () => {
   const scheduledMs = 1_000_000
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url, retryScheduleMs: [scheduledMs] })

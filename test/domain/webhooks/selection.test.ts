@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
@@ -20,7 +20,7 @@ const url = 'http://127.0.0.1:9/'
 const create = (input: CommandInput, as = caller) => createEndpoint(world.app, as, { url, ...input })
 const dataOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: unknown }).data
 
-test("a selection on the event's subject shapes data at delivery, the same bytes at every try", async () => {
+it("a selection on the event's subject shapes data at delivery, the same bytes at every try", async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
   const projectId = await createProjectRow(world.app, caller)
   await create({
@@ -42,7 +42,7 @@ test("a selection on the event's subject shapes data at delivery, the same bytes
   expect(second!.body.equals(first!.body)).toBe(true)
 })
 
-test('of a subject that is gone the event itself is told', async () => {
+it('of a subject that is gone the event itself is told', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url, eventTypes: ['project.updated'], selection: '{ id }' })
   await tell(world.app, caller)
@@ -50,7 +50,7 @@ test('of a subject that is gone the event itself is told', async () => {
   expect(dataOf(receiver.requests[0]!.body)).toMatchObject({ name: 'Shop', slug: 'shop' })
 })
 
-test('types with several subjects are selected by fragments', async () => {
+it('types with several subjects are selected by fragments', async () => {
   const receiver = await world.receiver()
   const projectId = await createProjectRow(world.app, caller)
   const { webhookEndpoint } = await create({
@@ -65,7 +65,7 @@ test('types with several subjects are selected by fragments', async () => {
   expect(all).toContainEqual({ __typename: 'Project', id: encodeId('Project', projectId), slug: projectId })
 })
 
-test.each([
+it.each([
   ['no selection', 'id', /braces/],
   ['an unknown field', '{ nothing }', /nothing/],
   ['another root field', '{ id } apiKeys { nodes { id } }', /single selection|Cannot query/],
@@ -80,7 +80,7 @@ test.each([
   })
 })
 
-test('a field that only some of the subjects have is refused for the others', async () => {
+it('a field that only some of the subjects have is refused for the others', async () => {
   await expect(create({ eventTypes: ['project.updated', 'deployment.succeeded'], selection: '{ slug }' })).rejects.toMatchObject({
     field: 'selection',
   })
@@ -90,7 +90,7 @@ test('a field that only some of the subjects have is refused for the others', as
   ).rejects.toMatchObject({ field: 'selection' })
 })
 
-test('a selection needs the rights of its author, and keeps them', async () => {
+it('a selection needs the rights of its author, and keeps them', async () => {
   const poor = { ...caller, permissions: new Set([...keyPermissions('WRITE', 'OWNER')].filter((right) => right !== 'view:environments')) }
   const selection = '{ environments(first: 1) { nodes { name } } }'
   await expect(create({ eventTypes: ['project.updated'], selection }, poor)).rejects.toMatchObject({
@@ -101,7 +101,7 @@ test('a selection needs the rights of its author, and keeps them', async () => {
   expect(webhookEndpoint.selectionRights.every((right) => right.startsWith('view:'))).toBe(true)
 })
 
-test('a selection goes with the raw format alone', async () => {
+it('a selection goes with the raw format alone', async () => {
   await expect(create({ eventTypes: ['project.updated'], selection: '{ id }', format: 'SLACK' })).rejects.toMatchObject({
     field: 'selection',
   })

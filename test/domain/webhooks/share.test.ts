@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, it } from 'vitest'
 import { shareOut } from '../../../src/domain/webhooks/message/lane.ts'
 import type { Lane } from '../../../src/domain/webhooks/message/model.ts'
 
@@ -37,13 +37,13 @@ function hang(organizations: number, endpoints: number) {
   }
 }
 
-test('one endpoint alone gets half of all slots, one organization three quarters', () => {
+it('one endpoint alone gets half of all slots, one organization three quarters', () => {
   expect(hang(1, 1).lanes.map(({ ownInFlight }) => ownInFlight)).toEqual([80])
   const { free } = hang(1, 49)
   expect(free).toBeGreaterThanOrEqual(slots / 4)
 })
 
-test.each([
+it.each([
   [1, 1],
   [1, 4],
   [1, 49],
@@ -61,13 +61,13 @@ test.each([
   },
 )
 
-test('a slot that became free goes to the lane that holds the fewest', () => {
+it('a slot that became free goes to the lane that holds the fewest', () => {
   const lanes = [lane('a', 'slow', 30), lane('a', 'slower', 31), lane('a', 'quick', 1)]
   expect(shareOut(lanes, 30)[0]).toMatchObject({ lane: { endpointId: 'quick' } })
   expect(Math.max(...shareOut(lanes, 30).map(({ lane: each, quota }) => each.ownInFlight + quota))).toBeLessThanOrEqual(31)
 })
 
-test('gives no more than there is, than a lane may take, or to a lane with nothing due', () => {
+it('gives no more than there is, than a lane may take, or to a lane with nothing due', () => {
   const some = fc.array(
     fc.record({
       organization: fc.constantFrom('a', 'b', 'c'),

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
@@ -34,7 +34,7 @@ function beforeTries(app: App, happens: () => Promise<unknown>): App {
   return { ...app, db: { ...app.db, prisma } }
 }
 
-test.each([
+it.each([
   [
     'a list',
     '{ webhookMessages(first: 1, status: PENDING) { nodes { deliveries { status attemptCount } attempts { totalCount nodes { number } } } } }',

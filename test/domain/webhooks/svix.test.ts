@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { keepMirror } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import {
   deleteWebhookEndpoint,
@@ -50,7 +50,7 @@ const wh = (id: string) => encodeId('WebhookEndpoint', id)
 const evt = (id: string) => encodeId('WebhookMessage', id)
 const posted = () => svix.asked.filter(({ method, path }) => method === 'POST' && path.endsWith('/msg'))
 
-test('an endpoint is mirrored with our id as uid, its secret and its headers, and a message has our id twice', async () => {
+it('an endpoint is mirrored with our id as uid, its secret and its headers, and a message has our id twice', async () => {
   const { webhookEndpoint, secret } = await create()
   world.work(app)
   const told = await tell(world.app, caller)
@@ -67,7 +67,7 @@ test('an endpoint is mirrored with our id as uid, its secret and its headers, an
   expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([{ url: svix.url, responseStatus: 202, errorClass: null }])
 })
 
-test('a changed endpoint and a rotated secret reach the mirror before the next message; a deleted one is taken away', async () => {
+it('a changed endpoint and a rotated secret reach the mirror before the next message; a deleted one is taken away', async () => {
   const { webhookEndpoint } = await create()
   world.work(app)
   await tell(world.app, caller)
@@ -84,7 +84,7 @@ test('a changed endpoint and a rotated secret reach the mirror before the next m
   expect(svix.applications.has(uid)).toBe(false)
 })
 
-test('a message is handed over with integers of 64 bits, emoji and the order of its fields as they are', async () => {
+it('a message is handed over with integers of 64 bits, emoji and the order of its fields as they are', async () => {
   const dispatcher = createSvixDispatcher({ serverUrl: svix.url, token: 'test-token' })
   await dispatcher.mirror({
     id: 'wh_1',
@@ -100,14 +100,14 @@ test('a message is handed over with integers of 64 bits, emoji and the order of 
   expect(svix.asked.at(-1)!.text).toContain(`"payload":${payload}`)
 })
 
-test('event types are declared with their schemas', async () => {
+it('event types are declared with their schemas', async () => {
   await keepMirror.run(app, new AbortController().signal)
   const declared = svix.asked.filter(({ path }) => path.includes('/event-type/'))
   expect(declared.map(({ path }) => path.split('/').at(-1)).toSorted()).toEqual(eventTypes().map(({ type }) => type))
   expect(declared.find(({ path }) => path.endsWith('project.updated'))!.body).toMatchObject({ schemas: { 1: { type: 'object' } } })
 })
 
-test('Svix is down: rows wait without losing a try, then flow', async () => {
+it('Svix is down: rows wait without losing a try, then flow', async () => {
   svix.state.down = true
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -121,7 +121,7 @@ test('Svix is down: rows wait without losing a try, then flow', async () => {
   expect(posted().at(-1)!.body.eventId).toBe(evt(told))
 })
 
-test('the answer to an accepted message is lost: 409 at the next try counts as done', async () => {
+it('the answer to an accepted message is lost: 409 at the next try counts as done', async () => {
   svix.state.loseAnswers = 1
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -131,7 +131,7 @@ test('the answer to an accepted message is lost: 409 at the next try counts as d
   expect(svix.messages.get(wh(webhookEndpoint.id))!.size).toBe(1)
 })
 
-test('a message that is refused with 4xx is a terminal error that can be seen', async () => {
+it('a message that is refused with 4xx is a terminal error that can be seen', async () => {
   svix.state.refuse = 422
   svix.state.detail = 'payload is not good\0'
   const { webhookEndpoint } = await create()
@@ -142,7 +142,7 @@ test('a message that is refused with 4xx is a terminal error that can be seen', 
   ])
 })
 
-test('an endpoint that is refused with 4xx is a terminal error of its deliveries that can be seen; the next one asks again', async () => {
+it('an endpoint that is refused with 4xx is a terminal error of its deliveries that can be seen; the next one asks again', async () => {
   svix.state.refuseEndpoints = 422
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -159,7 +159,7 @@ test('an endpoint that is refused with 4xx is a terminal error of its deliveries
   expect(found.map(({ status }) => status).toSorted()).toEqual(['DELIVERED', 'EXHAUSTED'])
 })
 
-test('a 4xx that is not JSON, of a proxy before the server, is seen as well', async () => {
+it('a 4xx that is not JSON, of a proxy before the server, is seen as well', async () => {
   svix.state.proxyAnswer = 404
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -169,7 +169,7 @@ test('a 4xx that is not JSON, of a proxy before the server, is seen as well', as
   ])
 })
 
-test('409 to the mirroring of an endpoint costs no try and is asked again', async () => {
+it('409 to the mirroring of an endpoint costs no try and is asked again', async () => {
   svix.state.refuseEndpoints = 409
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -181,7 +181,7 @@ test('409 to the mirroring of an endpoint costs no try and is asked again', asyn
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
 })
 
-test.each(['before', 'after'])(
+it.each(['before', 'after'])(
   'a wrong token %s the endpoint was mirrored: the delivery says why it waits, loses no try, and flows once it is mended',
   async (when) => {
     const { webhookEndpoint } = await create()
@@ -207,7 +207,7 @@ test.each(['before', 'after'])(
   },
 )
 
-test('switching modes loses and doubles nothing', async () => {
+it('switching modes loses and doubles nothing', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
   const embedded = world.work(world.app, 'embedded')

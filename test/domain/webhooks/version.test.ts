@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { z } from 'zod'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -48,7 +48,7 @@ type Given = { id?: string; subjectId?: string; as?: Caller; channels?: string[]
 const say = (text: string, { id, subjectId = newId(), as = caller, channels }: Given = {}) =>
   transact(world.app, as, null, (work) => publish(work, noted, { subjectId, projectId: null, data: { text }, id, channels }))
 
-test('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
+it('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
   expect(eventTypes().some(({ type, version }) => type === 'thing.changed' && version === 2)).toBe(true)
   const [old, recent] = [await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 })), await world.receiver()]
   const pinned = await createEndpoint(world.app, caller, {
@@ -71,7 +71,7 @@ test('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others;
   await jobs.stop({ graceMs: 1_000 })
 })
 
-test('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an older version can’t be made of it', async () => {
+it('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an older version can’t be made of it', async () => {
   const lenient = await world.process({ EVENT_SCHEMA: 'lenient' })
   const [old, recent] = [await world.receiver(), await world.receiver()]
   for (const [receiver, schemaVersion] of [[old, 1] as const, [recent, 2] as const])
@@ -86,7 +86,7 @@ test('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where 
   await jobs.stop({ graceMs: 1_000 })
 })
 
-test('a schema version is one that a type of the endpoint has; what it has already stays', async () => {
+it('a schema version is one that a type of the endpoint has; what it has already stays', async () => {
   const url = 'http://127.0.0.1:9/'
   const save = (id: string, input: CommandInput) =>
     execute({ app: world.app, caller, requestId: 'test' }, updateWebhookEndpoint, { id, ...input })
@@ -99,13 +99,13 @@ test('a schema version is one that a type of the endpoint has; what it has alrea
   await expect(save(webhookEndpoint.id, { schemaVersion: 3 })).rejects.toMatchObject({ field: 'schemaVersion' })
 })
 
-test('data that breaks its schema is refused at publish, and nothing is stored', async () => {
+it('data that breaks its schema is refused at publish, and nothing is stored', async () => {
   const before = (await eventsOf(world.app, caller, 'thing.noted')).length
   await expect(say(7 as never)).rejects.toThrow('string')
   expect(await eventsOf(world.app, caller, 'thing.noted')).toHaveLength(before)
 })
 
-test('at the size limit accepted; one byte over refused, and nothing is stored', async () => {
+it('at the size limit accepted; one byte over refused, and nothing is stored', async () => {
   const room = maxEventBytes - JSON.stringify({ text: '' }).length
   const before = (await eventsOf(world.app, caller, 'thing.noted')).length
   await say('x'.repeat(room))
@@ -113,11 +113,11 @@ test('at the size limit accepted; one byte over refused, and nothing is stored',
   expect(await eventsOf(world.app, caller, 'thing.noted')).toHaveLength(before + 1)
 })
 
-test.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a caller’s event id %j is refused', async (id) => {
+it.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a caller’s event id %j is refused', async (id) => {
   await expect(say('a', { id })).rejects.toMatchObject({ code: 'invalid_input', field: 'id' })
 })
 
-test('published twice with one id: one event; the same id with other content is a conflict', async () => {
+it('published twice with one id: one event; the same id with other content is a conflict', async () => {
   const [id, subjectId] = [newId(), newId()]
   await Promise.all([say('once', { id, subjectId }), say('once', { id, subjectId })])
   await expect(say('another', { id, subjectId })).rejects.toMatchObject({ code: 'event_id_conflict', kind: 'conflict' })
@@ -130,14 +130,14 @@ test('published twice with one id: one event; the same id with other content is 
   ])
 })
 
-test.each([['a b'], ['a\nb'], [''], Array.from({ length: 11 }, (_, n) => `c${n}`)])(
+it.each([['a b'], ['a\nb'], [''], Array.from({ length: 11 }, (_, n) => `c${n}`)])(
   'channels %j are refused at publish',
   async (...channels) => {
     await expect(say('a', { channels })).rejects.toMatchObject({ code: 'invalid_input', field: 'channels' })
   },
 )
 
-test('a flood of one tenant is answered rate_limited; others, and what Quayside does itself, go on', async () => {
+it('a flood of one tenant is answered rate_limited; others, and what Quayside does itself, go on', async () => {
   const narrow = await world.process({ EVENT_QUOTA_PER_MINUTE: '5' })
   const member = (as: Caller): Caller => ({ ...as, subject: { type: 'user', id: newId(), name: 'ada' } })
   const flooding = await createOrganization(world.app)
@@ -154,7 +154,7 @@ test('a flood of one tenant is answered rate_limited; others, and what Quayside 
   await publishAs(member(other))
 })
 
-test('the quota counts what other processes published, once it has its position', async () => {
+it('the quota counts what other processes published, once it has its position', async () => {
   const { sequence } = await import('../../../src/platform/sequencer.ts')
   const narrow = await world.process({ EVENT_QUOTA_PER_MINUTE: '5' })
   const tenant = await createOrganization(world.app)

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expungeWebhookMessage } from '../../../src/domain/webhooks/attempt/index.ts'
 import { attemptsAfter, beginWebhookAttempts } from '../../../src/domain/webhooks/attempt/queries.ts'
 import { deleteWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
@@ -56,13 +56,13 @@ describe.each([
   { who: 'a key of one project reads what went to its own endpoints alone', as: () => ofProject, sees: () => [own] },
   { who: 'a caller of the organization reads all, also of endpoints that are deleted', as: () => owner, sees: () => [own, wide, gone] },
 ])('$who', ({ as, sees }) => {
-  test('webhookAttempts', async () => {
+  it('webhookAttempts', async () => {
     const { webhookAttempts } = await ask(as(), '{ webhookAttempts { totalCount nodes { endpointId url responseBody } } }')
     expect(endpointsOf(webhookAttempts.nodes)).toEqual(wh(sees()))
     expect(webhookAttempts.totalCount).toBe(sees().length)
   })
 
-  test('a message with its deliveries and attempts', async () => {
+  it('a message with its deliveries and attempts', async () => {
     const { webhookMessage } = await ask(
       as(),
       `{ webhookMessage(id: "${message}") { deliveries { endpointId reason } attempts { totalCount nodes { endpointId url } } } }`,
@@ -72,19 +72,19 @@ describe.each([
     expect(webhookMessage.attempts.totalCount).toBe(sees().length)
   })
 
-  test('node', async () => {
+  it('node', async () => {
     const ids = (await Promise.all([own, wide, gone].map(attemptIds))).flat()
     const { nodes } = await ask(as(), `{ nodes(ids: ${JSON.stringify(ids)}) { ... on WebhookAttempt { endpointId } } }`)
     expect(endpointsOf(nodes.filter((node: unknown) => node !== null))).toEqual(wh(sees()))
   })
 
-  test('the live view', async () => {
+  it('the live view', async () => {
     const found = await attemptsAfter(world.app.db.prisma, as(), null, 0n, [], 100)
     expect(found.map(({ endpointId }) => endpointId).toSorted()).toEqual(sees().toSorted())
   })
 })
 
-test('the live view does not begin behind an attempt that the caller may not see', async () => {
+it('the live view does not begin behind an attempt that the caller may not see', async () => {
   const [hidden] = await attemptIds(wide)
   const begin = (caller: Caller) => {
     const context = createGraphqlContext({ app: world.app, caller, requestId: 'test' })
@@ -94,7 +94,7 @@ test('the live view does not begin behind an attempt that the caller may not see
   expect(await codeOf(begin(ofProject))).toBe('invalid_input')
 })
 
-test('messages are not found by how they went to an endpoint that the caller may not see', async () => {
+it('messages are not found by how they went to an endpoint that the caller may not see', async () => {
   const source = '{ webhookMessages(status: DELIVERED, eventType: "project.updated") { totalCount } }'
   const other = { ...owner, projectId: await createProjectRow(world.app, owner) }
   const receiver = await world.receiver(() => ({ status: 410 }))
@@ -107,7 +107,7 @@ test('messages are not found by how they went to an endpoint that the caller may
   expect((await ask(other, source)).webhookMessages.totalCount).toBe(0)
 })
 
-test('an answer of an endpoint that the caller may not see is not expunged by itself', async () => {
+it('an answer of an endpoint that the caller may not see is not expunged by itself', async () => {
   const [hidden] = await attemptIds(wide)
   const expunge = execute({ app: world.app, caller: ofProject, requestId: 'test' }, expungeWebhookMessage, {
     messageId: message,
@@ -126,7 +126,7 @@ describe('an id in a filter', () => {
       : []),
   ]
 
-  test.each(['endpointId', 'messageId'])('%s that is unknown, malformed or of another organization answers not_found', async (name) => {
+  it.each(['endpointId', 'messageId'])('%s that is unknown, malformed or of another organization answers not_found', async (name) => {
     const foreigner = await createOrganization(world.app)
     const known = name === 'endpointId' ? own : message
     for (const source of [newId(), 'nonsense'].flatMap((id) => lists(`${name}: "${id}"`)))
@@ -137,7 +137,7 @@ describe('an id in a filter', () => {
     }
   })
 
-  test('an endpoint of the organization answers not_found to a key of one project; a deleted one is found by the organization', async () => {
+  it('an endpoint of the organization answers not_found to a key of one project; a deleted one is found by the organization', async () => {
     for (const source of [wide, gone].flatMap((id) => lists(`endpointId: "${id}"`))) {
       expect(await code(ofProject, source)).toBe('not_found')
       expect(await code(owner, source)).toBe('done')

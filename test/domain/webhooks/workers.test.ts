@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Webhook } from 'svix'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, it } from 'vitest'
 import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from '../../../src/drivers/postgres/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -47,7 +47,7 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<number 
 
 const evt = (id: string) => encodeId('WebhookMessage', id)
 
-test('kill -9 of workers under load: nothing lost, duplicates carry the same id and verify', async () => {
+it('kill -9 of workers under load: nothing lost, duplicates carry the same id and verify', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
   const told: string[] = []
@@ -65,7 +65,7 @@ test('kill -9 of workers under load: nothing lost, duplicates carry the same id 
   for (const request of receiver.requests) new Webhook(secret!).verify(request.body, request.headers as Record<string, string>)
 })
 
-test('an ordered endpoint goes on when its worker on this machine was killed, long before the lease is over', async () => {
+it('an ordered endpoint goes on when its worker on this machine was killed, long before the lease is over', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const input = { url: receiver.url, eventTypes: ['project.updated'], ordered: true }
@@ -79,7 +79,7 @@ test('an ordered endpoint goes on when its worker on this machine was killed, lo
   expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([told[0]!, ...told].map(evt))
 })
 
-test('several workers at once with no kill: every event arrives exactly once', async () => {
+it('several workers at once with no kill: every event arrives exactly once', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
   await Promise.all([start('a', 60_000), start('b', 60_000), start('c', 60_000)])
@@ -89,7 +89,7 @@ test('several workers at once with no kill: every event arrives exactly once', a
   expect(receiver.requests.map(({ headers }) => headers['webhook-id']).toSorted()).toEqual(told.map(evt).toSorted())
 })
 
-test('SIGTERM: what is in flight ends, nothing is left claimed, and the process exits by itself', async () => {
+it('SIGTERM: what is in flight ends, nothing is left claimed, and the process exits by itself', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 200, delayUntil: released }))
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
@@ -106,7 +106,7 @@ test('SIGTERM: what is in flight ends, nothing is left claimed, and the process 
   expect(left).toBeNull()
 })
 
-test('the database cuts every connection under load: workers recover unaided, no row is stuck, no event is lost', async () => {
+it('the database cuts every connection under load: workers recover unaided, no row is stuck, no event is lost', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
   await Promise.all([start('a'), start('b')])
@@ -127,7 +127,7 @@ test('the database cuts every connection under load: workers recover unaided, no
   expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
 })
 
-test('a database that is stopped at once and started again under load: workers go on, and every committed event arrives', async () => {
+it('a database that is stopped at once and started again under load: workers go on, and every committed event arrives', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-restart-'))
   const settings = { synchronous_commit: 'on' }
   try {

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createProject, findProject } from '../../../src/domain/apps/project/index.ts'
 import { commandRow, type Dialect, printDocument, queryRow } from '../../../src/rest/core/index.ts'
@@ -20,11 +20,11 @@ describe('the printed document', () => {
     Object.entries(item).map(([method, operation]) => ({ path, method, operation })),
   )
 
-  test('is the same text each time', () => {
+  it('is the same text each time', () => {
     expect(printDocument(platformDialect)).toBe(printDocument(platformDialect))
   })
 
-  test('names every operation once, and every parameter of its path', () => {
+  it('names every operation once, and every parameter of its path', () => {
     const ids = operations.map(({ operation }) => operation.operationId)
     expect(new Set(ids).size).toBe(ids.length)
     for (const { path, operation } of operations) {
@@ -33,7 +33,7 @@ describe('the printed document', () => {
     }
   })
 
-  test('declares 401 and 403 with the error schema for every operation', () => {
+  it('declares 401 and 403 with the error schema for every operation', () => {
     for (const { operation } of operations) {
       for (const status of ['401', '403']) {
         expect(operation.responses[status]).toMatchObject({
@@ -43,12 +43,12 @@ describe('the printed document', () => {
     }
   })
 
-  test('holds no reference that leads nowhere, and no schema that nothing refers to', () => {
+  it('holds no reference that leads nowhere, and no schema that nothing refers to', () => {
     const referred = new Set([...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]))
     expect([...referred].sort()).toEqual(Object.keys(document.components.schemas).sort())
   })
 
-  test('takes the rules of an input field from the domain, under the name of the dialect', () => {
+  it('takes the rules of an input field from the domain, under the name of the dialect', () => {
     const body = (document.paths['/api/web-services']!.post as unknown as { requestBody: { content: Record<string, { schema: unknown }> } })
       .requestBody
     expect(body.content['application/json']!.schema).toMatchObject({
@@ -62,7 +62,7 @@ describe('the printed document', () => {
     })
   })
 
-  test('prints the items of a list with the rules of the domain, under the names of the dialect', () => {
+  it('prints the items of a list with the rules of the domain, under the names of the dialect', () => {
     const body = (
       document.paths['/api/projects/{project_id}/secrets/bulk']!.put as unknown as {
         requestBody: { content: Record<string, { schema: unknown }> }
@@ -84,7 +84,7 @@ describe('the printed document', () => {
     })
   })
 
-  test('declares 429 for what reveals, which takes no idempotency key', () => {
+  it('declares 429 for what reveals, which takes no idempotency key', () => {
     const revealing = operations.filter(({ operation }) => operation.responses['429'])
     expect(revealing.map(({ operation }) => operation.operationId).sort()).toEqual([
       'getResolvedEnv',
@@ -107,12 +107,12 @@ describe('a row that can not be right is refused when it is printed', () => {
   })
   const shape = { id: 'things', path: '/things', tag: 'Things', summary: 'Things' }
 
-  test('one that sends a value to a field that its command has not', () => {
+  it('one that sends a value to a field that its command has not', () => {
     const row = commandRow({ ...shape, method: 'POST', command: createProject, body: { name: 'nmae' }, status: 204 })
     expect(() => printDocument(dialect(row))).toThrow('createProject has no field nmae')
   })
 
-  test('one whose answer has no name in the document', () => {
+  it('one whose answer has no name in the document', () => {
     const row = queryRow({
       ...shape,
       method: 'GET',

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type Face, faceOf, pickDialect } from '../../../src/rest/core/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 
@@ -29,7 +29,7 @@ const jwt = bearer('eyJhbGciOiJFZERTQSJ9.e30.c2ln')
 const org = { 'x-org-slug': 'acme' }
 
 describe('which dialect', () => {
-  test.each([
+  it.each([
     ['a path that only one contract has belongs to it, whatever the key', '/api/servers', bearer('ak_live_x'), 'ocore'],
     ['a path that only one contract has needs no header', '/api/auth/login', {}, 'ocore'],
     ['a path that only one contract has belongs to it, whatever the header', '/api/web-services/1', { ...jwt, ...org }, 'platform'],
@@ -56,11 +56,11 @@ describe('which dialect', () => {
     expect(pickDialect(faces, path, headers)).toBe(name)
   })
 
-  test.each(['/', '/graphql', '/apis', '/api-keys', '/call'])('%s belongs to none', (path) => {
+  it.each(['/', '/graphql', '/apis', '/api-keys', '/call'])('%s belongs to none', (path) => {
     expect(pickDialect(faces, path, bearer('ak_live_x'))).toBeNull()
   })
 
-  test('where one dialect is mounted alone, everything below its prefixes is its', () => {
+  it('where one dialect is mounted alone, everything below its prefixes is its', () => {
     const alone = [faceOf(platformDialect)]
     for (const path of ['/api/projects', '/api/servers', '/api/v1/x', '/api']) expect(pickDialect(alone, path, org)).toBe('platform')
   })

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { pathsOf } from '../../../src/rest/core/index.ts'
 import { platformDialect, printOpenapi } from '../../../src/rest/platform/index.ts'
 
@@ -71,7 +71,7 @@ type Document = {
 const document = JSON.parse(printOpenapi()) as Document
 
 describe('the contract', () => {
-  test.each(rows)('%s %s answers %i with what the contract names', (method, path, status, fields) => {
+  it.each(rows)('%s %s answers %i with what the contract names', (method, path, status, fields) => {
     const { responses } = document.paths[`/api${path}`]![method.toLowerCase()]!
     const success = Object.keys(responses).filter((code) => code.startsWith('2'))
     expect(success).toEqual([String(status)])
@@ -80,7 +80,7 @@ describe('the contract', () => {
     expect(schema?.required ?? null).toEqual(fields === null ? null : expect.arrayContaining(fields))
   })
 
-  test('no other row is served', () => {
+  it('no other row is served', () => {
     const served = platformDialect.routes.flatMap((route) => pathsOf(route).map((path) => `${route.method} ${path}`))
     expect(served.sort()).toEqual(rows.map(([method, path]) => `${method} ${path}`).sort())
   })

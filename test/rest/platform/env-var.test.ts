@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
@@ -24,7 +24,7 @@ const values = async () => Object.fromEntries((await send('GET', '/reveal-all'))
 const pair = ({ key, value }: { key: string; value: string }) => [key, value]
 
 describe('adding one', () => {
-  test('answers 201; a plain value is shown, a secret one masked, and plain is the default', async () => {
+  it('answers 201; a plain value is shown, a secret one masked, and plain is the default', async () => {
     const plain = await send('POST', '', { key: 'NODE_ENV', value: 'test' })
     expect(plain).toMatchObject({
       status: 201,
@@ -37,12 +37,12 @@ describe('adding one', () => {
     expect((await send('GET', '')).body).toEqual({ environment_variables: [secret.body, plain.body], total: 2 })
   })
 
-  test('the empty text is a value, and so is one of several lines', async () => {
+  it('the empty text is a value, and so is one of several lines', async () => {
     expect(await add('EMPTY', '')).toMatchObject({ value: '' })
     expect(await add('LINES', 'a\nb\r\nc')).toMatchObject({ value: 'a\nb\r\nc' })
   })
 
-  test('a key that is there already answers 409, and leaves it alone', async () => {
+  it('a key that is there already answers 409, and leaves it alone', async () => {
     await add('TAKEN', 'first')
     expect(await send('POST', '', { key: 'TAKEN', value: 'second' })).toMatchObject({
       status: 409,
@@ -51,7 +51,7 @@ describe('adding one', () => {
     expect(await values()).toEqual({ TAKEN: 'first' })
   })
 
-  test.each([
+  it.each([
     [{ value: 'x' }, 'key'],
     [{ key: '1A', value: 'x' }, 'key'],
     [{ key: 'A-B', value: 'x' }, 'key'],
@@ -71,7 +71,7 @@ describe('adding one', () => {
   })
 })
 
-test('a value of more than 64 KiB, and more than 500 in one bulk, answer 400', async () => {
+it('a value of more than 64 KiB, and more than 500 in one bulk, answer 400', async () => {
   expect(await send('POST', '', { key: 'A', value: 'x'.repeat(64 * 1024) })).toMatchObject({ status: 201 })
   const large = await send('POST', '', { key: 'B', value: 'é'.repeat(32 * 1024 + 1) })
   expect(large).toMatchObject({ status: 400, body: { detail: expect.stringMatching(/^value: /) } })
@@ -82,7 +82,7 @@ test('a value of more than 64 KiB, and more than 500 in one bulk, answer 400', a
 })
 
 describe('changing one', () => {
-  test('is by id, keeps what is absent, and masks', async () => {
+  it('is by id, keeps what is absent, and masks', async () => {
     const made = await add('TOKEN', 'first', { is_secret: true })
     const changed = await send('PATCH', `/${made.id}`, { value: 'second' })
     expect(changed).toMatchObject({
@@ -94,18 +94,18 @@ describe('changing one', () => {
     expect((await send('PATCH', `/${made.id}`, {})).body).toEqual(changed.body)
   })
 
-  test('a secret becomes plain only with its value given again', async () => {
+  it('a secret becomes plain only with its value given again', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
     expect(await send('PATCH', `/${made.id}`, { is_secret: false })).toMatchObject({ status: 400 })
     expect(await send('PATCH', `/${made.id}`, { is_secret: false, value: 'seen' })).toMatchObject({ status: 200, body: { value: 'seen' } })
   })
 
-  test('the mask written back answers 400', async () => {
+  it('the mask written back answers 400', async () => {
     const made = await add('TOKEN', 'first', { is_secret: true })
     expect(await send('PATCH', `/${made.id}`, { value: mask })).toMatchObject({ status: 400 })
   })
 
-  test('by If-Match of a former state it answers 409', async () => {
+  it('by If-Match of a former state it answers 409', async () => {
     const made = await add('A', '1')
     const url = `/api/web-services/${service}/env/${made.id}`
     const change = (value: string) => rest.call('PATCH', url, { key, body: { value }, headers: { 'if-match': '"1"' } })
@@ -115,7 +115,7 @@ describe('changing one', () => {
 })
 
 describe('the bulk', () => {
-  test('merges by key, deletes nothing, and answers the whole list', async () => {
+  it('merges by key, deletes nothing, and answers the whole list', async () => {
     const kept = await add('KEPT', '1')
     const secret = await add('TOKEN', 'old', { is_secret: true })
     const answer = await send('PUT', '/bulk', {
@@ -135,7 +135,7 @@ describe('the bulk', () => {
     expect(await values()).toEqual({ KEPT: '1', TOKEN: 'new', NEW: '3', NEW_SECRET: 'four' })
   })
 
-  test('with mode=replace deletes the others, for a key that may delete', async () => {
+  it('with mode=replace deletes the others, for a key that may delete', async () => {
     await add('GONE', '1')
     await add('KEPT', '2')
     const body = { variables: [{ key: 'KEPT', value: '2' }] }
@@ -144,7 +144,7 @@ describe('the bulk', () => {
     expect((await send('PUT', '/bulk?mode=replace', body)).body).toMatchObject({ environment_variables: [{ key: 'KEPT' }], total: 1 })
   })
 
-  test.each([
+  it.each([
     [
       {
         variables: [
@@ -176,7 +176,7 @@ describe('the bulk', () => {
     expect(await values()).toEqual({ KEPT: '1' })
   })
 
-  test('refuses an unknown mode with 400', async () => {
+  it('refuses an unknown mode with 400', async () => {
     expect(await send('PUT', '/bulk?mode=upsert', { variables: [] })).toMatchObject({
       status: 400,
       body: { detail: expect.stringMatching(/^mode: /) },
@@ -185,7 +185,7 @@ describe('the bulk', () => {
 })
 
 describe('reveal', () => {
-  test('shows one value, or all, is never cached, leaves an audit row and the mark on the row, and no value in the audit', async () => {
+  it('shows one value, or all, is never cached, leaves an audit row and the mark on the row, and no value in the audit', async () => {
     const made = await add('TOKEN', 'canary-5f1e', { is_secret: true })
     await add('PLAIN', 'seen')
     const one = await send('GET', `/${made.id}/reveal`, undefined, rest.acme.key.WRITE)
@@ -210,7 +210,7 @@ describe('reveal', () => {
     })
   })
 
-  test('changes neither the list nor the time of the last change', async () => {
+  it('changes neither the list nor the time of the last change', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
     await run(rest.app.db.prisma, sql`update env_var set changed_at = changed_at - interval '1 hour' where id = ${made.id}::uuid`)
     const before = await list()
@@ -218,7 +218,7 @@ describe('reveal', () => {
     expect(await list()).toEqual(before)
   })
 
-  test('takes no idempotency key: each is a reveal of its own, with the value', async () => {
+  it('takes no idempotency key: each is a reveal of its own, with the value', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
     const url = `/api/web-services/${service}/env/${made.id}/reveal`
     for (const _ of [1, 2]) {
@@ -227,7 +227,7 @@ describe('reveal', () => {
   })
 })
 
-test('a deleted one is gone with 204; a second delete answers 404, and only a key that may delete does it', async () => {
+it('a deleted one is gone with 204; a second delete answers 404, and only a key that may delete does it', async () => {
   const made = await add('GONE', '1')
   expect(await send('DELETE', `/${made.id}`, undefined, rest.acme.key.WRITE)).toMatchObject({ status: 403 })
   expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 204, text: '' })
@@ -235,7 +235,7 @@ test('a deleted one is gone with 204; a second delete answers 404, and only a ke
   expect(await list()).toEqual([])
 })
 
-test('a variable of another service of the same project answers 404 on every row', async () => {
+it('a variable of another service of the same project answers 404 on every row', async () => {
   const made = await add('MINE', '1')
   service = (await rest.call('POST', '/api/web-services', { key, body: { name: 'Other' } })).body.id
   expect(await send('PATCH', `/${made.id}`, { value: '2' })).toMatchObject({ status: 404 })
@@ -243,7 +243,7 @@ test('a variable of another service of the same project answers 404 on every row
   expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 404 })
 })
 
-test('limit and offset give a part of the list, with the length of the whole', async () => {
+it('limit and offset give a part of the list, with the length of the whole', async () => {
   for (const name of ['A', 'B', 'C']) await add(name, name)
   const part = await send('GET', '?limit=1&offset=1')
   expect(part.body).toMatchObject({ environment_variables: [{ key: 'B' }], total: 3 })

@@ -1,5 +1,5 @@
 /** What the state of things refuses, told in the contract's own words. */
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
 
@@ -21,7 +21,7 @@ const refused = async (answer: ReturnType<typeof call>) => {
   return [status, body.detail]
 }
 
-test('a web service that asks for what is not there, or not served', async () => {
+it('a web service that asks for what is not there, or not served', async () => {
   const make = (body: object) => refused(post('/web-services', { name: 'Web', ...body }))
   expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is not supported yet'])
   expect(await make({ project_type: 'WEB' })).toEqual([400, 'project_type: must be one of web_service, static_site, worker, odoo'])
@@ -32,7 +32,7 @@ test('a web service that asks for what is not there, or not served', async () =>
   expect(await make({ subdomain: 'taken' })).toEqual([409, 'This subdomain is already in use.'])
 })
 
-test('a deployment of a web service without a repository names the field that would set it', async () => {
+it('a deployment of a web service without a repository names the field that would set it', async () => {
   const { body } = await post('/web-services', { name: 'Web' })
   expect(await refused(post(`/web-services/${body.id}/deployments`))).toEqual([
     400,
@@ -40,7 +40,7 @@ test('a deployment of a web service without a repository names the field that wo
   ])
 })
 
-test('a secret and a binding that are there already, or are needed', async () => {
+it('a secret and a binding that are there already, or are needed', async () => {
   const service = (await post('/web-services', { name: 'Web', project_id: projectId })).body
   const secret = (await post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'abcdef' })).body
   expect(await refused(post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'x' }))).toEqual([
@@ -60,7 +60,7 @@ test('a secret and a binding that are there already, or are needed', async () =>
   ])
 })
 
-test('the headers of a request are named as they were sent', async () => {
+it('the headers of a request are named as they were sent', async () => {
   const long = await refused(post('/projects', { name: 'x' }, { 'idempotency-key': 'x'.repeat(256) }))
   expect(long).toEqual([400, 'Idempotency-Key: must be at most 255 characters'])
   expect(await refused(post('/projects', { name: 'x' }, { 'if-match': 'x' }))).toEqual([

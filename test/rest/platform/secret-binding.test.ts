@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
@@ -31,7 +31,7 @@ const send = (method: string, path: string, body?: unknown, by = key) =>
 const bind = (secretId: string, alias?: string) => send('POST', '', { project_secret_id: secretId, alias_key: alias })
 
 describe('binding', () => {
-  test('answers 201 with the alias and the secret; without an alias it is the key', async () => {
+  it('answers 201 with the alias and the secret; without an alias it is the key', async () => {
     const secret = await addSecret('PASSWORD', 'hidden')
     const made = await bind(secret, 'DB_PASSWORD')
     expect(made).toMatchObject({
@@ -44,13 +44,13 @@ describe('binding', () => {
     expect((await send('GET', '?limit=1&offset=1')).body).toEqual({ bindings: [second.body], total: 2 })
   })
 
-  test('an alias that is taken answers 409', async () => {
+  it('an alias that is taken answers 409', async () => {
     const secret = await addSecret('PASSWORD', 'hidden')
     await bind(secret, 'TAKEN')
     expect(await bind(await addSecret('OTHER', 'hidden'), 'TAKEN')).toMatchObject({ status: 409 })
   })
 
-  test("another project's secret, an unknown one and none answer 404 and 400", async () => {
+  it("another project's secret, an unknown one and none answer 404 and 400", async () => {
     const secret = await addSecret('PASSWORD', 'hidden')
     project = await makeProject()
     service = await makeService('production')
@@ -63,13 +63,13 @@ describe('binding', () => {
     })
   })
 
-  test.each(['1A', 'A-B', '', 3])('an alias like %j answers 400', async (alias) => {
+  it.each(['1A', 'A-B', '', 3])('an alias like %j answers 400', async (alias) => {
     const secret = await addSecret('PASSWORD', 'hidden')
     const answer = await send('POST', '', { project_secret_id: secret, alias_key: alias })
     expect(answer).toMatchObject({ status: 400, body: { detail: expect.stringMatching(/^alias_key: /) } })
   })
 
-  test('unbinding answers 204, the second time and under another service 404', async () => {
+  it('unbinding answers 204, the second time and under another service 404', async () => {
     const made = (await bind(await addSecret('PASSWORD', 'hidden'))).body
     const mine = service
     service = await makeService('staging')
@@ -81,7 +81,7 @@ describe('binding', () => {
 })
 
 describe('the bulk', () => {
-  test('merges by alias: what is not named stays, what is named is bound anew', async () => {
+  it('merges by alias: what is not named stays, what is named is bound anew', async () => {
     const [first, second] = [await addSecret('FIRST', 'one'), await addSecret('SECOND', 'two')]
     const kept = (await bind(first, 'KEPT')).body
     const moved = (await bind(first, 'MOVED')).body
@@ -100,7 +100,7 @@ describe('the bulk', () => {
     expect((await send('GET', '')).body).toEqual(answer.body)
   })
 
-  test('with mode=replace unbinds the others', async () => {
+  it('with mode=replace unbinds the others', async () => {
     const secret = await addSecret('FIRST', 'one')
     await bind(secret, 'GONE')
     const answer = await send('PUT', '/bulk?mode=replace', { bindings: [{ project_secret_id: secret, alias_key: 'KEPT' }] })
@@ -108,7 +108,7 @@ describe('the bulk', () => {
     expect((await send('PUT', '/bulk?mode=replace', { bindings: [] })).body).toEqual({ bindings: [], total: 0 })
   })
 
-  test('with an alias twice answers 400 and binds nothing', async () => {
+  it('with an alias twice answers 400 and binds nothing', async () => {
     const secret = await addSecret('FIRST', 'one')
     const item = { project_secret_id: secret, alias_key: 'TWICE' }
     const answer = await send('PUT', '/bulk', { bindings: [item, item] })
@@ -133,7 +133,7 @@ describe('what is resolved', () => {
     await bind(staged, 'OWN')
   })
 
-  test('says of each variable its final value, where it comes from, and what it wins over', async () => {
+  it('says of each variable its final value, where it comes from, and what it wins over', async () => {
     const { variables, total } = await resolved()
     expect(total).toBe(variables.length)
     const byKey = Object.fromEntries(variables.map((item: { key: string }) => [item.key, item]))
@@ -164,7 +164,7 @@ describe('what is resolved', () => {
     expect(byKey.PORT).toMatchObject({ value: null, source: 'platform', shadowed: [{ source: 'env_var', reason: 'reserved' }] })
   })
 
-  test('with values is a reveal: audited by key without values, marked on the secret, and never cached', async () => {
+  it('with values is a reveal: audited by key without values, marked on the secret, and never cached', async () => {
     const answer = await send('GET', '/resolved', undefined, rest.acme.key.WRITE)
     expect(answer).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } })
     expect(valuesOf(answer.body)).toMatchObject({ DB_PASSWORD: 'canary-staged', OWN: 'canary-own' })
@@ -173,7 +173,7 @@ describe('what is resolved', () => {
     expect(JSON.stringify(audited)).not.toContain('canary')
   })
 
-  test('is masked, and no reveal, for a key that may not reveal and for everybody with reveal=false', async () => {
+  it('is masked, and no reveal, for a key that may not reveal and for everybody with reveal=false', async () => {
     for (const answer of [
       await resolved('', rest.acme.key.READ),
       await resolved('?reveal=true', rest.acme.key.READ),
@@ -184,12 +184,12 @@ describe('what is resolved', () => {
     expect(await reveals()).toEqual([])
   })
 
-  test('shows the same variables masked and revealed, but for the values', async () => {
+  it('shows the same variables masked and revealed, but for the values', async () => {
     const without = (answer: { variables: object[] }) => answer.variables.map((item) => ({ ...item, value: '' }))
     expect(without(await resolved('?reveal=false'))).toEqual(without(await resolved()))
   })
 
-  test('tells what is not live yet, once something is', async () => {
+  it('tells what is not live yet, once something is', async () => {
     const changed = async () =>
       (await resolved()).variables.flatMap((item: { key: string; changed_since_live: boolean }) =>
         item.changed_since_live ? [item.key] : [],
@@ -211,7 +211,7 @@ describe('what is resolved', () => {
     expect(await changed()).toEqual(['NEW', 'PLAIN'])
   })
 
-  test('leaves out a binding that would read a higher scope, and says so', async () => {
+  it('leaves out a binding that would read a higher scope, and says so', async () => {
     service = await makeService('development')
     await bind(await addSecret('LIVE_KEY', 'canary-live'), 'LIVE_KEY')
     const answer = await resolved()
@@ -219,7 +219,7 @@ describe('what is resolved', () => {
     expect(answer.warnings).toEqual([expect.stringContaining('LIVE_KEY')])
   })
 
-  test('answers 400 for a reveal that is no truth value', async () => {
+  it('answers 400 for a reveal that is no truth value', async () => {
     expect(await send('GET', '/resolved?reveal=perhaps')).toMatchObject({
       status: 400,
       body: { detail: expect.stringMatching(/^reveal: /) },

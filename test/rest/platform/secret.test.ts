@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { revokeSecretVersion } from '../../../src/domain/configuration/secret/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, rows, sql } from '../../../src/platform/db/index.ts'
@@ -27,7 +27,7 @@ const list = async () => (await send('GET', '')).body.secrets
 const reveal = async (id: string) => (await send('GET', `/${id}/reveal`)).body.value
 
 describe('adding one', () => {
-  test('answers 201, masked: at production and secret where nothing is said', async () => {
+  it('answers 201, masked: at production and secret where nothing is said', async () => {
     const made = await send('POST', '', { key: 'STRIPE_SECRET_KEY', value: 'sk_canary' })
     expect(made).toMatchObject({
       status: 201,
@@ -37,20 +37,20 @@ describe('adding one', () => {
     expect((await send('GET', '')).body).toEqual({ secrets: [made.body], total: 1 })
   })
 
-  test('that is not secret shows its value', async () => {
+  it('that is not secret shows its value', async () => {
     const made = await add('REGION', 'eu', { scope: 'staging', is_secret: false })
     expect(made).toMatchObject({ value: 'eu', scope: 'staging', is_secret: false })
     expect(await list()).toEqual([made])
   })
 
-  test('at a scope that has the key already answers 409; another scope is another secret', async () => {
+  it('at a scope that has the key already answers 409; another scope is another secret', async () => {
     await add('TOKEN', 'first')
     expect(await send('POST', '', { key: 'TOKEN', value: 'second' })).toMatchObject({ status: 409 })
     expect(await send('POST', '', { key: 'TOKEN', value: 'second', scope: 'development' })).toMatchObject({ status: 201 })
     expect((await send('GET', '?scope=development')).body).toMatchObject({ secrets: [{ scope: 'development' }], total: 1 })
   })
 
-  test.each([
+  it.each([
     [{ key: 'A', value: 'x', scope: 'qa' }, 'scope'],
     [{ key: 'A', value: 'x', scope: 3 }, 'scope'],
     [{ key: 'A B', value: 'x' }, 'key'],
@@ -64,12 +64,12 @@ describe('adding one', () => {
     expect(await list()).toEqual([])
   })
 
-  test('an unknown scope of the list answers 400', async () => {
+  it('an unknown scope of the list answers 400', async () => {
     expect(await send('GET', '?scope=qa')).toMatchObject({ status: 400 })
   })
 })
 
-test('changing one by id makes a version, an equal value makes none, and the answer is masked', async () => {
+it('changing one by id makes a version, an equal value makes none, and the answer is masked', async () => {
   const made = await add('TOKEN', 'first')
   const changed = await send('PATCH', `/${made.id}`, { value: 'second' })
   expect(changed).toMatchObject({ status: 200, body: { id: made.id, value: mask, version: 2 } })
@@ -80,7 +80,7 @@ test('changing one by id makes a version, an equal value makes none, and the ans
 })
 
 describe('the bulk', () => {
-  test('merges by key and scope, deletes nothing, and answers the whole list', async () => {
+  it('merges by key and scope, deletes nothing, and answers the whole list', async () => {
     const kept = await add('KEPT', '1')
     const plain = await add('REGION', 'eu', { is_secret: false })
     const answer = await send('PUT', '/bulk', {
@@ -100,7 +100,7 @@ describe('the bulk', () => {
     expect(await reveal(answer.body.secrets[3].id)).toBe('value2')
   })
 
-  test('with mode=replace deletes the others, and refuses with 409 while one of them is bound', async () => {
+  it('with mode=replace deletes the others, and refuses with 409 while one of them is bound', async () => {
     const bound = await add('BOUND', '1')
     await add('FREE', '2')
     await bind(bound.id)
@@ -111,7 +111,7 @@ describe('the bulk', () => {
     expect((await replace()).body).toMatchObject({ secrets: [{ key: 'NEW' }], total: 1 })
   })
 
-  test.each([
+  it.each([
     [
       [
         { key: 'A', value: '1' },
@@ -144,13 +144,13 @@ const bind = async (secretId: string, name = 'Web') => {
 }
 
 describe('deleting one', () => {
-  test('answers 204, and 404 the second time', async () => {
+  it('answers 204, and 404 the second time', async () => {
     const made = await add('GONE', '1')
     expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 204, text: '' })
     expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 404 })
   })
 
-  test('answers 409 while it is bound and names the services, with force=true it is unbound and goes', async () => {
+  it('answers 409 while it is bound and names the services, with force=true it is unbound and goes', async () => {
     const made = await add('BOUND', '1')
     const service = await bind(made.id, 'Storefront')
     for (const query of ['', '?force=false']) {
@@ -169,7 +169,7 @@ describe('deleting one', () => {
 })
 
 describe('reveal', () => {
-  test('shows the value, is never cached, and leaves an audit row, an event and the mark, none of them with the value', async () => {
+  it('shows the value, is never cached, and leaves an audit row, an event and the mark, none of them with the value', async () => {
     const made = await add('TOKEN', 'canary-77aa')
     const shown = await send('GET', `/${made.id}/reveal`, undefined, rest.acme.key.WRITE)
     expect(shown).toMatchObject({ status: 200, body: { id: made.id, value: 'canary-77aa' }, headers: { 'cache-control': 'no-store' } })
@@ -185,7 +185,7 @@ describe('reveal', () => {
     })
   })
 
-  test('of a secret whose newest version is revoked answers 409', async () => {
+  it('of a secret whose newest version is revoked answers 409', async () => {
     const made = await add('TOKEN', 'first')
     const request = { app: rest.app, caller: rest.acme.owner, requestId: 'test' }
     await execute(request, revokeSecretVersion, { secretId: made.id, version: 1 })
@@ -193,7 +193,7 @@ describe('reveal', () => {
   })
 })
 
-test("another project's secret answers 404 on every row, of one's own organization and of a foreign one", async () => {
+it("another project's secret answers 404 on every row, of one's own organization and of a foreign one", async () => {
   const made = await add('MINE', '1')
   for (const [other, by] of [
     [await makeProject(), key],
@@ -206,7 +206,7 @@ test("another project's secret answers 404 on every row, of one's own organizati
   }
 })
 
-test('limit and offset give a part of the list, with the length of the whole', async () => {
+it('limit and offset give a part of the list, with the length of the whole', async () => {
   for (const name of ['A', 'B', 'C']) await add(name, 'value')
   expect((await send('GET', '?limit=1&offset=1')).body).toMatchObject({ secrets: [{ key: 'B' }], total: 3 })
 })
