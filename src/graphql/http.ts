@@ -1,9 +1,9 @@
 /**
- * /graphql over HTTP: credentials, GraphiQL for browsers, and GraphQL over HTTP with Yoga, which reads and checks the parameters. The
- * operation runs in perform.ts, streams are written by sse.ts; here an answer gets its media type and status.
+ * /graphql over HTTP: authentication, GraphiQL for browsers, and GraphQL over HTTP with Yoga, which reads and checks the parameters.
+ * perform.ts runs the operation and sse.ts writes streams; this file chooses the media type and status.
  *
- * No CSRF token and no special header is asked for: a credential is only ever taken from Authorization or X-API-Key, which no browser
- * adds by itself and no page of another origin may add without a preflight. Bodies are JSON alone, mutations POST alone.
+ * No CSRF token or special header is required: credentials are only read from Authorization and X-API-Key, which browsers never add by
+ * themselves and which a page of another origin can't set without a preflight. Bodies must be JSON; mutations must use POST.
  */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { GraphQLError, GraphQLSchema } from 'graphql'
@@ -35,21 +35,21 @@ export type HttpDoorOptions = {
   performer: Performer
   authenticate: Authenticate
   watch: CredentialWatch
-  /** Aborts when the server stops: open event streams end, so that their clients come again elsewhere. */
+  /** Aborts when the server stops: open event streams end, so that their clients reconnect to another process. */
   stopping: AbortSignal
   beatEveryMs: number
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set behind the credential check of /graphql. */
+    /** Set after the credential check of /graphql. */
     graphqlCaller: { caller: Caller; credential: string } | null
   }
 }
 
 const endpoint = '/graphql'
 
-/** Mounts /graphql. Whatever fails there, reading the body too, is answered as a GraphQL error. */
+/** Mounts /graphql. Every failure, including one while reading the body, is answered as a GraphQL error. */
 export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): void {
   server.earlyWordings.push({
     owns: (path) => path === endpoint || path === `${endpoint}/`,
@@ -110,7 +110,7 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
   })
 }
 
-/** What one request and its way through Yoga share. */
+/** State shared between a request and its pass through Yoga. */
 type Exchange = {
   caller: Caller
   requestId: string
@@ -119,7 +119,7 @@ type Exchange = {
   accepts: Acceptance
   lastEventId: string | undefined
   answered?: Answer | Answers
-  /** Set for a request that did not come as far as an operation. */
+  /** Set if the request is answered without running an operation. */
   status?: number
 }
 
@@ -148,7 +148,7 @@ function lastEventIdOf(request: FastifyRequest): string | undefined {
 
 type ParameterReader = ReturnType<typeof createParameterReader>
 
-/** Yoga with an execution of our own; its answer is left in the exchange, and the Response that it makes is not used. */
+/** Yoga with our own execution. The answer is stored in the exchange, and the Response that Yoga builds is unused. */
 function createParameterReader({ performer, schema }: HttpDoorOptions) {
   const perform = async (params: Params, exchange: Exchange): Promise<Answer | Answers> => {
     const prepared = performer.prepare(params, exchange)
@@ -202,9 +202,9 @@ function createParameterReader({ performer, schema }: HttpDoorOptions) {
     batching: false,
     cors: false,
     logging: false,
-    // Fastify has counted the body already.
+    // Fastify already limits the body size.
     maxRequestBodySize: false,
-    // Yoga's own page for health; no URL that is sent ends like this.
+    // Disables Yoga's health check: a request path never contains '#'.
     healthCheckEndpoint: '#',
   })
 }
@@ -214,7 +214,7 @@ const statusOfFault = (fault: GraphQLError | undefined): number =>
 
 type Acceptance = { json: boolean; events: boolean }
 
-/** What an Accept header takes. A stream goes only to whoever names it: a client that takes anything waits for an end. */
+/** What an Accept header allows. Streams need an explicit text/event-stream: a client that accepts anything expects the response to end. */
 function acceptance(accept: string | undefined): Acceptance {
   const types = mediaTypes(accept)
   return {
@@ -225,7 +225,7 @@ function acceptance(accept: string | undefined): Acceptance {
 
 const jsonTypes = { 'application/json': true, 'application/graphql-response+json': true }
 
-/** The first JSON type that the header names, else application/json. */
+/** The first JSON type named in the header, otherwise application/json. */
 const jsonType = (accept: string | undefined) => mediaTypes(accept).find((type) => type in jsonTypes) ?? 'application/json'
 
 const mediaTypes = (accept: string | undefined): string[] =>
@@ -245,7 +245,7 @@ function sendJson(reply: FastifyReply, answer: Answer, type: string, status = st
     .send(textOf(answer))
 }
 
-/** Clients of the older media type expect 200 for an operation that is at fault itself. */
+/** Clients of the older media type application/json expect 200 for an invalid operation. */
 function statusOfAnswer(answer: Answer, type: string): number {
   if ('data' in answer) return 200
   const kind = answer.errors?.[0]?.extensions.kind as ErrorKind | undefined
@@ -283,7 +283,7 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, { html, gzipped 
   return reply.send(zipped ? gzipped : html)
 }
 
-/** Fastify's own refusals, by its status: body too large, another content type. */
+/** Errors raised by Fastify itself, by status: body too large, unsupported content type. */
 function errorOfServer(app: App, error: FastifyError): [unknown, number | undefined] {
   const refused = refusalOf(app, error)
   if (refused) return [refused, statusOfKind[refused.kind]]

@@ -1,6 +1,6 @@
 /**
- * The GraphQL room's door for src/app.ts: everything that /graphql answers, over HTTP, server-sent events and WebSocket. What the
- * schema holds stands in the faces of the concepts; what an operation may do, in the domain.
+ * Entry point of the GraphQL room for src/app.ts: /graphql over HTTP, server-sent events and WebSocket. The concepts' graphql.ts files
+ * define the schema; the domain decides what an operation may do.
  */
 import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
@@ -25,13 +25,13 @@ export type GraphqlOptions = {
 }
 
 export type Times = {
-  /** How long a WebSocket may wait with its introduction (4408). */
+  /** Time within which a WebSocket must send connection_init, otherwise it is closed with 4408. */
   initTimeoutMs: number
-  /** How often it is asked whether the credentials of open streams still hold; the wake-up `credentials` asks at once. */
+  /** Interval at which the credentials of open streams are verified again; the `credentials` notification does so at once. */
   checkCredentialsEveryMs: number
-  /** Pings of a WebSocket; a peer that is silent during three of them is gone. */
+  /** Interval of WebSocket pings. A peer that is silent for three of them is disconnected. */
   pingEveryMs: number
-  /** Comments in an event stream, which keep proxies and clients from taking silence for an end. */
+  /** Interval of comments in an event stream, which keep proxies and clients from timing out. */
   beatEveryMs: number
 }
 
@@ -39,11 +39,11 @@ const defaultTimes: Times = { initTimeoutMs: 3_000, checkCredentialsEveryMs: 10_
 
 export type GraphqlDoor = {
   sockets(): number
-  /** Ends event streams and sockets, as SocketDoor.stop says; requests without a stream run on. */
+  /** Ends event streams and sockets as SocketDoor.stop does. Other requests continue. */
   stop(cut: AbortSignal): Promise<void>
 }
 
-/** Mounts /graphql with all its transports on a server that doesn't listen yet. */
+/** Mounts /graphql with all its transports on a server that isn't listening yet. */
 export function mountGraphql(server: FastifyInstance, options: GraphqlOptions): GraphqlDoor {
   const { app, schema, authenticate, observe } = options
   const times = { ...defaultTimes, ...options.times }

@@ -1,7 +1,7 @@
 /**
- * How large an operation may be. `exceeded` judges the document alone, before validation and whatever its variables are; `weigh`
- * judges a valid operation by its page sizes. Fragments are measured once and added at each spread, so that a document of n tokens
- * costs n steps however its fragments nest. Rates over time are judged by budget.ts.
+ * Limits on the size of an operation. `exceeded` checks the document alone, before validation and without variables; `weigh` computes the
+ * cost of a valid operation from its page sizes. Fragments are measured once and added at each spread, so a document of n tokens takes n
+ * steps however its fragments nest. Limits over time are in budget.ts.
  */
 import {
   type DocumentNode,
@@ -24,19 +24,22 @@ import { defaultPage, maxPage } from '../platform/page.ts'
 
 export const limits = {
   tokens: 2_000,
-  /** Levels of fields; `edges`, `node` and `nodes` don't count, nor does introspection, which has its own. */
+  /** Levels of fields. `edges`, `node` and `nodes` don't count; introspection has a limit of its own. */
   depth: 15,
   /** GraphiQL's introspection needs 15. */
   introspectionDepth: 20,
   aliases: 30,
-  /** At one place. */
+  /** Directives in one location. */
   directives: 8,
-  /** Fields of one name at one place: each two of them are compared. */
+  /** Fields with the same response name in one selection: validation compares every pair. */
   repeats: 100,
   rootFields: 20,
-  /** `first` times the `first` of the lists inside it. */
+  /** Product of the `first` values of nested lists. */
   nestedPages: 10_000,
-  /** An object read is 1, a command 10, an introspection of the schema 8,000, and what a field declares. One full page of full pages is 10,201. */
+  /**
+   * Reading an object costs 1, a command 10, introspecting the schema 8,000, plus what fields declare. A full page in which each item has a
+   * full page costs 10,201.
+   */
   cost: 20_000,
 }
 
@@ -59,7 +62,7 @@ export function limitExceeded(limit: Limit, actual?: number): DomainError {
   return errors.query_limit_exceeded({ text: `At most ${limits[limit]} ${texts[limit]} are allowed.`, details })
 }
 
-/** The first limit that a document breaks by its shape, or null. A document that isn't valid may pass: validation comes after. */
+/** The first limit that the document's structure exceeds, or null. An invalid document may pass: it is validated afterwards. */
 export function exceeded(document: DocumentNode): DomainError | null {
   const shapes = createShapes(document)
   for (const definition of document.definitions) {
@@ -81,7 +84,7 @@ export function exceeded(document: DocumentNode): DomainError | null {
   return null
 }
 
-/** What a valid operation costs with these variables (as sent), or the limit that it breaks. */
+/** The cost of a valid operation with these raw variables, or an error for the limit it exceeds. */
 export function weigh(
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -97,7 +100,7 @@ export function weigh(
 
 type Shape = { depth: number; introspectionDepth: number; aliases: number; directives: number; repeats: number; fields: number }
 
-/** How often the name stands there that stands there most often. */
+/** The number of occurrences of the most frequent response name. */
 function repeatsOf({ selections }: SelectionSetNode): number {
   const counts = new Map<string, number>()
   let most = 0
@@ -158,8 +161,8 @@ function createShapes(document: DocumentNode): (selectionSet: SelectionSetNode) 
 type Weight = { nestedPages: number; cost: number }
 
 /**
- * What a field declares beside its type: as `extensions.cost` what it costs itself, by its arguments where they matter (`argument`
- * gives undefined for an absent one); as `extensions.rows`, for a list without pages, with how many rows it is counted.
+ * Cost that a field declares in its extensions: `extensions.cost` is its own cost, optionally computed from its arguments (`argument`
+ * returns undefined for an absent one); `extensions.rows` is the assumed number of rows of a list without pages.
  */
 type FieldCost = number | ((argument: (name: string) => unknown) => number)
 
@@ -215,13 +218,13 @@ function createWeights(
     return { nestedPages: child.nestedPages, cost: own + (transparent.has(name) ? 0 : objectCost) + child.cost }
   }
 
-  /** What the field itself says that it costs: a number, or one by its arguments. */
+  /** The field's `extensions.cost`, evaluated with its arguments. */
   function declaredCost(node: FieldNode, field: GraphQLField<unknown, unknown>): number {
     const { cost } = field.extensions as { cost?: FieldCost }
     return typeof cost === 'function' ? cost((name) => argument(node, name)) : (cost ?? 0)
   }
 
-  /** How many rows a field can give: by its page size, or by the ids it is asked for; null for a field that isn't such a list. */
+  /** Maximum number of rows of a field: its page size, or the number of ids requested. Null for a field that is no such list. */
   function sizeOf(node: FieldNode, field: GraphQLField<unknown, unknown>): number | null {
     const has = (name: string) => field.args.some((arg) => arg.name === name)
     if (has('first')) return clamp(Number(argument(node, 'first') ?? argument(node, 'last') ?? defaultPage))
@@ -251,10 +254,10 @@ function createWeights(
   return weightOf
 }
 
-/** What is out of bounds is refused by the field itself, with its name; here it counts as the nearest bound. */
+/** An out-of-range page size counts as the nearest bound; the field itself rejects it with a precise error. */
 const clamp = (size: number) => (Number.isFinite(size) ? Math.min(Math.max(size, 1), maxPage) : defaultPage)
 
-/** Measures each fragment once. A cycle or an unknown name gives null: validation says so with its place. */
+/** Measures each fragment once. A cycle or an unknown name yields null: validation reports it with its location. */
 function memoByFragment<Value>(
   document: DocumentNode,
   measure: (fragment: FragmentDefinitionNode) => Value,

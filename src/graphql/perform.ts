@@ -1,6 +1,6 @@
 /**
- * The one way in which an operation runs, whatever transport brought it: parse, limits, validate, execute under a deadline, format
- * errors. Knows nothing of HTTP, events or sockets; what it gives is ready to be written as JSON.
+ * Runs an operation the same way for every transport: parse, check limits, validate, execute within a deadline, format errors. Knows
+ * nothing of HTTP, server-sent events or sockets; its results are ready to be serialized as JSON.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
@@ -36,22 +36,22 @@ export type Params = {
   variables?: Record<string, unknown> | null
 }
 
-/** Who asks, and for how long the answer is of use: `signal` aborts when the client is gone. */
+/** Who sent the operation. `signal` aborts when the client has disconnected. */
 export type Asker = { caller: Caller; requestId: string; signal: AbortSignal }
 
-/** Under this key an answer of a subscription has the cursor of what it tells; JSON doesn't show it. */
+/** Key of the event cursor in a subscription's result. A symbol, so JSON omits it. */
 export const eventCursor = Symbol('cursor')
 
-/** Under this key a large answer has its JSON, which was written in turns. */
+/** Key of a large answer's JSON, which was serialized in several turns of the event loop. */
 const writtenText = Symbol('text')
 
-/** Errors in it are formatted. Without `data` the operation was refused as a whole. */
+/** A result with formatted errors. Without `data`, the whole operation was refused. */
 export type Answer = ExecutionResult & { [eventCursor]?: string; [writtenText]?: string }
 
 /** The JSON of an answer. */
 export const textOf = (answer: Answer): string => answer[writtenText] ?? JSON.stringify(answer)
 
-/** Ends for good on `return()` and on the asker's abort, at once, whatever its source is waiting for. */
+/** Ends immediately on `return()` and when the asker's signal aborts, even while its source is waiting. */
 export type Answers = AsyncGenerator<Answer, void, void>
 
 export type Prepared = { document: DocumentNode; operation: OperationDefinitionNode; params: Params; requestId: string }
@@ -59,7 +59,7 @@ export type Prepared = { document: DocumentNode; operation: OperationDefinitionN
 export type Outcome = { operation: `${OperationTypeNode}` | 'none'; code: string; seconds: number }
 
 export type Performer = {
-  /** Parses, measures and validates, and takes the cost from the asker's budget; an answer is a refusal. */
+  /** Parses, measures and validates, and deducts the cost from the caller's budget. Returns an Answer if the operation is refused. */
   prepare(params: Params, asker: Pick<Asker, 'caller' | 'requestId'>): Prepared | Answer
   /** Executes. Never rejects. */
   run(prepared: Prepared, asker: Asker): Promise<Answer | Answers>
@@ -68,7 +68,7 @@ export type Performer = {
 export type PerformerOptions = {
   app: App
   schema: GraphQLSchema
-  /** Told of each operation when it was answered; of a subscription when it began. */
+  /** Called when an operation has been answered, or when a subscription has started. */
   observe?: (outcome: Outcome) => void
 }
 
@@ -124,7 +124,10 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
 
   const contextOf = ({ caller, requestId }: Asker, signal: AbortSignal) => createGraphqlContext({ app, caller, requestId }, signal)
 
-  /** The answer, or `timeout` at the deadline (`unavailable` while the database is away); then the context's signal aborts, and work that heeds it ends. */
+  /**
+   * The answer, or at the deadline `timeout` (`unavailable` during a database outage). The context's signal then aborts, which ends the work
+   * that observes it.
+   */
   const answerInTime = (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer> =>
     new Promise((resolve) => {
       const stop = () => {
@@ -146,7 +149,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     const { signal, pace } = args.contextValue as GraphqlContext
     try {
       const result = await execute(args)
-      // Nobody waits any more: what failed because it was told to end is no failure to log.
+      // The client is gone: errors caused by the abort aren't logged.
       if (signal.aborted) return {}
       const formatted = await format(result, asker, pace)
       return pace.isLong ? { ...formatted, [writtenText]: await writeInTurns(formatted, pace) } : formatted
@@ -204,7 +207,7 @@ const withCursor = (answer: Answer, event: unknown): Answer => {
   return typeof cursor === 'string' ? { ...answer, [eventCursor]: cursor } : answer
 }
 
-/** A source that always has something ready, and a reader that takes it at once, would keep the event loop from everybody else. */
+/** Yields to the event loop after this many events, since a source that is always ready and a fast reader would otherwise block it. */
 const eventsInATurn = 32
 
 type AnswersOptions = {
@@ -214,7 +217,7 @@ type AnswersOptions = {
   detach: () => void
 }
 
-/** One event of the source is pulled and answered for each `next`, never ahead of the reader. A failing source ends with its error. */
+/** Each `next` pulls and answers one event, never ahead of the reader. A failing source yields its error and ends. */
 function answersOf(events: AsyncIterable<unknown>, { each, failed, ended, detach }: AnswersOptions): Answers {
   const source = events[Symbol.asyncIterator]()
   let over = false
@@ -224,7 +227,7 @@ function answersOf(events: AsyncIterable<unknown>, { each, failed, ended, detach
     if (over) return
     over = true
     detach()
-    // The signal first: a source that sleeps on it wakes, and only then can it be returned from.
+    // Abort first: a source that waits on the signal can only handle `return` once it has woken.
     ended.abort()
     for (const release of waiting) release()
     void Promise.resolve(source.return?.()).catch(() => {})
@@ -242,7 +245,7 @@ function answersOf(events: AsyncIterable<unknown>, { each, failed, ended, detach
       return { done: true, value: undefined }
     } catch (error) {
       if (over) return { done: true, value: undefined }
-      // The reader that waits is to have the error, not the end.
+      // The waiting reader must receive the error rather than the end of the stream.
       waiting.delete(release)
       end()
       return { done: false, value: failed(error) }
@@ -284,7 +287,7 @@ const cachedDocumentsMost = 500
 const cachedDocumentChars = 16_384
 const validationRules = specifiedRules.filter((rule) => rule !== MaxIntrospectionDepthRule)
 
-/** Parses and validates; keeps what it found for documents of ordinary size, the most recently asked ones. */
+/** Parses and validates. Caches the results of the most recently used documents of ordinary size. */
 function cachedDocuments(schema: GraphQLSchema): (query: string) => Checked {
   const cache = new Map<string, Checked>()
   return (query) => {

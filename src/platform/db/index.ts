@@ -1,6 +1,6 @@
 /**
- * The only room that makes the Prisma client, holds `pg`, and opens transactions. Rows are the model: concepts write SQL or
- * Prisma calls on what they are handed here, each its own tables. No rule of the domain belongs in this room.
+ * The only room that creates the Prisma client, uses `pg` and opens transactions. Rows are the model: concepts run SQL or Prisma calls
+ * on the handles from here, each on its own tables. No domain rule belongs in this room.
  */
 import { PrismaPg } from '@prisma/adapter-pg'
 import type pg from 'pg'
@@ -17,22 +17,22 @@ export const { sql, join, raw, empty, DbNull } = Prisma
 export type Sql = Prisma.Sql
 export { Prisma }
 
-/** What a command writes with, and a query reads with. */
+/** The handle that commands write through and queries read through. */
 export type Tx = Prisma.TransactionClient
 
 export type Db = {
   prisma: PrismaClient
-  /** For hot loops that need neither Prisma nor a transaction of several statements. */
+  /** For hot loops that need neither Prisma nor a multi-statement transaction. */
   pool: pg.Pool
   /**
-   * Runs in one READ COMMITTED transaction; anything thrown rolls all of it back. One that the database gives up for a deadlock or a
-   * conflict is run again, up to three times more: `run` changes nothing but rows.
+   * Runs in one READ COMMITTED transaction; anything thrown rolls it back. A transaction that the database aborts because of a deadlock or
+   * a serialization failure is retried up to three times, so `run` must have no side effects other than on rows.
    */
   transaction<T>(run: (tx: Tx) => Promise<T>): Promise<T>
-  /** The process's own connection beside the pool. Not open before a wake is made of it. */
+  /** The process's dedicated connection, outside the pool. Closed until a wake is created from it. */
   session: Session
   outages: OutageLog
-  /** Calls back for each statement that is sent; for tests that count. Returns the end of it. */
+  /** Calls back for each statement sent; for tests that count statements. Returns a function that unsubscribes. */
   onStatement(listener: (text: string) => void): () => void
   close(): Promise<void>
 }
@@ -40,9 +40,9 @@ export type Db = {
 export type DbOptions = {
   url: string
   poolSize: number
-  /** Where outages are told. */
+  /** Logger for outages. */
   log?: Pick<Logger, 'error' | 'warn'>
-  /** How long somebody waits for a connection of the pool, at most. */
+  /** Maximum wait for a pool connection, in milliseconds. */
   waitMs?: number
 }
 
@@ -100,7 +100,7 @@ const camel = (name: string) => {
   return known
 }
 
-/** Rows of a set-based query, with column names as Prisma spells them: `select s.* from web_service s` gives WebService rows. */
+/** Rows of a raw query, with column names in Prisma's camelCase: `select s.* from web_service s` returns WebService rows. */
 export async function rows<Row>(tx: Tx, query: Sql): Promise<Row[]> {
   const found = await tx.$queryRaw<Record<string, unknown>[]>(query)
   return found.map((row) => {
@@ -115,10 +115,10 @@ export async function row<Row>(tx: Tx, query: Sql): Promise<Row | null> {
   return (await rows<Row>(tx, query))[0] ?? null
 }
 
-/** Runs a statement; gives the number of rows it touched. */
+/** Runs a statement and returns the number of rows affected. */
 export const run = (tx: Tx, query: Sql): Promise<number> => tx.$executeRaw(query)
 
-/** The constraint that a failed write ran into, or null when the error is no such thing. */
+/** The constraint that a failed write violated, or null for any other error. */
 export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'check'; constraint: string } | null {
   const kinds: Record<string, 'unique' | 'foreign_key' | 'check'> = {
     '23505': 'unique',
@@ -131,13 +131,13 @@ export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'ch
   return kind ? { kind, constraint: cause.constraint } : null
 }
 
-/** Whether the database ended a transaction that may well succeed when it is run again: a deadlock or a conflict of writes. */
+/** Whether the database aborted the transaction for a reason that a retry may overcome: a deadlock or a write conflict. */
 function isGivenUp(error: unknown): boolean {
   if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034') return true
   return ['40P01', '40001'].includes(driverError(error)?.code ?? '')
 }
 
-/** Prisma keeps the server's error below `meta.driverAdapterError`; raw pg gives it directly. */
+/** Prisma nests the server's error under `meta.driverAdapterError`; pg throws it directly. */
 function driverError(error: unknown): { code: string; constraint: string } | null {
   if (!(error instanceof Error)) return null
   const direct = error as Error & { code?: string; constraint?: string; meta?: { driverAdapterError?: { cause?: AdapterCause } } }

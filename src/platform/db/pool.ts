@@ -1,6 +1,6 @@
 /**
- * The pool that everything but notifications goes through, with its limits in bad times: while the database is known to be away nobody
- * waits for it, a connection is made within seconds or not at all, and a statement whose backend is gone is given up.
+ * The connection pool, used for everything but notifications, and its limits during an outage: nobody waits for a database that is known
+ * to be down, connecting times out after seconds, and a statement whose backend is gone is abandoned.
  */
 import pg from 'pg'
 import { connectionOutage, type DatabaseOutage, namingOutage } from './outage.ts'
@@ -10,7 +10,7 @@ import { watchStatements } from './statement-watch.ts'
 export type PoolOptions = {
   url: string
   size: number
-  /** How long somebody waits for a connection to become free, at most. */
+  /** Maximum wait for a free connection, in milliseconds. */
   waitMs: number
   session: Session
   onStatement: (query: unknown) => void
@@ -66,20 +66,20 @@ export function createPool({ url, size, waitMs, session, onStatement, onError }:
     pool,
     async close() {
       watch.close()
-      // One that is half open never says goodbye.
+      // A half-open connection never completes its close.
       await answered(pool.end(), goodbyeWithinMs).catch(() => dropAll(all))
     },
   }
 }
 
-/** What was idle may be half open, like one that was found dead. The pool removes a client whose connection ends by itself. */
+/** Once one connection was found dead, the idle ones may be half open too. The pool removes a client whose connection has ended. */
 function dropAll(clients: Set<pg.PoolClient>): void {
   for (const client of clients) (client as unknown as pg.Client).connection.stream.destroy()
 }
 
 type Callback = (error?: unknown, ...rest: unknown[]) => void
 
-/** Each statement is told, watched, and fails with the project's own word for an outage. */
+/** Reports each statement to `onStatement`, watches it, and turns connection errors into DatabaseOutage. */
 function guardStatements(client: pg.PoolClient, watch: ReturnType<typeof watchStatements>, onStatement: (query: unknown) => void): void {
   const query = client.query as (...args: unknown[]) => unknown
   client.query = ((...args: unknown[]) => {
@@ -109,8 +109,8 @@ function guardStatements(client: pg.PoolClient, watch: ReturnType<typeof watchSt
 }
 
 /**
- * While the database is away, only what is still connected is handed out. Whoever waits when it goes is told so at once; what the pool then
- * has for them goes back.
+ * During an outage only connections that still exist are handed out. Waiters are rejected as soon as the outage is known; a connection that
+ * the pool acquires for them afterwards is returned to it.
  */
 function guardConnect(pool: pg.Pool, session: Session): void {
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
@@ -148,7 +148,7 @@ function guardConnect(pool: pg.Pool, session: Session): void {
       : guarded()) as typeof pool.connect
 }
 
-/** A statement of its own fails by its client's error, before its own error comes. */
+/** `pool.query` may reject with the client's connection error rather than the statement's, so it is mapped here too. */
 function guardQuery(pool: pg.Pool): void {
   const query = pool.query.bind(pool) as (...args: unknown[]) => unknown
   pool.query = ((...args: unknown[]) => {
