@@ -12,7 +12,7 @@ export const floors = {
   deploys: ['log', 'instance', 'deployment'],
   resources: ['database', 'redis', 'backup', 'storage', 'email'],
   odoo: ['connection', 'bridge-call', 'speed-test'],
-  webhooks: ['event-type', 'endpoint', 'message', 'attempt'],
+  webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],
 }
 
 const ours = '^(src|test)/'

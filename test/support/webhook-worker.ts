@@ -5,8 +5,8 @@
  */
 import { operationQueue } from '../../src/domain/access/operation/jobs.ts'
 import { deliverWebhooks } from '../../src/domain/webhooks/attempt/jobs.ts'
+import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
-import { fanOutEvents } from '../../src/domain/webhooks/message/jobs.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { startJobs } from '../../src/jobs/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
-import { claimDeliveries, releaseDelivery } from '../../../src/domain/webhooks/message/index.ts'
+import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
+import { claimDeliveries, releaseDelivery } from '../../../src/domain/webhooks/delivery/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 import { findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'

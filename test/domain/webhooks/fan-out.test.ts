@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'

@@ -91,7 +91,7 @@ describe('at most once', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })
     const dead = await world.process({ WORKER_LEASE_MS: '500' })
-    const { fanOut } = await import('../../../src/domain/webhooks/message/fan-out.ts')
+    const { fanOut } = await import('../../../src/domain/webhooks/delivery/fan-out.ts')
     const { sequence } = await import('../../../src/platform/sequencer.ts')
     await tell(world.app, caller)
     while ((await sequence(world.app)) > 0) {}

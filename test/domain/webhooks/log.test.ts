@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { listWebhookAttempts, webhookFigures } from '../../../src/domain/webhooks/attempt/index.ts'
+import { sendTestWebhook } from '../../../src/domain/webhooks/delivery/index.ts'
 import { outgoingHttp, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { sendTestWebhook } from '../../../src/domain/webhooks/message/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'

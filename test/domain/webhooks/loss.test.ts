@@ -1,7 +1,7 @@
 /** Deliveries whose holders ended: what is listed of their tries, and when one is set aside. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
-import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/message/index.ts'
+import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
+import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'

@@ -1,8 +1,8 @@
 /** Deliveries over an outage of the database. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { fanOutEvents } from '../../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import { startJobs } from '../../../src/jobs/index.ts'
 import type { Claimed, Queue } from '../../../src/platform/claim.ts'

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vit
 import { callerOfKey, createApiKey, revokeApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { deleteProject } from '../../../src/domain/apps/project/index.ts'
 import { createWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import '../../../src/domain/webhooks/message/index.ts'
+import '../../../src/domain/webhooks/delivery/index.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, rows, sql } from '../../../src/platform/db/index.ts'

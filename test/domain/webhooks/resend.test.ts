@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { recoverWebhookMessages, resendWebhookMessage, sendTestWebhook } from '../../../src/domain/webhooks/message/index.ts'
+import { recoverWebhookMessages, resendWebhookMessage, sendTestWebhook } from '../../../src/domain/webhooks/delivery/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { maxRetryAfterMs } from '../../../src/domain/webhooks/attempt/model.ts'
-import { deliveriesTopic } from '../../../src/domain/webhooks/message/model.ts'
+import { deliveriesTopic } from '../../../src/domain/webhooks/delivery/model.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
 import { shiftClock } from '../../support/database.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { shareOut } from '../../../src/domain/webhooks/message/lane.ts'
-import type { Lane } from '../../../src/domain/webhooks/message/model.ts'
+import { shareOut } from '../../../src/domain/webhooks/delivery/lane.ts'
+import type { Lane } from '../../../src/domain/webhooks/delivery/model.ts'
 
 const now = new Date('2026-01-01T00:00:00Z')
 const lane = (organizationId: string, endpointId: string, ownInFlight = 0, over: Partial<Lane> = {}): Lane => ({

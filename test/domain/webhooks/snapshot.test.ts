@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/message/fan-out.ts'
+import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
 import type { App } from '../../../src/platform/work.ts'

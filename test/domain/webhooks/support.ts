@@ -2,6 +2,7 @@ import { apiKeyRevoked } from '../../../src/domain/access/api-key/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { fanOutEvents } from '../../../src/domain/webhooks/delivery/jobs.ts'
 import {
   createWebhookEndpoint,
   findRecipients,
@@ -9,7 +10,6 @@ import {
   type Recipient,
   selectionPort,
 } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { fanOutEvents } from '../../../src/domain/webhooks/message/jobs.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { createSelection } from '../../../src/graphql/selection.ts'

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { keepMirror } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { keepMirror } from '../../../src/domain/webhooks/delivery/jobs.ts'
 import {
   deleteWebhookEndpoint,
   dispatcherPort,

@@ -3,8 +3,8 @@ import type { WebhookMessage } from '../../../generated/prisma/client.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
+import { removeBodies } from '../delivery/index.ts'
 import { visibleByEndpoint } from '../endpoint/index.ts'
-import { removeBodies } from '../message/index.ts'
 
 export const expungeWebhookMessage = defineCommand({
   name: 'expungeWebhookMessage',

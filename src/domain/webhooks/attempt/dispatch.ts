@@ -3,10 +3,9 @@
  * here. One application a endpoint there: projects, payload conditions and selections are judged on our side.
  */
 import { encodeId, newId } from '../../../platform/id.ts'
-import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
-import { type Dispatcher, dispatcherPort, newestSecret, type Recipient } from '../endpoint/index.ts'
-import { mirroredVersion, noteMirrored } from '../message/index.ts'
+import { mirrorEndpoint } from '../delivery/index.ts'
+import { type Dispatcher, dispatcherPort, type Recipient } from '../endpoint/index.ts'
 import { Fault } from './fault.ts'
 import type { Delivery } from './jobs.ts'
 import { keptText } from './model.ts'
@@ -23,7 +22,7 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
   let refused = 'the endpoint'
   let result: Awaited<ReturnType<Dispatcher['dispatch']>>
   try {
-    await mirror(app, recipient)
+    await mirrorEndpoint(app, recipient)
     refused = 'it'
     const endpointId = encodeId('WebhookEndpoint', recipient.id)
     result = await server.dispatch({ endpointId, messageId, eventType: delivery.message.eventType, payload: text })
@@ -69,28 +68,4 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
     lane: null,
     exhausted: null,
   })
-}
-
-/** One mirroring at a time for each endpoint of a process; those who come meanwhile wait for it. */
-const underWay = perApp(() => new Map<string, Promise<void>>())
-
-async function mirror(app: App, recipient: Recipient): Promise<void> {
-  const key = `${recipient.id}:${recipient.version}`
-  const running = underWay(app)
-  const present = running.get(key)
-  if (present) return present
-  const work = mirrorIfChanged(app, recipient).finally(() => running.delete(key))
-  running.set(key, work)
-  return work
-}
-
-async function mirrorIfChanged(app: App, recipient: Recipient): Promise<void> {
-  if ((await mirroredVersion(app.db.prisma, recipient.id)) === recipient.version) return
-  const { url, description, headers, rateLimitPerSecond } = recipient
-  const secret = await newestSecret(app, recipient)
-  const id = encodeId('WebhookEndpoint', recipient.id)
-  await dispatcherPort
-    .use(app)
-    .mirror({ id, url, description, secret, formerKeysSign: recipient.keys.length > 1, headers, rateLimitPerSecond })
-  await noteMirrored(app.db.prisma, recipient.id, recipient.version)
 }

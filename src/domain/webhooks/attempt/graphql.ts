@@ -17,10 +17,11 @@ import {
 import { visible } from '../../../platform/command.ts'
 import { rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { decodeId, encodeId } from '../../../platform/id.ts'
+import { deliveriesSeen } from '../delivery/graphql.ts'
+import type { ShownDelivery } from '../delivery/index.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
 import { visibleByEndpoint } from '../endpoint/index.ts'
-import { deliveriesSeen, WebhookMessage } from '../message/graphql.ts'
-import type { ShownDelivery } from '../message/index.ts'
+import { WebhookMessage } from '../message/graphql.ts'
 import { expungeWebhookMessage } from './commands.ts'
 import { attemptListing, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
 

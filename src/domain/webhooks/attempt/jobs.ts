@@ -6,6 +6,17 @@ import { newId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import {
+  actOn,
+  type ClaimedDelivery,
+  claimDeliveries,
+  deliveriesTopic,
+  deliveryRows,
+  keepShape,
+  nextDeliveryInMs,
+  releaseDelivery,
+  renewDelivery,
+} from '../delivery/index.ts'
+import {
   defaultTimeoutMs,
   findRecipients,
   type OutgoingResult,
@@ -14,19 +25,7 @@ import {
   retryScheduleOf,
   type UnreadableRecipient,
 } from '../endpoint/index.ts'
-import {
-  type ClaimedDelivery,
-  claimDeliveries,
-  deliveriesTopic,
-  deliveryRows,
-  keepShape,
-  nextDeliveryInMs,
-  readSendables,
-  releaseDelivery,
-  renewDelivery,
-  type Sendable,
-} from '../message/index.ts'
-import { actOn } from './act.ts'
+import { readSendables, type Sendable } from '../message/index.ts'
 import { dispatch } from './dispatch.ts'
 import { Fault, judgeFault } from './fault.ts'
 import { headersOf, maskedHeaders } from './header.ts'
@@ -35,8 +34,6 @@ import { judge, keptText, maxReadBytes } from './model.ts'
 import { expireAnswers, expireAnswersBatch } from './retention.ts'
 import { type AttemptRow, type Exhaustion, settle } from './settle.ts'
 import { isPlain, maxBodyBytes, shapeBody } from './shape.ts'
-
-export { keepMirror } from './mirror.ts'
 
 /** A claimed delivery with all that its request needs, read in one go for the whole claim. */
 export type Delivery = ClaimedDelivery & {

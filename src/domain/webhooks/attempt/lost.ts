@@ -1,6 +1,6 @@
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
-import { countLostTry } from '../message/index.ts'
+import { countLostTry } from '../delivery/index.ts'
 import type { Delivery } from './jobs.ts'
 import { attemptsTopic, insertAttempts } from './settle.ts'
 

@@ -6,7 +6,8 @@ import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { parseTypeId } from '../../../platform/id.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
-import { demandEndpoint, visibleByEndpoint } from '../endpoint/index.ts'
+import { demandEndpoint } from '../delivery/index.ts'
+import { visibleByEndpoint } from '../endpoint/index.ts'
 
 /** With the request that brought the event about. */
 export type Attempt = WebhookAttempt & { requestId?: string | null }

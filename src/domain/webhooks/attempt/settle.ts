@@ -6,8 +6,8 @@ import { encodeId } from '../../../platform/id.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App, Work } from '../../../platform/work.ts'
+import { type LaneNews, type LaneOutcome, recordOutcomes, type Settlement, settleDeliveries } from '../delivery/index.ts'
 import { webhookEndpointExhausted } from '../endpoint/index.ts'
-import { type LaneNews, type LaneOutcome, recordOutcomes, type Settlement, settleDeliveries } from '../message/index.ts'
 
 export type AttemptRow = {
   id: string

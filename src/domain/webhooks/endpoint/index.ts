@@ -23,7 +23,6 @@ export { defaultTimeoutMs, retryScheduleOf } from './model.ts'
 export { type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
 export {
   countWebhookEndpoints,
-  demandEndpoint,
   findRecipients,
   findWebhookEndpoint,
   listWebhookEndpoints,

@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { defineQuery, type Read, visible } from '../../../platform/command.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
-import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import type { App } from '../../../platform/work.ts'
 import { webhookEndpointCreated } from './events.ts'
@@ -53,20 +52,6 @@ export const visibleByEndpoint = ({ projectId }: Caller, column: Sql): Sql =>
   projectId === null
     ? sql`true`
     : sql`exists (select 1 from webhook_endpoint seen where seen.id = ${column} and seen.project_id = ${projectId}::uuid)`
-
-/** Throws `not_found` for the id of an endpoint of which the caller may see nothing; one that is gone is known by what it was sent. */
-export async function demandEndpoint({ tx, caller }: Read, endpointId: string | null | undefined): Promise<void> {
-  if (endpointId === null || endpointId === undefined) return
-  const found = await row(
-    tx,
-    sql`select 1 as found from webhook_endpoint e where e.id = ${endpointId}::uuid and ${visible(caller, sql`e`)}
-        union all
-        (select 1 from webhook_delivery d where d.endpoint_id = ${endpointId}::uuid
-           and d.organization_id = ${caller.organizationId}::uuid and ${visibleByEndpoint(caller, sql`d.endpoint_id`)} limit 1)
-        limit 1`,
-  )
-  if (!found) throw errors.not_found({ field: 'endpointId' })
-}
 
 /** An endpoint as a delivery needs it. */
 export type Recipient = Pick<

@@ -3,7 +3,7 @@ import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { disableEndpoint, type Recipient, webhookEndpointFailing, webhookEndpointRecovered } from '../endpoint/index.ts'
-import { type LaneNews, markRecovered, markWarned } from '../message/index.ts'
+import { type LaneNews, markRecovered, markWarned } from './health.ts'
 
 /**
  * Acts on what a try changed: warns once, disables, tells of a recovery. Apart from the transaction that settled the try, since it

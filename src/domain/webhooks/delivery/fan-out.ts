@@ -1,7 +1,8 @@
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { matchesFilter, openEndpoints, operationalTypes, type PayloadFilter } from '../endpoint/index.ts'
-import { bodyOf, deliveriesTopic, type EventRow } from './model.ts'
+import { type EventRow, insertMessages } from '../message/index.ts'
+import { deliveriesTopic } from './model.ts'
 
 /** With every event at the size limit a batch is 64 MB. */
 export const fanOutBatch = 250
@@ -38,17 +39,6 @@ export async function fanOut(app: App): Promise<number> {
   if (deliveries > 0) app.wake.notify(deliveriesTopic)
   return events
 }
-
-const insertMessages = (tx: Tx, events: EventRow[]): Promise<number> =>
-  run(
-    tx,
-    sql`insert into webhook_message (id, organization_id, project_id, position, event_type, schema_version, subject_type, subject_id,
-                                     channels, request_id, timestamp, body)
-        select e.id, e.organization_id, e.project_id, e.position, e.type, e.schema_version, e.subject_type, e.subject_id, e.channels,
-               e.request_id, e.created_at, b.body
-        from unnest(${events.map((event) => event.id)}::uuid[], ${events.map((event) => bodyOf(event, event.data))}::text[]) as b(id, body)
-        join event e on e.id = b.id`,
-  )
 
 /**
  * Whether an endpoint `e` wants a message `m`, but for its payload filter: project, types (`deployment.*` is kept as such; without

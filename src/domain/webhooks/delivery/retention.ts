@@ -1,7 +1,7 @@
 /** Payloads end by age or by hand; that a message was sent, and how, stays. */
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
-import { forgetEventData } from '../../../platform/events.ts'
 import type { App } from '../../../platform/work.ts'
+import { clearMessages } from '../message/index.ts'
 
 const batch = 500
 
@@ -19,11 +19,7 @@ export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promi
             status = case when d.status = 'PENDING' then 'CANCELLED'::webhook_delivery_status else d.status end
         from held h where h.message_id = d.message_id and h.endpoint_id = d.endpoint_id`,
   )
-  await run(
-    tx,
-    sql`update webhook_message set body = null, body_removed_at = app_now() where id = any(${[...messageIds]}::uuid[]) and body is not null`,
-  )
-  await forgetEventData(tx, messageIds)
+  await clearMessages(tx, messageIds)
 }
 
 /** Removes payloads over WEBHOOK_RETENTION_MS of which nothing waits any more, and what was left of removed ones. Gives how many, at most a batch. */

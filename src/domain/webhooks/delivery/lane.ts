@@ -2,7 +2,7 @@
  * Lanes: which endpoints have something to be sent, how much of it a worker may take now, and how sending to each goes. Shares are fair
  * among organizations, and among the endpoints of each.
  */
-import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { allowanceOf, isGuarded, type Lane } from './model.ts'
 
 /** Everything that waits, one row an endpoint. The endpoints are found by hops over the index, not by reading what waits. */
@@ -103,32 +103,3 @@ function mayHold(tenant: Tenant, { held }: Entry, free: number): boolean {
 }
 
 export const guardedOf = (lanes: readonly Lane[]): Lane[] => lanes.filter(isGuarded)
-
-/** Which version of an endpoint the Svix server has; null: none. */
-export async function mirroredVersion(tx: Tx, endpointId: string): Promise<number | null> {
-  const lane = await row<{ mirroredVersion: number | null }>(
-    tx,
-    sql`select mirrored_version from webhook_lane where endpoint_id = ${endpointId}::uuid`,
-  )
-  return lane?.mirroredVersion ?? null
-}
-
-export const noteMirrored = (tx: Tx, endpointId: string, version: number): Promise<number> =>
-  run(
-    tx,
-    sql`insert into webhook_lane (endpoint_id, mirrored_version) values (${endpointId}::uuid, ${version})
-        on conflict (endpoint_id) do update set mirrored_version = excluded.mirrored_version`,
-  )
-
-/** Endpoints that are gone here and not there. */
-export async function orphanedMirrors(tx: Tx): Promise<string[]> {
-  const found = await rows<{ endpointId: string }>(
-    tx,
-    sql`select l.endpoint_id from webhook_lane l
-        where l.mirrored_version is not null and not exists (select 1 from webhook_endpoint e where e.id = l.endpoint_id) limit 100`,
-  )
-  return found.map(({ endpointId }) => endpointId)
-}
-
-export const dropMirror = (tx: Tx, endpointId: string): Promise<number> =>
-  run(tx, sql`delete from webhook_lane where endpoint_id = ${endpointId}::uuid`)

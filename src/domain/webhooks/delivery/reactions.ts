@@ -1,8 +1,8 @@
 import { run, sql } from '../../../platform/db/index.ts'
 import { onEvent } from '../../../platform/events.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from '../endpoint/index.ts'
-import { takeOff } from './deliveries.ts'
 import { deliveriesTopic } from './model.ts'
+import { cancelPending } from './settle.ts'
 
 onEvent(webhookEndpointCreated, async (work, event) => {
   await run(work.tx, sql`insert into webhook_lane (endpoint_id) values (${event.subjectId}::uuid) on conflict do nothing`)
@@ -13,7 +13,7 @@ onEvent(webhookEndpointUpdated, async (work) => work.wake(deliveriesTopic))
 
 /** What waits for a disabled endpoint is skipped, visibly. Once enabled it begins anew. */
 onEvent(webhookEndpointDisabled, async (work, event) => {
-  await takeOff(work.tx, event.subjectId, 'SKIPPED', 'The endpoint was disabled.')
+  await cancelPending(work.tx, event.subjectId, 'SKIPPED', 'The endpoint was disabled.')
   await run(
     work.tx,
     sql`update webhook_lane set silent_failures = 0, breaker_until = null, failing_since = null, last_failure_at = null, warned_at = null
@@ -23,6 +23,6 @@ onEvent(webhookEndpointDisabled, async (work, event) => {
 
 /** What waits for a deleted endpoint is cancelled. Its lane stays until the mirror of it is gone, where there is one. */
 onEvent(webhookEndpointDeleted, async (work, event) => {
-  await takeOff(work.tx, event.subjectId, 'CANCELLED', 'The endpoint was deleted.')
+  await cancelPending(work.tx, event.subjectId, 'CANCELLED', 'The endpoint was deleted.')
   await run(work.tx, sql`delete from webhook_lane where endpoint_id = ${event.subjectId}::uuid and mirrored_version is null`)
 })

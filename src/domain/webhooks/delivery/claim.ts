@@ -1,10 +1,10 @@
-/** Rows of deliveries: claimed, settled, given back, taken off the queue. What is sent and how it is judged is `attempt`'s. */
+/** How deliveries are claimed, renewed and released. What is sent for them, and how the result is judged, is `attempt`'s. */
 import { type LeasedRows, renew, takeLease, voidLeases } from '../../../platform/claim.ts'
-import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { isNamedAlive } from '../../../platform/process-name.ts'
 import type { App } from '../../../platform/work.ts'
 import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
-import { allowanceOf, type ClaimedDelivery, freedAt, openAt, rateUsedAfter, type Settlement } from './model.ts'
+import { allowanceOf, type ClaimedDelivery, freedAt, openAt, rateUsedAfter } from './model.ts'
 
 /**
  * Claims what is due for up to `free` slots of a worker: shared fairly among organizations and endpoints, within the rate, concurrency and
@@ -97,7 +97,9 @@ const claimShares = (app: App, tx: Tx, worker: string, shares: readonly Share[])
         returning t.*, (c.in_doubt and c.at_most_once) as was_in_doubt, c.lease_owner as lost_by`,
   )
 
-const keyOf = (delivery: ClaimedDelivery) => sql`message_id = ${delivery.messageId}::uuid and endpoint_id = ${delivery.endpointId}::uuid`
+/** The row of a claimed delivery, as a condition. */
+export const keyOf = (delivery: ClaimedDelivery) =>
+  sql`message_id = ${delivery.messageId}::uuid and endpoint_id = ${delivery.endpointId}::uuid`
 
 export const deliveryRows: LeasedRows<ClaimedDelivery> = { table: 'webhook_delivery', match: keyOf }
 
@@ -115,16 +117,6 @@ export const releaseDelivery = (app: App, delivery: ClaimedDelivery, untried = f
         set lease_expires_at = null, lease_owner = case when ${untried} then null else lease_owner end, in_doubt = in_doubt and not ${untried}
         where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
   )
-
-/** Counts a try whose outcome was lost, apart from the schedule; gives its number, null when the claim is another's. */
-export async function countLostTry(tx: Tx, delivery: ClaimedDelivery): Promise<number | null> {
-  const counted = await row<{ attemptCount: number }>(
-    tx,
-    sql`update webhook_delivery set attempt_count = attempt_count + 1, schedule_base = schedule_base + 1
-        where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch} returning attempt_count`,
-  )
-  return counted?.attemptCount ?? null
-}
 
 /** How often a worker looks whether another on this machine lives that holds an endpoint up. */
 const lookAgainMs = 500
@@ -151,93 +143,3 @@ export async function nextDeliveryInMs(app: App, worker: string, free: number): 
   if ([...holders.values()].includes(true)) times.push(lookAgainMs)
   return times.length === 0 ? null : Math.min(...times)
 }
-
-export type Sendable = {
-  id: string
-  organizationId: string
-  projectId: string | null
-  eventType: string
-  schemaVersion: number
-  subjectType: string | null
-  subjectId: string | null
-  timestamp: Date
-  /** Null: a test. */
-  position: bigint | null
-  /** Null: removed. */
-  body: string | null
-  /** The database's time of the reading. */
-  now: Date
-}
-
-/** The size of the bodies that `readSendables` reads. */
-export const bodyBytes = (messageIds: readonly string[]): Sql =>
-  sql`select sum(octet_length(body))::float8 as bytes from webhook_message where id = any(${messageIds}::uuid[])`
-
-/** Messages with their bodies. */
-export async function readSendables(tx: Tx, messageIds: readonly string[]): Promise<Map<string, Sendable>> {
-  const found = await rows<Sendable>(
-    tx,
-    sql`select id, organization_id, project_id, event_type, schema_version, subject_type, subject_id, timestamp, position, body, app_now() as now
-        from webhook_message where id = any(${[...new Set(messageIds)]}::uuid[])`,
-  )
-  return new Map(found.map((message) => [message.id, message]))
-}
-
-/**
- * Keeps what an endpoint is sent, before it is sent for the first time, so that each try sends the same bytes. False: the claim is
- * another's, or it was taken off the queue, or its payload removed.
- */
-export const keepShape = async (app: App, delivery: ClaimedDelivery, body: string): Promise<boolean> =>
-  (await run(
-    app.db.prisma,
-    sql`update webhook_delivery set body = ${body}
-        where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch} and status = 'PENDING'
-          and exists (select 1 from webhook_message m where m.id = ${delivery.messageId}::uuid and m.body is not null)`,
-  )) > 0
-
-export type Settled = Pick<Settlement, 'messageId' | 'endpointId' | 'status'> & { nextAttemptAt: Date | null }
-
-/**
- * Settles claims in one statement and gives those that were still the claimant's. One that was cancelled or skipped meanwhile
- * keeps that, and counts the attempt; one that was asked for again meanwhile stays due. One that goes on waiting without a try is kept by a
- * fault of ours. Rows are locked in key order, as in `takeOff`: two batches can't wait for each other.
- */
-export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Promise<Settled[]> =>
-  rows<Settled>(
-    tx,
-    sql`with told as (
-          select * from unnest(
-            ${settlements.map((item) => item.messageId)}::uuid[], ${settlements.map((item) => item.endpointId)}::uuid[],
-            ${settlements.map((item) => item.leaseEpoch)}::int[], ${settlements.map((item) => item.status)}::webhook_delivery_status[],
-            ${settlements.map((item) => item.reason)}::text[], ${settlements.map((item) => item.attemptCount)}::int[],
-            ${settlements.map((item) => item.retryInMs)}::float8[], ${settlements.map((item) => item.dueAt)}::timestamptz[])
-            as s(message_id, endpoint_id, lease_epoch, status, reason, attempt_count, retry_in_ms, due_at)),
-        held as (
-          select d.message_id, d.endpoint_id, d.status = 'PENDING' and d.next_attempt_at is distinct from t.due_at as again
-          from webhook_delivery d join told t using (message_id, endpoint_id, lease_epoch)
-          order by d.message_id, d.endpoint_id for update of d)
-        update webhook_delivery d
-        set status = case when d.status = 'PENDING' and not h.again then t.status else d.status end,
-            reason = case when d.status = 'PENDING' and not h.again then t.reason else d.reason end,
-            attempt_count = t.attempt_count,
-            next_attempt_at = case when h.again then d.next_attempt_at
-                                   when d.status = 'PENDING' and t.status = 'PENDING'
-                                   then app_now() + t.retry_in_ms * interval '1 millisecond' end,
-            trigger = case when d.trigger = 'MANUAL' and not h.again and t.attempt_count > d.attempt_count then 'AUTOMATIC'::webhook_attempt_trigger else d.trigger end,
-            fault_since = case when t.status = 'PENDING' and t.attempt_count = d.attempt_count then coalesce(d.fault_since, app_now()) end,
-            lease_owner = null, lease_expires_at = null, in_doubt = false
-        from told t join held h using (message_id, endpoint_id)
-        where d.message_id = t.message_id and d.endpoint_id = t.endpoint_id and d.lease_epoch = t.lease_epoch
-        returning d.message_id, d.endpoint_id, d.status, d.next_attempt_at`,
-  )
-
-/** Ends what is still to be sent to an endpoint. A request in flight ends as it may; its attempt is kept, no retry follows. */
-export const takeOff = (tx: Tx, endpointId: string, status: 'SKIPPED' | 'CANCELLED', reason: string): Promise<number> =>
-  run(
-    tx,
-    sql`with held as (
-          select message_id, endpoint_id from webhook_delivery where endpoint_id = ${endpointId}::uuid and status = 'PENDING'
-          order by message_id, endpoint_id for update)
-        update webhook_delivery d set status = ${status}::webhook_delivery_status, reason = ${reason}, next_attempt_at = null
-        from held h where d.message_id = h.message_id and d.endpoint_id = h.endpoint_id`,
-  )

@@ -4,14 +4,14 @@ import { defineCommand, visible } from '../../../platform/command.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { eventType } from '../../../platform/events.ts'
-import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { startOperation } from '../../access/operation/index.ts'
 import { endpointErrors, lockEndpoint } from '../endpoint/index.ts'
 import { inVersion, problemOfPattern } from '../event-type/index.ts'
-import { messageErrors } from './errors.ts'
+import { insertTestMessage } from '../message/index.ts'
+import { deliveryErrors } from './errors.ts'
 import { probeNow } from './health.ts'
-import { bodyOf, deliveriesTopic } from './model.ts'
+import { deliveriesTopic } from './model.ts'
 import { countRecoverable, type RecoveryInput, type recoveries } from './recovery.ts'
 
 const endpointTarget = (work: Work, ids: Record<string, string>) => lockEndpoint(work, { id: ids.endpointId! })
@@ -38,7 +38,7 @@ export const resendWebhookMessage = defineCommand({
     )
     if (!webhookMessage) throw errors.not_found({ field: 'messageId' })
     demandEnabled(endpoint)
-    if (webhookMessage.body === null) throw messageErrors.webhook_payload_removed({ field: 'messageId' })
+    if (webhookMessage.body === null) throw deliveryErrors.webhook_payload_removed({ field: 'messageId' })
     await run(
       work.tx,
       sql`insert into webhook_delivery as d (message_id, endpoint_id, organization_id, position, status, trigger, next_attempt_at)
@@ -68,31 +68,13 @@ export const sendTestWebhook = defineCommand({
     if (!type)
       throw errors.invalid_input({ field: 'eventType', text: `eventType: ${problemOfPattern(name) ?? 'must be a full event type name'}` })
     demandEnabled(endpoint)
-    const id = newId()
     const { version, data } = inVersion(type.type, type.version, type.sample, endpoint.schemaVersion)
     const { organizationId, projectId } = endpoint
-    const [{ now } = { now: work.app.clock.now() }] = await work.tx.$queryRaw<{ now: Date }[]>`select app_now() as now`
-    const body = bodyOf(
-      { id, organizationId, type: type.type, schemaVersion: version, sequence: 0, createdAt: now },
-      JSON.stringify(data),
-      true,
-    )
-    const webhookMessage = await work.tx.webhookMessage.create({
-      data: {
-        id,
-        organizationId,
-        projectId,
-        eventType: type.type,
-        schemaVersion: version,
-        requestId: work.requestId,
-        timestamp: now,
-        body,
-      },
-    })
+    const webhookMessage = await insertTestMessage(work, { organizationId, projectId, eventType: type, schemaVersion: version, data })
     await run(
       work.tx,
       sql`insert into webhook_delivery (message_id, endpoint_id, organization_id, status, trigger, next_attempt_at)
-          values (${id}::uuid, ${endpoint.id}::uuid, ${organizationId}::uuid, 'PENDING', 'TEST', app_now())`,
+          values (${webhookMessage.id}::uuid, ${endpoint.id}::uuid, ${organizationId}::uuid, 'PENDING', 'TEST', app_now())`,
     )
     await probeNow(work, endpoint.id)
     work.wake(deliveriesTopic)

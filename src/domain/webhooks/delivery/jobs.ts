@@ -17,3 +17,5 @@ export const expireWebhookBodies: Chore = {
   everyMs: 10 * 60_000,
   run: async (app) => ((await expireBodies(app)) >= expireBodiesBatch ? 'again' : undefined),
 }
+
+export { keepMirror } from './mirror.ts'
