@@ -18,7 +18,7 @@ import { visible } from '../../../platform/command.ts'
 import { rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { decodeId, encodeId } from '../../../platform/id.ts'
 import { deliveriesSeen } from '../delivery/graphql.ts'
-import type { ShownDelivery } from '../delivery/index.ts'
+import { checkWebhookFilter, type ShownDelivery } from '../delivery/index.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
 import { visibleByEndpoint } from '../endpoint/index.ts'
 import { WebhookMessage } from '../message/graphql.ts'
@@ -177,11 +177,13 @@ builder.queryField('webhookAttempts', (t) =>
       until: t.arg({ type: 'DateTime', description: 'Return only attempts that started before this time.' }),
       ...connectionArgs,
     },
-    resolve: (_root, { first, after, last, before, ...filter }, context) =>
-      connection<WebhookAttemptRow>(
+    resolve: async (_root, { first, after, last, before, ...filter }, context) => {
+      await context.call(checkWebhookFilter, filter)
+      return connection<WebhookAttemptRow>(
         () => context.call(listWebhookAttempts, { first, after, last, before, ...filter }),
         () => context.call(countWebhookAttempts, filter),
-      ),
+      )
+    },
   }),
 )
 

@@ -15,7 +15,7 @@ import { WebhookMessage } from '../message/graphql.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 import type { MessageWithDeliveries, ShownDelivery } from './model.ts'
 import './reactions.ts'
-import { countWebhookMessages, deliveriesOf, listWebhookMessages } from './queries.ts'
+import { checkWebhookFilter, countWebhookMessages, deliveriesOf, listWebhookMessages } from './queries.ts'
 
 export const WebhookDeliveryStatus = enumType('WebhookDeliveryStatus', 'Status of a delivery.', {
   PENDING: 'An attempt is due, scheduled or in progress.',
@@ -95,11 +95,13 @@ builder.queryField('webhookMessages', (t) =>
       until: t.arg({ type: 'DateTime', description: 'Return only messages of events that occurred before this time.' }),
       ...connectionArgs,
     },
-    resolve: (_root, { first, after, last, before, ...filter }, context) =>
-      connection(
+    resolve: async (_root, { first, after, last, before, ...filter }, context) => {
+      await context.call(checkWebhookFilter, filter)
+      return connection(
         () => context.call(listWebhookMessages, { first, after, last, before, ...filter }),
         () => context.call(countWebhookMessages, filter),
-      ),
+      )
+    },
   }),
 )
 

@@ -5,7 +5,7 @@ import { join, row, rows, type Sql, sql, type Tx } from '../../../platform/db/in
 import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import { visibleByEndpoint } from '../endpoint/index.ts'
-import { type Message, messageColumns } from '../message/index.ts'
+import { findMessage, type Message, messageColumns } from '../message/index.ts'
 import type { MessageWithDeliveries, ShownDelivery } from './model.ts'
 
 export const deliveryStatuses = ['PENDING', 'DELIVERED', 'EXHAUSTED', 'ABORTED', 'SKIPPED', 'CANCELLED', 'UNKNOWN'] as const
@@ -50,7 +50,6 @@ export const listWebhookMessages = defineQuery({
   ids: { endpointId: 'WebhookEndpoint' },
   input: z.object(filterInput).and(pageSchema),
   async run(read, input) {
-    await demandEndpoint(read, input.endpointId)
     const page = await pageOf<Message & { deliveries: RawDelivery[] }>(read.tx, messageListing(read.caller, input), input)
     return {
       ...page,
@@ -65,15 +64,24 @@ export const countWebhookMessages = defineQuery({
   permission: 'view:webhooks',
   ids: { endpointId: 'WebhookEndpoint' },
   input: filterSchema,
-  async run(read, filter) {
-    await demandEndpoint(read, filter.endpointId)
-    return countOf(read.tx, messageListing(read.caller, filter))
+  run: (read, filter) => countOf(read.tx, messageListing(read.caller, filter)),
+})
+
+/** Asked once for a list, whether its page is read, its count or both. */
+export const checkWebhookFilter = defineQuery({
+  name: 'webhookFilter',
+  description: 'Checks that the endpoint and the message that a list is filtered by are visible to the caller.',
+  permission: 'view:webhooks',
+  ids: { endpointId: 'WebhookEndpoint', messageId: 'WebhookMessage' },
+  input: z.object({ endpointId: z.string().nullish(), messageId: z.string().nullish() }),
+  async run(read, { endpointId, messageId }) {
+    if (endpointId) await demandEndpoint(read, endpointId)
+    if (messageId && !(await findMessage(read, messageId))) throw errors.not_found({ field: 'messageId' })
   },
 })
 
-/** Throws `not_found` for the id of an endpoint of which the caller may see nothing; one that is gone is known by what it was sent. */
-export async function demandEndpoint({ tx, caller }: Read, endpointId: string | null | undefined): Promise<void> {
-  if (endpointId === null || endpointId === undefined) return
+/** Throws `not_found` unless the caller can see the endpoint or, if it has been deleted, a delivery to it. */
+export async function demandEndpoint({ tx, caller }: Read, endpointId: string): Promise<void> {
   const found = await row(
     tx,
     sql`select 1 as found from webhook_endpoint e where e.id = ${endpointId}::uuid and ${visible(caller, sql`e`)}

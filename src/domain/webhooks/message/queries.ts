@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineQuery, visible } from '../../../platform/command.ts'
+import { defineQuery, type Read, visible } from '../../../platform/command.ts'
 import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { Message, Sendable } from './model.ts'
 
@@ -13,12 +13,12 @@ export const findWebhookMessage = defineQuery({
   permission: 'view:webhooks',
   ids: { id: 'WebhookMessage' },
   input: z.object({ id: z.string() }),
-  run: (read, { id }) =>
-    row<Message>(
-      read.tx,
-      sql`select ${messageColumns} from webhook_message t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`,
-    ),
+  run: (read, { id }) => findMessage(read, id),
 })
+
+/** Null if the message does not exist or is not visible to the caller. */
+export const findMessage = ({ tx, caller }: Read, id: string): Promise<Message | null> =>
+  row<Message>(tx, sql`select ${messageColumns} from webhook_message t where t.id = ${id}::uuid and ${visible(caller, sql`t`)}`)
 
 /** Messages with their bodies, by id. */
 export async function readSendables(tx: Tx, messageIds: readonly string[]): Promise<Map<string, Sendable>> {
