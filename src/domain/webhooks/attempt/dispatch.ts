@@ -2,20 +2,21 @@
  * WEBHOOK_ENGINE=svix: a due delivery is handed to the Svix server, which signs, sends and retries. Handed over it counts as delivered
  * here. One application a endpoint there: projects, payload conditions and selections are judged on our side.
  */
-import { encodeId, newId } from '../../../platform/id.ts'
+import { encodeId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import { mirrorEndpoint } from '../delivery/index.ts'
 import { type Dispatcher, dispatcherPort, type Recipient } from '../endpoint/index.ts'
 import { Fault } from './fault.ts'
-import type { Delivery } from './jobs.ts'
+import type { LoadedDelivery } from './load.ts'
 import { keptText } from './model.ts'
-import { settle } from './settle.ts'
+import { attemptOf } from './record.ts'
+import { claimOf, settle } from './settle.ts'
 
 /**
  * A message or endpoint that the server refuses for good ends the delivery as a try. Throws when the server can't be
  * reached, is in trouble or doesn't take our token: the delivery waits and is no try the poorer.
  */
-export async function dispatch(app: App, delivery: Delivery, recipient: Recipient, text: string): Promise<void> {
+export async function dispatch(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string): Promise<void> {
   const server = dispatcherPort.use(app)
   const messageId = encodeId('WebhookMessage', delivery.messageId)
   const begun = performance.now()
@@ -34,37 +35,23 @@ export async function dispatch(app: App, delivery: Delivery, recipient: Recipien
     if (status === undefined || !isFinal) throw error
     result = { type: 'refused', status, message: detail }
   }
-  const number = delivery.attemptCount + 1
   const refusal = result.type === 'refused' ? keptText(Buffer.from(result.message)) : null
   await settle(app, {
     settlement: {
-      messageId: delivery.messageId,
-      endpointId: recipient.id,
-      leaseEpoch: delivery.leaseEpoch,
-      attemptCount: number,
+      ...claimOf(delivery),
+      attemptCount: delivery.attemptCount + 1,
       status: refusal === null ? 'DELIVERED' : 'EXHAUSTED',
       reason: refusal === null ? 'Handed to the Svix server.' : `The Svix server refused ${refused} with ${result.status}: ${refusal}`,
       retryInMs: null,
-      dueAt: delivery.nextAttemptAt,
     },
-    attempt: {
-      id: newId(),
-      organizationId: delivery.organizationId,
-      messageId: delivery.messageId,
-      endpointId: recipient.id,
-      number,
-      trigger: delivery.trigger,
+    attempt: attemptOf(delivery, {
       url: server.url,
-      dueAt: delivery.nextAttemptAt,
-      startedAt: delivery.message.now,
       durationMs: Math.round(performance.now() - begun),
       requestHeaders: { 'idempotency-key': messageId },
       responseStatus: result.status,
       errorClass: refusal === null ? null : 'HTTP',
-      responseHeaders: null,
       responseBody: refusal,
-      worker: delivery.leaseOwner,
-    },
+    }),
     lane: null,
     exhausted: null,
   })

@@ -3,7 +3,7 @@ import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { WebhookAttempt } from './graphql.ts'
 import { type Attempt, attemptsAfter, beginWebhookAttempts } from './queries.ts'
-import { attemptsTopic } from './settle.ts'
+import { attemptsTopic } from './record.ts'
 
 const pollMs = 2_000
 const batch = 200

@@ -6,7 +6,7 @@ import type { App, Work } from '../../../platform/work.ts'
 export type LaneOutcome = { endpointId: string; accepted: boolean; silent: boolean; isTest: boolean }
 
 /** What a batch of tries changed, for others to act on. */
-export type LaneNews =
+export type HealthChange =
   | { endpointId: string; kind: 'recovered'; failingSince: Date }
   | { endpointId: string; kind: 'warn' | 'disable'; failingSince: Date }
 
@@ -17,7 +17,7 @@ const silenceShare = 0.2
 const warnShare = 0.5
 
 /** Notes tries, inside the transaction that settles them. What it gives may be told again after a crash, until it is acted on. */
-export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOutcome[]): Promise<LaneNews[]> {
+export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOutcome[]): Promise<HealthChange[]> {
   const byEndpoint = Map.groupBy(outcomes, ({ endpointId }) => endpointId)
   const accepted: { id: string; isTest: boolean }[] = []
   const failed: { id: string; silent: number; answered: boolean }[] = []
@@ -29,7 +29,7 @@ export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOu
   return [...(await recordAccepted(tx, accepted)), ...(await recordFailed(tx, app, failed))]
 }
 
-async function recordAccepted(tx: Tx, accepted: readonly { id: string; isTest: boolean }[]): Promise<LaneNews[]> {
+async function recordAccepted(tx: Tx, accepted: readonly { id: string; isTest: boolean }[]): Promise<HealthChange[]> {
   if (accepted.length === 0) return []
   const changed = await rows<{ endpointId: string; failingSince: Date | null; warnedAt: Date | null; isTest: boolean }>(
     tx,
@@ -50,7 +50,11 @@ async function recordAccepted(tx: Tx, accepted: readonly { id: string; isTest: b
   )
 }
 
-async function recordFailed(tx: Tx, app: App, failed: readonly { id: string; silent: number; answered: boolean }[]): Promise<LaneNews[]> {
+async function recordFailed(
+  tx: Tx,
+  app: App,
+  failed: readonly { id: string; silent: number; answered: boolean }[],
+): Promise<HealthChange[]> {
   if (failed.length === 0) return []
   const limitMs = app.settings.WEBHOOK_DISABLE_AFTER_MS
   const changed = await rows<{ endpointId: string; failingSince: Date; warnedAt: Date | null; failingMs: number }>(
@@ -73,7 +77,7 @@ async function recordFailed(tx: Tx, app: App, failed: readonly { id: string; sil
         returning l.endpoint_id, l.failing_since, l.warned_at,
                   extract(epoch from app_now() - l.failing_since)::float8 * 1000 as failing_ms`,
   )
-  return changed.flatMap(({ endpointId, failingSince, warnedAt, failingMs }): LaneNews[] => {
+  return changed.flatMap(({ endpointId, failingSince, warnedAt, failingMs }): HealthChange[] => {
     if (failingMs >= limitMs && warnedAt) return [{ endpointId, kind: 'disable', failingSince }]
     return failingMs >= limitMs * warnShare && !warnedAt ? [{ endpointId, kind: 'warn', failingSince }] : []
   })

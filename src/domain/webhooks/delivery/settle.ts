@@ -5,7 +5,7 @@ import { keyOf } from './claim.ts'
 import type { ClaimedDelivery, Settlement } from './model.ts'
 
 /** Counts a try whose outcome was lost, apart from the schedule; gives its number, null when the claim is another's. */
-export async function countLostTry(tx: Tx, delivery: ClaimedDelivery): Promise<number | null> {
+export async function countLostAttempt(tx: Tx, delivery: ClaimedDelivery): Promise<number | null> {
   const counted = await row<{ attemptCount: number }>(
     tx,
     sql`update webhook_delivery set attempt_count = attempt_count + 1, schedule_base = schedule_base + 1

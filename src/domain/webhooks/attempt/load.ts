@@ -1,0 +1,36 @@
+import type { App } from '../../../platform/work.ts'
+import { type ClaimedDelivery, claimDeliveries } from '../delivery/index.ts'
+import { findRecipients, type Recipient, type UnreadableRecipient } from '../endpoint/index.ts'
+import { readSendables, type Sendable } from '../message/index.ts'
+
+/** A claimed delivery with everything that its request needs. */
+export type LoadedDelivery = ClaimedDelivery & {
+  message: Sendable
+  /** Null if the endpoint has been deleted. */
+  recipient: Recipient | UnreadableRecipient | null
+  /** `sent`: whether a request of this claim may have reached the receiver. */
+  progress: { sent: boolean }
+}
+
+/** Whether the message was sent manually as a test: no event belongs to it, also when it is sent again. */
+export const isTest = ({ message }: LoadedDelivery): boolean => message.position === null
+
+/** Claims due deliveries and reads their messages and endpoints, each in one statement. */
+export async function claimLoaded(app: App, worker: string, limit: number): Promise<LoadedDelivery[]> {
+  const claimed = await claimDeliveries(app, worker, limit)
+  if (claimed.length === 0) return []
+  const [recipients, messages] = await Promise.all([
+    findRecipients(
+      app,
+      claimed.map(({ endpointId }) => endpointId),
+    ),
+    readSendables(
+      app.db.prisma,
+      claimed.map(({ messageId }) => messageId),
+    ),
+  ])
+  return claimed.flatMap((delivery) => {
+    const message = messages.get(delivery.messageId)
+    return message ? [{ ...delivery, message, recipient: recipients.get(delivery.endpointId) ?? null, progress: { sent: false } }] : []
+  })
+}
