@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { restoredConfiguration } from '../../../src/domain/deploys/deployment/configuration.ts'
 import { planDeploy, planRollback } from '../../../src/domain/deploys/deployment/index.ts'
-import { redactorOf } from '../../../src/domain/deploys/instance/snapshot.ts'
+import { redactorOf } from '../../../src/domain/deploys/instance/redaction.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createWorld, operation, type World } from '../../support/tenant.ts'
 import { commands, createShop, pinnedIn, revisionOf, type Shop } from './support.ts'

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openValue } from '../../../src/domain/configuration/resolution/index.ts'
 import {
   type Configuration,
-  pin,
-  presentConfiguration,
+  currentConfiguration,
   restoredConfiguration,
+  saveConfiguration,
 } from '../../../src/domain/deploys/deployment/configuration.ts'
 import { planDeploy, planRollback } from '../../../src/domain/deploys/deployment/index.ts'
 import type { Deployment } from '../../../src/generated/prisma/client.ts'
@@ -138,6 +138,6 @@ async function pinnedProblem(): Promise<string | null> {
   )
   const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
   return transact(world.app, shop.tenant.owner, null, async (work) =>
-    pin(work, deployment, await presentConfiguration(work, shop.production)),
+    saveConfiguration(work, deployment, await currentConfiguration(work, shop.production)),
   )
 }

@@ -23,7 +23,7 @@ import {
   updateSecret,
 } from '../../../src/domain/configuration/secret/index.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from '../../../src/domain/configuration/secret-binding/index.ts'
-import { pin, presentConfiguration } from '../../../src/domain/deploys/deployment/configuration.ts'
+import { currentConfiguration, saveConfiguration } from '../../../src/domain/deploys/deployment/configuration.ts'
 import '../../../src/domain/deploys/deployment/index.ts'
 import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -126,7 +126,7 @@ export async function pinnedIn({ app, tenant, production }: Shop, status: 'LIVE'
   )
   const deployment = (await row<Deployment>(app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
   await transact(app, tenant.owner, null, async (work) => {
-    const problem = await pin(work, deployment, await presentConfiguration(work, production, revisionOf(deployment)))
+    const problem = await saveConfiguration(work, deployment, await currentConfiguration(work, production, revisionOf(deployment)))
     if (problem) throw new Error(problem)
   })
   return deployment

@@ -1,6 +1,6 @@
 /** States that only a running worker brings about, written as it would write them. */
 import { resolveServices } from '../../../src/domain/configuration/resolution/index.ts'
-import { openValues, pinConfiguration } from '../../../src/domain/deploys/instance/index.ts'
+import { openValues, saveSnapshot } from '../../../src/domain/deploys/instance/index.ts'
 import { appendLines, ensureDeploymentLog, ensureServiceLog, type NewLine } from '../../../src/domain/deploys/log/index.ts'
 import { systemCaller } from '../../../src/platform/access.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
@@ -39,7 +39,7 @@ export async function pinPresentEnv({ app, acme }: TestServer, deploymentId: str
     const deployment = await work.tx.deployment.findUniqueOrThrow({ where: { id: deploymentId } })
     const { variables, warnings } = (await resolveServices(work, [deployment.webServiceId])).get(deployment.webServiceId)!
     const given = variables.filter(({ isReserved }) => !isReserved)
-    await pinConfiguration(work, deployment, given, await openValues(work, deployment.organizationId, given), warnings)
+    await saveSnapshot(work, deployment, given, await openValues(work, deployment.organizationId, given), warnings)
   })
 }
 

@@ -8,8 +8,8 @@ import { type Slice, sliceInput, sliceOf } from '../../../platform/page.ts'
 import { listResolvedEnv, type ShownVariable } from '../../configuration/resolution/index.ts'
 import { liveEntriesByService } from '../instance/index.ts'
 import { type LogLine, readLog, tailsByDeployment } from '../log/index.ts'
-import { isChangedSince } from './configuration.ts'
 import { deploymentListing } from './queries.ts'
+import { isChangedSince } from './variable-change.ts'
 
 const isVisible = async (tx: Tx, caller: Caller, webServiceId: string) =>
   (await row(tx, sql`select 1 as seen from web_service s where s.id = ${webServiceId}::uuid and ${visible(caller, sql`s`)}`)) !== null

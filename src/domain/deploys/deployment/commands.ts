@@ -6,7 +6,7 @@ import { encodeId, newId } from '../../../platform/id.ts'
 import { validateBranch } from '../../../platform/repository-url.ts'
 import type { Work } from '../../../platform/work.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
-import { type Configuration, presentConfiguration, restoredConfiguration } from './configuration.ts'
+import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
 import { deploymentErrors } from './errors.ts'
 import { announce, deploymentEvents } from './events.ts'
 import { enqueue, isCancellable, phases, rollbackBlockers, settingsOf, type Waiting } from './model.ts'
@@ -198,7 +198,7 @@ export const releaseIsKept = async (tx: Work['tx'], digest: string | null): Prom
 /** What a rollback to a deployment would be given. */
 export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deployment, config: string | null): Promise<Configuration> => {
   const revision = { deploymentId: target.id, commitHash: target.commitHash, branch: target.branch }
-  return config === 'CURRENT' ? presentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)
+  return config === 'CURRENT' ? currentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)
 }
 
 /** The same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */

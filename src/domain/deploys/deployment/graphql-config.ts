@@ -6,9 +6,9 @@ import { WebService } from '../../apps/web-service/graphql.ts'
 import { envVarPayloads } from '../../configuration/env-var/graphql.ts'
 import { ResolvedVariable, resolutionOf } from '../../configuration/resolution/graphql.ts'
 import { liveEntriesByService, type Redaction as RedactionRow, redactionsByDeployment } from '../instance/index.ts'
-import { isChangedSince, isPending } from './configuration.ts'
 import { Deployment, PlanChangeType } from './graphql.ts'
 import { type DeployPlan as DeployPlanRow, planDeploy } from './queries.ts'
+import { isChangedSince, isPending } from './variable-change.ts'
 
 const liveEntries = (context: GraphqlContext, serviceId: string) =>
   context.load('WebService.liveEntries', serviceId, (ids: readonly string[]) => liveEntriesByService(context.app.db.prisma, ids))

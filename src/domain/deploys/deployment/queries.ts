@@ -5,10 +5,11 @@ import { defineQuery, demand, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
-import { openValues, pinnedConfiguration, type ServiceSettings } from '../instance/index.ts'
+import { openValues, readSnapshot, type ServiceSettings } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
-import { presentConfiguration, sizeProblem, variableChanges } from './configuration.ts'
+import { currentConfiguration, sizeProblem } from './configuration.ts'
 import { changesBetween, type PlanChange, phases, rollbackBlockers, settingsOf } from './model.ts'
+import { variableChanges } from './variable-change.ts'
 
 const statuses = ['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'] as const
 const filter = z.object({ webServiceId: z.string().nullish(), status: z.array(z.enum(statuses)).nullish() })
@@ -103,7 +104,7 @@ export const planRollback = defineQuery({
         ...(await variableChanges(
           read,
           service.organizationId,
-          current && (await pinnedConfiguration(read, current.id)),
+          current && (await readSnapshot(read, current.id)),
           configuration.variables,
         )),
       ],
@@ -136,14 +137,14 @@ export const planDeploy = defineQuery({
       sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status = 'LIVE'`,
     )
     const commitHash = current?.commitHash ?? null
-    const { variables, warnings } = await presentConfiguration(read, webServiceId)
+    const { variables, warnings } = await currentConfiguration(read, webServiceId)
     const tooLarge = sizeProblem(await openValues(read, webService.organizationId, variables))
     return {
       webService,
       current,
       changes: [
         ...changesBetween(planned(current) ?? { commitHash, settings: null }, { commitHash, settings: settingsOf(webService) }),
-        ...(await variableChanges(read, webService.organizationId, current && (await pinnedConfiguration(read, current.id)), variables)),
+        ...(await variableChanges(read, webService.organizationId, current && (await readSnapshot(read, current.id)), variables)),
       ],
       warnings: tooLarge ? [tooLarge, ...warnings] : warnings,
     }

@@ -15,8 +15,8 @@ import {
   type LaunchFacts,
   lastWords,
   launchFacts,
-  pinnedConfiguration,
   platformCredentials,
+  readSnapshot,
   type ServiceSettings,
   secretValuesOf,
 } from '../instance/index.ts'
@@ -74,7 +74,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const log = openLogWriter(app, { logId: logRow.id, redact: (text, isCut) => present(text, isCut, hits) })
   /** What PREPARE pins is hidden from then on; a worker that takes a deployment over finds it pinned. */
   const hideValues = async () => {
-    const pinned = await throughOutages(app, () => pinnedConfiguration({ app, tx: db }, claimed.id), lost)
+    const pinned = await throughOutages(app, () => readSnapshot({ app, tx: db }, claimed.id), lost)
     if (pinned) present = createRedactor([...secretValuesOf(pinned), ...platform])
   }
   await hideValues()

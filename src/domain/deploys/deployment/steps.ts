@@ -3,7 +3,7 @@ import type { Deployment } from '../../../generated/prisma/client.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
 import { addInstances, instancesOf, recordRelease, runtimePort, startInstance } from '../instance/index.ts'
-import { pin, presentConfiguration, restoredConfiguration } from './configuration.ts'
+import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
 import { settingsOf } from './model.ts'
 import { sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
@@ -15,7 +15,7 @@ export async function prepare(run: Run): Promise<StepResult> {
   const { app, deployment, log, signal } = run
   if (deployment.kind === 'ROLLBACK') {
     await log.say(`Rolling back to release ${deployment.releaseDigest} of commit ${deployment.commitHash}.`)
-    await configure(run, (work) => run.set(work, sql`phase = phase`))
+    await takeSnapshot(run, (work) => run.set(work, sql`phase = phase`))
     return 'done'
   }
   if (!run.repository)
@@ -28,7 +28,7 @@ export async function prepare(run: Run): Promise<StepResult> {
     { repository: run.repository, branch: settings.branch, commit: deployment.requestedCommit },
     { output: log.sink(), signal },
   )
-  await configure(run, (work) =>
+  await takeSnapshot(run, (work) =>
     run.set(
       work,
       sql`commit_hash = ${pinned.hash}, commit_message = ${pinned.message}, branch = ${pinned.branch}, settings = ${JSON.stringify(settings)}::json`,
@@ -38,7 +38,7 @@ export async function prepare(run: Run): Promise<StepResult> {
 }
 
 /** Pins the variables in the transaction of `change`, and hides the secret ones in the log from then on. */
-async function configure(run: Run, change: (work: Work) => Promise<Deployment>): Promise<void> {
+async function takeSnapshot(run: Run, change: (work: Work) => Promise<Deployment>): Promise<void> {
   let warnings: string[] = []
   await run.write(async (work) => {
     const deployment = await change(work)
@@ -46,8 +46,8 @@ async function configure(run: Run, change: (work: Work) => Promise<Deployment>):
     const restores = deployment.kind === 'ROLLBACK' && deployment.rollbackConfig !== 'CURRENT' ? deployment.restoresId : null
     const configuration = restores
       ? await restoredConfiguration(work, await work.tx.deployment.findUniqueOrThrow({ where: { id: restores } }), revision)
-      : await presentConfiguration(work, deployment.webServiceId, revision)
-    const problem = await pin(work, deployment, configuration)
+      : await currentConfiguration(work, deployment.webServiceId, revision)
+    const problem = await saveConfiguration(work, deployment, configuration)
     if (problem) {
       const hint =
         configuration.unresolved.length > 0

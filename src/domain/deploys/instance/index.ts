@@ -11,24 +11,21 @@ export { type Asked, type Look, lookAt } from './health.ts'
 export { lastWords } from './last-words.ts'
 export { addInstances, instancesOf, type LaunchFacts, launchFacts, routeTo, settle, startInstance } from './launch.ts'
 export type { ServiceSettings } from './model.ts'
+export { platformCredentials } from './platform-credential.ts'
 export { routerPort, routerProbePort, runtimePort } from './ports.ts'
 export { instancesByService, statusByService } from './queries.ts'
+export { countRedactions, type Redaction, redactionsByDeployment, secretValuesOf } from './redaction.ts'
 export { recordRelease } from './release.ts'
 export { openRouter } from './route.ts'
 export { leaveRouter, untilRouted } from './router-port.ts'
 export { findServiceLog } from './service-log.ts'
 export {
-  countRedactions,
   liveEntriesByService,
   openValues,
-  type PinnableEntry,
-  type PinnedConfiguration,
-  type PinnedEntry,
-  pinConfiguration,
-  pinnedConfiguration,
-  platformCredentials,
-  type Redaction,
-  redactionsByDeployment,
-  secretValuesOf,
+  readSnapshot,
+  type Snapshot,
+  type SnapshotEntry,
+  saveSnapshot,
+  type UnopenedEntry,
 } from './snapshot.ts'
 export { urlOf } from './url.ts'

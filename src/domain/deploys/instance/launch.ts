@@ -5,7 +5,7 @@ import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import type { ServiceSettings } from './model.ts'
 import { runtimePort } from './ports.ts'
-import { environmentOf, pinnedConfiguration } from './snapshot.ts'
+import { environmentOf, readSnapshot } from './snapshot.ts'
 
 /** What must be known to start an instance or run a command in its release. */
 export type LaunchFacts = {
@@ -41,8 +41,8 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
         from deployment d left join release r on r.digest = d.release_digest where d.id = ${deploymentId}::uuid`,
   )
   if (!facts) throw new Error(`deployment ${deploymentId} does not exist`)
-  const configuration = await pinnedConfiguration({ app, tx }, deploymentId)
-  if (!configuration) throw new Error(`deployment ${deploymentId} has no configuration`)
+  const snapshot = await readSnapshot({ app, tx }, deploymentId)
+  if (!snapshot) throw new Error(`deployment ${deploymentId} has no snapshot`)
   return {
     organizationId: facts.organizationId,
     webServiceId: facts.webServiceId,
@@ -51,8 +51,8 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
     releaseDigest: facts.releaseDigest ?? '',
     startCommand: facts.settings.startCommand ?? facts.startCommand,
     releaseCommand: facts.settings.releaseCommand ?? facts.releaseCommand,
-    env: environmentOf(configuration, 'runTime'),
-    buildEnv: environmentOf(configuration, 'buildTime'),
+    env: environmentOf(snapshot, 'runTime'),
+    buildEnv: environmentOf(snapshot, 'buildTime'),
   }
 }
 

@@ -22,7 +22,7 @@ import {
   splitCompleteLines,
 } from '../log/index.ts'
 import { type OutputPosition, type OutputRead, runtimePort } from './ports.ts'
-import { countRedactions, redactorOf } from './snapshot.ts'
+import { countRedactions, redactorOf } from './redaction.ts'
 
 type Printing = Pick<Instance, 'id' | 'organizationId' | 'webServiceId' | 'deploymentId'>
 

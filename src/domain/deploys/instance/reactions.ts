@@ -1,5 +1,6 @@
 import { run, sql } from '../../../platform/db/index.ts'
 import { onEvent } from '../../../platform/events.ts'
+import type { Work } from '../../../platform/work.ts'
 import {
   webServiceCreated,
   webServiceDeleted,
@@ -7,6 +8,10 @@ import {
   webServiceStopped,
   webServiceUpdated,
 } from '../../apps/web-service/index.ts'
+import { envVarChanged } from '../../configuration/env-var/index.ts'
+import { secretUpdated } from '../../configuration/secret/index.ts'
+import { secretBindingCreated } from '../../configuration/secret-binding/index.ts'
+import { secrecyTopic } from './redaction.ts'
 
 /** Every service has a runtime row from the start, so that its status is never unknown. */
 onEvent(webServiceCreated, async (work, event) => {
@@ -21,3 +26,9 @@ onEvent(webServiceCreated, async (work, event) => {
 for (const event of [webServiceCreated, webServiceUpdated, webServiceStarted, webServiceStopped, webServiceDeleted]) {
   onEvent(event, async (work) => work.wake('routes'))
 }
+
+/** A variable of a running deployment may have become secret. */
+const wakeRedactors = async (work: Work) => work.wake(secrecyTopic)
+onEvent(envVarChanged, wakeRedactors)
+onEvent(secretUpdated, wakeRedactors)
+onEvent(secretBindingCreated, wakeRedactors)
