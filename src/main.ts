@@ -17,7 +17,7 @@ import { purgeProjects } from './domain/apps/project/jobs.ts'
 import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { deploymentQueue, sweepLeftovers, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
-import { leaveRouter, openRouter, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
+import { leaveRouter, openRouter, type Runtime, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
 import { instanceChores, settleReconciler } from './domain/deploys/instance/jobs.ts'
 import { expireLogs } from './domain/deploys/log/jobs.ts'
 import { deliverWebhooks, expireWebhookAnswers } from './domain/webhooks/attempt/jobs.ts'
@@ -26,7 +26,7 @@ import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/e
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
 import { type SupervisorChange, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
-import { createProcessRuntime, type ProcessRuntime } from './drivers/process/index.ts'
+import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createSvixDispatcher } from './drivers/svix/index.ts'
 import { schema } from './graphql/schema.ts'
@@ -54,7 +54,7 @@ const neighbourStartMs = 20_000
 const say = (line: string) => console.log(line)
 
 /** Picks the drivers. */
-async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; close(): Promise<void> }> {
+async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Promise<void> }> {
   const { settings } = app
   const guard = createEgressGuard({ allow: settings.EGRESS_ALLOW })
   const runtime = await createProcessRuntime({
@@ -75,9 +75,7 @@ async function provideDrivers(app: App): Promise<{ runtime: ProcessRuntime; clos
     trust: trustOf(settings.TRUST_PROXY),
     host: settings.HOST,
     port: settings.ROUTER_PORT,
-    resolveInstance: (id) => runtime.addressOf(id),
-    staticRoot: (digest) => runtime.staticRoot(digest),
-    encodedRoot: (digest) => runtime.encodedRoot(digest),
+    upstreams: runtime,
   })
   const { EGRESS_PROXY: egressProxy, NO_PROXY: except } = settings
   const http = createHttpOutgoing({ guard, ...(egressProxy ? { proxy: { url: egressProxy.reveal(), except } } : {}) })
@@ -264,7 +262,7 @@ function sayWhereToGo(app: App, graphqlUrl: string, key: string): void {
   say(key)
 }
 
-function sayWhatToKnow(settings: Settings, runtime: ProcessRuntime): void {
+function sayWhatToKnow(settings: Settings, runtime: Runtime): void {
   if (!settings.production)
     say(
       'Development mode: loopback addresses can be reached and local repositories can be deployed. For production, set NODE_ENV=production.',

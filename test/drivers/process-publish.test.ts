@@ -14,7 +14,7 @@ async function publish(source: BuildRequest['source'], wishes: Partial<BuildRequ
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const io = recording()
   const release = await runtime.build(buildRequest(source, { kind: 'static_site', ...wishes }), io)
-  const root = runtime.staticRoot(release.digest) ?? ''
+  const root = runtime.staticFiles(release.digest)?.root ?? ''
   return { files: (await readdir(root, { recursive: true })).sort(), log: io.text() }
 }
 

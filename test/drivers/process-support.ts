@@ -12,11 +12,12 @@ import type {
   BuiltRelease,
   Observation,
   OutputPosition,
+  Runtime,
   SourceWriter,
   StartRequest,
   StepIo,
 } from '../../src/domain/deploys/instance/ports.ts'
-import { createProcessRuntime, type ProcessRuntime, type ProcessRuntimeOptions } from '../../src/drivers/process/index.ts'
+import { createProcessRuntime, type ProcessRuntimeOptions } from '../../src/drivers/process/index.ts'
 import { fileSource } from './process-source.ts'
 
 export { appSource, fileSource } from './process-source.ts'
@@ -24,13 +25,13 @@ export { appSource, fileSource } from './process-source.ts'
 export const modes = ['bwrap', 'none'] as const
 export type Mode = (typeof modes)[number]
 
-const opened: { runtime: ProcessRuntime; dataDir: string }[] = []
+const opened: { runtime: Runtime; dataDir: string }[] = []
 
 export const hostPath = process.env.PATH ?? ''
 
 export async function openRuntime(
   options: Partial<ProcessRuntimeOptions> & { sandbox: ProcessRuntimeOptions['sandbox'] },
-): Promise<{ runtime: ProcessRuntime; dataDir: string }> {
+): Promise<{ runtime: Runtime; dataDir: string }> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'quayside-process-')))
   const runtime = await createProcessRuntime({ hostPath, ...options, dataDir })
   opened.push({ runtime, dataDir })
@@ -87,7 +88,7 @@ export function startRequest(release: BuiltRelease, wishes: Partial<StartRequest
 }
 
 /** Builds a tree of plain files that runs `command`, and starts it. Answers the instance's id. */
-export async function startCommand(runtime: ProcessRuntime, command: string, wishes: Partial<StartRequest> = {}): Promise<string> {
+export async function startCommand(runtime: Runtime, command: string, wishes: Partial<StartRequest> = {}): Promise<string> {
   const release = await runtime.build(buildRequest(fileSource({ 'file.txt': 'from the release\n' }), { startCommand: command }), quiet())
   const request = startRequest(release, wishes)
   await runtime.start(request)
@@ -95,28 +96,28 @@ export async function startCommand(runtime: ProcessRuntime, command: string, wis
 }
 
 /** Runs a command as an instance to its end and answers what it printed. */
-export async function outputOf(runtime: ProcessRuntime, command: string, wishes: Partial<StartRequest> = {}): Promise<string> {
+export async function outputOf(runtime: Runtime, command: string, wishes: Partial<StartRequest> = {}): Promise<string> {
   const instanceId = await startCommand(runtime, command, wishes)
   await until(async () => (await observe(runtime, instanceId)).state === 'exited')
   return await readAll(runtime, instanceId)
 }
 
-export async function observe(runtime: ProcessRuntime, instanceId: string): Promise<Observation> {
+export async function observe(runtime: Runtime, instanceId: string): Promise<Observation> {
   return (await runtime.observe([instanceId]))[0] as Observation
 }
 
 export const beginning: OutputPosition = { stdout: 0, stderr: 0 }
 
-export async function readAll(runtime: ProcessRuntime, instanceId: string): Promise<string> {
+export async function readAll(runtime: Runtime, instanceId: string): Promise<string> {
   const { chunks } = await runtime.readOutput(instanceId, beginning, 1 << 20)
   return chunks.map((chunk) => Buffer.from(chunk.bytes).toString()).join('')
 }
 
-export async function untilHealthy(runtime: ProcessRuntime, instanceId: string, path: string | null = '/'): Promise<void> {
+export async function untilHealthy(runtime: Runtime, instanceId: string, path: string | null = '/'): Promise<void> {
   await until(async () => (await runtime.probe({ instanceId, path, timeoutMs: 1000 })).ok)
 }
 
-export async function get(runtime: ProcessRuntime, instanceId: string, path: string): Promise<string> {
+export async function get(runtime: Runtime, instanceId: string, path: string): Promise<string> {
   const address = runtime.addressOf(instanceId)
   return await new Promise((resolve, reject) => {
     const request = httpRequest({ ...address, path, agent: false }, async (response) => {

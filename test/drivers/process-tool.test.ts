@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ProcessRuntime } from '../../src/drivers/process/index.ts'
+import type { Runtime } from '../../src/domain/deploys/instance/ports.ts'
 import { createProcessRuntime } from '../../src/drivers/process/index.ts'
 import {
   buildRequest,
@@ -57,7 +57,7 @@ const bunLock = `{
 /** One data directory for all: what is installed once serves the tests that follow. */
 describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
   let dataDir: string
-  let runtime: ProcessRuntime
+  let runtime: Runtime
   beforeAll(async () => {
     dataDir = await mkdtemp(join(tmpdir(), 'quayside-tool-'))
     runtime = await createProcessRuntime({ dataDir, sandbox, hostPath })

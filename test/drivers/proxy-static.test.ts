@@ -40,7 +40,7 @@ beforeEach(async () => {
   await symlink('.env', join(root, 'env.txt'))
   await symlink('loop', join(root, 'loop'))
   await symlink('digits.txt', join(root, 'inside.txt'))
-  bed.roots.set(digestA, root)
+  bed.sites.set(digestA, { root, encoded: null })
   router = await bed.router()
   router.apply([site(digestA)])
 })
@@ -113,7 +113,7 @@ describe('a static site', () => {
     await utimes(join(other, 'digits.txt'), then, then)
     await utimes(join(folder, 'site/digits.txt'), then, then)
     const { etag } = (await get('/digits.txt')).headers
-    bed.roots.set(digestB, other)
+    bed.sites.set(digestB, { root: other, encoded: null })
     router.apply([site(digestB)])
     expect((await get('/digits.txt', { 'if-none-match': etag ?? '' })).body).toBe('9876543210')
     expect((await get('/digits.txt', { 'if-modified-since': new Date('2024-01-01T00:00:00Z').toUTCString() })).body).toBe('9876543210')
@@ -228,7 +228,7 @@ describe('a static site', () => {
       await writeFile(join(folder, 'site/docs/play.html'), text)
       await writeFile(join(encoded, 'docs/play.html.br'), brotliCompressSync(text))
       await writeFile(join(encoded, 'docs/play.html.gz'), gzipSync(text))
-      bed.encodedRoots.set(digestA, encoded)
+      bed.sites.set(digestA, { root: bed.sites.get(digestA)!.root, encoded })
     })
     const getPlay = (headers: Record<string, string>) => get('/docs/play', headers)
 
@@ -302,7 +302,7 @@ describe('a static site', () => {
   it('answers 502 no_healthy_instance when the release is not there', async () => {
     router.apply([site(digestB)])
     expect((await get('/')).headers['x-quayside-error']).toBe('no_healthy_instance')
-    bed.roots.set(digestB, join(folder, 'removed'))
+    bed.sites.set(digestB, { root: join(folder, 'removed'), encoded: null })
     expect((await get('/')).headers['x-quayside-error']).toBe('no_healthy_instance')
   })
 })

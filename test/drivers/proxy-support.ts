@@ -9,7 +9,7 @@ import {
   type Server,
 } from 'node:http'
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
-import type { Route, Router } from '../../src/domain/deploys/instance/ports.ts'
+import type { Address, Route, Router, StaticFiles, Upstreams } from '../../src/domain/deploys/instance/ports.ts'
 import { createProxyRouter, type ProxyRouterOptions, type RequestRecord } from '../../src/drivers/proxy/index.ts'
 
 export { until } from '../support/wait.ts'
@@ -33,23 +33,24 @@ export function createStack() {
 export type Bed = ReturnType<typeof createBed>
 
 export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => void) {
-  const instances = new Map<string, { host: string; port: number }>()
-  const roots = new Map<string, string>()
-  const encodedRoots = new Map<string, string>()
+  const instances = new Map<string, Address>()
+  const sites = new Map<string, StaticFiles>()
+  const upstreams: Upstreams = {
+    addressOf: (id) => instances.get(id) ?? null,
+    staticFiles: (digest) => sites.get(digest) ?? null,
+  }
   const records: RequestRecord[] = []
 
   return {
     instances,
-    roots,
-    encodedRoots,
+    sites,
+    upstreams,
     records,
     async router(options: Partial<ProxyRouterOptions> = {}, { shared = false, isUnknown = false } = {}): Promise<Router> {
       const router = createProxyRouter({
         host: '127.0.0.1',
         port: 0,
-        resolveInstance: (id) => instances.get(id) ?? null,
-        staticRoot: (digest) => roots.get(digest) ?? null,
-        encodedRoot: (digest) => encodedRoots.get(digest) ?? null,
+        upstreams,
         onRequest: (record) => records.push(record),
         retryMs: 300,
         ...options,

@@ -102,8 +102,7 @@ describe('the port', () => {
     const second = createProxyRouter({
       host: '127.0.0.1',
       port: first.port,
-      resolveInstance: (id) => bed.instances.get(id) ?? null,
-      staticRoot: () => null,
+      upstreams: bed.upstreams,
     })
     stack.defer(() => second.close({ graceMs: 0 }))
     expect(await second.listen()).toBe(false)
@@ -157,7 +156,7 @@ describe('the port', () => {
   })
 
   it('that can not be held for another reason is an error', async () => {
-    const router = createProxyRouter({ host: '192.0.2.1', port: 0, resolveInstance: () => null, staticRoot: () => null })
+    const router = createProxyRouter({ host: '192.0.2.1', port: 0, upstreams: bed.upstreams })
     await expect(router.listen()).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' })
   })
 })

@@ -306,9 +306,12 @@ describe('balancing', () => {
     let looksAtAbsent = 0
     const router = await bed.router({
       retryMs: 30_000,
-      resolveInstance: (id) => {
-        if (id === 'absent') looksAtAbsent += 1
-        return bed.instances.get(id) ?? null
+      upstreams: {
+        ...bed.upstreams,
+        addressOf: (id) => {
+          if (id === 'absent') looksAtAbsent += 1
+          return bed.upstreams.addressOf(id)
+        },
       },
     })
     router.apply([toInstances('shop.localhost', ['gone', 'absent'])])

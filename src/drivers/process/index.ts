@@ -13,7 +13,6 @@ import { createInstances } from './instance.ts'
 import { createLayout, fileName } from './layout.ts'
 import { closeInherited } from './linux.ts'
 import { createPorts, type PortRange } from './port.ts'
-import type { Address } from './probe.ts'
 import { createReleases } from './release.ts'
 import { runToEnd } from './run.ts'
 import { type Cell, createSandbox } from './sandbox.ts'
@@ -36,18 +35,6 @@ export type ProcessRuntimeOptions = {
   portRange?: PortRange
 }
 
-/** The port, and what only this host's router may ask. */
-export type ProcessRuntime = Runtime & {
-  /** Why there is no sandbox; null where there is one. */
-  readonly sandboxMissing: string | null
-  /** Where an instance listens; null for an unknown one and for a worker. Fast: called for each request. */
-  addressOf(instanceId: string): Address | null
-  /** The directory that a static release publishes; null for any other. Fast: called for each request. */
-  staticRoot(digest: string): string | null
-  /** Where its encoded copies lie, each named like its file with `.br` or `.gz`; null for any other release. Fast as well. */
-  encodedRoot(digest: string): string | null
-}
-
 const defaults = {
   quotas: { releaseBytes: 2 * 2 ** 30, dataDirFreeBytes: 256 * 2 ** 20, cacheBytes: 2 * 2 ** 30, allCachesBytes: 10 * 2 ** 30 },
   outputCapBytes: 64 * 2 ** 20,
@@ -55,7 +42,7 @@ const defaults = {
 }
 
 /** Throws when `bwrap` is demanded and does not work here. */
-export async function createProcessRuntime(options: ProcessRuntimeOptions): Promise<ProcessRuntime> {
+export async function createProcessRuntime(options: ProcessRuntimeOptions): Promise<Runtime> {
   const quotas: Quotas = { ...defaults.quotas, ...options.quotas }
   const outputCapBytes = options.outputCapBytes ?? defaults.outputCapBytes
   const layout = await createLayout(options.dataDir)
@@ -128,7 +115,6 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     list: instances.list,
     readOutput: (instanceId, position, maxBytes) => readSpool(instances.spool(instanceId), position, maxBytes, outputCapBytes),
     addressOf: instances.addressOf,
-    staticRoot: releases.staticRoot,
-    encodedRoot: releases.encodedRoot,
+    staticFiles: releases.staticFiles,
   }
 }

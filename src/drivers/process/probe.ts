@@ -1,10 +1,8 @@
 /** Asks an instance directly, past the router, whether it answers. */
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
-import type { ProbeResult } from '../../domain/deploys/instance/ports.ts'
+import type { Address, ProbeResult } from '../../domain/deploys/instance/ports.ts'
 import { isErrno } from './tree.ts'
-
-export type Address = { host: string; port: number }
 
 export const refused = 'connection refused'
 

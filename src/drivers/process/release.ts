@@ -1,7 +1,8 @@
 /** Finished releases: how one is named, kept, found and removed. A release never changes once it has its name. */
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
+import type { StaticFiles } from '../../domain/deploys/instance/ports.ts'
 import { digestHex, type Layout } from './layout.ts'
 import { isErrno, removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
@@ -31,14 +32,12 @@ export type Releases = {
   all(): Promise<Manifest[]>
   digests(): Promise<string[]>
   remove(digest: string): Promise<void>
-  /** What a static release publishes; null for any other. Fast: called for each request. */
-  staticRoot(digest: string): string | null
-  /** Where the encoded copies of what a static release publishes lie, if it has any: each is named like its file, with `.br` or `.gz`. */
-  encodedRoot(digest: string): string | null
+  /** Published files of a static release; null for any other release. Called for each request: reads a manifest once. */
+  staticFiles(digest: string): StaticFiles | null
 }
 
 export function createReleases(layout: Layout): Releases {
-  const staticRoots = new Map<string, string>()
+  const staticFiles = new Map<string, StaticFiles>()
   const directoryOf = (digest: string): string | null => {
     const hex = digestHex(digest)
     return hex === null ? null : join(layout.releases, hex)
@@ -78,11 +77,11 @@ export function createReleases(layout: Layout): Releases {
     },
     async remove(digest) {
       const directory = directoryOf(digest)
-      staticRoots.delete(digest)
+      staticFiles.delete(digest)
       if (directory !== null) await discard(layout, directory)
     },
-    staticRoot(digest) {
-      const known = staticRoots.get(digest)
+    staticFiles(digest) {
+      const known = staticFiles.get(digest)
       if (known !== undefined) return known
       const directory = directoryOf(digest)
       if (directory === null) return null
@@ -92,12 +91,9 @@ export function createReleases(layout: Layout): Releases {
       } catch {
         return null
       }
-      staticRoots.set(digest, join(directory, 'tree'))
-      return join(directory, 'tree')
-    },
-    encodedRoot(digest) {
-      const root = releases.staticRoot(digest)
-      return root === null ? null : join(dirname(root), 'encoded')
+      const files = { root: join(directory, 'tree'), encoded: join(directory, 'encoded') }
+      staticFiles.set(digest, files)
+      return files
     },
   }
   return releases

@@ -9,7 +9,6 @@ import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join, posix } from 'node:path'
-import type { SandboxKind } from '../../domain/deploys/instance/ports.ts'
 import { isAlive, type ProcessMark } from '../../platform/process-mark.ts'
 import { type Layout, programsOf } from './layout.ts'
 import { descendants, pidsWithEnv, pidsWithLockLimit, pidsWithMount, processTable, signalProcess } from './linux.ts'
@@ -48,7 +47,7 @@ export type Launch = { script: string; args: string[]; env: Record<string, strin
 export const stoppingFile = 'stopping'
 
 export interface Sandbox {
-  readonly kind: SandboxKind
+  readonly kind: 'bubblewrap' | 'none'
   /** Why there is no bubblewrap; null where there is. */
   readonly missing: string | null
   /** Makes the cell's own directories, and its view where it has one. */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Route } from '../../domain/deploys/instance/ports.ts'
+import type { Route, Upstreams } from '../../domain/deploys/instance/ports.ts'
 import type { Trust } from '../../platform/forwarded.ts'
 import { attempt, pairs } from './attempt.ts'
 import { answer, type Exchange } from './exchange.ts'
@@ -12,7 +12,7 @@ export type ForwardOptions = {
   table: Pick<Table, 'find' | 'changed'>
   pool: Pool
   tunnels: Tunnels
-  resolveInstance: (instanceId: string) => { host: string; port: number } | null
+  upstreams: Upstreams
   trust: Trust
   connectTimeoutMs: number
   upstreamTimeoutMs: number
@@ -32,7 +32,7 @@ const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
  */
 export async function forward(exchange: Exchange, first: InstancesRoute, host: string, options: ForwardOptions): Promise<void> {
   const { request, signal, outcome } = exchange
-  const { table, pool } = options
+  const { table, pool, upstreams } = options
   const body = hasBody(request)
   const repeat = !body && repeatable.has(request.method ?? '')
   const refused = new Set<string>()
@@ -42,9 +42,9 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
   let ownConnection = !repeat || exchange.upgrade !== null
 
   while (!signal.aborted) {
-    const candidates = route.target.instanceIds.filter((id) => !refused.has(id) && options.resolveInstance(id) !== null)
+    const candidates = route.target.instanceIds.filter((id) => !refused.has(id) && upstreams.addressOf(id) !== null)
     const instanceId = pool.leastLoaded(candidates)
-    const address = instanceId === undefined ? null : options.resolveInstance(instanceId)
+    const address = instanceId === undefined ? null : upstreams.addressOf(instanceId)
 
     if (instanceId === undefined || address === null) {
       // A switch may be under way: the next table can name an instance that answers.

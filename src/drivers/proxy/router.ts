@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { PrivateTarget, Route, Router } from '../../domain/deploys/instance/ports.ts'
+import type { PrivateTarget, Route, Router, Upstreams } from '../../domain/deploys/instance/ports.ts'
 import type { Trust } from '../../platform/forwarded.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { type ForwardOptions, forward } from './forward.ts'
@@ -28,12 +28,8 @@ export type ProxyRouterOptions = {
   host: string
   /** 0 picks a free one, kept after the first listen. `listen` may name another. */
   port: number
-  /** Where an instance listens now; null when that isn't known here. Called for each request: fast, synchronous. */
-  resolveInstance: (instanceId: string) => { host: string; port: number } | null
-  /** The directory of a static release; null when it isn't there. */
-  staticRoot: (digest: string) => string | null
-  /** Where its files lie encoded, each under its name with `.br` or `.gz`; files without a copy are sent as they are. */
-  encodedRoot?: (digest: string) => string | null
+  /** Where instances and static files are. */
+  upstreams: Upstreams
   /** How a release is asked before visitors are; without it every request goes by the table. */
   privateRoutes?: PrivateRoutes
   /** What is said to who asks for no service at all, but by the domain that they are under. */
@@ -75,7 +71,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     table,
     pool,
     tunnels,
-    resolveInstance: options.resolveInstance,
+    upstreams: options.upstreams,
     trust: options.trust ?? (() => false),
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 120_000,
@@ -163,10 +159,9 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     const { target } = route
     if (target.type === 'unavailable') return answer(exchange, target.error)
     if (target.type === 'instances') return forward(exchange, { ...route, target }, host, how)
-    const root = route.digest === null ? null : options.staticRoot(route.digest)
-    if (root === null || route.digest === null) return answer(exchange, 'no_healthy_instance')
-    const site = { root, encoded: options.encodedRoot?.(route.digest) ?? null, digest: route.digest, singlePage: target.singlePage }
-    return serveStatic(exchange, site)
+    const files = route.digest === null ? null : options.upstreams.staticFiles(route.digest)
+    if (files === null || route.digest === null) return answer(exchange, 'no_healthy_instance')
+    return serveStatic(exchange, { ...files, digest: route.digest, singlePage: target.singlePage })
   }
 
   function start(): Server {

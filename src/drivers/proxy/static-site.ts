@@ -1,17 +1,15 @@
 /** Finds what a path of a static site means: a file, a page without its `.html`, a folder's index, or the page for everything else. */
 import { realpath, stat } from 'node:fs/promises'
 import { relative, sep } from 'node:path'
+import type { StaticFiles } from '../../domain/deploys/instance/ports.ts'
 import { isPublished } from '../../platform/published-file.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { releaseHeaders } from './header.ts'
 import { type SiteFile, sendFile } from './static-file.ts'
 
-export type StaticSite = {
-  root: string
-  /** Where encoded copies of its files lie; null where there are none. */
-  encoded: string | null
+export type StaticSite = StaticFiles & {
   digest: string
-  /** An unknown path without a file ending is the index. */
+  /** Whether an unknown path without a file extension serves the index page. */
   singlePage: boolean
 }
 

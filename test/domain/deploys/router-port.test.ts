@@ -22,8 +22,7 @@ function provideRouter(app: App): Router {
   const router = createProxyRouter({
     host: '127.0.0.1',
     port: app.settings.ROUTER_PORT,
-    resolveInstance: () => null,
-    staticRoot: () => null,
+    upstreams: { addressOf: () => null, staticFiles: () => null },
   })
   routerPort.provide(app, router)
   onTestFinished(() => router.close({ graceMs: 0 }))

@@ -2,7 +2,7 @@ import type { Instance as InstanceRow } from '../../../generated/prisma/client.t
 import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { LogBatchType, loadLog, logCost } from '../log/graphql.ts'
-import { runtimePort, type SandboxKind } from './ports.ts'
+import { runtimePort } from './ports.ts'
 import { instancesByService, statusByService } from './queries.ts'
 import { urlOf } from './url.ts'
 import '../../apps/server/graphql.ts'
@@ -22,8 +22,8 @@ export const Sandbox = enumType('Sandbox', 'Isolation of builds and instances.',
   NONE: 'Not isolated. Builds and instances run with the permissions of Quayside.',
 })
 
-const sandboxes: Record<SandboxKind, 'BUBBLEWRAP' | 'NONE'> = { bubblewrap: 'BUBBLEWRAP', none: 'NONE' }
-const sandboxOf = (context: GraphqlContext) => sandboxes[runtimePort.use(context.app).sandbox]
+/** The API names a sandbox as its driver does, in upper case. */
+const sandboxOf = ({ app }: GraphqlContext) => runtimePort.use(app).sandbox.toUpperCase() as typeof Sandbox.$inferType
 
 export const Instance = builder.objectRef<InstanceRow>('Instance').implement({
   description: 'A running copy of a release.',

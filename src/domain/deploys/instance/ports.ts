@@ -1,11 +1,10 @@
 /**
- * What the domain needs of a place where things run, and of the router in front of it. Written so that a Docker Engine and a
- * Kubernetes driver fit: no pid, path or host port appears here. A release is named by its digest, an instance by its id.
+ * What the domain needs of a place where releases run, and of the router in front of it. A Docker Engine or a Kubernetes driver can
+ * implement it: a release is named by its digest and an instance by its id, without pids, paths or ports. Only the router's half
+ * (`Upstreams`), which the domain never calls, has addresses and directories.
  */
 import { definePort } from '../../../platform/port.ts'
 import type { OutputSink } from '../log/ports.ts'
-
-export type SandboxKind = 'bubblewrap' | 'none'
 
 /** Puts the source tree of a pinned commit into a directory that the driver chose. Throws PortError<SourceFailureCode>. */
 export type SourceWriter = (directory: string, io: StepIo) => Promise<void>
@@ -107,9 +106,30 @@ export type OutputRead = {
   droppedBytes: number
 }
 
-/** Where releases are built and instances run. Every call is idempotent by the ids that it is given. */
-export interface Runtime {
-  readonly sandbox: SandboxKind
+/** An address that the router's process can connect to. */
+export type Address = { host: string; port: number }
+
+/** Directories that the router's process can read. */
+export type StaticFiles = {
+  root: string
+  /** Compressed copies of the files, under the same names plus `.br` or `.gz`. Null if there are none. */
+  encoded: string | null
+}
+
+/** What the router needs of the runtime. Called for each request, so the methods are synchronous and fast. */
+export interface Upstreams {
+  /** Address of an instance. Null for an unknown instance and for a worker. */
+  addressOf(instanceId: string): Address | null
+  /** Published files of a static release. Null for any other release, and while the files are not available here. */
+  staticFiles(digest: string): StaticFiles | null
+}
+
+/** Where releases are built and instances run. Every call is idempotent by the ids in its arguments. */
+export interface Runtime extends Upstreams {
+  /** Isolation of builds and instances, as the driver names it, such as `bubblewrap`. `none` means that they are not isolated. */
+  readonly sandbox: string
+  /** Why builds and instances are not isolated. Null if they are. */
+  readonly sandboxMissing: string | null
 
   /** Builds a release from source. Throws PortError<BuildFailureCode | SourceFailureCode>, or `signal.reason`. */
   build(request: BuildRequest, io: StepIo): Promise<BuiltRelease>
