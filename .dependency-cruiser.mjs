@@ -8,7 +8,7 @@
 export const floors = {
   access: ['organization', 'user', 'session', 'role', 'member', 'api-key', 'audit-log', 'operation'],
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
-  configuration: ['env-var', 'secret', 'secret-binding', 'resolution'],
+  configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'deployment'],
   resources: ['database', 'redis', 'backup', 'storage', 'email'],
   odoo: ['connection', 'bridge-call', 'speed-test'],

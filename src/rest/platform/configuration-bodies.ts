@@ -1,6 +1,6 @@
 /** Bodies of env vars, secrets, bindings and of what they come to. A value that is secret is the mask, unless the row reveals. */
 import { z } from 'zod'
-import { mask } from '../../domain/configuration/env-var/index.ts'
+import { mask } from '../../domain/configuration/variable/index.ts'
 import type { PlannedVariable } from '../../domain/deploys/deployment/index.ts'
 import type { Named } from '../core/index.ts'
 import { id, time, timeOf, total, words } from './field.ts'

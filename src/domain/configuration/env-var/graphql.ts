@@ -1,28 +1,25 @@
+import type { ObjectFieldBuilder } from '@pothos/core'
 import type { EnvVar as EnvVarRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  enumType,
   type InputBuilder,
   idField,
   makeRoom,
   mutation,
   Node,
   registerNode,
+  type Types,
   written,
 } from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import '../../apps/web-service/graphql.ts'
+import { revealedValueField, revealedValuesField, texts, WriteMode, writeWarningsField } from '../variable/graphql.ts'
+import { mask } from '../variable/index.ts'
 import { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
-import { mask } from './model.ts'
 import { envVarBytes, envVarsByService } from './queries.ts'
-import { exportEnvVars, openEnvVar, type RevealedValue as RevealedValueRow, revealEnvVar, revealEnvVars } from './reveal.ts'
-
-export const WriteMode = enumType('WriteMode', 'What a bulk write does with items that are not listed.', {
-  MERGE: 'Keep them.',
-  REPLACE: 'Delete them. Requires the permission `delete:secrets`.',
-})
+import { exportEnvVars, openEnvVar, revealEnvVar, revealEnvVars } from './reveal.ts'
 
 export const EnvVar = builder.prismaObject('EnvVar', {
   description: 'Environment variable of a service. It takes precedence over a bound secret with the same name.',
@@ -40,12 +37,8 @@ export const EnvVar = builder.prismaObject('EnvVar', {
       description: `Value of the variable, or \`${mask}\` if the variable is secret.`,
       resolve: (item, _args, { app }) => (item.isSecret ? mask : openEnvVar({ app, tx: app.db.prisma }, item)),
     }),
-    fingerprint: t.exposeString('fingerprint', {
-      description: 'Keyed hash of the value. Equal values within the organization have equal fingerprints.',
-    }),
-    isSecret: t.exposeBoolean('isSecret', {
-      description: 'Whether the value is secret. A secret value is returned only by a reveal mutation.',
-    }),
+    fingerprint: t.exposeString('fingerprint', { description: texts.fingerprint }),
+    isSecret: t.exposeBoolean('isSecret', { description: texts.isSecret }),
     buildTime: t.exposeBoolean('buildTime', { description: 'Whether the variable is set during builds.' }),
     runTime: t.exposeBoolean('runTime', { description: 'Whether the variable is set for instances and for the release command.' }),
     lastRevealedAt: t.expose('lastRevealedAt', {
@@ -83,28 +76,20 @@ builder.prismaObjectField('WebService', 'envVars', (t) =>
   }),
 )
 
-export const RevealedValue = builder.objectRef<RevealedValueRow>('RevealedValue').implement({
-  description: 'A revealed value.',
-  fields: (t) => ({
-    key: t.exposeString('key', { description: 'Name of the variable.' }),
-    value: t.exposeString('value', { description: 'Plaintext value.' }),
-  }),
-})
-
 const EnvVarInput = builder.inputType('EnvVarInput', {
   description: 'An environment variable to create or update.',
   fields: (t) => ({
-    key: t.string({
-      required: true,
-      description: 'Name of the variable: letters, digits and underscores, not starting with a digit, at most 255 characters.',
-    }),
-    value: t.string({
-      required: true,
-      description: `Value of the variable, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`,
-    }),
-    ...flagFields(t as InputBuilder),
+    ...entryFields(t as InputBuilder),
   }),
 })
+
+function entryFields(t: InputBuilder) {
+  return {
+    key: t.string({ required: true, description: texts.key('Name of the variable') }),
+    value: t.string({ required: true, description: texts.value('variable') }),
+    ...flagFields(t),
+  }
+}
 
 function flagFields(t: InputBuilder) {
   return {
@@ -129,7 +114,15 @@ const deployField = (t: InputBuilder) =>
     defaultValue: false,
     description: 'Whether to queue a deployment with the new configuration. Requires the permission `deploy:web_services`.',
   })
-const warningsText = 'Warnings about the written values, such as a secret value that is too short to be redacted from logs.'
+
+const modeField = (t: InputBuilder) =>
+  t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the service's other variables." })
+const allEnvVarsField = (t: Pick<ObjectFieldBuilder<Types, { envVars: EnvVarRow[] }>, 'field'>) =>
+  t.field({
+    type: [EnvVar],
+    description: 'All environment variables of the service, sorted by key.',
+    resolve: ({ envVars }) => envVars,
+  })
 
 /** A later concept adds the deployment that was asked for. */
 export const envVarPayloads = [
@@ -141,17 +134,10 @@ export const envVarPayloads = [
         required: true,
         description: 'Variables to create or update, at most 500, each key at most once. A service has at most 1000 variables.',
       }),
-      mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the service's other variables." }),
+      mode: modeField(t),
       deploy: deployField(t),
     }),
-    payload: (t) => ({
-      envVars: t.field({
-        type: [EnvVar],
-        description: 'All environment variables of the service, sorted by key.',
-        resolve: (result) => result.envVars,
-      }),
-      warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
-    }),
+    payload: (t) => ({ envVars: allEnvVarsField(t), warnings: writeWarningsField(t) }),
   }),
   mutation(importEnvVars, {
     input: (t) => ({
@@ -160,35 +146,20 @@ export const envVarPayloads = [
         required: true,
         description: 'Contents of a `.env` file. Comments, `export`, quoted values and multi-line values are supported.',
       }),
-      mode: t.field({ type: WriteMode, defaultValue: 'MERGE', description: "What to do with the service's other variables." }),
+      mode: modeField(t),
       deploy: deployField(t),
     }),
-    payload: (t) => ({
-      envVars: t.field({
-        type: [EnvVar],
-        description: 'All environment variables of the service, sorted by key.',
-        resolve: (result) => result.envVars,
-      }),
-      warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
-    }),
+    payload: (t) => ({ envVars: allEnvVarsField(t), warnings: writeWarningsField(t) }),
   }),
   mutation(createEnvVar, {
     input: (t) => ({
       webServiceId: ofService(t),
-      key: t.string({
-        required: true,
-        description: 'Name of the variable: letters, digits and underscores, not starting with a digit, at most 255 characters.',
-      }),
-      value: t.string({
-        required: true,
-        description: `Value of the variable, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`,
-      }),
-      ...flagFields(t),
+      ...entryFields(t),
       deploy: deployField(t),
     }),
     payload: (t) => ({
       envVar: t.field({ type: EnvVar, description: 'The created variable.', resolve: (result) => result.envVar }),
-      warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+      warnings: writeWarningsField(t),
     }),
   }),
   mutation(updateEnvVar, {
@@ -201,7 +172,7 @@ export const envVarPayloads = [
     }),
     payload: (t) => ({
       envVar: t.field({ type: EnvVar, description: 'The updated variable.', resolve: (result) => result.envVar }),
-      warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+      warnings: writeWarningsField(t),
     }),
   }),
 ]
@@ -218,26 +189,14 @@ mutation(revealEnvVar, {
   input: (t) => ({ id: t.id({ required: true, description: 'ID of the variable.' }) }),
   payload: (t) => ({
     key: t.string({ description: 'Name of the variable.', resolve: (result) => result.key }),
-    value: t.string({
-      nullable: true,
-      description: 'Plaintext value, returned only once. Null when a request is repeated with the same idempotency key.',
-      resolve: (result) => result.value,
-    }),
+    value: revealedValueField(t),
     envVar: t.field({ type: EnvVar, description: 'The variable, with the time of this reveal.', resolve: (result) => result.envVar }),
   }),
 })
 
 mutation(revealEnvVars, {
   input: (t) => ({ webServiceId: ofService(t) }),
-  payload: (t) => ({
-    values: t.field({
-      type: [RevealedValue],
-      nullable: true,
-      description:
-        'All plaintext values, sorted by key, returned only once. Null when a request is repeated with the same idempotency key.',
-      resolve: (result) => result.values,
-    }),
-  }),
+  payload: (t) => ({ values: revealedValuesField(t) }),
 })
 
 mutation(exportEnvVars, {
@@ -251,7 +210,7 @@ mutation(exportEnvVars, {
   payload: (t) => ({
     text: t.string({
       nullable: true,
-      description: 'Contents of the `.env` file, returned only once. Null when a request is repeated with the same idempotency key.',
+      description: `Contents of the \`.env\` file, returned only once. ${texts.once}`,
       resolve: (result) => result.text,
     }),
     warnings: t.stringList({

@@ -1,58 +1,44 @@
-/**
- * Showing values. Each reveal counts against the caller's limit and leaves an event, the mark on the row and an audit row, all
- * in the transaction that reads the value: when one of them can't be written, the value does not leave. Rows are locked in one order:
- * project, service, what is revealed by id, at last the allowance.
- */
+/** Reveals of env vars. See variable/reveal.ts for what every reveal does. */
 import { z } from 'zod'
 import type { EnvVar, WebService } from '../../../generated/prisma/client.ts'
 import { defineCommand, demand } from '../../../platform/command.ts'
-import { unstamped } from '../../../platform/db/constraints.ts'
-import { raw, rows, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { countReveal } from './allowance.ts'
-import { lockEnvVar, lockService, withService } from './commands.ts'
+import { countReveal, lockService, markRevealed, type RevealedValue } from '../variable/index.ts'
+import { envVarIds, lockEnvVar, placeOf } from './commands.ts'
 import { printDotenv } from './dotenv.ts'
 import { envVarRevealed } from './events.ts'
 import { valueIdentity } from './model.ts'
 import { envVarsByService } from './queries.ts'
 
-/** The value of a variable, for those who may have it. */
+type Place = { id: string; projectId: string }
+
+/** Opens the value of a variable. The caller must have checked that it may be shown. */
 export const openEnvVar = (work: Pick<Work, 'app' | 'tx'>, item: EnvVar): Promise<string> =>
   work.app.keyring.open(work.tx, item.organizationId, valueIdentity(item.id), item.value)
 
-/** Counts, marks and tells a reveal of the given variables of one service. Throws `rate_limited`. */
-async function noteReveal(work: Work, service: { id: string; projectId: string }, items: readonly EnvVar[]): Promise<void> {
-  await markRevealed(
+const openAll = (work: Work, items: readonly EnvVar[]): Promise<RevealedValue[]> =>
+  Promise.all(items.map(async (item) => ({ key: item.key, value: await openEnvVar(work, item) })))
+
+/** Marks and counts a reveal of variables of one service, and publishes it. Throws `rate_limited`. */
+async function recordReveal(work: Work, service: Place, items: readonly EnvVar[]): Promise<void> {
+  await markEnvVarsRevealed(
     work,
-    'env_var',
     items.map(({ id }) => id),
   )
   await countReveal(work)
-  await tellReveal(
+  await publishReveal(
     work,
     service,
     items.map(({ key }) => key),
   )
 }
 
-/** Leaves the mark of a reveal on rows; `updated_at` stays, because a reveal is no change. Gives the rows. */
-export async function markRevealed<Row>(work: Work, table: 'env_var' | 'secret', ids: readonly string[]): Promise<Row[]> {
-  const stamping = (value: 'on' | 'off') => run(work.tx, sql`select set_config(${unstamped}, ${value}, true)`)
-  await stamping('on')
-  const marked = await rows<Row>(
-    work.tx,
-    sql`with locked as (select id from ${raw(table)} where id = any(${ids}::uuid[]) order by id for update)
-        update ${raw(table)} t set last_revealed_at = app_now(), last_revealed_by = ${work.caller.subject.name}
-        from locked where t.id = locked.id returning t.*`,
-  )
-  await stamping('off')
-  return marked
-}
+export const markEnvVarsRevealed = (work: Work, ids: readonly string[]): Promise<EnvVar[]> => markRevealed(work, 'env_var', ids)
 
-/** Publishes that values of a service were shown. */
-export const tellReveal = (work: Work, service: { id: string; projectId: string }, keys: string[]) =>
+/** Publishes that values of a service were revealed. */
+export const publishReveal = (work: Work, service: Place, keys: string[]) =>
   publish(work, envVarRevealed, {
     subjectId: service.id,
     projectId: service.projectId,
@@ -69,21 +55,19 @@ export const revealEnvVar = defineCommand({
   description:
     'Reveals the value of an environment variable. Reveals are audited and limited per minute; beyond the limit, the request fails with `rate_limited`.',
   permission: 'reveal:secrets',
-  ids: withService,
+  ids: envVarIds,
   targetType: 'EnvVar',
   target: lockEnvVar,
   input: z.object({}),
   emits: [envVarRevealed],
   once: ['value'],
   async run(work, _input, target: EnvVar) {
-    await noteReveal(work, { id: target.webServiceId, projectId: target.projectId }, [target])
+    await recordReveal(work, placeOf(target), [target])
     const envVar = await work.tx.envVar.findUniqueOrThrow({ where: { id: target.id } })
     return { envVar, key: target.key, value: (await openEnvVar(work, target)) as string | null }
   },
   audited: (_input, { key }) => ({ keys: [key] }),
 })
-
-export type RevealedValue = { key: string; value: string }
 
 export const revealEnvVars = defineCommand({
   name: 'revealEnvVars',
@@ -97,8 +81,8 @@ export const revealEnvVars = defineCommand({
   once: ['values'],
   async run(work, _input, service: WebService) {
     const found = (await envVarsByService(work.tx, [service.id]))[0]!
-    await noteReveal(work, service, found)
-    const values = await Promise.all(found.map(async (item) => ({ key: item.key, value: await openEnvVar(work, item) })))
+    await recordReveal(work, service, found)
+    const values = await openAll(work, found)
     return { envVars: (await envVarsByService(work.tx, [service.id]))[0]!, values: values as RevealedValue[] | null }
   },
   audited: (_input, { envVars }) => ({ keys: envVars.map(({ key }) => key) }),
@@ -121,10 +105,9 @@ export const exportEnvVars = defineCommand({
     const secret = shown.filter((item) => item.isSecret)
     if (includeSecrets) {
       demand(work.caller, 'reveal:secrets')
-      await noteReveal(work, service, secret)
+      await recordReveal(work, service, secret)
     }
-    const entries = await Promise.all(shown.map(async (item) => ({ key: item.key, value: await openEnvVar(work, item) })))
-    const { text, comments } = printDotenv(entries)
+    const { text, comments } = printDotenv(await openAll(work, shown))
     const warnings = comments.map((key) => `${key}: dotenv, Node.js and a shell would read the value differently; it is only in a comment.`)
     return { text: text as string | null, warnings, keys: shown.map(({ key }) => key) }
   },

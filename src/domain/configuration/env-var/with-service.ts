@@ -1,7 +1,8 @@
 import { defineCommand, demand } from '../../../platform/command.ts'
 import { createWebService, createWebServiceSchema } from '../../apps/web-service/index.ts'
-import { bulkSchema, write } from './commands.ts'
 import { envVarChanged } from './events.ts'
+import { bulkSchema } from './model.ts'
+import { writeEnvVars } from './write.ts'
 
 export const createWebServiceWithEnvVars = defineCommand({
   name: 'createWebServiceWithEnvVars',
@@ -15,7 +16,7 @@ export const createWebServiceWithEnvVars = defineCommand({
     const { webService } = await createWebService.run(work, input, null, undefined)
     if (envVars.length > 0) {
       demand(work.caller, 'manage:secrets')
-      await write(work, webService, envVars, {})
+      await writeEnvVars(work, webService, envVars, {})
     }
     return { webService }
   },

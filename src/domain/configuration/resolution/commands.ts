@@ -3,8 +3,9 @@ import type { WebService } from '../../../generated/prisma/client.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
-import { countReveal, envVarRevealed, lockService, markRevealed, type RevealedValue, tellReveal } from '../env-var/index.ts'
-import { markSecretsRevealed, secretRevealed, tellSecretReveal } from '../secret/index.ts'
+import { envVarRevealed, markEnvVarsRevealed, publishReveal } from '../env-var/index.ts'
+import { markSecretsRevealed, publishSecretReveal, secretRevealed } from '../secret/index.ts'
+import { countReveal, lockService, type RevealedValue } from '../variable/index.ts'
 import { openValue, resolveServices } from './read.ts'
 import { type ShownEnv, type SourceKind, showEnv } from './resolve.ts'
 
@@ -33,15 +34,15 @@ export const revealResolvedEnv = defineCommand({
     const resolution = (await resolveServices(work, [service.id])).get(service.id)!
     const variables = resolution.variables.filter((variable) => !variable.isReserved)
     const from = (kind: SourceKind) => variables.flatMap(({ source }) => (source.kind === kind && source.id ? [source.id] : []))
-    await markRevealed(work, 'env_var', from('ENV_VAR'))
+    await markEnvVarsRevealed(work, from('ENV_VAR'))
     const secrets = await markSecretsRevealed(work, from('SECRET_BINDING'))
     await countReveal(work)
-    await tellReveal(
+    await publishReveal(
       work,
       service,
       variables.map(({ key }) => key),
     )
-    for (const secret of secrets) await tellSecretReveal(work, secret, secret.currentVersion)
+    for (const secret of secrets) await publishSecretReveal(work, secret, secret.currentVersion)
     const values = await Promise.all(
       variables.map(async ({ key, value }) => ({ key, value: await openValue(work, service.organizationId, value) })),
     )

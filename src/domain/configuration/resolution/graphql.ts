@@ -3,8 +3,8 @@ import { demand } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { EnvironmentType } from '../../apps/project/graphql.ts'
 import '../../apps/web-service/graphql.ts'
-import { RevealedValue } from '../env-var/graphql.ts'
-import { mask } from '../env-var/index.ts'
+import { revealedValuesField, texts } from '../variable/graphql.ts'
+import { mask } from '../variable/index.ts'
 import { revealResolvedEnv } from './commands.ts'
 import { openValue, resolutionBytes, resolveServices } from './read.ts'
 import type { Resolution, Source, Variable } from './resolve.ts'
@@ -68,12 +68,9 @@ export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('Resolv
       resolve: (item, _args, context) => (item.isSecret || item.isReserved ? mask : opened(context, item)),
     }),
     fingerprint: t.exposeString('fingerprint', {
-      description:
-        'Keyed hash of the value. Equal values within the organization have equal fingerprints. Empty if the value differs for each instance.',
+      description: `${texts.fingerprint} Empty if the value differs for each instance.`,
     }),
-    isSecret: t.exposeBoolean('isSecret', {
-      description: 'Whether the value is secret. A secret value is returned only by a reveal mutation.',
-    }),
+    isSecret: t.exposeBoolean('isSecret', { description: texts.isSecret }),
     buildTime: t.exposeBoolean('buildTime', { description: 'Whether the variable is set during builds.' }),
     runTime: t.exposeBoolean('runTime', { description: 'Whether the variable is set for instances and for the release command.' }),
     source: t.field({ type: VariableSource, description: 'Source of the value.', resolve: (item) => item.source }),
@@ -131,13 +128,5 @@ builder.prismaObjectFields('WebService', (t) => ({
 
 mutation(revealResolvedEnv, {
   input: (t) => ({ webServiceId: t.id({ required: true, description: 'ID of the service.' }) }),
-  payload: (t) => ({
-    values: t.field({
-      type: [RevealedValue],
-      nullable: true,
-      description:
-        'All plaintext values, sorted by key, returned only once. Null when a request is repeated with the same idempotency key.',
-      resolve: (result) => result.values,
-    }),
-  }),
+  payload: (t) => ({ values: revealedValuesField(t) }),
 })

@@ -3,8 +3,9 @@ import type { EnvironmentType, EnvVar } from '../../../generated/prisma/client.t
 import { rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { fallbackOf } from '../../apps/project/index.ts'
-import { isShort, valueIdentity } from '../env-var/index.ts'
+import { valueIdentity } from '../env-var/index.ts'
 import { versionIdentity } from '../secret/index.ts'
+import { isTooShortToRedact } from '../variable/index.ts'
 import { type Bound, type Candidate, type Resolution, resolve, type ScopedSecret, type ValueHandle } from './resolve.ts'
 import { type GivenVariable, type Revision, type ServiceFacts, variableSources } from './source.ts'
 
@@ -68,7 +69,12 @@ async function completed(
   const changedAt = variable.changedAt ?? createdAt
   if (variable.fingerprint !== undefined) return { ...variable, changedAt, fingerprint: variable.fingerprint }
   const value = await openValue({ app, tx }, organizationId, variable.value)
-  return { ...variable, changedAt, isShort: isShort(value), fingerprint: await app.keyring.fingerprint(tx, organizationId, value) }
+  return {
+    ...variable,
+    changedAt,
+    isShort: isTooShortToRedact(value),
+    fingerprint: await app.keyring.fingerprint(tx, organizationId, value),
+  }
 }
 
 const fromEnvVar = (item: EnvVar): Candidate => ({

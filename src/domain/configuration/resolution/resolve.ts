@@ -4,7 +4,7 @@
  */
 import type { EnvironmentType } from '../../../generated/prisma/client.ts'
 import { isHigher, type SecretFallback } from '../../apps/project/index.ts'
-import { redactedLength, reservedKeys } from '../env-var/index.ts'
+import { minRedactedLength, reservedKeys } from '../variable/index.ts'
 
 export type SourceKind = 'ENV_VAR' | 'SECRET_BINDING' | 'RESOURCE_CONNECTION' | 'PLATFORM_DEFAULT'
 
@@ -111,7 +111,7 @@ export function resolve(facts: Facts): Resolution {
     const reason = first!.source.kind === 'PLATFORM_DEFAULT' ? null : reasons[first!.source.kind]
     const shadowed = reason ? others.map(({ source }) => ({ source, reason })) : []
     const short =
-      first!.isSecret && first!.isShort ? [`The value has fewer than ${redactedLength} characters and is not redacted from logs.`] : []
+      first!.isSecret && first!.isShort ? [`The value has fewer than ${minRedactedLength} characters and is not redacted from logs.`] : []
     const warnings = [...first!.warnings, ...short, ...blanked(first!, shadowed)]
     return { ...first!, requestedScope, isReserved: false, shadowed, warnings }
   })

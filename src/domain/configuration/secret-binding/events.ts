@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import type { SecretBinding } from '../../../generated/prisma/client.ts'
 import { defineEvent } from '../../../platform/events.ts'
+import { encodeId } from '../../../platform/id.ts'
 
 const payload = z.object({
   secretBindingId: z.string().describe('ID of the secret binding.'),
@@ -32,4 +34,17 @@ export const secretBindingDeleted = defineEvent({
   subject: 'SecretBinding',
   schema: payload,
   sample,
+})
+
+/** An event about a binding. */
+export const eventOf = (binding: SecretBinding) => ({
+  subjectId: binding.id,
+  projectId: binding.projectId,
+  data: {
+    secretBindingId: encodeId('SecretBinding', binding.id),
+    webServiceId: encodeId('WebService', binding.webServiceId),
+    projectId: encodeId('Project', binding.projectId),
+    secretId: encodeId('Secret', binding.secretId),
+    alias: binding.alias,
+  },
 })

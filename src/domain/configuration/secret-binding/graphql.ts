@@ -3,13 +3,13 @@ import type {
   Secret as SecretRow,
   WebService as WebServiceRow,
 } from '../../../generated/prisma/client.ts'
-import { builder, idField, mutation, Node, registerNode, rowById, written } from '../../../graphql/builder/index.ts'
+import { builder, type InputBuilder, idField, mutation, Node, registerNode, rowById, written } from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { WebService } from '../../apps/web-service/graphql.ts'
-import { WriteMode } from '../env-var/graphql.ts'
 import { Secret } from '../secret/graphql.ts'
+import { WriteMode, writeWarningsField } from '../variable/graphql.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
 import { bindingsBySecret, bindingsByService } from './queries.ts'
 import './reactions.ts'
@@ -69,31 +69,26 @@ builder.prismaObjectField('Secret', 'usedBy', (t) =>
   }),
 )
 
+const entryFields = (t: InputBuilder) => ({
+  secretId: t.id({ required: true, description: "ID of a secret in the service's project." }),
+  alias: t.string({
+    description:
+      'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to the key of the secret.',
+  }),
+})
+
 const SecretBindingInput = builder.inputType('SecretBindingInput', {
   description: 'A secret binding to create or update.',
-  fields: (t) => ({
-    secretId: t.id({ required: true, description: "ID of a secret in the service's project." }),
-    alias: t.string({
-      description:
-        'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to the key of the secret.',
-    }),
-  }),
+  fields: (t) => entryFields(t as InputBuilder),
 })
 
 const warningsText = 'Warnings about the aliases, such as an alias that is hidden by an environment variable of the service.'
 
 mutation(bindSecret, {
-  input: (t) => ({
-    webServiceId: t.id({ required: true, description: 'ID of the service.' }),
-    secretId: t.id({ required: true, description: "ID of a secret in the service's project." }),
-    alias: t.string({
-      description:
-        'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to the key of the secret.',
-    }),
-  }),
+  input: (t) => ({ webServiceId: t.id({ required: true, description: 'ID of the service.' }), ...entryFields(t) }),
   payload: (t) => ({
     secretBinding: t.field({ type: SecretBinding, description: 'The created binding.', resolve: (result) => result.secretBinding }),
-    warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+    warnings: writeWarningsField(t, warningsText),
   }),
 })
 
@@ -113,7 +108,7 @@ mutation(setSecretBindings, {
       description: 'All secret bindings of the service, sorted by alias.',
       resolve: (result) => result.secretBindings,
     }),
-    warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+    warnings: writeWarningsField(t, warningsText),
   }),
 })
 

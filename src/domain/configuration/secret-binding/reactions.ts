@@ -1,8 +1,8 @@
 import { onEvents } from '../../../platform/events.ts'
 import { secretDeleted } from '../secret/index.ts'
-import { removeBindingsOf } from './commands.ts'
+import { removeBindingsOf } from './store.ts'
 
-/** Deleting a secret by force unbinds it; without force none is bound. */
+/** Unbinds deleted secrets. Only a secret that is deleted by force, or with its project, can be bound. */
 onEvents(secretDeleted, (work, events) =>
   removeBindingsOf(
     work,

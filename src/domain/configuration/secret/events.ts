@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import type { Secret } from '../../../generated/prisma/client.ts'
 import { defineEvent } from '../../../platform/events.ts'
+import { encodeId } from '../../../platform/id.ts'
 
 const payload = z.object({
   secretId: z.string().describe('ID of the secret.'),
@@ -55,4 +57,18 @@ export const secretRevealed = defineEvent({
     revealedBy: z.string().describe('Name of the user or API key that revealed the value.'),
   }),
   sample: { ...sample, version: 1, revealedBy: 'Ada' },
+})
+
+/** An event about a secret. `more` holds the fields that only this type of event has. */
+export const eventOf = <More extends object>(secret: Secret, more: More) => ({
+  subjectId: secret.id,
+  projectId: secret.projectId,
+  data: {
+    secretId: encodeId('Secret', secret.id),
+    projectId: encodeId('Project', secret.projectId),
+    key: secret.key,
+    scope: secret.scope,
+    currentVersion: secret.currentVersion,
+    ...more,
+  },
 })

@@ -6,6 +6,7 @@ import {
   enumType,
   type GraphqlContext,
   gives,
+  type InputBuilder,
   idField,
   makeRoom,
   mutation,
@@ -19,8 +20,8 @@ import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { EnvironmentType, Project } from '../../apps/project/graphql.ts'
-import { WriteMode } from '../env-var/graphql.ts'
-import { mask } from '../env-var/index.ts'
+import { revealedValueField, texts, WriteMode, writeWarningsField } from '../variable/graphql.ts'
+import { mask } from '../variable/index.ts'
 import { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
 import { statusOfVersion } from './model.ts'
 import { currentBySecret, currentBytes, findSecret, secretListing, type VersionFacts, versionsBySecret } from './queries.ts'
@@ -43,9 +44,7 @@ const SecretVersion = builder.objectRef<VersionShape>('SecretVersion').implement
       description: 'Status of the version.',
       resolve: (version) => statusOfVersion(version, version.secret),
     }),
-    fingerprint: t.exposeString('fingerprint', {
-      description: 'Keyed hash of the value. Equal values within the organization have equal fingerprints.',
-    }),
+    fingerprint: t.exposeString('fingerprint', { description: texts.fingerprint }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'Time when the version was created.' }),
     createdBy: t.exposeString('createdBy', { nullable: true, description: 'Name of the user or API key that created the version.' }),
     revokedAt: t.expose('revokedAt', {
@@ -73,9 +72,7 @@ export const Secret = builder.prismaObject('Secret', {
     id: t.id(idField('Secret')),
     key: t.exposeString('key', { description: 'Key of the secret.' }),
     scope: t.expose('scope', { type: EnvironmentType, description: 'Scope of the secret, the type of environment that it applies to.' }),
-    isSecret: t.exposeBoolean('isSecret', {
-      description: 'Whether the value is secret. A secret value is returned only by a reveal mutation.',
-    }),
+    isSecret: t.exposeBoolean('isSecret', { description: texts.isSecret }),
     value: t.string({
       nullable: true,
       description: 'Value of the newest version. Null if the value is secret.',
@@ -159,33 +156,35 @@ builder.prismaObjectField('Project', 'secrets', (t) =>
   }),
 )
 
-const keyText = 'Key of the secret: letters, digits and underscores, not starting with a digit, at most 255 characters.'
-const valueText = `Value of the secret, at most 64 KiB of text without NUL characters. The mask \`${mask}\` is refused.`
 const isSecretText = 'Whether the value is secret. Defaults to true for a new secret. When omitted, an existing secret keeps its setting.'
-const scopeText = 'Scope of the secret, the type of environment that it applies to.'
-const warningsText = 'Warnings about the written values, such as a secret value that is too short to be redacted from logs.'
+
+function entryFields(t: InputBuilder) {
+  return {
+    key: t.string({ required: true, description: texts.key('Key of the secret') }),
+    scope: t.field({
+      type: EnvironmentType,
+      defaultValue: 'PRODUCTION',
+      description: 'Scope of the secret, the type of environment that it applies to.',
+    }),
+    ...valueFields(t),
+  }
+}
+
+const valueFields = (t: InputBuilder) => ({
+  value: t.string({ required: true, description: texts.value('secret') }),
+  isSecret: t.boolean({ description: isSecretText }),
+})
 
 const SecretInput = builder.inputType('SecretInput', {
   description: 'A secret to create or update.',
-  fields: (t) => ({
-    key: t.string({ required: true, description: keyText }),
-    scope: t.field({ type: EnvironmentType, defaultValue: 'PRODUCTION', description: scopeText }),
-    value: t.string({ required: true, description: valueText }),
-    isSecret: t.boolean({ description: isSecretText }),
-  }),
+  fields: (t) => entryFields(t as InputBuilder),
 })
 
 mutation(createSecret, {
-  input: (t) => ({
-    projectId: t.id({ required: true, description: 'ID of the project.' }),
-    key: t.string({ required: true, description: keyText }),
-    scope: t.field({ type: EnvironmentType, defaultValue: 'PRODUCTION', description: scopeText }),
-    value: t.string({ required: true, description: valueText }),
-    isSecret: t.boolean({ description: isSecretText }),
-  }),
+  input: (t) => ({ projectId: t.id({ required: true, description: 'ID of the project.' }), ...entryFields(t) }),
   payload: (t) => ({
     secret: t.field({ type: Secret, description: 'The created secret.', resolve: (result) => result.secret }),
-    warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+    warnings: writeWarningsField(t),
   }),
 })
 
@@ -193,12 +192,11 @@ mutation(updateSecret, {
   versioned: true,
   input: (t) => ({
     id: t.id({ required: true, description: 'ID of the secret.' }),
-    value: t.string({ required: true, description: valueText }),
-    isSecret: t.boolean({ description: isSecretText }),
+    ...valueFields(t),
   }),
   payload: (t) => ({
     secret: t.field({ type: Secret, description: 'The updated secret.', resolve: (result) => result.secret }),
-    warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+    warnings: writeWarningsField(t),
   }),
 })
 
@@ -214,7 +212,7 @@ mutation(setSecrets, {
   }),
   payload: (t) => ({
     secrets: t.field({ type: [Secret], description: 'All secrets of the project, oldest first.', resolve: (result) => result.secrets }),
-    warnings: t.stringList({ description: warningsText, resolve: (result) => result.warnings }),
+    warnings: writeWarningsField(t),
   }),
 })
 
@@ -251,11 +249,7 @@ mutation(revealSecret, {
   }),
   payload: (t) => ({
     key: t.string({ description: 'Key of the secret.', resolve: (result) => result.key }),
-    value: t.string({
-      nullable: true,
-      description: 'Plaintext value, returned only once. Null when a request is repeated with the same idempotency key.',
-      resolve: (result) => result.value,
-    }),
+    value: revealedValueField(t),
     secret: t.field({ type: Secret, description: 'The secret, with the time of this reveal.', resolve: (result) => result.secret }),
   }),
 })

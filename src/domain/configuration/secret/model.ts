@@ -1,14 +1,27 @@
+import { z } from 'zod'
 import type { EnvironmentType, Secret, SecretVersion } from '../../../generated/prisma/client.ts'
+import { scopeSchema } from '../../apps/project/index.ts'
+import { bulkOf, keySchema, uniqueBy, valueSchema } from '../variable/index.ts'
 
+/** What the value of a version is sealed for. */
 export const versionIdentity = (id: string) => `secret_version:${id}:value`
+
+export const entrySchema = z.object({ key: keySchema, scope: scopeSchema.nullish(), value: valueSchema, isSecret: z.boolean().nullish() })
+export type Entry = z.infer<typeof entrySchema>
+
+export const scopeOf = ({ scope }: Pick<Entry, 'scope'>): EnvironmentType => scope ?? 'PRODUCTION'
+
+/** The name of a secret, unique within its project. */
+export const nameOfSecret = ({ key, scope }: { key: string; scope: EnvironmentType }): string => `${key} (${scope})`
+
+export const nameOfEntry = (entry: Pick<Entry, 'key' | 'scope'>) => nameOfSecret({ key: entry.key, scope: scopeOf(entry) })
+
+export const bulkSchema = bulkOf(entrySchema).superRefine(uniqueBy('key', nameOfEntry))
 
 export type SecretVersionStatus = 'CURRENT' | 'PREVIOUS' | 'REVOKED'
 
-/** A revoked version is that for good; of the others the newest is the current one. */
+/** Revocation is permanent. Of the versions that are not revoked, the newest is the current one. */
 export const statusOfVersion = (
   version: Pick<SecretVersion, 'version' | 'revokedAt'>,
   secret: Pick<Secret, 'currentVersion'>,
 ): SecretVersionStatus => (version.revokedAt ? 'REVOKED' : version.version === secret.currentVersion ? 'CURRENT' : 'PREVIOUS')
-
-/** Names a secret within its project. */
-export const nameOfSecret = ({ key, scope }: { key: string; scope: EnvironmentType }): string => `${key} (${scope})`

@@ -1,8 +1,8 @@
 import { onEvent } from '../../../platform/events.ts'
 import { projectDeleted } from '../../apps/project/index.ts'
-import { removeOfProject } from './commands.ts'
+import { removeSecretsOfProject } from './remove.ts'
 
-/** A project's secrets go with it at once: its services are ending, and what still runs has its values already. */
+/** Deletes the secrets of a deleted project at once. Its services are being stopped, and instances that still run have their values. */
 onEvent(projectDeleted, async (work, event) => {
-  if (event.data.cascade) await removeOfProject(work, event.subjectId)
+  if (event.data.cascade) await removeSecretsOfProject(work, event.subjectId)
 })

@@ -3,6 +3,7 @@
  * hex, and each of them escaped (see escapes.ts). Works on whole lines, before they are cut; of a value with several lines each line
  * counts for itself.
  */
+import { isTooShortToRedact, minRedactedLength } from '../../configuration/variable/index.ts'
 import { bytesOf, type Reading, readingsOf, textOf } from './escapes.ts'
 
 /** How often values were taken out, by key. */
@@ -22,16 +23,13 @@ export type SecretValue = { key: string; value: string }
 
 export const redacted = '[redacted]'
 
-/** A shorter value is a word like any other: taking it out would leave no log, and hide nothing that can't be guessed. */
-const minLength = 4
-
 /** Without a key: a beginning, which doesn't count. */
 type Span = { start: number; end: number; key: string | null }
 
 /** The most bytes by which one byte of a value is written: `\u0041`. Only a value that is escaped twice throughout may be longer. */
 const longestEscape = 6
 
-/** Values of fewer than 4 characters are left as they are. */
+/** Values that are too short to redact are left as they are. */
 export function createRedactor(values: readonly (string | SecretValue)[]): Redact {
   const named = values.map((value) => (typeof value === 'string' ? { key: '', value } : value))
   const keys = new Map<string, string>()
@@ -68,7 +66,7 @@ const searchableReadings = (bytes: string, isCut?: boolean): Reading[] =>
 
 /** Finds patterns by their first characters: a line costs the same for one value and for a thousand. */
 function finder(keys: ReadonlyMap<string, string>): (reading: Reading) => Span[] {
-  const byStart = Map.groupBy(keys.keys(), (pattern) => pattern.slice(0, minLength))
+  const byStart = Map.groupBy(keys.keys(), (pattern) => pattern.slice(0, minRedactedLength))
   // Most places are passed by a look at this, three times as fast as by the map.
   const known = new Uint8Array(2 ** startBits)
   for (const start of byStart.keys()) known[slotOf(Buffer.from(start, 'latin1').readInt32BE())] = 1
@@ -77,8 +75,8 @@ function finder(keys: ReadonlyMap<string, string>): (reading: Reading) => Span[]
     let code = 0
     for (let end = 1; end <= text.length; end++) {
       code = (code << 8) | text.charCodeAt(end - 1)
-      if (known[slotOf(code)] === 0 || end < minLength) continue
-      const start = end - minLength
+      if (known[slotOf(code)] === 0 || end < minRedactedLength) continue
+      const start = end - minRedactedLength
       for (const pattern of byStart.get(text.slice(start, end)) ?? []) {
         if (!text.startsWith(pattern, start)) continue
         spans.push({ start: placeOf(start), end: placeOf(start + pattern.length), key: keys.get(pattern)! })
@@ -123,7 +121,7 @@ function variantsOf(value: string): string[] {
 const splitLines = (value: string) => (/[\r\n]/.test(value) ? value.split(/\r?\n|\r/) : [])
 
 function formsOf(value: string): string[] {
-  if (value.length < minLength) return []
+  if (isTooShortToRedact(value)) return []
   const bytes = Buffer.from(value)
   const hex = bytes.toString('hex')
   return [
@@ -151,7 +149,7 @@ function wrappedBase64(bytes: Buffer): string[] {
   return [64, 76]
     .filter((width) => text.length > width)
     .flatMap((width) => text.match(new RegExp(`.{1,${width}}`, 'g')) ?? [])
-    .filter((line) => line.length >= 2 * minLength)
+    .filter((line) => line.length >= 2 * minRedactedLength)
 }
 
 /** Matches that overlap are one; each key in it counts once. */
@@ -180,11 +178,11 @@ function beginningAtEnd(text: string, patterns: Iterable<string>): number {
 }
 
 function beginningOf(pattern: string, text: string): number {
-  const start = pattern.slice(0, minLength)
+  const start = pattern.slice(0, minRedactedLength)
   const first = Math.max(0, text.length - pattern.length + 1)
   for (let at = text.indexOf(start, first); at >= 0; at = text.indexOf(start, at + 1)) {
     if (pattern.startsWith(text.slice(at))) return at
   }
-  for (let length = minLength - 1; length > 0; length--) if (text.endsWith(pattern.slice(0, length))) return text.length - length
+  for (let length = minRedactedLength - 1; length > 0; length--) if (text.endsWith(pattern.slice(0, length))) return text.length - length
   return text.length
 }

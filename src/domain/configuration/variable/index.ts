@@ -1,0 +1,18 @@
+/** What all variables share: names, values, sizes, errors, locks, sealing and reveals. */
+export { variableErrors } from './errors.ts'
+export { lockProject, lockService, lockUnder } from './lock.ts'
+export {
+  bulkOf,
+  isTooShortToRedact,
+  keySchema,
+  mask,
+  maxEntries,
+  minRedactedLength,
+  modeSchema,
+  reservedKeys,
+  uniqueBy,
+  valueSchema,
+  writeWarnings,
+} from './model.ts'
+export { countReveal, markRevealed, type RevealedValue } from './reveal.ts'
+export { type StoredValue, sealValues } from './seal.ts'
