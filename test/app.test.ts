@@ -205,7 +205,7 @@ describe('stopping', () => {
   it('cuts what is still running near the end of the grace', async () => {
     const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '60000', SHUTDOWN_GRACE_MS: '300' } })
     const running = slow(api.url)
-    const failed = expect(running).rejects.toThrow()
+    const failed = expect(running).rejects.toThrow('fetch failed')
     await until('the request runs', () => openRequests(api) === 1)
     await api.server.close()
     await failed

@@ -37,7 +37,7 @@ describe('the first start', () => {
       const process = world.server.spawn({ DATA_DIR })
       await until(`it comes to ${step}`, async () => existsSync(join(DATA_DIR, step)))
       expect(await process.kill('SIGINT')).toBe(130)
-      await expect(stat(join(DATA_DIR, 'postgres', '18', 'postmaster.pid'))).rejects.toThrow()
+      await expect(stat(join(DATA_DIR, 'postgres', '18', 'postmaster.pid'))).rejects.toThrow('ENOENT')
       const again = world.server.spawn({ DATA_DIR })
       await urlOf(again)
       expect(await again.kill('SIGINT')).toBe(0)
@@ -64,7 +64,7 @@ describe('the first start', () => {
     expect(both.filter((process) => process.output().includes('API key ak_live_'))).toHaveLength(1)
     expect(await both[0]!.kill('SIGINT')).toBe(0)
     expect(await both[1]!.ended).toBe(0)
-    await expect(stat(join(DATA_DIR, 'postgres', 'postmaster.pid'))).rejects.toThrow()
+    await expect(stat(join(DATA_DIR, 'postgres', 'postmaster.pid'))).rejects.toThrow('ENOENT')
   })
 })
 

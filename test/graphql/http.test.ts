@@ -275,7 +275,7 @@ describe('the deadline', () => {
       body: '{"query":"{ slow }"}',
       signal: gone.signal,
     })
-    const left = expect(asked).rejects.toThrow()
+    const left = expect(asked).rejects.toThrow('aborted')
     await until('the work has begun', () => api.probe.slowBegun === 1)
     gone.abort()
     await left

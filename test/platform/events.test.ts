@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { z } from 'zod'
+import { ZodError, z } from 'zod'
 import { rows, sql } from '../../src/platform/db/index.ts'
 import {
   defineEvent,
@@ -78,7 +78,7 @@ it.each([
     await publish(work, plain, { subjectId, projectId: null, data: { text: 'before' } })
     await publish(work, plain, { subjectId, projectId: null, data: data as never })
   })
-  await expect(outcome).rejects.toThrow()
+  await expect(outcome).rejects.toThrow(ZodError)
   expect(await eventsOf(subjectId)).toEqual([])
 })
 

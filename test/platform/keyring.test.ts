@@ -1,16 +1,21 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Keyring, openKeyring } from '../../src/platform/crypto.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
+import { MasterKeyError } from '../../src/platform/master-key.ts'
 import { Secret } from '../../src/platform/settings.ts'
 import { createWorld, type World } from '../support/tenant.ts'
 
 const keyOf = (version: number, fill: number) => `${version}:${Buffer.alloc(32, fill).toString('base64')}`
 /** What test processes have. */
 const first = keyOf(1, 7)
+
+/** What opening a changed value throws: the tag does not match, or the format or key version in its header is unknown. */
+const unopened = /unable to authenticate data|unknown format|data key that does not exist/
 
 let world: World
 let directory: string
@@ -46,22 +51,34 @@ describe('a sealed value', () => {
     expect(Buffer.from(one).equals(Buffer.from(two))).toBe(false)
   })
 
-  it("does not open elsewhere: another row's, another organization's, or changed by a bit", async () => {
+  it('does not open in another row, column or organization', async () => {
     const keyring = await open({ keys: first })
     const [mine, theirs] = [newId(), newId()]
     const sealed = await seal(keyring, mine, 'web_service:1:credential', 'hunter2')
     await seal(keyring, theirs, 'web_service:1:credential', 'theirs')
-    await expect(reveal(keyring, mine, 'web_service:2:credential', sealed)).rejects.toThrow()
-    await expect(reveal(keyring, mine, 'web_service:1:other', sealed)).rejects.toThrow()
-    await expect(reveal(keyring, theirs, 'web_service:1:credential', sealed)).rejects.toThrow()
-    for (let at = 0; at < sealed.length; at++) {
+    await expect(reveal(keyring, mine, 'web_service:2:credential', sealed)).rejects.toThrow('unable to authenticate data')
+    await expect(reveal(keyring, mine, 'web_service:1:other', sealed)).rejects.toThrow('unable to authenticate data')
+    await expect(reveal(keyring, theirs, 'web_service:1:credential', sealed)).rejects.toThrow('unable to authenticate data')
+  })
+
+  it('does not open with a bit flipped, cut short, or as other bytes', async () => {
+    const keyring = await open({ keys: first })
+    const organizationId = newId()
+    const sealed = await seal(keyring, organizationId, 'row:column', 'a value that is long enough for a thousand bits'.repeat(3))
+    expect(sealed.length * 8).toBeGreaterThan(1_000)
+    for (let bit = 0; bit < sealed.length * 8; bit++) {
       const changed = new Uint8Array(sealed)
-      changed[at]! ^= 1
-      await expect(reveal(keyring, mine, 'web_service:1:credential', changed)).rejects.toThrow()
+      changed[bit >> 3]! ^= 1 << (bit & 7)
+      await expect(reveal(keyring, organizationId, 'row:column', changed)).rejects.toThrow(unopened)
     }
-    for (const length of [0, 4, 5, sealed.length - 1]) {
-      await expect(reveal(keyring, mine, 'web_service:1:credential', sealed.subarray(0, length))).rejects.toThrow()
+    for (let length = 0; length < sealed.length; length++) {
+      await expect(reveal(keyring, organizationId, 'row:column', sealed.subarray(0, length))).rejects.toThrow(unopened)
     }
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 80 }), async (bytes) => {
+        await expect(reveal(keyring, organizationId, 'row:column', bytes)).rejects.toThrow(unopened)
+      }),
+    )
   })
 
   it('outlives a transaction that was undone: the key it made is gone, and is not used', async () => {
@@ -86,6 +103,27 @@ describe('a sealed value', () => {
     expect(
       await rows(world.app.db.prisma, sql`select 1 from organization_key where organization_id = ${organizationId}::uuid`),
     ).toHaveLength(1)
+  })
+})
+
+describe('a fingerprint', () => {
+  it('is equal for equal values of one organization, and unrelated between organizations', async () => {
+    const keyring = await open({ keys: first })
+    const [a, b] = [newId(), newId()]
+    const of = (organizationId: string, value: string) => keyring.fingerprint(world.app.db.prisma, organizationId, value)
+    expect(await of(a, 'x')).toMatch(/^[0-9a-f]{32}$/)
+    expect(await of(a, 'x')).toBe(await of(a, 'x'))
+    expect(await of(a, 'x')).not.toBe(await of(a, 'y'))
+    expect(await of(a, 'x')).not.toBe(await of(b, 'x'))
+    expect(await (await open({ keys: first })).fingerprint(world.app.db.prisma, a, 'x')).toBe(await of(a, 'x'))
+  })
+
+  it('stays the same when the data key is rotated', async () => {
+    const keyring = await open({ keys: first })
+    const organizationId = newId()
+    const before = await keyring.fingerprint(world.app.db.prisma, organizationId, 'x')
+    await keyring.rotateDataKey(world.app.db.prisma, organizationId)
+    expect(await (await open({ keys: first })).fingerprint(world.app.db.prisma, organizationId, 'x')).toBe(before)
   })
 })
 
@@ -114,7 +152,7 @@ describe('the program does not start', () => {
     async (keys) => {
       const file = join(directory, 'keys')
       await writeFile(file, keys)
-      await expect(open({ file })).rejects.toThrow()
+      await expect(open({ file })).rejects.toThrow(MasterKeyError)
     },
   )
 

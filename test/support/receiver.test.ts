@@ -49,5 +49,5 @@ it('closes though an answer is held back, and refuses connections afterwards', a
   await waitFor(1)
   await close()
   expect(await answer).toBeInstanceOf(Error)
-  await expect(post(url, '')).rejects.toThrow()
+  await expect(post(url, '')).rejects.toThrow('fetch failed')
 })

@@ -309,7 +309,7 @@ describe('a credential in the URL of a repository', () => {
     const [one, two] = [await create({ repositoryUrl: url }), await create()]
     await expect(
       repositoryCredential(world.app, world.app.db.prisma, { ...two, repositoryCredential: one.repositoryCredential }),
-    ).rejects.toThrow()
+    ).rejects.toThrow('unable to authenticate data')
   })
 })
 

@@ -122,6 +122,6 @@ it('a transaction that fails each time is given up after three more', async () =
     runs++
     await run(tx, sql`do $$ begin raise exception 'no' using errcode = '40001'; end $$`)
   })
-  await expect(outcome).rejects.toThrow()
+  await expect(outcome).rejects.toThrow('no')
   expect(runs).toBe(4)
 })

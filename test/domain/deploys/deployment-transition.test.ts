@@ -44,19 +44,19 @@ describe('the database', () => {
     const service = await createService()
     const [one, two] = [await deploy(service.id), await deploy(service.id)]
     await set(one.id, sql`status = 'RUNNING'`)
-    await expect(set(two.id, sql`status = 'RUNNING'`)).rejects.toThrow()
-    await expect(set(two.id, sql`status = 'CANCELLING'`)).rejects.toThrow()
+    await expect(set(two.id, sql`status = 'RUNNING'`)).rejects.toThrow('deployment_one_active_key')
+    await expect(set(two.id, sql`status = 'CANCELLING'`)).rejects.toThrow('deployment_one_active_key')
     await set(one.id, sql`status = 'LIVE', live_at = now(), release_digest = 'sha256:1'`)
     await set(two.id, sql`status = 'RUNNING'`)
-    await expect(set(two.id, sql`status = 'LIVE', live_at = now(), release_digest = 'sha256:2'`)).rejects.toThrow()
+    await expect(set(two.id, sql`status = 'LIVE', live_at = now(), release_digest = 'sha256:2'`)).rejects.toThrow('deployment_one_live_key')
   })
 
   it('takes none as live without its release, none as failed without a reason, none as over without its end', async () => {
     const { id } = await deploy((await createService()).id)
-    await expect(set(id, sql`status = 'LIVE', live_at = now()`)).rejects.toThrow()
-    await expect(set(id, sql`status = 'FAILED', finished_at = now()`)).rejects.toThrow()
+    await expect(set(id, sql`status = 'LIVE', live_at = now()`)).rejects.toThrow('deployment_live_release_check')
+    await expect(set(id, sql`status = 'FAILED', finished_at = now()`)).rejects.toThrow('deployment_failure_check')
     for (const status of ['CANCELLED', 'SKIPPED', 'SUPERSEDED'])
-      await expect(set(id, sql`status = ${status}::deployment_status`)).rejects.toThrow()
+      await expect(set(id, sql`status = ${status}::deployment_status`)).rejects.toThrow('deployment_finished_check')
     expect((await read(id)).status).toBe('QUEUED')
   })
 
@@ -77,7 +77,7 @@ describe('the database', () => {
         sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
             values (gen_random_uuid(), ${other.organizationId}::uuid, ${service.id}::uuid, 99, 'DEPLOY', 'API', 'QUEUED', 'system')`,
       ),
-    ).rejects.toThrow()
+    ).rejects.toThrow('deployment_organization_id_web_service_id_fkey')
     expect(
       await codeOf(execute(request(world.app, other.owner), deployWebService, { webServiceId: encodeId('WebService', service.id) })),
     ).toBe('not_found')
@@ -103,7 +103,7 @@ describe('a claim', () => {
     await shiftClock(world.url, 0)
     expect(next.leaseEpoch).toBe(2)
     const before = await read(id)
-    await expect(inWork((work) => end(work, id, ['RUNNING'], { status: 'CANCELLED' }, 1))).rejects.toThrow()
+    await expect(inWork((work) => end(work, id, ['RUNNING'], { status: 'CANCELLED' }, 1))).rejects.toThrow('no deployment goes from')
     await expect(
       inWork((work) => end(work, id, ['RUNNING'], { status: 'FAILED', failure: { ...failure, phase: 'BUILD' } }, 1)),
     ).rejects.toThrow(LostDeployment)

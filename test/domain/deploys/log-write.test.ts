@@ -58,7 +58,7 @@ describe('the rows of logs', () => {
   })
 
   it('are refused for the service of another organization', async () => {
-    await expect(ensureServiceLog(app.db.prisma, { ...place, organizationId: newId() })).rejects.toThrow()
+    await expect(ensureServiceLog(app.db.prisma, { ...place, organizationId: newId() })).rejects.toThrow('neither')
   })
 })
 
@@ -162,10 +162,10 @@ describe('a writer', () => {
     await broken.close()
     const sink = writer.sink()
     await sink('stdout', bytes('lost\n'))
-    await expect(writer.flush()).rejects.toThrow()
-    await expect(Promise.resolve(sink('stdout', bytes('lost too\n')))).rejects.toThrow()
-    await expect(writer.say('lost as well')).rejects.toThrow()
-    await expect(writer.close()).rejects.toThrow()
+    await expect(writer.flush()).rejects.toThrow('Cannot use a pool')
+    await expect(Promise.resolve(sink('stdout', bytes('lost too\n')))).rejects.toThrow('Cannot use a pool')
+    await expect(writer.say('lost as well')).rejects.toThrow('Cannot use a pool')
+    await expect(writer.close()).rejects.toThrow('Cannot use a pool')
   })
 })
 

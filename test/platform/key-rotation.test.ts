@@ -1,7 +1,6 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { setEnvVars } from '../../src/domain/configuration/env-var/index.ts'
 import { createSecret } from '../../src/domain/configuration/secret/index.ts'
@@ -33,57 +32,6 @@ const masterVersions = async () =>
       sql`select master_version, count(*)::int as n from organization_key group by 1 order by 1`,
     )
   ).map(({ masterVersion, n }) => [masterVersion, n])
-
-describe('a sealed value', () => {
-  it('does not open with any one of a thousand bits flipped', async () => {
-    const { keyring, db } = world.app
-    const organizationId = newId()
-    const sealed = await keyring.seal(db.prisma, organizationId, 'row:column', 'a value of some length, to have bits enough'.repeat(4))
-    const bits = sealed.length * 8
-    expect(bits).toBeGreaterThan(1_000)
-    for (let n = 0; n < 1_000; n++) {
-      const bit = Math.floor((n * bits) / 1_000)
-      const changed = new Uint8Array(sealed)
-      changed[bit >> 3]! ^= 1 << (bit & 7)
-      await expect(keyring.open(db.prisma, organizationId, 'row:column', changed)).rejects.toThrow()
-    }
-  })
-
-  it('does not open cut short, or as anything else', async () => {
-    const { keyring, db } = world.app
-    const organizationId = newId()
-    const sealed = await keyring.seal(db.prisma, organizationId, 'row:column', 'value')
-    for (let length = 0; length < sealed.length; length++) {
-      await expect(keyring.open(db.prisma, organizationId, 'row:column', sealed.subarray(0, length))).rejects.toThrow()
-    }
-    await fc.assert(
-      fc.asyncProperty(fc.uint8Array({ maxLength: 80 }), async (bytes) => {
-        await expect(keyring.open(db.prisma, organizationId, 'row:column', bytes)).rejects.toThrow()
-      }),
-    )
-  })
-})
-
-describe('a fingerprint', () => {
-  it('is alike for equal values of one organization, and unrelated between organizations', async () => {
-    const { keyring, db } = world.app
-    const [a, b] = [newId(), newId()]
-    const of = (organizationId: string, value: string) => keyring.fingerprint(db.prisma, organizationId, value)
-    expect(await of(a, 'x')).toMatch(/^[0-9a-f]{32}$/)
-    expect(await of(a, 'x')).toBe(await of(a, 'x'))
-    expect(await of(a, 'x')).not.toBe(await of(a, 'y'))
-    expect(await of(a, 'x')).not.toBe(await of(b, 'x'))
-    expect(await (await open(first)).fingerprint(db.prisma, a, 'x')).toBe(await of(a, 'x'))
-  })
-
-  it('outlives the rotation of the data key', async () => {
-    const { keyring, db } = world.app
-    const organizationId = newId()
-    const before = await keyring.fingerprint(db.prisma, organizationId, 'x')
-    await keyring.rotateDataKey(db.prisma, organizationId)
-    expect(await (await open(first)).fingerprint(db.prisma, organizationId, 'x')).toBe(before)
-  })
-})
 
 describe('the rotation of data keys', () => {
   const sealedVersions = (table: string, column: string) =>
