@@ -9,11 +9,12 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type { GraphQLError, GraphQLSchema } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { Caller } from '../platform/access.ts'
+import { credentialOfHeaders } from '../platform/credential.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../platform/utf8.ts'
 import type { App } from '../platform/work.ts'
-import { type Authenticate, type CredentialWatch, credentialOfHeaders } from './credential.ts'
+import type { Authenticate, CredentialWatch } from './credential-watch.ts'
 import { formatError, refusal, statusOfKind } from './error.ts'
 import { createGraphiqlPage, type Page, pagePolicy } from './graphiql.ts'
 import {

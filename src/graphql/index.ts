@@ -6,12 +6,12 @@ import type { IncomingMessage } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { GraphQLSchema } from 'graphql'
 import type { App } from '../platform/work.ts'
-import { type Authenticate, watchCredentials } from './credential.ts'
+import { type Authenticate, watchCredentials } from './credential-watch.ts'
 import { mountHttp } from './http.ts'
 import { createPerformer, type Outcome } from './perform.ts'
 import { mountSockets } from './websocket.ts'
 
-export type { Authenticate } from './credential.ts'
+export type { Authenticate } from './credential-watch.ts'
 export type { Outcome } from './perform.ts'
 
 export type GraphqlOptions = {

@@ -9,11 +9,12 @@ import type { ExecutionArgs, GraphQLError } from 'graphql'
 import { CloseCode, type Context, handleProtocols, makeServer, type ServerOptions, type SubscribePayload } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Caller } from '../platform/access.ts'
+import { credentialOfSocket } from '../platform/credential.ts'
 import { errors } from '../platform/errors.ts'
 import { forwardedOf, onBehalfOf, trustOf } from '../platform/forwarded.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
-import { type Authenticate, type CredentialWatch, credentialOfHeaders, credentialOfParams } from './credential.ts'
+import type { Authenticate, CredentialWatch } from './credential-watch.ts'
 import { refusal } from './error.ts'
 import { isPrepared, isSubscription, type Performer, type Prepared } from './perform.ts'
 
@@ -178,8 +179,7 @@ function protocolOf(
   return {
     connectionInitWaitTimeout: initTimeoutMs,
     async onConnect({ extra: { socket }, connectionParams }: SocketContext) {
-      const named = credentialOfParams(connectionParams)
-      const credential = named === undefined ? credentialOfHeaders(socket.request.headers) : named
+      const credential = credentialOfSocket(connectionParams, socket.request.headers)
       const caller = credential === null ? null : await withinDeadline(app, authenticate(credential))
       if (credential === null || caller === null) return false
       socket.caller = caller

@@ -1,6 +1,6 @@
 /** Which contract a request belongs to, where several share a path. A pure function of path and headers; the rules are decisions.md's. */
 import type { IncomingHttpHeaders } from 'node:http'
-import { credentialOf } from './credential.ts'
+import { credentialOfHeaders } from '../../platform/credential.ts'
 import type { Face } from './dialect.ts'
 
 /**
@@ -16,7 +16,7 @@ export function pickDialect(faces: readonly Face[], url: string, headers: Incomi
   const candidates = (owners.length > 0 ? owners : nearest).map(({ face }) => face)
   if (candidates.length < 2) return candidates[0]?.name ?? null
 
-  const credential = credentialOf(headers)
+  const credential = credentialOfHeaders(headers)
   const byKey = candidates.find(({ keyPrefix }) => credential?.startsWith(keyPrefix))
   if (byKey) return byKey.name
   const asksForOrganization = headers['x-org-slug'] !== undefined

@@ -2,12 +2,12 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { callerOfKey } from '../../domain/access/api-key/index.ts'
 import type { Caller } from '../../platform/access.ts'
+import { credentialOfHeaders } from '../../platform/credential.ts'
 import type { App } from '../../platform/work.ts'
-import { credentialOf } from '../core/index.ts'
 
 export const keyPrefix = 'ak_live_'
 
 export async function authenticate(app: App, headers: IncomingHttpHeaders): Promise<Caller | null> {
-  const credential = credentialOf(headers)
+  const credential = credentialOfHeaders(headers)
   return credential === null ? null : callerOfKey(app, credential, keyPrefix)
 }

@@ -1,42 +1,20 @@
-/**
- * Where a credential stands in a request, and whether it still holds while a stream that it opened is open. What a credential is
- * worth is not known here: `authenticate` says it.
- */
-import type { IncomingHttpHeaders } from 'node:http'
+/** Ends streams and sockets whose credential was revoked, expired or narrowed while they were open. */
 import type { Caller } from '../platform/access.ts'
 import { reportFailure } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 
-/** The caller behind a credential's text; null when there is none. */
+/** The caller that a credential stands for, or null if it is not valid. */
 export type Authenticate = (credential: string) => Promise<Caller | null>
 
-/** Of HTTP headers: Authorization wins over X-API-Key, also when it is the bad one. */
-export function credentialOfHeaders(headers: IncomingHttpHeaders): string | null {
-  if (headers.authorization !== undefined) return bearer(headers.authorization)
-  const key = headers['x-api-key']
-  return typeof key === 'string' && key !== '' ? key : null
-}
-
-/** Of a WebSocket's connectionParams, names in any case; undefined when they name none, so that the upgrade's headers count. */
-export function credentialOfParams(params: Readonly<Record<string, unknown>> | undefined): string | null | undefined {
-  const named = new Map(Object.entries(params ?? {}).map(([name, value]) => [name.toLowerCase(), value]))
-  if (named.has('authorization')) return bearer(named.get('authorization'))
-  const key = named.has('apikey') ? named.get('apikey') : named.get('x-api-key')
-  if (key === undefined) return undefined
-  return typeof key === 'string' && key !== '' ? key : null
-}
-
-const bearer = (text: unknown) => (typeof text === 'string' ? (/^Bearer +(\S+) *$/i.exec(text)?.[1] ?? null) : null)
-
 export type CredentialWatch = {
-  /** Calls back once, when the credential doesn't hold any more or has lost a right. Returns the end of it. */
+  /** Calls back once, when the credential is no longer valid or has lost a permission. Returns a function that stops watching. */
   follow(credential: string, caller: Caller, onLost: () => void): () => void
   close(): void
 }
 
 type Follower = { caller: Caller; onLost: () => void }
 
-/** Looks at every followed credential again at the wake-up `credentials` and each `everyMs`; one look for all that share a credential. */
+/** Verifies every followed credential again at the wake-up `credentials` and every `everyMs`, once for all followers of a credential. */
 export function watchCredentials(app: App, authenticate: Authenticate, everyMs: number): CredentialWatch {
   const followed = new Map<string, Set<Follower>>()
   let looking = false
@@ -46,7 +24,7 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
     again = true
     if (looking) return
     looking = true
-    // Everybody else who is woken by this forgets first what he knew of the credentials.
+    // Lets the other listeners of this wake-up clear their credential caches first.
     await Promise.resolve()
     while (again) {
       again = false
@@ -59,7 +37,7 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
       const present = await authenticate(credential)
       for (const follower of [...followers]) if (lost(follower.caller, present)) follower.onLost()
     } catch (err) {
-      // Without an answer nobody is sent away; the next look comes soon.
+      // Streams stay open if the credential can't be verified; it is tried again soon.
       reportFailure(app, err, 'the credential of an open stream could not be verified again', {}, 'warn')
     }
   }
@@ -93,7 +71,7 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
   }
 }
 
-/** A right that was lost, or a narrower scope, counts: what was opened with it must not go on. */
+/** Also true if a permission was lost or the scope was narrowed. */
 function lost(before: Caller, present: Caller | null): boolean {
   if (!present || present.organizationId !== before.organizationId || present.projectId !== before.projectId) return true
   for (const permission of before.permissions) if (!present.permissions.has(permission)) return true
