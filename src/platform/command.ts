@@ -18,7 +18,7 @@ import { type App, transact, type Work } from './work.ts'
 /** A request of one caller through one door. */
 export type Request = { app: App; caller: Caller; requestId: string }
 
-/** Decoded ids by their path in the input; a malformed or absent one is `unknownId`. */
+/** Decoded ids by their path in the input; a malformed or absent one is `nilId`. */
 export type Ids = Record<string, string>
 
 /** Which input paths hold ids: `id`, `projectId`, `bindings.*.secretId`. */

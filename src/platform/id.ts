@@ -30,8 +30,11 @@ const typeByPrefix = new Map<string, IdType>(Object.entries(prefixes).map(([type
 
 export const newId = (): string => v7()
 
-/** The id that no row has. A malformed id decodes to it, so that it answers exactly as an unknown one. */
-export const unknownId = '00000000-0000-0000-0000-000000000000'
+/**
+ * The nil UUID, below every id and the id of no row. A malformed id decodes to it, so it is answered exactly as an unknown one; loops that
+ * page by id start after it.
+ */
+export const nilId = '00000000-0000-0000-0000-000000000000'
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 /** Two digits of a TypeID by their ten bits: lists print thousands of ids, and BigInt took a twelfth of a large one. */
@@ -90,10 +93,10 @@ export function parseTypeId(text: string): { type: IdType; uuid: string } | null
   return { type, uuid }
 }
 
-/** A TypeID of that type or a plain UUID -> UUID; anything else gives `unknownId`. */
+/** A TypeID of that type or a plain UUID -> UUID; `nilId` for anything else. */
 export function decodeId(type: IdType, text: unknown): string {
-  if (typeof text !== 'string') return unknownId
+  if (typeof text !== 'string') return nilId
   if (validate(text)) return text.toLowerCase()
   const parsed = parseTypeId(text)
-  return parsed?.type === type ? parsed.uuid : unknownId
+  return parsed?.type === type ? parsed.uuid : nilId
 }

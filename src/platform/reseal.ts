@@ -6,6 +6,7 @@ import type { Chore } from './claim.ts'
 import { dataKeyVersion } from './crypto.ts'
 import { unstamped } from './db/constraints.ts'
 import { raw, rows, run, sql } from './db/index.ts'
+import { nilId } from './id.ts'
 import type { App } from './work.ts'
 
 export type SealedColumn = {
@@ -37,7 +38,7 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
   const tx = app.db.prisma
   const value = sql`t.${raw(column)}`
   let done = 0
-  for (let after = '00000000-0000-0000-0000-000000000000'; !signal.aborted; ) {
+  for (let after = nilId; !signal.aborted; ) {
     const old = await rows<{ key: string; organizationId: string; value: Uint8Array }>(
       tx,
       sql`select t.${raw(key)} as key, t.organization_id, ${value} as value from ${raw(table)} t

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { commands, defineCommand, execute } from '../../src/platform/command.ts'
-import { encodeId, newId } from '../../src/platform/id.ts'
+import { encodeId, newId, nilId } from '../../src/platform/id.ts'
 import { codeOf, createTenant, createWorld, refusal, request, type Tenant, type World } from '../support/tenant.ts'
 import { changeProbe, createProbe, probe, removeProbe, traces } from './execute-support.ts'
 
@@ -144,12 +144,11 @@ describe('input', () => {
       },
     })
     const id = newId()
-    const unknown = '00000000-0000-0000-0000-000000000000'
     const send = (input: Record<string, unknown>) => codeOf(execute(request(world.app, tenant.owner), listed, input))
     expect(await send({ projectIds: [encodeId('Project', id), 'what', 5], items: [{ projectId: encodeId('Project', id) }, {}] })).toBe(
       'done',
     )
-    expect(seen).toEqual([{ projectIds: [id, unknown, unknown], items: [{ projectId: id }, { projectId: unknown }] }])
+    expect(seen).toEqual([{ projectIds: [id, nilId, nilId], items: [{ projectId: id }, { projectId: nilId }] }])
     expect(await send({ items: [null] })).toBe('invalid_input')
     expect(await send({ items: ['text'] })).toBe('invalid_input')
     expect(await send({ items: 'text' })).toBe('invalid_input')

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeId, encodeId, type IdType, newId, parseTypeId, prefixes, unknownId } from '../../src/platform/id.ts'
+import { decodeId, encodeId, type IdType, newId, nilId, parseTypeId, prefixes } from '../../src/platform/id.ts'
 
 const types = Object.keys(prefixes) as IdType[]
 
@@ -40,7 +40,7 @@ describe('TypeIDs', () => {
 
   it.each(malformed)('%j is no suffix', (suffix) => {
     expect(parseTypeId(`proj_${suffix}`)).toBeNull()
-    expect(decodeId('Project', `proj_${suffix}`)).toBe(unknownId)
+    expect(decodeId('Project', `proj_${suffix}`)).toBe(nilId)
   })
 
   it.each(['PROJ', '12345', 'pro.j', 'pröj', ' proj', 'proj_', '', 'nobody'])('%j is no prefix', (prefix) => {
@@ -72,16 +72,16 @@ describe('TypeIDs', () => {
 
 describe('an id as a caller sends it', () => {
   it.each([undefined, null, 5, {}, [], true, 'x', '%', 'x'.repeat(100_000)])('%j is the unknown one', (value) => {
-    expect(decodeId('Project', value)).toBe(unknownId)
+    expect(decodeId('Project', value)).toBe(nilId)
   })
 
   it("is unknown when it is another type's", () => {
-    expect(decodeId('Project', encodeId('Environment', newId()))).toBe(unknownId)
+    expect(decodeId('Project', encodeId('Environment', newId()))).toBe(nilId)
   })
 
   it('is a UUID with hyphens and nothing else', () => {
     for (const text of [`{${newId()}}`, newId().replaceAll('-', ''), `${newId()} `, `urn:uuid:${newId()}`]) {
-      expect(decodeId('Project', text)).toBe(unknownId)
+      expect(decodeId('Project', text)).toBe(nilId)
     }
   })
 })

@@ -1,7 +1,7 @@
 import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { run, sql } from '../../../platform/db/index.ts'
-import { unknownId } from '../../../platform/id.ts'
+import { nilId } from '../../../platform/id.ts'
 import { transact } from '../../../platform/work.ts'
 
 /** Removes environments that are going and hold no service any more. */
@@ -10,7 +10,7 @@ export const purgeEnvironments: Chore = {
   topic: 'purge environments',
   everyMs: 30_000,
   run: (app) =>
-    transact(app, systemCaller(unknownId), null, async (work) => {
+    transact(app, systemCaller(nilId), null, async (work) => {
       const removed = await run(
         work.tx,
         sql`delete from environment e where e.deleting_at is not null and not exists (select 1 from web_service s where s.environment_id = e.id)`,

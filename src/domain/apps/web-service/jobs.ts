@@ -1,6 +1,6 @@
 import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
-import { unknownId } from '../../../platform/id.ts'
+import { nilId } from '../../../platform/id.ts'
 import { transact } from '../../../platform/work.ts'
 import { removeDeleted } from './commands.ts'
 
@@ -9,5 +9,5 @@ export const purgeWebServices: Chore = {
   name: 'purge web services',
   topic: 'purge',
   everyMs: 30_000,
-  run: (app) => transact(app, systemCaller(unknownId), null, removeDeleted),
+  run: (app) => transact(app, systemCaller(nilId), null, removeDeleted),
 }

@@ -3,7 +3,7 @@ import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { rows, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
-import { encodeId } from '../../../platform/id.ts'
+import { encodeId, nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { environmentStatusChanged } from '../../apps/environment/index.ts'
 import { type EnvironmentStatus, statusByEnvironment } from './queries.ts'
@@ -25,7 +25,7 @@ export const tellEnvironmentStatus: Chore = {
   topic: 'environments',
   everyMs: 30_000,
   async run(app, signal) {
-    for (let after = '00000000-0000-0000-0000-000000000000'; !signal.aborted; ) {
+    for (let after = nilId; !signal.aborted; ) {
       const known = await rows<Told>(
         app.db.prisma,
         sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as told

@@ -6,7 +6,7 @@ import type { Deployment, DeploymentPhase } from '../../../generated/prisma/clie
 import { systemCaller } from '../../../platform/access.ts'
 import { claim, mostLosses, type Queue, renew } from '../../../platform/claim.ts'
 import { row, sql } from '../../../platform/db/index.ts'
-import { unknownId } from '../../../platform/id.ts'
+import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
@@ -76,7 +76,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
     due: sql`t.status in ('RUNNING', 'CANCELLING')`,
   })
   if (lost.length >= limit) return lost
-  const next = await transact(app, systemCaller(unknownId), null, async (work) => {
+  const next = await transact(app, systemCaller(nilId), null, async (work) => {
     const started = await claim<Deployment>(work.tx, {
       ...lease,
       limit: limit - lost.length,

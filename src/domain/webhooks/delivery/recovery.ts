@@ -5,6 +5,7 @@
 import type { Operation, WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
+import { nilId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { defineOperation, type OperationStep } from '../../access/operation/index.ts'
 import { endpointErrors, matchesFilter, type PayloadFilter } from '../endpoint/index.ts'
@@ -21,7 +22,6 @@ const windowSize = 50
 /** How soon it looks again, and how late at most: each look that finds nothing to do doubles it, as behind a breaker or a low rate. */
 const lookAgainMs = 100
 const longestWaitMs = 5_000
-const firstId = '00000000-0000-0000-0000-000000000000'
 
 const inTime = ({ since, until }: RecoveryInput) =>
   sql`m.timestamp >= ${new Date(since)} and m.timestamp < ${new Date(until)} and m.body is not null and m.position is not null`
@@ -59,7 +59,7 @@ for (const type of Object.keys(recoveries) as RecoveryType[]) defineOperation(ty
 
 async function recoverSome(work: Work, operation: Operation, type: RecoveryType): Promise<OperationStep> {
   const input = operation.input as RecoveryInput
-  const { after, armed, waitMs = lookAgainMs } = (operation.progress as Progress | null) ?? { after: firstId, armed: 0 }
+  const { after, armed, waitMs = lookAgainMs } = (operation.progress as Progress | null) ?? { after: nilId, armed: 0 }
   const endpoint = await row<WebhookEndpoint>(work.tx, sql`select * from webhook_endpoint where id = ${input.endpointId}::uuid`)
   if (!endpoint) throw new DomainError('not_found', 'not_found', 'The endpoint was deleted.')
   if (endpoint.disabledAt) throw endpointErrors.webhook_endpoint_disabled()
