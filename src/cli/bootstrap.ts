@@ -11,8 +11,8 @@ import { rolePermissions } from '../platform/access.ts'
 import { execute, type Request } from '../platform/command.ts'
 import { row, rows, sql } from '../platform/db/index.ts'
 import { newId } from '../platform/id.ts'
+import { writeWhole } from '../platform/whole-file.ts'
 import type { App } from '../platform/work.ts'
-import { writeWhole } from './process-record.ts'
 
 /** What `DATA_DIR/bootstrap.json` holds. */
 export type Bootstrap = { apiKey: string; organizationSlug: string; graphqlUrl: string }
@@ -35,7 +35,7 @@ export async function bootstrap(app: App, graphqlUrl: string): Promise<Bootstrap
   return withFileLock(join(DATA_DIR, 'bootstrap.lock'), async () => {
     if (await isFinished(app)) return null
     const organizationId = (await readMarker(DATA_DIR)) ?? newId()
-    await writeWhole(markerFile(DATA_DIR), `${markerFile(DATA_DIR)}.new`, organizationId)
+    await writeLocked(markerFile(DATA_DIR), organizationId)
     await bootstrapOrganization(app, organizationId)
     const owner = await ownerWithoutKey(app, organizationId)
     const made = owner && !(await isTold(app)) ? await makeFirstKey(app, owner, graphqlUrl) : null
@@ -123,6 +123,8 @@ async function readBootstrap(dataDir: string): Promise<Bootstrap | null> {
   }
 }
 
-/** The draft holds the key too, so there is one at most: whoever writes holds the lock. */
 const write = (dataDir: string, content: Bootstrap): Promise<void> =>
-  writeWhole(bootstrapFile(dataDir), `${bootstrapFile(dataDir)}.new`, `${JSON.stringify(content, null, 2)}\n`)
+  writeLocked(bootstrapFile(dataDir), `${JSON.stringify(content, null, 2)}\n`)
+
+/** Requires the lock. The draft may contain the key, so its name is fixed: a killed process leaves at most one, and the next replaces it. */
+const writeLocked = (path: string, text: string): Promise<void> => writeWhole(path, text, { draft: `${path}.new` })

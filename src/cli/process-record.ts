@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readProcess } from '../platform/process-mark.ts'
+import { writeWhole } from '../platform/whole-file.ts'
 
 export type ProcessKind = 'server' | 'worker'
 /** `port` is null until it serves, and for a worker. */
@@ -27,13 +28,13 @@ export async function recordProcess(dataDir: string, kind: ProcessKind): Promise
   await mkdir(folder(dataDir), { recursive: true, mode: 0o700 })
   await listProcesses(dataDir)
   const started = await startOf(process.pid)
-  const write = (serving: boolean, port: number | null) =>
-    writeWhole(record, `${record}.draft`, JSON.stringify({ kind, started, serving, port }))
+  const draft = `${record}.draft`
+  const write = (serving: boolean, port: number | null) => writeWhole(record, JSON.stringify({ kind, started, serving, port }), { draft })
   await write(false, null)
   return {
     async serving(port) {
       await write(true, port)
-      if (kind === 'server') await writeWhole(pidFile(dataDir), `${record}.draft`, `${process.pid}\n`)
+      if (kind === 'server') await writeWhole(pidFile(dataDir), `${process.pid}\n`, { draft })
     },
     async forget() {
       await rm(record, { force: true })
@@ -41,18 +42,6 @@ export async function recordProcess(dataDir: string, kind: ProcessKind): Promise
       if (serving.trim() === String(process.pid)) await rm(pidFile(dataDir), { force: true })
     },
   }
-}
-
-/** Writes a file for its owner alone, as `draft` and then renamed: a reader never meets half of it, not even after a power cut. */
-export async function writeWhole(path: string, draft: string, text: string): Promise<void> {
-  const file = await open(draft, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(draft, path)
 }
 
 /** The processes that run on `dataDir` now. Records of dead ones are removed. */

@@ -3,11 +3,12 @@
  * A master key wraps data keys and nothing else.
  */
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
-import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { decrypt, encrypt, joined } from './cipher.ts'
 import { type Db, row, rows, run, sql, type Tx } from './db/index.ts'
 import type { Settings } from './settings.ts'
+import { createWhole, writeWhole } from './whole-file.ts'
 
 /** The master keys don't fit this database; the program must not start. */
 export class MasterKeyError extends Error {
@@ -54,16 +55,16 @@ export function unwrap(masters: MasterKeys, key: WrappedKey): Buffer {
 /** Loads the master keys and checks them against the database; makes the first one for an empty database. Throws MasterKeyError. */
 export async function loadMasterKeys(db: Db, settings: MasterKeySettings): Promise<MasterKeys> {
   const checks = await rows<{ version: number; checkValue: Uint8Array }>(db.prisma, sql`select version, check_value from master_key_check`)
-  const masters = readMasterKeys(settings, checks.length === 0)
+  const masters = await readMasterKeys(settings, checks.length === 0)
   await checkMasterKeys(db, masters, checks)
   return masters
 }
 
-function readMasterKeys(settings: MasterKeySettings, emptyDatabase: boolean): MasterKeys {
+async function readMasterKeys(settings: MasterKeySettings, emptyDatabase: boolean): Promise<MasterKeys> {
   if (settings.MASTER_KEYS) return parseMasterKeys(settings.MASTER_KEYS.reveal().split(','), 'MASTER_KEYS')
   const file = masterKeyFile(settings)
   try {
-    return parseMasterKeys(readFileSync(file, 'utf8').split('\n'), file)
+    return await readKeyFile(file)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
@@ -72,18 +73,13 @@ function readMasterKeys(settings: MasterKeySettings, emptyDatabase: boolean): Ma
       `The master key file ${file} is missing, but the database contains values sealed with it. Restore it, or set MASTER_KEYS.`,
     )
   }
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-  const draft = writeDraft(file, lineOf(1))
-  try {
-    // Unlike a rename, a link leaves the key that another first start made in the same moment.
-    linkSync(draft, file)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    unlinkSync(draft)
-  }
-  return parseMasterKeys(readFileSync(file, 'utf8').split('\n'), file)
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
+  // Another first start may create the file at the same moment; then its key is used.
+  await createWhole(file, lineOf(1))
+  return readKeyFile(file)
 }
+
+const readKeyFile = async (file: string): Promise<MasterKeys> => parseMasterKeys((await readFile(file, 'utf8')).split('\n'), file)
 
 const lineOf = (version: number) => `${version}:${randomBytes(32).toString('base64')}\n`
 
@@ -154,7 +150,7 @@ export async function rotateMasterKey(
         `Every data key is wrapped by version ${newestOf(masters)}. Add a newer version to ${where}, restart the servers with it, then rotate.`,
       )
     }
-    addMasterKey(masterKeyFile(settings), newestOf(masters) + 1)
+    await addMasterKey(masterKeyFile(settings), newestOf(masters) + 1)
     masters = await loadMasterKeys(db, settings)
   }
   const version = newestOf(masters)
@@ -180,18 +176,8 @@ async function rewrapSome(tx: Tx, masters: MasterKeys, version: number): Promise
   return old.length
 }
 
-/** Appends a version, on disk before anything is wrapped with it. */
-function addMasterKey(file: string, version: number): void {
-  const former = readFileSync(file, 'utf8')
-  renameSync(writeDraft(file, `${former.endsWith('\n') ? former : `${former}\n`}${lineOf(version)}`), file)
-}
-
-/** Whoever reads the file meets all of it or nothing, also after a kill. */
-function writeDraft(file: string, text: string): string {
-  const draft = `${file}.${process.pid}`
-  const descriptor = openSync(draft, 'w', 0o600)
-  writeFileSync(descriptor, text)
-  fsyncSync(descriptor)
-  closeSync(descriptor)
-  return draft
+/** Appends a version. It is on disk before any data key is wrapped with it. */
+async function addMasterKey(file: string, version: number): Promise<void> {
+  const former = await readFile(file, 'utf8')
+  await writeWhole(file, `${former.endsWith('\n') ? former : `${former}\n`}${lineOf(version)}`)
 }

@@ -46,6 +46,7 @@ export async function readableCommand(): Promise<{ directory: string; command: s
     'src/platform/errors.ts',
     'src/platform/process-mark.ts',
     'src/platform/published-file.ts',
+    'src/platform/whole-file.ts',
     'node_modules/semver',
     'node_modules/ipaddr.js',
     'test/drivers/process-child.ts',

@@ -1,7 +1,8 @@
 /** The build caches: one for each service, bounded each and all together. */
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StepIo } from '../../domain/deploys/instance/ports.ts'
+import { writeWhole } from '../../platform/whole-file.ts'
 import type { Quotas } from './disk.ts'
 import { fileName, type Layout } from './layout.ts'
 import { inThread } from './thread.ts'
@@ -27,12 +28,7 @@ export function createCaches(layout: Layout, quotas: Quotas): Caches {
     await rm(sizeFileOf(serviceId), { force: true })
   }
 
-  /** Also read by other processes: never half of it. */
-  async function noteSize(serviceId: string, sizeBytes: number): Promise<void> {
-    const draft = `${sizeFileOf(serviceId)}.${process.pid}`
-    await writeFile(draft, String(sizeBytes))
-    await rename(draft, sizeFileOf(serviceId))
-  }
+  const noteSize = (serviceId: string, sizeBytes: number) => writeWhole(sizeFileOf(serviceId), String(sizeBytes), { durable: false })
 
   /** Oldest first. One that was never measured is a build's that was cut off: it counts for nothing until the next one. */
   async function known(): Promise<{ serviceId: string; sizeBytes: number; usedAt: number }[]> {

@@ -5,10 +5,11 @@
  */
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { link, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { EndCause } from '../../domain/deploys/instance/ports.ts'
 import { bootId, isAlive, markOf, type ProcessMark, sinceBootMs } from '../../platform/process-mark.ts'
+import { createWhole, writeWhole } from '../../platform/whole-file.ts'
 import { fileName, type Layout } from './layout.ts'
 import { parseReport, type Report, rootOf } from './report.ts'
 import { type Sandbox, stoppingFile } from './sandbox.ts'
@@ -78,25 +79,8 @@ export function createInstanceStore(layout: Layout, sandbox: Sandbox): InstanceS
         throw error
       }
     },
-    async decide(runDirectory, launched) {
-      const draft = join(runDirectory, `launch.${randomBytes(6).toString('hex')}`)
-      await writeFile(draft, JSON.stringify(launched))
-      try {
-        // A link, because a reader must never see half of the file.
-        await link(draft, join(runDirectory, 'launch.json'))
-        return true
-      } catch (error) {
-        if (isErrno(error, 'EEXIST')) return false
-        throw error
-      } finally {
-        await rm(draft, { force: true })
-      }
-    },
-    async beginStop(run, graceMs) {
-      const draft = join(run.directory, `stopping.${randomBytes(6).toString('hex')}`)
-      await writeFile(draft, JSON.stringify(sinceBootMs() + graceMs))
-      await rename(draft, join(run.directory, stoppingFile))
-    },
+    decide: (runDirectory, launched) => createWhole(join(runDirectory, 'launch.json'), JSON.stringify(launched), { durable: false }),
+    beginStop: (run, graceMs) => writeWhole(join(run.directory, stoppingFile), JSON.stringify(sinceBootMs() + graceMs), { durable: false }),
     async dropFormerRuns(instanceId, present) {
       const directory = directoryOf(instanceId)
       for (const name of await readdir(directory)) if (numberOf(name) < present) await removeTree(join(directory, name))

@@ -5,10 +5,11 @@
  */
 import { execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
-import { type FileHandle, open, readFile, rename, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { OutputPosition, OutputRead } from '../../domain/deploys/instance/ports.ts'
+import { writeWhole } from '../../platform/whole-file.ts'
 import { isErrno } from './tree.ts'
 
 const streams = ['stdout', 'stderr'] as const
@@ -111,9 +112,7 @@ async function reclaim(directory: string, reclaimed: OutputPosition, keepFrom: O
     if (end - reclaimed[stream] >= worthwhileBytes) target[stream] = end
   }
   if (streams.every((stream) => target[stream] === reclaimed[stream])) return
-  const draft = join(directory, `reclaimed.${process.pid}`)
-  await writeFile(draft, JSON.stringify(target))
-  await rename(draft, join(directory, 'reclaimed'))
+  await writeWhole(join(directory, 'reclaimed'), JSON.stringify(target), { durable: false })
   for (const stream of streams) {
     if (target[stream] > reclaimed[stream]) await punch(join(directory, stream), target[stream])
   }

@@ -3,10 +3,11 @@
  * seen to answer by it before any visitor is sent there. All processes on one data directory share the key.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import type { PrivateTarget } from '../../domain/deploys/instance/ports.ts'
+import { createWhole } from '../../platform/whole-file.ts'
 import { privateHeader } from './header.ts'
 
 export type PrivateRoutes = {
@@ -18,20 +19,11 @@ export type PrivateRoutes = {
 
 const keyBytes = 32
 
-/** Reads the key of `dataDir`, or makes it. */
+/** Reads the key of `dataDir`, or creates it. Of several processes that start together, one key wins. */
 export async function openPrivateRoutes(dataDir: string): Promise<PrivateRoutes> {
   const file = join(dataDir, 'router.key')
-  const draft = `${file}.${process.pid}`
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  await writeFile(draft, randomBytes(keyBytes), { mode: 0o600 })
-  try {
-    // A link, because of several processes that start together one key must win, and be whole from the start.
-    await link(draft, file)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    await rm(draft, { force: true })
-  }
+  await createWhole(file, randomBytes(keyBytes))
   return createPrivateRoutes(await readFile(file))
 }
 
