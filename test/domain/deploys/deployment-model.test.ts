@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { type ServiceSettings, serviceSettings } from '../../../src/domain/apps/web-service/index.ts'
 import {
   changesBetween,
   enqueue,
@@ -10,8 +11,8 @@ import {
   transitions,
   type Waiting,
 } from '../../../src/domain/deploys/deployment/model.ts'
-import type { ServiceSettings } from '../../../src/domain/deploys/instance/index.ts'
 import type { DeploymentStatus } from '../../../src/generated/prisma/client.ts'
+import { readSettings } from '../../../src/platform/settings.ts'
 
 const statuses = Object.keys(transitions) as DeploymentStatus[]
 
@@ -113,21 +114,7 @@ describe('rollbackBlockers', () => {
 describe('changesBetween', () => {
   const settings: ServiceSettings = {
     kind: 'WEB',
-    repositoryUrl: 'file:///shop',
-    branch: 'main',
-    rootDirectory: null,
-    buildCommand: null,
-    releaseCommand: null,
-    startCommand: 'node server.js',
-    publishDirectory: null,
-    port: null,
-    healthCheckPath: null,
-    minInstances: 1,
-    maxInstances: 1,
-    queuePolicy: 'QUEUE_LATEST',
-    buildTimeoutMs: 1_000,
-    healthTimeoutMs: 1_000,
-    shutdownGraceMs: 1_000,
+    ...serviceSettings.values(readSettings({}), { repositoryUrl: 'file:///shop', startCommand: 'node server.js' }),
   }
 
   it('names the commit and each setting that differs, and nothing else', () => {

@@ -6,8 +6,9 @@ import { row, rows, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
-import { nameSchema, slugFrom, slugSchema } from '../../../platform/name.ts'
+import { slugFrom } from '../../../platform/name.ts'
 import { splitRepositoryUrl } from '../../../platform/repository-url.ts'
+import type { SettingsInput } from '../../../platform/row-settings.ts'
 import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
 import { environmentCreated, insertEnvironment } from '../environment/index.ts'
@@ -23,7 +24,7 @@ import {
   webServiceUpdated,
 } from './events.ts'
 import { credentialIdentity, repositoryCredential } from './model.ts'
-import { createWebServiceSchema, kindSchema, type SettingsInput, settingsSchema } from './settings.ts'
+import { createWebServiceSchema, type SettingColumns, serviceSettings, updateWebServiceSchema } from './settings.ts'
 
 /** The service, locked, unless it was deleted. */
 const lockService = (work: Work, ids: Record<string, string>) =>
@@ -45,21 +46,21 @@ export const createWebService = defineCommand({
     refuseUnserved(input.kind)
     const environment = await placeFor(work, input)
     const id = newId()
-    const settings = await withDefaults(work, id, input)
-    const webService = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'service') }, (slug) =>
-      row<WebService>(
-        work.tx,
-        sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, repository_url, repository_credential,
-              branch, root_directory, build_command, release_command, start_command, publish_directory, single_page, port, health_check_path,
-              min_instances, max_instances, queue_policy, build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
-            values (${id}::uuid, ${environment.organizationId}::uuid, ${environment.projectId}::uuid, ${environment.id}::uuid, ${input.name}, ${slug},
-              ${input.kind ?? 'WEB'}::web_service_kind, ${settings.repositoryUrl}, ${settings.repositoryCredential}, ${settings.branch},
-              ${settings.rootDirectory}, ${settings.buildCommand}, ${settings.releaseCommand}, ${settings.startCommand},
-              ${settings.publishDirectory}, ${settings.singlePage}, ${settings.port}::int, ${settings.healthCheckPath}, ${settings.minInstances}, ${settings.maxInstances},
-              ${settings.queuePolicy}::queue_policy, ${settings.buildTimeoutMs}, ${settings.healthTimeoutMs}, ${settings.shutdownGraceMs}, 'STOPPED')
-            on conflict (slug) do nothing returning *`,
-      ),
-    )
+    const { organizationId, projectId, id: environmentId } = environment
+    const data = {
+      id,
+      organizationId,
+      projectId,
+      environmentId,
+      name: input.name,
+      kind: input.kind ?? 'WEB',
+      desiredState: 'STOPPED' as const,
+      ...(await settingColumns(work, id, input)),
+    }
+    const webService = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'service') }, async (slug) => {
+      const [inserted] = await work.tx.webService.createManyAndReturn({ data: { ...data, slug }, skipDuplicates: true })
+      return inserted ?? null
+    })
     await announce(work, webServiceCreated, webService)
     return { webService }
   },
@@ -73,14 +74,14 @@ export const updateWebService = defineCommand({
   ids: { id: 'WebService' },
   targetType: 'WebService',
   target: lockService,
-  input: settingsSchema.extend({ name: nameSchema.optional(), slug: slugSchema.optional(), kind: kindSchema.optional() }),
+  input: updateWebServiceSchema,
   emits: [webServiceUpdated],
   async run(work, input, target: WebService) {
     if (input.kind !== undefined && input.kind !== target.kind) {
       refuseUnserved(input.kind)
       await demandNothingDeployed(work, target)
     }
-    const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await withDefaults(work, target.id, input, target)) }
+    const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await settingColumns(work, target.id, input, target)) }
     if (!changes(target, wanted)) return { webService: target }
     const data = { ...wanted, version: { increment: 1 } }
     const webService = await work.tx.webService.update({ where: { id: target.id }, data }).catch((error: unknown) => {
@@ -93,36 +94,12 @@ export const updateWebService = defineCommand({
   },
 })
 
-/** Every setting as it is stored. What the input leaves out comes from `current`, or from the default where there is none. */
-async function withDefaults(work: Work, id: string, input: SettingsInput, current?: WebService) {
-  const defaults = work.app.settings
-  const pick = <Key extends keyof SettingsInput & keyof WebService>(key: Key, fallback: WebService[Key]): WebService[Key] => {
-    const given = input[key]
-    if (given === undefined) return current ? current[key] : fallback
-    return given === null ? fallback : (given as WebService[Key])
-  }
-  const minInstances = pick('minInstances', 1)
-  const maxInstances = input.maxInstances ?? (input.maxInstances === undefined && current ? current.maxInstances : minInstances)
-  if (minInstances > maxInstances)
+/** The columns of the settings: those of `input`, else of `current`, else the defaults. */
+async function settingColumns(work: Work, id: string, input: SettingsInput<SettingColumns>, current?: WebService) {
+  const values = serviceSettings.values(work.app.settings, input, current)
+  if (values.minInstances > values.maxInstances)
     throw errors.invalid_input({ field: 'maxInstances', text: 'maxInstances: must be greater than or equal to minInstances' })
-  return {
-    ...(await repository(work, id, input.repositoryUrl, current)),
-    branch: pick('branch', 'main'),
-    rootDirectory: pick('rootDirectory', null),
-    buildCommand: pick('buildCommand', null),
-    releaseCommand: pick('releaseCommand', null),
-    startCommand: pick('startCommand', null),
-    publishDirectory: pick('publishDirectory', null),
-    singlePage: pick('singlePage', false),
-    port: pick('port', null),
-    healthCheckPath: pick('healthCheckPath', null),
-    minInstances,
-    maxInstances,
-    queuePolicy: pick('queuePolicy', 'QUEUE_LATEST'),
-    buildTimeoutMs: pick('buildTimeoutMs', defaults.BUILD_TIMEOUT_MS),
-    healthTimeoutMs: pick('healthTimeoutMs', defaults.VERIFY_TIMEOUT_MS),
-    shutdownGraceMs: pick('shutdownGraceMs', defaults.SHUTDOWN_GRACE_MS),
-  }
+  return { ...values, ...(await repository(work, id, input.repositoryUrl, current)) }
 }
 
 /** Lifts `user:token@` out of the URL and seals it. */

@@ -32,4 +32,11 @@ export {
   sliceWebServices,
   webServiceListing,
 } from './queries.ts'
-export { createWebServiceSchema } from './settings.ts'
+export {
+  createWebServiceSchema,
+  pinnedSettings,
+  type ServiceSettings,
+  type SettingColumns,
+  serviceSettings,
+  settingsOf,
+} from './settings.ts'

@@ -1,11 +1,14 @@
-/** What a service can be told: the rules of each setting, and its default. */
+/** The settings of a service: the rules for each of them, and its default. */
 import { z } from 'zod'
+import type { WebService } from '../../../generated/prisma/client.ts'
 import { nameSchema, optionalText, slugSchema } from '../../../platform/name.ts'
 import { splitRepositoryUrl, validateBranch, validateRepositoryUrl } from '../../../platform/repository-url.ts'
+import { defineRowSettings } from '../../../platform/row-settings.ts'
+import type { App } from '../../../platform/work.ts'
 
-const judged = (judge: (text: string) => string | null) =>
+const validated = (validate: (text: string) => string | null) =>
   z.string().superRefine((text, context) => {
-    const reason = judge(text)
+    const reason = validate(text)
     if (reason) context.addIssue({ code: 'custom', message: reason })
   })
 
@@ -13,7 +16,7 @@ const command = optionalText(4_096)
 
 /** A directory below the root of the repository, '/' separated. */
 const directory = optionalText(500)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are refused
   .regex(/^[^\u0000-\u001f\\]+$/, { error: 'must be a path whose parts are separated by /' })
   .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), { error: 'must stay inside the repository' })
 
@@ -29,39 +32,76 @@ const milliseconds = (max: number) =>
     .min(100, { error: 'must be at least 100' })
     .max(max, { error: `must be at most ${max}` })
 
-export const repositoryUrlSchema = judged((text) => validateRepositoryUrl(splitRepositoryUrl(text).url))
+const port = z.number().int().min(1, { error: 'must be from 1 to 65535' }).max(65_535, { error: 'must be from 1 to 65535' })
 
-/** Absent: kept (update) or the default (create). Null: cleared, or back to the default. An empty text is refused. */
-export const settingsSchema = z.object({
-  repositoryUrl: repositoryUrlSchema.nullish(),
-  branch: judged(validateBranch).nullish(),
-  rootDirectory: directory.nullish(),
-  buildCommand: command.nullish(),
-  releaseCommand: command.nullish(),
-  startCommand: command.nullish(),
-  publishDirectory: directory.nullish(),
-  singlePage: z.boolean().nullish(),
-  port: z.number().int().min(1, { error: 'must be from 1 to 65535' }).max(65_535, { error: 'must be from 1 to 65535' }).nullish(),
-  healthCheckPath: httpPath.nullish(),
-  minInstances: instances.nullish(),
-  maxInstances: instances.nullish(),
-  queuePolicy: z.enum(['QUEUE_LATEST', 'QUEUE_ALL', 'REJECT']).nullish(),
-  buildTimeoutMs: milliseconds(4 * 3_600_000).nullish(),
-  healthTimeoutMs: milliseconds(3_600_000).nullish(),
-  shutdownGraceMs: z.number().int().min(0).max(600_000, { error: 'must be at most 600000' }).nullish(),
+const shutdownGrace = z.number().int().min(0).max(600_000, { error: 'must be at most 600000' })
+
+const repositoryUrl = validated((text) => validateRepositoryUrl(splitRepositoryUrl(text).url))
+
+/** Columns of a service that are not settings of its builds and instances. */
+type OtherColumn =
+  | 'id'
+  | 'organizationId'
+  | 'projectId'
+  | 'environmentId'
+  | 'name'
+  | 'slug'
+  | 'kind'
+  | 'repositoryCredential'
+  | 'desiredState'
+  | 'generation'
+  | 'version'
+  | 'createdAt'
+  | 'updatedAt'
+
+export type SettingColumns = Omit<WebService, OtherColumn>
+
+export const serviceSettings = defineRowSettings<SettingColumns>({
+  /** Credentials in the URL are stored apart, in `repositoryCredential`. */
+  repositoryUrl: { schema: repositoryUrl, default: null },
+  branch: { schema: validated(validateBranch), default: 'main' },
+  rootDirectory: { schema: directory, default: null },
+  buildCommand: { schema: command, default: null },
+  releaseCommand: { schema: command, default: null },
+  startCommand: { schema: command, default: null },
+  publishDirectory: { schema: directory, default: null },
+  singlePage: { schema: z.boolean(), default: false },
+  port: { schema: port, default: null },
+  healthCheckPath: { schema: httpPath, default: null },
+  minInstances: { schema: instances, default: 1 },
+  maxInstances: { schema: instances, default: (_program, { minInstances }) => minInstances },
+  queuePolicy: { schema: z.enum(['QUEUE_LATEST', 'QUEUE_ALL', 'REJECT']), default: 'QUEUE_LATEST' },
+  buildTimeoutMs: { schema: milliseconds(4 * 3_600_000), default: ({ BUILD_TIMEOUT_MS }) => BUILD_TIMEOUT_MS },
+  healthTimeoutMs: { schema: milliseconds(3_600_000), default: ({ VERIFY_TIMEOUT_MS }) => VERIFY_TIMEOUT_MS },
+  shutdownGraceMs: { schema: shutdownGrace, default: ({ SHUTDOWN_GRACE_MS }) => SHUTDOWN_GRACE_MS },
 })
 
-/** The kinds that can be asked for; ODOO is refused by the commands, with its reason. */
+/** The settings of a service as a deployment pins them: they apply to its builds and instances, whatever is changed meanwhile. */
+export type ServiceSettings = SettingColumns & Pick<WebService, 'kind'>
+
+export const settingsOf = (service: WebService): ServiceSettings => ({ kind: service.kind, ...serviceSettings.of(service) })
+
+/** Pinned settings as stored. A setting that did not exist when they were pinned has its default. */
+export const pinnedSettings = (app: App, stored: unknown): ServiceSettings => {
+  const pinned = stored as Partial<SettingColumns> & Pick<WebService, 'kind'>
+  return { kind: pinned.kind, ...serviceSettings.values(app.settings, pinned) }
+}
+
+/** Includes ODOO, which the commands refuse with a reason. */
 export const kindSchema = z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO'])
 
-export const createWebServiceSchema = settingsSchema.extend({
+export const createWebServiceSchema = serviceSettings.input.extend({
   projectId: z.string().nullish(),
   environmentId: z.string().nullish(),
-  /** Without `environmentId`: the project's first environment of this type, made where it is missing. */
+  /** Without `environmentId`: the project's oldest environment of this type, which is created if there is none. */
   environmentType: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).nullish(),
   name: nameSchema,
   slug: slugSchema.nullish(),
   kind: kindSchema.nullish(),
 })
 
-export type SettingsInput = z.infer<typeof settingsSchema>
+export const updateWebServiceSchema = serviceSettings.input.extend({
+  name: nameSchema.optional(),
+  slug: slugSchema.optional(),
+  kind: kindSchema.optional(),
+})

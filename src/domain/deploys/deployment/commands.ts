@@ -5,11 +5,12 @@ import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { validateBranch } from '../../../platform/repository-url.ts'
 import type { Work } from '../../../platform/work.ts'
+import { settingsOf } from '../../apps/web-service/index.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
 import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
 import { deploymentErrors } from './errors.ts'
 import { announce, deploymentEvents } from './events.ts'
-import { enqueue, isCancellable, phases, rollbackBlockers, settingsOf, type Waiting } from './model.ts'
+import { enqueue, isCancellable, phases, rollbackBlockers, type Waiting } from './model.ts'
 import { end } from './transition.ts'
 
 const refSchema = z

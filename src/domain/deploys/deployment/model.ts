@@ -1,13 +1,6 @@
 /** A deployment's states, and which may follow which; the queue's rules; what counts against a rollback. All pure. */
-import type {
-  Deployment,
-  DeploymentFailureCode,
-  DeploymentPhase,
-  DeploymentStatus,
-  QueuePolicy,
-  WebService,
-} from '../../../generated/prisma/client.ts'
-import type { ServiceSettings } from '../instance/index.ts'
+import type { Deployment, DeploymentFailureCode, DeploymentPhase, DeploymentStatus, QueuePolicy } from '../../../generated/prisma/client.ts'
+import type { ServiceSettings } from '../../apps/web-service/index.ts'
 
 export const phases: readonly DeploymentPhase[] = ['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']
 
@@ -54,27 +47,6 @@ export function enqueue(
   const waiting = unfinished.some((deployment) => isActive(deployment.status)) ? queued : queued.slice(1)
   return { displaced: waiting.filter((deployment) => deployment.kind !== 'ROLLBACK').map(({ id }) => id), cancelled }
 }
-
-/** A service's settings, as a deployment pins them. */
-export const settingsOf = (service: WebService): ServiceSettings => ({
-  kind: service.kind,
-  repositoryUrl: service.repositoryUrl,
-  branch: service.branch,
-  rootDirectory: service.rootDirectory,
-  buildCommand: service.buildCommand,
-  releaseCommand: service.releaseCommand,
-  startCommand: service.startCommand,
-  publishDirectory: service.publishDirectory,
-  singlePage: service.singlePage,
-  port: service.port,
-  healthCheckPath: service.healthCheckPath,
-  minInstances: service.minInstances,
-  maxInstances: service.maxInstances,
-  queuePolicy: service.queuePolicy,
-  buildTimeoutMs: service.buildTimeoutMs,
-  healthTimeoutMs: service.healthTimeoutMs,
-  shutdownGraceMs: service.shutdownGraceMs,
-})
 
 export type PlanChange = {
   kind: 'COMMIT' | 'SETTING' | 'VARIABLE_ADDED' | 'VARIABLE_REMOVED' | 'VARIABLE_CHANGED'

@@ -5,10 +5,12 @@ import { defineQuery, demand, visible } from '../../../platform/command.ts'
 import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
-import { openValues, readSnapshot, type ServiceSettings } from '../instance/index.ts'
+import type { App } from '../../../platform/work.ts'
+import { pinnedSettings, settingsOf } from '../../apps/web-service/index.ts'
+import { openValues, readSnapshot } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
-import { changesBetween, type PlanChange, phases, rollbackBlockers, settingsOf } from './model.ts'
+import { changesBetween, type PlanChange, phases, rollbackBlockers } from './model.ts'
 import { variableChanges } from './variable-change.ts'
 
 const statuses = ['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'] as const
@@ -92,7 +94,7 @@ export const planRollback = defineQuery({
       serviceDeleted: service.desiredState === 'DELETED',
       configUnresolved: configuration.unresolved.length > 0,
     })
-    const next = config === 'SNAPSHOT' ? (target.settings as ServiceSettings | null) : settingsOf(service)
+    const next = config === 'SNAPSHOT' ? pinned(read.app, target) : settingsOf(service)
     return {
       target,
       current,
@@ -100,7 +102,7 @@ export const planRollback = defineQuery({
       blockers,
       config,
       changes: [
-        ...changesBetween(planned(current), { commitHash: target.commitHash, settings: next }),
+        ...changesBetween(planned(read.app, current), { commitHash: target.commitHash, settings: next }),
         ...(await variableChanges(
           read,
           service.organizationId,
@@ -113,8 +115,10 @@ export const planRollback = defineQuery({
   },
 })
 
-const planned = (deployment: Deployment | null) =>
-  deployment && { commitHash: deployment.commitHash, settings: deployment.settings as ServiceSettings | null }
+const pinned = (app: App, { settings }: Deployment) => (settings === null ? null : pinnedSettings(app, settings))
+
+const planned = (app: App, deployment: Deployment | null) =>
+  deployment && { commitHash: deployment.commitHash, settings: pinned(app, deployment) }
 
 export type DeployPlan = { webService: WebService; current: Deployment | null; changes: PlanChange[]; warnings: string[] }
 
@@ -143,7 +147,7 @@ export const planDeploy = defineQuery({
       webService,
       current,
       changes: [
-        ...changesBetween(planned(current) ?? { commitHash, settings: null }, { commitHash, settings: settingsOf(webService) }),
+        ...changesBetween(planned(read.app, current) ?? { commitHash, settings: null }, { commitHash, settings: settingsOf(webService) }),
         ...(await variableChanges(read, webService.organizationId, current && (await readSnapshot(read, current.id)), variables)),
       ],
       warnings: tooLarge ? [tooLarge, ...warnings] : warnings,

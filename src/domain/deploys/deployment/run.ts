@@ -9,7 +9,7 @@ import { outageOf, row, run as runSql, sql } from '../../../platform/db/index.ts
 import { PortError } from '../../../platform/errors.ts'
 import { reportFailure, throughOutages } from '../../../platform/outage.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
-import { repositoryCredential } from '../../apps/web-service/index.ts'
+import { pinnedSettings, repositoryCredential, type ServiceSettings } from '../../apps/web-service/index.ts'
 import {
   countRedactions,
   type LaunchFacts,
@@ -17,7 +17,6 @@ import {
   launchFacts,
   platformCredentials,
   readSnapshot,
-  type ServiceSettings,
   secretValuesOf,
 } from '../instance/index.ts'
 import { createRedactor, ensureDeploymentLog, type Hits, type LogWriter, openLogWriter, type SecretValue } from '../log/index.ts'
@@ -49,6 +48,7 @@ export type Run = {
   resumed: boolean
   /** Of the good answers in VERIFY; 0 where another worker saw them. */
   slowestAnswerMs: number
+  /** As pinned. Only after PREPARE. */
   settings(): ServiceSettings
   facts(): Promise<LaunchFacts>
   /** Takes the pinned secret values out of what is logged from now on. */
@@ -99,9 +99,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     probeTimeoutMs: () => Math.max(1, Math.min(lookMs, Math.ceil(deadlineAt - performance.now()))),
     resumed: false,
     slowestAnswerMs: 0,
-    settings() {
-      return run.deployment.settings as unknown as ServiceSettings
-    },
+    settings: () => pinnedSettings(app, run.deployment.settings),
     facts: () => throughOutages(app, () => launchFacts(app, claimed.id), lost),
     hideValues,
     write: async (change) => {
@@ -120,7 +118,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
         return run.set(tx, sql`phase = ${phase}::deployment_phase`)
       })
       const deadline = new AbortController()
-      const limitMs = deadlineOf(app, phase, run.settings())
+      const limitMs = deadlineOf(app, phase, run.deployment.settings === null ? null : run.settings())
       deadlineAt = performance.now() + limitMs
       const timer = setTimeout(() => deadline.abort(new DeadlineOver()), limitMs)
       run.signal = AbortSignal.any([lost, cancelled.signal, deadline.signal])

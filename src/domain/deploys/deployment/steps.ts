@@ -2,9 +2,9 @@
 import type { Deployment } from '../../../generated/prisma/client.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
+import { settingsOf } from '../../apps/web-service/index.ts'
 import { addInstances, instancesOf, recordRelease, runtimePort, startInstance } from '../instance/index.ts'
 import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
-import { settingsOf } from './model.ts'
 import { sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
 

@@ -67,7 +67,7 @@ async function askerOf(run: Run): Promise<Ask> {
       deploymentId: encodeId('Deployment', deployment.id),
       digest: deployment.releaseDigest,
       instanceId: null,
-      singlePage: run.settings().singlePage ?? false,
+      singlePage: run.settings().singlePage,
     },
   }
   return (instanceId, timeoutMs) => lookAt(app, { ...asked, target: { ...asked.target, instanceId }, timeoutMs })

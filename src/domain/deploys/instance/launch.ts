@@ -3,7 +3,7 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import type { ServiceSettings } from './model.ts'
+import { pinnedSettings, type ServiceSettings } from '../../apps/web-service/index.ts'
 import { runtimePort } from './ports.ts'
 import { environmentOf, readSnapshot } from './snapshot.ts'
 
@@ -26,7 +26,7 @@ export type LaunchFacts = {
 type FactsRow = {
   organizationId: string
   webServiceId: string
-  settings: ServiceSettings
+  settings: unknown
   releaseDigest: string | null
   startCommand: string | null
   releaseCommand: string | null
@@ -43,14 +43,15 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
   if (!facts) throw new Error(`deployment ${deploymentId} does not exist`)
   const snapshot = await readSnapshot({ app, tx }, deploymentId)
   if (!snapshot) throw new Error(`deployment ${deploymentId} has no snapshot`)
+  const settings = pinnedSettings(app, facts.settings)
   return {
     organizationId: facts.organizationId,
     webServiceId: facts.webServiceId,
     deploymentId,
-    settings: facts.settings,
+    settings,
     releaseDigest: facts.releaseDigest ?? '',
-    startCommand: facts.settings.startCommand ?? facts.startCommand,
-    releaseCommand: facts.settings.releaseCommand ?? facts.releaseCommand,
+    startCommand: settings.startCommand ?? facts.startCommand,
+    releaseCommand: settings.releaseCommand ?? facts.releaseCommand,
     env: environmentOf(snapshot, 'runTime'),
     buildEnv: environmentOf(snapshot, 'buildTime'),
   }

@@ -1,27 +1,5 @@
 /** What an instance and a service's runtime may be, and the pure rules by which one state leads to the next. */
-import type { Instance, QueuePolicy, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
-
-/** A service's settings as one deployment uses them; pinned in PREPARE, kept with the deployment. */
-export type ServiceSettings = {
-  kind: WebServiceKind
-  repositoryUrl: string | null
-  branch: string
-  rootDirectory: string | null
-  buildCommand: string | null
-  releaseCommand: string | null
-  startCommand: string | null
-  publishDirectory: string | null
-  /** Absent in what was pinned before there was such a setting. */
-  singlePage?: boolean
-  port: number | null
-  healthCheckPath: string | null
-  minInstances: number
-  maxInstances: number
-  queuePolicy: QueuePolicy
-  buildTimeoutMs: number
-  healthTimeoutMs: number
-  shutdownGraceMs: number
-}
+import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
 
 /** One service as a pass of the reconciler sees it. */
 export type ServiceState = {
