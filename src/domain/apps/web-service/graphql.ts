@@ -14,6 +14,7 @@ import {
   nestedConnection,
   registerNode,
   rowById,
+  settingFields,
   written,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
@@ -23,6 +24,7 @@ import { Environment } from '../environment/graphql.ts'
 import { Project } from '../project/graphql.ts'
 import { createWebService, deleteWebService, restartWebService, startWebService, stopWebService, updateWebService } from './commands.ts'
 import { countWebServices, findWebService, listWebServices, webServiceListing } from './queries.ts'
+import { serviceSettings } from './settings.ts'
 
 export const WebServiceKind = enumType('WebServiceKind', 'Kind of a web service.', {
   WEB: 'A web server that answers HTTP requests.',
@@ -48,6 +50,70 @@ export const QueuePolicy = enumType(
   },
 )
 
+const settings = settingFields(serviceSettings, {
+  repositoryUrl: {
+    text: 'URL of the git repository. Null means no repository is set, and the service cannot be deployed.',
+    input:
+      'The URL is https, ssh (also `git@host:path`) or file. Credentials in an https URL (`user:token@`) are removed from it and stored encrypted.',
+    output: 'Returned without credentials.',
+  },
+  branch: { text: 'Branch to deploy when a deployment names none.', input: 'Defaults to `main`.' },
+  rootDirectory: {
+    text: 'Directory within the repository to build. Null means the repository root.',
+    input: 'At most 500 characters.',
+  },
+  buildCommand: {
+    text: "Build command. Null means Quayside detects one from the repository's files.",
+    input: 'At most 4096 characters.',
+  },
+  releaseCommand: {
+    text: 'Command that runs once before the instances of a new release start, such as a database migration. Null means the `release` line of the Procfile, if there is one.',
+    input: 'At most 4096 characters.',
+  },
+  startCommand: {
+    text: "Command that starts an instance. Null means Quayside detects one from the repository's files.",
+    input: 'At most 4096 characters.',
+  },
+  publishDirectory: {
+    text: 'Directory that a static site serves, relative to the root directory; `.` is the root directory itself. Null means the output of the build (the first of `dist`, `build`, `out`, `_site`, `public` and `.output/public`), or the root directory if nothing is built.',
+    input: 'At most 500 characters.',
+  },
+  singlePage: {
+    text: 'Whether a static site answers requests for unknown paths without a file extension with `200.html` or `index.html` and status 200, as a single-page application needs.',
+    input: 'Defaults to false.',
+  },
+  port: {
+    text: 'Declared port of the service. Local instances ignore it: each gets its own port in the variable `PORT`.',
+    input: 'Must be from 1 to 65535.',
+  },
+  healthCheckPath: {
+    text: 'Path of the HTTP health check, which must return a 2xx or 3xx status. Null means that any response to `GET /` is sufficient while an instance starts, and a TCP connection afterwards.',
+    input: 'At most 2000 characters.',
+  },
+  minInstances: { text: 'Minimum number of instances, from 1 to 20.', input: 'Defaults to 1.' },
+  maxInstances: {
+    text: 'Maximum number of instances, from `minInstances` to 20. Web services scale with the number of concurrent requests.',
+    input: 'Defaults to `minInstances`.',
+  },
+  queuePolicy: {
+    type: QueuePolicy,
+    text: 'Behavior when a deployment is requested while another deployment of the service is in progress.',
+    input: 'Defaults to `QUEUE_LATEST`.',
+  },
+  buildTimeoutMs: {
+    text: 'Build timeout in milliseconds.',
+    input: 'Must be from 100 to 14400000. Defaults to the setting `BUILD_TIMEOUT_MS`, which is 1200000 by default.',
+  },
+  healthTimeoutMs: {
+    text: 'Health check timeout of a new release, in milliseconds.',
+    input: 'Must be from 100 to 3600000. Defaults to the setting `VERIFY_TIMEOUT_MS`, which is 120000 by default.',
+  },
+  shutdownGraceMs: {
+    text: 'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds.',
+    input: 'Must be from 0 to 600000. Defaults to the setting `SHUTDOWN_GRACE_MS`, which is 10000 by default.',
+  },
+})
+
 export const WebService = builder.prismaObject('WebService', {
   description: 'An application that is built from a git repository and kept running.',
   interfaces: [Node],
@@ -67,59 +133,7 @@ export const WebService = builder.prismaObject('WebService', {
       description: 'Environment that contains the service.',
       resolve: (service, _args, context) => rowById<EnvironmentRow>(context, 'environment', service.environmentId),
     }),
-    repositoryUrl: t.exposeString('repositoryUrl', {
-      nullable: true,
-      description: 'URL of the git repository, without credentials. Null means no repository is set, and the service cannot be deployed.',
-    }),
-    branch: t.exposeString('branch', { description: 'Branch to deploy when a deployment names none.' }),
-    rootDirectory: t.exposeString('rootDirectory', {
-      nullable: true,
-      description: 'Directory within the repository to build. Null means the repository root.',
-    }),
-    buildCommand: t.exposeString('buildCommand', {
-      nullable: true,
-      description: "Build command. Null means Quayside detects one from the repository's files.",
-    }),
-    releaseCommand: t.exposeString('releaseCommand', {
-      nullable: true,
-      description: 'Command that runs once before the instances of a new release start, such as a database migration. Null means none.',
-    }),
-    startCommand: t.exposeString('startCommand', {
-      nullable: true,
-      description: "Command that starts an instance. Null means Quayside detects one from the repository's files.",
-    }),
-    publishDirectory: t.exposeString('publishDirectory', {
-      nullable: true,
-      description:
-        'Directory that a static site serves, relative to the root directory. Null means the output of the build (the first of `dist`, `build`, `out`, `_site`, `public` and `.output/public`), or the root directory if nothing is built.',
-    }),
-    singlePage: t.exposeBoolean('singlePage', {
-      description:
-        'Whether a static site answers requests for unknown paths without a file extension with `200.html` or `index.html` and status 200, as a single-page application needs.',
-    }),
-    port: t.exposeInt('port', {
-      nullable: true,
-      description: 'Declared port of the service. Local instances ignore it: each gets its own port in the variable `PORT`.',
-    }),
-    healthCheckPath: t.exposeString('healthCheckPath', {
-      nullable: true,
-      description: 'Path of the HTTP health check, which must return a 2xx or 3xx status. Null means a TCP connection is sufficient.',
-    }),
-    minInstances: t.exposeInt('minInstances', { description: 'Minimum number of instances, from 1 to 20.' }),
-    maxInstances: t.exposeInt('maxInstances', {
-      description: 'Maximum number of instances, from `minInstances` to 20. Web services scale with the number of concurrent requests.',
-    }),
-    queuePolicy: t.expose('queuePolicy', {
-      type: QueuePolicy,
-      description: 'Behavior when a deployment is requested while another deployment of the service is in progress.',
-    }),
-    buildTimeoutMs: t.exposeInt('buildTimeoutMs', { description: 'Build timeout in milliseconds.' }),
-    healthTimeoutMs: t.exposeInt('healthTimeoutMs', {
-      description: 'Health check timeout of a new release, in milliseconds.',
-    }),
-    shutdownGraceMs: t.exposeInt('shutdownGraceMs', {
-      description: 'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds.',
-    }),
+    ...settings.output(t),
     desiredState: t.expose('desiredState', {
       type: DesiredState,
       description: 'Desired state of the service. See `status` for the observed state.',
@@ -188,72 +202,8 @@ builder.prismaObjectField('Environment', 'webServices', (t) =>
   }),
 )
 
-/** The settings that a service is made and changed with; `initial` gives the defaults of a new one. */
-const settingFields = (t: InputBuilder, initial: boolean) => ({
-  slug: t.string({
-    description:
-      'Slug of the service, the first label of its host name: lowercase letters, digits and inner hyphens, at most 50 characters. Fails with `slug_taken` if another service has this slug. When omitted at creation, Quayside derives a free slug from the name.',
-  }),
-  repositoryUrl: t.string({
-    description:
-      'URL of a git repository: https, ssh (also `git@host:path`) or file. Credentials in an https URL (`user:token@`) are removed from it and stored encrypted.',
-  }),
-  branch: t.string({
-    ...(initial ? { defaultValue: 'main' } : {}),
-    description: 'Branch to deploy when a deployment names none. Defaults to `main`.',
-  }),
-  rootDirectory: t.string({
-    description: 'Directory within the repository to build, at most 500 characters. Defaults to the repository root.',
-  }),
-  buildCommand: t.string({
-    description: "Build command, at most 4096 characters. By default, Quayside detects one from the repository's files.",
-  }),
-  releaseCommand: t.string({
-    description:
-      'Command that runs once before the instances of a new release start, such as a database migration. At most 4096 characters.',
-  }),
-  startCommand: t.string({
-    description: "Command that starts an instance, at most 4096 characters. By default, Quayside detects one from the repository's files.",
-  }),
-  publishDirectory: t.string({
-    description:
-      'Directory that a static site serves, relative to the root directory; `.` is the root directory itself. By default, Quayside serves the output of the build.',
-  }),
-  singlePage: t.boolean({
-    ...(initial ? { defaultValue: false } : {}),
-    description:
-      'Whether a static site answers requests for unknown paths without a file extension with `200.html` or `index.html` and status 200. Defaults to false.',
-  }),
-  port: t.int({
-    description: 'Declared port of the service, from 1 to 65535. Local instances ignore it: each gets its own port in the variable `PORT`.',
-  }),
-  healthCheckPath: t.string({
-    description: 'Path of the HTTP health check, which must return a 2xx or 3xx status. By default, a TCP connection is sufficient.',
-  }),
-  minInstances: t.int({
-    ...(initial ? { defaultValue: 1 } : {}),
-    description: 'Minimum number of instances, from 1 to 20. Defaults to 1.',
-  }),
-  maxInstances: t.int({ description: 'Maximum number of instances, from `minInstances` to 20. Defaults to `minInstances`.' }),
-  queuePolicy: t.field({
-    type: QueuePolicy,
-    ...(initial ? { defaultValue: 'QUEUE_LATEST' as const } : {}),
-    description:
-      'Behavior when a deployment is requested while another deployment of the service is in progress. Defaults to `QUEUE_LATEST`.',
-  }),
-  buildTimeoutMs: t.int({
-    description:
-      'Build timeout in milliseconds, from 100 to 14400000. Defaults to the setting `BUILD_TIMEOUT_MS`, which is 1200000 by default.',
-  }),
-  healthTimeoutMs: t.int({
-    description:
-      'Health check timeout of a new release, in milliseconds, from 100 to 3600000. Defaults to the setting `VERIFY_TIMEOUT_MS`, which is 120000 by default.',
-  }),
-  shutdownGraceMs: t.int({
-    description:
-      'Time between SIGTERM and SIGKILL when an instance is stopped, in milliseconds, from 0 to 600000. Defaults to the setting `SHUTDOWN_GRACE_MS`, which is 10000 by default.',
-  }),
-})
+const slugText =
+  'Slug of the service, the first label of its host name: lowercase letters, digits and inner hyphens, at most 50 characters. Fails with `slug_taken` if another service has this slug.'
 
 const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 'ID of the service.' }) })
 
@@ -267,7 +217,10 @@ mutation(createWebService, {
       defaultValue: 'WEB',
       description: 'Kind of the service. `ODOO` is not yet available.',
     }),
-    ...settingFields(t, true),
+    slug: t.string({
+      description: `${slugText} When omitted, Quayside derives a free slug from the name.`,
+    }),
+    ...settings.input(t, { initial: true }),
   }),
   payload: gives('webService', WebService, 'The created service.'),
 })
@@ -281,7 +234,8 @@ mutation(updateWebService, {
       type: WebServiceKind,
       description: 'New kind of the service. Can be changed only while no deployment is live or in progress.',
     }),
-    ...settingFields(t, false),
+    slug: t.string({ description: slugText }),
+    ...settings.input(t, { initial: false }),
   }),
   payload: gives('webService', WebService, 'The updated service.'),
 })
