@@ -1,5 +1,6 @@
 /** What the contract's bodies look like, and how our rows become them; those of a service's configuration stand in configuration-bodies.ts. */
 import { z } from 'zod'
+import type { SettingColumns } from '../../domain/apps/web-service/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { LogLine } from '../../domain/deploys/log/index.ts'
 import type { Named } from '../core/index.ts'
@@ -9,6 +10,7 @@ import {
   deploymentStatusOf,
   environmentTypes,
   projectTypes,
+  serviceSettingFields,
   serviceStatuses,
   serviceStatusOf,
   triggerTypes,
@@ -44,21 +46,11 @@ const webService = z
     environment: words(environmentTypes),
     source_type: z.enum(['git']),
     image_ref: z.null(),
-    git_repository_url: z.string().nullable().describe('URL of the git repository, without credentials. Null if none is set.'),
-    github_branch: z.string().describe('Branch to deploy when a deployment names none.'),
+    ...serviceSettingFields.shape,
     github_repo_full_name: z
       .string()
       .nullable()
       .describe('Name of the repository on GitHub, as `owner/name`. Null if it is not on GitHub.'),
-    port: z.int().nullable(),
-    build_command: z.string().nullable(),
-    pre_deploy_command: z.string().nullable(),
-    start_command: z.string().nullable(),
-    health_check_path: z.string().nullable(),
-    root_directory: z.string().nullable(),
-    publish_directory: z.string().nullable(),
-    min_instances: z.int(),
-    max_instances: z.int(),
     created_at: time,
     updated_at: time,
   })
@@ -132,23 +124,12 @@ export const projectBody = (row: ProjectRow, webServices: number): Body<'project
   updated_at: timeOf(row.updatedAt),
 })
 
-export type ServiceRow = {
+export type ServiceRow = SettingColumns & {
   id: string
   projectId: string
   name: string
   slug: string
   kind: keyof typeof projectTypes
-  repositoryUrl: string | null
-  branch: string
-  port: number | null
-  buildCommand: string | null
-  releaseCommand: string | null
-  startCommand: string | null
-  healthCheckPath: string | null
-  rootDirectory: string | null
-  publishDirectory: string | null
-  minInstances: number
-  maxInstances: number
   desiredState: 'RUNNING' | 'STOPPED' | 'DELETED'
   createdAt: Date
   updatedAt: Date
@@ -176,18 +157,8 @@ export const webServiceBody = (row: ServiceRow, seen: ServiceOverview = unseen):
   environment: environmentTypes[seen.environmentType],
   source_type: 'git',
   image_ref: null,
-  git_repository_url: row.repositoryUrl,
-  github_branch: row.branch,
+  ...serviceSettingFields.body(row),
   github_repo_full_name: githubName(row.repositoryUrl),
-  port: row.port,
-  build_command: row.buildCommand,
-  pre_deploy_command: row.releaseCommand,
-  start_command: row.startCommand,
-  health_check_path: row.healthCheckPath,
-  root_directory: row.rootDirectory,
-  publish_directory: row.publishDirectory,
-  min_instances: row.minInstances,
-  max_instances: row.maxInstances,
   created_at: timeOf(row.createdAt),
   updated_at: timeOf(row.updatedAt),
 })

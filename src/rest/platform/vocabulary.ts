@@ -1,6 +1,8 @@
 /** The contract's words for ours. Every record names all of ours, so that a new one is missed by the compiler, not by a caller. */
+import { serviceSettings } from '../../domain/apps/web-service/index.ts'
 import type { ShadowReason, SourceKind } from '../../domain/configuration/resolution/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
+import { settingFields } from '../core/index.ts'
 
 export const serviceStatuses = [
   'running',
@@ -53,6 +55,26 @@ export const projectTypes = { WEB: 'web_service', STATIC_SITE: 'static_site', WO
 >
 
 export const triggerTypes = { API: 'api', GIT_PUSH: 'git_push', CONFIG_CHANGE: 'config_change' } as const
+
+/** Null: the contract has no field for the setting. */
+export const serviceSettingFields = settingFields(serviceSettings, {
+  repositoryUrl: { name: 'git_repository_url', description: 'URL of the git repository, without credentials. Null if none is set.' },
+  branch: { name: 'github_branch', description: 'Branch to deploy when a deployment names none.' },
+  buildCommand: 'build_command',
+  releaseCommand: 'pre_deploy_command',
+  startCommand: 'start_command',
+  healthCheckPath: 'health_check_path',
+  rootDirectory: 'root_directory',
+  publishDirectory: 'publish_directory',
+  port: 'port',
+  minInstances: 'min_instances',
+  maxInstances: 'max_instances',
+  singlePage: null,
+  queuePolicy: null,
+  buildTimeoutMs: null,
+  healthTimeoutMs: null,
+  shutdownGraceMs: null,
+})
 
 const whenWanted: Record<RuntimeStatus, ServiceStatus> = {
   STARTING: 'starting',

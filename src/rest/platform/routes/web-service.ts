@@ -13,7 +13,7 @@ import { tailServiceLog } from '../../../domain/deploys/deployment/index.ts'
 import { commandRow, queryRow, type Route, type Sources, type View, wholeNumber } from '../../core/index.ts'
 import { type ServiceRow, schemas, serviceLogsBody } from '../bodies.ts'
 import { oneWebService, webServiceBodies } from '../serialize.ts'
-import { environmentTypes, projectTypes } from '../vocabulary.ts'
+import { environmentTypes, projectTypes, serviceSettingFields } from '../vocabulary.ts'
 import { writtenEnvVar } from './env-var.ts'
 
 const tag = 'Web services'
@@ -23,17 +23,7 @@ const port = 8080
 const settings: Sources = {
   name: 'name',
   subdomain: 'slug',
-  git_repository_url: 'repositoryUrl',
-  github_branch: 'branch',
-  build_command: 'buildCommand',
-  pre_deploy_command: 'releaseCommand',
-  start_command: 'startCommand',
-  health_check_path: 'healthCheckPath',
-  root_directory: 'rootDirectory',
-  publish_directory: 'publishDirectory',
-  port: 'port',
-  min_instances: 'minInstances',
-  max_instances: 'maxInstances',
+  ...serviceSettingFields.sources,
 }
 
 /** What a command answers that leaves a service as it is now. */
