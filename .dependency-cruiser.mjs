@@ -55,7 +55,7 @@ export default {
       { path: '^src/rest/[^/]+/', pathNot: ['^src/rest/$1/', '^src/rest/core/'] },
     ),
     never('rest-core-knows-no-dialect', { path: '^src/rest/core/' }, { path: '^src/rest/', pathNot: '^src/rest/core/' }),
-    room('jobs', { path: '^src/jobs/' }, ['^src/jobs/', platform, door('index|ports|jobs')]),
+    room('jobs', { path: '^src/jobs/' }, ['^src/jobs/', platform]),
     room('drivers', { path: '^src/drivers/([^/]+)/' }, ['^src/drivers/$1/', platform, door('ports')]),
     never('ports-are-types', { path: '^src/(drivers|graphql|rest|jobs)/' }, { path: door('ports'), dependencyTypesNot: ['type-only'] }),
     room('platform-db', { path: '^src/platform/db/' }, ['^src/platform/db/', generated]),
@@ -63,7 +63,7 @@ export default {
 
     // The domain
     room('concept-face', { path: face }, ['^src/domain/', builder, platform, generated]),
-    room('concept', { path: '^src/domain/', pathNot: face }, ['^src/domain/', platform, generated]),
+    room('concept', { path: '^src/domain/[^/]+/', pathNot: face }, ['^src/domain/', platform, generated]),
     never('concept-below-its-face', { path: '^src/domain/', pathNot: face }, { path: face }),
     never(
       'concept-face-by-the-front-doors',
@@ -86,7 +86,8 @@ export default {
       { path: '^src/', pathNot: ['^src/platform/db/', builder, generated] },
       { path: generated, dependencyTypesNot: ['type-only'] },
     ),
-    never('known-concept', { path: ours }, { path: '^src/domain/', pathNot: `^src/domain/(${concepts.join('|')})/` }),
+    never('known-concept', { path: ours }, { path: '^src/domain/', pathNot: `^src/domain/(index\\.ts$|(${concepts.join('|')})/)` }),
+    never('concepts-by-the-root', { path: '^src/', pathNot: ['^src/main\\.ts$', '^src/cli/'] }, { path: '^src/domain/index\\.ts$' }),
     ...concepts
       .slice(0, -1)
       .map((name, index) =>

@@ -11,17 +11,16 @@ import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
 import { isForPerson, openApp, root } from './cli/open-app.ts'
 import { listProcesses, recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
-import { operationQueue } from './domain/access/operation/jobs.ts'
-import { purgeEnvironments } from './domain/apps/environment/jobs.ts'
-import { purgeProjects } from './domain/apps/project/jobs.ts'
-import { purgeWebServices } from './domain/apps/web-service/jobs.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
-import { deploymentQueue, sweepLeftovers, tellEnvironmentStatus } from './domain/deploys/deployment/jobs.ts'
-import { leaveRouter, openRouter, type Runtime, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
-import { instanceChores, settleReconciler } from './domain/deploys/instance/jobs.ts'
-import { expireLogs } from './domain/deploys/log/jobs.ts'
-import { deliverWebhooks, expireWebhookAnswers } from './domain/webhooks/attempt/jobs.ts'
-import { expireWebhookBodies, fanOutEvents, keepMirror } from './domain/webhooks/delivery/jobs.ts'
+import {
+  leaveRouter,
+  openRouter,
+  type Runtime,
+  routerPort,
+  routerProbePort,
+  runtimePort,
+  settleReconciler,
+} from './domain/deploys/instance/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
@@ -33,10 +32,9 @@ import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { startJobs } from './jobs/index.ts'
 import { pause } from './platform/clock.ts'
+import { demandProviders } from './platform/concept.ts'
 import { createEgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
-import { expireIdempotencyKeys } from './platform/idempotency.ts'
-import { rotateDataKeys } from './platform/reseal.ts'
 import { readSettings, type Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
@@ -98,6 +96,7 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
       sshKeyFile: settings.GIT_SSH_KEY_FILE,
     }),
   )
+  demandProviders(app)
   return {
     runtime,
     async close() {
@@ -111,27 +110,6 @@ const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string =
   const api = PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`)
   return `This is the router of Quayside. Services are at {slug}.${ROUTER_DOMAIN} on this port.${api ? ` The API is at ${api}.` : ''}`
 }
-
-const startAllJobs = (app: App) =>
-  startJobs(app, {
-    worker: app.processId,
-    queues: [deploymentQueue, deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
-    chores: [
-      ...instanceChores,
-      tellEnvironmentStatus,
-      sweepLeftovers,
-      fanOutEvents,
-      expireWebhookBodies,
-      expireWebhookAnswers,
-      keepMirror,
-      expireLogs,
-      expireIdempotencyKeys,
-      rotateDataKeys,
-      purgeWebServices,
-      purgeEnvironments,
-      purgeProjects,
-    ],
-  })
 
 async function start(role: Role): Promise<void> {
   const settings = readSettings()
@@ -148,7 +126,7 @@ async function start(role: Role): Promise<void> {
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   const graphqlUrl = server && `${await listen(server, settings)}/graphql`
-  const jobs = role === 'api' ? null : startAllJobs(app)
+  const jobs = role === 'api' ? null : startJobs(app)
 
   let stopping = false
   /** Lets go of everything; what runs for users runs on. */

@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Baseline } from '../domain/webhooks/event-type/index.ts'
+import type { EventDefinition } from '../platform/events.ts'
 
 export type GeneratedFile = {
   /** From the project's root. */
@@ -18,10 +19,18 @@ const root = dirname(dirname(import.meta.dirname))
 /** What receivers of webhooks were told of each version of each event type; what breaks it is not printed but refused. */
 const baselineFile = 'src/consumer/baseline.json'
 
-/** The printers of the catalogue, with every event type of the product declared. */
-async function eventTypes() {
-  await import('../graphql/schema.ts')
-  return import('../domain/webhooks/event-type/index.ts')
+/** What the printers of the catalogue make of all event types. Loaded here alone, because the domain is large. */
+async function printed(
+  print: (
+    printers: typeof import('../domain/webhooks/event-type/index.ts') & { types: readonly EventDefinition[] },
+  ) => string | Promise<string>,
+) {
+  const [printers, { concepts }, { assemble }] = await Promise.all([
+    import('../domain/webhooks/event-type/index.ts'),
+    import('../domain/index.ts'),
+    import('../platform/concept.ts'),
+  ])
+  return print({ ...printers, types: assemble(concepts).eventTypes.all })
 }
 
 export async function readBaseline(): Promise<Baseline> {
@@ -46,10 +55,20 @@ function formatted(path: string, text: string): Promise<string> {
 export const generatedFiles: GeneratedFile[] = [
   { path: 'schema.graphql', print: async () => (await import('../graphql/schema.ts')).printSchema() },
   { path: 'src/rest/platform/openapi.json', print: async () => (await import('../rest/platform/index.ts')).printOpenapi() },
-  { path: 'src/consumer/catalogue.js', print: async () => (await eventTypes()).printCatalogueModule() },
-  { path: 'src/consumer/index.d.ts', print: async () => formatted('src/consumer/index.d.ts', (await eventTypes()).printTypes()) },
-  { path: 'src/consumer/schemas.json', print: async () => (await eventTypes()).printSchemas() },
-  { path: 'src/consumer/openapi.json', print: async () => (await eventTypes()).printOpenapi() },
-  { path: baselineFile, print: async () => `${JSON.stringify((await eventTypes()).extendBaseline(await readBaseline()), null, 2)}\n` },
+  { path: 'src/consumer/catalogue.js', print: () => printed(({ printCatalogueModule, types }) => printCatalogueModule(types)) },
+  {
+    path: 'src/consumer/index.d.ts',
+    print: () => printed(({ printTypes, types }) => formatted('src/consumer/index.d.ts', printTypes(types))),
+  },
+  { path: 'src/consumer/schemas.json', print: () => printed(({ printSchemas, types }) => printSchemas(types)) },
+  { path: 'src/consumer/openapi.json', print: () => printed(({ printOpenapi, types }) => printOpenapi(types)) },
+  {
+    path: baselineFile,
+    print: () =>
+      printed(
+        async ({ extendBaseline, catalogue, types }) =>
+          `${JSON.stringify(extendBaseline(await readBaseline(), catalogue(types)), null, 2)}\n`,
+      ),
+  },
   { path: 'README.md', print: async () => (await import('./readme.ts')).printReadme() },
 ]

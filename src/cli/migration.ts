@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
+import { concepts } from '../domain/index.ts'
 import { compareCatalogues, readCatalogue } from '../platform/db/catalogue.ts'
 import { afterTables, beforeTables, type Statement } from '../platform/db/constraints.ts'
 import { createDatabase, dropDatabase, executeScript } from '../platform/db/database.ts'
@@ -16,8 +17,10 @@ export type SchemaState = { files: SchemaFiles; beforeTables: Statement[]; after
 
 const landedFile = (prismaDir: string) => join(prismaDir, 'migrations', 'landed.json')
 
+const declared = { beforeTables, afterTables: [...afterTables, ...concepts.flatMap(({ constraints }) => constraints)] }
+
 /** What the working tree says now: every .prisma file below `prismaDir`, and the lists of constraints. */
-export async function readState(prismaDir: string, lists = { beforeTables, afterTables }): Promise<SchemaState> {
+export async function readState(prismaDir: string, lists = declared): Promise<SchemaState> {
   const entries = await readdir(prismaDir, { recursive: true, withFileTypes: true })
   const paths = entries
     .filter((entry) => entry.isFile() && entry.name.endsWith('.prisma'))

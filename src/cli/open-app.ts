@@ -1,8 +1,10 @@
 /** What every program of Quayside opens first: settings, database with its migrations, keys. No driver of the domain is picked here. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { concepts } from '../domain/index.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../drivers/postgres/index.ts'
 import { systemClock } from '../platform/clock.ts'
+import { assemble } from '../platform/concept.ts'
 import { MasterKeyError, openKeyring } from '../platform/crypto.ts'
 import { createDb } from '../platform/db/index.ts'
 import { ConnectionError, MigrationError, migrate } from '../platform/db/migrate.ts'
@@ -36,7 +38,8 @@ export async function openApp(settings: Settings, onProgress?: (text: string) =>
   try {
     const keyring = await openKeyring(db, settings)
     const wake = await createWake(db)
-    const app: App = { db, wake, log, keyring, clock: systemClock, settings, processId: nameProcess() }
+    const domain = assemble(concepts)
+    const app: App = { db, wake, log, keyring, clock: systemClock, settings, domain, processId: nameProcess() }
     return {
       app,
       postgres,

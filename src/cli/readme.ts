@@ -1,7 +1,6 @@
 /** The part of README.md that is printed from code: the table of error codes. All else there is written by hand. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { errorCatalogue } from '../platform/errors.ts'
 
 const path = join(import.meta.dirname, '..', '..', 'README.md')
 const begin = '<!-- error codes, printed by npm run generate -->\n'
@@ -19,12 +18,14 @@ export async function printReadme(): Promise<string> {
   return `${text.slice(0, from + begin.length)}\n${await printErrorCodes()}\n${text.slice(to)}`
 }
 
-/** Doors and concepts declare their codes when they are loaded. */
+/** The codes of all concepts, and those of GraphQL itself. */
 async function printErrorCodes(): Promise<string> {
-  await import('../graphql/schema.ts')
-  await import('../rest/platform/index.ts')
-  const { statusOfKind } = await import('../graphql/error.ts')
-  const lines = [...errorCatalogue]
+  const [{ graphqlErrors, statusOfKind }, { concepts }, { assemble }] = await Promise.all([
+    import('../graphql/error.ts'),
+    import('../domain/index.ts'),
+    import('../platform/concept.ts'),
+  ])
+  const lines = [...assemble(concepts).errors, ...Object.entries(graphqlErrors)]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(
       ([code, { kind, text }]) => `| \`${code}\` | ${kind} | ${ownStatus[code] ?? statusOfKind[kind]} | ${text.replaceAll('|', '\\|')} |\n`,

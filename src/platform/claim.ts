@@ -4,6 +4,7 @@
  * row, or gives it back, clears owner and time: what a claim finds uncleared was in the hands of a process that ended without a word.
  */
 import { raw, rows, run, type Sql, sql, type Tx } from './db/index.ts'
+import type { EventDefinition } from './events.ts'
 import type { App } from './work.ts'
 
 /** `leaseEnded`: the last epoch whose holder, as far as is known, lived to its end. */
@@ -97,6 +98,8 @@ export const putOff = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRow
 /** Work that is found in rows: how it is claimed, done and kept. The jobs room runs it. */
 export type Queue<Item extends Claimed> = {
   name: string
+  /** The event types that its work publishes. */
+  emits?: readonly EventDefinition[]
   rows: LeasedRows<Item>
   /** Wake-up topic; the poll stands behind it. */
   topic: string
@@ -123,6 +126,8 @@ export type Queue<Item extends Claimed> = {
 /** Something to do again and again in one process at a time or in each. `again` runs it at once once more. */
 export type Chore = {
   name: string
+  /** The event types that it publishes. */
+  emits?: readonly EventDefinition[]
   topic: string | null
   everyMs: number
   /** Asked after each run: in how many milliseconds the next one is due; null for `everyMs`. */

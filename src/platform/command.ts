@@ -27,7 +27,8 @@ export type IdPaths = Record<string, IdType>
 /** A row that can be changed: what `ifVersion` is compared with, and what the audit row names. */
 export type Target = { id: string; version?: number }
 
-export type Command<Input, Row extends Target | null, Result extends object, Prepared = void> = {
+// biome-ignore lint/suspicious/noExplicitAny: what `prepare` hands to `run` concerns nobody else
+export type Command<Input, Row extends Target | null, Result extends object, Prepared = any> = {
   name: string
   description: string
   permission: Permission
@@ -37,7 +38,7 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
   /** The row that the command is about, locked, within the caller's scope; null answers `not_found`. Absent: no target. */
   target?: (work: Work, ids: Ids) => Promise<Row | null>
   input: z.ZodType<Input>
-  emits: readonly EventDefinition<never>[]
+  emits: readonly EventDefinition[]
   /** Fields of the result that are shown once: a repeated answer has null there. */
   once?: readonly (keyof Result & string)[]
   /**
@@ -62,26 +63,13 @@ export type Query<Input, Result> = {
 /** What a query reads with. */
 export type Read = { app: App; caller: Caller; tx: Tx; requestId: string }
 
-/** Every command, for the permission matrix and the contract tests. */
-export const commands = new Map<string, Command<never, never, object>>()
-export const queries = new Map<string, Query<never, unknown>>()
+/** Declares a command. Its concept lists it. */
+export const defineCommand = <Input, Result extends object, Row extends Target | null = null, Prepared = void>(
+  command: Command<Input, Row, Result, Prepared>,
+): Command<Input, Row, Result> => command
 
-export function defineCommand<Input, Result extends object, Row extends Target | null = null, Prepared = void>(
-  command: Omit<Command<Input, Row, Result, Prepared>, 'emits'> & {
-    // biome-ignore lint/suspicious/noExplicitAny: events of any payload
-    emits: readonly EventDefinition<never>[] | readonly EventDefinition<any>[]
-  },
-): Command<Input, Row, Result> {
-  if (commands.has(command.name)) throw new Error(`command ${command.name} is declared twice`)
-  commands.set(command.name, command as unknown as Command<never, never, object>)
-  return command as unknown as Command<Input, Row, Result>
-}
-
-export function defineQuery<Input, Result>(query: Query<Input, Result>): Query<Input, Result> {
-  if (queries.has(query.name)) throw new Error(`query ${query.name} is declared twice`)
-  queries.set(query.name, query as unknown as Query<never, unknown>)
-  return query
-}
+/** Declares a query. Its concept lists it. */
+export const defineQuery = <Input, Result>(query: Query<Input, Result>): Query<Input, Result> => query
 
 export function demand(caller: Caller, permission: Permission): void {
   if (!caller.permissions.has(permission)) throw errors.forbidden({ details: { permission } })
@@ -101,12 +89,14 @@ export async function execute<Input, Row extends Target | null, Result extends o
   command: Command<Input, Row, Result>,
   rawInput: CommandInput,
 ): Promise<Result> {
+  if (request.app.domain.commands.get(command.name) !== command) throw new Error(`no concept declares the command ${command.name}`)
   const { idempotencyKey, ifVersion, ...rest } = rawInput
   const input = decodeIds(rest, command.ids)
   demand(request.caller, command.permission)
   demandText({ idempotencyKey })
   const prepared = await prepare(request.app, command, input)
-  return transact(request.app, request.caller, request.requestId, async (work) => {
+  const { app, caller, requestId } = request
+  return transact(app, caller, { requestId, emits: command.emits }, async (work) => {
     const key = idempotencyKey ? await claimIdempotencyKey(work, principalOf(work.caller), command.name, idempotencyKey, rawInput) : null
     if (key?.answer) return key.answer as Result
     const target = await findTarget(work, command, input)
@@ -130,14 +120,14 @@ async function prepare<Input, Row extends Target | null, Result extends object>(
   app: App,
   command: Command<Input, Row, Result>,
   input: Record<string, unknown>,
-): Promise<void> {
-  if (!command.prepare) return
+): Promise<unknown> {
+  if (!command.prepare) return undefined
   let parsed: Input
   try {
     parsed = parseInput(command.input, input)
   } catch {
     // It is refused in its turn.
-    return
+    return undefined
   }
   return command.prepare(app, parsed)
 }
@@ -148,6 +138,7 @@ export async function ask<Input, Result>(
   query: Query<Input, Result>,
   rawInput: Record<string, unknown>,
 ): Promise<Result> {
+  if (request.app.domain.queries.get(query.name) !== query) throw new Error(`no concept declares the query ${query.name}`)
   if (query.permission !== null) demand(request.caller, query.permission)
   const input = parseInput(query.input, decodeIds(rawInput, query.ids))
   return query.run({ app: request.app, caller: request.caller, tx: request.app.db.prisma, requestId: request.requestId }, input)

@@ -43,15 +43,19 @@ export class DomainError extends Error {
 
 type RaiseOptions = { text?: string; field?: string; details?: Record<string, unknown>; cause?: unknown }
 
-/** Every code that the program can answer with; README's table and the contract test read it. */
-export const errorCatalogue = new Map<string, ErrorSpec>()
+/** Makes an error of one code; its kind and public text are its own properties. */
+export type ErrorConstructor = ((options?: RaiseOptions) => DomainError) & ErrorSpec
 
-/** Declares a concept's codes and gives one constructor for each: `errors.name_taken({ field: 'name' })`. */
-export function defineErrors<Code extends string>(specs: Record<Code, ErrorSpec>): Record<Code, (options?: RaiseOptions) => DomainError> {
-  const constructors = {} as Record<Code, (options?: RaiseOptions) => DomainError>
+export type ErrorConstructors<Code extends string = string> = Readonly<Record<Code, ErrorConstructor>>
+
+/** Makes one constructor for each code of a concept: `errors.name_taken({ field: 'name' })`. The concept lists them in its declaration. */
+export function defineErrors<Code extends string>(specs: Record<Code, ErrorSpec>): ErrorConstructors<Code> {
+  const constructors = {} as Record<Code, ErrorConstructor>
   for (const [code, spec] of Object.entries(specs) as [Code, ErrorSpec][]) {
-    errorCatalogue.set(code, spec)
-    constructors[code] = ({ text, ...options } = {}) => new DomainError(code, spec.kind, text ?? spec.text, options)
+    constructors[code] = Object.assign(
+      ({ text, ...options }: RaiseOptions = {}) => new DomainError(code, spec.kind, text ?? spec.text, options),
+      spec,
+    )
   }
   return constructors
 }

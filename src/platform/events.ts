@@ -1,5 +1,5 @@
 /**
- * The registry of event types and the one way to publish: a row in the transaction of the change, reactions in that same
+ * Event types, reactions to them, and the one way to publish: a row in the transaction of the change, and the reactions in that same
  * transaction. Positions, deliveries and subscriptions come after the commit and read the rows.
  */
 
@@ -43,38 +43,51 @@ export type Published<Data> = {
   channels?: string[]
 }
 
-/** To all events of one `publish` or `publishAll` together. */
-type Reaction<Data> = (work: Work, events: readonly Published<Data>[]) => Promise<Record<string, unknown> | void>
+/** The event types of all concepts. */
+export type EventTypes = {
+  /** Sorted by type. */
+  all: readonly EventDefinition[]
+  get(type: string): EventDefinition | undefined
+}
 
-const registry = new Map<string, EventDefinition>()
-const reactions = new Map<string, Reaction<never>[]>()
+/** A later concept's part in an earlier one's change, made by `onEvent` or `onEvents` and listed by its concept. */
+export type Reaction = {
+  to: readonly EventDefinition[]
+  /** The event types that it publishes itself. */
+  emits: readonly EventDefinition[]
+  /** Receives all events of one `publish` or `publishAll` together. What it returns is added to the command's result. */
+  run(work: Work, events: readonly Published<never>[]): Promise<Record<string, unknown> | void>
+}
 
 /** Declares an event type: checked at publish, printed into the catalogue. */
-export function defineEvent<Data>(definition: EventDefinition<Data>): EventDefinition<Data> {
-  if (registry.has(definition.type)) throw new Error(`event type ${definition.type} is declared twice`)
-  registry.set(definition.type, definition as EventDefinition)
-  return definition
-}
+export const defineEvent = <Data>(definition: EventDefinition<Data>): EventDefinition<Data> => definition
 
-export const eventTypes = (): EventDefinition[] => [...registry.values()].sort((a, b) => (a.type < b.type ? -1 : 1))
-export const eventType = (type: string): EventDefinition | undefined => registry.get(type)
+/** One event type, or several; of several a reaction reads the subject. */
+// biome-ignore lint/suspicious/noExplicitAny: types with different data
+type ReactsTo<Data> = EventDefinition<Data> | readonly EventDefinition<any>[]
 
-/** A later concept's part in an earlier one's change. What it returns is added to the command's answer. */
+/** Reacts to each event for itself. */
 export const onEvent = <Data>(
-  event: EventDefinition<Data>,
-  reaction: (work: Work, event: Published<Data>) => Promise<Record<string, unknown> | void>,
-): void =>
-  onEvents(event, async (work, events) => {
-    const added = {}
-    for (const one of events) Object.assign(added, await reaction(work, one))
-    return added
-  })
+  to: ReactsTo<Data>,
+  react: (work: Work, event: Published<Data>) => Promise<Record<string, unknown> | void>,
+  options: { emits?: readonly EventDefinition[] } = {},
+): Reaction =>
+  onEvents<Data>(
+    to,
+    async (work, events) => {
+      const added = {}
+      for (const event of events) Object.assign(added, await react(work, event))
+      return added
+    },
+    options,
+  )
 
-/** The same for a part that is done for many at once. */
-export function onEvents<Data>(event: EventDefinition<Data>, reaction: Reaction<Data>): void {
-  const list = reactions.get(event.type) ?? []
-  reactions.set(event.type, [...list, reaction as Reaction<never>])
-}
+/** Reacts to all events of one change together. */
+export const onEvents = <Data>(
+  to: ReactsTo<Data>,
+  react: (work: Work, events: readonly Published<Data>[]) => Promise<Record<string, unknown> | void>,
+  { emits = [] }: { emits?: readonly EventDefinition[] } = {},
+): Reaction => ({ to: Array.isArray(to) ? to : [to as EventDefinition<Data>], emits, run: react })
 
 /** The largest data of an event. What is sent has some 500 bytes around it and stays below 256 KiB. */
 export const maxEventBytes = 255 * 1024
@@ -128,6 +141,7 @@ async function write<Data>(
   published: readonly Published<Data>[],
   rows: readonly Stored[],
 ): Promise<Record<string, unknown>> {
+  demandEmits(work, event)
   await demandQuota(work, rows.length)
   await run(
     work.tx,
@@ -146,8 +160,24 @@ async function write<Data>(
   )
   work.wake('outbox')
   const added: Record<string, unknown> = {}
-  for (const reaction of reactions.get(event.type) ?? []) Object.assign(added, await reaction(work, published as Published<never>[]))
+  for (const reaction of work.app.domain.reactions.get(event.type) ?? []) {
+    // Published under the event's own type, which the reaction named.
+    Object.assign(added, await reaction.run({ ...work, emits: reaction.emits }, published as Published<never>[]))
+  }
   return added
+}
+
+/** Work publishes what it declares: otherwise the catalogue, the OpenAPI documents and the permissions of subscribers are wrong. */
+function demandEmits({ app, emits }: Work, event: EventDefinition): void {
+  const text =
+    app.domain.eventTypes.get(event.type) !== event
+      ? 'is not declared by any concept'
+      : !emits.includes(event)
+        ? 'is not declared by the work that publishes it'
+        : null
+  if (text === null) return
+  if (!app.settings.production) throw new Error(`event type ${event.type} ${text}`)
+  app.log.error({ type: event.type }, `an event was published although its type ${text}`)
 }
 
 /** What is stored of an event: its data as its schema names it. */
@@ -173,7 +203,7 @@ function checkedData<Data>({ app }: Work, { type, schema }: EventDefinition<Data
   return Object.fromEntries(Object.entries(data ?? {}).filter(([name]) => named.includes(name)))
 }
 
-const eventErrors = defineErrors({
+export const eventErrors = defineErrors({
   event_id_conflict: { kind: 'conflict', text: 'This event id was already used with different content.' },
 })
 

@@ -5,16 +5,23 @@
 import type { App } from './work.ts'
 
 export type Port<Implementation> = {
+  name: string
+  /** The program runs without an implementation. */
+  isOptional: boolean
   /** Provides the implementation for an App, before anything of that App runs. A later one replaces it. */
   provide(app: App, implementation: Implementation): void
+  isProvided(app: App): boolean
   /** Throws an Error that names the port when main has provided none. */
   use(app: App): Implementation
 }
 
-export function definePort<Implementation>(name: string): Port<Implementation> {
+export function definePort<Implementation>(name: string, { isOptional = false } = {}): Port<Implementation> {
   const provided = new WeakMap<App, Implementation>()
   return {
+    name,
+    isOptional,
     provide: (app, implementation) => void provided.set(app, implementation),
+    isProvided: (app) => provided.has(app),
     use(app) {
       const implementation = provided.get(app)
       if (implementation === undefined) throw new Error(`nothing provides the port ${name}`)

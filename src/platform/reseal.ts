@@ -1,6 +1,6 @@
 /**
  * Rotation of data keys: an organization's key is followed by a new one when it is old, and what the former ones sealed is sealed
- * anew, in small batches, while everything runs. Concepts name their sealed columns here.
+ * anew, in small batches, while everything runs. Concepts declare their sealed columns.
  */
 import type { Chore } from './claim.ts'
 import { dataKeyVersion } from './crypto.ts'
@@ -9,6 +9,7 @@ import { raw, rows, run, sql } from './db/index.ts'
 import { nilId } from './id.ts'
 import type { App } from './work.ts'
 
+/** A column with sealed values, in a table that has `organization_id`. */
 export type SealedColumn = {
   table: string
   /** Its uuid column that `identity` is made of. */
@@ -16,13 +17,6 @@ export type SealedColumn = {
   column: string
   /** What the value was sealed for, by the row's key. */
   identity: (key: string) => string
-}
-
-const columns: SealedColumn[] = []
-
-/** Declares a column with sealed values, in a table that has `organization_id`. One that isn't declared keeps its former data key. */
-export function defineSealedColumn(column: SealedColumn): void {
-  columns.push(column)
 }
 
 const batch = 200
@@ -97,7 +91,7 @@ export const rotateDataKeys: Chore = {
   async run(app, signal) {
     await renewDataKeys(app)
     let done = 0
-    for (const column of columns) done += await resealColumn(app, column, signal)
+    for (const column of app.domain.sealed) done += await resealColumn(app, column, signal)
     if (done > 0) app.log.info({ values: done }, 'values were sealed again with the newest data keys')
   },
 }

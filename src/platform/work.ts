@@ -4,9 +4,11 @@
  */
 import type { Caller } from './access.ts'
 import type { Clock } from './clock.ts'
+import type { Domain } from './concept.ts'
 import type { Keyring } from './crypto.ts'
 import type { Db, Tx } from './db/index.ts'
 import type { Wake } from './db/wake.ts'
+import type { EventDefinition } from './events.ts'
 import type { Logger } from './log.ts'
 import type { Settings } from './settings.ts'
 
@@ -18,6 +20,8 @@ export type App = {
   keyring: Keyring
   clock: Clock
   settings: Settings
+  /** Everything that the concepts declare. */
+  domain: Domain
   /** Names this process in leases; no other living process has it. */
   processId: string
 }
@@ -27,19 +31,28 @@ export type Work = {
   tx: Tx
   caller: Caller
   requestId: string | null
+  /** The event types that this work may publish. */
+  emits: readonly EventDefinition[]
   /** Wakes a topic after the commit; nothing is woken when the transaction rolls back. */
   wake(...topics: string[]): void
 }
 
-/** Runs `run` in one transaction and sends its wake-ups after the commit. */
-export async function transact<T>(app: App, caller: Caller, requestId: string | null, run: (work: Work) => Promise<T>): Promise<T> {
+type WorkOptions = { requestId?: string; emits?: readonly EventDefinition[] }
+
+/** Runs `run` in one transaction and sends its wake-ups after the commit. It may publish events of the types in `emits` only. */
+export async function transact<T>(
+  app: App,
+  caller: Caller,
+  { requestId, emits = [] }: WorkOptions,
+  run: (work: Work) => Promise<T>,
+): Promise<T> {
   const topics = new Set<string>()
   const wake = (...names: string[]) => {
     for (const name of names) topics.add(name)
   }
   const result = await app.db.transaction((tx) => {
     topics.clear()
-    return run({ app, tx, caller, requestId, wake })
+    return run({ app, tx, caller, requestId: requestId ?? null, emits, wake })
   })
   if (topics.size > 0) app.wake.notify(...topics)
   return result

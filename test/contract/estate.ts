@@ -20,13 +20,13 @@ import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
-import { commands, queries } from '../../src/platform/command.ts'
 import { row, sql } from '../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 import { decodeId, encodeId, type IdType, newId, prefixes } from '../../src/platform/id.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
 import type { App } from '../../src/platform/work.ts'
 import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
+import { commands, queries } from './support.ts'
 
 /** A world whose process has the drivers that commands and fields ask; of runtime and router no more than what the schema shows. */
 export async function createFullWorld(): Promise<World> {

@@ -2,10 +2,10 @@
 import { getNamedType, isObjectType } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Caller, type KeyScope, keyPermissions, type Permission } from '../../src/platform/access.ts'
-import { ask, type Command, commands, execute, type Query, queries } from '../../src/platform/command.ts'
+import { ask, type Command, execute, type Query } from '../../src/platform/command.ts'
 import { codeOf, createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, documentFor, type Estate, variablesFor } from './estate.ts'
-import { schema } from './support.ts'
+import { commands, queries, schema } from './support.ts'
 
 let world: World
 let tenant: Tenant

@@ -2,8 +2,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { printReadme } from '../../src/cli/readme.ts'
-import { errorCatalogue } from '../../src/platform/errors.ts'
+import { graphqlErrors } from '../../src/graphql/error.ts'
 import { readSettings, settingNames } from '../../src/platform/settings.ts'
+import { domain } from './support.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 let readme: string
@@ -54,7 +55,7 @@ it('calls no setting unset that has a fixed default', () => {
 
 it('has the error codes of every door and concept, as the code prints them', async () => {
   expect(await printReadme()).toBe(readme)
-  expect(tableOf('Error codes').map(([code]) => plain(code))).toEqual([...errorCatalogue.keys()].sort())
+  expect(tableOf('Error codes').map(([code]) => plain(code))).toEqual([...domain.errors.keys(), ...Object.keys(graphqlErrors)].sort())
 })
 
 it('has every room of src on its map, and none that is not there', async () => {

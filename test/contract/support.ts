@@ -1,11 +1,9 @@
-/** The whole program, as it is composed: every concept's registrations, by every front door there is. */
-import { glob } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+/** The whole program, as it is composed: the schema and what all concepts declare. */
+import { concepts } from '../../src/domain/index.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { assemble } from '../../src/platform/concept.ts'
 
-const root = dirname(dirname(import.meta.dirname))
+export const domain = assemble(concepts)
+export const { commands, queries } = domain
 
-for await (const file of glob('src/domain/*/*/index.ts', { cwd: root })) await import(pathToFileURL(join(root, file)).href)
-
-export { schema }
+export { concepts, schema }

@@ -1,6 +1,7 @@
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { checkEnvironmentReads } from '../../src/cli/environment-wall.ts'
 import { checkImports } from '../../src/cli/import-walls.ts'
@@ -10,6 +11,7 @@ let tree: string
 
 /** A checkout with one module in each room that the plants import. */
 const bystanders = {
+  'src/domain/index.ts': '',
   'src/domain/apps/project/index.ts': '',
   'src/domain/apps/project/queries.ts': '',
   'src/domain/apps/project/graphql.ts': '',
@@ -93,6 +95,13 @@ describe('the import check', () => {
       'known-concept',
       'src/domain/apps/gadget/index.ts',
     ],
+    [
+      'a concept that imports the list of all',
+      'src/domain/apps/project/commands.ts',
+      '../../index.ts',
+      'concepts-by-the-root',
+      'src/domain/index.ts',
+    ],
     ['a driver that imports another', 'src/drivers/git/clone.ts', '../process/index.ts', 'drivers'],
     ['a driver that imports a concept', 'src/drivers/git/clone.ts', '../../domain/apps/project/index.ts', 'drivers'],
     [
@@ -108,6 +117,7 @@ describe('the import check', () => {
     ['a dialect that imports another', 'src/rest/platform/routes.ts', '../oec/dialect.ts', 'rest-dialects-apart'],
     ['the core of rest that imports a dialect', 'src/rest/core/mount.ts', '../oec/dialect.ts', 'rest-core-knows-no-dialect'],
     ['jobs that import a driver', 'src/jobs/runner.ts', '../drivers/git/index.ts', 'jobs'],
+    ['jobs that import a concept', 'src/jobs/runner.ts', '../domain/deploys/instance/jobs.ts', 'jobs'],
     ['a platform that imports the domain', 'src/platform/log.ts', '../domain/apps/project/index.ts', 'platform'],
     ['a platform that imports the generated client', 'src/platform/log.ts', '../generated/prisma/client.ts', 'platform'],
     ['platform/db that imports the domain', 'src/platform/db/rows.ts', '../../domain/apps/project/index.ts', 'platform-db'],
@@ -154,13 +164,26 @@ describe('the import check', () => {
       'src/drivers/git/clone.ts': `import type { Planted } from '../../domain/deploys/deployment/ports.ts'\nimport '../../platform/clock.ts'`,
       'src/graphql/builder.ts': `import type { Planted } from '../generated/prisma/client.ts'\nimport '@prisma/client'`,
       'src/graphql/schema.ts': `import '../domain/apps/project/graphql.ts'\nimport '../domain/apps/project/index.ts'`,
-      'src/jobs/runner.ts': `import '../domain/deploys/instance/jobs.ts'`,
+      'src/jobs/runner.ts': `import '../platform/clock.ts'`,
+      'src/cli/open-app.ts': `import '../domain/index.ts'`,
       'src/main.ts': `import './drivers/git/index.ts'\nimport './jobs/index.ts'`,
       'src/platform/db/index.ts': `import 'pg'\nimport '../../generated/prisma/client.ts'`,
       'src/rest/platform/routes.ts': `import '../core/route.ts'\nimport '../../domain/apps/project/index.ts'`,
       'test/acceptance/deploy.test.ts': `import '../support/black-box.ts'`,
     })
     expect(await checkImports(tree)).toEqual([])
+  })
+
+  it('has the concepts in the order of src/domain/index.ts', async () => {
+    const { floors } = (await import(pathToFileURL(join(root, '.dependency-cruiser.mjs')).href)) as { floors: Record<string, string[]> }
+    const { concepts } = await import('../../src/domain/index.ts')
+    // The platform declares itself as the first; it has rules of its own. A face may stand alone, as that of user does.
+    const declared = concepts.map(({ name }) => name).filter((name) => name !== 'platform')
+    expect(declared).toEqual(
+      Object.values(floors)
+        .flat()
+        .filter((name) => declared.includes(name)),
+    )
   })
 
   it('fails when it saw no import, instead of reporting success', async () => {

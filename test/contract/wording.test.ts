@@ -1,9 +1,9 @@
 /** How refusals of input read: plain sentences about a field, and never the words of the library that checked it. */
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { commands, parseInput, queries } from '../../src/platform/command.ts'
+import { parseInput } from '../../src/platform/command.ts'
 import { DomainError } from '../../src/platform/errors.ts'
-import './support.ts'
+import { commands, queries } from './support.ts'
 
 const refusalOf = (schema: z.ZodType, input: unknown): DomainError | null => {
   try {

@@ -1,9 +1,9 @@
 /** Where a request carries its credential, for every door. */
-import { describe, expect, test } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { credentialOfHeaders, credentialOfSocket } from '../../src/platform/credential.ts'
 
 describe('headers', () => {
-  test.each([
+  it.each([
     [{ authorization: 'Bearer one' }, 'one'],
     [{ authorization: 'bearer  one ' }, 'one'],
     [{ 'x-api-key': 'one' }, 'one'],
@@ -11,7 +11,7 @@ describe('headers', () => {
   ])('%j carry a credential', (headers, credential) => {
     expect(credentialOfHeaders(headers)).toBe(credential)
   })
-  test.each([
+  it.each([
     {},
     { authorization: '' },
     { authorization: 'Bearer' },
@@ -26,7 +26,7 @@ describe('headers', () => {
   ])('%j carry none', (headers) => {
     expect(credentialOfHeaders(headers)).toBeNull()
   })
-  test('a malformed Authorization is refused, also beside a good X-API-Key', () => {
+  it('a malformed Authorization is refused, also beside a good X-API-Key', () => {
     for (const authorization of ['', 'Bearer', 'Basic b25lOnR3bw==', 'Bearer one two'])
       expect(credentialOfHeaders({ authorization, 'x-api-key': 'one' })).toBeNull()
   })
@@ -35,7 +35,7 @@ describe('headers', () => {
 describe('a WebSocket', () => {
   const headers = { authorization: 'Bearer upgrade' }
 
-  test.each([
+  it.each([
     { authorization: 'Bearer one' },
     { Authorization: 'Bearer one' },
     { apiKey: 'one' },
@@ -46,11 +46,11 @@ describe('a WebSocket', () => {
   ])('%j carry a credential in connectionParams', (params) => {
     expect(credentialOfSocket(params, headers)).toBe('one')
   })
-  test.each([undefined, {}, { other: 'one' }])('%j leave it to the headers of the upgrade', (params) => {
+  it.each([undefined, {}, { other: 'one' }])('%j leave it to the headers of the upgrade', (params) => {
     expect(credentialOfSocket(params, headers)).toBe('upgrade')
     expect(credentialOfSocket(params, {})).toBeNull()
   })
-  test.each([
+  it.each([
     { authorization: null },
     { authorization: 'one' },
     { authorization: ['Bearer one'] },
@@ -63,7 +63,7 @@ describe('a WebSocket', () => {
   ])('%j are malformed and refused, whatever the headers of the upgrade carry', (params) => {
     expect(credentialOfSocket(params, headers)).toBeNull()
   })
-  test('one name in two spellings is ambiguous and refused', () => {
+  it('one name in two spellings is ambiguous and refused', () => {
     expect(credentialOfSocket({ authorization: 'Bearer one', Authorization: 'Bearer two' }, headers)).toBeNull()
     expect(credentialOfSocket({ apiKey: 'one', APIKEY: 'two' }, headers)).toBeNull()
   })

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import type { Project } from '../../src/generated/prisma/client.ts'
 import { defineCommand, visible } from '../../src/platform/command.ts'
+import { defineConcept } from '../../src/platform/concept.ts'
 import { row, rows, run, sql } from '../../src/platform/db/index.ts'
 import { defineErrors, errors } from '../../src/platform/errors.ts'
 import { defineEvent, onEvent, publish } from '../../src/platform/events.ts'
@@ -23,7 +24,7 @@ export const probeErrors = defineErrors({ probe_busy: { kind: 'conflict', text: 
 /** Called inside the command, before its change; a test puts a wait or a failure here. */
 export const probe = { before: async () => {}, react: async () => {}, runs: 0 }
 
-onEvent(probeChanged, async (work, event) => {
+const hear = onEvent(probeChanged, async (work, event) => {
   await probe.react()
   await run(work.tx, sql`update project set description = ${`heard ${event.data.name}`} where id = ${event.subjectId}::uuid`)
   return { heard: event.data.name }
@@ -71,6 +72,14 @@ export const removeProbe = defineCommand({
     if ((await run(work.tx, sql`delete from project where id = ${target.id}::uuid`)) === 0) throw errors.not_found()
     return { deletedId: target.id }
   },
+})
+
+export const probes = defineConcept({
+  name: 'probes',
+  commands: [changeProbe, removeProbe],
+  events: [probeChanged],
+  errors: [probeErrors],
+  reactions: [hear],
 })
 
 export async function createProbe(app: App, tenant: Tenant): Promise<string> {

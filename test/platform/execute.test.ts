@@ -1,16 +1,32 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { commands, defineCommand, execute } from '../../src/platform/command.ts'
+import { ask, defineCommand, defineQuery, execute } from '../../src/platform/command.ts'
+import { defineConcept } from '../../src/platform/concept.ts'
 import { encodeId, newId, nilId } from '../../src/platform/id.ts'
 import { codeOf, createTenant, createWorld, refusal, request, type Tenant, type World } from '../support/tenant.ts'
-import { changeProbe, createProbe, probe, removeProbe, traces } from './execute-support.ts'
+import { changeProbe, createProbe, probe, probes, removeProbe, traces } from './execute-support.ts'
+
+const seen: unknown[] = []
+const listed = defineCommand({
+  name: 'listProbe',
+  description: 'Takes lists of ids.',
+  permission: 'manage:projects',
+  ids: { 'projectIds.*': 'Project', 'items.*.projectId': 'Project' },
+  targetType: null,
+  input: z.object({ projectIds: z.array(z.string()).optional(), items: z.array(z.object({ projectId: z.string() })).optional() }),
+  emits: [],
+  async run(_work, input) {
+    seen.push(input)
+    return {}
+  },
+})
 
 let world: World
 let tenant: Tenant
 let other: Tenant
 
 beforeAll(async () => {
-  world = await createWorld()
+  world = await createWorld({}, [probes, defineConcept({ name: 'lists', commands: [listed] })])
   tenant = await createTenant(world.app)
   other = await createTenant(world.app)
 })
@@ -129,20 +145,7 @@ describe('input', () => {
   })
 
   it('that holds ids in a list has each of them decoded, and a broken item is the schema’s to refuse', async () => {
-    const seen: unknown[] = []
-    const listed = defineCommand({
-      name: 'listProbe',
-      description: 'Takes lists of ids.',
-      permission: 'manage:projects',
-      ids: { 'projectIds.*': 'Project', 'items.*.projectId': 'Project' },
-      targetType: null,
-      input: z.object({ projectIds: z.array(z.string()).optional(), items: z.array(z.object({ projectId: z.string() })).optional() }),
-      emits: [],
-      async run(_work, input) {
-        seen.push(input)
-        return {}
-      },
-    })
+    seen.length = 0
     const id = newId()
     const send = (input: Record<string, unknown>) => codeOf(execute(request(world.app, tenant.owner), listed, input))
     expect(await send({ projectIds: [encodeId('Project', id), 'what', 5], items: [{ projectId: encodeId('Project', id) }, {}] })).toBe(
@@ -230,7 +233,12 @@ it('a repeated delete without a key is not found', async () => {
   expect(await codeOf(execute(request(world.app, tenant.owner), removeProbe, { id }))).toBe('not_found')
 })
 
-it('a command is declared once', () => {
-  expect(commands.has('changeProbe')).toBe(true)
-  expect(() => defineCommand({ ...changeProbe })).toThrow('declared twice')
+it('a command or query that no concept declares is not run', async () => {
+  const id = await createProbe(world.app, tenant)
+  const twin = defineCommand({ ...changeProbe })
+  await expect(execute(request(world.app, tenant.owner), twin, { id, name: 'named' })).rejects.toThrow(
+    'no concept declares the command changeProbe',
+  )
+  const query = defineQuery({ name: 'stray', description: '', permission: null, ids: {}, input: z.object({}), run: async () => ({}) })
+  await expect(ask(request(world.app, tenant.owner), query, {})).rejects.toThrow('no concept declares the query stray')
 })

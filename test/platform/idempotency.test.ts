@@ -6,14 +6,14 @@ import { encodeId } from '../../src/platform/id.ts'
 import { expireIdempotencyKeys } from '../../src/platform/idempotency.ts'
 import { shiftClock } from '../support/database.ts'
 import { codeOf, createTenant, createWorld, request, type Tenant, type World } from '../support/tenant.ts'
-import { changeProbe, createProbe, probe, removeProbe, traces } from './execute-support.ts'
+import { changeProbe, createProbe, probe, probes, removeProbe, traces } from './execute-support.ts'
 
 let world: World
 let tenant: Tenant
 let id: string
 
 beforeAll(async () => {
-  world = await createWorld()
+  world = await createWorld({}, [probes])
 })
 beforeEach(async () => {
   probe.before = probe.react = async () => {}
@@ -141,7 +141,7 @@ describe('a key', () => {
 })
 
 it('a key is over after 24 hours: it may be used anew, and its row goes', async () => {
-  const own = await createWorld()
+  const own = await createWorld({}, [probes])
   try {
     const acme = await createTenant(own.app)
     const target = await createProbe(own.app, acme)

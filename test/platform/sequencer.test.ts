@@ -7,18 +7,18 @@ import { type AuditLink, auditHash, sequence } from '../../src/platform/sequence
 import { type App, transact } from '../../src/platform/work.ts'
 import { createTenant, createWorld, statementsOf, type Tenant, type World } from '../support/tenant.ts'
 import { until } from '../support/wait.ts'
-import { probeChanged } from './execute-support.ts'
+import { probeChanged, probes } from './execute-support.ts'
 
 let world: World
 
 beforeAll(async () => {
-  world = await createWorld()
+  world = await createWorld({}, [probes])
 })
 afterAll(() => world?.close())
 
 /** One transaction that tells of each subject and writes an audit row; `hold` keeps it open. */
 const write = (app: App, tenant: Tenant, subjects: readonly string[], hold: () => Promise<void> = async () => {}) =>
-  transact(app, tenant.owner, null, async (work) => {
+  transact(app, tenant.owner, { emits: app.domain.eventTypes.all }, async (work) => {
     for (const subjectId of subjects) {
       await publish(work, probeChanged, { subjectId, projectId: null, data: { projectId: encodeId('Project', subjectId), name: 'told' } })
     }

@@ -83,13 +83,13 @@ it('is silent when a transaction is undone, and hears a commit', async () => {
   const tenant = await createTenant(here)
   const heard = counter(here, 'work')
   await expect(
-    transact(here, tenant.owner, null, async (work) => {
+    transact(here, tenant.owner, { emits: here.domain.eventTypes.all }, async (work) => {
       work.wake('work')
       throw new Error('undone')
     }),
   ).rejects.toThrow('undone')
   expect(heard.n).toBe(0)
-  await transact(here, tenant.owner, null, async (work) => work.wake('work', 'work'))
+  await transact(here, tenant.owner, { emits: here.domain.eventTypes.all }, async (work) => work.wake('work', 'work'))
   await until('the commit is heard', () => heard.n === 1)
 })
 

@@ -1,6 +1,6 @@
 /** Input that rows refuse, and the words that a refusal may not hold. */
-import type { z } from 'zod'
-import { commands } from '../../src/platform/command.ts'
+import { z } from 'zod'
+import { concepts } from '../../src/domain/index.ts'
 import type { Dialect } from '../../src/rest/core/index.ts'
 import { type Sources, sourceOf } from '../../src/rest/core/route.ts'
 
@@ -32,7 +32,9 @@ export function words(dialect: Dialect): Words {
   )
   const fields = new Set([...told.map(({ path }) => path), ...dialect.idempotencyHeaders.map((name) => name.toLowerCase()), 'if-match'])
   const theirs = new Set(told.flatMap(({ name, words }) => [name, ...Object.values(words)]))
-  const shapes = [...commands.values()].flatMap(({ input }) => Object.keys((input as unknown as z.ZodObject).shape ?? {}))
+  const shapes = concepts
+    .flatMap(({ commands }) => commands)
+    .flatMap(({ input }) => (input instanceof z.ZodObject ? Object.keys(input.shape) : []))
   const names = [...shapes, ...told.map(({ to }) => to)].filter((name) => /[a-z][A-Z]/.test(name) || name === 'slug' || name === 'alias')
   const values = told.flatMap(({ words }) => Object.keys(words))
   return { ours: new Set([...names, ...values].filter((word) => !theirs.has(word))), fields }

@@ -72,7 +72,7 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
     apiKeyId: null,
     projectId: null,
   }
-  await transact(app, owner, null, async (work) => {
+  await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {
     await work.tx.organization.create({ data: { id: organizationId, name, slug: name } })
     await work.tx.user.create({ data: { id: userId, name, email: `${name}@quayside.localhost` } })
     await work.tx.member.create({ data: { id: newId(), organizationId, userId, role: 'OWNER' } })

@@ -3,7 +3,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { concepts } from '../../src/domain/index.ts'
 import { systemClock } from '../../src/platform/clock.ts'
+import { assemble, type Concept } from '../../src/platform/concept.ts'
 import { type Keyring, openKeyring } from '../../src/platform/crypto.ts'
 import { createDb } from '../../src/platform/db/index.ts'
 import { createWake } from '../../src/platform/db/wake.ts'
@@ -21,8 +23,8 @@ export type TestApp = App & {
   close(): Promise<void>
 }
 
-/** `settings` are environment variables over the defaults, e.g. `{ WORKER_LEASE_MS: '500' }`. */
-export async function createTestApp(url: string, settings: Record<string, string> = {}): Promise<TestApp> {
+/** `settings` are environment variables over the defaults, e.g. `{ WORKER_LEASE_MS: '500' }`; `extra`: concepts of the test's own. */
+export async function createTestApp(url: string, settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<TestApp> {
   const directory = await mkdtemp(join(tmpdir(), 'quayside-app-'))
   const read = readSettings({ PATH: process.env.PATH, DATA_DIR: directory, MASTER_KEYS: masterKey, LOG_LEVEL: 'debug', ...settings })
   const logged: Record<string, unknown>[] = []
@@ -36,6 +38,7 @@ export async function createTestApp(url: string, settings: Record<string, string
     keyring: recorded(url, await openKeyring(db, read)),
     clock: systemClock,
     settings: read,
+    domain: assemble([...concepts, ...extra]),
     processId: `test ${randomUUID()}`,
     logged,
     async close() {

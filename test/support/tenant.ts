@@ -1,10 +1,10 @@
 /** Organizations for tests: made as the product makes them, with callers of every scope. */
 import { graphql } from 'graphql'
 import { organizationCreated } from '../../src/domain/access/organization/index.ts'
-import '../../src/domain/apps/server/index.ts'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
 import { type Caller, type KeyScope, keyPermissions, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
 import type { Request } from '../../src/platform/command.ts'
+import type { Concept } from '../../src/platform/concept.ts'
 import { DomainError } from '../../src/platform/errors.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
@@ -30,7 +30,7 @@ export async function createTenant(app: App, name = `acme-${newId()}`, role: Sys
     apiKeyId: null,
     projectId: null,
   }
-  await transact(app, owner, null, async (work) => {
+  await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {
     await work.tx.organization.create({ data: { id: organizationId, name, slug: name } })
     await work.tx.user.create({ data: { id: userId, name, email: `${name}@quayside.localhost` } })
     await work.tx.member.create({ data: { id: newId(), organizationId, userId, role } })
@@ -55,12 +55,12 @@ export type World = {
   close(): Promise<void>
 }
 
-/** A database of its own with one process; more may be added. */
-export async function createWorld(settings: Record<string, string> = {}): Promise<World> {
+/** A database of its own with one process; more may be added. `extra`: concepts of the test's own. */
+export async function createWorld(settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<World> {
   const database = await createTestDatabase()
   const apps: TestApp[] = []
   const process = async (own: Record<string, string> = {}) => {
-    const app = await createTestApp(database.url, { ...settings, ...own })
+    const app = await createTestApp(database.url, { ...settings, ...own }, extra)
     apps.push(app)
     return app
   }

@@ -20,7 +20,7 @@ outgoingHttp.provide(app, http)
 let statements = 0
 app.db.onStatement(() => statements++)
 const jobs = startJobs(app, {
-  queues: [deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
+  queues: [deliverWebhooks, operationQueue],
   chores: [fanOutEvents],
   worker: name === 'own name' ? nameProcess() : name,
 })

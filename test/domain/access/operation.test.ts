@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { defineOperation, findOperation, startOperation } from '../../../src/domain/access/operation/index.ts'
+import { findOperation, operationTypes, startOperation } from '../../../src/domain/access/operation/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { type Caller, systemCaller } from '../../../src/platform/access.ts'
 import { ask } from '../../../src/platform/command.ts'
+import { defineConcept } from '../../../src/platform/concept.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { DomainError } from '../../../src/platform/errors.ts'
 import { newId } from '../../../src/platform/id.ts'
@@ -15,19 +16,33 @@ import { until } from '../../support/wait.ts'
 let stepsMade = 0
 let faults = 0
 
-defineOperation('countUp', async (_work, operation) => {
-  const { to } = operation.input as { to: number }
-  const done = ((operation.progress as { n: number } | null)?.n ?? 0) + 1
-  stepsMade++
-  return { stepsCompleted: done, totalSteps: to, progress: { n: done }, next: done === to ? 'done' : 1 }
-})
-defineOperation('refuse', async () => {
-  throw new DomainError('not_found', 'not_found', 'The thing is gone.')
-})
-defineOperation('faultOnce', async (work, operation) => {
-  await run(work.tx, sql`update operation set total_steps = 99 where id = ${operation.id}::uuid`)
-  if (faults++ === 0) throw new Error('a bug')
-  return { stepsCompleted: 1, totalSteps: 1, progress: null, next: 'done' }
+const counting = defineConcept({
+  name: 'counting',
+  extensions: [
+    operationTypes.with({
+      type: 'countUp',
+      async run(_work, operation) {
+        const { to } = operation.input as { to: number }
+        const done = ((operation.progress as { n: number } | null)?.n ?? 0) + 1
+        stepsMade++
+        return { stepsCompleted: done, totalSteps: to, progress: { n: done }, next: done === to ? 'done' : 1 }
+      },
+    }),
+    operationTypes.with({
+      type: 'refuse',
+      async run() {
+        throw new DomainError('not_found', 'not_found', 'The thing is gone.')
+      },
+    }),
+    operationTypes.with({
+      type: 'faultOnce',
+      async run(work, operation) {
+        await run(work.tx, sql`update operation set total_steps = 99 where id = ${operation.id}::uuid`)
+        if (faults++ === 0) throw new Error('a bug')
+        return { stepsCompleted: 1, totalSteps: 1, progress: null, next: 'done' }
+      },
+    }),
+  ],
 })
 
 let database: TestDatabase
@@ -37,7 +52,7 @@ let jobs: Jobs[]
 
 beforeEach(async () => {
   database = await createTestDatabase()
-  app = await createTestApp(database.url, { WORKER_LEASE_MS: '2000' })
+  app = await createTestApp(database.url, { WORKER_LEASE_MS: '2000' }, [counting])
   caller = systemCaller(newId())
   await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${caller.organizationId}::uuid, 'Acme', ${newId()})`)
   jobs = []
@@ -51,12 +66,14 @@ afterEach(async () => {
 })
 
 const work = (worker: string) => {
-  const started = startJobs(app, { queues: [operationQueue] as Parameters<typeof startJobs>[1]['queues'], chores: [], worker })
+  const started = startJobs(app, { queues: [operationQueue], chores: [], worker })
   jobs.push(started)
   return started
 }
 const begin = (type: string, input = {}) =>
-  transact(app, caller, null, (unit) => startOperation(unit, { type, projectId: null, input, totalSteps: null }))
+  transact(app, caller, { emits: app.domain.eventTypes.all }, (unit) =>
+    startOperation(unit, { type, projectId: null, input, totalSteps: null }),
+  )
 const read = (id: string, as = caller) => ask({ app, caller: as, requestId: 'test' }, findOperation, { id })
 const ended = (id: string) =>
   until('it ends', async () => {

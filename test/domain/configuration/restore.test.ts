@@ -137,7 +137,7 @@ async function pinnedProblem(): Promise<string | null> {
         values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, 1, 'DEPLOY', 'API', 'QUEUED', 'system')`,
   )
   const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
-  return transact(world.app, shop.tenant.owner, null, async (work) =>
+  return transact(world.app, shop.tenant.owner, { emits: world.app.domain.eventTypes.all }, async (work) =>
     saveConfiguration(work, deployment, await currentConfiguration(work, shop.production)),
   )
 }

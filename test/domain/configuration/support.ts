@@ -125,7 +125,7 @@ export async function pinnedIn({ app, tenant, production }: Shop, status: 'LIVE'
         values (${newId()}::uuid, ${tenant.organizationId}::uuid, ${production}::uuid, ${id}::uuid, ${`sha256:${id}`}, 1)`,
   )
   const deployment = (await row<Deployment>(app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
-  await transact(app, tenant.owner, null, async (work) => {
+  await transact(app, tenant.owner, { emits: app.domain.eventTypes.all }, async (work) => {
     const problem = await saveConfiguration(work, deployment, await currentConfiguration(work, production, revisionOf(deployment)))
     if (problem) throw new Error(problem)
   })

@@ -41,7 +41,7 @@ export async function createDeployment(app: App, { organizationId, webServiceId 
 }
 
 export const inTransaction = <T>(app: App, work: Parameters<typeof transact<T>>[3]): Promise<T> =>
-  transact(app, systemCaller(newId()), null, work)
+  transact(app, systemCaller(newId()), {}, work)
 
 export const lineOf = (message: string, at = new Date()): NewLine => ({
   at,

@@ -253,7 +253,9 @@ it('a switch waits until every process that takes requests knows it', async () =
   const tenant = await createTenant(world.app)
   const { webService } = await execute(request(world.app, tenant.owner), createWebService, { name: 'One' })
   for (const app of apps) await pass(app)
-  const xid = await transact(world.app, tenant.owner, null, (work) => routeTo(work, webService.id, null))
+  const xid = await transact(world.app, tenant.owner, { emits: world.app.domain.eventTypes.all }, (work) =>
+    routeTo(work, webService.id, null),
+  )
   await pass(apps[0])
   const states: string[] = []
   const waiting = untilRouted(world.app, xid, signal).then(() => states.push('routed'))

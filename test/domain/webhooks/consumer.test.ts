@@ -7,7 +7,7 @@ import openapiTypescript, { astToString } from 'openapi-typescript'
 import { Webhook } from 'svix'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import { z } from 'zod'
-import '../../../src/graphql/schema.ts'
+import { concepts } from '../../../src/domain/index.ts'
 import { generateEd25519Secret, generateSecret, parseSecret, publicKeyOf, sign } from '../../../src/domain/webhooks/endpoint/signature.ts'
 import {
   type Baseline,
@@ -18,7 +18,8 @@ import {
   printOpenapi,
   printSchemas,
 } from '../../../src/domain/webhooks/event-type/index.ts'
-import { type EventDefinition, eventTypes } from '../../../src/platform/events.ts'
+import { assemble } from '../../../src/platform/concept.ts'
+import type { EventDefinition } from '../../../src/platform/events.ts'
 
 type Consumer = typeof import('../../../src/consumer/index.js')
 let consumer: Consumer
@@ -138,6 +139,8 @@ describe.each([
   })
 })
 
+const { eventTypes } = assemble(concepts)
+
 describe('verify', () => {
   it('gives an unknown type as a typed unknown, not a throw', () => {
     const payload = Buffer.from(body.toString().replace('project.updated', 'future.thing'))
@@ -151,7 +154,7 @@ describe('verify', () => {
   })
 
   it('knows every type that the product declares', () => {
-    expect(consumer.eventTypes).toEqual(eventTypes().map(({ type }) => type))
+    expect(consumer.eventTypes).toEqual(eventTypes.all.map(({ type }) => type))
   })
 })
 
@@ -194,7 +197,7 @@ describe('the printed catalogue', () => {
      }`
 
   it('makes a switch over type exhaustive under strict TypeScript', async () => {
-    const all = [...eventTypes().map(({ type }) => type), 'unknown']
+    const all = [...eventTypes.all.map(({ type }) => type), 'unknown']
     expect(await compile(receiver(all))).toBe('')
     expect(await compile(receiver(all.filter((type) => type !== 'project.updated')))).toContain("not assignable to type 'never'")
   })
@@ -203,13 +206,13 @@ describe('the printed catalogue', () => {
     const text = `import { verify, type RequestHeaders } from 'quayside/webhooks'
       export const idOf = (raw: Uint8Array, headers: RequestHeaders): string => verify(raw, headers, 'whsec_').id`
     expect(await compile(text, ['--lib', 'es2022'])).toBe('')
-    expect(await compile(receiver([...eventTypes().map(({ type }) => type), 'unknown']), ['--lib', 'es2022,dom'])).toBe('')
+    expect(await compile(receiver([...eventTypes.all.map(({ type }) => type), 'unknown']), ['--lib', 'es2022,dom'])).toBe('')
   }, 60_000)
 
   it('is an OpenAPI 3.1 document with a webhook for each type, which openapi-typescript compiles', async () => {
-    const document = JSON.parse(printOpenapi()) as { openapi: string; webhooks: Record<string, unknown> }
+    const document = JSON.parse(printOpenapi(eventTypes.all)) as { openapi: string; webhooks: Record<string, unknown> }
     expect(document.openapi).toBe('3.1.0')
-    expect(Object.keys(document.webhooks)).toEqual(eventTypes().map(({ type }) => type))
+    expect(Object.keys(document.webhooks)).toEqual(eventTypes.all.map(({ type }) => type))
     const result = await new Validator().validate(structuredClone(document))
     expect(result).toMatchObject({ valid: true })
     const text = astToString(await openapiTypescript(document as never))
@@ -221,20 +224,20 @@ describe('the printed catalogue', () => {
   })
 
   it('holds samples that fit the schema of their version', () => {
-    for (const { type, version, schema, sample } of catalogue()) {
+    for (const { type, version, schema, sample } of catalogue(eventTypes.all)) {
       const result = z.fromJSONSchema(schema as never).safeParse(sample)
       expect({ type, version, success: result.success }).toEqual({ type, version, success: true })
     }
   })
 
   it('has the schemas of all versions in one file', () => {
-    const { $defs } = JSON.parse(printSchemas()) as { $defs: Record<string, unknown> }
-    expect(Object.keys($defs)).toEqual(catalogue().map(({ type, version }) => `${type}.v${version}`))
+    const { $defs } = JSON.parse(printSchemas(eventTypes.all)) as { $defs: Record<string, unknown> }
+    expect(Object.keys($defs)).toEqual(catalogue(eventTypes.all).map(({ type, version }) => `${type}.v${version}`))
   })
 
   it('has a schema of one type that stands alone, and as a whole takes a body of any type and no other', () => {
     type Schema = { properties: { type: { const: string } }; examples: [Record<string, unknown>] }
-    const schemas = JSON.parse(printSchemas()) as { $defs: Record<string, Schema> }
+    const schemas = JSON.parse(printSchemas(eventTypes.all)) as { $defs: Record<string, Schema> }
     const takes = (schema: unknown, body: unknown) => z.fromJSONSchema(schema as never).safeParse(body).success
     for (const schema of Object.values(schemas.$defs)) {
       const [body] = schema.examples
@@ -247,7 +250,7 @@ describe('the printed catalogue', () => {
 
   it('keeps every promise of the committed baseline', async () => {
     const baseline = JSON.parse(await readFile(join(root, 'src/consumer/baseline.json'), 'utf8')) as Baseline
-    expect(findBreaks(baseline)).toEqual([])
+    expect(findBreaks(baseline, catalogue(eventTypes.all))).toEqual([])
   })
 })
 
@@ -298,6 +301,6 @@ describe('compatibility', () => {
 
 describe('versions', () => {
   it('data of a type without former versions is given as it is', () => {
-    expect(inVersion('project.updated', 1, { a: 1 }, 1)).toEqual({ version: 1, data: { a: 1 } })
+    expect(inVersion(eventTypes, 'project.updated', 1, { a: 1 }, 1)).toEqual({ version: 1, data: { a: 1 } })
   })
 })

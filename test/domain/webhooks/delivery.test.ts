@@ -286,7 +286,7 @@ it('a change that is rolled back leaves no event and no delivery', async () => {
   const receiver = await world.receiver()
   await createEndpoint(world.app, caller, { url: receiver.url })
   world.work(world.app)
-  const refused = transact(world.app, caller, null, async (work) => {
+  const refused = transact(world.app, caller, { emits: world.app.domain.eventTypes.all }, async (work) => {
     const projectId = newId()
     await publish(work, projectUpdated, {
       subjectId: projectId,

@@ -4,7 +4,6 @@ import { createApp } from '../../../src/app.ts'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import type { Caller } from '../../../src/platform/access.ts'
-import { eventTypes } from '../../../src/platform/events.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { until } from '../../support/wait.ts'
 import { createOrganization, createWorld, settled, tell, tellWith, type World } from './support.ts'
@@ -129,7 +128,7 @@ it('a secret is shown once: at creation and rotation, and in no later read', asy
 
 it('the catalogue lists every type with its schema, sample and version', async () => {
   const { webhookEventTypes } = await data('{ webhookEventTypes { name description version schema sample deprecatedAt } }')
-  expect(webhookEventTypes.map(({ name }: { name: string }) => name)).toEqual(eventTypes().map(({ type }) => type))
+  expect(webhookEventTypes.map(({ name }: { name: string }) => name)).toEqual(world.app.domain.eventTypes.all.map(({ type }) => type))
   expect(webhookEventTypes.find(({ name }: { name: string }) => name === 'project.updated')).toMatchObject({
     version: 1,
     schema: { type: 'object', required: expect.arrayContaining(['projectId']) },

@@ -16,6 +16,7 @@ import { createSelection } from '../../../src/graphql/selection.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { type Caller, systemCaller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import type { Concept } from '../../../src/platform/concept.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { publish } from '../../../src/platform/events.ts'
@@ -38,11 +39,11 @@ export type World = {
 }
 
 /** A database of its own, with processes and receivers that end with it. */
-export async function createWorld(settings: Record<string, string> = {}): Promise<World> {
+export async function createWorld(settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<World> {
   const database = await createTestDatabase()
   const closers: (() => Promise<unknown>)[] = [() => database.drop()]
   const process = async (own: Record<string, string> = {}) => {
-    const app = await createTestApp(database.url, { WORKER_LEASE_MS: '10000', ...settings, ...own })
+    const app = await createTestApp(database.url, { WORKER_LEASE_MS: '10000', ...settings, ...own }, extra)
     const http = createHttpOutgoing({ guard: createEgressGuard({ allow: app.settings.EGRESS_ALLOW }) })
     outgoingHttp.provide(app, http)
     selectionPort.provide(app, createSelection(app, schema))
@@ -58,7 +59,7 @@ export async function createWorld(settings: Record<string, string> = {}): Promis
     process,
     work(app, worker = 'worker') {
       const jobs = startJobs(app, {
-        queues: [deliverWebhooks, operationQueue] as Parameters<typeof startJobs>[1]['queues'],
+        queues: [deliverWebhooks, operationQueue],
         chores: [fanOutEvents],
         worker,
       })
@@ -106,7 +107,9 @@ export async function recipientOf(app: App, endpointId: string): Promise<Recipie
 export async function tell(app: App, caller: Caller, projectId: string = newId(), name = 'Shop'): Promise<string> {
   const id = newId()
   const data = { projectId: encodeId('Project', projectId), name, slug: 'shop' }
-  await transact(app, caller, null, (work) => publish(work, projectUpdated, { id, subjectId: projectId, projectId, data }))
+  await transact(app, caller, { emits: app.domain.eventTypes.all }, (work) =>
+    publish(work, projectUpdated, { id, subjectId: projectId, projectId, data }),
+  )
   return id
 }
 
@@ -123,7 +126,9 @@ export async function tellWith(
 ): Promise<string> {
   const id = newId()
   const data = { projectId: encodeId('Project', projectId), name, slug }
-  await transact(app, caller, 'request-1', (work) => publish(work, projectUpdated, { id, subjectId: projectId, projectId, data, channels }))
+  await transact(app, caller, { requestId: 'request-1', emits: app.domain.eventTypes.all }, (work) =>
+    publish(work, projectUpdated, { id, subjectId: projectId, projectId, data, channels }),
+  )
   return id
 }
 
@@ -138,7 +143,9 @@ export const eventsOf = (app: App, caller: Caller, type: string): Promise<{ id: 
 export async function tellOfKey(app: App, caller: Caller): Promise<string> {
   const id = newId()
   const data = { apiKeyId: encodeId('ApiKey', id), name: 'ci', kind: 'PLATFORM' as const, scope: 'READ' as const }
-  await transact(app, caller, null, (work) => publish(work, apiKeyRevoked, { id, subjectId: id, projectId: null, data }))
+  await transact(app, caller, { emits: app.domain.eventTypes.all }, (work) =>
+    publish(work, apiKeyRevoked, { id, subjectId: id, projectId: null, data }),
+  )
   return id
 }
 

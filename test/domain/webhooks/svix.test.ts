@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { keepMirror } from '../../../src/domain/webhooks/delivery/jobs.ts'
+import { keepMirror } from '../../../src/domain/webhooks/delivery/mirror.ts'
 import {
   deleteWebhookEndpoint,
   dispatcherPort,
@@ -9,7 +9,6 @@ import {
 import { createSvixDispatcher } from '../../../src/drivers/svix/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { execute } from '../../../src/platform/command.ts'
-import { eventTypes } from '../../../src/platform/events.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import type { TestApp } from '../../support/app.ts'
 import { shiftClock } from '../../support/database.ts'
@@ -103,7 +102,7 @@ it('a message is handed over with integers of 64 bits, emoji and the order of it
 it('event types are declared with their schemas', async () => {
   await keepMirror.run(app, new AbortController().signal)
   const declared = svix.asked.filter(({ path }) => path.includes('/event-type/'))
-  expect(declared.map(({ path }) => path.split('/').at(-1)).toSorted()).toEqual(eventTypes().map(({ type }) => type))
+  expect(declared.map(({ path }) => path.split('/').at(-1)).toSorted()).toEqual(world.app.domain.eventTypes.all.map(({ type }) => type))
   expect(declared.find(({ path }) => path.endsWith('project.updated'))!.body).toMatchObject({ schemas: { 1: { type: 'object' } } })
 })
 

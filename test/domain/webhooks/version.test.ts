@@ -3,8 +3,9 @@ import { z } from 'zod'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { defineConcept } from '../../../src/platform/concept.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
-import { defineEvent, eventTypes, maxEventBytes, publish } from '../../../src/platform/events.ts'
+import { defineEvent, maxEventBytes, publish } from '../../../src/platform/events.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
 import { createEndpoint, createOrganization, createWorld, eventsOf, settled, type World } from './support.ts'
@@ -35,21 +36,25 @@ const noted = defineEvent({
   sample: { text: 'a' },
 })
 
+const things = defineConcept({ name: 'things', events: [thingChanged, noted] })
+
 let world: World
 let caller: Caller
 
 beforeAll(async () => {
-  world = await createWorld()
+  world = await createWorld({}, [things])
   caller = await createOrganization(world.app)
 })
 afterAll(() => world?.close())
 
 type Given = { id?: string; subjectId?: string; as?: Caller; channels?: string[] }
 const say = (text: string, { id, subjectId = newId(), as = caller, channels }: Given = {}) =>
-  transact(world.app, as, null, (work) => publish(work, noted, { subjectId, projectId: null, data: { text }, id, channels }))
+  transact(world.app, as, { emits: world.app.domain.eventTypes.all }, (work) =>
+    publish(work, noted, { subjectId, projectId: null, data: { text }, id, channels }),
+  )
 
 it('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
-  expect(eventTypes().some(({ type, version }) => type === 'thing.changed' && version === 2)).toBe(true)
+  expect(world.app.domain.eventTypes.all.some(({ type, version }) => type === 'thing.changed' && version === 2)).toBe(true)
   const [old, recent] = [await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 })), await world.receiver()]
   const pinned = await createEndpoint(world.app, caller, {
     url: old.url,
@@ -61,7 +66,9 @@ it('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a
   expect([pinned.webhookEndpoint.schemaVersion, fresh.webhookEndpoint.schemaVersion]).toEqual([1, 2])
   const jobs = world.work(world.app)
   const data = { name: { first: 'Ada', last: 'Lovelace' } }
-  await transact(world.app, caller, null, (work) => publish(work, thingChanged, { subjectId: newId(), projectId: null, data }))
+  await transact(world.app, caller, { emits: world.app.domain.eventTypes.all }, (work) =>
+    publish(work, thingChanged, { subjectId: newId(), projectId: null, data }),
+  )
   await settled(world.app, pinned.webhookEndpoint.id)
   await settled(world.app, fresh.webhookEndpoint.id)
   expect(JSON.parse(old.requests[0]!.body.toString())).toMatchObject({ data: { name: 'Ada Lovelace' }, schemaVersion: 1 })
@@ -78,7 +85,9 @@ it('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an
     await createEndpoint(lenient, caller, { url: receiver.url, eventTypes: ['thing.changed'], schemaVersion })
   const jobs = world.work(lenient)
   const data = { name: null } as never
-  await transact(lenient, caller, null, (work) => publish(work, thingChanged, { subjectId: newId(), projectId: null, data }))
+  await transact(lenient, caller, { emits: lenient.domain.eventTypes.all }, (work) =>
+    publish(work, thingChanged, { subjectId: newId(), projectId: null, data }),
+  )
   for (const receiver of [old, recent]) {
     const [received] = await receiver.waitFor(1)
     expect(JSON.parse(received!.body.toString())).toMatchObject({ data: { name: null }, schemaVersion: 2 })
@@ -143,7 +152,9 @@ it('a flood of one tenant is answered rate_limited; others, and what Quayside do
   const flooding = await createOrganization(world.app)
   const other = await createOrganization(world.app)
   const publishAs = (as: Caller) =>
-    transact(narrow, as, null, (work) => publish(work, noted, { subjectId: newId(), projectId: null, data: { text: 'a' } }))
+    transact(narrow, as, { emits: narrow.domain.eventTypes.all }, (work) =>
+      publish(work, noted, { subjectId: newId(), projectId: null, data: { text: 'a' } }),
+    )
   for (let n = 0; n < 5; n++) await publishAs(member(flooding))
   await expect(publishAs(member(flooding))).rejects.toMatchObject({
     code: 'rate_limited',
@@ -167,6 +178,8 @@ it('the quota counts what other processes published, once it has its position', 
   while ((await sequence(world.app)) > 0) {}
   const as: Caller = { ...tenant, subject: { type: 'user', id: newId(), name: 'ada' } }
   await expect(
-    transact(narrow, as, null, (work) => publish(work, noted, { subjectId: newId(), projectId: null, data: { text: 'a' } })),
+    transact(narrow, as, { emits: narrow.domain.eventTypes.all }, (work) =>
+      publish(work, noted, { subjectId: newId(), projectId: null, data: { text: 'a' } }),
+    ),
   ).rejects.toMatchObject({ code: 'rate_limited' })
 })

@@ -35,7 +35,7 @@ export async function goLive({ app }: TestServer, deploymentId: string): Promise
 
 /** What the service is given now becomes what the deployment was given. */
 export async function pinPresentEnv({ app, acme }: TestServer, deploymentId: string): Promise<void> {
-  await transact(app, systemCaller(acme.organizationId), null, async (work) => {
+  await transact(app, systemCaller(acme.organizationId), { emits: app.domain.eventTypes.all }, async (work) => {
     const deployment = await work.tx.deployment.findUniqueOrThrow({ where: { id: deploymentId } })
     const { variables, warnings } = (await resolveServices(work, [deployment.webServiceId])).get(deployment.webServiceId)!
     const given = variables.filter(({ isReserved }) => !isReserved)
@@ -56,7 +56,7 @@ export async function print({ app, acme }: TestServer, { webServiceId, deploymen
     ? await ensureDeploymentLog(app.db.prisma, { organizationId, webServiceId, deploymentId })
     : await ensureServiceLog(app.db.prisma, { organizationId, webServiceId })
   const plain: NewLine = { at: new Date(), stream: 'stdout', level: null, instanceId: null, message: '', truncated: false }
-  await transact(app, systemCaller(organizationId), null, (work) =>
+  await transact(app, systemCaller(organizationId), { emits: app.domain.eventTypes.all }, (work) =>
     appendLines(
       work,
       id,

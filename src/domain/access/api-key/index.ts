@@ -1,5 +1,19 @@
 /** API keys: one store, several faces. A key's text is shown once; its hash and rights live here. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { createApiKey, revokeApiKey } from './commands.ts'
+import { apiKeyCreated, apiKeyRevoked } from './events.ts'
+import { findApiKey, listApiKeys } from './queries.ts'
+
 export { createApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
 export { apiKeyCreated, apiKeyRevoked } from './events.ts'
 export { generateKey, hashKey, keyPrefixes, shownPrefix, wellFormedKey } from './model.ts'
 export { callerOfKey, findApiKey, listApiKeys } from './queries.ts'
+
+export const apiKey = defineConcept({
+  name: 'api-key',
+  commands: [createApiKey, revokeApiKey],
+  queries: [findApiKey, listApiKeys],
+  events: [apiKeyCreated, apiKeyRevoked],
+  constraints: stamped('api_key'),
+})

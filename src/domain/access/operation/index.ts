@@ -1,4 +1,16 @@
 /** Long work that a command starts and its caller polls for. What an operation does is declared by the concept whose command starts it. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { operationQueue } from './jobs.ts'
+import { findOperation } from './queries.ts'
+
 export { type NewOperation, startOperation } from './commands.ts'
-export { defineOperation, type OperationStep, type RunStep } from './model.ts'
+export { type OperationStep, type OperationType, operationTypes } from './model.ts'
 export { findOperation } from './queries.ts'
+
+export const operation = defineConcept({
+  name: 'operation',
+  queries: [findOperation],
+  queues: [operationQueue],
+  constraints: stamped('operation'),
+})

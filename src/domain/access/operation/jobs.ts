@@ -4,7 +4,7 @@ import { type Claimed, claim, type Queue, renew, setAsideText } from '../../../p
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import { operationsTopic, stepOf } from './model.ts'
+import { operationsTopic, operationType } from './model.ts'
 
 type ClaimedOperation = Claimed & Operation
 
@@ -60,17 +60,17 @@ async function makeStep(app: App, id: string, leaseEpoch: number): Promise<numbe
     sql`select * from operation where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
   )
   if (!held) return null
+  const type = operationType(app, held.type)
   try {
-    return await transact(app, systemCaller(held.organizationId), null, async (work) => {
+    return await transact(app, systemCaller(held.organizationId), { emits: type?.emits }, async (work) => {
       const operation = await row<Operation>(
         work.tx,
         sql`select * from operation where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING' for update`,
       )
       if (!operation) return null
-      const step = stepOf(operation.type)
-      if (!step)
+      if (!type)
         throw new DomainError('internal', 'internal', `This version of Quayside does not support operations of type ${operation.type}.`)
-      const { stepsCompleted, totalSteps, progress, next } = await step(work, operation)
+      const { stepsCompleted, totalSteps, progress, next } = await type.run(work, operation)
       const waiting = next === 'done' || next > 0
       await run(
         work.tx,

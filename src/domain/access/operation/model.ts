@@ -1,5 +1,7 @@
 import type { Operation } from '../../../generated/prisma/client.ts'
-import type { Work } from '../../../platform/work.ts'
+import { defineExtensionPoint } from '../../../platform/concept.ts'
+import type { EventDefinition } from '../../../platform/events.ts'
+import type { App, Work } from '../../../platform/work.ts'
 
 /** Wake-up topic of operations that may be due. */
 export const operationsTopic = 'operations'
@@ -22,12 +24,11 @@ export type OperationStep = {
  */
 export type RunStep = (work: Work, operation: Operation) => Promise<OperationStep>
 
-const kinds = new Map<string, RunStep>()
+/** A type of operation: the name of the command that starts it, and its step. */
+export type OperationType = { type: string; emits?: readonly EventDefinition[]; run: RunStep }
 
-/** Declares how operations of a type go on. The type is the name of the command that starts them. */
-export function defineOperation(type: string, step: RunStep): void {
-  if (kinds.has(type)) throw new Error(`operation ${type} is declared twice`)
-  kinds.set(type, step)
-}
+/** Each concept adds the operations that its commands start. */
+export const operationTypes = defineExtensionPoint<OperationType>('operation types')
 
-export const stepOf = (type: string): RunStep | undefined => kinds.get(type)
+export const operationType = (app: App, type: string): OperationType | undefined =>
+  operationTypes.of(app).find((known) => known.type === type)

@@ -15,7 +15,7 @@ export type FirstOwner = { organizationId: string; organizationSlug: string; use
 export async function bootstrapOrganization(app: App, id = newId()): Promise<FirstOwner | null> {
   const organization = { id, name: 'Default', slug: 'default' }
   const owner = { id: newId(), name: 'Owner', email: 'owner@quayside.localhost' }
-  return transact(app, systemCaller(organization.id), null, async (work) => {
+  return transact(app, systemCaller(organization.id), { emits: [organizationCreated] }, async (work) => {
     await run(work.tx, sql`select 1 from (select pg_advisory_xact_lock(hashtextextended('quayside bootstrap', 0))) l`)
     if ((await work.tx.organization.count()) > 0) return null
     await work.tx.organization.create({ data: organization })

@@ -1,4 +1,16 @@
 /** The tenant. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationCreated } from './events.ts'
+import { currentOrganization } from './queries.ts'
+
 export { bootstrapOrganization, type FirstOwner } from './commands.ts'
 export { organizationCreated } from './events.ts'
 export { currentOrganization } from './queries.ts'
+
+export const organization = defineConcept({
+  name: 'organization',
+  queries: [currentOrganization],
+  events: [organizationCreated],
+  constraints: stamped('organization', 'user_account', 'member'),
+})

@@ -1,6 +1,22 @@
 /** A stage of a project: production, staging or development. */
-import './reactions.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { createEnvironment, deleteEnvironment, updateEnvironment } from './commands.ts'
+import { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
+import { purgeEnvironments } from './jobs.ts'
+import { countEnvironments, findEnvironment, listEnvironments } from './queries.ts'
+import { reactions } from './reactions.ts'
 
 export { createEnvironment, deleteEnvironment, insertEnvironment, updateEnvironment } from './commands.ts'
 export { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 export { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
+
+export const environment = defineConcept({
+  name: 'environment',
+  commands: [createEnvironment, updateEnvironment, deleteEnvironment],
+  queries: [findEnvironment, listEnvironments, countEnvironments],
+  events: [environmentCreated, environmentDeleted, environmentStatusChanged],
+  reactions,
+  chores: [purgeEnvironments],
+  constraints: stamped('environment'),
+})

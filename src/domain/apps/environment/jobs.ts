@@ -10,7 +10,7 @@ export const purgeEnvironments: Chore = {
   topic: 'purge environments',
   everyMs: 30_000,
   run: (app) =>
-    transact(app, systemCaller(nilId), null, async (work) => {
+    transact(app, systemCaller(nilId), {}, async (work) => {
       const removed = await run(
         work.tx,
         sql`delete from environment e where e.deleting_at is not null and not exists (select 1 from web_service s where s.environment_id = e.id)`,

@@ -1,28 +1,39 @@
 import type { Environment } from '../../../generated/prisma/client.ts'
 import { rows, run, sql } from '../../../platform/db/index.ts'
-import { onEvent } from '../../../platform/events.ts'
+import { onEvent, type Reaction } from '../../../platform/events.ts'
 import { projectCreated, projectDeleted } from '../project/index.ts'
 import { insertEnvironment, markDeleting } from './commands.ts'
+import { environmentCreated, environmentDeleted } from './events.ts'
 
-/** A project is born with a production environment. */
-onEvent(projectCreated, async (work, event) => {
-  await insertEnvironment(
-    work,
-    { id: event.subjectId, organizationId: work.caller.organizationId },
-    { name: 'Production', type: 'PRODUCTION' },
-  )
-})
+/** A new project has a production environment. */
+const createProduction = onEvent(
+  projectCreated,
+  async (work, event) => {
+    await insertEnvironment(
+      work,
+      { id: event.subjectId, organizationId: work.caller.organizationId },
+      { name: 'Production', type: 'PRODUCTION' },
+    )
+  },
+  { emits: [environmentCreated] },
+)
 
-/** A project's environments go with it: the empty ones at once, the others when their services have ended. */
-onEvent(projectDeleted, async (work, event) => {
-  const environments = await rows<Environment>(
-    work.tx,
-    sql`select * from environment where project_id = ${event.subjectId}::uuid and deleting_at is null order by id for update`,
-  )
-  for (const environment of environments) await markDeleting(work, environment, event.data.cascade)
-  await run(
-    work.tx,
-    sql`delete from environment e where e.project_id = ${event.subjectId}::uuid
+/** A project's environments are deleted with it: the empty ones at once, the others when their services have ended. */
+const deleteWithProject = onEvent(
+  projectDeleted,
+  async (work, event) => {
+    const environments = await rows<Environment>(
+      work.tx,
+      sql`select * from environment where project_id = ${event.subjectId}::uuid and deleting_at is null order by id for update`,
+    )
+    for (const environment of environments) await markDeleting(work, environment, event.data.cascade)
+    await run(
+      work.tx,
+      sql`delete from environment e where e.project_id = ${event.subjectId}::uuid
         and not exists (select 1 from web_service s where s.environment_id = e.id)`,
-  )
-})
+    )
+  },
+  { emits: [environmentDeleted] },
+)
+
+export const reactions: Reaction[] = [createProduction, deleteWithProject]

@@ -1,4 +1,12 @@
 /** A group of environments that belong together. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { createProject, deleteProject, updateProject } from './commands.ts'
+import { projectErrors } from './errors.ts'
+import { projectCreated, projectDeleted, projectUpdated } from './events.ts'
+import { purgeProjects } from './jobs.ts'
+import { countProjects, findProject, listProjects, sliceProjects } from './queries.ts'
+
 export { createProject, defaultProject, deleteProject, updateProject } from './commands.ts'
 export { projectErrors } from './errors.ts'
 export { projectCreated, projectDeleted, projectUpdated } from './events.ts'
@@ -13,3 +21,13 @@ export {
   scopes,
 } from './fallback.ts'
 export { countProjects, findProject, idOrSlug, listProjects, projectListing, sliceProjects } from './queries.ts'
+
+export const project = defineConcept({
+  name: 'project',
+  commands: [createProject, updateProject, deleteProject],
+  queries: [findProject, listProjects, sliceProjects, countProjects],
+  events: [projectCreated, projectUpdated, projectDeleted],
+  errors: [projectErrors],
+  chores: [purgeProjects],
+  constraints: stamped('project'),
+})

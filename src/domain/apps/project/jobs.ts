@@ -10,7 +10,7 @@ export const purgeProjects: Chore = {
   topic: 'purge projects',
   everyMs: 30_000,
   run: (app) =>
-    transact(app, systemCaller(nilId), null, async (work) => {
+    transact(app, systemCaller(nilId), {}, async (work) => {
       await run(
         work.tx,
         sql`delete from project p where p.deleting_at is not null and not exists (select 1 from environment e where e.project_id = p.id)`,

@@ -1,12 +1,14 @@
 import { run, sql } from '../../../platform/db/index.ts'
-import { onEvent } from '../../../platform/events.ts'
+import { onEvent, type Reaction } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { organizationCreated } from '../../access/organization/index.ts'
 
 /** Every organization has the machine of the control plane. */
-onEvent(organizationCreated, async (work, event) => {
+const createLocalServer = onEvent(organizationCreated, async (work, event) => {
   await run(
     work.tx,
     sql`insert into server (id, organization_id, name, kind) values (${newId()}::uuid, ${event.subjectId}::uuid, 'local', 'local')`,
   )
 })
+
+export const reactions: Reaction[] = [createLocalServer]

@@ -12,7 +12,7 @@ import type { SettingsInput } from '../../../platform/row-settings.ts'
 import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
 import { environmentCreated, insertEnvironment } from '../environment/index.ts'
-import { defaultProject } from '../project/index.ts'
+import { defaultProject, projectCreated } from '../project/index.ts'
 import { webServiceErrors } from './errors.ts'
 import {
   type WebServiceEvent,
@@ -41,7 +41,7 @@ export const createWebService = defineCommand({
   ids: { projectId: 'Project', environmentId: 'Environment' },
   targetType: 'WebService',
   input: createWebServiceSchema,
-  emits: [webServiceCreated, environmentCreated],
+  emits: [webServiceCreated, projectCreated, environmentCreated],
   async run(work, input) {
     refuseUnserved(input.kind)
     const environment = await placeFor(work, input)

@@ -1,9 +1,20 @@
 /** Something that is built from a repository and kept online: what it is told, and what is wanted of it. */
-import { defineSealedColumn } from '../../../platform/reseal.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { check, stamped } from '../../../platform/db/constraints.ts'
+import { createWebService, deleteWebService, restartWebService, startWebService, stopWebService, updateWebService } from './commands.ts'
+import { webServiceErrors } from './errors.ts'
+import {
+  webServiceCreated,
+  webServiceDeleted,
+  webServiceRestarted,
+  webServiceStarted,
+  webServiceStopped,
+  webServiceUpdated,
+} from './events.ts'
+import { purgeWebServices } from './jobs.ts'
 import { credentialIdentity } from './model.ts'
-import './reactions.ts'
-
-defineSealedColumn({ table: 'web_service', key: 'id', column: 'repository_credential', identity: credentialIdentity })
+import { countWebServices, countWebServicesByProject, findWebService, listWebServices, sliceWebServices } from './queries.ts'
+import { reactions } from './reactions.ts'
 
 export {
   createWebService,
@@ -40,3 +51,19 @@ export {
   serviceSettings,
   settingsOf,
 } from './settings.ts'
+
+export const webService = defineConcept({
+  name: 'web-service',
+  commands: [createWebService, updateWebService, deleteWebService, startWebService, stopWebService, restartWebService],
+  queries: [findWebService, listWebServices, sliceWebServices, countWebServices, countWebServicesByProject],
+  events: [webServiceCreated, webServiceUpdated, webServiceDeleted, webServiceStarted, webServiceStopped, webServiceRestarted],
+  errors: [webServiceErrors],
+  reactions,
+  chores: [purgeWebServices],
+  sealed: [{ table: 'web_service', key: 'id', column: 'repository_credential', identity: credentialIdentity }],
+  constraints: [
+    ...stamped('web_service'),
+    check('web_service', 'instances', 'min_instances >= 1 AND min_instances <= max_instances AND max_instances <= 20'),
+    check('web_service', 'slug', "slug ~ '^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?$'"),
+  ],
+})

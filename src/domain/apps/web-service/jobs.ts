@@ -9,5 +9,5 @@ export const purgeWebServices: Chore = {
   name: 'purge web services',
   topic: 'purge',
   everyMs: 30_000,
-  run: (app) => transact(app, systemCaller(nilId), null, removeDeleted),
+  run: (app) => transact(app, systemCaller(nilId), {}, removeDeleted),
 }

@@ -1,4 +1,8 @@
 /** What a service is given, and why: the pure resolver, what feeds it, and how its result is shown. It owns no table. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { revealResolvedEnv } from './commands.ts'
+import { listResolvedEnv } from './queries.ts'
+
 export { revealResolvedEnv } from './commands.ts'
 export { listResolvedEnv } from './queries.ts'
 export { openValue, resolveServices } from './read.ts'
@@ -18,4 +22,10 @@ export {
   type Variable,
   warningsOf,
 } from './resolve.ts'
-export { type GivenVariable, type Revision, registerVariableSource, type ServiceFacts, type VariableSource } from './source.ts'
+export { type GivenVariable, type Revision, type ServiceFacts, type VariableSource, variableSources } from './source.ts'
+
+export const resolution = defineConcept({
+  name: 'resolution',
+  commands: [revealResolvedEnv],
+  queries: [listResolvedEnv],
+})

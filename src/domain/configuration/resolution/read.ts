@@ -34,7 +34,8 @@ export async function resolveServices(
   const envVars = await rows<EnvVar>(read.tx, sql`select * from env_var where web_service_id = any(${serviceIds}::uuid[])`)
   const bindings = await readBindings(read.tx, serviceIds)
   const given: { kind: string; bySource: ReadonlyMap<string, readonly GivenVariable[]> }[] = []
-  for (const source of variableSources()) given.push({ kind: source.kind, bySource: await source.load(read, services, revisions) })
+  for (const source of variableSources.of(read.app))
+    given.push({ kind: source.kind, bySource: await source.load(read, services, revisions) })
 
   const varsByService = Map.groupBy(envVars, (item) => item.webServiceId)
   const resolved = new Map<string, Resolution>()

@@ -1,5 +1,6 @@
-/** Where variables beside a service's own and its secrets come from: later floors register a source each. */
+/** Where variables beside a service's own and its secrets come from: later concepts add a source each. */
 import type { EnvironmentType } from '../../../generated/prisma/client.ts'
+import { defineExtensionPoint } from '../../../platform/concept.ts'
 import type { Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import type { Candidate } from './resolve.ts'
@@ -31,10 +32,4 @@ export type VariableSource = {
   ): Promise<ReadonlyMap<string, readonly GivenVariable[]>>
 }
 
-const sources: VariableSource[] = []
-
-export function registerVariableSource(source: VariableSource): void {
-  sources.push(source)
-}
-
-export const variableSources = (): readonly VariableSource[] => sources
+export const variableSources = defineExtensionPoint<VariableSource>('sources of variables')

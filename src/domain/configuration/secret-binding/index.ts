@@ -1,7 +1,23 @@
 /** What gives a service a project's secret, under an alias. Which value that is, resolution decides. */
-import './reactions.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { check, stamped } from '../../../platform/db/constraints.ts'
+import { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
+import { secretBindingErrors } from './errors.ts'
+import { secretBindingCreated, secretBindingDeleted } from './events.ts'
+import { listSecretBindings, sliceSecretBindings } from './queries.ts'
+import { reactions } from './reactions.ts'
 
 export { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
 export { secretBindingErrors } from './errors.ts'
 export { secretBindingCreated, secretBindingDeleted } from './events.ts'
 export { bindingsBySecret, bindingsByService, listSecretBindings, type NamedBinding, sliceSecretBindings } from './queries.ts'
+
+export const secretBinding = defineConcept({
+  name: 'secret-binding',
+  commands: [bindSecret, setSecretBindings, unbindSecret],
+  queries: [listSecretBindings, sliceSecretBindings],
+  events: [secretBindingCreated, secretBindingDeleted],
+  errors: [secretBindingErrors],
+  reactions,
+  constraints: [...stamped('secret_binding'), check('secret_binding', 'alias', "alias ~ '^[A-Za-z_][A-Za-z0-9_]*$'")],
+})

@@ -1,9 +1,13 @@
 /** Secrets of a project: a key at a scope, with versions that never change. They reach a service only through a binding. */
-import { defineSealedColumn } from '../../../platform/reseal.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
+import { constraints } from './constraints.ts'
+import { secretErrors } from './errors.ts'
+import { secretCreated, secretDeleted, secretRevealed, secretUpdated } from './events.ts'
 import { versionIdentity } from './model.ts'
-import './reactions.ts'
-
-defineSealedColumn({ table: 'secret_version', key: 'id', column: 'value', identity: versionIdentity })
+import { findSecret, plainSecretValues, sliceSecrets } from './queries.ts'
+import { reactions } from './reactions.ts'
+import { revealSecret } from './reveal.ts'
 
 export { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
 export { secretErrors } from './errors.ts'
@@ -11,3 +15,14 @@ export { secretCreated, secretDeleted, secretRevealed, secretUpdated } from './e
 export { nameOfSecret, statusOfVersion, versionIdentity } from './model.ts'
 export { currentBySecret, findSecret, plainSecretValues, secretListing, sliceSecrets, versionsBySecret } from './queries.ts'
 export { markSecretsRevealed, openVersion, publishSecretReveal, revealSecret } from './reveal.ts'
+
+export const secret = defineConcept({
+  name: 'secret',
+  commands: [createSecret, updateSecret, setSecrets, deleteSecret, revokeSecretVersion, revealSecret],
+  queries: [findSecret, sliceSecrets, plainSecretValues],
+  events: [secretCreated, secretUpdated, secretDeleted, secretRevealed],
+  errors: [secretErrors],
+  reactions,
+  sealed: [{ table: 'secret_version', key: 'id', column: 'value', identity: versionIdentity }],
+  constraints,
+})

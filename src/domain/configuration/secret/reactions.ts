@@ -1,8 +1,15 @@
-import { onEvent } from '../../../platform/events.ts'
+import { onEvent, type Reaction } from '../../../platform/events.ts'
 import { projectDeleted } from '../../apps/project/index.ts'
+import { secretDeleted } from './events.ts'
 import { removeSecretsOfProject } from './remove.ts'
 
 /** Deletes the secrets of a deleted project at once. Its services are being stopped, and instances that still run have their values. */
-onEvent(projectDeleted, async (work, event) => {
-  if (event.data.cascade) await removeSecretsOfProject(work, event.subjectId)
-})
+const deleteWithProject = onEvent(
+  projectDeleted,
+  async (work, event) => {
+    if (event.data.cascade) await removeSecretsOfProject(work, event.subjectId)
+  },
+  { emits: [secretDeleted] },
+)
+
+export const reactions: Reaction[] = [deleteWithProject]

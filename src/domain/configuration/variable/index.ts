@@ -1,4 +1,7 @@
 /** What all variables share: names, values, sizes, errors, locks, sealing and reveals. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { variableErrors } from './errors.ts'
+
 export { variableErrors } from './errors.ts'
 export { lockProject, lockService, lockUnder } from './lock.ts'
 export {
@@ -16,3 +19,5 @@ export {
 } from './model.ts'
 export { countReveal, markRevealed, type RevealedValue } from './reveal.ts'
 export { type StoredValue, sealValues } from './seal.ts'
+
+export const variable = defineConcept({ name: 'variable', errors: [variableErrors] })

@@ -22,6 +22,7 @@ const batch = 500
 /** Looks at the environments whose services may have changed; the present status is derived, so a missed look costs nothing. */
 export const tellEnvironmentStatus: Chore = {
   name: 'tell environment status',
+  emits: [environmentStatusChanged],
   topic: 'environments',
   everyMs: 30_000,
   async run(app, signal) {
@@ -46,7 +47,7 @@ export const tellEnvironmentStatus: Chore = {
 
 /** Of several processes that see the change at once, the one that writes it tells it. */
 const tell = (app: App, environment: Told, status: EnvironmentStatus): Promise<void> =>
-  transact(app, systemCaller(environment.organizationId), null, async (work) => {
+  transact(app, systemCaller(environment.organizationId), { emits: [environmentStatusChanged] }, async (work) => {
     const changed = await run(
       work.tx,
       sql`insert into environment_state as t (environment_id, status) select e.id, ${status} from environment e where e.id = ${environment.id}::uuid

@@ -70,6 +70,8 @@ export const deploymentEvents = {
   }),
 } satisfies Record<string, EventDefinition<Payload>>
 
+export const allDeploymentEvents: readonly EventDefinition[] = Object.values(deploymentEvents)
+
 /** Publishes an event of a deployment, as its row is now. */
 export function announce(work: Work, event: EventDefinition<Payload>, deployment: Deployment, projectId: string): Promise<unknown> {
   return publish(work, event, {

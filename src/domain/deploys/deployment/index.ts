@@ -1,5 +1,18 @@
 /** How code gets online: a queue for each service, a pipeline of steps, and the way back. */
-import './reactions.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { deploymentLogTails, findDeploymentOf, listPlannedEnv, sliceDeployments, tailServiceLog } from './by-service.ts'
+import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
+import { constraints } from './constraints.ts'
+import { tellEnvironmentStatus } from './environment-status.ts'
+import { deploymentErrors } from './errors.ts'
+import { allDeploymentEvents } from './events.ts'
+import { deploymentQueue } from './jobs.ts'
+import { findDeploymentLog } from './log.ts'
+import { serviceOverviews } from './overview.ts'
+import { sourcePort } from './ports.ts'
+import { countDeployments, findDeployment, listDeployments, planDeploy, planRollback } from './queries.ts'
+import { reactions } from './reactions.ts'
+import { sweepLeftovers } from './sweep.ts'
 
 export {
   deploymentLogTails,
@@ -28,3 +41,29 @@ export {
   stepsByDeployment,
 } from './queries.ts'
 export { LostDeployment } from './transition.ts'
+
+export const deployment = defineConcept({
+  name: 'deployment',
+  commands: [deployWebService, cancelDeployment, rollbackDeployment],
+  queries: [
+    findDeployment,
+    listDeployments,
+    countDeployments,
+    sliceDeployments,
+    findDeploymentOf,
+    findDeploymentLog,
+    deploymentLogTails,
+    tailServiceLog,
+    serviceOverviews,
+    planDeploy,
+    planRollback,
+    listPlannedEnv,
+  ],
+  events: allDeploymentEvents,
+  errors: [deploymentErrors],
+  reactions,
+  queues: [deploymentQueue],
+  chores: [tellEnvironmentStatus, sweepLeftovers],
+  ports: [sourcePort],
+  constraints,
+})

@@ -8,7 +8,7 @@ import { claim, mostLosses, type Queue, renew } from '../../../platform/claim.ts
 import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import { deploymentEvents } from './events.ts'
+import { allDeploymentEvents, deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
 import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
 import { build, prepare, runReleaseCommand, start } from './steps.ts'
@@ -76,7 +76,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
     due: sql`t.status in ('RUNNING', 'CANCELLING')`,
   })
   if (lost.length >= limit) return lost
-  const next = await transact(app, systemCaller(nilId), null, async (work) => {
+  const next = await transact(app, systemCaller(nilId), { emits: allDeploymentEvents }, async (work) => {
     const started = await claim<Deployment>(work.tx, {
       ...lease,
       limit: limit - lost.length,
@@ -96,6 +96,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
 
 export const deploymentQueue: Queue<Deployment> = {
   name: 'deployments',
+  emits: allDeploymentEvents,
   rows: { table: 'deployment', match: ({ id }) => sql`id = ${id}::uuid` },
   topic: 'deployments',
   pollMs: 5_000,

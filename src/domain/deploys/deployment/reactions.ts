@@ -1,13 +1,16 @@
 import { run, sql } from '../../../platform/db/index.ts'
-import { onEvent } from '../../../platform/events.ts'
+import { onEvent, type Reaction } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { environmentDeleted } from '../../apps/environment/index.ts'
 import { webServiceDeleted, webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { cancelAll, deployConfiguration } from './commands.ts'
+import { deploymentEvents } from './events.ts'
 
 /** Deleting a service cancels its active deployment and those that wait. */
-onEvent(webServiceDeleted, (work, event) => cancelAll(work, event.subjectId))
+const cancelWithService = onEvent(webServiceDeleted, (work, event) => cancelAll(work, event.subjectId), {
+  emits: [deploymentEvents.cancelled],
+})
 
 /** A stop while a deployment waits or runs holds when that goes live; a start in between takes it back. */
 const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { subjectId: string }) => {
@@ -17,15 +20,24 @@ const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { sub
           and status in ('QUEUED', 'RUNNING', 'CANCELLING') and leaves_stopped <> ${leavesStopped}`,
   )
 }
-onEvent(webServiceStopped, leaveStopped(true))
-for (const event of [webServiceStarted, webServiceRestarted]) onEvent(event, leaveStopped(false))
 
 /** An environment's status counts what its services should be, and says that it is going. */
 const lookAtEnvironments = async (work: Work) => work.wake('environments')
-onEvent(environmentDeleted, lookAtEnvironments)
-for (const event of [webServiceStarted, webServiceStopped, webServiceDeleted]) onEvent(event, lookAtEnvironments)
 
 /** A change of variables is followed by one deployment where that was asked for. */
-onEvent(envVarChanged, async (work, event) => {
-  if (event.data.deploy) return { deployment: await deployConfiguration(work, event.subjectId) }
-})
+const deployChange = onEvent(
+  envVarChanged,
+  async (work, event) => {
+    if (event.data.deploy) return { deployment: await deployConfiguration(work, event.subjectId) }
+  },
+  { emits: [deploymentEvents.queued, deploymentEvents.skipped] },
+)
+
+export const reactions: Reaction[] = [
+  cancelWithService,
+  onEvent(webServiceStopped, leaveStopped(true)),
+  onEvent([webServiceStarted, webServiceRestarted], leaveStopped(false)),
+  onEvent(environmentDeleted, lookAtEnvironments),
+  onEvent([webServiceStarted, webServiceStopped, webServiceDeleted], lookAtEnvironments),
+  deployChange,
+]

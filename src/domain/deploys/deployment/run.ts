@@ -20,6 +20,7 @@ import {
   secretValuesOf,
 } from '../instance/index.ts'
 import { createRedactor, ensureDeploymentLog, type Hits, type LogWriter, openLogWriter, type SecretValue } from '../log/index.ts'
+import { allDeploymentEvents } from './events.ts'
 import type { Failure } from './model.ts'
 import type { RepositoryRef } from './ports.ts'
 import { compareAndSet, end } from './transition.ts'
@@ -104,7 +105,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     hideValues,
     write: async (change) => {
       // A try that was done, and only its answer lost, is found out by the fence: then the deployment isn't as the change wants it.
-      const changed = await throughOutages(app, () => transact(app, caller, null, change), lost)
+      const changed = await throughOutages(app, () => transact(app, caller, { emits: allDeploymentEvents }, change), lost)
       if (changed) run.deployment = changed
     },
     set: (work, set) => compareAndSet(work, claimed.id, ['RUNNING'], set, claimed.leaseEpoch),

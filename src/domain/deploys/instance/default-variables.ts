@@ -1,7 +1,7 @@
 /** The variables that Quayside gives builds, release commands and instances, as a source of the resolver. */
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
-import { type GivenVariable, type Revision, registerVariableSource } from '../../configuration/resolution/index.ts'
+import type { GivenVariable, Revision, VariableSource } from '../../configuration/resolution/index.ts'
 import { platformVariables } from './model.ts'
 
 /** Different for each deployment: they are no change of configuration. */
@@ -19,7 +19,7 @@ const given = (key: string, plain: string, buildTime = true): GivenVariable => (
   value: { plain },
 })
 
-registerVariableSource({
+export const defaultVariables: VariableSource = {
   kind: 'PLATFORM_DEFAULT',
   async load({ tx }, services, revisions) {
     const others = services.filter(({ id }) => !revisions.has(id)).map(({ id }) => id)
@@ -50,4 +50,4 @@ registerVariableSource({
       }),
     )
   },
-})
+}

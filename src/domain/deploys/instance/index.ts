@@ -2,9 +2,21 @@
  * Running copies of a release: started by a deployment, then kept as the service wants them. What is wanted is written
  * elsewhere (`desiredState`, `generation`, the live deployment); this room makes it real and says what it sees.
  */
-import './default-variables.ts'
-import './reactions.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { variableSources } from '../../configuration/resolution/index.ts'
+import { constraints } from './constraints.ts'
+import { defaultVariables } from './default-variables.ts'
+import { webServiceCrashed, webServiceRecovered } from './events.ts'
+import { readInstanceOutput, readLoudInstances } from './output.ts'
+import { routerPort, routerProbePort, runtimePort } from './ports.ts'
+import { reactions } from './reactions.ts'
+import { reconcileInstances } from './reconcile.ts'
+import { expireReleases } from './release.ts'
+import { keepRoutes, noteLoad } from './route.ts'
+import { findServiceLog } from './service-log.ts'
+import { sealedSnapshot } from './snapshot.ts'
 
+export { routeChange } from './constraints.ts'
 export { deploymentKeys } from './default-variables.ts'
 export { webServiceCrashed, webServiceRecovered } from './events.ts'
 export { type Asked, type Look, lookAt } from './health.ts'
@@ -13,9 +25,10 @@ export { addInstances, instancesOf, type LaunchFacts, launchFacts, routeTo, sett
 export { platformCredentials } from './platform-credential.ts'
 export { type Runtime, routerPort, routerProbePort, runtimePort } from './ports.ts'
 export { instancesByService, statusByService } from './queries.ts'
+export { settleReconciler } from './reconcile.ts'
 export { countRedactions, type Redaction, redactionsByDeployment, secretValuesOf } from './redaction.ts'
 export { recordRelease } from './release.ts'
-export { openRouter } from './route.ts'
+export { keepRoutes, openRouter } from './route.ts'
 export { leaveRouter, untilRouted } from './router-port.ts'
 export { findServiceLog } from './service-log.ts'
 export {
@@ -28,3 +41,15 @@ export {
   type UnopenedEntry,
 } from './snapshot.ts'
 export { urlOf } from './url.ts'
+
+export const instance = defineConcept({
+  name: 'instance',
+  queries: [findServiceLog],
+  events: [webServiceCrashed, webServiceRecovered],
+  reactions,
+  chores: [keepRoutes, noteLoad, reconcileInstances, readInstanceOutput, readLoudInstances, expireReleases],
+  sealed: [sealedSnapshot],
+  ports: [runtimePort, routerPort, routerProbePort],
+  extensions: [variableSources.with(defaultVariables)],
+  constraints,
+})

@@ -155,7 +155,7 @@ async function store(app: App, instance: Printing, { from, to, logId, lines, hit
   const advance: Sql = sql`update instance set stdout_offset = ${to.stdout}::bigint, stderr_offset = ${to.stderr}::bigint
     where id = ${instance.id}::uuid and stdout_offset = ${from.stdout}::bigint and stderr_offset = ${from.stderr}::bigint`
   if (logId && hits.size === 0 && (await appendAtOnce(app, logId, lines, sql`${advance} returning 1`))) return logId
-  return transact(app, systemCaller(instance.organizationId), null, async (work) => {
+  return transact(app, systemCaller(instance.organizationId), {}, async (work) => {
     if ((await run(work.tx, advance)) === 0) return null
     const log = await ensureServiceLog(work.tx, instance)
     await appendLines(work, log.id, lines)
@@ -196,7 +196,7 @@ export async function noteInServiceLog(
   instanceId: string,
   message: string,
 ): Promise<void> {
-  await transact(app, systemCaller(service.organizationId), null, async (work) => {
+  await transact(app, systemCaller(service.organizationId), {}, async (work) => {
     const log = await ensureServiceLog(work.tx, { organizationId: service.organizationId, webServiceId: service.id })
     await appendLines(work, log.id, [system(app.clock.now(), instanceId, message)])
   })

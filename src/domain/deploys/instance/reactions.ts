@@ -1,6 +1,5 @@
 import { run, sql } from '../../../platform/db/index.ts'
-import { onEvent } from '../../../platform/events.ts'
-import type { Work } from '../../../platform/work.ts'
+import { onEvent, type Reaction } from '../../../platform/events.ts'
 import {
   webServiceCreated,
   webServiceDeleted,
@@ -14,7 +13,7 @@ import { secretBindingCreated } from '../../configuration/secret-binding/index.t
 import { secrecyTopic } from './redaction.ts'
 
 /** Every service has a runtime row from the start, so that its status is never unknown. */
-onEvent(webServiceCreated, async (work, event) => {
+const createRuntime = onEvent(webServiceCreated, async (work, event) => {
   await run(
     work.tx,
     sql`insert into service_runtime (web_service_id, organization_id, status)
@@ -22,13 +21,13 @@ onEvent(webServiceCreated, async (work, event) => {
   )
 })
 
-/** The router hears of a service at once, not at its next round. */
-for (const event of [webServiceCreated, webServiceUpdated, webServiceStarted, webServiceStopped, webServiceDeleted]) {
-  onEvent(event, async (work) => work.wake('routes'))
-}
+/** The router learns of a change at once, not at its next round. */
+const updateRoutes = onEvent(
+  [webServiceCreated, webServiceUpdated, webServiceStarted, webServiceStopped, webServiceDeleted],
+  async (work) => work.wake('routes'),
+)
 
 /** A variable of a running deployment may have become secret. */
-const wakeRedactors = async (work: Work) => work.wake(secrecyTopic)
-onEvent(envVarChanged, wakeRedactors)
-onEvent(secretUpdated, wakeRedactors)
-onEvent(secretBindingCreated, wakeRedactors)
+const wakeRedactors = onEvent([envVarChanged, secretUpdated, secretBindingCreated], async (work) => work.wake(secrecyTopic))
+
+export const reactions: Reaction[] = [createRuntime, updateRoutes, wakeRedactors]

@@ -50,6 +50,7 @@ export const holdsInstances = async (app: App): Promise<boolean> =>
 
 export const reconcileInstances: Chore = {
   name: 'reconcile instances',
+  emits: [webServiceCrashed, webServiceRecovered],
   topic: 'instances',
   everyMs: 5_000,
   dueInMs: (app) => (memoryOf(app).watching ? 500 : null),
@@ -281,7 +282,7 @@ function background(app: App, instanceId: string, work: () => Promise<void>): vo
 
 async function reportStatus(app: App, service: ServiceRow, status: RuntimeStatus): Promise<void> {
   if (status === service.status) return
-  await transact(app, systemCaller(service.organizationId), null, async (work) => {
+  await transact(app, systemCaller(service.organizationId), { emits: [webServiceCrashed, webServiceRecovered] }, async (work) => {
     const changed = await run(
       work.tx,
       sql`update service_runtime set status = ${status}::runtime_status where web_service_id = ${service.id}::uuid and status = ${service.status}::runtime_status`,

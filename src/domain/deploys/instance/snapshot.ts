@@ -4,7 +4,7 @@
  */
 import type { EnvironmentType } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
-import { defineSealedColumn } from '../../../platform/reseal.ts'
+import type { SealedColumn } from '../../../platform/reseal.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { openValue, type Source, type ValueHandle } from '../../configuration/resolution/index.ts'
 
@@ -32,7 +32,7 @@ export type Snapshot = {
 
 const identity = (deploymentId: string) => `deployment_config:${deploymentId}:sealed`
 
-defineSealedColumn({ table: 'deployment_config', key: 'deployment_id', column: 'sealed', identity })
+export const sealedSnapshot: SealedColumn = { table: 'deployment_config', key: 'deployment_id', column: 'sealed', identity }
 
 /** Opens the values of variables. Returns them by key. */
 export async function openValues(

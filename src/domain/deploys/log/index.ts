@@ -1,4 +1,7 @@
 /** What a deployment or a running service said: lines with gapless numbers, read by cursor from storage. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { expireLogs } from './jobs.ts'
+
 export { followLog } from './follow.ts'
 export { type LineSource, splitCompleteLines } from './line-splitter.ts'
 export {
@@ -18,3 +21,8 @@ export { createRedactor, type Hits, type Redact, redacted, type SecretValue } fr
 export { appendAtOnce, appendLines, completeLog, ensureDeploymentLog, ensureLogs, ensureServiceLog, type LogPlace } from './store.ts'
 export { tailsByDeployment } from './tail.ts'
 export { type LogWriter, type LogWriterOptions, openLogWriter } from './writer.ts'
+
+export const log = defineConcept({
+  name: 'log',
+  chores: [expireLogs],
+})

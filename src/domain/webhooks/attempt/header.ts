@@ -1,14 +1,19 @@
-import { eventType } from '../../../platform/events.ts'
+import type { EventTypes } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { type Recipient, sign } from '../endpoint/index.ts'
 import type { Sendable } from '../message/index.ts'
 
 /** Every header of a request: what the endpoint adds, and over it what Standard Webhooks asks for. */
-export function headersOf(message: Sendable, { keys, headers, legacyHeaders }: Recipient, body: Uint8Array): Record<string, string> {
+export function headersOf(
+  types: EventTypes,
+  message: Sendable,
+  { keys, headers, legacyHeaders }: Recipient,
+  body: Uint8Array,
+): Record<string, string> {
   const id = encodeId('WebhookMessage', message.id)
   const timestampSeconds = Math.floor(message.now.getTime() / 1_000)
   const signature = sign({ id, timestampSeconds, body, keys })
-  const deprecatedAt = eventType(message.eventType)?.deprecatedAt
+  const deprecatedAt = types.get(message.eventType)?.deprecatedAt
   return {
     ...headers,
     'content-type': 'application/json',

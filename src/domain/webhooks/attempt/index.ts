@@ -1,4 +1,17 @@
 /** Tries to deliver: how they are sent, judged and recorded, and what follows from them. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { expungeWebhookMessage } from './commands.ts'
+import { deliverWebhooks, expireWebhookAnswers } from './jobs.ts'
+import { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
+
 export { expungeWebhookMessage } from './commands.ts'
 export { type WebhookFigures, webhookFigures } from './metrics.ts'
 export { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
+
+export const attempt = defineConcept({
+  name: 'attempt',
+  commands: [expungeWebhookMessage],
+  queries: [listWebhookAttempts, countWebhookAttempts, beginWebhookAttempts],
+  queues: [deliverWebhooks],
+  chores: [expireWebhookAnswers],
+})

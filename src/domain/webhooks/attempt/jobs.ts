@@ -1,5 +1,6 @@
 import type { Chore, Queue } from '../../../platform/claim.ts'
-import { deliveriesTopic, deliveryRows, nextDeliveryInMs, releaseDelivery, renewDelivery } from '../delivery/index.ts'
+import { deliveriesTopic, deliveryRows, healthEvents, nextDeliveryInMs, releaseDelivery, renewDelivery } from '../delivery/index.ts'
+import { webhookEndpointExhausted } from '../endpoint/index.ts'
 import { deliver, setAsideDelivery } from './deliver.ts'
 import { claimLoaded, type LoadedDelivery } from './load.ts'
 import { expireAnswers, expireAnswersBatch } from './retention.ts'
@@ -7,6 +8,7 @@ import { expireAnswers, expireAnswersBatch } from './retention.ts'
 /** Sends what is due. No transaction is open during a request; outcomes are written in batches. */
 export const deliverWebhooks: Queue<LoadedDelivery> = {
   name: 'webhook deliveries',
+  emits: [...healthEvents, webhookEndpointExhausted],
   rows: deliveryRows,
   topic: deliveriesTopic,
   pollMs: 5_000,

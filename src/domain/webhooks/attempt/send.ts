@@ -11,7 +11,7 @@ import { claimOf, exhaustionOf, settle } from './settle.ts'
 /** Throws for a fault of our own, and when `signal` aborts unless the request must not be repeated. */
 export async function send(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
   const body = Buffer.from(text)
-  const headers = headersOf(delivery.message, recipient, body)
+  const headers = headersOf(app.domain.eventTypes, delivery.message, recipient, body)
   const begun = performance.now()
   let result: OutgoingResult
   try {

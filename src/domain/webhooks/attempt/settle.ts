@@ -127,7 +127,7 @@ async function write(app: App, outcomes: Outcome[]): Promise<HealthChange[]> {
     )
     for (const { settlement, exhausted } of valid) {
       if (exhausted && byKey.get(keyOf(settlement))!.status === 'EXHAUSTED') {
-        await publishExhausted({ app, tx, requestId: null, wake }, settlement, exhausted)
+        await publishExhausted({ app, tx, requestId: null, emits: [webhookEndpointExhausted], wake }, settlement, exhausted)
       }
     }
     return found

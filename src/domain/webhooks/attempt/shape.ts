@@ -18,7 +18,7 @@ export const maxBodyBytes = 256 * 1024
 export async function shapeBody(app: App, message: Sendable, recipient: Recipient, body: string): Promise<string> {
   const plain = JSON.parse(body) as Body
   if (recipient.format !== 'RAW') return chatBody(recipient.format, plain)
-  const { version, data } = inVersion(message.eventType, message.schemaVersion, plain.data, recipient.schemaVersion)
+  const { version, data } = inVersion(app.domain.eventTypes, message.eventType, message.schemaVersion, plain.data, recipient.schemaVersion)
   const selected = await select(app, message, recipient)
   // What is gone can't be asked any more; then the event itself says what there is to say.
   return JSON.stringify({ ...plain, data: selected ?? data, schemaVersion: version })

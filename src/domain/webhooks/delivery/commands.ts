@@ -3,7 +3,6 @@ import type { WebhookEndpoint, WebhookMessage } from '../../../generated/prisma/
 import { defineCommand, visible } from '../../../platform/command.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { eventType } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { startOperation } from '../../access/operation/index.ts'
 import { endpointErrors, lockEndpoint } from '../endpoint/index.ts'
@@ -64,11 +63,15 @@ export const sendTestWebhook = defineCommand({
   emits: [],
   async run(work, input, endpoint: WebhookEndpoint) {
     const name = input.eventType ?? 'webhook.test'
-    const type = eventType(name)
+    const types = work.app.domain.eventTypes
+    const type = types.get(name)
     if (!type)
-      throw errors.invalid_input({ field: 'eventType', text: `eventType: ${problemOfPattern(name) ?? 'must be a full event type name'}` })
+      throw errors.invalid_input({
+        field: 'eventType',
+        text: `eventType: ${problemOfPattern(types, name) ?? 'must be a full event type name'}`,
+      })
     demandEnabled(endpoint)
-    const { version, data } = inVersion(type.type, type.version, type.sample, endpoint.schemaVersion)
+    const { version, data } = inVersion(types, type.type, type.version, type.sample, endpoint.schemaVersion)
     const { organizationId, projectId } = endpoint
     const webhookMessage = await insertTestMessage(work, { organizationId, projectId, eventType: type, schemaVersion: version, data })
     await run(

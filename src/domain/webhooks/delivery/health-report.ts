@@ -2,8 +2,17 @@ import { systemCaller } from '../../../platform/access.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
-import { disableEndpoint, type Recipient, webhookEndpointFailing, webhookEndpointRecovered } from '../endpoint/index.ts'
+import {
+  disableEndpoint,
+  type Recipient,
+  webhookEndpointDisabled,
+  webhookEndpointFailing,
+  webhookEndpointRecovered,
+} from '../endpoint/index.ts'
 import { type HealthChange, markRecovered, markWarned } from './health.ts'
+
+/** What is published about an endpoint because of its attempts. */
+export const healthEvents = [webhookEndpointDisabled, webhookEndpointFailing, webhookEndpointRecovered]
 
 /**
  * Publishes that an endpoint is failing or has recovered, each once, and disables it. Runs after the transaction that settled the
@@ -15,7 +24,8 @@ export async function reportHealth(
   changes: readonly HealthChange[],
   disable: string | null,
 ): Promise<void> {
-  const inTransaction = (run: (work: Work) => Promise<unknown>) => transact(app, systemCaller(recipient.organizationId), null, run)
+  const inTransaction = (run: (work: Work) => Promise<unknown>) =>
+    transact(app, systemCaller(recipient.organizationId), { emits: healthEvents }, run)
   if (disable) await inTransaction((work) => disableEndpoint(work, recipient.id, disable))
   for (const { kind, failingSince } of changes) {
     if (kind === 'warn') await inTransaction((work) => publishFailing(work, recipient, failingSince))

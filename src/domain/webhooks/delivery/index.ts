@@ -1,13 +1,47 @@
 /** The way of each message to each endpoint: fan-out, queue, lanes, health of endpoints, recovery. */
-import './reactions.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { check, stamped } from '../../../platform/db/constraints.ts'
+import { operationTypes } from '../../access/operation/index.ts'
+import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
+import { deliveryErrors } from './errors.ts'
+import { expireWebhookBodies, fanOutEvents } from './jobs.ts'
+import { keepMirror } from './mirror.ts'
+import { countWebhookMessages, listWebhookMessages } from './queries.ts'
+import { reactions } from './reactions.ts'
+import { recoveryOperations } from './recovery.ts'
 
 export { claimDeliveries, deliveryRows, nextDeliveryInMs, releaseDelivery, renewDelivery } from './claim.ts'
 export { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 export { deliveryErrors } from './errors.ts'
 export { type HealthChange, type LaneOutcome, recordOutcomes } from './health.ts'
-export { reportHealth } from './health-report.ts'
+export { healthEvents, reportHealth } from './health-report.ts'
 export { mirrorEndpoint } from './mirror.ts'
 export { type ClaimedDelivery, deliveriesTopic, type Settlement, type ShownDelivery } from './model.ts'
 export { checkWebhookFilter, countWebhookMessages, demandEndpoint, listWebhookMessages } from './queries.ts'
 export { removeBodies } from './retention.ts'
 export { countLostAttempt, keepShape, settleDeliveries } from './settle.ts'
+
+export const delivery = defineConcept({
+  name: 'delivery',
+  commands: [sendTestWebhook, resendWebhookMessage, recoverWebhookMessages, replayMissingWebhookMessages],
+  queries: [listWebhookMessages, countWebhookMessages],
+  errors: [deliveryErrors],
+  reactions,
+  chores: [fanOutEvents, expireWebhookBodies, keepMirror],
+  extensions: recoveryOperations.map(operationTypes.with),
+  constraints: [
+    ...stamped('webhook_delivery'),
+    {
+      name: 'webhook_fan_out_row',
+      create: 'INSERT INTO webhook_fan_out (id, position) VALUES (1, 0) ON CONFLICT DO NOTHING;',
+      drop: 'DELETE FROM webhook_fan_out;',
+    },
+    check('webhook_fan_out', 'single', 'id = 1'),
+    {
+      name: 'webhook_lane_rows',
+      create: 'INSERT INTO webhook_lane (endpoint_id) SELECT id FROM webhook_endpoint ON CONFLICT DO NOTHING;',
+      drop: 'DELETE FROM webhook_lane;',
+    },
+    check('webhook_delivery', 'due', "(status = 'PENDING') = (next_attempt_at IS NOT NULL)"),
+  ],
+})

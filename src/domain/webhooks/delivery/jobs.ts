@@ -17,5 +17,3 @@ export const expireWebhookBodies: Chore = {
   everyMs: 10 * 60_000,
   run: async (app) => ((await expireBodies(app)) >= expireBodiesBatch ? 'again' : undefined),
 }
-
-export { keepMirror } from './mirror.ts'

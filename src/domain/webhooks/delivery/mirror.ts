@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import type { Chore } from '../../../platform/claim.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
-import { eventTypes } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
@@ -21,7 +20,7 @@ export const keepMirror: Chore = {
     const state = stateOf(app)
     if (!state.typesAreDeclared) {
       await server.declareTypes(
-        eventTypes().map(({ type, description, version, schema, former = [], deprecatedAt }) => ({
+        app.domain.eventTypes.all.map(({ type, description, version, schema, former = [], deprecatedAt }) => ({
           name: type,
           description,
           deprecated: deprecatedAt !== undefined,

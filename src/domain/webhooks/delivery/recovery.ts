@@ -7,7 +7,7 @@ import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/ind
 import { DomainError } from '../../../platform/errors.ts'
 import { nilId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { defineOperation, type OperationStep } from '../../access/operation/index.ts'
+import type { OperationStep, OperationType } from '../../access/operation/index.ts'
 import { endpointErrors, matchesFilter, type PayloadFilter } from '../endpoint/index.ts'
 import { wanted } from './fan-out.ts'
 import { deliveriesTopic } from './model.ts'
@@ -55,7 +55,10 @@ export async function countRecoverable(
   return counted?.n ?? 0
 }
 
-for (const type of Object.keys(recoveries) as RecoveryType[]) defineOperation(type, (work, operation) => recoverSome(work, operation, type))
+export const recoveryOperations: OperationType[] = (Object.keys(recoveries) as RecoveryType[]).map((type) => ({
+  type,
+  run: (work, operation) => recoverSome(work, operation, type),
+}))
 
 async function recoverSome(work: Work, operation: Operation, type: RecoveryType): Promise<OperationStep> {
   const input = operation.input as RecoveryInput

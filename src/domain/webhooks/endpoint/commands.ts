@@ -8,7 +8,7 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { subjectTypesOf, versionsOf } from '../event-type/index.ts'
+import { problemOfPattern, subjectTypesOf, versionsOf } from '../event-type/index.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
 import { chosenKey, insertKey } from './key.ts'
@@ -29,7 +29,8 @@ export const createWebhookEndpoint = defineCommand({
   prepare: (app, { url }) => refusalOfUrl(app, url),
   async run(work, input, _target, urlRefusal) {
     const { organizationId } = work.caller
-    checkVersion(input.schemaVersion, input.eventTypes)
+    checkEventTypes(work, input.eventTypes)
+    checkVersion(work, input.schemaVersion, input.eventTypes)
     const key = chosenKey(input)
     const projectId = await chosenProject(work, input.projectId ?? null)
     if (urlRefusal) throw refusedUrl(urlRefusal)
@@ -42,7 +43,7 @@ export const createWebhookEndpoint = defineCommand({
         organizationId,
         projectId,
         url: input.url,
-        ...settingColumns(completed(input)),
+        ...settingColumns(completed(input), work.app.domain.eventTypes),
         ...(await headerColumns(work, id, input.headers)),
         selectionRights: input.selection ? viewRights(work) : [],
       },
@@ -72,8 +73,9 @@ export const updateWebhookEndpoint = defineCommand({
   prepare: async (app, { url }) => (url ? refusalOfUrl(app, url) : null),
   async run(work, input, target: WebhookEndpoint, urlRefusal) {
     if (input.url === null) throw refusedUrl('must not be null; omit it to keep the present URL')
+    checkEventTypes(work, input.eventTypes)
     if (input.schemaVersion !== target.schemaVersion)
-      checkVersion(input.schemaVersion, input.eventTypes === undefined ? target.eventTypes : input.eventTypes)
+      checkVersion(work, input.schemaVersion, input.eventTypes === undefined ? target.eventTypes : input.eventTypes)
     const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
     if (urlRefusal && input.url !== target.url) throw refusedUrl(urlRefusal)
     const rights = await recheckedRights(work, input, target, projectId)
@@ -81,7 +83,7 @@ export const updateWebhookEndpoint = defineCommand({
     const columns = {
       url: input.url,
       projectId,
-      ...settingColumns(input),
+      ...settingColumns(input, work.app.domain.eventTypes),
       ...(rights ? { selectionRights: rights } : {}),
       ...(input.disabled === false ? { disabledAt: null, disabledReason: null } : {}),
     }
@@ -160,10 +162,17 @@ const markDisabled = (work: Work, id: string, reason: string) =>
 const refusalOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
 const refusedUrl = (text: string) => errors.invalid_input({ field: 'url', text: `url: ${text}` })
 
+function checkEventTypes({ app }: Work, patterns: readonly string[] | null | undefined): void {
+  for (const [index, pattern] of (patterns ?? []).entries()) {
+    const problem = problemOfPattern(app.domain.eventTypes, pattern)
+    if (problem) throw errors.invalid_input({ field: `eventTypes.${index}`, text: `eventTypes.${index}: ${problem}` })
+  }
+}
+
 /** A version is the newest that it is sent: one that no type of its has would be a slip. */
-function checkVersion(schemaVersion: number | null | undefined, eventTypes: readonly string[] | null | undefined): void {
+function checkVersion(work: Work, schemaVersion: number | null | undefined, eventTypes: readonly string[] | null | undefined): void {
   if (schemaVersion === null || schemaVersion === undefined) return
-  const known = versionsOf(eventTypes ?? [])
+  const known = versionsOf(work.app.domain.eventTypes, eventTypes ?? [])
   if (!known.includes(schemaVersion))
     throw errors.invalid_input({
       field: 'schemaVersion',
@@ -182,7 +191,7 @@ function checkSelection(work: Work, { selection, format, eventTypes }: Selecting
   if (format && format !== 'RAW') throw refuse('is supported only with format RAW')
   const problem = selectionPort.use(work.app).check({
     selection,
-    subjectTypes: subjectTypesOf(eventTypes),
+    subjectTypes: subjectTypesOf(work.app.domain.eventTypes, eventTypes),
     rights: { organizationId: work.caller.organizationId, projectId, permissions },
   })
   if (problem) throw refuse(problem)

@@ -1,10 +1,22 @@
 /** Where an organization wants its events delivered: address, filter, signing keys. Sending is `attempt`'s. */
-import { defineSealedColumn } from '../../../platform/reseal.ts'
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } from './commands.ts'
+import { endpointErrors } from './errors.ts'
+import {
+  webhookEndpointCreated,
+  webhookEndpointDeleted,
+  webhookEndpointDisabled,
+  webhookEndpointExhausted,
+  webhookEndpointFailing,
+  webhookEndpointRecovered,
+  webhookEndpointUpdated,
+} from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
-import './reactions.ts'
-
-defineSealedColumn({ table: 'webhook_key', key: 'id', column: 'sealed', identity: keyIdentity })
-defineSealedColumn({ table: 'webhook_endpoint', key: 'id', column: 'sealed_headers', identity: headersIdentity })
+import { dispatcherPort, outgoingHttp, selectionPort } from './ports.ts'
+import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints } from './queries.ts'
+import { reactions } from './reactions.ts'
+import { rotateWebhookSecret } from './rotate.ts'
 
 export { createWebhookEndpoint, deleteWebhookEndpoint, disableEndpoint, lockEndpoint, updateWebhookEndpoint } from './commands.ts'
 export { endpointErrors } from './errors.ts'
@@ -34,3 +46,26 @@ export {
 } from './queries.ts'
 export { rotateWebhookSecret } from './rotate.ts'
 export { sign } from './signature.ts'
+
+export const endpoint = defineConcept({
+  name: 'endpoint',
+  commands: [createWebhookEndpoint, updateWebhookEndpoint, deleteWebhookEndpoint, rotateWebhookSecret],
+  queries: [findWebhookEndpoint, listWebhookEndpoints, countWebhookEndpoints],
+  events: [
+    webhookEndpointCreated,
+    webhookEndpointUpdated,
+    webhookEndpointDeleted,
+    webhookEndpointDisabled,
+    webhookEndpointFailing,
+    webhookEndpointRecovered,
+    webhookEndpointExhausted,
+  ],
+  errors: [endpointErrors],
+  reactions,
+  sealed: [
+    { table: 'webhook_key', key: 'id', column: 'sealed', identity: keyIdentity },
+    { table: 'webhook_endpoint', key: 'id', column: 'sealed_headers', identity: headersIdentity },
+  ],
+  ports: [outgoingHttp, selectionPort, dispatcherPort],
+  constraints: stamped('webhook_endpoint'),
+})

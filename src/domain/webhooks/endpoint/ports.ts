@@ -106,4 +106,4 @@ export interface Dispatcher {
 }
 
 /** Provided only with WEBHOOK_ENGINE=svix. */
-export const dispatcherPort = definePort<Dispatcher>('webhook dispatcher')
+export const dispatcherPort = definePort<Dispatcher>('webhook dispatcher', { isOptional: true })

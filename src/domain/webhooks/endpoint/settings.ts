@@ -2,8 +2,8 @@
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { DbNull, type Prisma } from '../../../platform/db/index.ts'
-import { isChannel } from '../../../platform/events.ts'
-import { newestVersion, problemOfPattern } from '../event-type/index.ts'
+import { type EventTypes, isChannel } from '../../../platform/events.ts'
+import { newestVersion } from '../event-type/index.ts'
 import { filterSchema } from './filter.ts'
 import { headersSchema } from './header.ts'
 import { maxEventTypes, maxRetries, maxRetryDelayMs } from './model.ts'
@@ -22,12 +22,7 @@ export const keyTypes = ['HMAC', 'ED25519'] as const
 export const settingsInput = {
   description: z.string().max(2_000, { error: 'must be at most 2000 characters' }).nullish(),
   eventTypes: z
-    .array(
-      z.string().superRefine((pattern, context) => {
-        const problem = problemOfPattern(pattern)
-        if (problem) context.addIssue({ code: 'custom', message: problem })
-      }),
-    )
+    .array(z.string())
     .max(maxEventTypes, { error: `must have at most ${maxEventTypes} items` })
     .transform(distinct)
     .nullish(),
@@ -64,7 +59,7 @@ export const completed = (input: EndpointSettings): EndpointSettings =>
   ) as unknown as EndpointSettings
 
 /** The columns of the settings that are given; null sets what a new endpoint has. Without project, headers and the selection's rights. */
-export function settingColumns(input: EndpointSettings) {
+export function settingColumns(input: EndpointSettings, types: EventTypes) {
   const given = <Value, Column>(value: Value | null | undefined, whenNull: Column, column: (value: Value) => Column): Column | undefined =>
     value === undefined ? undefined : value === null ? whenNull : column(value)
   const plain = <Value>(value: Value | null | undefined, whenNull: Value) => given(value, whenNull, (same) => same)
@@ -78,7 +73,7 @@ export function settingColumns(input: EndpointSettings) {
     ordered: plain(input.ordered, false),
     atMostOnce: plain(input.atMostOnce, false),
     legacyHeaders: plain(input.legacyHeaders, false),
-    schemaVersion: plain(input.schemaVersion, newestVersion()),
+    schemaVersion: plain(input.schemaVersion, newestVersion(types)),
     retryScheduleMs: plain(input.retryScheduleMs, []),
     hasOwnSchedule: given(input.retryScheduleMs, false, () => true),
     timeoutMs: input.timeoutMs,

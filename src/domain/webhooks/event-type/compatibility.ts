@@ -2,7 +2,7 @@
  * Whether event types are still what receivers were told: the baseline is what has been published, each version's schema. A field may
  * be added; removing or narrowing one needs a new version, with the old one kept as `former`. Pure.
  */
-import { type CatalogueEntry, catalogue } from './print.ts'
+import type { CatalogueEntry } from './print.ts'
 
 type JsonSchema = Record<string, unknown>
 
@@ -10,7 +10,7 @@ type JsonSchema = Record<string, unknown>
 export type Baseline = Record<string, Record<string, JsonSchema>>
 
 /** One line for each broken promise; none: compatible. */
-export function findBreaks(baseline: Baseline, entries: readonly CatalogueEntry[] = catalogue()): string[] {
+export function findBreaks(baseline: Baseline, entries: readonly CatalogueEntry[]): string[] {
   return Object.entries(baseline).flatMap(([type, versions]) =>
     Object.entries(versions).flatMap(([version, promised]) => {
       const present = entries.find((entry) => entry.type === type && entry.version === Number(version))
@@ -23,7 +23,7 @@ export function findBreaks(baseline: Baseline, entries: readonly CatalogueEntry[
 }
 
 /** The baseline with what is new: types, versions and added fields. Throws an Error that names what breaks a promise. */
-export function extendBaseline(baseline: Baseline, entries: readonly CatalogueEntry[] = catalogue()): Baseline {
+export function extendBaseline(baseline: Baseline, entries: readonly CatalogueEntry[]): Baseline {
   const breaks = findBreaks(baseline, entries)
   if (breaks.length > 0) {
     throw new Error(

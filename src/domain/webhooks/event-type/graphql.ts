@@ -1,12 +1,11 @@
 import { z } from 'zod'
 import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
-import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, rows, sql } from '../../../platform/db/index.ts'
-import { errors } from '../../../platform/errors.ts'
-import { type EventDefinition, eventTypes } from '../../../platform/events.ts'
+import { visible } from '../../../platform/command.ts'
+import { rows, sql } from '../../../platform/db/index.ts'
+import type { EventDefinition } from '../../../platform/events.ts'
 import { encodeId, type IdType, prefixes } from '../../../platform/id.ts'
 import { throughOutages } from '../../../platform/outage.ts'
-import { problemOfPattern } from './model.ts'
+import { beginEvents, listEventTypes } from './queries.ts'
 
 type EventRow = {
   id: string
@@ -24,12 +23,6 @@ type EventRow = {
 }
 
 const cursorOf = (position: bigint) => Buffer.from(`event:${position}`).toString('base64url')
-
-function positionOf(cursor: string): bigint {
-  const match = /^event:(\d{1,18})$/.exec(Buffer.from(cursor, 'base64url').toString())
-  if (!match) throw errors.invalid_input({ field: 'after', text: 'after: must be a cursor of events' })
-  return BigInt(match[1]!)
-}
 
 export const Event = builder.objectRef<EventRow>('Event').implement({
   description: 'An event, which records a change of an object.',
@@ -54,38 +47,6 @@ export const Event = builder.objectRef<EventRow>('Event').implement({
     schemaVersion: t.exposeInt('schemaVersion', { description: 'Version of the event type.' }),
     data: t.expose('data', { type: 'JSON', description: 'Data of the event. See `WebhookEventType.schema` for its schema.' }),
   }),
-})
-
-const beginEvents = defineQuery({
-  name: 'events',
-  description: 'Events as they occur.',
-  permission: 'view:webhooks',
-  ids: { projectId: 'Project' },
-  input: z.object({ projectId: z.string().nullish(), types: z.array(z.string()).max(50).nullish(), after: z.string().nullish() }),
-  async run(read, { projectId, types, after }) {
-    for (const [index, pattern] of (types ?? []).entries()) {
-      const problem = problemOfPattern(pattern)
-      if (problem) throw errors.invalid_input({ field: `types.${index}`, text: `types: ${problem}` })
-    }
-    if (projectId) {
-      const project = await row(
-        read.tx,
-        sql`select 1 as found from project p where p.id = ${projectId}::uuid and ${visible(read.caller, sql`p`, sql`id`)}`,
-      )
-      if (!project) throw errors.not_found({ field: 'projectId' })
-    }
-    const last = await row<{ eventPosition: bigint }>(read.tx, sql`select event_position from sequencer where id = 1`)
-    return { projectId, types: types?.length ? types : null, position: after ? positionOf(after) : (last?.eventPosition ?? 0n) }
-  },
-})
-
-const listEventTypes = defineQuery({
-  name: 'webhookEventTypes',
-  description: 'All event types, sorted by name.',
-  permission: 'view:webhooks',
-  ids: {},
-  input: z.object({}),
-  run: async () => eventTypes(),
 })
 
 const batch = 200

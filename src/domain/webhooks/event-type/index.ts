@@ -1,5 +1,15 @@
 /** The types of events as the outside sees them: which there are, how a filter names them, what was promised about their data. The registry itself is platform's. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { webhookTest } from './events.ts'
+import { beginEvents, listEventTypes } from './queries.ts'
+
 export { type Baseline, extendBaseline, findBreaks } from './compatibility.ts'
 export { webhookTest } from './events.ts'
 export { inVersion, newestVersion, problemOfPattern, subjectTypesOf, typesOf, versionsOf } from './model.ts'
 export { type CatalogueEntry, catalogue, printCatalogueModule, printOpenapi, printSchemas, printTypes } from './print.ts'
+
+export const eventType = defineConcept({
+  name: 'event-type',
+  queries: [beginEvents, listEventTypes],
+  events: [webhookTest],
+})

@@ -3,7 +3,7 @@
  * types of the consumer module. Printed by `npm run generate`. Pure.
  */
 import { z } from 'zod'
-import { type EventDefinition, eventTypes } from '../../../platform/events.ts'
+import type { EventDefinition } from '../../../platform/events.ts'
 
 type JsonSchema = Record<string, unknown>
 
@@ -41,7 +41,7 @@ const versionsOf = ({
   }))
 
 /** Every version of every type, by name, the newest version first. */
-export const catalogue = (definitions: readonly EventDefinition[] = eventTypes()): CatalogueEntry[] => definitions.flatMap(versionsOf)
+export const catalogue = (definitions: readonly EventDefinition[]): CatalogueEntry[] => definitions.flatMap(versionsOf)
 
 const json = (value: unknown) => `${JSON.stringify(value, null, 2)}\n`
 
@@ -66,8 +66,8 @@ const envelope = ({ type, version, description, schema }: CatalogueEntry): JsonS
 })
 
 /** All versions as JSON Schemas of the whole body, by `<type>.v<version>`; as a whole, that of a body of any of them. */
-export function printSchemas(): string {
-  const schemas = catalogue().map(
+export function printSchemas(definitions: readonly EventDefinition[]): string {
+  const schemas = catalogue(definitions).map(
     (entry) => [`${entry.type}.v${entry.version}`, { ...envelope(entry), examples: [example(entry)] }] as const,
   )
   return json({
@@ -91,8 +91,8 @@ const example = ({ type, version, sample }: CatalogueEntry) => ({
 })
 
 /** An OpenAPI 3.1 document whose `webhooks` are the newest version of each type. */
-export function printOpenapi(): string {
-  const newest = eventTypes().map((definition) => versionsOf(definition)[0]!)
+export function printOpenapi(definitions: readonly EventDefinition[]): string {
+  const newest = definitions.map((definition) => versionsOf(definition)[0]!)
   const header = (description: string) => ({ in: 'header', required: true, description, schema: { type: 'string' } })
   return json({
     openapi: '3.1.0',
@@ -138,18 +138,18 @@ const pascal = (type: string) => type.replace(/(^|[._])([a-z0-9])/g, (_, __, let
 const operationId = (type: string) => `on${pascal(type)}`
 
 /** Names, versions and samples as a module of plain JavaScript. */
-export const printCatalogueModule = (): string =>
+export const printCatalogueModule = (definitions: readonly EventDefinition[]): string =>
   [
     '/** Printed by `npm run generate`: every event type with its newest version. */',
     'export const types = Object.freeze({',
-    ...eventTypes().map(({ type, version }) => `  '${type}': ${version},`),
+    ...definitions.map(({ type, version }) => `  '${type}': ${version},`),
     '})',
     '',
   ].join('\n')
 
 /** The types of the consumer module: a union by `type`, so that a switch over it is exhaustive. */
-export function printTypes(): string {
-  const entries = catalogue()
+export function printTypes(definitions: readonly EventDefinition[]): string {
+  const entries = catalogue(definitions)
   const names = [...new Set(entries.map(({ type }) => type))]
   const data = (entry: CatalogueEntry) => `${pascal(entry.type)}DataV${entry.version}`
   const body = (type: string) => {

@@ -1,4 +1,9 @@
 /** What is sent for an event: its body, the same for every endpoint. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { findWebhookMessage } from './queries.ts'
+
 export { bodyOf, type EventRow, type Message, type Sendable } from './model.ts'
 export { bodyBytes, findMessage, findWebhookMessage, messageColumns, readSendables } from './queries.ts'
 export { clearMessages, insertMessages, insertTestMessage } from './store.ts'
+
+export const message = defineConcept({ name: 'message', queries: [findWebhookMessage] })

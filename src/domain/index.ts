@@ -1,0 +1,50 @@
+/**
+ * The concepts of the domain, from the ground up: each may use those before it. The order of this list is the order in which reactions
+ * to one event run, and `test/contract/walls.test.ts` holds the walls of `.dependency-cruiser.mjs` to it.
+ */
+import type { Concept } from '../platform/concept.ts'
+import { foundation } from '../platform/foundation.ts'
+import { apiKey } from './access/api-key/index.ts'
+import { operation } from './access/operation/index.ts'
+import { organization } from './access/organization/index.ts'
+import { environment } from './apps/environment/index.ts'
+import { project } from './apps/project/index.ts'
+import { server } from './apps/server/index.ts'
+import { webService } from './apps/web-service/index.ts'
+import { envVar } from './configuration/env-var/index.ts'
+import { resolution } from './configuration/resolution/index.ts'
+import { secret } from './configuration/secret/index.ts'
+import { secretBinding } from './configuration/secret-binding/index.ts'
+import { variable } from './configuration/variable/index.ts'
+import { deployment } from './deploys/deployment/index.ts'
+import { instance } from './deploys/instance/index.ts'
+import { log } from './deploys/log/index.ts'
+import { attempt } from './webhooks/attempt/index.ts'
+import { delivery } from './webhooks/delivery/index.ts'
+import { endpoint } from './webhooks/endpoint/index.ts'
+import { eventType } from './webhooks/event-type/index.ts'
+import { message } from './webhooks/message/index.ts'
+
+export const concepts: readonly Concept[] = [
+  foundation,
+  organization,
+  apiKey,
+  operation,
+  server,
+  project,
+  environment,
+  webService,
+  variable,
+  envVar,
+  secret,
+  secretBinding,
+  resolution,
+  log,
+  instance,
+  deployment,
+  eventType,
+  endpoint,
+  message,
+  delivery,
+  attempt,
+]

@@ -1,0 +1,43 @@
+/** What the platform declares for itself, in the form of a concept: the first of `src/domain/index.ts`. */
+import { defineConcept } from './concept.ts'
+import { check, type Statement } from './db/constraints.ts'
+import { errors } from './errors.ts'
+import { eventErrors } from './events.ts'
+import { expireIdempotencyKeys } from './idempotency.ts'
+import { rotateDataKeys } from './reseal.ts'
+import { slugErrors } from './slug.ts'
+
+const constraints: Statement[] = [
+  {
+    name: 'audit_entry_append_only',
+    // Only the sequencer may touch a row, once, to give it position and hash.
+    create: `CREATE OR REPLACE FUNCTION audit_entry_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'UPDATE' AND OLD.position IS NULL AND NEW.position IS NOT NULL
+     AND to_jsonb(NEW) - 'position' - 'hash' = to_jsonb(OLD) - 'position' - 'hash' THEN
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION 'audit entries are append-only';
+END $$;`,
+    drop: 'DROP FUNCTION audit_entry_append_only();',
+  },
+  {
+    name: 'audit_entry_guard',
+    create:
+      'CREATE TRIGGER audit_entry_guard BEFORE UPDATE OR DELETE ON audit_entry FOR EACH ROW EXECUTE FUNCTION audit_entry_append_only();',
+    drop: 'DROP TRIGGER audit_entry_guard ON audit_entry;',
+  },
+  {
+    name: 'sequencer_row',
+    create: 'INSERT INTO sequencer (id, event_position) VALUES (1, 0) ON CONFLICT DO NOTHING;',
+    drop: 'DELETE FROM sequencer;',
+  },
+  check('sequencer', 'single', 'id = 1'),
+]
+
+export const foundation = defineConcept({
+  name: 'platform',
+  errors: [errors, eventErrors, slugErrors],
+  chores: [expireIdempotencyKeys, rotateDataKeys],
+  constraints,
+})
