@@ -1,6 +1,7 @@
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { matchesFilter, openEndpoints, operationalTypes, type PayloadFilter } from '../endpoint/index.ts'
+import { matchesPatterns } from '../event-type/index.ts'
 import { type EventRow, insertMessages } from '../message/index.ts'
 import { deliveriesTopic } from './model.ts'
 
@@ -41,21 +42,18 @@ export async function fanOut(app: App): Promise<number> {
 }
 
 /**
- * Whether an endpoint `e` wants a message `m`, but for its payload filter: project, types (`deployment.*` is kept as such; without
- * its star it is what the type must begin with), channels, and nothing that speaks of how sending to itself goes.
+ * Whether a message `m` is meant for an endpoint `e`: by organization, project, event type and channels, not by its payload filter. An
+ * endpoint never receives events about its own deliveries.
  */
-export const wanted: Sql = sql`
+export const isMeantFor: Sql = sql`
   e.organization_id = m.organization_id
   and (e.project_id is null or e.project_id = m.project_id)
-  and (cardinality(e.event_types) = 0
-       or exists (select 1 from unnest(e.event_types) as p(pattern)
-                  where p.pattern = m.event_type
-                     or (right(p.pattern, 2) = '.*' and starts_with(m.event_type, left(p.pattern, -1)))))
+  and ${matchesPatterns(sql`m.event_type`, sql`e.event_types`)}
   and (cardinality(e.channels) = 0 or e.channels && m.channels)
   and not (m.subject_id = e.id and m.event_type = any(${[...operationalTypes]}::text[]))`
 
 const pairs = (ids: readonly string[]) => sql`
-  from webhook_message m join webhook_endpoint e on ${wanted}
+  from webhook_message m join webhook_endpoint e on ${isMeantFor}
   where m.id = any(${[...ids]}::uuid[]) and m.position > e.since_position`
 
 const columns = sql`

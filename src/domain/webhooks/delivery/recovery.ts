@@ -9,7 +9,7 @@ import { nilId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import type { OperationStep, OperationType } from '../../access/operation/index.ts'
 import { endpointErrors, matchesFilter, type PayloadFilter } from '../endpoint/index.ts'
-import { wanted } from './fan-out.ts'
+import { isMeantFor } from './fan-out.ts'
 import { deliveriesTopic } from './model.ts'
 
 export type RecoveryInput = { endpointId: string; since: string; until: string }
@@ -34,7 +34,7 @@ const failed = (endpoint: WebhookEndpoint, input: RecoveryInput): Sql => sql`
 
 /** Never tried: skipped, or never meant for it because it was not there or wanted something else then. */
 const missing = (endpoint: WebhookEndpoint, input: RecoveryInput): Sql => sql`
-  from webhook_endpoint e join webhook_message m on ${wanted}
+  from webhook_endpoint e join webhook_message m on ${isMeantFor}
   left join webhook_delivery d on d.message_id = m.id and d.endpoint_id = e.id
   where e.id = ${endpoint.id}::uuid and ${inTime(input)}
     and (d.message_id is null or (d.status = 'SKIPPED' and d.attempt_count = 0))`

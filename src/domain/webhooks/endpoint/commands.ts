@@ -8,7 +8,7 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { problemOfPattern, subjectTypesOf, versionsOf } from '../event-type/index.ts'
+import { demandPatterns, subjectTypesOf, versionsOf } from '../event-type/index.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
 import { chosenKey, insertKey } from './key.ts'
@@ -29,7 +29,7 @@ export const createWebhookEndpoint = defineCommand({
   prepare: (app, { url }) => refusalOfUrl(app, url),
   async run(work, input, _target, urlRefusal) {
     const { organizationId } = work.caller
-    checkEventTypes(work, input.eventTypes)
+    demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
     checkVersion(work, input.schemaVersion, input.eventTypes)
     const key = chosenKey(input)
     const projectId = await chosenProject(work, input.projectId ?? null)
@@ -73,7 +73,7 @@ export const updateWebhookEndpoint = defineCommand({
   prepare: async (app, { url }) => (url ? refusalOfUrl(app, url) : null),
   async run(work, input, target: WebhookEndpoint, urlRefusal) {
     if (input.url === null) throw refusedUrl('must not be null; omit it to keep the present URL')
-    checkEventTypes(work, input.eventTypes)
+    demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
     if (input.schemaVersion !== target.schemaVersion)
       checkVersion(work, input.schemaVersion, input.eventTypes === undefined ? target.eventTypes : input.eventTypes)
     const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
@@ -161,13 +161,6 @@ const markDisabled = (work: Work, id: string, reason: string) =>
 /** Judged here and again before each request: a name may lead elsewhere later. Null: it may be called. */
 const refusalOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
 const refusedUrl = (text: string) => errors.invalid_input({ field: 'url', text: `url: ${text}` })
-
-function checkEventTypes({ app }: Work, patterns: readonly string[] | null | undefined): void {
-  for (const [index, pattern] of (patterns ?? []).entries()) {
-    const problem = problemOfPattern(app.domain.eventTypes, pattern)
-    if (problem) throw errors.invalid_input({ field: `eventTypes.${index}`, text: `eventTypes.${index}: ${problem}` })
-  }
-}
 
 /** A version is the newest that it is sent: one that no type of its has would be a slip. */
 function checkVersion(work: Work, schemaVersion: number | null | undefined, eventTypes: readonly string[] | null | undefined): void {

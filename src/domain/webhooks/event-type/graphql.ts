@@ -5,6 +5,7 @@ import { rows, sql } from '../../../platform/db/index.ts'
 import type { EventDefinition } from '../../../platform/events.ts'
 import { encodeId, type IdType, prefixes } from '../../../platform/id.ts'
 import { throughOutages } from '../../../platform/outage.ts'
+import { matchesPatterns } from './pattern.ts'
 import { beginEvents, listEventTypes } from './queries.ts'
 
 type EventRow = {
@@ -55,9 +56,6 @@ const pollMs = 2_000
 async function* followEvents(context: GraphqlContext, args: Record<string, unknown>): AsyncGenerator<EventRow, void, void> {
   const { projectId, types, position: start } = await context.call(beginEvents, args)
   const { app, caller, signal } = context
-  const patterns = types?.map((type) =>
-    type.endsWith('*') ? `${type.slice(0, -1).replaceAll(/[\\%_]/g, '\\$&')}%` : type.replaceAll(/[\\%_]/g, '\\$&'),
-  )
   let position = start
   while (!signal.aborted) {
     const more = app.wake.next('events', pollMs, signal)
@@ -66,7 +64,7 @@ async function* followEvents(context: GraphqlContext, args: Record<string, unkno
       rows<Omit<EventRow, 'cursor'>>(
         app.db.prisma,
         sql`select * from event e where e.position > ${after} and ${visible(caller, sql`e`)}
-            ${projectId ? sql`and e.project_id = ${projectId}::uuid` : sql``} ${patterns ? sql`and e.type like any(${patterns}::text[])` : sql``}
+            ${projectId ? sql`and e.project_id = ${projectId}::uuid` : sql``} and ${matchesPatterns(sql`e.type`, sql`${types}::text[]`)}
             order by e.position limit ${batch}`,
       )
     const found = await throughOutages(app, read, signal)

@@ -5,7 +5,8 @@ import { beginEvents, listEventTypes } from './queries.ts'
 
 export { type Baseline, extendBaseline, findBreaks } from './compatibility.ts'
 export { webhookTest } from './events.ts'
-export { inVersion, newestVersion, problemOfPattern, subjectTypesOf, typesOf, versionsOf } from './model.ts'
+export { inVersion, newestVersion, subjectTypesOf, versionsOf } from './model.ts'
+export { demandPatterns, matchesPatterns, problemOfPattern } from './pattern.ts'
 export { type CatalogueEntry, catalogue, printCatalogueModule, printOpenapi, printSchemas, printTypes } from './print.ts'
 
 export const eventType = defineConcept({

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { problemOfPattern } from './model.ts'
+import { demandPatterns } from './pattern.ts'
 
 export const beginEvents = defineQuery({
   name: 'events',
@@ -11,10 +11,7 @@ export const beginEvents = defineQuery({
   ids: { projectId: 'Project' },
   input: z.object({ projectId: z.string().nullish(), types: z.array(z.string()).max(50).nullish(), after: z.string().nullish() }),
   async run(read, { projectId, types, after }) {
-    for (const [index, pattern] of (types ?? []).entries()) {
-      const problem = problemOfPattern(read.app.domain.eventTypes, pattern)
-      if (problem) throw errors.invalid_input({ field: `types.${index}`, text: `types: ${problem}` })
-    }
+    demandPatterns(read.app.domain.eventTypes, types ?? [], 'types')
     if (projectId) {
       const project = await row(
         read.tx,
@@ -23,7 +20,7 @@ export const beginEvents = defineQuery({
       if (!project) throw errors.not_found({ field: 'projectId' })
     }
     const last = await row<{ eventPosition: bigint }>(read.tx, sql`select event_position from sequencer where id = 1`)
-    return { projectId, types: types?.length ? types : null, position: after ? positionOf(after) : (last?.eventPosition ?? 0n) }
+    return { projectId, types: types ?? [], position: after ? positionOf(after) : (last?.eventPosition ?? 0n) }
   },
 })
 
