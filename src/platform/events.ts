@@ -7,6 +7,7 @@ import { Counter } from 'prom-client'
 import { validate } from 'uuid'
 import { z } from 'zod'
 import { row, run, sql, type Tx } from './db/index.ts'
+import { lock } from './db/lock.ts'
 import { DomainError, defineErrors, errors } from './errors.ts'
 import { encodeId, type IdType, newId } from './id.ts'
 import { demandQuota } from './quota.ts'
@@ -228,7 +229,7 @@ async function isRepeated<Data>(
 ): Promise<boolean> {
   if (!validate(id)) throw errors.invalid_input({ field: 'id', text: 'id: must be a UUID' })
   // Two publishers of one id at once: the second waits for the first one's commit and then sees its row.
-  await run(work.tx, sql`select pg_advisory_xact_lock(hashtextextended(${`event:${id}`}, 0))`)
+  await lock(work.tx, `event:${id}`)
   const known = await row<{ same: boolean }>(
     work.tx,
     sql`select (organization_id = ${work.caller.organizationId}::uuid and type = ${event.type} and subject_id = ${subjectId}::uuid

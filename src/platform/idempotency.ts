@@ -5,6 +5,7 @@
 import { deserialize, serialize } from 'node:v8'
 import type { Chore } from './claim.ts'
 import { row, run, sql } from './db/index.ts'
+import { tryLock } from './db/lock.ts'
 import { errors } from './errors.ts'
 import type { Work } from './work.ts'
 
@@ -26,11 +27,7 @@ export async function claimIdempotencyKey(
   input: object,
 ): Promise<ClaimedKey> {
   if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must be at most 255 characters' })
-  const lock = await row<{ held: boolean }>(
-    work.tx,
-    sql`select pg_try_advisory_xact_lock(hashtextextended(${`${principal}\n${operation}\n${key}`}, 0)) as held`,
-  )
-  if (!lock?.held) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
+  if (!(await tryLock(work.tx, `${principal}\n${operation}\n${key}`))) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
   // Keyed: the input may hold a secret value, which a plain hash would let guess. Behind the lock, because the first use of an
   // organization's data key makes it, and others then wait for this commit.
   const inputMac = await work.app.keyring.fingerprint(

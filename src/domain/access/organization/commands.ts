@@ -1,6 +1,6 @@
 import { systemCaller } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
-import { run, sql } from '../../../platform/db/index.ts'
+import { lock } from '../../../platform/db/lock.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -16,7 +16,7 @@ export async function bootstrapOrganization(app: App, id = newId()): Promise<Fir
   const organization = { id, name: 'Default', slug: 'default' }
   const owner = { id: newId(), name: 'Owner', email: 'owner@quayside.localhost' }
   return transact(app, systemCaller(organization.id), { emits: [organizationCreated] }, async (work) => {
-    await run(work.tx, sql`select 1 from (select pg_advisory_xact_lock(hashtextextended('quayside bootstrap', 0))) l`)
+    await lock(work.tx, 'quayside bootstrap')
     if ((await work.tx.organization.count()) > 0) return null
     await work.tx.organization.create({ data: organization })
     await work.tx.user.create({ data: owner })

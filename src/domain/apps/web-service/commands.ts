@@ -3,6 +3,7 @@ import { z } from 'zod'
 import type { DesiredState, Environment, Project, WebService, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, demand, visible } from '../../../platform/command.ts'
 import { row, rows, run, sql, violated } from '../../../platform/db/index.ts'
+import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -152,7 +153,7 @@ async function placeFor(work: Work, { projectId, environmentId, environmentType 
   }
   demand(caller, 'manage:environments')
   // Of two that need it in one moment, the second finds what the first has made.
-  await run(tx, sql`select 1 from (select pg_advisory_xact_lock(hashtextextended(${`${project.id} ${environmentType}`}, 0))) l`)
+  await lock(tx, `${project.id} ${environmentType}`)
   return (await find()) ?? insertEnvironment(work, project, { name: environmentNames[environmentType], type: environmentType })
 }
 

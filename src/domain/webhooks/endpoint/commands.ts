@@ -4,6 +4,7 @@ import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { changes, defineCommand, visible } from '../../../platform/command.ts'
 import { DbNull, row, rows, run, sql } from '../../../platform/db/index.ts'
+import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -241,7 +242,7 @@ async function chosenProject(work: Work, asked: string | null): Promise<string |
 /** Counted under a lock, so that two creations at once can't both take the last place. */
 async function demandRoom(work: Work): Promise<void> {
   const { organizationId } = work.caller
-  await run(work.tx, sql`select pg_advisory_xact_lock(hashtextextended(${`webhook_endpoint:${organizationId}`}, 0))`)
+  await lock(work.tx, `webhook_endpoint:${organizationId}`)
   if ((await work.tx.webhookEndpoint.count({ where: { organizationId } })) >= maxEndpoints) throw endpointErrors.webhook_endpoint_limit()
 }
 
