@@ -3,7 +3,7 @@
  * clock only. A table that is a queue has the columns lease_owner, lease_epoch, lease_expires_at and lease_ended. Whoever is done with a
  * row, or gives it back, clears owner and time: what a claim finds uncleared was in the hands of a process that ended without a word.
  */
-import { raw, rows, run, type Sql, sql, type Tx } from './db/index.ts'
+import { raw, row, rows, run, type Sql, sql, type Tx } from './db/index.ts'
 import type { EventDefinition } from './events.ts'
 import type { App } from './work.ts'
 
@@ -71,6 +71,16 @@ export const voidLeases = (tx: Tx, table: string, owners: readonly string[]): Pr
     sql`update ${raw(table)} set lease_expires_at = app_now() - interval '1 millisecond'
         where lease_owner = any(${owners}) and lease_expires_at >= app_now()`,
   )
+
+/** In how many milliseconds the first of some rows is due, at least 0. Null if there are none. */
+export async function firstDueInMs(tx: Tx, table: string, column: string, where: Sql): Promise<number | null> {
+  const first = await row<{ ms: number }>(
+    tx,
+    sql`select greatest(0, ceil(extract(epoch from ${raw(column)} - app_now()) * 1000))::float8 as ms
+        from ${raw(table)} where ${where} order by ${raw(column)} limit 1`,
+  )
+  return first?.ms ?? null
+}
 
 /** The rows of a queue, for those who hold them. */
 export type LeasedRows<Item> = { table: string; match(item: Item): Sql }

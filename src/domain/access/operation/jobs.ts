@@ -1,6 +1,6 @@
 import type { Operation } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { type Claimed, claim, type Queue, renew, setAsideText } from '../../../platform/claim.ts'
+import { type Claimed, claim, firstDueInMs, type Queue, renew, setAsideText } from '../../../platform/claim.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -33,14 +33,7 @@ export const operationQueue: Queue<ClaimedOperation> = {
       leaseMs: app.settings.WORKER_LEASE_MS,
       set: sql`, status = 'RUNNING', started_at = coalesce(t.started_at, app_now())`,
     }),
-  async dueInMs(app) {
-    const next = await row<{ ms: number }>(
-      app.db.prisma,
-      sql`select greatest(0, ceil(extract(epoch from due_at - app_now()) * 1000))::float8 as ms
-          from operation where status in ('QUEUED', 'RUNNING') and lease_expires_at is null order by due_at limit 1`,
-    )
-    return next?.ms ?? null
-  },
+  dueInMs: (app) => firstDueInMs(app.db.prisma, 'operation', 'due_at', sql`status in ('QUEUED', 'RUNNING') and lease_expires_at is null`),
   renew: (app, operation) =>
     renew(app.db.prisma, 'operation', sql`id = ${operation.id}::uuid`, operation.leaseEpoch, app.settings.WORKER_LEASE_MS),
   async work(app, { id, leaseEpoch }, signal) {

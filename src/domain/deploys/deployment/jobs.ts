@@ -4,7 +4,7 @@
  */
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { claim, mostLosses, type Queue, renew } from '../../../platform/claim.ts'
+import { claim, firstDueInMs, mostLosses, type Queue, renew } from '../../../platform/claim.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -51,16 +51,6 @@ async function setAside(app: App, deployment: Deployment, signal: AbortSignal): 
 
 const unfinished = sql`status in ('QUEUED', 'RUNNING', 'CANCELLING')`
 
-/** When the first lease is over that its worker may have left behind. */
-async function firstLeaseEndsInMs(app: App): Promise<number | null> {
-  const first = await row<{ ms: number }>(
-    app.db.prisma,
-    sql`select greatest(0, ceil(extract(epoch from lease_expires_at - app_now()) * 1000))::float8 as ms
-        from deployment where ${unfinished} and lease_expires_at is not null order by lease_expires_at limit 1`,
-  )
-  return first?.ms ?? null
-}
-
 /** Two claims of work: a deployment whose worker was lost, and the next one of each service with none running. */
 async function claimDeployments(app: App, worker: string, limit: number): Promise<Deployment[]> {
   // One statement when there is nothing to do, which is nearly always.
@@ -100,7 +90,8 @@ export const deploymentQueue: Queue<Deployment> = {
   rows: { table: 'deployment', match: ({ id }) => sql`id = ${id}::uuid` },
   topic: 'deployments',
   pollMs: 5_000,
-  dueInMs: firstLeaseEndsInMs,
+  // When the first lease expires: its worker may be gone.
+  dueInMs: (app) => firstDueInMs(app.db.prisma, 'deployment', 'lease_expires_at', sql`${unfinished} and lease_expires_at is not null`),
   concurrency: 4,
   abortOnStop: true,
   claim: claimDeployments,
