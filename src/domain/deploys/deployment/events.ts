@@ -26,6 +26,7 @@ const payload = z.object({
   failure: failure.nullable().describe('Reason for the failure. Null unless the deployment failed.'),
 })
 type Payload = z.infer<typeof payload>
+export type DeploymentEvent = EventDefinition<Payload>
 
 const sample: Payload = {
   deploymentId: 'dep_01h455vb4pex5vsknk084sn02q',
@@ -68,12 +69,12 @@ export const deploymentEvents = {
     kind: 'ROLLBACK',
     restoresId: 'dep_01h455vb4pex5vsknk084sn02r',
   }),
-} satisfies Record<string, EventDefinition<Payload>>
+} satisfies Record<string, DeploymentEvent>
 
 export const allDeploymentEvents: readonly EventDefinition[] = Object.values(deploymentEvents)
 
 /** Publishes an event of a deployment, as its row is now. */
-export function announce(work: Work, event: EventDefinition<Payload>, deployment: Deployment, projectId: string): Promise<unknown> {
+export function announce(work: Work, event: DeploymentEvent, deployment: Deployment, projectId: string): Promise<unknown> {
   return publish(work, event, {
     subjectId: deployment.id,
     projectId,

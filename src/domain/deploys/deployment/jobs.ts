@@ -76,7 +76,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
       set: sql`, status = 'RUNNING', started_at = app_now(), version = t.version + 1`,
     })
     for (const deployment of started) {
-      await tell({ ...work, caller: systemCaller(deployment.organizationId) }, deploymentEvents.started as never, deployment)
+      await tell({ ...work, caller: systemCaller(deployment.organizationId) }, deploymentEvents.started, deployment)
       work.wake(`deployment:${deployment.id}`, `service:${deployment.webServiceId}`, 'environments')
     }
     return started

@@ -106,8 +106,8 @@ async function goLive(run: Run, work: Work): Promise<Deployment> {
   await settle(work, deployment.webServiceId)
   const log = await ensureDeploymentLog(work.tx, { ...deployment, deploymentId: deployment.id })
   await completeLog(work, log.id)
-  await tell(work, deploymentEvents.succeeded as never, live)
-  if (live.kind === 'ROLLBACK') await tell(work, deploymentEvents.rolledBack as never, live)
+  await tell(work, deploymentEvents.succeeded, live)
+  if (live.kind === 'ROLLBACK') await tell(work, deploymentEvents.rolledBack, live)
   await writeAudit(work, { action: 'deployment.succeed', targetType: 'Deployment', targetId: live.id, details: {} })
   work.wake('deployments', 'purge')
   return live

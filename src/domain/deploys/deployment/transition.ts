@@ -4,10 +4,9 @@
  */
 import type { Deployment, DeploymentPhase, DeploymentStatus } from '../../../generated/prisma/client.ts'
 import { empty, join, row, run, sql } from '../../../platform/db/index.ts'
-import type { EventDefinition } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
-import { announce, deploymentEvents } from './events.ts'
+import { announce, type DeploymentEvent, deploymentEvents } from './events.ts'
 import { type Failure, transitions } from './model.ts'
 
 /** The deployment is not in a state from which this can happen: another worker has it, or a person was faster. */
@@ -17,11 +16,11 @@ export class LostDeployment extends Error {
 
 type Ended = 'FAILED' | 'CANCELLED' | 'SKIPPED' | 'SUPERSEDED'
 
-const endings: Record<Ended, EventDefinition<never>> = {
-  FAILED: deploymentEvents.failed as EventDefinition<never>,
-  CANCELLED: deploymentEvents.cancelled as EventDefinition<never>,
-  SKIPPED: deploymentEvents.skipped as EventDefinition<never>,
-  SUPERSEDED: deploymentEvents.superseded as EventDefinition<never>,
+const endings: Record<Ended, DeploymentEvent> = {
+  FAILED: deploymentEvents.failed,
+  CANCELLED: deploymentEvents.cancelled,
+  SKIPPED: deploymentEvents.skipped,
+  SUPERSEDED: deploymentEvents.superseded,
 }
 
 type Ending = { status: Ended; failure?: Failure & { phase: DeploymentPhase } }
@@ -85,10 +84,10 @@ export async function compareAndSet(
 }
 
 /** Publishes one of a deployment's events. */
-export async function tell(work: Work, event: EventDefinition<never>, deployment: Deployment): Promise<void> {
+export async function tell(work: Work, event: DeploymentEvent, deployment: Deployment): Promise<void> {
   const service = await row<{ projectId: string }>(
     work.tx,
     sql`select project_id from web_service where id = ${deployment.webServiceId}::uuid`,
   )
-  await announce(work, event as Parameters<typeof announce>[1], deployment, service!.projectId)
+  await announce(work, event, deployment, service!.projectId)
 }
