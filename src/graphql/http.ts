@@ -173,7 +173,7 @@ function createParameterReader({ performer, schema }: HttpDoorOptions) {
   const door: Plugin<Record<string, unknown>, { exchange: Exchange }> = {
     onParams({ setParamsHandler }) {
       setParamsHandler(async ({ params, context }) => {
-        const { exchange } = context as unknown as { exchange: Exchange }
+        const { exchange } = context as { exchange: Exchange }
         const { operationName } = params
         if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') {
           throw new Error('Expected "operationName" param to be a string.')

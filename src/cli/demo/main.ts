@@ -131,7 +131,7 @@ async function compareLogs(stage: Stage, deployment: Deployment): Promise<string
 async function deployThird(stage: Stage, made: Deployment[]): Promise<string> {
   await stage.repository.commit({ 'version.txt': 'v3\n', unhealthy: '' }, 'Version 3, which is not well')
   await allowHealth(stage, 4_000)
-  let failure: Deployment['failure'] = null
+  let failure = null as Deployment['failure']
   const figures = await underTraffic(stage, ['v2'], async () => {
     const deployment = await deploy(stage)
     made.push(deployment)
@@ -140,7 +140,7 @@ async function deployThird(stage: Stage, made: Deployment[]): Promise<string> {
     failure = ended.failure
   })
   await allowHealth(stage, null)
-  const { phase, code, message, hint } = failure as unknown as NonNullable<Deployment['failure']>
+  const { phase, code, message, hint } = failure!
   stage.report.say(`  ${phase} ${code}: ${message}${hint ? ` ${hint}` : ''}`)
   return `${code} in ${phase}; ${figures}`
 }

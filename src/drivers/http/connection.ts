@@ -90,6 +90,7 @@ function openTunnel(tunnel: Tunnel, opened?: Opened): undefined {
       // It was paused when the proxy had answered; by now somebody is about to read.
       if (stream.isPaused()) stream.resume()
     },
+    // Node's type demands a stream beside an error.
     (error: Error) => opened?.(error, undefined as never),
   )
 }

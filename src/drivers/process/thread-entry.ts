@@ -8,6 +8,7 @@ const { name, input } = workerData as ThreadCall
 const answer = (message: ThreadMessage) => parentPort?.postMessage(message)
 
 try {
+  // `inThread` checked the input against the name.
   const result = await treeWork[name](input as never, (text) => answer({ type: 'say', text }))
   answer({ type: 'result', result })
 } catch (error) {

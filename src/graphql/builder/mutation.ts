@@ -17,6 +17,7 @@ export type CommandFace<Result extends object> = {
 /** The payload of a command whose result is one row, under its name. */
 export const gives =
   <Result extends object>(name: keyof Result & string, type: OutputType<Types>, description: string): ObjectFieldsShape<Types, Result> =>
+  // Pothos would infer the field's value from `type`, which is any output type here.
   (t) => ({ [name]: t.field({ type, description, resolve: (result: Result) => result[name] as never }) })
 
 const upper = (name: string) => name[0]!.toUpperCase() + name.slice(1)
@@ -50,6 +51,7 @@ export function mutation<Input, Row extends Target | null, Result extends object
       nullable: true,
       description: command.description,
       args: { input: t.arg({ type: InputType, required: true, description: `Input of ${command.name}.` }) },
+      // The input's fields are not known by name here, nor is that the result is the payload's shape.
       resolve: (_root, { input }, context: GraphqlContext) => context.call(command, { ...(input as object) }) as never,
     }),
   )

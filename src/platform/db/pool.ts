@@ -37,7 +37,7 @@ export function createPool({ url, size, waitMs, session, onStatement, onError }:
       try {
         await answered(client.query(sessionSettings({ idleSeconds: 300 })), connectWithinMs)
       } catch (error) {
-        drop(client as unknown as pg.Client)
+        drop(client as pg.Client)
         throw error
       }
     },
@@ -74,7 +74,7 @@ export function createPool({ url, size, waitMs, session, onStatement, onError }:
 
 /** Once one connection was found dead, the idle ones may be half open too. The pool removes a client whose connection has ended. */
 function dropAll(clients: Set<pg.PoolClient>): void {
-  for (const client of clients) (client as unknown as pg.Client).connection.stream.destroy()
+  for (const client of clients) (client as pg.Client).connection.stream.destroy()
 }
 
 type Callback = (error?: unknown, ...rest: unknown[]) => void
@@ -84,7 +84,7 @@ function guardStatements(client: pg.PoolClient, watch: ReturnType<typeof watchSt
   const query = client.query as (...args: unknown[]) => unknown
   client.query = ((...args: unknown[]) => {
     onStatement(args[0])
-    const ended = watch.begin(client as unknown as pg.Client)
+    const ended = watch.begin(client as pg.Client)
     const last = args.length - 1
     if (typeof args[last] === 'function') {
       const callback = args[last] as Callback

@@ -73,7 +73,7 @@ export function createSession({ url, outages }: { url: string; outages: OutageLo
         await next.query(sessionSettings({ idleSeconds: 30 }))
         for (const listen of listens) await next.query(listen)
         const { rows } = await next.query<{ pid: number }>('select pg_backend_pid() as pid')
-        isKnown = rows[0]?.pid === (next as unknown as { processID: number | null }).processID
+        isKnown = rows[0]?.pid === (next as pg.Client & { processID: number | null }).processID
       })()
       await answered(ready, connectWithinMs)
       return { client: next, query: oneByOne(next) }

@@ -84,7 +84,7 @@ export function watchStatements(session: Session, { onDead }: { onDead: () => vo
   }
 }
 
-const numberOf = (client: pg.Client) => (client as unknown as { processID: number }).processID
+const numberOf = (client: pg.Client) => (client as pg.Client & { processID: number }).processID
 
 /** What the backends do, by number; null when it can't be known now: the session finds out by itself. */
 async function askStates(session: Session, numbers: number[]): Promise<Map<number, string | null> | null> {

@@ -158,20 +158,20 @@ const reference = (id: string): Json => ({ $ref: `#/components/schemas/${id}` })
 const json = (schema: Json): Json => ({ 'application/json': { schema } })
 
 /** Objects stay open, as fields are added within a version; bounds that only say "safe integer" say nothing. */
-const plain = ({ jsonSchema }: { jsonSchema: Json }): void => {
+const plain = ({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void => {
   delete jsonSchema.additionalProperties
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
 }
 
 function toJson(schema: z.ZodType, io: 'input' | 'output'): Json {
-  const { $schema: _, ...printed } = z.toJSONSchema(schema, { io, unrepresentable: 'any', override: plain as never }) as Json
+  const { $schema: _, ...printed } = z.toJSONSchema(schema, { io, unrepresentable: 'any', override: plain }) as Json
   return printed
 }
 
 function componentSchemas(named: readonly Named[]): Json {
   const registry = z.registry<{ id: string }>()
   for (const { id, schema } of named) registry.add(schema, { id })
-  const { schemas } = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: 'output', override: plain as never })
+  const { schemas } = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: 'output', override: plain })
   return Object.fromEntries(Object.entries(schemas).map(([id, { $schema: _, $id: __, ...schema }]) => [id, schema]))
 }

@@ -41,6 +41,6 @@ builder.subscriptionField('webhookAttempts', (t) =>
       after: t.arg.string({ description: 'ID of an attempt. The attempts recorded after it are sent first.' }),
     },
     subscribe: (_root, args, context) => followAttempts(context, args),
-    resolve: (attempt: Attempt) => attempt as never,
+    resolve: (attempt: Attempt) => attempt,
   }),
 )

@@ -32,6 +32,7 @@ export function inVersion(
   for (const former of types.get(type)?.former ?? []) {
     if (former.version >= present.version) continue
     try {
+      // Each version takes the data of the next newer one, whatever its type.
       present = { version: former.version, data: former.from(present.data as never) }
     } catch {
       // Data that does not match its schema (EVENT_SCHEMA=lenient) may not be convertible. It is sent in the version that it has.
