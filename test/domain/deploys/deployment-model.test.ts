@@ -4,13 +4,13 @@ import { type ServiceSettings, serviceSettings } from '../../../src/domain/apps/
 import {
   changesBetween,
   enqueue,
-  isActive,
   isCancellable,
   phases,
   rollbackBlockers,
   transitions,
   type Waiting,
 } from '../../../src/domain/deploys/deployment/model.ts'
+import { activeStatuses } from '../../../src/domain/deploys/instance/index.ts'
 import type { DeploymentStatus } from '../../../src/generated/prisma/client.ts'
 import { readSettings } from '../../../src/platform/settings.ts'
 
@@ -85,7 +85,7 @@ describe('enqueue', () => {
         const left = unfinished.filter(({ id }) => !displaced!.includes(id))
         expect(left.length).toBeLessThanOrEqual(1)
         expect(left).toEqual(unfinished.slice(0, 1))
-        expect(unfinished.filter(({ status }) => isActive(status)).every((one) => left.includes(one))).toBe(true)
+        expect(unfinished.filter(({ status }) => activeStatuses.has(status)).every((one) => left.includes(one))).toBe(true)
       }),
     )
   })

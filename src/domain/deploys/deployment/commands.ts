@@ -6,6 +6,7 @@ import { encodeId, newId } from '../../../platform/id.ts'
 import { validateBranch } from '../../../platform/repository-url.ts'
 import type { Work } from '../../../platform/work.ts'
 import { settingsOf } from '../../apps/web-service/index.ts'
+import { advancingStatuses, unfinishedStatuses } from '../instance/index.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
 import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
 import { deploymentErrors } from './errors.ts'
@@ -67,7 +68,7 @@ type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
 export async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
   const unfinished = await rows<Waiting>(
     work.tx,
-    sql`select id, status, kind, phase from deployment where web_service_id = ${service.id}::uuid and status in ('QUEUED', 'RUNNING', 'CANCELLING') order by id for update`,
+    sql`select id, status, kind, phase from deployment where web_service_id = ${service.id}::uuid and status in ${unfinishedStatuses.list} order by id for update`,
   )
   const place = enqueue(policy, wanted.kind, unfinished)
   if ('blockedBy' in place) {
@@ -145,7 +146,7 @@ function tellToStop(work: Work, id: string): Promise<Deployment> {
 export async function cancelAll(work: Work, webServiceId: string): Promise<void> {
   const unfinished = await rows<Deployment>(
     work.tx,
-    sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status in ('QUEUED', 'RUNNING') order by id for update`,
+    sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status in ${advancingStatuses.list} order by id for update`,
   )
   for (const deployment of unfinished) if (isCancellable(deployment)) await cancel(work, deployment)
 }

@@ -3,6 +3,7 @@ import type { Deployment } from '../../../generated/prisma/client.ts'
 import { defineEvent, type EventDefinition, publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
+import { deploymentStatuses } from './model.ts'
 
 const failure = z.object({
   phase: z.enum(['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']).describe('Phase in which the deployment failed.'),
@@ -17,9 +18,7 @@ const payload = z.object({
   projectId: z.string().describe('ID of the project.'),
   number: z.number().int().describe('Number of the deployment, starting at 1 for each service.'),
   kind: z.enum(['DEPLOY', 'REDEPLOY', 'ROLLBACK']).describe('Kind of the deployment.'),
-  status: z
-    .enum(['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'])
-    .describe('Status of the deployment after the change.'),
+  status: z.enum(deploymentStatuses).describe('Status of the deployment after the change.'),
   branch: z.string().nullable().describe('Deployed branch.'),
   commitHash: z.string().nullable().describe('Hash of the deployed commit. Null before the phase `PREPARE` has ended.'),
   restoresId: z.string().nullable().describe('ID of the deployment that a rollback restores. Null for other kinds.'),

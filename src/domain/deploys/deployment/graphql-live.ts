@@ -4,12 +4,11 @@ import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { throughOutages } from '../../../platform/outage.ts'
-import { findServiceLog } from '../instance/index.ts'
+import { findServiceLog, unfinishedStatuses } from '../instance/index.ts'
 import { LogBatchType } from '../log/graphql.ts'
 import { followLog, type LogBatch } from '../log/index.ts'
 import { Deployment } from './graphql.ts'
 import { findDeploymentLog } from './log.ts'
-import { isActive } from './model.ts'
 import { findDeployment } from './queries.ts'
 
 const pollMs = 2_000
@@ -30,7 +29,7 @@ async function* followDeployment(context: GraphqlContext, id: string): AsyncGene
     if (!now || signal.aborted) return
     if (now.version !== seen) yield now
     seen = now.version
-    if (now.status !== 'QUEUED' && !isActive(now.status)) return
+    if (!unfinishedStatuses.has(now.status)) return
     await changed
   }
 }

@@ -8,6 +8,7 @@ import { claim, firstDueInMs, mostLosses, type Queue, renew } from '../../../pla
 import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
+import { activeStatuses, unfinishedStatuses } from '../instance/index.ts'
 import { allDeploymentEvents, deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
 import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
@@ -49,7 +50,7 @@ async function setAside(app: App, deployment: Deployment, signal: AbortSignal): 
   }
 }
 
-const unfinished = sql`status in ('QUEUED', 'RUNNING', 'CANCELLING')`
+const unfinished = sql`status in ${unfinishedStatuses.list}`
 
 /** Two claims of work: a deployment whose worker was lost, and the next one of each service with none running. */
 async function claimDeployments(app: App, worker: string, limit: number): Promise<Deployment[]> {
@@ -63,7 +64,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
   const lost = await claim<Deployment>(app.db.prisma, {
     ...lease,
     limit,
-    due: sql`t.status in ('RUNNING', 'CANCELLING')`,
+    due: sql`t.status in ${activeStatuses.list}`,
   })
   if (lost.length >= limit) return lost
   const next = await transact(app, systemCaller(nilId), { emits: allDeploymentEvents }, async (work) => {
@@ -71,7 +72,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
       ...lease,
       limit: limit - lost.length,
       due: sql`t.status = 'QUEUED'
-        and not exists (select 1 from deployment a where a.web_service_id = t.web_service_id and a.status in ('RUNNING', 'CANCELLING'))
+        and not exists (select 1 from deployment a where a.web_service_id = t.web_service_id and a.status in ${activeStatuses.list})
         and not exists (select 1 from deployment o where o.web_service_id = t.web_service_id and o.status = 'QUEUED' and o.id < t.id)`,
       set: sql`, status = 'RUNNING', started_at = app_now(), version = t.version + 1`,
     })

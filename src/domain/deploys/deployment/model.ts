@@ -1,8 +1,20 @@
 /** A deployment's states, and which may follow which; the queue's rules; what counts against a rollback. All pure. */
 import type { Deployment, DeploymentFailureCode, DeploymentPhase, DeploymentStatus, QueuePolicy } from '../../../generated/prisma/client.ts'
 import type { ServiceSettings } from '../../apps/web-service/index.ts'
+import { activeStatuses } from '../instance/index.ts'
 
 export const phases: readonly DeploymentPhase[] = ['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']
+
+export const deploymentStatuses = [
+  'QUEUED',
+  'RUNNING',
+  'CANCELLING',
+  'LIVE',
+  'SUPERSEDED',
+  'FAILED',
+  'CANCELLED',
+  'SKIPPED',
+] as const satisfies readonly DeploymentStatus[]
 
 /** The only ways a deployment can go; the database refuses what its indexes and checks can say of it. */
 export const transitions: Record<DeploymentStatus, readonly DeploymentStatus[]> = {
@@ -15,8 +27,6 @@ export const transitions: Record<DeploymentStatus, readonly DeploymentStatus[]> 
   CANCELLED: [],
   SKIPPED: [],
 }
-
-export const isActive = (status: DeploymentStatus): boolean => status === 'RUNNING' || status === 'CANCELLING'
 
 /** Cancel works up to and including VERIFY; then traffic moves, and going back is a rollback. */
 export const isCancellable = (deployment: Pick<Deployment, 'status' | 'phase'>): boolean =>
@@ -44,7 +54,7 @@ export function enqueue(
   if (policy === 'REJECT' && unfinished[0]) return { blockedBy: unfinished[0].id }
   if (policy !== 'QUEUE_LATEST') return { displaced: [], cancelled }
   const queued = unfinished.filter((deployment) => deployment.status === 'QUEUED')
-  const waiting = unfinished.some((deployment) => isActive(deployment.status)) ? queued : queued.slice(1)
+  const waiting = unfinished.some((deployment) => activeStatuses.has(deployment.status)) ? queued : queued.slice(1)
   return { displaced: waiting.filter((deployment) => deployment.kind !== 'ROLLBACK').map(({ id }) => id), cancelled }
 }
 

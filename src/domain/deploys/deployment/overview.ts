@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { DeploymentStatus, EnvironmentType, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
-import { urlOf } from '../instance/index.ts'
+import { unfinishedStatuses, urlOf } from '../instance/index.ts'
 
 export type ServiceOverview = {
   environmentType: EnvironmentType
@@ -32,7 +32,7 @@ export const serviceOverviews = defineQuery({
       tx,
       sql`select s.id, s.slug, s.kind, e.type as environment_type, rt.status as runtime_status, n.status as newest_status,
             exists (select 1 from deployment d where d.web_service_id = s.id and d.status = 'LIVE') as is_live,
-            exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ('QUEUED', 'RUNNING', 'CANCELLING')) as is_deploying,
+            exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ${unfinishedStatuses.list}) as is_deploying,
             exists (select 1 from instance i join deployment d on d.id = i.deployment_id
                     where i.web_service_id = s.id and d.status = 'LIVE' and i.generation < s.generation and i.draining_since is null) as is_restarting
           from web_service s join environment e on e.id = s.environment_id join service_runtime rt on rt.web_service_id = s.id

@@ -7,14 +7,13 @@ import { errors } from '../../../platform/errors.ts'
 import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
 import type { App } from '../../../platform/work.ts'
 import { pinnedSettings, settingsOf } from '../../apps/web-service/index.ts'
-import { openValues, readSnapshot } from '../instance/index.ts'
+import { activeStatuses, openValues, readSnapshot, unfinishedStatuses } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
-import { changesBetween, type PlanChange, phases, rollbackBlockers } from './model.ts'
+import { changesBetween, deploymentStatuses, type PlanChange, phases, rollbackBlockers } from './model.ts'
 import { variableChanges } from './variable-change.ts'
 
-const statuses = ['QUEUED', 'RUNNING', 'CANCELLING', 'LIVE', 'SUPERSEDED', 'FAILED', 'CANCELLED', 'SKIPPED'] as const
-const filter = z.object({ webServiceId: z.string().nullish(), status: z.array(z.enum(statuses)).nullish() })
+const filter = z.object({ webServiceId: z.string().nullish(), status: z.array(z.enum(deploymentStatuses)).nullish() })
 type Filter = z.infer<typeof filter>
 
 export function deploymentListing(caller: Caller, { webServiceId, status }: Filter = {}): Listing {
@@ -164,7 +163,7 @@ export async function stepsByDeployment(tx: Tx, deploymentIds: readonly string[]
 
 /** The live, or the active, deployment of many services in one statement. */
 export async function currentByService(tx: Tx, which: 'live' | 'active', serviceIds: readonly string[]): Promise<(Deployment | null)[]> {
-  const status = which === 'live' ? sql`status = 'LIVE'` : sql`status in ('RUNNING', 'CANCELLING', 'QUEUED')`
+  const status = which === 'live' ? sql`status = 'LIVE'` : sql`status in ${unfinishedStatuses.list}`
   const found = await rows<Deployment>(
     tx,
     sql`select distinct on (web_service_id) * from deployment where web_service_id = any(${serviceIds}::uuid[]) and ${status}
@@ -196,7 +195,7 @@ export async function statusByEnvironment(tx: Tx, environmentIds: readonly strin
                  coalesce(bool_or(x.ever_live), false) as ever_live
           from (
             select s.id, rt.status::text as runtime,
-              exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ('RUNNING', 'CANCELLING')) as active,
+              exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ${activeStatuses.list}) as active,
               exists (select 1 from deployment d where d.web_service_id = s.id and d.status = 'LIVE') as live,
               exists (select 1 from deployment d where d.web_service_id = s.id and d.live_at is not null) as ever_live,
               (select d.status::text from deployment d where d.web_service_id = s.id order by d.number desc limit 1) as newest,

@@ -4,6 +4,7 @@ import type { Work } from '../../../platform/work.ts'
 import { environmentDeleted } from '../../apps/environment/index.ts'
 import { webServiceDeleted, webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
+import { unfinishedStatuses } from '../instance/index.ts'
 import { cancelAll, deployConfiguration } from './commands.ts'
 import { deploymentEvents } from './events.ts'
 
@@ -17,7 +18,7 @@ const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { sub
   await run(
     work.tx,
     sql`update deployment set leaves_stopped = ${leavesStopped} where web_service_id = ${event.subjectId}::uuid
-          and status in ('QUEUED', 'RUNNING', 'CANCELLING') and leaves_stopped <> ${leavesStopped}`,
+          and status in ${unfinishedStatuses.list} and leaves_stopped <> ${leavesStopped}`,
   )
 }
 

@@ -2,7 +2,7 @@
  * One deployment in the hands of one worker: its log, its deadlines, its cancellation, and every write fenced by the worker's
  * epoch. Nothing here knows what a step does.
  */
-import type { Deployment, DeploymentFailureCode, DeploymentPhase, StepStatus } from '../../../generated/prisma/client.ts'
+import type { Deployment, DeploymentFailureCode, DeploymentPhase, DeploymentStatus, StepStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { outageOf, row, run as runSql, sql } from '../../../platform/db/index.ts'
@@ -11,6 +11,7 @@ import { reportFailure, throughOutages } from '../../../platform/outage.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { pinnedSettings, repositoryCredential, type ServiceSettings } from '../../apps/web-service/index.ts'
 import {
+  activeStatuses,
   countRedactions,
   type LaunchFacts,
   lastWords,
@@ -140,13 +141,13 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
 
     async undo(error, takeTrafficBack) {
       const look = () =>
-        row<{ status: string; leaseEpoch: number; deleted: boolean }>(
+        row<{ status: DeploymentStatus; leaseEpoch: number; deleted: boolean }>(
           db,
           sql`select d.status, d.lease_epoch, s.desired_state = 'DELETED' as deleted
               from deployment d join web_service s on s.id = d.web_service_id where d.id = ${claimed.id}::uuid`,
         )
       const now = await throughOutages(app, look, lost)
-      const ours = now?.leaseEpoch === claimed.leaseEpoch && (now.status === 'RUNNING' || now.status === 'CANCELLING')
+      const ours = now?.leaseEpoch === claimed.leaseEpoch && activeStatuses.has(now.status)
       // The lease was lost, the process stops, or the database was away: whoever claims it next goes on.
       if (!now || !ours || lost.aborted || outageOf(error) === 'database') return release()
       const phase = run.deployment.phase ?? 'PREPARE'
@@ -159,7 +160,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
         const ended = await end(
           work,
           claimed.id,
-          [now.status as 'RUNNING' | 'CANCELLING'],
+          [now.status],
           { status: failure ? 'FAILED' : 'CANCELLED', failure: told ? { ...told, phase } : undefined },
           claimed.leaseEpoch,
         )
@@ -231,7 +232,7 @@ export const releaseDeployment = (app: App, { id, leaseEpoch }: Pick<Deployment,
   runSql(
     app.db.prisma,
     sql`update deployment set lease_owner = null, lease_expires_at = null
-        where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status in ('RUNNING', 'CANCELLING')`,
+        where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status in ${activeStatuses.list}`,
   )
 
 const credentialValues = ({ password, username }: { password: string; username: string }): SecretValue[] =>

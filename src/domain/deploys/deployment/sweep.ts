@@ -2,7 +2,7 @@
 import type { Chore } from '../../../platform/claim.ts'
 import { row, rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
-import { runtimePort } from '../instance/index.ts'
+import { runtimePort, usingReleaseStatuses } from '../instance/index.ts'
 import { sourcePort } from './ports.ts'
 
 export const sweepLeftovers: Chore = {
@@ -43,7 +43,7 @@ async function isNeeded(app: App, digest: string): Promise<boolean> {
     app.db.prisma,
     sql`select 1 as one from deployment d
         where (d.id::text = ${release.deploymentId} or d.release_digest = ${digest}) and d.web_service_id::text = ${release.serviceId}
-          and (d.status in ('QUEUED', 'RUNNING', 'CANCELLING', 'LIVE') or exists (select 1 from instance i where i.deployment_id = d.id)) limit 1`,
+          and (d.status in ${usingReleaseStatuses.list} or exists (select 1 from instance i where i.deployment_id = d.id)) limit 1`,
   )
   return user !== undefined && user !== null
 }

@@ -18,6 +18,7 @@ import { sealedSnapshot } from './snapshot.ts'
 
 export { routeChange } from './constraints.ts'
 export { deploymentKeys } from './default-variables.ts'
+export { activeStatuses, advancingStatuses, deployedStatuses, unfinishedStatuses, usingReleaseStatuses } from './deployment-status.ts'
 export { webServiceCrashed, webServiceRecovered } from './events.ts'
 export { type Asked, type Look, lookAt } from './health.ts'
 export { lastWords } from './last-words.ts'

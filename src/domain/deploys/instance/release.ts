@@ -4,6 +4,7 @@ import type { Chore } from '../../../platform/claim.ts'
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
+import { unfinishedStatuses, usingReleaseStatuses } from './deployment-status.ts'
 import { type BuiltRelease, runtimePort } from './ports.ts'
 
 /** Notes a built release. A second note of one digest changes nothing. */
@@ -30,8 +31,8 @@ const keptDays = 30
 const outdated = sql`
   select r.* from release r join web_service s on s.id = r.web_service_id
   where not exists (select 1 from instance i join deployment d on d.id = i.deployment_id where d.release_digest = r.digest)
-    and not exists (select 1 from deployment d where d.release_digest = r.digest and d.status in ('QUEUED', 'RUNNING', 'CANCELLING'))
-    and not exists (select 1 from deployment d where d.id = r.deployment_id and d.status in ('QUEUED', 'RUNNING', 'CANCELLING'))
+    and not exists (select 1 from deployment d where d.release_digest = r.digest and d.status in ${unfinishedStatuses.list})
+    and not exists (select 1 from deployment d where d.id = r.deployment_id and d.status in ${unfinishedStatuses.list})
     and (s.desired_state = 'DELETED' or r.expired_at is null and
       not exists (select 1 from deployment d where d.release_digest = r.digest and d.status = 'LIVE')
       and not exists (
@@ -46,8 +47,8 @@ const overQuota = (quota: number) => sql`
   select r.* from (
     select r.*, sum(r.size_bytes) over (order by r.id desc) as total from release r where r.expired_at is null) r
   where r.total > ${quota}::bigint
-    and not exists (select 1 from deployment d where d.release_digest = r.digest and d.status in ('LIVE', 'QUEUED', 'RUNNING', 'CANCELLING'))
-    and not exists (select 1 from deployment d where d.id = r.deployment_id and d.status in ('QUEUED', 'RUNNING', 'CANCELLING'))
+    and not exists (select 1 from deployment d where d.release_digest = r.digest and d.status in ${usingReleaseStatuses.list})
+    and not exists (select 1 from deployment d where d.id = r.deployment_id and d.status in ${unfinishedStatuses.list})
     and not exists (select 1 from instance i join deployment d on d.id = i.deployment_id where d.release_digest = r.digest)
   order by r.id limit 20`
 

@@ -9,6 +9,7 @@ import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
+import { activeStatuses } from './deployment-status.ts'
 import { type Route, routerPort } from './ports.ts'
 import { type RouterNotes, signIn, takeRouter } from './router-port.ts'
 
@@ -136,7 +137,7 @@ async function readRoutes(app: App, since: string | null): Promise<Read> {
     app.db.prisma,
     sql`select s.id, s.slug, coalesce(d.settings->>'kind', s.kind::text) as kind, s.desired_state, d.id as deployment_id, d.release_digest as digest,
                coalesce((d.settings->>'singlePage')::boolean, false) as single_page,
-               coalesce(d.status in ('RUNNING', 'CANCELLING') and not d.leaves_stopped, false) as switching,
+               coalesce(d.status in ${activeStatuses.list} and not d.leaves_stopped, false) as switching,
                coalesce((select array_agg(i.id::text order by i.id) from instance i where i.web_service_id = s.id and i.routed), '{}') as instance_ids
         from web_service s join service_runtime rt on rt.web_service_id = s.id left join deployment d on d.id = rt.routed_deployment_id
         where s.kind <> 'WORKER' and s.desired_state <> 'DELETED' ${since === null ? empty : sql`and s.id = any(${ids}::uuid[])`}`,

@@ -2,6 +2,7 @@
 import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
+import { activeStatuses } from './deployment-status.ts'
 import type { InstanceState, ServiceState } from './model.ts'
 import { type Observation, runtimePort } from './ports.ts'
 
@@ -37,7 +38,7 @@ export const readServices = (app: App): Promise<ServiceRow[]> =>
                rt.quiet_since < app_now() - ${app.settings.SCALE_QUIET_MS} * interval '1 millisecond' as quiet_too_long
         from web_service s join service_runtime rt on rt.web_service_id = s.id
         left join deployment live on live.web_service_id = s.id and live.status = 'LIVE'
-        left join deployment active on active.web_service_id = s.id and active.status in ('RUNNING', 'CANCELLING')
+        left join deployment active on active.web_service_id = s.id and active.status in ${activeStatuses.list}
         where rt.status <> 'STOPPED' or (s.desired_state = 'RUNNING' and live.id is not null)
            or exists (select 1 from instance i where i.web_service_id = s.id)`,
   )
