@@ -1,7 +1,7 @@
 /** How what instances print is taken in: whole, once, and so that none keeps another one back. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { runtimePort } from '../../../src/domain/deploys/instance/index.ts'
-import { listenTo, readInstanceOutput, readLoudInstances, takeInOutput } from '../../../src/domain/deploys/instance/output.ts'
+import { readInstanceOutput, readLoudInstances, storeOutput, watchOutput } from '../../../src/domain/deploys/instance/output.ts'
 import type { OutputPosition, Runtime } from '../../../src/domain/deploys/instance/ports.ts'
 import { type LogLine, readLog } from '../../../src/domain/deploys/log/index.ts'
 import { ensureServiceLog } from '../../../src/domain/deploys/log/store.ts'
@@ -85,36 +85,36 @@ const numbered = (from: number, to: number) =>
   countTo(to - from + 1).map((n) => `line ${String(n + from - 1).padStart(8, '0')} ${'x'.repeat(80)}`)
 
 describe('the output of an instance', () => {
-  it('comes whole and in order, however it is cut by readings', async () => {
+  it('is stored completely and in order, however reads cut it', async () => {
     const printer = await createPrinter()
     const expected = numbered(1, 20_000)
     const text = `${expected.join('\n')}\n`
     for (let at = 0; at < text.length; at += 99_991) {
       print(printer, text.slice(at, at + 99_991))
-      await takeInOutput(app, printer)
+      await storeOutput(app, printer)
     }
     const lines = await linesOf(printer)
     expect(lines.map(({ message }) => message)).toEqual(expected)
     expect(lines.map(({ seq }) => seq)).toEqual(countTo(20_000))
   })
 
-  it('comes once where several read it at once, and where another process has taken it in', async () => {
+  it('is stored once when it is read concurrently or by another process', async () => {
     const printer = await createPrinter()
-    listenTo(app, [printer])
+    watchOutput(app, [printer])
     for (let round = 0; round < 10; round++) {
       print(printer, `${numbered(round * 300 + 1, round * 300 + 300).join('\n')}\n`)
-      await Promise.all([look(), takeInOutput(app, printer), lookAtLoud(), takeInOutput(app, printer)])
+      await Promise.all([look(), storeOutput(app, printer), lookAtLoud(), storeOutput(app, printer)])
     }
     await run(app.db.prisma, sql`update instance set stdout_offset = stdout_offset + 14 where id = ${printer.id}::uuid`)
     print(printer, 'taken already\nby this one\n')
-    await takeInOutput(app, printer)
-    await takeInOutput(app, printer)
+    await storeOutput(app, printer)
+    await storeOutput(app, printer)
     expect(await messagesOf(printer)).toEqual([...numbered(1, 3_000), 'by this one'])
   })
 
-  it('with an unfinished line waits for its end, and takes it as it is when the instance has ended', async () => {
+  it('is stored without an unfinished line until the line or the instance ends', async () => {
     const printer = await createPrinter()
-    listenTo(app, [printer])
+    watchOutput(app, [printer])
     print(printer, `first\n${'a'.repeat(40_000)}`)
     for (let n = 0; n < 3; n++) await look()
     expect(await messagesOf(printer)).toEqual(['first'])
@@ -122,13 +122,13 @@ describe('the output of an instance', () => {
     await look()
     await lookAtLoud()
     expect((await messagesOf(printer)).map((message) => message.length)).toEqual([5, 16_384])
-    await takeInOutput(app, printer, { final: true })
+    await storeOutput(app, printer, { final: true })
     expect((await messagesOf(printer)).at(-1)).toBe('prompt> ')
   })
 
   it('costs one statement a turn, and none while nothing is printed', async () => {
     const printer = await createPrinter()
-    listenTo(app, [printer])
+    watchOutput(app, [printer])
     print(printer, 'first\n')
     await look()
     expect(await statementsOf(app, async () => void (await look()))).toEqual([])
@@ -142,7 +142,7 @@ describe('the output of an instance', () => {
 describe('one that prints much', () => {
   it('is read in turns of a bounded size, by a loop that the others do not wait for', async () => {
     const [loud, quiet] = [await createPrinter(), await createPrinter()]
-    listenTo(app, [loud, quiet])
+    watchOutput(app, [loud, quiet])
     const flood = `${numbered(1, 30_000).join('\n')}\n`
     print(loud, flood)
     await look()
@@ -164,7 +164,7 @@ describe('one that prints much', () => {
 
   it('is one of the others again when it prints little', async () => {
     const printer = await createPrinter()
-    listenTo(app, [printer])
+    watchOutput(app, [printer])
     print(printer, `${numbered(1, 1_000).join('\n')}\n`)
     await look()
     await lookAtLoud()
@@ -176,7 +176,7 @@ describe('one that prints much', () => {
 
   it('that can not be read keeps nobody back', async () => {
     const [broken, quiet] = [await createPrinter(), await createPrinter()]
-    listenTo(app, [broken, quiet])
+    watchOutput(app, [broken, quiet])
     spools.delete(broken.id)
     print(quiet, 'here\n')
     await look()

@@ -2,7 +2,7 @@
 import type { App } from '../../../platform/work.ts'
 import { ensureServiceLog, type LogLine, readLog } from '../log/index.ts'
 import { instancesOf } from './launch.ts'
-import { takeInOutput } from './output.ts'
+import { storeOutput } from './output.ts'
 import { runtimePort } from './ports.ts'
 
 /** Looked through, with what other instances of the service printed meanwhile. */
@@ -15,7 +15,7 @@ export async function lastWords(app: App, deployment: { id: string; organization
   if (instances.length === 0) return []
   const seen = await runtimePort.use(app).observe(instances.map((instance) => instance.id))
   for (const [index, instance] of instances.entries()) {
-    await takeInOutput(app, instance, { final: seen[index]?.state === 'exited' })
+    await storeOutput(app, instance, { final: seen[index]?.state === 'exited' })
   }
   const log = await ensureServiceLog(app.db.prisma, deployment)
   const { lines } = await readLog(app.db.prisma, log.id, { tail, limit: tail })

@@ -1,7 +1,7 @@
 /**
- * Takes what instances print into their service's log, each line exactly once: the lines and the position behind them are stored
- * together, and the position is compared first, so that a process which lost its lease takes nothing in twice. Each instance is read
- * in turns of a bounded size, and those that print much by a loop of their own, so that they only keep themselves back.
+ * Stores the output of instances in their service's log, each line exactly once: lines and the new read position are stored in one
+ * transaction, which first compares the position, so a process that has lost its lease stores nothing twice. Each read has a bounded
+ * size, and instances that print a lot have a loop of their own, so they delay only themselves.
  */
 import type { Instance } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
@@ -24,93 +24,100 @@ import {
 import { type OutputPosition, type OutputRead, runtimePort } from './ports.ts'
 import { countRedactions, redactorOf } from './redaction.ts'
 
-type Printing = Pick<Instance, 'id' | 'organizationId' | 'webServiceId' | 'deploymentId'>
+type OutputSource = Pick<Instance, 'id' | 'organizationId' | 'webServiceId' | 'deploymentId'>
 
-/** What one turn takes of an instance that prints little, and of one that prints much. */
+/** Size of one read of an instance that prints little (quiet), and of one that prints a lot (loud). */
 const quietBytes = 32 * 1024
 const loudBytes = 256 * 1024
-/** Where a turn's bytes hold no end of a line: twice as much for each stream as a value may have in its longest form. */
+/** Size of a read when a smaller one contains no line end: for each stream, twice the longest escaped form of a value. */
 const longestLineBytes = 1536 * 1024
-/** Instances that are read at once. */
-const quietAtOnce = 4
-const loudAtOnce = 2
+/** Number of instances read concurrently. */
+const quietConcurrency = 4
+const loudConcurrency = 2
 
-/** Instances that this process listens to; set by the reconciler's pass, empty without the lease. */
-type Ear = { listening: Map<string, Printing>; loud: Set<string>; loudPassMs: number }
-const earOf = perApp((): Ear => ({ listening: new Map(), loud: new Set(), loudPassMs: 0 }))
-
-export function listenTo(app: App, instances: readonly Printing[]): void {
-  const ear = earOf(app)
-  ear.listening = new Map(instances.map((instance) => [instance.id, instance]))
-  for (const id of ear.loud) if (!ear.listening.has(id)) ear.loud.delete(id)
+/** What one process remembers; all of it can be lost without harm. */
+type Memory = {
+  /** Instances whose output this process reads. Set by each pass of the reconciler; empty without the lease. */
+  watched: Map<string, OutputSource>
+  loud: Set<string>
+  loudPassMs: number
+  /** The read in progress of each instance: one at a time, because the chores and the end of an instance may coincide. */
+  reads: Map<string, Promise<unknown>>
+  /** Up to where each instance was read. A cache: every write compares the position in the database. */
+  cursors: Map<string, Cursor>
 }
 
-/** One reading at a time an instance: the chores and an instance's end may meet. */
-const reading = new Map<string, Promise<unknown>>()
+type Cursor = { position: OutputPosition; logId: string | null }
 
-async function inTurn<Result>(instanceId: string, read: () => Promise<Result>): Promise<Result> {
-  const former = reading.get(instanceId)
+const memoryOf = perApp((): Memory => ({ watched: new Map(), loud: new Set(), loudPassMs: 0, reads: new Map(), cursors: new Map() }))
+
+/** Sets the instances whose output this process reads. */
+export function watchOutput(app: App, instances: readonly OutputSource[]): void {
+  const memory = memoryOf(app)
+  memory.watched = new Map(instances.map((instance) => [instance.id, instance]))
+  for (const id of memory.loud) if (!memory.watched.has(id)) memory.loud.delete(id)
+}
+
+async function oneAtATime<Result>(app: App, instanceId: string, read: () => Promise<Result>): Promise<Result> {
+  const { reads } = memoryOf(app)
+  const previous = reads.get(instanceId)
   const next = (async () => {
-    await former?.catch(() => {})
+    await previous?.catch(() => {})
     return read()
   })()
-  reading.set(instanceId, next)
+  reads.set(instanceId, next)
   try {
     return await next
   } finally {
-    if (reading.get(instanceId) === next) reading.delete(instanceId)
+    if (reads.get(instanceId) === next) reads.delete(instanceId)
   }
 }
 
 /**
- * Stores what an instance printed since the last time. With `final` an unfinished line is a line. Resolves when there is nothing
- * more to read now.
+ * Stores everything that an instance has printed so far. With `final`, the instance has ended: an unfinished line is stored as a line.
  */
-export const takeInOutput = (app: App, instance: Printing, { final = false } = {}): Promise<void> =>
-  inTurn(instance.id, async () => {
-    while ((await takeIn(app, instance, loudBytes)).isMoved) {}
-    // Only what is left then is an unfinished line, and not the end of one reading.
-    if (final) while ((await takeIn(app, instance, longestLineBytes, true)).isMoved) {}
+export const storeOutput = (app: App, instance: OutputSource, { final = false } = {}): Promise<void> =>
+  oneAtATime(app, instance.id, async () => {
+    while ((await storeNext(app, instance, loudBytes)).hasAdvanced) {}
+    // What is left now is an unfinished line, not just the end of one read.
+    if (final) while ((await storeNext(app, instance, longestLineBytes, true)).hasAdvanced) {}
   })
 
-/** What this process knows of an instance's output; the database's position is compared at each write. */
-type Known = { position: OutputPosition; logId: string | null }
-const known = new Map<string, Known>()
+/** `bytes`: size of the read. */
+type Progress = { bytes: number; hasAdvanced: boolean }
 
-/** `bytes`: how much was read. */
-type Taken = { bytes: number; isMoved: boolean }
-
-/** One reading of at most `maxBytes`; of more where they hold no end of a line. */
-async function takeIn(app: App, instance: Printing, maxBytes: number, final = false): Promise<Taken> {
-  const { position: from, logId } = known.get(instance.id) ?? { position: await storedPosition(app, instance.id), logId: null }
-  if (!from) return { bytes: 0, isMoved: false }
+/** Stores one read of at most `maxBytes`, or of more if they contain no line end. */
+async function storeNext(app: App, instance: OutputSource, maxBytes: number, final = false): Promise<Progress> {
+  const { cursors } = memoryOf(app)
+  const { position: from, logId } = cursors.get(instance.id) ?? { position: await storedPosition(app, instance.id), logId: null }
+  if (!from) return { bytes: 0, hasAdvanced: false }
   const read = await runtimePort.use(app).readOutput(instance.id, from, maxBytes)
   const bytes = read.chunks.reduce((sum, chunk) => sum + chunk.bytes.length, 0)
   if (bytes === 0 && read.droppedBytes === 0) {
-    known.set(instance.id, { position: from, logId })
-    return { bytes, isMoved: false }
+    cursors.set(instance.id, { position: from, logId })
+    return { bytes, hasAdvanced: false }
   }
   const hits: Hits = new Map()
-  const redact = counting(await redactorOf(app, instance.deploymentId), hits)
+  const redact = countingRedactor(await redactorOf(app, instance.deploymentId), hits)
   const { lines, position } = await linesOf(app, instance, read, redact, final)
   if (position.stdout === from.stdout && position.stderr === from.stderr) {
-    if (bytes >= maxBytes && maxBytes < longestLineBytes) return takeIn(app, instance, longestLineBytes, final)
-    known.set(instance.id, { position: from, logId })
-    return { bytes, isMoved: false }
+    if (bytes >= maxBytes && maxBytes < longestLineBytes) return storeNext(app, instance, longestLineBytes, final)
+    cursors.set(instance.id, { position: from, logId })
+    return { bytes, hasAdvanced: false }
   }
   const storedIn = await store(app, instance, { from, to: position, logId, lines, hits })
-  if (storedIn) known.set(instance.id, { position, logId: storedIn })
-  else known.delete(instance.id)
-  return { bytes, isMoved: storedIn !== null }
+  if (storedIn) cursors.set(instance.id, { position, logId: storedIn })
+  else cursors.delete(instance.id)
+  return { bytes, hasAdvanced: storedIn !== null }
 }
 
-/** Bytes that are split and redacted at one stretch. */
+/** Bytes that are split and redacted between two pauses. */
 const stretchBytes = 16 * 1024
 
-/** The lines that a reading completed, and the position behind them. */
+/** The complete lines of a read, and the position after them. */
 async function linesOf(
   app: App,
-  instance: Printing,
+  instance: OutputSource,
   read: OutputRead,
   redact: Redact,
   final: boolean,
@@ -136,7 +143,7 @@ async function linesOf(
 
 const lineFeed = 0x0a
 
-/** Cut at ends of lines; an unfinished line is in the last part. */
+/** Cuts at line ends. The last part may end with an unfinished line. */
 function* partsOf(bytes: Buffer): Generator<{ part: Buffer; isLast: boolean }> {
   let start = 0
   while (bytes.length - start > stretchBytes) {
@@ -150,8 +157,8 @@ function* partsOf(bytes: Buffer): Generator<{ part: Buffer; isLast: boolean }> {
 
 type Storing = { from: OutputPosition; to: OutputPosition; logId: string | null; lines: NewLine[]; hits: Hits }
 
-/** Gives the log that the lines were stored in; null when another process has taken them in. */
-async function store(app: App, instance: Printing, { from, to, logId, lines, hits }: Storing): Promise<string | null> {
+/** Returns the id of the log that the lines were stored in; null if another process has already stored them. */
+async function store(app: App, instance: OutputSource, { from, to, logId, lines, hits }: Storing): Promise<string | null> {
   const advance: Sql = sql`update instance set stdout_offset = ${to.stdout}::bigint, stderr_offset = ${to.stderr}::bigint
     where id = ${instance.id}::uuid and stdout_offset = ${from.stdout}::bigint and stderr_offset = ${from.stderr}::bigint`
   if (logId && hits.size === 0 && (await appendAtOnce(app, logId, lines, sql`${advance} returning 1`))) return logId
@@ -164,11 +171,11 @@ async function store(app: App, instance: Printing, { from, to, logId, lines, hit
   })
 }
 
-/** Counts what a redactor takes out. */
-const counting = (redact: Redact, hits: Hits): Redact =>
+/** A redactor that adds its redactions to `hits`. */
+const countingRedactor = (redact: Redact, hits: Hits): Redact =>
   Object.assign((text: string, isCut?: boolean) => redact(text, isCut, hits), { cutOf: redact.cutOf })
 
-/** Null when the row is gone. */
+/** Null if the instance no longer exists. */
 async function storedPosition(app: App, instanceId: string): Promise<OutputPosition | null> {
   const stored = await row<{ stdoutOffset: bigint; stderrOffset: bigint }>(
     app.db.prisma,
@@ -177,8 +184,8 @@ async function storedPosition(app: App, instanceId: string): Promise<OutputPosit
   return stored && { stdout: Number(stored.stdoutOffset), stderr: Number(stored.stderrOffset) }
 }
 
-/** Forgets how far an instance was read; its output begins anew, or it is gone. */
-export const resetOutput = (instanceId: string): boolean => known.delete(instanceId)
+/** Forgets up to where an instance was read: it is restarted, with new output, or removed. */
+export const resetOutput = (app: App, instanceId: string): void => void memoryOf(app).cursors.delete(instanceId)
 
 const system = (at: Date, instanceId: string, message: string): NewLine => ({
   at,
@@ -189,8 +196,8 @@ const system = (at: Date, instanceId: string, message: string): NewLine => ({
   truncated: false,
 })
 
-/** A line of Quayside's own in a service's log. */
-export async function noteInServiceLog(
+/** Adds a line of Quayside itself to the log of a service. */
+export async function logForService(
   app: App,
   service: { id: string; organizationId: string },
   instanceId: string,
@@ -206,63 +213,63 @@ const failuresOf = perApp((app) =>
   createFailureLog(app, { failed: 'reading the output of an instance failed', goesOn: 'reading the output of an instance works again' }),
 )
 
-/** One turn of each instance, some at once. What can't be read of one keeps nobody else's lines back. */
+/** Reads each instance once, some of them concurrently. A failure affects only the instance that it occurs with. */
 async function readEach(
   app: App,
-  instances: readonly Printing[],
-  { atOnce, maxBytes }: { atOnce: number; maxBytes: number },
+  instances: readonly OutputSource[],
+  { concurrency, maxBytes }: { concurrency: number; maxBytes: number },
   signal: AbortSignal,
-  taken: (instance: Printing, taken: Taken) => void,
+  onRead: (instance: OutputSource, progress: Progress) => void,
 ): Promise<void> {
-  const left = instances.values()
+  const remaining = instances.values()
   const reader = async () => {
-    for (const instance of left) {
+    for (const instance of remaining) {
       if (signal.aborted) return
       try {
-        taken(instance, await inTurn(instance.id, () => takeIn(app, instance, maxBytes)))
+        onRead(instance, await oneAtATime(app, instance.id, () => storeNext(app, instance, maxBytes)))
         failuresOf(app).well(instance.id)
       } catch (error) {
         failuresOf(app).failed(error, { instanceId: instance.id }, instance.id)
       }
     }
   }
-  await Promise.all(Array.from({ length: Math.min(atOnce, instances.length) }, reader))
+  await Promise.all(Array.from({ length: Math.min(concurrency, instances.length) }, reader))
 }
 
-const lookEveryMs = 50
-/** Beyond 200 instances they are looked at less often. */
-const looksPerMs = 4
+const readEveryMs = 50
+/** With more than 200 instances, each one is read less often. */
+const readsPerMs = 4
 
-/** Reads the spools of this machine's instances; costs no statement while nothing is printed. */
+/** Reads the output of this machine's instances. Runs no statement while nothing is printed. */
 export const readInstanceOutput: Chore = {
   name: 'read instance output',
   topic: null,
-  everyMs: lookEveryMs,
-  dueInMs: (app) => Math.max(lookEveryMs, earOf(app).listening.size / looksPerMs),
+  everyMs: readEveryMs,
+  dueInMs: (app) => Math.max(readEveryMs, memoryOf(app).watched.size / readsPerMs),
   async run(app, signal) {
-    const { listening, loud } = earOf(app)
-    const quiet = [...listening.values()].filter(({ id }) => !loud.has(id))
-    await readEach(app, quiet, { atOnce: quietAtOnce, maxBytes: quietBytes }, signal, ({ id }, { bytes }) => {
+    const { watched, loud } = memoryOf(app)
+    const quiet = [...watched.values()].filter(({ id }) => !loud.has(id))
+    await readEach(app, quiet, { concurrency: quietConcurrency, maxBytes: quietBytes }, signal, ({ id }, { bytes }) => {
       if (bytes >= quietBytes) loud.add(id)
     })
   },
 }
 
-const longestRestMs = 250
+const longestPauseMs = 250
 
-/** Reads those that print more than the others' loop takes of each, and rests for as long as it has worked. */
+/** Reads the loud instances, which print more than one quiet read. Pauses for as long as the last pass took. */
 export const readLoudInstances: Chore = {
   name: 'read loud instances',
   topic: null,
-  everyMs: lookEveryMs,
-  dueInMs: (app) => Math.min(Math.max(lookEveryMs / 2, earOf(app).loudPassMs), longestRestMs),
+  everyMs: readEveryMs,
+  dueInMs: (app) => Math.min(Math.max(readEveryMs / 2, memoryOf(app).loudPassMs), longestPauseMs),
   async run(app, signal) {
-    const ear = earOf(app)
-    const loud = [...ear.loud].flatMap((id) => ear.listening.get(id) ?? [])
-    const beganMs = performance.now()
-    await readEach(app, loud, { atOnce: loudAtOnce, maxBytes: loudBytes }, signal, ({ id }, { bytes }) => {
-      if (bytes < quietBytes) ear.loud.delete(id)
+    const memory = memoryOf(app)
+    const loud = [...memory.loud].flatMap((id) => memory.watched.get(id) ?? [])
+    const startedAt = performance.now()
+    await readEach(app, loud, { concurrency: loudConcurrency, maxBytes: loudBytes }, signal, ({ id }, { bytes }) => {
+      if (bytes < quietBytes) memory.loud.delete(id)
     })
-    ear.loudPassMs = performance.now() - beganMs
+    memory.loudPassMs = performance.now() - startedAt
   },
 }

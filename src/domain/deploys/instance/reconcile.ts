@@ -19,7 +19,7 @@ import { webServiceCrashed, webServiceRecovered } from './events.ts'
 import { lookAt } from './health.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
 import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
-import { listenTo, noteInServiceLog, resetOutput, takeInOutput } from './output.ts'
+import { logForService, resetOutput, storeOutput, watchOutput } from './output.ts'
 import { type Observation, runtimePort } from './ports.ts'
 import { type InstanceRow, observeAll, readInstances, readServices, type ServiceRow, stateOf } from './survey.ts'
 
@@ -58,10 +58,10 @@ export const reconcileInstances: Chore = {
     const memory = memoryOf(app)
     const services = await readServices(app)
     memory.watching = services.length > 0
-    if (services.length === 0 || !(await holdsInstances(app))) return listenTo(app, [])
+    if (services.length === 0 || !(await holdsInstances(app))) return watchOutput(app, [])
     const instances = await readInstances(app)
     memory.watching = instances.length > 0
-    listenTo(app, instances)
+    watchOutput(app, instances)
     const observed = await observeAll(app, instances)
     const byService = Map.groupBy(instances, (instance) => instance.webServiceId)
     for (const service of services) {
@@ -142,9 +142,9 @@ async function act(
       })
     case 'remove':
       return background(app, instance.id, async () => {
-        await takeInOutput(app, instance, { final: true })
+        await storeOutput(app, instance, { final: true })
         await runtimePort.use(app).forget(instance.id)
-        resetOutput(instance.id)
+        resetOutput(app, instance.id)
         memoryOf(app).probedAt.delete(instance.id)
         memoryOf(app).watched.delete(instance.id)
         await run(app.db.prisma, sql`delete from instance where id = ${instance.id}::uuid`)
@@ -164,14 +164,14 @@ const noteStart = (app: App, instance: InstanceRow, startedAt: Date) =>
 async function restart(app: App, service: ServiceRow, instance: InstanceRow, seen: Observation | undefined): Promise<void> {
   const crashed = instance.status === 'CRASHED'
   if (crashed || seen?.state === 'exited') {
-    await takeInOutput(app, instance, { final: true })
+    await storeOutput(app, instance, { final: true })
     await runtimePort.use(app).forget(instance.id)
     await run(
       app.db.prisma,
       sql`update instance set status = 'STARTING', routed = false, restarts = restarts + ${crashed ? 1 : 0}, stdout_offset = 0, stderr_offset = 0, failed_probes = 0
           where id = ${instance.id}::uuid`,
     )
-    resetOutput(instance.id)
+    resetOutput(app, instance.id)
     app.wake.notify('routes')
   }
   try {
@@ -212,7 +212,7 @@ async function noteCrash(
       : seen?.state === 'exited' && seen.signal
         ? `was terminated by ${seen.signal}`
         : `exited with code ${exitCode ?? 'unknown'}`)
-  await noteInServiceLog(
+  await logForService(
     app,
     service,
     instance.id,
