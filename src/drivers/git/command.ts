@@ -1,6 +1,6 @@
 /**
- * Runs one git process to its end: own process group, no shell text, output read with back-pressure, killed as a whole on
- * abort. It knows nothing of repositories; what a command means stands with its caller.
+ * Runs one git process to its end, in its own process group, which is killed on abort. Arguments are never interpreted by a shell, and
+ * output is read with back-pressure. It knows nothing about repositories.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,18 +14,18 @@ export type GitCommand = {
   cwd: string
   signal: AbortSignal
   stdin?: string
-  /** Where the process's stderr goes, line by line, redacted; null keeps it out of the log. */
+  /** Receives the process's stderr, line by line and redacted. Null to leave it out of the log. */
   output: OutputSink | null
   redact(text: string): string
-  /** Takes stdout as it comes; without it stdout is collected. Throwing ends the process. */
+  /** Receives stdout in chunks. When omitted, stdout is collected. If it throws, the process is killed. */
   onStdout?: (chunk: Buffer) => void
-  /** No file that the process writes may grow over this. */
+  /** Maximum size of a file that the process writes. */
   fileBytes: number
 }
 
 export type GitResult = {
   exitCode: number | null
-  /** At most 8 MiB; empty where `onStdout` took it. */
+  /** At most 8 MiB. Empty with `onStdout`. */
   stdout: Buffer
   /** The last 16 KiB, redacted. */
   stderr: string
@@ -35,12 +35,15 @@ const STDOUT_LIMIT = 8 * 1024 * 1024
 const STDERR_KEPT = 16 * 1024
 const LINE_LIMIT = 16 * 1024
 /**
- * A limit of the kernel holds against a remote that sends without end, where looking at a folder's size comes late. Its unit is
- * 512 bytes. With signal 25 (XFSZ) ignored git says "File too large" rather than dying without a word.
+ * The kernel enforces the file size limit, in units of 512 bytes: checking the size of a folder would be too late for a remote that never
+ * stops sending. With signal 25 (XFSZ) ignored, git reports "File too large" instead of being killed.
  */
 const LAUNCH = 'ulimit -f "$1" 2>/dev/null; trap "" 25; shift; exec git "$@"'
 
-/** Throws `signal.reason` on abort, and what `output` or `onStdout` threw; no process is left in either case. A failure of git is a result. */
+/**
+ * Throws `signal.reason` on abort, and the error of a failed `output` or `onStdout`; the process has ended then. A failure of git is not
+ * thrown but returned.
+ */
 export async function runGit(command: GitCommand): Promise<GitResult> {
   command.signal.throwIfAborted()
   const blocks = String(Math.ceil(command.fileBytes / 512))
@@ -55,7 +58,7 @@ export async function runGit(command: GitCommand): Promise<GitResult> {
   const abort = () => reject(command.signal.reason)
   command.signal.addEventListener('abort', abort)
   try {
-    // A process that ends before it read all of its input is judged by its exit code.
+    // A process may exit before it has read all of its input. Its exit code tells the result.
     child.stdin.on('error', () => {})
     child.stdin.end(command.stdin ?? '')
     const ended = Promise.all([collect(child.stdout, command), forward(child.stderr, command), closed])
@@ -95,7 +98,7 @@ async function collect(stdout: Readable, command: GitCommand): Promise<Buffer> {
   return Buffer.concat(kept)
 }
 
-/** Whole lines only, so that a secret is never cut in two before it is looked for. */
+/** Emits whole lines only, so that redaction never sees a secret cut in two. */
 async function forward(stderr: Readable, command: GitCommand): Promise<string> {
   let kept = ''
   let pending = ''

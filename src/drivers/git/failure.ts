@@ -1,4 +1,4 @@
-/** What git says when it fails, as the codes of the port. git has no codes of its own, so its English is read (LC_ALL is ours). */
+/** Maps git's error messages to the codes of the port. git has no error codes, so its English messages are matched (LC_ALL is set). */
 import type { SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { GitResult } from './command.ts'
@@ -10,12 +10,12 @@ type SourceError = PortError<SourceFailureCode | 'NO_CAPACITY'>
 export function explainFailure(result: GitResult, context: FailureContext): SourceError {
   const rule = rules.find(({ pattern }) => pattern.test(result.stderr))
   const options = { exitCode: result.exitCode ?? undefined }
-  if (rule === undefined) return new PortError('SOURCE_UNREACHABLE', `git failed: ${lastWord(result)}`, options)
+  if (rule === undefined) return new PortError('SOURCE_UNREACHABLE', `git failed: ${lastLine(result)}`, options)
   const hint = typeof rule.hint === 'function' ? rule.hint(context) : rule.hint
-  return new PortError(rule.code, rule.message ?? lastWord(result), { ...options, ...(hint === undefined ? {} : { hint }) })
+  return new PortError(rule.code, rule.message ?? lastLine(result), { ...options, ...(hint === undefined ? {} : { hint }) })
 }
 
-/** The server won't give a commit by its hash, or hasn't got it: it may still be found in a branch. */
+/** Whether the server does not serve the commit by its hash, or does not have it. It may still be found in a branch. */
 export function isUnadvertised(result: GitResult): boolean {
   return /not our ref|unadvertised object|no such remote ref [0-9a-f]{40}|bad object [0-9a-f]{40}/i.test(result.stderr)
 }
@@ -79,7 +79,7 @@ const rules: {
     hint: 'Check the host in the URL.',
   },
   {
-    // Its objects come one by one, in files that no limit bounds together: what that costs is the server's choice.
+    // Its objects come in separate files, whose total size no limit bounds.
     pattern: /dumb http transport/i,
     code: 'SOURCE_UNREACHABLE',
     message: 'The server offers the repository as plain files ("dumb HTTP"), which does not support fetching a single commit.',
@@ -106,14 +106,17 @@ const rules: {
 
 function authenticationHint({ transport, hasCredential }: FailureContext): string {
   if (transport === 'ssh')
-    return 'ssh needs a deploy key that the remote knows. Without one use an https URL with a token: https://user:token@host/path.'
-  if (transport === 'file') return 'The account that Quayside runs as may not read the repository.'
-  if (hasCredential) return 'Check that the token is right, has not expired and may read this repository.'
-  return 'A private repository needs a token: put it into the URL, https://user:token@host/path; it is stored encrypted.'
+    return 'ssh requires a deploy key that the remote accepts. Without one, use an https URL with a token: https://user:token@host/path.'
+  if (transport === 'file') return 'The account that runs Quayside does not have permission to read the repository.'
+  if (hasCredential) return 'Check that the token is correct, has not expired and has permission to read this repository.'
+  return 'A private repository requires a token. Add it to the URL: https://user:token@host/path. It is stored encrypted.'
 }
 
-function lastWord(result: GitResult): string {
+function lastLine(result: GitResult): string {
   const lines = result.stderr.split('\n').filter((line) => line.trim() !== '')
   const line = lines.findLast((text) => /^(fatal|error):/.test(text)) ?? lines.at(-1)
-  return line?.replace(/^(fatal|error): /, '').slice(0, 500) ?? `it ended with ${result.exitCode ?? 'a signal'} and said nothing`
+  return (
+    line?.replace(/^(fatal|error): /, '').slice(0, 500) ??
+    `it exited with ${result.exitCode === null ? 'a signal' : `code ${result.exitCode}`} and printed nothing`
+  )
 }

@@ -1,15 +1,15 @@
-/** Gets one commit, or a branch's history, from the remote into a session's repository. */
+/** Fetches one commit, or the history of a branch, from the remote into the repository of a session. */
 import { commitNotFound, explainFailure, isUnadvertised, isUnknownRef } from './failure.ts'
 import type { GitSession } from './session.ts'
 
-/** Each step asks for more only when the commit wasn't in the one before; the last one bounds what a pin may cost. */
+/** Each step fetches more history if the commit was not found in the previous one. The last one bounds the cost of a pin. */
 const HISTORY_DEPTHS = [50, 1_000, 50_000]
 
 export type FetchContent = 'commits' | 'everything'
 
 /**
- * Fetches `hash` alone. A server that gives no commit by its hash is asked for the history of `branch` (null: of all branches).
- * Throws COMMIT_NOT_FOUND when it isn't there.
+ * Fetches only the commit `hash`. If the server does not serve commits by hash, fetches the history of `branch` (null: of all branches).
+ * Throws COMMIT_NOT_FOUND if the commit does not exist there.
  */
 export async function fetchCommit(session: GitSession, hash: string, branch: string | null, content: FetchContent): Promise<void> {
   const direct = await session.network([...fetchArgs(1, content), hash])
@@ -19,7 +19,7 @@ export async function fetchCommit(session: GitSession, hash: string, branch: str
   if (!found) throw commitNotFound(`There is no commit ${hash} in ${place(branch)}.`)
 }
 
-/** Fetches more and more of the history until `isFound` says so; false when the history ends before that. */
+/** Fetches more and more of the history until `isFound` returns true. Returns false if the history ends before that. */
 export async function searchHistory(
   session: GitSession,
   branch: string | null,
@@ -29,7 +29,7 @@ export async function searchHistory(
   let refs = branch === null ? '+refs/heads/*:refs/quayside/*' : `+refs/heads/${branch}:refs/quayside/${branch}`
   for (const depth of HISTORY_DEPTHS) {
     let fetched = await session.network([...fetchArgs(depth, content), refs])
-    // What is deployed as a branch may be a tag.
+    // The name may be that of a tag.
     if (branch !== null && isUnknownRef(fetched) && refs.startsWith('+refs/heads/')) {
       refs = `+refs/tags/${branch}:refs/quayside/${branch}`
       fetched = await session.network([...fetchArgs(depth, content), refs])

@@ -1,17 +1,17 @@
-/** Where file: repositories may lie. Looks at links, so that a path inside a root can't lead out of it. */
+/** Which folders may contain file: repositories. Links are resolved, so that a path inside a root cannot lead out of it. */
 import { lstatSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import type { SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { GitSettings } from './options.ts'
 
-/** Throws SOURCE_REJECTED when the path, with all its links followed, lies outside the roots. Need not exist. */
+/** Throws SOURCE_REJECTED if the path, with all links resolved, is outside the roots. The path need not exist. */
 export function checkFileRoot(path: string, settings: Pick<GitSettings, 'fileRoots' | 'forbiddenRoots'>): void {
   const real = realPathOf(resolve(path))
-  const lies = (root: string) => isInside(real, realPathOf(resolve(root)))
-  if (settings.forbiddenRoots.some(lies))
+  const isBelow = (root: string) => isInside(real, realPathOf(resolve(root)))
+  if (settings.forbiddenRoots.some(isBelow))
     throw new PortError<SourceFailureCode>('SOURCE_REJECTED', 'The repository must not be inside the data directory.')
-  if (settings.fileRoots.some(lies)) return
+  if (settings.fileRoots.some(isBelow)) return
   throw new PortError<SourceFailureCode>(
     'SOURCE_REJECTED',
     'The repository is outside the folders that GIT_FILE_ROOTS allows for file: repositories.',
@@ -21,7 +21,7 @@ export function checkFileRoot(path: string, settings: Pick<GitSettings, 'fileRoo
   )
 }
 
-/** The git directory of the repository at `path`, as git itself would find it. Throws REPOSITORY_MISSING or SOURCE_REJECTED. */
+/** The git directory of the repository at `path`, found as git finds it. Throws REPOSITORY_MISSING or SOURCE_REJECTED. */
 export function findGitDirectory(path: string, settings: Pick<GitSettings, 'fileRoots' | 'forbiddenRoots'>): string {
   checkFileRoot(path, settings)
   for (const candidate of [join(path, '.git'), path, join(`${path}.git`, '.git'), `${path}.git`]) {
@@ -37,7 +37,7 @@ function gitDirectoryAt(candidate: string): string | null {
   const kind = kindOf(candidate)
   if (kind === 'directory') return kindOf(join(candidate, 'HEAD')) === 'none' ? null : realpathSync(candidate)
   if (kind !== 'file' || basename(candidate) !== '.git') return null
-  // A worktree or a submodule: the file names the real place.
+  // A worktree or a submodule: the file contains the path of the git directory.
   const target = /^gitdir: (.+)$/m.exec(readFileSync(candidate, 'utf8').slice(0, 4096))?.[1]
   return target === undefined ? null : realPathOf(resolve(dirname(candidate), target))
 }
@@ -51,7 +51,7 @@ function kindOf(path: string): 'directory' | 'file' | 'none' {
   }
 }
 
-/** The real path of what exists, and the rest as it is written. */
+/** The path with the links of its existing part resolved. */
 function realPathOf(path: string): string {
   try {
     return realpathSync(path)

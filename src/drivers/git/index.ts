@@ -1,7 +1,6 @@
 /**
- * The source of code: the git of the host, kept on a short leash. Each call names the one protocol that it may use, connects
- * only to addresses that the egress guard gave, runs no hook, and sees nothing of the host's git settings, keys or
- * credentials. What a deployment does with a tree is not decided here.
+ * The source driver: runs the host's git with restrictions. Each call allows a single protocol, connects only to addresses that the
+ * egress guard has approved, runs no hooks, and has no access to the host's git configuration, keys or credentials.
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
@@ -21,7 +20,7 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
   let ready: Promise<void> | undefined
   const prepare = () => {
     ready ??= requireGit(settings.hostPath)
-    // Asked again next time: git may be installed in the meantime.
+    // Checked again next time: git may have been installed.
     ready.catch(() => {
       ready = undefined
     })
@@ -51,7 +50,7 @@ export function createGitSource({ limits, ...options }: GitSourceOptions): Sourc
   }
 }
 
-/** http.curloptResolve came with 2.37; an older git would ignore it and ask DNS again, past the egress guard. */
+/** Versions before 2.37 ignore http.curloptResolve and would resolve names again, bypassing the egress guard. */
 async function requireGit(hostPath: string): Promise<void> {
   const hint = 'Install git 2.37 or later on the machine that runs Quayside.'
   const { stdout } = await promisify(execFile)('git', ['version'], { env: { PATH: hostPath } }).catch((cause) => {

@@ -1,4 +1,4 @@
-/** One LFS server: where its objects are, and their bytes. Every connection goes to an address that the egress guard gave. */
+/** Client of an LFS server: locates objects and downloads them. It connects only to addresses that the egress guard has approved. */
 
 import { readFileSync } from 'node:fs'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
@@ -20,7 +20,7 @@ const ANSWER_BYTES = 4 * 1024 * 1024
 
 export function openLfsServer(session: GitSession, endpoint: string) {
   return {
-    /** Where to get each object. Throws PortError, or `signal.reason`. */
+    /** Downloads by object id. Throws PortError, or `signal.reason`. */
     async locate(objects: LfsObject[]): Promise<Map<string, LfsDownload>> {
       const downloads = new Map<string, LfsDownload>()
       for (let at = 0; at < objects.length; at += BATCH) {
@@ -28,7 +28,7 @@ export function openLfsServer(session: GitSession, endpoint: string) {
       }
       return downloads
     },
-    /** The bytes of one object, unjudged; asked for when the first of them is. Throws PortError, or `signal.reason`. */
+    /** The unverified bytes of an object, requested on first read. Throws PortError, or `signal.reason`. */
     async *download({ href, header }: LfsDownload): AsyncGenerator<Buffer> {
       const answer = await send(session, { method: 'GET', url: href, headers: header })
       try {
@@ -82,7 +82,7 @@ function record(value: unknown): Record<string, unknown> {
 
 type Exchange = { method: 'GET' | 'POST'; url: string; headers: Record<string, string>; body?: string }
 
-/** Follows no redirect. The credential goes along to the repository's own origin only. */
+/** Follows no redirects. Sends the credential only to the origin of the repository. */
 async function send(session: GitSession, { method, url, headers, body }: Exchange): Promise<IncomingMessage> {
   const { settings, io } = session
   const target = URL.parse(url)
@@ -108,20 +108,22 @@ async function send(session: GitSession, { method, url, headers, body }: Exchang
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
     request.on('response', resolve)
     request.on('error', reject)
-    request.on('timeout', () => request.destroy(new Error('nothing came for too long')))
+    request.on('timeout', () => request.destroy(new Error('the connection was idle for too long')))
     request.end(body)
-    return judge(await promise)
+    return requireSuccess(await promise)
   } catch (error) {
     throw unreachable(session, url, error)
   }
 }
 
-/** What went wrong with a connection, as what is to be thrown. */
+/** The error to throw for a failed connection. */
 function unreachable({ io }: GitSession, url: string, cause: unknown): unknown {
   if (io.signal.aborted) return io.signal.reason
   if (cause instanceof PortError) return cause
   const host = URL.parse(url)?.host ?? ''
-  return new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `The LFS server ${host} can not be reached, or broke off.`, { cause })
+  return new PortError<SourceFailureCode>('SOURCE_UNREACHABLE', `The LFS server ${host} could not be reached, or closed the connection.`, {
+    cause,
+  })
 }
 
 function authorization({ repository, transport }: GitSession, origin: string, headers: Record<string, string>): Record<string, string> {
@@ -131,7 +133,7 @@ function authorization({ repository, transport }: GitSession, origin: string, he
   return { Authorization: `Basic ${Buffer.from(`${credential.username}:${credential.password}`).toString('base64')}` }
 }
 
-function judge(answer: IncomingMessage): IncomingMessage {
+function requireSuccess(answer: IncomingMessage): IncomingMessage {
   if (answer.statusCode === 200) return answer
   answer.destroy()
   if (answer.statusCode === 401 || answer.statusCode === 403)

@@ -1,6 +1,6 @@
 /**
- * Files that a commit keeps in Git LFS. The objects are fetched here rather than by git-lfs: that program resolves names by
- * itself and follows whatever address a server names, past the egress guard; also it need not be installed.
+ * Files that a commit stores in Git LFS. The objects are fetched here and not by git-lfs, which would bypass the egress guard: it resolves
+ * names itself and connects to any address that a server names. It also need not be installed.
  * Protocol: the Batch API and the `basic` transfer of github.com/git-lfs/git-lfs/blob/main/docs/api.
  */
 import { createHash } from 'node:crypto'
@@ -17,7 +17,7 @@ type Pointer = LfsObject & { path: string }
 
 export type LfsRequest = { commit: string; listing: TreeListing; directory: string; budget: Budget }
 
-/** Replaces the pointers in a finished checkout by what they stand for. Throws PortError, or `signal.reason`. */
+/** Replaces the pointers in a completed checkout with their objects. Throws PortError, or `signal.reason`. */
 export async function pullLfs(session: GitSession, request: LfsRequest): Promise<void> {
   const pointers = await findPointers(session, request)
   if (pointers.length === 0) return
@@ -64,7 +64,7 @@ function parsePointer(text: string): LfsObject | null {
 
 type Reader = (object: LfsObject) => AsyncIterable<Buffer>
 
-/** A file: repository keeps its objects beside git's own. */
+/** A file: repository stores its LFS objects beside those of git. */
 function fromDisk(session: GitSession): Reader {
   return async function* ({ oid }) {
     yield* createReadStream(
@@ -84,7 +84,7 @@ async function fromServer(session: GitSession, { commit, listing }: LfsRequest, 
   }
 }
 
-/** `.lfsconfig` may name it; otherwise it stands below the repository's own URL. */
+/** The URL of the LFS server: from `.lfsconfig`, or else below the URL of the repository. */
 async function endpoint(session: GitSession, commit: string, listing: TreeListing): Promise<string> {
   if (listing.small.includes('.lfsconfig')) {
     const named = await session.local(['config', `--blob=${commit}:.lfsconfig`, '--get', 'lfs.url'])
@@ -95,17 +95,17 @@ async function endpoint(session: GitSession, commit: string, listing: TreeListin
   }
   if (session.transport.origin === null)
     throw sourceRejected(
-      'The repository keeps files in Git LFS, which is fetched over https only.',
-      'Use the https URL of the repository, with a token where it is private.',
+      'The repository stores files in Git LFS, which can be fetched only over https.',
+      'Use the https URL of the repository, with a token if it is private.',
     )
   const remote = session.transport.remote.replace(/\/+$/, '')
   return `${remote}${remote.endsWith('.git') ? '' : '.git'}/info/lfs`
 }
 
-/** Throws SOURCE_REJECTED when what comes is not what the pointer names. */
+/** Throws SOURCE_REJECTED if the content does not match the pointer. */
 async function write(path: string, { oid, sizeBytes }: LfsObject, content: AsyncIterable<Buffer>): Promise<void> {
   if ((await realpath(dirname(path))) !== dirname(path)) throw sourceRejected('An LFS file must not be behind a symbolic link.')
-  const wrong = sourceRejected(`The LFS object ${oid.slice(0, 12)} is missing or does not match its pointer.`)
+  const mismatch = sourceRejected(`The LFS object ${oid.slice(0, 12)} is missing or does not match its pointer.`)
   const hash = createHash('sha256')
   let size = 0
   await using file = await open(path, 'r+')
@@ -113,12 +113,12 @@ async function write(path: string, { oid, sizeBytes }: LfsObject, content: Async
   try {
     for await (const chunk of content) {
       size += chunk.length
-      if (size > sizeBytes) throw wrong
+      if (size > sizeBytes) throw mismatch
       hash.update(chunk)
       await file.writeFile(chunk)
     }
   } catch (error) {
-    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? wrong : error
+    throw (error as NodeJS.ErrnoException).code === 'ENOENT' ? mismatch : error
   }
-  if (size !== sizeBytes || hash.digest('hex') !== oid) throw wrong
+  if (size !== sizeBytes || hash.digest('hex') !== oid) throw mismatch
 }

@@ -1,12 +1,12 @@
-/** Symbolic links of a finished checkout, followed as the kernel would, but never out of the tree. */
+/** Checks the symbolic links of a completed checkout: resolves them as the kernel does, without leaving the tree. */
 import { readlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { sourceRejected } from './failure.ts'
 
-/** The kernel gives up after as many; such a link leads nowhere. */
+/** The kernel's own limit. A link with more hops does not resolve. */
 const HOPS = 40
 
-/** `links` are relative to `root`. Throws SOURCE_REJECTED naming the first that is absolute or leads above the root. */
+/** `links` are relative to `root`. Throws SOURCE_REJECTED with the first link that is absolute or leads above the root. */
 export async function refuseLinksOutOfTree(root: string, links: string[]): Promise<void> {
   for (const link of links) {
     if (await leavesTree(root, link))
@@ -29,7 +29,7 @@ async function leavesTree(root: string, link: string): Promise<boolean> {
     const part = ahead.shift() ?? ''
     if (part === '' || part === '.') continue
     if (part === '..') {
-      // A link that stands before a `..` was followed already, so that this is the real parent.
+      // Links before a `..` have been resolved, so this is the real parent.
       if (position.pop() === undefined) return true
       continue
     }

@@ -1,10 +1,10 @@
-/** What a commit holds, read and judged before any of it is written. */
+/** Lists the files of a commit and checks them before any of them is written. */
 import { StringDecoder } from 'node:string_decoder'
 import { sourceRejected } from './failure.ts'
 import type { GitLimits } from './options.ts'
 import type { GitSession } from './session.ts'
 
-/** What may still be written; every part of a tree takes from the same one. */
+/** Remaining size and number of files. All parts of a tree share one budget. */
 export type Budget = { bytes: number; files: number; limits: GitLimits }
 
 export type TreeListing = {
@@ -18,10 +18,10 @@ export type TreeListing = {
   hasModulesFile: boolean
 }
 
-/** A pointer of LFS is smaller than this, by its specification. */
+/** An LFS pointer is smaller than this, according to its specification. */
 const POINTER_BYTES = 1024
 
-/** Takes from the budget. Throws SOURCE_REJECTED for a path that can't be allowed and for a tree that is too large. */
+/** Lists a tree and subtracts it from the budget. Throws SOURCE_REJECTED for a path that is not allowed and for a tree that is too large. */
 export async function listTree(session: GitSession, commit: string, under: string, budget: Budget): Promise<TreeListing> {
   const listing: TreeListing = { files: 0, bytes: 0, links: [], submodules: [], attributes: [], small: [], hasModulesFile: false }
   const decoder = new StringDecoder('utf8')
@@ -55,7 +55,7 @@ function add(listing: TreeListing, record: string, under: string, budget: Budget
   }
 }
 
-/** Throws SOURCE_REJECTED when the whole tree grows over its limits. */
+/** Throws SOURCE_REJECTED when the whole tree exceeds its limits. */
 export function spend(budget: Budget, { bytes, files }: { bytes: number; files: number }): void {
   budget.bytes -= bytes
   budget.files -= files
@@ -69,7 +69,7 @@ function refuseBadPath(path: string, shown: string): void {
   if (isBad) throw sourceRejected(`The path "${shown}" is not allowed in a source.`)
 }
 
-/** A path that is opened again later must be the one that was read. */
+/** Throws for a path that is not valid UTF-8: opening it later would open another path. */
 function exact(path: string, shown: string): string {
   if (path.includes('\ufffd')) throw sourceRejected(`The link or submodule "${shown}" has a name that is not valid UTF-8.`)
   return path

@@ -1,28 +1,28 @@
-/** What the git driver is told by main. */
+/** Options of the git driver. */
 import type { EgressGuard } from '../../platform/egress.ts'
 
 export type GitSourceOptions = {
   guard: EgressGuard
-  /** Folders that file: repositories may lie in; empty: none may. */
+  /** Folders that may contain file: repositories. Empty to allow none. */
   fileRoots: string[]
-  /** Folders that no file: repository may lie in, whatever `fileRoots` says. */
+  /** Folders that must not contain file: repositories, regardless of `fileRoots`. */
   forbiddenRoots: string[]
-  /** PATH in which git and ssh are found. */
+  /** PATH for finding git and ssh. */
   hostPath: string
-  /** A folder of the driver's own: made when missing, mode 0700. */
+  /** The driver's own folder. Created with mode 0700 if missing. */
   workDir: string
   limits?: Partial<GitLimits>
-  /** A private key for ssh. Without it ssh has no identity at all: the host's own keys and agent are never used. */
+  /** Private key for ssh. Without it, ssh has no identity: the host's keys and agent are never used. */
   sshKeyFile?: string
-  /** Certificates to trust for https instead of the system's. */
+  /** Certificates to trust for https in place of the system's. */
   caFile?: string
 }
 
 export type GitLimits = {
-  /** All files of a checkout together, and what is downloaded for it. */
+  /** Maximum total size of a checkout, and of the downloads for it. */
   treeBytes: number
   treeFiles: number
-  /** A transfer that moves nothing for this long has failed; whole seconds are used. */
+  /** Time without data after which a transfer fails. Rounded to whole seconds. */
   stallMs: number
   connectMs: number
 }

@@ -1,4 +1,4 @@
-/** Turns a branch, tag or hash into one commit, with its message. */
+/** Resolves a branch, tag or hash to a commit with its message. */
 import type { PinnedCommit, PinRequest } from '../../domain/deploys/deployment/ports.ts'
 import type { StepIo } from '../../domain/deploys/instance/ports.ts'
 import { validateBranch } from '../../platform/repository-url.ts'
@@ -33,7 +33,7 @@ function refuseBadName(what: 'branch' | 'commit', name: string): void {
   if (reason !== null) throw sourceRejected(`The ${what} name is not valid: ${reason}.`)
 }
 
-/** A name, and what it must be of: `refs/heads/x` and `refs/tags/x` say so, a name alone doesn't. */
+/** A name, and the kind of ref that it must be: `refs/heads/x` and `refs/tags/x` specify it, a plain name does not. */
 type Name = { name: string; of: 'branch' | 'tag' | null }
 
 function readName(text: string): Name {
@@ -49,7 +49,7 @@ async function resolve(session: GitSession, branch: Name, commit: Name | null): 
   const head = of === 'tag' ? undefined : refs.get(`refs/heads/${name}`)
   const tag = of === 'branch' ? undefined : (refs.get(`refs/tags/${name}^{}`) ?? refs.get(`refs/tags/${name}`))
   if (commit === null) {
-    // A branch is what was asked for; a tag of that name is what may have been meant.
+    // A branch was requested. A tag of the same name is accepted, too.
     const found = head ?? tag
     if (found !== undefined) return readCommit(session, found, name)
     throw of === 'tag' ? commitNotFound(`There is no tag ${name}.`) : await branchNotFound(session, name)
@@ -60,7 +60,7 @@ async function resolve(session: GitSession, branch: Name, commit: Name | null): 
   throw commitNotFound(of === null ? `There is no tag, branch or commit ${name}.` : `There is no ${of} ${name}.`)
 }
 
-/** The refs of that very name; git's patterns also match at the end of longer names. */
+/** The refs with exactly this name: git's patterns also match the end of longer names. */
 async function listRefs(session: GitSession, name: string): Promise<Map<string, string>> {
   const wanted = [`refs/heads/${name}`, `refs/tags/${name}`, `refs/tags/${name}^{}`]
   const listed = await session.network(['ls-remote', '--quiet', 'origin', ...wanted])
@@ -111,7 +111,7 @@ async function readCommit(session: GitSession, hash: string, branch: string): Pr
   return describe(session, hash, branch)
 }
 
-/** `hash` may name an annotated tag; the answer is the commit that it stands for. */
+/** `hash` may be that of an annotated tag; the result is the tagged commit. */
 async function describe(session: GitSession, hash: string, branch: string): Promise<PinnedCommit> {
   const shown = await session.mustLocal(['log', '-1', '--no-show-signature', '--encoding=UTF-8', '--format=%H%n%B', hash, '--'])
   const [commitHash = '', ...message] = shown.stdout.toString('utf8').split('\n')
@@ -119,7 +119,7 @@ async function describe(session: GitSession, hash: string, branch: string): Prom
 }
 
 function bounded(message: string): string {
-  // Not through the middle of a character.
+  // Does not cut a surrogate pair in two.
   return message
     .replaceAll('\0', '')
     .slice(0, MESSAGE_LENGTH)

@@ -1,4 +1,4 @@
-/** Takes a credential, and the driver's own paths, out of text that is shown. */
+/** Removes a credential and the driver's own paths from text to be shown. */
 import type { RepositoryRef } from '../../domain/deploys/deployment/ports.ts'
 
 export function createRedactor(credential: RepositoryRef['credential'], folder: string): (text: string) => string {
@@ -6,9 +6,9 @@ export function createRedactor(credential: RepositoryRef['credential'], folder: 
   return (text) => secrets.reduce((shown, secret) => shown.replaceAll(secret, '[redacted]'), text).replaceAll(folder, '[source]')
 }
 
-/** Longest first: a form may hold another one. */
+/** Longest first, because a form may contain another one. */
 function secretForms({ username, password }: { username: string; password: string }): string[] {
-  // A token may stand in the place of the user name, with no password beside it.
+  // A token may be given as the user name, without a password.
   const plain = password === '' ? username : password
   const basic = Buffer.from(`${username}:${password}`)
   const forms = [

@@ -1,6 +1,6 @@
 /**
- * One repository while it is worked with: a private folder with a bare repository, a configuration of its own and a home that
- * is empty, so that nothing of the host's git settings counts. The folder is gone when the work ends, however it ends.
+ * A session on one repository: a private folder with a bare repository, its own git configuration and an empty home, so that the host's
+ * git settings have no effect. The folder is removed when the session ends, also after an error.
  */
 import { chmod, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -23,18 +23,18 @@ export type GitSession = {
   settings: GitSettings
   /** The bare repository. */
   gitDirectory: string
-  /** Makes the bare repository for hashes of this length. */
+  /** Creates the bare repository, for hashes of this length. */
   init(hash: string): Promise<void>
-  /** Talks with the remote, as `origin`; its stderr goes to the log. A failure is a result. */
+  /** Runs a git command that connects to the remote `origin`. Its stderr goes to the log. A failure is returned, not thrown. */
   network(args: string[]): Promise<GitResult>
-  /** Works on what was fetched; may reach nothing. A failure is a result. */
+  /** Runs a git command on what was fetched, without network access. A failure is returned, not thrown. */
   local(args: string[], options?: RunOptions): Promise<GitResult>
-  /** The same, but a failure is thrown as PortError. */
+  /** Like `local`, but throws PortError for a failure. */
   mustLocal(args: string[], options?: RunOptions): Promise<GitResult>
   say(text: string): Promise<void>
 }
 
-/** Throws PortError, `signal.reason`, or what `work` threw. */
+/** Throws PortError, `signal.reason`, or the error of `work`. */
 export async function withSession<T>(
   repository: RepositoryRef,
   settings: GitSettings,
@@ -51,7 +51,7 @@ export async function withSession<T>(
   }
 }
 
-/** One line each is what git reads from askpass. */
+/** git reads one line from askpass for each value. */
 function refuseBadCredential(credential: RepositoryRef['credential']): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (credential !== null && /[\u0000-\u001f\u007f]/.test(credential.username + credential.password))
@@ -97,7 +97,7 @@ async function openSession(parts: {
       ? {}
       : { GIT_ASKPASS: askpass, QUAYSIDE_GIT_USERNAME: credential.username, QUAYSIDE_GIT_PASSWORD: credential.password }),
   }
-  // `none` is no protocol, so that nothing local can fetch a missing object by itself.
+  // `none` is not a protocol, so a local command cannot fetch a missing object.
   const localEnv = env('none')
   const common = { cwd: home, signal: io.signal, redact, fileBytes: settings.limits.treeBytes }
 
@@ -127,7 +127,7 @@ async function openSession(parts: {
   }
 }
 
-/** git asks `Username for …` and `Password for …`; the answers stand in the environment of git alone, never in a file. */
+/** Answers git's prompts `Username for …` and `Password for …`. The values are only in the environment of git, never in a file. */
 const ASKPASS = `#!/bin/sh
 case "$1" in
 Username*) printf '%s\\n' "$QUAYSIDE_GIT_USERNAME" ;;
@@ -140,7 +140,7 @@ const baseConfig = [
   section('protocol "ext"', { allow: 'never' }),
   section('core', { hooksPath: '/dev/null', askPass: '', fsmonitor: 'false', autocrlf: 'false', symlinks: 'true' }),
   section('credential', { helper: '' }),
-  // A server may name further places to download from; those would be reached unchecked. One pack file, so that its size is bounded.
+  // Bundle URIs would be downloaded without a check by the egress guard. A single pack file, so that the limit on its size applies.
   section('transfer', { bundleURI: 'false', unpackLimit: '1', credentialsInUrl: 'die' }),
   section('fetch', { recurseSubmodules: 'false', writeCommitGraph: 'false' }),
   section('submodule', { recurse: 'false' }),
@@ -149,9 +149,9 @@ const baseConfig = [
   section('advice', { detachedHead: 'false' }),
 ].join('')
 
-/** `session-<pid>-<start time>-<boot>-…`: whose it is can be told from the name, also by a process that comes later. */
+/** `session-<pid>-<start time>-<boot>-…`: the name identifies the owner, also to later processes. */
 const FOLDER = /^session-(\d+)-(\d+)-([0-9a-f-]{36})-[^-]+$/
-/** Where no process can be marked: longer than any step may take, so that a folder in use is never taken for a leftover. */
+/** Age at which a folder without a known owner counts as left behind: longer than any step may take. */
 const LEFTOVER_MS = 60 * 60 * 1000
 
 async function makeFolder(workDir: string): Promise<string> {
@@ -167,7 +167,7 @@ async function makeFolder(workDir: string): Promise<string> {
   }
 }
 
-/** Removes what a process that was killed left behind. */
+/** Removes the folders of processes that were killed. */
 export async function removeLeftovers(workDir: string): Promise<void> {
   for (const name of await readdir(workDir).catch(() => [])) {
     const path = join(workDir, name)

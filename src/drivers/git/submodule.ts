@@ -1,11 +1,11 @@
-/** Where the submodules of a commit come from. */
+/** The repositories of a commit's submodules. */
 import type { RepositoryRef } from '../../domain/deploys/deployment/ports.ts'
 import { splitRepositoryUrl } from '../../platform/repository-url.ts'
 import { sourceRejected } from './failure.ts'
 import type { GitSession } from './session.ts'
 import { parseAddress } from './transport.ts'
 
-/** URL by path, as `.gitmodules` of that commit says. */
+/** URLs by path, from the `.gitmodules` of the commit. */
 export async function readSubmodules(session: GitSession, commit: string): Promise<Map<string, string>> {
   const listed = await session.mustLocal(['config', '-z', `--blob=${commit}:.gitmodules`, '--list'])
   const paths = new Map<string, string>()
@@ -20,8 +20,8 @@ export async function readSubmodules(session: GitSession, commit: string): Promi
 }
 
 /**
- * The submodule as a repository of its own, to be judged like any other. The credential goes along to the same origin only.
- * Throws SOURCE_REJECTED for file: in a repository that came over the network: it would read this machine's disk.
+ * The repository of a submodule, to be checked like any other. It gets the credential only if it has the same origin. Throws
+ * SOURCE_REJECTED for a file: submodule of a remote repository, which would read this machine's disk.
  */
 export function submoduleRef(session: GitSession, url: string): RepositoryRef {
   const { repository, transport, settings } = session
@@ -34,7 +34,7 @@ export function submoduleRef(session: GitSession, url: string): RepositoryRef {
   return { url: split.url, credential: split.credential ?? (isSameOrigin ? repository.credential : null) }
 }
 
-/** As git does it: each `../` takes one part off the parent's URL, at `/` or at the colon of a scp-like one. */
+/** Like git: each `../` removes one part of the parent's URL, at a `/` or at the colon of an scp-like URL. */
 function resolveRelative(parent: string, relative: string): string {
   let base = parent.replace(/\/+$/, '')
   let rest = relative

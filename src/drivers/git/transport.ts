@@ -1,6 +1,6 @@
 /**
- * How one repository is reached: its address judged, its host resolved once by the egress guard, and git told to connect to
- * that very address. What git is not told here it may not use.
+ * How one repository is reached: its URL is checked, its host resolved once by the egress guard, and git configured to connect only to
+ * the resolved address.
  */
 import { connect } from 'node:net'
 import { join } from 'node:path'
@@ -13,16 +13,16 @@ import type { GitSettings } from './options.ts'
 
 export type Transport = {
   protocol: RepositoryAddress['transport']
-  /** What git is given as the repository's address. */
+  /** URL that git gets for the repository. */
   remote: string
-  /** Scheme, host and port, for http(s): a credential goes there and nowhere else. */
+  /** Scheme, host and port for http(s). Credentials are sent only there. */
   origin: string | null
-  /** Lines of a git configuration file. */
+  /** Lines for the git configuration file. */
   config: string
   env: Record<string, string>
 }
 
-/** Throws PortError SOURCE_REJECTED; reads links of file: paths, touches no network. */
+/** Throws PortError SOURCE_REJECTED. Resolves the links of file: paths; does not use the network. */
 export function parseAddress(url: string, settings: GitSettings): RepositoryAddress {
   const address = parseRepositoryUrl(url)
   if ('reason' in address) throw new PortError<SourceFailureCode>('SOURCE_REJECTED', `The repository URL is not valid: ${address.reason}.`)
@@ -39,7 +39,7 @@ export async function openTransport(repository: RepositoryRef, settings: GitSett
   return address.transport === 'ssh' ? sshTransport(address, pinned, settings) : httpTransport(address, pinned, settings)
 }
 
-/** Resolves and judges a host; plain http only where the guard says so. Throws PortError, or `signal.reason`. */
+/** Resolves and checks a host. Plain http is allowed only for exempt addresses. Throws PortError, or `signal.reason`. */
 export async function checkedAddresses(
   target: { transport: 'http' | 'https' | 'ssh'; host: string },
   settings: Pick<GitSettings, 'guard'>,
@@ -59,7 +59,7 @@ export async function checkedAddresses(
 }
 
 function fileTransport(gitDirectory: string): Transport {
-  // git heeds safe.directory from a configuration file only, not from `-c`; upload-pack, a child of ours, reads the same file.
+  // git reads safe.directory only from a configuration file, not from `-c`. Its child upload-pack reads the same file.
   const config = section('safe', { directory: gitDirectory }) + section('uploadpack', { allowFilter: 'true', allowAnySHA1InWant: 'true' })
   return { protocol: 'file', remote: gitDirectory, origin: null, config, env: {} }
 }
@@ -68,7 +68,7 @@ function httpTransport(address: RepositoryAddress & { transport: 'http' | 'https
   const ip = pinned.includes(':') ? `[${pinned}]` : pinned
   const isLiteral = address.host.includes(':')
   const config = section('http', {
-    // A redirect would lead to a host that nobody checked.
+    // A redirect would lead to a host that has not been checked.
     followRedirects: 'false',
     ...(isLiteral ? {} : { curloptResolve: `${address.host}:${address.port}:${ip}` }),
     lowSpeedLimit: '1',
@@ -88,7 +88,7 @@ function sshTransport(address: RepositoryAddress & { transport: 'ssh' }, pinned:
     StrictHostKeyChecking: 'accept-new',
     UserKnownHostsFile: join(settings.workDir, 'known_hosts'),
     GlobalKnownHostsFile: '/dev/null',
-    // ssh takes its default keys from the account's home, not from HOME.
+    // ssh takes its default keys from the account's home directory, not from HOME.
     IdentityFile: settings.sshKeyFile ?? 'none',
     IdentitiesOnly: 'yes',
     IdentityAgent: 'none',
@@ -109,8 +109,8 @@ function sshTransport(address: RepositoryAddress & { transport: 'ssh' }, pinned:
 }
 
 /**
- * Tries the checked addresses in order: git would wait minutes for one that is silent, and ssh can be given one only. Gives
- * the first that takes a connection.
+ * Returns the first of the checked addresses that accepts a connection: git would wait minutes for one that does not respond, and ssh
+ * accepts only one.
  */
 async function firstReachable(
   addresses: { address: string; family: 4 | 6 }[],
@@ -164,7 +164,7 @@ async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
   }
 }
 
-/** A section of a git configuration file; values may hold anything but a line end. */
+/** A section of a git configuration file. Values may contain anything but line ends. */
 export function section(name: string, values: Record<string, string>): string {
   const lines = Object.entries(values).map(([key, value]) => `\t${key} = "${value.replace(/[\\"]/g, '\\$&')}"\n`)
   return `[${name}]\n${lines.join('')}`

@@ -1,6 +1,6 @@
 /**
- * Puts the files of a commit, with its submodules and LFS objects, into a directory that holds nothing yet. Everything is
- * judged before it is written where that can be done, and links after it, when what they lead through is there.
+ * Writes the files of a commit, with its submodules and LFS objects, into an empty directory. Files are checked before they are written;
+ * links afterwards, when the paths that they lead through exist.
  */
 import { mkdir, readdir, realpath, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,7 +22,7 @@ const SUBMODULE_COUNT = 256
 type Checkout = {
   root: string
   budget: Budget
-  /** Of the whole tree, relative to `root`. */
+  /** Links of the whole tree, relative to `root`. */
   links: string[]
   submodules: number
   settings: GitSettings
@@ -77,7 +77,7 @@ async function writeSubmodules(checkout: Checkout, part: Part, session: GitSessi
       throw sourceRejected(
         `The repository has too many submodules. At most ${SUBMODULE_COUNT}, nested ${SUBMODULE_DEPTH} deep, are allowed.`,
       )
-    await insideTree(checkout.root, fullPath)
+    await requireInsideTree(checkout.root, fullPath)
     try {
       const repository = submoduleRef(session, url)
       await writeRepository(checkout, { repository, hash, branch: null, path: fullPath, depth: part.depth + 1 })
@@ -87,8 +87,8 @@ async function writeSubmodules(checkout: Checkout, part: Part, session: GitSessi
   }
 }
 
-/** git made the submodule's folder; nothing may have put a link in its way. */
-async function insideTree(root: string, path: string): Promise<void> {
+/** Throws SOURCE_REJECTED if the folder of a submodule is behind a link. */
+async function requireInsideTree(root: string, path: string): Promise<void> {
   const directory = join(root, path)
   await mkdir(directory, { recursive: true })
   if ((await realpath(directory)) !== directory) throw sourceRejected(`The submodule "${path}" must not be behind a symbolic link.`)
@@ -105,7 +105,7 @@ async function emptyDirectory(directory: string): Promise<string> {
   } catch (error) {
     throw fullDisk(error) ?? error
   }
-  if ((await readdir(directory)).length > 0) throw new Error('The directory that a source goes into must be empty.')
+  if ((await readdir(directory)).length > 0) throw new Error('The directory for a source must be empty.')
   return realpath(directory)
 }
 
