@@ -2,8 +2,8 @@ import { chmod, chown, readFile, stat } from 'node:fs/promises'
 import { run } from './program.ts'
 
 /**
- * Who PostgreSQL runs as: it refuses to be root. `command` says how to run a program as that account; `adopt` hands it a file or
- * folder that we made.
+ * The account that PostgreSQL runs as: it refuses to run as root. `command` returns how to run a program as that account; `adopt` makes it
+ * the owner of a file or folder.
  */
 export type Account = {
   command(file: string, args: string[]): { file: string; args: string[]; uid?: number; gid?: number }
@@ -12,13 +12,13 @@ export type Account = {
 
 export const ourselves: Account = { command: (file, args) => ({ file, args }), adopt: async () => {} }
 
-/** `dataDir` holds `data`, which may not exist yet; `unshare` is the command that makes a user namespace. */
+/** `dataDir` contains `data`, which may not exist yet. `unshare` is the command that creates a user namespace. */
 export type AccountRequest = { dataDir: string; data: string; unshare: string }
 
 /**
- * Chooses the account for a database. An ordinary user runs it as itself. Root
- * runs it in a user namespace that shows root as somebody else: files stay root's, so that it works below a folder that only root
- * may enter. Where user namespaces are off, a user `postgres` is found or made; data that belongs to another user decides by itself.
+ * Chooses the account for a database. An ordinary user runs it as itself. Root runs it in a user namespace that maps root to another
+ * user: the files still belong to root, so it works below a folder that only root can access. If user namespaces are disabled, a user
+ * `postgres` is used, and created if necessary. Existing data of another user is used with that user.
  */
 export async function chooseAccount({ dataDir, data, unshare }: AccountRequest): Promise<Account> {
   if (process.getuid?.() !== 0) return ourselves
@@ -35,7 +35,7 @@ export async function chooseAccount({ dataDir, data, unshare }: AccountRequest):
 }
 
 async function inNamespace(unshare: string): Promise<Account> {
-  // initdb looks its user up by name, so the mapped id must have an entry in /etc/passwd: 1000 hasn't on many machines.
+  // initdb looks up the name of its user, so the mapped id must have an entry in /etc/passwd. On many machines, 1000 has none.
   const users = await passwd()
   const id = (users.find(({ uid }) => uid === 1000) ?? users.find(({ uid }) => uid !== 0))?.uid ?? 1000
   return {
@@ -62,7 +62,7 @@ async function passwd(): Promise<{ name: string; uid: number; gid: number }[]> {
     .map((parts) => ({ name: parts[0] as string, uid: Number(parts[2]), gid: Number(parts[3]) }))
 }
 
-/** DATA_DIR is closed to others; the account gets leave to pass through it, not to list it. Its parents are not ours to open. */
+/** Lets the account pass through DATA_DIR, without listing it. Throws if a parent directory is not accessible: its mode is not changed. */
 async function assertReach(account: Account, dataDir: string): Promise<void> {
   const { mode } = await stat(dataDir)
   await chmod(dataDir, (mode & 0o7777) | 0o011)

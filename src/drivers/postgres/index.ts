@@ -1,13 +1,12 @@
 /**
- * The embedded PostgreSQL: makes it under DATA_DIR, starts it, joins one that runs, watches over it, stops it. It listens on a unix
- * socket only and outlives this process: nothing here ends a server that answers but `stop`. No SQL, no schema, no connection pools:
- * those belong to platform/db.
+ * The embedded PostgreSQL under DATA_DIR: creates it, starts it or joins a running one, supervises it and stops it. It listens only on a
+ * unix socket and outlives this process: only `stop` ends a server that responds. SQL, schema and connection pools belong to platform/db.
  */
 import { chmod, lstat, mkdir, readdir, readFile, realpath, rename, rm, rmdir, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { withFileLock } from './lock.ts'
-import { findPlace, logTail, must, type Place, socketOf } from './place.ts'
+import { findPlace, logTail, mustRun, type Place, socketOf } from './place.ts'
 import { type EndTimes, endProcesses, findProcesses, isServing, readPidFile, stateOf } from './process.ts'
 import { run } from './program.ts'
 import { type Supervisor, type SupervisorChange, supervise } from './supervise.ts'
@@ -15,48 +14,48 @@ import { type Supervisor, type SupervisorChange, supervise } from './supervise.t
 export type { Supervisor, SupervisorChange } from './supervise.ts'
 
 export type EmbeddedPostgresOptions = {
-  /** Made when it is missing. The cluster lies in `postgres/<major version>` below it. */
+  /** Created if missing. The cluster is in `postgres/<major version>` below it. */
   dataDir: string
-  /** Server settings on top of ours, e.g. `{ fsync: 'off' }` for a database that a test throws away. Used at a fresh start only. */
+  /** Additional server settings, such as `{ fsync: 'off' }` for a test database. Used only when the server is started. */
   settings?: Record<string, string>
-  /** The command that makes user namespaces, needed by root only. Default: `unshare` of the PATH. */
+  /** Command that creates user namespaces, needed only by root. Defaults to `unshare` in the PATH. */
   unshare?: string
-  /** Told, as a sentence, what takes more than a moment: the cluster is made, or recovers. */
+  /** Called with a sentence for steps that take longer, such as creating the cluster. */
   onProgress?: ((text: string) => void) | undefined
-  /** How long a stop waits until it becomes harsher: from fast to immediate, from immediate to SIGKILL. */
+  /** Time limits of a stop: before it proceeds from fast to immediate shutdown, and from immediate to SIGKILL. */
   endTimesMs?: EndTimes
 }
 
 export type EmbeddedPostgres = {
   /** Connection string of the database `quayside`, over the unix socket, as superuser. */
   url: string
-  /** True when it ran already, started by another process or an earlier one. */
+  /** Whether it was already running, started by another process. */
   joined: boolean
   /**
-   * Starts the server again whenever it has died or can't be reached, until the watch is closed. Every process of an installation may
-   * watch: the lock in DATA_DIR lets one of them start it, and the others find it running.
+   * Restarts the server whenever it has exited or cannot be reached, until the supervisor is closed. Every process of an installation may
+   * supervise it: with the lock in DATA_DIR, one of them restarts it and the others find it running.
    */
   supervise(onChange: (change: SupervisorChange) => void): Supervisor
-  /** Ends the server for everybody who uses it. */
+  /** Stops the server for all processes that use it. */
   stop(): Promise<void>
 }
 
-/** Recovery after a crash reads up to `max_wal_size` of log, which a slow disk takes minutes for. */
+/** Crash recovery reads up to `max_wal_size` of WAL, which takes minutes on a slow disk. */
 const startTimeoutMs = 300_000
-/** How long a starter of PostgreSQL waits before it is asked again how far the server is. */
+/** How long pg_ctl waits before the state of the server is checked again. */
 const launchTimeoutS = 10
-/** A server without a pid file of its own may be writing it just now. */
+/** Grace period for a server without a pid file: it may be writing it at the moment. */
 const unreachableMs = 2_000
-/** Children of a killed postmaster that can't be seen from here hold its shared memory for a moment more. */
+/** Children of a killed postmaster may hold its shared memory a moment longer. */
 const sharedMemoryMs = 60_000
-/** How long a stop waits for a start that is under way. */
+/** How long a stop waits for a start in progress. */
 const stopWaitMs = 5_000
 const logMaxBytes = 10_000_000
 const unusedPid = 2 ** 22 + 1
 
 /**
- * Starts the embedded PostgreSQL of `dataDir`, or joins the one that runs there. Any number of processes may call it at once; it is
- * ready for connections when this resolves. Throws an error that says why (and holds the end of the server's log) when it can't be.
+ * Starts the embedded PostgreSQL of `dataDir`, or joins the running one. Any number of processes may call it concurrently. When it resolves,
+ * the server accepts connections. On failure, throws an error with the reason and the end of the server's log.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
@@ -78,12 +77,12 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /**
- * Stops the embedded PostgreSQL of `dataDir`, closing its connections, in whatever state it is. Does nothing when none runs. Takes
- * half a minute at most; throws when a process can't be ended.
+ * Stops the embedded PostgreSQL of `dataDir`, in any state, and closes its connections. Does nothing if none is running. Takes at most
+ * half a minute. Throws if a process cannot be stopped.
  */
 export async function stopEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<void> {
   if ((await lstat(join(options.dataDir, 'postgres')).catch(() => null)) === null) return
-  // Whoever holds the lock longer than this hangs, or waits for a server that doesn't get ready: it is ended all the same.
+  // A process that holds the lock for longer hangs, or waits for a server that does not become ready. The server is stopped regardless.
   const stop = async (root: string) => {
     const place = await findPlace(root, options.unshare ?? 'unshare')
     for (const directory of [draftOf(place), place.data]) await endProcesses(directory, options.endTimesMs)
@@ -98,7 +97,7 @@ async function locked<T>(dataDir: string, work: (root: string) => Promise<T>, at
   return withFileLock(join(root, 'lock'), () => work(root), atMostMs)
 }
 
-/** Leads from any state to a server that is ready for connections; says whether it ran already. */
+/** Brings the server from any state to accepting connections. Returns whether it was already running. */
 async function bringUp(place: Place, options: EmbeddedPostgresOptions, signal?: AbortSignal): Promise<boolean> {
   const { settings = {}, onProgress, endTimesMs } = options
   let joined = true
@@ -110,7 +109,7 @@ async function bringUp(place: Place, options: EmbeddedPostgresOptions, signal?: 
     if (state === 'ready') return joined
     unreachableSince = state === 'unreachable' ? (unreachableSince ?? performance.now()) : null
     if (state === 'absent') {
-      // Ended by a stop that didn't wait, or by whoever else wants it down: whoever is asked next starts it.
+      // Stopped by another process. The next start starts it again.
       if (!joined) throw new Error(`PostgreSQL exited during startup. ${await logTail(place)}`)
       joined = false
       await endProcesses(place.data, endTimesMs)
@@ -129,7 +128,7 @@ async function makeSocketDir({ socketDir, account }: Place): Promise<void> {
   await mkdir(socketDir, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
   })
-  // /tmp is everybody's: whoever made this folder first could offer a server of their own in it. Only its owner can change its mode.
+  // Any user can create this folder in /tmp and offer another server in it. Only the owner can change its mode.
   const found = await lstat(socketDir)
   if (!found.isDirectory()) throw new Error(`${socketDir} is required for the socket of PostgreSQL, but is not a directory.`)
   await account.adopt(socketDir)
@@ -138,12 +137,12 @@ async function makeSocketDir({ socketDir, account }: Place): Promise<void> {
   })
 }
 
-/** Where a cluster is made. */
+/** Where a cluster is created. */
 const draftOf = ({ root }: Place) => join(root, 'new')
 
 /**
- * Makes the cluster beside its place and moves it there when it is whole: a crash in between leaves nothing that counts, though
- * perhaps an initdb that still writes.
+ * Creates the cluster in a draft folder, and moves it into place when it is complete. A crash in between leaves at most a draft, and
+ * possibly an initdb that is still writing to it.
  */
 async function initialize(place: Place, onProgress: (text: string) => void = () => {}): Promise<void> {
   const { root, data, programs, account } = place
@@ -155,11 +154,11 @@ async function initialize(place: Place, onProgress: (text: string) => void = () 
     )
   }
   onProgress('Creating the database.')
-  const fresh = draftOf(place)
-  await endProcesses(fresh)
-  await rm(fresh, { recursive: true, force: true })
-  await mkdir(fresh, { mode: 0o700 })
-  await account.adopt(fresh)
+  const draft = draftOf(place)
+  await endProcesses(draft)
+  await rm(draft, { recursive: true, force: true })
+  await mkdir(draft, { mode: 0o700 })
+  await account.adopt(draft)
   const options = [
     '--username=quayside',
     '--auth=trust',
@@ -168,14 +167,14 @@ async function initialize(place: Place, onProgress: (text: string) => void = () 
     '--locale-provider=builtin',
     '--builtin-locale=C.UTF-8',
   ]
-  await must(place, join(programs.bin, 'initdb'), ['-D', fresh, ...options])
-  await must(place, join(programs.bin, 'postgres'), ['--single', '-D', fresh, 'postgres'], 'CREATE DATABASE quayside\n')
-  await rename(fresh, data)
+  await mustRun(place, join(programs.bin, 'initdb'), ['-D', draft, ...options])
+  await mustRun(place, join(programs.bin, 'postgres'), ['--single', '-D', draft, 'postgres'], 'CREATE DATABASE quayside\n')
+  await rename(draft, data)
 }
 
 /**
- * The whole configuration is ours and is written at each start. No TCP: instances share the host's network and must not reach it.
- * 64 MB of shared buffers serve a control plane whose hot rows are few; the system's cache does the rest.
+ * Starts the server with a configuration file that is written anew at each start. No TCP: instances share the host's network and must not
+ * be able to connect. 64 MB of shared buffers are enough for the few hot rows of a control plane; the system caches the rest.
  */
 async function launch(place: Place, extra: Record<string, string>): Promise<void> {
   const { data, log, socketDir, programs, account } = place
@@ -191,7 +190,7 @@ async function launch(place: Place, extra: Record<string, string>): Promise<void
     log_timezone: 'UTC',
     jit: 'off',
     log_checkpoints: 'off',
-    // Recovery begins with an fsync of each file of the cluster, which takes seconds; this is one call.
+    // By default, recovery begins with an fsync of each file, which takes seconds. syncfs is a single call.
     ...(process.platform === 'linux' ? { recovery_init_sync_method: 'syncfs' } : {}),
     ...extra,
   }
@@ -201,12 +200,12 @@ async function launch(place: Place, extra: Record<string, string>): Promise<void
   if ((await lstat(log)).size > logMaxBytes) await truncate(log, 0)
   await account.adopt(log)
 
-  await forgetFormerServer(place)
+  await clearPreviousServer(place)
   const options = ['-w', '-t', String(launchTimeoutS), '-s', '-D', data, '-l', log]
   for (const deadline = performance.now() + sharedMemoryMs; ; await delay(200)) {
     const from = (await lstat(log)).size
     const { code, output } = await run(account, join(programs.bin, 'pg_ctl'), ['start', ...options])
-    // It may recover for longer than pg_ctl waits.
+    // Recovery may take longer than pg_ctl waits.
     if (code === 0 || (await findProcesses(data)).postmaster !== null) return
     const printed = (await readFile(log)).subarray(from).toString()
     if (!printed.includes('shared memory') || performance.now() > deadline) {
@@ -216,10 +215,11 @@ async function launch(place: Place, extra: Record<string, string>): Promise<void
 }
 
 /**
- * PostgreSQL refuses to start beside the pid file or the socket's lock of a server whose pid is now another's, and beside a torn pid
- * file. A whole one must stay, because it names the shared memory by which orphaned children are seen: it gets a pid beyond the kernel's range.
+ * PostgreSQL refuses to start with an incomplete pid file, or with the pid file or socket lock of a server whose pid another process has
+ * now. A complete pid file must stay, because it names the shared memory by which orphaned children are detected: it gets a pid beyond
+ * the kernel's range.
  */
-async function forgetFormerServer(place: Place): Promise<void> {
+async function clearPreviousServer(place: Place): Promise<void> {
   const [pid, ...rest] = await readPidFile(place.data)
   const file = join(place.data, 'postmaster.pid')
   if (!(Number(pid) > 0)) await rm(file, { force: true })

@@ -2,9 +2,8 @@ import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
 
 /**
- * Runs `work` while holding an exclusive lock on `path`, waiting for whoever holds it, but no longer than `atMostMs`: then `work` runs
- * without it. The kernel keeps the lock on an open file of a small child, which ends when its input closes: so the lock is free again
- * however this process ends.
+ * Runs `work` while holding an exclusive lock on `path`. Waits for the lock for at most `atMostMs`, then runs `work` without it. A small
+ * child process holds the lock and exits when its input is closed, so the lock is released however this process ends.
  */
 export async function withFileLock<T>(path: string, work: () => Promise<T>, atMostMs?: number): Promise<T> {
   await (await open(path, 'a', 0o600)).close()

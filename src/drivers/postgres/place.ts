@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { type Account, canEnter, chooseAccount } from './account.ts'
 import { copyPrograms, findPrograms, type Programs, run } from './program.ts'
 
-/** Where a cluster and all that belongs to it lie, and who runs it. `root` is `DATA_DIR/postgres`, `data` the cluster. */
+/** Paths of a cluster and its files, and the account that runs it. `root` is `DATA_DIR/postgres`, `data` the cluster. */
 export type Place = { root: string; data: string; log: string; socketDir: string; programs: Programs; account: Account }
 
 export async function findPlace(root: string, unshare: string): Promise<Place> {
@@ -13,7 +13,7 @@ export async function findPlace(root: string, unshare: string): Promise<Place> {
   const data = join(root, found.major)
   const account = await chooseAccount({ dataDir, data, unshare })
   const programs = (await canEnter(account, found.bin)) ? found : await copyPrograms(found, root)
-  // A socket's path has 107 bytes at most, so it can't lie in DATA_DIR.
+  // The path of a socket is limited to 107 bytes, so it cannot be in DATA_DIR.
   const name = createHash('sha256').update(dataDir).digest('hex').slice(0, 16)
   const socketDir = join('/tmp', `quayside-${name}`)
   return { root, data, log: join(root, 'server.log'), socketDir, programs, account }
@@ -21,10 +21,11 @@ export async function findPlace(root: string, unshare: string): Promise<Place> {
 
 export const socketOf = ({ socketDir }: Place) => join(socketDir, '.s.PGSQL.5432')
 
-/** Runs one of PostgreSQL's programs to its end; throws with the end of what it printed unless that is a success. */
-export async function must({ account }: Place, file: string, args: string[], input = ''): Promise<void> {
+/** Runs a program of PostgreSQL to its end. On failure, throws an error with the end of its output. */
+export async function mustRun({ account }: Place, file: string, args: string[], input = ''): Promise<void> {
   const { code, output } = await run(account, file, args, input)
-  if (code !== 0) throw new Error(`PostgreSQL: ${file} ${args[0]} ended with ${code}: ${output.trim().split('\n').slice(-5).join(' ')}`)
+  if (code !== 0)
+    throw new Error(`PostgreSQL: ${file} ${args[0]} exited with code ${code}: ${output.trim().split('\n').slice(-5).join(' ')}`)
 }
 
 export async function logTail({ log }: Place): Promise<string> {

@@ -1,6 +1,6 @@
 /**
- * What runs on a data directory. Found by looking at the processes themselves, because the pid file may be missing, torn, left behind
- * by a crash, or name a stranger. Where there is no /proc, the pid file has to do.
+ * The processes of a data directory. They are found in /proc, because the pid file may be missing, incomplete, left behind by a crash, or
+ * contain the pid of another program. Without /proc, the pid file is used.
  */
 import { lstat, readdir, readFile, readlink } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -11,30 +11,30 @@ import { type Place, socketOf } from './place.ts'
 import { run } from './program.ts'
 
 export type Processes = {
-  /** The process that accepts connections; null when none runs. */
+  /** The process that accepts connections; null if none is running. */
   postmaster: number | null
-  /** The programs that start a server or make a cluster: they end at once, and would start a server behind our back. */
+  /** Programs that start a server or create a cluster. They must be killed first, because they could start another server. */
   starters: number[]
-  /** All that run on the directory, those two included. */
+  /** All processes of the directory, including those two. */
   all: number[]
 }
 
 /**
- * `starting` includes crash recovery. `unreachable`: it runs, but nobody can connect to it, or soon won't: its socket or its pid file
- * is gone (a cleaned /tmp, a moved DATA_DIR).
+ * `starting` includes crash recovery. `unreachable`: it is running, but does not or will soon not accept connections, because its socket or
+ * pid file is gone (a cleaned /tmp, a moved DATA_DIR).
  */
 export type ServerState = 'absent' | 'starting' | 'ready' | 'stopping' | 'unreachable'
 
 const programs = new Set(['postgres', 'pg_ctl', 'initdb'])
 
-/** The processes of PostgreSQL that run on `directory`, which may be one that is still being made. */
+/** The PostgreSQL processes of `directory`, which may still be a draft. */
 export async function findProcesses(directory: string): Promise<Processes> {
   if (process.platform !== 'linux') return findByPidFile(directory)
   const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = (await Promise.all(names.map((name) => readProcess(Number(name), directory)))).filter((one) => one !== null)
   const servers = new Set(found.filter(({ role }) => role === 'server').map(({ pid }) => pid))
   return {
-    // For a moment a new child still shows the arguments of its parent.
+    // A new child shows the arguments of its parent for a moment.
     postmaster: found.find(({ pid, parent }) => servers.has(pid) && !servers.has(parent))?.pid ?? null,
     starters: found.filter(({ role }) => role === 'starter').map(({ pid }) => pid),
     all: found.map(({ pid }) => pid),
@@ -52,7 +52,7 @@ async function readProcess(pid: number, directory: string): Promise<Found | null
     readFile(`/proc/${pid}/stat`, 'utf8').catch(() => ''),
   ])
   const args = line.split('\0')
-  // A server moves into its directory; pg_ctl and initdb only name it.
+  // A server changes into its directory; pg_ctl and initdb have it only in their arguments.
   if (folder !== directory && !args.includes(directory)) return null
   const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
   const role = program !== 'postgres' ? 'starter' : args[1] === '-D' ? 'server' : 'child'
@@ -69,7 +69,7 @@ export async function readPidFile(data: string): Promise<string[]> {
   return (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n').map((line) => line.trim())
 }
 
-/** A server that has only just begun has no pid file yet, and counts as unreachable until it has. */
+/** A server that has just been started has no pid file yet and counts as unreachable. */
 export async function stateOf(place: Place, { postmaster }: Processes): Promise<ServerState> {
   if (postmaster === null) return 'absent'
   const lines = await readPidFile(place.data)
@@ -79,7 +79,7 @@ export async function stateOf(place: Place, { postmaster }: Processes): Promise<
   return (await accepts(socketOf(place))) ? 'ready' : 'unreachable'
 }
 
-/** As `stateOf` finds it ready, but for a few system calls: asked all the time. */
+/** Whether the server is running and has its socket. Cheaper than `stateOf`, because it is called frequently. */
 export async function isServing(place: Place): Promise<boolean> {
   const pid = Number((await readPidFile(place.data))[0])
   if (!(pid > 0)) return false
@@ -97,21 +97,21 @@ function accepts(path: string): Promise<boolean> {
       socket.destroy()
       resolve(true)
     })
-    // EAGAIN: so many connect that the queue is full, so somebody listens.
+    // EAGAIN: the queue of connections is full, so a server is listening.
     socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'EAGAIN'))
   })
 }
 
 export type EndTimes = { fast: number; immediate: number }
 
-/** In immediate mode PostgreSQL itself kills, after 5 s, what has not ended. */
+/** In immediate mode, PostgreSQL itself kills remaining children after 5 s. */
 const endTimes: EndTimes = { fast: 20_000, immediate: 7_000 }
 const killMs = 5_000
 const orphanMs = 1_000
 
 /**
- * Ends all that runs on a data directory: fast (sessions are closed, a checkpoint is written), then immediate (the next start
- * recovers), then by SIGKILL. Children of a dead postmaster have a second to notice. Throws when something outlives that.
+ * Stops all processes of a data directory: by fast shutdown (closes sessions, writes a checkpoint), then immediate shutdown (the next start
+ * recovers), then SIGKILL. Children of a dead postmaster get a second to exit. Throws if a process survives.
  */
 export async function endProcesses(directory: string, times: EndTimes = endTimes): Promise<void> {
   const { postmaster, all } = await findProcesses(directory)

