@@ -1,6 +1,6 @@
 /**
- * From a source to a release: a fresh tree, a plan, its commands in a cell, and the result stored under its digest. Nothing
- * of a failed or cancelled build stays but the service's cache.
+ * Builds a release from source: writes the source to an empty tree, detects a plan, runs its commands in a cell, and stores the result
+ * under its digest. A failed or cancelled build leaves nothing but the service's cache.
  */
 import { mkdir, stat } from 'node:fs/promises'
 import { delimiter, join, relative } from 'node:path'
@@ -80,7 +80,7 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   const builtSince = await markTime(directory)
   await runSteps(parts, cell, plan, request, io)
   const manifest = await store(parts, cell, plan, request, builtSince, io)
-  await dropFormerAttempts(parts, manifest)
+  await removeEarlierAttempts(parts, manifest)
   return {
     digest: manifest.digest,
     sizeBytes: manifest.sizeBytes,
@@ -90,7 +90,7 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   }
 }
 
-/** Whether a cell finds a program of this name. */
+/** Whether a program of this name exists in the PATH of cells. */
 async function hasProgram(sandbox: Sandbox, name: string): Promise<boolean> {
   for (const directory of sandbox.hostPath.split(delimiter)) if (await stat(join(directory, name)).catch(() => null)) return true
   return false
@@ -150,8 +150,8 @@ async function store(
   return manifest
 }
 
-/** A worker that died between storing and saying so leaves a release that nobody knows. */
-async function dropFormerAttempts({ releases, isUsed }: BuildParts, manifest: Manifest): Promise<void> {
+/** A worker that was lost after storing a release, and before recording it, leaves a release that no row names. */
+async function removeEarlierAttempts({ releases, isUsed }: BuildParts, manifest: Manifest): Promise<void> {
   for (const other of await releases.all()) {
     if (other.deploymentId !== manifest.deploymentId || other.digest === manifest.digest) continue
     if (!(await isUsed(other.digest))) await releases.remove(other.digest)

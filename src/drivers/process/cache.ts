@@ -1,4 +1,4 @@
-/** The build caches: one for each service, bounded each and all together. */
+/** The build caches: one for each service, with limits on each and on all of them together. */
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { StepIo } from '../../domain/deploys/instance/ports.ts'
@@ -10,12 +10,12 @@ import { isErrno } from './tree.ts'
 import { cachesInUse, discard } from './workspace.ts'
 
 export type Caches = {
-  /** Makes the directory, fresh where it is told to. */
+  /** Creates the directory. With `clear`, deletes an existing one first. */
   open(serviceId: string, options: { clear: boolean }): Promise<string>
-  /** Measures a cache after its build, and drops what is over the quotas. */
+  /** Measures a cache after its build, and deletes caches that exceed the quotas. */
   settle(serviceId: string): Promise<void>
   remove(serviceId: string): Promise<void>
-  /** The services that have one. */
+  /** Ids of the services that have a cache. */
   list(): Promise<string[]>
 }
 
@@ -30,7 +30,7 @@ export function createCaches(layout: Layout, quotas: Quotas): Caches {
 
   const noteSize = (serviceId: string, sizeBytes: number) => writeWhole(sizeFileOf(serviceId), String(sizeBytes), { durable: false })
 
-  /** Oldest first. One that was never measured is a build's that was cut off: it counts for nothing until the next one. */
+  /** Least recently used first. A cache that was never measured belongs to an interrupted build and does not count. */
   async function known(): Promise<{ serviceId: string; sizeBytes: number; usedAt: number }[]> {
     const found = (await readdir(layout.cacheSizes)).map(async (serviceId) => {
       const file = join(layout.cacheSizes, serviceId)
@@ -50,7 +50,7 @@ export function createCaches(layout: Layout, quotas: Quotas): Caches {
       const io: StepIo = { output: () => undefined, signal: new AbortController().signal }
       const sizeBytes = await inThread('sizeOf', directoryOf(serviceId), io)
       if (sizeBytes > quotas.cacheBytes) return await remove(serviceId)
-      // On a full disk it counts with its former size; the build itself says what is wrong.
+      // On a full disk, the previous size stays. The build itself reports the full disk.
       await noteSize(serviceId, sizeBytes).catch((error) => {
         if (!isErrno(error, 'ENOSPC', 'EDQUOT')) throw error
       })

@@ -1,12 +1,12 @@
-/** How a tree is built and started, judged by its files. Pure reading: nothing of the tree is run here. */
+/** Detects how a tree is built and started from its files. Nothing of the tree is run. */
 import { join } from 'node:path'
 import type { BuildRequest } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { isFile, isRecord, readManifest, readSmall } from './manifest.ts'
-import { wantedNode } from './node-version.ts'
+import { requiredNode } from './node-version.ts'
 import { findPackageManager } from './package-manager.ts'
 import { otherTypes, parseProcfile, releaseCommandOf } from './procfile.ts'
-import type { ToolWish } from './tool.ts'
+import type { ToolRequirement } from './tool.ts'
 
 export type Plan = {
   detected: 'commands' | 'procfile' | 'node' | 'python' | 'go' | 'static'
@@ -15,34 +15,34 @@ export type Plan = {
   /** Null: a static release. */
   startCommand: string | null
   releaseCommand: string | null
-  /** Programs that the steps and the start need beside, or instead of, those of the host. */
-  tools: ToolWish[]
-  /** What was seen and is not used, with what to do about it. */
+  /** Programs that the build and the instances need in addition to, or in place of, those of the host. */
+  tools: ToolRequirement[]
+  /** Notes for the log, such as files that are not used. */
   notes: string[]
 }
 
-type Wishes = Pick<BuildRequest, 'kind' | 'buildCommand' | 'startCommand'> & {
+type DetectOptions = Pick<BuildRequest, 'kind' | 'buildCommand' | 'startCommand'> & {
   /** Whether the host has Go. */
   hasGo?: boolean
 }
 
 /**
- * Own commands > Procfile > package.json > requirements.txt > go.mod > index.html. `tree` is the root of the source, `directory` the
- * part of it that is built. Throws PortError BUILD_NOT_DETECTED.
+ * In order of precedence: commands in the settings, Procfile, package.json, requirements.txt, go.mod, index.html. `tree` is the root of the
+ * source, `directory` the directory that is built. Throws PortError BUILD_NOT_DETECTED.
  */
-export async function detectPlan(tree: string, directory: string, wishes: Wishes): Promise<Plan> {
-  const buildCommand = wishes.buildCommand?.trim() || null
-  const startCommand = wishes.startCommand?.trim() || null
+export async function detectPlan(tree: string, directory: string, options: DetectOptions): Promise<Plan> {
+  const buildCommand = options.buildCommand?.trim() || null
+  const startCommand = options.startCommand?.trim() || null
   const project =
-    (await readNode(tree, directory)) ?? (await readPython(directory)) ?? (wishes.hasGo === true ? await readGo(directory) : null)
+    (await readNode(tree, directory)) ?? (await readPython(directory)) ?? (options.hasGo === true ? await readGo(directory) : null)
   const unused = await unsupported(directory, project)
   const base = { tools: project?.tools ?? [], notes: unused.length > 0 ? [`Found but not used: ${unused.join(', ')}.`] : [] }
-  if (wishes.kind === 'static_site') {
+  if (options.kind === 'static_site') {
     const site = { ...base, startCommand: null, releaseCommand: null }
     if (buildCommand !== null) return { ...site, detected: 'commands', steps: [buildCommand] }
     return project?.builds ? { ...site, detected: project.detected, steps: project.steps } : { ...site, ...staticPlan, tools: [] }
   }
-  const { kind } = wishes
+  const { kind } = options
   const steps = buildCommand === null ? (project?.steps ?? []) : [buildCommand]
   const procfile = parseProcfile((await readSmall(join(directory, 'Procfile'))) ?? '')
   const served = {
@@ -62,7 +62,7 @@ export async function detectPlan(tree: string, directory: string, wishes: Wishes
   if (project?.builds) throw onlyBuilds(kind)
   if (project !== null || buildCommand !== null) throw noStart(kind)
   if (kind === 'web' && (await isFile(join(directory, 'index.html')))) return { ...served, ...staticPlan, tools: [] }
-  throw new PortError('BUILD_NOT_DETECTED', 'Quayside could not detect how to build and start the service.', { hint: whatToAdd(unused) })
+  throw new PortError('BUILD_NOT_DETECTED', 'Quayside could not detect how to build and start the service.', { hint: adviceFor(unused) })
 }
 
 const staticPlan: Pick<Plan, 'detected' | 'steps' | 'startCommand'> = { detected: 'static', steps: [], startCommand: null }
@@ -71,9 +71,9 @@ type Project = {
   detected: 'node' | 'python' | 'go'
   steps: string[]
   startCommand: string | null
-  /** Whether the steps make something, rather than only install. */
+  /** Whether the steps build something, and do not only install dependencies. */
   builds: boolean
-  tools: ToolWish[]
+  tools: ToolRequirement[]
 }
 
 async function readNode(tree: string, directory: string): Promise<Project | null> {
@@ -81,7 +81,7 @@ async function readNode(tree: string, directory: string): Promise<Project | null
   if (manifest === null) return null
   const scripts = isRecord(manifest.scripts) ? manifest.scripts : {}
   const manager = await findPackageManager(tree, directory)
-  const node = await wantedNode(tree, directory, manifest)
+  const node = await requiredNode(tree, directory, manifest)
   const builds = typeof scripts.build === 'string'
   return {
     detected: 'node',
@@ -93,9 +93,9 @@ async function readNode(tree: string, directory: string): Promise<Project | null
 }
 
 async function nodeStart(directory: string, scripts: Record<string, unknown>, main: unknown): Promise<string | null> {
-  // npm runs the scripts of any package manager, and asks no registry before it does.
+  // npm runs scripts whatever the package manager is, and does not need the registry for it.
   if (typeof scripts.start === 'string') return 'npm start'
-  // The main file may come from the build, so it need not be there yet.
+  // The build may create the main file, so it need not exist yet.
   if (typeof main === 'string' && main !== '') return `node ${quote(main)}`
   for (const name of ['server.js', 'index.js']) if (await isFile(join(directory, name))) return `node ${name}`
   return null
@@ -116,7 +116,7 @@ async function readGo(directory: string): Promise<Project | null> {
   return { detected: 'go', steps: ['go build -o ./go-server .'], startCommand: './go-server', builds: true, tools: [] }
 }
 
-/** Files by which other platforms build. */
+/** Build files of other platforms. */
 const foreign = ['Dockerfile', 'Containerfile', 'docker-compose.yml', 'compose.yaml', 'pyproject.toml', 'Pipfile', 'go.mod', 'Cargo.toml']
 const foreignMore = ['Gemfile', 'composer.json', 'pom.xml', 'build.gradle', 'build.gradle.kts', 'mix.exs', 'deno.json']
 
@@ -127,7 +127,7 @@ async function unsupported(directory: string, project: Project | null): Promise<
   return project === null ? found : found.filter((name) => !ours[project.detected].includes(name))
 }
 
-function whatToAdd(seen: string[]): string {
+function adviceFor(seen: string[]): string {
   const advice =
     'Add a Procfile, a package.json with a start script or a requirements.txt, or set buildCommand and startCommand. Also check rootDirectory.'
   if (seen.length === 0) return advice
@@ -148,7 +148,7 @@ function otherProcfile(names: string[], kind: 'web' | 'worker'): PortError<'BUIL
   })
 }
 
-/** As the templates of Vite and the like come: a build, and nothing that would answer a request. */
+/** For projects such as Vite templates, which have a build script and nothing to start. */
 function onlyBuilds(kind: 'web' | 'worker'): PortError<'BUILD_NOT_DETECTED'> {
   return new PortError('BUILD_NOT_DETECTED', 'package.json has a build script, but Quayside could not detect how to start its result.', {
     hint:

@@ -1,13 +1,13 @@
-/** What names a release: one line per entry of its tree and one for what it is, in a fixed order. Blocks; for a thread of its own. */
+/** The digest of a release: a hash over one line for each entry of its tree and one for the release itself, in a fixed order. Blocks, so it runs in a thread. */
 import { createHash, hash } from 'node:crypto'
 import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs'
 import { PortError } from '../../platform/errors.ts'
 import type { Draft } from './release.ts'
 import { type TreeEntry, walk } from './tree.ts'
 
-const tellEvery = 10_000
+const reportEvery = 10_000
 
-/** Throws PortError NO_CAPACITY for a tree that is too large. */
+/** Throws PortError NO_CAPACITY if the tree is too large. */
 export function measure(
   tree: string,
   draft: Draft,
@@ -33,7 +33,7 @@ export function measure(
     if (entry.type !== 'file') continue
     line('file', entry.path, (entry.mode & 0o111) === 0 ? 'plain' : 'executable', fileHash(entry))
     stored++
-    if (stored % tellEvery === 0 && stored < files) say(`Stored ${stored} of ${files} files.`)
+    if (stored % reportEvery === 0 && stored < files) say(`Stored ${stored} of ${files} files.`)
   }
   return { digest: `sha256:${digest.digest('hex')}`, sizeBytes }
 }

@@ -1,16 +1,16 @@
-/** How much the driver may put on the disk, and the refusal when there is no room. */
+/** Limits on disk usage, and the error when they are exceeded. */
 import { statfs } from 'node:fs/promises'
 import { PortError } from '../../platform/errors.ts'
 import { isErrno } from './tree.ts'
 
 export type Quotas = {
-  /** Largest release, as the sum of its file sizes. */
+  /** Maximum size of a release, as the sum of its file sizes. */
   releaseBytes: number
-  /** Builds and starts are refused, and a running build is ended, when DATA_DIR's disk has less than this free. */
+  /** When the disk of DATA_DIR has less free space than this, builds and starts are refused and running builds are killed. */
   dataDirFreeBytes: number
-  /** A service's build cache is dropped after a build that leaves it larger than this. */
+  /** A build cache that is larger than this after a build is deleted. */
   cacheBytes: number
-  /** All build caches together: the ones that were not used for longest are dropped after a build that leaves them larger. */
+  /** Maximum size of all build caches together. Beyond it, the least recently used ones are deleted after a build. */
   allCachesBytes: number
 }
 
@@ -21,12 +21,12 @@ export async function isRoomLeft(directory: string, quotas: Quotas): Promise<boo
   return disk.bavail * disk.bsize >= quotas.dataDirFreeBytes
 }
 
-/** Throws PortError NO_CAPACITY when the disk is too full to begin something. */
+/** Throws PortError NO_CAPACITY if the disk is too full. */
 export async function requireRoom(directory: string, quotas: Quotas): Promise<void> {
   if (!(await isRoomLeft(directory, quotas))) throw diskFull()
 }
 
-/** Aborts with NO_CAPACITY as soon as the disk runs low. Stop watching by the returned function. */
+/** Aborts with NO_CAPACITY when free disk space runs low. Call the returned function to stop watching. */
 export function watchRoom(directory: string, quotas: Quotas, abort: AbortController): () => void {
   const timer = setInterval(async () => {
     const room = await isRoomLeft(directory, quotas).catch(() => true)
@@ -36,7 +36,7 @@ export function watchRoom(directory: string, quotas: Quotas, abort: AbortControl
   return () => clearInterval(timer)
 }
 
-/** Passes what `work` throws on, and says NO_CAPACITY for a write that the full disk refused. */
+/** Rethrows errors of `work`; a write that failed because the disk is full becomes NO_CAPACITY. */
 export async function namingFullDisk<Value>(work: () => Promise<Value>): Promise<Value> {
   try {
     return await work()

@@ -1,4 +1,4 @@
-/** The encoded copies of what a site publishes: made once, so that no request has to wait for them. Blocks; for a thread of its own. */
+/** Compressed copies of the files of a site, created at build time so that no request waits for compression. Blocks, so it runs in a thread. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
@@ -9,15 +9,15 @@ const compressible = new Set([
   ...['.ico', '.bmp', '.ttf', '.otf', '.eot', '.rss', '.atom', '.xhtml', '.yaml', '.yml', '.geojson', '.vtt', '.glb', '.gltf'],
 ])
 
-/** Below, the headers of an answer weigh more than what is saved; above, one file would take too much memory. */
+/** Smaller files save less than the headers of a response; larger ones would take too much memory. */
 const minBytes = 1_000
 const maxBytes = 32 << 20
-/** A copy that saves less than this share isn't worth its place. */
+/** A copy that is not smaller than this share of the file is not kept. */
 const worthwhile = 0.95
 
-const tellEvery = 10_000
+const reportEvery = 10_000
 
-/** Answers the size of all copies. */
+/** Returns the total size of the copies. */
 export function encodeTree(tree: string, target: string, say: (text: string) => void): number {
   mkdirSync(target)
   const files = [...walk(tree)].filter(isWorthwhile)
@@ -26,7 +26,7 @@ export function encodeTree(tree: string, target: string, say: (text: string) => 
   say(`Compressing ${files.length} files with gzip and brotli.`)
   let written = 0
   for (const [i, file] of files.entries()) {
-    if (i > 0 && i % tellEvery === 0) say(`Compressed ${i} of ${files.length} files.`)
+    if (i > 0 && i % reportEvery === 0) say(`Compressed ${i} of ${files.length} files.`)
     const content = readFileSync(file.absolute)
     const params = { [constants.BROTLI_PARAM_QUALITY]: quality, [constants.BROTLI_PARAM_SIZE_HINT]: content.length }
     written += keepSmaller(join(target, `${file.path}.br`), content, brotliCompressSync(content, { params }))
@@ -39,7 +39,7 @@ function isWorthwhile({ type, path, sizeBytes }: TreeEntry): boolean {
   return type === 'file' && sizeBytes >= minBytes && sizeBytes <= maxBytes && compressible.has(extname(path).toLowerCase())
 }
 
-/** The best takes a second for each megabyte, which a large site can't be kept waiting for. */
+/** The best quality takes a second per megabyte, which is too slow for large sites. */
 function qualityFor(bytes: number): number {
   if (bytes <= 16 << 20) return constants.BROTLI_MAX_QUALITY
   return bytes <= 128 << 20 ? 8 : 5

@@ -1,11 +1,11 @@
-/** The variables that every command gets, whoever wrote it. Nothing of the control plane's own environment is in here. */
+/** The base environment of all commands. It contains nothing of the control plane's own environment. */
 import { existsSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import type { CellPaths } from './sandbox.ts'
 
 const hostCertificates = '/etc/ssl/certs/ca-certificates.crt'
 
-/** For instances and release commands. Programs that the build installed into the tree are found first. */
+/** For instances and release commands. Programs that the build installed into the tree come first in the PATH. */
 export function runEnv(paths: CellPaths, workingDirectory: string, tools: readonly string[]): Record<string, string> {
   const work = posix.join(paths.app, workingDirectory)
   return {
@@ -15,12 +15,12 @@ export function runEnv(paths: CellPaths, workingDirectory: string, tools: readon
     LANG: 'C.UTF-8',
     USER: 'app',
     SHELL: '/bin/sh',
-    // Plug'n'Play would need Yarn itself at each start.
+    // With Plug'n'Play, each start would require Yarn.
     ...(tools.some((name) => name.startsWith('yarn-berry-')) ? { YARN_NODE_LINKER: 'node-modules', YARN_ENABLE_TELEMETRY: '0' } : {}),
   }
 }
 
-/** For build commands: caches that last, and the certificates that the host trusts (its package mirror may need them). */
+/** For build commands: also persistent caches, and the certificates that the host trusts, which its package mirror may require. */
 export function buildEnv(paths: CellPaths, workingDirectory: string, tools: readonly string[]): Record<string, string> {
   const env: Record<string, string> = { ...runEnv(paths, workingDirectory, tools), CI: 'true', npm_config_update_notifier: 'false' }
   if (paths.cache !== null) {

@@ -1,13 +1,13 @@
 /**
- * From a built tree to what a release keeps of it: what a site publishes, its encoded copies, and the digest. All of it blocks, so it
- * runs in a thread (thread.ts); what is done is said line by line.
+ * Turns a built tree into the contents of a release: the files that a site publishes, their compressed copies, and the digest. All of it
+ * blocks, so it runs in a thread (thread.ts) and reports its progress line by line.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PortError } from '../../platform/errors.ts'
 import { measure } from './digest.ts'
 import { encodeTree } from './encode.ts'
-import { publishedDirectory, takePublished } from './publish.ts'
+import { movePublished, publishedDirectory } from './publish.ts'
 import type { Draft, Manifest } from './release.ts'
 import { directoryInside, findEscapingLink, isErrno, removeTree, tidy, walk } from './tree.ts'
 
@@ -19,17 +19,17 @@ export type FinishRequest = {
   draft: Omit<Draft, 'kind' | 'workingDirectory'>
   workingDirectory: string
   releaseBytes: number
-  /** A site: where what it publishes and its encoded copies are to be put. Null: an application, which keeps its whole tree. */
+  /** For a site: where to put the published files and their compressed copies. Null for an application, which keeps its whole tree. */
   site: { declared: string | null; builtSince: number | null; target: string; encoded: string } | null
-  /** Where the commands of the build saw the tree. */
+  /** Path of the tree as the build commands saw it. */
   app: string
 }
 
 export const treeWork = {
-  /** The first link that leads out of a tree, or null. */
+  /** The first link that points outside the tree, or null. */
   escapingLink: (root: string): string | null => findEscapingLink(root),
 
-  /** The tree to keep, and what it is. Throws PortError for one that can't be kept. */
+  /** The tree to keep, and its manifest. Throws PortError for a tree that cannot be kept. */
   async finish(request: FinishRequest, say: Say): Promise<{ tree: string; encoded: string | null; manifest: Manifest }> {
     const { tree, workingDirectory, site, releaseBytes } = request
     tidy(tree)
@@ -41,7 +41,7 @@ export const treeWork = {
     const published = await publishedDirectory(join(tree, workingDirectory), site)
     const escaping = findEscapingLink(published.directory)
     if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} points outside the published directory.`)
-    const { files, leftOut } = await takePublished(published.directory, site.target)
+    const { files, leftOut } = await movePublished(published.directory, site.target)
     say(`Publishing ${published.name}: ${files} files.`)
     if (leftOut.length > 0) say(`Omitted files that are never published: ${shortList(leftOut)}.`)
     const draft: Draft = { ...request.draft, kind: 'static', workingDirectory: '' }

@@ -1,7 +1,7 @@
 /**
- * The runtime driver for plain processes: builds and instances on this host, confined by bubblewrap where it works. All state
- * lies under DATA_DIR, so that several processes of the control plane share it and none has to live on. It knows no
- * database, no deployment rules and no router; Linux is the platform it is made for.
+ * The runtime driver for plain processes: builds and instances on this host, sandboxed by bubblewrap if it works. All state is under
+ * DATA_DIR, shared by all processes of the control plane, none of which has to keep running. It knows no database, no deployment rules and
+ * no router. Made for Linux.
  */
 import type { ReleaseCommandRequest, Runtime, StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
@@ -22,16 +22,16 @@ import { sweepWorkspaces, withWorkspace } from './workspace.ts'
 
 export type ProcessRuntimeOptions = {
   dataDir: string
-  /** `auto`: bubblewrap where it works. `bwrap`: nothing else will do. `none`: no confinement at all. */
+  /** `auto`: bubblewrap if it works. `bwrap`: fail without bubblewrap. `none`: no sandbox. */
   sandbox: 'auto' | 'bwrap' | 'none'
-  /** The host's PATH. Entries that end in node_modules/.bin are left out. */
+  /** The host's PATH. Entries that end in node_modules/.bin are ignored. */
   hostPath: string
-  /** Further directories that no build and no instance may see, such as the program's own. */
+  /** Further directories to hide from builds and instances, such as that of Quayside itself. */
   hidden?: string[]
   quotas?: Partial<Quotas>
-  /** Unread output that is kept of each stream of an instance. */
+  /** Maximum size of unread output per stream of an instance. */
   outputCapBytes?: number
-  /** Where instances listen. Outside the range of outgoing connections by default. */
+  /** Ports for instances. By default outside the range of outgoing connections. */
   portRange?: PortRange
 }
 
@@ -41,7 +41,7 @@ const defaults = {
   portRange: { first: 20_000, last: 29_999 },
 }
 
-/** Throws when `bwrap` is demanded and does not work here. */
+/** Throws if `sandbox` is `bwrap` and bubblewrap does not work. */
 export async function createProcessRuntime(options: ProcessRuntimeOptions): Promise<Runtime> {
   const quotas: Quotas = { ...defaults.quotas, ...options.quotas }
   const outputCapBytes = options.outputCapBytes ?? defaults.outputCapBytes

@@ -1,7 +1,7 @@
 /**
- * What is written down about instances, so that any process of the control plane, now or later, knows them. An instance has
- * runs: each start is one, the highest number is the present one. A run comes into being by the rename of a complete
- * directory, and is decided by the creation of its launch file; both can happen once only, whoever tries.
+ * The state of instances on disk, from which any process of the control plane, now or later, knows them. Each start of an instance is a
+ * run; the one with the highest number is the current run. A run is created by renaming a complete directory, and decided by creating its
+ * launch file. Both can succeed only once, whichever processes try.
  */
 import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
@@ -15,30 +15,30 @@ import { parseReport, type Report, rootOf } from './report.ts'
 import { type Sandbox, stoppingFile } from './sandbox.ts'
 import { isErrno, removeTree } from './tree.ts'
 
-/** Written by the process that starts a run, before anything is started. */
+/** Written by the process that starts a run, before it starts anything. */
 export type Claim = { starter: ProcessMark | null; claimedAt: string; digest: string; kind: 'web' | 'worker' }
 
-/** `watcher` is the process that waits for the command and reports its end. */
+/** `watcher` is the process that waits for the command and reports its exit. */
 export type Launched = { watcher: ProcessMark; port: number | null; startedAt: string }
 
 export type Run = {
   instanceId: string
   directory: string
   number: number
-  /** Names its cell: of this run alone, so that nobody who ends the leftovers of one meets the next. */
+  /** Name of its cell. Unique to the run, so that killing leftovers of one run never affects the next. */
   name: string
   claim: Claim
   /**
-   * `claimed`: its starter is at work. `running`: launched and not ended; a run that is being stopped has ended when all of it
-   * has, any other one with its first process. `ended`: also when it was never launched.
+   * `claimed`: being started. `running`: launched and not ended. A run that is being stopped ends with its last process, any other one with
+   * its first process. `ended`: also if it was never launched.
    */
   phase: 'claimed' | 'running' | 'ended'
   launched: Launched | null
   report: Report
-  /** The root of its processes, also of what an ended command left running. */
+  /** The root of its processes, including those that the command left running. */
   root: ProcessMark | null
   exitedAt: Date | null
-  /** Of an ended one. */
+  /** Why an ended run ended. */
   cause: EndCause
 }
 
@@ -46,15 +46,15 @@ const noReport: Report = { rootPid: null, rootNamespace: null, exitCode: null }
 
 export type InstanceStore = {
   directory(instanceId: string): string
-  /** The present run, or null for an unknown instance. A few small reads: also called while a request waits. */
+  /** The current run, or null for an unknown instance. Only a few small reads, because requests wait for it. */
   read(instanceId: string): Run | null
-  /** Begins the run after `former`. Null when another process was faster. */
+  /** Creates the run after `former`. Null if another process was faster. */
   claim(instanceId: string, former: Run | null, claim: Pick<Claim, 'digest' | 'kind'>): Promise<string | null>
-  /** Says that a run is launched, or never will be. False when the contrary was said before. */
+  /** Records that a run is launched, or never will be. False if it has already been decided. */
   decide(runDirectory: string, launched: Launched | null): Promise<boolean>
-  /** From now on until `until` the run counts as running as long as anything of it does. */
+  /** For `graceMs`, the run counts as running as long as any of its processes is running. */
   beginStop(run: Run, graceMs: number): Promise<void>
-  dropFormerRuns(instanceId: string, present: number): Promise<void>
+  removeEarlierRuns(instanceId: string, present: number): Promise<void>
   list(): Promise<string[]>
 }
 
@@ -81,7 +81,7 @@ export function createInstanceStore(layout: Layout, sandbox: Sandbox): InstanceS
     },
     decide: (runDirectory, launched) => createWhole(join(runDirectory, 'launch.json'), JSON.stringify(launched), { durable: false }),
     beginStop: (run, graceMs) => writeWhole(join(run.directory, stoppingFile), JSON.stringify(sinceBootMs() + graceMs), { durable: false }),
-    async dropFormerRuns(instanceId, present) {
+    async removeEarlierRuns(instanceId, present) {
       const directory = directoryOf(instanceId)
       for (const name of await readdir(directory)) if (numberOf(name) < present) await removeTree(join(directory, name))
     },
@@ -119,7 +119,7 @@ function readRun(sandbox: Sandbox, instanceId: string, instanceDirectory: string
   if (launched === undefined) return { ...base, phase: claim.starter !== null && isAlive(claim.starter) ? 'claimed' : 'ended' }
   if (launched === null) return { ...base, phase: 'ended' }
   if (launched.watcher.bootId !== bootId()) return { ...base, launched, phase: 'ended', cause: 'lost' }
-  // First the process, then its report: the other way round an end in between would look like one without an exit code.
+  // The process is checked before the report is read: otherwise, an exit in between would appear to have no exit code.
   const watched = isAlive(launched.watcher)
   const reportFile = join(directory, 'report')
   const report = parseReport(readText(reportFile) ?? '')
@@ -132,7 +132,7 @@ function readRun(sandbox: Sandbox, instanceId: string, instanceDirectory: string
   return { ...base, launched, report, root, cause, exitedAt: running ? null : exitedAt, phase: running ? 'running' : 'ended' }
 }
 
-/** Infinity for what is no run. */
+/** Infinity for a name that is not that of a run. */
 function numberOf(name: string): number {
   return Number(/^run-(\d+)$/.exec(name)?.[1] ?? Number.POSITIVE_INFINITY)
 }

@@ -1,6 +1,6 @@
 /**
- * Instances from start to end. An instance belongs to no process of the control plane: whoever asks reads what is written
- * down (instance-store.ts) and compares it with the process table.
+ * The lifecycle of instances. No process of the control plane owns an instance: each one reads its state from disk (instance-store.ts) and
+ * compares it with the process table.
  */
 import { spawn } from 'node:child_process'
 import { open } from 'node:fs/promises'
@@ -16,7 +16,7 @@ import { createInstanceStore, type Run, runName } from './instance-store.ts'
 import { fileName, type Layout } from './layout.ts'
 import { listeningSockets, signalProcess } from './linux.ts'
 import type { Ports } from './port.ts'
-import { ask, refused } from './probe.ts'
+import { probeAddress, refused } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
 import { type Cell, feed, type Sandbox } from './sandbox.ts'
@@ -36,14 +36,14 @@ export type Instances = {
   list(): Promise<string[]>
   addressOf(instanceId: string): Address | null
   isReleaseUsed(digest: string): Promise<boolean>
-  /** Where the output of an instance lies. */
+  /** Directory with the output of an instance. */
   spool(instanceId: string): string
 }
 
 const loopback = '127.0.0.1'
 const pollMs = 20
 const forgetGraceMs = 2000
-/** How long the sandbox may take to come up; some 10 ms in practice. */
+/** Maximum time for setting up the sandbox, which usually takes about 10 ms. */
 const launchMs = 10_000
 
 export function createInstances(parts: InstanceParts): Instances {
@@ -68,7 +68,7 @@ export function createInstances(parts: InstanceParts): Instances {
     await spawnDetached(request.instanceId, directory, sandbox.launch(cell, request.startCommand, env), port)
   }
 
-  /** The shell waits for a word on its input, which it gets when the launch is written down; without it, it ends. */
+  /** The shell waits for a line of input, which it gets when the launch is recorded. Without it, the shell exits. */
   async function spawnDetached(
     instanceId: string,
     directory: string,
@@ -89,12 +89,12 @@ export function createInstances(parts: InstanceParts): Instances {
       child.unref()
       feed(child.stdio[4], launch.input)
       const watcher = child.pid === undefined ? null : markOf(child.pid)
-      let agreed = false
+      let isRecorded = false
       try {
         if (watcher === null) throw new PortError('START_FAILED', 'The instance could not be started.')
-        agreed = await store.decide(directory, { watcher, port, startedAt: new Date().toISOString() })
+        isRecorded = await store.decide(directory, { watcher, port, startedAt: new Date().toISOString() })
       } finally {
-        if (agreed) feed(child.stdin, Buffer.from('go\n'))
+        if (isRecorded) feed(child.stdin, Buffer.from('go\n'))
         else child.stdin?.destroy()
       }
     } finally {
@@ -102,7 +102,7 @@ export function createInstances(parts: InstanceParts): Instances {
     }
   }
 
-  /** The present run once nobody is busy starting it. */
+  /** The current run, once it is not being started. */
   async function settled(instanceId: string): Promise<Run | null> {
     for (;;) {
       const run = store.read(instanceId)
@@ -111,7 +111,7 @@ export function createInstances(parts: InstanceParts): Instances {
     }
   }
 
-  /** False when the instance ended before its sandbox was up. */
+  /** False if the instance exits before its sandbox is set up. */
   async function untilUp(instanceId: string): Promise<boolean> {
     for (const deadline = performance.now() + launchMs; performance.now() < deadline; await pause(5)) {
       const run = store.read(instanceId)
@@ -123,23 +123,23 @@ export function createInstances(parts: InstanceParts): Instances {
 
   async function requireUp(instanceId: string): Promise<void> {
     if (await untilUp(instanceId)) return
-    // The sandbox reports to a file, which a full disk refuses.
+    // The sandbox reports to a file, which fails on a full disk.
     await requireRoom(layout.dataDir, quotas)
     throw new PortError('START_FAILED', 'The sandbox of the instance could not be set up.')
   }
 
-  /** An instance that nobody stops ends with its first process; what that left behind ends with it. */
+  /** Kills the processes that an instance left running when its first process exited. */
   async function endLeftovers(run: Run): Promise<void> {
     if (run.launched === null || run.launched.watcher.bootId !== bootId()) return
     if (run.report.rootPid === null) killStillborn(run.launched.watcher)
     await killAll(sandbox, run, run.root)
   }
 
-  /** Leaves nothing running of a start that failed, and says that it did. */
+  /** Cleans up after a failed start and records the failure. */
   async function giveUp(instanceId: string, directory: string): Promise<void> {
     const run = store.read(instanceId)
     if (run?.launched) return await endLeftovers(run)
-    // On a full disk not even that can be written; a run that is gone says the same.
+    // On a full disk, the record cannot be written. A run that is removed has the same meaning.
     await store.decide(directory, null).catch(() => removeTree(directory))
   }
 
@@ -152,7 +152,7 @@ export function createInstances(parts: InstanceParts): Instances {
     }
   }
 
-  /** The last run of each instance whose leftovers this process has ended. */
+  /** For each instance, the last run whose leftovers this process has killed. */
   const swept = new Map<string, number>()
 
   async function observeOne(instanceId: string): Promise<Observation> {
@@ -172,7 +172,7 @@ export function createInstances(parts: InstanceParts): Instances {
       for (;;) {
         const former = await settled(request.instanceId)
         if (former?.phase === 'running' && (await untilUp(request.instanceId))) return
-        // A starter that died may have left a shell that still waits for its word: it must not get one any more.
+        // A starter that died may have left a shell that waits for its line of input, and must not get it any more.
         if (former !== null && former.launched === null) await store.decide(former.directory, null)
         if (former !== null) await endLeftovers(former)
         const directory = await namingFullDisk(() => store.claim(request.instanceId, former, request))
@@ -184,7 +184,7 @@ export function createInstances(parts: InstanceParts): Instances {
           await giveUp(request.instanceId, directory)
           throw error instanceof TypeError ? new PortError('START_FAILED', error.message, { cause: error }) : error
         }
-        if (former !== null) await store.dropFormerRuns(request.instanceId, former.number + 1)
+        if (former !== null) await store.removeEarlierRuns(request.instanceId, former.number + 1)
         return
       }
     },
@@ -192,7 +192,7 @@ export function createInstances(parts: InstanceParts): Instances {
     async probe({ instanceId, path, timeoutMs }) {
       const address = instances.addressOf(instanceId)
       if (address === null) return { ok: false, status: null, reason: 'the instance has no port', otherPorts: [], otherHosts: [] }
-      const answer = await ask(address, path, timeoutMs)
+      const answer = await probeAddress(address, path, timeoutMs)
       if (answer.ok || answer.status !== null) return { ...answer, otherPorts: [], otherHosts: [] }
       const run = store.read(instanceId)
       const sockets = run === null ? [] : listeningSockets(sandbox.members(run, run.root))
@@ -211,8 +211,8 @@ export function createInstances(parts: InstanceParts): Instances {
       if (run.phase === 'running') {
         await untilUp(instanceId)
         run = store.read(instanceId) ?? run
-        // Neither the sandbox's init nor the watcher is signalled: they have to stay and report the end.
-        // Where the disk is too full for the note the instance has to end at once, but end it must.
+        // The sandbox's init and the watcher are not signalled, because they have to report the exit.
+        // If the disk is too full to record the stop, the instance is killed without a grace period.
         await store.beginStop(run, Math.max(0, deadline - performance.now())).catch(() => undefined)
         if (graceMs > 0) for (const pid of sandbox.members(run, run.root)) signalProcess(pid, 'SIGTERM')
         run = (await untilEnded(instanceId, deadline)) ?? run
@@ -248,10 +248,10 @@ export function createInstances(parts: InstanceParts): Instances {
   return instances
 }
 
-/** An instance that is started again may get another port. */
+/** A restarted instance may have another port. */
 const addressMs = 1000
 
-/** A shell and bubblewrap alike say 128 + n for an end by signal n. */
+/** Shells and bubblewrap report signal n as exit code 128 + n. */
 function signalOf(exitCode: number | null): string | null {
   if (exitCode === null || exitCode <= 128) return null
   return Object.entries(constants.signals).find(([, number]) => number === exitCode - 128)?.[0] ?? null

@@ -1,4 +1,4 @@
-/** Where the driver keeps what under DATA_DIR. Nothing outside this folder of the code knows these names. */
+/** The directories of the driver under DATA_DIR. No other code knows their names. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -6,21 +6,21 @@ export type Layout = {
   dataDir: string
   /** One directory per release, named by the hex digits of its digest. */
   releases: string
-  /** What is being built or removed; each directory names the process that owns it. */
+  /** Temporary directories of builds and removals. Each one names the process that owns it. */
   work: string
   /** One directory per service. */
   caches: string
-  /** One file per service: the size of its cache, as old as its last build. */
+  /** One file per service with the size of its cache. Its modification time is that of the last build. */
   cacheSizes: string
-  /** Programs that projects want in a version of their own, one directory for each version. */
+  /** Programs that projects require in specific versions, one directory per version. */
   tools: string
-  /** What installs those keeps of the registry. */
+  /** Cache of the npm registry for installing them. */
   toolCache: string
   /** One directory per instance: its runs and its output. */
   instances: string
-  /** One file per reserved port, holding the id of the instance. */
+  /** One file per reserved port, with the id of the instance. */
   ports: string
-  /** Files that every sandbox shows, such as its /etc/passwd. */
+  /** Files that are shown in every sandbox, such as its /etc/passwd. */
   sandbox: string
 }
 
@@ -41,18 +41,18 @@ export async function createLayout(dataDir: string): Promise<Layout> {
   return layout
 }
 
-/** Where the programs of a tool (tool.ts) lie below its directory. */
+/** Directory with the programs of a tool (tool.ts). */
 export const programsOf = (directory: string): string => join(directory, 'node_modules/.bin')
 
-/** Guards every id that becomes a file name. Throws TypeError for anything but letters, digits, `_` and `-`. */
+/** Validates an id that becomes a file name. Throws TypeError for anything but letters, digits, `_` and `-`. */
 export function fileName(id: string): string {
-  if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new TypeError('This id cannot name a file')
+  if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new TypeError('The id cannot be used as a file name.')
   return id
 }
 
 const digestForm = /^sha256:([0-9a-f]{64})$/
 
-/** The hex digits of a digest, or null where it is none. */
+/** The hex digits of a digest, or null if it is not a digest. */
 export function digestHex(digest: string): string | null {
   return digestForm.exec(digest)?.[1] ?? null
 }

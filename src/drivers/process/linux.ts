@@ -1,9 +1,9 @@
-/** The process table as /proc tells it. Where there is no /proc every process counts as gone. */
+/** The process table, read from /proc. Without /proc, no process exists. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import ipaddr from 'ipaddr.js'
 import { type ProcessRow, readProcess } from '../../platform/process-mark.ts'
 
-/** Inode of a process's pid namespace, as bubblewrap reports it; null when the process is gone or not ours. */
+/** Inode of a process's pid namespace, as bubblewrap reports it. Null if the process is gone or belongs to another user. */
 export function pidNamespace(pid: number): number | null {
   const inode = /^pid:\[(\d+)\]$/.exec(readLink(`/proc/${pid}/ns/pid`) ?? '')?.[1]
   return inode === undefined ? null : Number(inode)
@@ -15,7 +15,7 @@ export function processTable(): ProcessRow[] {
     .filter((row) => row !== null)
 }
 
-/** All processes below `ancestors`, without these. */
+/** All descendants of `ancestors`, without those themselves. */
 export function descendants(ancestors: number[], table: ProcessRow[] = processTable()): ProcessRow[] {
   const family = new Set(ancestors)
   const found: ProcessRow[] = []
@@ -31,20 +31,20 @@ export function descendants(ancestors: number[], table: ProcessRow[] = processTa
   return found
 }
 
-/** Pids whose environment held this entry when they were started; processes of other users stay unseen. */
+/** Pids of processes that were started with this entry in their environment. Processes of other users are not found. */
 export function pidsWithEnv(entry: string): number[] {
   return pids().filter((pid) => readText(`/proc/${pid}/environ`)?.split('\0').includes(entry))
 }
 
-/** Pids whose hard limit of file locks is this number: children get it however they leave their parent. */
+/** Pids of processes whose hard limit of file locks is this number. Children always inherit it. */
 export function pidsWithLockLimit(limit: number): number[] {
   const line = new RegExp(`^Max file locks +\\d+ +${limit} `, 'm')
   return pids().filter((pid) => line.test(readText(`/proc/${pid}/limits`) ?? ''))
 }
 
-/** Pids that see this directory, or one below it, as a mount of their own. */
+/** Pids of processes in whose mount namespace a directory below this one is mounted. */
 export function pidsWithMount(directory: string): number[] {
-  // Spaces and the like stand there as octal escapes.
+  // Spaces and similar characters are written as octal escapes.
   const written = directory.replace(/[ \t\n\\]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`)
   return pids().filter((pid) => readText(`/proc/${pid}/mountinfo`)?.includes(`${written}/`))
 }
@@ -52,8 +52,8 @@ export function pidsWithMount(directory: string): number[] {
 const closeOnExec = 0o2000000
 
 /**
- * Closes what this process was handed by its parent beside its standard streams, which every child of ours would get in turn. Node marks
- * what it opens itself so that no child gets it.
+ * Closes file descriptors inherited from the parent, other than the standard streams, which all child processes would inherit, too. Node
+ * marks the ones that it opens itself as close-on-exec.
  */
 export function closeInherited(): void {
   for (const name of readNames('/proc/self/fd')) {
@@ -65,13 +65,13 @@ export function closeInherited(): void {
   }
 }
 
-/** Of a process that a Node parent talks to; null for any other. */
+/** Descriptor of the IPC channel to a parent Node process; null without one. */
 function channelDescriptor(): number | null {
   const channel = process.channel as { fd?: number } | null | undefined
   return channel?.fd ?? null
 }
 
-/** Where these processes listen for TCP connections, by port. */
+/** TCP sockets on which these processes listen, sorted by port. */
 export function listeningSockets(processes: number[]): { host: string; port: number }[] {
   const sockets = new Map<string, { host: string; port: number }>()
   for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
@@ -93,15 +93,15 @@ export function listeningSockets(processes: number[]): { host: string; port: num
   return [...found.values()].sort((one, other) => one.port - other.port)
 }
 
-/** The kernel prints words of four bytes, each in the order of this machine. */
+/** The kernel prints words of four bytes, each in the byte order of the machine. */
 function hostOf(hex: string): string {
   const words = hex.match(/.{8}/g) ?? []
   const bytes = words.flatMap((word) => [...Buffer.from(word, 'hex').reverse()])
-  // An IPv4 address in IPv6 clothes is the IPv4 address.
+  // An IPv4-mapped IPv6 address becomes the IPv4 address.
   return ipaddr.process(ipaddr.fromByteArray(bytes).toString()).toString()
 }
 
-/** Sends a signal; a process that is gone already is no error. */
+/** Sends a signal. Does nothing if the process no longer exists. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)

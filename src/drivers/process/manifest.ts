@@ -1,17 +1,17 @@
-/** Reads the small files of a stranger's tree by which it is judged. */
+/** Reads small files of an untrusted tree. */
 import { lstat, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PortError } from '../../platform/errors.ts'
 
 const smallBytes = 1 << 20
 
-/** Null for what is missing, no plain file, or larger than it should be. */
+/** Null for a file that is missing, not a regular file, or too large. */
 export async function readSmall(path: string, maxBytes = smallBytes): Promise<string | null> {
   const found = await lstat(path).catch(() => null)
   return found?.isFile() && found.size <= maxBytes ? await readFile(path, 'utf8') : null
 }
 
-/** package.json; null where there is none. Throws PortError BUILD_NOT_DETECTED for one that can't be read. */
+/** package.json; null if there is none. Throws PortError BUILD_NOT_DETECTED if it is not valid. */
 export async function readManifest(directory: string): Promise<Record<string, unknown> | null> {
   const text = await readSmall(join(directory, 'package.json'))
   if (text === null) return null

@@ -1,9 +1,9 @@
-/** Which Node a project wants: `.node-version`, `.nvmrc`, or `engines.node` of package.json. */
+/** The Node version that a project requires: from `.node-version`, `.nvmrc`, or `engines.node` of package.json. */
 import { dirname, join } from 'node:path'
 import semver from 'semver'
 import { PortError } from '../../platform/errors.ts'
 import { isRecord, readSmall } from './manifest.ts'
-import type { ToolWish } from './tool.ts'
+import type { ToolRequirement } from './tool.ts'
 
 /** Names of release lines, as nvm knows them. */
 const lines: Record<string, string> = {
@@ -12,8 +12,12 @@ const lines: Record<string, string> = {
 }
 const newestLine = '24'
 
-/** Null where nothing is said. The files are also looked for in the directories above, up to the tree's root. Throws PortError. */
-export async function wantedNode(tree: string, directory: string, manifest: Record<string, unknown> | null): Promise<ToolWish | null> {
+/** Null if none is specified. The files are also looked for in parent directories, up to the root of the tree. Throws PortError. */
+export async function requiredNode(
+  tree: string,
+  directory: string,
+  manifest: Record<string, unknown> | null,
+): Promise<ToolRequirement | null> {
   for (let place = directory; ; place = dirname(place)) {
     for (const file of ['.node-version', '.nvmrc']) {
       const text = await readSmall(join(place, file))

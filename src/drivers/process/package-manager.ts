@@ -1,21 +1,21 @@
-/** Which package manager a Node project uses, in which version, and how that installs exactly what the lockfile says. */
+/** Detects the package manager of a Node project and its version, and how it installs exactly the locked versions. */
 import { dirname, join } from 'node:path'
 import semver from 'semver'
 import { PortError } from '../../platform/errors.ts'
 import { isFile, isRecord, readManifest, readSmall } from './manifest.ts'
-import type { ToolWish } from './tool.ts'
+import type { ToolRequirement } from './tool.ts'
 
 export type PackageManager = {
   install: string
-  /** What comes before the name of a script. */
+  /** Command prefix for running a script. */
   run: string
-  /** Null: the host's npm. */
-  tool: ToolWish | null
+  /** Null for the host's npm. */
+  tool: ToolRequirement | null
 }
 
 type Name = 'npm' | 'pnpm' | 'yarn' | 'bun'
 
-/** Lockfiles, the one that decides first. */
+/** Lockfiles, in order of precedence. */
 const lockfiles: [string, Name][] = [
   ['package-lock.json', 'npm'],
   ['npm-shrinkwrap.json', 'npm'],
@@ -25,7 +25,7 @@ const lockfiles: [string, Name][] = [
   ['bun.lockb', 'bun'],
 ]
 
-/** By `packageManager`, else by the lockfile; of the project, else of the workspace around it. Throws PortError BUILD_NOT_DETECTED. */
+/** From `packageManager` or else the lockfile, of the project or else of its workspace. Throws PortError BUILD_NOT_DETECTED. */
 export async function findPackageManager(tree: string, directory: string): Promise<PackageManager> {
   for (let place = directory; ; place = dirname(place)) {
     const isOwn = place === directory
@@ -57,7 +57,7 @@ async function managerOf(directory: string): Promise<PackageManager | null> {
   return yarn(isLocked, { range: declared?.range ?? (await yarnOfFiles(directory)), from })
 }
 
-/** As corepack reads it: `<name>@<version>`, with a hash behind `+`. */
+/** In the format of corepack: `<name>@<version>`, optionally with `+<hash>`. */
 function declaredManager(value: unknown): { name: Name; range: string } | null {
   if (value === undefined || value === null || value === '') return null
   const [, name = '', version = ''] = /^([a-z]+)@([^+]+)(?:\+.*)?$/.exec(String(value)) ?? []
@@ -75,7 +75,7 @@ async function lockfileOf(directory: string, wanted: Name | null): Promise<{ nam
   return null
 }
 
-// Build tools stand among the development dependencies: each manager is told to install those, whatever NODE_ENV says.
+// Build tools are usually development dependencies, so each manager installs those, too, regardless of NODE_ENV.
 
 const npm = (locked: boolean, range: string | null): PackageManager => ({
   install: `npm ${locked ? 'ci' : 'install'} --include=dev --no-audit --no-fund`,
@@ -83,7 +83,7 @@ const npm = (locked: boolean, range: string | null): PackageManager => ({
   tool: range === null ? null : { name: 'npm', range, from: 'packageManager' },
 })
 
-type Version = Pick<ToolWish, 'range' | 'from'>
+type Version = Pick<ToolRequirement, 'range' | 'from'>
 
 const pnpm = (locked: boolean, version: Version): PackageManager => ({
   install: `pnpm install ${locked ? '--frozen-lockfile' : '--no-frozen-lockfile'} --prod=false --store-dir "$XDG_CACHE_HOME/pnpm"`,
@@ -115,7 +115,7 @@ function yarn(locked: boolean, version: Version): PackageManager {
   }
 }
 
-/** The newest version that writes a lockfile of this form. */
+/** The newest major version that writes this lockfile format. */
 async function pnpmOfLockfile(directory: string): Promise<string> {
   const version = /^lockfileVersion:\s*'?([\d.]+)/m.exec((await readSmall(join(directory, 'pnpm-lock.yaml'), 64 << 20)) ?? '')?.[1] ?? '9'
   if (version.startsWith('5')) return '7'

@@ -1,4 +1,4 @@
-/** Loopback ports for instances: one file per reserved port, so that no two processes of the control plane give one twice. */
+/** Loopback ports for instances: one file per reserved port, so that processes of the control plane never reserve a port twice. */
 import { randomInt } from 'node:crypto'
 import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -10,7 +10,7 @@ import { isErrno } from './tree.ts'
 export type PortRange = { first: number; last: number }
 
 export type Ports = {
-  /** A free port for this instance; the one it holds already where that is free. Throws PortError NO_CAPACITY. */
+  /** Reserves a free port for an instance; its existing reservation if that port is free. Throws PortError NO_CAPACITY. */
   reserve(instanceId: string): Promise<number>
   release(instanceId: string): Promise<void>
 }
@@ -57,7 +57,7 @@ async function claim(layout: Layout, file: string, instanceId: string): Promise<
 
 const unownedMs = 60_000
 
-/** The instance was dropped by a process that died before it gave the port back. */
+/** Whether the instance no longer exists: the process that removed it died before it released the port. */
 async function isStale(layout: Layout, file: string): Promise<boolean> {
   const found = await stat(file).catch(() => null)
   if (found === null || Date.now() - found.mtimeMs < unownedMs) return false
@@ -69,7 +69,7 @@ async function readOwner(file: string): Promise<string | null> {
   return await readFile(file, 'utf8').catch(() => null)
 }
 
-/** Binding every address finds a listener on any of them; a host without IPv6 is asked by IPv4. */
+/** Binding to all addresses fails if any of them has a listener. Uses IPv4 on a host without IPv6. */
 async function isFree(port: number): Promise<boolean> {
   const answer = await tryToListen(port, '::')
   return answer === 'no such address' ? (await tryToListen(port, '0.0.0.0')) === 'free' : answer === 'free'

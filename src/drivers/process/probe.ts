@@ -1,4 +1,4 @@
-/** Asks an instance directly, past the router, whether it answers. */
+/** Checks directly, without the router, whether an instance responds. */
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import type { Address, ProbeResult } from '../../domain/deploys/instance/ports.ts'
@@ -8,9 +8,9 @@ export const refused = 'connection refused'
 
 type Answer = Pick<ProbeResult, 'ok' | 'status' | 'reason'>
 
-/** GET of `path` (redirects are not followed), or a connect alone where it is null. Never throws. */
-export async function ask(address: Address, path: string | null, timeoutMs: number): Promise<Answer> {
-  return path === null ? await knock(address, timeoutMs) : await get(address, path, timeoutMs)
+/** GETs `path` without following redirects, or only connects if it is null. Never throws. */
+export async function probeAddress(address: Address, path: string | null, timeoutMs: number): Promise<Answer> {
+  return path === null ? await tryConnect(address, timeoutMs) : await get(address, path, timeoutMs)
 }
 
 function get(address: Address, path: string, timeoutMs: number): Promise<Answer> {
@@ -26,19 +26,19 @@ function get(address: Address, path: string, timeoutMs: number): Promise<Answer>
       response.resume()
       finish(status, status >= 200 && status < 400 ? null : `answered ${status}`)
     })
-    const timer = setTimeout(() => finish(null, noAnswer(timeoutMs)), timeoutMs)
+    const timer = setTimeout(() => finish(null, noAnswerWithin(timeoutMs)), timeoutMs)
     request.on('error', (error) => finish(null, reasonOf(error)))
     request.end()
   })
 }
 
-/** Percent-encodes what is not yet, as a browser does. */
+/** Percent-encodes the path as a browser does. */
 function requestPath(path: string): string {
   const url = new URL(`http://localhost${path.startsWith('/') ? '' : '/'}${path}`)
   return url.pathname + url.search
 }
 
-function knock(address: Address, timeoutMs: number): Promise<Answer> {
+function tryConnect(address: Address, timeoutMs: number): Promise<Answer> {
   return new Promise((resolve) => {
     const finish = (reason: string | null) => {
       clearTimeout(timer)
@@ -46,12 +46,12 @@ function knock(address: Address, timeoutMs: number): Promise<Answer> {
       socket.destroy()
     }
     const socket = connect(address, () => finish(null))
-    const timer = setTimeout(() => finish(noAnswer(timeoutMs)), timeoutMs)
+    const timer = setTimeout(() => finish(noAnswerWithin(timeoutMs)), timeoutMs)
     socket.on('error', (error) => finish(reasonOf(error)))
   })
 }
 
-function noAnswer(timeoutMs: number): string {
+function noAnswerWithin(timeoutMs: number): string {
   return `no answer within ${timeoutMs} ms`
 }
 

@@ -1,4 +1,4 @@
-/** A Procfile: which command belongs to which process type, and what becomes of the types that a service doesn't run. */
+/** A Procfile: the command of each process type. */
 
 export type Procfile = ReadonlyMap<string, string>
 
@@ -11,18 +11,18 @@ export function parseProcfile(text: string): Procfile {
   return commands
 }
 
-/** Once before a release starts. Where web and worker share a repository it is the web service's to run. */
+/** The release command. If web and worker share a repository, only the web service runs it. */
 export function releaseCommandOf(procfile: Procfile, kind: 'web' | 'worker'): string | null {
   if (kind === 'worker' && procfile.has('web')) return null
   return procfile.get('release') ?? null
 }
 
-/** A line for each process type that is left alone, with what to do. */
+/** A note for each process type that the service does not run. */
 export function otherTypes(procfile: Procfile, kind: 'web' | 'worker'): string[] {
   const others = [...procfile].filter(([name]) => name !== kind && name !== 'release')
   return others.map(([name, command]) => {
-    const service = `make another service of this repository, of kind ${name === 'web' ? 'WEB' : 'WORKER'}`
-    const start = name === 'web' || name === 'worker' ? '' : `, with the startCommand ${command}`
+    const service = `create another service for this repository, with kind ${name === 'web' ? 'WEB' : 'WORKER'}`
+    const start = name === 'web' || name === 'worker' ? '' : ` and startCommand ${command}`
     return `Procfile: "${name}" is not run by this service. To run it, ${service}${start}.`
   })
 }

@@ -1,4 +1,4 @@
-/** Which directory of a built tree a static site publishes, and what is left out of it. */
+/** Selects the directory of a built tree that a static site publishes, and removes files that are never published. */
 import { existsSync } from 'node:fs'
 import { lstat, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -6,19 +6,19 @@ import { PortError } from '../../platform/errors.ts'
 import { isPublished } from '../../platform/published-file.ts'
 import { directoryInside, removeTree, walk } from './tree.ts'
 
-/** Where builders put a site when nobody says so, most usual first. */
+/** Default output directories of site builders, the most common first. */
 const usualOutput = ['dist', 'build', 'out', '_site', 'public', '.output/public']
 
 const hint = 'Set publishDirectory to the directory that contains the built site; "." publishes the root directory.'
 
-/** A moment of the file system's own clock: what is written before it is told from what is written after it. */
+/** A timestamp of the file system's own clock that separates files written before it from files written after it. */
 export async function markTime(directory: string): Promise<number> {
   const file = join(directory, 'mark')
   const touch = async () => {
     await writeFile(file, '')
     return (await lstat(file)).ctimeMs
   }
-  // That clock ticks every few milliseconds: the mark is a tick in which nothing else was written.
+  // The clock ticks every few milliseconds, so this waits for a tick in which nothing else was written.
   const before = await touch()
   for (;;) {
     const now = await touch()
@@ -29,13 +29,13 @@ export async function markTime(directory: string): Promise<number> {
 export type Wanted = {
   /** The declared directory, relative to `work`. */
   declared: string | null
-  /** When the build began; null where nothing was built. */
+  /** Start of the build; null without a build step. */
   builtSince: number | null
 }
 
 /**
- * The directory to publish, absolute, and its name for the log. Without a build that is the root; after one it is the output, which
- * is never guessed to be the root. Throws PortError BUILD_FAILED or BUILD_NOT_DETECTED.
+ * The absolute path of the directory to publish, and its name for the log. Without a build step, it is the root; otherwise the output of
+ * the build, which is never assumed to be the root. Throws PortError BUILD_FAILED or BUILD_NOT_DETECTED.
  */
 export async function publishedDirectory(work: string, { declared, builtSince }: Wanted): Promise<{ directory: string; name: string }> {
   if (declared?.trim()) return await declaredDirectory(work, declared.trim())
@@ -49,11 +49,11 @@ export async function publishedDirectory(work: string, { declared, builtSince }:
     if (state === 'produced') produced.push({ directory, name })
     if (state === 'untouched') found.push({ directory, name })
   }
-  // A build may write a library beside its pages.
+  // A build may also write a library, without pages.
   const output = produced.find(({ directory }) => existsSync(join(directory, 'index.html'))) ?? produced[0]
   if (output) return output
   const elsewhere = await outputElsewhere(work, builtSince)
-  // A directory that the build left alone is its output only when it wrote no page anywhere else.
+  // A directory that the build did not write to is its output only if it wrote no page anywhere else.
   if (found[0] && elsewhere.length === 0) return found[0]
   throw new PortError('BUILD_NOT_DETECTED', `The build wrote no output to any of ${usualOutput.join(', ')}.`, {
     hint: elsewhere.length === 0 ? hint : `The build wrote pages to ${elsewhere.join(', ')}. ${hint}`,
@@ -85,7 +85,7 @@ async function stateOf(directory: string, builtSince: number): Promise<'produced
 
 const shownElsewhere = 5
 
-/** Further directories in which the build wrote an index page. */
+/** Other directories in which the build wrote an index page. */
 async function outputElsewhere(work: string, builtSince: number): Promise<string[]> {
   const found: string[] = []
   for (const entry of walk(work, { enter: isPublished })) {
@@ -98,8 +98,8 @@ async function outputElsewhere(work: string, builtSince: number): Promise<string
   return found
 }
 
-/** Moves the directory to `target` without what a site never gives away. Throws PortError BUILD_FAILED when nothing is left of it. */
-export async function takePublished(directory: string, target: string): Promise<{ files: number; leftOut: string[] }> {
+/** Moves the directory to `target`, without files that are never published. Throws PortError BUILD_FAILED if no file is left. */
+export async function movePublished(directory: string, target: string): Promise<{ files: number; leftOut: string[] }> {
   await rename(directory, target)
   const leftOut = new Set<string>()
   const unwanted: string[] = []

@@ -1,4 +1,4 @@
-/** Finished releases: how one is named, kept, found and removed. A release never changes once it has its name. */
+/** The store of releases. A stored release never changes. */
 import { readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -12,11 +12,11 @@ export type Manifest = {
   serviceId: string
   deploymentId: string
   kind: 'app' | 'static'
-  /** Where commands run, relative to the tree; '' is its root. */
+  /** Working directory of commands, relative to the tree; '' is its root. */
   workingDirectory: string
   startCommand: string | null
   detected: string
-  /** Tools that it was built with and runs with; absent where it needs none. */
+  /** Tools that the release was built with and runs with. Omitted if there are none. */
   tools?: string[]
   sizeBytes: number
 }
@@ -24,10 +24,10 @@ export type Manifest = {
 export type Draft = Omit<Manifest, 'digest' | 'sizeBytes'>
 
 export type Releases = {
-  /** Takes the trees over; `encoded` holds what encode.ts made of a site. */
+  /** Moves the trees into the store. `encoded` contains the compressed copies of a site. */
   store(trees: { tree: string; encoded: string | null }, manifest: Manifest): Promise<void>
   find(digest: string): Promise<Manifest | null>
-  /** The tree of a release that `find` knows. */
+  /** Path of the tree of a stored release. */
   tree(digest: string): string
   all(): Promise<Manifest[]>
   digests(): Promise<string[]>
@@ -52,7 +52,7 @@ export function createReleases(layout: Layout): Releases {
       try {
         await rename(staging, directoryOf(manifest.digest) as string)
       } catch (error) {
-        // The same deployment was built with the same result before.
+        // An earlier attempt of the same deployment had the same result.
         if (!isErrno(error, 'ENOTEMPTY', 'EEXIST')) throw error
         await removeTree(staging)
       }

@@ -1,4 +1,4 @@
-/** Runs one command in a cell to its end: output with back-pressure, and nothing left behind, however it ends. */
+/** Runs one command in a cell to its end. Output is read with back-pressure, and no process is left, however the command ends. */
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import type { Readable } from 'node:stream'
@@ -8,14 +8,14 @@ import type { ProcessMark } from '../../platform/process-mark.ts'
 import { killAll, parseReport, rootOf } from './report.ts'
 import { type Cell, feed, type Sandbox } from './sandbox.ts'
 
-/** Resolves with the exit code (128 + n for signal n). Throws `signal.reason` after an abort, once all of it is dead. */
+/** Resolves with the exit code (128 + n for signal n). After an abort, throws `signal.reason` once all processes have exited. */
 export async function runToEnd(sandbox: Sandbox, cell: Cell, command: string, env: Record<string, string>, io: StepIo): Promise<number> {
   io.signal.throwIfAborted()
   const launch = sandbox.launch(cell, command, env)
   const child = spawn('/bin/sh', ['-c', `ulimit -c 0; ${launch.script}`, 'sh', ...launch.args], {
     cwd: launch.cwd,
     env: launch.env,
-    // A session of its own: Ctrl-C at the control plane's terminal does not reach it.
+    // Its own session, so that Ctrl-C at the control plane's terminal does not reach it.
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...(launch.input === null ? [] : (['pipe'] as const))],
   })
@@ -38,11 +38,11 @@ export async function runToEnd(sandbox: Sandbox, cell: Cell, command: string, en
   }
   io.signal.addEventListener('abort', kill, { once: true })
   const copied = Promise.all([copy(child.stdout as Readable, 'stdout', io), copy(child.stderr as Readable, 'stderr', io)])
-  // A sink that fails must end the command, else that would wait for ever on a full pipe.
+  // If a sink fails, the command must be killed, or it would wait forever on a full pipe.
   copied.catch(kill)
   try {
     const code = await ended
-    // What the command left in the background may hold the pipes open.
+    // Background processes of the command may hold the pipes open.
     await killAll(sandbox, cell, root)
     await copied
     io.signal.throwIfAborted()

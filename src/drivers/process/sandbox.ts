@@ -1,9 +1,8 @@
 /**
- * How a command of a stranger is confined. A cell is one such place to run: a tree at /app, a home, a /tmp, and nothing else
- * that can be written. What runs in it, and for how long, is not known here.
+ * Confinement of untrusted commands. A cell is an environment to run them in: a tree at /app, a home and a /tmp; nothing else is writable.
  *
- * An instance never sees its release itself: it gets a private writable view of it, an overlay where the kernel allows one
- * (nothing is copied) and a copy elsewhere. What it writes there is gone with the instance.
+ * An instance never sees its release itself but a private writable view of it: an overlay if the kernel allows one (nothing is copied),
+ * otherwise a copy. The view is removed with the instance.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -16,50 +15,50 @@ import { readToolchain, systemDirectories, type Toolchain } from './toolchain.ts
 import { isInside, removeTree } from './tree.ts'
 
 export type Cell = {
-  /** Unique among all cells that live. */
+  /** Unique among all existing cells. */
   name: string
-  /** Holds what belongs to this cell alone; the caller makes and removes it. */
+  /** Directory for the cell's own files. The caller creates and removes it. */
   directory: string
   /** The tree that the command works on. */
   tree: string
-  /** `direct`: changes go to the tree itself. `view`: the tree stays as it is, changes go to a private view of it. */
+  /** `direct`: changes are made to the tree itself. `view`: changes are made to a private view, and the tree never changes. */
   access: 'direct' | 'view'
   /** Relative to the tree; '' is its root. */
   workingDirectory: string
-  /** Names of tools (tool.ts) that come before the host's programs, the first one first. */
+  /** Names of tools (tool.ts) that take precedence over the host's programs, in order. */
   tools: readonly string[]
   /** A further writable directory, for builds. */
   cache: string | null
-  /** `bound`: everything ends with the process that started it. `detached`: it outlives that process. */
+  /** `bound`: all processes end with the process that started the cell. `detached`: they outlive it. */
   lifetime: 'bound' | 'detached'
 }
 
-/** The cell's directories by the names that the command sees. */
+/** The cell's directories as the command sees them. */
 export type CellPaths = { app: string; home: string; temporary: string; cache: string | null; path: string }
 
 /**
- * `/bin/sh -c script sh ...args` runs the command. It wants `input` on descriptor 4 where there is one, and reports
- * `{"child-pid": n}` and `{"exit-code": n}` as JSON on descriptor 3.
+ * `/bin/sh -c script sh ...args` runs the command. It reads `input`, if any, from descriptor 4, and reports `{"child-pid": n}` and
+ * `{"exit-code": n}` as JSON on descriptor 3.
  */
 export type Launch = { script: string; args: string[]; env: Record<string, string>; cwd: string; input: Buffer | null }
 
-/** While a cell's directory holds this file its processes may outlive the first of them. */
+/** While this file exists in a cell's directory, its processes may outlive the first one. */
 export const stoppingFile = 'stopping'
 
 export interface Sandbox {
   readonly kind: 'bubblewrap' | 'none'
-  /** Why there is no bubblewrap; null where there is. */
+  /** Why bubblewrap is not used; null if it is. */
   readonly missing: string | null
-  /** Makes the cell's own directories, and its view where it has one. */
+  /** Creates the cell's own directories, and its view if it has one. */
   prepare(cell: Cell): Promise<void>
   paths(cell: Cell): CellPaths
-  /** Where a cell finds the host's programs. */
+  /** PATH of the host's programs in a cell. */
   readonly hostPath: string
-  /** Throws TypeError for a variable that no process can be given (a NUL byte, `=` in the name). */
+  /** Throws TypeError for a variable that cannot be passed to a process (a NUL byte, `=` in the name). */
   launch(cell: Cell, command: string, env: Record<string, string>): Launch
   /**
-   * Every process of a cell but its root (see report.ts), which may be gone. Null: nobody knows the root; then the directory finds them,
-   * as of a bubblewrap whose parent died before it could ask to end with it.
+   * All processes of a cell except its root (see report.ts), which may have exited. If the root is unknown (null), they are found by the
+   * cell's directory; for example if the parent of bubblewrap died before bubblewrap had set up to end with it.
    */
   members(cell: { name: string; directory?: string }, root: ProcessMark | null): number[]
 }
@@ -68,18 +67,18 @@ export type SandboxOptions = {
   choice: 'auto' | 'bwrap' | 'none'
   layout: Layout
   hostPath: string
-  /** Directories that no cell may see even if they lie below /usr; DATA_DIR always belongs to them. */
+  /** Directories to hide from all cells, even below /usr. DATA_DIR is always hidden. */
   hidden: string[]
 }
 
-/** Throws when bubblewrap is demanded and cannot be used. */
+/** Throws if bubblewrap is required and does not work. */
 export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   const hidden = [options.layout.dataDir, ...options.hidden]
   const toolchain = await readToolchain(options.hostPath, hidden)
   if (options.choice === 'none') return openSandbox(toolchain, options.layout, 'the setting SANDBOX disables it')
   const surroundings = await readSurroundings(options.layout, toolchain, hidden)
   let problem = ''
-  // What the host's kernel and bubblewrap can't do is left out, least needed first.
+  // Features that the kernel or bubblewrap do not support are omitted, the least important first.
   for (const overlay of [true, false]) {
     for (const nested of [false, true]) {
       const sandbox = bubblewrap(surroundings, toolchain, options.layout, { overlay, nested })
@@ -92,12 +91,12 @@ export async function createSandbox(options: SandboxOptions): Promise<Sandbox> {
   return openSandbox(toolchain, options.layout, problem)
 }
 
-/** The search path of the outer programs (bwrap, unshare, mount): never one that a stranger or a user chose. */
+/** PATH for the outer programs (bwrap, unshare, mount). Never a PATH that a user or an app has set. */
 const outerEnv = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C' }
 
 /**
- * Where root runs the control plane its user id opens these for writing without any capability, and bubblewrap covers them only
- * when it finds the directories themselves writable, which it does not in a user namespace.
+ * If the control plane runs as root, its user id can write to these without any capability. bubblewrap covers them only if it finds the
+ * directories themselves writable, which is not the case in a user namespace.
  */
 const coveredProc = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi'].flatMap((name) => [
   '--ro-bind-try',
@@ -108,9 +107,9 @@ const coveredProc = ['sys', 'sysrq-trigger', 'irq', 'bus', 'fs', 'acpi', 'scsi']
 const mountView = `mount -t overlay overlay -o "lowerdir=lower,upperdir=upper,workdir=work,userxattr" view && exec "$@"`
 
 type Abilities = {
-  /** A view is an overlay, not a copy. */
+  /** Whether a view is an overlay and not a copy. */
   overlay: boolean
-  /** A cell may make user namespaces of its own, and with them reach parts of the kernel that it otherwise can't. */
+  /** Whether a cell can create user namespaces, which give access to more of the kernel. */
   nested: boolean
 }
 
@@ -132,13 +131,13 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
       if (cell.access === 'direct') return
       if (!overlay) return copyTree(cell)
       for (const name of ['upper', 'work', 'view']) await mkdir(join(cell.directory, name))
-      // Mount options cannot carry every path (',' and ':' part them), a link with a plain name can.
+      // Mount options cannot contain every path, because ',' and ':' are separators. A link with a plain name can.
       await symlink(cell.tree, join(cell.directory, 'lower'))
     },
     launch(cell, command, env) {
       checkEnv(env)
       const tree = cell.access === 'direct' ? cell.tree : join(cell.directory, 'view')
-      // A cut list must not start anything, so what makes /bin/sh reachable comes last.
+      // A truncated list must not start anything, so the options that make /bin/sh reachable come last.
       const options = [
         ...['--unshare-user', '--uid', '1000', '--gid', '1000', '--unshare-pid', '--unshare-ipc', '--unshare-uts'],
         ...(nested ? [] : ['--disable-userns']),
@@ -159,7 +158,7 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
       return {
         script: 'exec "$@"',
         args: mounted ? ['unshare', '--user', '--map-root-user', '--mount', '--', '/bin/sh', '-c', mountView, 'sh', ...confined] : confined,
-        // User variables reach the command only: LD_PRELOAD and the like must not act on the programs out here.
+        // User variables are passed only to the command: LD_PRELOAD and similar ones must not affect the outer programs.
         env: outerEnv,
         cwd: cell.directory,
         input: Buffer.from(options.map((option) => `${option}\0`).join('')),
@@ -175,17 +174,17 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
 const cellMark = 'QUAYSIDE_CELL'
 
 /**
- * A number that only processes of this cell have for their limit of file locks, which Linux itself asks of nobody. A child inherits it even
- * when it leaves its session, its parent and its environment.
+ * A limit of file locks that only processes of this cell have. Linux does not enforce this limit. A child inherits it even if it leaves
+ * its session, its parent and its environment.
  */
 function lockLimit(cell: { name: string }): number {
   return 2 ** 46 + createHash('sha256').update(cell.name).digest().readUIntBE(0, 5)
 }
 
 /**
- * Ends whatever the command left in its process group, unless somebody asked the cell to end and waits for the rest of it.
- * What left the group is found by its limit of file locks (`-w` for dash, `-x` for bash) or its environment. The shell's own words
- * about signals are no output of the command.
+ * Kills what the command left running in its process group, unless the cell is being stopped and waits for its processes. Processes that
+ * left the group are found by their limit of file locks (`-w` for dash, `-x` for bash) or their environment. The shell's own messages
+ * about signals are not part of the output.
  */
 const watchCommand = `
 { ulimit -w "$3" || ulimit -x "$3"; } 2>/dev/null
@@ -249,20 +248,20 @@ async function copyTree(cell: Cell): Promise<void> {
   await mkdir(view)
   const copy = await runQuietly('cp', ['-a', '--reflink=auto', `${cell.tree}/.`, view])
   if (copy.code === 0) return
-  throw Object.assign(new Error('The release could not be copied'), /No space left/.test(copy.errors) ? { code: 'ENOSPC' } : {})
+  throw Object.assign(new Error('The release could not be copied.'), /No space left/.test(copy.errors) ? { code: 'ENOSPC' } : {})
 }
 
-/** Bubblewrap's options for what every cell sees of the host. */
+/** bubblewrap's options for the parts of the host that are visible in cells. */
 type Surroundings = { system: string[]; buildOnly: string[] }
 
-/** Of the directories with certificates the public half only: beside it lie the host's private keys. */
+/** Of the certificate directories, only the public parts: next to them are the host's private keys. */
 const shownOfEtc = [
   ...['resolv.conf', 'hosts', 'nsswitch.conf', 'host.conf', 'gai.conf', 'protocols', 'services', 'mime.types', 'localtime', 'timezone'],
   ...['ssl/certs', 'ssl/cert.pem', 'ssl/openssl.cnf', 'pki/tls/certs', 'pki/tls/cert.pem', 'pki/tls/openssl.cnf', 'pki/ca-trust'],
   ...['ca-certificates', 'alternatives', 'ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'java-11-openjdk', 'java-17-openjdk'],
 ]
 
-/** Which package registry the host uses is nothing an instance has to know. */
+/** Configuration of the host's package registries, which instances must not see. */
 const shownToBuilds = ['npmrc', 'pip.conf']
 
 async function readSurroundings(layout: Layout, toolchain: Toolchain, hidden: string[]): Promise<Surroundings> {
@@ -293,7 +292,7 @@ async function readSurroundings(layout: Layout, toolchain: Toolchain, hidden: st
   return { system, buildOnly: shownToBuilds.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]) }
 }
 
-/** Runs one command in a cell with a view. Null when it worked, else what was said. */
+/** Runs a command in a cell with a view. Returns null if it worked, otherwise the error output. */
 async function tryOut(sandbox: Sandbox, layout: Layout): Promise<string | null> {
   const directory = await mkdtemp(join(layout.sandbox, 'try-'))
   try {
@@ -305,7 +304,7 @@ async function tryOut(sandbox: Sandbox, layout: Layout): Promise<string | null> 
     const launch = sandbox.launch(cell, 'test -f seen && : > written', { PATH: sandbox.paths(cell).path })
     const result = await runQuietly('/bin/sh', ['-c', launch.script, 'sh', ...launch.args], launch)
     await rm(join(directory, 'lower'), { force: true })
-    return result.code === 0 ? null : result.errors.trim() || `it ended with code ${result.code}`
+    return result.code === 0 ? null : result.errors.trim() || `it exited with code ${result.code}`
   } finally {
     await removeTree(directory)
   }
@@ -332,7 +331,7 @@ function runQuietly(file: string, args: string[], launch?: Launch): Promise<Quie
     })
     child.stdio[3]?.on('data', () => undefined)
     child.on('error', (error) => resolve({ code: null, errors: error.message }))
-    // A bwrap that fails may leave its first child waiting for it, with our pipes in its hands.
+    // A bwrap that fails may leave its first child waiting, which holds the pipes open.
     child.on('exit', killGroup)
     child.on('close', (code) => {
       clearTimeout(timer)
@@ -341,7 +340,7 @@ function runQuietly(file: string, args: string[], launch?: Launch): Promise<Quie
   })
 }
 
-/** Writes a launch's input; a reader that ended early is seen by its exit, not here. */
+/** Writes the input of a launch. A reader that exited early is detected by its exit, so errors are ignored. */
 export function feed(pipe: unknown, input: Buffer | null): void {
   if (input === null || pipe === null || typeof pipe !== 'object' || !('end' in pipe)) return
   const writer = pipe as import('node:stream').Writable

@@ -1,7 +1,7 @@
 /**
- * What an instance printed. The instance itself appends to two files, so nothing is lost while the control plane is down. What
- * was taken in is overwritten with zeros, for it may hold secrets; it, and what lies beyond the cap, is punched out of the files:
- * their sizes grow, the disk they use does not, and a position means the same byte for ever.
+ * The output of an instance. The instance itself appends to two files, so nothing is lost while the control plane is down. Output that has
+ * been stored is overwritten with zeros, because it may contain secrets. Stored output, and output beyond the cap, is punched out of the
+ * files: their sizes grow, but not their disk usage, and a position always refers to the same byte.
  */
 import { execFile } from 'node:child_process'
 import { statSync } from 'node:fs'
@@ -15,7 +15,7 @@ import { isErrno } from './tree.ts'
 const streams = ['stdout', 'stderr'] as const
 const nothing: OutputPosition = { stdout: 0, stderr: 0 }
 
-/** Holes are punched in whole pages, and only when it is worth a process. */
+/** Holes are punched in whole pages, and only if they are large enough to be worth a process. */
 const pageBytes = 4096
 const worthwhileBytes = 3 << 20
 
@@ -26,8 +26,8 @@ export async function openSpool(directory: string): Promise<{ stdout: FileHandle
 }
 
 /**
- * Reads on from `position`, both streams in turn; what lies before it was taken in and is blanked. Unread output beyond `capBytes` of
- * a stream is dropped, oldest first.
+ * Reads both streams from `position` on. Output before it has been stored and is blanked. Unread output beyond `capBytes` of a stream is
+ * dropped, oldest first.
  */
 export async function readSpool(directory: string, position: OutputPosition, maxBytes: number, capBytes: number): Promise<OutputRead> {
   const result: OutputRead = { chunks: [], position: { ...position }, droppedBytes: 0 }
@@ -52,7 +52,7 @@ export async function readSpool(directory: string, position: OutputPosition, max
   return result
 }
 
-/** How far the spools of this process's instances were blanked; another process begins where the last hole ends. */
+/** Up to where this process has blanked each spool. A new process starts at the end of the last hole. */
 const blanked = new Map<string, OutputPosition>()
 
 export const forgetSpool = (directory: string): boolean => blanked.delete(directory)
@@ -76,7 +76,7 @@ async function overwrite(file: string, from: number, to: number): Promise<void> 
 
 const zeros = Buffer.alloc(1 << 16)
 
-/** At once: asked for many times a second of each instance, it costs 3 µs, against 100 µs by way of the thread pool. */
+/** Synchronous: it is called many times per second for each instance and takes 3 µs, compared to 100 µs in the thread pool. */
 const readSizes = (directory: string): OutputPosition => ({
   stdout: sizeOf(join(directory, 'stdout')),
   stderr: sizeOf(join(directory, 'stderr')),
@@ -104,7 +104,7 @@ async function openToRead(file: string): Promise<FileHandle | null> {
   }
 }
 
-/** What has been punched is written down first, so that no reader takes the zeros of a hole for output. */
+/** The new positions are recorded before the holes are punched, so that no reader mistakes the zeros of a hole for output. */
 async function reclaim(directory: string, reclaimed: OutputPosition, keepFrom: OutputPosition): Promise<void> {
   const target = { ...reclaimed }
   for (const stream of streams) {
@@ -129,7 +129,7 @@ async function readReclaimed(directory: string): Promise<OutputPosition> {
 
 const runProgram = promisify(execFile)
 
-/** Where the program or the file system cannot do it the bytes stay on the disk until the instance is forgotten. */
+/** If the program or the file system does not support it, the bytes stay on the disk until the instance is forgotten. */
 async function punch(file: string, end: number): Promise<void> {
   await runProgram('fallocate', ['--punch-hole', '--offset', '0', '--length', String(end), file]).catch(() => undefined)
 }

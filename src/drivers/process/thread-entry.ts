@@ -1,4 +1,4 @@
-/** What runs in a thread of `inThread`: one function of finish.ts, once. */
+/** Entry point of a thread of `inThread`: runs one function of finish.ts. */
 import { parentPort, workerData } from 'node:worker_threads'
 import { PortError } from '../../platform/errors.ts'
 import { treeWork } from './finish.ts'

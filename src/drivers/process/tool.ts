@@ -1,6 +1,6 @@
 /**
- * Programs that a project wants in a version of its own: Node and package managers. Each is installed once from the npm registry, by a
- * cell that holds nothing of a user's, and shown read-only to the builds and instances that want it.
+ * Programs that projects require in specific versions: Node and package managers. Each version is installed once from the npm registry, in a
+ * cell without any user data, and is visible read-only to the builds and instances that require it.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readdir, rename, stat, symlink, utimes } from 'node:fs/promises'
@@ -19,21 +19,21 @@ import { discard, withWorkspace } from './workspace.ts'
 
 export type ToolName = 'node' | 'npm' | 'pnpm' | 'yarn' | 'yarn-berry' | 'bun'
 
-/** `from` says where the wish stands, for the log. */
-export type ToolWish = { name: ToolName; range: string; from: string }
+/** `from` is where the requirement was found, for the log. */
+export type ToolRequirement = { name: ToolName; range: string; from: string }
 
 export type Tools = {
-  /** Installs what is missing. Answers the names of the tools that a cell has to show. Throws PortError BUILD_FAILED. */
-  provide(wishes: readonly ToolWish[], io: StepIo): Promise<string[]>
-  /** Whether all of them are still there. */
+  /** Installs missing tools. Returns the names of the tools that a cell needs. Throws PortError BUILD_FAILED. */
+  provide(requirements: readonly ToolRequirement[], io: StepIo): Promise<string[]>
+  /** Whether all of them are still installed. */
   has(names: readonly string[]): Promise<boolean>
-  /** Removes those that no release names and that nothing has asked for lately. */
+  /** Removes tools that no release uses and that have not been required recently. */
   sweep(releases: { all(): Promise<{ tools?: string[] }[]> }): Promise<void>
 }
 
 const machine = arch() === 'arm64' ? { node: 'arm64', bun: 'linux-aarch64' } : { node: 'x64', bun: 'linux-x64-baseline' }
 
-/** The packages that hold the programs themselves: none of them needs an install script. */
+/** The packages with the programs. None of them requires an install script. */
 const packages: Record<ToolName, { package: string; links?: Record<string, string> }> = {
   node: { package: `node-linux-${machine.node}`, links: { node: `../node-linux-${machine.node}/bin/node` } },
   npm: { package: 'npm' },
@@ -46,10 +46,10 @@ const packages: Record<ToolName, { package: string; links?: Record<string, strin
   },
 }
 
-const asTold: Record<ToolName, string> = { node: 'Node', npm: 'npm', pnpm: 'pnpm', yarn: 'Yarn', 'yarn-berry': 'Yarn', bun: 'Bun' }
+const displayNames: Record<ToolName, string> = { node: 'Node', npm: 'npm', pnpm: 'pnpm', yarn: 'Yarn', 'yarn-berry': 'Yarn', bun: 'Bun' }
 
 export function createTools(layout: Layout, sandbox: Sandbox): Tools {
-  /** Null where the host has none. */
+  /** Null if the host has none. */
   let hostNode: Promise<string | null> | undefined
   const hostNodeVersion = () => {
     hostNode ??= promisify(execFile)('node', ['--version'], { env: { PATH: sandbox.hostPath } }).then(
@@ -61,64 +61,68 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
 
   let sweptAt = Number.NEGATIVE_INFINITY
 
-  async function provide(wishes: readonly ToolWish[], io: StepIo): Promise<string[]> {
+  async function provide(requirements: readonly ToolRequirement[], io: StepIo): Promise<string[]> {
     const names: string[] = []
-    for (const wish of wishes) {
-      const version = wish.name === 'node' ? await provideNode(wish, names, io) : await provideOne(wish, names, io)
-      if (version !== null) await say(io, `${asTold[wish.name]} ${version} (${wish.from}: ${wish.range}).`)
+    for (const requirement of requirements) {
+      const version = requirement.name === 'node' ? await provideNode(requirement, names, io) : await provideOne(requirement, names, io)
+      if (version !== null) await say(io, `${displayNames[requirement.name]} ${version} (${requirement.from}: ${requirement.range}).`)
     }
     return names
   }
 
-  /** With an older Node comes an npm that it can run, unless the project names one. */
-  async function provideNode(wish: ToolWish, names: string[], io: StepIo): Promise<string | null> {
+  /** Together with an older Node, installs an npm that runs on it, unless the project specifies one. */
+  async function provideNode(requirement: ToolRequirement, names: string[], io: StepIo): Promise<string | null> {
     const host = await hostNodeVersion()
-    if (host !== null && semver.satisfies(host, wish.range)) return host
-    const version = await provideOne(wish, names, io)
+    if (host !== null && semver.satisfies(host, requirement.range)) return host
+    const version = await provideOne(requirement, names, io)
     const npm = npmFor(version)
-    if (npm !== null) await provideOne({ name: 'npm', range: npm, from: wish.from }, names, io)
+    if (npm !== null) await provideOne({ name: 'npm', range: npm, from: requirement.from }, names, io)
     return version
   }
 
-  async function provideOne(wish: ToolWish, names: string[], io: StepIo): Promise<string> {
-    const exact = semver.valid(wish.range)
-    const version = exact ?? (await newestOf(wish, io))
-    const name = `${wish.name}-${version}`
+  async function provideOne(requirement: ToolRequirement, names: string[], io: StepIo): Promise<string> {
+    const exact = semver.valid(requirement.range)
+    const version = exact ?? (await newestOf(requirement, io))
+    const name = `${requirement.name}-${version}`
     const directory = join(layout.tools, name)
     const now = new Date()
-    // Marked as wanted first: a sweep leaves alone what was asked for lately.
+    // Updates its time first, because a sweep does not remove tools that were required recently.
     const isThere = await utimes(directory, now, now).then(
       () => true,
       () => false,
     )
-    if (!isThere) await install(wish, version, directory, io)
-    // What a project names comes before what its Node brought along.
+    if (!isThere) await install(requirement, version, directory, io)
+    // Tools that the project specifies take precedence over those installed along with its Node.
     names.unshift(name)
     return version
   }
 
-  async function newestOf(wish: ToolWish, io: StepIo): Promise<string> {
+  async function newestOf(requirement: ToolRequirement, io: StepIo): Promise<string> {
     const known = (await readdir(layout.tools))
-      .filter((name) => name.startsWith(`${wish.name}-`))
-      .map((name) => name.slice(wish.name.length + 1))
+      .filter((name) => name.startsWith(`${requirement.name}-`))
+      .map((name) => name.slice(requirement.name.length + 1))
     const printed: Buffer[] = []
     const exitCode = await inOwnCell(
-      `npm view ${packages[wish.name].package} versions --json --loglevel=error`,
+      `npm view ${packages[requirement.name].package} versions --json --loglevel=error`,
       { signal: io.signal, output: (stream, bytes) => void (stream === 'stdout' && printed.push(Buffer.from(bytes))) },
       async () => undefined,
     )
     const listed = exitCode === 0 ? versionsIn(Buffer.concat(printed).toString()) : null
-    const best = bestOf(listed ?? known, wish)
+    const best = bestOf(listed ?? known, requirement)
     if (best !== null) return best
-    if (listed === null) throw unreachable(wish)
-    throw new PortError('BUILD_FAILED', `No version of ${asTold[wish.name]} matches ${wish.range} (${wish.from}).`, {
-      hint: `Correct ${wish.from}.`,
-    })
+    if (listed === null) throw unreachable(requirement)
+    throw new PortError(
+      'BUILD_FAILED',
+      `No version of ${displayNames[requirement.name]} matches ${requirement.range} (${requirement.from}).`,
+      {
+        hint: `Correct ${requirement.from}.`,
+      },
+    )
   }
 
-  async function install(wish: ToolWish, version: string, directory: string, io: StepIo): Promise<void> {
-    const { package: name, links = {} } = packages[wish.name]
-    await say(io, `Installing ${asTold[wish.name]} ${version} from the npm registry.`)
+  async function install(requirement: ToolRequirement, version: string, directory: string, io: StepIo): Promise<void> {
+    const { package: name, links = {} } = packages[requirement.name]
+    await say(io, `Installing ${displayNames[requirement.name]} ${version} from the npm registry.`)
     const command = `npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error ${name}@${version}`
     const exitCode = await inOwnCell(command, io, async (tree) => {
       await mkdir(programsOf(tree), { recursive: true })
@@ -126,13 +130,17 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
       await keep(tree, directory)
     })
     if (exitCode === 0) return
-    throw new PortError('BUILD_FAILED', `${asTold[wish.name]} ${version} (${wish.from}) could not be installed from the npm registry.`, {
-      exitCode,
-      hint: `If the version does not exist, correct ${wish.from}. See the log for the output of npm.`,
-    })
+    throw new PortError(
+      'BUILD_FAILED',
+      `${displayNames[requirement.name]} ${version} (${requirement.from}) could not be installed from the npm registry.`,
+      {
+        exitCode,
+        hint: `If the version does not exist, correct ${requirement.from}. See the log for the output of npm.`,
+      },
+    )
   }
 
-  /** Runs a command over an empty tree, and `then` with what it left where it succeeded. */
+  /** Runs a command in an empty tree, then `then` with the tree if the command succeeded. */
   async function inOwnCell(command: string, io: StepIo, then: (tree: string) => Promise<void>): Promise<number> {
     return await withWorkspace(layout, 'tool', async (directory) => {
       const tree = join(directory, 'tree')
@@ -167,13 +175,13 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
   }
 }
 
-/** It reads every release. */
+/** Not more often, because a sweep reads every release. */
 const sweepEveryMs = 3_600_000
 
-/** Longer than any build may take that has asked for a tool and stored no release yet. */
+/** Longer than any build that requires a tool and has not stored its release yet. */
 const unusedMs = 5 * 3_600_000
 
-/** Another build may have installed the same in the meantime. */
+/** Another build may have installed the same version in the meantime. */
 async function keep(tree: string, directory: string): Promise<void> {
   try {
     await rename(tree, directory)
@@ -200,13 +208,13 @@ function versionsIn(json: string): string[] | null {
   }
 }
 
-/** Of Node the newest line with long-term support, which has an even number, before any other. */
-function bestOf(versions: string[], { name, range }: ToolWish): string | null {
+/** For Node, prefers the newest even-numbered major version, which has long-term support. */
+function bestOf(versions: string[], { name, range }: ToolRequirement): string | null {
   const lasting = name === 'node' ? versions.filter((version) => semver.major(version) % 2 === 0) : versions
   return semver.maxSatisfying(lasting, range) ?? semver.maxSatisfying(versions, range)
 }
 
-/** Null: the host's own will do. */
+/** Null if the host's npm works with this Node. */
 function npmFor(node: string): string | null {
   if (semver.gte(node, '20.17.0')) return null
   if (semver.gte(node, '18.17.0')) return '10'
@@ -214,10 +222,10 @@ function npmFor(node: string): string | null {
   return semver.gte(node, '12.13.0') ? '8' : '6'
 }
 
-function unreachable(wish: ToolWish): PortError<'BUILD_FAILED'> {
+function unreachable(requirement: ToolRequirement): PortError<'BUILD_FAILED'> {
   return new PortError(
     'BUILD_FAILED',
-    `The npm registry could not be reached to look up ${asTold[wish.name]} ${wish.range} (${wish.from}).`,
+    `The npm registry could not be reached to look up ${displayNames[requirement.name]} ${requirement.range} (${requirement.from}).`,
     {
       hint: 'Make sure that this machine can reach the npm registry, then deploy again.',
     },

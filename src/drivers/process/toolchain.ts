@@ -1,15 +1,15 @@
-/** Which programs of the host a build may use: its PATH without our own, and the places outside /usr that make it work. */
+/** The programs of the host that builds can use: its PATH without Quayside's own entries, and the required directories outside /usr. */
 import { open, realpath } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, delimiter, dirname, isAbsolute, join } from 'node:path'
 import { isInside } from './tree.ts'
 
 export type Toolchain = {
-  /** PATH for a process that sees the whole host. */
+  /** PATH for a process without a sandbox. */
   hostPath: string
-  /** PATH for a process in a sandbox that shows `systemDirectories` and `directories`. */
+  /** PATH for a process in a sandbox with `systemDirectories` and `directories`. */
   sandboxPath: string
-  /** Directories outside the system ones that have to be shown too. */
+  /** Further directories that must be visible in the sandbox. */
   directories: string[]
 }
 
@@ -19,9 +19,9 @@ const systemPath = ['/usr/local/bin', '/usr/bin', '/bin']
 const interpreters = ['node', 'python3', 'bun', 'deno', 'ruby', 'go', 'java']
 
 /**
- * Reads a PATH. A version installed by nvm and the like is shown with its whole prefix (`bin` and `lib`), but never a
- * directory that holds one of `hidden` or the home directory. A script posing as an interpreter (pyenv's shims) is passed
- * over, since it needs the rest of the home directory.
+ * Reads a PATH. An interpreter installed by nvm or a similar tool is visible with its whole prefix (`bin` and `lib`), unless the prefix
+ * contains one of `hidden` or the home directory. Scripts in place of an interpreter (pyenv's shims) are ignored, because they need the
+ * rest of the home directory.
  */
 export async function readToolchain(path: string, hidden: string[]): Promise<Toolchain> {
   const entries = path.split(delimiter).filter((entry) => isAbsolute(entry) && !/(^|\/)node_modules\/\.bin\/?$/.test(entry))

@@ -1,22 +1,22 @@
-/** Work on directory trees that a stranger filled: links, odd permissions and special files are expected here. */
+/** Functions for untrusted directory trees, with links, unusual permissions and special files. */
 import { chmodSync, lstatSync, readdirSync, readlinkSync, realpathSync, rmSync } from 'node:fs'
 import { chmod, lstat, readdir, realpath, rm } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 
 export type TreeEntry = {
-  /** Relative to the walked root, '/' separated. */
+  /** Relative to the root of the walk, '/' separated. */
   path: string
   absolute: string
   type: 'file' | 'directory' | 'link' | 'other'
   mode: number
   sizeBytes: number
-  /** When its content, mode or links last changed. */
+  /** Time of the last change of content, mode or links. */
   changedMs: number
 }
 
 /**
- * Every entry below `root`, parents first, siblings in byte order. Never follows a link; enters only directories of a name that `enter`
- * wants. Blocks: trees of unknown size are walked by a worker thread (finish.ts).
+ * All entries below `root`, parents first, siblings in byte order. Never follows a link. With `enter`, enters only directories for whose
+ * name it returns true. Blocks: trees of unknown size are walked in a thread (finish.ts).
  */
 export function* walk(root: string, { enter }: { enter?: (name: string) => boolean } = {}, below = ''): Generator<TreeEntry> {
   for (const name of sortedByBytes(readdirSync(join(root, below)))) {
@@ -29,7 +29,7 @@ export function* walk(root: string, { enter }: { enter?: (name: string) => boole
   }
 }
 
-/** The first link below `root` that leads out of it, or null. A dangling link is judged by where it would lead. Blocks. */
+/** The first link below `root` that points outside it, or null. For a dangling link, its target path counts. Blocks. */
 export function findEscapingLink(root: string): string | null {
   const base = realpathSync(root)
   for (const entry of walk(base)) {
@@ -38,18 +38,18 @@ export function findEscapingLink(root: string): string | null {
   return null
 }
 
-/** Gives the owner the right to read everything, and takes sockets, pipes and devices away. Blocks. */
+/** Makes everything readable for the owner, and removes sockets, pipes and devices. Blocks. */
 export function tidy(root: string): void {
   chmodSync(root, 0o755)
   for (const entry of walk(root)) {
     if (entry.type === 'other') rmSync(entry.absolute)
-    // `walk` enters a directory only after this.
+    // `walk` enters the directory after this.
     if (entry.type === 'directory' && (entry.mode & 0o700) !== 0o700) chmodSync(entry.absolute, entry.mode | 0o700)
     if (entry.type === 'file' && (entry.mode & 0o400) === 0) chmodSync(entry.absolute, entry.mode | 0o400)
   }
 }
 
-/** A directory below `root` named by a relative path, or null when it leaves the tree, is missing or is no directory. */
+/** The directory at a relative path below `root`, or null if the path leaves the tree, does not exist or is not a directory. */
 export async function directoryInside(root: string, path: string): Promise<string | null> {
   const lexical = resolve(root, path)
   if (path.includes('\0') || path.startsWith('/') || !isInside(root, lexical)) return null
@@ -62,13 +62,13 @@ export async function directoryInside(root: string, path: string): Promise<strin
   }
 }
 
-/** True when `path` is `root` or lies below it; both absolute. */
+/** Whether `path` is `root` or below it. Both are absolute. */
 export function isInside(root: string, path: string): boolean {
   const way = relative(root, path)
   return way === '' || (way !== '..' && !way.startsWith(`..${sep}`) && !way.startsWith(sep))
 }
 
-/** Removes a tree even where an application or overlayfs left directories that their owner may not enter. */
+/** Removes a tree, even if an app or overlayfs left directories that their owner cannot enter. */
 export async function removeTree(path: string): Promise<void> {
   try {
     await rm(path, { recursive: true, force: true })
@@ -98,7 +98,7 @@ function destination(link: string): string {
   }
 }
 
-/** The order of UTF-16 units is that of the UTF-8 bytes as long as no pair of surrogates is met. */
+/** UTF-16 order equals UTF-8 byte order as long as there are no surrogate pairs. */
 function sortedByBytes(names: string[]): string[] {
   if (!names.some((name) => /[\ud800-\udfff]/.test(name))) return names.sort()
   return names.sort((one, other) => Buffer.compare(Buffer.from(one), Buffer.from(other)))

@@ -1,4 +1,4 @@
-/** Directories that live as long as one build or removal, and the sweep of those whose owner died. */
+/** Temporary directories of builds and removals, and the sweep of those whose owner died. */
 import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -10,10 +10,10 @@ import type { Sandbox } from './sandbox.ts'
 import { inThread } from './thread.ts'
 import { isErrno, removeTree, walk } from './tree.ts'
 
-/** What a workspace says of itself; `cache` names the service whose build cache is in use meanwhile. */
+/** The owner of a workspace. `cache` is the id of the service whose build cache it uses. */
 type Owner = ProcessMark & { cache?: string }
 
-/** Runs `work` with a fresh directory and removes that afterwards, whatever happens. */
+/** Runs `work` with a new directory, which is removed afterwards in any case. */
 export async function withWorkspace<Value>(
   layout: Layout,
   label: string,
@@ -30,7 +30,7 @@ export async function withWorkspace<Value>(
   }
 }
 
-/** Takes a tree out of sight in one step, then removes it; writes nothing, so that a full disk can be emptied. */
+/** Moves a tree away in one step, then removes it. Writes nothing, so it works on a full disk. */
 export async function discard(layout: Layout, path: string): Promise<void> {
   const hidden = join(layout.work, `discarded-${randomBytes(6).toString('hex')}`)
   try {
@@ -42,24 +42,24 @@ export async function discard(layout: Layout, path: string): Promise<void> {
   await removeAny(hidden)
 }
 
-/** The services whose build caches are in use by a build of any process. */
+/** Ids of the services whose build caches are in use by a build of any process. */
 export async function cachesInUse(layout: Layout): Promise<Set<string>> {
   const owners = (await readdir(layout.work)).map((name) => ownerOf(join(layout.work, name)).catch(() => null))
   return new Set((await Promise.all(owners)).flatMap((owner) => owner?.cache ?? []))
 }
 
-/** The mark is missing where no process can be marked. */
+/** The process mark is missing on platforms without /proc. */
 async function ownerOf(directory: string): Promise<Partial<Owner>> {
   return JSON.parse(await readFile(join(directory, 'owner.json'), 'utf8')) as Partial<Owner>
 }
 
-/** More entries than this are removed by a thread of their own. */
+/** Trees with more entries are removed in a thread. */
 const fewEntries = 500
 
 async function removeAny(path: string): Promise<void> {
-  const nobody: StepIo = { output: () => undefined, signal: new AbortController().signal }
+  const noIo: StepIo = { output: () => undefined, signal: new AbortController().signal }
   if (hasFewEntries(path)) await removeTree(path)
-  else await inThread('remove', path, nobody)
+  else await inThread('remove', path, noIo)
 }
 
 function hasFewEntries(path: string): boolean {
@@ -68,19 +68,19 @@ function hasFewEntries(path: string): boolean {
     for (const _entry of walk(path)) if (++count > fewEntries) return false
     return true
   } catch {
-    // Gone, or not to be entered: the removal finds out.
+    // It is gone, or cannot be entered, which the removal handles.
     return true
   }
 }
 
 const withoutOwnerMs = 60_000
 
-/** Ends and removes what processes left behind that died in the middle of their work. */
+/** Kills and removes what processes left behind that died during their work. */
 export async function sweepWorkspaces(layout: Layout, sandbox: Sandbox): Promise<void> {
   for (const name of await readdir(layout.work)) {
     const directory = join(layout.work, name)
     if (!(await isAbandoned(directory))) continue
-    // The commands of a build may outlive its owner: without a sandbox always, in one when it was just being set up.
+    // Build commands may outlive their owner: always without a sandbox, and with one if it was still being set up.
     await killAll(sandbox, { name, directory }, null)
     await removeAny(directory)
   }
