@@ -3,9 +3,9 @@
  * closed with its next answer, or when no request has come on it for a while.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import { Server as NetServer, type Socket } from 'node:net'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Socket } from 'node:net'
 import { pause } from './clock.ts'
+import { stopListening } from './stop-listening.ts'
 
 export type HttpDrain = {
   /**
@@ -35,8 +35,7 @@ type Connection = {
 const quietMs = 1_000
 const lookMs = 20
 /** The port is closed when no connection has come for so long; where they never cease, it is closed in any moment without one. */
-const portQuietMs = 100
-const portQuietWithinMs = 1_000
+const portCalm = { quietMs: 100, withinMs: 1_000 }
 
 /** To be called before the server listens: it follows the connections from the first one on. */
 export function followConnections(server: Server): HttpDrain {
@@ -68,9 +67,11 @@ export function followConnections(server: Server): HttpDrain {
     async drain(cut) {
       isDraining = true
       for (const { response } of connections.values()) if (response && !response.headersSent) response.shouldKeepAlive = false
-      portClosing = closePort(server)
-      await portClosing
-      portClosing = null
+      if (server.listening) {
+        portClosing = stopListening(server, portCalm).then(() => {})
+        await portClosing
+        portClosing = null
+      }
       for (const begun = performance.now(); connections.size > 0 && !cut.aborted; await pause(lookMs, cut)) {
         for (const [socket, { response, quietSince, bytesRead }] of connections) {
           const isQuiet = response === null && socket.bytesRead === bytesRead
@@ -80,27 +81,4 @@ export function followConnections(server: Server): HttpDrain {
       for (const socket of connections.keys()) socket.destroy()
     },
   }
-}
-
-/**
- * Closes the port in a moment in which the kernel has no connection that was made and not accepted yet: it would reset those. Node's
- * own `close` of an HTTP server cuts kept connections too, also where a request is on its way; so the port is closed below it.
- */
-async function closePort(server: Server): Promise<void> {
-  if (!server.listening) return
-  const begun = performance.now()
-  let acceptedAt = begun
-  const note = () => {
-    acceptedAt = performance.now()
-  }
-  server.on('connection', note)
-  const isQuiet = () => performance.now() - acceptedAt >= portQuietMs || performance.now() - begun >= portQuietWithinMs
-  while (!isQuiet()) await pause(5)
-  // A turn of the event loop accepts what has come; the port is closed right after one in which nothing had.
-  for (let before = Number.NaN; before !== acceptedAt; ) {
-    before = acceptedAt
-    await nextTurn()
-  }
-  NetServer.prototype.close.call(server)
-  server.off('connection', note)
 }

@@ -4,15 +4,15 @@ import type { RawHeaders } from './header.ts'
 
 export type AttemptOptions = {
   address: { host: string; port: number }
-  /** False: a connection of its own, used once. */
+  /** False for a separate connection that is used once. */
   agent: Agent | false
   method: string
   path: string
   headers: RawHeaders
-  /** Not touched before the connection stands; piped, never kept. */
+  /** Not read before the connection is established. Piped, never buffered. */
   body: IncomingMessage | null
   connectTimeoutMs: number
-  /** Without a byte in either direction, until the answer begins. */
+  /** Maximum time without a byte in either direction. Applies until the response begins. */
   idleTimeoutMs: number
   signal: AbortSignal
   onContinue: () => void
@@ -21,12 +21,15 @@ export type AttemptOptions = {
 export type Attempt =
   | { type: 'answered'; upstream: ClientRequest; response: IncomingMessage }
   | { type: 'upgraded'; response: IncomingMessage; socket: Duplex; head: Buffer }
-  /** `sent`: the instance may have seen something of the request. `reused`: on a connection that had served before. `timedOut`: who kept the other waiting. */
+  /**
+   * `sent`: the instance may have received part of the request. `reused`: the connection had served an earlier request. `timedOut`: which
+   * side did not send in time.
+   */
   | { type: 'failed'; sent: boolean; reused: boolean; timedOut: 'no' | 'client' | 'upstream' }
 
 /**
- * Sends one request to one instance and waits for the beginning of its answer; throws only where node refuses to write such a request. `onDone` is called once, when
- * nothing of it is under way any more (for an upgraded one: at the upgrade).
+ * Sends one request to one instance and waits for the beginning of the response. Throws only if Node refuses to write the request.
+ * `onDone` is called once, when the exchange is complete or, for an upgraded connection, at the upgrade.
  */
 export function attempt(options: AttemptOptions, onDone: () => void): Promise<Attempt> {
   return new Promise((resolve) => {
@@ -54,19 +57,19 @@ export function attempt(options: AttemptOptions, onDone: () => void): Promise<At
     options.signal.addEventListener('abort', abort)
 
     upstream.on('socket', (socket) => {
-      const begin = () => {
+      const onConnected = () => {
         clearTimeout(connectTimer)
         sent = true
         if (options.body !== null) pipeBody(options.body, upstream)
       }
-      if (socket.connecting) socket.once('connect', begin)
-      else begin()
+      if (socket.connecting) socket.once('connect', onConnected)
+      else onConnected()
     })
     upstream.on('continue', options.onContinue)
     upstream.on('timeout', () => {
       const bodyMissing = options.body !== null && !options.body.complete && !upstream.writableNeedDrain
       timedOut = bodyMissing ? 'client' : 'upstream'
-      upstream.destroy(new Error('no answer in time'))
+      upstream.destroy(new Error('no response in time'))
     })
     upstream.on('response', (response) => {
       upstream.setTimeout(0)
@@ -81,11 +84,11 @@ export function attempt(options: AttemptOptions, onDone: () => void): Promise<At
       clearTimeout(connectTimer)
       options.signal.removeEventListener('abort', abort)
       if (sent && options.body !== null) {
-        // What the instance didn't want must still be read, or the client's connection never gets to its next request.
+        // The rest of the body must be read, or the client's connection never reaches its next request.
         options.body.unpipe(upstream)
         options.body.resume()
       }
-      // Does nothing where the answer has begun.
+      // No effect if the response has begun.
       resolve({ type: 'failed', sent, reused: upstream.reusedSocket, timedOut })
       onDone()
     })

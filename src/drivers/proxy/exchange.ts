@@ -3,18 +3,19 @@ import type { Duplex } from 'node:stream'
 import type { Route } from '../../domain/deploys/instance/ports.ts'
 import { releaseHeaders } from './header.ts'
 
-/** One request of a client on its way to an answer. */
+/** A request of a client and its response. */
 export type Exchange = {
   request: IncomingMessage
   response: ServerResponse
-  /** The Host header as sent, and the path with its query. */
+  /** Host header as sent. */
   host: string
+  /** Path with its query. */
   path: string
-  /** Set where the client asks for another protocol; `head` are bytes that it sent already. */
+  /** Set if the client requests an upgrade. `head` are bytes that it has already sent. */
   upgrade: { socket: Duplex; head: Buffer } | null
-  /** Aborts when the client went away or its answer is complete. */
+  /** Aborted when the client disconnects or the response is complete. */
   signal: AbortSignal
-  /** To be called when an upgraded connection has ended; any other exchange ends with its response. */
+  /** Must be called when an upgraded connection has ended. Any other exchange ends with its response. */
   finish: () => void
   /** For the record that `onRequest` gets. */
   outcome: { route: Route | null; instanceId: string | null; error: AnswerCode | null; upgraded: boolean }
@@ -43,15 +44,15 @@ const answers = {
   upstream_timeout: { status: 504, title: 'Service timeout', text: 'The service did not answer in time.' },
 } as const
 
-/** Printed in `X-Quayside-Error` of every answer that the router gives in place of a service. */
+/** Value of `X-Quayside-Error` in responses that the router sends in place of a service. */
 export type AnswerCode = keyof typeof answers
 
-/** Answers in place of the service. Does nothing once an answer has begun, except to cut it. */
+/** Responds in place of the service. If a response has already begun, closes the connection instead. */
 export function answer(
   { request, response, outcome }: Exchange,
   code: AnswerCode,
   headers: Record<string, string> = {},
-  /** In place of the code's own. */
+  /** Replaces the standard text of the code. */
   ownText?: string,
 ): void {
   outcome.error = code
@@ -68,7 +69,7 @@ export function answer(
   for (const name of response.getHeaderNames()) response.removeHeader(name)
   const release = releaseHeaders(outcome.route)
   for (let i = 0; i + 1 < release.length; i += 2) response.setHeader(release[i]!, release[i + 1]!)
-  // One that was set and found unfit to be written.
+  // An earlier attempt may have set a message that cannot be written.
   response.statusMessage = ''
   response.writeHead(status, {
     'Content-Type': html ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
@@ -79,7 +80,7 @@ export function answer(
     ...headers,
   })
   response.end(request.method === 'HEAD' ? undefined : page)
-  // What is left of a body that nobody wants any more; otherwise the connection never gets to its next request.
+  // Reads the rest of the body; otherwise the connection never reaches its next request.
   request.unpipe()
   request.resume()
 }

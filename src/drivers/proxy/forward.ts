@@ -24,11 +24,12 @@ type InstancesRoute = Route & { target: { type: 'instances' } }
 const repeatable = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
 /**
- * Brings a request to an instance and its answer back. What no instance has seen is tried until one takes it, at most `retryMs`
- * longer than the last one refused; what one may have seen is sent again only when it is repeatable and has no body.
+ * Forwards a request to an instance and its response to the client. A request that no instance has received is retried until one accepts
+ * it, for at most `retryMs` after all have refused. A request that an instance may have received is sent again only if it is repeatable
+ * and has no body.
  *
- * A request that can't be sent twice goes over a connection of its own: an idle one may be closed by the app in the very moment,
- * and nobody could say whether the app had read it.
+ * A request that cannot be repeated uses a new connection: the app may close an idle one at that very moment, and it would be unknown
+ * whether it had read the request.
  */
 export async function forward(exchange: Exchange, first: InstancesRoute, host: string, options: ForwardOptions): Promise<void> {
   const { request, signal, outcome } = exchange
@@ -47,7 +48,7 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
     const address = instanceId === undefined ? null : upstreams.addressOf(instanceId)
 
     if (instanceId === undefined || address === null) {
-      // A switch may be under way: the next table can name an instance that answers.
+      // Traffic may be switching: the next table may contain an instance that responds.
       giveUpAt ??= performance.now() + options.retryMs
       const leftMs = giveUpAt - performance.now()
       if (route.target.instanceIds.length === 0 || leftMs <= 0)
@@ -96,7 +97,7 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
         if (result.reused) {
           ownConnection = true
         } else {
-          // Once more elsewhere, no further: a request that kills its instance must not go through all of them.
+          // Retried once on another instance, not on all of them: the request itself may be what crashes an instance.
           resets += 1
           if (resets > 1) return answer(exchange, 'upstream_failed')
           refused.add(instanceId)
@@ -110,13 +111,13 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
     outcome.route = current ?? route
     if (current === undefined) return answer(exchange, 'unknown_host')
     if (current.target.type === 'unavailable') return answer(exchange, current.target.error)
-    // A service doesn't become a static site between two attempts in earnest; the client's next request finds it.
+    // The service has just become a static site. The client's next request is served from it.
     if (current.target.type === 'static') return answer(exchange, 'no_healthy_instance')
     route = { ...current, target: current.target }
   }
 }
 
-/** Passes an answer on as it comes: head at once (server-sent events), body at the client's pace, trailers at the end. */
+/** Sends a response to the client: headers immediately (for server-sent events), body with back-pressure, trailers at the end. */
 function relay(exchange: Exchange, route: Route, from: IncomingMessage): void {
   const { request, response: to } = exchange
   if (to.destroyed) {
@@ -128,7 +129,7 @@ function relay(exchange: Exchange, route: Route, from: IncomingMessage): void {
     to.writeHead(from.statusCode ?? 502, from.statusMessage ?? '', headers)
     to.flushHeaders()
   } catch {
-    // A status line or header that may be read but not be written.
+    // Node reads some status lines and headers that it refuses to write.
     from.destroy()
     answer(exchange, 'upstream_failed')
     return

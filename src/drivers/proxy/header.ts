@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Route } from '../../domain/deploys/instance/ports.ts'
 import { forwardedOf, type Trust } from '../../platform/forwarded.ts'
 
-/** Headers as node gives them raw, name and value in turn: keeps case, order and repetition. */
+/** Node's raw headers, names and values alternating: preserves case, order and repetition. */
 export type RawHeaders = string[]
 
 const hopByHop = new Set([
@@ -15,14 +15,14 @@ const hopByHop = new Set([
   'transfer-encoding',
   'upgrade',
   'http2-settings',
-  // Becomes HTTP_PROXY in CGI-like apps.
+  // CGI-like apps see it as the variable HTTP_PROXY.
   'proxy',
 ])
 
-/** Framing and routing may not be removed by naming them in `Connection`. */
+/** Headers of framing and routing, which a client cannot remove by naming them in `Connection`. */
 const neverNamedByConnection = new Set(['host', 'content-length'])
 
-/** Names an instance to the router alone (private-route.ts); no app ever sees it. */
+/** Selects an instance in a private request (private-route.ts). Never forwarded. */
 export const privateHeader = 'x-quayside-private'
 
 const forwarding = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-forwarded-port', 'x-real-ip']
@@ -44,7 +44,7 @@ export function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
 }
 
-/** What the instance is sent. `host` is the client's own; forwarding headers count only where a trusted proxy sent them. */
+/** Headers for the instance. `host` is the client's Host header. Forwarding headers are used only if a trusted proxy sent them. */
 export function requestHeaders(request: IncomingMessage, options: { host: string; trust: Trust; upgrade: boolean }): RawHeaders {
   const { headers } = request
   const chunked = headers['transfer-encoding'] !== undefined
@@ -58,17 +58,17 @@ export function requestHeaders(request: IncomingMessage, options: { host: string
   sent.push('X-Real-IP', client)
 
   if (options.upgrade) sent.push('Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? 'websocket')
-  // Also where the connection serves once: an app that is told to close may reset it over the rest of a body that it refused.
+  // Also on a connection that is used once: with `close`, an app that refuses a body may reset the connection.
   else sent.push('Connection', 'keep-alive')
   if (chunked) sent.push('Transfer-Encoding', 'chunked')
-  // Without it node frames a POST that has no body as chunked.
+  // Without this header, Node would use chunked encoding for a POST without a body.
   else if (headers['content-length'] === undefined && !['GET', 'HEAD', 'OPTIONS', 'TRACE'].includes(request.method ?? '')) {
     sent.push('Content-Length', '0')
   }
   return sent
 }
 
-/** What the client is answered: the instance's headers, with ours in place of any that claim to be ours. */
+/** Headers for the client: those of the instance, with `X-Quayside-*` replaced by the router's own. */
 export function responseHeaders(response: IncomingMessage, route: Route, options: { chunkable: boolean }): RawHeaders {
   const dropped = ['x-quayside-release', 'x-quayside-deployment', 'x-quayside-error']
   if (!options.chunkable || response.headers['transfer-encoding'] === undefined) dropped.push('trailer')

@@ -1,18 +1,18 @@
 import { Agent } from 'node:http'
 import type { RouterLoad } from '../../domain/deploys/instance/ports.ts'
 
-/** Counts what each instance has in hand, and owns the connections to it. */
+/** Counts the requests in flight of each instance, and owns the connections to it. */
 export type Pool = {
-  /** Counts one more until the returned function is called (once; further calls do nothing). */
+  /** Counts one more request until the returned function is called. Further calls have no effect. */
   hold(instanceId: string): () => void
-  /** The one with the fewest in flight; equal ones take turns. Undefined for an empty list. */
+  /** The instance with the fewest requests in flight, in rotation among equals. Undefined for an empty list. */
   leastLoaded(instanceIds: string[]): string | undefined
   agent(instanceId: string): Agent
-  /** Keeps the idle connections of an instance that isn't routed yet, until the next `route` of its service. */
+  /** Keeps the idle connections of an instance that is not routed yet until the next `route` call for its service. */
   expect(instanceId: string, serviceId: string): void
   /**
-   * Says which instances of some services (null: of all) are routed. Idle connections of their others are closed, so that they can end
-   * without waiting for us.
+   * Sets which instances of some services (null: of all) are routed. Idle connections to their other instances are closed, so that those
+   * can exit without waiting for them.
    */
   route(services: { serviceId: string; former: string[]; present: string[] }[] | null, present?: string[]): void
   load(): RouterLoad[]
@@ -21,14 +21,14 @@ export type Pool = {
 
 type Entry = { inFlight: number; agent: Agent | null }
 
-/** Below the 5 s after which node:http servers, our most frequent upstreams, close an idle connection. */
+/** Less than the 5 s after which node:http servers, the most frequent upstreams, close an idle connection. */
 const idleConnectionMs = 4_000
 const idleConnectionsPerInstance = 32
 
 export function createPool(): Pool {
   const entries = new Map<string, Entry>()
   let routed = new Set<string>()
-  /** The service of each. */
+  /** Service id by instance id. */
   const expected = new Map<string, string>()
   let turn = 0
 

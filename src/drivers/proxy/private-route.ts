@@ -1,6 +1,6 @@
 /**
- * The way past the table: a header that names one instance (or a static release), which nobody can write without the key. A release is
- * seen to answer by it before any visitor is sent there. All processes on one data directory share the key.
+ * Private requests: a signed header selects one instance (or a static release) regardless of the route table. Health checks use it to
+ * reach a release before visitors do. All processes of one data directory share the key.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
@@ -11,9 +11,9 @@ import { createWhole } from '../../platform/whole-file.ts'
 import { privateHeader } from './header.ts'
 
 export type PrivateRoutes = {
-  /** The header's value. */
+  /** Value of the header for a target. */
   seal(target: PrivateTarget): string
-  /** What a request names by the header; null without it, and for one that was not sealed here. */
+  /** Target of a request. Null without the header or with an invalid signature. */
   open(request: IncomingMessage): PrivateTarget | null
 }
 

@@ -36,7 +36,7 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
         }, timeoutMs)
         let sent: ReturnType<typeof httpRequest> | undefined
         try {
-          // fetch can't be used: it resolves no *.localhost and drops a Host header.
+          // fetch cannot be used: it does not resolve *.localhost and drops the Host header.
           sent = httpRequest({ host: address, port: port(), path, headers, agent: false })
         } catch {
           return end('no request can be made of this path')
@@ -44,9 +44,9 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
         sent.on('error', () => end('the router did not answer', { routerAway: true }))
         sent.on('response', (response) => {
           answer = { ...answer, ...headOf(response) }
-          const said = answer.error === null ? undefined : inItsPlace[answer.error as AnswerCode]
-          if (said !== undefined) {
-            return end(said, { timedOut: answer.error === 'upstream_timeout', routerAway: ofTheRouter.has(answer.error!) })
+          const reason = answer.error === null ? undefined : routerReasons[answer.error as AnswerCode]
+          if (reason !== undefined) {
+            return end(reason, { timedOut: answer.error === 'upstream_timeout', routerAway: routerFaults.has(answer.error!) })
           }
           readToEnd(response, end)
         })
@@ -55,8 +55,8 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
   }
 }
 
-/** What the router says in place of an app, as a person reads it. What isn't here (a page that is missing) is an answer. */
-const inItsPlace: Partial<Record<AnswerCode, string>> = {
+/** Reasons to show for responses of the router itself. Codes that are not listed, such as a missing page, count as responses of the app. */
+const routerReasons: Partial<Record<AnswerCode, string>> = {
   internal: 'the router failed',
   no_healthy_instance: 'connection refused',
   upstream_failed: 'the connection was closed without a valid HTTP answer',
@@ -68,7 +68,7 @@ const inItsPlace: Partial<Record<AnswerCode, string>> = {
   router_busy: 'the router is handling too many requests',
 }
 
-const ofTheRouter = new Set<string>(['internal', 'router_busy', 'router_starting'] satisfies AnswerCode[])
+const routerFaults = new Set<string>(['internal', 'router_busy', 'router_starting'] satisfies AnswerCode[])
 
 function headOf(response: IncomingMessage): Pick<RouterAnswer, 'status' | 'release' | 'deployment' | 'error'> {
   const header = (name: string) => [response.headers[name]].flat()[0] ?? null
@@ -80,10 +80,10 @@ function headOf(response: IncomingMessage): Pick<RouterAnswer, 'status' | 'relea
   }
 }
 
-/** So much of an answer is enough to see that it comes. */
+/** Responses longer than this count as complete. */
 const enoughBytes = 256 * 1024
 
-/** An answer that is made to go on and on is whole with its head; of any other the end has to come. */
+/** A streaming response counts as complete once its headers have arrived. Any other response must end. */
 function readToEnd(response: IncomingMessage, end: (failure: string | null) => void): void {
   if (/^(text\/event-stream|multipart\/x-mixed-replace|audio\/|video\/)/i.test(response.headers['content-type'] ?? '')) {
     end(null)

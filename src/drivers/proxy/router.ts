@@ -3,16 +3,17 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PrivateTarget, Route, Router, Upstreams } from '../../domain/deploys/instance/ports.ts'
 import type { Trust } from '../../platform/forwarded.ts'
+import { stopListening } from '../../platform/stop-listening.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { type ForwardOptions, forward } from './forward.ts'
 import { createPool } from './pool.ts'
-import { isFree, letConnectionsMove, stopListening } from './port.ts'
+import { isFree, letConnectionsMove } from './port.ts'
 import type { PrivateRoutes } from './private-route.ts'
 import { serveStatic } from './static-site.ts'
 import { createTable, hostName } from './table.ts'
 import { createTunnels } from './tunnel.ts'
 
-/** One finished exchange. `error` is what `X-Quayside-Error` said; `status` null when the client left before an answer. */
+/** A finished exchange. `error` is the value of `X-Quayside-Error`. `status` is null if the client disconnected before a response. */
 export type RequestRecord = {
   serviceId: string | null
   deploymentId: string | null
@@ -26,36 +27,36 @@ export type RequestRecord = {
 
 export type ProxyRouterOptions = {
   host: string
-  /** 0 picks a free one, kept after the first listen. `listen` may name another. */
+  /** 0 selects a free port, which is kept after the first listen. `listen` can override it. */
   port: number
   /** Where instances and static files are. */
   upstreams: Upstreams
-  /** How a release is asked before visitors are; without it every request goes by the table. */
+  /** Accepts private requests. When omitted, every request is routed by the table. */
   privateRoutes?: PrivateRoutes
-  /** What is said to who asks for no service at all, but by the domain that they are under. */
+  /** Text for requests to the domain of the services itself. */
   bare?: { host: string; text: string }
-  /** Requests in hand (open WebSockets apart) before further ones are refused with 503 `router_busy`. */
+  /** Maximum number of requests in flight, without open WebSockets. Further ones get 503 `router_busy`. */
   maxInFlight?: number
   maxUrlLength?: number
-  /** How long a request without an answer may lie still (504); an answer that has begun may take its time (SSE). */
+  /** Maximum time without traffic before the response begins (504). Responses that have begun are not limited (SSE). */
   upstreamTimeoutMs?: number
   connectTimeoutMs?: number
-  /** How long a request that no instance took waits for a table that names another. */
+  /** How long a request that no instance accepted waits for a table with another instance. */
   retryMs?: number
-  /** How long a request waits for the first table, before it is told to come again (503). */
+  /** How long a request waits for the first table before it gets 503. */
   holdMs?: number
-  /** From a client's first byte to the end of its headers. */
+  /** Maximum time from a client's first byte to the end of its headers. */
   headersTimeoutMs?: number
-  /** Whose X-Forwarded-For, -Host and -Proto count; nobody's when absent. */
+  /** Proxies whose X-Forwarded-For, -Host and -Proto are trusted. None by default. */
   trust?: Trust
-  /** Called once for each exchange at its end; must not throw. */
+  /** Called once at the end of each exchange. Must not throw. */
   onRequest?: (record: RequestRecord) => void
 }
 
-/** How long it must be quiet before `close` cuts: a request on an accepted connection may still be on the wire. */
+/** Time without activity before `close` closes connections: a request on an accepted connection may still be on its way. */
 const quietMs = 200
 
-/** `listen` throws what node throws for anything but a port in use (EACCES, no such address). */
+/** `listen` throws Node's error for any failure other than a port in use, such as EACCES. */
 export function createProxyRouter(options: ProxyRouterOptions): Router {
   const { maxInFlight = 5_000, maxUrlLength = 8_192, headersTimeoutMs = 20_000, holdMs = 2_000, onRequest } = options
   const table = createTable()
@@ -125,7 +126,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
   async function dispatch(exchange: Exchange): Promise<void> {
     const { request } = exchange
     if (exchange.path.length > maxUrlLength) return answer(exchange, 'uri_too_long')
-    if (!exchange.path.startsWith('/') && !takeAbsoluteForm(exchange)) return answer(exchange, 'bad_request')
+    if (!exchange.path.startsWith('/') && !acceptAbsoluteForm(exchange)) return answer(exchange, 'bad_request')
     // Two Host headers, or a body before an upgrade: what one part takes for the request, the next may take for another.
     const hosts = request.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
     const framed = request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined
@@ -133,8 +134,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
 
     const host = hostName(exchange.host)
     if (host === null) return answer(exchange, 'unknown_host')
-    const asked = exchange.upgrade === null ? options.privateRoutes?.open(request) : null
-    if (asked) return askPrivately(exchange, host, asked)
+    const target = exchange.upgrade === null ? options.privateRoutes?.open(request) : null
+    if (target) return servePrivately(exchange, host, target)
     if (!table.known) await table.changed(holdMs, exchange.signal)
     if (!table.known) return answer(exchange, 'router_starting', { 'Retry-After': '1' })
     const route = table.find(host)
@@ -142,8 +143,8 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     return answer(exchange, 'unknown_host', {}, host === options.bare?.host ? options.bare.text : undefined)
   }
 
-  /** Of one instance and no other, at once; over connections that are used again, as a visitor's are. */
-  function askPrivately(
+  /** Sends a private request to one instance only, without retries, over pooled connections like a visitor's. */
+  function servePrivately(
     exchange: Exchange,
     host: string,
     { instanceId, singlePage = false, ...named }: PrivateTarget,
@@ -154,33 +155,33 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     return serve(exchange, host, route, { ...forwarding, retryMs: 0, table: { find: () => route, changed: async () => {} } })
   }
 
-  function serve(exchange: Exchange, host: string, route: Route, how: ForwardOptions): Promise<void> | void {
+  function serve(exchange: Exchange, host: string, route: Route, forwardOptions: ForwardOptions): Promise<void> | void {
     exchange.outcome.route = route
     const { target } = route
     if (target.type === 'unavailable') return answer(exchange, target.error)
-    if (target.type === 'instances') return forward(exchange, { ...route, target }, host, how)
+    if (target.type === 'instances') return forward(exchange, { ...route, target }, host, forwardOptions)
     const files = route.digest === null ? null : options.upstreams.staticFiles(route.digest)
     if (files === null || route.digest === null) return answer(exchange, 'no_healthy_instance')
     return serveStatic(exchange, { ...files, digest: route.digest, singlePage: target.singlePage })
   }
 
   function start(): Server {
-    const made = createServer(
+    const created = createServer(
       {
         headersTimeout: headersTimeoutMs,
-        // The whole request, bodies included: a large upload may take longer than any fixed time; idle ones are timed by `forward`.
+        // Unlimited, because a large upload may take any time. `forward` limits idle requests.
         requestTimeout: 0,
         keepAliveTimeout: 15_000,
         connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs),
         keepAlive: true,
         keepAliveInitialDelay: 60_000,
-        // A client that offers h2c only means to be answered in HTTP/1.1.
+        // A client that offers h2c also accepts HTTP/1.1.
         shouldUpgradeCallback: (request: IncomingMessage) => !/\bh2c?\b/i.test(request.headers.upgrade ?? ''),
       },
       (request, response) => accept(request, response, null),
     )
-    made.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => accept(request, response, null))
-    made.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    created.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => accept(request, response, null))
+    created.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', () => socket.destroy())
       request.socket.setTimeout(0)
       const response = new ServerResponse(request)
@@ -189,7 +190,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
       response.on('finish', () => request.socket.destroySoon())
       accept(request, response, { socket, head })
     })
-    return made
+    return created
   }
 
   return {
@@ -208,17 +209,17 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
       if (!shared && !(await isFree(options.host, port))) return false
       table.forget()
       await letConnectionsMove()
-      const made = start()
+      const listening = start()
       const held = await new Promise<boolean>((resolve, reject) => {
-        made.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)))
-        // Where the kernel can, others of ours may listen beside us, so that one can go without a request being lost.
-        made.listen({ host: options.host, port, reusePort: process.platform === 'linux' }, () => resolve(true))
+        listening.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)))
+        // On Linux, several processes of the installation can listen, so that one can stop without losing a request.
+        listening.listen({ host: options.host, port, reusePort: process.platform === 'linux' }, () => resolve(true))
       })
       if (!held) return false
-      // Out of file descriptors: that connection is lost, the next may come.
-      made.on('error', () => {})
-      port = (made.address() as AddressInfo).port
-      server = made
+      // Accepting failed, for example without a free file descriptor: that connection is lost, later ones are not.
+      listening.on('error', () => {})
+      port = (listening.address() as AddressInfo).port
+      server = listening
       closing = null
       return true
     },
@@ -248,7 +249,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     for (const { response } of running) if (!response.headersSent) response.shouldKeepAlive = false
     const { ended } = await stopListening(listening)
     await Promise.race([ended, quiet(graceMs)])
-    // Ends its timer, too.
+    // Also stops the timer of the server.
     listening.close()
     listening.closeAllConnections()
     tunnels.cut()
@@ -257,7 +258,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     server = null
   }
 
-  /** Resolves when nothing but WebSockets has run for a moment, or after `graceMs`: those end by a cut in either case, so they don't delay it. */
+  /** Resolves after a moment with nothing but WebSockets open, which are closed in any case, or after `graceMs`. */
   function quiet(graceMs: number): Promise<void> {
     return new Promise((resolve) => {
       let pause: NodeJS.Timeout | undefined
@@ -279,8 +280,11 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
 
 const instancesOf = ({ target }: Route): string[] => (target.type === 'instances' ? target.instanceIds : [])
 
-/** `GET http://shop.localhost/x`: the address in the request line wins over the Host header (RFC 9112, 3.2.2). `OPTIONS *` is passed on. */
-function takeAbsoluteForm(exchange: Exchange): boolean {
+/**
+ * Accepts a request target in absolute form, such as `GET http://shop.localhost/x`, whose host takes precedence over the Host header (RFC
+ * 9112, 3.2.2), and `OPTIONS *`. Returns false for any other target.
+ */
+function acceptAbsoluteForm(exchange: Exchange): boolean {
   if (exchange.path === '*') return exchange.request.method === 'OPTIONS'
   const match = /^http:\/\/([^/?#@]+)(\/[^#]*|\?[^#]*)?$/i.exec(exchange.path)
   if (match?.[1] === undefined) return false

@@ -1,4 +1,4 @@
-/** Sends one file of a static site: in the encoding that the client takes, and with how long it may be kept. */
+/** Sends one file of a static site, with the content encoding that the client accepts and with caching headers. */
 import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
@@ -7,7 +7,7 @@ import send from 'send'
 import { type AnswerCode, answer, type Exchange } from './exchange.ts'
 import { releaseHeaders } from './header.ts'
 
-/** `name` is relative to the site's root, '/' separated, with no link in it. */
+/** `name` is relative to the site's root, '/' separated, without symbolic links. */
 export type SiteFile = { name: string; modified: Date; sizeBytes: number }
 
 type Site = { root: string; encoded: string | null; digest: string }
@@ -20,9 +20,9 @@ const encodings = [
 export async function sendFile(exchange: Exchange, site: Site, file: SiteFile, status: 200 | 404): Promise<void> {
   const { request, response, outcome } = exchange
   const copies = await encodedCopies(site, file)
-  // A range counts the bytes of the file itself.
+  // A range refers to the bytes of the file itself.
   const copy = request.headers.range === undefined ? chooseCopy(request, copies) : null
-  // Two releases may have files of one size and time: the digest must be part of the tag.
+  // Files of two releases may have the same size and time, so the digest is part of the tag.
   const tag = createHash('sha256').update(`${site.digest}\n${file.name}\n${file.sizeBytes}\n${file.modified.getTime()}`).digest('base64url')
   response.statusCode = status
   response.setHeader('ETag', `"${tag.slice(0, 27)}${copy === null ? '' : `-${copy.name}`}"`)
@@ -34,7 +34,7 @@ export async function sendFile(exchange: Exchange, site: Site, file: SiteFile, s
   const release = releaseHeaders(outcome.route)
   for (let i = 0; i + 1 < release.length; i += 2) response.setHeader(release[i]!, release[i + 1]!)
   if (status === 404) response.setHeader('X-Quayside-Error', 'not_found')
-  // After a rollback files are older than what a client has seen; only the very same time means the same file.
+  // After a rollback, files may be older than the client's copy. Only an equal time means the same file.
   if (request.headers['if-modified-since'] !== file.modified.toUTCString()) delete request.headers['if-modified-since']
 
   const path = `/${file.name.split('/').map(encodeURIComponent).join('/')}`
@@ -45,7 +45,7 @@ export async function sendFile(exchange: Exchange, site: Site, file: SiteFile, s
     cacheControl: false,
     acceptRanges: status === 200 && copy === null,
   })
-  // Of what the file is, not of how it is packed.
+  // The type of the file, not of its compressed copy.
   const setType = sending.type.bind(sending)
   sending.type = () => setType(file.name)
   sending
@@ -64,23 +64,20 @@ async function encodedCopies({ encoded }: Site, file: SiteFile): Promise<Copy[]>
   return encodings.filter((_encoding, i) => found[i]?.isFile())
 }
 
-/** The copy that the client likes best; null for the file as it is. */
+/** The compressed copy that the client prefers; null for the file itself. */
 function chooseCopy(request: IncomingMessage, copies: Copy[]): Copy | null {
-  const wishes = new Map<string, number>()
+  const accepted = new Map<string, number>()
   for (const part of String(request.headers['accept-encoding'] ?? '').split(',')) {
     const [name = '', ...parameters] = part.split(';').map((word) => word.trim().toLowerCase())
     const quality = parameters.find((parameter) => parameter.startsWith('q='))
-    if (name !== '') wishes.set(name, quality === undefined ? 1 : Number(quality.slice(2)) || 0)
+    if (name !== '') accepted.set(name, quality === undefined ? 1 : Number(quality.slice(2)) || 0)
   }
-  const likes = ({ name }: Copy) => wishes.get(name) ?? wishes.get('*') ?? 0
-  const [best] = copies.filter((copy) => likes(copy) > 0).toSorted((one, other) => likes(other) - likes(one))
+  const qualityOf = ({ name }: Copy) => accepted.get(name) ?? accepted.get('*') ?? 0
+  const [best] = copies.filter((copy) => qualityOf(copy) > 0).toSorted((a, b) => qualityOf(b) - qualityOf(a))
   return best ?? null
 }
 
-/**
- * The same address shows another release after a switch: caches may keep it, but must ask. An asset whose name was made from its content
- * is another one as soon as it changes.
- */
+/** After a switch, the same URL serves another release, so caches must revalidate. An asset whose name contains a hash of its content never changes. */
 function cacheControl(name: string, status: 200 | 404): string {
   if (status === 404) return 'no-store'
   return isHashed(name) ? 'public, max-age=31536000, immutable' : 'public, max-age=0, must-revalidate'
@@ -89,8 +86,8 @@ function cacheControl(name: string, status: 200 | 404): string {
 const bundlerFolders = new Set(['assets', 'static', 'chunks', '_astro', '_nuxt', '_next', '_app', 'js', 'css', 'media', 'fonts', 'img'])
 
 /**
- * Whether a bundler put a hash of the content into the name: hexadecimal anywhere (`main.3f9a1c0b.js`), or base64 (`index-BkHrV5QK.js`) in
- * a folder that bundlers write. A word or a date is taken for none, and a page never has one.
+ * Whether the name of a file contains a hash of its content: hexadecimal anywhere (`main.3f9a1c0b.js`), or base64 (`index-BkHrV5QK.js`)
+ * in a folder that bundlers write to. Words and dates do not count, and pages never have one.
  */
 export function isHashed(name: string): boolean {
   const folders = name.split('/')
@@ -106,7 +103,7 @@ function isHexHash(word: string): boolean {
   return /^[0-9a-f]{8,64}$/.test(word) && /\d/.test(word) && /[a-f]/.test(word)
 }
 
-/** As rollup and esbuild write it: eight characters behind a `-` or alone, in mixed classes, that are no words with a number behind. */
+/** As Rollup and esbuild write it: eight mixed characters, alone or after a `-`, that are not a word with a number. */
 function isBase64Hash(part: string): boolean {
   const word = /(?:^|[-.])([A-Za-z0-9_-]{8})$/.exec(part)?.[1] ?? ''
   return /[A-Z]/.test(word) && /[a-z0-9]/.test(word) && !/^([A-Z]?[a-z]+)*[-_]?\d*$/.test(word) && !/^[A-Z]+[-_]?\d+$/.test(word)

@@ -1,4 +1,4 @@
-/** Finds what a path of a static site means: a file, a page without its `.html`, a folder's index, or the page for everything else. */
+/** Resolves a path of a static site to a file, a page without its `.html`, the index of a folder, or the fallback page. */
 import { realpath, stat } from 'node:fs/promises'
 import { relative, sep } from 'node:path'
 import type { StaticFiles } from '../../domain/deploys/instance/ports.ts'
@@ -13,12 +13,12 @@ export type StaticSite = StaticFiles & {
   singlePage: boolean
 }
 
-/** A file or folder inside the tree: its name relative to the tree's real root, '/' separated, with no link in it. */
+/** A file or folder inside the tree. `name` is relative to the tree's real root, '/' separated, without symbolic links. */
 type Found = ({ type: 'file' } & SiteFile) | { type: 'folder'; name: string } | { type: 'none' }
 
 /**
- * Serves a file of a static release. What the path names is followed to its real place first and must lie in the tree, and no part of
- * that may be one that a site never gives away. A release's tree doesn't change, so what was checked is what `send` then reads.
+ * Serves a file of a static release. The path is resolved to its real path, which must be inside the tree and contain no name that sites
+ * never publish. A release never changes, so `send` reads the file that was checked.
  */
 export async function serveStatic(exchange: Exchange, site: StaticSite): Promise<void> {
   const { request } = exchange
@@ -50,21 +50,21 @@ export async function serveStatic(exchange: Exchange, site: StaticSite): Promise
   return answer(exchange, 'not_found')
 }
 
-/** `/about` is `about.html`. */
+/** `/about` serves `about.html`. */
 async function pageOf(root: string, segments: string[]): Promise<Found> {
   const last = segments.at(-1)
   return last === undefined ? { type: 'none' } : await locate(root, [...segments.slice(0, -1), `${last}.html`])
 }
 
-/** What a site of one page answers for its own addresses; a missing picture or script stays missing. */
+/** The page for unknown paths without a file extension. A missing image or script has no fallback. */
 async function fallbackOf(root: string, segments: string[], singlePage: boolean): Promise<Found> {
-  const isAddress = segments.every(isPublished) && !/\.[^.]+$/.test(segments.at(-1) ?? '')
-  if (!isAddress) return { type: 'none' }
+  const isPagePath = segments.every(isPublished) && !/\.[^.]+$/.test(segments.at(-1) ?? '')
+  if (!isPagePath) return { type: 'none' }
   const page = await locate(root, ['200.html'])
   return page.type === 'file' || !singlePage ? page : await locate(root, ['index.html'])
 }
 
-/** Null for what no honest link contains: bad escapes, an encoded or backward slash, a null byte, a step up. */
+/** Null for a path with invalid escapes, an encoded slash, a backslash, a NUL byte or `..`. */
 function decodeSegments(path: string): string[] | null {
   const segments: string[] = []
   for (const part of path.split('/')) {

@@ -1,19 +1,19 @@
 import type { Route, RouteChange } from '../../domain/deploys/instance/ports.ts'
 
-/** The route table in force. What is replaced or changed together is seen together: no request ever sees half of a switch. */
+/** The route table. Each update takes effect at once: no request sees half of a switch. */
 export type Table = {
-  /** There is one: before the first `replace` nothing is known of any host. */
+  /** Whether there is a table. False before the first `replace`. */
   readonly known: boolean
   find(host: string): Route | undefined
   replace(routes: Route[]): void
-  /** Gives what the services had before. */
+  /** Returns the previous routes of the services. */
   change(changes: RouteChange[]): Route[]
   forget(): void
   /** Resolves at the next `replace` or `change`, after `waitMs`, or when `signal` aborts. */
   changed(waitMs: number, signal: AbortSignal): Promise<void>
 }
 
-/** `Shop.localhost.:8080` -> `shop.localhost`; null for what no table can name. */
+/** `Shop.localhost.:8080` -> `shop.localhost`. Null for a value that is not a host name. */
 export function hostName(header: string | undefined): string | null {
   if (header === undefined || header.length > 300) return null
   const match = /^(\[[0-9a-f:.]+\]|[^\s:/?#@[\]\\]+?)\.?(?::\d{0,5})?$/i.exec(header.trim())

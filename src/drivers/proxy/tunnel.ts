@@ -5,7 +5,7 @@ import { pairs } from './attempt.ts'
 import type { Exchange } from './exchange.ts'
 import { responseHeaders } from './header.ts'
 
-/** Connections that were switched to another protocol (WebSocket): two sockets, joined. */
+/** Upgraded connections (WebSocket), each a pair of joined sockets. */
 export type Tunnels = {
   open(exchange: Exchange, route: Route, upstream: { response: IncomingMessage; socket: Duplex; head: Buffer }, release: () => void): void
   count(): number
@@ -53,7 +53,7 @@ export function createTunnels(): Tunnels {
   }
 }
 
-/** When one side is gone for good, what it had said still reaches the other before that is closed too. */
+/** When one side closes, the data that it has sent still reaches the other side before that is closed, too. */
 function join(from: Duplex, to: Duplex, end: () => void): void {
   from.pipe(to)
   from.on('error', () => from.destroy())
