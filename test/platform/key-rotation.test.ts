@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { setEnvVars } from '../../src/domain/configuration/env-var/index.ts'
 import { createSecret } from '../../src/domain/configuration/secret/index.ts'
-import { openKeyring, rotateMasterKey } from '../../src/platform/crypto.ts'
+import { dataKeyVersion, openKeyring, rotateMasterKey } from '../../src/platform/crypto.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { rotateDataKeys } from '../../src/platform/reseal.ts'
@@ -56,6 +56,34 @@ describe('the rotation of data keys', () => {
     const writtenAt = await rows(world.app.db.prisma, sql`select value from env_var`)
     await rotateDataKeys.run(world.app, signal)
     expect(await rows(world.app.db.prisma, sql`select value from env_var`)).toEqual(writtenAt)
+  })
+
+  it('logs a value that does not open, and reseals all others', async () => {
+    const { app } = world
+    const shop = await createShop(app)
+    const variables = ['A', 'B', 'C'].map((key) => ({ key, value: `value of ${key}` }))
+    const { envVars } = await shop.run(setEnvVars, { webServiceId: shop.production, variables })
+    await shop.run(createSecret, { projectId: shop.projectId, key: 'TOKEN', value: 'value of a secret' })
+    const broken = envVars.find(({ key }) => key === 'B')!
+    await run(
+      app.db.prisma,
+      sql`update env_var set value = set_byte(value, length(value) - 1, get_byte(value, length(value) - 1) # 1) where id = ${broken.id}::uuid`,
+    )
+    await app.keyring.rotateDataKey(app.db.prisma, shop.tenant.organizationId)
+    await rotateDataKeys.run(app, new AbortController().signal)
+    const versions = await rows(
+      app.db.prisma,
+      sql`select key, ${dataKeyVersion(sql`value`)} as version from env_var
+          union all select s.key, ${dataKeyVersion(sql`v.value`)} from secret s join secret_version v on v.secret_id = s.id order by 1`,
+    )
+    expect(versions).toEqual([
+      { key: 'A', version: 2 },
+      { key: 'B', version: 1 },
+      { key: 'C', version: 2 },
+      { key: 'TOKEN', version: 2 },
+    ])
+    const logged = app.logged.filter(({ msg }) => String(msg).includes('could not be opened'))
+    expect(logged).toMatchObject([{ level: expect.anything(), table: 'env_var', column: 'value', row: broken.id }])
   })
 
   it('leaves an undone rotation without a trace: what is sealed next opens', async () => {

@@ -1,19 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { envVarsByService, openEnvVar } from '../../../src/domain/configuration/env-var/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { canaryOf } from '../../support/canary.ts'
-import { codeOf, createTenant, createWorld, operation, refusal, statementsOf, type World } from '../../support/tenant.ts'
-import { auditOf, commands, createShop, eventsOf, type Shop } from './support.ts'
+import { codeOf, createTenant, operation, refusal, statementsOf } from '../../support/tenant.ts'
+import { auditOf, commands, configurationWorld, eventsOf } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld()
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld()
 
 const { setEnvVars, createEnvVar, updateEnvVar, deleteEnvVar, importEnvVars, exportEnvVars } = commands
 
@@ -129,7 +121,7 @@ describe('env vars', () => {
 
   it('of another organization are not found, as unknown ones', async () => {
     const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
-    const stranger = (await createTenant(world.app)).owner
+    const stranger = (await createTenant(shop.app)).owner
     for (const id of [envVar.id, newId()]) {
       for (const command of [updateEnvVar, deleteEnvVar, commands.revealEnvVar]) {
         expect(await refusal(shop.run(command as never, { id, value: 'x' }, stranger))).toMatchObject({ code: 'not_found' })
@@ -175,8 +167,8 @@ describe('env vars', () => {
   it('are named in the audit row of an import and of a deletion', async () => {
     const { envVars } = await shop.run(importEnvVars, { webServiceId: shop.production, text: 'A=1\nB=2', mode: 'REPLACE' })
     await shop.run(deleteEnvVar, { id: envVars[0]!.id })
-    expect((await auditOf(world.app, 'importEnvVars')).at(-1)!.details).toEqual({ keys: ['A', 'B'], mode: 'REPLACE' })
-    expect((await auditOf(world.app, 'deleteEnvVar')).at(-1)!.details).toEqual({ keys: ['A'] })
+    expect((await auditOf(shop.app, 'importEnvVars')).at(-1)!.details).toEqual({ keys: ['A', 'B'], mode: 'REPLACE' })
+    expect((await auditOf(shop.app, 'deleteEnvVar')).at(-1)!.details).toEqual({ keys: ['A'] })
   })
 
   it('answer a repeated request without writing twice, and another input under that key with a refusal', async () => {
@@ -207,7 +199,7 @@ describe('env vars', () => {
     await shop.run(setEnvVars, { webServiceId: shop.production, variables, idempotencyKey: 'canary' })
     await refusal(shop.run(setEnvVars, { webServiceId: shop.production, variables: [...variables, { key: 'BAD', value: `${canary}\0` }] }))
     await shop.run(commands.revealEnvVars, { webServiceId: shop.production, idempotencyKey: 'canary' })
-    expect(await canaryOf(world.url).searchDatabase(world.url)).toEqual([])
+    expect(await canaryOf(shop.url).searchDatabase(shop.url)).toEqual([])
   })
 })
 
@@ -218,13 +210,13 @@ describe('the GraphQL face of env vars', () => {
       { key: 'SECRET', value: 'hunter2', isSecret: true },
     ])
     const query = '{ webServices { nodes { envVars { key value maskedValue isSecret fingerprint } } } }'
-    const answer = await operation(world.app, shop.tenant.owner, query)
+    const answer = await operation(shop.app, shop.tenant.owner, query)
     expect(answer.errors).toBeUndefined()
     expect(answer.data!.webServices.nodes[0].envVars).toMatchObject([
       { key: 'PLAIN', value: 'shown', maskedValue: 'shown' },
       { key: 'SECRET', value: null, maskedValue: '********' },
     ])
-    const texts = await statementsOf(world.app, () => operation(world.app, shop.tenant.owner, query))
+    const texts = await statementsOf(shop.app, () => operation(shop.app, shop.tenant.owner, query))
     expect(texts.filter((text) => text.includes('select * from env_var')).length).toBe(1)
   })
 
@@ -232,7 +224,7 @@ describe('the GraphQL face of env vars', () => {
     const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
     const query = 'query ($id: ID!) { node(id: $id) { ... on EnvVar { key } } }'
     const variables = { id: encodeId('EnvVar', envVar.id) }
-    expect((await operation(world.app, shop.tenant.owner, query, variables)).data).toEqual({ node: { key: 'A' } })
-    expect((await operation(world.app, (await createTenant(world.app)).owner, query, variables)).data).toEqual({ node: null })
+    expect((await operation(shop.app, shop.tenant.owner, query, variables)).data).toEqual({ node: { key: 'A' } })
+    expect((await operation(shop.app, (await createTenant(shop.app)).owner, query, variables)).data).toEqual({ node: null })
   })
 })

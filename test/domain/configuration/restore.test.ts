@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openValue } from '../../../src/domain/configuration/resolution/index.ts'
 import {
   type Configuration,
@@ -11,29 +11,20 @@ import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import { row, run as runSql, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
-import { createWorld, type World } from '../../support/tenant.ts'
-import { commands, createShop, pinnedIn, revisionOf, type Shop } from './support.ts'
+import { commands, configurationWorld, pinnedIn, revisionOf } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld()
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld()
 
 const { setEnvVars, createSecret, updateSecret, bindSecret, deleteSecret, revokeSecretVersion, unbindSecret, updateProject } = commands
 
 const pinned = (status: 'LIVE' | 'SUPERSEDED') => pinnedIn(shop, status)
-const restored = (target: Deployment) => restoredConfiguration({ app: world.app, tx: world.app.db.prisma }, target, revisionOf(target))
+const restored = (target: Deployment) => restoredConfiguration({ app: shop.app, tx: shop.app.db.prisma }, target, revisionOf(target))
 
 const own = async ({ variables }: Configuration) => {
   const given: Record<string, string> = {}
   for (const { key, source, value } of variables) {
     if (source.kind !== 'PLATFORM_DEFAULT')
-      given[key] = await openValue({ app: world.app, tx: world.app.db.prisma }, shop.tenant.organizationId, value)
+      given[key] = await openValue({ app: shop.app, tx: shop.app.db.prisma }, shop.tenant.organizationId, value)
   }
   return given
 }
@@ -132,12 +123,12 @@ it('a configuration over what a program can be given is refused with its size, a
 async function pinnedProblem(): Promise<string | null> {
   const id = newId()
   await runSql(
-    world.app.db.prisma,
+    shop.app.db.prisma,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
         values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, 1, 'DEPLOY', 'API', 'QUEUED', 'system')`,
   )
-  const deployment = (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
-  return transact(world.app, shop.tenant.owner, { emits: world.app.domain.eventTypes.all }, async (work) =>
+  const deployment = (await row<Deployment>(shop.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+  return transact(shop.app, shop.tenant.owner, { emits: shop.app.domain.eventTypes.all }, async (work) =>
     saveConfiguration(work, deployment, await currentConfiguration(work, shop.production)),
   )
 }

@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { listResolvedEnv } from '../../../src/domain/configuration/resolution/index.ts'
+import { execute } from '../../../src/platform/command.ts'
 import { newId } from '../../../src/platform/id.ts'
+import type { App } from '../../../src/platform/work.ts'
 import { shiftClock } from '../../support/database.ts'
-import { codeOf, createWorld, operation, refusal, type World } from '../../support/tenant.ts'
-import { auditOf, commands, createShop, eventsOf, type Shop } from './support.ts'
+import { codeOf, operation, refusal, request } from '../../support/tenant.ts'
+import { auditOf, commands, configurationWorld, eventsOf } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld({ REVEALS_PER_MINUTE: '5' })
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld({ REVEALS_PER_MINUTE: '5' })
 
 const {
   createEnvVar,
@@ -30,6 +24,7 @@ const {
 
 const variable = async () =>
   (await shop.run(createEnvVar, { webServiceId: shop.production, key: 'TOKEN', value: 'hunter2', isSecret: true })).envVar
+const revealIn = (app: App, id: string) => execute(request(app, shop.tenant.owner), revealSecret, { id })
 const secret = async () => (await shop.run(createSecret, { projectId: shop.projectId, key: 'KEY', value: 'swordfish' })).secret
 
 describe('a reveal', () => {
@@ -38,9 +33,9 @@ describe('a reveal', () => {
     const shown = await shop.run(revealSecret, { id: item.id })
     expect(shown).toMatchObject({ key: 'KEY', value: 'swordfish', secret: { lastRevealedBy: owner } })
     expect(shown.secret.lastRevealedAt).toBeInstanceOf(Date)
-    const event = (await eventsOf(world.app, 'secret.revealed')).find(({ subjectId }) => subjectId === item.id)
+    const event = (await eventsOf(shop.app, 'secret.revealed')).find(({ subjectId }) => subjectId === item.id)
     expect(event!.data).toMatchObject({ key: 'KEY', version: 1, revealedBy: owner })
-    const audit = (await auditOf(world.app, 'revealSecret')).find(({ targetId }) => targetId === item.id)
+    const audit = (await auditOf(shop.app, 'revealSecret')).find(({ targetId }) => targetId === item.id)
     expect(audit).toMatchObject({ actorName: owner, details: { key: 'KEY', scope: 'PRODUCTION', version: 1 } })
     expect(JSON.stringify([event, audit])).not.toContain('swordfish')
   })
@@ -56,9 +51,9 @@ describe('a reveal', () => {
         { key: 'QUAYSIDE', value: 'true' },
       ]),
     )
-    const events = (await eventsOf(world.app, 'env_var.revealed')).filter(({ subjectId }) => subjectId === shop.production)
+    const events = (await eventsOf(shop.app, 'env_var.revealed')).filter(({ subjectId }) => subjectId === shop.production)
     expect(events.map(({ data }) => (data.keys as string[]).includes('TOKEN'))).toEqual([true, true, true])
-    expect((await auditOf(world.app, 'revealEnvVars')).at(-1)!.details).toEqual({ keys: ['TOKEN'] })
+    expect((await auditOf(shop.app, 'revealEnvVars')).at(-1)!.details).toEqual({ keys: ['TOKEN'] })
   })
 
   it('of all that a service is given tells and names each bound secret that it opened, once', async () => {
@@ -67,10 +62,10 @@ describe('a reveal', () => {
     const bindings = [{ secretId: item.id }, { secretId: item.id, alias: 'OTHER' }]
     await shop.run(setSecretBindings, { webServiceId: shop.production, bindings })
     await shop.run(revealResolvedEnv, { webServiceId: shop.production })
-    const told = async () => (await eventsOf(world.app, 'secret.revealed')).filter(({ subjectId }) => subjectId === item.id)
+    const told = async () => (await eventsOf(shop.app, 'secret.revealed')).filter(({ subjectId }) => subjectId === item.id)
     const owner = shop.tenant.owner.subject.name
     expect((await told()).map(({ data }) => data)).toEqual([expect.objectContaining({ key: 'KEY', version: 2, revealedBy: owner })])
-    const audit = (await auditOf(world.app, 'revealResolvedEnv')).find(({ targetId }) => targetId === shop.production)!
+    const audit = (await auditOf(shop.app, 'revealResolvedEnv')).find(({ targetId }) => targetId === shop.production)!
     expect(audit.details).toMatchObject({
       keys: expect.arrayContaining(['KEY', 'OTHER', 'QUAYSIDE']),
       secrets: [{ id: item.id, key: 'KEY', scope: 'PRODUCTION', version: 2 }],
@@ -85,7 +80,7 @@ describe('a reveal', () => {
     const [item, own] = [await secret(), await variable()]
     await shop.run(revealSecret, { id: item.id })
     await shop.run(revealEnvVar, { id: own.id })
-    const { prisma } = world.app.db
+    const { prisma } = shop.app.db
     expect(await prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ updatedAt: item.updatedAt, version: 1 })
     expect(await prisma.envVar.findUniqueOrThrow({ where: { id: own.id } })).toMatchObject({ updatedAt: own.updatedAt, version: 1 })
   })
@@ -124,34 +119,34 @@ describe('a reveal', () => {
   it('shows nothing when the audit row can not be written, and leaves no mark', async () => {
     const item = await secret()
     const query = 'mutation ($id: ID!) { revealSecret(input: { id: $id }) { value } }'
-    await world.app.db.pool.query(
+    await shop.app.db.pool.query(
       `create function refuse_audit() returns trigger language plpgsql as $$ begin raise exception 'disk full'; end $$`,
     )
-    await world.app.db.pool.query('create trigger refuse_audit before insert on audit_entry for each row execute function refuse_audit()')
+    await shop.app.db.pool.query('create trigger refuse_audit before insert on audit_entry for each row execute function refuse_audit()')
     try {
-      const answer = await operation(world.app, shop.tenant.owner, query, { id: item.id })
+      const answer = await operation(shop.app, shop.tenant.owner, query, { id: item.id })
       expect(answer.data).toEqual({ revealSecret: null })
       expect(JSON.stringify(answer)).not.toContain('swordfish')
     } finally {
-      await world.app.db.pool.query('drop trigger refuse_audit on audit_entry; drop function refuse_audit()')
+      await shop.app.db.pool.query('drop trigger refuse_audit on audit_entry; drop function refuse_audit()')
     }
-    expect(await world.app.db.prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ lastRevealedAt: null })
-    expect((await eventsOf(world.app, 'secret.revealed')).some(({ subjectId }) => subjectId === item.id)).toBe(false)
-    expect((await operation(world.app, shop.tenant.owner, query, { id: item.id })).data).toEqual({ revealSecret: { value: 'swordfish' } })
+    expect(await shop.app.db.prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ lastRevealedAt: null })
+    expect((await eventsOf(shop.app, 'secret.revealed')).some(({ subjectId }) => subjectId === item.id)).toBe(false)
+    expect((await operation(shop.app, shop.tenant.owner, query, { id: item.id })).data).toEqual({ revealSecret: { value: 'swordfish' } })
   })
 
   it('is limited for each principal by the minute, over all processes', async () => {
     const item = await secret()
-    const peer = await world.process({ REVEALS_PER_MINUTE: '5' })
-    const at = (app: typeof world.app) => createShopCall(app, item.id)
-    for (let n = 0; n < 5; n++) await at(n % 2 ? peer : world.app)
+    const peer = await shop.process({ REVEALS_PER_MINUTE: '5' })
+    const at = (app: typeof shop.app) => revealIn(app, item.id)
+    for (let n = 0; n < 5; n++) await at(n % 2 ? peer : shop.app)
     const refused = await refusal(shop.run(revealSecret, { id: item.id }))
     expect(refused).toMatchObject({ code: 'rate_limited', details: { limit: 5 } })
     expect(refused.details!.retryAfterSeconds).toBeGreaterThan(0)
     expect(await codeOf(shop.run(revealEnvVars, { webServiceId: shop.production }))).toBe('rate_limited')
     const other = { ...shop.tenant.key('ADMIN'), userId: newId() }
     expect(await codeOf(shop.run(revealSecret, { id: item.id }, other))).toBe('done')
-    await shiftClock(world.url, 61_000)
+    await shiftClock(shop.url, 61_000)
     expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('done')
   })
 
@@ -166,12 +161,7 @@ describe('a reveal', () => {
   it('is not refused for an hour when the clock is set back by one', async () => {
     const item = await secret()
     while ((await codeOf(shop.run(revealSecret, { id: item.id }))) === 'done');
-    await shiftClock(world.url, -3_600_000)
+    await shiftClock(shop.url, -3_600_000)
     expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('done')
   })
 })
-
-const createShopCall = async (app: Shop['app'], id: string) => {
-  const { execute } = await import('../../../src/platform/command.ts')
-  return execute({ app, caller: shop.tenant.owner, requestId: 'test' }, revealSecret, { id })
-}

@@ -1,22 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { deleteProject } from '../../../src/domain/apps/project/index.ts'
 import { statusOfVersion, versionsBySecret } from '../../../src/domain/configuration/secret/index.ts'
 import { bindingsByService } from '../../../src/domain/configuration/secret-binding/index.ts'
 import { row, rows, run as runSql, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { canaryOf } from '../../support/canary.ts'
-import { codeOf, createTenant, createWorld, operation, refusal, statementsOf, type World } from '../../support/tenant.ts'
-import { commands, createShop, eventsOf, type Shop } from './support.ts'
+import { codeOf, createTenant, operation, refusal, statementsOf } from '../../support/tenant.ts'
+import { commands, configurationWorld, createShop, eventsOf } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld()
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld()
 
 const {
   createSecret,
@@ -55,7 +47,7 @@ describe('secrets', () => {
     await shop.run(revokeSecretVersion, { secretId: secret.id, version: 1 })
     expect((await versionsOf(secret))[1]).toEqual([1, 'REVOKED', author])
     expect(await codeOf(shop.run(revokeSecretVersion, { secretId: secret.id, version: 9 }))).toBe('not_found')
-    const events = (await eventsOf(world.app, 'secret.updated')).filter(({ subjectId }) => subjectId === secret.id)
+    const events = (await eventsOf(shop.app, 'secret.updated')).filter(({ subjectId }) => subjectId === secret.id)
     expect(events.map(({ data }) => [data.currentVersion, data.revokedVersion])).toEqual([
       [2, null],
       [2, 1],
@@ -115,7 +107,7 @@ describe('secrets', () => {
     expect(refused.message).toContain('bound to Web')
     await shop.run(deleteSecret, { id: secret.id, force: true })
     expect((await bindingsByService(shop.app.db.prisma, [shop.production]))[0]).toEqual([])
-    expect((await eventsOf(world.app, 'secret_binding.deleted')).some(({ subjectId }) => subjectId === binding.id)).toBe(true)
+    expect((await eventsOf(shop.app, 'secret_binding.deleted')).some(({ subjectId }) => subjectId === binding.id)).toBe(true)
     expect(await codeOf(shop.run(deleteSecret, { id: secret.id, force: true }))).toBe('not_found')
   })
 
@@ -123,12 +115,12 @@ describe('secrets', () => {
     await bind(shop.production, (await create('TOKEN', 'PRODUCTION', 'one')).id)
     expect(await codeOf(shop.run(deleteProject, { id: shop.projectId }))).toBe('not_empty')
     await shop.run(deleteProject, { id: shop.projectId, cascade: true })
-    expect(await rows(world.app.db.prisma, sql`select 1 from secret where project_id = ${shop.projectId}::uuid`)).toEqual([])
+    expect(await rows(shop.app.db.prisma, sql`select 1 from secret where project_id = ${shop.projectId}::uuid`)).toEqual([])
   })
 
   it('of a stranger are not found', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'one')
-    const stranger = (await createTenant(world.app)).owner
+    const stranger = (await createTenant(shop.app)).owner
     const inputs = [
       [updateSecret, { id: secret.id, value: 'x' }],
       [deleteSecret, { id: secret.id }],
@@ -171,7 +163,7 @@ describe('a binding', () => {
   })
 
   it("of another project's secret is not found, in a bulk too, and writes nothing", async () => {
-    const other = await createShop(world.app)
+    const other = await createShop(shop.app)
     const foreign = (await other.run(createSecret, { projectId: other.projectId, key: 'X', value: 'y' })).secret
     const own = await create('TOKEN', 'PRODUCTION', 'p')
     for (const secretId of [foreign.id, newId(), 'garbage']) {
@@ -236,7 +228,7 @@ describe('the fallback of a project', () => {
 
   it('shows its defaults, keeps what a change leaves out, and has the defaults again after null', async () => {
     const query = 'query ($id: ID!) { project(id: $id) { secretFallback { scope chain mode } } }'
-    const read = async () => (await operation(world.app, shop.tenant.owner, query, { id: shop.projectId })).data!.project.secretFallback
+    const read = async () => (await operation(shop.app, shop.tenant.owner, query, { id: shop.projectId })).data!.project.secretFallback
     const defaults = [
       { scope: 'PRODUCTION', chain: ['STAGING', 'DEVELOPMENT'], mode: 'WARN' },
       { scope: 'STAGING', chain: ['DEVELOPMENT'], mode: 'ALLOW' },
@@ -261,10 +253,10 @@ describe('the GraphQL face of secrets', () => {
       key scope value maskedValue fingerprint currentVersion versions { version status createdBy } usedBy { alias webService { name } } project { name } } } } }`
     const secret = await create('TOKEN', 'PRODUCTION', 'hunter2')
     await bind(shop.production, secret.id)
-    const read = () => operation(world.app, shop.tenant.owner, query, { id: shop.projectId })
-    const few = await statementsOf(world.app, read)
+    const read = () => operation(shop.app, shop.tenant.owner, query, { id: shop.projectId })
+    const few = await statementsOf(shop.app, read)
     for (const key of ['A', 'B', 'C']) await create(key, 'STAGING', `value of ${key}`)
-    const many = await statementsOf(world.app, read)
+    const many = await statementsOf(shop.app, read)
     expect(many.length).toBe(few.length)
     const { data, errors } = await read()
     expect(errors).toBeUndefined()
@@ -282,7 +274,7 @@ describe('the GraphQL face of secrets', () => {
 
   it('tells of every variable of a service when it was changed, of those by Quayside the creation of the service', async () => {
     const query = 'query ($id: ID!) { webService(id: $id) { createdAt resolvedEnv { key changedAt } } }'
-    const { data, errors } = await operation(world.app, shop.tenant.owner, query, { id: encodeId('WebService', shop.production) })
+    const { data, errors } = await operation(shop.app, shop.tenant.owner, query, { id: encodeId('WebService', shop.production) })
     expect(errors).toBeUndefined()
     const { createdAt, resolvedEnv } = data!.webService
     expect(resolvedEnv.length).toBeGreaterThan(0)
@@ -294,13 +286,13 @@ describe('the GraphQL face of secrets', () => {
     const query =
       '{ webServices { nodes { pendingConfig configWarnings resolvedEnv { key maskedValue changedSinceLive source { kind } } } } }'
     await bind(shop.production, secret.id)
-    const read = () => operation(world.app, shop.tenant.owner, query)
+    const read = () => operation(shop.app, shop.tenant.owner, query)
     // The first one reads the organization's key.
     await read()
-    const few = await statementsOf(world.app, read)
+    const few = await statementsOf(shop.app, read)
     await bind(shop.staging, secret.id)
     await bind(shop.development, secret.id)
-    const many = await statementsOf(world.app, read)
+    const many = await statementsOf(shop.app, read)
     expect(many.length).toBe(few.length)
     expect((await read()).errors).toBeUndefined()
   })
@@ -312,7 +304,7 @@ it('no secret stands in the clear in the database, in any encoding', async () =>
   await bind(shop.production, secret.id)
   await shop.run(commands.revealSecret, { id: secret.id, idempotencyKey: 'reveal' })
   await shop.run(commands.revealResolvedEnv, { webServiceId: shop.production, idempotencyKey: 'reveal' })
-  expect(await canaryOf(world.url).searchDatabase(world.url)).toEqual([])
+  expect(await canaryOf(shop.url).searchDatabase(shop.url)).toEqual([])
 })
 
 it('a ciphertext that is moved to another row does not open', async () => {
@@ -321,11 +313,11 @@ it('a ciphertext that is moved to another row does not open', async () => {
     await create('B', 'PRODUCTION', 'value-b', { isSecret: false }),
   ]
   const value = (await row<{ value: Uint8Array }>(
-    world.app.db.prisma,
+    shop.app.db.prisma,
     sql`select value from secret_version where secret_id = ${a.id}::uuid`,
   ))!.value
-  await runSql(world.app.db.prisma, sql`update secret_version set value = ${new Uint8Array(value)} where secret_id = ${b.id}::uuid`)
-  const answer = await operation(world.app, shop.tenant.owner, 'query ($id: ID!) { secret(id: $id) { value } }', { id: b.id })
+  await runSql(shop.app.db.prisma, sql`update secret_version set value = ${new Uint8Array(value)} where secret_id = ${b.id}::uuid`)
+  const answer = await operation(shop.app, shop.tenant.owner, 'query ($id: ID!) { secret(id: $id) { value } }', { id: b.id })
   expect(answer.errors?.[0]?.code).toBe('masked')
   expect(JSON.stringify(answer)).not.toContain('value-a')
 })

@@ -1,5 +1,5 @@
 /** A project with a service in each environment, and commands as a caller gives them. */
-
+import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { createEnvironment } from '../../../src/domain/apps/environment/index.ts'
 import { createProject, updateProject } from '../../../src/domain/apps/project/index.ts'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
@@ -31,7 +31,7 @@ import { ask, type Command, type CommandInput, execute, type Query, type Target 
 import { row, rows, run as runSql, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { type App, transact } from '../../../src/platform/work.ts'
-import { createTenant, request, type Tenant } from '../../support/tenant.ts'
+import { createTenant, createWorld, request, type Tenant, type World } from '../../support/tenant.ts'
 
 export const commands = {
   bindSecret,
@@ -99,6 +99,28 @@ export async function createShop(app: App): Promise<Shop> {
       return Object.fromEntries(own.map(({ key, value }) => [key, value]))
     },
   }
+}
+
+export type ConfigurationWorld = Shop &
+  Pick<World, 'app' | 'url' | 'process'> & {
+    /** Replaces the shop by a new one. */
+    renew(): Promise<void>
+  }
+
+/** A database for the file, and in it a new shop for each test. The object is usable in tests, not before. */
+export function configurationWorld(settings: Record<string, string> = {}): ConfigurationWorld {
+  let world: World
+  const shop = {} as ConfigurationWorld
+  const renew = async () => {
+    const { app, url, process } = world
+    Object.assign(shop, await createShop(app), { app, url, process, renew })
+  }
+  beforeAll(async () => {
+    world = await createWorld(settings)
+  })
+  afterAll(() => world?.close())
+  beforeEach(renew)
+  return shop
 }
 
 export const eventsOf = (app: App, type: string): Promise<{ subjectId: string; data: Record<string, unknown> }[]> =>

@@ -1,20 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { restoredConfiguration } from '../../../src/domain/deploys/deployment/configuration.ts'
 import { planDeploy, planRollback } from '../../../src/domain/deploys/deployment/index.ts'
 import { redactorOf } from '../../../src/domain/deploys/instance/redaction.ts'
 import { encodeId } from '../../../src/platform/id.ts'
-import { createWorld, operation, type World } from '../../support/tenant.ts'
-import { commands, createShop, pinnedIn, revisionOf, type Shop } from './support.ts'
+import { operation } from '../../support/tenant.ts'
+import { commands, configurationWorld, pinnedIn, revisionOf } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld()
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld()
 
 const { setEnvVars, createSecret, updateSecret, bindSecret } = commands
 
@@ -41,7 +33,7 @@ describe('variables that were marked secret after a deployment', () => {
     const marked = await plainOnes()
     const then = await pinnedIn(shop, 'SUPERSEDED')
     await marked()
-    const restored = await restoredConfiguration({ app: world.app, tx: world.app.db.prisma }, then, revisionOf(then))
+    const restored = await restoredConfiguration({ app: shop.app, tx: shop.app.db.prisma }, then, revisionOf(then))
     expect(restored.variables.filter(({ isSecret }) => isSecret).map(({ key }) => key)).toEqual(['BOUND', 'OWN'])
   })
 
@@ -51,7 +43,7 @@ describe('variables that were marked secret after a deployment', () => {
     await shop.run(setEnvVars, { webServiceId: shop.production, variables: [], mode: 'REPLACE' })
     const { secret } = await shop.run(createSecret, { projectId: shop.projectId, key: 'OWN', value: values.OWN })
     await shop.run(bindSecret, { webServiceId: shop.production, secretId: secret.id })
-    const restored = await restoredConfiguration({ app: world.app, tx: world.app.db.prisma }, then, revisionOf(then))
+    const restored = await restoredConfiguration({ app: shop.app, tx: shop.app.db.prisma }, then, revisionOf(then))
     expect(restored.variables.find(({ key }) => key === 'OWN')).toMatchObject({ isSecret: true })
   })
 
@@ -86,7 +78,7 @@ describe('variables that were marked secret after a deployment', () => {
     const query = 'query ($id: ID!) { webService(id: $id) { pendingConfig resolvedEnv { key changedSinceLive } } }'
     const read = async () => {
       const { pendingConfig, resolvedEnv } = (
-        await operation(world.app, shop.tenant.owner, query, { id: encodeId('WebService', shop.production) })
+        await operation(shop.app, shop.tenant.owner, query, { id: encodeId('WebService', shop.production) })
       ).data!.webService
       return {
         pendingConfig,
@@ -101,12 +93,12 @@ describe('variables that were marked secret after a deployment', () => {
   it('are taken out of what its instances print from then on, in every process', async () => {
     const marked = await plainOnes()
     const live = await pinnedIn(shop, 'LIVE')
-    const peer = await world.process()
+    const peer = await shop.process()
     const text = `${values.OWN} ${values.BOUND}`
-    for (const app of [world.app, peer]) expect((await redactorOf(app, live.id))(text)).toBe(text)
+    for (const app of [shop.app, peer]) expect((await redactorOf(app, live.id))(text)).toBe(text)
     await marked()
     const redacted = async (app: typeof peer) => (await redactorOf(app, live.id))(text)
-    await expect.poll(() => redacted(world.app)).not.toMatch(/plain-/)
+    await expect.poll(() => redacted(shop.app)).not.toMatch(/plain-/)
     await expect.poll(() => redacted(peer)).not.toMatch(/plain-/)
   })
 })

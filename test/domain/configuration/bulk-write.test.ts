@@ -1,19 +1,11 @@
 /** Writes of many at once: as many statements as for one, and what they leave behind. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { rows, sql } from '../../../src/platform/db/index.ts'
-import { codeOf, createWorld, statementsOf, type World } from '../../support/tenant.ts'
+import { codeOf, statementsOf } from '../../support/tenant.ts'
 import { countTo } from '../deploys/log-support.ts'
-import { commands, createShop, type Shop } from './support.ts'
+import { commands, configurationWorld } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld()
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld()
 
 const keysOf = (n: number, prefix = 'KEY') => countTo(n).map((index) => `${prefix}_${String(index).padStart(3, '0')}`)
 const entries = (n: number, value: string, prefix?: string) => keysOf(n, prefix).map((key) => ({ key, value: `${value} of ${key}` }))
@@ -26,10 +18,10 @@ const setEnvVars = (n: number, value: string, more: object = {}) =>
 /** The statements of an act for few and for many, each on a shop of its own. */
 async function counted(act: (n: number) => Promise<void>): Promise<{ few: number; many: number }> {
   const count = async (n: number) => {
-    shop = await createShop(world.app)
+    await shop.renew()
     await setSecrets(1, 'first')
     // The quota is read once a second, however much is written.
-    return (await statementsOf(world.app, () => act(n))).filter((text) => !text.includes('event_usage')).length
+    return (await statementsOf(shop.app, () => act(n))).filter((text) => !text.includes('event_usage')).length
   }
   return { few: await count(2), many: await count(100) }
 }
@@ -91,7 +83,7 @@ describe('a bulk costs as many statements for 100 as for 2', () => {
 type Told = { type: string; key: string | null; version: number | null; sequence: number }
 const told = () =>
   rows<Told>(
-    world.app.db.prisma,
+    shop.app.db.prisma,
     sql`select type, coalesce(data ->> 'key', data ->> 'alias') as key, (data ->> 'currentVersion')::int as version, sequence::int
         from event where project_id = ${shop.projectId}::uuid and type like 'secret%' order by ordinal`,
   )

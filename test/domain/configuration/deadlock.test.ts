@@ -1,17 +1,9 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { run, sql } from '../../../src/platform/db/index.ts'
-import { codeOf, createWorld, statementsOf, type World } from '../../support/tenant.ts'
-import { commands, createShop, type Shop } from './support.ts'
+import { codeOf, statementsOf } from '../../support/tenant.ts'
+import { commands, configurationWorld } from './support.ts'
 
-let world: World
-let shop: Shop
-beforeAll(async () => {
-  world = await createWorld({ REVEALS_PER_MINUTE: '100000' })
-})
-afterAll(() => world?.close())
-beforeEach(async () => {
-  shop = await createShop(world.app)
-})
+const shop = configurationWorld({ REVEALS_PER_MINUTE: '100000' })
 
 const keys = ['A', 'B', 'C', 'D', 'E', 'F']
 const rounds = 8
@@ -26,7 +18,7 @@ async function boundSecrets() {
 
 /** Each ends well, and no transaction had to be run again for a deadlock. */
 async function endWell(acts: () => Promise<unknown>[]) {
-  const statements = await statementsOf(world.app, async () => {
+  const statements = await statementsOf(shop.app, async () => {
     for (let round = 0; round < rounds; round++) {
       const outcomes = await Promise.all(acts().map(codeOf))
       expect(new Set(outcomes)).toEqual(new Set(['done']))
@@ -103,7 +95,7 @@ it('a transaction that the database gave up for a deadlock is run again', async 
   let runs = 0
   let waiting = 2
   const inOrder = (ids: string[]) =>
-    world.app.db.transaction(async (tx) => {
+    shop.app.db.transaction(async (tx) => {
       runs++
       await run(tx, lock(ids[0]!))
       if (--waiting === 0) meet()
@@ -118,7 +110,7 @@ it('a transaction that the database gave up for a deadlock is run again', async 
 
 it('a transaction that fails each time is given up after three more', async () => {
   let runs = 0
-  const outcome = world.app.db.transaction(async (tx) => {
+  const outcome = shop.app.db.transaction(async (tx) => {
     runs++
     await run(tx, sql`do $$ begin raise exception 'no' using errcode = '40001'; end $$`)
   })
