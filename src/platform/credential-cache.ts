@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Caller } from './access.ts'
-import type { App } from './work.ts'
+import type { Wake } from './db/wake.ts'
 
 /** `expiresInMs`: how long the credential holds from now on, by the database's clock; null: for good. */
 export type Credential = { caller: Caller; expiresInMs: number | null }
@@ -20,7 +20,7 @@ type Remembered = { caller: Caller; untilMs: number }
  * wrapped look-up's failure is thrown to all who wait for it.
  */
 export function cacheCredentials(
-  app: Pick<App, 'wake'>,
+  app: { wake: Pick<Wake, 'on'> },
   lookUp: (credential: string) => Promise<Credential | null>,
 ): (credential: string) => Promise<Caller | null> {
   const remembered = new Map<string, Remembered>()

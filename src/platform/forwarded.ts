@@ -27,8 +27,10 @@ export type Forwarded = {
   host: string | null
 }
 
+type Headed = Pick<IncomingMessage, 'headers'>
+
 /** What stands left of the first address that isn't trusted may have been written by anybody, and is left out. */
-export function forwardedOf(request: IncomingMessage, trust: Trust): Forwarded {
+export function forwardedOf(request: Headed & { socket: { remoteAddress?: string | undefined } }, trust: Trust): Forwarded {
   const peer = plain(request.socket.remoteAddress ?? 'unknown')
   if (!trust(peer)) return { client: peer, chain: [peer], proto: null, host: null }
   const chain = [peer]
@@ -43,7 +45,7 @@ export function forwardedOf(request: IncomingMessage, trust: Trust): Forwarded {
   return { client: chain[0]!, chain, proto: proto === 'http' || proto === 'https' ? proto : null, host: host || null }
 }
 
-const headerOf = (request: IncomingMessage, name: string): string | undefined => [request.headers[name]].flat().join(',') || undefined
+const headerOf = (request: Headed, name: string): string | undefined => [request.headers[name]].flat().join(',') || undefined
 
 /** `::ffff:10.0.0.1`, `10.0.0.1:4711` and `[::1]:4711` as the bare address. */
 function plain(address: string): string {

@@ -306,7 +306,7 @@ describe('GraphiQL', () => {
         Object.assign(this, { [name]: value })
       }
       getItem(name: string) {
-        return (this as unknown as Record<string, string>)[name]
+        return Reflect.get(this, name)
       }
     }
     const localStorage = new Storage()

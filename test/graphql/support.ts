@@ -1,7 +1,7 @@
 /** A server on a real socket and a real database, with a small schema whose sources can be watched. */
 import { once } from 'node:events'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
-import { buildSchema, type GraphQLSchema } from 'graphql'
+import { buildSchema, type GraphQLObjectType, type GraphQLSchema } from 'graphql'
 import { onTestFinished } from 'vitest'
 import { type ClientOptions, WebSocket } from 'ws'
 import { createApp } from '../../src/app.ts'
@@ -202,8 +202,8 @@ export function testSchema(probe: Probe): GraphQLSchema {
     },
   }
   const resolve = (type: string, field: string, run: (args: Args, context: GraphqlContext) => unknown) => {
-    const object = schema.getType(type) as unknown as { getFields(): Record<string, { resolve: unknown }> }
-    object.getFields()[field]!.resolve = (_root: unknown, args: Args, context: GraphqlContext) => run(args, context)
+    const object = schema.getType(type) as GraphQLObjectType<unknown, GraphqlContext>
+    object.getFields()[field]!.resolve = (_root, args, context) => run(args, context)
   }
   resolve('Query', 'hello', () => 'world')
   resolve('Query', 'items', list)

@@ -8,7 +8,12 @@ function world() {
   const known = new Map<string, Credential>()
   const asked: string[] = []
   const listeners: (() => void)[] = []
-  const wake = { on: (_topic: string, listener: () => void) => listeners.push(listener) } as unknown as Wake
+  const wake: Pick<Wake, 'on'> = {
+    on(_topic, listener) {
+      listeners.push(listener)
+      return () => {}
+    },
+  }
   let answers = Promise.resolve()
   const callerOf = cacheCredentials({ wake }, async (credential) => {
     asked.push(credential)
@@ -56,8 +61,7 @@ describe('a credential', () => {
     expect(await Promise.all([callerOf('a'), callerOf('a'), callerOf('b')])).toEqual([caller('a'), caller('a'), null])
     expect(asked).toEqual(['a', 'b'])
     let failing = true
-    const wake = { on: () => () => {} } as unknown as Wake
-    const fails = cacheCredentials({ wake }, async () => {
+    const fails = cacheCredentials({ wake: { on: () => () => {} } }, async () => {
       if (failing) throw new Error('no database')
       return holds('a')
     })

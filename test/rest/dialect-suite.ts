@@ -1,6 +1,6 @@
 /** What every row of every dialect promises, run over the route table itself: a new row is tested without a line being added. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { run, sql } from '../../src/platform/db/index.ts'
+import { run, type Sql, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
 import { junk, nearly, words } from './refused-input.ts'
@@ -242,8 +242,8 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   it('an unexpected fault is masked, and logged under the id that the answer carries', async () => {
     const { path } = reads[0]!
     const { prisma } = rest.app.db
-    const broken = (query: { sql: string }) => {
-      if (query.sql.includes('api_key')) return prisma.$queryRaw(query as never)
+    const broken = (query: Sql) => {
+      if (query.sql.includes('api_key')) return prisma.$queryRaw(query)
       throw new Error('the inner reason')
     }
     rest.app.db.prisma = new Proxy(prisma, { get: (target, name) => (name === '$queryRaw' ? broken : Reflect.get(target, name)) })

@@ -9,8 +9,10 @@ const schemas = new Map<string, z.ZodType>()
 
 function schemaOf(name: string): z.ZodType | null {
   if (schemas.size === 0) {
-    const { $defs } = JSON.parse(readFileSync(file, 'utf8')) as { $defs: Record<string, { properties: { data: object } }> }
-    for (const [key, { properties }] of Object.entries($defs)) schemas.set(key, z.fromJSONSchema(properties.data as never))
+    const { $defs } = JSON.parse(readFileSync(file, 'utf8')) as {
+      $defs: Record<string, { properties: { data: z.core.JSONSchema.JSONSchema } }>
+    }
+    for (const [key, { properties }] of Object.entries($defs)) schemas.set(key, z.fromJSONSchema(properties.data))
   }
   return schemas.get(name) ?? null
 }

@@ -195,7 +195,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
       clients.add(client)
       try {
         for await (const answer of client.iterate({ query, variables })) {
-          if (answer.errors?.[0]) throw new Refused(answer.errors[0] as never)
+          if (answer.errors?.[0]) throw new Refused(answer.errors[0])
           yield answer.data as Data
         }
       } finally {

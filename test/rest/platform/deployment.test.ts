@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Deployment } from '../../../src/generated/prisma/client.ts'
+import type { Prisma } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
@@ -17,7 +17,7 @@ const post = (path: string, body?: unknown) => rest.call('POST', path, { key, bo
 const makeService = async (): Promise<string> =>
   (await post('/api/web-services', { name: 'Web', git_repository_url: 'https://git.example.com/a/b.git' })).body.id
 const deploy = async (id: string, body?: unknown) => (await post(`/api/web-services/${id}/deployments`, body)).body
-const change = (id: string, data: Partial<Deployment>) => rest.app.db.prisma.deployment.update({ where: { id }, data: data as never })
+const change = (id: string, data: Prisma.DeploymentUncheckedUpdateInput) => rest.app.db.prisma.deployment.update({ where: { id }, data })
 const get = async (service: string, id: string) => (await rest.call('GET', `/api/web-services/${service}/deployments/${id}`, { key })).body
 
 describe('making one', () => {
@@ -93,7 +93,7 @@ describe('its words', () => {
   const running = { status: 'RUNNING', startedAt: new Date('2026-01-02T03:04:05.678Z') } as const
   const failure = { failurePhase: 'BUILD', failureCode: 'BUILD_FAILED', failureMessage: 'npm ended with 1' } as const
   const finishedAt = new Date('2026-01-02T03:05:00Z')
-  it.each<[Partial<Deployment>, object]>([
+  it.each<[Prisma.DeploymentUncheckedUpdateInput, object]>([
     [
       { ...running, phase: null },
       { status: 'pending', started_at: '2026-01-02T03:04:05Z' },
