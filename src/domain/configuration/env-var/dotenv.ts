@@ -1,12 +1,12 @@
 /**
- * The text of a `.env` file: `KEY=value` lines with comments, `export`, quotes and values of several lines. What can't be read is
- * refused with its line, where the usual parsers skip it. What is printed is read alike by npm's dotenv, `node --env-file` and a shell;
- * they agree on no escape, so that some values can't be printed for all of them.
+ * Reads and prints `.env` files: `KEY=value` lines with comments, `export`, quotes and multi-line values. A line that can't be parsed
+ * is an error, where common parsers skip it. Printed text is read alike by npm's dotenv, `node --env-file` and a shell. They have no
+ * escape sequence in common, so some values have no notation that all three read.
  */
 
 export type DotenvEntry = { key: string; value: string }
 
-/** Says what is wrong and where, and never what the text holds. */
+/** The message names the line and the problem. It never contains text of the file. */
 export class DotenvError extends Error {
   override readonly name = 'DotenvError'
 }
@@ -14,7 +14,7 @@ export class DotenvError extends Error {
 const head = /[^\S\n]*(?:export[^\S\n]+)?([^\s=#'"`]*)[^\S\n]*(=)?[^\S\n]*/y
 const quotes = new Set(["'", '"', '`'])
 
-/** In order, repeated keys included. Throws DotenvError. */
+/** The entries in order, including repeated keys. Throws DotenvError. */
 export function parseDotenv(text: string): DotenvEntry[] {
   const source = text.replace(/^\ufeff/, '').replace(/\r\n?/g, '\n')
   const entries: DotenvEntry[] = []
@@ -56,7 +56,7 @@ export function parseDotenv(text: string): DotenvEntry[] {
   return entries
 }
 
-/** Where a quoted text ends; in double quotes a backslash takes the next character along. */
+/** Position of the closing quote, or -1. In double quotes, a backslash escapes the next character. */
 function closing(source: string, from: number, quote: string): number {
   for (let at = from; at < source.length; at++) {
     if (quote === '"' && source[at] === '\\') at++
@@ -70,29 +70,29 @@ const escapes: Record<string, string> = { n: '\n', r: '\r', t: '\t', '"': '"', '
 const unescaped = (text: string) => text.replace(/\\(.)/gs, (both, char: string) => escapes[char] ?? both)
 
 /**
- * One `KEY=value` an entry, quoted where it has to be. An entry whose value the usual readers wouldn't read alike is a comment, in the
- * notation of `parseDotenv`, and its key is in `comments`. Without such, `parseDotenv(text)` gives the entries.
+ * Prints one `KEY=value` for each entry, quoted if necessary. An entry whose value would not be read alike is printed as a comment, in
+ * the notation of `parseDotenv`, and its key is listed in `comments`. If there are none, `parseDotenv(text)` returns the entries.
  */
 export function printDotenv(entries: readonly DotenvEntry[]): { text: string; comments: string[] } {
   const lines = entries.map(({ key, value }) => {
     const plain = readAlike(value)
     if (plain !== null) return { line: `${key}=${plain}\n`, comment: null }
     const reason = `# ${key} has a value that dotenv, Node.js and a shell parse differently.`
-    // For dotenv these end a line, and with it a comment.
+    // dotenv treats these characters as line ends, so they would end the comment.
     if (/[\u2028\u2029]/.test(value)) return { line: `${reason} It is omitted.\n`, comment: key }
     return { line: `${reason} Only importEnvVars can read this line:\n# ${key}=${escaped(value)}\n`, comment: key }
   })
   return { text: lines.map(({ line }) => line).join(''), comments: lines.flatMap(({ comment }) => comment ?? []) }
 }
 
-/** The value in a notation that all readers take for it; null where there is none. */
+/** The value in a notation that all readers read alike, or null if there is none. */
 function readAlike(value: string): string | null {
   if (/^[\w./:@%+,=-]*$/.test(value)) return value
-  // Every text file may lose its carriage returns.
+  // Editors and version control may remove carriage returns from text files.
   if (value.includes('\r')) return null
-  // Single quotes take everything as it is; but for dotenv a backslash hides the one behind it.
+  // In single quotes everything is literal, but dotenv lets a backslash escape the closing quote.
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
-  // In double quotes each has escapes of its own.
+  // In double quotes, each reader has escapes of its own.
   return /["$`\\]/.test(value) ? null : `"${value}"`
 }
 

@@ -124,7 +124,7 @@ const allEnvVarsField = (t: Pick<ObjectFieldBuilder<Types, { envVars: EnvVarRow[
     resolve: ({ envVars }) => envVars,
   })
 
-/** A later concept adds the deployment that was asked for. */
+/** Exported so that a later concept can add the requested deployment. */
 export const envVarPayloads = [
   mutation(setEnvVars, {
     input: (t) => ({

@@ -16,7 +16,7 @@ export async function envVarsByService(tx: Tx, serviceIds: readonly string[]): P
   return serviceIds.map((id) => byService.get(id) ?? [])
 }
 
-/** The size of what `envVarsByService` reads. */
+/** The number of bytes that `envVarsByService` reads. */
 export const envVarBytes = (serviceIds: readonly string[]): Sql =>
   sql`select sum(octet_length(value))::float8 as bytes from env_var where web_service_id = any(${serviceIds}::uuid[])`
 
@@ -59,7 +59,7 @@ export const plainEnvVarValues = defineQuery({
       sql`select t.* from env_var t where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)} and not t.is_secret`,
     )
     const values = new Map<string, string>()
-    // One after the other: the first one reads the organization's key for all.
+    // One at a time: the first call reads the organization's key for the others.
     for (const { id, organizationId, value } of found) values.set(id, await app.keyring.open(tx, organizationId, valueIdentity(id), value))
     return values
   },

@@ -9,7 +9,7 @@ import { countReveal, lockService, type RevealedValue } from '../variable/index.
 import { openValue, resolveServices } from './read.ts'
 import { type ShownEnv, type SourceKind, showEnv } from './resolve.ts'
 
-/** The service, locked, and its project, so that no secret of it is written meanwhile. */
+/** Locks the service, and its project against writes of secrets. */
 async function lockServiceAndSecrets(work: Work, ids: Record<string, string>): Promise<WebService | null> {
   await row(
     work.tx,

@@ -94,7 +94,7 @@ export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('Resolv
   }),
 })
 
-/** A service's resolution, one reading for all services of a level. */
+/** The resolution of a service, read together for all services of the operation. */
 export const resolutionOf = (context: GraphqlContext, serviceId: string): Promise<Resolution> =>
   context.load('WebService.resolution', serviceId, async (ids: readonly string[]) => {
     await makeRoom(context, resolutionBytes(ids))

@@ -1,4 +1,4 @@
-/** What a service is given, and why: the pure resolver, what feeds it, and how its result is shown. It owns no table. */
+/** Which variables a service receives, and why: the resolver, how its input is read, and how its result is shown. Owns no table. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { revealResolvedEnv } from './commands.ts'
 import { listResolvedEnv } from './queries.ts'

@@ -1,4 +1,4 @@
-/** Reads the facts for many services in a fixed number of statements, and resolves them. */
+/** Reads the facts of many services in a fixed number of statements, and resolves them. */
 import type { EnvironmentType, EnvVar } from '../../../generated/prisma/client.ts'
 import { rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
@@ -11,7 +11,7 @@ import { type GivenVariable, type Revision, type ServiceFacts, variableSources }
 
 type ServiceRow = ServiceFacts & { secretFallback: never; createdAt: Date }
 
-/** The size of the values that `resolveServices` reads. */
+/** The number of bytes of the values that `resolveServices` reads. */
 export const resolutionBytes = (serviceIds: readonly string[]): Sql =>
   sql`select ((select coalesce(sum(octet_length(value)), 0) from env_var where web_service_id = any(${serviceIds}::uuid[]))
         + (select coalesce(sum(octet_length(v.value)), 0) from secret_binding b join secret bs on bs.id = b.secret_id
@@ -19,7 +19,7 @@ export const resolutionBytes = (serviceIds: readonly string[]): Sql =>
            join secret_version v on v.secret_id = s.id and v.version = s.current_version
            where b.web_service_id = any(${serviceIds}::uuid[])))::float8 as bytes`
 
-/** Resolves services by id, as they are now; those that don't exist are left out. */
+/** Resolves services, by id, from the current data. Services that do not exist are omitted. */
 export async function resolveServices(
   read: { app: App; tx: Tx },
   serviceIds: readonly string[],
@@ -43,8 +43,8 @@ export async function resolveServices(
     const from = async (kind: string) => {
       const found = given.filter((source) => source.kind === kind).flatMap(({ bySource }) => bySource.get(service.id) ?? [])
       const candidates: Candidate[] = []
-      // One after the other: the first one reads the organization's key for all.
-      for (const variable of found) candidates.push(await completed(read, service, variable))
+      // One at a time: the first call reads the organization's key for the others.
+      for (const variable of found) candidates.push(await complete(read, service, variable))
       return candidates
     }
     resolved.set(
@@ -62,7 +62,7 @@ export async function resolveServices(
   return resolved
 }
 
-async function completed(
+async function complete(
   { app, tx }: { app: App; tx: Tx },
   { organizationId, createdAt }: ServiceRow,
   variable: GivenVariable,
@@ -112,7 +112,7 @@ type BindingRow = {
   value: Uint8Array
 }
 
-/** One statement, so that a secret which is deleted meanwhile is there with its value or not at all. */
+/** Uses one statement, so that a concurrently deleted secret is read with its value or not at all. */
 async function readBindings(tx: Tx, serviceIds: readonly string[]): Promise<Map<string, Bound[]>> {
   const found = await rows<BindingRow>(
     tx,
@@ -152,6 +152,6 @@ async function readBindings(tx: Tx, serviceIds: readonly string[]): Promise<Map<
   return byService
 }
 
-/** The value behind a handle, for those who may have it. */
+/** Opens a value. The caller must have checked that it may be shown. */
 export const openValue = async ({ app, tx }: { app: App; tx: Tx }, organizationId: string, value: ValueHandle): Promise<string> =>
   'plain' in value ? value.plain : app.keyring.open(tx, organizationId, value.identity, value.sealed)

@@ -1,6 +1,6 @@
 /**
- * What a service is given, and why: one pure function of facts, used by everything that shows, plans, deploys or restores a
- * configuration. It sees no value: those are handles that are opened elsewhere, by those who may.
+ * Determines which variables a service receives, and why. One pure function, used by everything that shows, plans, deploys or
+ * restores a configuration. It handles no plaintext: values are handles, which the caller opens after checking permissions.
  */
 import type { EnvironmentType } from '../../../generated/prisma/client.ts'
 import { isHigher, type SecretFallback } from '../../apps/project/index.ts'
@@ -8,10 +8,10 @@ import { minRedactedLength, reservedKeys } from '../variable/index.ts'
 
 export type SourceKind = 'ENV_VAR' | 'SECRET_BINDING' | 'RESOURCE_CONNECTION' | 'PLATFORM_DEFAULT'
 
-/** Where a value comes from: the env var, the secret (with scope and version), the connection; a default has no id. */
+/** Where a value comes from. `id` is that of the env var, the secret or the connection; null for a default. */
 export type Source = { kind: SourceKind; id: string | null; scope: EnvironmentType | null; version: number | null }
 
-/** A value that can be opened: sealed under an identity, or plain where it is no secret of anybody. */
+/** A value that can be opened: sealed for an identity, or plain if it was never secret. */
 export type ValueHandle = { identity: string; sealed: Uint8Array } | { plain: string }
 
 export type Candidate = {
@@ -19,7 +19,7 @@ export type Candidate = {
   source: Source
   fingerprint: string
   isSecret: boolean
-  /** Too short to be taken out of logs. */
+  /** Whether the value is too short to be redacted from logs. */
   isShort: boolean
   buildTime: boolean
   runTime: boolean
@@ -28,7 +28,7 @@ export type Candidate = {
   value: ValueHandle
 }
 
-/** A secret's row at one scope, with its newest version. */
+/** A secret at one scope, with its newest version. */
 export type ScopedSecret = {
   id: string
   scope: EnvironmentType
@@ -42,7 +42,7 @@ export type ScopedSecret = {
   value: ValueHandle
 }
 
-/** A binding names a key by one of its rows; all rows of that key are here. */
+/** A binding. It refers to one secret, but applies to its key: `rows` holds the secrets of that key at all scopes. */
 export type Bound = {
   id: string
   alias: string
@@ -65,22 +65,22 @@ export type Facts = {
 export type ShadowReason = 'reserved' | 'env_var_wins' | 'secret_binding_wins' | 'connection_wins'
 
 export type Variable = Candidate & {
-  /** The binding's alias, where one gave it. */
+  /** Alias of the binding. Null for other sources. */
   alias: string | null
   isFallback: boolean
   requestedScope: EnvironmentType
-  /** Not given by what is here: the runtime sets it for each instance. */
+  /** Whether the runtime sets the value for each instance, so that all sources are ignored. */
   isReserved: boolean
   shadowed: { source: Source; reason: ShadowReason }[]
   warnings: string[]
 }
 
 export type Resolution = {
-  /** By key, in code unit order. */
+  /** Sorted by key, in code unit order. */
   variables: Variable[]
-  /** Of what was left out. Each variable has its own. */
+  /** Warnings about omitted variables. Warnings about included variables are in the variables. */
   warnings: string[]
-  /** What must have a value and has none: a deployment fails. */
+  /** Variables without a value that STRICT requires. A deployment fails with these messages. */
   unresolved: { key: string; message: string }[]
 }
 
@@ -95,7 +95,7 @@ export function resolve(facts: Facts): Resolution {
   const bound = facts.bindings.map((binding) => ({ binding, found: findValue(facts, binding) }))
   const plain = { alias: null, isFallback: false, warnings: [] as string[] }
 
-  // Highest first: the first of a key wins.
+  // In order of precedence: the first candidate of each key wins.
   const candidates = [
     ...facts.envVars.map((candidate) => ({ ...candidate, ...plain })),
     ...bound.flatMap(({ binding, found }) => (found ? [fromBinding(facts, binding, found)] : [])),
@@ -119,22 +119,22 @@ export function resolve(facts: Facts): Resolution {
   const own = new Set(facts.envVars.map(({ key }) => key))
   const missing = bound.filter(({ binding, found }) => !found && !own.has(binding.alias) && !reservedKeys.has(binding.alias))
   const isStrict = facts.fallback[requestedScope].mode === 'STRICT'
-  const told = missing.map(({ binding }) => ({ key: binding.alias, message: whyMissing(facts, binding) }))
+  const messages = missing.map(({ binding }) => ({ key: binding.alias, message: whyMissing(facts, binding) }))
   return {
     variables: variables.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)),
-    warnings: isStrict ? [] : told.map(({ message }) => message),
-    unresolved: isStrict ? told : [],
+    warnings: isStrict ? [] : messages.map(({ message }) => message),
+    unresolved: isStrict ? messages : [],
   }
 }
 
-/** A variable that one phase doesn't get takes the secret that it shadows from that phase as well. */
+/** Warns if a variable that is not set in a phase shadows a secret, because that phase then receives neither. */
 function blanked({ buildTime, runTime }: Candidate, shadowed: Variable['shadowed']): string[] {
   if ((buildTime && runTime) || !shadowed.some(({ source }) => source.kind === 'SECRET_BINDING')) return []
   const without = buildTime ? 'Instances' : runTime ? 'Builds' : 'Builds and instances'
   return [`${without} get neither it nor the bound secret that it shadows.`]
 }
 
-/** The scopes that a binding's value is looked for in, in order. */
+/** The scopes in which the value of a binding is looked up, in order. */
 function scopesFor({ environmentType, fallback }: Facts, { boundScope }: Bound): EnvironmentType[] {
   const { chain, mode } = fallback[environmentType]
   if (mode === 'STRICT') return [environmentType]
@@ -187,7 +187,7 @@ function whyMissing(facts: Facts, { alias, key, rows }: Bound): string {
   return `${what} or in an environment that it falls back to, and is omitted.`
 }
 
-/** A variable that only the runtime gives, different for each instance. */
+/** A variable whose value the runtime sets for each instance. */
 const reserved = (key: string): Omit<Variable, 'changedAt' | 'requestedScope' | 'shadowed'> => ({
   key,
   source: { kind: 'PLATFORM_DEFAULT', id: null, scope: null, version: null },
@@ -204,9 +204,9 @@ const reserved = (key: string): Omit<Variable, 'changedAt' | 'requestedScope' | 
   warnings: [`${key} is reserved: Quayside sets it for each instance.`],
 })
 
-/** `value`: what is shown of it, null where each instance has its own. */
+/** A variable with its plaintext or masked value. Null if the value differs for each instance. */
 export type ShownVariable = Omit<Variable, 'value'> & { value: string | null }
-/** `warnings`: of what has no value, also where a deployment fails for it. */
+/** `warnings` includes the variables without a value, even if a deployment fails because of them. */
 export type ShownEnv = { variables: ShownVariable[]; warnings: string[] }
 
 export const showEnv = ({ variables, unresolved, warnings }: Resolution, values: ReadonlyMap<string, string>): ShownEnv => ({
@@ -214,7 +214,7 @@ export const showEnv = ({ variables, unresolved, warnings }: Resolution, values:
   warnings: [...unresolved.map(({ message }) => message), ...warnings],
 })
 
-/** All that there is to know before a deployment with it. */
+/** All messages and warnings of a resolution. */
 export const warningsOf = (resolution: Resolution): string[] => [
   ...resolution.unresolved.map(({ message }) => message),
   ...resolution.warnings,

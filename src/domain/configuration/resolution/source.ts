@@ -1,11 +1,11 @@
-/** Where variables beside a service's own and its secrets come from: later concepts add a source each. */
+/** Sources of variables other than env vars and secrets. Later concepts add them. */
 import type { EnvironmentType } from '../../../generated/prisma/client.ts'
 import { defineExtensionPoint } from '../../../platform/concept.ts'
 import type { Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import type { Candidate } from './resolve.ts'
 
-/** A service as sources see it. */
+/** What a source knows of a service. */
 export type ServiceFacts = {
   id: string
   organizationId: string
@@ -16,15 +16,15 @@ export type ServiceFacts = {
   environmentType: EnvironmentType
 }
 
-/** A deployment for which something is resolved; absent: what is live, or nothing. */
+/** The deployment that variables are resolved for. Without one, they are resolved for the live deployment, if any. */
 export type Revision = { deploymentId: string; commitHash: string | null; branch: string | null }
 
-/** What a source gives: the fingerprint of a plain value is filled in, and the service's creation where nothing else was changed. */
+/** A variable of a source. The fingerprint defaults to that of the value, and a null `changedAt` to the creation of the service. */
 export type GivenVariable = Omit<Candidate, 'fingerprint' | 'changedAt'> & { fingerprint?: string; changedAt: Date | null }
 
 export type VariableSource = {
   kind: 'RESOURCE_CONNECTION' | 'PLATFORM_DEFAULT'
-  /** The variables of many services, by service id, in few statements. */
+  /** Reads the variables of many services, by service id, in a fixed number of statements. */
   load(
     read: { app: App; tx: Tx },
     services: readonly ServiceFacts[],

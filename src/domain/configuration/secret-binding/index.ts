@@ -1,4 +1,4 @@
-/** What gives a service a project's secret, under an alias. Which value that is, resolution decides. */
+/** Bindings, which give a service a secret of its project under an alias. See resolution for the value that the service receives. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'

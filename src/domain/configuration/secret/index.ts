@@ -1,4 +1,4 @@
-/** Secrets of a project: a key at a scope, with versions that never change. They reach a service only through a binding. */
+/** Secrets of a project: a key at a scope, with immutable versions. A secret reaches a service only through a binding. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
 import { constraints } from './constraints.ts'

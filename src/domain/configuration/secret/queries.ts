@@ -61,7 +61,7 @@ export const plainSecretValues = defineQuery({
           where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)} and not t.is_secret`,
     )
     const values = new Map<string, string>()
-    // One after the other: the first one reads the organization's key for all.
+    // One at a time: the first call reads the organization's key for the others.
     for (const { id, secretId, organizationId, value } of found) {
       values.set(secretId, await app.keyring.open(tx, organizationId, versionIdentity(id), value))
     }
@@ -92,12 +92,12 @@ export async function currentBySecret(tx: Tx, secretIds: readonly string[]): Pro
   return secretIds.map((id) => bySecret.get(id)!)
 }
 
-/** The size of what `currentBySecret` reads. */
+/** The number of bytes that `currentBySecret` reads. */
 export const currentBytes = (secretIds: readonly string[]): Sql =>
   sql`select sum(octet_length(v.value))::float8 as bytes from secret s join secret_version v on v.secret_id = s.id and v.version = s.current_version
       where s.id = any(${secretIds}::uuid[])`
 
-/** What decides whether a value is a new one, by secret. */
+/** What determines whether a value creates a new version, by secret. */
 export async function currentFacts(
   tx: Tx,
   secretIds: readonly string[],
@@ -110,7 +110,7 @@ export async function currentFacts(
   return new Map(found.map((version) => [version.id, version]))
 }
 
-/** The services that secrets are bound to, by name; by secret, without those that are bound to none. */
+/** The services that secrets are bound to, sorted by name, for each secret that is bound. */
 export async function servicesBoundTo(tx: Tx, secretIds: readonly string[]): Promise<Map<string, { id: string; name: string }[]>> {
   const found = await rows<{ secretId: string; id: string; name: string }>(
     tx,
