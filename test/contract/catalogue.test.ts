@@ -1,4 +1,4 @@
-/** What is declared once: errors, events and commands, held against the doors and the documents that tell of them. */
+/** Declarations of errors, events and commands, compared with the APIs that offer them. */
 import { getNamedType, isInputObjectType } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
@@ -10,13 +10,10 @@ import { platformDialect } from '../../src/rest/platform/index.ts'
 import { commands, concepts, domain, queries, schema } from './support.ts'
 
 describe('errors', () => {
-  it.each([...domain.errors, ...Object.entries(graphqlErrors)])(
-    '%s is written so, and says in a sentence what is wrong',
-    (code, { text }) => {
-      expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/)
-      expect(text).toMatch(/^[A-Z].*\.$/)
-    },
-  )
+  it.each([...domain.errors, ...Object.entries(graphqlErrors)])('%s is in snake_case and has a sentence as its text', (code, { text }) => {
+    expect(code).toMatch(/^[a-z]+(_[a-z]+)*$/)
+    expect(text).toMatch(/^[A-Z].*\.$/)
+  })
 })
 
 describe('events', () => {
@@ -33,7 +30,7 @@ describe('events', () => {
   )
 
   it.each(domain.eventTypes.all.map((event) => [event.type, event] as const))(
-    '%s prints as JSON Schema, every field described',
+    '%s is printable as JSON Schema, with a description of every field',
     (_type, event) => {
       const printed = z.toJSONSchema(event.schema) as { type: string; properties: Record<string, { description?: string }> }
       expect(printed.type).toBe('object')
@@ -66,7 +63,7 @@ describe('events', () => {
 describe('commands and queries', () => {
   const shapeOf = (input: z.ZodType): string[] => (input instanceof z.ZodObject ? Object.keys(input.shape) : [])
   const mutations = schema.getMutationType()!.getFields()
-  /** Input fields of a command's mutation; null where there is none. */
+  /** Input fields of the command's mutation, or null if it has none. */
   const offered = (name: string): string[] | null => {
     const input = mutations[name] && getNamedType(mutations[name].args[0]!.type)
     return isInputObjectType(input) ? Object.keys(input.getFields()) : null
@@ -77,7 +74,7 @@ describe('commands and queries', () => {
       .filter((route) => route.name === name)
       .flatMap((route) => [route.params, route.query, route.body].flatMap((sources) => Object.values(sources ?? {})))
       .map((source) => (typeof source === 'string' ? source : source.to))
-  /** Paths of ids begin with the field that holds them. */
+  /** The path of an id begins with the field that contains it. */
   const idFields = (ids: object) => Object.keys(ids).map((path) => path.split('.')[0]!)
 
   it('has a description and a permission that exists', () => {
@@ -94,11 +91,11 @@ describe('commands and queries', () => {
     for (const query of queries.values()) expect(query.permission === null || known.has(query.permission)).toBe(true)
   })
 
-  /** Commands that take the same input and more: a field of both is offered where one of them is. */
+  /** Commands whose input contains that of another command: a field of both is offered if either offers it. */
   const alike = [['createWebService', 'createWebServiceWithEnvVars']]
   const alikeTo = (name: string) => alike.find((names) => names.includes(name)) ?? [name]
 
-  it('every command has a door, and every field of its input is offered by one', () => {
+  it('every command, and every field of its input, is offered by an API', () => {
     const unoffered = [...commands.values()].flatMap((command) => {
       const doorsOf = (name: string) => [...(offered(name) ?? []), ...routed(name)]
       if (doorsOf(command.name).length === 0) return [command.name]
@@ -110,7 +107,7 @@ describe('commands and queries', () => {
     expect(unoffered).toEqual([])
   })
 
-  it('no door offers a field that the command drops', () => {
+  it('no API offers a field that its command ignores', () => {
     const dropped = [...commands.values()].flatMap((command) => {
       const taken = new Set([...shapeOf(command.input), ...idFields(command.ids), 'idempotencyKey', 'ifVersion'])
       return [...(offered(command.name) ?? []), ...routed(command.name)]

@@ -1,4 +1,4 @@
-/** One of everything that has an id, for an organization; and operations made of the schema alone. */
+/** One object of every type that has an id, for an organization, and operations that are generated from the schema. */
 import {
   type GraphQLField,
   type GraphQLInputType,
@@ -28,7 +28,7 @@ import type { App } from '../../src/platform/work.ts'
 import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
 import { commands, queries } from './support.ts'
 
-/** A world whose process has the drivers that commands and fields ask; of runtime and router no more than what the schema shows. */
+/** A world with the drivers that commands and fields use. Its runtime and router implement only what the schema shows. */
 export async function createFullWorld(): Promise<World> {
   const world = await createWorld()
   const http = createHttpOutgoing({ guard: createEgressGuard({ allow: world.app.settings.EGRESS_ALLOW }) })
@@ -108,7 +108,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   }
 }
 
-/** What only workers make. */
+/** Objects that only workers create. */
 async function addRows(
   app: App,
   { organizationId }: Tenant,
@@ -128,7 +128,7 @@ async function addRows(
       durationMs: 1,
     },
   })
-  // An attempt is listed by the transaction that counts it.
+  // An attempt is inserted in the transaction that counts it.
   await app.db.prisma.webhookDelivery.updateMany({ where: { messageId: of.messageId }, data: { attemptCount: 1 } })
   await app.db.prisma.instance.create({
     data: {
@@ -152,7 +152,7 @@ async function addOperation(app: App, organizationId: string, id: string): Promi
   await app.db.prisma.operation.create({ data: { id, organizationId, type: 'recoverWebhookEndpoint', status: 'PENDING', input: {} } })
 }
 
-/** Where an id goes in: an argument of a root field, or a field of a mutation's input; `type` says what it names, null what isn't said. */
+/** A place that takes an id: an argument of a root field or an input field of a mutation. `type` is null if the schema does not name it. */
 export type Slot = {
   title: string
   kind: 'query' | 'mutation' | 'subscription'
@@ -199,7 +199,7 @@ function typeByName(field: string, name: string): IdType | null {
   return (known as IdType | undefined) ?? null
 }
 
-/** A value for everything that is required; ids are the estate's. `at` puts a value at a path. */
+/** An input with a value for every required field and ids of the estate. `at` sets the value at a path. */
 export function variablesFor(
   field: GraphQLField<unknown, unknown>,
   estate: Estate,
@@ -233,7 +233,7 @@ export function variablesFor(
   return Object.fromEntries(given.map((arg) => [arg.name, valueAt(arg.type, [arg.name])]))
 }
 
-/** A document of one field, with its arguments as variables and a small selection. */
+/** A document that selects one field, with its arguments as variables and a small selection. */
 export function documentFor(
   kind: Slot['kind'],
   field: GraphQLField<unknown, unknown>,

@@ -1,4 +1,4 @@
-/** Page sizes out of bounds are refused by the list itself, whatever of it is selected. */
+/** Page sizes out of range are refused by the list itself, whichever of its fields are selected. */
 import { type GraphQLObjectType, getNamedType } from 'graphql'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createTenant, operation, type Tenant, type World } from '../support/tenant.ts'
@@ -28,14 +28,14 @@ const selections = ['{ totalCount }', '{ nodes { id } }', '{ __typename }']
 const cases = wrong.flatMap((args) => selections.map((selection) => `(${args}) ${selection}`))
 const fieldOf = (list: string) => (/last: (?!1\))/.test(list) ? 'last' : 'first')
 
-it.each(listsOf(schema.getQueryType()!))('%s refuses a page size out of bounds at its own path', async (name) => {
+it.each(listsOf(schema.getQueryType()!))('%s refuses a page size out of range at its own path', async (name) => {
   for (const list of cases) {
     const { errors } = await operation(world.app, tenant.owner, `{ ${name} ${list} }`)
     expect({ list, errors }).toMatchObject({ list, errors: [{ code: 'invalid_input', field: fieldOf(list), path: [name] }] })
   }
 })
 
-it.each(nested)('%s.%s refuses a page size out of bounds at its own path', async (parent, name) => {
+it.each(nested)('%s.%s refuses a page size out of range at its own path', async (parent, name) => {
   for (const list of cases) {
     const source = `query ($id: ID!) { node(id: $id) { ... on ${parent} { ${name} ${list} } } }`
     const { errors } = await operation(world.app, tenant.owner, source, { id: estate[parent] })

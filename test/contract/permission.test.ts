@@ -1,4 +1,4 @@
-/** Every command, query and root field against every sort of key: allowed, or `forbidden`, and nothing between. */
+/** Every command, query and root field with every scope of key: either allowed or `forbidden`. */
 import { getNamedType, isObjectType } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Caller, type KeyScope, keyPermissions, type Permission } from '../../src/platform/access.ts'
@@ -20,14 +20,14 @@ afterAll(() => world?.close())
 
 const scopes: KeyScope[] = ['READ', 'WRITE', 'ADMIN']
 
-/** As the design says it: READ reads; WRITE changes and deploys, but neither deletes nor widens rights; ADMIN does everything. */
+/** READ reads. WRITE changes and deploys, but neither deletes nor extends permissions. ADMIN does everything. */
 function allowed(permission: Permission, scope: KeyScope): boolean {
   const [verb, resource] = permission.split(':') as [string, string]
   if (scope === 'ADMIN' || verb === 'view') return true
   return scope === 'WRITE' && verb !== 'delete' && !['organization', 'members', 'roles', 'api_keys', 'audit_logs'].includes(resource)
 }
 
-/** Empty input is refused by whatever comes after the permission; what matters is whether it came so far. */
+/** Empty input is refused after the permission check. The test only checks whether the permission check passed. */
 const outcome = async (act: Promise<unknown>) => ((await codeOf(act)) === 'forbidden' ? 'forbidden' : 'allowed')
 
 const cases = <Declared extends { name: string }>(declared: Iterable<Declared>) =>
@@ -44,7 +44,7 @@ describe('a key’s scope', () => {
     expect(await outcome(act)).toBe(query.permission === null || allowed(query.permission, scope) ? 'allowed' : 'forbidden')
   })
 
-  it('is what the permissions of a key say, for every permission there is', () => {
+  it('matches the permissions of a key, for every permission', () => {
     for (const scope of scopes) {
       for (const permission of keyPermissions('ADMIN', 'OWNER')) {
         expect({ scope, permission, has: keyPermissions(scope, 'OWNER').has(permission) }).toEqual({
@@ -57,14 +57,14 @@ describe('a key’s scope', () => {
   })
 })
 
-describe('one permission less', () => {
+describe('with one permission missing', () => {
   const without = (permission: Permission): Caller => ({
     ...tenant.owner,
     permissions: new Set([...tenant.owner.permissions].filter((each) => each !== permission)),
   })
 
   it.each([...commands.values()].map((command) => [command.name, command] as const))(
-    '%s is forbidden without its own',
+    '%s is forbidden without its permission',
     async (_name, command) => {
       const act = execute(request(world.app, without(command.permission)), command as unknown as Command<unknown, null, object>, {})
       expect(await codeOf(act)).toBe('forbidden')
@@ -72,7 +72,7 @@ describe('one permission less', () => {
   )
 })
 
-describe('GraphQL, for a caller that may do nothing', () => {
+describe('GraphQL for a caller without permissions', () => {
   const nobody = (): Caller => ({ ...tenant.owner, permissions: new Set() })
   const run = (kind: 'query' | 'mutation', name: string, selection?: string) => {
     const field = (kind === 'query' ? schema.getQueryType()! : schema.getMutationType()!).getFields()[name]!
@@ -84,14 +84,14 @@ describe('GraphQL, for a caller that may do nothing', () => {
     expect(await run('mutation', name)).toEqual({ data: { [name]: null }, errors: [expect.objectContaining({ code: 'forbidden' })] })
   })
 
-  /** They say who asks, and nothing of the organization's things. */
+  /** They describe the caller and show no data of the organization. */
   const open = ['viewer', 'node', 'nodes', 'webhookEventTypes']
   it.each(Object.keys(schema.getQueryType()!.getFields()).filter((name) => !open.includes(name)))('query %s is forbidden', async (name) => {
     const { errors } = await run('query', name, name === 'project' || name === 'webService' ? '{ id }' : undefined)
     expect(errors?.map(({ code }) => code)).toEqual(['forbidden'])
   })
 
-  it('`node` gives nothing of anything', async () => {
+  it('`node` returns null for every type', async () => {
     for (const [type, id] of Object.entries(estate)) {
       const { data, errors } = await operation(world.app, nobody(), 'query ($id: ID!) { node(id: $id) { id } }', { id })
       expect({ type, node: data?.node ?? null, codes: errors?.map(({ code }) => code) ?? ['forbidden'] }).toEqual({
@@ -102,7 +102,7 @@ describe('GraphQL, for a caller that may do nothing', () => {
     }
   })
 
-  it('`viewer` says who asks, and nothing of the organization', async () => {
+  it('`viewer` describes the caller and shows nothing of the organization', async () => {
     const { data, errors } = await operation(world.app, nobody(), '{ viewer { permissions can(permission: "view:projects") user { id } } }')
     expect({ data, errors }).toEqual({ data: { viewer: { permissions: [], can: false, user: { id: estate.User } } }, errors: undefined })
     const { errors: refused } = await operation(world.app, nobody(), '{ viewer { organization { id } } }')
@@ -110,8 +110,8 @@ describe('GraphQL, for a caller that may do nothing', () => {
   })
 })
 
-describe('GraphQL, for a caller that may see one thing', () => {
-  /** What a type's rows are seen with; a type without a line here is seen with its parent. */
+describe('GraphQL for a caller with one view permission', () => {
+  /** The permission that shows a type. A type that is not listed is visible with its parent. */
   const views: Record<string, Permission> = {
     Project: 'view:projects',
     Environment: 'view:environments',
@@ -126,7 +126,7 @@ describe('GraphQL, for a caller that may see one thing', () => {
     WebhookMessage: 'view:webhooks',
     WebhookAttempt: 'view:webhooks',
   }
-  /** Fields of one type that give rows of another one. */
+  /** Fields of one type that return objects of another type. */
   const ways = Object.keys(views).flatMap((from) => {
     const type = schema.getType(from)
     const fields = isObjectType(type) ? Object.values(type.getFields()) : []
@@ -138,11 +138,11 @@ describe('GraphQL, for a caller that may see one thing', () => {
     })
   })
 
-  it('knows the ways from one thing to another', () => {
+  it('finds the fields that lead from one type to another', () => {
     expect(ways.length).toBeGreaterThan(8)
   })
 
-  it.each(ways)('%s shows nothing of what it leads to', async (_title, from, field, to, gives) => {
+  it.each(ways)('%s shows nothing of the type that it leads to', async (_title, from, field, to, gives) => {
     const selection = gives.endsWith('Connection') ? '{ nodes { __typename } totalCount }' : '{ id }'
     const id = estate[from as keyof Estate]
     const only: Caller = { ...tenant.owner, permissions: new Set([views[from]!]) }

@@ -13,7 +13,7 @@ beforeAll(async () => {
   readme = await readFile(join(root, 'README.md'), 'utf8')
 })
 
-/** The cells of the table under a heading, without its head. */
+/** The cells of the table below a heading, without the header row. */
 function tableOf(heading: string): string[][] {
   const from = readme.indexOf(`\n## ${heading}\n`)
   expect(from, `README.md has a part "${heading}"`).toBeGreaterThan(0)
@@ -29,7 +29,7 @@ function tableOf(heading: string): string[][] {
 
 const plain = (cell: string | undefined) => (cell ?? '').replaceAll('`', '')
 
-it('names every setting once, and none that is not there', () => {
+it('lists every setting once, and no other', () => {
   expect(
     tableOf('Settings')
       .map(([name]) => plain(name))
@@ -37,7 +37,7 @@ it('names every setting once, and none that is not there', () => {
   ).toEqual([...settingNames].sort())
 })
 
-it('tells the default of each setting that has a fixed one', () => {
+it('states the default of each setting that has a fixed default', () => {
   const settings: Record<string, unknown> = readSettings({})
   const fixed = tableOf('Settings').filter(([, told]) => told?.startsWith('`') && !told.includes(' '))
   expect(fixed.length).toBeGreaterThan(20)
@@ -46,19 +46,19 @@ it('tells the default of each setting that has a fixed one', () => {
   expect(told).toEqual(real)
 })
 
-it('calls no setting unset that has a fixed default', () => {
+it('marks no setting as unset that has a fixed default', () => {
   const settings: Record<string, unknown> = readSettings({})
   const unset = tableOf('Settings').filter(([, told]) => told === 'none')
   const filled = unset.map(([name]) => plain(name)).filter((name) => settings[name] !== undefined && String(settings[name]) !== '')
   expect(filled).toEqual([])
 })
 
-it('has the error codes of every door and concept, as the code prints them', async () => {
+it('lists the error codes of every API and concept, as the code prints them', async () => {
   expect(await printReadme()).toBe(readme)
   expect(tableOf('Error codes').map(([code]) => plain(code))).toEqual([...domain.errors.keys(), ...Object.keys(graphqlErrors)].sort())
 })
 
-it('has every room of src on its map, and none that is not there', async () => {
+it('lists every folder of src on its map, and no other', async () => {
   const entries = await readdir(join(root, 'src'), { withFileTypes: true })
   const rooms = entries.map((entry) => `src/${entry.name}${entry.isDirectory() ? '/' : ''}`)
   const mapped = tableOf('Map')

@@ -1,4 +1,4 @@
-/** The printed schema: everything described, Relay's shapes, our own conventions. */
+/** The printed schema: descriptions, the Relay specification, and the conventions of this project. */
 import {
   type GraphQLField,
   type GraphQLNamedType,
@@ -67,7 +67,7 @@ describe('Relay', () => {
     },
   )
 
-  it('PageInfo is as the specification says', () => {
+  it('PageInfo matches the specification', () => {
     expect(shape(schema.getType('PageInfo'))).toEqual({
       hasNextPage: 'Boolean!',
       hasPreviousPage: 'Boolean!',
@@ -76,7 +76,7 @@ describe('Relay', () => {
     })
   })
 
-  it('every field that gives a connection takes first, after, last and before', () => {
+  it('every field that returns a connection takes first, after, last and before', () => {
     const lists = objects.flatMap((type) => fieldsOf(type).filter((field) => getNamedType(field.type).name.endsWith('Connection')))
     expect(lists.length).toBeGreaterThan(8)
     for (const list of lists) {
@@ -86,7 +86,7 @@ describe('Relay', () => {
     }
   })
 
-  it('every Node can be found by `node`, has a prefix of its own, and tells when it was made and changed', () => {
+  it('every Node is found by `node`, has its own id prefix, and has `createdAt` and `updatedAt`', () => {
     const nodes = objects.filter((type) => type.getInterfaces().some(({ name }) => name === 'Node'))
     expect(nodes.map(({ name }) => name).toSorted()).toEqual([...nodeTypes.keys()].toSorted())
     for (const node of nodes) {
@@ -102,7 +102,7 @@ describe('conventions', () => {
   const mutations = fieldsOf(schema.getMutationType()!)
 
   it.each(mutations.map((field) => [field.name, field] as const))(
-    '%s takes one input with an idempotency key and gives a payload with an object',
+    '%s takes one input with an idempotency key and returns a payload with an object',
     (name, field) => {
       const Name = name[0]!.toUpperCase() + name.slice(1)
       expect(field.args.map((arg) => [arg.name, String(arg.type)])).toEqual([['input', `${Name}Input!`]])
@@ -113,7 +113,7 @@ describe('conventions', () => {
     },
   )
 
-  it('inputs that update or delete one thing take `ifVersion`', () => {
+  it('inputs that update or delete one object take `ifVersion`', () => {
     const changing = mutations.filter(({ name }) => /^(update|delete)[A-Z]/.test(name))
     expect(changing.length).toBeGreaterThan(5)
     for (const { name, args } of changing) {
@@ -122,7 +122,7 @@ describe('conventions', () => {
     }
   })
 
-  it('a delete gives the id of what went', () => {
+  it('a deletion returns the id of the deleted object', () => {
     for (const { name, type } of mutations.filter((field) => field.name.startsWith('delete'))) {
       expect({ name, deletedId: String(fieldsOf(getNamedType(type)).find((field) => field.name === 'deletedId')?.type) }).toEqual({
         name,
@@ -131,7 +131,7 @@ describe('conventions', () => {
     }
   })
 
-  it('lists hold no null, but for `nodes`, and enums are in capitals', () => {
+  it('lists contain no null, except `nodes`, and enum values are in capitals', () => {
     const loose = objects.flatMap((type) =>
       fieldsOf(type)
         .filter((field) => {
@@ -145,7 +145,7 @@ describe('conventions', () => {
     expect(values.filter((name) => !/^[A-Z][A-Z0-9_]*$/.test(name))).toEqual([])
   })
 
-  it('no type is out of reach', () => {
+  it('every type is reachable', () => {
     const reached = new Set<string>()
     const visit = (type: GraphQLNamedType) => {
       if (reached.has(type.name)) return

@@ -1,4 +1,4 @@
-/** What lists cost: statements by the shape of the query, never by the number of rows; and rows by the page, never by the list. */
+/** What lists cost: the number of statements depends on the query and not on the rows, the rows read on the page and not on the list. */
 import {
   type GraphQLField,
   type GraphQLNamedType,
@@ -59,7 +59,7 @@ async function costs(around: (selection: string) => string): Promise<Record<stri
 }
 
 it.each(lists.map((list) => [list.name]))(
-  '%s costs a statement for its page and one for its count, each only when asked for',
+  '%s costs one statement for its page and one for its count, each only if selected',
   async (name) => {
     expect(await costs((selection) => `{ ${name}(first: 3) ${selection} }`)).toEqual(one)
   },
@@ -71,7 +71,7 @@ const nested = lists.flatMap((list) =>
     .map((field) => [`${nodeOf(list).name}.${field.name}`, list.name, field.name] as const),
 )
 
-it.each(nested)('%s costs one more for all its parents together', async (_title, list, field) => {
+it.each(nested)('%s costs one more statement for all its parents together', async (_title, list, field) => {
   expect(await costs((selection) => `{ ${list}(first: 50) { nodes { ${field}(first: 3) ${selection} } } }`)).toEqual(plus(1))
   const aliased = `{ ${list}(first: 50) { nodes { one: ${field}(first: 1) { nodes { id } } two: ${field}(first: 2) { nodes { id } } } } }`
   expect(await statements(aliased)).toBe(3)
@@ -85,9 +85,9 @@ it('three levels below a list cost one statement each, and one more for each cou
 
 describe('a field of a list costs the same for one row and for many', () => {
   const composite = (type: GraphQLNamedType) => isObjectType(type) || isInterfaceType(type) || isUnionType(type)
-  /** Each is drawn from a log of its own, which no list is asked for. */
+  /** Each reads a log of its own, and no list selects them. */
   const drawn = (field: GraphQLField<unknown, unknown>) => getNamedType(field.type).name === 'LogBatch'
-  /** All leaves of a type, two levels deep. */
+  /** All leaf fields of a type, two levels deep. */
   const leaves = (type: GraphQLNamedType, depth = 0): string => {
     if (isLeafType(type)) return ''
     if (type.name.endsWith('Connection')) return '{ totalCount nodes { id } }'
@@ -116,7 +116,7 @@ describe('a field of a list costs the same for one row and for many', () => {
     expect(many).toBe(few)
   })
 
-  it('there is more than one row of each', async () => {
+  it('every list has more than one row', async () => {
     for (const list of lists.filter(({ name }) => name !== 'servers')) {
       const { data } = await operation(world.app, tenant.owner, `{ ${list.name} { totalCount } }`)
       expect({ list: list.name, many: data![list.name].totalCount > 2 }).toEqual({ list: list.name, many: true })
@@ -124,13 +124,13 @@ describe('a field of a list costs the same for one row and for many', () => {
   })
 })
 
-describe('a page below a parent with 5,000 children reads a page of them', () => {
+describe('a page below a parent with 5,000 children reads only that page', () => {
   const count = 5_000
   const uuid = (type: keyof Estate) => decodeId(type, estate[type])
 
   beforeAll(async () => {
     const { prisma } = world.app.db
-    // Ids in order of making, as UUIDv7 gives them.
+    // Ids in order of creation, like UUIDv7.
     const prefix = newId().slice(0, 24)
     const id = sql`(${prefix} || lpad(to_hex(n), 12, '0'))::uuid`
     await run(
@@ -194,7 +194,7 @@ describe('a page below a parent with 5,000 children reads a page of them', () =>
       '{ projects { nodes { environments(first: 1) { nodes { webServices(first: 1) { nodes { deployments(first: 3) { nodes { id } } } } } } } } }',
     ],
   ])('%s', async (_title, table, source) => {
-    // A page and one row to know what follows, for each parent.
+    // For each parent, a page and one more row, which shows whether there is a next page.
     expect(await rowsRead(table, source)).toBeLessThanOrEqual(parents * (3 + 1) + 10)
   })
 
@@ -208,7 +208,7 @@ describe('a page below a parent with 5,000 children reads a page of them', () =>
       expect(await rowsRead(table, `{ ${name}(${page}) { nodes { id } } }`)).toBeLessThanOrEqual(3 + 1)
   })
 
-  it('counts what it says: a count reads them all', async () => {
+  it('notices every row: a count reads them all', async () => {
     const source = '{ projects { nodes { id environments(first: 3) { totalCount nodes { id } } } } }'
     expect(await rowsRead('environment', source)).toBeGreaterThan(count)
   })

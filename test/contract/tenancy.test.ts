@@ -1,4 +1,4 @@
-/** Another organization's id answers exactly as an unknown one, in every place of the schema that takes an id. */
+/** Another organization's id is answered exactly like an unknown id, in every place of the schema that takes an id. */
 import { createSourceEventStream, isObjectType, parse } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
@@ -25,13 +25,13 @@ afterAll(() => world?.close())
 const types = Object.keys(prefixes) as IdType[]
 const malformed = ['', ' ', 'x', 'proj_', 'proj_01h455vb4pex5vsknk084sn02', '%', "' or true --", 'x'.repeat(10_000)]
 
-/** Ids that are nobody's here: of every type another organization's, an unknown one, both also as UUIDs, and malformed texts. */
+/** Ids that the caller can't use: another organization's and unknown ones of every type, both also as UUIDs, and malformed text. */
 const strange = (type: IdType = 'Project'): string[] => {
   const [theirs, unknown] = [foreign[type], encodeId(type, newId())]
   return [...types.map((each) => foreign[each]), unknown, ...[theirs, unknown].map((id) => parseTypeId(id)!.uuid), ...malformed]
 }
 
-/** Everything that a caller can tell two answers apart by. */
+/** Everything by which a caller can distinguish two answers. */
 type Outcome = unknown
 
 async function send(slot: Slot, id: string, caller: Caller = tenant.owner): Promise<Outcome> {
@@ -40,7 +40,7 @@ async function send(slot: Slot, id: string, caller: Caller = tenant.owner): Prom
   return slot.kind === 'subscription' ? firstOf(document, variables, caller) : operation(world.app, caller, document, variables)
 }
 
-/** What a subscription gives when its client leaves at once. */
+/** What a subscription returns if its client leaves at once. */
 async function firstOf(source: string, variableValues: Record<string, unknown>, caller: Caller): Promise<Outcome> {
   const client = new AbortController()
   const contextValue = createGraphqlContext(request(world.app, caller), client.signal)
@@ -66,7 +66,7 @@ const slots = [
   ...idSlots('subscription', schema.getSubscriptionType()!.getFields()),
 ]
 
-/** Here an id only narrows what is heard; who names a strange one hears nothing, ever. */
+/** Subscriptions that only filter by the id. With an unknown id, they never deliver anything. */
 const filters = ['events(projectId)', 'webhookAttempts(endpointId)']
 
 it('every place that takes an id is known', () => {
@@ -78,16 +78,16 @@ it('every place that takes an id is known', () => {
 
 const titled = (list: Slot[]) => list.map((slot) => [`${slot.kind} ${slot.title}`, slot] as const)
 
-it.each(titled(slots))('%s answers a foreign id, an unknown one and a malformed one alike', async (_title, slot) => {
+it.each(titled(slots))('%s answers a foreign, an unknown and a malformed id alike', async (_title, slot) => {
   const expected = await send(slot, encodeId('Project', newId()))
   for (const id of strange(slot.type ?? undefined)) expect({ id, outcome: await send(slot, id) }).toEqual({ id, outcome: expected })
 })
 
 const telling = slots.filter((slot) => !(slot.kind === 'subscription' && filters.includes(slot.title)))
 
-it.each(titled(telling))('%s answers its own id otherwise', async (_title, slot) => {
+it.each(titled(telling))('%s answers its own id differently', async (_title, slot) => {
   const unknown = await send(slot, encodeId('Project', newId()))
-  // A change may end the thing: each has an estate of its own to spend.
+  // A mutation may delete the object, so each gets its own estate.
   const spent = slot.kind === 'mutation' ? await createTenant(world.app) : tenant
   const estate = slot.kind === 'mutation' ? await createEstate(world.app, spent) : own
   const id = estate[slot.type ?? 'Project']
@@ -126,7 +126,7 @@ describe('below the root', () => {
   })
 
   it.each(Object.entries(nested))(
-    '%s answers a foreign id, an unknown one and a malformed one alike, and its own otherwise',
+    '%s answers a foreign, an unknown and a malformed id alike, and its own differently',
     async (title, ask) => {
       const expected = await ask(encodeId('Project', newId()))
       for (const id of strange()) expect({ id, outcome: await ask(id) }).toEqual({ id, outcome: expected })

@@ -9,7 +9,7 @@ import { checkImports } from '../../src/cli/import-walls.ts'
 const root = dirname(dirname(import.meta.dirname))
 let tree: string
 
-/** A checkout with one module in each room that the plants import. */
+/** A checkout with one module in each folder that the planted modules import. */
 const bystanders = {
   'src/domain/index.ts': '',
   'src/domain/apps/project/index.ts': '',
@@ -39,7 +39,7 @@ beforeEach(async () => {
   tree = await mkdtemp(join(tmpdir(), 'quayside-test-'))
   await cp(join(root, '.dependency-cruiser.mjs'), join(tree, '.dependency-cruiser.mjs'))
   await symlink(join(root, 'node_modules'), join(tree, 'node_modules'))
-  // One import that every room may have: a tree without any counts as unseen.
+  // An import that is always allowed, because a tree without imports counts as unseen.
   await plant({ ...bystanders, 'src/platform/id.ts': `import './clock.ts'` })
 })
 
@@ -154,7 +154,7 @@ describe('the import check', () => {
     expect(await checkImports(tree)).toContainEqual(expect.stringMatching(new RegExp(`^${rule}: ${file.replaceAll('.', '\\.')} -> `)))
   })
 
-  it('lets in what the table allows', async () => {
+  it('accepts the imports that the rules allow', async () => {
     await plant({
       'src/cli/demo.ts': `import '../../test/support/harness.ts'`,
       'src/domain/apps/project/commands.ts': `import '../../../platform/db/index.ts'\nimport type { Planted } from '../../../generated/prisma/client.ts'`,
@@ -186,7 +186,7 @@ describe('the import check', () => {
     )
   })
 
-  it('fails when it saw no import, instead of reporting success', async () => {
+  it('fails if it saw no import, instead of reporting success', async () => {
     await plant({ 'src/platform/id.ts': '', 'test/support/harness.ts': '' })
     expect(await checkImports(tree)).toEqual(['the import check saw no import at all'])
   })

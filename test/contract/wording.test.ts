@@ -1,4 +1,4 @@
-/** How refusals of input read: plain sentences about a field, and never the words of the library that checked it. */
+/** Messages about invalid input: plain text about a field, never the message of the validation library. */
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { parseInput } from '../../src/platform/command.ts'
@@ -18,7 +18,7 @@ const refusalOf = (schema: z.ZodType, input: unknown): DomainError | null => {
 const junk = [undefined, null, '', 'no-such-word', -1, 0, 1.5, 1e18, true, [], [5], [null], [{}], {}, { a: 1 }, new Date(Number.NaN)]
 const foreign = /\b(expected|received|Invalid|undefined|Too (small|big)|NaN|>=|<=|ZodError)\b/
 
-describe('a refusal says in plain words what a field must be', () => {
+describe('a message says in plain words what a field must be', () => {
   it.each([...commands.values(), ...queries.values()].map((declared) => [declared.name, declared.input as z.ZodType] as const))(
     '%s',
     (_name, schema) => {
@@ -57,11 +57,11 @@ it.each<[string, z.ZodType, unknown]>([
   expect(refusalOf(z.object({ field: schema }), { field: value })).toMatchObject({ field: 'field', message: `field: ${text}` })
 })
 
-it('keeps the words of a schema that has its own', () => {
+it('keeps the message of a schema that has its own', () => {
   expect(refusalOf(z.object({ a: z.string().max(1, { error: 'one letter' }) }), { a: 'xx' })).toMatchObject({ message: 'a: one letter' })
 })
 
-it.each(['\ud800', '\udc00x', 'a\ud800b', '\0'])('refuses text that can not be stored wherever it stands: %j', (text) => {
+it.each(['\ud800', '\udc00x', 'a\ud800b', '\0'])('refuses text that cannot be stored, wherever it is: %j', (text) => {
   const anything = z.any()
   for (const [input, field] of [
     [{ a: text }, 'a'],

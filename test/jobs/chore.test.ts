@@ -61,7 +61,7 @@ it('a wake-up during a run is not lost', async () => {
   await until('the second run', () => runs === 2)
 })
 
-it('a chore that knows when it is due runs then, and at its poll where it knows of nothing', async () => {
+it('a chore that knows when it is due runs then; otherwise it runs at its poll interval', async () => {
   let runs = 0
   const asked: number[] = []
   const dueInMs = () => {

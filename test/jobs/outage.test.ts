@@ -1,4 +1,4 @@
-/** Loops over an outage of the database: they go on by themselves, lose nothing, and don't fill the log. */
+/** Loops during an outage of the database: they resume by themselves, lose nothing, and don't fill the log. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { startJobs } from '../../src/jobs/index.ts'
 import { type Chore, type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
@@ -13,7 +13,7 @@ import { until } from '../support/wait.ts'
 let database: TestDatabase
 let proxy: DatabaseProxy
 let app: TestApp
-/** Its database never goes away. */
+/** An app whose database stays available. */
 let other: TestApp
 let stops: (() => Promise<void>)[]
 
@@ -42,7 +42,7 @@ type Errand = Claimed & { id: number }
 
 const key = ({ id }: Errand) => sql`id = ${id}`
 
-/** Rings for nothing: what is claimed is claimed because the loop goes on. */
+/** Never wakes a loop, so that items are claimed only because the loop resumes. */
 const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
   name: 'errands',
   rows: { table: 'errand', match: key },
@@ -82,7 +82,7 @@ const doneBy = async (id: number) =>
 const gone = () => until('the outage is known', () => app.db.session.outage())
 const loud = () => app.logged.filter(({ level }) => Number(level) >= 40).map(({ msg }) => msg)
 
-it('queue, chore and sequencer go on, with two lines in the log for all of them', async () => {
+it('queue, chore and sequencer resume, with two log lines for all of them', async () => {
   let runs = 0
   const chore: Chore = {
     name: 'errand',
@@ -110,7 +110,7 @@ it('queue, chore and sequencer go on, with two lines in the log for all of them'
   expect(loud()).toEqual(['the database is not available', 'the database is available again'])
 })
 
-it('an item that was in hand is given back and done, long before its lease is over', async () => {
+it('an item that was being worked on is released and completed, long before its lease expires', async () => {
   await add(1)
   let tries = 0
   start({
@@ -131,7 +131,7 @@ it('an item that was in hand is given back and done, long before its lease is ov
   expect(loud()).toEqual(['the database is not available', 'the database is available again'])
 })
 
-it('a loop that fails says so once, and once more when it goes on', async () => {
+it('a loop that fails logs it once, and once more when it resumes', async () => {
   let runs = 0
   const clumsy: Chore = {
     name: 'clumsy',

@@ -8,7 +8,7 @@ import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { until } from '../support/wait.ts'
 
-/** Long enough that no process misses a heartbeat because the machine is busy. */
+/** Long enough that no process misses a heartbeat on a busy machine. */
 const leaseMs = 2_000
 type Item = Claimed & { id: number }
 type ItemRow = { id: number; leaseOwner: string | null; leaseEpoch: number; doneBy: string | null }
@@ -46,7 +46,7 @@ function start(app: App, options: Partial<JobsOptions> & { worker: string }) {
   return jobs
 }
 
-/** Errands that `work` does; without an override it marks them as done under its epoch. */
+/** A queue of errands. By default, `work` marks an errand as done under its epoch. */
 function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
   return {
     name: 'errands',
@@ -118,7 +118,7 @@ it('a wake-up is answered long before the poll', async () => {
   await until('it is done', async () => (await all(app))[0]?.doneBy)
 })
 
-it('a queue whose rows have a time of their own looks again when the next one is due, not when the poll is', async () => {
+it('a queue whose rows have due times looks again when the next one is due, not at the poll interval', async () => {
   const app = await process()
   let asked = 0
   const dueInMs = async () => (++asked === 1 ? 100 : null)
@@ -132,7 +132,7 @@ it('a queue whose rows have a time of their own looks again when the next one is
   await until('it looked again', () => claims === 2)
 })
 
-it('a queue with no row to come asks for the next time again only after a wake-up or a claim', async () => {
+it('a queue without a next row asks for the next due time only after a wake-up or a claim', async () => {
   const app = await process()
   let [asked, claims] = [0, 0]
   const dueInMs = async () => {
@@ -179,10 +179,10 @@ it('an item is kept by its heartbeat for longer than its lease', async () => {
   expect(taken).toBe(1)
 })
 
-it('when a worker dies, another takes its item over with a higher epoch, and the first one can write no more', async () => {
+it('when a worker dies, another one takes over its item with a higher epoch, and the first one can no longer write', async () => {
   const [dead, heir] = [await process(), await process()]
   await add(dead, 1)
-  // A process that was killed in the middle: it has claimed, and neither renews nor ends.
+  // A killed process: it has claimed an item and neither renews nor ends its lease.
   const [left] = await errands('dead').claim(dead, 'dead', 1)
   start(heir, { queues: [errands('heir')], worker: 'heir' })
   await until('the heir has done it', async () => (await all(heir))[0]?.doneBy)
@@ -191,14 +191,14 @@ it('when a worker dies, another takes its item over with a higher epoch, and the
   expect(await all(heir)).toMatchObject([{ doneBy: 'heir', leaseEpoch: left!.leaseEpoch + 1 }])
 })
 
-describe('what ends processes', () => {
-  /** Each of so many processes claims all there is, and ends without a word. */
+describe('an item that kills processes', () => {
+  /** `times` processes in a row claim all items and die. */
   async function die(app: App, items: number, times: number) {
     for (let n = 0; n < times; n++)
       await until('the lease before is over', async () => (await errands('dead').claim(app, `dead ${n}`, items)).length === items)
   }
 
-  /** Claims as soon as it can, and gives back as a stop does. */
+  /** Claims as soon as possible, and releases as a stop does. */
   async function giveBack(app: App) {
     await until('the lease before is over', async () => (await errands('polite').claim(app, 'polite', 1)).length === 1)
     await run(app.db.prisma, sql`update errand set lease_owner = null, lease_expires_at = null`)
@@ -206,7 +206,7 @@ describe('what ends processes', () => {
 
   const settled = (app: App) => until('all are done', async () => (await all(app)).every((item) => item.doneBy) && all(app))
 
-  it('is set aside: what was in hand at three ends of a process in a row is not worked on again', async () => {
+  it('is set aside after three processes in a row died with it', async () => {
     const app = await process()
     await add(app, 1)
     await die(app, 1, 3)
@@ -220,7 +220,7 @@ describe('what ends processes', () => {
     expect(worked).toBe(0)
   })
 
-  it('is not what two ends had in hand, nor three with one between that gave it back', async () => {
+  it('is not assumed after two deaths, or after three with a release between them', async () => {
     const app = await process()
     await add(app, 1)
     await die(app, 1, 2)
@@ -230,7 +230,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir', leaseEpoch: 6 }])
   })
 
-  it('is not what a living process failed with, however often', async () => {
+  it('is not assumed after failures of a living process, however many', async () => {
     const app = await process()
     await add(app, 1)
     let tries = 0
@@ -242,7 +242,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'at last' }])
   })
 
-  it('is not what a process held whose lease ran out while the database was away, also when another claimed it first', async () => {
+  it('is not assumed after a lease expired during a database outage, even if another process claimed the item first', async () => {
     const app = await process()
     await add(app, 1)
     const [held] = await errands('slow').claim(app, 'slow', 1)
@@ -252,7 +252,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
   })
 
-  it('is not what a process held that was asked to stop, however it ended then', async () => {
+  it('is not assumed after a process that was asked to stop died', async () => {
     const app = await process()
     await add(app, 1)
     await die(app, 1, 2)
@@ -275,7 +275,7 @@ describe('what ends processes', () => {
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
   })
 
-  it('is looked for one by one before the third end, so that its like aren’t blamed', async () => {
+  it('is worked on alone before the third death, so that other items are not blamed', async () => {
     const app = await process()
     await add(app, 4)
     await die(app, 4, 2)
@@ -289,7 +289,7 @@ describe('what ends processes', () => {
         if (fresh.size === 4) gate.resolve()
       } else {
         most = Math.max(most, ++now)
-        // Others go on beside it.
+        // Other items continue meanwhile.
         await gate.promise
         now--
       }
@@ -330,7 +330,7 @@ it('a lease that the database cannot renew in time aborts the work', async () =>
   expect(String(reasons[0])).toContain('could not be renewed')
 })
 
-it('an item whose work throws is claimed again when its lease is over', async () => {
+it('an item whose work throws is claimed again when its lease expires', async () => {
   const app = await process()
   await add(app, 1)
   const work: Queue<Item>['work'] = async (_, item) => {
@@ -366,7 +366,7 @@ it('stop claims nothing more and waits for what is running', async () => {
   expect({ working, aborted }).toEqual({ working: 2, aborted: false })
 })
 
-it('stop aborts what is still running after the grace', async () => {
+it('stop aborts what is still running after the grace period', async () => {
   const app = await process()
   let working = false
   let reason: unknown
@@ -382,7 +382,7 @@ it('stop aborts what is still running after the grace', async () => {
   expect(String(reason)).toContain('stopping')
 })
 
-it('stop aborts a queue with abortOnStop at once, whatever the grace', async () => {
+it('stop aborts a queue with abortOnStop at once, regardless of the grace period', async () => {
   const app = await process()
   let working = false
   const work: Queue<Item>['work'] = async (_app, _item, signal) => {
@@ -395,7 +395,7 @@ it('stop aborts a queue with abortOnStop at once, whatever the grace', async () 
   await jobs.stop({ graceMs: 3_600_000 })
 })
 
-it('a queue goes on after the database cut every connection', async () => {
+it('a queue resumes after the database closed every connection', async () => {
   const app = await process()
   start(app, { queues: [errands('only')], worker: 'only' })
   await add(app, 1)

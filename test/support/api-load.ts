@@ -1,11 +1,11 @@
-/** Requests one after the other on a server's API, on kept and on fresh connections, until its port is closed. */
+/** Sends requests to a server's API one at a time, on kept and on new connections, until its port is closed. */
 import { Agent, type IncomingMessage, request } from 'node:http'
 
 export type ApiLoad = { answered: number; refused: number; failures: string[] }
 
 export type ApiLoadOptions = { url: string; key: string; kept?: number; fresh?: number; pauseMs?: number }
 
-/** What failed although it was taken: anything but a connection that is refused. `ended` resolves when each loop was refused. */
+/** Failures other than a refused connection. `ended` resolves when every loop was refused. */
 export function loadApi({ url, key, kept = 4, fresh = 4, pauseMs = 0 }: ApiLoadOptions): { load: ApiLoad; ended: Promise<ApiLoad> } {
   const load: ApiLoad = { answered: 0, refused: 0, failures: [] }
   const body = JSON.stringify({ query: '{ organization { id } }' })

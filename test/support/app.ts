@@ -1,4 +1,4 @@
-/** A process of the control plane for tests: the real platform on a test database. Several may be made on one database. */
+/** A process of the control plane for tests: the real platform on a test database. A database can have several. */
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,16 +14,16 @@ import { readSettings } from '../../src/platform/settings.ts'
 import type { App } from '../../src/platform/work.ts'
 import { assertNoLeak, canaryOf } from './canary.ts'
 
-/** One master key for all test processes, so that each opens what another has sealed. */
+/** One master key for all test processes, so that each can open what another has sealed. */
 const masterKey = `1:${Buffer.alloc(32, 7).toString('base64')}`
 
 export type TestApp = App & {
-  /** Lines of the program's log so far, parsed. */
+  /** The parsed lines of the log so far. */
   logged: Record<string, unknown>[]
   close(): Promise<void>
 }
 
-/** `settings` are environment variables over the defaults, e.g. `{ WORKER_LEASE_MS: '500' }`; `extra`: concepts of the test's own. */
+/** `settings` are environment variables that override the defaults, e.g. `{ WORKER_LEASE_MS: '500' }`. `extra`: concepts of the test itself. */
 export async function createTestApp(url: string, settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<TestApp> {
   const directory = await mkdtemp(join(tmpdir(), 'quayside-app-'))
   const read = readSettings({ PATH: process.env.PATH, DATA_DIR: directory, MASTER_KEYS: masterKey, LOG_LEVEL: 'debug', ...settings })
@@ -50,7 +50,7 @@ export async function createTestApp(url: string, settings: Record<string, string
   }
 }
 
-/** A keyring whose plain texts are searched for when the database goes. */
+/** A keyring whose plaintext values are searched for when the database is dropped. */
 function recorded(url: string, keyring: Keyring): Keyring {
   return {
     ...keyring,

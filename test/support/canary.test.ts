@@ -1,4 +1,4 @@
-/** The canary itself: a planted leak is found, wherever it is. */
+/** The canary itself: it finds a planted leak, wherever it is. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,21 +26,21 @@ const forms: [string, string][] = [
 ]
 
 describe('the canary', () => {
-  it.each(forms)('finds a value in its %s form, and says where', (_form, text) => {
+  it.each(forms)('finds a value in its %s form, and names the place', (_form, text) => {
     const canary = new Canary()
     canary.add(secret)
     expect(canary.search('a place', `before ${text} after`)[0]).toMatchObject({ place: 'a place', value: secret })
     expect(canary.search('a place', 'before and after')).toEqual([])
   })
 
-  it('finds keys and signing secrets of our own making without being told', () => {
+  it('finds API keys and signing secrets that were not registered', () => {
     const canary = new Canary()
     expect(canary.search('x', `key ak_live_${'a1'.repeat(25)}b!`)).toHaveLength(1)
     expect(canary.search('x', `whsec_${Buffer.alloc(24, 7).toString('base64')}`)).toHaveLength(1)
     expect(canary.search('x', 'ak_live_abcd whsec_ whpk_')).toEqual([])
   })
 
-  it('knows which variables of an operation are secret', () => {
+  it('registers the secret variables of an operation', () => {
     const canary = new Canary()
     canary.addVariables('mutation { setEnvVars }', { variables: [{ value: 'a plain value' }, { value: 'a secret value', isSecret: true }] })
     canary.addVariables('mutation { createSecret }', { input: { value: 'a project secret' } })
@@ -49,7 +49,7 @@ describe('the canary', () => {
     expect(canary.search('x', text).map(({ value }) => value)).toEqual(['a secret value', 'a project secret', 'deploy+token'])
   })
 
-  it('reads every file but the spared ones', async ({ onTestFinished }) => {
+  it('reads every file except the spared ones', async ({ onTestFinished }) => {
     const folder = await mkdtemp(join(tmpdir(), 'quayside-canary-'))
     onTestFinished(() => rm(folder, { recursive: true }))
     await writeFile(join(folder, 'spared'), secret)
@@ -60,7 +60,7 @@ describe('the canary', () => {
   })
 })
 
-describe('a world of tests cannot be closed', () => {
+describe('closing a test world fails', () => {
   const withSecret = async (): Promise<{ world: World; projectId: string }> => {
     const world = await createWorld()
     const { owner } = await createTenant(world.app)
@@ -70,25 +70,25 @@ describe('a world of tests cannot be closed', () => {
     return { world, projectId: project.id }
   }
 
-  it('when a row holds what was sealed', async () => {
+  it('if a row contains a sealed value in plaintext', async () => {
     const { world, projectId } = await withSecret()
     await run(world.app.db.prisma, sql`update project set name = ${`leaks ${secret}`} where id = ${projectId}::uuid`)
     await expect(world.close()).rejects.toThrow(/public\.project holds/)
   })
 
-  it('when the log of the program holds it', async () => {
+  it('if the log contains a sealed value', async () => {
     const { world } = await withSecret()
     world.app.log.info({ leaked: secret }, 'a mistake')
     await expect(world.close()).rejects.toThrow(/the program's log holds/)
   })
 
-  it("when an event doesn't fit its published schema", async () => {
+  it('if an event does not match its published schema', async () => {
     const { world } = await withSecret()
     await run(world.app.db.prisma, sql`update event set data = '{"name":1}' where type = 'project.created'`)
     await expect(world.close()).rejects.toThrow(/project\.created\.v1 \{"name":1\} does not fit/)
   })
 
-  it('unless all is well', async () => {
+  it('only in these cases', async () => {
     const { world } = await withSecret()
     await world.close()
   })

@@ -1,21 +1,21 @@
 /**
- * The canary: whatever a test gives as a secret must be found nowhere afterwards. Test processes record what is sealed in a database;
- * when the database goes, all of its rows (events, webhooks, audit, logs, idempotent answers) are searched for the values in the
- * forms in which programs print them, and the program's log with them. Its own reading of those forms: it shares no code with redaction.
+ * The canary: a secret of a test must not be found anywhere afterwards. Test processes record what is sealed in a database. When the
+ * database is dropped, all of its rows (events, webhooks, audit, logs, idempotent results) and the log are searched for the values, in
+ * the encodings that programs use. The search shares no code with redaction.
  */
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import pg from 'pg'
 
-/** A shorter value is a word like any other: it would be found without having leaked. */
+/** Shorter values are not searched for, because they occur in ordinary text. */
 const minLength = 7
 
-/** Keys and secrets of our own making, whoever made them. */
+/** API keys and signing secrets of any server. */
 const ownTokens = /\b(?:ak_live|oec_live_r[ow]|ocore_k)_[A-Za-z0-9_-]{51}(?![A-Za-z0-9_-])|\bwh(?:sec|sk)_[A-Za-z0-9+/]{32,}={0,2}/g
 
 export type Leak = { place: string; value: string; around: string }
 
-/** Values that must not be found, and the search for them. */
+/** The values that must not be found, and the search for them. */
 export class Canary {
   readonly #byStart = new Map<string, { pattern: string; value: string }[]>()
   readonly #values = new Set<string>()
@@ -24,7 +24,7 @@ export class Canary {
     return this.#values.size
   }
 
-  /** Remembers a value; of a JSON object the strings in it, but for those that tell a service what it is. */
+  /** Registers a value. Of a JSON object, registers its strings, except those that describe the service. */
   add(value: string): void {
     const parts = leavesOf(value)
     if (parts) {
@@ -41,7 +41,7 @@ export class Canary {
     }
   }
 
-  /** Where a text holds one of the values, or a token of ours. */
+  /** The places where a text contains a registered value, an API key or a signing secret. */
   search(place: string, text: string): Leak[] {
     const leaks: Leak[] = []
     const found = (value: string, at: number, length: number) =>
@@ -55,7 +55,7 @@ export class Canary {
     return leaks
   }
 
-  /** Remembers what is secret among the variables of an operation. */
+  /** Registers the secret variables of an operation. */
   addVariables(query: string, variables: unknown): void {
     const isOfSecrets = /\b(?:create|update|set|rotate|bulk)\w*Secrets?\b/.test(query)
     const walk = (node: unknown, key: string, isSecret: boolean): void => {
@@ -72,7 +72,7 @@ export class Canary {
     walk(variables, '', isOfSecrets)
   }
 
-  /** Searches every file below a folder, but for those that `isSpared` names by their path in it. */
+  /** Searches every file below a folder, except those whose relative path `isSpared` accepts. */
   async searchFiles(folder: string, isSpared: (path: string) => boolean): Promise<Leak[]> {
     const leaks: Leak[] = []
     for await (const path of filesBelow(folder)) {
@@ -92,7 +92,7 @@ export class Canary {
         `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname not in ('pg_catalog', 'information_schema')`,
       )
       if (tables.length === 0) return []
-      // One statement for all tables: every database of a run is searched.
+      // One statement for all tables, because every database of a run is searched.
       const { rows } = await client.query(
         tables
           .map(({ name }) => `select '${name}' as name, string_agg(to_jsonb(t)::text, E'\\n') as text from ${name} t`)
@@ -108,14 +108,14 @@ export class Canary {
 
 const canaries = new Map<string, Canary>()
 
-/** The canary of a database, made at first use. */
+/** The canary of a database, created at first use. */
 export function canaryOf(url: string): Canary {
   const known = canaries.get(url) ?? new Canary()
   canaries.set(url, known)
   return known
 }
 
-/** Throws, naming each place, when there is a leak. */
+/** Throws if there is a leak, naming each place. */
 export function assertNoLeak(leaks: readonly Leak[]): void {
   if (leaks.length === 0) return
   const shown = leaks.slice(0, 10).map(({ place, value, around }) => `${place} holds ${JSON.stringify(value)}: ${around}`)
@@ -139,7 +139,7 @@ function formsOf(value: string): string[] {
     return text.slice([0, 2, 3][offset], Math.floor(((offset + bytes.length) * 4) / 3))
   })
   const json = JSON.stringify(value).slice(1, -1)
-  // Of a value that is escaped more than once, what no escaping changes.
+  // The longest part that no escaping changes, for values that are escaped more than once.
   const plain = value.match(/[A-Za-z0-9]{12,}/g) ?? []
   const forms = [
     value,
@@ -155,7 +155,7 @@ function formsOf(value: string): string[] {
   return [...new Set(forms)].filter((form) => form.length >= minLength)
 }
 
-/** What is removed meanwhile, by a server that still runs, holds nothing any more. */
+/** A file that a running server removes during the search counts as empty. */
 async function* filesBelow(folder: string): AsyncGenerator<string> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []

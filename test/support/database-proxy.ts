@@ -1,26 +1,26 @@
 /**
- * A TCP proxy before a real PostgreSQL, by which a test takes the database away and gives it back: refused, silent as behind a dead
- * network, or cut. It counts what is open.
+ * A TCP proxy in front of a real PostgreSQL. A test uses it to make the database unavailable (connections are refused, silent as on a
+ * dead network, or cut) and available again. It counts open connections.
  */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
 export type DatabaseProxy = {
-  /** The database's URL by way of the proxy. */
+  /** URL of the database through the proxy. */
   url: string
-  /** Connections are refused, and those that there are end. */
+  /** Refuses new connections and closes existing ones. */
   refuse(): Promise<void>
-  /** Nothing goes through any more, in either direction; connections are accepted and stay open. */
+  /** Forwards nothing in either direction. Connections are accepted and stay open. */
   silence(): void
-  /** Connections that there are carry nothing any more; new ones do. */
+  /** Forwards nothing on existing connections. New ones work. */
   freeze(): void
-  /** What is asked is done, but its answers get lost. */
+  /** Forwards requests but drops the responses. */
   loseAnswers(): void
-  /** Connections that there are end, without a word. */
+  /** Closes existing connections. */
   cut(): void
-  /** All is well again. What was silent or frozen ends. */
+  /** Forwards everything again. Connections that were silent or frozen are closed. */
   restore(): Promise<void>
-  /** Connections of clients at present, and all that ever were. */
+  /** Number of open client connections, and of all connections so far. */
   open(): number
   accepted(): number
   close(): Promise<void>
@@ -57,7 +57,7 @@ export async function createDatabaseProxy(databaseUrl: string): Promise<Database
     if (!server) return
     client.unpipe(server)
     server.unpipe(client)
-    // Read, so that an end is noticed; it goes nowhere.
+    // Data is read and dropped, so that the end of the connection is noticed.
     client.resume()
     server.resume()
   }

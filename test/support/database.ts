@@ -1,4 +1,4 @@
-/** Databases for tests: copies of the migrated template, real and alone. Made once for a file, or for a test that spoils its own. */
+/** Databases for tests: copies of the migrated template. Created once for a file, or for a single test that would disturb others. */
 import { randomUUID } from 'node:crypto'
 import { inject } from 'vitest'
 import { createDatabase, dropDatabase, executeScript } from '../../src/platform/db/database.ts'
@@ -7,12 +7,15 @@ import { assertPublished } from './published.ts'
 
 export type TestDatabase = { url: string; drop(): Promise<void> }
 
-/** A migrated database with no rows but those that migrations make. `drop` cuts whatever is still connected, and throws when it holds a secret of a test in the clear, or an event that doesn't fit its schema. */
+/**
+ * A migrated database with only the rows that migrations insert. `drop` closes remaining connections, and throws if the database
+ * contains a secret of a test in plaintext, or an event that does not match its schema.
+ */
 export async function createTestDatabase(): Promise<TestDatabase> {
   return make(inject('templateName'))
 }
 
-/** A database with nothing in it. */
+/** An empty database. */
 export async function createEmptyDatabase(): Promise<TestDatabase> {
   return make('template0')
 }
@@ -35,7 +38,7 @@ async function make(template: string): Promise<TestDatabase> {
   return { url, drop }
 }
 
-/** Moves the time of one database, as its SQL sees it (`app_now()`), by so many milliseconds from the real time. */
+/** Shifts `app_now()` of one database by a number of milliseconds from the real time. */
 export async function shiftClock(url: string, byMs: number): Promise<void> {
   const shift = `now() + interval ''${byMs} milliseconds''`
   await executeScript(

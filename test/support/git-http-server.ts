@@ -1,4 +1,4 @@
-/** Serves git repositories over HTTP or HTTPS on 127.0.0.1 by `git http-backend`, with Basic authentication where asked for. */
+/** Serves git repositories over HTTP or HTTPS on 127.0.0.1 with `git http-backend`, optionally with Basic authentication. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
@@ -6,18 +6,18 @@ import type { AddressInfo } from 'node:net'
 import { dirname } from 'node:path'
 
 export type GitHttpOptions = {
-  /** The folder that the repositories lie in; the path of a URL is looked up in it. */
+  /** Folder of the repositories, to which URL paths are relative. */
   root: string
   credential?: { username: string; password: string }
   tls?: { key: string; cert: string }
-  /** Speaks the first version of git's protocol only, which gives no commit by its hash. */
+  /** Whether to offer only version 1 of git's protocol, which can't fetch a commit by its hash. */
   isOldProtocol?: boolean
-  /** Sees each request first; true means that it answers (or keeps silent) itself. */
+  /** Called first for each request. Returns true if it handles the request itself, or leaves it unanswered. */
   intercept?(request: IncomingMessage, response: ServerResponse): boolean
 }
 
 export type GitHttpServer = {
-  /** Without a slash at its end: `${url}/name/.git`. */
+  /** Base URL without a trailing slash: `${url}/name/.git`. */
   url: string
   port: number
   close(): Promise<void>

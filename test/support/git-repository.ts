@@ -1,4 +1,4 @@
-/** Makes real git repositories in a temporary folder, for the tests and the demo. Nothing of the host's git settings counts. */
+/** Creates real git repositories in a temporary folder, for tests and the demo. The host's git configuration is ignored. */
 import { spawn } from 'node:child_process'
 import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,24 +6,24 @@ import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 
-/** Content by path; `link` makes a symbolic link, null removes the file. */
+/** Content by path. `link` creates a symbolic link, null removes the file. */
 export type RepositoryFiles = Record<string, string | Buffer | { link: string } | { executable: string } | null>
 
 export type GitRepository = {
-  /** Absolute, all links followed. */
+  /** Absolute path, with symbolic links resolved. */
   path: string
-  /** file:// form of the path. */
+  /** The path as a file:// URL. */
   url: string
-  /** Commits onto the branch that is checked out; gives the full hash. */
+  /** Commits to the current branch and returns the full hash. */
   commit(files: RepositoryFiles, message: string): Promise<string>
-  /** Makes the branch where it is missing, and checks it out. */
+  /** Checks out the branch, and creates it if it does not exist. */
   branch(name: string): Promise<void>
-  /** Runs git in the repository; gives what it prints. Throws with its stderr when it fails. */
+  /** Runs git in the repository and returns its output. Throws with its stderr if it fails. */
   git(args: string[], stdin?: string): Promise<string>
   close(): Promise<void>
 }
 
-/** A repository with `main` checked out and the files as its first commit; without files it is empty. */
+/** A repository with `main` checked out and the files as its first commit. Without files, it is empty. */
 export async function createRepository(files: RepositoryFiles = {}): Promise<GitRepository> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'quayside-repository-')))
   const git = (args: string[], stdin = '') => runGit(path, args, stdin)

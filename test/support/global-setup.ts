@@ -12,9 +12,9 @@ declare module 'vitest' {
   }
 }
 
-/** One temporary folder and one PostgreSQL for the whole run, with one migrated database that each test file copies. */
+/** One temporary folder and one PostgreSQL server for the whole run, with a migrated database that each test file copies. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Outside of the folder: PostgreSQL may run as another user, and sweeps what is its own.
+  // Outside the folder, because PostgreSQL may run as another user. It removes its own files.
   const postgres = await startScratchPostgres()
   const endFolder = await useScratchFolder()
   const template = await createDatabase(postgres.url, 'template')

@@ -1,4 +1,4 @@
-/** Sends webhooks to addresses that this process's network has no way to, and prints what became of them. Run in a network of its own. */
+/** Sends webhooks to addresses that this process cannot reach, and prints the outcomes. Run in a network namespace of its own. */
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 

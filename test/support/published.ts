@@ -1,4 +1,4 @@
-/** Events as they were stored, held against the schemas that receivers are given (`quayside/webhooks/schemas.json`). */
+/** Compares stored events with the published schemas (`quayside/webhooks/schemas.json`). */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -17,7 +17,7 @@ function schemaOf(name: string): z.ZodType | null {
   return schemas.get(name) ?? null
 }
 
-/** Throws when an event whose payload is still there doesn't fit its published schema; `inventedTypes`: tests may have types of their own. */
+/** Throws if an event with a payload does not match its published schema. `inventedTypes` allows types that only a test declares. */
 export async function assertPublished(url: string, { inventedTypes = false } = {}): Promise<void> {
   const client = new pg.Client({ connectionString: url })
   await client.connect()

@@ -10,14 +10,14 @@ const start = async (script?: ReceiverScript) => {
 }
 const post = (url: string, body: string) => fetch(url, { method: 'POST', body, headers: { connection: 'close' } })
 
-it('records each request and answers it by the script', async () => {
+it('records each request and answers it as scripted', async () => {
   const { url, requests } = await start((request, n) => ({ status: 200 + n, body: request.body }))
   expect((await post(`${url}/a`, 'one')).status).toBe(201)
   expect(await (await post(`${url}/b?c=d`, 'two')).text()).toBe('two')
   expect(requests.map(({ method, path, body }) => `${method} ${path} ${body}`)).toEqual(['POST /a one', 'POST /b?c=d two'])
 })
 
-it('holds an answer back until told, and shows the request before', async () => {
+it('delays an answer, and shows the request meanwhile', async () => {
   let release = () => {}
   const delayUntil = new Promise<void>((resolve) => {
     release = resolve
@@ -34,7 +34,7 @@ it('holds an answer back until told, and shows the request before', async () => 
   expect(isAnswered).toBe(true)
 })
 
-it('waits for a number of requests or for a condition, and rejects when the time is over', async () => {
+it('waits for a number of requests or for a condition, and rejects on timeout', async () => {
   const { url, waitFor } = await start()
   const both = Promise.all([waitFor(2), waitFor((requests) => requests.some(({ body }) => body.toString() === 'two'))])
   await post(url, 'one')
@@ -43,7 +43,7 @@ it('waits for a number of requests or for a condition, and rejects when the time
   await expect(waitFor(3, 20)).rejects.toThrow('2 requests')
 })
 
-it('closes though an answer is held back, and refuses connections afterwards', async () => {
+it('closes while an answer is delayed, and refuses connections afterwards', async () => {
   const { url, waitFor, close } = await start(() => ({ status: 204, delayUntil: new Promise(() => {}) }))
   const answer = post(url, '').catch((error: unknown) => error)
   await waitFor(1)

@@ -1,6 +1,6 @@
 /**
- * A scripted receiver of webhooks on 127.0.0.1, for tests and the demo: it records every request and answers as told.
- * It verifies nothing: who uses it does.
+ * A scripted receiver of webhooks on 127.0.0.1, for tests and the demo. It records every request and answers as scripted. It does not
+ * verify signatures.
  */
 
 import { createServer, type IncomingHttpHeaders } from 'node:http'
@@ -12,7 +12,7 @@ export type ReceivedRequest = {
   path: string
   headers: IncomingHttpHeaders
   body: Buffer
-  /** When its last byte had arrived. */
+  /** When the last byte arrived. */
   at: Date
 }
 
@@ -20,31 +20,31 @@ export type ScriptedAnswer = {
   status: number
   headers?: Record<string, string>
   body?: string | Uint8Array
-  /** Nothing is answered before this settles; `close` doesn't wait for it. */
+  /** Delays the answer until this settles. `close` does not wait for it. */
   delayUntil?: Promise<void>
 }
 
-/** `n` counts the requests from 1. */
+/** `n` is the number of the request, starting at 1. */
 export type ReceiverScript = (request: ReceivedRequest, n: number) => ScriptedAnswer
 
 export type Receiver = {
   url: string
-  /** In the order of arrival; grows. */
+  /** The requests so far, in order of arrival. */
   requests: ReceivedRequest[]
-  /** Waits for so many requests, or until the predicate holds of them; rejects when the time is over. */
+  /** Waits for a number of requests, or until the predicate accepts them. Rejects on timeout. */
   waitFor(wanted: number | ((requests: ReceivedRequest[]) => boolean), timeoutMs?: number): Promise<ReceivedRequest[]>
-  /** Cuts what is open; afterwards connections are refused. */
+  /** Closes open connections and refuses new ones. */
   close(): Promise<void>
 }
 
-/** Without a script every request is answered 204. */
+/** Without a script, every request is answered with 204. */
 export async function startReceiver({ script = () => ({ status: 204 }) }: { script?: ReceiverScript } = {}): Promise<Receiver> {
   const requests: ReceivedRequest[] = []
   const watchers = new Set<() => void>()
 
   const server = createServer(async (incoming, response) => {
     const { method = '', url = '', headers } = incoming
-    // A sender that hangs up before its body has arrived has sent no request.
+    // A request whose sender disconnects before the body has arrived is not recorded.
     const body = await buffer(incoming).catch(() => null)
     if (body === null) return
     const request = { method, path: url, headers, body, at: new Date() }

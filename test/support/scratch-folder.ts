@@ -1,11 +1,11 @@
-/** One temporary folder for all that a test run makes, so that nothing stays in the system's own. */
+/** One temporary folder for everything that a test run creates, so that nothing remains in the system's temporary folder. */
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const prefix = 'quayside-tests-'
 
-/** Makes the folder and names it to this process and all that it starts; what a killed run left behind goes first. Gives its end. */
+/** Removes the folders of killed runs, creates the folder, and sets it for this process and its children. Returns its removal. */
 export async function useScratchFolder(): Promise<() => Promise<void>> {
   const outer = tmpdir()
   for (const name of await readdir(outer)) {

@@ -1,6 +1,6 @@
 /**
- * The whole product from outside: `src/main.ts` as a child process on a data directory of its own, spoken to over its sockets alone.
- * Imports nothing of the program.
+ * The whole product from outside: `src/main.ts` as a child process with its own data directory, used only through its sockets. Imports
+ * nothing of the program.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -17,7 +17,7 @@ import { until } from './wait.ts'
 const root = join(import.meta.dirname, '..', '..')
 const node = join(root, 'node_modules', '.bin', 'node')
 
-/** Leases, probes and waits that a test can sit out. */
+/** Leases, probes and delays that are short enough for tests. */
 const quick: Settings = {
   WORKER_LEASE_MS: '4000',
   PROBE_INTERVAL_MS: '50',
@@ -35,7 +35,7 @@ export type Settings = Record<string, string>
 // biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
 export type Data = Record<string, any>
 
-/** What a GraphQL answer refused. */
+/** The first error of a GraphQL response. */
 export class Refused extends Error {
   readonly code: string
   readonly field: string | undefined
@@ -52,9 +52,9 @@ export type RouterAnswer = { status: number; headers: IncomingHttpHeaders; body:
 
 export type ServerProcess = {
   pid: number
-  /** All that it printed so far. */
+  /** Its output so far. */
   output(): string
-  /** Its exit code, or the signal that ended it. */
+  /** Its exit code, or the signal that killed it. */
   ended: Promise<number | NodeJS.Signals>
   kill(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>
 }
@@ -62,27 +62,30 @@ export type ServerProcess = {
 export type TestServer = {
   dataDir: string
   key: string
-  /** Of /graphql; another one after a restart. */
+  /** URL of /graphql. Changes with a restart. */
   readonly url: string
   readonly routerPort: number
   readonly process: ServerProcess
-  /** The data of an answer. Throws Refused with its first error. */
+  /** Returns the data of the response. Throws Refused with its first error. */
   gql(query: string, variables?: Data): Promise<Data>
-  /** What a subscription over graphql-ws gives, until it completes. Leaving the loop ends it; a cut socket throws. */
+  /** Results of a subscription over graphql-ws, until it completes. Leaving the loop ends it; a lost connection throws. */
   subscribe(query: string, variables?: Data): AsyncGenerator<Data, void, void>
-  /** The same over server-sent events; `id` is the event's. */
+  /** The same over server-sent events. `id` is the id of the event. */
   events(query: string, variables?: Data, lastEventId?: string): AsyncGenerator<{ id: string | null; data: Data }, void, void>
-  /** A request through the router. Rejects when no whole answer comes. */
+  /** A request through the router. Rejects unless the whole response is received. */
   router(slug: string, path?: string): Promise<RouterAnswer>
-  /** Ends the server process alone; instances and the database run on. */
+  /** Ends only the server process. Instances and the database keep running. */
   kill(signal: NodeJS.Signals): Promise<void>
-  /** `npm stop`: ends server, instances and database. */
+  /** `npm stop`: stops the server, the instances and the database. */
   stop(): Promise<void>
-  /** Starts it again on the same data; after `kill` or `stop`. */
+  /** Starts the server again on the same data, after `kill` or `stop`. */
   start(settings?: Settings): Promise<void>
-  /** Another process on the same data. */
+  /** Starts another process on the same data. */
   spawn(settings?: Settings, args?: string[]): ServerProcess
-  /** Ends server, instances and database, and removes the folder. Throws when a secret that was given is found in any of it, or an event that doesn't fit its schema. */
+  /**
+   * Stops the server, the instances and the database, and removes the folder. Throws if a secret of the test is found in any of it,
+   * or an event that does not match its schema.
+   */
   close(): Promise<void>
 }
 
@@ -115,7 +118,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
       over = how
     })
     const port = await until(
-      'the server says where its router is',
+      'the server prints the address of its router',
       () => {
         if (over !== null) throw new Error(`The server ended with ${over}:\n${serving.output()}`)
         return /^Router http:\/\/[^\s:]+:(\d+)$/m.exec(serving.output())?.[1]
@@ -137,7 +140,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
   const close = async () => {
     for (const client of clients) await client.dispose()
     const database = await databaseOf(dataDir)
-    // What an instance printed just now is taken in, and blanked, at the next turn.
+    // The latest output of an instance is stored and redacted at the next turn.
     const files = () => canary.searchFiles(dataDir, isSpared)
     await until('no file holds a secret', async () => (await files()).length === 0).catch(() => {})
     const leaks = [...(await files()), ...(await canary.searchDatabase(database))]
@@ -251,7 +254,7 @@ export async function startServer(settings: Settings = {}): Promise<TestServer> 
   }
 }
 
-/** The first key and the master keys are files on purpose (the first start prints the key, too); the database is read by its rows. */
+/** The first API key and the master keys are meant to be in files, and the first start prints the key. The database is searched by rows. */
 const isSpared = (path: string) => path.startsWith('postgres/') || path === 'bootstrap.json' || path === 'master.key'
 
 async function databaseOf(dataDir: string): Promise<string> {
@@ -260,7 +263,7 @@ async function databaseOf(dataDir: string): Promise<string> {
   return `postgresql://quayside@localhost:${port}/quayside?host=${encodeURIComponent(socketDir!)}`
 }
 
-/** Node's fetch would drop the Host header. One connection for each request, as the worst client does it. */
+/** Uses node:http, because fetch drops the Host header. Opens a connection for each request, as the worst client does. */
 function ask(port: number, host: string, path: string): Promise<RouterAnswer> {
   return new Promise((resolve, reject) => {
     const request = httpRequest({ host: '127.0.0.1', port, path, headers: { host }, agent: false }, (response) => {

@@ -1,4 +1,4 @@
-/** Organizations for tests: made as the product makes them, with callers of every scope. */
+/** Organizations for tests, created like real ones, with callers of every scope. */
 import { graphql } from 'graphql'
 import { organizationCreated } from '../../src/domain/access/organization/index.ts'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
@@ -14,9 +14,9 @@ import { createTestDatabase } from './database.ts'
 
 export type Tenant = {
   organizationId: string
-  /** A person who may do everything. */
+  /** A user with all permissions. */
   owner: Caller
-  /** A key of the owner with a scope; `projectId` makes it see that project alone. */
+  /** An API key of the owner with a scope, optionally limited to a project. */
   key(scope: KeyScope, projectId?: string | null): Caller
 }
 
@@ -50,12 +50,12 @@ export async function createTenant(app: App, name = `acme-${newId()}`, role: Sys
 export type World = {
   url: string
   app: TestApp
-  /** Another process on the same database. */
+  /** Starts another process on the same database. */
   process(settings?: Record<string, string>): Promise<TestApp>
   close(): Promise<void>
 }
 
-/** A database of its own with one process; more may be added. `extra`: concepts of the test's own. */
+/** A new database with one process. More can be added. `extra`: concepts of the test itself. */
 export async function createWorld(settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<World> {
   const database = await createTestDatabase()
   const apps: TestApp[] = []
@@ -77,17 +77,17 @@ export async function createWorld(settings: Record<string, string> = {}, extra: 
 
 export const request = (app: App, caller: Caller): Request => ({ app, caller, requestId: 'test' })
 
-/** The refusal that a promise ends with; fails when it ends well, or otherwise. */
+/** The DomainError that a promise rejects with. Throws if it resolves or rejects with another error. */
 export async function refusal(outcome: Promise<unknown>): Promise<DomainError> {
   const error = await outcome.then(
-    () => new Error('it was done, not refused'),
+    () => new Error('expected a DomainError, but the promise resolved'),
     (reason: unknown) => reason,
   )
   if (error instanceof DomainError) return error
   throw error
 }
 
-/** A refusal's code, or `done`. */
+/** The code of the DomainError that a promise rejects with, or `done` if it resolves. */
 export const codeOf = (outcome: Promise<unknown>): Promise<string> =>
   outcome.then(
     () => 'done',
@@ -103,7 +103,7 @@ export type GraphqlAnswer = {
   errors?: { message: string; path?: unknown[]; code: string; field?: string }[]
 }
 
-/** Runs an operation for a caller, without a door; an error has its DomainError's code, `masked` when it is none. */
+/** Executes a GraphQL operation for a caller, without HTTP. An error has the code of its DomainError, or `masked` if it is another error. */
 export async function operation(app: App, caller: Caller, source: string, variables: Record<string, unknown> = {}): Promise<GraphqlAnswer> {
   const { schema } = await import('../../src/graphql/schema.ts')
   const answer = await graphql({ schema, source, variableValues: variables, contextValue: createGraphqlContext(request(app, caller)) })
@@ -115,7 +115,7 @@ export async function operation(app: App, caller: Caller, source: string, variab
   return { data: answer.data ? (JSON.parse(JSON.stringify(answer.data)) as GraphqlAnswer['data']) : null, ...(errors ? { errors } : {}) }
 }
 
-/** How many statements an act sends. */
+/** The statements that an act sends. */
 export async function statementsOf(app: App, act: () => Promise<unknown>): Promise<string[]> {
   const texts: string[] = []
   const off = app.db.onStatement((text) => texts.push(text))

@@ -1,8 +1,8 @@
-/** Waits for a condition of something that gives no sign of its own, such as rows that another process writes. */
+/** Waits for conditions that can only be polled, such as rows that another process writes. */
 
 type Truthy<T> = Exclude<T, false | null | undefined | 0 | ''>
 
-/** Asks every few milliseconds until the answer is truthy, and gives it; throws after `timeoutMs`, naming what was waited for. */
+/** Polls every few milliseconds until the result is truthy, and returns it. Throws after `timeoutMs`, naming the condition. */
 export async function until<T>(what: string, ask: () => T | Promise<T>, timeoutMs = 120_000): Promise<Truthy<T>> {
   const limit = performance.now() + timeoutMs
   for (;;) {

@@ -1,7 +1,7 @@
 /**
- * A worker of webhooks as a process of its own, for tests that kill it and for the benchmark: fork it with the database's URL and a name for its leases,
- * 'own name' for that which servers have. It says
- * 'ready' once its loops run, answers 'statements' with how many it has sent to the database, and drains on SIGTERM.
+ * A webhook worker as a separate process, for tests that kill it and for the benchmark. Fork it with the URL of the database and a name
+ * for its leases ('own name' for the name that servers use). It sends 'ready' once its loops run, answers 'statements' with the number
+ * of statements sent to the database, and drains on SIGTERM.
  */
 import { operationQueue } from '../../src/domain/access/operation/jobs.ts'
 import { deliverWebhooks } from '../../src/domain/webhooks/attempt/jobs.ts'

@@ -1,4 +1,4 @@
-/** Writes of many at once: as many statements as for one, and what they leave behind. */
+/** Bulk writes: their number of statements, and what they write. */
 import { describe, expect, it } from 'vitest'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import { codeOf, statementsOf } from '../../support/tenant.ts'
@@ -15,18 +15,18 @@ const setSecrets = (n: number, value: string, more: object = {}) =>
 const setEnvVars = (n: number, value: string, more: object = {}) =>
   shop.run(commands.setEnvVars, { webServiceId: shop.production, variables: entries(n, value), ...more })
 
-/** The statements of an act for few and for many, each on a shop of its own. */
+/** The number of statements of an act with few and with many entries, each in a new shop. */
 async function counted(act: (n: number) => Promise<void>): Promise<{ few: number; many: number }> {
   const count = async (n: number) => {
     await shop.renew()
     await setSecrets(1, 'first')
-    // The quota is read once a second, however much is written.
+    // The quota is read once a second, regardless of the number of writes.
     return (await statementsOf(shop.app, () => act(n))).filter((text) => !text.includes('event_usage')).length
   }
   return { few: await count(2), many: await count(100) }
 }
 
-describe('a bulk costs as many statements for 100 as for 2', () => {
+describe('a bulk write takes as many statements for 100 entries as for 2', () => {
   it.each<[string, (n: number) => Promise<void>]>([
     [
       'new, changed and equal secrets',
@@ -54,7 +54,7 @@ describe('a bulk costs as many statements for 100 as for 2', () => {
       },
     ],
     [
-      'an imported text',
+      'an imported file',
       async (n) => {
         const text = (value: string) =>
           entries(n, value)
@@ -88,8 +88,8 @@ const told = () =>
         from event where project_id = ${shop.projectId}::uuid and type like 'secret%' order by ordinal`,
   )
 
-describe('a bulk of secrets', () => {
-  it('leaves versions, fingerprints and one event each, in the order of the keys', async () => {
+describe('a bulk write of secrets', () => {
+  it('writes a version, a fingerprint and an event for each, in the order of the keys', async () => {
     const [first, second] = [
       entries(3, 'one'),
       [...entries(1, 'one'), { key: 'KEY_002', value: 'two of KEY_002' }, { key: 'NEW', value: 'one of NEW' }],
@@ -113,7 +113,7 @@ describe('a bulk of secrets', () => {
     expect(values).toEqual(['one of KEY_001', 'two of KEY_002', 'one of NEW'])
   })
 
-  it('that can not be written as a whole leaves nothing', async () => {
+  it('writes nothing if one of them cannot be written', async () => {
     await setSecrets(2, 'one')
     const before = await told()
     const { secrets } = await setSecrets(2, 'one')
@@ -124,7 +124,7 @@ describe('a bulk of secrets', () => {
     expect((await setSecrets(0, '')).secrets).toHaveLength(2)
   })
 
-  it('written by 20 at once comes whole from each of them, one after the other', async () => {
+  it('is atomic when 20 writers write at once', async () => {
     const writers = countTo(20).map((writer) => setSecrets(30, `writer ${writer}`))
     expect(new Set(await Promise.all(writers.map(codeOf)))).toEqual(new Set(['done']))
     const { secrets } = await setSecrets(0, '')

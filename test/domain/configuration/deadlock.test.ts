@@ -16,7 +16,7 @@ async function boundSecrets() {
   return { secrets, bindings }
 }
 
-/** Each ends well, and no transaction had to be run again for a deadlock. */
+/** Expects that each act succeeds, and that no transaction was retried because of a deadlock. */
 async function endWell(acts: () => Promise<unknown>[]) {
   const statements = await statementsOf(shop.app, async () => {
     for (let round = 0; round < rounds; round++) {
@@ -28,7 +28,7 @@ async function endWell(acts: () => Promise<unknown>[]) {
   expect(statements).not.toContain('ROLLBACK')
 }
 
-it('reveals, writes and bindings of secrets at once end well', async () => {
+it('concurrent reveals, writes and bindings of secrets succeed', async () => {
   const { secrets, bindings } = await boundSecrets()
   await endWell(() => [
     ...[shop.production, shop.staging].map((webServiceId) => shop.run(commands.revealResolvedEnv, { webServiceId })),
@@ -43,7 +43,7 @@ it('reveals, writes and bindings of secrets at once end well', async () => {
   ])
 })
 
-it('reveals and writes of env vars at once end well', async () => {
+it('concurrent reveals and writes of env vars succeed', async () => {
   const variables = keys.map((key) => ({ key, value: key, isSecret: true }))
   const { envVars } = await shop.run(commands.setEnvVars, { webServiceId: shop.production, variables })
   await endWell(() => [
@@ -58,7 +58,7 @@ it('reveals and writes of env vars at once end well', async () => {
   ])
 })
 
-it('bindings that are written, taken away and deleted with their secret at once end without a fault', async () => {
+it('concurrent writes, deletions and cascading deletions of bindings end without an internal error', async () => {
   const secretOf = async (key: string) =>
     (await shop.run(commands.createSecret, { projectId: shop.projectId, key, value: 'v', isSecret: false })).secret
   for (let round = 0; round < rounds; round++) {
@@ -84,7 +84,7 @@ it('bindings that are written, taken away and deleted with their secret at once 
   }
 })
 
-it('a transaction that the database gave up for a deadlock is run again', async () => {
+it('a transaction that the database aborted for a deadlock is retried', async () => {
   const { secrets } = await boundSecrets()
   const [first, second] = secrets
   const lock = (id: string) => sql`select 1 from secret where id = ${id}::uuid for update`
@@ -104,11 +104,11 @@ it('a transaction that the database gave up for a deadlock is run again', async 
       return ids[0]
     })
   expect(await Promise.all([inOrder([first!.id, second!.id]), inOrder([second!.id, first!.id])])).toEqual([first!.id, second!.id])
-  // More than one more, where the two met again.
+  // More than 3 if they deadlocked again.
   expect(runs).toBeGreaterThanOrEqual(3)
 })
 
-it('a transaction that fails each time is given up after three more', async () => {
+it('a transaction that fails every time is retried three times', async () => {
   let runs = 0
   const outcome = shop.app.db.transaction(async (tx) => {
     runs++

@@ -18,7 +18,7 @@ const problem = (text: string): string => {
   return 'read'
 }
 
-/** Letters, and all that a reader of such texts may take for something else. */
+/** Letters, and all characters that a parser may treat specially. */
 const characters = [
   "'",
   '"',
@@ -48,8 +48,8 @@ const characters = [
 const oddText = fc.array(fc.constantFrom(...characters), { maxLength: 12 }).map((parts) => parts.join(''))
 const anyText = fc.string({ unit: 'binary' }).filter((text) => text.isWellFormed() && !text.includes('\0'))
 
-describe('a .env text', () => {
-  it('gives back what was printed, but for what is in a comment, which is so when its mark is taken away', () => {
+describe('a .env file', () => {
+  it('parses to the entries that were printed, and to the commented ones once their comment marks are removed', () => {
     const entry = fc.record({ key: fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/), value: fc.oneof(anyText, oddText) })
     fc.assert(
       fc.property(fc.uniqueArray(entry, { selector: ({ key }) => key }), (entries) => {
@@ -106,7 +106,7 @@ describe('a .env text', () => {
     expect(Object.keys(written).length).toBeGreaterThan(300)
   })
 
-  it('may have comments, exports, quotes, blank lines, Windows line ends and values of several lines', () => {
+  it('may have comments, exports, quotes, blank lines, Windows line ends and multi-line values', () => {
     const text = [
       '\ufeff# a comment',
       'PLAIN=value # behind',
@@ -135,7 +135,7 @@ describe('a .env text', () => {
     })
   })
 
-  it('is refused with the line that can not be read, and without what stands there', () => {
+  it('is refused with the number of the line that cannot be parsed, without its text', () => {
     expect(problem('A=1\nnonsense hunter2\n')).toBe('line 2: must have the form KEY=value')
     expect(problem('A=1\n\nB="hunter2\nC=3')).toBe('line 3: the opening " has no closing "')
     expect(problem("A='x' hunter2")).toBe('line 1: only a comment can follow the closing quote')

@@ -35,7 +35,7 @@ describe('env vars', () => {
     ])
   })
 
-  it('keep flags that a write leaves open, and are plain for builds and instances when new', async () => {
+  it('keep flags that a write omits, and by default are plain and set for builds and instances', async () => {
     await set([{ key: 'A', value: '1', isSecret: true, buildTime: false }])
     await set([{ key: 'A', value: '2' }])
     expect(await list()).toMatchObject([{ isSecret: true, buildTime: false, runTime: true, version: 2 }])
@@ -43,7 +43,7 @@ describe('env vars', () => {
     expect((await list())[1]).toMatchObject({ key: 'B', isSecret: false, buildTime: true, runTime: true })
   })
 
-  it('get no version and no event from an equal value', async () => {
+  it('get no new version and no event from an equal value', async () => {
     await set([{ key: 'A', value: 'same' }])
     const before = (await eventsOf(shop.app, 'env_var.changed')).length
     await set([{ key: 'A', value: 'same' }])
@@ -59,7 +59,7 @@ describe('env vars', () => {
     ['a value of 64 KiB and one byte', { key: 'A', value: 'x'.repeat(64 * 1024 + 1) }, 'variables.0.value'],
     ['a value of 1 MiB', { key: 'A', value: 'x'.repeat(1024 * 1024) }, 'variables.0.value'],
     ['a value with a NUL', { key: 'A', value: 'a\0b' }, 'variables.0.value'],
-    ['half a character', { key: 'A', value: 'a\ud800' }, 'variables.0.value'],
+    ['an unpaired surrogate', { key: 'A', value: 'a\ud800' }, 'variables.0.value'],
     ['the mask as a value', { key: 'A', value: '********' }, 'variables.0.value'],
   ])('refuse %s, naming the field and not the value', async (_what, variable, field) => {
     const error = await refusal(set([variable]))
@@ -68,13 +68,13 @@ describe('env vars', () => {
     expect(await list()).toEqual([])
   })
 
-  it('take what is odd and allowed: 64 KiB, line ends, control characters, any script', async () => {
+  it('accept unusual values: 64 KiB, line ends, control characters, any script', async () => {
     const odd = { BIG: 'x'.repeat(64 * 1024), LINES: 'a\r\nb\n', CONTROL: '\u0001\u001b[0m', SCRIPT: 'Grüße 🗝', __proto__x: 'y' }
     await set(Object.entries(odd).map(([key, value]) => ({ key, value })))
     expect(await values()).toEqual(odd)
   })
 
-  it('refuse a key that stands twice in one bulk, and write nothing of it', async () => {
+  it('refuse a repeated key in a bulk write, and write nothing', async () => {
     const error = await refusal(
       set([
         { key: 'A', value: '1' },
@@ -92,7 +92,7 @@ describe('env vars', () => {
     expect(await values()).toEqual({ PORT: '3000' })
   })
 
-  it('are created once: a second one of that key is refused with key_taken', async () => {
+  it('are created once: a second one with the same key is refused with key_taken', async () => {
     const input = { webServiceId: shop.production, key: 'A', value: '1' }
     const { envVar } = await shop.run(createEnvVar, input)
     expect(await codeOf(shop.run(createEnvVar, input))).toBe('key_taken')
@@ -102,7 +102,7 @@ describe('env vars', () => {
     expect(await codeOf(shop.run(deleteEnvVar, { id: envVar.id }))).toBe('not_found')
   })
 
-  it('become plain only with the value given again', async () => {
+  it('become plain only if the value is given again', async () => {
     const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: 'hunter2', isSecret: true })
     expect(await refusal(shop.run(updateEnvVar, { id: envVar.id, isSecret: false }))).toMatchObject({
       code: 'invalid_input',
@@ -112,14 +112,14 @@ describe('env vars', () => {
     expect((await list())[0]).toMatchObject({ isSecret: false })
   })
 
-  it('are found through their own service only, where a service is named', async () => {
+  it('are found only through their own service, if a service is given', async () => {
     const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
     expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, webServiceId: shop.staging, value: '2' }))).toBe('not_found')
     expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, webServiceId: 'garbage', value: '2' }))).toBe('not_found')
     expect(await codeOf(shop.run(updateEnvVar, { id: envVar.id, webServiceId: shop.production, value: '2' }))).toBe('done')
   })
 
-  it('of another organization are not found, as unknown ones', async () => {
+  it('of another organization are not found, like unknown ones', async () => {
     const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
     const stranger = (await createTenant(shop.app)).owner
     for (const id of [envVar.id, newId()]) {
@@ -133,7 +133,7 @@ describe('env vars', () => {
     expect(await codeOf(shop.run(setEnvVars, { webServiceId: shop.production, variables: [] }, stranger))).toBe('not_found')
   })
 
-  it('are written by those who may: a read key changes nothing, a write key deletes nothing', async () => {
+  it('need permissions: a READ key changes nothing, a WRITE key deletes nothing', async () => {
     const [reader, writer] = [shop.tenant.key('READ'), shop.tenant.key('WRITE')]
     const input = { webServiceId: shop.production, variables: [{ key: 'A', value: '1' }] }
     expect(await codeOf(shop.run(setEnvVars, input, reader))).toBe('forbidden')
@@ -142,7 +142,7 @@ describe('env vars', () => {
     expect(await values()).toEqual({ A: '1' })
   })
 
-  it('are imported from a .env text, and exported again without the secret ones', async () => {
+  it('are imported from a .env file, and exported without the secret ones', async () => {
     const text = '# comment\nexport A="one\\ntwo"\nB=\'$x\' # behind\n'
     await shop.run(importEnvVars, { webServiceId: shop.production, text })
     await set([{ key: 'C', value: 'hunter2', isSecret: true }])
@@ -174,7 +174,7 @@ describe('env vars', () => {
     expect((await auditOf(shop.app, 'deleteEnvVar')).at(-1)!.details).toEqual({ keys: ['A'] })
   })
 
-  it('answer a repeated request without writing twice, and another input under that key with a refusal', async () => {
+  it('are written once for a repeated idempotency key, which is refused with another input', async () => {
     const input = { webServiceId: shop.production, variables: [{ key: 'A', value: 'hunter2', isSecret: true }], idempotencyKey: 'once' }
     await shop.run(setEnvVars, input)
     await shop.run(setEnvVars, input)
@@ -182,7 +182,7 @@ describe('env vars', () => {
     expect(await codeOf(shop.run(setEnvVars, { ...input, variables: [{ key: 'A', value: 'other' }] }))).toBe('idempotency_key_reused')
   })
 
-  it('are written by many at once without a lost or doubled one', async () => {
+  it('are neither lost nor duplicated by concurrent writers', async () => {
     await Promise.all(
       Array.from({ length: 12 }, (_, n) =>
         set([
@@ -196,7 +196,7 @@ describe('env vars', () => {
     expect((await list()).find(({ key }) => key === 'SAME')).toMatchObject({ version: 12 })
   })
 
-  it('stand nowhere in the clear: not in the database, nor in an event or an audit row', async () => {
+  it('are never stored in plaintext: not in their table, nor in events or audit rows', async () => {
     const canary = 'canary-5a1f0e77-value'
     const variables = [{ key: 'TOKEN', value: canary, isSecret: true }]
     await shop.run(setEnvVars, { webServiceId: shop.production, variables, idempotencyKey: 'canary' })
@@ -206,7 +206,7 @@ describe('env vars', () => {
   })
 })
 
-describe('the GraphQL face of env vars', () => {
+describe('env vars in GraphQL', () => {
   it('masks secret values, shows plain ones, and takes one statement for the variables of many services', async () => {
     await set([
       { key: 'PLAIN', value: 'shown' },
@@ -223,7 +223,7 @@ describe('the GraphQL face of env vars', () => {
     expect(texts.filter((text) => text.includes('select * from env_var')).length).toBe(1)
   })
 
-  it('finds a variable by its id, for those of its organization', async () => {
+  it('finds a variable by its id, only within its organization', async () => {
     const { envVar } = await shop.run(createEnvVar, { webServiceId: shop.production, key: 'A', value: '1' })
     const query = 'query ($id: ID!) { node(id: $id) { ... on EnvVar { key } } }'
     const variables = { id: encodeId('EnvVar', envVar.id) }

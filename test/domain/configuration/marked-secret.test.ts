@@ -14,12 +14,12 @@ const print = expect.stringMatching(/^[0-9a-f]{32}$/)
 const values = { OWN: 'plain-own-value', BOUND: 'plain-bound-value' }
 const setOwn = (more: object) => shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'OWN', ...more }] })
 
-/** A plain variable and a plain secret of the project, bound. */
+/** Creates a plain variable, and a plain secret that is bound. */
 async function plainOnes() {
   await setOwn({ value: values.OWN })
   const { secret } = await shop.run(createSecret, { projectId: shop.projectId, key: 'BOUND', value: values.BOUND, isSecret: false })
   await shop.run(bindSecret, { webServiceId: shop.production, secretId: secret.id })
-  /** Makes both secret, with these values or the same. */
+  /** Makes both secret, with new values or the same ones. */
   return async ({ OWN, BOUND } = values) => {
     await setOwn({ value: OWN, isSecret: true })
     await shop.run(updateSecret, { id: secret.id, value: BOUND, isSecret: true })
@@ -29,7 +29,7 @@ async function plainOnes() {
 const variablesOf = <Change extends { kind: string }>(changes: Change[]) => changes.filter(({ kind }) => kind !== 'SETTING')
 
 describe('variables that were marked secret after a deployment', () => {
-  it('are restored as secret ones by a rollback to it', async () => {
+  it('are restored as secret by a rollback to it', async () => {
     const marked = await plainOnes()
     const then = await pinnedIn(shop, 'SUPERSEDED')
     await marked()
@@ -37,7 +37,7 @@ describe('variables that were marked secret after a deployment', () => {
     expect(restored.variables.filter(({ isSecret }) => isSecret).map(({ key }) => key)).toEqual(['BOUND', 'OWN'])
   })
 
-  it('are restored as secret ones also where a secret took the place of an env var', async () => {
+  it('are restored as secret even if a secret has replaced the env var', async () => {
     await setOwn({ value: values.OWN })
     const then = await pinnedIn(shop, 'SUPERSEDED')
     await shop.run(setEnvVars, { webServiceId: shop.production, variables: [], mode: 'REPLACE' })
@@ -47,7 +47,7 @@ describe('variables that were marked secret after a deployment', () => {
     expect(restored.variables.find(({ key }) => key === 'OWN')).toMatchObject({ isSecret: true })
   })
 
-  it('stand in no plan with a value, neither the former nor the new one', async () => {
+  it('appear in a plan without a value, old or new', async () => {
     const marked = await plainOnes()
     const then = await pinnedIn(shop, 'SUPERSEDED')
     await pinnedIn(shop, 'LIVE')
@@ -63,7 +63,7 @@ describe('variables that were marked secret after a deployment', () => {
     }
   })
 
-  it('stand in no plan with a value when they are plain again', async () => {
+  it('appear in a plan without a value even when they are plain again', async () => {
     const marked = await plainOnes()
     await marked()
     await pinnedIn(shop, 'LIVE')
@@ -72,7 +72,7 @@ describe('variables that were marked secret after a deployment', () => {
     expect(variablesOf(changes)).toEqual([{ kind: 'VARIABLE_CHANGED', key: 'OWN', from: print, to: print }])
   })
 
-  it('are a change that waits for the next deployment', async () => {
+  it('are a pending change', async () => {
     const marked = await plainOnes()
     await pinnedIn(shop, 'LIVE')
     const query = 'query ($id: ID!) { webService(id: $id) { pendingConfig resolvedEnv { key changedSinceLive } } }'
@@ -90,7 +90,7 @@ describe('variables that were marked secret after a deployment', () => {
     expect(await read()).toEqual({ pendingConfig: true, changed: ['BOUND', 'OWN'] })
   })
 
-  it('are taken out of what its instances print from then on, in every process', async () => {
+  it('are redacted from then on in what its instances print, in every process', async () => {
     const marked = await plainOnes()
     const live = await pinnedIn(shop, 'LIVE')
     const peer = await shop.process()

@@ -60,7 +60,7 @@ const facts = (change: Partial<Facts> = {}): Facts => ({
   ...change,
 })
 
-/** What is expected, in the words of the rules, one key at a time; written apart from the resolver. */
+/** The expected result, computed key by key from the rules and independently of the resolver. */
 type World = {
   environmentType: Scope
   chain: Scope[]
@@ -151,7 +151,7 @@ const factsOf = (world: World): Facts => {
 }
 
 describe('resolution', () => {
-  it('agrees with a small model of the rules', () => {
+  it('agrees with an independent model of the rules', () => {
     fc.assert(
       fc.property(worldArbitrary, (world) => {
         const { variables, warnings, unresolved } = resolve(factsOf(world))
@@ -190,7 +190,7 @@ describe('resolution', () => {
     )
   })
 
-  it('never reads a value of a higher scope', () => {
+  it('never uses a value of a higher scope', () => {
     fc.assert(
       fc.property(worldArbitrary, (world) => {
         for (const { source } of resolve(factsOf(world)).variables) {
@@ -215,7 +215,7 @@ describe('resolution', () => {
     })
   })
 
-  it('says which higher scope it did not read, and which value is revoked', () => {
+  it('names the higher scope that it did not use, and the value that is revoked', () => {
     const higher = bound('TOKEN', 'KEY', 'PRODUCTION', [scoped('KEY', 'PRODUCTION')])
     expect(resolve(facts({ environmentType: 'DEVELOPMENT', bindings: [higher] }))).toMatchObject({
       variables: [],
@@ -235,7 +235,7 @@ describe('resolution', () => {
     ])
   })
 
-  it('flags a secret value that is too short to be taken out of logs', () => {
+  it('warns about a secret value that is too short to be redacted from logs', () => {
     const short = candidate('ENV_VAR', 'PIN', { isSecret: true, isShort: true })
     expect(warningsOf(resolve(facts({ envVars: [short] })))).toEqual([
       'PIN: The value has fewer than 4 characters and is not redacted from logs.',
@@ -248,14 +248,14 @@ describe('resolution', () => {
     [{ buildTime: false }, ['Builds get neither it nor the bound secret that it shadows.']],
     [{ buildTime: false, runTime: false }, ['Builds and instances get neither it nor the bound secret that it shadows.']],
     [{}, []],
-  ])('warns where a variable of its own with %j takes a bound secret away', (flags, warnings) => {
+  ])('warns if an env var with %j shadows a bound secret', (flags, warnings) => {
     const binding = bound('TOKEN', 'TOKEN', 'PRODUCTION', [scoped('TOKEN', 'PRODUCTION')])
     const own = candidate('ENV_VAR', 'TOKEN', flags)
     expect(resolve(facts({ envVars: [own], bindings: [binding] })).variables[0]!.warnings).toEqual(warnings)
     expect(resolve(facts({ envVars: [own] })).variables[0]!.warnings).toEqual([])
   })
 
-  it('tells by whom and when what wins was last written or bound', () => {
+  it('says who last wrote or bound the value in effect, and when', () => {
     const later = new Date(at.getTime() + 1)
     const binding = bound('TOKEN', 'TOKEN', 'PRODUCTION', [scoped('TOKEN', 'PRODUCTION')])
     expect(resolve(facts({ bindings: [binding] })).variables[0]).toMatchObject({ changedAt: at, changedBy: 'Ada' })

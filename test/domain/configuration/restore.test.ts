@@ -36,7 +36,7 @@ const secretOf = async (key: string, value: string) => {
 }
 
 describe('a snapshot', () => {
-  it('has variables and secret versions as they were, whatever was changed or unbound since', async () => {
+  it('has variables and secret versions as they were, regardless of later changes', async () => {
     const { secret, secretBinding } = await secretOf('TOKEN', 'one')
     await shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'A', value: 'then' }] })
     const then = await pinned('SUPERSEDED')
@@ -47,7 +47,7 @@ describe('a snapshot', () => {
     expect((await restored(then)).warnings).toEqual([])
   })
 
-  it('has the current value of a revoked version, with a warning, and leaves out what has none', async () => {
+  it('replaces a revoked version by the current value, with a warning, or omits it if there is none', async () => {
     const [kept, lost] = [await secretOf('KEPT', 'one'), await secretOf('LOST', 'one')]
     const then = await pinned('SUPERSEDED')
     await shop.run(updateSecret, { id: kept.secret.id, value: 'two' })
@@ -60,7 +60,7 @@ describe('a snapshot', () => {
     ])
   })
 
-  it('has nothing of a secret that was deleted; under STRICT that is a blocker', async () => {
+  it('omits a deleted secret, which blocks the rollback under STRICT', async () => {
     const { secret } = await secretOf('GONE', 'one')
     const { secret: other } = await secretOf('REVOKED', 'one')
     const then = await pinned('SUPERSEDED')
@@ -78,7 +78,7 @@ describe('a snapshot', () => {
 })
 
 describe('a plan', () => {
-  it('names what is added, removed and changed: secrets by fingerprint, plain values as they are', async () => {
+  it('lists additions, removals and changes: secrets by fingerprint, plain variables by value', async () => {
     const { secret } = await secretOf('TOKEN', 'one')
     const set = (variables: object[], mode = 'MERGE') => shop.run(setEnvVars, { webServiceId: shop.production, variables, mode })
     await set([
@@ -110,7 +110,7 @@ describe('a plan', () => {
   })
 })
 
-it('a configuration over what a program can be given is refused with its size, and foreseen by a plan', async () => {
+it('a configuration that exceeds the size limit of an environment is refused with its size, and a plan warns about it', async () => {
   const warnings = async () => (await shop.ask(planDeploy, { webServiceId: shop.production })).warnings
   expect(await warnings()).toEqual([])
   const variables = Array.from({ length: 17 }, (_, n) => ({ key: `BIG_${n}`, value: 'x'.repeat(64 * 1024) }))

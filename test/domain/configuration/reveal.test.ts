@@ -28,7 +28,7 @@ const revealIn = (app: App, id: string) => execute(request(app, shop.tenant.owne
 const secret = async () => (await shop.run(createSecret, { projectId: shop.projectId, key: 'KEY', value: 'swordfish' })).secret
 
 describe('a reveal', () => {
-  it('shows the value, and leaves its mark, an event and an audit row, none with the value', async () => {
+  it('returns the value, and marks the row, publishes an event and writes an audit row, all without the value', async () => {
     const [item, owner] = [await secret(), shop.tenant.owner.subject.name]
     const shown = await shop.run(revealSecret, { id: item.id })
     expect(shown).toMatchObject({ key: 'KEY', value: 'swordfish', secret: { lastRevealedBy: owner } })
@@ -40,7 +40,7 @@ describe('a reveal', () => {
     expect(JSON.stringify([event, audit])).not.toContain('swordfish')
   })
 
-  it('of an env var, of all of a service, and of all that it is given does so too', async () => {
+  it('does so for one env var, for all env vars of a service, and for all resolved variables', async () => {
     const item = await variable()
     expect(await shop.run(revealEnvVar, { id: item.id })).toMatchObject({ key: 'TOKEN', value: 'hunter2' })
     expect((await shop.run(revealEnvVars, { webServiceId: shop.production })).values).toEqual([{ key: 'TOKEN', value: 'hunter2' }])
@@ -56,7 +56,7 @@ describe('a reveal', () => {
     expect((await auditOf(shop.app, 'revealEnvVars')).at(-1)!.details).toEqual({ keys: ['TOKEN'] })
   })
 
-  it('of all that a service is given tells and names each bound secret that it opened, once', async () => {
+  it('of all resolved variables publishes one event and audits each bound secret that it opened', async () => {
     const item = await secret()
     await shop.run(updateSecret, { id: item.id, value: 'second' })
     const bindings = [{ secretId: item.id }, { secretId: item.id, alias: 'OTHER' }]
@@ -76,7 +76,7 @@ describe('a reveal', () => {
     expect(await told()).toHaveLength(2)
   })
 
-  it('is no change: what was revealed was updated when it was before', async () => {
+  it('is not a change: `updatedAt` stays the same', async () => {
     const [item, own] = [await secret(), await variable()]
     await shop.run(revealSecret, { id: item.id })
     await shop.run(revealEnvVar, { id: own.id })
@@ -85,7 +85,7 @@ describe('a reveal', () => {
     expect(await prisma.envVar.findUniqueOrThrow({ where: { id: own.id } })).toMatchObject({ updatedAt: own.updatedAt, version: 1 })
   })
 
-  it('of a former version shows that one, and of a revoked one nothing', async () => {
+  it('returns the requested version, and refuses a revoked one', async () => {
     const item = await secret()
     await shop.run(updateSecret, { id: item.id, value: 'second' })
     expect((await shop.run(revealSecret, { id: item.id, version: 1 })).value).toBe('swordfish')
@@ -95,7 +95,7 @@ describe('a reveal', () => {
     expect(await codeOf(shop.run(revealSecret, { id: item.id, version: 3 }))).toBe('not_found')
   })
 
-  it('needs the right to reveal', async () => {
+  it('needs the permission to reveal', async () => {
     const [item, own] = [await secret(), await variable()]
     const reader = shop.tenant.key('READ')
     expect(await codeOf(shop.run(revealSecret, { id: item.id }, reader))).toBe('forbidden')
@@ -104,7 +104,7 @@ describe('a reveal', () => {
     expect(await codeOf(shop.run(revealResolvedEnv, { webServiceId: shop.production }, reader))).toBe('forbidden')
   })
 
-  it('repeated under its idempotency key shows nothing again', async () => {
+  it('returns no value when it is repeated with the same idempotency key', async () => {
     const item = await secret()
     const input = { id: item.id, idempotencyKey: 'once' }
     expect((await shop.run(revealSecret, input)).value).toBe('swordfish')
@@ -116,7 +116,7 @@ describe('a reveal', () => {
     expect((await shop.run(exportEnvVars, all)).text).toBeNull()
   })
 
-  it('shows nothing when the audit row can not be written, and leaves no mark', async () => {
+  it('returns nothing and marks nothing if the audit row cannot be written', async () => {
     const item = await secret()
     const query = 'mutation ($id: ID!) { revealSecret(input: { id: $id }) { value } }'
     await shop.app.db.pool.query(
@@ -135,7 +135,7 @@ describe('a reveal', () => {
     expect((await operation(shop.app, shop.tenant.owner, query, { id: item.id })).data).toEqual({ revealSecret: { value: 'swordfish' } })
   })
 
-  it('is limited for each principal by the minute, over all processes', async () => {
+  it('is limited per minute for each principal, across processes', async () => {
     const item = await secret()
     const peer = await shop.process({ REVEALS_PER_MINUTE: '5' })
     const at = (app: typeof shop.app) => revealIn(app, item.id)
@@ -150,7 +150,7 @@ describe('a reveal', () => {
     expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('done')
   })
 
-  it('is limited for each person, too, whichever of their keys is used', async () => {
+  it('is also limited for each user, whichever key is used', async () => {
     const item = await secret()
     const keys = [shop.tenant.key('ADMIN'), shop.tenant.key('ADMIN'), shop.tenant.key('ADMIN')]
     for (let n = 0; n < 5; n++) expect(await codeOf(shop.run(revealSecret, { id: item.id }, keys[n % 2]))).toBe('done')
@@ -158,7 +158,7 @@ describe('a reveal', () => {
     expect(await codeOf(shop.run(revealSecret, { id: item.id }))).toBe('rate_limited')
   })
 
-  it('is not refused for an hour when the clock is set back by one', async () => {
+  it('is allowed again at once after the clock was set back by an hour', async () => {
     const item = await secret()
     while ((await codeOf(shop.run(revealSecret, { id: item.id }))) === 'done');
     await shiftClock(shop.url, -3_600_000)

@@ -34,7 +34,7 @@ const versionsOf = async (secret: { id: string }) => {
 }
 
 describe('secrets', () => {
-  it('have versions with an author, of which the newest is current; an equal value makes none', async () => {
+  it('have versions with an author, of which the newest is current; an equal value creates none', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'one')
     await shop.run(updateSecret, { id: secret.id, value: 'two' }, shop.tenant.key('WRITE'))
     await shop.run(updateSecret, { id: secret.id, value: 'two' })
@@ -54,7 +54,7 @@ describe('secrets', () => {
     ])
   })
 
-  it('count as missing while their newest version is revoked, until another value is written, an equal one too', async () => {
+  it('count as missing while their newest version is revoked, until a value is written, even an equal one', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'value-one')
     await bind(shop.production, secret.id)
     await shop.run(revokeSecretVersion, { secretId: secret.id, version: 1 })
@@ -63,7 +63,7 @@ describe('secrets', () => {
     expect(await shop.resolved(shop.production)).toEqual({ TOKEN: '********' })
   })
 
-  it('never change a version in the database: only revoking it is possible', async () => {
+  it('have immutable versions in the database, which can only be revoked', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'one')
     const change = (set: string) => shop.app.db.pool.query(`update secret_version set ${set} where secret_id = '${secret.id}'`)
     for (const set of ["fingerprint = 'x'", 'version = 7', "created_by = 'Eve'"]) await expect(change(set)).rejects.toThrow('immutable')
@@ -71,7 +71,7 @@ describe('secrets', () => {
     await expect(change('revoked_at = null')).rejects.toThrow('immutable')
   })
 
-  it('are refused where the key is taken, the scope unknown, or the value no value', async () => {
+  it('are refused if the key is taken, the scope unknown or the value invalid', async () => {
     await create('TOKEN', 'PRODUCTION', 'one')
     await create('TOKEN', 'STAGING', 'one')
     expect(await refusal(create('TOKEN', 'PRODUCTION', 'two'))).toMatchObject({ code: 'key_taken', details: { scope: 'PRODUCTION' } })
@@ -80,7 +80,7 @@ describe('secrets', () => {
     expect(await refusal(create('OTHER', 'PRODUCTION', '********'))).toMatchObject({ code: 'invalid_input', field: 'value' })
   })
 
-  it('are written in bulk by key and scope: all or none, one each, REPLACE deletes the others but no bound one', async () => {
+  it('are written in bulk by key and scope, all or none; REPLACE deletes the others unless they are bound', async () => {
     const set = (secrets: object[], mode?: string) => shop.run(setSecrets, { projectId: shop.projectId, secrets, mode })
     const token = { key: 'TOKEN', value: 'one' }
     expect((await set([token, { ...token, scope: 'STAGING' }])).secrets.map(({ scope }) => scope)).toEqual(['PRODUCTION', 'STAGING'])
@@ -99,7 +99,7 @@ describe('secrets', () => {
     expect((await set([token, { key: 'OTHER', value: 'x' }], 'REPLACE')).secrets.map(({ key }) => key)).toEqual(['TOKEN', 'OTHER'])
   })
 
-  it('are deleted when bound only by force, after the services were named', async () => {
+  it('are deleted while bound only with force; the refusal names the services', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'one')
     const binding = await bind(shop.production, secret.id)
     const refused = await refusal(shop.run(deleteSecret, { id: secret.id }))
@@ -111,14 +111,14 @@ describe('secrets', () => {
     expect(await codeOf(shop.run(deleteSecret, { id: secret.id, force: true }))).toBe('not_found')
   })
 
-  it('go with a project that is deleted with its content, and hold one that is not', async () => {
+  it('are deleted with their project by a cascading deletion, and prevent another one', async () => {
     await bind(shop.production, (await create('TOKEN', 'PRODUCTION', 'one')).id)
     expect(await codeOf(shop.run(deleteProject, { id: shop.projectId }))).toBe('not_empty')
     await shop.run(deleteProject, { id: shop.projectId, cascade: true })
     expect(await rows(shop.app.db.prisma, sql`select 1 from secret where project_id = ${shop.projectId}::uuid`)).toEqual([])
   })
 
-  it('of a stranger are not found', async () => {
+  it('of another organization are not found', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'one')
     const stranger = (await createTenant(shop.app)).owner
     const attempts = [
@@ -133,7 +133,7 @@ describe('secrets', () => {
 })
 
 describe('a binding', () => {
-  it('gives a service the value of its own scope, or the first below', async () => {
+  it('gives a service the value of its own scope, or of the next lower one', async () => {
     const [production, staging] = [
       await create('TOKEN', 'PRODUCTION', 'p', { isSecret: false }),
       await create('TOKEN', 'STAGING', 's', { isSecret: false }),
@@ -151,7 +151,7 @@ describe('a binding', () => {
     expect(await shop.resolved(shop.production)).toEqual({ BY_STAGING: 's' })
   })
 
-  it('takes an alias once, of the same letters as a key; an env var of that name wins', async () => {
+  it('has a unique alias that is a valid key; an env var with that name takes precedence', async () => {
     const secret = await create('TOKEN', 'PRODUCTION', 'p')
     await bind(shop.production, secret.id)
     expect(await codeOf(bind(shop.production, secret.id))).toBe('alias_taken')
@@ -162,7 +162,7 @@ describe('a binding', () => {
     expect(await shop.resolved(shop.production)).toEqual({ OWN: 'mine', TOKEN: '********' })
   })
 
-  it("of another project's secret is not found, in a bulk too, and writes nothing", async () => {
+  it('cannot refer to a secret of another project, in a bulk write either', async () => {
     const other = await createShop(shop.app)
     const foreign = (await other.run(createSecret, { projectId: other.projectId, key: 'X', value: 'y' })).secret
     const own = await create('TOKEN', 'PRODUCTION', 'p')
@@ -177,7 +177,7 @@ describe('a binding', () => {
     expect((await bindingsByService(shop.app.db.prisma, [shop.production]))[0]).toEqual([])
   })
 
-  it('is written in bulk by alias: bound anew, deleted by REPLACE, refused twice', async () => {
+  it('is written in bulk by alias: rebound, deleted by REPLACE, refused if repeated', async () => {
     const [a, b] = [await create('A', 'PRODUCTION', 'a', { isSecret: false }), await create('B', 'PRODUCTION', 'b', { isSecret: false })]
     const set = (bindings: object[], mode?: string) => shop.run(setSecretBindings, { webServiceId: shop.production, bindings, mode })
     await set([{ secretId: a.id }, { secretId: b.id, alias: 'C' }])
@@ -194,7 +194,7 @@ describe('a binding', () => {
     expect(await shop.resolved(shop.production)).toEqual({})
   })
 
-  it('and a deletion of its secret at once end without a fault, whichever is first', async () => {
+  it('and a concurrent deletion of its secret end without an internal error, whichever is first', async () => {
     for (let round = 0; round < 5; round++) {
       const secret = await create(`K${round}`, 'PRODUCTION', 'v')
       const outcomes = await Promise.all([
@@ -214,19 +214,19 @@ describe('the fallback of a project', () => {
   it.each([
     ['its own scope', [{ scope: 'STAGING', chain: ['STAGING'], mode: 'ALLOW' }], 'secretFallback.0.chain.0'],
     ['one scope twice', [{ scope: 'PRODUCTION', chain: ['STAGING', 'STAGING'], mode: 'ALLOW' }], 'secretFallback.0.chain.1'],
-    ['a higher one', [{ scope: 'DEVELOPMENT', chain: ['PRODUCTION'], mode: 'ALLOW' }], 'secretFallback.0.chain.0'],
-    ['an unknown one', [{ scope: 'PRODUCTION', chain: ['TESTING'], mode: 'ALLOW' }], 'secretFallback.0.chain.0'],
+    ['a higher scope', [{ scope: 'DEVELOPMENT', chain: ['PRODUCTION'], mode: 'ALLOW' }], 'secretFallback.0.chain.0'],
+    ['an unknown scope', [{ scope: 'PRODUCTION', chain: ['TESTING'], mode: 'ALLOW' }], 'secretFallback.0.chain.0'],
   ])('refuses a chain that names %s', async (_what, chains, field) => {
     expect(await refusal(set(chains))).toMatchObject({ code: 'invalid_input', field })
   })
 
-  it('refuses a scope that is set twice, and an unknown mode', async () => {
+  it('refuses a repeated scope and an unknown mode', async () => {
     const staging = { scope: 'STAGING', chain: [], mode: 'ALLOW' }
     expect(await refusal(set([staging, staging]))).toMatchObject({ field: 'secretFallback.1.scope' })
     expect(await refusal(set([{ ...staging, mode: 'MAYBE' }]))).toMatchObject({ field: 'secretFallback.0.mode' })
   })
 
-  it('shows its defaults, keeps what a change leaves out, and has the defaults again after null', async () => {
+  it('shows its defaults, keeps what a change omits, and returns to the defaults with null', async () => {
     const query = 'query ($id: ID!) { project(id: $id) { secretFallback { scope chain mode } } }'
     const read = async () => (await operation(shop.app, shop.tenant.owner, query, { id: shop.projectId })).data!.project.secretFallback
     const defaults = [
@@ -247,8 +247,8 @@ describe('the fallback of a project', () => {
   })
 })
 
-describe('the GraphQL face of secrets', () => {
-  it('shows versions, users and projects, and no value, with as many statements for many secrets as for one', async () => {
+describe('secrets in GraphQL', () => {
+  it('show versions, bindings and projects, but no value, in as many statements for many secrets as for one', async () => {
     const query = `query ($id: ID!) { project(id: $id) { secrets { totalCount nodes {
       key scope value maskedValue fingerprint currentVersion versions { version status createdBy } usedBy { alias webService { name } } project { name } } } } }`
     const secret = await create('TOKEN', 'PRODUCTION', 'hunter2')
@@ -272,7 +272,7 @@ describe('the GraphQL face of secrets', () => {
     expect(JSON.stringify(data)).not.toContain('hunter2')
   })
 
-  it('tells of every variable of a service when it was changed, of those by Quayside the creation of the service', async () => {
+  it('show when each variable changed; for platform defaults, the creation of the service', async () => {
     const query = 'query ($id: ID!) { webService(id: $id) { createdAt resolvedEnv { key changedAt } } }'
     const { data, errors } = await operation(shop.app, shop.tenant.owner, query, { id: encodeId('WebService', shop.production) })
     expect(errors).toBeUndefined()
@@ -281,13 +281,13 @@ describe('the GraphQL face of secrets', () => {
     for (const variable of resolvedEnv) expect(variable.changedAt).toBe(createdAt)
   })
 
-  it('resolves the services of a level in as many statements as one', async () => {
+  it('resolve many services in as many statements as one', async () => {
     const secret = await create('TOKEN', 'DEVELOPMENT', 'hunter2')
     const query =
       '{ webServices { nodes { pendingConfig configWarnings resolvedEnv { key maskedValue changedSinceLive source { kind } } } } }'
     await bind(shop.production, secret.id)
     const read = () => operation(shop.app, shop.tenant.owner, query)
-    // The first one reads the organization's key.
+    // The first query also reads the organization's key.
     await read()
     const few = await statementsOf(shop.app, read)
     await bind(shop.staging, secret.id)
@@ -298,7 +298,7 @@ describe('the GraphQL face of secrets', () => {
   })
 })
 
-it('no secret stands in the clear in the database, in any encoding', async () => {
+it('no secret is stored in plaintext in the database, in any encoding', async () => {
   const canary = 'canary-77aa-secret-of-project'
   const secret = await create('TOKEN', 'PRODUCTION', canary, { idempotencyKey: newId() })
   await bind(shop.production, secret.id)
@@ -307,7 +307,7 @@ it('no secret stands in the clear in the database, in any encoding', async () =>
   expect(await canaryOf(shop.url).searchDatabase(shop.url)).toEqual([])
 })
 
-it('a ciphertext that is moved to another row does not open', async () => {
+it('a ciphertext that is copied to another row does not open', async () => {
   const [a, b] = [
     await create('A', 'PRODUCTION', 'value-a', { isSecret: false }),
     await create('B', 'PRODUCTION', 'value-b', { isSecret: false }),

@@ -1,4 +1,4 @@
-/** A project with a service in each environment, and commands as a caller gives them. */
+/** A project with a service in each environment, and the commands of configuration. */
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 import { createEnvironment } from '../../../src/domain/apps/environment/index.ts'
 import { createProject, updateProject } from '../../../src/domain/apps/project/index.ts'
@@ -59,18 +59,18 @@ export type Shop = {
   app: App
   tenant: Tenant
   projectId: string
-  /** Services by the type of their environment. */
+  /** IDs of the services, by the type of their environment. */
   production: string
   staging: string
   development: string
-  /** Runs a command as the owner, or another caller. */
+  /** Runs a command as the owner or as another caller. */
   run<Input, Row extends Target | null, Result extends object>(
     command: Command<Input, Row, Result>,
     input: CommandInput,
     caller?: Caller,
   ): Promise<Result>
   ask<Input, Result>(query: Query<Input, Result>, input: Record<string, unknown>, caller?: Caller): Promise<Result>
-  /** What a service is given, values masked. */
+  /** The resolved variables of a service with masked values, without platform defaults. */
   resolved(webServiceId: string): Promise<Record<string, string | null>>
 }
 
@@ -103,11 +103,11 @@ export async function createShop(app: App): Promise<Shop> {
 
 export type ConfigurationWorld = Shop &
   Pick<World, 'app' | 'url' | 'process'> & {
-    /** Replaces the shop by a new one. */
+    /** Replaces the shop with a new one. */
     renew(): Promise<void>
   }
 
-/** A database for the file, and in it a new shop for each test. The object is usable in tests, not before. */
+/** A database for the file and a new shop for each test. The returned object is filled before each test. */
 export function configurationWorld(settings: Record<string, string> = {}): ConfigurationWorld {
   let world: World
   const shop = {} as ConfigurationWorld
@@ -131,7 +131,7 @@ export const auditOf = (app: App, action: string): Promise<{ actorName: string; 
 
 let number = 1_000
 
-/** A deployment that pinned what is resolved now, and is over or live. */
+/** A live or superseded deployment with the current configuration. */
 export async function pinnedIn({ app, tenant, production }: Shop, status: 'LIVE' | 'SUPERSEDED'): Promise<Deployment> {
   const id = newId()
   number++
