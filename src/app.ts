@@ -15,9 +15,10 @@ import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from '.
 import { createEarlyRefusals, maxHeaderBytes } from './platform/early-refusal.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
+import { createFailureLog } from './platform/failure-log.ts'
 import { onBehalfOf, trustOf } from './platform/forwarded.ts'
 import { followConnections, type HttpDrain } from './platform/http-drain.ts'
-import { refusalOf, reportFailure } from './platform/outage.ts'
+import { refusalOf } from './platform/outage.ts'
 import { uncaughtErrors } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 
@@ -204,6 +205,14 @@ function addUnknown(server: FastifyInstance, app: App): void {
 
 function addHealth(server: FastifyInstance, app: App, state: { draining: boolean }, options: AppOptions): void {
   const { startWaitsFor = () => [], migrationsDirectory = join(import.meta.dirname, '..', 'prisma', 'migrations') } = options
+  const failures = createFailureLog(
+    app,
+    {
+      failed: 'not ready: the applied migrations could not be read from the database',
+      recovered: 'the applied migrations can be read from the database again',
+    },
+    'warn',
+  )
   const reasons = async (): Promise<readonly string[]> => {
     if (state.draining) return ['the server is shutting down']
     if (startWaitsFor().length > 0) return startWaitsFor()
@@ -215,10 +224,11 @@ function addHealth(server: FastifyInstance, app: App, state: { draining: boolean
         [],
         readyAnswerMs,
       )
+      failures.succeeded()
       const names = new Set(applied.map(({ name }) => name))
       return expected.filter(({ name }) => !names.has(name)).map(({ name }) => `migration ${name} is not applied`)
     } catch (error) {
-      reportFailure(app, error, 'not ready: the applied migrations could not be read from the database', {}, 'warn')
+      failures.failed(error)
       return ['the database does not answer']
     }
   }
@@ -291,12 +301,28 @@ function createMetrics(app: App, sockets: () => number) {
 
 /** Of the whole installation: read from the database at each scrape, by whichever process is asked. */
 function addWebhookMetrics(app: App, registers: Registry[]): void {
-  let read: Promise<WebhookFigures> | undefined
+  const failures = createFailureLog(
+    app,
+    { failed: 'the webhook metrics could not be read', recovered: 'the webhook metrics can be read again' },
+    'warn',
+  )
+  let reading: Promise<WebhookFigures | null> | undefined
   const figures = () => {
-    read ??= webhookFigures(app).finally(() => {
-      read = undefined
+    reading ??= read().finally(() => {
+      reading = undefined
     })
-    return read
+    return reading
+  }
+  /** Null if they can't be read: the metrics of the process itself are still served then. */
+  const read = async (): Promise<WebhookFigures | null> => {
+    try {
+      const figures = await webhookFigures(app)
+      failures.succeeded()
+      return figures
+    } catch (error) {
+      failures.failed(error)
+      return null
+    }
   }
   const gauge = <Label extends string>(
     name: string,
@@ -311,11 +337,8 @@ function addWebhookMetrics(app: App, registers: Registry[]): void {
       registers,
       async collect() {
         this.reset()
-        // What the process says of itself is told also while the database is away.
-        await figures().then(
-          (now) => set(this, now),
-          (error) => reportFailure(app, error, 'the webhook metrics could not be read', {}, 'warn'),
-        )
+        const now = await figures()
+        if (now) set(this, now)
       },
     })
   gauge('queue_depth', 'Deliveries that are not at their end, and those of them that are due.', ['state'], (own, now) => {

@@ -1,6 +1,6 @@
 /** Ends streams and sockets whose credential was revoked, expired or narrowed while they were open. */
 import type { Caller } from '../platform/access.ts'
-import { reportFailure } from '../platform/outage.ts'
+import { createFailureLog } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
 /** The caller that a credential stands for, or null if it is not valid. */
@@ -17,6 +17,14 @@ type Follower = { caller: Caller; onLost: () => void }
 /** Verifies every followed credential again at the wake-up `credentials` and every `everyMs`, once for all followers of a credential. */
 export function watchCredentials(app: App, authenticate: Authenticate, everyMs: number): CredentialWatch {
   const followed = new Map<string, Set<Follower>>()
+  const failures = createFailureLog(
+    app,
+    {
+      failed: 'the credential of an open stream could not be verified again',
+      recovered: 'the credentials of open streams can be verified again',
+    },
+    'warn',
+  )
   let looking = false
   let again = false
 
@@ -35,10 +43,11 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
   const lookAt = async (credential: string, followers: Set<Follower>) => {
     try {
       const present = await authenticate(credential)
+      failures.succeeded()
       for (const follower of [...followers]) if (lost(follower.caller, present)) follower.onLost()
     } catch (err) {
       // Streams stay open if the credential can't be verified; it is tried again soon.
-      reportFailure(app, err, 'the credential of an open stream could not be verified again', {}, 'warn')
+      failures.failed(err)
     }
   }
 

@@ -9,7 +9,7 @@ export function startChore(app: App, chore: Chore): Loop {
   const setbacks = createSetbacks(
     app,
     { chore: chore.name },
-    { failed: 'a background task failed and will run again', goesOn: 'a background task succeeds again' },
+    { failed: 'a background task failed and will run again', recovered: 'a background task succeeds again' },
   )
 
   const ended = (async () => {

@@ -46,7 +46,7 @@ export function createBell(app: App, topic: string | null): Bell {
 }
 
 /** What a loop does about failures: it tells, and waits. An outage is waited out with short pauses: while it is known, they cost nothing. */
-export function createSetbacks(app: App, fields: object, words: { failed: string; goesOn: string }) {
+export function createSetbacks(app: App, fields: object, words: { failed: string; recovered: string }) {
   const [outage, failure] = [createBackoff(), createBackoff(5_000)]
   const log = createFailureLog(app, words)
   return {
@@ -57,7 +57,7 @@ export function createSetbacks(app: App, fields: object, words: { failed: string
     over(): void {
       outage.reset()
       failure.reset()
-      log.well()
+      log.succeeded()
     },
   }
 }

@@ -3,7 +3,7 @@
  * them: it is tried once more apart from its like, so that they aren't blamed for it, and then set aside.
  */
 import { absolve, absolveAll, type Claimed, lossesOf, mostLosses, putOff, type Queue } from '../platform/claim.ts'
-import { reportFailure } from '../platform/outage.ts'
+import { reportFailure } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
 export type LossWatch<Item> = {

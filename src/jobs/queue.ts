@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import type { Claimed, Queue } from '../platform/claim.ts'
 import { outageOf } from '../platform/db/index.ts'
-import { reportFailure, throughOutages } from '../platform/outage.ts'
+import { createFailureLog, type FailureLog, reportFailure } from '../platform/failure-log.ts'
+import { throughOutages } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 import { createBell, createSetbacks, type Loop } from './loop.ts'
 import { type LossWatch, watchLosses } from './loss.ts'
@@ -19,14 +20,19 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
   const setbacks = createSetbacks(
     app,
     { queue: queue.name },
-    { failed: 'items of a queue could not be claimed', goesOn: 'items of a queue can be claimed again' },
+    { failed: 'items of a queue could not be claimed', recovered: 'items of a queue can be claimed again' },
+  )
+  const renewals = createFailureLog(
+    app,
+    { failed: 'the lease of a queue item could not be renewed', recovered: 'leases of queue items can be renewed again' },
+    'warn',
   )
   const running = new Set<Promise<void>>()
   /** Told that no row has a time to come; a new one comes with a ring. */
   let noneDue = false
 
   const start = (item: Item) => {
-    const run = runItem(app, queue, losses, item, aborting.signal).finally(() => {
+    const run = runItem(app, queue, losses, renewals, item, aborting.signal).finally(() => {
       running.delete(run)
       bell.ring()
     })
@@ -83,13 +89,14 @@ async function runItem<Item extends Claimed>(
   app: App,
   queue: Queue<Item>,
   losses: LossWatch<Item>,
+  renewals: FailureLog,
   item: Item,
   stopping: AbortSignal,
 ): Promise<void> {
   const verdict = losses.judge(item)
   if (verdict === 'later') return putOff(app, queue, losses, item)
   let told = false
-  const lease = keepLease(app, queue, item, stopping)
+  const lease = keepLease(app, queue, renewals, item, stopping)
   try {
     await (verdict === 'setAside' ? queue.setAside(app, item, lease.signal) : queue.work(app, item, lease.signal))
     told = !lease.signal.aborted
@@ -136,6 +143,7 @@ async function giveBack<Item extends Claimed>(app: App, queue: Queue<Item>, item
 function keepLease<Item extends Claimed>(
   app: App,
   queue: Queue<Item>,
+  renewals: FailureLog,
   item: Item,
   stopping: AbortSignal,
 ): { signal: AbortSignal; end(): Promise<void> } {
@@ -163,12 +171,13 @@ function keepLease<Item extends Claimed>(
     const askedAt = performance.now()
     try {
       if (!(await queue.renew(app, item))) lose('The lease is held by another.')
+      renewals.succeeded()
       validFrom = askedAt
       clearTimeout(deadline)
       deadline = undefined
       return leaseMs / 3
     } catch (error) {
-      reportFailure(app, error, 'the lease of a queue item could not be renewed', { queue: queue.name }, 'warn')
+      renewals.failed(error, { queue: queue.name })
       return leaseMs / 10
     }
   }

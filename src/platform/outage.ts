@@ -1,4 +1,4 @@
-/** What requests and loops make of an outage: a database that is away, or a full disk. What counts as one is platform/db/outage.ts's. */
+/** How requests and loops treat an outage: a database that is unavailable, or a full disk. db/outage.ts decides what counts as one. */
 import { pause } from './clock.ts'
 import { createBackoff, type OutageKind } from './db/index.ts'
 import { DomainError, errors } from './errors.ts'
@@ -9,17 +9,16 @@ const texts: Record<OutageKind, string> = {
   disk: 'The disk is full.',
 }
 
-/** After so long it is worth while to ask again. */
 const retryAfterSeconds = 2
 
-/** What a caller may be told of an error: a refusal as it is, an outage as `unavailable`; null for everything that is to be masked. */
+/** The error that a caller may see: a DomainError as it is, `unavailable` for an outage, null for an error that must be masked. */
 export function refusalOf(app: App, error: unknown): DomainError | null {
   if (error instanceof DomainError) return error
   const kind = app.db.outages.note(error)
   return kind && errors.unavailable({ text: texts[kind], details: { retryAfterSeconds }, cause: error })
 }
 
-/** The result, unless REQUEST_TIMEOUT_MS passes before: then `timeout`, or `unavailable` while the database is away. */
+/** Rejects with `timeout`, or with `unavailable` during a database outage, if `work` takes longer than REQUEST_TIMEOUT_MS. */
 export function withinDeadline<T>(app: App, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(overdue(app)), app.settings.REQUEST_TIMEOUT_MS)
@@ -27,20 +26,15 @@ export function withinDeadline<T>(app: App, work: Promise<T>): Promise<T> {
   })
 }
 
-/** Why a request has no answer at its deadline. */
+/** The error of a request that has no answer at its deadline: `unavailable` during a database outage, otherwise `timeout`. */
 export function overdue(app: App): DomainError {
   const outage = app.db.session.outage()
   return (outage && refusalOf(app, outage)) ?? errors.timeout()
 }
 
-/** Logs a failure that a loop goes on after. An outage is told once for all of them, by itself. */
-export function reportFailure(app: App, error: unknown, message: string, fields: object = {}, level: 'warn' | 'error' = 'error'): void {
-  if (!app.db.outages.note(error)) app.log[level]({ err: error, ...fields }, message)
-}
-
 /**
- * Runs something again until the database takes it, or `signal` aborts; then the last error is thrown, as is any that is no outage of the
- * database. What is run must bear that its last try was done and only the answer was lost.
+ * Repeats `run` during a database outage until it succeeds or `signal` aborts. Throws the last error then, and any other error at once.
+ * `run` must be safe to repeat: an attempt may have been committed although its answer was lost.
  */
 export async function throughOutages<T>(app: App, run: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const backoff = createBackoff()

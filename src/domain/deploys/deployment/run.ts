@@ -7,7 +7,8 @@ import { systemCaller } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { outageOf, row, run as runSql, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
-import { reportFailure, throughOutages } from '../../../platform/outage.ts'
+import { createFailureLog, reportFailure } from '../../../platform/failure-log.ts'
+import { throughOutages } from '../../../platform/outage.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { pinnedSettings, repositoryCredential, type ServiceSettings } from '../../apps/web-service/index.ts'
 import {
@@ -86,8 +87,16 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     const now = await row<{ status: string }>(db, sql`select status from deployment where id = ${claimed.id}::uuid`)
     if (now?.status === 'CANCELLING' && run.deployment.phase !== 'SWITCH') cancelled.abort(new Cancelled())
   }
+  const checks = createFailureLog(
+    app,
+    { failed: 'a deployment could not be checked for cancellation', recovered: 'a deployment is checked for cancellation again' },
+    'warn',
+  )
   const check = () =>
-    void lookForCancel().catch((error) => reportFailure(app, error, 'a deployment could not be checked for cancellation', {}, 'warn'))
+    void lookForCancel().then(
+      () => checks.succeeded(),
+      (error) => void checks.failed(error, { deploymentId: claimed.id }),
+    )
   const off = app.wake.on(`deployment:${claimed.id}`, check)
   const poll = setInterval(check, 1_000)
 

@@ -210,7 +210,7 @@ export async function logForService(
 }
 
 const failuresOf = perApp((app) =>
-  createFailureLog(app, { failed: 'reading the output of an instance failed', goesOn: 'reading the output of an instance works again' }),
+  createFailureLog(app, { failed: 'reading the output of an instance failed', recovered: 'reading the output of an instance works again' }),
 )
 
 /** Reads each instance once, some of them concurrently. A failure affects only the instance that it occurs with. */
@@ -227,7 +227,7 @@ async function readEach(
       if (signal.aborted) return
       try {
         onRead(instance, await oneAtATime(app, instance.id, () => storeNext(app, instance, maxBytes)))
-        failuresOf(app).well(instance.id)
+        failuresOf(app).succeeded(instance.id)
       } catch (error) {
         failuresOf(app).failed(error, { instanceId: instance.id }, instance.id)
       }

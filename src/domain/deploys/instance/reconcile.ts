@@ -9,9 +9,8 @@ import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
 import { outageOf, run, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
-import { createFailureLog, type FailureLog } from '../../../platform/failure-log.ts'
+import { createFailureLog, type FailureLog, reportFailure } from '../../../platform/failure-log.ts'
 import { encodeId } from '../../../platform/id.ts'
-import { reportFailure } from '../../../platform/outage.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
@@ -38,8 +37,8 @@ type Memory = {
 
 const memoryOf = perApp((app): Memory => {
   const failures = {
-    services: createFailureLog(app, { failed: 'a service could not be reconciled', goesOn: 'a service is reconciled again' }),
-    instances: createFailureLog(app, { failed: 'an instance could not be handled', goesOn: 'an instance is handled again' }),
+    services: createFailureLog(app, { failed: 'a service could not be reconciled', recovered: 'a service is reconciled again' }),
+    instances: createFailureLog(app, { failed: 'an instance could not be handled', recovered: 'an instance is handled again' }),
   }
   return { busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set(), failures, watching: true }
 })
@@ -68,7 +67,7 @@ export const reconcileInstances: Chore = {
       if (signal.aborted) return
       try {
         await reconcile(app, service, byService.get(service.id) ?? [], observed)
-        memory.failures.services.well(service.id)
+        memory.failures.services.succeeded(service.id)
       } catch (error) {
         // One service's trouble is not the others'.
         memory.watching = true
@@ -270,7 +269,7 @@ function background(app: App, instanceId: string, work: () => Promise<void>): vo
   const { instances } = memory.failures
   const running = work()
     .then(
-      () => instances.well(instanceId),
+      () => instances.succeeded(instanceId),
       (error) => void instances.failed(error, { instanceId }, instanceId),
     )
     .finally(() => {

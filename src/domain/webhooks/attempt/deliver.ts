@@ -32,7 +32,7 @@ export async function deliver(app: App, claimed: LoadedDelivery, signal: AbortSi
     }
     if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
     else await send(app, delivery, recipient, text, signal)
-    faultsOf(app).well(recipient.id)
+    faultsOf(app).succeeded(recipient.id)
   } catch (error) {
     if (signal.aborted) return void (await releaseDelivery(app, delivery, !delivery.progress.sent))
     if (outageOf(error) === 'database') throw error
@@ -71,7 +71,7 @@ async function makeBody(app: App, delivery: LoadedDelivery, recipient: Recipient
 const faultsOf = perApp((app) =>
   createFailureLog(app, {
     failed: 'webhooks cannot be sent to an endpoint because of a local failure',
-    goesOn: 'webhooks are sent to an endpoint again',
+    recovered: 'webhooks are sent to an endpoint again',
   }),
 )
 
