@@ -1,6 +1,6 @@
 /**
- * Who asks, and what they may do. One Caller type for all doors; permissions are `<verb>:<resource>`.
- * Rights are decided here and asked for in `execute`; no door and no row decides them.
+ * Callers and their permissions, `<verb>:<resource>`. All doors use the same Caller type. Permissions are derived here and checked in
+ * `execute`; no door or route decides them.
  */
 export const resources = [
   'organization',
@@ -35,7 +35,7 @@ export const permissions: Permission[] = [
 export type SystemRole = 'OWNER' | 'ADMIN' | 'DEVELOPER' | 'VIEWER'
 export type KeyScope = 'READ' | 'WRITE' | 'ADMIN'
 
-/** Resources whose change would widen somebody's rights. */
+/** Resources whose change could extend somebody's permissions. */
 const governing: Resource[] = ['organization', 'members', 'roles', 'api_keys', 'audit_logs']
 const isView = (permission: Permission) => permission.startsWith('view:')
 const governs = (permission: Permission) => governing.some((resource) => permission.endsWith(`:${resource}`))
@@ -53,7 +53,7 @@ const scopeRights: Record<KeyScope, (permission: Permission) => boolean> = {
   ADMIN: () => true,
 }
 
-/** A key's rights: its own scope and its creator's present role, whichever is less. */
+/** Permissions of a key: those that both its scope and its creator's current role grant. */
 export const keyPermissions = (scope: KeyScope, role: SystemRole): ReadonlySet<Permission> =>
   new Set(permissions.filter((permission) => scopeRights[scope](permission) && roleRights[role](permission)))
 
@@ -61,14 +61,14 @@ export const rolePermissions = (role: SystemRole): ReadonlySet<Permission> =>
   new Set(permissions.filter((permission) => roleRights[role](permission)))
 
 export type Caller = {
-  /** `system` is Quayside itself: a worker's step, a reaction. */
+  /** `system` is Quayside itself, for example a step of a background job. */
   subject: { type: 'user' | 'api_key' | 'system'; id: string | null; name: string }
-  /** The person behind a key; null for the system. */
+  /** The user to whom the key belongs; null for the system. */
   userId: string | null
   organizationId: string
   permissions: ReadonlySet<Permission>
   apiKeyId: string | null
-  /** Set: the caller sees this project alone. */
+  /** If set, the caller can access this project only. */
   projectId: string | null
 }
 
@@ -81,5 +81,5 @@ export const systemCaller = (organizationId: string): Caller => ({
   projectId: null,
 })
 
-/** Under which an idempotency key, a limit or a quota is counted. */
+/** Identifies the caller for idempotency keys, rate limits and quotas. */
 export const principalOf = (caller: Caller): string => `${caller.subject.type}:${caller.subject.id ?? caller.organizationId}`

@@ -1,4 +1,4 @@
-/** Writes audit rows, in the transaction of the effect. The sequencer chains them; the audit-log concept reads them. */
+/** Writes audit entries in the transaction of the change. The sequencer chains them; the audit-log concept reads them. */
 import { run, sql } from './db/index.ts'
 import { clientAddress } from './forwarded.ts'
 import { type IdType, newId } from './id.ts'
@@ -6,7 +6,7 @@ import type { Work } from './work.ts'
 
 export type AuditRow = { action: string; targetType: IdType | null; targetId: string | null; details: Record<string, unknown> }
 
-/** Throws when the row can't be written; the effect then isn't made either. `details` never holds a secret value. */
+/** If the entry can't be written, this throws and the change is rolled back. `details` must not contain secret values. */
 export async function writeAudit(work: Work, audit: AuditRow): Promise<void> {
   const { subject, organizationId } = work.caller
   const client = clientAddress()

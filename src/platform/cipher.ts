@@ -1,4 +1,4 @@
-/** AES-256-GCM under an identity: `iv | ciphertext | tag`. What it protects and which key is used is decided elsewhere. */
+/** AES-256-GCM with an identity as additional data: `iv | ciphertext | tag`. Callers choose the key and the identity. */
 import { type CipherKey, createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 
 export const ivBytes = 12
@@ -10,14 +10,14 @@ export function encrypt(key: CipherKey, plain: Buffer, identity: string): Uint8A
   return joined(iv, cipher.update(plain), cipher.final(), cipher.getAuthTag())
 }
 
-/** Throws when a bit was changed, or the key or the identity is another one. */
+/** Throws if the ciphertext was modified, or if the key or the identity differs. */
 export function decrypt(key: CipherKey, sealed: Buffer, identity: string): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, ivBytes), { authTagLength: tagBytes })
   decipher.setAAD(Buffer.from(identity)).setAuthTag(sealed.subarray(-tagBytes))
   return Buffer.concat([decipher.update(sealed.subarray(ivBytes, -tagBytes)), decipher.final()])
 }
 
-/** A copy that owns its memory, as Prisma's types want it. */
+/** Concatenates into a new ArrayBuffer, as Prisma's types require. */
 export function joined(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0

@@ -1,16 +1,16 @@
 /**
- * Time for in-process logic. A person or NTP may set the wall clock back or forward at any time, so a duration, a window or an order
- * within a process goes by `elapsedMs`, and what processes share by the database's `app_now()`; `now` is for what people read.
+ * Time for in-process logic. The wall clock may be set back or forward at any time, so durations, windows and ordering within a process use
+ * `elapsedMs`, and whatever processes share uses the database's `app_now()`. `now` is for timestamps that people read.
  */
 export type Clock = {
   now(): Date
-  /** Milliseconds since some moment before, never set; comparable within this process alone. */
+  /** Milliseconds since an arbitrary moment; monotonic, and comparable within this process only. */
   elapsedMs(): number
 }
 
 export const systemClock: Clock = { now: () => new Date(), elapsedMs: () => performance.now() }
 
-/** Waits, but no longer than the signal allows; an abort ends the wait without an error. */
+/** Waits for `ms`, or until the signal aborts. Never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted) return resolve()

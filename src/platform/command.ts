@@ -12,7 +12,7 @@ import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
 import { decodeId, type IdType } from './id.ts'
 import { claimIdempotencyKey } from './idempotency.ts'
-import { wordIssue } from './wording.ts'
+import { describeIssue } from './wording.ts'
 import { type App, transact, type Work } from './work.ts'
 
 /** A request of one caller through one door. */
@@ -183,7 +183,7 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
  */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Input {
   demandText(input)
-  const parsed = schema.safeParse(input, { error: wordIssue })
+  const parsed = schema.safeParse(input, { error: describeIssue })
   if (parsed.success) return parsed.data
   const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message }))
   const first = issues[0]!

@@ -1,13 +1,13 @@
 /**
- * Whom a credential stands for, remembered for a moment, so that a busy client costs one look-up a second and not one a request.
- * What is remembered is forgotten at the wake-up `credentials`, which every change of a key or a membership sends to all
- * processes, and after a second where that wake-up is lost; and never outlives the credential itself.
+ * Caches the caller of a credential for a second, so that a busy client costs one lookup per second instead of one per request. The cache is
+ * cleared by the wake-up `credentials`, which every change of a key or a membership sends to all processes; should that be lost, entries
+ * expire within the second. An entry never outlives its credential.
  */
 import { createHash } from 'node:crypto'
 import type { Caller } from './access.ts'
 import type { Wake } from './db/wake.ts'
 
-/** `expiresInMs`: how long the credential holds from now on, by the database's clock; null: for good. */
+/** `expiresInMs` is the remaining validity by the database's clock; null if the credential doesn't expire. */
 export type Credential = { caller: Caller; expiresInMs: number | null }
 
 const rememberedMs = 1_000
@@ -16,8 +16,7 @@ const most = 10_000
 type Remembered = { caller: Caller; untilMs: number }
 
 /**
- * Wraps a look-up; null, an unknown credential, is never remembered. Requests that come while a look-up is under way share it. The
- * wrapped look-up's failure is thrown to all who wait for it.
+ * Wraps a lookup. Unknown credentials (null) are never cached. Requests that arrive during a lookup share its result or its failure.
  */
 export function cacheCredentials(
   app: { wake: Pick<Wake, 'on'> },
@@ -26,7 +25,7 @@ export function cacheCredentials(
   const remembered = new Map<string, Remembered>()
   const underWay = new Map<string, Promise<Caller | null>>()
 
-  // A look-up that began before the change may have read what was: it is neither shared any more nor remembered.
+  // A lookup that began before the change may return the former state: it is no longer shared and won't be cached.
   app.wake.on('credentials', () => {
     remembered.clear()
     underWay.clear()

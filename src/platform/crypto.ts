@@ -1,7 +1,7 @@
 /**
- * Envelope encryption: a master key (file or environment, versioned) wraps data keys, of which each organization has one in use and
- * its former ones; values are sealed with AES-256-GCM under the identity of the row they belong to, so that a ciphertext moved
- * elsewhere does not open. Former data keys stay: old values and backups need them.
+ * Envelope encryption. Versioned master keys, from a file or the environment, wrap data keys. Each organization has a current data key and
+ * its former ones, which are kept for old values and backups. Values are sealed with AES-256-GCM for the identity of their row, so that a
+ * ciphertext that is moved to another row can't be opened.
  */
 import { createHmac, createSecretKey, hkdfSync, type KeyObject, randomBytes } from 'node:crypto'
 import { decrypt, encrypt, ivBytes, joined, tagBytes } from './cipher.ts'
@@ -11,51 +11,51 @@ import { loadMasterKeys, type MasterKeySettings, unwrap, type WrappedKey, wrap }
 
 export { MasterKeyError, rotateMasterKey } from './master-key.ts'
 
-/** A value and the identity that it is sealed for. */
+/** A plaintext value and the identity to seal it for. */
 export type Unsealed = { identity: string; plain: string }
 
 export type Keyring = {
-  /** Seals a value; `identity` names the row and column, e.g. `web_service:<id>:repository_credential`. */
+  /** Seals a value. `identity` names the row and column, for example `web_service:<id>:repository_credential`. */
   seal(tx: Tx, organizationId: string, identity: string, plain: string): Promise<Uint8Array<ArrayBuffer>>
-  /** Seals many values of one organization, in order; the key is read once. */
+  /** Seals several values of one organization and returns them in the same order. Reads the key once. */
   sealAll(tx: Tx, organizationId: string, values: readonly Unsealed[]): Promise<Uint8Array<ArrayBuffer>[]>
-  /** Opens a sealed value. Throws when it was sealed for another identity or organization, or was changed. */
+  /** Opens a sealed value. Throws if it was sealed for another identity or organization, or was modified. */
   open(tx: Tx, organizationId: string, identity: string, sealed: Uint8Array): Promise<string>
   /**
-   * A keyed MAC of a value, 32 hex digits: alike for equal values of one organization, unrelated between organizations, and the
-   * same after keys were rotated.
+   * Keyed MAC of a value, as 32 hex digits. Equal for equal values of one organization, unrelated between organizations, and unchanged by key
+   * rotations.
    */
   fingerprint(tx: Tx, organizationId: string, value: string): Promise<string>
-  /** The fingerprints of many values, in order; the key is read once. */
+  /** The fingerprints of several values, in the same order. Reads the key once. */
   fingerprintAll(tx: Tx, organizationId: string, values: readonly string[]): Promise<string[]>
-  /** Gives an organization a new data key, which seals from now on. Gives its version. */
+  /** Creates a new data key, which is used for sealing from now on. Returns its version. */
   rotateDataKey(tx: Tx, organizationId: string): Promise<number>
 }
 
 const format = 1
 const headerBytes = 5
-/** So long another process may go on sealing with the former data key after a rotation. */
+/** Time for which other processes may still seal with the former data key after a rotation. */
 const newestForMs = 60_000
 const fingerprintBytes = 16
 
-/** The version of the data key that sealed a value, as SQL over the sealed column. */
+/** SQL expression for the version of the data key that sealed a column's value. */
 export const dataKeyVersion = (column: ReturnType<typeof sql>) =>
   sql`('x' || encode(substring(${column} from 2 for 4), 'hex'))::bit(32)::int`
 
-/** Loads the master keys, checks them against the database, and gives the keyring. Throws MasterKeyError. */
+/** Loads the master keys and checks them against the database. Throws MasterKeyError. */
 export async function openKeyring(db: Db, settings: MasterKeySettings): Promise<Keyring> {
   let masters = await loadMasterKeys(db, settings)
-  /** As key objects: a cipher is made four times as fast from one as from bytes (3.5 against 14 µs). */
+  /** Kept as key objects: creating a cipher from one takes 3.5 µs, from bytes 14 µs. */
   const dataKeys = new Map<string, KeyObject>()
   const newest = new Map<string, { version: number; until: number }>()
   const fingerprintKeys = new Map<string, KeyObject>()
 
-  /** A master key that was added while this process runs is read then. */
+  /** Reloads the master keys for a version that was added while this process runs. */
   const unwrapped = async (key: WrappedKey): Promise<KeyObject> => {
     if (!masters.has(key.masterVersion)) masters = await loadMasterKeys(db, settings)
     return createSecretKey(unwrap(masters, key))
   }
-  /** A row that this very transaction made may still be rolled back: such a key is used, and not remembered. */
+  /** A key that this transaction created (`isOwn`) may still be rolled back, so it is used but not cached. */
   const keyRow = (tx: Tx, organizationId: string, version: number | null) =>
     row<WrappedKey & { isOwn: boolean | null }>(
       tx,
@@ -95,7 +95,7 @@ export async function openKeyring(db: Db, settings: MasterKeySettings): Promise<
     return { version: found.version, key }
   }
 
-  /** Of the first data key, which stays: fingerprints outlive rotations. */
+  /** Derived from the first data key, so that fingerprints survive rotations. */
   const fingerprintKey = async (tx: Tx, organizationId: string): Promise<KeyObject> => {
     const known = fingerprintKeys.get(organizationId)
     if (known) return known

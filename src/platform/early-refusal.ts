@@ -1,6 +1,7 @@
 /**
- * Requests that fail before there is one: headers too large, bytes that are no HTTP, a client that sends too slowly. Each door says how
- * it words a refusal, and this answers in the words of the door that was asked, or of all of them where nobody can know which it was.
+ * Refuses requests that fail before they can be routed: headers that are too large, bytes that aren't HTTP, a client that sends too slowly.
+ * Each door declares its error format. The answer uses the format of the door that the path belongs to, or merges all of them if the path
+ * is unknown.
  */
 import { randomUUID } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
@@ -8,7 +9,7 @@ import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyInstance } from 'fastify'
 import { type DomainError, errors } from './errors.ts'
 
-/** A refusal as one door words it. */
+/** The error format of one door. */
 export type EarlyWording = {
   /** Whether a path, without its query string, belongs to the door. */
   owns(path: string): boolean
@@ -21,7 +22,7 @@ declare module 'fastify' {
   }
 }
 
-/** Of a request's line and headers together; what is larger by far is not even read. */
+/** Maximum size of a request line and its headers together. Beyond four times as much, Node stops reading. */
 export const maxHeaderBytes = 16 * 1024
 const maxReadHeaderBytes = 4 * maxHeaderBytes
 
@@ -33,16 +34,16 @@ const refusals: Record<number, { phrase: string; text: string }> = {
 
 const statusOf: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
 
-/** Options of the server, to be given when it is made, and `add`, which comes before any other hook. */
+/** `options` are for the constructor of the server. Call `add` before any other hook is added. */
 export function createEarlyRefusals() {
   const wordings: EarlyWording[] = []
-  /** The answer that a connection is busy with. */
+  /** The response in progress on a connection. */
   const busyWith = new WeakMap<Socket, ServerResponse>()
 
   const answer = (error: ConnectionError, socket: Socket): void => {
     const status = statusOf[error.code] ?? 400
     const begun = busyWith.get(socket)
-    // Nothing can be said into the middle of another answer.
+    // A response that has begun can't be interrupted by another one.
     if (error.code === 'ECONNRESET' || !socket.writable || begun?.headersSent) return void socket.destroy()
     const path = begun ? pathOfUrl(begun.req.url ?? '') : pathOf(error.rawPacket)
     const requestId = randomUUID()
@@ -70,7 +71,7 @@ export function createEarlyRefusals() {
 
 const headerBytes = (rawHeaders: readonly string[], url = ''): number => rawHeaders.reduce((sum, part) => sum + part.length + 2, url.length)
 
-/** Where the first bytes of a request are still there, its line names the path. */
+/** The path of the request line, if the packet starts with one. */
 function pathOf(packet: unknown): string | null {
   const line = Buffer.isBuffer(packet) ? /^[A-Z]+ (\/[^\s]*)/.exec(packet.subarray(0, 8_192).toString('latin1')) : null
   return line ? pathOfUrl(line[1]!) : null

@@ -1,7 +1,7 @@
 /**
- * The one judge of where the program may connect to: webhooks and git ask it before a socket opens.
- * Lives here: names to addresses, the ranges that are refused, the exceptions of EGRESS_ALLOW. It opens no connection:
- * the caller must connect to the addresses it gives, never to the name, or a second DNS answer would undo the check.
+ * Decides where the program may connect to; webhooks and git call it before they open a socket. It resolves names, refuses non-public
+ * ranges and applies the exceptions of EGRESS_ALLOW. It opens no connection: the caller must connect to the addresses it returns, never to
+ * the name, or a second DNS answer would bypass the check.
  */
 
 import { lookup as systemLookup } from 'node:dns/promises'
@@ -10,21 +10,20 @@ import ipaddr, { type IPv4, type IPv6 } from 'ipaddr.js'
 
 export type EgressGuard = {
   /**
-   * Resolves a host name or literal once and checks every address; gives the addresses to connect to, at least one.
-   * Takes every literal form that a URL parser takes (decimal, octal, hex, brackets). Sets no time limit of its own.
-   * Throws EgressError.
+   * Resolves a host name or address literal once, checks every address, and returns the addresses to connect to, at least one. Accepts every
+   * literal that a URL parser accepts (decimal, octal, hex, brackets). Has no timeout. Throws EgressError.
    */
   resolve(hostname: string): Promise<{ address: string; family: 4 | 6 }[]>
-  /** True when every given address is named by EGRESS_ALLOW, so that plain http is allowed to it. False for none. */
+  /** Whether EGRESS_ALLOW lists every address, so that plain http is allowed. False for an empty list. */
   isExempt(addresses: { address: string }[]): boolean
 }
 
-/** The message may be shown to anybody; it names EGRESS_ALLOW when that setting would allow the address. */
+/** The message may be shown to users. It names EGRESS_ALLOW if that setting would allow the address. */
 export class EgressError extends Error {
   override readonly name = 'EgressError'
   /**
-   * `dns`: there is no such name, or it has no address. `resolver`: our own resolver can't be asked at present, which says nothing
-   * about the name. `blocked`: it leads to an address that isn't allowed.
+   * `dns`: the name doesn't exist or has no address. `resolver`: our own resolver is unavailable, which says nothing about the name.
+   * `blocked`: an address is not allowed.
    */
   readonly reason: 'dns' | 'resolver' | 'blocked'
 
@@ -37,9 +36,9 @@ export class EgressError extends Error {
 type Lookup = (hostname: string) => Promise<{ address: string; family: number }[]>
 
 /**
- * `allow` holds CIDRs or single addresses; throws an Error that names the entry which is neither. A CIDR covers an IPv4
- * address also where that is wrapped in IPv6 (mapped, compatible, NAT64, 6to4, Teredo). The reverse doesn't hold: naming
- * a wrapping range lets in public addresses through it, not the private ones.
+ * `allow` lists CIDRs and addresses; throws an Error that names an entry which is neither. A CIDR also covers IPv4 addresses embedded in IPv6
+ * (mapped, compatible, NAT64, 6to4, Teredo). The reverse doesn't hold: listing an embedding range allows the public addresses embedded in
+ * it, not the private ones.
  */
 export function createEgressGuard({ allow, lookup = systemLookupAll }: { allow: string[]; lookup?: Lookup }): EgressGuard {
   const allowed = allow.map((entry) => parseNetwork(entry, 'EGRESS_ALLOW'))
@@ -94,7 +93,7 @@ async function lookUp(lookup: Lookup, host: string): Promise<{ address: string }
   return answers
 }
 
-/** Of the system's resolver and of c-ares. Any other code is taken to speak of the name. */
+/** Error codes of the system resolver and of c-ares that concern the resolver itself. All others concern the name. */
 const resolverFaults = new Set([
   'EAI_AGAIN',
   'EAI_MEMORY',
@@ -107,11 +106,11 @@ const resolverFaults = new Set([
   'ENOBUFS',
 ])
 
-/** The host as a URL parser sees it: lower case, punycode, an IPv4 literal of any base as four decimals, IPv6 without brackets. */
+/** Normalizes a host as a URL parser does: lower case, punycode, any IPv4 literal as four decimals, and IPv6 without brackets. */
 function normaliseHost(hostname: string): string {
   const unbracketed = hostname.replace(/^\[(.*)\]$/, '$1')
   if (isIP(unbracketed) === 6) return unbracketed.toLowerCase()
-  // The URL parser would drop tabs and take the rest of these as the end of the host, and so judge another one.
+  // The URL parser would drop tabs and end the host at the other characters, and so check a different host.
   const isPlain = hostname !== '' && !/[\p{Cc}\s/\\?#@:[\]%]/u.test(hostname)
   if (!isPlain || !URL.canParse(`http://${hostname}/`)) throw new EgressError('dns', 'The host name is not valid.')
   return new URL(`http://${hostname}/`).hostname
@@ -121,7 +120,7 @@ function parseAddress(address: string): IPv4 | IPv6 | null {
   return isIP(address) === 0 ? null : ipaddr.parse(address)
 }
 
-/** An address or a CIDR as network and bits; throws an Error that names the setting and the entry that is neither. */
+/** Parses an address or CIDR into network and prefix length. Throws an Error that names the setting and the entry. */
 export function parseNetwork(entry: string, setting: string): [IPv4 | IPv6, number] {
   const [, address = '', bits] = /^([^/]+?)(?:\/(\d{1,3}))?$/.exec(entry.trim()) ?? []
   const parsed = parseAddress(address)
@@ -134,16 +133,16 @@ export function parseNetwork(entry: string, setting: string): [IPv4 | IPv6, numb
 }
 
 const globalUnicast: [IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3]
-/** Cloud metadata services stand on link-local, private or reserved addresses, but for this one (Azure's wire server). */
+/** Cloud metadata services use link-local, private or reserved addresses, except this one (Azure WireServer). */
 const publicMetadata = new Set(['168.63.129.16'])
 
-/** An address that the open internet routes, in its plain form. */
+/** Whether the address is routed on the public internet. Embedded addresses are not considered. */
 function isPublic(address: IPv4 | IPv6): boolean {
   if (address.range() !== 'unicast') return false
   return isIPv6(address) ? address.match(globalUnicast) : !publicMetadata.has(address.toString())
 }
 
-/** The IPv4 addresses that an IPv6 address really leads to; none for a plain one. 64:ff9b:1::/48 has no fixed place for its own. */
+/** IPv4 addresses embedded in an IPv6 address. Not for 64:ff9b:1::/48, which has no fixed position for them. */
 function embeddedAddresses(address: IPv4 | IPv6): IPv4[] {
   if (!isIPv6(address)) return []
   const bytes = address.toByteArray()

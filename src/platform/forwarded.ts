@@ -1,4 +1,4 @@
-/** Who asks, where a proxy asks for them: X-Forwarded-* of proxies that are trusted, and nobody else's. */
+/** The client behind a proxy, from X-Forwarded-* headers. Only those of trusted proxies are used. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
@@ -7,7 +7,7 @@ import { parseNetwork } from './egress.ts'
 
 export type Trust = (address: string) => boolean
 
-/** Trusts the proxies at these addresses and within these CIDRs. */
+/** Trusts proxies at these addresses and CIDRs. */
 export function trustOf(networks: readonly string[]): Trust {
   const ranges = networks.map((entry) => parseNetwork(entry, 'TRUST_PROXY'))
   return (address) => {
@@ -18,18 +18,18 @@ export function trustOf(networks: readonly string[]): Trust {
 }
 
 export type Forwarded = {
-  /** The address of whoever asked the first trusted proxy; of the peer where that isn't one. */
+  /** Address of the client of the first trusted proxy, or of the peer if that is not trusted. */
   client: string
-  /** From the client to the peer. */
+  /** Addresses from the client to the peer. */
   chain: string[]
-  /** As the client asked; null where no trusted proxy says. */
+  /** Scheme that the client used; null unless a trusted proxy names it. */
   proto: 'http' | 'https' | null
   host: string | null
 }
 
 type Headed = Pick<IncomingMessage, 'headers'>
 
-/** What stands left of the first address that isn't trusted may have been written by anybody, and is left out. */
+/** Addresses to the left of the first untrusted one may be forged and are ignored. */
 export function forwardedOf(request: Headed & { socket: { remoteAddress?: string | undefined } }, trust: Trust): Forwarded {
   const peer = plain(request.socket.remoteAddress ?? 'unknown')
   if (!trust(peer)) return { client: peer, chain: [peer], proto: null, host: null }
@@ -47,7 +47,7 @@ export function forwardedOf(request: Headed & { socket: { remoteAddress?: string
 
 const headerOf = (request: Headed, name: string): string | undefined => [request.headers[name]].flat().join(',') || undefined
 
-/** `::ffff:10.0.0.1`, `10.0.0.1:4711` and `[::1]:4711` as the bare address. */
+/** Normalizes `::ffff:10.0.0.1`, `10.0.0.1:4711` and `[::1]:4711` to the bare address. */
 function plain(address: string): string {
   const bare = /^\[([^\]]+)\](:\d+)?$/.exec(address)?.[1] ?? /^([\d.]+):\d+$/.exec(address)?.[1] ?? address
   return isIP(bare) === 0 ? bare : ipaddr.process(bare).toString()
@@ -55,8 +55,8 @@ function plain(address: string): string {
 
 const present = new AsyncLocalStorage<string>()
 
-/** Runs something on behalf of a client; `clientAddress` gives its address meanwhile. */
+/** Runs `run` on behalf of a client, whose address `clientAddress` then returns. */
 export const onBehalfOf = <T>(client: string, run: () => T): T => present.run(client, run)
 
-/** Null for what the control plane does by itself. */
+/** Address of the current client; null for work that the control plane does by itself. */
 export const clientAddress = (): string | null => present.getStore() ?? null

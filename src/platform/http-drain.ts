@@ -1,6 +1,6 @@
 /**
- * Ends an HTTP server without a failed request: the port is closed first, what was accepted is answered, and a kept connection is
- * closed with its next answer, or when no request has come on it for a while.
+ * Drains an HTTP server without a failed request: the port is closed first, accepted requests are answered, and a keep-alive connection is
+ * closed with its next response, or when it has been idle for a while.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -9,35 +9,34 @@ import { stopListening } from './stop-listening.ts'
 
 export type HttpDrain = {
   /**
-   * Closes the port and resolves when every connection but upgraded ones is gone: when all has been answered, or at the abort of
-   * `cut`, which closes what is left.
+   * Closes the port and resolves when every connection except upgraded ones is closed. When `cut` aborts, the remaining ones are destroyed.
    */
   drain(cut: AbortSignal): Promise<void>
   /**
-   * Set while the port is being closed; resolves when it is. The server begins no request until then: whoever waits for an answer makes
-   * no new connection, so that a moment comes in which none is on its way.
+   * Set while the port is being closed, and resolved when it is. The server must not start requests until then: clients that wait for a
+   * response open no new connections, so there will be a moment at which none is pending.
    */
   readonly portClosing: Promise<void> | null
 }
 
 type Connection = {
-  /** The last request's, until it is over. */
+  /** Response in progress. */
   response: ServerResponse | null
   quietSince: number
-  /** What had come on it when it became quiet; more is the beginning of a request. */
+  /** Bytes received when it became idle; more means that a request has begun. */
   bytesRead: number
 }
 
 /**
- * How long nothing may have come on a kept connection before it is closed. A client that sends a request in the moment of the close
- * gets a reset, and can't know whether the request was taken; whoever has been quiet for so long hardly sends in that moment.
+ * Idle time after which a keep-alive connection is closed. A request that is sent at the moment of the close fails with a reset, and the
+ * client can't know whether it was processed; a client that has been idle for this long is unlikely to send at just that moment.
  */
 const quietMs = 1_000
 const lookMs = 20
-/** The port is closed when no connection has come for so long; where they never cease, it is closed in any moment without one. */
+/** The port is closed once no connection has arrived for `quietMs`, or, after `withinMs`, at the next moment without a pending one. */
 const portCalm = { quietMs: 100, withinMs: 1_000 }
 
-/** To be called before the server listens: it follows the connections from the first one on. */
+/** Call it before the server listens, so that every connection is tracked. */
 export function followConnections(server: Server): HttpDrain {
   const connections = new Map<Socket, Connection>()
   let isDraining = false
@@ -47,7 +46,7 @@ export function followConnections(server: Server): HttpDrain {
     connections.set(socket, { response: null, quietSince: performance.now(), bytesRead: 0 })
     socket.once('close', () => connections.delete(socket))
   })
-  // Before whoever answers: an answer that is written at once must say already that the connection ends.
+  // Runs before the handlers, so that a response written at once already has `Connection: close`.
   server.prependListener('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     const connection = connections.get(socket)
     if (!connection) return

@@ -1,6 +1,6 @@
 /**
- * Idempotency keys: scope is principal, operation and key; 24 hours; kept in the transaction of the effect, so that a key and
- * its effect exist together or not at all.
+ * Idempotency keys, unique per principal and operation, and valid for 24 hours. A key is stored in the transaction of its effect, so that
+ * both exist or neither does.
  */
 import { deserialize, serialize } from 'node:v8'
 import type { Chore } from './claim.ts'
@@ -10,14 +10,14 @@ import { errors } from './errors.ts'
 import type { Work } from './work.ts'
 
 export type ClaimedKey = {
-  /** What was answered before; null when this is the first time. */
+  /** The stored answer; null if the key is new. */
   answer: object | null
   store(answer: object): Promise<void>
 }
 
 /**
- * Claims a key within the transaction. Throws `idempotency_in_progress` while another request holds it, and
- * `idempotency_key_reused` when it was used with another input.
+ * Claims a key within the transaction. Throws `idempotency_in_progress` while another request uses it, and `idempotency_key_reused` if it
+ * was used with different input.
  */
 export async function claimIdempotencyKey(
   work: Work,
@@ -28,8 +28,8 @@ export async function claimIdempotencyKey(
 ): Promise<ClaimedKey> {
   if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must be at most 255 characters' })
   if (!(await tryLock(work.tx, `${principal}\n${operation}\n${key}`))) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
-  // Keyed: the input may hold a secret value, which a plain hash would let guess. Behind the lock, because the first use of an
-  // organization's data key makes it, and others then wait for this commit.
+  // A keyed MAC, since the input may contain a secret that could be guessed from a plain hash. Computed after taking the lock, because the
+  // first use of an organization's data key creates it, which makes concurrent requests wait for this commit.
   const inputMac = await work.app.keyring.fingerprint(
     work.tx,
     work.caller.organizationId,
@@ -56,7 +56,7 @@ export async function claimIdempotencyKey(
   }
 }
 
-/** Removes keys that are over. */
+/** Removes expired keys. */
 export const expireIdempotencyKeys: Chore = {
   name: 'expire idempotency keys',
   topic: null,
@@ -66,7 +66,7 @@ export const expireIdempotencyKeys: Chore = {
   },
 }
 
-/** JSON with sorted keys, so that the same input hashes alike however it was written. */
+/** JSON with sorted keys, so that equal inputs have equal hashes. */
 function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
   if (value === null || typeof value !== 'object' || value instanceof Date) return JSON.stringify(value) ?? 'null'

@@ -1,4 +1,4 @@
-/** The program's own log: JSON lines by pino. What a deployed app prints is no business of this room (domain/deploys/log). */
+/** The log of the program itself, as JSON lines. The output of deployed apps is handled by domain/deploys/log. */
 import { type Logger, pino } from 'pino'
 
 export type { Logger }

@@ -1,6 +1,6 @@
 /**
- * Master keys: where they come from, how they are proven to be this database's, and how data keys move from one to the next.
- * A master key wraps data keys and nothing else.
+ * Master keys: loading them, checking that they belong to the database, and rewrapping data keys during a rotation. A master key wraps data
+ * keys and nothing else.
  */
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { type Db, row, rows, run, sql, type Tx } from './db/index.ts'
 import type { Settings } from './settings.ts'
 import { createWhole, writeWhole } from './whole-file.ts'
 
-/** The master keys don't fit this database; the program must not start. */
+/** The master keys are missing, malformed or don't belong to this database; the program must not start. */
 export class MasterKeyError extends Error {
   override readonly name = 'MasterKeyError'
 }
@@ -19,14 +19,14 @@ export type MasterKeys = ReadonlyMap<number, Buffer>
 export type MasterKeySettings = Pick<Settings, 'MASTER_KEYS' | 'MASTER_KEY_FILE' | 'DATA_DIR'>
 export type WrappedKey = { organizationId: string; version: number; masterVersion: number; wrapped: Uint8Array }
 
-/** Where the master keys lie when no setting holds them. */
+/** Path of the key file, used unless MASTER_KEYS is set. */
 export const masterKeyFile = (settings: MasterKeySettings) => settings.MASTER_KEY_FILE ?? join(settings.DATA_DIR, 'master.key')
 
 export const newestOf = (masters: MasterKeys): number => Math.max(...masters.keys())
 
 const wrapIdentity = (organizationId: string, version: number) => `organization_key:${organizationId}:${version}`
 
-/** A data key under the newest master key. */
+/** Wraps a data key with the newest master key. */
 export function wrap(
   masters: MasterKeys,
   organizationId: string,
@@ -42,7 +42,7 @@ export function wrap(
   }
 }
 
-/** The data key itself. Throws MasterKeyError where its master key isn't loaded. */
+/** Unwraps a data key. Throws MasterKeyError if its master key isn't loaded. */
 export function unwrap(masters: MasterKeys, key: WrappedKey): Buffer {
   const master = masters.get(key.masterVersion)
   if (!master)
@@ -52,7 +52,7 @@ export function unwrap(masters: MasterKeys, key: WrappedKey): Buffer {
   return decrypt(master, Buffer.from(key.wrapped), wrapIdentity(key.organizationId, key.version))
 }
 
-/** Loads the master keys and checks them against the database; makes the first one for an empty database. Throws MasterKeyError. */
+/** Loads the master keys and checks them against the database. Creates the first key for an empty database. Throws MasterKeyError. */
 export async function loadMasterKeys(db: Db, settings: MasterKeySettings): Promise<MasterKeys> {
   const checks = await rows<{ version: number; checkValue: Uint8Array }>(db.prisma, sql`select version, check_value from master_key_check`)
   const masters = await readMasterKeys(settings, checks.length === 0)
@@ -132,9 +132,9 @@ const olderThan = (version: number) =>
   sql`select organization_id, version, master_version, wrapped from organization_key where master_version <> ${version}`
 
 /**
- * Wraps every data key with the newest master key, a batch a transaction, while servers run: it may be cut off and begun again at
- * any time. Where all are wrapped by it already, a next version is added to `DATA_DIR/master.key`, so that a call is a rotation;
- * keys that stand in MASTER_KEYS or in a MASTER_KEY_FILE are their owner's, who adds the version. Throws MasterKeyError.
+ * Rewraps every data key with the newest master key, one batch per transaction. Servers may run meanwhile, and an interrupted run can be
+ * repeated at any time. If all data keys use the newest key already, a new version is first added to `DATA_DIR/master.key`. Keys in
+ * MASTER_KEYS or MASTER_KEY_FILE belong to the operator, who must add the version. Throws MasterKeyError.
  */
 export async function rotateMasterKey(
   db: Db,

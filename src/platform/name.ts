@@ -1,20 +1,20 @@
-/** Names and slugs, with one rule for all things that have them. */
+/** The rules for names and slugs, the same for all objects that have them. */
 import { randomInt } from 'node:crypto'
 import { z } from 'zod'
 
-/** Nothing is seen of a text that holds nothing else: spaces, joiners, marks of direction, fillers. */
-const unseen = /^[\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cf}\u2800]*$/u
+/** Text of invisible characters only: white space, joiners, direction marks, fillers. */
+const invisible = /^[\p{White_Space}\p{Default_Ignorable_Code_Point}\p{Cf}\u2800]*$/u
 
-/** A person's name for a thing: 1 to 100 characters, none of them a control character, and something to be seen. */
+/** Display name: 1 to 100 characters without control characters, at least one of them visible. */
 export const nameSchema = z
   .string()
   .trim()
   .min(1, { error: 'must not be empty' })
   .max(100, { error: 'must be at most 100 characters' })
   .regex(/^\P{Cc}*$/u, { error: 'must not contain control characters' })
-  .refine((name) => name === '' || !unseen.test(name), { error: 'must contain a visible character' })
+  .refine((name) => name === '' || !invisible.test(name), { error: 'must contain a visible character' })
 
-/** A text that may be absent: null clears it, and the empty text, which could mean either, is refused. */
+/** Optional text: null clears it; an empty string is refused as ambiguous. */
 export const optionalText = (maxLength: number) =>
   z
     .string()
@@ -29,7 +29,7 @@ export const slugSchema = z
     error: 'must contain only lowercase letters, digits and hyphens, and must not begin or end with a hyphen',
   })
 
-/** A slug from a name: `My App!` gives `my-app`; nothing usable gives `fallback`. */
+/** Slug of a name: `My App!` becomes `my-app`. Returns `fallback` if no usable character is left. */
 export function slugFrom(name: string, fallback: string): string {
   const slug = name
     .normalize('NFKD')
@@ -42,7 +42,7 @@ export function slugFrom(name: string, fallback: string): string {
   return slug || fallback
 }
 
-/** The slug with `-xxxx` added, for a clash. */
+/** The slug with a random suffix `-xxxx`. */
 export const slugVariant = (slug: string): string =>
   `${slug.slice(0, 45)}-${randomInt(36 ** 4)
     .toString(36)

@@ -1,23 +1,23 @@
 /**
- * Long computations in short stretches, so that no one else in the process waits for them. Code that may work for long asks its pace
- * between two pieces whether to go on. After its first stretch it only goes on in its turns, and turns go round: one stretch of one
- * pace for each round of the event loop, between which sockets, timers and short requests are served.
+ * Splits long computations into short slices, so that they don't block the event loop. Code that may run for long calls `next` between two
+ * pieces of work. After its first slice it must wait for its turn: each round of the event loop runs one slice of one computation, and
+ * sockets, timers and short requests are served in between.
  */
 
-/** How long a stretch lasts; the piece in hand when it is over is still finished. */
-const stretchMs = 5
-/** What is let go on before any of it has worked: its time is only seen afterwards. */
+/** Duration of a slice. The piece in progress at its end is still finished. */
+const sliceMs = 5
+/** Number of pieces admitted before any of them has run, since their time is known only afterwards. */
 const piecesAhead = 500
 
 export type Pace = {
   /**
-   * Undefined: go on at once. Else wait for it: the next turn. `pieces`: how many objects, or other small pieces of work, follow. Throws,
-   * or rejects, with the signal's reason after its abort.
+   * Returns undefined to continue at once, otherwise a promise of the next turn. `pieces` is the number of objects, or other small pieces of
+   * work, that follow. Throws or rejects with the signal's reason once it has aborted.
    */
   next(pieces?: number): Promise<void> | undefined
-  /** Whether the work took longer than one stretch so far. */
+  /** Whether the work has taken longer than one slice so far. */
   readonly isLong: boolean
-  /** Calls back when everything that can go on at this moment has done so, and nothing waits for a turn. */
+  /** Calls back once everything that could continue has done so and nothing waits for a turn. */
   whenIdle(run: () => void): void
 }
 
@@ -28,12 +28,12 @@ type Lane = {
   taken: number
   idle: (() => void)[]
   beganAt: number | null
-  /** Pieces that were let go on since the last look at the time behind their work. */
+  /** Pieces admitted since the time was last checked. */
   ahead: number
   signal: AbortSignal | undefined
 }
 
-/** Lanes with something that waits, in the order of their turns. */
+/** Lanes with waiting work, in the order of their turns. */
 const turns: Lane[] = []
 let running: Lane | null = null
 let isScheduled = false
@@ -55,7 +55,7 @@ export function createPace(signal?: AbortSignal): Pace {
       }
     }
     const hasRoom = lane.ahead === 0 || lane.ahead + pieces <= piecesAhead
-    if (!hasRoom || now - lane.beganAt! >= stretchMs) return true
+    if (!hasRoom || now - lane.beganAt! >= sliceMs) return true
     lane.ahead += pieces
     return false
   }
@@ -90,19 +90,19 @@ function schedule(): void {
     isScheduled = false
     running = turns.shift()!
     running.beganAt = performance.now()
-    goOn(running)
+    runSlice(running)
   })
 }
 
-/** Lets one after the other of a lane go on, each with all that follows at once from it, until the stretch is over. */
-function goOn(lane: Lane): void {
+/** Resumes a lane's waiting work one by one, each with everything that follows from it at once, until the slice is over. */
+function runSlice(lane: Lane): void {
   const next = lane.waiting[lane.taken]
-  if (next && performance.now() - lane.beganAt! < stretchMs) {
+  if (next && performance.now() - lane.beganAt! < sliceMs) {
     lane.taken++
     lane.ahead = 0
     if (lane.signal?.aborted) next.reject(lane.signal.reason)
     else next.resolve()
-    afterMicrotasks(() => goOn(lane))
+    afterMicrotasks(() => runSlice(lane))
     return
   }
   lane.waiting = lane.waiting.slice(lane.taken)
@@ -114,5 +114,5 @@ function goOn(lane: Lane): void {
   schedule()
 }
 
-/** A tick that is asked for in a microtask comes when the last of them is done. */
+/** A tick scheduled in a microtask runs when the microtask queue is empty. */
 const afterMicrotasks = (run: () => void): void => queueMicrotask(() => process.nextTick(run))

@@ -1,6 +1,6 @@
 /**
- * What a process remembers for one App: made at the first use, gone with the App. Nothing global: two Apps in one process, as in
- * tests, have their own.
+ * In-memory state of one App, created at first use and released with the App. Nothing is global: two Apps in one process, as in tests, each
+ * have their own.
  */
 import type { App } from './work.ts'
 

@@ -1,17 +1,17 @@
 /**
- * How a command or a job reaches the outside: a concept defines its port, main provides what implements it, once for each App.
- * Nothing global: two Apps in one process, as in tests, have their own.
+ * Ports connect commands and jobs to the outside: a concept defines its port, and main provides the implementation, once for each App.
+ * Nothing is global: two Apps in one process, as in tests, each have their own.
  */
 import type { App } from './work.ts'
 
 export type Port<Implementation> = {
   name: string
-  /** The program runs without an implementation. */
+  /** Whether the program runs without an implementation. */
   isOptional: boolean
-  /** Provides the implementation for an App, before anything of that App runs. A later one replaces it. */
+  /** Provides the implementation for an App, before anything of that App runs. A second call replaces it. */
   provide(app: App, implementation: Implementation): void
   isProvided(app: App): boolean
-  /** Throws an Error that names the port when main has provided none. */
+  /** Throws an Error that names the port if no implementation was provided. */
   use(app: App): Implementation
 }
 

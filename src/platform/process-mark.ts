@@ -1,6 +1,6 @@
 /**
- * Names one process for ever: a pid alone is used again, so it is compared with the start time and the boot. Where there is no /proc
- * no process can be marked.
+ * Identifies a process uniquely. A pid can be reused, so it is combined with the process's start time and the boot ID. Requires /proc;
+ * without it, no process can be identified.
  */
 import { readFileSync } from 'node:fs'
 
@@ -17,7 +17,7 @@ export function isAlive(mark: ProcessMark): boolean {
   return mark.bootId === bootId() && readProcess(mark.pid)?.startTime === mark.startTime
 }
 
-/** Comparable between all processes of this boot; setting the wall clock doesn't move it. */
+/** Monotonic, and comparable between all processes of this boot. */
 export const sinceBootMs = (): number => Number(process.hrtime.bigint() / 1_000_000n)
 
 export function bootId(): string {
@@ -26,14 +26,14 @@ export function bootId(): string {
 }
 let knownBootId: string | undefined
 
-/** Null for what is gone. */
+/** Null if the process has ended. */
 export function readProcess(pid: number): ProcessRow | null {
   const text = readText(`/proc/${pid}/stat`)
   if (text === null) return null
-  // The command name stands in parentheses and may itself hold spaces and parentheses.
+  // The command name is in parentheses and may itself contain spaces and parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
   const [state, parent, session, threads, startTime] = [fields[0], fields[1], fields[3], fields[17], fields[19]]
-  // A zombie runs nothing and only waits for its parent, unless other threads of it are still ending and hold its sockets.
+  // A zombie counts as ended unless other threads of it still hold its sockets.
   if (startTime === undefined || state === 'X' || (state === 'Z' && Number(threads) <= 1)) return null
   return { pid, parent: Number(parent), session: Number(session), startTime }
 }

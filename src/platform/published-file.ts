@@ -1,9 +1,9 @@
 /**
- * What a site never gives away, wherever it lies in the published tree: hidden files, installed packages, and the files that say how
- * an application is built. The build leaves them out and the router refuses them, by this one rule.
+ * Files that a static site never serves, wherever they are in the published tree: hidden files, installed packages, and the files that
+ * define how an application is built. The build omits them and the router refuses them, both by this rule.
  */
 
-/** Lower case: a name counts in any spelling. */
+/** In lower case: names match in any case. */
 const unpublished = new Set([
   ...['node_modules', 'package.json', 'package-lock.json', 'npm-shrinkwrap.json', 'yarn.lock', 'pnpm-lock.yaml', 'pnpm-workspace.yaml'],
   ...[
@@ -26,7 +26,7 @@ const unpublished = new Set([
 
 const unpublishedForms = /^(requirements[-._].*\.txt|(dockerfile|procfile)\..+|.+\.dockerfile)$/
 
-/** Whether a file or folder of this name may be served; judged for each part of a path. */
+/** Whether a file or folder of this name may be served. Every part of a path must be. */
 export function isPublished(name: string): boolean {
   if (name.startsWith('.')) return name === '.well-known'
   const lower = name.toLowerCase()

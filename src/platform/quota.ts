@@ -1,7 +1,7 @@
 /**
- * How many events an organization may bring about in a minute. The count is the sequencer's (`event_usage`); each process reads it
- * at most once a second and adds what it published itself since, so that no command waits for another one's count. The quota may
- * be overrun by what all processes together publish within that second.
+ * Limits the events per organization and minute. The sequencer counts them in `event_usage`. Each process reads the count at most once a
+ * second and adds what it has published since, so that commands don't wait for each other's counts. All processes together may therefore
+ * exceed the quota by what they publish within that second.
  */
 import { row, sql } from './db/index.ts'
 import { errors } from './errors.ts'
@@ -13,7 +13,10 @@ type Known = { readAt: number; events: number; own: number; endsInMs: number }
 const knownByOrganization = perApp(() => new Map<string, Known>())
 const freshMs = 1_000
 
-/** Counts events to come. Throws `rate_limited` when the quota is used up. What Quayside does by itself, such as the end of a deployment, is counted and never refused. */
+/**
+ * Counts events that are about to be published. Throws `rate_limited` if they exceed the quota. Events that Quayside causes itself, such as
+ * the end of a deployment, are counted by the sequencer but never refused.
+ */
 export async function demandQuota({ app, tx, caller }: Work, count = 1): Promise<void> {
   if (caller.subject.type === 'system' || count === 0) return
   const known = await usageOf(app, tx, caller.organizationId)

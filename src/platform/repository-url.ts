@@ -1,12 +1,11 @@
 /**
- * The grammar of a repository's address and of a branch's name: pure text, no network, no disk. The domain judges input with
- * it and the git driver works from the same parse, so that both mean the same host. Where a repository may lie (file roots,
- * egress) is not decided here.
+ * The grammar of repository URLs and branch names, without access to network or disk. The domain validates input with it and the git driver
+ * uses the same parser, so both agree on the host. Which locations are allowed (file roots, egress) is decided elsewhere.
  */
 
 export type RepositoryCredential = { username: string; password: string }
 
-/** One address, taken apart. `remote` is what git is given; `host` is without brackets. */
+/** A parsed URL. `remote` is the form that is passed to git; `host` has no brackets. */
 export type RepositoryAddress =
   | { transport: 'https' | 'http'; remote: string; origin: string; host: string; port: number }
   | { transport: 'ssh'; remote: string; user: string | null; host: string; port: number; path: string }
@@ -21,9 +20,8 @@ const SSH_USER = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/
 const FORMS = 'use https://, ssh://, git@host:path, or file:///path'
 
 /**
- * Lifts `user:token@` (or `token@`: then `username` is the token and `password` is empty) out of an http(s) URL. Text of any
- * other form comes back as it is. Credentials that can't be given to git (a control character) stay in, and
- * `validateRepositoryUrl` refuses them.
+ * Separates `user:token@` (or `token@`, where `username` is the token and `password` is empty) from an http(s) URL. Any other text is returned
+ * unchanged, and so are credentials with a control character, which `validateRepositoryUrl` refuses.
  */
 export function splitRepositoryUrl(text: string): { url: string; credential: RepositoryCredential | null } {
   const parts = /^(https?:\/\/)([^/?#\\]*)@(.*)$/is.exec(text)
@@ -38,13 +36,13 @@ export function splitRepositoryUrl(text: string): { url: string; credential: Rep
   return { url, credential: { username, password } }
 }
 
-/** Why the text is no acceptable address of a repository (without credentials: see `splitRepositoryUrl`); null when it is one. */
+/** Why the text isn't a valid repository URL without credentials (see `splitRepositoryUrl`); null if it is valid. */
 export function validateRepositoryUrl(text: string): string | null {
   const parsed = parseRepositoryUrl(text)
   return 'reason' in parsed ? parsed.reason : null
 }
 
-/** Why the text is no acceptable name of a branch, by the rules of `git check-ref-format --branch`; null when it is one. */
+/** Why the text isn't a valid branch name by the rules of `git check-ref-format --branch`; null if it is valid. */
 export function validateBranch(text: string): string | null {
   if (text === '') return 'the name is empty'
   if (Buffer.byteLength(text) > MAX_BRANCH_BYTES) return `the name is longer than ${MAX_BRANCH_BYTES} bytes`
@@ -64,7 +62,7 @@ export function validateBranch(text: string): string | null {
   return null
 }
 
-/** Takes an address apart, or says why it is none. */
+/** Parses a URL, or returns the reason why it is not valid. */
 export function parseRepositoryUrl(text: string): RepositoryAddress | { reason: string } {
   if (text === '') return { reason: 'the URL is empty' }
   if (text.length > MAX_URL_LENGTH) return { reason: `the URL is longer than ${MAX_URL_LENGTH} characters` }
@@ -96,7 +94,7 @@ function parseHttp(text: string): RepositoryAddress | { reason: string } {
   if (url.username !== '' || url.password !== '') return { reason: 'the credentials in the URL cannot be parsed' }
   if (/[?#]/.test(text)) return { reason: 'the URL contains a query or a fragment' }
   if (url.pathname === '/') return { reason: 'the URL names a host but no repository' }
-  // curl looks a pinned address up by the name as written, so a second spelling of one host would slip past the pin.
+  // curl matches pinned addresses by the name as written, so another spelling of the same host would bypass the pin.
   if (url.hostname.endsWith('.')) return { reason: 'the host in the URL ends with a dot' }
   const transport = url.protocol === 'https:' ? 'https' : 'http'
   const port = url.port === '' ? (transport === 'https' ? 443 : 80) : Number(url.port)
@@ -146,7 +144,7 @@ function withoutBrackets(host: string): string {
   return host.startsWith('[') ? host.slice(1, -1) : host
 }
 
-/** Text that is not percent-encoded correctly is taken literally. */
+/** Text with invalid percent-encoding is returned unchanged. */
 function percentDecoded(text: string): string {
   try {
     return decodeURIComponent(text)

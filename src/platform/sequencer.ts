@@ -1,21 +1,21 @@
 /**
- * Gives committed event and audit rows their position, and chains audit rows by hash. Cursors, deliveries and `verifyAuditLog`
- * go by position alone: it is given after the commit, by one process at a time, so no later commit can hold a lower number.
+ * Assigns positions to committed events and audit entries, and chains audit entries by hash. Cursors, deliveries and `verifyAuditLog` rely
+ * on positions only: they are assigned after the commit, by one process at a time, so a later commit can't have a lower position.
  */
 import { createHash } from 'node:crypto'
 import { row, rows, run, sql, type Tx } from './db/index.ts'
 import type { App } from './work.ts'
 
-/** As many events, and as many audit rows, in one go. */
+/** Maximum number of events, and of audit entries, per run. */
 export const sequenceBatch = 2_000
 
 /**
- * Positions what is committed and waiting. The row lock on `sequencer` is the lease: it ends with the transaction, so a process
- * that dies holds nothing up. Whoever doesn't get it does nothing: the holder was woken too, and looks again when it is done.
- * Insertion order serves: a subject's events are inserted under its lock, in commit order. Gives how many rows it positioned.
+ * Assigns positions to the rows that have none. The row lock on `sequencer` serves as the lease: it ends with the transaction, so a process
+ * that dies blocks nobody. A process that doesn't get the lock does nothing: the holder was woken too and runs again afterwards. Insertion
+ * order is correct because the events of a subject are inserted under its lock, in commit order. Returns the number of rows positioned.
  */
 export async function sequence(app: App): Promise<number> {
-  // One statement when there is nothing to do, which is nearly always.
+  // Usually there is nothing to do, and this is the only statement.
   const waiting = await row(
     app.db.prisma,
     sql`select 1 as one where exists (select 1 from event where position is null) or exists (select 1 from audit_entry where position is null)`,
@@ -30,7 +30,7 @@ export async function sequence(app: App): Promise<number> {
   return events + audits
 }
 
-/** By the ids that were read: with a condition on positions in one statement, the planner may read the whole table for a few rows. */
+/** Updates by id: with a condition on positions, the planner may read the whole table for a few rows. */
 async function positionEvents(tx: Tx, last: bigint): Promise<number> {
   const waiting = await rows<{ id: string; organizationId: string }>(
     tx,
@@ -50,7 +50,7 @@ async function positionEvents(tx: Tx, last: bigint): Promise<number> {
   return waiting.length
 }
 
-/** Counts events, one for each mention of an organization, to its present minute: for the quota. */
+/** Adds one event per occurrence of an organization to its current minute, for the quota. */
 const countUsage = (tx: Tx, organizationIds: readonly string[]): Promise<number> =>
   run(
     tx,
@@ -74,7 +74,7 @@ export type AuditLink = {
   createdAt: Date
 }
 
-/** The hash of an audit row: the former row's hash, the position and every field, SHA-256. */
+/** SHA-256 over the previous entry's hash, the position and every field of the entry. */
 export function auditHash(former: Uint8Array, position: bigint, entry: AuditLink): Buffer {
   const fields = [
     entry.id,

@@ -1,6 +1,6 @@
 /**
- * All settings: one schema, read once, every problem reported together. The only place that reads the environment.
- * Times are milliseconds, sizes are bytes. Secrets are wrapped so that they print as redacted.
+ * The settings: one schema, read once, with all problems reported together. The only module that reads the environment. Times are in
+ * milliseconds, sizes in bytes. Secrets are wrapped so that they print as redacted.
  */
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
@@ -8,7 +8,7 @@ import { inspect } from 'node:util'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
 
-/** A value that never shows in a log, an error or JSON; `reveal()` gives it. */
+/** A value that prints as redacted in logs, errors and JSON. `reveal()` returns it. */
 export class Secret {
   readonly #value: string
   constructor(value: string) {
@@ -64,12 +64,12 @@ const schema = z.object({
   MASTER_KEY_FILE: setting(z.string().optional()),
   EGRESS_ALLOW: setting(networks.optional()),
   GIT_FILE_ROOTS: setting(list.optional()),
-  /** A private key for repositories over ssh; without it ssh has no identity. */
+  /** Private key for repositories over SSH. Without it, ssh has no identity. */
   GIT_SSH_KEY_FILE: setting(z.string().optional()),
   SANDBOX: setting(z.enum(['auto', 'bwrap', 'none']).default('auto')),
   GRAPHIQL: setting(flag.optional()),
   LOG_LEVEL: setting(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info')),
-  /** Proxies whose X-Forwarded-* is believed. */
+  /** Proxies whose X-Forwarded-* headers are trusted. */
   TRUST_PROXY: setting(networks.default([])),
   CORS_ORIGINS: setting(list.default([])),
   WORKER_LEASE_MS: ms(15_000, 300),
@@ -77,18 +77,18 @@ const schema = z.object({
   LOG_RETENTION_MS: ms(30 * 24 * 3_600_000),
   WEBHOOK_RETRY_SCHEDULE_MS: setting(schedule.default([5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000])),
   WEBHOOK_RETENTION_MS: ms(90 * 24 * 3_600_000),
-  /** How long an endpoint may only fail before it is disabled. */
+  /** An endpoint whose deliveries have all failed for this long is disabled. */
   WEBHOOK_DISABLE_AFTER_MS: ms(5 * 24 * 3_600_000),
-  /** For how long an endpoint that gives no answer at all is left alone before the next probe. */
+  /** Wait before an endpoint that doesn't respond at all is probed again. */
   WEBHOOK_BREAKER_MS: ms(30_000),
   WEBHOOK_ENGINE: setting(z.enum(['embedded', 'svix']).default('embedded')),
   SVIX_SERVER_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
   SVIX_TOKEN: setting(z.string().optional()),
-  /** Events that one organization may bring about in a minute. */
+  /** Maximum number of events per organization and minute. */
   EVENT_QUOTA_PER_MINUTE: setting(int(1).default(300_000)),
-  /** What becomes of an event whose data breaks its type's schema: the change is refused, or the event is sent and flagged. */
+  /** Treatment of an event whose data doesn't match its schema: `strict` refuses the change, `lenient` sends and flags the event. */
   EVENT_SCHEMA: setting(z.enum(['strict', 'lenient']).default('strict')),
-  /** Webhooks leave through it; the guard judges their targets all the same. */
+  /** Proxy for webhooks. Their targets are still checked by the egress guard. */
   EGRESS_PROXY: setting(z.url({ protocol: /^(http|socks5)$/, error: 'must be an http:// or socks5:// URL' }).optional()),
   /** Hosts, .domains and CIDRs that are called without the proxy; * for all. */
   NO_PROXY: setting(list.default([])),
@@ -98,7 +98,7 @@ const schema = z.object({
   START_TIMEOUT_MS: ms(60_000),
   VERIFY_TIMEOUT_MS: ms(120_000),
   SWITCH_TIMEOUT_MS: ms(30_000),
-  /** How long a new release is watched under traffic before it is live. */
+  /** Time for which a new release is watched under traffic before it becomes live. */
   SWITCH_WATCH_MS: ms(1_500),
   WORKER_VERIFY_MS: ms(5_000),
   DRAIN_TIMEOUT_MS: ms(30_000),
@@ -108,9 +108,9 @@ const schema = z.object({
   RESTART_BACKOFF_MS: ms(1_000),
   REQUEST_TIMEOUT_MS: ms(10_000),
   SHUTDOWN_GRACE_MS: ms(10_000),
-  /** An organization's data key is followed by a new one after so long. */
+  /** Age at which an organization's data key is rotated. */
   DATA_KEY_MAX_AGE_MS: ms(90 * 24 * 3_600_000),
-  /** So many times a minute a principal may reveal values. */
+  /** Maximum number of values that a principal may reveal per minute. */
   REVEALS_PER_MINUTE: setting(int(1).default(60)),
   ARTIFACT_QUOTA_BYTES: setting(int(1).default(20 * 1024 ** 3)),
   BUILD_CACHE_QUOTA_BYTES: setting(int(1).default(10 * 1024 ** 3)),
@@ -118,7 +118,7 @@ const schema = z.object({
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
 })
 
-/** Every name that the environment may set. */
+/** The names of all settings. */
 export const settingNames: readonly string[] = Object.keys(schema.shape)
 
 type Raw = z.infer<typeof schema>
@@ -127,30 +127,30 @@ export type Settings = Omit<
   Raw,
   'DATABASE_URL' | 'MASTER_KEYS' | 'SVIX_TOKEN' | 'EGRESS_PROXY' | 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR'
 > & {
-  /** Absolute. */
+  /** Absolute path. */
   DATA_DIR: string
-  /** Unset: the embedded PostgreSQL under DATA_DIR. */
+  /** When unset, the embedded PostgreSQL under DATA_DIR is used. */
   DATABASE_URL: Secret | undefined
   MASTER_KEYS: Secret | undefined
   SVIX_TOKEN: Secret | undefined
-  /** May hold a password. */
+  /** A secret, since it may contain a password. */
   EGRESS_PROXY: Secret | undefined
   EGRESS_ALLOW: string[]
   GIT_FILE_ROOTS: string[]
   GRAPHIQL: boolean
   production: boolean
-  /** The PATH that builds and git see. */
+  /** PATH of builds and of git. */
   hostPath: string
 }
 
-/** Every problem of the settings at once. */
+/** Lists every invalid setting. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
 }
 
 const isLoopback = (host: string) => host === 'localhost' || (isIP(host) !== 0 && ipaddr.process(host).range() === 'loopback')
 
-/** Reads the settings; `environment` is for tests. Throws SettingsError with one line for each problem. */
+/** Reads the settings; tests pass their own `environment`. Throws SettingsError with one line for each problem. */
 export function readSettings(environment: Record<string, string | undefined> = process.env): Settings {
   const parsed = schema.safeParse(environment)
   if (!parsed.success) {

@@ -1,33 +1,32 @@
 /**
- * The last net: what is thrown where nobody catches it. A fault of the outside (a socket, a stream, a child process that fails when its
- * owner has stopped listening) is logged and counted, and the process goes on: such an error reports what happened out there and leaves
- * no state of ours half changed. So does a rejection that nobody awaits: its function was unwound to the end. Any other exception
- * may have left a callback in the middle of its work, after which nothing can be relied on (Node's manual says so too): the process
- * drains, so that nobody's request is cut, and ends with `restartExitCode`, upon which its starter runs it anew.
+ * Handles errors that nothing else caught. An external error (of a socket, a stream or a child process whose owner no longer listens) is
+ * logged and counted, and the process continues: such an error leaves no state half changed. The same holds for an unhandled rejection,
+ * whose function was unwound completely. Any other exception may have interrupted a callback, after which the process's state is undefined
+ * (see Node's manual): the process drains, so that no request is cut off, and exits with `restartExitCode`, upon which boot.mjs restarts it.
  */
 import { Counter } from 'prom-client'
 import type { Logger } from './log.ts'
 
-/** EX_TEMPFAIL. */
+/** EX_TEMPFAIL of sysexits.h. */
 export const restartExitCode = 75
 
 export const uncaughtErrors = new Counter({
   name: 'quayside_uncaught_errors_total',
-  help: 'Errors that nothing in the program caught, by kind: outside (of a socket, stream or child process), rejection, or bug.',
+  help: 'Uncaught errors by kind: outside (of a socket, stream or child process), rejection or bug.',
   labelNames: ['kind'] as const,
   registers: [],
 })
 
-/** To be called once in a process. `drain` is called at the first error after which the process can't go on. */
+/** Call it once per process. `drain` is called at the first error after which the process can't continue. */
 export function catchUncaught(log: Logger, drain: () => void): void {
-  // A closed terminal or pipe: there is nowhere left to tell it.
+  // The terminal or pipe was closed, so there is nowhere to report it.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   process.on('unhandledRejection', (error) => {
-    uncaughtErrors.inc({ kind: isOfOutside(error) ? 'outside' : 'rejection' })
+    uncaughtErrors.inc({ kind: isExternal(error) ? 'outside' : 'rejection' })
     log.error({ err: error }, 'A rejected promise was not handled. The process continues.')
   })
   process.on('uncaughtException', (error) => {
-    if (isOfOutside(error)) {
+    if (isExternal(error)) {
       uncaughtErrors.inc({ kind: 'outside' })
       log.error({ err: error }, 'An error of a socket, stream or child process was not handled. The process continues.')
       return
@@ -39,10 +38,10 @@ export function catchUncaught(log: Logger, drain: () => void): void {
 }
 
 /**
- * Whether an error tells what happened outside of the program: those of the system, of TLS, of HTTP's parser, of streams and of
- * PostgreSQL have a code, and those of a wrong call are of JavaScript's own types.
+ * Whether an error originates outside the program. Errors of the system, TLS, the HTTP parser, streams and PostgreSQL have a code; errors of
+ * a wrong call are JavaScript's own types.
  */
-export function isOfOutside(error: unknown): boolean {
+export function isExternal(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   if (error.name === 'AbortError' || error.name === 'TimeoutError') return true
   const isWrongCall = [TypeError, RangeError, ReferenceError, SyntaxError, EvalError].some((type) => error instanceof type)

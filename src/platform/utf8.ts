@@ -1,9 +1,9 @@
-/** What comes as bytes is UTF-8 or refused: another reading would store other characters than were meant. */
+/** Bodies and query strings must be UTF-8; decoding them as anything else would store the wrong characters. */
 import { errors } from './errors.ts'
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-/** The text of a body, without a byte order mark. Throws `invalid_input` for bytes that are no UTF-8. */
+/** Decodes a body and removes a byte order mark. Throws `invalid_input` if it is not valid UTF-8. */
 export function utf8Text(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes)
@@ -12,7 +12,7 @@ export function utf8Text(bytes: Uint8Array): string {
   }
 }
 
-/** Whether a Content-Type names no charset but UTF-8. */
+/** Whether a Content-Type has the charset UTF-8 or none. */
 export function isUtf8Type(contentType: string | undefined): boolean {
   const charsets = [...(contentType ?? '').matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi)].map(
     ([, quoted, plain]) => quoted ?? plain!,
@@ -20,7 +20,7 @@ export function isUtf8Type(contentType: string | undefined): boolean {
   return charsets.every((charset) => /^utf-?8$/i.test(charset))
 }
 
-/** Throws `invalid_input` for a URL whose query string is not percent-encoded UTF-8. */
+/** Throws `invalid_input` if the query string of the URL is not percent-encoded UTF-8. */
 export function demandUtf8Query(url: string): void {
   const query = url.slice(url.indexOf('?') + 1)
   try {
@@ -29,5 +29,5 @@ export function demandUtf8Query(url: string): void {
   throw errors.invalid_input({ text: 'The query string must be percent-encoded UTF-8.' })
 }
 
-/** The HTTP parser gives a raw byte as the character of that number. */
+/** The HTTP parser decodes each raw byte as Latin-1. */
 const isAscii = (text: string): boolean => !/[^\0-\x7f]/.test(text)

@@ -1,4 +1,4 @@
-/** What a person is told of a value that a schema refuses, where the schema has no words of its own. The value is never repeated. */
+/** Messages for values that a schema refuses, where the schema has no message of its own. They never contain the value. */
 import type { z } from 'zod'
 
 const kinds: Record<string, string> = {
@@ -16,8 +16,8 @@ const sized: Record<string, string> = { string: ' character', array: ' item' }
 const sizeOf = (origin: string, size: number | bigint) =>
   `${size}${sized[origin] ? `${sized[origin]}${Number(size) === 1 ? '' : 's'}` : ''}`
 
-/** Told as `<field>: <text>`. */
-export function wordIssue(issue: z.core.$ZodRawIssue): string {
+/** The message without the field, which callers put before it: `<field>: <message>`. */
+export function describeIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       if (issue.input === undefined) return 'is required'

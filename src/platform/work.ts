@@ -1,6 +1,6 @@
 /**
- * A unit of work: one transaction in the name of one caller, with what happens after its commit. Commands run in one, and so
- * does each step of a background job.
+ * A unit of work: one transaction on behalf of one caller, and the wake-ups that follow its commit. Every command and every step of a
+ * background job runs in one.
  */
 import type { Caller } from './access.ts'
 import type { Clock } from './clock.ts'
@@ -12,7 +12,7 @@ import type { EventDefinition } from './events.ts'
 import type { Logger } from './log.ts'
 import type { Settings } from './settings.ts'
 
-/** What every process of the control plane has. Built once, in main. */
+/** The services that every process of the control plane has. Built once, in main. */
 export type App = {
   db: Db
   wake: Wake
@@ -22,7 +22,7 @@ export type App = {
   settings: Settings
   /** Everything that the concepts declare. */
   domain: Domain
-  /** Names this process in leases; no other living process has it. */
+  /** Name of this process in leases, unique among living processes. */
   processId: string
 }
 
@@ -33,7 +33,7 @@ export type Work = {
   requestId: string | null
   /** The event types that this work may publish. */
   emits: readonly EventDefinition[]
-  /** Wakes a topic after the commit; nothing is woken when the transaction rolls back. */
+  /** Wakes topics after the commit; does nothing if the transaction rolls back. */
   wake(...topics: string[]): void
 }
 

@@ -38,7 +38,7 @@ export async function insertEnvironment(
   project: Pick<Project, 'id' | 'organizationId'>,
   input: { name: string; type: Environment['type'] },
 ): Promise<Environment> {
-  const environment = await insertWithSlug({ asked: null, made: slugFrom(input.name, 'environment') }, (slug) =>
+  const environment = await insertWithSlug({ requested: null, generated: slugFrom(input.name, 'environment') }, (slug) =>
     row<Environment>(
       work.tx,
       sql`insert into environment (id, organization_id, project_id, name, slug, type)

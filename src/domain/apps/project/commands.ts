@@ -31,7 +31,7 @@ export const createProject = defineCommand({
   emits: [projectCreated],
   async run(work, input) {
     if (work.caller.projectId) throw errors.forbidden({ text: 'An API key that is limited to one project cannot create projects.' })
-    const project = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'project') }, (slug) =>
+    const project = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'project') }, (slug) =>
       row<Project>(
         work.tx,
         sql`insert into project (id, organization_id, name, slug, description)

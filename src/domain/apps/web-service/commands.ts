@@ -58,7 +58,7 @@ export const createWebService = defineCommand({
       desiredState: 'STOPPED' as const,
       ...(await settingColumns(work, id, input)),
     }
-    const webService = await insertWithSlug({ asked: input.slug, made: slugFrom(input.name, 'service') }, async (slug) => {
+    const webService = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'service') }, async (slug) => {
       const [inserted] = await work.tx.webService.createManyAndReturn({ data: { ...data, slug }, skipDuplicates: true })
       return inserted ?? null
     })
