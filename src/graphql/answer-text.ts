@@ -1,10 +1,10 @@
-/** Answers as JSON. A large one is written in portions, between which others have their turn. */
+/** Serializes large answers as JSON in portions, yielding to other work in between. */
 import type { Pace } from '../platform/pace.ts'
 
-/** Values of an array that are written at one stretch, where none of them holds further arrays. */
+/** Number of array items that are serialized at once, if they contain no further objects. */
 const valuesAtOnce = 50
 
-/** The same text as `JSON.stringify`, for what JSON can hold. */
+/** Same result as `JSON.stringify`, for values that JSON can represent. */
 export async function writeInTurns(value: unknown, pace: Pace): Promise<string> {
   const parts: string[] = []
   for (const part of partsOf(value)) {
@@ -44,6 +44,6 @@ function* partsOf(value: unknown): Generator<string> {
 }
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-/** Whether something is more than a flat object of texts and numbers. */
+/** Whether a value contains further objects, rather than being a flat object of scalars. */
 const holdsObjects = (value: unknown): value is object =>
   isObject(value) && !('toJSON' in value) && (Array.isArray(value) || Object.values(value).some(isObject))

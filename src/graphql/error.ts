@@ -1,6 +1,6 @@
 /**
- * Every GraphQL error as a caller sees it: `extensions: {code, kind, field?, details?, requestId}`. A DomainError says all of that
- * itself, an outage is `unavailable`; anything unknown is logged and masked. No status of a transport belongs here but the one table from kinds to HTTP.
+ * Formats every GraphQL error as `extensions: {code, kind, field?, details?, requestId}`. A DomainError contains all of that, an outage becomes
+ * `unavailable`, and unknown errors are logged and masked. The table from kinds to HTTP statuses is the only part that depends on a transport.
  */
 import { GraphQLError } from 'graphql'
 import { DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
@@ -13,7 +13,7 @@ export const graphqlErrors = defineErrors({
   graphql_validation_failed: { kind: 'invalid', text: 'The document does not match the schema.' },
 })
 
-/** HTTP status of an operation that was refused as a whole. A failed field inside an answer stays 200. */
+/** HTTP status of an operation that was refused as a whole. An answer in which only a field failed has 200. */
 export const statusOfKind: Record<ErrorKind, number> = {
   invalid: 400,
   unauthenticated: 401,
@@ -30,7 +30,7 @@ export const statusOfKind: Record<ErrorKind, number> = {
 
 export type ErrorScope = { requestId: string; app: App }
 
-/** Ready for the caller; given such a one, the same one. */
+/** Formats an error for the caller. An error that is already formatted is returned unchanged. */
 export function formatError(error: unknown, scope: ErrorScope): GraphQLError {
   if (error instanceof GraphQLError && formatted.has(error)) return error
   const at = error instanceof GraphQLError ? error : null
@@ -42,25 +42,25 @@ export function formatError(error: unknown, scope: ErrorScope): GraphQLError {
   return toGraphqlError(known ?? errors.internal(), scope.requestId, at)
 }
 
-/** A refusal that has no place in a document. */
+/** A formatted error without a location in the document. */
 export const refusal = (error: DomainError, requestId: string): GraphQLError => toGraphqlError(error, requestId, null)
 
-/** A fault that graphql-js found in a document, with its place and under one of our codes; what was typed as a value is not repeated. */
+/** An error that graphql-js found in a document, with its locations and one of our codes, but without literal values. */
 export const relabel = (found: GraphQLError, { code, kind, message }: DomainError, requestId: string): GraphQLError =>
   toGraphqlError(new DomainError(code, kind, withoutLiterals(message)), requestId, found)
 
 /**
- * What graphql-js says about variables that don't fit, without the value: it may be a secret. `field` is the path inside the input
- * (`$input.name` is `name`, as the domain says it), or the variable itself.
+ * Formats graphql-js's error about invalid variables, without the value, which may be a secret. `field` is the path within the input
+ * (`name` for `$input.name`, as in the domain's errors), or the name of the variable.
  */
 export function variableError(error: GraphQLError, requestId: string): GraphQLError {
   const text = withoutSuggestion(error.message)
-  const told = /^Variable "\$(\w+)" got invalid value [\s\S]*? at "([^"]+)"; ([\s\S]*)$/.exec(text)
+  const nested = /^Variable "\$(\w+)" got invalid value [\s\S]*? at "([^"]+)"; ([\s\S]*)$/.exec(text)
   const plain = /^Variable "\$(\w+)"(?: got invalid value [\s\S]*?;)? ([\s\S]*)$/.exec(text)
-  const variable = told?.[1] ?? plain?.[1] ?? ''
-  const reason = withoutValue(lastReason(told?.[3] ?? plain?.[2] ?? 'is not valid.'))
+  const variable = nested?.[1] ?? plain?.[1] ?? ''
+  const reason = withoutValue(lastReason(nested?.[3] ?? plain?.[2] ?? 'is not valid.'))
   const inner =
-    told?.[2]
+    nested?.[2]
       ?.split(/[.[\]]+/)
       .filter(Boolean)
       .slice(1) ?? []
@@ -87,8 +87,8 @@ function rootOf(error: unknown): unknown {
 }
 
 /**
- * What graphql-js says of input at execution: of an argument that only then can be judged, as a nullable variable without a value in a
- * place that needs one, and of variables beyond the fifty that it names.
+ * Errors about input that graphql-js only raises at execution: a nullable variable without a value for a required argument, and more than
+ * fifty invalid variables.
  */
 function inputError(error: GraphQLError | null): DomainError | null {
   const root = rootOf(error)
@@ -101,7 +101,7 @@ function inputError(error: GraphQLError | null): DomainError | null {
 }
 
 const withoutSuggestion = (text: string) => text.replace(/ Did you mean [\s\S]*\?$/, '')
-/** A value that itself holds `; ` would otherwise drag its tail along. */
+/** The text after the last `; ` that starts a reason: a value that contains `; ` would otherwise be included partly. */
 const lastReason = (text: string) => /(?:^|; )((?:Field|Value|Expected|Unspecified|\w+ cannot represent)\b[\s\S]*)$/.exec(text)?.[1] ?? text
 const withoutValue = (text: string) =>
   text
@@ -110,8 +110,8 @@ const withoutValue = (text: string) =>
     .replace(/ has invalid value [\s\S]*$/, ' has an invalid value.')
 
 /**
- * What graphql-js says of a document, without what stands there as a value: a secret may have been typed in place. Of a token only its
- * sort is told; where it stands is in the error's locations.
+ * graphql-js's message about a document without the literal values in it, which may be secrets. Of a token only the kind is kept; the
+ * error's locations show where it is.
  */
 export const withoutLiterals = (text: string): string =>
   text.startsWith('Syntax Error:')

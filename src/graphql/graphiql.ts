@@ -1,14 +1,14 @@
 /**
- * The GraphiQL page, whole in one file: nothing is loaded from another host, and the policy that it is served with would not let it.
- * Its requests carry what stands in the page's header editor; subscriptions go by server-sent events, which carry headers too. What is
- * typed there is gone with the page: a key must not lie in the browser's storage.
+ * The GraphiQL page as a single file: it loads nothing from other hosts, which its content security policy enforces. Requests carry the
+ * headers of the page's header editor; so do subscriptions, which use server-sent events. The headers are not stored by the browser, since
+ * they contain an API key.
  */
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 
 export type Page = { html: string; gzipped: Buffer }
 
-/** Scripts and styles stand in the page, and its editor's workers are made from blobs. */
+/** Scripts and styles are inline, and the editor's workers are created from blobs. */
 export const pagePolicy = [
   "default-src 'none'",
   "script-src 'unsafe-inline' 'unsafe-eval' blob:",
@@ -36,8 +36,8 @@ query Hello {
 `
 
 /**
- * Runs before GraphiQL: of all that it stores (tabs, history) the headers are left out, and those that a former page stored are removed.
- * Without it GraphiQL keeps the headers of its history whatever its settings say.
+ * Runs before GraphiQL and removes the headers from everything that it stores (tabs, history), including what an earlier page stored.
+ * GraphiQL keeps the headers in its history regardless of its settings.
  */
 const keepNoHeaders = `(() => {
   const isOurs = (name) => name.startsWith('graphiql:')
@@ -57,7 +57,7 @@ const keepNoHeaders = `(() => {
   for (const name of Object.keys(localStorage).filter(isOurs)) localStorage.setItem(name, localStorage.getItem(name))
 })()`
 
-/** The page for an endpoint; made at the first call (it has 9 MB) and kept. */
+/** Returns the page for an endpoint. It is rendered at the first call and cached (9 MB). */
 export function createGraphiqlPage(endpoint: string): () => Promise<Page> {
   let page: Promise<Page> | undefined
   const render = async (): Promise<Page> => {

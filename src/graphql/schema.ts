@@ -1,4 +1,4 @@
-/** The schema: one import for each face, from the ground floor up. Nothing else belongs here. */
+/** The GraphQL schema: one import for each concept's types, from the ground floor up. Nothing else belongs here. */
 import { type GraphQLSchema, lexicographicSortSchema, printSchema as print } from 'graphql'
 import '../domain/access/organization/graphql.ts'
 import '../domain/access/user/graphql.ts'
@@ -28,8 +28,8 @@ import { builder, checkPages, paceLists } from './builder/index.ts'
 
 export const schema: GraphQLSchema = paceLists(checkPages(builder.toSchema({ sortSchema: false })))
 
-/** For @graphql-eslint's Relay rules, of which one option takes every list for edges; ours holds plain lists too, such as warnings. */
+/** Configures @graphql-eslint's Relay rules, one of which would otherwise require every list to be edges. The schema has plain lists too. */
 const lint = '# eslint @graphql-eslint/relay-edge-types: ["error", { "listTypeCanWrapOnlyEdgeType": false }]'
 
-/** SDL, sorted, as it is committed. */
+/** The sorted SDL that is committed as schema.graphql. */
 export const printSchema = (): string => `${lint}\n${print(lexicographicSortSchema(schema))}\n`

@@ -1,6 +1,6 @@
 /**
- * GraphQL selections of webhook endpoints, on the subject of an event: judged when they are saved, run when they are delivered. A
- * selection is put below `node(id)` and runs like any other query, with rights of its own; nothing but reading can come of it.
+ * GraphQL selections of webhook endpoints on the subject of an event: validated when saved, executed at delivery. A selection is placed below
+ * `node(id)` and runs like any other query, with the endpoint's permissions. It can only read.
  */
 import {
   type DocumentNode,
@@ -26,7 +26,7 @@ import { createGraphqlContext } from './context.ts'
 import { withoutLiterals } from './error.ts'
 import { exceeded, limits, weigh } from './limits.ts'
 
-/** Selections are run for every message: they get a tenth of what a query may cost. */
+/** Selections run for every message, so their cost limit is a tenth of a query's. */
 const costShare = 10
 const cachedMost = 500
 
@@ -70,7 +70,7 @@ export function createSelection(app: App, schema: GraphQLSchema): Selection {
         contextValue: createGraphqlContext({ app, caller, requestId: 'webhook' }, AbortSignal.timeout(app.settings.REQUEST_TIMEOUT_MS)),
       })
       const node = (answer.data as { node?: unknown } | null | undefined)?.node ?? null
-      // A field that failed is null, as in any answer; when nothing is left, it failed as a whole.
+      // A field that failed is null, as in any answer. If the whole node is null, the selection failed.
       if (node === null && answer.errors) throw answer.errors[0]!
       return JSON.parse(JSON.stringify(node)) as unknown
     },
@@ -88,17 +88,17 @@ const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): 
   projectId,
 })
 
-/** The selection as it stands, for those with fragments on types, or as one on the subject's own type. */
+/** The query for a selection: as written if it uses fragments on types, otherwise narrowed to the subject's type. */
 function documentFor(schema: GraphQLSchema, selection: string, subjectType: string): Checked {
   const text = selection.trim()
   if (!text.startsWith('{') || !text.endsWith('}')) return { problem: 'must be a selection in braces, such as { id }' }
-  const plain = judge(schema, `query Selection($id: ID!) { node(id: $id) ${text} }`)
+  const plain = validated(schema, `query Selection($id: ID!) { node(id: $id) ${text} }`)
   if ('document' in plain) return plain
-  const narrowed = judge(schema, `query Selection($id: ID!) { node(id: $id) { ... on ${subjectType} ${text} } }`)
+  const narrowed = validated(schema, `query Selection($id: ID!) { node(id: $id) { ... on ${subjectType} ${text} } }`)
   return 'document' in narrowed || !/\.\.\.\s*on\b/.test(text) ? narrowed : plain
 }
 
-function judge(schema: GraphQLSchema, source: string): Checked {
+function validated(schema: GraphQLSchema, source: string): Checked {
   let document: DocumentNode
   try {
     document = parse(source, { maxTokens: limits.tokens })
@@ -107,7 +107,7 @@ function judge(schema: GraphQLSchema, source: string): Checked {
     throw error
   }
   const [operation, ...others] = document.definitions
-  // Braces that close early would smuggle in other root fields.
+  // Braces that close early could add other root fields.
   if (operation?.kind !== 'OperationDefinition' || others.length > 0 || operation.selectionSet.selections.length !== 1) {
     return { problem: 'must be a single selection' }
   }
@@ -117,11 +117,11 @@ function judge(schema: GraphQLSchema, source: string): Checked {
   if (invalid) return { problem: withoutLiterals(invalid.message) }
   const weight = weigh(schema, document, operation as OperationDefinitionNode, { id: '' })
   if (typeof weight !== 'number') return { problem: weight.message }
-  return costs(schema, document, operation as OperationDefinitionNode)
+  return withinShare(schema, document, operation as OperationDefinitionNode)
 }
 
-/** A page counts with its size, so that asking it as often as the share says shows whether the share is kept. */
-function costs(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): Checked {
+/** Checks the cost limit by repeating the selection `costShare` times in one query. */
+function withinShare(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): Checked {
   const [field] = operation.selectionSet.selections
   const repeated = {
     ...operation,
@@ -131,7 +131,7 @@ function costs(schema: GraphQLSchema, document: DocumentNode, operation: Operati
   return typeof weight === 'number' ? { document } : { problem: `must not exceed a tenth of the cost limit of a query: ${weight.message}` }
 }
 
-/** The first permission that a type of the selection asks for and the rights lack. */
+/** The first permission that a type in the selection requires and the endpoint lacks. */
 function missingRight(schema: GraphQLSchema, document: DocumentNode, { permissions }: SelectionRights): string | null {
   const info = new TypeInfo(schema)
   let missing: string | null = null
@@ -147,7 +147,7 @@ function missingRight(schema: GraphQLSchema, document: DocumentNode, { permissio
   return missing
 }
 
-/** What the face of a concept asks for its type. */
+/** The permission that a type requires. */
 function permissionOf(type: GraphQLNamedType | null | undefined): string | null {
   const options = type?.extensions.pothosOptions as { authScopes?: { permission?: string } } | undefined
   return options?.authScopes?.permission ?? null

@@ -1,7 +1,7 @@
 /**
- * Answers as server-sent events, the distinct connections mode of the graphql-sse protocol: `next` for each answer, then `complete`.
- * A `next` has as `id` the cursor of what it tells, where it has one, so that a client resumes by `Last-Event-ID`. An EventSource comes
- * again after each end, also after `complete`: it is answered 204 then, which tells it to stay away.
+ * Answers as server-sent events, in the distinct connections mode of the graphql-sse protocol: a `next` for each answer, then `complete`. The
+ * `id` of a `next` is the cursor of its event, if it has one, so that a client can resume by `Last-Event-ID`. An EventSource reconnects after
+ * every end, even after `complete`; 204 then tells it to stop.
  */
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
@@ -10,19 +10,19 @@ import { pause } from '../platform/clock.ts'
 import type { ErrorKind } from '../platform/errors.ts'
 import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared, textOf } from './perform.ts'
 
-/** With `lastEventId` the client comes again, and has had everything up to there. */
+/** `lastEventId` is set if the client reconnects and has received everything up to that event. */
 export type EventsOptions = { signal: AbortSignal; beatEveryMs: number; lastEventId?: string | undefined }
 
-/** `id` of `complete`: who comes again with it has had the whole stream. */
+/** `id` of `complete`. A client that reconnects with it has received the whole stream. */
 export const completedId = 'complete'
 
-/** How long a client that comes again may have to wait for the head of its answer. */
+/** Maximum delay of the response headers for a client that reconnects. */
 const resumeGraceMs = 1_000
 
 /**
- * Writes a whole event stream and resolves when it has ended: by its source, by the reader's leaving, or by `signal`, which ends it
- * without `complete`, so that the client comes again. The next answer is pulled only when the reader has taken the one before.
- * A client that comes again when there is nothing more to tell gets 204.
+ * Writes an event stream and resolves when it has ended: because its source ended, the reader disconnected, or `signal` aborted. In the last
+ * case there is no `complete`, so the client reconnects. The next answer is only pulled when the reader has accepted the previous one. A
+ * client that reconnects when there is nothing left to send gets 204.
  */
 export async function writeEvents(
   response: ServerResponse,
@@ -52,8 +52,8 @@ export async function writeEvents(
       await write(answer)
       if (over.aborted) return
     }
-    // Who lost a stream to a fault that passes is to come again, and go on behind the last cursor.
-    if (!over.aborted) response.write(`event: complete\n${passes(last) ? '' : `id: ${completedId}\n`}data: \n\n`)
+    // After a temporary failure, the client should reconnect and resume after the last cursor.
+    if (!over.aborted) response.write(`event: complete\n${failedTemporarily(last) ? '' : `id: ${completedId}\n`}data: \n\n`)
   } finally {
     clearInterval(beat)
     over.removeEventListener('abort', leave)
@@ -62,10 +62,10 @@ export async function writeEvents(
   }
 }
 
-const passing = new Set<unknown>(['unavailable', 'timeout', 'rate_limited', 'internal'] satisfies ErrorKind[])
-const passes = (answer: Answer | undefined) => answer?.data === undefined && passing.has(answer?.errors?.[0]?.extensions.kind)
+const temporary = new Set<unknown>(['unavailable', 'timeout', 'rate_limited', 'internal'] satisfies ErrorKind[])
+const failedTemporarily = (answer: Answer | undefined) => answer?.data === undefined && temporary.has(answer?.errors?.[0]?.extensions.kind)
 
-/** What is known soon; undefined when it isn't, or when the stream is over before. */
+/** The value, or undefined if it takes longer than `resumeGraceMs` or the stream ends first. */
 async function withinGrace<Value>(value: Promise<Value>, over: AbortSignal): Promise<Value | undefined> {
   const known = new AbortController()
   try {
@@ -75,7 +75,7 @@ async function withinGrace<Value>(value: Promise<Value>, over: AbortSignal): Pro
   }
 }
 
-/** The head, and a comment now and then, which keeps proxies and clients from taking silence for an end. */
+/** Writes the headers, then comments at an interval, which keep proxies and clients from timing out. */
 function begin(response: ServerResponse, beatEveryMs: number): NodeJS.Timeout {
   response.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
@@ -88,7 +88,9 @@ function begin(response: ServerResponse, beatEveryMs: number): NodeJS.Timeout {
   }, beatEveryMs)
 }
 
-/** The first answers behind an event; null when the source ends without any. One with the same cursor says only that all was told. */
+/**
+ * The first answers after an event; null if the source ends without any. An answer with the same cursor only shows that nothing was missed.
+ */
 async function newsSince(answers: Answers, lastEventId: string): Promise<Answer[] | null> {
   const first = await answers.next()
   if (first.done) return null
@@ -107,7 +109,7 @@ async function* single(answer: Answer): Answers {
   yield answer
 }
 
-/** The document with `after` of the subscription's fields set to a cursor, whatever it was: where a reader left off beats where it began. */
+/** Sets `after` of the subscription's fields to a cursor, replacing its value: where the reader left off overrides where it began. */
 export function resumedAfter(prepared: Prepared, schema: GraphQLSchema, cursor: string): Prepared {
   const root = schema.getSubscriptionType()
   if (!isSubscription(prepared) || !root) return prepared

@@ -1,6 +1,6 @@
 /**
- * /graphql over WebSocket, subprotocol graphql-transport-ws: graphql-ws holds the protocol, ws the frames, perform.ts runs what is
- * asked. Here stand the sockets: who opened one and whether they still may, how a slow reader is waited for, how all of them end.
+ * /graphql over WebSocket, subprotocol graphql-transport-ws. graphql-ws implements the protocol, ws the frames, and perform.ts runs the
+ * operations. This file manages the sockets: authentication, revocation, backpressure and shutdown.
  */
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -23,46 +23,46 @@ export type SocketDoorOptions = {
   performer: Performer
   authenticate: Authenticate
   watch: CredentialWatch
-  /** Names a socket in logs and, with a number behind it, each of its operations in `extensions.requestId`. */
+  /** Request ID of a socket in logs. With a number appended, it is the `extensions.requestId` of each of its operations. */
   requestId: (request: IncomingMessage) => string
   maxPayloadBytes: number
-  /** How long a client may take to introduce itself (4408). */
+  /** Time within which a client must send connection_init, otherwise its socket is closed with 4408. */
   initTimeoutMs: number
   pingEveryMs: number
 }
 
 export type SocketDoor = {
-  /** Open sockets. */
+  /** Number of open sockets. */
   count(): number
   /**
-   * No new sockets and no new operations; a socket without a running query or mutation is closed at once with 1001, another one when
-   * they have answered, or at the abort of `cut`. Resolves when all are gone.
+   * Refuses new sockets and operations. A socket without a running query or mutation is closed at once with 1001, any other when they have
+   * been answered or when `cut` aborts. Resolves when all sockets are closed.
    */
   stop(cut: AbortSignal): Promise<void>
 }
 
-/** A peer from which nothing came during so many pings is gone; a slow one answers them late, behind what it has yet to read. */
+/** A peer that sends nothing during this many pings is disconnected. Several, because a slow reader answers pings late. */
 const silentPings = 3
-/** Beyond this, what a client sends stays in the kernel until it has read what was sent to it. */
+/** Size of unread output beyond which the client's input is no longer read. */
 const unreadBytes = 1024 * 1024
-/** How long a peer may take to answer a close. */
+/** Time within which a peer must answer a close frame. */
 const closeGraceMs = 1_000
 const operationsAtOnce = 1_000
 const tryAgainLater = 1013
 
-/** One open socket. `closed` aborts what it runs, also when it only begins to close. */
+/** An open socket. `closed` aborts as soon as it starts to close, which aborts its operations. */
 type Socket = {
   ws: WebSocket
   request: IncomingMessage
   requestId: string
-  /** The address of whoever opened it. */
+  /** Address of the client. */
   client: string
   closed: AbortController
   caller: Caller | null
   operations: number
-  /** By id, queries and mutations that have not answered, each with what ends its work. */
+  /** Running queries and mutations by id, each with the controller that aborts it. */
   running: Map<string, AbortController>
-  /** Whether the client still waits for an operation, as graphql-ws knows it. */
+  /** Whether the client still waits for an operation, according to graphql-ws. */
   isWanted: (id: string) => boolean
   onQuiet: (() => void) | null
   close(code: number, reason: string): void
@@ -70,10 +70,10 @@ type Socket = {
 
 type Params = Record<string, unknown>
 type SocketContext = Context<Params, { socket: Socket }>
-/** What graphql-ws hands from `onSubscribe` to `execute` and `subscribe`. */
+/** Passed by graphql-ws from `onSubscribe` to `execute` and `subscribe`. */
 type Args = ExecutionArgs & { prepared: Prepared; socket: Socket; signal: AbortSignal }
 
-/** Takes the upgrades of a server; any other path than /graphql is refused. */
+/** Handles the upgrade requests of a server. Paths other than /graphql are refused. */
 export function mountSockets(server: Server, options: SocketDoorOptions): SocketDoor {
   const { app, maxPayloadBytes } = options
   const sockets = new Set<Socket>()
@@ -132,7 +132,7 @@ function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, cl
   return { ws, request, requestId, client, closed, caller: null, operations: 0, running, isWanted: () => true, onQuiet: null, close }
 }
 
-/** The socket as graphql-ws wants it. `send` resolves when the kernel has taken the frame, so that no answer is made ahead of a reader. */
+/** Adapts a socket for graphql-ws. `send` resolves when the kernel has accepted the frame, so that no answer is computed ahead of the reader. */
 const connectionOf = (socket: Socket, app: App) => ({
   protocol: socket.ws.protocol,
   close: socket.close,
@@ -151,10 +151,10 @@ const connectionOf = (socket: Socket, app: App) => ({
     }),
   onMessage(take: (text: string) => Promise<void>) {
     socket.ws.on('message', (data, isBinary) => {
-      // Messages are JSON text; ws has checked that it is UTF-8, which it can't do for bytes.
+      // Messages are JSON text. ws checks text frames for valid UTF-8, but not binary ones.
       if (isBinary) return socket.close(CloseCode.BadRequest, 'A message must be a text frame')
       onBehalfOf(socket.client, () => take(String(data))).catch((error) => {
-        // A client comes again after the one, and gives up after the other.
+        // Clients retry after 1013, but not after 4500.
         if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')
         app.log.error({ err: error, requestId: socket.requestId }, 'a WebSocket message could not be handled')
         socket.close(CloseCode.InternalServerError, 'Internal server error')
@@ -164,7 +164,7 @@ const connectionOf = (socket: Socket, app: App) => ({
   },
 })
 
-/** A `complete` of the client takes its operation from those that graphql-ws knows, and says nothing more of it. */
+/** When the client completes an operation, graphql-ws only removes it from its list, so its work is aborted here. */
 function endUnwanted({ running, isWanted }: Socket): void {
   for (const [id, ended] of running) if (!isWanted(id)) ended.abort()
 }
@@ -204,7 +204,7 @@ function protocolOf(
       if (!isPrepared(prepared)) return prepared.errors!
       const { document } = prepared
       const args: Omit<Args, 'schema'> = { document, operationName, prepared, socket, signal: socket.closed.signal }
-      // A subscription is ended by graphql-ws, through its generator.
+      // graphql-ws ends a subscription by returning from its generator.
       if (!isSubscription(prepared)) {
         const ended = new AbortController()
         socket.running.set(id, ended)
@@ -248,14 +248,14 @@ async function stopSocket(socket: Socket, cut: AbortSignal): Promise<void> {
       if (cut.aborted) resolve()
       else cut.addEventListener('abort', () => resolve(), { once: true })
     })
-    // The last answer is being written behind the hook that told of it.
+    // The last answer is only written after the onComplete hook.
     await nextTurn()
   }
   socket.close(1001, 'Going away')
   await gone
 }
 
-/** Ours, else the first that was offered: a client that got none would hang up before it could read 4406. */
+/** Our subprotocol, or else the first one offered: a client that gets none disconnects before it can read 4406. */
 const chooseProtocol = (offered: Set<string>) => handleProtocols(offered) || (offered.values().next().value ?? false)
 
 function refuseUpgrade(duplex: Duplex, status: string): void {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { pointsAMinute } from '../../src/graphql/budget.ts'
+import { pointsPerMinute } from '../../src/graphql/budget.ts'
 import { until } from '../support/wait.ts'
 import { type Body, caller, RawSocket, startServer, type TestServer } from './support.ts'
 
@@ -18,7 +18,7 @@ afterAll(() => api.close())
 
 /** 18,302 points. */
 const large = `{ ${[0, 1].map((n) => `a${n}: items(first: 100) { nodes { items(first: 90) { nodes { id } } } }`).join(' ')} }`
-const largeOnes = Math.floor(pointsAMinute / 18_302)
+const largeOnes = Math.floor(pointsPerMinute / 18_302)
 const ask = (key: string, query: string) => api.post({ query }, { authorization: `Bearer ${key}` })
 async function useUp(key: string): Promise<Response> {
   for (let n = 0; n < largeOnes; n++) {
@@ -38,7 +38,7 @@ describe('the cost of all operations of a key within a minute', () => {
       errors: [
         {
           message: 'At most 3000000 points of cost per minute are allowed.',
-          extensions: { code: 'rate_limited', kind: 'rate_limited', details: { limit: 'costAMinute', maximum: pointsAMinute } },
+          extensions: { code: 'rate_limited', kind: 'rate_limited', details: { limit: 'costAMinute', maximum: pointsPerMinute } },
         },
       ],
     })

@@ -1,9 +1,9 @@
 import pg from 'pg'
 
 /**
- * What a database's schema `public` is made of, one line for each thing, sorted: columns, indexes, constraints, triggers,
- * functions, enums, sequences, views, policies, extensions. Two databases are alike when their lines are. Left out: the order of columns,
- * and the migration history.
+ * Lists the objects of a database's schema `public`, one line each, sorted: columns, indexes, constraints, triggers, functions, enums,
+ * sequences, views, policies, extensions. Two databases are equal if their lines are. The order of columns and the migration history are
+ * left out.
  */
 export async function readCatalogue(url: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: url })
@@ -17,7 +17,7 @@ export async function readCatalogue(url: string): Promise<string[]> {
   }
 }
 
-/** The lines that only one of the two has: `- ` only the first, `+ ` only the second. Empty when they are alike. */
+/** The lines that only one of the two has: `- ` for the first, `+ ` for the second. Empty if they are equal. */
 export function compareCatalogues(first: string[], second: string[]): string[] {
   const only = (lines: string[], others: string[], sign: string) =>
     lines.filter((line) => !others.includes(line)).map((line) => `${sign} ${line}`)

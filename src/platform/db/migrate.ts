@@ -4,44 +4,45 @@ import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { MigrationList } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
+import { reasonOf } from './outage.ts'
 import { engineName, openSchemaEngine } from './schema-engine.ts'
 
-/** The database's history doesn't fit this program; the message says how and what to do. Nothing was changed. */
+/** The migration history of the database doesn't match this program. The message says why and what to do. Nothing was changed. */
 export class MigrationError extends Error {
   override readonly name = 'MigrationError'
 }
 
-/** The database takes no connection; the message says which one and why, without the credentials. */
+/** The database can't be reached. The message names it, without the credentials, and the reason. */
 export class ConnectionError extends Error {
   override readonly name = 'ConnectionError'
 }
 
 export type MigrateOptions = {
   url: string
-  /** Prisma's layout: `<timestamp>_<name>/migration.sql`. */
+  /** Directory in Prisma's layout: `<timestamp>_<name>/migration.sql`. */
   directory: string
 }
 
 const connectMs = 10_000
 
-/** Chosen at random once; every program that migrates waits on it. */
+/** An arbitrary number, the same in every program that migrates. */
 const advisoryLock = '7283561409871'
 
 /**
- * Brings a database to the newest migration of `directory` and gives the names of those it applied. Processes that call it at once
- * wait for each other. Throws MigrationError when the database holds a migration that `directory` lacks (a newer program was here),
- * one that failed, or one that was edited since; ConnectionError; and PostgreSQL's error when a statement fails.
+ * Applies the pending migrations of `directory` and returns their names. Concurrent calls wait for each other. Throws MigrationError if the
+ * database has a migration that is not in `directory` (of a newer program), that failed, or that was edited since; ConnectionError; or
+ * PostgreSQL's error if a statement fails.
  */
 export async function migrate({ url, directory }: MigrateOptions): Promise<string[]> {
   const client = new pg.Client({ connectionString: url, application_name: 'quayside migrate', connectionTimeoutMillis: connectMs })
   client.on('error', () => {})
   await client.connect().catch((cause) => {
-    throw new ConnectionError(`The database ${placeOf(url)} cannot be reached: ${reasonOf(cause)}`, { cause })
+    throw new ConnectionError(`The database ${placeOf(url)} cannot be reached: ${reasonOf(cause).message}`, { cause })
   })
   try {
     await client.query('select pg_advisory_lock($1)', [advisoryLock])
     const known = await readMigrations(directory)
-    await forgetCutMigrations(client)
+    await forgetInterruptedMigration(client)
     const applied = await readHistory(client)
     assertHistory(known, applied)
     if (known.migrationDirectories.every(({ path }) => applied.some(({ name }) => name === path))) return []
@@ -57,23 +58,17 @@ export async function migrate({ url, directory }: MigrateOptions): Promise<strin
   }
 }
 
-/** Host, port and name, as the URL has them. */
+/** Host, port and database name of the URL. */
 function placeOf(url: string): string {
   const { host, pathname } = new URL(url)
   return `${host}${pathname}`
 }
 
-/** A name with several addresses fails with an error for each of them. */
-function reasonOf(cause: unknown): string {
-  const first = cause instanceof AggregateError ? cause.errors[0] : cause
-  return first instanceof Error ? first.message : String(first)
-}
-
 /**
- * A migration whose process was killed is as if it had never begun: its script and the note that it finished are one transaction. What
- * its session still does is ended first; nobody else applies migrations while we hold the lock.
+ * Removes the record of a migration whose process was killed: its script and the record that it finished are one transaction, so nothing of
+ * it was applied. Sessions that still run it are terminated first; they can't be another process's, since this one holds the lock.
  */
-async function forgetCutMigrations(client: pg.Client): Promise<void> {
+async function forgetInterruptedMigration(client: pg.Client): Promise<void> {
   if (!(await hasHistory(client))) return
   const cut = `finished_at is null and rolled_back_at is null and logs is null`
   if ((await client.query(`select 1 from _prisma_migrations where ${cut}`)).rows.length === 0) return
@@ -83,7 +78,7 @@ async function forgetCutMigrations(client: pg.Client): Promise<void> {
   await client.query(`delete from _prisma_migrations where ${cut}`)
 }
 
-/** Reads a migrations folder as the engine wants it, oldest first. */
+/** Reads a migrations directory in the form that the engine requires, oldest first. */
 export async function readMigrations(directory: string): Promise<MigrationList> {
   const baseDir = resolve(directory)
   const entries = await readdir(baseDir, { withFileTypes: true })

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino'
 import { type DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
 
-/** Says each outage twice, when it begins and when it is over, however many requests and loops run into it. */
+/** Logs each outage twice, when it begins and when it ends, however many requests and loops are affected. */
 export type OutageLog = {
-  /** Counts an error that is an outage, and gives its kind; null: it is something else, and the caller's to tell. */
+  /** Counts an error that is caused by an outage and returns the outage's kind. Null for any other error, which the caller must report. */
   note(error: unknown): OutageKind | null
-  /** The database is known to be away, until `restored`. */
+  /** The database is unavailable until `restored` is called. */
   lost(outage: DatabaseOutage): void
   restored(): void
   close(): void
@@ -18,10 +18,10 @@ const words: Record<OutageKind, { begins: string; ends: string; quietMs: number 
   disk: { begins: 'a disk is full', ends: 'the disk accepts writes again', quietMs: 60_000 },
 }
 
-/** So long what began during an outage may still fail by it. */
+/** Time after an outage during which operations that began in it may still fail. */
 const echoMs = 3_000
 
-/** What nobody watches counts as over when it was met no more for a while. */
+/** An outage that is not reported by `lost` counts as over when no error has been noted for a while. */
 export function createOutageLog(log: Pick<Logger, 'error' | 'warn'>): OutageLog {
   const outages = new Map<OutageKind, Outage>()
   const ended = new Map<OutageKind, number>()

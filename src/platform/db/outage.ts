@@ -1,16 +1,16 @@
 /**
- * Failures that are nobody's mistake: the database can't be reached or can't take work, or a disk is full. They pass by themselves or by
- * an operator's hand, so they are told apart from all others, told to callers as `unavailable`, and waited out by loops.
+ * Outages: the database can't be reached or can't accept work, or a disk is full. They are not bugs and end by themselves or by an
+ * operator's action, so they are distinguished from other failures, reported to callers as `unavailable`, and retried by loops.
  */
 import { Prisma } from '../../generated/prisma/client.ts'
 
 export type OutageKind = 'database' | 'disk'
 
-/** What the pool and the session throw for an outage, whatever the driver called it. Passes through Prisma as it is. */
+/** Thrown by the pool and the session for any outage, whatever error the driver reported. Prisma passes it on unchanged. */
 export class DatabaseOutage extends Error {
   override readonly name = 'DatabaseOutage'
   readonly kind: OutageKind
-  /** Nothing came, not even a refusal. */
+  /** Whether there was no answer at all, rather than a refusal. */
   readonly isSilence: boolean
 
   constructor(reason: string, options: { kind?: OutageKind; isSilence?: boolean; cause?: unknown } = {}) {
@@ -20,7 +20,7 @@ export class DatabaseOutage extends Error {
   }
 }
 
-/** The outage behind an error of any origin, or null. */
+/** The kind of outage that caused an error of any origin, or null. */
 export function outageOf(error: unknown): OutageKind | null {
   if (error instanceof DatabaseOutage) return error.kind
   if (!(error instanceof Error)) return null
@@ -29,11 +29,11 @@ export function outageOf(error: unknown): OutageKind | null {
   return code === 'ENOSPC' || code === 'EDQUOT' ? 'disk' : null
 }
 
-/** P2028 is also a transaction that took too long, which is its own fault. */
+/** P2028 also reports a transaction that took too long, which is no outage. */
 const isPrismaOutage = ({ code, message }: Prisma.PrismaClientKnownRequestError) =>
   ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code) || (code === 'P2028' && message.includes('Unable to start'))
 
-/** An error of a statement as an outage, where it is one; else as it is. */
+/** Maps a statement's error to DatabaseOutage if it is one; otherwise returns it unchanged. */
 export function namingOutage(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof DatabaseOutage) return error
   const state = (error as { code?: unknown }).code
@@ -46,7 +46,7 @@ export function namingOutage(error: unknown): unknown {
   return isOfConnection ? connectionOutage(error) : error
 }
 
-/** Whatever keeps a connection from being made is an outage: a refusal, a wrong password, no database of that name. */
+/** Every failure to connect is an outage, including a refusal, a wrong password or a missing database. */
 export function connectionOutage(error: unknown): DatabaseOutage {
   if (error instanceof DatabaseOutage) return error
   const { code, message } = reasonOf(error)
@@ -54,8 +54,8 @@ export function connectionOutage(error: unknown): DatabaseOutage {
   return new DatabaseOutage(isSilence ? 'no answer in time' : message || String(code), { isSilence, cause: error })
 }
 
-/** A host with several addresses fails with all of their errors, and without a message. */
-function reasonOf(error: unknown): { code: unknown; message: string } {
+/** The first error for a host with several addresses, which fails with one error for each and no message of its own. */
+export function reasonOf(error: unknown): { code: unknown; message: string } {
   const first = error instanceof AggregateError && error.message === '' ? error.errors[0] : error
   return first instanceof Error
     ? { code: (first as NodeJS.ErrnoException).code, message: first.message }
@@ -63,8 +63,8 @@ function reasonOf(error: unknown): { code: unknown; message: string } {
 }
 
 /**
- * SQLSTATEs of a server that can't go on, whatever it was asked: lost connections, exhausted resources, shutdown, recovery, sessions that it
- * ended for idling, and a standby that takes no writes.
+ * SQLSTATEs of a server that can't accept any work: lost connections, exhausted resources, shutdown, recovery, sessions ended for being
+ * idle, and a standby that is read-only.
  */
 function kindOfState(state: string): OutageKind | null {
   if (state === '53100' || state === '58030') return 'disk'

@@ -5,13 +5,13 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { MigrationList, SchemaContainer, SchemaEngine } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
 
-/** A Prisma schema: the files of the folder, in any order. */
+/** A Prisma schema: the files of its folder, in any order. */
 export type SchemaFiles = SchemaContainer[]
 
 export type Engine = {
-  /** Applies what the database lacks, one transaction each; gives their names. Throws with PostgreSQL's message when one fails. */
+  /** Applies the pending migrations, one transaction each, and returns their names. Throws with PostgreSQL's message if one fails. */
   applyMigrations(list: MigrationList): Promise<string[]>
-  /** The SQL script that turns an empty database (null) or one of schema `from` into one of schema `to`. */
+  /** The SQL script that migrates a database from schema `from` (null for an empty one) to schema `to`. */
   diff(from: SchemaFiles | null, to: SchemaFiles): Promise<string>
   close(): Promise<void>
 }
@@ -21,17 +21,17 @@ type Bindings = {
   __wbg_set_wasm(exports: object): void
 }
 
-/** Node has it; its types come only with those of the DOM. */
+/** Declared here, since TypeScript only has these types in its DOM library. */
 declare const WebAssembly: {
   compile(bytes: Uint8Array): Promise<object>
   instantiate(module: object, imports: Record<string, object>): Promise<{ exports: { __wbindgen_start(): void } }>
 }
 
-/** Prisma's schema engine, in process, on a connection of its own. Throws when the database can't be reached. */
+/** Opens Prisma's schema engine in this process, with its own connection. Throws if the database can't be reached. */
 export async function openSchemaEngine(url: string): Promise<Engine> {
   const pool = new pg.Pool({ connectionString: url, max: 2, application_name: engineName })
   pool.on('error', () => {})
-  // The binding replaces each error of the adapter by a number; the registry is where the error itself can be had again.
+  // The binding replaces each error of the adapter by a number; the registry returns the original.
   const adapter = bindMigrationAwareSqlAdapterFactory(new WholeScripts(pool))
   const call = async <T>(what: () => Promise<T>): Promise<T> => {
     try {
@@ -66,12 +66,12 @@ export async function openSchemaEngine(url: string): Promise<Engine> {
   }
 }
 
-/** The name that the engine's sessions show. */
+/** The application_name of the engine's sessions. */
 export const engineName = 'quayside migration'
 
 /**
- * Goes with a migration's script, in its transaction: the engine's own note comes later, so that of a script without one nobody could
- * say, after a kill, whether it was applied. One migration at most is unfinished, and none where there is no history yet.
+ * Added to each migration's script, so that it is recorded as finished in the same transaction. The engine records it later, which would leave
+ * open, after a kill, whether the script was applied. At most one migration is unfinished, and there is no history before the first.
  */
 const noteFinished = `
 do $$ begin
@@ -81,8 +81,8 @@ do $$ begin
 end $$`
 
 /**
- * The adapter cuts a script at every semicolon, also inside a string or a function's body, and runs the pieces one by one. As a whole
- * PostgreSQL parses it right, and undoes all of it when one statement fails.
+ * The adapter splits a script at every semicolon, even in strings and function bodies, and runs the pieces one by one. Sent as a whole,
+ * PostgreSQL parses it correctly and rolls back all of it if a statement fails.
  */
 class WholeScripts extends PrismaPg {
   readonly #pool: pg.Pool
@@ -101,7 +101,7 @@ class WholeScripts extends PrismaPg {
 
 let bindings: Promise<Bindings> | undefined
 
-/** The package's own entry imports a .wasm file as a module, which Node reports as experimental; so it is put together by hand. */
+/** Instantiates the module by hand, because the package's entry imports a .wasm file, for which Node prints an experimental warning. */
 function loadBindings(): Promise<Bindings> {
   bindings ??= (async () => {
     const path = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg')
@@ -115,7 +115,7 @@ function loadBindings(): Promise<Bindings> {
   return bindings
 }
 
-/** The engine's errors are a JSON report, a number of the registry, or a text. */
+/** The engine reports errors as JSON, as a number of the registry, or as text. */
 function readable(cause: unknown, registered: (id: number) => unknown): Error {
   const text = cause instanceof Error ? cause.message : String(cause)
   const id = /External error id#(\d+)/.exec(text)?.[1]

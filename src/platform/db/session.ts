@@ -1,6 +1,6 @@
 /**
- * The one connection by which a process hears notifications and knows whether the database is there. It is asked something every few
- * seconds, so that one that is only half open is noticed, and made anew by one loop with one timer. It isn't of the pool: it answers
+ * The connection on which a process receives notifications and detects whether the database is available. It is pinged every few seconds,
+ * so that a half-open connection is noticed, and one loop with one timer reconnects it. It doesn't belong to the pool, so it is available
  * when the pool is busy.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -10,19 +10,19 @@ import { connectionOutage, DatabaseOutage, namingOutage } from './outage.ts'
 import type { OutageLog } from './outage-log.ts'
 
 export type Session = {
-  /** Connects, and keeps it so until `close`. Throws when it can't the first time. */
+  /** Connects, and reconnects until `close`. Throws if the first attempt fails. */
   open(): Promise<void>
-  /** Why there is no connection, once making one anew has failed; null while there is one. */
+  /** The reason of the current outage, set once reconnecting has failed; null otherwise. */
   outage(): DatabaseOutage | null
-  /** For how long there was a connection without a break; from the first one on without end. */
+  /** Time since the last reconnection in milliseconds; infinite if the connection was never lost. */
   steadyForMs(): number
-  /** Asks by this connection; throws DatabaseOutage when no answer comes within `withinMs`. A missing answer is looked into at once. */
+  /** Runs a query on this connection. Throws DatabaseOutage if there is no answer within `withinMs`, and then checks the connection at once. */
   ask<Row extends pg.QueryResultRow>(text: string, values?: unknown[], withinMs?: number): Promise<Row[]>
-  /** Whether the database knows this session's backend by the number that the connection was given: no pooler stands between. */
+  /** Whether the process ID that the connection received is the backend's, that is, there is no pooler in between. */
   knowsBackends(): boolean
   onNotification(channel: string, listener: (payload: string) => void): void
   onLost(listener: (outage: DatabaseOutage) => void): void
-  /** Called when a connection was made, also the first one. */
+  /** Called after each connect, including the first. */
   onConnected(listener: () => void): void
   close(): Promise<void>
 }
@@ -44,7 +44,7 @@ export function createSession({ url, outages }: { url: string; outages: OutageLo
   let connectedAt = Number.NEGATIVE_INFINITY
   let isClosing = false
   let keeping: Promise<void> = Promise.resolve()
-  /** Ends the present wait: for the next ping, or for the next try to connect. */
+  /** Ends the current wait for the next ping or the next connection attempt. */
   let hurry = () => {}
 
   const rest = (ms: number) =>
@@ -111,7 +111,7 @@ export function createSession({ url, outages }: { url: string; outages: OutageLo
     for (const listener of connectedListeners) queueMicrotask(listener)
   }
 
-  /** Resolves when the connection is no more, or doesn't answer. */
+  /** Resolves when the connection has ended or stops answering. */
   const watch = async ({ client, query }: Live): Promise<DatabaseOutage | null> => {
     let isEnded = false
     client.once('end', () => {
@@ -170,7 +170,7 @@ export function createSession({ url, outages }: { url: string; outages: OutageLo
   }
 }
 
-/** A connection takes one statement at a time. */
+/** Serializes statements: a connection runs one at a time. */
 function oneByOne(client: pg.Client): Query {
   let last: Promise<unknown> = Promise.resolve()
   return (text, values) => {
@@ -180,12 +180,12 @@ function oneByOne(client: pg.Client): Query {
   }
 }
 
-/** Dead peers are noticed by the kernel too. */
+/** Lets the kernel detect dead peers too. */
 export const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 10_000 }
 
 /**
- * What the server is to do about a session whose client is gone without a word: it ends the session, gives up what it runs, and lets
- * go of the locks. A server that doesn't know a setting goes without it.
+ * Settings that make the server end a session whose client has vanished, abort its statement and release its locks. A setting that the
+ * server doesn't know is skipped.
  */
 export const sessionSettings = ({ idleSeconds }: { idleSeconds: number }): string => {
   const settings = {
@@ -200,19 +200,19 @@ export const sessionSettings = ({ idleSeconds }: { idleSeconds: number }): strin
   return `select set_config(w.name, w.value, false) from (values ${values.join(', ')}) as w(name, value) join pg_settings s on s.name = w.name`
 }
 
-/** Lets go of a connection without waiting for the other side. */
+/** Destroys a connection without waiting for the other side. */
 export function drop(client: pg.Client): void {
   void client.end().catch(() => {})
   client.connection.stream.destroy()
 }
 
-/** Says goodbye, where somebody listens. */
+/** Closes a connection gracefully if the server answers soon. */
 async function end(client: pg.Client): Promise<void> {
   await answered(client.end(), 500).catch(() => {})
   client.connection.stream.destroy()
 }
 
-/** The answer, or DatabaseOutage when there is none in time. An answer that lay unread while this process was held up counts. */
+/** Rejects with DatabaseOutage if there is no answer in time. An answer that arrived while this process was busy still counts. */
 export function answered<T>(promise: Promise<T>, withinMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(async () => {

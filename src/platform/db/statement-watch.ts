@@ -1,14 +1,14 @@
 /**
- * Finds statements that will never be answered: nothing came for a while, and the database, asked by the session of its own, doesn't
- * answer either, or knows nothing of that statement: its backend waits for us, or is gone. A statement that is slow or waits for a lock
- * is at work there, and is left alone.
+ * Detects statements that will never be answered: nothing has arrived for a while, and the database, asked over the session's connection,
+ * either doesn't answer or reports the backend as idle or gone. A statement that is slow or waits for a lock is active there and is left
+ * alone.
  */
 import type pg from 'pg'
 import { DatabaseOutage } from './outage.ts'
 import type { Session } from './session.ts'
 
 export type StatementWatch = {
-  /** Call what it returns when the statement has ended. */
+  /** Returns a function to call when the statement has ended. */
   begin(client: pg.Client): () => void
   close(): void
 }
@@ -17,17 +17,17 @@ type Statement = { since: number; suspected: boolean }
 
 const lookEveryMs = 500
 const quietMs = 1_500
-/** Also one at work ends some time: its backend may be stopped. */
-const mostMs = 120_000
+/** An active statement is given up after this time too, since its backend may be suspended. */
+const maxMs = 120_000
 
 export function watchStatements(session: Session, { onDead }: { onDead: () => void }): StatementWatch {
-  /** One at a time a connection: what is queued behind it counts from when that began. */
+  /** A connection runs one statement at a time; the time of a queued one starts when the previous one ends. */
   const running = new Map<pg.Client, Statement & { count: number }>()
   let looking = false
 
   const giveUp = (client: pg.Client, reason: string) => {
     running.delete(client)
-    // The error reaches the statement by the connection's end.
+    // Destroying the connection rejects the statement with this error.
     client.connection.stream.destroy(new DatabaseOutage(reason, { isSilence: true }))
     onDead()
   }
@@ -40,7 +40,7 @@ export function watchStatements(session: Session, { onDead }: { onDead: () => vo
       for (const [client] of quiet) giveUp(client, 'no answer in time')
       return
     }
-    for (const [client, { since }] of quiet) if (now - since > mostMs) giveUp(client, 'no answer in time')
+    for (const [client, { since }] of quiet) if (now - since > maxMs) giveUp(client, 'no answer in time')
     if (quiet.length === 0 || !session.knowsBackends()) return
     const states = await askStates(
       session,
@@ -52,7 +52,7 @@ export function watchStatements(session: Session, { onDead }: { onDead: () => vo
       const state = states.get(numberOf(client))
       const isIdle = state === undefined || state?.startsWith('idle') === true
       if (!isSame(entry)) continue
-      // Twice, as an answer may be on its way.
+      // Only at the second time, since an answer may be on its way.
       if (isIdle && statement.suspected) giveUp(client, 'the connection is dead')
       else statement.suspected = isIdle
     }
@@ -86,7 +86,7 @@ export function watchStatements(session: Session, { onDead }: { onDead: () => vo
 
 const numberOf = (client: pg.Client) => (client as pg.Client & { processID: number }).processID
 
-/** What the backends do, by number; null when it can't be known now: the session finds out by itself. */
+/** The state of each backend by process ID. Null if the query fails: the session then checks its connection itself. */
 async function askStates(session: Session, numbers: number[]): Promise<Map<number, string | null> | null> {
   try {
     const rows = await session.ask<{ pid: number; state: string | null }>(

@@ -1,7 +1,7 @@
 /**
- * Wake-ups between loops, subscribers and processes. A wake-up carries a topic and nothing else: whoever is woken reads the
- * rows, so a lost one costs a poll interval and never a fact. Topics are gathered for a few milliseconds and sent in one
- * NOTIFY outside any transaction, because a NOTIFY inside a commit takes a lock of the whole cluster.
+ * Wake-ups between loops, subscribers and processes. A wake-up carries a topic and nothing else: listeners read the rows, so a lost wake-up
+ * costs at most a poll interval. Topics are collected for a few milliseconds and sent in one NOTIFY outside any transaction, because a
+ * NOTIFY in a commit takes a cluster-wide lock.
  */
 import { randomUUID } from 'node:crypto'
 import type { Db } from './index.ts'
@@ -9,9 +9,9 @@ import { DatabaseOutage } from './outage.ts'
 import type { Session } from './session.ts'
 
 export type Wake = {
-  /** Wakes listeners of these topics, here at once and in other processes soon. Never throws. */
+  /** Wakes the listeners of these topics, immediately in this process and soon in others. Never throws. */
   notify(...topics: string[]): void
-  /** Calls back on each wake-up of the topic, and when a lost connection to other processes was made again. */
+  /** Calls back on each wake-up of the topic, and after a lost connection was restored. Returns a function that unsubscribes. */
   on(topic: string, listener: () => void): () => void
   /** Resolves at the next wake-up of the topic, after `timeoutMs`, or on abort. */
   next(topic: string, timeoutMs: number, signal?: AbortSignal): Promise<void>
@@ -21,11 +21,11 @@ export type Wake = {
 const channel = 'quayside'
 const gatherMs = 10
 const payloadBytes = 7_000
-/** So many topics are kept while they can't be sent; when there are more, everybody is woken. */
+/** Maximum number of topics kept while they can't be sent. Beyond it, all listeners of other processes are woken. */
 const keptTopics = 10_000
 const everything = '*'
 
-/** Opens the database's session, and throws when it can't be opened. */
+/** Opens the session of the database. Throws if it can't be opened. */
 export async function createWake({ session }: Pick<Db, 'session'>): Promise<Wake> {
   const listeners = new Map<string, Set<() => void>>()
   const dispatch = (topic: string) => {
@@ -87,7 +87,7 @@ export async function createWake({ session }: Pick<Db, 'session'>): Promise<Wake
   }
 }
 
-/** Sends topics to other processes, one statement after the other; what could not be sent goes out with the next connection. */
+/** Sends topics to other processes, one statement at a time. Topics that could not be sent follow on the next connection. */
 function createSender(session: Session) {
   const origin = randomUUID()
   let pending = new Set<string>()
@@ -117,7 +117,7 @@ function createSender(session: Session) {
         for (const payload of payloads(origin, topics)) await session.ask('select pg_notify($1, $2)', [channel, payload])
       } catch (error) {
         if (!(error instanceof DatabaseOutage)) continue
-        // The session says what is wrong, and calls again when it is back.
+        // The session logs the outage, and `onConnected` sends again.
         for (const topic of topics) add(topic)
         clearTimeout(timer)
         timer = undefined
