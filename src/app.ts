@@ -1,6 +1,6 @@
 /**
- * The HTTP server, not listening: /graphql, health, metrics, and what every door shares (request ids, CORS, body limit, unknown
- * paths, draining). Doors mount themselves; no rule of theirs belongs here.
+ * The HTTP server: /graphql, health checks, metrics, and everything that all doors share (request IDs, CORS, body limit, unknown paths,
+ * draining). Doors mount themselves; none of their rules belong here.
  */
 import { randomUUID } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
@@ -25,25 +25,25 @@ import type { App } from './platform/work.ts'
 export type AppOptions = {
   app: App
   schema: GraphQLSchema
-  /** The dialects' plugins; each answers its own errors. */
+  /** Plugins of the REST dialects; each formats its own errors. */
   rest?: readonly FastifyPluginAsync[]
-  /** Whom a credential at /graphql stands for; by API keys when absent. */
+  /** Authenticates credentials at /graphql. Defaults to API keys. */
   authenticate?: Authenticate
-  /** Where the migrations lie that the database must have. */
+  /** Directory of the migrations that the database must have. */
   migrationsDirectory?: string
-  /** What a start that is still under way waits for, told by /readyz. */
+  /** Reasons for which /readyz reports that the start has not finished. */
   startWaitsFor?: (() => readonly string[]) | undefined
-  /** Of open streams; tests shorten them. */
+  /** Intervals and timeouts of streams; tests shorten them. */
   times?: Partial<Times>
 }
 
 const bodyLimitBytes = 2 * 1024 * 1024
-/** The last part of the grace is kept for cutting what did not end, and for the rest of the process. */
+/** Share of the grace period for requests. The rest is for aborting the remaining ones and for stopping the process. */
 const graceShare = 0.8
 
 /**
- * Makes the server. `listen` and `inject` are Fastify's; `close` drains: no new connections, event streams and sockets ended,
- * running requests answered, and what is left cut before SHUTDOWN_GRACE_MS is over.
+ * Creates the server without listening. `listen` and `inject` are Fastify's. `close` drains: it refuses new connections, ends event streams
+ * and sockets, waits for running requests, and aborts the remaining ones before SHUTDOWN_GRACE_MS is over.
  */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { app, rest = [], authenticate = (credential) => callerOfKey(app, credential) } = options
@@ -59,7 +59,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     forceCloseConnections: false,
     trustProxy: trustOf(app.settings.TRUST_PROXY),
     rewriteUrl: readableUrl,
-    // No id is too long to be looked for.
+    // An id in a path may be as long as the headers allow.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderBytes },
   })
   const metrics = createMetrics(app, () => graphql.sockets())
@@ -90,7 +90,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   })
   addDraining(server, app, state, graphql, connections)
   server.server.on('error', (err) => {
-    // Such as an accept without a free file descriptor: that connection is lost, the next may come. `listen` tells its own errors.
+    // For example, accept failed for want of a file descriptor: only that connection is lost. `listen` rejects with its own errors.
     if (server.server.listening) app.log.warn({ err }, 'a connection could not be accepted')
   })
   for (const plugin of rest) await server.register(plugin)
@@ -98,7 +98,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   return server
 }
 
-/** A path that can't be decoded is no fault of the transport but an unknown path, in the words of the door that it belongs to. */
+/** Escapes a path that can't be decoded, so that it is answered as an unknown path by its door rather than refused by Fastify. */
 function readableUrl(request: IncomingMessage): string {
   const url = request.url ?? '/'
   if (!url.includes('%')) return url
@@ -111,13 +111,13 @@ function readableUrl(request: IncomingMessage): string {
   }
 }
 
-/** The client's own id where it is short and plain, so that it can be logged and sent back as it is. */
+/** The client's X-Request-Id if it is short and safe to log and to return, otherwise a new id. */
 function requestIdOf(request: IncomingMessage): string {
   const given = request.headers['x-request-id']
   return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID()
 }
 
-/** What a request does is done on behalf of its client, whose address proxies tell; audit rows name it. */
+/** Runs each request on behalf of its client, whose address audit entries contain. */
 function addClients(server: FastifyInstance): void {
   server.addHook('onRequest', (request, _reply, done) => onBehalfOf(request.ip, done))
 }
@@ -128,7 +128,7 @@ function addRequestIds(server: FastifyInstance): void {
   })
 }
 
-/** One line a request, without its query: that may hold what a person typed. Health and metrics are asked too often to be told. */
+/** Logs one line per request, without the query string, which may contain user input. Quiet routes are logged at level debug. */
 function addRequestLog(server: FastifyInstance): void {
   server.addHook('onResponse', async (request, reply) => {
     const level = request.routeOptions.config.quiet ? 'debug' : 'info'
@@ -142,14 +142,14 @@ function addRequestLog(server: FastifyInstance): void {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Logged at debug only. */
+    /** Log requests at level debug only, because they are frequent. */
     quiet?: boolean
   }
 }
 
 const exposed = 'X-API-Key-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Window, Retry-After, X-Request-Id'
 
-/** OPTIONS is answered here for every path. Without CORS_ORIGINS no page of another origin is let in; `*` lets in all. */
+/** Answers OPTIONS for every path. Without CORS_ORIGINS, other origins are not allowed; `*` allows all. */
 function addCors(server: FastifyInstance, origins: readonly string[]): void {
   server.addHook('onRequest', async (request, reply) => {
     const { origin } = request.headers
@@ -168,7 +168,7 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
   })
 }
 
-/** A person who opens the address in a browser sees where to go. */
+/** The page at /, for people who open the address in a browser. */
 function addWelcome(server: FastifyInstance, app: App): void {
   const places: [string, string][] = [
     ['/graphql', app.settings.GRAPHIQL ? 'GraphQL, with GraphiQL to try it' : 'GraphQL'],
@@ -218,7 +218,7 @@ function addHealth(server: FastifyInstance, app: App, state: { draining: boolean
     if (startWaitsFor().length > 0) return startWaitsFor()
     try {
       const expected = (await readdir(migrationsDirectory, { withFileTypes: true })).filter((entry) => entry.isDirectory())
-      // Not by the pool: a busy one makes nobody unready.
+      // Not through the pool: a busy pool doesn't make the server unready.
       const applied = await app.db.session.ask<{ name: string }>(
         'select migration_name as name from _prisma_migrations where finished_at is not null and rolled_back_at is null',
         [],
@@ -243,7 +243,7 @@ const readyAnswerMs = 500
 
 type Metrics = ReturnType<typeof createMetrics>
 
-/** What a process costs is counted once for it, however many servers it has (tests have many). */
+/** The process metrics are collected once per process, which in tests has several servers. */
 let processRegistry: Registry | undefined
 
 function createMetrics(app: App, sockets: () => number) {
@@ -257,21 +257,21 @@ function createMetrics(app: App, sockets: () => number) {
   const buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
   const requests = new Histogram({
     name: 'quayside_http_request_seconds',
-    help: 'HTTP requests by method, route and status; event streams count when they end.',
+    help: 'Duration of HTTP requests in seconds, by method, route and status. Event streams are counted when they end.',
     labelNames: ['method', 'route', 'status'],
     buckets,
     registers,
   })
   const operations = new Histogram({
     name: 'quayside_graphql_operation_seconds',
-    help: 'GraphQL operations over any transport, by type and code of the first error.',
+    help: 'Duration of GraphQL operations in seconds over all transports, by type and code of the first error.',
     labelNames: ['operation', 'code'],
     buckets,
     registers,
   })
   new Gauge({
     name: 'quayside_websockets',
-    help: 'Open WebSockets.',
+    help: 'Number of open WebSockets.',
     registers,
     collect() {
       this.set(sockets())
@@ -279,7 +279,7 @@ function createMetrics(app: App, sockets: () => number) {
   })
   new Gauge({
     name: 'quayside_database_connections',
-    help: 'Connections of the pool, and callers that wait for one.',
+    help: 'Database connections of the pool (busy, idle), and requests waiting for one (waiting).',
     labelNames: ['state'],
     registers,
     collect() {
@@ -299,7 +299,7 @@ function createMetrics(app: App, sockets: () => number) {
   }
 }
 
-/** Of the whole installation: read from the database at each scrape, by whichever process is asked. */
+/** Metrics of the whole installation, read from the database at each scrape of any process. */
 function addWebhookMetrics(app: App, registers: Registry[]): void {
   const failures = createFailureLog(
     app,
@@ -341,16 +341,23 @@ function addWebhookMetrics(app: App, registers: Registry[]): void {
         if (now) set(this, now)
       },
     })
-  gauge('queue_depth', 'Deliveries that are not at their end, and those of them that are due.', ['state'], (own, now) => {
+  gauge('queue_depth', 'Pending webhook deliveries: due now (due) or later (waiting).', ['state'], (own, now) => {
     own.set({ state: 'due' }, now.due)
     own.set({ state: 'waiting' }, now.pending - now.due)
   })
-  gauge('oldest_due_seconds', 'For how long the delivery has waited that is due longest.', [], (own, now) => own.set(now.oldestDueSeconds))
-  gauge('disabled_endpoints', 'Endpoints that are disabled.', [], (own, now) => own.set(now.disabledEndpoints))
-  gauge('recent_attempts', 'Attempts of the last five minutes (at most 2000) by error class; none: accepted.', ['class'], (own, now) => {
-    for (const item of now.attempts) own.set({ class: item.class }, item.count)
-  })
-  gauge('lag_seconds', 'From when a try was due to when it began, of the same attempts.', ['kind', 'quantile'], (own, now) => {
+  gauge('oldest_due_seconds', 'Time for which the oldest due delivery has been due, in seconds.', [], (own, now) =>
+    own.set(now.oldestDueSeconds),
+  )
+  gauge('disabled_endpoints', 'Number of disabled endpoints.', [], (own, now) => own.set(now.disabledEndpoints))
+  gauge(
+    'recent_attempts',
+    'Attempts in the last five minutes (at most 2000) by error class; none means success.',
+    ['class'],
+    (own, now) => {
+      for (const item of now.attempts) own.set({ class: item.class }, item.count)
+    },
+  )
+  gauge('lag_seconds', 'Delay between due time and start of the same attempts, in seconds.', ['kind', 'quantile'], (own, now) => {
     for (const { kind, p50Seconds, p99Seconds } of now.lags) {
       own.set({ kind, quantile: '0.5' }, p50Seconds)
       own.set({ kind, quantile: '0.99' }, p99Seconds)

@@ -1,6 +1,6 @@
 /**
- * The composition root: settings, then drivers behind the domain's ports, then the server and the jobs. The only place that
- * picks drivers. `main.ts` runs all in one process; `main.ts worker` runs jobs only, `main.ts api` serves only.
+ * The composition root: settings, then drivers for the domain's ports, then the server and the jobs. The only place that chooses drivers.
+ * `main.ts` runs everything in one process, `main.ts worker` only jobs, `main.ts api` only the server.
  */
 
 import type { AddressInfo } from 'node:net'
@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
 import { createApp } from './app.ts'
 import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
-import { isForPerson, openApp, root } from './cli/open-app.ts'
+import { isOperatorError, openApp, root } from './cli/open-app.ts'
 import { listProcesses, recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
@@ -43,15 +43,15 @@ import { platformDialect } from './rest/platform/index.ts'
 
 type Role = 'all' | 'api' | 'worker'
 
-/** What a person can put right; told without a stack. */
+/** An error the operator can fix; printed without a stack trace. */
 class StartError extends Error {}
 
-/** How long a start waits for another one of this installation that may have the router's port. */
+/** How long a start waits for another process of this installation that is starting and may have opened the router's port. */
 const neighbourStartMs = 20_000
 
 const say = (line: string) => console.log(line)
 
-/** Picks the drivers. */
+/** Creates the drivers and provides them to the ports. */
 async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Promise<void> }> {
   const { settings } = app
   const guard = createEgressGuard({ allow: settings.EGRESS_ALLOW })
@@ -129,7 +129,7 @@ async function start(role: Role): Promise<void> {
   const jobs = role === 'api' ? null : startJobs(app)
 
   let stopping = false
-  /** Lets go of everything; what runs for users runs on. */
+  /** Stops this process's work and releases its resources. Instances keep running. */
   const drain = async () => {
     const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
     await Promise.all([server?.close(), jobs?.stop({ graceMs })])
@@ -140,7 +140,7 @@ async function start(role: Role): Promise<void> {
     await record.forget()
   }
   const stop = async (everything: boolean) => {
-    // What hangs beyond the grace is cut: the work it did is taken over by lease.
+    // If draining exceeds the grace period, the process exits anyway, and others take over its work when the leases expire.
     await Promise.race([drain(), pause(settings.SHUTDOWN_GRACE_MS * 0.95)])
     supervisor?.close()
     if (everything) {
@@ -148,7 +148,7 @@ async function start(role: Role): Promise<void> {
       await shutDown({ dataDir: settings.DATA_DIR, embedded, runtime: drivers.runtime, graceMs: settings.SHUTDOWN_GRACE_MS })
     }
   }
-  /** Ctrl-C may arrive several times: from the terminal, from npm, from the starter. */
+  /** Ctrl-C may arrive several times: from the terminal, from npm and from boot.mjs. */
   const end = (everything: boolean, exitCode = 0) => {
     if (stopping) return
     stopping = true
@@ -173,23 +173,23 @@ async function start(role: Role): Promise<void> {
   sayWhatToKnow(settings, drivers.runtime)
 }
 
-/** Set by Ctrl-C while there is no server yet that could be stopped; resolves when nothing is left running. */
+/** Set when Ctrl-C interrupts the start; resolves when nothing is left running. */
 let interrupted: Promise<void> | undefined
 
-/** Stops the embedded PostgreSQL that a start has begun to use, unless other processes use it too. */
+/** Stops the embedded PostgreSQL of an interrupted start, unless other processes use it too. */
 async function leaveNothing({ DATA_DIR, DATABASE_URL }: Settings): Promise<void> {
   const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
   if (DATABASE_URL === undefined && others.length === 0) await stopEmbeddedPostgres({ dataDir: DATA_DIR })
 }
 
-/** One line for each change: the database is ours, and whoever reads the log has nothing to do unless it can't be started. */
+/** Logs each state change of the embedded PostgreSQL. The operator must act only if it can't be started. */
 function logDatabase({ log }: App, change: SupervisorChange): void {
   if (change.state === 'failed') log.error({ err: change.error }, 'PostgreSQL could not be started. Retrying until it starts.')
   else if (change.state === 'lost') log.error('PostgreSQL has stopped or cannot be reached. Restarting it.')
   else log.warn('PostgreSQL is ready again.')
 }
 
-/** Other processes of this installation may share the router's port, also one that still starts; a stranger may not have it. */
+/** Opens the router's port. Another process of this installation, even one that is still starting, may have it already; other programs not. */
 async function takeRouterPort(app: App): Promise<void> {
   const { DATA_DIR, ROUTER_PORT } = app.settings
   const deadline = performance.now() + neighbourStartMs
@@ -224,7 +224,7 @@ async function listen(server: FastifyInstance, settings: Settings): Promise<stri
   return PUBLIC_URL?.replace(/\/+$/, '') ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`
 }
 
-/** Sees to it that there is a key, and says where. */
+/** Creates the first API key if there is none. Returns the line that tells the operator where to find a key. */
 async function readyKey(app: App, graphqlUrl: string): Promise<string> {
   const { DATA_DIR } = app.settings
   const first = await bootstrap(app, graphqlUrl)
@@ -252,8 +252,8 @@ const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] ===
 try {
   await start(role)
 } catch (error) {
-  // A start that is interrupted fails for want of its database.
+  // An interrupted start fails because its database was stopped.
   await interrupted
-  console.error(isForPerson(error) || error instanceof StartError ? error.message : error)
+  console.error(isOperatorError(error) || error instanceof StartError ? error.message : error)
   process.exit(1)
 }

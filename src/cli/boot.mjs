@@ -1,7 +1,7 @@
 /**
- * The starter: every npm script runs it, on whatever Node the host has (20 or newer, Node's own modules only). It installs the
- * packages when the lockfile changed, makes the Prisma client when the models changed, then runs the wanted program on the Node that
- * the lockfile names. It is silent when there is nothing to do, and knows nothing of settings, ports or databases.
+ * The starter, run by every npm script on the host's Node (20 or newer, so it uses only Node's own modules). It installs the packages if the
+ * lockfile has changed, generates the Prisma client if the models have changed, and then runs the program on the Node version of the
+ * lockfile. It prints nothing if there is nothing to do, and knows nothing of settings, ports or databases.
  */
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -15,10 +15,10 @@ const bin = join(root, 'node_modules', '.bin')
 const node = join(bin, 'node')
 const signals = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])
 
-/** A server or worker ends with this code when it wants to be started anew; see src/platform/uncaught.ts. */
+/** Exit code with which a server or worker requests a restart; see src/platform/uncaught.ts. */
 const restartExitCode = 75
 const longestWaitMs = 30_000
-/** Whoever ran for so long is started anew without a longer wait. */
+/** After running for this long, a process is restarted with the shortest wait again. */
 const calmMs = 60_000
 
 /** What each command runs. Any other command is a file of src/cli. @type {Record<string, string[]>} */
@@ -29,7 +29,7 @@ const programs = {
   bench: ['test/bench/run.ts'],
 }
 
-/** Two facts that decide whether there is something to do: each is a hash, kept in a stamp beside what was made from it. */
+/** The two results to keep up to date. Each has a stamp with the hash of its sources. */
 const installed = {
   stamp: join(root, 'node_modules', '.quayside-installed'),
   wanted: () => hash(['package-lock.json']),
@@ -54,7 +54,7 @@ async function main() {
       if (!isFresh(generated)) await generateClient()
     })
   }
-  // Stripping types and compiling is a fifth of a start, and costs memory that is kept.
+  // Without a cache, stripping types and compiling take a fifth of the start and memory that is not freed.
   const env =
     entry === 'src/main.ts' ? { NODE_COMPILE_CACHE: join(root, 'node_modules', '.cache', 'compile'), ...process.env } : process.env
   const args = [...program.map((part) => (part === entry ? join(root, part) : part)), ...rest]
@@ -77,20 +77,20 @@ async function install() {
   )
   const code = await run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, quiet: true })
   clearInterval(progress)
-  // Where npm is told to run no install scripts, this one is still needed: it fetches the Node that everything else runs on.
+  // This install script is needed even if npm is configured to run none: it downloads the Node that everything else runs on.
   if (code === 0 && !existsSync(node))
     await run(process.execPath, ['installArchSpecificPackage.js'], { cwd: join(root, 'node_modules/node'), quiet: true })
   if (code !== 0 || !existsSync(node)) fail(`The packages could not be installed (npm ci exited with code ${code}).`, code)
   writeFileSync(installed.stamp, installed.wanted())
 }
 
-/** How far the installation is. npm makes a package's folder before it fills it. */
+/** Progress of the installation. npm creates the folder of a package before its content. */
 function presentPackages() {
   const locked = Object.keys(JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages).filter((path) => path !== '')
   return `${locked.filter((path) => existsSync(join(root, path))).length} of at most ${locked.length} packages are installed`
 }
 
-/** Offline: `generate` needs no schema engine, but asks for its binary and would download it. */
+/** Works offline: `generate` doesn't use the schema engine, but would download its binary unless given one. */
 async function generateClient() {
   const env = {
     ...process.env,
@@ -115,7 +115,7 @@ function isFresh({ stamp, wanted, isDone, isAdopted = () => false }) {
   return true
 }
 
-/** After `npm install` of one more package everything is in its place already: npm keeps a record of what it installed. */
+/** Whether node_modules matches the lockfile, as after `npm install` of another package, by npm's record of what it installed. */
 function holdsLockedPackages() {
   const record = join(root, 'node_modules', '.package-lock.json')
   if (!existsSync(record)) return false
@@ -140,8 +140,8 @@ function schemaFiles(folder) {
 }
 
 /**
- * Runs `work` while no other starter of this checkout does. The lock lies on this very file, as nothing else is sure to outlive
- * `npm ci`; a child holds it until its input closes, so it is free again however this process ends.
+ * Runs `work` while no other starter of this checkout does. Locks this file itself, because nothing else is sure to survive `npm ci`. A child
+ * process holds the lock until its input closes, so it is released however this process ends.
  * @param {() => Promise<void>} work
  */
 async function withLock(work) {
@@ -163,8 +163,8 @@ async function withLock(work) {
 }
 
 /**
- * Runs a program to its end and passes signals on to it. Gives its exit code, or 128 + the number of the signal that ended it.
- * Quiet: what it prints is shown only when it fails.
+ * Runs a program and forwards signals to it. Returns its exit code, or 128 + the number of the signal that ended it. With `quiet`, its output
+ * is only printed if it fails.
  * @param {string} file @param {string[]} args @param {{ cwd?: string, env?: NodeJS.ProcessEnv, quiet?: boolean }} [options]
  * @returns {Promise<number>}
  */

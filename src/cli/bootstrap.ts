@@ -1,6 +1,6 @@
 /**
- * The first start: organization, owner and first key, and the file that says where to go. A start that is killed between these steps
- * leaves a marker, by which the next one finishes: what the file didn't tell, nobody knows, so the key is revoked and another one made.
+ * The first start creates the organization, its owner, the first API key, and the file that contains the key. If it is killed in between, a
+ * marker makes the next start finish. A key that was not yet written to the file is lost, so it is revoked and a new one is created.
  */
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { newId } from '../platform/id.ts'
 import { writeWhole } from '../platform/whole-file.ts'
 import type { App } from '../platform/work.ts'
 
-/** What `DATA_DIR/bootstrap.json` holds. */
+/** Content of `DATA_DIR/bootstrap.json`. */
 export type Bootstrap = { apiKey: string; organizationSlug: string; graphqlUrl: string }
 
 type Owner = { organizationId: string; organizationSlug: string; userId: string }
@@ -22,12 +22,12 @@ type Owner = { organizationId: string; organizationSlug: string; userId: string 
 const firstKeyName = 'first key'
 
 export const bootstrapFile = (dataDir: string): string => join(dataDir, 'bootstrap.json')
-/** Holds the id of the organization that is being made; gone when the first key is told. */
+/** Contains the id of the organization being created; removed when the first key is written. */
 const markerFile = (dataDir: string): string => join(dataDir, 'bootstrap.unfinished')
 
 /**
- * Makes organization, owner and first key where the installation has none, or finishes what another start began; gives the first
- * key's text, or null where there was nothing to do.
+ * Creates the organization, its owner and the first key if there are none, or finishes an interrupted first start. Returns null if there was
+ * nothing to do.
  */
 export async function bootstrap(app: App, graphqlUrl: string): Promise<Bootstrap | null> {
   const { DATA_DIR } = app.settings
@@ -38,7 +38,7 @@ export async function bootstrap(app: App, graphqlUrl: string): Promise<Bootstrap
     await writeLocked(markerFile(DATA_DIR), organizationId)
     await bootstrapOrganization(app, organizationId)
     const owner = await ownerWithoutKey(app, organizationId)
-    const made = owner && !(await isTold(app)) ? await makeFirstKey(app, owner, graphqlUrl) : null
+    const made = owner && !(await hasValidKey(app)) ? await createFirstKey(app, owner, graphqlUrl) : null
     await rm(markerFile(DATA_DIR), { force: true })
     return made
   })
@@ -51,7 +51,7 @@ async function isFinished(app: App): Promise<boolean> {
   return (await row(app.db.prisma, sql`select 1 as one from api_key limit 1`)) !== null
 }
 
-/** The owner of the organization that the marker names, or of one that a start from before there were markers left without a key. */
+/** The owner of the organization that the marker names, or of one that a start before markers were introduced left without a key. */
 const ownerWithoutKey = (app: App, organizationId: string): Promise<Owner | null> =>
   row<Owner>(
     app.db.prisma,
@@ -62,25 +62,25 @@ const ownerWithoutKey = (app: App, organizationId: string): Promise<Owner | null
         order by o.id limit 1`,
   )
 
-/** Whether the file holds a key that works: the former start was killed when only the marker was left. */
-async function isTold(app: App): Promise<boolean> {
-  const told = await readBootstrap(app.settings.DATA_DIR)
-  return told !== null && (await callerOfKey(app, told.apiKey)) !== null
+/** Whether the file contains a valid key, that is, the former start was killed when only the marker was left to remove. */
+async function hasValidKey(app: App): Promise<boolean> {
+  const known = await readBootstrap(app.settings.DATA_DIR)
+  return known !== null && (await callerOfKey(app, known.apiKey)) !== null
 }
 
-async function makeFirstKey(app: App, owner: Owner, graphqlUrl: string): Promise<Bootstrap> {
-  const untold = await rows<{ id: string }>(
+async function createFirstKey(app: App, owner: Owner, graphqlUrl: string): Promise<Bootstrap> {
+  const lost = await rows<{ id: string }>(
     app.db.prisma,
     sql`select id from api_key where organization_id = ${owner.organizationId}::uuid and name = ${firstKeyName} and revoked_at is null`,
   )
-  for (const { id } of untold) await execute(asOwner(app, owner), revokeApiKey, { id })
+  for (const { id } of lost) await execute(asOwner(app, owner), revokeApiKey, { id })
   const { plaintextKey } = await makeKey(app, owner, firstKeyName)
   const made = { apiKey: plaintextKey, organizationSlug: owner.organizationSlug, graphqlUrl }
   await write(app.settings.DATA_DIR, made)
   return made
 }
 
-/** A key with all rights, in the name of an organization's owner. */
+/** Creates a key with all permissions on behalf of an organization's owner. */
 export async function makeKey(
   app: App,
   owner: { organizationId: string; userId: string },
@@ -103,7 +103,7 @@ const asOwner = (app: App, owner: { organizationId: string; userId: string }): R
   },
 })
 
-/** Keeps the file's address true when the port changed; says whether there is such a file. */
+/** Updates the URL in the file if the port has changed. Returns false if there is no such file. */
 export async function refreshBootstrap(dataDir: string, graphqlUrl: string): Promise<boolean> {
   const known = await readBootstrap(dataDir)
   if (known === null) return false
@@ -113,7 +113,7 @@ export async function refreshBootstrap(dataDir: string, graphqlUrl: string): Pro
   return true
 }
 
-/** Null when there is no such file, or it isn't what we write. */
+/** Null if the file doesn't exist or has an unknown format. */
 async function readBootstrap(dataDir: string): Promise<Bootstrap | null> {
   try {
     const known = JSON.parse(await readFile(bootstrapFile(dataDir), 'utf8')) as Bootstrap

@@ -1,4 +1,4 @@
-/** `npm run check`: all that can be said of the code without running it for real. One line for each step; what failed stands at the end. */
+/** `npm run check`: all static checks. Prints one line for each step, and the problems at the end. */
 import { spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
@@ -10,7 +10,7 @@ import { startScratchPostgres } from './scratch-postgres.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 
-/** A step gives one line for each problem; none is a pass. What it throws counts as a problem. */
+/** A step returns one line for each problem; it passes if there is none. An exception counts as a problem. */
 type Step = { name: string; run(): Promise<string[]> }
 
 const steps: Step[] = [
@@ -22,7 +22,7 @@ const steps: Step[] = [
   { name: 'migrations match models', run: compareMigrations },
 ]
 
-/** Runs a tool of node_modules; what it prints is the problem when it fails. */
+/** Runs a tool of node_modules. If it fails, its output is the problem. */
 function program(path: string, args: string[]): Promise<string[]> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [join(root, 'node_modules', path), ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -33,7 +33,7 @@ function program(path: string, args: string[]): Promise<string[]> {
       })
     }
     child.once('error', reject)
-    child.once('close', (code) => resolve(code === 0 ? [] : [`${output.trim()}\n(ended with ${code})`]))
+    child.once('close', (code) => resolve(code === 0 ? [] : [`${output.trim()}\n(exited with code ${code})`]))
   })
 }
 
@@ -49,7 +49,7 @@ async function compareMigrations(): Promise<string[]> {
   const postgres = await startScratchPostgres()
   try {
     const drift = await findDrift(postgres.url, join(root, 'prisma'))
-    return drift.length === 0 ? [] : ['- only migrations make it, + only the models do (npm run generate -- migration <name>)', ...drift]
+    return drift.length === 0 ? [] : ['- only in the migrations, + only in the models (npm run generate -- migration <name>)', ...drift]
   } finally {
     await postgres.end()
   }

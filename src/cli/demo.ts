@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: shows the product on a real repository, over its public API only, and says of each part whether it held. The chapters
- * stand in demo/; nothing of the server's own code is used, but the names of its settings.
+ * `npm run demo`: demonstrates the product with a real repository, over its public API only, and reports for each part whether it held. The
+ * chapters are in demo/. Of the server's code, only the names of its settings are used.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
@@ -27,7 +27,7 @@ There, the demo creates one project and deletes it with its contents.
 
 Exit code 0: every part held. 1: a part did not hold. 2: the arguments are not valid. 130: interrupted by Ctrl-C.`
 
-/** For a part that was interrupted to notice that it was. */
+/** Time for an interrupted part to end. */
 const settleMs = 2_000
 
 type Call = { chapter: Chapter; given?: { url: string; key: string } }
@@ -45,7 +45,7 @@ function readCall(): Call | null {
   return { chapter, ...(values.url && values.key ? { given: { url: values.url, key: values.key } } : {}) }
 }
 
-/** Runs to the end, or to Ctrl-C; what was made is gone afterwards either way. */
+/** Runs until the end or Ctrl-C, and cleans up in both cases. */
 async function run({ chapter, given }: Call): Promise<number> {
   const report = new Report()
   const undo: (() => Promise<unknown>)[] = []
@@ -73,7 +73,7 @@ async function run({ chapter, given }: Call): Promise<number> {
   const outcome = await Promise.race([interrupted, shown, crashed])
   report.stop()
   const left = await cleanUp(undo)
-  // What was interrupted may have made one more thing in the meantime.
+  // An interrupted part may have created something in the meantime.
   await Promise.race([shown, pause(settleMs)])
   left.push(...(await cleanUp(undo)))
   report.print(left)
@@ -81,14 +81,14 @@ async function run({ chapter, given }: Call): Promise<number> {
   return outcome === 'shown' && report.held && left.length === 0 ? 0 : 1
 }
 
-/** The last made goes first. One that fails doesn't hinder the others; gives what it said. */
+/** Runs the steps in reverse order, all of them even if one fails. Returns the messages of those that failed. */
 async function cleanUp(undo: (() => Promise<unknown>)[]): Promise<string[]> {
   const failed: string[] = []
   for (let step = undo.pop(); step; step = undo.pop()) await step().catch((error: Error) => failed.push(error.message))
   return failed
 }
 
-// Whoever read the output may have left (`| head`): the demo ends in order all the same.
+// The reader of the output may have exited (`| head`); the demo still cleans up.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 let call: Call | null = null
@@ -99,5 +99,5 @@ try {
   console.error(`${(error as Error).message}\n\n${help}`)
   process.exit(2)
 }
-// Sockets of a broken part may still be open: the end doesn't wait for them.
+// Exits explicitly, because sockets of a failed part may still be open.
 if (call) process.exit(await run(call))

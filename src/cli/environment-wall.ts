@@ -1,11 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 
-/** The starter runs before there are settings, and hands the environment on. */
+/** boot.mjs runs before the settings are read, and passes the environment on. */
 const readers = ['src/platform/settings.ts', 'src/cli/boot.mjs']
 const reads = /\bprocess\s*(\?\.|\.)\s*env\b|\bprocess\[['"]env['"]\]|import\s*\{[^}]*\benv\b[^}]*\}\s*from\s*['"](node:)?process['"]/
 
-/** Gives one line for each place of src that reads the environment and may not. */
+/** Returns one line for each place in src that reads the environment without being allowed to. */
 export async function checkEnvironmentReads(root: string): Promise<string[]> {
   const found: string[] = []
   for (const entry of await readdir(join(root, 'src'), { recursive: true, withFileTypes: true })) {

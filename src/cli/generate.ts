@@ -1,4 +1,4 @@
-/** `npm run generate` prints the generated files (the starter has made the Prisma client); `-- migration <name>` makes a migration. */
+/** `npm run generate` writes the generated files (boot.mjs has generated the Prisma client); `-- migration <name>` writes a migration. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { generatedFiles } from './generated-files.ts'
@@ -13,13 +13,13 @@ if (command === undefined) {
     const text = await print()
     const former = await readFile(join(root, path), 'utf8').catch(() => null)
     if (text !== former) await writeFile(join(root, path), text)
-    console.log(`${path} ${text === former ? 'is fresh' : 'written'}`)
+    console.log(`${path} ${text === former ? 'is up to date' : 'written'}`)
   }
 } else if (command === 'migration' && name !== undefined) {
   const postgres = await startScratchPostgres()
   try {
     const folder = await writeMigration(postgres.url, join(root, 'prisma'), name, new Date())
-    console.log(folder === null ? 'The models and constraints are as they landed: no migration made.' : `prisma/migrations/${folder}`)
+    console.log(folder === null ? 'The models and constraints have not changed since the last migration.' : `prisma/migrations/${folder}`)
   } finally {
     await postgres.end()
   }

@@ -1,6 +1,6 @@
 /**
- * The files that are printed from code and committed: `npm run generate` writes them, `npm run check` fails when one is stale.
- * A new one is a line here.
+ * The committed files that are generated from code: `npm run generate` writes them, and `npm run check` fails if one is out of date. Each is
+ * one line here.
  */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
@@ -9,17 +9,17 @@ import type { Baseline } from '../domain/webhooks/event-type/index.ts'
 import type { EventDefinition } from '../platform/events.ts'
 
 export type GeneratedFile = {
-  /** From the project's root. */
+  /** Relative to the project's root. */
   path: string
   print(): Promise<string>
 }
 
 const root = dirname(dirname(import.meta.dirname))
 
-/** What receivers of webhooks were told of each version of each event type; what breaks it is not printed but refused. */
+/** The published schemas of all versions of all event types. A change that breaks one is refused. */
 const baselineFile = 'src/consumer/baseline.json'
 
-/** What the printers of the catalogue make of all event types. Loaded here alone, because the domain is large. */
+/** Runs a printer of the event catalogue with all event types. Imported dynamically, because the domain is large. */
 async function printed(
   print: (
     printers: typeof import('../domain/webhooks/event-type/index.ts') & { types: readonly EventDefinition[] },
@@ -38,7 +38,7 @@ export async function readBaseline(): Promise<Baseline> {
   return JSON.parse(text) as Baseline
 }
 
-/** TypeScript as the format check wants it. */
+/** Formats TypeScript with Biome, as the check requires. */
 function formatted(path: string, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const biome = join(root, 'node_modules/@biomejs/biome/bin/biome')

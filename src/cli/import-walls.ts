@@ -4,8 +4,8 @@ import { pathToFileURL } from 'node:url'
 import { cruise, type ICruiseResult } from 'dependency-cruiser'
 
 /**
- * Holds the imports of a checkout (its src and test) against its .dependency-cruiser.mjs. Gives one line for each violation; also one
- * when the tool saw fewer modules than there are files, for then it says nothing about the rest.
+ * Checks the imports in src and test of a checkout against its .dependency-cruiser.mjs. Returns one line for each violation, and one for each
+ * file that the tool didn't see, since it says nothing about those.
  */
 export async function checkImports(root: string): Promise<string[]> {
   const { default: config } = await import(pathToFileURL(join(root, '.dependency-cruiser.mjs')).href)
@@ -23,7 +23,7 @@ export async function checkImports(root: string): Promise<string[]> {
   return [...unseen, ...blind, ...broken.sort()]
 }
 
-/** Every module of ours, as paths from the root with '/'. */
+/** The paths of all modules, relative to the root and with '/'. */
 async function sourceFiles(root: string, excluded: string[]): Promise<string[]> {
   const found: string[] = []
   for (const room of ['src', 'test']) {

@@ -1,8 +1,8 @@
-/** `npm run key [-- name]`: makes an API key with all rights for an installation whose first key is lost. Prints it once. */
+/** `npm run key [-- name]`: creates an API key with all permissions, for example if the first key was lost, and prints it once. */
 import { parseArgs } from 'node:util'
 import { readSettings } from '../platform/settings.ts'
 import { makeKey } from './bootstrap.ts'
-import { isForPerson, openApp } from './open-app.ts'
+import { isOperatorError, openApp } from './open-app.ts'
 
 const usage = `npm run key [-- name]
 
@@ -10,7 +10,7 @@ Creates an API key with all permissions and prints it once. The name describes i
 
 Exit code 0: the key was created. 1: no organization exists yet, or the database cannot be used. 2: the arguments are not valid, and no key was created.`
 
-/** The key's name; null when help was asked for. Throws TypeError. */
+/** The name of the key; null for --help. Throws TypeError if the arguments are not valid. */
 function readName(): string | null {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { help: { type: 'boolean', short: 'h' } } })
   if (values.help) return null
@@ -45,7 +45,7 @@ try {
 if (name === null) console.log(usage)
 else if (name !== undefined) {
   await make(name).catch((error) => {
-    if (!isForPerson(error)) throw error
+    if (!isOperatorError(error)) throw error
     console.error(error.message)
     process.exitCode = 1
   })

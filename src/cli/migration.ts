@@ -1,6 +1,6 @@
 /**
- * Makes migrations and checks them: `writeMigration` compares the state that landed last (prisma/migrations/landed.json, written
- * beside each migration) with the models and the list of constraints; `findDrift` compares two real databases.
+ * Writes and checks migrations. `writeMigration` compares the models and constraints with the state of the last migration
+ * (prisma/migrations/landed.json, written with each migration); `findDrift` compares two real databases.
  */
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
@@ -12,14 +12,14 @@ import { createDatabase, dropDatabase, executeScript } from '../platform/db/data
 import { migrate } from '../platform/db/migrate.ts'
 import { openSchemaEngine, type SchemaFiles } from '../platform/db/schema-engine.ts'
 
-/** All that a database is made from. */
+/** Everything that defines the schema of the database. */
 export type SchemaState = { files: SchemaFiles; beforeTables: Statement[]; afterTables: Statement[] }
 
 const landedFile = (prismaDir: string) => join(prismaDir, 'migrations', 'landed.json')
 
 const declared = { beforeTables, afterTables: [...afterTables, ...concepts.flatMap(({ constraints }) => constraints)] }
 
-/** What the working tree says now: every .prisma file below `prismaDir`, and the lists of constraints. */
+/** The state of the working tree: every .prisma file below `prismaDir`, and the lists of constraints. */
 export async function readState(prismaDir: string, lists = declared): Promise<SchemaState> {
   const entries = await readdir(prismaDir, { recursive: true, withFileTypes: true })
   const paths = entries
@@ -31,7 +31,7 @@ export async function readState(prismaDir: string, lists = declared): Promise<Sc
   return { files: await Promise.all(files), ...lists }
 }
 
-/** The SQL that brings a database from one state (null: empty) to another. Empty when there is nothing to do. */
+/** The SQL that migrates a database from one state (null for empty) to another. Empty if there is nothing to do. */
 export async function migrationScript(url: string, from: SchemaState | null, to: SchemaState): Promise<string> {
   const engine = await openSchemaEngine(url)
   let tables: string
@@ -55,7 +55,7 @@ export async function migrationScript(url: string, from: SchemaState | null, to:
   return script.length === 0 ? '' : `${script.join('\n\n')}\n`
 }
 
-/** `drops` come before the tables change, `removals` after: a column may still use a function that goes. */
+/** `drops` run before the tables change, `removals` after: a column may still use a function that is removed. */
 function compareStatements(from: Statement[], to: Statement[]): { drops: string[]; creates: string[]; removals: string[] } {
   const former = new Map(from.map((statement) => [statement.name, statement]))
   const changed = to.filter(({ name, create }) => former.get(name)?.create !== create)
@@ -69,12 +69,12 @@ function compareStatements(from: Statement[], to: Statement[]): { drops: string[
   }
 }
 
-/** The engine says "nothing" in a comment. */
+/** Removes the comment that the engine returns if there is nothing to do. */
 const withoutNothing = (script: string) => (/^\s*-- This is an empty migration\.\s*$/.test(script) ? '' : script)
 
-/** Writes the next migration and the landed state; gives its folder's name, or null when nothing changed. `url`: any database. */
+/** Writes the next migration and the new state. Returns the name of its folder, or null if nothing changed. `url` may be any database. */
 export async function writeMigration(url: string, prismaDir: string, name: string, now: Date, to?: SchemaState): Promise<string | null> {
-  if (!/^[a-z0-9_]{1,60}$/.test(name)) throw new Error('A migration is named with a-z, 0-9 and _, for example add_domains.')
+  if (!/^[a-z0-9_]{1,60}$/.test(name)) throw new Error('The name of a migration may contain only a-z, 0-9 and _, for example add_domains.')
   const landed = await readFile(landedFile(prismaDir), 'utf8').catch(() => null)
   const state = to ?? (await readState(prismaDir))
   const script = await migrationScript(url, landed === null ? null : (JSON.parse(landed) as SchemaState), state)
@@ -87,8 +87,8 @@ export async function writeMigration(url: string, prismaDir: string, name: strin
 }
 
 /**
- * How a database that ran all migrations differs from one made from the models and the lists: `- ` only the migrations make it,
- * `+ ` only the models. Empty when they agree. Makes and drops two databases beside `url`.
+ * The differences between a database that ran all migrations (`- `) and one created from the models and constraints (`+ `). Empty if they
+ * agree. Creates and drops two databases on the server of `url`.
  */
 export async function findDrift(url: string, prismaDir: string, state?: SchemaState): Promise<string[]> {
   const suffix = randomUUID().replaceAll('-', '')

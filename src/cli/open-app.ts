@@ -1,4 +1,4 @@
-/** What every program of Quayside opens first: settings, database with its migrations, keys. No driver of the domain is picked here. */
+/** Opens what every program of Quayside needs: the database with its migrations, the keyring, the wake-ups. Creates no drivers of the domain. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concepts } from '../domain/index.ts'
@@ -16,16 +16,16 @@ import type { App } from '../platform/work.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
 
-/** `postgres` is null where the database is not ours to run. */
+/** `postgres` is null if DATABASE_URL names an external database. */
 export type OpenedApp = { app: App; postgres: EmbeddedPostgres | null; close(): Promise<void> }
 
-/** Whether a person can put it right: it is told as one line, without a stack. */
-export const isForPerson = (error: unknown): error is Error =>
+/** Whether the operator can fix the error; it is then printed without a stack trace. */
+export const isOperatorError = (error: unknown): error is Error =>
   [SettingsError, ConnectionError, MigrationError, MasterKeyError].some((type) => error instanceof type)
 
 /**
- * Throws a ConnectionError, a MigrationError or a MasterKeyError when the database can't be reached or doesn't fit this program. `onProgress` is told what takes more than
- * a moment.
+ * Throws ConnectionError, MigrationError or MasterKeyError if the database can't be reached or doesn't match this program. `onProgress` is
+ * called with a message for each step that takes long.
  */
 export async function openApp(settings: Settings, onProgress?: (text: string) => void): Promise<OpenedApp> {
   await mkdir(settings.DATA_DIR, { recursive: true, mode: 0o700 })

@@ -6,13 +6,13 @@ import { readProcess } from '../platform/process-mark.ts'
 import { writeWhole } from '../platform/whole-file.ts'
 
 export type ProcessKind = 'server' | 'worker'
-/** `port` is null until it serves, and for a worker. */
+/** `port` is null for a worker, and for a server that doesn't listen yet. */
 export type RecordedProcess = { pid: number; kind: ProcessKind; serving: boolean; port: number | null }
 
 export type ProcessRecord = {
-  /** Puts down that it serves now; a server's pid stands in `server.pid` from then on, for people. */
+  /** Records that the process is ready. For a server, also writes its pid to `server.pid`, for operators. */
   serving(port: number | null): Promise<void>
-  /** The end of it. */
+  /** Removes the record. */
   forget(): Promise<void>
 }
 
@@ -20,8 +20,8 @@ const folder = (dataDir: string) => join(dataDir, 'processes')
 const pidFile = (dataDir: string) => join(dataDir, 'server.pid')
 
 /**
- * Puts down that this process runs on `dataDir`, for `npm stop`, and removes the records of dead ones. What a killed process leaves
- * behind does no harm: a record counts only while its pid still belongs to it.
+ * Records that this process uses `dataDir`, for `npm stop`, and removes the records of dead processes. The record of a killed process does no
+ * harm: it is valid only while its pid still belongs to that process.
  */
 export async function recordProcess(dataDir: string, kind: ProcessKind): Promise<ProcessRecord> {
   const record = join(folder(dataDir), String(process.pid))
@@ -44,13 +44,13 @@ export async function recordProcess(dataDir: string, kind: ProcessKind): Promise
   }
 }
 
-/** The processes that run on `dataDir` now. Records of dead ones are removed. */
+/** The running processes of `dataDir`. Removes the records of dead ones. */
 export async function listProcesses(dataDir: string): Promise<RecordedProcess[]> {
   const names = await readdir(folder(dataDir)).catch(() => [])
   const found = names.map(async (name): Promise<RecordedProcess[]> => {
     const pid = Number.parseInt(name, 10)
     const now = await startOf(pid)
-    // A draft is its writer's until that is gone.
+    // A draft is left alone while its writer is alive.
     const isDraft = name.endsWith('.draft')
     if (isDraft && now !== null) return []
     const text = isDraft ? '{}' : await readFile(join(folder(dataDir), name), 'utf8').catch(() => '{}')
@@ -62,7 +62,7 @@ export async function listProcesses(dataDir: string): Promise<RecordedProcess[]>
   return (await Promise.all(found)).flat()
 }
 
-/** When a process began, in the system's own words; null when there is none (a dead one that nobody has reaped is none). */
+/** Start time of a process in the system's own format; null if it isn't running. A zombie doesn't count as running. */
 async function startOf(pid: number): Promise<string | null> {
   if (process.platform !== 'linux') {
     const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]).catch(() => ({ stdout: '' }))

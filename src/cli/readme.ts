@@ -1,4 +1,4 @@
-/** The part of README.md that is printed from code: the table of error codes. All else there is written by hand. */
+/** Generates the table of error codes in README.md. Everything else there is written by hand. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -6,10 +6,10 @@ const path = join(import.meta.dirname, '..', '..', 'README.md')
 const begin = '<!-- error codes, printed by npm run generate -->\n'
 const end = '<!-- end of error codes -->'
 
-/** HTTP itself has a status for it; over GraphQL's own kinds it would be 400. */
+/** HTTP has a status of its own for it; its kind would map to 400. */
 const ownStatus: Record<string, number> = { payload_too_large: 413 }
 
-/** README.md with a fresh table. Throws when the marks around it are gone. */
+/** README.md with an up-to-date table. Throws if the marks around the table are missing. */
 export async function printReadme(): Promise<string> {
   const text = await readFile(path, 'utf8')
   const from = text.indexOf(begin)

@@ -1,10 +1,10 @@
 /**
- * `npm run rotate-master-key`: wraps every data key with the newest master key, while servers run. Cut off, it is simply run again.
- * Without a newer key in `DATA_DIR/master.key` it adds one there first.
+ * `npm run rotate-master-key`: rewraps every data key with the newest master key, while servers run. If it is interrupted, run it again. If
+ * all data keys use the newest key already, it first adds a new one to `DATA_DIR/master.key`.
  */
 import { rotateMasterKey } from '../platform/crypto.ts'
 import { readSettings } from '../platform/settings.ts'
-import { isForPerson, openApp } from './open-app.ts'
+import { isOperatorError, openApp } from './open-app.ts'
 
 try {
   const settings = readSettings()
@@ -22,7 +22,7 @@ try {
     await close()
   }
 } catch (error) {
-  if (!isForPerson(error)) throw error
+  if (!isOperatorError(error)) throw error
   console.error(error.message)
   process.exitCode = 1
 }

@@ -8,8 +8,8 @@ const prefix = 'quayside-scratch-'
 export type ScratchPostgres = { url: string; end(): Promise<void> }
 
 /**
- * A PostgreSQL of its own in a temporary folder, without durability, for tests and for the check. `end` stops it and removes all
- * of it; what a killed process left behind is removed at the next start.
+ * Starts a PostgreSQL without durability in a temporary folder, for tests and for the check. `end` stops it and removes the folder; the
+ * leftovers of killed processes are removed at the next start.
  */
 export async function startScratchPostgres(): Promise<ScratchPostgres> {
   await sweep()
@@ -22,7 +22,7 @@ export async function startScratchPostgres(): Promise<ScratchPostgres> {
 async function sweep(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const pid = new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]
-    // Another user's folder can't be removed, and needn't be.
+    // Another user's folder can't be removed, and need not be.
     if (pid !== undefined && !isAlive(Number(pid))) await discard(join(tmpdir(), name)).catch(() => {})
   }
 }

@@ -5,19 +5,19 @@ import { listProcesses, type RecordedProcess } from './process-record.ts'
 
 export type ShutdownRequest = {
   dataDir: string
-  /** True: the embedded PostgreSQL of `dataDir` ends too. */
+  /** Whether to stop the embedded PostgreSQL of `dataDir` too. */
   embedded: boolean
-  /** Where instances run. */
+  /** The runtime of the instances. */
   runtime: Pick<Runtime, 'list' | 'stop'>
-  /** How long a server or worker may drain, and an instance may end, before it is killed. */
+  /** Time for a server or worker to drain, and for an instance to exit, before it is killed. */
   graceMs: number
 }
 
 export type ShutdownReport = { processes: RecordedProcess[]; instances: number }
 
 /**
- * Ends everything that belongs to `dataDir` but the calling process: servers and workers first, as they would start instances again,
- * then instances, at last the embedded PostgreSQL. Works as well when the server is dead already, and a second time.
+ * Stops everything of `dataDir` except the calling process: first servers and workers, since they would restart instances, then instances,
+ * and finally the embedded PostgreSQL. Also works if the server has crashed, and may be called again.
  */
 export async function shutDown({ dataDir, embedded, runtime, graceMs }: ShutdownRequest): Promise<ShutdownReport> {
   const processes = await others(dataDir)

@@ -1,4 +1,4 @@
-/** `npm stop`: ends the server, workers, instances and the embedded PostgreSQL of DATA_DIR. Also when the server is dead already. */
+/** `npm stop`: stops the server, workers, instances and the embedded PostgreSQL of DATA_DIR, even if the server has crashed. */
 import { existsSync } from 'node:fs'
 import { createProcessRuntime } from '../drivers/process/index.ts'
 import { readSettings, SettingsError } from '../platform/settings.ts'
@@ -8,7 +8,7 @@ try {
   const settings = readSettings()
   const dataDir = settings.DATA_DIR
   if (existsSync(dataDir)) {
-    // The sandbox that instances were started in tells which processes are theirs; one that is demanded but missing must not hinder.
+    // Instances are found by their sandbox. SANDBOX=bwrap becomes auto, so that a missing bwrap doesn't prevent the stop.
     const sandbox = settings.SANDBOX === 'none' ? 'none' : 'auto'
     const runtime = await createProcessRuntime({ dataDir, sandbox, hostPath: settings.hostPath })
     const embedded = settings.DATABASE_URL === undefined

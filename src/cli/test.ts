@@ -1,8 +1,8 @@
-/** `npm test`: installs what the tests need of the host where it may, then runs vitest with the arguments it was given. */
+/** `npm test`: installs missing host packages if it is allowed to, then runs vitest with the given arguments. */
 import { spawn, spawnSync } from 'node:child_process'
 import { parseCLI, startVitest } from 'vitest/node'
 
-/** Debian packages, each with the program that shows that it is there. */
+/** Debian packages, each with a program that shows whether it is installed. */
 const packages = { bubblewrap: 'bwrap', 'redis-server': 'redis-server', git: 'git' }
 const installTimeoutMs = 300_000
 
@@ -13,7 +13,7 @@ async function installHostPackages(): Promise<void> {
   if (missing.length === 0) return
   const advice = `${missing.join(' and ')} missing`
   if (process.getuid?.() !== 0 || !isInstalled('apt-get'))
-    return console.error(`${advice}: install what you can, tests that need it say so`)
+    return console.error(`${advice}: install it to run all tests. Tests that need it will say so.`)
   console.error(`${advice}: installing with apt-get ...`)
   const install = `apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ${missing.join(' ')}`
   const code = await new Promise<number | null>((resolve) => {
@@ -21,7 +21,7 @@ async function installHostPackages(): Promise<void> {
     child.once('error', () => resolve(null))
     child.once('close', resolve)
   })
-  if (code !== 0) console.error(`apt-get ended with ${code}; the tests run without ${missing.join(' and ')}`)
+  if (code !== 0) console.error(`apt-get exited with code ${code}; the tests run without ${missing.join(' and ')}`)
 }
 
 await installHostPackages()

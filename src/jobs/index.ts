@@ -1,6 +1,6 @@
 /**
- * Runs what concepts declare in their jobs.ts: a claim loop for each queue, a loop for each chore, and the sequencer. Knows how
- * work is claimed, kept and stopped; what the work is stands in the domain. Any number of processes run it on one database.
+ * Runs the queues and chores that concepts declare in their jobs.ts: a claim loop for each queue, a loop for each chore, and the sequencer.
+ * This room claims, keeps and stops work; the work itself is in the domain. Any number of processes may run it on one database.
  */
 import type { Chore, Queue } from '../platform/claim.ts'
 import type { App } from '../platform/work.ts'
@@ -10,23 +10,23 @@ import { positionRows } from './sequencer.ts'
 
 export type Jobs = {
   /**
-   * No new claims from now on. What is running has `graceMs` to end; then its signal aborts (at once for a queue with
-   * `abortOnStop`, and for chores). Resolves when all of it has ended; asked again, it waits likewise.
+   * Stops claiming. Running work has `graceMs` to finish before its signal aborts; for chores and for queues with `abortOnStop`, the signal
+   * aborts at once. Resolves when all work has ended. May be called more than once.
    */
   stop(options: { graceMs: number }): Promise<void>
 }
 
 export type JobsOptions = {
-  /** Default: all of the domain. */
+  /** Defaults to all queues of the domain. */
   // biome-ignore lint/suspicious/noExplicitAny: queues of any item
   queues?: readonly Queue<any>[]
-  /** Default: all of the domain. */
+  /** Defaults to all chores of the domain. */
   chores?: readonly Chore[]
-  /** Names this process in leases; no other living process may have it. Default: the App's. */
+  /** Name of this process in leases, unique among living processes. Defaults to the App's. */
   worker?: string
 }
 
-/** Starts the loops, and the sequencer with them. No failure of a run or of the database ends a loop: it waits and goes on. */
+/** Starts the loops and the sequencer. A loop survives every failure, also of the database: it waits and continues. */
 export function startJobs(
   app: App,
   { queues = app.domain.queues, chores = app.domain.chores, worker = app.processId }: JobsOptions = {},

@@ -5,56 +5,56 @@ import type { App } from '../platform/work.ts'
 
 export type Loop = { stop(graceMs: number): Promise<void> }
 
-/** What a loop waits on between two rounds. A ring while nobody waits is kept, so that none is lost during a round. */
-export type Bell = {
-  ring(): void
-  /** Rung since the last wait: the next one will be none. */
-  isRung(): boolean
-  /** Resolves at a ring (true), after `ms` (never by time when absent), or on abort. */
+/** What a loop waits for between two rounds. A trigger that is fired during a round is kept for the next wait. */
+export type Trigger = {
+  fire(): void
+  /** Whether it was fired since the last wait, so that the next one ends at once. */
+  isFired(): boolean
+  /** Resolves when fired (true), after `ms` if given, or on abort. */
   wait(signal: AbortSignal, ms?: number): Promise<boolean>
   close(): void
 }
 
-/** Rung by hand, and by each wake-up of the topic. */
-export function createBell(app: App, topic: string | null): Bell {
-  let rung = false
-  let answer: (() => void) | undefined
-  const ring = () => {
-    rung = true
-    answer?.()
+/** Fired by `fire` and by each wake-up of the topic. */
+export function createTrigger(app: App, topic: string | null): Trigger {
+  let isFired = false
+  let endWait: (() => void) | undefined
+  const fire = () => {
+    isFired = true
+    endWait?.()
   }
-  const off = topic === null ? () => {} : app.wake.on(topic, ring)
+  const off = topic === null ? () => {} : app.wake.on(topic, fire)
   return {
-    ring,
-    isRung: () => rung,
+    fire,
+    isFired: () => isFired,
     wait: (signal, ms) =>
       new Promise((resolve) => {
         const timer = ms === undefined ? undefined : setTimeout(() => end(), ms)
         const end = () => {
           clearTimeout(timer)
           signal.removeEventListener('abort', end)
-          answer = undefined
-          resolve(rung)
-          rung = false
+          endWait = undefined
+          resolve(isFired)
+          isFired = false
         }
-        answer = end
+        endWait = end
         signal.addEventListener('abort', end, { once: true })
-        if (rung || signal.aborted) end()
+        if (isFired || signal.aborted) end()
       }),
     close: off,
   }
 }
 
-/** What a loop does about failures: it tells, and waits. An outage is waited out with short pauses: while it is known, they cost nothing. */
-export function createSetbacks(app: App, fields: object, words: { failed: string; recovered: string }) {
+/** Logs the failures of a loop and delays its next round. The delays are short during an outage, as statements then fail at once. */
+export function createRetry(app: App, fields: object, messages: { failed: string; recovered: string }) {
   const [outage, failure] = [createBackoff(), createBackoff(5_000)]
-  const log = createFailureLog(app, words)
+  const log = createFailureLog(app, messages)
   return {
     async waitAfter(error: unknown, signal: AbortSignal): Promise<void> {
       const kind = log.failed(error, fields)
       await pause((kind === 'database' ? outage : failure).next(), signal)
     },
-    over(): void {
+    succeeded(): void {
       outage.reset()
       failure.reset()
       log.succeeded()

@@ -1,30 +1,30 @@
 /**
- * What a queue does about items whose holders ended. One that several processes in a row had in hand when they ended may be what ended
- * them: it is tried once more apart from its like, so that they aren't blamed for it, and then set aside.
+ * Handles queue items whose processes crashed. An item that several processes in a row held when they ended may have caused the crashes: it
+ * is tried once more, without other such items, so that they aren't blamed for it, and is then set aside.
  */
 import { absolve, absolveAll, type Claimed, lossesOf, mostLosses, putOff, type Queue } from '../platform/claim.ts'
 import { reportFailure } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
 export type LossWatch<Item> = {
-  /** Before an item is worked on: `later`, when another is on its last chance. */
+  /** What to do with a claimed item. `later` if another item is on its last chance. */
   judge(item: Item): 'work' | 'setAside' | 'later'
-  /** Gives back what `judge` put off. */
+  /** Releases an item that `judge` deferred. */
   putOff(item: Item): Promise<unknown>
-  /** Its work has ended, well or not, and we live. `told`: its row says so already. */
-  ended(item: Item, told: boolean): void
-  /** Tells of those whose rows don't say so yet. Throws while the database is away. */
+  /** The work on an item has ended, successfully or not, and this process survived. `recorded`: its row shows that already. */
+  ended(item: Item, recorded: boolean): void
+  /** Records it in the rows that don't show it yet. Throws during a database outage. */
   absolve(): Promise<void>
-  /** We were asked to stop: no end of ours from now on is the fault of what we hold. */
+  /** This process is stopping: if it is killed now, the items in progress are not to blame. */
   standDown(): Promise<void>
 }
 
-/** How long one waits for its last chance while another has its own. */
+/** Delay of an item while another one is on its last chance. */
 const putOffMs = 1_000
 
 export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, worker: string): LossWatch<Item> {
-  /** At most as many as there are slots: while the database is away nothing is claimed. */
-  const untold = new Set<Item>()
+  /** At most as many as there are slots, since nothing is claimed during a database outage. */
+  const unrecorded = new Set<Item>()
   let onLastChance: Item | null = null
   return {
     judge(item) {
@@ -36,14 +36,14 @@ export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, 
       return 'work'
     },
     putOff: (item) => putOff(app.db.prisma, queue.rows, item, putOffMs),
-    ended(item, told) {
+    ended(item, recorded) {
       if (onLastChance === item) onLastChance = null
-      if (!told) untold.add(item)
+      if (!recorded) unrecorded.add(item)
     },
     async absolve() {
-      for (const item of untold) {
+      for (const item of unrecorded) {
         await absolve(app.db.prisma, queue.rows, item)
-        untold.delete(item)
+        unrecorded.delete(item)
       }
     },
     async standDown() {

@@ -4,20 +4,20 @@ import { outageOf } from '../platform/db/index.ts'
 import { createFailureLog, type FailureLog, reportFailure } from '../platform/failure-log.ts'
 import { throughOutages } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
-import { createBell, createSetbacks, type Loop } from './loop.ts'
+import { createRetry, createTrigger, type Loop } from './loop.ts'
 import { type LossWatch, watchLosses } from './loss.ts'
 
 /**
- * Claims as many items as there are free slots, when one becomes free, the topic wakes it, or the poll is due. What ends while
- * a claim is under way is replaced by the next one in a batch.
+ * Claims as many items as there are free slots, when a slot becomes free, the topic wakes it, or the poll is due. Slots that become free
+ * during a claim are filled in one batch by the next.
  */
 export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, worker: string): Loop {
   const stopping = new AbortController()
   const aborting = new AbortController()
   setMaxListeners(0, aborting.signal)
-  const bell = createBell(app, queue.topic)
+  const trigger = createTrigger(app, queue.topic)
   const losses = watchLosses(app, queue, worker)
-  const setbacks = createSetbacks(
+  const retry = createRetry(
     app,
     { queue: queue.name },
     { failed: 'items of a queue could not be claimed', recovered: 'items of a queue can be claimed again' },
@@ -28,13 +28,13 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
     'warn',
   )
   const running = new Set<Promise<void>>()
-  /** Told that no row has a time to come; a new one comes with a ring. */
+  /** Whether no row is due at a later time; the wake-up of a new row fires the trigger. */
   let noneDue = false
 
   const start = (item: Item) => {
     const run = runItem(app, queue, losses, renewals, item, aborting.signal).finally(() => {
       running.delete(run)
-      bell.ring()
+      trigger.fire()
     })
     running.add(run)
   }
@@ -43,23 +43,23 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
     while (!stopping.signal.aborted) {
       const free = queue.concurrency - running.size
       if (free <= 0) {
-        await bell.wait(stopping.signal)
+        await trigger.wait(stopping.signal)
         continue
       }
       try {
         await losses.absolve()
         const items = await queue.claim(app, worker, free)
         for (const item of items) start(item)
-        if (items.length === free) setbacks.over()
+        if (items.length === free) retry.succeeded()
         else {
-          const isKnown: boolean = bell.isRung() || (noneDue && items.length === 0)
+          const isKnown: boolean = trigger.isFired() || (noneDue && items.length === 0)
           const dueInMs: number | null = isKnown ? null : ((await queue.dueInMs?.(app, worker, queue.concurrency - running.size)) ?? null)
-          setbacks.over()
-          const rung = await bell.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
-          noneDue = dueInMs === null && !rung
+          retry.succeeded()
+          const fired = await trigger.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
+          noneDue = dueInMs === null && !fired
         }
       } catch (error) {
-        await setbacks.waitAfter(error, stopping.signal)
+        await retry.waitAfter(error, stopping.signal)
       }
     }
   })()
@@ -71,19 +71,19 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
       if (queue.abortOnStop) aborting.abort(new Error('The process is stopping.'))
       const grace = setTimeout(() => aborting.abort(new Error('The process is stopping.')), graceMs)
       await ended
-      // Once more for what was being claimed meanwhile.
+      // Again, for items that were claimed meanwhile.
       const allStoodDown = stoodDown.then(() => losses.standDown())
       while (running.size > 0) await Promise.all(running)
       await allStoodDown
       clearTimeout(grace)
-      bell.close()
+      trigger.close()
     },
   }
 }
 
 /**
- * Works on one item under a heartbeat. Never rejects: after an error the lease runs out, and whoever claims next goes on; after an outage it
- * is given back, where the queue knows how.
+ * Works on one item while renewing its lease. Never rejects: after an error the lease expires, and the next claim continues the work; after
+ * a database outage the item is released, if the queue supports that.
  */
 async function runItem<Item extends Claimed>(
   app: App,
@@ -95,11 +95,11 @@ async function runItem<Item extends Claimed>(
 ): Promise<void> {
   const verdict = losses.judge(item)
   if (verdict === 'later') return putOff(app, queue, losses, item)
-  let told = false
+  let recorded = false
   const lease = keepLease(app, queue, renewals, item, stopping)
   try {
     await (verdict === 'setAside' ? queue.setAside(app, item, lease.signal) : queue.work(app, item, lease.signal))
-    told = !lease.signal.aborted
+    recorded = !lease.signal.aborted
   } catch (error) {
     if (lease.signal.aborted)
       app.log.info({ queue: queue.name, reason: String(lease.signal.reason) }, 'processing of a queue item was aborted')
@@ -107,14 +107,14 @@ async function runItem<Item extends Claimed>(
       reportFailure(app, error, 'processing of a queue item failed; the item is claimed again when its lease expires', {
         queue: queue.name,
       })
-    if (outageOf(error) === 'database') await giveBack(app, queue, item, lease.signal)
+    if (outageOf(error) === 'database') await release(app, queue, item, lease.signal)
   } finally {
-    losses.ended(item, told)
+    losses.ended(item, recorded)
     await lease.end()
   }
 }
 
-/** When it can't be, its lease runs out all the same. */
+/** If this fails, the lease expires instead. */
 async function putOff<Item extends Claimed>(app: App, queue: Queue<Item>, losses: LossWatch<Item>, item: Item): Promise<void> {
   try {
     await losses.putOff(item)
@@ -123,12 +123,11 @@ async function putOff<Item extends Claimed>(app: App, queue: Queue<Item>, losses
   }
 }
 
-/** As soon as the database takes it, or never: then the lease runs out. */
-async function giveBack<Item extends Claimed>(app: App, queue: Queue<Item>, item: Item, signal: AbortSignal): Promise<void> {
-  const { release } = queue
-  if (!release) return
+/** Retries until the database is available. If this fails, the lease expires instead. */
+async function release<Item extends Claimed>(app: App, queue: Queue<Item>, item: Item, signal: AbortSignal): Promise<void> {
+  if (!queue.release) return
   try {
-    await throughOutages(app, () => release(app, item), signal)
+    await throughOutages(app, async () => queue.release?.(app, item), signal)
     app.wake.notify(queue.topic)
   } catch (error) {
     reportFailure(app, error, 'a queue item could not be released', { queue: queue.name }, 'warn')
@@ -136,9 +135,9 @@ async function giveBack<Item extends Claimed>(app: App, queue: Queue<Item>, item
 }
 
 /**
- * Renews at a third of the lease. `signal` aborts with `stopping`, when the lease is another's, and also when it can't be renewed in
- * time: the database is away, and somebody else may soon see this lease as over. Most items end before their first heartbeat, so
- * until then there is but one timer.
+ * Renews the lease at a third of its duration. `signal` aborts when `stopping` does, when another process holds the lease, and when it could
+ * not be renewed in time, since another process may then claim the item. Most items end before the first renewal, so there is only one
+ * timer until then.
  */
 function keepLease<Item extends Claimed>(
   app: App,

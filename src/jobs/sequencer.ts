@@ -1,7 +1,7 @@
 import type { Chore } from '../platform/claim.ts'
 import { sequence, sequenceBatch } from '../platform/sequencer.ts'
 
-/** Gives committed event and audit rows their position, soon after each commit that wrote one. */
+/** Assigns positions to events and audit entries soon after they are committed. */
 export const positionRows: Chore = {
   name: 'position events and audit rows',
   topic: 'outbox',

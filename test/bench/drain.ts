@@ -1,4 +1,4 @@
-/** SIGTERM under a load of requests, twenty times: how many that were taken failed, and how long the end took. */
+/** SIGTERM under a load of requests, twenty times: how many accepted requests failed, and how long the shutdown took. */
 
 import { loadApi } from '../support/api-load.ts'
 import { startServer } from '../support/server.ts'

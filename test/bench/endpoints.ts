@@ -1,7 +1,7 @@
 /**
- * What one webhook endpoint feels of its neighbours: how late a healthy one is sent to, alone, beside one that takes 8 s for each answer,
- * beside four of them, and beside one that never answers; all of one organization, with one worker. Goal: p99 under 300 ms, or on a machine
- * that is busy with other things no worse than alone.
+ * How slow webhook endpoints affect others: the delay of deliveries to a healthy endpoint alone, beside one that takes 8 s to respond, beside
+ * four of them, and beside one that never responds; all in one organization, with one worker. Goal: p99 below 300 ms, or, on a busy machine, no
+ * worse than alone.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -28,9 +28,9 @@ const goalMs = 300
 const noWorse = 1.5
 const slowAnswerMs = 8_000
 const seconds = 20
-/** Events a second, for the healthy one and as many for each neighbour. */
+/** Events per second for each endpoint. */
 const pace = 20
-/** What waits for each neighbour before the measurement begins. */
+/** Backlog of each slow endpoint at the start of the measurement. */
 const backlog = 500
 
 const scenarios: { name: string; neighbours: number; answerMs: number | null }[] = [
@@ -117,7 +117,7 @@ export default async function neighbours(): Promise<BenchResult> {
 
 type Peer = { url: string; close(): Promise<void> }
 
-/** Answers at once, and notes how long after its event each request came. */
+/** Responds at once, and records the delay of each request after its event. */
 async function startHealthy(): Promise<Peer & { lags: number[] }> {
   const lags: number[] = []
   const peer = await listen((body) => {
@@ -128,7 +128,7 @@ async function startHealthy(): Promise<Peer & { lags: number[] }> {
   return { ...peer, lags }
 }
 
-/** Answers each request after so long; null: never. */
+/** Responds to each request after this time; never if null. */
 async function startSlow(answerMs: number | null): Promise<Peer & { open(): number }> {
   let open = 0
   const peer = await listen(async () => {

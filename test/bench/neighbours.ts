@@ -1,7 +1,7 @@
 /**
- * Neighbours: what a loud service, and a key that asks for much, cost the others. A whole server, spoken to over its sockets alone. Aims:
- * a quiet service's lines within 150 ms (p99) beside 20,000 lines a second; another key's smallest query within 200 ms (p99) beside
- * five loops of the largest operations that are allowed; each line once.
+ * How a service that prints a lot, and a key that sends large queries, affect others. Runs a complete server and uses its sockets only. Goals:
+ * log lines of a quiet service within 150 ms (p99) beside 20,000 lines per second; the smallest query of another key within 200 ms (p99)
+ * beside five loops of the largest allowed operations; each log line exactly once.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { createRepository } from '../support/git-repository.ts'
@@ -13,10 +13,10 @@ const seconds = Number(process.argv[3] ?? 10)
 const rates = [0, 1_000, 20_000]
 const lagAim = 150
 const queryAim = 200
-/** A stretch is at most 50 ms; the histogram counts the 10 ms between its own looks as well. */
+/** The event loop may be blocked for 50 ms; the histogram includes its own sampling interval of 10 ms. */
 const delayAim = 60
 
-/** Prints lines with the time of their printing, as many a second as its path says. */
+/** Prints lines with timestamps, as many per second as the path says. */
 const printer = `
 const http = require('node:http')
 let rate = 0, owed = 0, n = 0, last = performance.now()
@@ -76,7 +76,7 @@ async function setRate(server: TestServer, { slug }: Data, rate: number): Promis
   return JSON.parse((await server.router(slug, `/?rate=${rate}`)).body).printed as number
 }
 
-/** p99 and the longest of the event loop's delays since it was asked last, in ms, and the CPU seconds of the process so far. */
+/** p99 and maximum of the event loop's delay since the last call, in milliseconds, and the CPU seconds of the process so far. */
 async function loopDelay(server: TestServer): Promise<{ p99: number; max: number; cpu: number }> {
   const text = await (await fetch(server.url.replace('/graphql', '/metrics'))).text()
   const of = (name: string) => Math.round(Number(new RegExp(`^nodejs_eventloop_lag_${name}_seconds (\\S+)$`, 'm').exec(text)?.[1]) * 1_000)

@@ -1,7 +1,7 @@
 /**
- * Outages of the database, seen from outside: a server and a worker on a PostgreSQL behind a proxy, asked all the time by HTTP, routed
- * requests, a webhook receiver and an open subscription, while the database is away in every way. `npm run bench -- outage 1 10 60 600`
- * says for how many seconds it refuses.
+ * Database outages, seen from outside: a server and a worker use a PostgreSQL behind a proxy, which fails in every way, while HTTP and routed
+ * requests, a webhook receiver and an open subscription show the effects. `npm run bench -- outage 1 10 60 600` sets the durations for which
+ * it refuses connections, in seconds.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -31,7 +31,7 @@ type Outage = {
   seconds: number
   begin(): Promise<unknown> | unknown
   end(): Promise<unknown> | unknown
-  /** Otherwise a single connection is lost, and nobody need notice. */
+  /** Otherwise only single connections are lost, which need not be noticeable. */
   isWhole: boolean
 }
 
@@ -140,7 +140,7 @@ async function outages(proxy: DatabaseProxy, admin: pg.Pool, url: string): Promi
           crowd.push(client)
         }
         await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'quayside%'")
-        // What was theirs is taken by others at once.
+        // Others continue the work of the killed process at once.
         for (let n = 0; n < 100; n++) {
           const client = new pg.Client({ connectionString: url })
           client.on('error', () => {})
@@ -341,7 +341,7 @@ async function measure(outage: Outage, place: Product, received: unknown[], admi
   }
 }
 
-/** Of all processes together, MB. */
+/** Memory of all processes together, in MB. */
 async function memory(pids: number[]): Promise<number> {
   let sum = 0
   for (const pid of pids) sum += Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''))?.[1] ?? 0)
@@ -369,7 +369,7 @@ const routed = (port: number): Promise<number> =>
     asked.end()
   })
 
-/** The service's processes outlive the server. */
+/** The processes of the service survive the server. */
 async function stopInstances(folder: string): Promise<void> {
   const stop = spawn(join(root, 'node_modules', '.bin', 'node'), ['src/cli/stop.ts'], {
     cwd: root,

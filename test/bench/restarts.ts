@@ -1,4 +1,4 @@
-/** Restarts a process that takes requests, again and again, under a loop of requests: are any lost? With another one beside it, and alone. */
+/** Restarts a server repeatedly under a load of requests, with another server beside it and alone: are any requests lost? */
 import { createRepository } from '../support/git-repository.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/wait.ts'

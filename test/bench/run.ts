@@ -1,10 +1,10 @@
-/** `npm run bench -- S5`, `-- outage`: runs one scenario, prints its table, and writes its figures as JSON. Scenarios are the files beside this one. */
+/** `npm run bench -- <scenario>`: runs a scenario, one of the files of this folder, prints its table and writes its figures as JSON. */
 import { readdirSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** What a scenario measured. */
+/** The measurements of a scenario. */
 export type BenchResult = { scenario: string; rows: Record<string, string | number>[]; passed: boolean }
 
 const name = (process.argv[2] ?? '').toLowerCase()

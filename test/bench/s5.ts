@@ -1,4 +1,4 @@
-/** S5: the CPU of resolving 50 bound secrets of three scopes and opening their values; floor 0.8 ms, goal 0.4 ms. */
+/** S5: CPU time to resolve 50 bound secrets of three scopes and decrypt their values. Required: 0.8 ms; goal: 0.4 ms. */
 
 import { join } from 'node:path'
 import { startScratchPostgres } from '../../src/cli/scratch-postgres.ts'
@@ -33,7 +33,7 @@ export default async function s5(): Promise<BenchResult> {
     for (let n = 0; n < secrets; n++) {
       const rows = []
       for (const [index, scope] of scopes.entries()) {
-        // A third of them at each scope, so that chains are walked.
+        // A third of them in each scope, so that fallback chains are followed.
         if (index < n % 3) continue
         const id = newId()
         const identity = `secret_version:${id}:value`
@@ -83,7 +83,7 @@ export default async function s5(): Promise<BenchResult> {
       const before = process.cpuUsage()
       for (let n = 0; n < perRound; n++) await once()
       const { user, system } = process.cpuUsage(before)
-      // The first round warms up.
+      // The first round is a warm-up.
       if (round > 0) perCall.push((user + system) / 1000 / perRound)
     }
     perCall.sort((a, b) => a - b)

@@ -1,4 +1,4 @@
-/** The other side of S6, in a process of its own: takes every request and answers 204. Answers any message with how many there were. */
+/** The receiver of S6, in its own process: responds to every request with 204, and to any message with the number of requests. */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 

@@ -1,4 +1,4 @@
-/** Deploys sick releases and a healthy one over a release that serves, under a steady load: what do visitors notice? */
+/** Deploys unhealthy releases and a healthy one while a release serves a steady load: are users affected? */
 import { createRepository } from '../support/git-repository.ts'
 import { startServer } from '../support/server.ts'
 import { until } from '../support/wait.ts'

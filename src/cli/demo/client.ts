@@ -12,9 +12,9 @@ type Answer<T> = { data?: T | null; errors?: { message: string; extensions?: { c
 export type Line = { seq: number; stream: 'STDOUT' | 'STDERR' | 'SYSTEM'; message: string }
 export type LogBatch = { lines: Line[]; cursor: string; gap: { lines: number } | null; complete: boolean }
 
-/** A subscription on a socket of its own. */
+/** A subscription on its own socket. */
 export type Following<T> = AsyncIterable<T> & {
-  /** Cuts the connection without a word, as a broken network does. */
+  /** Cuts the connection without closing it, as a network failure does. */
   cut(): void
 }
 
@@ -83,8 +83,8 @@ function dataOf<T>({ data, errors }: Answer<T>): T {
 export type Reply = { status: number; body: string; release: string | undefined }
 
 /**
- * A request to a service by its own URL. Node resolves no `*.localhost`: the connection goes to 127.0.0.1, the name stands in Host.
- * Rejects when there is no whole answer.
+ * Sends a request to a service's URL. Node doesn't resolve `*.localhost`, so it connects to 127.0.0.1 and sends the name in Host. Rejects
+ * without a complete response.
  */
 export function call(serviceUrl: string, path: string, agent?: Agent): Promise<Reply> {
   const { hostname, host, port } = new URL(serviceUrl)
@@ -101,15 +101,15 @@ export function call(serviceUrl: string, path: string, agent?: Agent): Promise<R
 }
 
 export type Traffic = {
-  /** Answers by body, so far. */
+  /** Number of responses so far, by body. */
   bodies: Map<string, number>
   failures: string[]
   count(): number
-  /** Resolves when the requests in flight have ended. */
+  /** Stops, and resolves when the requests in flight have ended. */
   stop(): Promise<void>
 }
 
-/** Four callers, each with the next request 5 ms after the last answer. Anything but a 200 counts as a failure. */
+/** Four clients that each send the next request 5 ms after the last response. Anything but 200 counts as a failure. */
 export function startTraffic(serviceUrl: string): Traffic {
   const agent = new Agent({ keepAlive: true })
   const traffic = { bodies: new Map<string, number>(), failures: [] as string[], sent: 0 }

@@ -1,16 +1,16 @@
-/** Configuration: which value wins and why, what the next deploy would change, and that a secret is shown only to who may see it. */
+/** Configuration: which value takes precedence and why, what the next deployment would change, and who can see a secret. */
 import { createHash } from 'node:crypto'
 import { call } from './client.ts'
 import { hold } from './report.ts'
 import { type Chapter, deploy, liveEndOf, type Stage, until, verified } from './stage.ts'
 
-/** Values that are worth keeping. */
+/** Values that must not leak. */
 const stagingUrl = 'postgresql://staging:s3cr3t-of-staging@db.example.com/app'
 const productionUrl = 'postgresql://live:s3cr3t-of-production@db.example.com/app'
 const sharedToken = 'token-from-the-project-6b1f'
 const ownToken = 'token-of-the-service-9c02'
 
-/** The start command prints a secret, as an app does that tells too much. */
+/** The start command prints a secret, like a careless app. */
 const talkative = 'echo "connecting to $DATABASE_URL" && exec node server.js'
 
 export const chapter: Chapter = {
@@ -36,7 +36,7 @@ type Variable = {
   warnings: string[]
 }
 
-/** What the service would be given now, by key. No answer of it may hold a secret's value. */
+/** The variables that the service would get now, by key. The response must not contain a secret's value. */
 async function resolved({ client, service, report }: Stage): Promise<Map<string, Variable>> {
   const { webService } = await client.ask<{ webService: { resolvedEnv: Variable[] } }>(
     `query ($id: ID!) { webService(id: $id) { resolvedEnv {
@@ -70,7 +70,7 @@ const bindSecret = ({ client, service }: Stage, secretId: string) =>
     input: { webServiceId: service.id, secretId },
   })
 
-/** A production service is bound to a secret that only staging has a value of. */
+/** A production service is bound to a secret that only has a value for staging. */
 async function fallBack(stage: Stage): Promise<string> {
   await bindSecret(stage, await createSecret(stage, 'DATABASE_URL', 'STAGING', stagingUrl))
   await bindSecret(stage, await createSecret(stage, 'API_TOKEN', 'PRODUCTION', sharedToken))
@@ -128,7 +128,7 @@ async function plan({ client, service, report }: Stage): Promise<Change[]> {
   return deployPlan.changes
 }
 
-/** The app answers with hashes of its environment. */
+/** The app responds with hashes of its environment. */
 async function holdInjected({ service }: Stage, wanted: Record<string, string>): Promise<void> {
   const { body } = await call(service.url, '/env-hash')
   const hashes: Record<string, string> = JSON.parse(body)
@@ -144,7 +144,7 @@ async function isPending({ client, service }: Stage): Promise<boolean> {
   return webService.pendingConfig
 }
 
-/** Production gets a value of its own: the plan says so, and the next deploy brings it. */
+/** Production gets its own value: the deploy plan shows the change, and the next deployment applies it. */
 async function replaceFallback(stage: Stage): Promise<string> {
   await createSecret(stage, 'DATABASE_URL', 'PRODUCTION', productionUrl)
   hold(await isPending(stage), 'The service does not say that its configuration changed.')

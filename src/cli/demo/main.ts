@@ -1,4 +1,4 @@
-/** The main job: deploy, watch, switch under traffic, fail well, go back, and be told. */
+/** The main job: deploy, follow the log, switch under traffic, fail without downtime, roll back, and receive webhooks. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { call, type Line, startTraffic, type Traffic } from './client.ts'
 import { hold } from './report.ts'
@@ -61,7 +61,7 @@ async function callIt({ service, report }: Stage): Promise<string> {
   return `${status} ${body.trim()}`
 }
 
-/** The log's follower of v2 loses its connection on the way. */
+/** While v2 is deployed, the log subscription loses its connection. */
 let resumed: { lines: Line[]; before: number } | undefined
 
 async function deploySecond(stage: Stage, made: Deployment[]): Promise<string> {
@@ -74,12 +74,12 @@ async function deploySecond(stage: Stage, made: Deployment[]): Promise<string> {
   })
 }
 
-/** Calls the service all the while; holds when no request failed and the answers are those of the given versions. */
+/** Sends requests to the service meanwhile. Holds if none failed and all responses come from the given versions. */
 async function underTraffic(stage: Stage, versions: string[], act: () => Promise<void>): Promise<string> {
   const traffic = startTraffic(stage.service.url)
   try {
     await act()
-    // The former release drains in this time.
+    // The former release drains during this time.
     await pause(1_000)
   } finally {
     await traffic.stop()
@@ -93,7 +93,7 @@ async function underTraffic(stage: Stage, versions: string[], act: () => Promise
 const figuresOf = ({ bodies, failures, count }: Traffic) =>
   `${count()} requests, ${failures.length} failed: ${[...bodies].map(([body, times]) => `${times}x ${body}`).join(', ')}`
 
-/** Cuts the socket in the middle of the build and goes on from the last cursor. */
+/** Cuts the socket during the build and resumes from the last cursor. */
 async function followWithCut(stage: Stage, deployment: Deployment): Promise<{ lines: Line[]; before: number }> {
   const lines: Line[] = []
   let cursor: string | undefined
@@ -145,7 +145,7 @@ async function deployThird(stage: Stage, made: Deployment[]): Promise<string> {
   return `${code} in ${phase}; ${figures}`
 }
 
-/** How long a new release may take to be well; null: as long as by default, two minutes. */
+/** Sets the time within which a new release must pass its health check. Null means the default, two minutes. */
 const allowHealth = ({ client, service }: Stage, healthTimeoutMs: number | null) =>
   client.ask(
     'mutation ($id: ID!, $healthTimeoutMs: Int) { updateWebService(input: { id: $id, healthTimeoutMs: $healthTimeoutMs }) { webService { id } } }',
@@ -178,7 +178,7 @@ async function rollBack(stage: Stage, made: Deployment[]): Promise<string> {
   return `live after ${seconds} s; ${figures}`
 }
 
-/** What must have been told by now: event type and the number of its deployment. */
+/** The events that must have been delivered by now: type and number of the deployment. */
 const told = [
   'deployment.queued 1',
   'deployment.started 1',

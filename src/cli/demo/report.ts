@@ -1,6 +1,6 @@
-/** What the demo says while it runs, and the table at its end. */
+/** The output of the demo while it runs, and the table at its end. */
 
-/** One thing that the demo shows. `show` gives the figures that prove it, and throws when it doesn't hold. */
+/** One promise that the demo shows. `show` returns the figures that prove it, and throws if it doesn't hold. */
 export type Part = { name: string; show(): Promise<string> }
 
 type Result = { name: string; held: boolean; figures: string; seconds: number }
@@ -12,12 +12,12 @@ export class Report {
   #current: string | null = null
   #stopped = false
 
-  /** A line, unless the demo is ending. */
+  /** Prints a line, unless the demo is ending. */
   say(line: string): void {
     if (!this.#stopped) console.log(line)
   }
 
-  /** Shows the parts in order. After one that doesn't hold the others are not reached. */
+  /** Shows the parts in order, and stops after one that doesn't hold. */
   async run(parts: Part[]): Promise<void> {
     this.#waiting = parts.map(({ name }) => name)
     for (const { name, show } of parts) {
@@ -35,7 +35,7 @@ export class Report {
     }
   }
 
-  /** Something beside the parts failed. */
+  /** Records a failure outside the parts. */
   broke(error: unknown): void {
     this.#results.push({
       name: 'The demo itself',
@@ -45,7 +45,7 @@ export class Report {
     })
   }
 
-  /** From now on nothing counts. */
+  /** Ignores everything from now on. */
   stop(): void {
     this.#stopped = true
   }
@@ -55,7 +55,7 @@ export class Report {
     return this.#results.length > 0 && this.#results.every(({ held }) => held) && this.#current === null && this.#waiting.length === 0
   }
 
-  /** `left`: what could not be cleaned up. */
+  /** Prints the table. `left` lists what could not be cleaned up. */
   print(left: string[]): void {
     const unseen = [this.#current, ...this.#waiting].filter((name) => name !== null)
     const width = Math.max(...this.#results.map(({ name }) => name.length), ...unseen.map((name) => name.length), 10)
@@ -73,7 +73,7 @@ export class Report {
   }
 }
 
-/** Throws when something that the demo promises doesn't hold. */
+/** Throws if a promise of the demo doesn't hold. */
 export function hold(condition: boolean, otherwise: string): asserts condition {
   if (!condition) throw new Error(otherwise)
 }

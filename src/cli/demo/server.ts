@@ -1,4 +1,4 @@
-/** The server that the demo speaks to: a given one, or one of its own that ends with it. */
+/** The server that the demo uses: a given one, or its own, which it stops at the end. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,13 +10,13 @@ import type { Report } from './report.ts'
 export type Server = { url: string; key: string }
 
 const source = join(import.meta.dirname, '..', '..')
-/** With packages installed it takes two to four seconds. */
+/** A start takes two to four seconds if the packages are installed. */
 const startTimeoutMs = 60_000
 
-/** Settings of the shell that hold for the demo's server too. */
+/** Settings of the shell that also apply to the demo's server. */
 const kept = ['SANDBOX']
 
-/** Puts the end of the server it starts on `undo`. */
+/** If it starts a server, it adds the steps that stop it to `undo`. */
 export async function openServer(given: Server | undefined, undo: (() => Promise<unknown>)[], report: Report): Promise<Server> {
   if (given) return given
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-demo-'))
@@ -29,14 +29,14 @@ export async function openServer(given: Server | undefined, undo: (() => Promise
   return server
 }
 
-/** A program of src with settings for the demo. In a process group of its own: Ctrl-C reaches the demo, which ends it in order. */
+/** Starts a program of src with the demo's settings, in its own process group, so that Ctrl-C only reaches the demo, which then stops it. */
 function program(dataDir: string, entry: string): ChildProcess {
   const unset = settingNames.filter((name) => !kept.includes(name)).flatMap((name) => ['-u', name])
   const set = [`DATA_DIR=${dataDir}`, 'PORT=0', 'ROUTER_PORT=0', 'LOG_LEVEL=warn']
   return spawn('env', [...unset, ...set, process.execPath, join(source, entry)], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
-/** Reads what the server prints at its first start, and shows it. */
+/** Reads and prints what the server prints at its first start. */
 async function whereToGo(child: ChildProcess, report: Report): Promise<Server> {
   const words: string[] = []
   createInterface({ input: child.stderr! }).on('line', (line) => words.push(line) > 20 && words.shift())
@@ -56,7 +56,7 @@ async function whereToGo(child: ChildProcess, report: Report): Promise<Server> {
   })
 }
 
-/** Ctrl-C of the server ends its instances and its database; what is left of one that is dead already is ended by `npm stop`. */
+/** SIGINT makes the server stop its instances and its database too. If it has crashed, `npm stop` does. */
 async function stop(child: ChildProcess, dataDir: string): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT')
   await ended(child)
@@ -66,7 +66,7 @@ async function stop(child: ChildProcess, dataDir: string): Promise<void> {
   if (stopper.exitCode !== 0) throw new Error(`npm stop exited with code ${stopper.exitCode} for ${dataDir}`)
 }
 
-/** Bounded: the server's own grace is 10 s for each of its two steps. */
+/** Waits no longer than the server's own grace period of 10 s for each of its two steps. */
 async function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)

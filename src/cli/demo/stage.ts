@@ -1,4 +1,4 @@
-/** What all chapters stand on: a repository, a receiver of webhooks, a project, an endpoint and a service; and the acts they share. */
+/** The setup of all chapters: a repository, a webhook receiver, a project, an endpoint and a service; and the actions that chapters share. */
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -14,11 +14,11 @@ export type Chapter = { about: string; parts(stage: Stage): Part[] }
 export type Stage = {
   client: Client
   report: Report
-  /** Ends what was made, the last first. */
+  /** Cleanup steps, run in reverse order. */
   undo: (() => Promise<unknown>)[]
   repository: GitRepository
   receiver: Receiver
-  /** The signing secret of the endpoint that leads to the receiver. */
+  /** Signing secret of the receiver's endpoint. */
   secret: string
   endpointId: string
   projectId: string
@@ -34,12 +34,12 @@ export type Deployment = {
 
 const sampleApp = join(import.meta.dirname, '../../../test/support/apps/web')
 
-/** A second half of the build that takes one and a half seconds, so that there is a live log to follow, and to cut. */
+/** Prolongs the build by one and a half seconds, so that there is a live log to follow and a connection to cut. */
 const slowStep = `const lines = 40
 for (let n = 1; n <= lines; n++) setTimeout(() => console.log(\`bundling asset \${n} of \${lines}\`), n * 40)
 `
 
-/** Makes all of it. */
+/** Creates the setup. */
 export async function openStage(server: Server, undo: Stage['undo'], report: Report): Promise<Stage> {
   const client = openClient(server)
   const repository = await createRepository({ ...(await filesOf(sampleApp)), 'scripts/bundle.js': slowStep })
@@ -97,14 +97,14 @@ async function filesOf(folder: string): Promise<RepositoryFiles> {
   return Object.fromEntries(await Promise.all(files))
 }
 
-/** With all it holds; waits until instances and rows are gone. */
+/** Deletes the project with its contents, and waits until instances and rows are gone. */
 async function deleteProject(client: Client, id: string): Promise<void> {
   await client.ask('mutation ($id: ID!) { deleteProject(input: { id: $id, cascade: true }) { deletedId } }', { id })
   const present = () => client.ask<{ node: unknown }>('query ($id: ID!) { node(id: $id) { id } }', { id })
   await until('the project is deleted', async () => (await present()).node === null, 30_000)
 }
 
-/** Polls; throws after the time with what was waited for. */
+/** Polls until the condition holds. After the timeout, throws an error that names it. */
 export async function until(what: string, ask: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
   const limit = performance.now() + timeoutMs
   while (!(await ask())) {
@@ -113,7 +113,7 @@ export async function until(what: string, ask: () => Promise<boolean>, timeoutMs
   }
 }
 
-/** Starts a deployment of the newest commit; gives its id at once. */
+/** Starts a deployment of the newest commit and returns its id. */
 export async function deploy({ client, service }: Stage): Promise<Deployment> {
   const { deployWebService } = await client.ask<{ deployWebService: { deployment: Deployment } }>(
     `mutation ($id: ID!) { deployWebService(input: { webServiceId: $id }) { deployment { ${deploymentFields} } } }`,
@@ -124,7 +124,7 @@ export async function deploy({ client, service }: Stage): Promise<Deployment> {
 
 export const deploymentFields = 'id number status failure { phase code message hint }'
 
-/** Follows a deployment to its end, by subscription. */
+/** Follows a deployment by subscription until it has ended. */
 export async function endOf({ client }: Stage, { id }: Deployment): Promise<Deployment> {
   let last: Deployment | undefined
   const updates = client.follow<{ deploymentUpdated: Deployment }>(
@@ -136,21 +136,21 @@ export async function endOf({ client }: Stage, { id }: Deployment): Promise<Depl
   return last
 }
 
-/** `endOf`, and throws when it isn't live. */
+/** Like `endOf`, but throws if the deployment isn't live. */
 export async function liveEndOf(stage: Stage, deployment: Deployment): Promise<Deployment> {
   const ended = await endOf(stage, deployment)
   hold(ended.status === 'LIVE', `Deployment ${ended.number} is ${ended.status}: ${ended.failure?.message ?? ''}`)
   return ended
 }
 
-/** The live log from a cursor on. */
+/** Subscribes to the log after a cursor. */
 export const followLog = ({ client }: Stage, { id }: Deployment, after?: string) =>
   client.follow<{ deploymentLogs: LogBatch }>(
     `subscription ($id: ID!, $after: String) { deploymentLogs(deploymentId: $id, after: $after) { ${logFields} } }`,
     { id, after },
   )
 
-/** The whole log as it is stored, by pages. */
+/** Reads the whole stored log, page by page. */
 export async function storedLog({ client }: Stage, { id }: Deployment): Promise<Line[]> {
   const lines: Line[] = []
   let after: string | undefined
@@ -167,7 +167,7 @@ export async function storedLog({ client }: Stage, { id }: Deployment): Promise<
 
 export type Delivered = { id: string; type: string; data: Record<string, unknown> }
 
-/** Checks a request's signature with the `svix` package, and gives its body. Throws when it isn't genuine. */
+/** Verifies the signature of a request with the `svix` package and returns its body. Throws if it is not valid. */
 export function verified({ headers, body }: ReceivedRequest, secret: string): Delivered {
   new Webhook(secret).verify(body, headers as Record<string, string>)
   return JSON.parse(body.toString())

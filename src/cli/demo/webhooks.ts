@@ -1,4 +1,4 @@
-/** Webhooks: signed, retried, rotated, replayed and shaped. Its events are changes of the project's description: nothing is deployed. */
+/** Webhooks: signing, retries, secret rotation, replay and payload formats. Its events are changes of the project's description. */
 import { Webhook } from 'svix'
 import { type Receiver, type ReceiverScript, startReceiver } from '../../../test/support/receiver.ts'
 import { hold } from './report.ts'
@@ -17,7 +17,7 @@ export const chapter: Chapter = {
 
 type Endpoint = { id: string; secret: string; receiver: Receiver }
 
-/** A receiver of its own, and the endpoint that leads to it: for `project.updated` only. Both end with the demo. */
+/** Creates a receiver and an endpoint for `project.updated`, both removed at the end of the demo. */
 async function openEndpoint({ client, undo, projectId }: Stage, input: object = {}, script?: ReceiverScript): Promise<Endpoint> {
   const receiver = await startReceiver({ script })
   undo.push(() => receiver.close())
@@ -30,7 +30,7 @@ async function openEndpoint({ client, undo, projectId }: Stage, input: object = 
   return { id, secret: createWebhookEndpoint.secret, receiver }
 }
 
-/** Makes one event `project.updated`. */
+/** Causes one event `project.updated`. */
 const change = ({ client, projectId }: Stage, description: string) =>
   client.ask('mutation ($input: UpdateProjectInput!) { updateProject(input: $input) { project { id } } }', {
     input: { id: projectId, description },
@@ -153,7 +153,7 @@ async function replay(stage: Stage): Promise<string> {
   return `${missed.length} skipped while disabled, ${received.size} replayed with the same ids`
 }
 
-/** The endpoint says in GraphQL what it wants to be told of the event's subject. */
+/** The endpoint selects fields of the event's subject with GraphQL. */
 async function select(stage: Stage): Promise<string> {
   const selection = '{ ... on Project { name description environments(first: 5) { nodes { type } } } }'
   const { secret, receiver } = await openEndpoint(stage, { selection })

@@ -1,12 +1,12 @@
-/** Long lists, which graphql-js would complete at one stretch, however many fields each of their items has. */
+/** Splits the completion of long lists, which graphql-js would complete without yielding to the event loop. */
 import { defaultFieldResolver, type GraphQLSchema, getNamedType, getNullableType, isCompositeType, isListType, isObjectType } from 'graphql'
 import type { Pace } from '../../platform/pace.ts'
 import type { GraphqlContext } from './context.ts'
 
-/** As many as a page has. */
+/** The size of the largest page. */
 const itemsAtOnce = 100
 
-/** Lets every list of objects be completed in portions, between which others have their turn, and counts its items. */
+/** Makes every list of objects be completed in portions, between which other work can run, and counts its items. */
 export function paceLists(schema: GraphQLSchema): GraphQLSchema {
   const fields = Object.values(schema.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []))
   for (const field of fields) {

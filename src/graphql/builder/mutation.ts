@@ -1,4 +1,4 @@
-/** A command as a mutation: `name(input: NameInput!): NamePayload`, nullable, so that one failure doesn't blank its neighbours. */
+/** Commands as mutations: `name(input: NameInput!): NamePayload`, nullable, so that a failure doesn't null the whole answer. */
 import type { InputFieldBuilder, InputFieldMap, InputFieldRef, ObjectFieldsShape, OutputType } from '@pothos/core'
 import type { Command, Target } from '../../platform/command.ts'
 import { builder, type Types } from './builder.ts'
@@ -7,14 +7,14 @@ import type { GraphqlContext } from './context.ts'
 export type InputBuilder = InputFieldBuilder<Types, 'InputObject'>
 
 export type CommandFace<Result extends object> = {
-  /** Fields of the input beside `idempotencyKey` and, where `versioned`, `ifVersion`. */
+  /** Fields of the input in addition to `idempotencyKey` and, if `versioned`, `ifVersion`. */
   input: (t: InputBuilder) => InputFieldMap
-  /** Whether the command changes or deletes one thing, so that `ifVersion` has a meaning. */
+  /** Whether the command changes or deletes a single versioned object, so that `ifVersion` applies. */
   versioned?: boolean
   payload: ObjectFieldsShape<Types, Result>
 }
 
-/** The payload of a command whose result is one row, under its name. */
+/** The payload of a command whose result is one row under this name. */
 export const gives =
   <Result extends object>(name: keyof Result & string, type: OutputType<Types>, description: string): ObjectFieldsShape<Types, Result> =>
   // Pothos would infer the field's value from `type`, which is any output type here.
@@ -22,7 +22,7 @@ export const gives =
 
 const upper = (name: string) => name[0]!.toUpperCase() + name.slice(1)
 
-/** Offers a command. Gives the payload's ref, so that a later concept can add a field to it. */
+/** Adds a command to the schema as a mutation. Returns the payload type, so that a later concept can add a field to it. */
 export function mutation<Input, Row extends Target | null, Result extends object>(
   command: Command<Input, Row, Result>,
   face: CommandFace<Result>,

@@ -1,20 +1,20 @@
-/** What the answer of one operation may hold, where that is only seen while it is read. */
+/** Limits the size of an operation's answer where it only becomes known during execution. */
 import { row, type Sql } from '../../platform/db/index.ts'
 import { errors } from '../../platform/errors.ts'
 import type { GraphqlContext } from './context.ts'
 
 export const roomLimits = {
-  /** Items of all lists. */
+  /** Total number of list items. */
   rows: 25_000,
-  /** Of large texts: log lines, payloads, values. */
+  /** Total size of large texts: log lines, payloads, values. */
   bytes: 2 * 1024 * 1024,
 }
 
 export type Room = {
   readonly bytesLeft: number
-  /** Throws `query_limit_exceeded` when there is no room for so many items. */
+  /** Throws `query_limit_exceeded` if the items exceed the limit. */
   takeRows(count: number): void
-  /** Throws `query_limit_exceeded` when there is no room for so many bytes. */
+  /** Throws `query_limit_exceeded` if the bytes exceed the limit. */
   takeBytes(count: number): void
 }
 
@@ -39,7 +39,7 @@ export function createRoom(): Room {
   }
 }
 
-/** Takes room for texts before they are read: `size` gives their length in bytes as `bytes`. Throws `query_limit_exceeded`. */
+/** Reserves bytes for texts before they are read. `size` selects their total length as `bytes`. Throws `query_limit_exceeded`. */
 export async function makeRoom({ app, room }: Pick<GraphqlContext, 'app' | 'room'>, size: Sql): Promise<void> {
   const found = await row<{ bytes: number | null }>(app.db.prisma, size)
   room.takeBytes(found?.bytes ?? 0)
