@@ -1,7 +1,7 @@
 /**
- * The walls of the house: which room may import which. Everything here speaks of our own modules; npm packages are free, but for the
- * database driver and Prisma's client. `npm run check` applies it (src/cli/import-walls.ts); test/contract/walls.test.ts shows that
- * each wall catches a planted violation.
+ * The import rules ("walls"): which module may import which. They apply to our own modules; npm packages may be imported anywhere, except the
+ * database driver and Prisma's client. `npm run check` applies the rules (src/cli/import-walls.ts); test/contract/walls.test.ts shows that
+ * each rule catches a planted violation.
  */
 
 /** Floors from the ground up, and the concepts of each in order: a concept may use those before it. */
@@ -21,12 +21,12 @@ const generated = '^src/generated/'
 const builder = '^src/graphql/builder(\\.ts$|/)'
 const concept = '^src/domain/[^/]+/[^/]+'
 const door = (/** @type {string} */ files) => `${concept}/(${files})\\.ts$`
-/** A concept's GraphQL: one file, and others beside it where that one would be too long. */
+/** The GraphQL types of a concept: graphql.ts, or several files graphql-*.ts where one would be too long. */
 const face = `${concept}/graphql[a-z-]*\\.ts$`
 const concepts = Object.entries(floors).flatMap(([floor, names]) => names.map((name) => `${floor}/${name}`))
 
 /**
- * A room and all of ours that it may import; anything else of ours is a violation.
+ * The modules that a room may import; importing any other module of ours is a violation.
  * @param {string} name @param {object} from @param {string[]} allowed
  */
 const room = (name, from, allowed) => ({ name, severity: 'error', from, to: { path: ours, pathNot: allowed } })
@@ -75,7 +75,7 @@ export default {
       { path: '^src/domain/([^/]+/[^/]+)/', pathNot: `${concept}/(graphql[a-z-]*|ports)\\.ts$` },
       { path: '^src/domain/', pathNot: ['^src/domain/$1/', door('index')] },
     ),
-    // A port may speak in the types of an earlier port: through the front door it would drag the concept behind it into every driver.
+    // A port may use types of an earlier port. Importing its index.ts instead would make every driver depend on the whole concept.
     never(
       'port-by-ports',
       { path: '^src/domain/([^/]+/[^/]+)/ports\\.ts$' },

@@ -1,4 +1,4 @@
-/** Every door during an outage of the database, and after it. */
+/** Every door during and after a database outage. */
 import type { FastifyInstance } from 'fastify'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { createApp } from '../src/app.ts'
@@ -99,7 +99,7 @@ it('/readyz asks the database for half a second, and not at all once it is known
   const before = proxy.accepted()
   const answers = await Promise.all(Array.from({ length: 50 }, () => get('/readyz')))
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([503]))
-  // The session tries again by itself; no request does.
+  // Only the session reconnects; requests don't.
   expect(proxy.accepted() - before).toBeLessThan(5)
 })
 

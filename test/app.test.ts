@@ -127,7 +127,7 @@ describe('health', () => {
   })
 })
 
-/** The URL that a server's pool connects to. */
+/** URL that a server's pool connects to. */
 const databaseOf = (api: TestServer) => (api.app.db.pool.options as { connectionString: string }).connectionString
 
 it('/metrics tells the process, HTTP by route, GraphQL by code, sockets and the pool', async () => {
@@ -146,7 +146,7 @@ it('/metrics tells the process, HTTP by route, GraphQL by code, sockets and the 
     /^# TYPE quayside_uncaught_errors_total counter/m,
     /^quayside_database_connections\{state="idle"\} \d+/m,
   ]
-  // A request is counted behind its answer.
+  // A request is counted after its response.
   let text = ''
   await until('all are counted', async () => {
     text = await (await at('/metrics')).text()
@@ -231,7 +231,7 @@ describe('stopping', () => {
   })
 })
 
-/** HTTP requests of GraphQL that have begun and not ended: they hold a connection of the server that isn't idle. */
+/** GraphQL requests in progress, counted as connections of the server that are not idle. */
 const openRequests = (api: TestServer) => api.probe.slowBegun - api.probe.slowAborted
 
 async function accepts(url: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: demonstrates the product with a real repository, over its public API only, and reports for each part whether it held. The
+ * `npm run demo`: demonstrates the product with a real repository, over its public API only, and reports for each part whether it passed. The
  * chapters are in demo/. Of the server's code, only the names of its settings are used.
  */
 import { setTimeout as pause } from 'node:timers/promises'
@@ -25,7 +25,7 @@ ports, and removes them at its end. A server given with --url must run on this m
 EGRESS_ALLOW and the temporary folder in GIT_FILE_ROOTS), because it reads a repository from here and calls a receiver on 127.0.0.1.
 There, the demo creates one project and deletes it with its contents.
 
-Exit code 0: every part held. 1: a part did not hold. 2: the arguments are not valid. 130: interrupted by Ctrl-C.`
+Exit code 0: every part passed. 1: a part failed. 2: the arguments are not valid. 130: interrupted by Ctrl-C.`
 
 /** Time for an interrupted part to end. */
 const settleMs = 2_000
@@ -78,7 +78,7 @@ async function run({ chapter, given }: Call): Promise<number> {
   left.push(...(await cleanUp(undo)))
   report.print(left)
   if (outcome === 'interrupted') return 130
-  return outcome === 'shown' && report.held && left.length === 0 ? 0 : 1
+  return outcome === 'shown' && report.passed && left.length === 0 ? 0 : 1
 }
 
 /** Runs the steps in reverse order, all of them even if one fails. Returns the messages of those that failed. */

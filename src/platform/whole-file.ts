@@ -1,15 +1,15 @@
 /**
- * Files that a reader sees whole or not at all, also after a kill: they are written as a draft beside their place, for the owner alone,
- * and then moved there.
+ * Writes files atomically: a reader sees a complete file or none, even if the writer is killed. The content is written to a draft, readable
+ * by its owner only, which then replaces the file.
  */
 import { randomBytes } from 'node:crypto'
 import { link, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 export type WholeFileOptions = {
-  /** Path of the draft; by default a new one beside the file. A process that is killed while it writes leaves it behind. */
+  /** Path of the draft, by default a new one next to the file. A process that is killed while writing leaves it behind. */
   draft?: string
-  /** Whether the file also survives a power failure once the call has returned. Defaults to true. */
+  /** Whether the file must survive a power failure once the call has returned. Defaults to true. */
   durable?: boolean
 }
 

@@ -9,7 +9,7 @@ const root = dirname(dirname(import.meta.dirname))
 let tree: string
 let children: ChildProcess[]
 
-/** A checkout with the real starter and package.json, installed with nothing but Node, and a stand-in for Prisma that counts its runs. */
+/** A checkout with the real starter and package.json, with only Node installed, and a fake Prisma that counts its runs. */
 beforeEach(async () => {
   tree = await mkdtemp(join(tmpdir(), 'quayside-test-'))
   children = []

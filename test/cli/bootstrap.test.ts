@@ -1,4 +1,4 @@
-/** A first start that is killed between its steps, and the one after it. The child is held up at a step by the database or the disk, then killed. */
+/** A first start that is killed between its steps, and the next start. The child is blocked at a step by the database or the disk, then killed. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -36,7 +36,7 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true })
 })
 
-/** The first start's part in a process of its own. */
+/** Runs `bootstrap` in a child process. */
 function startElsewhere(): ChildProcess {
   const script = `
     import { bootstrap } from ${JSON.stringify(join(root, 'src/cli/bootstrap.ts'))}
@@ -56,7 +56,7 @@ async function kill(): Promise<void> {
   await gone
 }
 
-/** Sessions that wait for a lock. */
+/** Number of sessions that wait for a lock. */
 const waiting = async () =>
   (
     await locker.query(
@@ -64,14 +64,14 @@ const waiting = async () =>
     )
   ).rows.length
 
-/** The session of a dead process learns of its death when it has its lock, and is rolled back. */
+/** The session of a killed process is rolled back once it gets its lock and notices that its client is gone. */
 async function release(): Promise<void> {
   await locker.query('rollback')
   await until('no session waits', async () => (await waiting()) === 0)
 }
 const count = async (table: string, where = 'true') => (await locker.query(`select 1 from ${table} where ${where}`)).rows.length
 
-/** What holds after any start: one organization, one key that works, told by the file, and nothing of the way there. */
+/** What every start must lead to: one organization, one valid key, which the file contains, and no leftovers. */
 async function expectFinished(): Promise<string> {
   const { apiKey } = JSON.parse(await readFile(join(dataDir, 'bootstrap.json'), 'utf8'))
   expect((await stat(join(dataDir, 'bootstrap.json'))).mode & 0o777).toBe(0o600)

@@ -22,7 +22,7 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true })
 })
 
-/** A process that puts itself down as server or worker, as main does. */
+/** A process that records itself as a server or worker, as main does. */
 async function start(kind: 'server' | 'worker', onTerm = 'process.exit(0)', isServing = true): Promise<ChildProcess> {
   const script = `import { recordProcess } from ${JSON.stringify(record)}
     process.on('SIGTERM', () => { ${onTerm} })
@@ -36,7 +36,7 @@ async function start(kind: 'server' | 'worker', onTerm = 'process.exit(0)', isSe
   return child
 }
 
-/** A runtime whose instances are names; it notes the order of what it is told. */
+/** A fake runtime that records the order of its calls. */
 function fakeRuntime(instances: string[]) {
   const stopped: string[] = []
   return {

@@ -1,4 +1,4 @@
-/** The twelve checks of graphql-cop, as it sends them, in production mode; where a check asks for more than a key, also with one. */
+/** The twelve checks of graphql-cop, sent as it does, in production mode; those that are not about authentication also with a key. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Body, key, startServer, type TestServer } from './support.ts'
 

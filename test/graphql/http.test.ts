@@ -13,7 +13,7 @@ afterAll(() => api.close())
 
 const body = async (response: Response) => (await response.json()) as Body
 const firstError = async (response: Response) => (await body(response)).errors![0]!
-/** Sends bytes as they are, gives what comes back. */
+/** Sends raw bytes and returns the response. */
 async function raw(text: string): Promise<string> {
   const socket = connect(Number(new URL(api.url).port), '127.0.0.1')
   socket.write(text, 'latin1')

@@ -1,4 +1,4 @@
-/** The doors with the product's own schema and keys. */
+/** The GraphQL doors with the real schema and real API keys. */
 
 import { getIntrospectionQuery } from 'graphql'
 import { createClient } from 'graphql-ws'

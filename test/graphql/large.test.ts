@@ -1,4 +1,4 @@
-/** Operations that ask for much: what is refused, what is read together, and when the work ends. */
+/** Large operations: what is refused, what is batched, and when work is aborted. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ensureLogs } from '../../src/domain/deploys/log/index.ts'
 import { createPerformer, isPrepared, type Performer } from '../../src/graphql/perform.ts'
@@ -171,7 +171,7 @@ it('an operation whose client is gone begins no further statement', async () => 
       )
       return rows.length === 0
     })
-    // A statement that the answer led to would be sent before this one, which comes after it.
+    // A statement caused by the answer would be sent before this one.
     await world.app.db.prisma.project.count()
     off()
     expect(sent.filter((text) => /log|deployment|env_var/.test(text))).toEqual([])

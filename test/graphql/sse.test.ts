@@ -29,7 +29,7 @@ const ask = (query: string, headers: Record<string, string> = {}, variables?: un
 const events = async (query: string, headers?: Record<string, string>, variables?: unknown) =>
   parse(await (await ask(query, headers, variables)).text())
 
-/** An open stream that is read on; `text` grows. */
+/** An open stream that is read continuously into `text`. */
 async function stream(query: string) {
   const leave = new AbortController()
   const response = await fetch(api.url, {
@@ -180,7 +180,7 @@ describe('a reader', () => {
     )
     await until('the first values are pulled', () => api.probe.pulled > 0)
     const rested = await restingValue(() => api.probe.pulled)
-    // What two kernel buffers hold at most, in pieces of 100 KB.
+    // Upper bound of two kernel buffers, in messages of 100 KB.
     expect(rested).toBeLessThan(200)
     socket.resume()
     await until('the source goes on when it is read', () => api.probe.pulled > rested + 20)
@@ -211,7 +211,7 @@ describe('a reader', () => {
   })
 })
 
-/** The value of something that grows, once it has not grown for a while; fails when it never rests. */
+/** The value of a counter once it has stopped growing. Fails if it doesn't stop. */
 async function restingValue(read: () => number): Promise<number> {
   let [last, same] = [read(), 0]
   await until('it rests', () => {

@@ -1,4 +1,4 @@
-/** A server on a real socket and a real database, with a small schema whose sources can be watched. */
+/** A server on a real socket and a real database, with a small schema whose event sources can be observed. */
 import { once } from 'node:events'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import { buildSchema, type GraphQLObjectType, type GraphQLSchema } from 'graphql'
@@ -26,7 +26,7 @@ export const caller = (rights: Caller['permissions'] = new Set(permissions)): Ca
   projectId: null,
 })
 
-/** What the sources of the test schema did. */
+/** What the event sources of the test schema did. */
 export type Probe = { open: number; opened: number; pulled: number; slowBegun: number; slowAborted: number; calls: number }
 
 export type TestServer = {
@@ -35,18 +35,18 @@ export type TestServer = {
   url: string
   wsUrl: string
   probe: Probe
-  /** Lines of the log, parsed. */
+  /** Parsed log lines. */
   log: Record<string, unknown>[]
-  /** Credentials that hold; take one away and it is revoked. */
+  /** Valid credentials. Delete one to revoke it. */
   keys: Map<string, Caller>
   post(body: unknown, headers?: Record<string, string>): Promise<Response>
-  /** Takes the database away. */
+  /** Makes the database unavailable. */
   dropDatabase(): Promise<void>
   close(): Promise<void>
 }
 
 export type TestServerOptions = {
-  /** API keys of the database instead of `keys`. */
+  /** Use API keys of the database instead of `keys`. */
   realKeys?: boolean
   rest?: readonly FastifyPluginAsync[]
   settings?: Record<string, string>
@@ -96,7 +96,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   }
 }
 
-/** A server for one test, closed at its end. */
+/** A server for one test, closed at the end of the test. */
 export async function serverForTest(options: TestServerOptions = {}): Promise<TestServer> {
   const server = await startServer(options)
   onTestFinished(server.close)
@@ -106,7 +106,7 @@ export async function serverForTest(options: TestServerOptions = {}): Promise<Te
 export type GraphqlError = { message: string; path?: string[]; extensions: Record<string, unknown> & { details?: Record<string, unknown> } }
 export type Body = { data?: Record<string, unknown> | null; errors?: GraphqlError[] }
 
-/** A raw socket, to say exactly what a client library would not. */
+/** A raw socket, for messages that a client library wouldn't send. */
 export class RawSocket {
   readonly ws: WebSocket
   readonly messages: { type: string; id?: string; payload?: unknown }[] = []
@@ -155,7 +155,7 @@ export class RawSocket {
   }
 }
 
-/** Arguments as a test field reads them. */
+/** Arguments of a test field. */
 type Args = { filter?: unknown; after?: string; count?: number; bytes?: number }
 
 const typeDefs = /* GraphQL */ `
@@ -190,7 +190,7 @@ const typeDefs = /* GraphQL */ `
   type Tick { n: Int!, text: String! }
 `
 
-/** Every field that a test needs, and none of the product. */
+/** All fields that the tests need, none of them of the real schema. */
 export function testSchema(probe: Probe): GraphQLSchema {
   const schema = buildSchema(typeDefs)
   const list = () => ({ edges: [{ cursor: 'c', node: item }], nodes: [item], totalCount: 1 })

@@ -237,7 +237,7 @@ describe('a subscription', () => {
       last = api.probe.pulled
       return same > 50
     })
-    // What two kernel buffers hold at most, in pieces of 100 KB.
+    // Upper bound of two kernel buffers, in messages of 100 KB.
     expect(last).toBeLessThan(200)
     client.ws.resume()
     await until('the source goes on when it is read', () => api.probe.pulled > last + 20)

@@ -3,7 +3,7 @@ import type { Caller } from '../../src/platform/access.ts'
 import { type Credential, cacheCredentials } from '../../src/platform/credential-cache.ts'
 import type { Wake } from '../../src/platform/db/wake.ts'
 
-/** What is known of each credential, how often it was asked for, and the wake-up that tells of changes. */
+/** Known credentials, the number of lookups of each, and the wake-up that announces changes. */
 function world() {
   const known = new Map<string, Credential>()
   const asked: string[] = []
@@ -26,7 +26,7 @@ function world() {
     asked,
     callerOf,
     changed: () => listeners.forEach((listener) => void listener()),
-    /** Look-ups have read their row and answer only when the returned function is called. */
+    /** Lookups have read their row, but only return when the returned function is called. */
     hold() {
       const held = Promise.withResolvers<void>()
       answers = held.promise

@@ -1,4 +1,4 @@
-/** Where a request carries its credential, for every door. */
+/** Reading the credential of a request. */
 import { describe, expect, it } from 'vitest'
 import { credentialOfHeaders, credentialOfSocket } from '../../src/platform/credential.ts'
 

@@ -1,4 +1,4 @@
-/** A command that can be refused for every reason there is, on a real row. */
+/** A command on a real row that can be refused for every possible reason. */
 import { z } from 'zod'
 import type { Project } from '../../src/generated/prisma/client.ts'
 import { defineCommand, visible } from '../../src/platform/command.ts'
@@ -21,7 +21,7 @@ export const probeChanged = defineEvent({
 
 export const probeErrors = defineErrors({ probe_busy: { kind: 'conflict', text: 'The probe is busy.' } })
 
-/** Called inside the command, before its change; a test puts a wait or a failure here. */
+/** Called inside the command before its change. Tests replace it to wait or to fail. */
 export const probe = { before: async () => {}, react: async () => {}, runs: 0 }
 
 const hear = onEvent(probeChanged, async (work, event) => {
@@ -88,7 +88,7 @@ export async function createProbe(app: App, tenant: Tenant): Promise<string> {
   return id
 }
 
-/** All rows that a command leaves behind beside its change, for one organization. */
+/** All rows that a command writes in addition to its change, for one organization. */
 export async function traces(app: App, { organizationId }: Tenant) {
   const events = await rows<{ type: string; sequence: number; data: { name: string } }>(
     app.db.prisma,

@@ -38,7 +38,7 @@ afterAll(() => world?.close())
 const project = (id: string) => world.app.db.prisma.project.findUnique({ where: { id } })
 
 describe('of several faults the first one in the order is answered', () => {
-  /** In the order that every door has. */
+  /** In the order of `execute`. */
   const faults = ['forbidden', 'idempotency_key_reused', 'not_found', 'invalid_input', 'version_conflict', 'probe_busy'] as const
   type Fault = (typeof faults)[number]
 

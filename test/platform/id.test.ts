@@ -4,7 +4,7 @@ import { decodeId, encodeId, type IdType, newId, nilId, parseTypeId, prefixes } 
 
 const types = Object.keys(prefixes) as IdType[]
 
-/** Of the TypeID specification, v0.3. */
+/** Examples of the TypeID specification, v0.3. */
 const vectors = [
   ['00000000000000000000000000', '00000000-0000-0000-0000-000000000000'],
   ['00000000000000000000000001', '00000000-0000-0000-0000-000000000001'],
@@ -16,7 +16,7 @@ const vectors = [
   ['01h455vb4pex5vsknk084sn02q', '01890a5d-ac96-774b-bcce-b302099a8057'],
 ] as const
 
-/** Suffixes that the specification calls invalid, and what a client may send by accident. */
+/** Suffixes that are invalid by the specification, or that a client may send by mistake. */
 const malformed = [
   '',
   '1234567890123456789012345',

@@ -13,7 +13,7 @@ import { createShop, type Shop } from '../domain/configuration/support.ts'
 import { createWorld, operation, type World } from '../support/tenant.ts'
 
 const keyOf = (version: number, fill: number) => `${version}:${Buffer.alloc(32, fill).toString('base64')}`
-/** What test processes have. */
+/** The master key of test processes. */
 const first = keyOf(1, 7)
 const second = keyOf(2, 9)
 

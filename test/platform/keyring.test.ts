@@ -11,10 +11,10 @@ import { Secret } from '../../src/platform/settings.ts'
 import { createWorld, type World } from '../support/tenant.ts'
 
 const keyOf = (version: number, fill: number) => `${version}:${Buffer.alloc(32, fill).toString('base64')}`
-/** What test processes have. */
+/** The master key of test processes. */
 const first = keyOf(1, 7)
 
-/** What opening a changed value throws: the tag does not match, or the format or key version in its header is unknown. */
+/** Errors when a modified value is opened: the tag does not match, or the format or key version in its header is unknown. */
 const unopened = /unable to authenticate data|unknown format|data key that does not exist/
 
 let world: World

@@ -1,4 +1,4 @@
-/** The database goes away, in every way in which one does, and comes back. */
+/** Every kind of database outage, and the recovery. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { executeScript } from '../../src/platform/db/database.ts'
 import { createDb, DatabaseOutage, outageOf, row, run, sql } from '../../src/platform/db/index.ts'
@@ -35,7 +35,7 @@ const back = () => until('it answers again', async () => (await outcome(ask())) 
 const told = () => app.logged.filter((line) => /^the database is/.test(String(line.msg))).map((line) => line.msg)
 const both = ['the database is not available', 'the database is available again']
 
-/** Listening sessions of this database, as the server sees them. */
+/** Number of sessions of this database that listen, according to the server. */
 const listening = async (): Promise<number> => {
   const admin = createDb({ url: database.url, poolSize: 1 })
   try {

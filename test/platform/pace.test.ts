@@ -4,10 +4,10 @@ import { createPace } from '../../src/platform/pace.ts'
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
 afterEach(() => void vi.useRealTimers())
 
-/** Takes time, as a piece of a long computation does; how much the machine really has to spare counts for nothing. */
+/** Simulates a piece of a long computation by advancing time, so that the result doesn't depend on the machine's load. */
 const work = (ms: number) => void vi.advanceTimersByTime(ms)
 
-/** Pieces of 2 ms, one after the other; `done` counts them. */
+/** Runs pieces of 2 ms one after the other; `done` counts them. */
 function longWork(pieces: number, signal?: AbortSignal) {
   const pace = createPace(signal)
   const state = { done: 0, pace }

@@ -22,7 +22,7 @@ type Row = { id: string; projectId: string }
 
 let world: World
 let tenant: Tenant
-/** Projects with 0, 1, 7 and 30 environments beside their production. */
+/** Projects with 0, 1, 7 and 30 environments in addition to production. */
 let parents: string[]
 const sizes = [0, 1, 7, 30]
 

@@ -15,7 +15,7 @@ it('tells of a process on this machine whether it lives, and of any other that i
   child.kill('SIGKILL')
   await exited
   expect(isNamedAlive(name)).toBe(false)
-  // Its pid may be another's by now.
+  // The pid may have been reused.
   expect(isNamedAlive(nameProcess().replace(/:\d+@/, ':1@'))).toBe(false)
   for (const other of [name.replace(/@.*/, '@another/1'), 'worker', 'host:1:0123abcd', '']) expect(isNamedAlive(other)).toBeNull()
 })

@@ -16,7 +16,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-/** One transaction that tells of each subject and writes an audit row; `hold` keeps it open. */
+/** A transaction that publishes an event of each subject and writes an audit entry; `hold` keeps it open. */
 const write = (app: App, tenant: Tenant, subjects: readonly string[], hold: () => Promise<void> = async () => {}) =>
   transact(app, tenant.owner, { emits: app.domain.eventTypes.all }, async (work) => {
     for (const subjectId of subjects) {
@@ -71,7 +71,7 @@ describe('positions', () => {
     await Promise.all(
       Array.from({ length: 8 }, async (_, writer) => {
         for (let n = 0; n < 25; n++) {
-          // Of one order for all writers: who tells of two subjects locks them so.
+          // All writers publish subjects in the same order, because each subject is locked until the commit.
           const chosen = subjects.filter((_subject, index) => (writer * 7 + n * 3 + index) % 3 === 0)
           await write(processes[writer % 3]!, tenant, chosen)
         }
@@ -138,7 +138,7 @@ describe('positions', () => {
 describe('the audit chain', () => {
   type Entry = AuditLink & { position: bigint; hash: Uint8Array }
 
-  /** The position of the first entry that doesn't fit, 0 for a chain that is shorter than its end says, null for a sound one. */
+  /** Position of the first invalid entry; 0 if the chain is shorter than recorded; null if it is valid. */
   async function verify(organizationId: string): Promise<bigint | null> {
     const entries = await rows<Entry>(
       world.app.db.prisma,
@@ -212,7 +212,7 @@ describe('the audit chain', () => {
     expect(await verify(organizationId)).toBe(at)
   })
 
-  /** As somebody who owns the database can. */
+  /** Bypasses the guard, as the owner of the database can. */
   async function behind(statement: string): Promise<void> {
     const client = await world.app.db.pool.connect()
     try {

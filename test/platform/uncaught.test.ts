@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 const source = (path: string) => JSON.stringify(join(import.meta.dirname, '../../src/platform', path))
 
-/** A process under the net that does `what`, and then says that it lives; how it ended, what it printed and logged. */
+/** Runs `what` in a process with `catchUncaught`, which then prints that it is alive. Returns its exit code, output and log. */
 async function runUnderNet(what: string) {
   const script = `
     import { EventEmitter } from 'node:events'

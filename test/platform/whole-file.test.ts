@@ -1,4 +1,4 @@
-/** Files that a reader sees whole or not at all. */
+/** Writing files atomically. */
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

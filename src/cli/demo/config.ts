@@ -1,7 +1,7 @@
 /** Configuration: which value takes precedence and why, what the next deployment would change, and who can see a secret. */
 import { createHash } from 'node:crypto'
 import { call } from './client.ts'
-import { hold } from './report.ts'
+import { ensure } from './report.ts'
 import { type Chapter, deploy, liveEndOf, type Stage, until, verified } from './stage.ts'
 
 /** Values that must not leak. */
@@ -17,9 +17,9 @@ export const chapter: Chapter = {
   about: 'fallback by scope, shadowing, plan, a deployed app, reveal, a redacted log line',
   parts: (stage) => [
     { name: 'Fallback by scope', show: () => fallBack(stage) },
-    { name: 'Own variable wins', show: () => shadow(stage) },
+    { name: 'Own variable overrides', show: () => shadow(stage) },
     { name: 'Plan, then deploy', show: () => planAndDeploy(stage) },
-    { name: 'A better value', show: () => replaceFallback(stage) },
+    { name: 'Value in own scope', show: () => replaceFallback(stage) },
     { name: 'Reveal', show: () => reveal(stage) },
     { name: 'Log line redacted', show: () => readLog(stage) },
   ],
@@ -45,7 +45,7 @@ async function resolved({ client, service, report }: Stage): Promise<Map<string,
     { id: service.id },
   )
   const text = JSON.stringify(webService)
-  hold(![stagingUrl, productionUrl, sharedToken, ownToken].some((value) => text.includes(value)), 'resolvedEnv shows a secret.')
+  ensure(![stagingUrl, productionUrl, sharedToken, ownToken].some((value) => text.includes(value)), 'resolvedEnv shows a secret.')
   for (const { key, maskedValue, source, isFallback, shadowed, warnings } of webService.resolvedEnv) {
     if (source.kind === 'PLATFORM_DEFAULT') continue
     const from = `${source.kind}${source.scope ? ` ${source.scope}` : ''}${isFallback ? ', fallback' : ''}`
@@ -76,9 +76,9 @@ async function fallBack(stage: Stage): Promise<string> {
   await bindSecret(stage, await createSecret(stage, 'API_TOKEN', 'PRODUCTION', sharedToken))
   const variables = await resolved(stage)
   const url = variables.get('DATABASE_URL')
-  hold(url?.isFallback === true && url.source.scope === 'STAGING', 'DATABASE_URL does not fall back to STAGING.')
-  hold(url.warnings.length > 0, 'The fallback has no warning.')
-  hold(variables.get('API_TOKEN')?.isFallback === false, 'API_TOKEN falls back.')
+  ensure(url?.isFallback === true && url.source.scope === 'STAGING', 'DATABASE_URL does not fall back to STAGING.')
+  ensure(url.warnings.length > 0, 'The fallback has no warning.')
+  ensure(variables.get('API_TOKEN')?.isFallback === false, 'API_TOKEN falls back.')
   return `${url.requestedScope} asks, ${url.source.scope} answers, with a warning`
 }
 
@@ -93,8 +93,8 @@ async function shadow(stage: Stage): Promise<string> {
     },
   })
   const token = (await resolved(stage)).get('API_TOKEN')
-  hold(token?.source.kind === 'ENV_VAR', `API_TOKEN comes from ${token?.source.kind}.`)
-  hold(token.shadowed[0]?.source.kind === 'SECRET_BINDING', 'The binding is not listed as shadowed.')
+  ensure(token?.source.kind === 'ENV_VAR', `API_TOKEN comes from ${token?.source.kind}.`)
+  ensure(token.shadowed[0]?.source.kind === 'SECRET_BINDING', 'The binding is not listed as shadowed.')
   return `${token.source.kind} before ${token.shadowed[0].source.kind}`
 }
 
@@ -105,13 +105,13 @@ async function planAndDeploy(stage: Stage): Promise<string> {
   )
   const planned = await plan(stage)
   const added = planned.filter(({ kind }) => kind === 'VARIABLE_ADDED').map(({ key }) => key)
-  hold(
+  ensure(
     ['API_TOKEN', 'DATABASE_URL', 'GREETING'].every((key) => added.includes(key)),
     `The plan adds ${added.join(', ') || 'nothing'}.`,
   )
   await liveEndOf(stage, await deploy(stage))
   await holdInjected(stage, { DATABASE_URL: stagingUrl, API_TOKEN: ownToken, GREETING: 'hello' })
-  hold(!(await isPending(stage)), 'The service says that its configuration is not live.')
+  ensure(!(await isPending(stage)), 'The service says that its configuration is not live.')
   return '3 variables in the app are the 3 that were resolved (by SHA-256)'
 }
 
@@ -124,7 +124,7 @@ async function plan({ client, service, report }: Stage): Promise<Change[]> {
   )
   for (const { kind, key, from, to } of deployPlan.changes) report.say(`  plan: ${kind} ${key} ${from ?? ''} -> ${to ?? ''}`)
   const text = JSON.stringify(deployPlan)
-  hold(!text.includes('s3cr3t') && !text.includes('token-'), 'The plan shows a secret.')
+  ensure(!text.includes('s3cr3t') && !text.includes('token-'), 'The plan shows a secret.')
   return deployPlan.changes
 }
 
@@ -133,7 +133,7 @@ async function holdInjected({ service }: Stage, wanted: Record<string, string>):
   const { body } = await call(service.url, '/env-hash')
   const hashes: Record<string, string> = JSON.parse(body)
   const wrong = Object.entries(wanted).filter(([key, value]) => hashes[key] !== createHash('sha256').update(value).digest('hex'))
-  hold(wrong.length === 0, `The app received a different value of ${wrong.map(([key]) => key).join(', ')}.`)
+  ensure(wrong.length === 0, `The app received a different value of ${wrong.map(([key]) => key).join(', ')}.`)
 }
 
 async function isPending({ client, service }: Stage): Promise<boolean> {
@@ -147,10 +147,10 @@ async function isPending({ client, service }: Stage): Promise<boolean> {
 /** Production gets its own value: the deploy plan shows the change, and the next deployment applies it. */
 async function replaceFallback(stage: Stage): Promise<string> {
   await createSecret(stage, 'DATABASE_URL', 'PRODUCTION', productionUrl)
-  hold(await isPending(stage), 'The service does not say that its configuration changed.')
+  ensure(await isPending(stage), 'The service does not say that its configuration changed.')
   const planned = await plan(stage)
   const changed = planned.filter(({ kind }) => kind === 'VARIABLE_CHANGED').map(({ key }) => key)
-  hold(changed.length === 1 && changed[0] === 'DATABASE_URL', `The plan changes ${changed.join(', ') || 'nothing'}.`)
+  ensure(changed.length === 1 && changed[0] === 'DATABASE_URL', `The plan changes ${changed.join(', ') || 'nothing'}.`)
   await liveEndOf(stage, await deploy(stage))
   await holdInjected(stage, { DATABASE_URL: productionUrl, API_TOKEN: ownToken })
   return 'planned by fingerprint, live after a deploy'
@@ -163,15 +163,15 @@ async function reveal(stage: Stage): Promise<string> {
     'mutation ($id: ID!) { revealSecret(input: { id: $id }) { key value } }',
     { id },
   )
-  hold(revealSecret.value === sharedToken, 'A different value was revealed.')
+  ensure(revealSecret.value === sharedToken, 'A different value was revealed.')
   const { secret: shown } = await client.ask<{
     secret: { value: string | null; lastRevealedAt: string | null; lastRevealedBy: string | null }
   }>('query ($id: ID!) { secret(id: $id) { value lastRevealedAt lastRevealedBy } }', { id })
-  hold(shown.value === null, 'A read shows the value.')
-  hold(shown.lastRevealedAt !== null && shown.lastRevealedBy !== null, 'The secret does not record who revealed it.')
+  ensure(shown.value === null, 'A read shows the value.')
+  ensure(shown.lastRevealedAt !== null && shown.lastRevealedBy !== null, 'The secret does not record who revealed it.')
   const told = () => receiver.requests.map((request) => verified(request, secret)).find(({ type }) => type === 'secret.revealed')
   await until('the webhook secret.revealed', async () => told() !== undefined)
-  hold(!receiver.requests.some(({ body }) => body.includes(sharedToken)), 'A webhook contains a secret.')
+  ensure(!receiver.requests.some(({ body }) => body.includes(sharedToken)), 'A webhook contains a secret.')
   report.say(`  secret.revealed ${JSON.stringify(told()?.data)}`)
   return `revealed by ${shown.lastRevealedBy}, told by webhook`
 }
@@ -187,6 +187,6 @@ async function readLog({ client, service, report }: Stage): Promise<string> {
   await until('a log line of each deployment', async () => (await lines()).length >= 2)
   const found = await lines()
   for (const message of found) report.say(`  ${message}`)
-  hold(!found.some((message) => message.includes('s3cr3t')), 'The log contains a secret.')
+  ensure(!found.some((message) => message.includes('s3cr3t')), 'The log contains a secret.')
   return `${found.length} lines, no secret in them`
 }

@@ -1,7 +1,7 @@
 /** The main job: deploy, follow the log, switch under traffic, fail without downtime, roll back, and receive webhooks. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { call, type Line, startTraffic, type Traffic } from './client.ts'
-import { hold } from './report.ts'
+import { ensure } from './report.ts'
 import {
   type Chapter,
   type Deployment,
@@ -21,10 +21,10 @@ export const chapter: Chapter = {
     const made: Deployment[] = []
     return [
       { name: 'Deploy v1, log live', show: () => deployFirst(stage, made) },
-      { name: 'Call it by the router', show: () => callIt(stage) },
+      { name: 'Route a request', show: () => callIt(stage) },
       { name: 'Deploy v2 under traffic', show: () => deploySecond(stage, made) },
       { name: 'Log cut and resumed', show: () => compareLogs(stage, made[1]!) },
-      { name: 'v3 fails, v2 goes on', show: () => deployThird(stage, made) },
+      { name: 'v3 fails, v2 stays live', show: () => deployThird(stage, made) },
       { name: 'Roll back to v1', show: () => rollBack(stage, made) },
       { name: 'Webhooks', show: () => readWebhooks(stage) },
     ]
@@ -44,9 +44,9 @@ async function deployFirst(stage: Stage, made: Deployment[]): Promise<string> {
     if (!deploymentLogs.complete) streamed++
   }
   await ending
-  hold(streamed > 1, 'The log arrived only after the deployment had ended.')
+  ensure(streamed > 1, 'The log arrived only after the deployment had ended.')
   const stored = await storedLog(stage, deployment)
-  hold(stored.length === lines, `${lines} lines arrived, but ${stored.length} are stored.`)
+  ensure(stored.length === lines, `${lines} lines arrived, but ${stored.length} are stored.`)
   return `live after ${((performance.now() - started) / 1000).toFixed(1)} s, ${lines} lines in ${streamed} batches`
 }
 
@@ -56,8 +56,8 @@ const print = ({ report }: Stage, { seq, stream, message }: Line) =>
 async function callIt({ service, report }: Stage): Promise<string> {
   const { status, body, release } = await call(service.url, '/')
   report.say(`  GET ${service.url} -> ${status} ${body.trim()} (release ${release?.slice(0, 12)}…)`)
-  hold(status === 200 && body.trim() === 'v1', `The response is ${status} ${body.trim()}, not 200 v1.`)
-  hold(release !== undefined, 'The response does not name a release.')
+  ensure(status === 200 && body.trim() === 'v1', `The response is ${status} ${body.trim()}, not 200 v1.`)
+  ensure(release !== undefined, 'The response does not name a release.')
   return `${status} ${body.trim()}`
 }
 
@@ -84,9 +84,9 @@ async function underTraffic(stage: Stage, versions: string[], act: () => Promise
   } finally {
     await traffic.stop()
   }
-  hold(traffic.failures.length === 0, `${traffic.failures.length} of ${traffic.count()} requests failed, first ${traffic.failures[0]}`)
+  ensure(traffic.failures.length === 0, `${traffic.failures.length} of ${traffic.count()} requests failed, first ${traffic.failures[0]}`)
   const seen = [...traffic.bodies.keys()]
-  hold(seen.length === versions.length && versions.every((version) => traffic.bodies.has(version)), `Answered: ${seen.join(', ')}.`)
+  ensure(seen.length === versions.length && versions.every((version) => traffic.bodies.has(version)), `Answered: ${seen.join(', ')}.`)
   return figuresOf(traffic)
 }
 
@@ -108,7 +108,7 @@ async function followWithCut(stage: Stage, deployment: Deployment): Promise<{ li
     () => false,
     () => true,
   )
-  hold(broken && cursor !== undefined, 'The log ended before it could be cut.')
+  ensure(broken && cursor !== undefined, 'The log ended before it could be cut.')
   const before = lines.length
   stage.report.say(`  cut behind line ${before}; resuming`)
   for await (const { deploymentLogs } of followLog(stage, deployment, cursor)) lines.push(...deploymentLogs.lines)
@@ -116,16 +116,16 @@ async function followWithCut(stage: Stage, deployment: Deployment): Promise<{ li
 }
 
 async function compareLogs(stage: Stage, deployment: Deployment): Promise<string> {
-  hold(resumed !== undefined, 'No log was followed.')
+  ensure(resumed !== undefined, 'No log was followed.')
   const { lines, before } = resumed
   const stored = await storedLog(stage, deployment)
   const seqs = new Set(lines.map(({ seq }) => seq))
-  const doubled = lines.length - seqs.size
+  const duplicated = lines.length - seqs.size
   const lost = stored.filter(({ seq }) => !seqs.has(seq)).length
   const changed = stored.filter(({ message }, index) => lines[index]?.message !== message).length
-  hold(doubled === 0 && lost === 0 && changed === 0, `${lost} lines lost, ${doubled} doubled, ${changed} not as stored.`)
-  hold(before < lines.length, 'Nothing was left to resume.')
-  return `${before} lines, cut, ${lines.length - before} more; ${stored.length} stored; 0 lost, 0 doubled`
+  ensure(duplicated === 0 && lost === 0 && changed === 0, `${lost} lines lost, ${duplicated} duplicated, ${changed} not as stored.`)
+  ensure(before < lines.length, 'Nothing was left to resume.')
+  return `${before} lines, cut, ${lines.length - before} more; ${stored.length} stored; 0 lost, 0 duplicated`
 }
 
 async function deployThird(stage: Stage, made: Deployment[]): Promise<string> {
@@ -136,7 +136,7 @@ async function deployThird(stage: Stage, made: Deployment[]): Promise<string> {
     const deployment = await deploy(stage)
     made.push(deployment)
     const ended = await endOf(stage, deployment)
-    hold(ended.status === 'FAILED', `Deployment ${ended.number} is ${ended.status}, not FAILED.`)
+    ensure(ended.status === 'FAILED', `Deployment ${ended.number} is ${ended.status}, not FAILED.`)
     failure = ended.failure
   })
   await allowHealth(stage, null)
@@ -161,7 +161,7 @@ async function rollBack(stage: Stage, made: Deployment[]): Promise<string> {
     id: first!.id,
   })
   for (const { kind, key, from, to } of rollbackPlan.changes) report.say(`  plan: ${kind} ${key} ${from} -> ${to}`)
-  hold(rollbackPlan.eligible, `The rollback is not eligible: ${rollbackPlan.blockers.map(({ message }) => message).join(' ')}`)
+  ensure(rollbackPlan.eligible, `The rollback is not eligible: ${rollbackPlan.blockers.map(({ message }) => message).join(' ')}`)
 
   const started = performance.now()
   let seconds = ''
@@ -174,7 +174,7 @@ async function rollBack(stage: Stage, made: Deployment[]): Promise<string> {
     seconds = ((performance.now() - started) / 1000).toFixed(1)
   })
   const { body } = await call(stage.service.url, '/')
-  hold(body.trim() === 'v1', `The service answers ${body.trim()}, not v1.`)
+  ensure(body.trim() === 'v1', `The service answers ${body.trim()}, not v1.`)
   return `live after ${seconds} s; ${figures}`
 }
 
@@ -198,7 +198,7 @@ async function readWebhooks({ receiver, secret, report }: Stage): Promise<string
     const names = new Set(read().map(name))
     return told.filter((wanted) => !names.has(wanted))
   }
-  await receiver.waitFor(() => missing().length === 0).catch(() => hold(false, `No webhook arrived for: ${missing().join(', ')}`))
+  await receiver.waitFor(() => missing().length === 0).catch(() => ensure(false, `No webhook arrived for: ${missing().join(', ')}`))
   const messages = read()
   for (const message of messages) report.say(`  ${message.id} ${name(message)}`)
   const ids = new Set(messages.map(({ id }) => id))

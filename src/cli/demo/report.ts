@@ -1,9 +1,9 @@
 /** The output of the demo while it runs, and the table at its end. */
 
-/** One promise that the demo shows. `show` returns the figures that prove it, and throws if it doesn't hold. */
+/** One promise that the demo shows. `show` returns the figures that prove it, and throws if it fails. */
 export type Part = { name: string; show(): Promise<string> }
 
-type Result = { name: string; held: boolean; figures: string; seconds: number }
+type Result = { name: string; passed: boolean; figures: string; seconds: number }
 
 export class Report {
   readonly #results: Result[] = []
@@ -17,7 +17,7 @@ export class Report {
     if (!this.#stopped) console.log(line)
   }
 
-  /** Shows the parts in order, and stops after one that doesn't hold. */
+  /** Shows the parts in order, and stops after one that fails. */
   async run(parts: Part[]): Promise<void> {
     this.#waiting = parts.map(({ name }) => name)
     for (const { name, show } of parts) {
@@ -25,13 +25,13 @@ export class Report {
       this.say(`\n== ${name}`)
       const started = performance.now()
       const ended = await show().then(
-        (figures) => ({ held: true, figures }),
-        (error: Error) => ({ held: false, figures: error.message }),
+        (figures) => ({ passed: true, figures }),
+        (error: Error) => ({ passed: false, figures: error.message }),
       )
       if (this.#stopped) return
       this.#current = null
       this.#results.push({ name, ...ended, seconds: (performance.now() - started) / 1000 })
-      if (!ended.held) return
+      if (!ended.passed) return
     }
   }
 
@@ -39,7 +39,7 @@ export class Report {
   broke(error: unknown): void {
     this.#results.push({
       name: 'The demo itself',
-      held: false,
+      passed: false,
       figures: error instanceof Error ? error.message : String(error),
       seconds: 0,
     })
@@ -50,9 +50,9 @@ export class Report {
     this.#stopped = true
   }
 
-  /** Whether all parts were shown and held. */
-  get held(): boolean {
-    return this.#results.length > 0 && this.#results.every(({ held }) => held) && this.#current === null && this.#waiting.length === 0
+  /** Whether all parts were shown and passed. */
+  get passed(): boolean {
+    return this.#results.length > 0 && this.#results.every(({ passed }) => passed) && this.#current === null && this.#waiting.length === 0
   }
 
   /** Prints the table. `left` lists what could not be cleaned up. */
@@ -62,18 +62,18 @@ export class Report {
     const line = (name: string, result: string, figures: string) => console.log(`${name.padEnd(width)}  ${result.padEnd(11)}  ${figures}`)
     console.log('')
     line('Part', 'Result', 'Figures')
-    for (const { name, held, figures, seconds } of this.#results) {
-      line(name, held ? 'held' : 'FAILED', `${figures}${seconds === 0 ? '' : ` (${seconds.toFixed(1)} s)`}`)
+    for (const { name, passed, figures, seconds } of this.#results) {
+      line(name, passed ? 'passed' : 'FAILED', `${figures}${seconds === 0 ? '' : ` (${seconds.toFixed(1)} s)`}`)
     }
     for (const name of unseen) line(name, 'not reached', '')
     for (const message of left) line('Cleaning up', 'FAILED', message)
-    const held = this.#results.filter((result) => result.held).length
+    const passed = this.#results.filter((result) => result.passed).length
     const total = this.#results.length + unseen.length
-    console.log(`\n${held} of ${total} parts held, ${((performance.now() - this.#started) / 1000).toFixed(0)} s in all.`)
+    console.log(`\n${passed} of ${total} parts passed, ${((performance.now() - this.#started) / 1000).toFixed(0)} s in total.`)
   }
 }
 
-/** Throws if a promise of the demo doesn't hold. */
-export function hold(condition: boolean, otherwise: string): asserts condition {
+/** Throws if a promise of the demo fails. */
+export function ensure(condition: boolean, otherwise: string): asserts condition {
   if (!condition) throw new Error(otherwise)
 }

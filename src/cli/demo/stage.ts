@@ -6,7 +6,7 @@ import { Webhook } from 'svix'
 import { createRepository, type GitRepository, type RepositoryFiles } from '../../../test/support/git-repository.ts'
 import { type ReceivedRequest, type Receiver, startReceiver } from '../../../test/support/receiver.ts'
 import { type Client, type Line, type LogBatch, logFields, openClient } from './client.ts'
-import { hold, type Part, type Report } from './report.ts'
+import { ensure, type Part, type Report } from './report.ts'
 import type { Server } from './server.ts'
 
 export type Chapter = { about: string; parts(stage: Stage): Part[] }
@@ -132,14 +132,14 @@ export async function endOf({ client }: Stage, { id }: Deployment): Promise<Depl
     { id },
   )
   for await (const { deploymentUpdated } of updates) last = deploymentUpdated
-  hold(last !== undefined, 'deploymentUpdated sent no updates.')
+  ensure(last !== undefined, 'deploymentUpdated sent no updates.')
   return last
 }
 
 /** Like `endOf`, but throws if the deployment isn't live. */
 export async function liveEndOf(stage: Stage, deployment: Deployment): Promise<Deployment> {
   const ended = await endOf(stage, deployment)
-  hold(ended.status === 'LIVE', `Deployment ${ended.number} is ${ended.status}: ${ended.failure?.message ?? ''}`)
+  ensure(ended.status === 'LIVE', `Deployment ${ended.number} is ${ended.status}: ${ended.failure?.message ?? ''}`)
   return ended
 }
 

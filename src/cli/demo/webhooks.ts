@@ -1,7 +1,7 @@
 /** Webhooks: signing, retries, secret rotation, replay and payload formats. Its events are changes of the project's description. */
 import { Webhook } from 'svix'
 import { type Receiver, type ReceiverScript, startReceiver } from '../../../test/support/receiver.ts'
-import { hold } from './report.ts'
+import { ensure } from './report.ts'
 import { type Chapter, type Stage, until, verified } from './stage.ts'
 
 export const chapter: Chapter = {
@@ -43,12 +43,12 @@ async function deliver(stage: Stage): Promise<string> {
   const message = verified(request!, secret)
   stage.report.say(`  ${message.type} ${message.id}, signed ${request!.headers['webhook-signature']}`)
   const forged = { ...request!, body: Buffer.concat([request!.body, Buffer.from(' ')]) }
-  hold(!isGenuine(() => verified(forged, secret)), 'A forged body passes verification.')
-  hold(!isGenuine(() => verified(request!, stage.secret)), "Another endpoint's secret verifies.")
+  ensure(!isGenuine(() => verified(forged, secret)), 'A forged body passes verification.')
+  ensure(!isGenuine(() => verified(request!, stage.secret)), "Another endpoint's secret verifies.")
 
   await stage.client.ask('mutation ($id: ID!) { sendTestWebhook(input: { endpointId: $id }) { webhookMessage { id } } }', { id })
   const [, test] = await receiver.waitFor(2)
-  hold(verified(test!, secret).type === 'webhook.test', 'The test event has the wrong type.')
+  ensure(verified(test!, secret).type === 'webhook.test', 'The test event has the wrong type.')
   return 'verified by svix; a forged body and a foreign secret are refused'
 }
 
@@ -68,7 +68,7 @@ async function recover(stage: Stage): Promise<string> {
   await change(stage, 'Retried')
   const requests = await receiver.waitFor(3)
   const ids = new Set(requests.map((request) => verified(request, secret).id))
-  hold(ids.size === 1, 'The attempts have different ids.')
+  ensure(ids.size === 1, 'The attempts have different ids.')
   const [messageId] = ids
   const ask = async () => {
     const { webhookMessage } = await stage.client.ask<{
@@ -89,7 +89,7 @@ async function recover(stage: Stage): Promise<string> {
   for (const { number, responseStatus, durationMs } of attempts)
     stage.report.say(`  attempt ${number}: ${responseStatus} in ${durationMs} ms`)
   const statuses = attempts.map(({ responseStatus }) => responseStatus).join(' ')
-  hold(statuses === '503 503 204', `The recorded attempts are ${statuses}.`)
+  ensure(statuses === '503 503 204', `The recorded attempts are ${statuses}.`)
   return `${attempts.length} attempts (${statuses}), one id, each verified`
 }
 
@@ -103,7 +103,7 @@ async function rotate(stage: Stage): Promise<string> {
   const [request] = await receiver.waitFor(1)
   const signatures = String(request!.headers['webhook-signature']).split(' ')
   for (const key of [secret, rotateWebhookSecret.secret]) verified(request!, key)
-  hold(signatures.length === 2, `There are ${signatures.length} signatures in the overlap.`)
+  ensure(signatures.length === 2, `There are ${signatures.length} signatures in the overlap.`)
   const alone = { ...headersOf(request!.headers), 'webhook-signature': signatures[0]! }
   new Webhook(rotateWebhookSecret.secret).verify(request!.body, alone)
   return 'two signatures in the overlap, the new one first; old and new secret verify'
@@ -132,7 +132,7 @@ async function replay(stage: Stage): Promise<string> {
   const missed = await skipped()
   report.say(`  skipped: ${missed.join(', ')}`)
   await disable(false)
-  hold(receiver.requests.length === 0, 'A skipped event was sent without being asked for.')
+  ensure(receiver.requests.length === 0, 'A skipped event was sent without being asked for.')
 
   const { replayMissingWebhookMessages } = await client.ask<{ replayMissingWebhookMessages: { operation: { id: string } } }>(
     'mutation ($input: ReplayMissingWebhookMessagesInput!) { replayMissingWebhookMessages(input: $input) { operation { id } } }',
@@ -140,7 +140,7 @@ async function replay(stage: Stage): Promise<string> {
   )
   const requests = await receiver.waitFor(3)
   const received = new Set(requests.map((request) => verified(request, secret).id))
-  hold(
+  ensure(
     missed.every((message) => received.has(message)),
     'Other messages were replayed than were skipped.',
   )
@@ -161,6 +161,6 @@ async function select(stage: Stage): Promise<string> {
   const [request] = await receiver.waitFor(1)
   const { data } = verified(request!, secret)
   stage.report.say(`  ${selection}\n  -> ${JSON.stringify(data)}`)
-  hold(data.name === 'Quayside demo' && data.description === 'Selected', 'The payload does not match the selection.')
+  ensure(data.name === 'Quayside demo' && data.description === 'Selected', 'The payload does not match the selection.')
   return Object.keys(data).join(', ')
 }
