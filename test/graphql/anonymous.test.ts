@@ -36,7 +36,7 @@ const overloading: [string, unknown][] = [
   ['field duplication', { query: `query cop { ${'__typename \n'.repeat(500)} }`, operationName: 'cop' }],
 ]
 
-describe('without a key nothing is answered but unauthenticated', () => {
+describe('without a key, every operation is answered with unauthenticated', () => {
   it.each([
     ...overloading,
     ['introspection', { query: introspection }],
@@ -63,12 +63,12 @@ describe('without a key nothing is answered but unauthenticated', () => {
     const answer = await send({ method: 'POST', body: new URLSearchParams({ query: 'query cop {__typename}' }) })
     expect([answer.status, answer.text.includes('"data"')]).toEqual([401, false])
   })
-  it.each(['/graphql', '/graphiql', '/playground', '/console'])('no page for people at %s', async (path) => {
+  it.each(['/graphql', '/graphiql', '/playground', '/console'])('%s serves no page', async (path) => {
     const response = await fetch(new URL(path, api.url), { headers: { accept: 'text/html' } })
     expect(response.status).toBe(path === '/graphql' ? 401 : 404)
     expect(await response.text()).not.toMatch(/graphiql|playground|<html/i)
   })
-  it('the page at / says where the doors are, and offers no explorer', async () => {
+  it('the page at / lists the API addresses and offers no explorer', async () => {
     const response = await fetch(new URL('/', api.url), { headers: { accept: 'text/html' } })
     expect(response.status).toBe(200)
     expect(await response.text()).not.toMatch(/graphiql|playground|explorer/i)
@@ -82,15 +82,15 @@ describe('with a key', () => {
     expect(answer.status).toBe(400)
     expect(answer.body).not.toHaveProperty('data')
   })
-  it('a form is refused, so that no other page can post in the name of its visitor', async () => {
+  it('a form is refused, so that no other site can post on behalf of its visitor', async () => {
     const answer = await send({ method: 'POST', headers: keyed, body: new URLSearchParams({ query: 'query cop {__typename}' }) })
     expect(answer.status).toBe(415)
   })
-  it('no trace of the work behind an answer is told', async () => {
+  it('a response contains no trace of its execution', async () => {
     const answer = await post({ query: 'query cop { __typename }' }, { ...keyed, 'apollo-tracing': '1' })
     expect(answer.body).toEqual({ data: { __typename: 'Query' } })
   })
-  it('an error tells no exception', async () => {
+  it('an error contains no exception', async () => {
     const answer = await post({ query: 'qwerty cop { abc }' }, keyed)
     expect(answer.body).toMatchObject({ errors: [{ extensions: { code: 'graphql_parse_failed' } }] })
     expect(answer.text).not.toMatch(/exception|stack/i)

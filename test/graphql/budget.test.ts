@@ -29,8 +29,8 @@ async function useUp(key: string): Promise<Response> {
   return ask(key, large)
 }
 
-describe('the cost of all operations of a key within a minute', () => {
-  it('has a budget: beyond it is 429 with Retry-After, for this key alone, and what costs nothing still passes', async () => {
+describe('the cost budget of a key per minute', () => {
+  it('answers 429 with Retry-After once it is used up, for this key only; operations without cost still pass', async () => {
     const refused = await useUp('one')
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
@@ -46,7 +46,7 @@ describe('the cost of all operations of a key within a minute', () => {
     expect(((await (await ask('one', '{ hello }')).json()) as Body).data).toEqual({ hello: 'world' })
   })
 
-  it('comes back evenly, as fast as Retry-After says', async () => {
+  it('refills evenly, at the rate that Retry-After states', async () => {
     const refused = await useUp('three')
     elapsedMs += Number(refused.headers.get('retry-after')) * 1_000
     expect((await ask('three', large)).status).toBe(200)
@@ -54,7 +54,7 @@ describe('the cost of all operations of a key within a minute', () => {
     expect((await useUp('three')).status).toBe(429)
   })
 
-  it.each([-1, 1])('neither locks out nor gives anew when the wall clock is set by %i h', async (hours) => {
+  it.each([-1, 1])('neither blocks nor refills when the wall clock is shifted by %i h', async (hours) => {
     const key = hours < 0 ? 'back' : 'forward'
     await useUp(key)
     wall += hours * 3_600_000
@@ -65,7 +65,7 @@ describe('the cost of all operations of a key within a minute', () => {
     expect((await ask(key, large)).status).toBe(200)
   })
 
-  it('is the same budget over a WebSocket', async () => {
+  it('is shared with WebSocket operations', async () => {
     await useUp('socket')
     const socket = await new RawSocket(api.wsUrl).init({ authorization: 'Bearer socket' })
     socket.subscribe('1', large)

@@ -28,7 +28,7 @@ describe('GraphQL over HTTP', () => {
     fetch(input, { ...init, headers: { ...(init?.headers as Record<string, string>), ...bearer } })
   const audits = serverAudits({ url: () => api.url, fetchFn: withKey })
 
-  it('has the 61 audits that the specification is judged by', () => expect(audits).toHaveLength(61))
+  it('includes the 61 audits of graphql-http', () => expect(audits).toHaveLength(61))
   it.each(audits.map((audit) => [audit.name, audit] as const))('%s', async (_name, audit) => {
     expect(await audit.fn()).toMatchObject({ status: 'ok' })
   })
@@ -43,7 +43,7 @@ describe('GraphQL over HTTP', () => {
     const response = await fetch(url, { headers: bearer })
     expect([response.status, response.headers.get('allow'), api.probe.calls]).toEqual([405, 'POST', 0])
   })
-  it.each(['PUT', 'PATCH', 'DELETE'])('answers 405 with Allow for %s, whatever is sent, with or without a key', async (method) => {
+  it.each(['PUT', 'PATCH', 'DELETE'])('answers 405 with Allow for %s, with any body, with or without a key', async (method) => {
     for (const headers of [{}, bearer]) {
       for (const body of [undefined, '{"query":"{ hello }"}', 'x=1']) {
         const response = await fetch(api.url, { method, headers, body })
@@ -52,16 +52,16 @@ describe('GraphQL over HTTP', () => {
       }
     }
   })
-  it('answers 406 before running anything when no media type of the Accept header can be given', async () => {
+  it('answers 406 without running the operation if no media type of the Accept header is supported', async () => {
     const response = await api.post({ query: 'mutation { put(input: {name: "a"}) { item { id } } }' }, { accept: 'image/png' })
     expect([response.status, api.probe.calls]).toEqual([406, 0])
   })
-  it('answers 406 for a subscription that may only be answered as JSON, and does not begin it', async () => {
+  it('answers 406 for a subscription of a client that accepts only JSON, and does not start it', async () => {
     const response = await api.post({ query: 'subscription { silent { n } }' }, { accept: 'application/json' })
     expect([response.status, api.probe.opened]).toEqual([406, 0])
   })
   it.each(['application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'text/plain', 'application/graphql'])(
-    'answers 415 for a body of type %s, so that no form of another page can post',
+    'answers 415 for a body of type %s, so that a form of another site cannot post',
     async (type) => {
       const response = await api.post('query={hello}', { 'content-type': type })
       expect(response.status).toBe(415)
@@ -91,9 +91,9 @@ describe('GraphQL over HTTP', () => {
   it.each([
     ['in the document', bytesOf('{"query":"{ hello # ', [0xff], '\\n }"}')],
     ['in a variable', bytesOf('{"query":"query ($f: Filter!) { echo(filter: $f) }","variables":{"f":{"name":"', [0xc3, 0x28], '"}}}')],
-    ['in half of a character', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xe2, 0x82], '"}}')],
+    ['in a truncated character', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xe2, 0x82], '"}}')],
     ['in a surrogate', bytesOf('{"query":"{ hello }","extensions":{"x":"', [0xed, 0xa0, 0x80], '"}}')],
-  ])('answers 400 for bytes that are no UTF-8 %s', async (_name, bytes) => {
+  ])('answers 400 for bytes that are not valid UTF-8 %s', async (_name, bytes) => {
     const response = await fetch(api.url, { method: 'POST', headers: { ...bearer, 'content-type': 'application/json' }, body: bytes })
     expect(response.status).toBe(400)
     expect(await firstError(response)).toMatchObject({ message: 'The body is not valid UTF-8.', extensions: { code: 'invalid_input' } })
@@ -105,7 +105,7 @@ describe('GraphQL over HTTP', () => {
       expect([response.status, (await firstError(response)).extensions.code]).toEqual([415, 'invalid_input'])
     },
   )
-  it.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('takes the charset %s', async (charset) => {
+  it.each(['utf-8', 'UTF-8', '"utf-8"', 'utf8'])('accepts the charset %s', async (charset) => {
     const response = await api.post({ query: '{ hello }' }, { 'content-type': `application/json; charset=${charset}` })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
   })
@@ -119,7 +119,7 @@ describe('GraphQL over HTTP', () => {
     const response = await fetch(`${api.url}?query={hello}&variables={`, { headers: bearer })
     expect([response.status, (await firstError(response)).extensions.code]).toEqual([400, 'invalid_input'])
   })
-  it('takes a trailing slash and a query by GET', async () => {
+  it('accepts a trailing slash and a query by GET', async () => {
     const response = await fetch(`${api.url}/?query={hello}`, { headers: bearer })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
   })
@@ -148,7 +148,7 @@ describe('credentials', () => {
     ['bearer in lower case', { authorization: `bearer ${key}` }],
     ['X-API-Key', { 'x-api-key': key }],
     ['a good Authorization beside a bad X-API-Key', { authorization: `Bearer ${key}`, 'x-api-key': 'other' }],
-  ])('takes %s', async (_name, headers) => {
+  ])('accepts %s', async (_name, headers) => {
     expect(await body(await anonymous(headers))).toEqual({ data: { me: 'test' } })
   })
 })
@@ -156,7 +156,7 @@ describe('credentials', () => {
 describe('errors', () => {
   const failing = async (query: string, variables?: unknown) => firstError(await api.post({ query, variables }))
 
-  it('tell code, kind, field, details and request id of a refusal of the domain', async () => {
+  it('have code, kind, field, details and request id of a domain error', async () => {
     const response = await api.post({ query: '{ missing }' }, { 'x-request-id': 'mine-1' })
     expect(await body(response)).toEqual({
       data: { missing: null },
@@ -170,7 +170,7 @@ describe('errors', () => {
       ],
     })
   })
-  it('mask what is unknown as internal and log it with its stack under the request id', async () => {
+  it('mask an unknown error as internal and log it with its stack and the request id', async () => {
     const response = await api.post({ query: '{ boom }' }, { 'x-request-id': 'mine-2' })
     const text = await response.text()
     expect(text).not.toContain('hunter2')
@@ -184,16 +184,16 @@ describe('errors', () => {
   it('mask a value that the schema cannot print', async () => {
     expect(await failing('{ wrong }')).toMatchObject({ message: 'An internal error occurred.', extensions: { code: 'internal' } })
   })
-  it('say graphql_parse_failed with the place', async () => {
+  it('are graphql_parse_failed with the position for a syntax error', async () => {
     expect(await failing('{ hello')).toMatchObject({
       locations: [{ line: 1, column: 8 }],
       extensions: { code: 'graphql_parse_failed', kind: 'invalid' },
     })
   })
-  it('say graphql_validation_failed', async () => {
+  it('are graphql_validation_failed for an invalid document', async () => {
     expect(await failing('{ hallo }')).toMatchObject({ extensions: { code: 'graphql_validation_failed', kind: 'invalid' } })
   })
-  it('say graphql_validation_failed for an operation that is not in the document', async () => {
+  it('are graphql_validation_failed for an operation that is not in the document', async () => {
     const error = await firstError(await api.post({ query: 'query A { hello } query B { hello }', operationName: 'C' }))
     expect(error).toMatchObject({ message: expect.stringContaining('"C"'), extensions: { code: 'graphql_validation_failed' } })
   })
@@ -207,8 +207,8 @@ describe('errors', () => {
     ['an unknown enum value', { name: 'a', colour: 'BLUE' }, 'colour'],
     ['a number out of range', { name: 'a', size: 1e12 }, 'size'],
     ['no value at all', undefined, 'filter'],
-    ['a value that is no object', 'text', 'filter'],
-  ])('say invalid_input with the field for %s in a variable', async (_name, filter, field) => {
+    ['a value that is not an object', 'text', 'filter'],
+  ])('are invalid_input with the field for %s in a variable', async (_name, filter, field) => {
     expect(await failing(echo, { filter })).toMatchObject({ extensions: { code: 'invalid_input', kind: 'invalid', field } })
   })
   it.each([
@@ -217,12 +217,12 @@ describe('errors', () => {
     { name: 'a', colour: 'hunter2' },
     { name: 'a', size: 'hunter2' },
     'hunter2',
-  ])('repeat no value of a variable: %j', async (filter) => {
+  ])('never contain the value of a variable: %j', async (filter) => {
     const error = await failing(echo, { filter })
     expect(error.extensions.code).toBe('invalid_input')
     expect(JSON.stringify(error)).not.toContain('hunter2')
   })
-  it('say invalid_input for each of more wrong variables than are named, the last one too', async () => {
+  it('are invalid_input for each invalid variable, even beyond the number of errors that graphql-js reports', async () => {
     const filter = { name: 'a', tags: Array.from({ length: 80 }, () => ({ key: 5 })) }
     const { errors } = await body(await api.post({ query: echo, variables: { filter } }))
     expect(errors).toHaveLength(51)
@@ -230,24 +230,24 @@ describe('errors', () => {
     expect(errors!.at(-1)!.message).toContain('first 50')
   })
   it.each([
-    ['a text for a number', '{ echo(filter: { name: "a", size: "hunter2" }) }'],
-    ['a text for an object', '{ echo(filter: "hunter2") }'],
-    ['a number for a text', '{ echo(filter: { name: 4711081 }) }'],
-    ['a word for a text', '{ echo(filter: { name: hunter2 }) }'],
-    ['an object for a text', '{ echo(filter: { name: { value: "hunter2" } }) }'],
+    ['a string for a number', '{ echo(filter: { name: "a", size: "hunter2" }) }'],
+    ['a string for an object', '{ echo(filter: "hunter2") }'],
+    ['a number for a string', '{ echo(filter: { name: 4711081 }) }'],
+    ['a bare word for a string', '{ echo(filter: { name: hunter2 }) }'],
+    ['an object for a string', '{ echo(filter: { name: { value: "hunter2" } }) }'],
     ['an unknown value of an enum', '{ echo(filter: { name: "a", colour: hunter2 }) }'],
-    ['a text for an enum', '{ echo(filter: { name: "a", colour: "hunter2" }) }'],
+    ['a string for an enum', '{ echo(filter: { name: "a", colour: "hunter2" }) }'],
     ['a list for an enum', '{ echo(filter: { name: "a", colour: ["hunter2"] }) }'],
     ['a default that does not fit', 'query ($n: Int = "hunter2") { items(first: $n) { totalCount } }'],
     ['an argument of a directive', '{ hello @include(if: "hunter2") }'],
-    ['a text in the place of a name', '{ echo("hunter2") }'],
-    ['a text behind a text', '{ echo(filter: { name: "a" "hunter2" }) }'],
-    ['a block text in the place of a name', '{ echo(filter: """hunter2""" """hunter2""") }'],
-    ['a number in the place of a name', '{ echo(4711081: 1) }'],
-    ['words without quotes', '{ echo(filter: { name: a word and hunter2 }) }'],
-    ['an escape that is none', '{ echo(filter: { name: "\\hunter2" }) }'],
-    ['a text without its end', '{ echo(filter: { name: "hunter2 }) }'],
-  ])('repeat no literal of the document: %s', async (_name, query) => {
+    ['a string in place of a name', '{ echo("hunter2") }'],
+    ['a string after a string', '{ echo(filter: { name: "a" "hunter2" }) }'],
+    ['a block string in place of a name', '{ echo(filter: """hunter2""" """hunter2""") }'],
+    ['a number in place of a name', '{ echo(4711081: 1) }'],
+    ['unquoted words', '{ echo(filter: { name: a word and hunter2 }) }'],
+    ['an invalid escape', '{ echo(filter: { name: "\\hunter2" }) }'],
+    ['an unterminated string', '{ echo(filter: { name: "hunter2 }) }'],
+  ])('never contain a literal of the document: %s', async (_name, query) => {
     const { errors, data } = await body(await api.post({ query }))
     expect([data, errors!.length > 0]).toEqual([undefined, true])
     for (const { extensions } of errors!) expect(extensions.kind).toBe('invalid')
@@ -258,7 +258,7 @@ describe('errors', () => {
 })
 
 describe('the deadline', () => {
-  it('answers timeout, ends the work behind it, and leaves the connection usable', async () => {
+  it('answers timeout, aborts the operation, and leaves the connection usable', async () => {
     const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '100' } })
     const response = await api.post({ query: '{ slow }' })
     expect(response.status).toBe(504)
@@ -266,7 +266,7 @@ describe('the deadline', () => {
     await until('the work was aborted', () => api.probe.slowAborted === 1)
     expect(await body(await api.post({ query: '{ hello }' }))).toEqual({ data: { hello: 'world' } })
   })
-  it('ends the work of a client that went away', async () => {
+  it('aborts the operation of a client that disconnected', async () => {
     const api = await serverForTest()
     const gone = new AbortController()
     const asked = fetch(api.url, {
@@ -284,7 +284,7 @@ describe('the deadline', () => {
 })
 
 describe('GraphiQL', () => {
-  it('is served to browsers without a key, from this host alone', async () => {
+  it('is served to browsers without a key, and loads nothing from other hosts', async () => {
     const response = await fetch(api.url, { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } })
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8'])
     const policy = response.headers.get('content-security-policy')!
@@ -297,7 +297,7 @@ describe('GraphiQL', () => {
     expect(html).not.toMatch(/<(script|img|iframe|link)[^>]+(src|href)=["']?(https?:)?\/\//)
     expect(html).toContain('Authorization')
   })
-  it('stores no header in the browser, and takes away what a former page stored', async () => {
+  it('stores no headers in the browser, and removes those that an earlier version stored', async () => {
     const html = await (await fetch(api.url, { headers: { accept: 'text/html' } })).text()
     const script = /<div id="root"><\/div>\s*<script>([\s\S]*?)<\/script>/.exec(html)![1]!
     expect(html).toContain('"shouldPersistHeaders":false')
@@ -325,7 +325,7 @@ describe('GraphiQL', () => {
       other: 'headers',
     })
   })
-  it('leaves queries of a browser to GraphQL', async () => {
+  it('does not replace the response to a query that a browser sends', async () => {
     const response = await fetch(`${api.url}?query={hello}`, { headers: { accept: 'text/html, */*', ...bearer } })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
   })

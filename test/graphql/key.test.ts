@@ -27,12 +27,12 @@ const createKey = async () => {
 }
 const revoke = (id: string) => ask(apiKey, 'mutation ($id: ID!) { revokeApiKey(input: { id: $id }) { apiKey { id } } }', { id })
 
-it('the whole schema can be introspected within the limits', async () => {
+it('the limits allow introspection of the whole schema', async () => {
   const { data, errors } = await ask(apiKey, getIntrospectionQuery({ inputValueDeprecation: true, schemaDescription: true, oneOf: true }))
   expect(errors).toBeUndefined()
   expect(data).toHaveProperty('__schema.types')
 })
-it('a new key works over HTTP and WebSocket; revoked, it is 401, and its open socket is closed with 4403 by the wake-up', async () => {
+it('a new key works over HTTP and WebSocket; once revoked, it is 401 and its open socket is closed with 4403 at once', async () => {
   const made = await createKey()
   expect((await ask(made.plaintextKey, '{ viewer { organization { name } } }')).data).toHaveProperty('viewer.organization.name')
   const socket = await new RawSocket(api.wsUrl).init({ apiKey: made.plaintextKey })
@@ -40,7 +40,7 @@ it('a new key works over HTTP and WebSocket; revoked, it is 401, and its open so
   expect(await socket.closed()).toEqual([4403, 'Forbidden'])
   expect(await ask(made.plaintextKey, '{ viewer { organization { name } } }')).toMatchObject({ status: 401 })
 })
-it('a read-only key is forbidden to change anything, over either transport', async () => {
+it('a READ key cannot change anything, over either transport', async () => {
   const made = await createKey()
   const query = 'mutation { createProject(input: { name: "p" }) { project { id } } }'
   expect((await ask(made.plaintextKey, query)).errors).toMatchObject([
@@ -66,7 +66,7 @@ it('an input that breaks a rule is invalid_input with its field', async () => {
   })
   expect(errors).toMatchObject([{ extensions: { code: 'invalid_input', kind: 'invalid', field: 'name' } }])
 })
-it('events over server-sent events have their cursor as id, and go on behind Last-Event-ID', async () => {
+it('events over server-sent events have their cursor as id, and continue after Last-Event-ID', async () => {
   for (const name of ['one', 'two'])
     await ask(apiKey, 'mutation ($name: String!) { createProject(input: { name: $name }) { project { id } } }', { name })
   await sequence(api.app)

@@ -59,11 +59,11 @@ describe('the cost of an operation', () => {
       () => '{ projects { nodes { webServices(first: 10) { nodes { resolvedEnv { key source { kind } } } } } } }',
     ],
     [
-      'instances of instances',
+      'nested instances',
       () => `{ webServices(first: 3) { nodes { ${'instances { deployment { webService { '.repeat(4)} id ${'} } } '.repeat(4)} } } }`,
     ],
     [
-      'uses of uses of secrets',
+      'nested bindings of secrets',
       () =>
         `{ webServices(first: 2) { nodes { ${'secretBindings { secret { usedBy { webService { '.repeat(2)} id ${'} } } } '.repeat(2)} } } }`,
     ],
@@ -77,15 +77,15 @@ describe('the cost of an operation', () => {
     ['a short log of each of 100 services', () => '{ webServices(first: 100) { nodes { logs(tail: 20) { lines { message } } } } }'],
     ['a page of deployments with their logs', () => '{ deployments { nodes { steps { phase status } logs { lines { seq message } } } } }'],
     [
-      'a page of services with what they are given',
+      'a page of services with their resolved variables',
       () => '{ webServices(first: 100) { nodes { resolvedEnv { key isSecret source { kind } } instances { id } } } }',
     ],
     ['a page of payloads', () => '{ webhookMessages(first: 100) { nodes { payload } } }'],
-  ])('leaves room for %s', async (_title, query) => {
+  ])('allows %s', async (_title, query) => {
     expect(await limitOf(query())).toBe('passed')
   })
 
-  it('grows with the tail that a variable asks for', async () => {
+  it('grows with a tail that is given as a variable', async () => {
     const query = 'query ($tail: Int, $ids: [ID!]!) { nodes(ids: $ids) { ... on WebService { logs(tail: $tail) { cursor } } } }'
     const asked = (tail: number | undefined) => {
       const variables = { ids: JSON.parse(ids(15)) as string[], tail }
@@ -97,7 +97,7 @@ describe('the cost of an operation', () => {
 })
 
 describe('log fields of one operation', () => {
-  it('are read together, whatever asks for them', async () => {
+  it('are read together, wherever they are selected', async () => {
     const query = (n: number) =>
       `{ nodes(ids: ["${service()}"]) { ... on WebService { ${times(n, (index) => `a${index}: logs(tail: ${index + 1}) { cursor }`)} } } }`
     await operation(world.app, tenant.owner, query(5))
@@ -112,7 +112,7 @@ describe('log fields of one operation', () => {
   })
 })
 
-it('a list of many items is answered as it is, in portions', async () => {
+it('a list of many items is answered completely, written in portions', async () => {
   const [logId] = await ensureLogs(world.app.db.prisma, [
     { organizationId: tenant.organizationId, webServiceId: decodeId('WebService', service()), deploymentId: null },
   ])
@@ -125,7 +125,7 @@ it('a list of many items is answered as it is, in portions', async () => {
   expect(data!.webService.logs).toEqual({ lines: countTo(1_234).map((n) => ({ message: String(n) })), hasMore: false })
 })
 
-it('values that are too large for one answer are refused before they are read', async () => {
+it('values that are too large for one response are refused before they are read', async () => {
   const variables = countTo(70).map((n) => `{ key: "LARGE_${n}", value: "${'x'.repeat(60_000)}" }`)
   for (const part of [variables.slice(0, 35), variables.slice(35)]) {
     await operation(
@@ -147,7 +147,7 @@ it('values that are too large for one answer are refused before they are read', 
   expect(texts.filter((text) => /select \* from env_var/.test(text))).toEqual([])
 })
 
-it('an operation whose client is gone begins no further statement', async () => {
+it('an operation whose client has disconnected sends no further statement', async () => {
   const blocker = await world.app.db.pool.connect()
   try {
     await blocker.query('begin')
@@ -180,8 +180,8 @@ it('an operation whose client is gone begins no further statement', async () => 
   }
 })
 
-describe('a plan of what does not exist', () => {
-  it('is null, with its error, beside its neighbours', async () => {
+describe('a plan of an unknown service', () => {
+  it('is null with an error, and does not affect other fields', async () => {
     const unknown = [encodeId('WebService', newId()), encodeId('Deployment', newId())]
     const { data, errors } = await operation(
       world.app,

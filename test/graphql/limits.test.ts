@@ -20,7 +20,7 @@ const limitOf = async (query: string, variables?: Record<string, unknown>) => {
 const times = (n: number, text: (index: number) => string) => Array.from({ length: n }, (_, index) => text(index)).join(' ')
 const nest = (levels: number, field: string, leaf: string) => `${field} { `.repeat(levels) + leaf + ' }'.repeat(levels)
 
-describe('an operation passes at a limit and is refused beyond it', () => {
+describe('an operation passes at a limit and is refused above it', () => {
   it.each<[string, string, (n: number) => string, number]>([
     ['tokens', '2,000 tokens', (n) => `{ ${times(n - 2, () => 'hello')} }`, 2_000],
     ['depth', '15 levels', (n) => `{ ${nest(1, 'nodes(ids: [])', nest(n - 1, 'parent', 'id'))} }`, 15],
@@ -32,13 +32,13 @@ describe('an operation passes at a limit and is refused beyond it', () => {
     expect(await limitOf(query(most + 1))).toBe(limit)
   })
 
-  it('100 fields of one name at one place, in fragments too', async () => {
+  it('100 selections of one field at one place pass, including those in fragments', async () => {
     expect(await limitOf(`{ nodes(ids: []) { ${times(100, () => 'parent { id }')} } }`)).toBe('passed')
     expect(await limitOf(`{ nodes(ids: []) { ${times(101, () => 'parent { id }')} } }`)).toBe('repeats')
     expect(await limitOf(`{ nodes(ids: []) { ...F } } fragment F on Item { parent { ${times(101, () => 'id')} } }`)).toBe('repeats')
   })
 
-  it('8 directives at one place: more are refused before the schema is asked about them', async () => {
+  it('8 directives at one place pass; more are refused before validation', async () => {
     expect(await limitOf(`{ hello ${times(8, () => '@skip(if: false)')} }`)).toBe('graphql_validation_failed')
     expect(await limitOf(`{ hello ${times(9, () => '@skip(if: false)')} }`)).toBe('directives')
   })
@@ -57,21 +57,21 @@ describe('depth', () => {
     expect(await limitOf(query(14))).toBe('passed')
     expect(await limitOf(query(15))).toBe('depth')
   })
-  it('counts through fragments, named, nested and inline', async () => {
+  it('is counted through named, nested and inline fragments', async () => {
     const fragments = times(8, (i) => `fragment F${i} on Item { parent { ... { parent { ${i < 7 ? `...F${i + 1}` : 'id'} } } } }`)
     expect(await limitOf(`{ nodes(ids: []) { ...F0 } } ${fragments}`)).toBe('depth')
   })
 })
 
 describe('fragments', () => {
-  it('count at each spread', async () => {
+  it('are counted at each spread', async () => {
     const fragment = `fragment F on Item { ${times(11, (i) => `a${i}: id`)} }`
     expect(await limitOf(`{ x: nodes(ids: []) { ...F } y: nodes(ids: []) { ...F } } ${fragment}`)).toBe('passed')
     expect(await limitOf(`{ x: nodes(ids: []) { ...F } y: nodes(ids: []) { ...F } z: nodes(ids: []) { ...F } } ${fragment}`)).toBe(
       'aliases',
     )
   })
-  it('that double at each level are measured in one step each', async () => {
+  it('that double at each level are measured once each', async () => {
     const fragments = times(120, (i) => `fragment F${i} on Item { ${i < 119 ? `...F${i + 1} ...F${i + 1}` : 'a: id'} }`)
     expect(await limitOf(`{ nodes(ids: []) { ...F0 } } ${fragments}`)).toBe('aliases')
   })
@@ -80,13 +80,13 @@ describe('fragments', () => {
     'fragment F on Query { hello ...G } fragment G on Query { ...F } { ...F }',
     'fragment F on Item { parent { ...F } } { nodes(ids: []) { ...F } }',
     '{ ...Unknown }',
-  ])('in a circle or unknown are refused by validation: %s', async (query) =>
+  ])('that are circular or unknown are refused by validation: %s', async (query) =>
     expect(await limitOf(query)).toBe('graphql_validation_failed'),
   )
 })
 
 describe('page sizes', () => {
-  it('multiply: 100 times 100 passes, with a third level it does not', async () => {
+  it('multiply: 100 times 100 passes, a third level does not', async () => {
     expect(await limitOf('{ items(first: 100) { nodes { items(first: 100) { nodes { id } } } } }')).toBe('passed')
     expect(await limitOf('{ items(first: 100) { nodes { items(first: 100) { nodes { items(first: 2) { nodes { id } } } } } } }')).toBe(
       'nestedPages',
@@ -96,18 +96,18 @@ describe('page sizes', () => {
     expect(await limitOf('{ items { nodes { items { nodes { items(first: 4) { nodes { id } } } } } } }')).toBe('passed')
     expect(await limitOf('{ items { nodes { items { nodes { items(first: 5) { nodes { id } } } } } } }')).toBe('nestedPages')
   })
-  it('come from variables, from their defaults, and from null as the default page', async () => {
+  it('come from variables and their defaults; null is the default page', async () => {
     const query = 'query ($n: Int = 1) { items(first: $n) { nodes { items(first: 100) { nodes { items(first: 10) { nodes { id } } } } } } }'
     expect(await limitOf(query)).toBe('passed')
     expect(await limitOf(query, { n: 10 })).toBe('passed')
     expect(await limitOf(query, { n: 11 })).toBe('nestedPages')
     expect(await limitOf(query, { n: null })).toBe('nestedPages')
   })
-  it('count through fragments', async () => {
+  it('are counted through fragments', async () => {
     const fragment = 'fragment F on Item { items(first: 100) { nodes { ...G } } } fragment G on Item { items(first: 100) { nodes { id } } }'
     expect(await limitOf(`{ items(first: 2) { nodes { ...F } } } ${fragment}`)).toBe('nestedPages')
   })
-  it('count for a list by ids as many as are asked for', async () => {
+  it('of a list by ids are the number of ids', async () => {
     const query = 'query ($ids: [ID!]!) { nodes(ids: $ids) { items(first: 100) { nodes { items(first: 50) { nodes { id } } } } } }'
     expect(await limitOf(query, { ids: ['a'] })).toBe('passed')
     expect(await limitOf(query, { ids: ['a', 'b', 'c'] })).toBe('nestedPages')
@@ -115,12 +115,12 @@ describe('page sizes', () => {
 })
 
 describe('cost', () => {
-  it('adds up over neighbours that each pass alone', async () => {
+  it('adds up over fields that each pass alone', async () => {
     const list = (i: number) => `a${i}: items(first: 100) { nodes { items(first: 90) { nodes { id } } } }`
     expect(await limitOf(`{ ${times(2, list)} }`)).toBe('passed')
     expect(await limitOf(`{ ${times(3, list)} }`)).toBe('cost')
   })
-  it('counts a whole introspection, so that it cannot be asked many times at once', async () => {
+  it('includes introspection, so that it cannot be repeated many times in one operation', async () => {
     expect(await limitOf(`{ ${times(3, (i) => `a${i}: __schema { types { name } }`)} }`)).toBe('cost')
   })
 })
@@ -137,12 +137,12 @@ describe('introspection', () => {
     expect(errors).toBeUndefined()
     expect(data).toHaveProperty('__schema.types')
   })
-  it('that goes from fields to types to fields again is refused', async () => {
+  it('that selects fields of types of fields is refused', async () => {
     const bomb = (levels: number) => `{ __schema { types { ${'fields { type { '.repeat(levels)} name ${'} } '.repeat(levels)} } } }`
     expect((await ask(bomb(2))).errors).toBeUndefined()
     expect((await ask(bomb(3))).errors![0]).toMatchObject({ extensions: { code: 'query_limit_exceeded' } })
   })
-  it('that goes down a chain of ofType without end is refused', async () => {
+  it('with an endless chain of ofType is refused', async () => {
     expect(await limitOf(`{ __schema { types { ${nest(25, 'ofType', 'name')} } } }`)).toBe('introspectionDepth')
   })
 })

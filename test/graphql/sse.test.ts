@@ -53,7 +53,7 @@ async function stream(query: string) {
 }
 
 describe('a subscription over server-sent events', () => {
-  it('tells next with the cursor as id, then complete', async () => {
+  it('sends next with the cursor as id, then complete', async () => {
     const response = await ask('subscription { ticks(count: 2) { n } }')
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
     expect(response.headers.get('x-request-id')).toMatch(/^[\w-]+$/)
@@ -63,14 +63,14 @@ describe('a subscription over server-sent events', () => {
       { event: 'complete', id: 'complete', data: '' },
     ])
   })
-  it('can be asked by GET, as EventSource does', async () => {
+  it('works by GET, as with EventSource', async () => {
     const response = await fetch(`${api.url}?query=${encodeURIComponent('subscription { ticks(count: 1) { n } }')}`, {
       headers: { accept: 'text/event-stream', authorization: `Bearer ${key}` },
     })
     expect(parse(await response.text()).map((event) => event.event)).toEqual(['next', 'complete'])
   })
   it.each(['*/*', 'text/*', 'application/json, */*', 'text/event-stream;q=0, */*'])(
-    'is not begun for a client that does not name event streams, but answered 406: %s',
+    'is answered with 406 for a client that does not accept event streams: %s',
     async (accept) => {
       const before = api.probe.opened
       const response = await api.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept })
@@ -79,7 +79,7 @@ describe('a subscription over server-sent events', () => {
       expect(api.probe.opened).toBe(before)
     },
   )
-  it('goes as events to a client that names them among others', async () => {
+  it('is sent to a client that accepts event streams among others', async () => {
     const response = await api.post({ query: 'subscription { ticks(count: 1) { n } }' }, { accept: 'application/json, text/event-stream' })
     expect(response.headers.get('content-type')).toBe('text/event-stream; charset=utf-8')
     await response.text()
@@ -93,22 +93,22 @@ describe('a subscription over server-sent events', () => {
       'subscription { ...T } fragment T on Subscription { ... { ticks(after: "c2", count: 1) { n } } }',
       undefined,
     ],
-  ])('begins after Last-Event-ID instead of %s', async (_name, query, variables) => {
+  ])('starts after Last-Event-ID instead of %s', async (_name, query, variables) => {
     expect((await events(query, { 'last-event-id': 'c7' }, variables))[0]).toMatchObject({ id: 'c8' })
   })
-  it('is not begun again for a client that comes after complete, but answered 204: an EventSource stays away then', async () => {
+  it('is answered with 204 for a client that reconnects after complete, so that an EventSource stops', async () => {
     for (const query of ['subscription { ticks(count: 1) { n } }', 'subscription { silent { n } }']) {
       const response = await ask(query, { 'last-event-id': 'complete' })
       expect([response.status, await response.text()]).toEqual([204, ''])
     }
     expect(api.probe.opened).toBe(0)
   })
-  it.each(['ticks(count: 0) { n }', 'told { n }'])('answers 204 to a client that has had all that there is: %s', async (field) => {
+  it.each(['ticks(count: 0) { n }', 'told { n }'])('answers 204 to a client that has received everything: %s', async (field) => {
     const response = await ask(`subscription { ${field} }`, { 'last-event-id': 'c3' })
     expect([response.status, await response.text()]).toEqual([204, ''])
     await until('the source has ended', () => api.probe.open === 0)
   })
-  it('goes on for a client that comes again while there is nothing to tell yet', async () => {
+  it('continues for a client that reconnects while there is nothing to send', async () => {
     const leave = new AbortController()
     onTestFinished(() => leave.abort())
     const response = await fetch(api.url, {
@@ -119,13 +119,13 @@ describe('a subscription over server-sent events', () => {
     })
     expect([response.status, response.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
   })
-  it('a client that comes again while the server stops is not sent away for good', async () => {
+  it('a client that reconnects while the server stops is not told to stop', async () => {
     const asked = ask('subscription { stubborn { n } }', { 'last-event-id': 'c3' })
     await until('the source is open', () => api.probe.open === 1)
     await api.close()
     expect((await asked).status).toBe(200)
   })
-  it('tells the error of a source that fails, masked, and completes without an id, so that its client comes again', async () => {
+  it('sends the masked error of a source that fails, and completes without an id, so that its client reconnects', async () => {
     const told = await events('subscription { failing { n } }')
     expect(told.map((event) => event.event)).toEqual(['next', 'next', 'complete'])
     expect(JSON.parse(told[1]!.data)).toMatchObject({ errors: [{ extensions: { code: 'internal', requestId: expect.any(String) } }] })
@@ -133,10 +133,10 @@ describe('a subscription over server-sent events', () => {
     expect(told[2]).not.toHaveProperty('id')
   })
   it.each([
-    ['a refusal of the domain', 'subscription { refused { n } }', 'not_found'],
+    ['a domain error', 'subscription { refused { n } }', 'not_found'],
     ['a document that is not valid', 'subscription { nothing }', 'graphql_validation_failed'],
     ['a limit', `subscription { ${'ticks { n } '.repeat(21)} }`, 'query_limit_exceeded'],
-  ])('tells %s as next and completes', async (_name, query, code) => {
+  ])('sends %s as next and completes', async (_name, query, code) => {
     const told = await events(query)
     expect(told.map((event) => event.event)).toEqual(['next', 'complete'])
     expect(JSON.parse(told[0]!.data)).toMatchObject({ errors: [{ extensions: { code } }] })
@@ -148,7 +148,7 @@ describe('a subscription over server-sent events', () => {
   })
 })
 
-it('a query is answered as events only to a client that takes no JSON', async () => {
+it('a query is answered as events only to a client that does not accept JSON', async () => {
   expect(await events('{ hello }')).toEqual([
     { event: 'next', data: '{"data":{"hello":"world"}}' },
     { event: 'complete', id: 'complete', data: '' },
@@ -157,19 +157,19 @@ it('a query is answered as events only to a client that takes no JSON', async ()
   expect(await both.json()).toEqual({ data: { hello: 'world' } })
 })
 
-it('a stream that has nothing to tell beats, so that nobody takes silence for an end', async () => {
+it('an idle stream sends heartbeats, so that intermediaries keep it open', async () => {
   const open = await stream('subscription { silent { n } }')
   await until('three beats', () => open.text.split(':\n\n').length > 4)
 })
 
-describe('a reader', () => {
-  it.each(['silent', 'stubborn'])('that leaves ends its source (%s) at once', async (field) => {
+describe('a client', () => {
+  it.each(['silent', 'stubborn'])('that disconnects ends its source (%s) at once', async (field) => {
     const open = await stream(`subscription { ${field} { n } }`)
     await until('the source is open', () => api.probe.open === 1)
     open.leave()
     await until('the source has ended', () => api.probe.open === 0)
   })
-  it('that does not read costs no memory: the source waits for it', async () => {
+  it('that does not read uses no memory: the source waits for it', async () => {
     const socket: Socket = connect(Number(new URL(api.url).port), '127.0.0.1')
     onTestFinished(() => void socket.destroy())
     await once(socket, 'connect')
@@ -187,7 +187,7 @@ describe('a reader', () => {
     socket.destroy()
     await until('the source has ended', () => api.probe.open === 0)
   })
-  it('is sent away when its key is revoked, and learns of it by 401 when it comes again', async () => {
+  it('is disconnected when its key is revoked, and gets 401 when it reconnects', async () => {
     const open = await stream('subscription { silent { n } }')
     await until('the source is open', () => api.probe.open === 1)
     api.keys.delete(key)
@@ -196,13 +196,13 @@ describe('a reader', () => {
     expect(open.text).not.toContain('complete')
     expect((await ask('subscription { silent { n } }')).status).toBe(401)
   })
-  it('is sent away when its key lost a right', async () => {
+  it('is disconnected when its key loses a permission', async () => {
     const open = await stream('subscription { silent { n } }')
     await until('the source is open', () => api.probe.open === 1)
     api.keys.set(key, caller(new Set(['view:projects'])))
     await until('the stream ended', () => open.ended)
   })
-  it('is let go without complete when the server stops, so that it comes again', async () => {
+  it('is disconnected without complete when the server stops, so that it reconnects', async () => {
     const open = await stream('subscription { silent { n } }')
     await until('the first value came', () => open.text.includes('event: next'))
     await api.close()

@@ -28,12 +28,12 @@ describe('close codes', () => {
     client.send(message)
     expect((await client.closed())[0]).toBe(4400)
   })
-  it('4400 for a binary message, whose bytes may be no text', async () => {
+  it('4400 for a binary message', async () => {
     const client = await socket().init()
     client.ws.send(Buffer.from([0x7b, 0xff, 0x7d]))
     expect((await client.closed())[0]).toBe(4400)
   })
-  it('1007 for a text message that is no UTF-8', async () => {
+  it('1007 for a text message that is not valid UTF-8', async () => {
     const client = await socket().init()
     client.ws.send(Buffer.from([0x7b, 0xff, 0x7d]), { binary: false })
     expect((await client.closed())[0]).toBe(1007)
@@ -53,7 +53,7 @@ describe('close codes', () => {
   it('4406 for another subprotocol', async () => {
     expect((await socket('graphql-ws').closed())[0]).toBe(4406)
   })
-  it('4408 for a client that does not introduce itself in time', async () => {
+  it('4408 for a client that does not send connection_init in time', async () => {
     const api = await serverForTest({ times: { initTimeoutMs: 50 } })
     expect((await socket(undefined, {}, api.wsUrl).closed())[0]).toBe(4408)
   })
@@ -65,12 +65,12 @@ describe('close codes', () => {
     expect(await client.closed()).toEqual([4409, 'Subscriber for 1 already exists'])
     await until('the source has ended', () => api.probe.open === 0)
   })
-  it('4429 for a second introduction', async () => {
+  it('4429 for a second connection_init', async () => {
     const client = await socket().init()
     client.send({ type: 'connection_init' })
     expect((await client.closed())[0]).toBe(4429)
   })
-  it('4500 when a credential cannot be checked, without a word about why', async () => {
+  it('4500 without a reason when a credential cannot be checked', async () => {
     const api = await serverForTest({
       authenticate: async () => {
         throw new Error('the password is hunter2')
@@ -106,18 +106,18 @@ describe('credentials', () => {
     client.subscribe('1', '{ me }')
     expect((await client.got('next', '1')).payload).toEqual({ data: { me: 'test' } })
   })
-  it('are taken from the headers of the upgrade when the parameters name none', async () => {
+  it('are taken from the headers of the upgrade if the parameters contain none', async () => {
     const both: Record<string, string>[] = [{ authorization: `Bearer ${key}` }, { 'x-api-key': key }]
     for (const headers of both) await socket(undefined, headers).init({ other: 1 })
   })
-  it('in the parameters win over the headers, also when they are bad', async () => {
+  it('in the parameters take precedence over the headers, even if they are invalid', async () => {
     for (const payload of [{ apiKey: 'other' }, { authorization: `Bearer other`, apiKey: key }]) {
       const client = await socket(undefined, { authorization: `Bearer ${key}` }).open()
       client.send({ type: 'connection_init', payload })
       expect((await client.closed())[0]).toBe(4403)
     }
   })
-  it('that are revoked close every socket they opened at the wake-up, and no other', async () => {
+  it('close all their sockets, and no others, when they are revoked', async () => {
     const api = await serverForTest({ times: { checkCredentialsEveryMs: 600_000 } })
     api.keys.set('second', caller())
     const [first, again, other] = await Promise.all([key, key, 'second'].map((apiKey) => socket(undefined, {}, api.wsUrl).init({ apiKey })))
@@ -133,7 +133,7 @@ describe('credentials', () => {
     other!.subscribe('1', '{ me }')
     await other!.got('next', '1')
   })
-  it('that are revoked without a wake-up close the socket at the next look', async () => {
+  it('close their socket at the next check when they are revoked without a wake-up', async () => {
     const client = await socket().init()
     api.keys.delete(key)
     expect((await client.closed())[0]).toBe(4403)
@@ -166,7 +166,7 @@ describe('operations', () => {
     const { payload } = await client.got('error', '1')
     expect(payload).toMatchObject([{ message: expect.any(String), extensions: { code, kind: 'invalid', requestId: expect.any(String) } }])
   })
-  it('errors of fields and of variables look as they do over HTTP', async () => {
+  it('errors of fields and of variables are the same as over HTTP', async () => {
     const client = await socket().init()
     client.subscribe('1', '{ missing boom }')
     const { errors } = (await client.got('next', '1')).payload as Body
@@ -174,7 +174,7 @@ describe('operations', () => {
     client.subscribe('2', 'query ($f: Filter!) { echo(filter: $f) }', { f: { name: 1 } })
     expect((await client.got('next', '2')).payload).toMatchObject({ errors: [{ extensions: { code: 'invalid_input', field: 'name' } }] })
   })
-  it('a source that fails tells its error, masked, and completes', async () => {
+  it('a source that fails sends its masked error and completes', async () => {
     const client = await socket().init()
     client.subscribe('1', 'subscription { failing { n } }')
     await client.got('complete', '1')
@@ -183,7 +183,7 @@ describe('operations', () => {
     expect(second!.payload).toMatchObject({ errors: [{ extensions: { code: 'internal' } }] })
     expect(JSON.stringify(client.messages)).not.toContain('hunter2')
   })
-  it('the deadline holds for a query and not for a subscription', async () => {
+  it('the deadline applies to queries and not to subscriptions', async () => {
     const api = await serverForTest({ settings: { REQUEST_TIMEOUT_MS: '50' } })
     const client = await socket(undefined, {}, api.wsUrl).init()
     client.subscribe('s', 'subscription { silent { n } }')
@@ -192,7 +192,7 @@ describe('operations', () => {
     expect((await client.got('next', 'q')).payload).toMatchObject({ errors: [{ extensions: { code: 'timeout' } }] })
     expect([api.probe.open, client.messages.some(({ type, id }) => type === 'complete' && id === 's')]).toEqual([1, false])
   })
-  it('the work of a query ends when the client completes it, and the socket goes on', async () => {
+  it('a query is aborted when the client completes it, and the socket stays open', async () => {
     const api = await serverForTest()
     const client = await socket(undefined, {}, api.wsUrl).init()
     client.subscribe('q', '{ slow }')
@@ -219,14 +219,14 @@ describe('a subscription', () => {
     client.subscribe('2', '{ hello }')
     await client.got('complete', '2')
   })
-  it.each(['silent', 'stubborn'])('of a client that vanishes ends its source (%s) at once', async (field) => {
+  it.each(['silent', 'stubborn'])('of a client that disconnects ends its source (%s) at once', async (field) => {
     const client = await socket().init()
     client.subscribe('1', `subscription { ${field} { n } }`)
     await until('the source is open', () => api.probe.open === 1)
     client.ws.terminate()
     await until('the source has ended', () => api.probe.open === 0)
   })
-  it('of a client that does not read costs no memory: the source waits for it', async () => {
+  it('of a client that does not read uses no memory: the source waits for it', async () => {
     const client = await socket().init()
     client.ws.pause()
     client.subscribe('1', 'subscription { endless(bytes: 100000) { text } }')
@@ -246,8 +246,8 @@ describe('a subscription', () => {
   })
 })
 
-describe('keeping alive', () => {
-  it('a client that answers pings stays', async () => {
+describe('keepalive', () => {
+  it('a client that answers pings stays connected', async () => {
     const api = await serverForTest({ times: { pingEveryMs: 10 } })
     const client = await socket(undefined, {}, api.wsUrl).init()
     let pings = 0
@@ -258,7 +258,7 @@ describe('keeping alive', () => {
     client.subscribe('1', '{ hello }')
     await client.got('complete', '1')
   })
-  it('a client that is silent is cut off, and its source ended', async () => {
+  it('a silent client is disconnected, and its source ended', async () => {
     const api = await serverForTest({ times: { pingEveryMs: 50 } })
     const client = new RawSocket(api.wsUrl, 'graphql-transport-ws', {}, { autoPong: false })
     await client.init()

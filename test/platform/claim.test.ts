@@ -13,7 +13,7 @@ afterAll(() => world?.close())
 const hold = (name: string, owner: string) => holdLease(world.app.db.prisma, name, owner, 60_000)
 
 describe('a named lease', () => {
-  it('is one holder’s of many that ask at once, and stays its own under one epoch', async () => {
+  it('is given to one of many concurrent claimants, who keeps it under one epoch', async () => {
     const owners = Array.from({ length: 10 }, (_, n) => `process ${n}`)
     const epochs = await Promise.all(owners.map((owner) => hold('router', owner)))
     const winners = owners.filter((_owner, n) => epochs[n] !== null)
@@ -24,7 +24,7 @@ describe('a named lease', () => {
     ])
   })
 
-  it('falls to another when it is over, under a new epoch', async () => {
+  it('is given to another claimant under a new epoch when it expires', async () => {
     expect(await hold('falls', 'one')).toBe(1)
     await shiftClock(world.url, 30_000)
     expect(await hold('falls', 'two')).toBeNull()
@@ -36,7 +36,7 @@ describe('a named lease', () => {
     expect(await hold('falls', 'one')).toBeNull()
   })
 
-  it('is apart from another name', async () => {
+  it('is independent of leases with other names', async () => {
     expect([await hold('left', 'one'), await hold('right', 'two')]).toEqual([1, 1])
   })
 })

@@ -42,7 +42,7 @@ beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
 afterEach(() => void vi.useRealTimers())
 
 describe('a credential', () => {
-  it('is looked up once a second, however often it is shown', async () => {
+  it('is looked up once a second, however often it is used', async () => {
     const { known, asked, callerOf } = world()
     known.set('a', holds('a'))
     for (let n = 0; n < 50; n++) expect(await callerOf('a')).toEqual(caller('a'))
@@ -55,7 +55,7 @@ describe('a credential', () => {
     expect(asked).toHaveLength(2)
   })
 
-  it('is looked up once for all who ask at the same time, and its failure is theirs and not remembered', async () => {
+  it('is looked up once for concurrent requests, which share a failure that is not cached', async () => {
     const { known, asked, callerOf } = world()
     known.set('a', holds('a'))
     expect(await Promise.all([callerOf('a'), callerOf('a'), callerOf('b')])).toEqual([caller('a'), caller('a'), null])
@@ -70,7 +70,7 @@ describe('a credential', () => {
     expect(await fails('a')).toEqual(caller('a'))
   })
 
-  it('that is unknown is asked for each time: it may be made in the next moment', async () => {
+  it('that is unknown is looked up every time, because it may be created at any moment', async () => {
     const { known, asked, callerOf } = world()
     expect([await callerOf('a'), await callerOf('a')]).toEqual([null, null])
     known.set('a', holds('a'))
@@ -98,7 +98,7 @@ describe('a credential', () => {
     expect(await callerOf('a')).toBeNull()
   })
 
-  it('whose look-up was under way when credentials changed is neither shared any more nor remembered', async () => {
+  it('whose look-up was in progress when credentials changed is neither shared nor cached', async () => {
     const { known, callerOf, changed, hold } = world()
     known.set('a', holds('a'))
     const release = hold()
@@ -110,7 +110,7 @@ describe('a credential', () => {
     expect([await before, await after, await callerOf('a')]).toEqual([caller('a'), null, null])
   })
 
-  it('is one of at most ten thousand that are remembered', async () => {
+  it('is one of at most ten thousand in the cache', async () => {
     const { known, asked, callerOf } = world()
     for (let n = 0; n <= 10_000; n++) {
       known.set(`${n}`, holds(`${n}`))

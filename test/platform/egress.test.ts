@@ -91,7 +91,7 @@ describe('createEgressGuard', () => {
   })
 
   it.each(['8.8.8.8', '1.1.1.1', '172.32.0.1', '100.128.0.1', '2606:4700:4700::1111', '[2a00:1450:4001::200e]'])(
-    'gives a public literal back without a lookup: %s',
+    'returns a public address without a lookup: %s',
     async (host) => {
       const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(new Error('looked up')) })
       const address = host.replace(/[[\]]/g, '')
@@ -99,7 +99,7 @@ describe('createEgressGuard', () => {
     },
   )
 
-  it('refuses a private address in every spelling and in every wrapping', async () => {
+  it('refuses a private address in every notation and every embedding', async () => {
     await fc.assert(
       fc.asyncProperty(privateV4, async (value) => {
         const [a = 0, ...rest] = bytesOf(value)
@@ -116,7 +116,7 @@ describe('createEgressGuard', () => {
     )
   })
 
-  it('lets an allowed address in, in every wrapping, and its neighbour in none', async () => {
+  it('accepts an allowed address in every embedding, and its neighbour in none', async () => {
     await fc.assert(
       fc.asyncProperty(privateV4, async (value) => {
         const guard = createEgressGuard({ allow: [`${dotted(value)}/32`] })
@@ -126,7 +126,7 @@ describe('createEgressGuard', () => {
     )
   })
 
-  it('refuses every IPv6 address outside of global unicast', async () => {
+  it('refuses every IPv6 address outside global unicast', async () => {
     const group = fc.integer({ min: 0, max: 0xffff })
     const outside = fc.tuple(group, ...Array.from({ length: 7 }, () => group)).filter(([first]) => first < 0x2000 || first > 0x3fff)
     await fc.assert(
@@ -137,7 +137,7 @@ describe('createEgressGuard', () => {
     )
   })
 
-  it('gives every address of a name, in the order of the answer, from one lookup', async () => {
+  it('returns all addresses of a name, in the order of the response, from one lookup', async () => {
     const asked: string[] = []
     const guard = createEgressGuard({
       allow: [],
@@ -165,7 +165,7 @@ describe('createEgressGuard', () => {
     expect((await refusal(guard.resolve('hooks.example.com'))).reason).toBe('blocked')
   })
 
-  it('answers dns for a name that does not resolve, has no address, or is none', async () => {
+  it('throws dns for a name that does not resolve, has no address, or is invalid', async () => {
     const failing = createEgressGuard({ allow: [], lookup: () => Promise.reject(new Error('ENOTFOUND')) })
     const empty = createEgressGuard({ allow: [], lookup: answering() })
     expect((await refusal(failing.resolve('missing.example.com'))).reason).toBe('dns')
@@ -177,40 +177,37 @@ describe('createEgressGuard', () => {
     }
   })
 
-  it.each(['EAI_AGAIN', 'ETIMEOUT', 'ECONNREFUSED', 'EMFILE'])(
-    'answers resolver, not dns, for %s: the name is not at fault',
-    async (code) => {
-      const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(Object.assign(new Error(code), { code })) })
-      expect(await refusal(guard.resolve('hooks.example.com'))).toMatchObject({
-        reason: 'resolver',
-        message: expect.stringContaining('at present'),
-      })
-    },
-  )
+  it.each(['EAI_AGAIN', 'ETIMEOUT', 'ECONNREFUSED', 'EMFILE'])('throws resolver, not dns, for %s', async (code) => {
+    const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(Object.assign(new Error(code), { code })) })
+    expect(await refusal(guard.resolve('hooks.example.com'))).toMatchObject({
+      reason: 'resolver',
+      message: expect.stringContaining('at present'),
+    })
+  })
 
-  it.each(['ENOTFOUND', 'ENODATA', 'EAI_FAIL'])('answers dns for %s', async (code) => {
+  it.each(['ENOTFOUND', 'ENODATA', 'EAI_FAIL'])('throws dns for %s', async (code) => {
     const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(Object.assign(new Error(code), { code })) })
     expect((await refusal(guard.resolve('hooks.example.com'))).reason).toBe('dns')
   })
 
-  it('resolves by the system when no lookup is given', async () => {
+  it('uses the system resolver by default', async () => {
     const guard = createEgressGuard({ allow: ['127.0.0.0/8', '::1'] })
     expect(['127.0.0.1', '::1']).toContain((await guard.resolve('localhost'))[0]?.address)
   })
 
-  it('a listed wrapping range lets public addresses through it, not private ones', async () => {
+  it('a listed embedding range allows public addresses in it, not private ones', async () => {
     const guard = createEgressGuard({ allow: ['64:ff9b::/96'] })
     expect(await guard.resolve('64:ff9b::808:808')).toEqual([{ address: '64:ff9b::808:808', family: 6 }])
     expect((await refusal(guard.resolve('64:ff9b::a00:1'))).reason).toBe('blocked')
   })
 
-  it('takes a mapped CIDR as the IPv4 network that it is', async () => {
+  it('treats a mapped CIDR as its IPv4 network', async () => {
     const guard = createEgressGuard({ allow: ['::ffff:10.0.0.0/104'] })
     expect(await guard.resolve('10.9.9.9')).toHaveLength(1)
     expect((await refusal(guard.resolve('192.168.9.9'))).reason).toBe('blocked')
   })
 
-  it('calls addresses exempt only when the list names all of them', () => {
+  it('exempts addresses only if the list contains all of them', () => {
     const guard = createEgressGuard({ allow: [' 10.0.0.0/8 ', 'fd00::/8', '9.9.9.9'] })
     const exempt = (...addresses: string[]) => guard.isExempt(addresses.map((address) => ({ address })))
     expect(exempt('10.1.1.1', 'fd00::5', '::ffff:10.2.2.2', '9.9.9.9')).toBe(true)
@@ -221,7 +218,7 @@ describe('createEgressGuard', () => {
   })
 
   it.each(['', '10.0.0.0/33', '::/129', '10.0.0/8', '0x0a.0.0.0/8', 'localhost', '10.0.0.0/', '10.0.0.0/8/8', '10.0.0.0/-1'])(
-    'refuses to be made with %j in the list, naming the setting',
+    'throws for %j in the list, naming the setting',
     (entry) => {
       expect(() => createEgressGuard({ allow: ['10.0.0.0/8', entry] })).toThrow(`EGRESS_ALLOW: "${entry}"`)
     },

@@ -60,7 +60,7 @@ const tell = <Data>(
 const eventsOf = (subjectId: string) =>
   rows(world.app.db.prisma, sql`select * from event where subject_id = ${subjectId}::uuid order by sequence`)
 
-it('an event is a row with all that its readers need, without a position yet', async () => {
+it('an event is stored with everything that readers need, without a position', async () => {
   const [id, subjectId, projectId] = [newId(), newId(), newId()]
   await tell(plain, { text: 'ä' }, { id, subjectId, projectId, channels: ['a'] })
   expect(await eventsOf(subjectId)).toMatchObject([
@@ -80,7 +80,7 @@ it('an event is a row with all that its readers need, without a position yet', a
   ])
 })
 
-it('one id is told once: again with the same content nothing happens, with other content it is refused', async () => {
+it('an id is published once: the same content again has no effect, other content is refused', async () => {
   const [id, subjectId] = [newId(), newId()]
   const twice = await Promise.all([tell(chain, { depth: 5 }, { id, subjectId }), tell(chain, { depth: 5 }, { id, subjectId })])
   expect(twice).toContainEqual({})
@@ -93,7 +93,7 @@ it('one id is told once: again with the same content nothing happens, with other
 it.each([
   ['data that breaks the schema', { text: 5 }],
   ['data without a field', {}],
-])('%s is not told, and the change it belongs to is not made', async (_title, data) => {
+])('%s is not published, and its change is rolled back', async (_title, data) => {
   const subjectId = newId()
   const outcome = transact(world.app, tenant.owner, { emits: world.app.domain.eventTypes.all }, async (work) => {
     await publish(work, plain, { subjectId, projectId: null, data: { text: 'before' } })
@@ -103,7 +103,7 @@ it.each([
   expect(await eventsOf(subjectId)).toEqual([])
 })
 
-it('with EVENT_SCHEMA=lenient data that breaks the schema is told as it is, and flagged in log and metrics without its values', async () => {
+it('with EVENT_SCHEMA=lenient, data that breaks the schema is published, and reported in log and metrics without its values', async () => {
   const app = await world.process({ EVENT_SCHEMA: 'lenient' })
   const [id, subjectId] = [newId(), newId()]
   const data = { text: 5, secret: 'hunter2' } as never
@@ -122,14 +122,14 @@ it('with EVENT_SCHEMA=lenient data that breaks the schema is told as it is, and 
   expect((await flaggedEvents.get()).values).toContainEqual({ labels: { type: 'test.plain' }, value: 1 })
 })
 
-it('what the schema does not name is not told', async () => {
+it('fields that the schema does not have are not published', async () => {
   const subjectId = newId()
   await tell(plain, { text: 'x', secret: 'hunter2' } as { text: string }, { subjectId })
   expect(await eventsOf(subjectId)).toMatchObject([{ data: { text: 'x' } }])
   expect(JSON.stringify((await eventsOf(subjectId)).map((event) => (event as { data: unknown }).data))).not.toContain('hunter2')
 })
 
-it('an event over the size limit is refused, one at the limit is told', async () => {
+it('an event above the size limit is refused, one at the limit is published', async () => {
   const room = maxEventBytes - JSON.stringify({ text: '' }).length
   expect(await codeOf(tell(plain, { text: 'x'.repeat(room) }))).toBe('done')
   expect(await codeOf(tell(plain, { text: 'x'.repeat(room + 1) }))).toBe('payload_too_large')
@@ -180,7 +180,7 @@ it('a type is found by its name, and all are sorted', () => {
   expect(types).toEqual(types.toSorted())
 })
 
-it('one subject is counted without a gap by writers that meet for the first time', async () => {
+it('concurrent first events of a subject are numbered without a gap', async () => {
   const subjectId = newId()
   await Promise.all(Array.from({ length: 20 }, (_, n) => tell(plain, { text: String(n) }, { subjectId })))
   const events = (await eventsOf(subjectId)) as { sequence: number; ordinal: bigint }[]

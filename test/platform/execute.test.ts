@@ -76,9 +76,9 @@ describe('the target', () => {
     ['empty', () => ''],
     ['absent', () => undefined],
     ['null', () => null],
-    ['no text', () => 5],
+    ['not a string', () => 5],
     ['a list', () => [newId()]],
-  ])('answers as a foreign one when its id is %s', async (_title, id) => {
+  ])('is not found if its id is %s', async (_title, id) => {
     const foreign = await refusal(
       execute(request(world.app, tenant.owner), changeProbe, { id: await createProbe(world.app, other), name: 'named' }),
     )
@@ -94,14 +94,14 @@ describe('the target', () => {
     }
   })
 
-  it("is not another project's for a key of one project", async () => {
+  it('is not found in another project by a key of one project', async () => {
     const [own, sibling] = [await createProbe(world.app, tenant), await createProbe(world.app, tenant)]
     const caller = tenant.key('WRITE', own)
     expect(await codeOf(execute(request(world.app, caller), changeProbe, { id: own, name: 'named' }))).toBe('done')
     expect(await codeOf(execute(request(world.app, caller), changeProbe, { id: sibling, name: 'named' }))).toBe('not_found')
   })
 
-  it('is refused by its version, with the current one said', async () => {
+  it('has another version than expected: refused with the current version', async () => {
     const id = await createProbe(world.app, tenant)
     await execute(request(world.app, tenant.owner), changeProbe, { id, name: 'second', ifVersion: 1 })
     const conflict = await refusal(execute(request(world.app, tenant.owner), changeProbe, { id, name: 'third', ifVersion: 1 }))
@@ -109,7 +109,7 @@ describe('the target', () => {
     expect(await project(id)).toMatchObject({ name: 'second', version: 2 })
   })
 
-  it('of two changes with one version lets one through', async () => {
+  it('accepts one of two changes with the same expected version', async () => {
     const id = await createProbe(world.app, tenant)
     const both = ['left', 'right'].map((name) => codeOf(execute(request(world.app, tenant.owner), changeProbe, { id, name, ifVersion: 1 })))
     expect((await Promise.all(both)).toSorted()).toEqual(['done', 'version_conflict'])
@@ -118,7 +118,7 @@ describe('the target', () => {
 })
 
 describe('input', () => {
-  it('is refused with every problem, the first one as text', async () => {
+  it('is refused with all problems in the details, the first one as the message', async () => {
     const id = await createProbe(world.app, tenant)
     const error = await refusal(execute(request(world.app, tenant.owner), changeProbe, { id, name: 7, busy: 'yes' }))
     expect(error).toMatchObject({ code: 'invalid_input', field: 'name' })
@@ -130,7 +130,7 @@ describe('input', () => {
     ['name', { name: 'a\u0000b' }],
     ['list.1.key', { name: 'named', list: [{}, { key: 'a\u0000' }] }],
     ['object', { name: 'named', object: { 'a\u0000': 1 } }],
-  ])('with a NUL, which can’t be stored, is refused wherever it stands: %s', async (field, input) => {
+  ])('with a NUL character, which cannot be stored, is refused wherever it is: %s', async (field, input) => {
     const id = await createProbe(world.app, tenant)
     expect(await refusal(execute(request(world.app, tenant.owner), changeProbe, { id, ...input }))).toMatchObject({
       code: 'invalid_input',
@@ -138,7 +138,7 @@ describe('input', () => {
     })
   })
 
-  it('that is nested deeper than a stack is read all the same', async () => {
+  it('that is nested deeper than the stack is checked as well', async () => {
     const id = await createProbe(world.app, tenant)
     const deep = JSON.parse(`${'['.repeat(200_000)}${']'.repeat(200_000)}`) as unknown
     expect(await codeOf(execute(request(world.app, tenant.owner), changeProbe, { id, name: 'named', deep }))).toBe('done')
@@ -159,8 +159,8 @@ describe('input', () => {
   })
 })
 
-describe('what is done', () => {
-  it('leaves its event and its audit row, with who, what and by which request', async () => {
+describe('a change', () => {
+  it('writes its event and its audit row with the actor, the action and the request', async () => {
     const own = await createTenant(world.app)
     const id = await createProbe(world.app, own)
     const caller = own.key('WRITE')
@@ -184,7 +184,7 @@ describe('what is done', () => {
   it.each([
     ['the command', () => (probe.before = () => Promise.reject(new Error('broken')))],
     ['a reaction', () => (probe.react = () => Promise.reject(new Error('broken')))],
-  ])('leaves nothing when %s fails', async (_title, plant) => {
+  ])('writes nothing if %s fails', async (_title, plant) => {
     const own = await createTenant(world.app)
     const id = await createProbe(world.app, own)
     const keysBefore = (await traces(world.app, own)).keys.length
@@ -196,7 +196,7 @@ describe('what is done', () => {
     expect(await project(id)).toMatchObject({ name: 'probe', version: 1, description: null })
   })
 
-  it('leaves nothing when it is refused at its very end', async () => {
+  it('writes nothing if the transaction fails at commit', async () => {
     const own = await createTenant(world.app)
     const id = await createProbe(world.app, own)
     expect(await codeOf(execute(request(world.app, own.owner), changeProbe, { id, name: 'named', busy: true }))).toBe('probe_busy')
@@ -204,13 +204,13 @@ describe('what is done', () => {
     expect((await project(id))?.description).toBeNull()
   })
 
-  it('includes what reacts to it, or is not done', async () => {
+  it('includes its reactions, or is rolled back', async () => {
     const id = await createProbe(world.app, tenant)
     await execute(request(world.app, tenant.owner), changeProbe, { id, name: 'named' })
     expect(await project(id)).toMatchObject({ name: 'named', description: 'heard named' })
   })
 
-  it('wakes nobody before it is committed, and nobody at all when it is undone', async () => {
+  it('wakes listeners after the commit, and not after a rollback', async () => {
     const id = await createProbe(world.app, tenant)
     let woken = 0
     const off = world.app.wake.on('outbox', () => woken++)

@@ -6,14 +6,14 @@ const asked = (remoteAddress: string, headers: Record<string, string>) => forwar
 
 it.each([
   [
-    'nobody but the peer where it is no trusted proxy',
+    'only the peer address if it is not a trusted proxy',
     '9.9.9.9',
     { 'x-forwarded-for': '1.2.3.4', 'x-forwarded-proto': 'https' },
     ['9.9.9.9'],
     null,
   ],
   [
-    'whom a trusted proxy names',
+    'the client that a trusted proxy names',
     '10.0.0.1',
     { 'x-forwarded-for': '1.2.3.4', 'x-forwarded-proto': 'https' },
     ['1.2.3.4', '10.0.0.1'],
@@ -36,11 +36,11 @@ it.each([
     ['1.2.3.4', 'fd00::1'],
     null,
   ],
-] as [string, string, Record<string, string>, string[], string | null][])('believes %s', (_what, peer, headers, chain, proto) => {
+] as [string, string, Record<string, string>, string[], string | null][])('trusts %s', (_what, peer, headers, chain, proto) => {
   expect(asked(peer, headers)).toMatchObject({ client: chain[0], chain, proto })
 })
 
-it('knows the client of what is done on its behalf, also later, and of nothing else', async () => {
+it('provides the client address to work on its behalf, including later work, and to nothing else', async () => {
   const later = onBehalfOf('1.2.3.4', async () => {
     await Promise.resolve()
     return clientAddress()

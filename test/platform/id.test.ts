@@ -38,16 +38,16 @@ describe('TypeIDs', () => {
     expect(parseTypeId(`proj_${suffix}`)).toEqual({ type: 'Project', uuid })
   })
 
-  it.each(malformed)('%j is no suffix', (suffix) => {
+  it.each(malformed)('%j is not a valid suffix', (suffix) => {
     expect(parseTypeId(`proj_${suffix}`)).toBeNull()
     expect(decodeId('Project', `proj_${suffix}`)).toBe(nilId)
   })
 
-  it.each(['PROJ', '12345', 'pro.j', 'pröj', ' proj', 'proj_', '', 'nobody'])('%j is no prefix', (prefix) => {
+  it.each(['PROJ', '12345', 'pro.j', 'pröj', ' proj', 'proj_', '', 'nobody'])('%j is not a valid prefix', (prefix) => {
     expect(parseTypeId(`${prefix}_01h455vb4pex5vsknk084sn02q`)).toBeNull()
   })
 
-  it('every id survives the way out and in, as any type', () => {
+  it('every id is decoded to what was encoded, for every type', () => {
     fc.assert(
       fc.property(fc.uuid({ version: [1, 4, 7] }), fc.constantFrom(...types), (uuid, type) => {
         expect(decodeId(type, encodeId(type, uuid))).toBe(uuid)
@@ -56,7 +56,7 @@ describe('TypeIDs', () => {
     )
   })
 
-  it('sort as their UUIDs do', () => {
+  it('sort like their UUIDs', () => {
     fc.assert(
       fc.property(fc.array(fc.uuid(), { minLength: 2, maxLength: 20 }), (uuids) => {
         const texts = uuids.map((uuid) => encodeId('Project', uuid)).sort()
@@ -70,8 +70,8 @@ describe('TypeIDs', () => {
   })
 })
 
-describe('an id as a caller sends it', () => {
-  it.each([undefined, null, 5, {}, [], true, 'x', '%', 'x'.repeat(100_000)])('%j is the unknown one', (value) => {
+describe('an id from a caller', () => {
+  it.each([undefined, null, 5, {}, [], true, 'x', '%', 'x'.repeat(100_000)])('%j is decoded to the unknown id', (value) => {
     expect(decodeId('Project', value)).toBe(nilId)
   })
 
@@ -79,14 +79,14 @@ describe('an id as a caller sends it', () => {
     expect(decodeId('Project', encodeId('Environment', newId()))).toBe(nilId)
   })
 
-  it('is a UUID with hyphens and nothing else', () => {
+  it('can be a UUID, only in the notation with hyphens', () => {
     for (const text of [`{${newId()}}`, newId().replaceAll('-', ''), `${newId()} `, `urn:uuid:${newId()}`]) {
       expect(decodeId('Project', text)).toBe(nilId)
     }
   })
 })
 
-it('new ids are in the order of their making', () => {
+it('new ids are in order of creation', () => {
   const made = Array.from({ length: 10_000 }, newId)
   expect(made.toSorted()).toEqual(made)
 })

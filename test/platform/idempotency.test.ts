@@ -26,7 +26,7 @@ const change = (input: Record<string, unknown>, caller = tenant.owner, app = wor
   execute(request(app, caller), changeProbe, { id, name: 'named', idempotencyKey: 'key', ...input })
 
 describe('the same key', () => {
-  it('and the same input repeats the answer and does nothing twice', async () => {
+  it('and the same input returns the same result without repeating the effect', async () => {
     const first = await change({})
     const second = await change({})
     expect(second).toEqual({ ...first, token: null })
@@ -41,7 +41,7 @@ describe('the same key', () => {
     expect(count).toBe(10n)
   })
 
-  it('keeps no field that is shown once', async () => {
+  it('does not store fields that are returned once', async () => {
     await change({})
     const { keys } = await traces(world.app, tenant)
     const stored = keys.map((entry) => deserialize(entry.answer) as { token: unknown })
@@ -49,7 +49,7 @@ describe('the same key', () => {
     expect(Buffer.concat(keys.map((entry) => entry.answer)).toString('latin1')).not.toContain('shown once')
   })
 
-  it('is the same input however its fields are ordered, and left out is as undefined', async () => {
+  it('ignores the order of fields, and treats undefined like omitted', async () => {
     await execute(request(world.app, tenant.owner), changeProbe, { id, name: 'named', busy: undefined, idempotencyKey: 'key' })
     expect(await codeOf(execute(request(world.app, tenant.owner), changeProbe, { idempotencyKey: 'key', name: 'named', id }))).toBe('done')
     expect((await traces(world.app, tenant)).events).toHaveLength(1)
@@ -58,14 +58,14 @@ describe('the same key', () => {
   it.each([
     ['another name', () => ({ name: 'other' })],
     ['a version', () => ({ ifVersion: 1 })],
-    ['another form of the id', () => ({ id: encodeId('Project', id) })],
+    ['another notation of the id', () => ({ id: encodeId('Project', id) })],
     ['an input that is not valid', () => ({ name: '' })],
   ])('with %s is refused', async (_title, input) => {
     await change({})
     expect(await codeOf(change(input()))).toBe('idempotency_key_reused')
   })
 
-  it('is another one for another caller, another operation and another organization', async () => {
+  it('is independent for each caller, command and organization', async () => {
     await change({})
     expect(await codeOf(change({ name: 'other' }, tenant.key('WRITE')))).toBe('done')
     const stranger = await createTenant(world.app)
@@ -74,27 +74,27 @@ describe('the same key', () => {
     expect(await codeOf(execute(request(world.app, tenant.owner), removeProbe, { id, idempotencyKey: 'key' }))).toBe('done')
   })
 
-  it('repeats a delete, whose target is gone', async () => {
+  it('repeats a deletion, whose target no longer exists', async () => {
     const remove = () => execute(request(world.app, tenant.owner), removeProbe, { id, idempotencyKey: 'key' })
     expect([await remove(), await remove()]).toEqual([{ deletedId: id }, { deletedId: id }])
     expect(await codeOf(execute(request(world.app, tenant.owner), removeProbe, { id, idempotencyKey: 'later' }))).toBe('not_found')
   })
 
-  it('is free again after a refusal: nothing was stored', async () => {
+  it('can be used again after an error', async () => {
     expect(await codeOf(change({ busy: true }))).toBe('probe_busy')
     expect(await codeOf(change({ name: '' }))).toBe('invalid_input')
     expect(await codeOf(change({ name: 'other' }))).toBe('done')
   })
 
-  it('does not help a caller that lost the permission', async () => {
+  it('does not help a caller who lost the permission', async () => {
     const caller = tenant.key('WRITE')
     await change({}, caller)
     expect(await codeOf(change({}, { ...caller, permissions: tenant.key('READ').permissions }))).toBe('forbidden')
   })
 })
 
-describe('two at once', () => {
-  it('run once: the other waits for nobody and is told so, or repeats the answer', async () => {
+describe('two concurrent requests', () => {
+  it('run once: the other one is refused without waiting, or returns the result', async () => {
     const runsBefore = probe.runs
     const outcomes = await Promise.all(Array.from({ length: 8 }, () => codeOf(change({}))))
     expect(outcomes.filter((code) => code !== 'done' && code !== 'idempotency_in_progress')).toEqual([])
@@ -102,7 +102,7 @@ describe('two at once', () => {
     expect(probe.runs - runsBefore).toBe(1)
   })
 
-  it('in two processes: the second is refused while the first runs, and repeats it afterwards', async () => {
+  it('in two processes run once: the second is refused while the first runs, and returns its result afterwards', async () => {
     const second = await world.process()
     const [inside, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     probe.before = () => {
@@ -120,7 +120,7 @@ describe('two at once', () => {
 })
 
 describe('a key', () => {
-  it('that is empty is none', async () => {
+  it('that is empty is ignored', async () => {
     await change({ idempotencyKey: '' })
     await change({ idempotencyKey: null })
     expect((await traces(world.app, tenant)).events).toHaveLength(2)
@@ -133,7 +133,7 @@ describe('a key', () => {
     expect(await codeOf(change({ idempotencyKey }))).toBe('invalid_input')
   })
 
-  it.each(['k'.repeat(255), 'ключ 🗝', "'; drop table idempotency; --", 'a\nb'])('may be any other text: %j', async (idempotencyKey) => {
+  it.each(['k'.repeat(255), 'ключ 🗝', "'; drop table idempotency; --", 'a\nb'])('can be any other text: %j', async (idempotencyKey) => {
     await change({ idempotencyKey })
     await change({ idempotencyKey })
     expect((await traces(world.app, tenant)).events).toHaveLength(1)

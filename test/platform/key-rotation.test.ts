@@ -39,7 +39,7 @@ describe('the rotation of data keys', () => {
       .query(`select distinct get_byte(${column}, 4) as version from ${table} order by 1`)
       .then(({ rows: found }) => found.map(({ version }) => version))
 
-  it('seals everything anew with a new key when the old one is old, and every value still opens', async () => {
+  it('reseals everything with a new key when the current one is too old, and every value still opens', async () => {
     const shop = await createShop(world.app)
     await shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'PLAIN', value: 'plain value' }] })
     await shop.run(createSecret, { projectId: shop.projectId, key: 'TOKEN', value: 'secret value', isSecret: false })
@@ -86,7 +86,7 @@ describe('the rotation of data keys', () => {
     expect(logged).toMatchObject([{ level: expect.anything(), table: 'env_var', column: 'value', row: broken.id }])
   })
 
-  it('leaves an undone rotation without a trace: what is sealed next opens', async () => {
+  it('has no effect if it is rolled back: what is sealed next opens', async () => {
     const { keyring, db } = world.app
     const organizationId = newId()
     await keyring.seal(db.prisma, organizationId, 'row:column', 'x')
@@ -111,7 +111,7 @@ const read = async (shop: Shop) => {
 const plainOf = (id: string) => id.split('').reverse().join('')
 
 describe('the rotation of the master key', () => {
-  it('wraps every data key anew while a server runs, which reads on', async () => {
+  it('rewraps every data key while a server runs, which can still read', async () => {
     const organizations = Array.from({ length: 230 }, newId)
     const { keyring, db } = world.app
     const sealed = await Promise.all(organizations.map((id) => keyring.seal(db.prisma, id, 'row:column', plainOf(id))))
@@ -125,7 +125,7 @@ describe('the rotation of the master key', () => {
     await expect(open(first)).rejects.toThrow('Master key version 2 is in use, but not loaded.')
   })
 
-  it('that was cut off is finished by the next one', async () => {
+  it('that was interrupted is completed by the next one', async () => {
     const { keyring, db } = world.app
     const organizations = Array.from({ length: 150 }, newId)
     for (const id of organizations) await keyring.seal(db.prisma, id, 'row:column', plainOf(id))
@@ -144,13 +144,13 @@ describe('the rotation of the master key', () => {
     expect(await masterVersions()).toEqual([[2, 150]])
   })
 
-  it('asks for a newer key where there is none, and does nothing', async () => {
+  it('fails without a newer key, and changes nothing', async () => {
     await world.app.keyring.seal(world.app.db.prisma, newId(), 'row:column', 'x')
     await expect(rotateMasterKey(world.app.db, settingsOf(first))).rejects.toThrow('Add a newer version to MASTER_KEYS')
     expect(await masterVersions()).toEqual([[1, 1]])
   })
 
-  it("adds a key to the installation's own file, readable by its owner alone, which a running server takes up by itself", async () => {
+  it("adds a key to the installation's own file, readable by its owner alone, which a running server loads by itself", async () => {
     const directory = await mkdtemp(join(tmpdir(), 'quayside-crypto-'))
     try {
       await writeFile(join(directory, 'master.key'), `${first}\n`, { mode: 0o600 })

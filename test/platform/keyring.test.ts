@@ -44,7 +44,7 @@ describe('a sealed value', () => {
     if (plain.length > 4) expect(Buffer.from(sealed).includes(plain.slice(0, 100))).toBe(false)
   })
 
-  it('is another one each time', async () => {
+  it('is different each time', async () => {
     const keyring = await open({ keys: first })
     const organizationId = newId()
     const [one, two] = [await seal(keyring, organizationId, 'a', 'same'), await seal(keyring, organizationId, 'a', 'same')]
@@ -81,7 +81,7 @@ describe('a sealed value', () => {
     )
   })
 
-  it('outlives a transaction that was undone: the key it made is gone, and is not used', async () => {
+  it('opens after the transaction that created the data key was rolled back: that key is not used', async () => {
     const keyring = await open({ keys: first })
     const organizationId = newId()
     const undone = world.app.db.transaction(async (tx) => {
@@ -93,7 +93,7 @@ describe('a sealed value', () => {
     expect(await reveal(await open({ keys: first }), organizationId, 'a', sealed)).toBe('kept')
   })
 
-  it('of two processes that seal first at once opens in both: there is one data key', async () => {
+  it('opens in both of two processes that concurrently seal for the first time: there is one data key', async () => {
     const [left, right] = [await open({ keys: first }), await open({ keys: first })]
     const organizationId = newId()
     const sealed = await Promise.all([left, right, left, right].map((keyring, n) => seal(keyring, organizationId, 'a', String(n))))
@@ -137,7 +137,7 @@ describe('the program does not start', () => {
     await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('version 1 is in use, but not loaded')
   })
 
-  it('with keys of which this database knows none', async () => {
+  it('with keys that this database does not know', async () => {
     await expect(open({ keys: keyOf(2, 9) })).rejects.toThrow('none of the loaded')
   })
 
@@ -156,7 +156,7 @@ describe('the program does not start', () => {
     },
   )
 
-  it('and says no key when it says why', async () => {
+  it('and does not print a key in the error', async () => {
     const file = join(directory, 'keys')
     await writeFile(file, `${first}\n${first}`)
     await expect(open({ file })).rejects.toThrow(/^(?!.*BwcH)/)
@@ -164,7 +164,7 @@ describe('the program does not start', () => {
 })
 
 describe('two versions', () => {
-  it('open what either wrapped; the newer one wraps from then on', async () => {
+  it('open what either wrapped; the newer one wraps new keys', async () => {
     const [old, fresh] = [newId(), newId()]
     const sealed = await seal(await open({ keys: first }), old, 'a', 'old')
     const both = await open({ keys: `${first},${keyOf(2, 9)}` })
@@ -183,7 +183,7 @@ describe('two versions', () => {
   })
 })
 
-it('an empty database gets a key of its own, readable by its owner alone, and the same one at the next start', async () => {
+it('for an empty database, a key is created that only its owner can read, and used again at the next start', async () => {
   await run(world.app.db.prisma, sql`delete from master_key_check`)
   const [keyring] = await Promise.all([open({}), open({})])
   const file = join(directory, 'master.key')

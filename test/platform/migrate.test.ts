@@ -45,7 +45,7 @@ async function query(text: string): Promise<Record<string, unknown>[]> {
 const run = () => migrate({ url: database.url, directory })
 
 describe('migrate', () => {
-  it('applies what is missing, oldest first, and says what', async () => {
+  it('applies missing migrations, oldest first, and reports them', async () => {
     await add('2_second', 'alter table boat add column name text')
     await add('1_first', 'create table boat (id int)')
     expect(await run()).toEqual(['1_first', '2_second'])
@@ -65,7 +65,7 @@ describe('migrate', () => {
     expect(answers.flat()).toEqual(['1_first'])
   })
 
-  it('refuses a database of a newer program and names what it does not know', async () => {
+  it('refuses a database of a newer version and names the unknown migrations', async () => {
     await add('1_first', 'create table boat (id int)')
     await add('2_second', 'create table ship (id int)')
     await run()
@@ -80,7 +80,7 @@ describe('migrate', () => {
     await expect(run()).rejects.toThrow(/edited after.*\(1_first\)/)
   })
 
-  it('undoes a migration whose statement fails, gives the error, and refuses to go on after it', async () => {
+  it('rolls back a migration that fails, reports the error, and refuses to continue after it', async () => {
     await add('1_first', 'create table boat (id int); alter table missing add column name text;')
     await expect(run()).rejects.toThrow('relation "missing" does not exist')
     expect(await query(`select to_regclass('boat') as boat`)).toEqual([{ boat: null }])
@@ -109,7 +109,7 @@ describe('migrate', () => {
       (await query(`select 1 from pg_locks where locktype = 'advisory' and objid = ${lock} and not granted`)).length
     const release = () => holder.query(`select pg_advisory_unlock(${lock})`)
 
-    it('ends what that one left, and applies it', async () => {
+    it('terminates the remaining session, and applies the migration', async () => {
       const [{ pid: orphan } = {}] = await query(`select pid from pg_locks where objid = ${lock} and not granted`)
       const applied = run()
       await until('another session is in the script', async () => {
@@ -121,7 +121,7 @@ describe('migrate', () => {
       expect(await run()).toEqual([])
     })
 
-    it('finds it applied where its session came to its end', async () => {
+    it('finds it applied if its session completed', async () => {
       await release()
       await until('it came to its end', async () => (await query(`select to_regclass('boat') as boat`))[0]?.boat)
       expect(await run()).toEqual([])
@@ -129,7 +129,7 @@ describe('migrate', () => {
     })
   })
 
-  it('refuses a database that holds tables of somebody else', async () => {
+  it('refuses a database with foreign tables', async () => {
     await add('1_first', 'create table boat (id int)')
     await executeScript(database.url, 'create table theirs (id int)')
     await expect(run()).rejects.toThrow('not empty')
@@ -150,8 +150,8 @@ async function writeModels(text: string): Promise<void> {
   await writeFile(join(prismaDir, 'models', 'boat.prisma'), text)
 }
 
-describe('making a migration', () => {
-  it('writes the difference between the models that landed and those of now', async () => {
+describe('generating a migration', () => {
+  it('writes the difference between the migrated models and the current ones', async () => {
     await writeModels(model('name String'))
     expect(await make('init')).toBe('20260102030405_init')
     expect(await readFile(join(directory, '20260102030405_init', 'migration.sql'), 'utf8')).toContain('CREATE TABLE "boat"')
@@ -166,12 +166,12 @@ describe('making a migration', () => {
     expect(await drift()).toEqual([])
   })
 
-  it('refuses a name that makes no folder', async () => {
+  it('refuses a name that is not a valid folder name', async () => {
     await writeModels(model('name String'))
     await expect(make('../up')).rejects.toThrow('named with a-z')
   })
 
-  it('adds, replaces and drops the statements that models can not express', async () => {
+  it('adds, replaces and drops the statements that models cannot express', async () => {
     await writeModels(model('name String'))
     const plain: SchemaState = await readPlain()
     const check = (limit: number) => ({
@@ -192,16 +192,16 @@ describe('making a migration', () => {
 
 describe('the drift check', () => {
   it.each([
-    ['a column that no migration makes', async () => writeModels(model('name String\n  length Int')), /^\+ column boat\.length/],
-    ['an index that no migration makes', async () => writeModels(model('name String @unique')), /^\+ index .*boat_name_key/],
+    ['a column that no migration creates', async () => writeModels(model('name String\n  length Int')), /^\+ column boat\.length/],
+    ['an index that no migration creates', async () => writeModels(model('name String @unique')), /^\+ index .*boat_name_key/],
     ['a default that differs', async () => writeModels(model('name String @default("x")')), /^\+ column boat\.name .*'x'/],
     [
-      'a constraint that only a migration makes',
+      'a constraint that only a migration creates',
       async () => add('3000_check', `alter table boat add check (name <> '')`),
       /^- constraint boat_name_check/,
     ],
     [
-      'a function and trigger that only a migration makes',
+      'a function and trigger that only a migration creates',
       async () =>
         add(
           '3000_trigger',

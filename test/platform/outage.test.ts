@@ -50,7 +50,7 @@ const listening = async (): Promise<number> => {
 }
 
 describe('a database that refuses connections', () => {
-  it('is asked by one connection at a time, ever less often, and told twice in the log', async () => {
+  it('is tried by one connection at a time with backoff, and logged twice', async () => {
     await ask()
     await proxy.refuse()
     await gone()
@@ -62,7 +62,7 @@ describe('a database that refuses connections', () => {
     expect(await listening()).toBe(1)
   })
 
-  it('wakes listeners when it is back, and sends what was said meanwhile', async () => {
+  it('wakes listeners when it is available again, and sends the notifications that were held back', async () => {
     const other = await createTestApp(database.url)
     let [here, there] = [0, 0]
     app.wake.on('any', () => here++)
@@ -76,7 +76,7 @@ describe('a database that refuses connections', () => {
     await other.close()
   })
 
-  it('keeps a bounded number of topics, and wakes everybody when there were more', async () => {
+  it('holds back a bounded number of topics, and wakes all listeners if there were more', async () => {
     const other = await createTestApp(database.url)
     let heard = 0
     other.wake.on('of another name', () => heard++)
@@ -89,8 +89,8 @@ describe('a database that refuses connections', () => {
   })
 })
 
-describe('a database that keeps silent', () => {
-  it('is noticed although no connection ends; what runs is given up, and nobody waits any more', async () => {
+describe('a database that does not answer', () => {
+  it('is detected although no connection ends; running statements are abandoned and waiting ones fail', async () => {
     await ask()
     proxy.silence()
     expect(await outcome(ask())).toBe('database')
@@ -102,7 +102,7 @@ describe('a database that keeps silent', () => {
     expect(await listening()).toBe(1)
   })
 
-  it('gives nobody who waits for a connection the time to wait in vain', async () => {
+  it('fails requests for a connection at once', async () => {
     const waits = Array.from({ length: 40 }, () => outcome(ask()))
     await Promise.all(waits)
     proxy.silence()
@@ -112,8 +112,8 @@ describe('a database that keeps silent', () => {
   })
 })
 
-describe('connections that are half open', () => {
-  it('are replaced, the listening one too, without one of them left behind', async () => {
+describe('half-open connections', () => {
+  it('are replaced, including the listening one, and none is left over', async () => {
     await ask()
     proxy.freeze()
     const before = app.wake
@@ -132,7 +132,7 @@ describe('connections that are half open', () => {
     expect(await listening()).toBe(1)
   })
 
-  it('one that ran nothing is found dead by its first statement, and takes the idle ones with it', async () => {
+  it('an idle one is detected by its first statement, which also replaces the other idle ones', async () => {
     await Promise.all(Array.from({ length: 5 }, () => row(app.db.prisma, sql`select pg_sleep(0.1)::text`)))
     expect(app.db.pool.idleCount).toBeGreaterThan(1)
     proxy.freeze()
@@ -142,7 +142,7 @@ describe('connections that are half open', () => {
   })
 })
 
-it('a backend that stops before it has read a statement is given up, and nothing else', async () => {
+it('a backend that stops before it has read a statement is abandoned, and no other', async () => {
   const { pid } = (await row<{ pid: number }>(app.db.prisma, sql`select pg_backend_pid() as pid`))!
   process.kill(pid, 'SIGSTOP')
   try {
@@ -154,7 +154,7 @@ it('a backend that stops before it has read a statement is given up, and nothing
   }
 })
 
-it('a statement that is slow or waits for a lock is left alone', async () => {
+it('a statement that is slow or waits for a lock is not abandoned', async () => {
   await run(app.db.prisma, sql`create table held (id int primary key)`)
   await run(app.db.prisma, sql`insert into held values (1)`)
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
@@ -170,7 +170,7 @@ it('a statement that is slow or waits for a lock is left alone', async () => {
   expect(told()).toEqual([])
 })
 
-it('backends that are ended, all at once, are replaced', async () => {
+it('backends that are terminated all at once are replaced', async () => {
   await ask()
   await executeScript(
     database.url,
@@ -180,7 +180,7 @@ it('backends that are ended, all at once, are replaced', async () => {
   await until('one session listens', async () => (await listening()) === 1)
 })
 
-it('too many clients: what is connected goes on, others are told that it is unavailable', async () => {
+it('with too many clients, existing connections work and others fail with unavailable', async () => {
   const role = `few_${Math.random().toString(36).slice(2, 10)}`
   await executeScript(database.url, `create role ${role} login connection limit 2`)
   const url = new URL(database.url)
@@ -199,7 +199,7 @@ it('too many clients: what is connected goes on, others are told that it is unav
   }
 })
 
-it('sessions are ended by the server when their process is gone without a word', async () => {
+it('the server ends the sessions of a process that disappeared', async () => {
   const settings = await row<Record<string, string>>(
     app.db.prisma,
     sql`select current_setting('idle_in_transaction_session_timeout') as tx, current_setting('idle_session_timeout') as idle,
@@ -209,9 +209,9 @@ it('sessions are ended by the server when their process is gone without a word',
   expect(await app.db.session.ask("select current_setting('idle_session_timeout') as idle")).toEqual([{ idle: '30s' }])
 })
 
-describe('what a caller is told', () => {
+describe('the error for a caller', () => {
   const states = ['53100', '53200', '53300', '57P01', '57P02', '57P03', '08006', '25006']
-  it.each(states)('of SQLSTATE %s: unavailable', async (state) => {
+  it.each(states)('is unavailable for SQLSTATE %s', async (state) => {
     const raise = run(app.db.prisma, sql`select 1 from (select set_config('x.y', '1', true)) s where false`).then(() =>
       app.db.prisma.$executeRawUnsafe(`do $$ begin raise exception 'no more' using errcode = '${state}'; end $$`),
     )
@@ -219,21 +219,21 @@ describe('what a caller is told', () => {
     expect(error).toBeInstanceOf(DatabaseOutage)
     expect(refusalOf(app, error)).toMatchObject({ code: 'unavailable', kind: 'unavailable' })
   })
-  it('of a full disk of ours: unavailable, and one line in the log', () => {
+  it('is unavailable for a full disk of the database, with one log line', () => {
     for (let n = 0; n < 3; n++) {
       const error = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' })
       expect(refusalOf(app, error)).toMatchObject({ code: 'unavailable', message: 'The disk is full.' })
     }
     expect(app.logged.filter((line) => line.msg === 'a disk is full')).toHaveLength(1)
   })
-  it('of a mistake of ours: nothing', async () => {
+  it('is internal for a programming error', async () => {
     const error = await app.db.prisma.$executeRawUnsafe('select 1 from nowhere').catch((caught: unknown) => caught)
     expect([outageOf(error), refusalOf(app, error)]).toEqual([null, null])
     expect(told()).toEqual([])
   })
 })
 
-it('throughOutages waits for the database, passes other errors on, and ends on abort', async () => {
+it('throughOutages waits for the database, rethrows other errors, and ends on abort', async () => {
   await proxy.refuse()
   await gone()
   const waited = throughOutages(app, () => ask())
@@ -246,7 +246,7 @@ it('throughOutages waits for the database, passes other errors on, and ends on a
   await expect(throughOutages(app, () => Promise.reject(new Error('a mistake')))).rejects.toThrow('a mistake')
 })
 
-it('a process whose database keeps silent can stop', async () => {
+it('a process whose database does not answer can stop', async () => {
   const leaving = await createTestApp(proxy.url)
   await Promise.all([ask(leaving), ask(leaving)])
   proxy.silence()

@@ -23,7 +23,7 @@ function longWork(pieces: number, signal?: AbortSignal) {
 const roundOfTheLoop = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 describe('a long computation', () => {
-  it('lets the event loop go round between its stretches', async () => {
+  it('yields to the event loop between its parts', async () => {
     const long = longWork(40)
     let rounds = 0
     while (long.done < 40) {
@@ -35,7 +35,7 @@ describe('a long computation', () => {
     expect(long.pace.isLong).toBe(true)
   })
 
-  it('takes turns with others: none is far ahead', async () => {
+  it('alternates with others: none is far ahead', async () => {
     const all = Array.from({ length: 4 }, () => longWork(30))
     let ahead = 0
     while (all.some(({ done }) => done < 30)) {
@@ -47,7 +47,7 @@ describe('a long computation', () => {
     expect(ahead).toBeLessThan(10)
   })
 
-  it('with many parts that wait at once does not keep a short one from going on', async () => {
+  it('with many waiting parts does not block a short one', async () => {
     const pace = createPace()
     pace.next()
     work(6)
@@ -83,7 +83,7 @@ describe('a long computation', () => {
   })
 })
 
-it('calls back when nothing waits for a turn any more', async () => {
+it('calls back when nothing waits any more', async () => {
   const pace = createPace()
   const told: string[] = []
   pace.whenIdle(() => told.push('at once'))
@@ -101,7 +101,7 @@ it('calls back when nothing waits for a turn any more', async () => {
   expect(told).toEqual(['at once', 'part 1', 'part 2', 'part 3', 'idle'])
 })
 
-it('lets only so many parts go on at once before any of them has worked', async () => {
+it('resumes a limited number of parts at once', async () => {
   const pace = createPace()
   const goneOn = Array.from({ length: 2_000 }, () => pace.next() === undefined).filter(Boolean).length
   expect([goneOn > 100, goneOn < 1_000]).toEqual([true, true])

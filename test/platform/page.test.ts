@@ -56,7 +56,7 @@ const cursor = (row: Row) => cursorOf('Environment', row)
 const whole = async (list: Listing) => (await sliceOf<Row>(world.app.db.prisma, list, {})).rows.map(({ id }) => id)
 
 describe.each(orders)('a list, %s', (order) => {
-  it('is walked page by page, in either direction and any size: each row once, in order', async () => {
+  it('is paged in either direction with any page size: each row once, in order', async () => {
     const list = listing(order)
     const all = await whole(list)
     await fc.assert(
@@ -88,7 +88,7 @@ describe.each(orders)('a list, %s', (order) => {
     )
   })
 
-  it('is cut by both cursors at once', async () => {
+  it('can be limited by both cursors at once', async () => {
     const list = listing(order)
     const all = await whole(list)
     const page = await pageOf<Row>(world.app.db.prisma, list, {
@@ -99,7 +99,7 @@ describe.each(orders)('a list, %s', (order) => {
     expect(page.rows.map(({ id }) => id)).toEqual(all.slice(4, 9))
   })
 
-  it('goes on behind a row that is gone', async () => {
+  it('continues after a row that was deleted', async () => {
     const list = listing(order)
     const all = await whole(list)
     const gone =
@@ -108,7 +108,7 @@ describe.each(orders)('a list, %s', (order) => {
     expect((await pageOf<Row>(world.app.db.prisma, list, { last: 5, before: gone })).rows.map(({ id }) => id)).toEqual(all.slice(-5))
   })
 
-  it('gives every parent its own page, as if it were asked alone', async () => {
+  it('returns the same page for each of many parents as for one', async () => {
     const list = listing(order)
     const pages: PageInput[] = [{ first: 3 }, { last: 3 }, { first: 100 }, {}]
     for (const page of pages) {
@@ -127,7 +127,7 @@ describe.each(orders)('a list, %s', (order) => {
   })
 })
 
-it('a parent that is asked for twice, or is unknown, doubles nothing', async () => {
+it('a repeated or unknown parent duplicates nothing', async () => {
   const [, , seven] = parents
   const ids = [seven!, newId(), seven!]
   const pages = await pagesByParent<Row>(world.app.db.prisma, listing('oldest_first'), sql`t.project_id`, ids, { first: 10 })
@@ -165,7 +165,7 @@ describe('paging arguments', () => {
     expect(pageSchema.safeParse(input).success).toBe(false)
   })
 
-  it('without a size a page has 50', async () => {
+  it('without a size, a page has 50 items', async () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'many' })
     await run(
       world.app.db.prisma,

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { isNamedAlive, nameProcess } from '../../src/platform/process-name.ts'
 
-it('tells of a process on this machine whether it lives, and of any other that it can not', async () => {
+it('knows whether a process on this machine is alive, and of no other process', async () => {
   expect(isNamedAlive(nameProcess())).toBe(true)
   const script = `console.log((await import(${JSON.stringify(join(import.meta.dirname, '../../src/platform/process-name.ts'))})).nameProcess()); setInterval(() => {}, 1e6)`
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })

@@ -11,7 +11,7 @@ describe('splitRepositoryUrl', () => {
     ['https://ada:100%@host/a', 'https://host/a', { username: 'ada', password: '100%' }],
     ['https://:tok@host/a', 'https://host/a', { username: '', password: 'tok' }],
     ['https://@host/a', 'https://host/a', null],
-  ])('lifts the credential out of %s', (text, url, credential) => {
+  ])('extracts the credential from %s', (text, url, credential) => {
     expect(splitRepositoryUrl(text)).toEqual({ url, credential })
   })
 
@@ -22,7 +22,7 @@ describe('splitRepositoryUrl', () => {
     },
   )
 
-  it('leaves a credential in that git could not be given, and the URL is then refused', () => {
+  it('does not extract a credential that git cannot use, so that the URL is refused', () => {
     const text = 'https://ada:a%0Ab@host/a.git'
     expect(splitRepositoryUrl(text)).toEqual({ url: text, credential: null })
     expect(validateRepositoryUrl(text)).toMatch(/credentials/)
@@ -111,7 +111,7 @@ describe('validateBranch', () => {
     expect(validateBranch(name)).toMatch(/name/)
   })
 
-  it.each(['HEAD', '@'])('refuses %s, which git reads as whatever is checked out', (name) => {
+  it.each(['HEAD', '@'])('refuses %s, which git resolves to the current checkout', (name) => {
     expect(validateBranch(name)).toMatch(/not the name of a branch/)
   })
 

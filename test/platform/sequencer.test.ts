@@ -36,7 +36,7 @@ type EventRow = { position: bigint; subjectId: string; sequence: number; ordinal
 const positioned = () => rows<EventRow>(world.app.db.prisma, sql`select * from event where position is not null order by position`)
 
 describe('positions', () => {
-  it('have no gap, keep the order of each subject, and never step behind what a reader saw, under many writers', async () => {
+  it('have no gaps, keep the order of each subject, and never go behind what a reader has seen, with many writers', async () => {
     const tenant = await createTenant(world.app)
     const processes = [world.app, await world.process(), await world.process()]
     const subjects = Array.from({ length: 6 }, newId)
@@ -92,7 +92,7 @@ describe('positions', () => {
     expect({ lost, seen }).toEqual({ lost: 0, seen: events.map((event) => event.position) })
   })
 
-  it('are not given to what is not committed, and come after those of an earlier commit', async () => {
+  it('are assigned after the commit, in the order of commits', async () => {
     const tenant = await createTenant(world.app)
     const [slow, quick] = [newId(), newId()]
     const [inside, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
@@ -111,7 +111,7 @@ describe('positions', () => {
     expect(events[0]!.ordinal > events[1]!.ordinal).toBe(true)
   })
 
-  it('are given once by two sequencers at once', async () => {
+  it('are assigned once by two concurrent sequencers', async () => {
     const tenant = await createTenant(world.app)
     const second = await world.process()
     await sequenceAll(world.app)
@@ -123,7 +123,7 @@ describe('positions', () => {
     expect(events.map((event) => event.position)).toEqual(events.map((_event, index) => BigInt(index + 1)))
   })
 
-  it('cost one statement when nothing waits, and wake nobody', async () => {
+  it('take one statement if nothing is waiting, and wake no listener', async () => {
     await sequenceAll(world.app)
     let woken = 0
     const off = world.app.wake.on('events', () => woken++)
@@ -168,7 +168,7 @@ describe('the audit chain', () => {
     return tenant
   }
 
-  it('is sound for each organization on its own, however the entries came', async () => {
+  it('is valid for each organization separately, in any order of writes', async () => {
     const [one, two] = [await createTenant(world.app), await createTenant(world.app)]
     await Promise.all(Array.from({ length: 20 }, (_, n) => write(world.app, n % 2 ? one : two, [])))
     await sequenceAll(world.app)
@@ -191,7 +191,7 @@ describe('the audit chain', () => {
     ['the position', 'position = 1000'],
   ]
 
-  it.each(edits)('refuses an edit of %s, and shows one made behind its back', async (_title, edit) => {
+  it.each(edits)('refuses an edit of %s, and detects one that bypassed the trigger', async (_title, edit) => {
     const { organizationId } = await chained(5)
     const change = `update audit_entry set ${edit} where organization_id = '${organizationId}' and position = 3`
     await expect(world.app.db.pool.query(change)).rejects.toThrow('append-only')
@@ -204,7 +204,7 @@ describe('the audit chain', () => {
     ['the first', 'position = 1', 1n],
     ['the last', 'position = 5', 0n],
     ['all', 'true', 0n],
-  ])('refuses to lose an entry, and shows what was taken: %s', async (_title, where, at) => {
+  ])('refuses a deletion, and detects one that bypassed the trigger: %s', async (_title, where, at) => {
     const { organizationId } = await chained(5)
     const removal = `delete from audit_entry where organization_id = '${organizationId}' and ${where}`
     await expect(world.app.db.pool.query(removal)).rejects.toThrow('append-only')
@@ -224,7 +224,7 @@ describe('the audit chain', () => {
     }
   }
 
-  it('takes no entry before its time: position and hash are given once', async () => {
+  it('assigns position and hash once', async () => {
     const { organizationId } = await chained(1)
     await write(world.app, { organizationId, owner: (await createTenant(world.app)).owner } as Tenant, [])
     expect(await verify(organizationId)).toBeNull()

@@ -17,7 +17,7 @@ function problems(environment: Record<string, string>): string[] {
   return []
 }
 
-describe('what is not valid', () => {
+describe('an invalid setting', () => {
   const wrong = {
     PORT: 'eighty',
     ROUTER_PORT: '65536',
@@ -35,15 +35,15 @@ describe('what is not valid', () => {
     PREPARE_TIMEOUT_MS: '1.5',
   }
 
-  it('is reported all at once, one line each, by its name', () => {
+  it('is reported by its name, one line each, all at once', () => {
     expect(problems(wrong).toSorted()).toEqual(Object.keys(wrong).toSorted())
   })
 
-  it.each(Object.entries(wrong))('is reported alone, too: %s=%s', (name, value) => {
+  it.each(Object.entries(wrong))('is reported on its own: %s=%s', (name, value) => {
     expect(problems({ [name]: value })).toEqual([name])
   })
 
-  it('is no reason to print a secret', () => {
+  it('is reported without the value of a secret', () => {
     const secret = 'http://quayside:hunter2@db/quayside'
     expect(() => readSettings({ DATABASE_URL: secret, MASTER_KEYS: 'hunter2' })).toThrow(SettingsError)
     try {
@@ -54,14 +54,14 @@ describe('what is not valid', () => {
   })
 })
 
-it('EGRESS_ALLOW takes single addresses beside CIDRs, of either family', () => {
+it('EGRESS_ALLOW accepts addresses and CIDRs of either family', () => {
   const { EGRESS_ALLOW } = readSettings({ EGRESS_ALLOW: '10.1.2.3, 192.168.0.0/16,::1,fd00::/8' })
   expect(EGRESS_ALLOW).toEqual(['10.1.2.3', '192.168.0.0/16', '::1', 'fd00::/8'])
   for (const wrong of ['10.1.2', '10.1.2.3/33', 'localhost', '1', '[::1]', '10.1.2.3:80'])
     expect(problems({ EGRESS_ALLOW: wrong }), wrong).toEqual(['EGRESS_ALLOW'])
 })
 
-describe('what is not said', () => {
+describe('an unset setting', () => {
   it.each([
     [{}, false],
     [{ HOST: 'localhost' }, false],
@@ -72,7 +72,7 @@ describe('what is not said', () => {
     [{ HOST: 'quayside.example' }, true],
     [{ NODE_ENV: 'production' }, true],
     [{ NODE_ENV: 'test' }, false],
-  ])('follows from where it listens: %j is production: %s', (environment, production) => {
+  ])('NODE_ENV depends on the listen address: %j is production: %s', (environment, production) => {
     const settings = readSettings(environment)
     expect({
       production: settings.production,
@@ -82,19 +82,19 @@ describe('what is not said', () => {
     }).toEqual({ production, graphiql: !production, egress: !production, files: production ? [] : ['/'] })
   })
 
-  it('counts as not said when it is empty', () => {
+  it('can also be an empty string', () => {
     const names = ['PORT', 'HOST', 'DATABASE_URL', 'EGRESS_ALLOW', 'SANDBOX', 'GRAPHIQL', 'MASTER_KEYS', 'WORKER_LEASE_MS', 'LOG_LEVEL']
     const empty = readSettings(Object.fromEntries(names.map((name) => [name, ''])))
     expect(empty).toEqual(readSettings({}))
   })
 
-  it('gives way to what is said, in production too', () => {
+  it('does not override a setting that is set, in production either', () => {
     const said = readSettings({ NODE_ENV: 'production', GRAPHIQL: 'true', EGRESS_ALLOW: '10.0.0.0/8', GIT_FILE_ROOTS: '/srv/git' })
     expect(said).toMatchObject({ GRAPHIQL: true, EGRESS_ALLOW: ['10.0.0.0/8'], GIT_FILE_ROOTS: ['/srv/git'] })
   })
 })
 
-it('secrets show in no print, no JSON, no text and no log', () => {
+it('secrets never appear in console output, JSON, text or logs', () => {
   const settings = readSettings({ DATABASE_URL: 'postgresql://quayside:hunter2@db/quayside', MASTER_KEYS: '1:hunter2' })
   const lines: string[] = []
   createLogger('info', { write: (line) => void lines.push(line) }).info(

@@ -46,7 +46,7 @@ async function runUnderNet(what: string) {
   return { code, printed: printed.stdout.trim(), log: printed.stderr }
 }
 
-describe('under the net', () => {
+describe('with the handlers of uncaught errors', () => {
   it.each([
     ['a socket', `connect(1, '127.0.0.1')`],
     ['a child process', `spawn('/no/such/program')`],
@@ -57,13 +57,13 @@ describe('under the net', () => {
       `setImmediate(() => new EventEmitter().emit('error', Object.assign(new Error('reset'), { code: 'ECONNRESET' })))`,
     ],
     ['an aborted wait', `setImmediate(() => { throw new DOMException('over', 'AbortError') })`],
-  ])('the error of %s that nobody listens for is logged and counted, and the process goes on', async (_what, script) => {
+  ])('an unhandled error of %s is logged and counted, and the process continues', async (_what, script) => {
     const { code, printed, log } = await runUnderNet(script)
     expect([code, printed]).toEqual([0, 'lives outside 1'])
     expect(log).toContain('The process continues.')
   })
 
-  it('so is a rejection that nobody awaits, whatever it is', async () => {
+  it('so is an unhandled rejection with any reason', async () => {
     const { code, printed, log } = await runUnderNet(`void Promise.reject(new TypeError('no function'))`)
     expect([code, printed]).toEqual([0, 'lives rejection 1'])
     expect(log).toContain('no function')
@@ -73,7 +73,7 @@ describe('under the net', () => {
     ['a wrong call', `setImmediate(() => undefined.x)`],
     ['an error without a code', `setImmediate(() => { throw new Error('a rule is broken') })`],
     ['a wrong argument for Node', `setImmediate(() => Buffer.alloc('x'))`],
-  ])('%s makes the process drain, and end with the code that has it started anew', async (_what, script) => {
+  ])('%s makes the process drain and exit with the code for a restart', async (_what, script) => {
     const { code, printed, log } = await runUnderNet(script)
     expect([code, printed]).toEqual([75, 'drained'])
     expect(log).toContain('"level":60')

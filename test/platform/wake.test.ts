@@ -30,7 +30,7 @@ it('wakes this process at once and the other one soon, by topic', async () => {
   expect(deaf.n).toBe(0)
 })
 
-it('gathers what is said in a burst into few notifications', async () => {
+it('combines a burst into few notifications', async () => {
   const heard = counter(there, 'burst')
   const other = counter(there, 'burst end')
   for (let n = 0; n < 1_000; n++) here.wake.notify('burst')
@@ -39,14 +39,14 @@ it('gathers what is said in a burst into few notifications', async () => {
   expect(heard.n).toBe(1)
 })
 
-it('carries more topics than one notification holds', async () => {
+it('sends more topics than one notification can contain', async () => {
   const topics = Array.from({ length: 500 }, (_, n) => `${'topic'.repeat(6)} ${n}`)
   const heard = topics.map((topic) => counter(there, topic))
   here.wake.notify(...topics)
   await until('all topics have arrived', () => heard.every(({ n }) => n === 1))
 })
 
-it('stops calling who has turned away', async () => {
+it('stops calling a removed listener', async () => {
   const [first, second] = [counter(there, 'leaving'), counter(there, 'leaving')]
   first.off()
   here.wake.notify('leaving')
@@ -54,7 +54,7 @@ it('stops calling who has turned away', async () => {
   expect(first.n).toBe(0)
 })
 
-it('`next` ends at a wake-up, at its limit, and on abort', async () => {
+it('`next` resolves at a wake-up, at its timeout, and on abort', async () => {
   const woken = there.wake.next('next', 60_000)
   here.wake.notify('next')
   await woken
@@ -66,7 +66,7 @@ it('`next` ends at a wake-up, at its limit, and on abort', async () => {
   await there.wake.next('never', 60_000, abort.signal)
 })
 
-it('wakes everybody when its connection was lost and made again: what was missed is read', async () => {
+it('wakes all listeners after a reconnection, because notifications may have been missed', async () => {
   const heard = counter(there, 'lost')
   await here.db.pool.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'quayside wake' and datname = current_database()",
@@ -79,7 +79,7 @@ it('wakes everybody when its connection was lost and made again: what was missed
   })
 })
 
-it('is silent when a transaction is undone, and hears a commit', async () => {
+it('notifies after a commit and not after a rollback', async () => {
   const tenant = await createTenant(here)
   const heard = counter(here, 'work')
   await expect(
@@ -93,7 +93,7 @@ it('is silent when a transaction is undone, and hears a commit', async () => {
   await until('the commit is heard', () => heard.n === 1)
 })
 
-it('a closed one takes no more and holds nothing open', async () => {
+it('sends pending notifications when it is closed, and keeps nothing open', async () => {
   const third = await world.process()
   third.wake.notify('last words')
   const heard = counter(here, 'last words')
