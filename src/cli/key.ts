@@ -14,7 +14,7 @@ Exit code 0: the key was created. 1: no organization exists yet, or the database
 function readName(): string | null {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { help: { type: 'boolean', short: 'h' } } })
   if (values.help) return null
-  const [name = 'made at the console', ...more] = positionals
+  const [name = 'created by npm run key', ...more] = positionals
   if (name === '' || more.length > 0) throw new TypeError('At most one name is allowed, and it must not be empty.')
   return name
 }

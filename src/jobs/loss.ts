@@ -2,7 +2,7 @@
  * Handles queue items whose processes crashed. An item that several processes in a row held when they ended may have caused the crashes: it
  * is tried once more, without other such items, so that they aren't blamed for it, and is then set aside.
  */
-import { absolve, absolveAll, type Claimed, lossesOf, mostLosses, putOff, type Queue } from '../platform/claim.ts'
+import { type Claimed, defer, lossesOf, maxLosses, type Queue, recordSurvival, recordSurvivalOfAll } from '../platform/claim.ts'
 import { reportFailure } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
@@ -10,17 +10,17 @@ export type LossWatch<Item> = {
   /** What to do with a claimed item. `later` if another item is on its last chance. */
   judge(item: Item): 'work' | 'setAside' | 'later'
   /** Releases an item that `judge` deferred. */
-  putOff(item: Item): Promise<unknown>
+  defer(item: Item): Promise<unknown>
   /** The work on an item has ended, successfully or not, and this process survived. `recorded`: its row shows that already. */
   ended(item: Item, recorded: boolean): void
   /** Records it in the rows that don't show it yet. Throws during a database outage. */
-  absolve(): Promise<void>
+  recordEnded(): Promise<void>
   /** This process is stopping: if it is killed now, the items in progress are not to blame. */
-  standDown(): Promise<void>
+  recordStop(): Promise<void>
 }
 
 /** Delay of an item while another one is on its last chance. */
-const putOffMs = 1_000
+const deferMs = 1_000
 
 export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, worker: string): LossWatch<Item> {
   /** At most as many as there are slots, since nothing is claimed during a database outage. */
@@ -29,26 +29,26 @@ export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, 
   return {
     judge(item) {
       const losses = lossesOf(item)
-      if (losses >= mostLosses) return 'setAside'
-      if (losses < mostLosses - 1) return 'work'
+      if (losses >= maxLosses) return 'setAside'
+      if (losses < maxLosses - 1) return 'work'
       if (onLastChance) return 'later'
       onLastChance = item
       return 'work'
     },
-    putOff: (item) => putOff(app.db.prisma, queue.rows, item, putOffMs),
+    defer: (item) => defer(app.db.prisma, queue.rows, item, deferMs),
     ended(item, recorded) {
       if (onLastChance === item) onLastChance = null
       if (!recorded) unrecorded.add(item)
     },
-    async absolve() {
+    async recordEnded() {
       for (const item of unrecorded) {
-        await absolve(app.db.prisma, queue.rows, item)
+        await recordSurvival(app.db.prisma, queue.rows, item)
         unrecorded.delete(item)
       }
     },
-    async standDown() {
+    async recordStop() {
       try {
-        await absolveAll(app.db.prisma, queue.rows.table, worker)
+        await recordSurvivalOfAll(app.db.prisma, queue.rows.table, worker)
       } catch (error) {
         reportFailure(app, error, 'the items in progress could not be recorded before the stop', { queue: queue.name }, 'warn')
       }

@@ -47,7 +47,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
         continue
       }
       try {
-        await losses.absolve()
+        await losses.recordEnded()
         const items = await queue.claim(app, worker, free)
         for (const item of items) start(item)
         if (items.length === free) retry.succeeded()
@@ -67,14 +67,14 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
   return {
     async stop(graceMs) {
       stopping.abort()
-      const stoodDown = losses.standDown()
+      const recorded = losses.recordStop()
       if (queue.abortOnStop) aborting.abort(new Error('The process is stopping.'))
       const grace = setTimeout(() => aborting.abort(new Error('The process is stopping.')), graceMs)
       await ended
       // Again, for items that were claimed meanwhile.
-      const allStoodDown = stoodDown.then(() => losses.standDown())
+      const allRecorded = recorded.then(() => losses.recordStop())
       while (running.size > 0) await Promise.all(running)
-      await allStoodDown
+      await allRecorded
       clearTimeout(grace)
       trigger.close()
     },
@@ -94,7 +94,7 @@ async function runItem<Item extends Claimed>(
   stopping: AbortSignal,
 ): Promise<void> {
   const verdict = losses.judge(item)
-  if (verdict === 'later') return putOff(app, queue, losses, item)
+  if (verdict === 'later') return defer(app, queue, losses, item)
   let recorded = false
   const lease = keepLease(app, queue, renewals, item, stopping)
   try {
@@ -115,9 +115,9 @@ async function runItem<Item extends Claimed>(
 }
 
 /** If this fails, the lease expires instead. */
-async function putOff<Item extends Claimed>(app: App, queue: Queue<Item>, losses: LossWatch<Item>, item: Item): Promise<void> {
+async function defer<Item extends Claimed>(app: App, queue: Queue<Item>, losses: LossWatch<Item>, item: Item): Promise<void> {
   try {
-    await losses.putOff(item)
+    await losses.defer(item)
   } catch (error) {
     reportFailure(app, error, 'a queue item could not be deferred', { queue: queue.name }, 'warn')
   }

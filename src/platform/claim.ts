@@ -1,44 +1,44 @@
 /**
- * The one way in which queue rows are claimed: SKIP LOCKED, a lease with a fencing epoch, renewed while the work lasts, database
- * clock only. A table that is a queue has the columns lease_owner, lease_epoch, lease_expires_at and lease_ended. Whoever is done with a
- * row, or gives it back, clears owner and time: what a claim finds uncleared was in the hands of a process that ended without a word.
+ * Claims rows of queues: with SKIP LOCKED, and a lease with a fencing epoch that is renewed while the work lasts, by the database's clock only.
+ * The table of a queue has the columns lease_owner, lease_epoch, lease_expires_at and lease_ended. A worker that has finished or released a
+ * row clears owner and expiry, so a row where they are still set was held by a process that crashed.
  */
 import { raw, row, rows, run, type Sql, sql, type Tx } from './db/index.ts'
 import type { EventDefinition } from './events.ts'
 import type { App } from './work.ts'
 
-/** `leaseEnded`: the last epoch whose holder, as far as is known, lived to its end. */
+/** `leaseEnded` is the last epoch whose holder is known to have survived. */
 export type Claimed = { leaseEpoch: number; leaseEnded: number }
 
-/** A row that so many processes in a row had in hand when they ended is set aside: it may be what ends them. */
-export const mostLosses = 3
+/** A row that this many consecutive holders held when they crashed is set aside, since it may be the cause. */
+export const maxLosses = 3
 
-/** How many holders of a row in a row ended without a word, before the present one. */
+/** Number of consecutive holders of a row that crashed before the current one. */
 export const lossesOf = ({ leaseEpoch, leaseEnded }: Claimed): number => leaseEpoch - 1 - leaseEnded
 
-/** For a person to read, of what was set aside. */
-export const setAsideText = `The last ${mostLosses} processes that handled it all exited before it finished. It is not retried automatically.`
+/** Reason shown for an item that was set aside. */
+export const setAsideText = `The last ${maxLosses} processes that handled it all exited before it finished. It is not retried automatically.`
 
-/** What every claim sets: the new holder, and that all former ones lived when the row was given back. */
+/** The columns that every claim sets: the new holder, and, if the row had been released, that all former holders survived. */
 export const takeLease = (owner: string, leaseMs: number): Sql =>
   sql`lease_owner = ${owner}, lease_epoch = t.lease_epoch + 1, lease_expires_at = app_now() + ${leaseMs} * interval '1 millisecond',
       lease_ended = case when t.lease_expires_at is null then t.lease_epoch else t.lease_ended end`
 
 type ClaimRequest = {
   table: string
-  /** Key columns of the table, for the join back. */
+  /** Key columns of the table, for the join. */
   key: readonly string[]
-  /** Which rows are due; the lease itself is looked at here. */
+  /** Condition for due rows. The lease is checked in addition. */
   due: Sql
   order: Sql
   limit: number
   owner: string
   leaseMs: number
-  /** More columns to set with the claim: sql`, status = 'RUNNING'`. */
+  /** Additional columns to set, for example sql`, status = 'RUNNING'`. */
   set?: Sql
 }
 
-/** Claims due rows whose lease is free or over; each gets a new epoch, which fences whoever held it before. */
+/** Claims due rows whose lease is free or expired. Each gets a new epoch, which fences off the former holder. */
 export function claim<Row>(tx: Tx, { table, key, due, order, limit, owner, leaseMs, set }: ClaimRequest): Promise<(Row & Claimed)[]> {
   const keys = raw(key.map((column) => `t.${column}`).join(', '))
   const match = raw(key.map((column) => `c.${column} = t.${column}`).join(' and '))
@@ -54,7 +54,7 @@ export function claim<Row>(tx: Tx, { table, key, due, order, limit, owner, lease
   )
 }
 
-/** Makes a lease longer. False when it is another's now: the holder must stop at once. */
+/** Renews a lease. Returns false if the row has another holder now; the former one must then stop at once. */
 export async function renew(tx: Tx, table: string, match: Sql, epoch: number, leaseMs: number): Promise<boolean> {
   const renewed = await run(
     tx,
@@ -64,7 +64,7 @@ export async function renew(tx: Tx, table: string, match: Sql, epoch: number, le
   return renewed > 0
 }
 
-/** Ends the leases of processes that are known to have ended: nobody waits for them. */
+/** Expires the leases of processes that are known to have ended, so that nobody waits for them. */
 export const voidLeases = (tx: Tx, table: string, owners: readonly string[]): Promise<number> =>
   run(
     tx,
@@ -82,70 +82,70 @@ export async function firstDueInMs(tx: Tx, table: string, column: string, where:
   return first?.ms ?? null
 }
 
-/** The rows of a queue, for those who hold them. */
+/** The rows of a queue: their table, and the condition that matches the row of an item. */
 export type LeasedRows<Item> = { table: string; match(item: Item): Sql }
 
-/** Puts down that the holder of this epoch lived on, whatever became of its work: nobody's end is counted for it. */
-export const absolve = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows<Item>, item: Item): Promise<number> =>
+/** Records that the holder of this epoch survived, whatever the result of its work, so that no crash is counted for the item. */
+export const recordSurvival = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows<Item>, item: Item): Promise<number> =>
   run(
     tx,
     sql`update ${raw(table)} set lease_ended = ${item.leaseEpoch}
         where ${match(item)} and lease_epoch >= ${item.leaseEpoch} and lease_ended < ${item.leaseEpoch}`,
   )
 
-/** The same for all that a process holds, which is asked to stop: however it ends now, none of it is to blame. */
-export const absolveAll = (tx: Tx, table: string, owner: string): Promise<number> =>
+/** The same for all rows that a process holds when it is stopped: if it is killed now, none of them is the cause. */
+export const recordSurvivalOfAll = (tx: Tx, table: string, owner: string): Promise<number> =>
   run(tx, sql`update ${raw(table)} set lease_ended = lease_epoch where lease_owner = ${owner} and lease_expires_at is not null`)
 
-/** Gives a claim back untried, to be claimed after `waitMs`: it neither counts as an end nor makes former ones forgotten. */
-export const putOff = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows<Item>, item: Item, waitMs: number): Promise<number> =>
+/** Releases a claimed row without working on it, to be claimed again after `waitMs`. Neither adds to the counted crashes nor resets them. */
+export const defer = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows<Item>, item: Item, waitMs: number): Promise<number> =>
   run(
     tx,
     sql`update ${raw(table)} set lease_owner = null, lease_ended = lease_ended + 1, lease_expires_at = app_now() + ${waitMs} * interval '1 millisecond'
         where ${match(item)} and lease_epoch = ${item.leaseEpoch}`,
   )
 
-/** Work that is found in rows: how it is claimed, done and kept. The jobs room runs it. */
+/** A kind of work that is stored as rows: how it is claimed, processed and kept. Run by the jobs room. */
 export type Queue<Item extends Claimed> = {
   name: string
   /** The event types that its work publishes. */
   emits?: readonly EventDefinition[]
   rows: LeasedRows<Item>
-  /** Wake-up topic; the poll stands behind it. */
+  /** Wake-up topic. Polling covers lost wake-ups. */
   topic: string
   pollMs: number
   concurrency: number
-  /** Long work, which another process takes over: its signal aborts as soon as this process stops, without the grace. */
+  /** Whether `signal` aborts as soon as the process stops, without a grace period: for long work, which another process takes over. */
   abortOnStop?: boolean
   claim(app: App, worker: string, limit: number): Promise<Item[]>
   /**
-   * For rows with a time of their own: in how many milliseconds the next one is due that a worker with so many free slots would be given, null
-   * for none before one of its own has ended. The poll needn't be short then.
+   * For rows with their own due time: the time in milliseconds until the next one is due that a worker with `free` slots could claim. Null if
+   * there is none before one of its own items has ended. The poll interval can then be long.
    */
   dueInMs?(app: App, worker: string, free: number): Promise<number | null>
-  /** False: the lease is lost, and `signal` aborts. */
+  /** Returns false if the lease is lost; `signal` then aborts. */
   renew(app: App, item: Item): Promise<boolean>
-  /** Gives an item back that an outage of the database kept from being worked on; nothing when it is another's already. */
+  /** Releases an item that could not be processed because of a database outage. Does nothing if it has another holder by now. */
   release?(app: App, item: Item): Promise<unknown>
-  /** Ends when the item is done or `signal` aborts (lease lost, or the process is stopping; perhaps from the start). */
+  /** Resolves when the item is done or `signal` aborts: the lease is lost or the process is stopping. It may be aborted from the start. */
   work(app: App, item: Item, signal: AbortSignal): Promise<void>
-  /** Ends an item that may be what ends processes, without trying it again; in place of `work`. */
+  /** Called instead of `work` for an item that may crash processes. Ends it without another attempt. */
   setAside(app: App, item: Item, signal: AbortSignal): Promise<void>
 }
 
-/** Something to do again and again in one process at a time or in each. `again` runs it at once once more. */
+/** Work that is repeated, in one process at a time or in each. If `run` returns `again`, it runs again at once. */
 export type Chore = {
   name: string
   /** The event types that it publishes. */
   emits?: readonly EventDefinition[]
   topic: string | null
   everyMs: number
-  /** Asked after each run: in how many milliseconds the next one is due; null for `everyMs`. */
+  /** Called after each run: the time in milliseconds until the next one, or null for `everyMs`. */
   dueInMs?(app: App): number | null
   run(app: App, signal: AbortSignal): Promise<'again' | void>
 }
 
-/** A named lease for one process: null when another holds it. */
+/** Takes or renews a named lease. Returns its epoch, or null if another process holds it. */
 export async function holdLease(tx: Tx, name: string, owner: string, leaseMs: number): Promise<number | null> {
   const [held] = await rows<{ epoch: number }>(
     tx,
@@ -158,7 +158,7 @@ export async function holdLease(tx: Tx, name: string, owner: string, leaseMs: nu
   return held?.epoch ?? null
 }
 
-/** Gives a named lease back before it is over; nothing when it is another's. */
+/** Releases a named lease before it expires. Does nothing if another process holds it. */
 export async function dropLease(tx: Tx, name: string, owner: string): Promise<void> {
   await run(tx, sql`update lease set expires_at = app_now() - interval '1 millisecond' where name = ${name} and owner = ${owner}`)
 }

@@ -32,7 +32,7 @@ it('makes a key by the given name, or by its own, and prints it once', async () 
   const named = await key('laptop')
   expect(named).toMatchObject({ code: 0, stdout: expect.stringMatching(/^API key \S+\n$/) })
   expect((await key()).code).toBe(0)
-  expect(await names()).toEqual(['laptop', 'made at the console'])
+  expect(await names()).toEqual(['laptop', 'created by npm run key'])
 })
 
 it('tells its usage when it is asked for help, and makes nothing', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type JobsOptions, startJobs } from '../../src/jobs/index.ts'
-import { absolve, type Claimed, claim, type Queue, renew } from '../../src/platform/claim.ts'
+import { type Claimed, claim, type Queue, recordSurvival, renew } from '../../src/platform/claim.ts'
 import { executeScript } from '../../src/platform/db/database.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import type { App } from '../../src/platform/work.ts'
@@ -247,7 +247,7 @@ describe('an item that kills processes', () => {
     await add(app, 1)
     const [held] = await errands('slow').claim(app, 'slow', 1)
     await die(app, 1, 2)
-    expect(await absolve(app.db.prisma, errands('slow').rows, held!)).toBe(1)
+    expect(await recordSurvival(app.db.prisma, errands('slow').rows, held!)).toBe(1)
     start(app, { queues: [errands('heir')], worker: 'heir' })
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
   })

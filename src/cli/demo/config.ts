@@ -169,11 +169,11 @@ async function reveal(stage: Stage): Promise<string> {
   }>('query ($id: ID!) { secret(id: $id) { value lastRevealedAt lastRevealedBy } }', { id })
   ensure(shown.value === null, 'A read shows the value.')
   ensure(shown.lastRevealedAt !== null && shown.lastRevealedBy !== null, 'The secret does not record who revealed it.')
-  const told = () => receiver.requests.map((request) => verified(request, secret)).find(({ type }) => type === 'secret.revealed')
-  await until('the webhook secret.revealed', async () => told() !== undefined)
+  const event = () => receiver.requests.map((request) => verified(request, secret)).find(({ type }) => type === 'secret.revealed')
+  await until('the webhook secret.revealed', async () => event() !== undefined)
   ensure(!receiver.requests.some(({ body }) => body.includes(sharedToken)), 'A webhook contains a secret.')
-  report.say(`  secret.revealed ${JSON.stringify(told()?.data)}`)
-  return `revealed by ${shown.lastRevealedBy}, told by webhook`
+  report.say(`  secret.revealed ${JSON.stringify(event()?.data)}`)
+  return `revealed by ${shown.lastRevealedBy}, reported by webhook`
 }
 
 async function readLog({ client, service, report }: Stage): Promise<string> {

@@ -179,7 +179,7 @@ async function rollBack(stage: Stage, made: Deployment[]): Promise<string> {
 }
 
 /** The events that must have been delivered by now: type and number of the deployment. */
-const told = [
+const expectedEvents = [
   'deployment.queued 1',
   'deployment.started 1',
   'deployment.succeeded 1',
@@ -196,7 +196,7 @@ async function readWebhooks({ receiver, secret, report }: Stage): Promise<string
   const name = ({ type, data }: ReturnType<typeof verified>) => (data.number === undefined ? type : `${type} ${data.number}`)
   const missing = () => {
     const names = new Set(read().map(name))
-    return told.filter((wanted) => !names.has(wanted))
+    return expectedEvents.filter((name) => !names.has(name))
   }
   await receiver.waitFor(() => missing().length === 0).catch(() => ensure(false, `No webhook arrived for: ${missing().join(', ')}`))
   const messages = read()

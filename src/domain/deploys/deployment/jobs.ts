@@ -4,7 +4,7 @@
  */
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { claim, firstDueInMs, mostLosses, type Queue, renew } from '../../../platform/claim.ts'
+import { claim, firstDueInMs, maxLosses, type Queue, renew } from '../../../platform/claim.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -43,7 +43,7 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
 async function setAside(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
   const run = await openRun(app, deployment, signal)
   try {
-    const message = `The last ${mostLosses} processes that ran this deployment all exited before it finished.`
+    const message = `The last ${maxLosses} processes that ran this deployment all exited before it finished.`
     await run.undo(new StepFailed('WORKER_LOST', message, { hint: 'See the server log for the cause.' }), takeTrafficBack)
   } finally {
     await run.close()
