@@ -4,13 +4,16 @@
  * (`graphql/builder/row-settings.ts`) and the REST dialects take it as a list that they must cover.
  */
 import { z } from 'zod'
-import type { Settings } from './settings.ts'
+import type { App } from './work.ts'
+
+/** What a default may depend on besides other settings. */
+type Program = Pick<App, 'settings' | 'domain'>
 
 export type RowSetting<Value, Values> = {
   /** Schema of a value that is neither omitted nor null. */
   schema: z.ZodType<NonNullable<Value>>
   /** Stored when a new row's input omits the setting, and whenever the input is null. It may depend on the settings declared before. */
-  default: Value | ((program: Settings, values: Values) => Value)
+  default: Value | ((program: Program, values: Values) => Value)
 }
 
 export type SettingType = 'string' | 'integer' | 'boolean' | 'string[]' | 'integer[]' | 'json'
@@ -27,7 +30,7 @@ export type RowSettings<Values> = {
   /** Input fields. Omitted: the value is kept, or the default in a new row. Null: the default. */
   input: z.ZodObject<{ [Name in keyof Values]-?: z.ZodOptional<z.ZodNullable<z.ZodType<NonNullable<Values[Name]>>>> }>
   /** Every setting as it is to be stored: from `input`, else from `current`, else its default. */
-  values(program: Settings, input: SettingsInput<Values>, current?: Partial<Values>): Values
+  values(program: Program, input: SettingsInput<Values>, current?: Partial<Values>): Values
   /** The settings among the columns of a row. */
   of(row: Values): Values
 }

@@ -12,6 +12,7 @@ import {
 } from '../../../src/domain/deploys/deployment/model.ts'
 import { activeStatuses } from '../../../src/domain/deploys/instance/index.ts'
 import type { DeploymentStatus } from '../../../src/generated/prisma/client.ts'
+import { assemble } from '../../../src/platform/concept.ts'
 import { readSettings } from '../../../src/platform/settings.ts'
 
 const statuses = Object.keys(transitions) as DeploymentStatus[]
@@ -114,7 +115,10 @@ describe('rollbackBlockers', () => {
 describe('changesBetween', () => {
   const settings: ServiceSettings = {
     kind: 'WEB',
-    ...serviceSettings.values(readSettings({}), { repositoryUrl: 'file:///shop', startCommand: 'node server.js' }),
+    ...serviceSettings.values(
+      { settings: readSettings({}), domain: assemble([]) },
+      { repositoryUrl: 'file:///shop', startCommand: 'node server.js' },
+    ),
   }
 
   it('names the commit and each setting that differs, and nothing else', () => {

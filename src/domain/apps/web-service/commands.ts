@@ -97,7 +97,7 @@ export const updateWebService = defineCommand({
 
 /** The columns of the settings: those of `input`, else of `current`, else the defaults. */
 async function settingColumns(work: Work, id: string, input: SettingsInput<SettingColumns>, current?: WebService) {
-  const values = serviceSettings.values(work.app.settings, input, current)
+  const values = serviceSettings.values(work.app, input, current)
   if (values.minInstances > values.maxInstances)
     throw errors.invalid_input({ field: 'maxInstances', text: 'maxInstances: must be greater than or equal to minInstances' })
   return { ...values, ...(await repository(work, id, input.repositoryUrl, current)) }

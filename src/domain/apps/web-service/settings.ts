@@ -71,9 +71,9 @@ export const serviceSettings = defineRowSettings<SettingColumns>({
   minInstances: { schema: instances, default: 1 },
   maxInstances: { schema: instances, default: (_program, { minInstances }) => minInstances },
   queuePolicy: { schema: z.enum(['QUEUE_LATEST', 'QUEUE_ALL', 'REJECT']), default: 'QUEUE_LATEST' },
-  buildTimeoutMs: { schema: milliseconds(4 * 3_600_000), default: ({ BUILD_TIMEOUT_MS }) => BUILD_TIMEOUT_MS },
-  healthTimeoutMs: { schema: milliseconds(3_600_000), default: ({ VERIFY_TIMEOUT_MS }) => VERIFY_TIMEOUT_MS },
-  shutdownGraceMs: { schema: shutdownGrace, default: ({ SHUTDOWN_GRACE_MS }) => SHUTDOWN_GRACE_MS },
+  buildTimeoutMs: { schema: milliseconds(4 * 3_600_000), default: ({ settings }) => settings.BUILD_TIMEOUT_MS },
+  healthTimeoutMs: { schema: milliseconds(3_600_000), default: ({ settings }) => settings.VERIFY_TIMEOUT_MS },
+  shutdownGraceMs: { schema: shutdownGrace, default: ({ settings }) => settings.SHUTDOWN_GRACE_MS },
 })
 
 /** The settings of a service as a deployment pins them: they apply to its builds and instances, whatever is changed meanwhile. */
@@ -84,7 +84,7 @@ export const settingsOf = (service: WebService): ServiceSettings => ({ kind: ser
 /** Pinned settings as stored. A setting that did not exist when they were pinned has its default. */
 export const pinnedSettings = (app: App, stored: unknown): ServiceSettings => {
   const pinned = stored as Partial<SettingColumns> & Pick<WebService, 'kind'>
-  return { kind: pinned.kind, ...serviceSettings.values(app.settings, pinned) }
+  return { kind: pinned.kind, ...serviceSettings.values(app, pinned) }
 }
 
 /** Includes ODOO, which the commands refuse with a reason. */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { changes, defineCommand, visible } from '../../../platform/command.ts'
-import { DbNull, row, rows, run, sql } from '../../../platform/db/index.ts'
+import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -16,7 +16,7 @@ import { chosenKey, insertKey } from './key.ts'
 import { headersIdentity, maxEndpoints } from './model.ts'
 import { outgoingHttp, selectionPort } from './ports.ts'
 import { openHeaders } from './queries.ts'
-import { completed, type EndpointSettings, keyTypes, settingColumns, settingsInput, urlSchema } from './settings.ts'
+import { type EndpointInput, keyTypes, settingColumns, settingsInput, storable, urlSchema } from './settings.ts'
 
 export const createWebhookEndpoint = defineCommand({
   name: 'createWebhookEndpoint',
@@ -24,7 +24,7 @@ export const createWebhookEndpoint = defineCommand({
   permission: 'manage:webhooks',
   ids: { projectId: 'Project' },
   targetType: 'WebhookEndpoint',
-  input: z.object({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish(), ...settingsInput }),
+  input: settingsInput.extend({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish() }),
   emits: [webhookEndpointCreated],
   once: ['secret'],
   prepare: (app, { url }) => refusalOfUrl(app, url),
@@ -44,7 +44,7 @@ export const createWebhookEndpoint = defineCommand({
         organizationId,
         projectId,
         url: input.url,
-        ...settingColumns(completed(input), work.app.domain.eventTypes),
+        ...storable(settingColumns(work.app, input)),
         ...(await headerColumns(work, id, input.headers)),
         selectionRights: input.selection ? viewRights(work) : [],
       },
@@ -69,7 +69,7 @@ export const updateWebhookEndpoint = defineCommand({
   ids: { id: 'WebhookEndpoint', projectId: 'Project' },
   targetType: 'WebhookEndpoint',
   target: lockEndpoint,
-  input: z.object({ url: urlSchema.nullish(), disabled: z.boolean().nullish(), ...settingsInput }),
+  input: settingsInput.extend({ url: urlSchema.nullish(), disabled: z.boolean().nullish() }),
   emits: [webhookEndpointUpdated, webhookEndpointDisabled],
   prepare: async (app, { url }) => (url ? refusalOfUrl(app, url) : null),
   async run(work, input, target: WebhookEndpoint, urlRefusal) {
@@ -84,17 +84,17 @@ export const updateWebhookEndpoint = defineCommand({
     const columns = {
       url: input.url,
       projectId,
-      ...settingColumns(input, work.app.domain.eventTypes),
+      ...settingColumns(work.app, input, target),
       ...(rights ? { selectionRights: rights } : {}),
       ...(input.disabled === false ? { disabledAt: null, disabledReason: null } : {}),
     }
-    const isChanged = disables || changes(target, { ...columns, filter: columns.filter === DbNull ? null : columns.filter })
+    const isChanged = disables || changes(target, columns)
     if (!isChanged && !(await changesHeaders(work.app, target, input.headers))) return { webhookEndpoint: target }
     const disabled = disables ? await markDisabled(work, target.id, 'Disabled manually.') : null
     const webhookEndpoint = await work.tx.webhookEndpoint.update({
       where: { id: target.id },
       data: {
-        ...columns,
+        ...storable(columns),
         ...(await headerColumns(work, target.id, input.headers)),
         ...(disabled ? {} : { version: { increment: 1 } }),
       },
@@ -177,7 +177,7 @@ function checkVersion(work: Work, schemaVersion: number | null | undefined, even
 /** A selection reads with what its author may see now; it never changes anything. */
 const viewRights = (work: Work): string[] => [...work.caller.permissions].filter((permission) => permission.startsWith('view:'))
 
-type Selecting = Pick<EndpointSettings, 'selection' | 'format'> & { eventTypes: readonly string[] }
+type Selecting = Pick<EndpointInput, 'selection' | 'format'> & { eventTypes: readonly string[] }
 
 function checkSelection(work: Work, { selection, format, eventTypes }: Selecting, projectId: string | null, permissions: string[]): void {
   if (selection === null || selection === undefined) return
@@ -194,7 +194,7 @@ function checkSelection(work: Work, { selection, format, eventTypes }: Selecting
 /** The rights to keep with the selection: the author's when it is given anew. It is judged again when what it depends on changes. */
 async function recheckedRights(
   work: Work,
-  input: EndpointSettings,
+  input: EndpointInput,
   target: WebhookEndpoint,
   projectId: string | null | undefined,
 ): Promise<string[] | null> {
@@ -210,7 +210,7 @@ async function recheckedRights(
   return isNew ? rights : null
 }
 
-async function headerColumns(work: Work, endpointId: string, headers: EndpointSettings['headers']) {
+async function headerColumns(work: Work, endpointId: string, headers: EndpointInput['headers']) {
   if (headers === undefined) return {}
   const names = Object.keys(headers ?? {})
   if (names.length === 0) return { headerNames: [], sealedHeaders: null }
@@ -220,7 +220,7 @@ async function headerColumns(work: Work, endpointId: string, headers: EndpointSe
 }
 
 /** Headers that can't be opened are changed by whatever takes their place. */
-async function changesHeaders(app: App, { id, organizationId, sealedHeaders }: WebhookEndpoint, headers: EndpointSettings['headers']) {
+async function changesHeaders(app: App, { id, organizationId, sealedHeaders }: WebhookEndpoint, headers: EndpointInput['headers']) {
   if (headers === undefined) return false
   const present = await openHeaders(app, id, organizationId, sealedHeaders).catch(() => null)
   return !isDeepStrictEqual(present, { ...headers })

@@ -13,6 +13,7 @@ import {
   Node,
   registerNode,
   rowById,
+  settingFields,
   written,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
@@ -22,6 +23,7 @@ import { Project } from '../../apps/project/graphql.ts'
 import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } from './commands.ts'
 import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints } from './queries.ts'
 import { rotateWebhookSecret } from './rotate.ts'
+import { endpointSettings } from './settings.ts'
 
 const WebhookFormat = enumType('WebhookFormat', 'Format of the request body.', {
   RAW: 'The event as JSON.',
@@ -35,6 +37,46 @@ const WebhookKeyType = enumType('WebhookKeyType', 'Algorithm that requests are s
   ED25519: 'Ed25519 with a private key that the API never returns. The signature scheme is `v1a`.',
 })
 
+const settings = settingFields(endpointSettings, {
+  description: { text: 'Description of the endpoint.', input: 'At most 2000 characters.' },
+  eventTypes: {
+    text: 'Event types that the endpoint receives. A type that ends in `.*`, such as `deployment.*`, matches by prefix. Empty means all types.',
+    input: 'At most 100 types. Null also means all types.',
+  },
+  channels: {
+    text: 'Channels of the endpoint. It receives only messages that were published to one of them. Empty means all messages.',
+    input: 'At most 10 channels. Null also means all messages.',
+  },
+  filter: {
+    text: 'Conditions on `data`, by path: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`. The endpoint receives only events that meet all of them. For a list, one matching item is sufficient. Null means no conditions.',
+    input: 'At most 20 conditions.',
+  },
+  rateLimitPerSecond: { text: 'Maximum number of requests per second. Null means no limit.', input: 'Must be from 1 to 1000.' },
+  maxConcurrency: { text: 'Maximum number of concurrent requests. Null means no limit.', input: 'Must be from 1 to 1000.' },
+  ordered: {
+    text: 'Ordered delivery: messages are delivered one at a time, in the order of the events. A failing message blocks later ones until it is delivered or its retries are exhausted.',
+    input: 'Defaults to false.',
+  },
+  atMostOnce: {
+    text: 'At-most-once delivery: an attempt whose outcome is unknown is not retried.',
+    input: 'Defaults to false.',
+  },
+  legacyHeaders: {
+    text: 'Whether the headers `svix-id`, `svix-timestamp` and `svix-signature` are sent too.',
+    input: 'Defaults to false.',
+  },
+  schemaVersion: {
+    text: 'Newest version of an event type that the endpoint receives.',
+    input: 'Must be a version of one of the types in `eventTypes`. Defaults to the newest version.',
+  },
+  timeoutMs: { text: 'Timeout of an attempt in milliseconds. Null means 15000.', input: 'Must be from 1000 to 30000.' },
+  format: { type: WebhookFormat, text: 'Format of the request body.', input: 'Defaults to `RAW`.' },
+  selection: {
+    text: 'GraphQL selection on the subject of the event, such as `{ id ... on Deployment { status } }`. Its result replaces `data`. Null means that `data` is sent as published.',
+    input: 'At most 10000 characters. Only with the format `RAW`. The selection runs with the view permissions that the caller has now.',
+  },
+})
+
 export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
   description: 'URL that events are sent to, with its settings. Requests are signed according to Standard Webhooks 1.0.',
   interfaces: [Node],
@@ -42,57 +84,18 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
   fields: (t) => ({
     id: t.id(idField('WebhookEndpoint')),
     url: t.exposeString('url', { description: 'URL that POST requests are sent to.' }),
-    description: t.exposeString('description', { nullable: true, description: 'Description of the endpoint.' }),
-    eventTypes: t.exposeStringList('eventTypes', {
-      description:
-        'Event types that the endpoint receives. A type that ends in `.*`, such as `deployment.*`, matches by prefix. Empty means all types.',
-    }),
+    ...settings.output(t),
     project: t.field({
       type: Project,
       nullable: true,
       description: 'Project whose events the endpoint receives. Null means all projects.',
       resolve: (endpoint, _args, context) => (endpoint.projectId ? rowById<ProjectRow>(context, 'project', endpoint.projectId) : null),
     }),
-    channels: t.exposeStringList('channels', {
-      description: 'Channels of the endpoint. It receives only messages that were published to one of them. Empty means all messages.',
-    }),
-    filter: t.expose('filter', {
-      type: 'JSON',
-      nullable: true,
-      description:
-        'Conditions on `data`, by path: `equals`, `in` or `range`. The endpoint receives only events that meet all of them. Null means no conditions.',
-    }),
     headers: t.field({
       type: 'JSON',
       nullable: true,
       description: 'Additional request headers. Values are masked. Null if there are none.',
       resolve: ({ headerNames }) => (headerNames.length > 0 ? Object.fromEntries(headerNames.map((name) => [name, '[masked]'])) : null),
-    }),
-    rateLimitPerSecond: t.exposeInt('rateLimitPerSecond', {
-      nullable: true,
-      description: 'Maximum number of requests per second. Null means no limit.',
-    }),
-    maxConcurrency: t.exposeInt('maxConcurrency', {
-      nullable: true,
-      description: 'Maximum number of concurrent requests. Null means no limit.',
-    }),
-    ordered: t.exposeBoolean('ordered', {
-      description:
-        'Ordered delivery: messages are delivered one at a time, in the order of the events. A failing message blocks later ones until it is delivered or its retries are exhausted.',
-    }),
-    atMostOnce: t.exposeBoolean('atMostOnce', {
-      description: 'At-most-once delivery: an attempt whose outcome is unknown is not retried.',
-    }),
-    legacyHeaders: t.exposeBoolean('legacyHeaders', {
-      description: 'Whether the headers `svix-id`, `svix-timestamp` and `svix-signature` are sent too.',
-    }),
-    schemaVersion: t.exposeInt('schemaVersion', { description: 'Newest version of an event type that the endpoint receives.' }),
-    timeoutMs: t.exposeInt('timeoutMs', { nullable: true, description: 'Timeout of an attempt in milliseconds. Null means 15000.' }),
-    format: t.expose('format', { type: WebhookFormat, description: 'Format of the request body.' }),
-    selection: t.exposeString('selection', {
-      nullable: true,
-      description:
-        'GraphQL selection on the subject of the event. Its result replaces `data`. Null means that `data` is sent as published.',
     }),
     keyType: t.expose('keyType', { type: WebhookKeyType, description: 'Algorithm of the newest signing key.' }),
     publicKey: t.exposeString('publicKey', {
@@ -157,47 +160,13 @@ builder.queryFields((t) => ({
   }),
 }))
 
-const settingFields = (t: InputBuilder) => ({
-  description: t.string({ description: 'Description of the endpoint, at most 2000 characters.' }),
-  eventTypes: t.stringList({
-    description:
-      'Event types to send, at most 100. A type that ends in `.*`, such as `deployment.*`, matches by prefix. Empty or null means all types.',
-  }),
+const settingInputs = (t: InputBuilder) => ({
+  ...settings.input(t, { initial: false }),
   projectId: t.id({ description: 'Send only events of this project. Null means all projects.' }),
-  channels: t.stringList({
-    description: 'Send only messages published to one of these channels, at most 10. Empty or null means all messages.',
-  }),
-  filter: t.field({
-    type: 'JSON',
-    description:
-      'Conditions on `data`, at most 20, by path: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`. Only events that meet all of them are sent. For a list, one matching item is sufficient. Null means no conditions.',
-  }),
   headers: t.field({
     type: 'JSON',
     description:
       'Additional request headers, by name, at most 20. Values are stored encrypted. Headers that Quayside sets itself, such as `Content-Type` and `webhook-*`, are refused.',
-  }),
-  rateLimitPerSecond: t.int({ description: 'Maximum number of requests per second, from 1 to 1000. Null means no limit.' }),
-  maxConcurrency: t.int({ description: 'Maximum number of concurrent requests, from 1 to 1000. Null means no limit.' }),
-  ordered: t.boolean({
-    description:
-      'Whether to deliver messages one at a time, in the order of the events. A failing message blocks later ones until it is delivered or its retries are exhausted. Defaults to false.',
-  }),
-  atMostOnce: t.boolean({
-    description: 'Whether to use at-most-once delivery: an attempt whose outcome is unknown is not retried. Defaults to false.',
-  }),
-  legacyHeaders: t.boolean({
-    description: 'Whether to send the headers `svix-id`, `svix-timestamp` and `svix-signature` too. Defaults to false.',
-  }),
-  schemaVersion: t.int({
-    description:
-      'Newest version of an event type to send. Must be a version of one of the types in `eventTypes`. Defaults to the newest version.',
-  }),
-  timeoutMs: t.int({ description: 'Timeout of an attempt in milliseconds, from 1000 to 30000. Defaults to 15000.' }),
-  format: t.field({ type: WebhookFormat, description: 'Format of the request body. Defaults to `RAW`.' }),
-  selection: t.string({
-    description:
-      'GraphQL selection on the subject of the event, such as `{ id ... on Deployment { status } }`, at most 10000 characters. Its result replaces `data`. Only with the format `RAW`. The selection runs with the view permissions that the caller has now.',
   }),
   retryScheduleMs: t.intList({
     description:
@@ -220,7 +189,7 @@ mutation(createWebhookEndpoint, {
       type: WebhookKeyType,
       description: 'Algorithm to sign with. Defaults to the algorithm of `secret` or, without one, to `HMAC`.',
     }),
-    ...settingFields(t),
+    ...settingInputs(t),
   }),
   payload: (t) => ({
     webhookEndpoint: t.field({ type: WebhookEndpoint, description: 'The created endpoint.', resolve: (result) => result.webhookEndpoint }),
@@ -273,7 +242,7 @@ mutation(updateWebhookEndpoint, {
     disabled: t.boolean({
       description: 'Whether the endpoint is disabled. True skips its pending messages. False sends the events that occur from then on.',
     }),
-    ...settingFields(t),
+    ...settingInputs(t),
   }),
   payload: gives('webhookEndpoint', WebhookEndpoint, 'The updated endpoint.'),
 })

@@ -1,9 +1,13 @@
-/** What a caller may set of an endpoint, as input schema and as columns. */
+/** The settings of an endpoint: the rules for each of them, and its default. */
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { DbNull, type Prisma } from '../../../platform/db/index.ts'
-import { type EventTypes, isChannel } from '../../../platform/events.ts'
+
+import { isChannel } from '../../../platform/events.ts'
+import { defineRowSettings } from '../../../platform/row-settings.ts'
+import type { App } from '../../../platform/work.ts'
 import { newestVersion } from '../event-type/index.ts'
+
 import { filterSchema } from './filter.ts'
 import { headersSchema } from './header.ts'
 import { maxEventTypes, maxRetries, maxRetryDelayMs } from './model.ts'
@@ -16,68 +20,82 @@ const between = (min: number, max: number) => {
 }
 const distinct = (items: string[]) => [...new Set(items)]
 
-export const formats = ['RAW', 'SLACK', 'TEAMS', 'DISCORD'] as const
 export const keyTypes = ['HMAC', 'ED25519'] as const
 
-export const settingsInput = {
-  description: z.string().max(2_000, { error: 'must be at most 2000 characters' }).nullish(),
-  eventTypes: z
-    .array(z.string())
-    .max(maxEventTypes, { error: `must have at most ${maxEventTypes} items` })
-    .transform(distinct)
-    .nullish(),
+/** Columns of an endpoint that are no settings, or that two settings share. */
+type OtherColumn =
+  | 'id'
+  | 'organizationId'
+  | 'projectId'
+  | 'url'
+  | 'headerNames'
+  | 'sealedHeaders'
+  | 'selectionRights'
+  | 'keyType'
+  | 'publicKey'
+  | 'retryScheduleMs'
+  | 'hasOwnSchedule'
+  | 'sincePosition'
+  | 'disabledAt'
+  | 'disabledReason'
+  | 'version'
+  | 'createdAt'
+  | 'updatedAt'
+
+export const endpointSettings = defineRowSettings<Omit<WebhookEndpoint, OtherColumn>>({
+  description: { schema: z.string().max(2_000, { error: 'must be at most 2000 characters' }), default: null },
+  eventTypes: {
+    schema: z
+      .array(z.string())
+      .max(maxEventTypes, { error: `must have at most ${maxEventTypes} items` })
+      .transform(distinct),
+    default: [],
+  },
+  channels: {
+    schema: z
+      .array(z.string().refine(isChannel, { error: 'must have 1 to 100 characters, only letters, digits and _ . : -' }))
+      .max(10, { error: 'must have at most 10 items' })
+      .transform(distinct),
+    default: [],
+  },
+  filter: { schema: filterSchema, default: null },
+  rateLimitPerSecond: { schema: between(1, 1_000), default: null },
+  maxConcurrency: { schema: between(1, 1_000), default: null },
+  ordered: { schema: z.boolean(), default: false },
+  atMostOnce: { schema: z.boolean(), default: false },
+  legacyHeaders: { schema: z.boolean(), default: false },
+  schemaVersion: { schema: between(1, 1_000), default: ({ domain }) => newestVersion(domain.eventTypes) },
+  timeoutMs: { schema: between(1_000, 30_000), default: null },
+  format: { schema: z.enum(['RAW', 'SLACK', 'TEAMS', 'DISCORD']), default: 'RAW' },
+  selection: { schema: z.string().max(10_000, { error: 'must be at most 10000 characters' }), default: null },
+})
+
+/** The settings above, and those that are not simply a column of the same name. */
+export const settingsInput = endpointSettings.input.extend({
   projectId: z.string().nullish(),
-  channels: z
-    .array(z.string().refine(isChannel, { error: 'must have 1 to 100 characters, only letters, digits and _ . : -' }))
-    .max(10, { error: 'must have at most 10 items' })
-    .transform(distinct)
-    .nullish(),
-  filter: filterSchema.nullish(),
   headers: headersSchema.nullish(),
-  rateLimitPerSecond: between(1, 1_000).nullish(),
-  maxConcurrency: between(1, 1_000).nullish(),
-  ordered: z.boolean().nullish(),
-  atMostOnce: z.boolean().nullish(),
-  legacyHeaders: z.boolean().nullish(),
-  schemaVersion: between(1, 1_000).nullish(),
   retryScheduleMs: z
     .array(between(0, maxRetryDelayMs))
     .max(maxRetries, { error: `must have at most ${maxRetries} items` })
     .nullish(),
-  timeoutMs: between(1_000, 30_000).nullish(),
-  format: z.enum(formats).nullish(),
-  selection: z.string().max(10_000, { error: 'must be at most 10000 characters' }).nullish(),
-}
+})
 
-const settingsSchema = z.object(settingsInput)
-export type EndpointSettings = z.infer<typeof settingsSchema>
+export type EndpointInput = z.infer<typeof settingsInput>
 
-/** The settings of a new endpoint: what is absent is as what is null. */
-export const completed = (input: EndpointSettings): EndpointSettings =>
-  Object.fromEntries(
-    Object.keys(settingsInput).map((name) => [name, input[name as keyof EndpointSettings] ?? null]),
-  ) as unknown as EndpointSettings
+/** The columns of the settings, without those of the project, the headers and the rights of the selection. */
+export const settingColumns = (app: App, input: EndpointInput, current?: WebhookEndpoint) => ({
+  ...endpointSettings.values(app, input, current),
+  ...scheduleColumns(input.retryScheduleMs, current),
+})
 
-/** The columns of the settings that are given; null sets what a new endpoint has. Without project, headers and the selection's rights. */
-export function settingColumns(input: EndpointSettings, types: EventTypes) {
-  const given = <Value, Column>(value: Value | null | undefined, whenNull: Column, column: (value: Value) => Column): Column | undefined =>
-    value === undefined ? undefined : value === null ? whenNull : column(value)
-  const plain = <Value>(value: Value | null | undefined, whenNull: Value) => given(value, whenNull, (same) => same)
-  return {
-    description: input.description,
-    eventTypes: plain(input.eventTypes, []),
-    channels: plain(input.channels, []),
-    filter: given<NonNullable<typeof input.filter>, Prisma.InputJsonValue | typeof DbNull>(input.filter, DbNull, (same) => same),
-    rateLimitPerSecond: input.rateLimitPerSecond,
-    maxConcurrency: input.maxConcurrency,
-    ordered: plain(input.ordered, false),
-    atMostOnce: plain(input.atMostOnce, false),
-    legacyHeaders: plain(input.legacyHeaders, false),
-    schemaVersion: plain(input.schemaVersion, newestVersion(types)),
-    retryScheduleMs: plain(input.retryScheduleMs, []),
-    hasOwnSchedule: given(input.retryScheduleMs, false, () => true),
-    timeoutMs: input.timeoutMs,
-    format: plain(input.format, 'RAW' as WebhookEndpoint['format']),
-    selection: input.selection,
-  }
-}
+/** An empty schedule means no retries. Without a schedule of its own, an endpoint has that of the installation. */
+const scheduleColumns = (retryScheduleMs: EndpointInput['retryScheduleMs'], current: WebhookEndpoint | undefined) =>
+  retryScheduleMs === undefined && current
+    ? { retryScheduleMs: current.retryScheduleMs, hasOwnSchedule: current.hasOwnSchedule }
+    : { retryScheduleMs: retryScheduleMs ?? [], hasOwnSchedule: retryScheduleMs !== undefined && retryScheduleMs !== null }
+
+/** Prisma writes a JSON column's null as `DbNull`. */
+export const storable = <Columns extends { filter: Prisma.JsonValue }>(columns: Columns) => ({
+  ...columns,
+  filter: (columns.filter ?? DbNull) as Prisma.InputJsonValue,
+})
