@@ -1,6 +1,6 @@
 /**
- * The settings: one schema, read once, with all problems reported together. The only module that reads the environment. Times are in
- * milliseconds, sizes in bytes. Secrets are wrapped so that they print as redacted.
+ * All settings of the program: one schema, read once, with every problem reported together. Nothing else reads the environment, and
+ * child processes do not inherit it. Times are milliseconds, sizes are bytes. A setting declared with `secret` prints as redacted.
  */
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
@@ -11,11 +11,17 @@ import { z } from 'zod'
 /** A value that prints as redacted in logs, errors and JSON. `reveal()` returns it. */
 export class Secret {
   readonly #value: string
-  constructor(value: string) {
+  readonly #credentials: readonly string[]
+  constructor(value: string, credentials: readonly string[] = [value]) {
     this.#value = value
+    this.#credentials = credentials
   }
   reveal(): string {
     return this.#value
+  }
+  /** The parts of the value that must not appear in any log. */
+  credentials(): readonly string[] {
+    return this.#credentials
   }
   toString(): string {
     return '[redacted]'
@@ -50,6 +56,19 @@ const schedule = list
     error: 'must be a comma-separated list of milliseconds',
   })
 
+/** A secret setting. `credentialsOf` finds the parts of its value that must not appear in any log, by default all of it. */
+const secret = (schema: z.ZodType<string>, credentialsOf?: (value: string) => string[]) =>
+  setting(schema.transform((value) => new Secret(value, credentialsOf?.(value))).optional())
+
+/** Percent-encoded, as in the URL. */
+function urlCredentials(url: string): string[] {
+  const { username, password } = new URL(url)
+  return password ? [password, `${username}:${password}`] : []
+}
+
+/** The keys of some lines `<version>:<key>`. */
+export const keysOf = (lines: readonly string[]): string[] => lines.map((line) => line.slice(line.indexOf(':') + 1).trim())
+
 const schema = z.object({
   NODE_ENV: setting(z.string().default('development')),
   HOST: setting(z.string().default('127.0.0.1')),
@@ -58,13 +77,14 @@ const schema = z.object({
   ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
   PUBLIC_URL: setting(z.url().optional()),
   DATA_DIR: setting(z.string().default('.quayside')),
-  DATABASE_URL: setting(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional()),
+  /** Unset: the embedded PostgreSQL under DATA_DIR. */
+  DATABASE_URL: secret(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }), urlCredentials),
   DATABASE_POOL: setting(int(2, 200).default(20)),
-  MASTER_KEYS: setting(z.string().optional()),
+  MASTER_KEYS: secret(z.string(), (keys) => keysOf(keys.split(','))),
   MASTER_KEY_FILE: setting(z.string().optional()),
   EGRESS_ALLOW: setting(networks.optional()),
   GIT_FILE_ROOTS: setting(list.optional()),
-  /** Private key for repositories over SSH. Without it, ssh has no identity. */
+  /** Private key for repositories over ssh. Unset: ssh has no identity. */
   GIT_SSH_KEY_FILE: setting(z.string().optional()),
   SANDBOX: setting(z.enum(['auto', 'bwrap', 'none']).default('auto')),
   GRAPHIQL: setting(flag.optional()),
@@ -77,20 +97,20 @@ const schema = z.object({
   LOG_RETENTION_MS: ms(30 * 24 * 3_600_000),
   WEBHOOK_RETRY_SCHEDULE_MS: setting(schedule.default([5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000])),
   WEBHOOK_RETENTION_MS: ms(90 * 24 * 3_600_000),
-  /** An endpoint whose deliveries have all failed for this long is disabled. */
+  /** An endpoint that has only failed for this long is disabled. */
   WEBHOOK_DISABLE_AFTER_MS: ms(5 * 24 * 3_600_000),
-  /** Wait before an endpoint that doesn't respond at all is probed again. */
+  /** Time between probes of an endpoint that does not respond at all. */
   WEBHOOK_BREAKER_MS: ms(30_000),
   WEBHOOK_ENGINE: setting(z.enum(['embedded', 'svix']).default('embedded')),
   SVIX_SERVER_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
-  SVIX_TOKEN: setting(z.string().optional()),
-  /** Maximum number of events per organization and minute. */
+  SVIX_TOKEN: secret(z.string()),
+  /** Maximum number of events that one organization may cause per minute. */
   EVENT_QUOTA_PER_MINUTE: setting(int(1).default(300_000)),
-  /** Treatment of an event whose data doesn't match its schema: `strict` refuses the change, `lenient` sends and flags the event. */
+  /** When an event's data violates its type's schema, `strict` fails the change; `lenient` sends the event with a flag. */
   EVENT_SCHEMA: setting(z.enum(['strict', 'lenient']).default('strict')),
-  /** Proxy for webhooks. Their targets are still checked by the egress guard. */
-  EGRESS_PROXY: setting(z.url({ protocol: /^(http|socks5)$/, error: 'must be an http:// or socks5:// URL' }).optional()),
-  /** Hosts, .domains and CIDRs that are called without the proxy; * for all. */
+  /** Proxy for webhooks. The egress guard checks their targets nevertheless. */
+  EGRESS_PROXY: secret(z.url({ protocol: /^(http|socks5)$/, error: 'must be an http:// or socks5:// URL' }), urlCredentials),
+  /** Hosts, .domains and CIDRs that are called without the proxy. `*` means all. */
   NO_PROXY: setting(list.default([])),
   PREPARE_TIMEOUT_MS: ms(120_000),
   BUILD_TIMEOUT_MS: ms(1_200_000),
@@ -98,7 +118,7 @@ const schema = z.object({
   START_TIMEOUT_MS: ms(60_000),
   VERIFY_TIMEOUT_MS: ms(120_000),
   SWITCH_TIMEOUT_MS: ms(30_000),
-  /** Time for which a new release is watched under traffic before it becomes live. */
+  /** How long a new release is watched under traffic before it goes live. */
   SWITCH_WATCH_MS: ms(1_500),
   WORKER_VERIFY_MS: ms(5_000),
   DRAIN_TIMEOUT_MS: ms(30_000),
@@ -108,9 +128,9 @@ const schema = z.object({
   RESTART_BACKOFF_MS: ms(1_000),
   REQUEST_TIMEOUT_MS: ms(10_000),
   SHUTDOWN_GRACE_MS: ms(10_000),
-  /** Age at which an organization's data key is rotated. */
+  /** Age at which an organization's data key is replaced by a new one. */
   DATA_KEY_MAX_AGE_MS: ms(90 * 24 * 3_600_000),
-  /** Maximum number of values that a principal may reveal per minute. */
+  /** Maximum number of reveals per minute by one principal. */
   REVEALS_PER_MINUTE: setting(int(1).default(60)),
   ARTIFACT_QUOTA_BYTES: setting(int(1).default(20 * 1024 ** 3)),
   BUILD_CACHE_QUOTA_BYTES: setting(int(1).default(10 * 1024 ** 3)),
@@ -118,32 +138,23 @@ const schema = z.object({
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
 })
 
-/** The names of all settings. */
+/** Names of all settings. */
 export const settingNames: readonly string[] = Object.keys(schema.shape)
 
 type Raw = z.infer<typeof schema>
 
-export type Settings = Omit<
-  Raw,
-  'DATABASE_URL' | 'MASTER_KEYS' | 'SVIX_TOKEN' | 'EGRESS_PROXY' | 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR'
-> & {
-  /** Absolute path. */
+export type Settings = Omit<Raw, 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR'> & {
+  /** Absolute. */
   DATA_DIR: string
-  /** When unset, the embedded PostgreSQL under DATA_DIR is used. */
-  DATABASE_URL: Secret | undefined
-  MASTER_KEYS: Secret | undefined
-  SVIX_TOKEN: Secret | undefined
-  /** A secret, since it may contain a password. */
-  EGRESS_PROXY: Secret | undefined
   EGRESS_ALLOW: string[]
   GIT_FILE_ROOTS: string[]
   GRAPHIQL: boolean
   production: boolean
-  /** PATH of builds and of git. */
+  /** PATH of builds and git. */
   hostPath: string
 }
 
-/** Lists every invalid setting. */
+/** All problems of the settings. */
 export class SettingsError extends Error {
   override readonly name = 'SettingsError'
 }
@@ -165,10 +176,6 @@ export function readSettings(environment: Record<string, string | undefined> = p
   return {
     ...raw,
     DATA_DIR: resolve(raw.DATA_DIR),
-    DATABASE_URL: raw.DATABASE_URL === undefined ? undefined : new Secret(raw.DATABASE_URL),
-    MASTER_KEYS: raw.MASTER_KEYS === undefined ? undefined : new Secret(raw.MASTER_KEYS),
-    SVIX_TOKEN: raw.SVIX_TOKEN === undefined ? undefined : new Secret(raw.SVIX_TOKEN),
-    EGRESS_PROXY: raw.EGRESS_PROXY === undefined ? undefined : new Secret(raw.EGRESS_PROXY),
     EGRESS_ALLOW: raw.EGRESS_ALLOW ?? (production ? [] : ['127.0.0.0/8', '::1/128']),
     GIT_FILE_ROOTS: raw.GIT_FILE_ROOTS ?? (production ? [] : ['/']),
     GRAPHIQL: raw.GRAPHIQL ?? !production,

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { createLogger } from '../../src/platform/log.ts'
-import { readSettings, Secret, SettingsError } from '../../src/platform/settings.ts'
+import { readSettings, SettingsError } from '../../src/platform/settings.ts'
 
 function problems(environment: Record<string, string>): string[] {
   try {
@@ -94,18 +94,25 @@ describe('an unset setting', () => {
   })
 })
 
-it('secrets never appear in console output, JSON, text or logs', () => {
-  const settings = readSettings({ DATABASE_URL: 'postgresql://quayside:hunter2@db/quayside', MASTER_KEYS: '1:hunter2' })
+it('secrets appear in no print, JSON, text or log, and name the credentials that they contain', () => {
+  const settings = readSettings({
+    DATABASE_URL: 'postgresql://quayside:hunter2@db/quayside',
+    MASTER_KEYS: '1:hunter2,2:hunter3',
+    SVIX_TOKEN: 'hunter2',
+    EGRESS_PROXY: 'http://proxy:hunter2@10.0.0.1:3128',
+  })
+  const { DATABASE_URL, MASTER_KEYS, SVIX_TOKEN, EGRESS_PROXY } = settings
   const lines: string[] = []
-  createLogger('info', { write: (line) => void lines.push(line) }).info(
-    { settings, one: settings.DATABASE_URL },
-    String(settings.MASTER_KEYS),
-  )
-  const shown = [inspect(settings, { depth: null, showHidden: true }), JSON.stringify(settings), `${settings.DATABASE_URL}`, ...lines].join(
-    '\n',
-  )
+  createLogger('info', { write: (line) => void lines.push(line) }).info({ settings, one: DATABASE_URL }, String(MASTER_KEYS))
+  const shown = [inspect(settings, { depth: null, showHidden: true }), JSON.stringify(settings), `${DATABASE_URL}`, ...lines].join('\n')
   expect(shown).toContain('[redacted]')
-  expect(shown).not.toContain('hunter2')
-  expect(settings.DATABASE_URL?.reveal()).toBe('postgresql://quayside:hunter2@db/quayside')
-  expect(new Secret('x').reveal()).toBe('x')
+  expect(shown).not.toMatch(/hunter\d/)
+  expect(DATABASE_URL?.reveal()).toBe('postgresql://quayside:hunter2@db/quayside')
+  expect([DATABASE_URL, MASTER_KEYS, SVIX_TOKEN, EGRESS_PROXY].map((secret) => secret?.credentials())).toEqual([
+    ['hunter2', 'quayside:hunter2'],
+    ['hunter2', 'hunter3'],
+    ['hunter2'],
+    ['hunter2', 'proxy:hunter2'],
+  ])
+  expect(readSettings({ DATABASE_URL: 'postgresql://db/quayside' }).DATABASE_URL?.credentials()).toEqual([])
 })

@@ -1,6 +1,7 @@
 /** Credentials of the installation itself, which must not appear in any log. */
 import { readFileSync } from 'node:fs'
 import { masterKeyFile } from '../../../platform/master-key.ts'
+import { keysOf, Secret } from '../../../platform/settings.ts'
 import type { App } from '../../../platform/work.ts'
 import type { SecretValue } from '../log/index.ts'
 
@@ -8,23 +9,15 @@ import type { SecretValue } from '../log/index.ts'
 const minLength = 8
 
 export function platformCredentials({ settings }: App): SecretValue[] {
-  const { DATABASE_URL, EGRESS_PROXY, SVIX_TOKEN } = settings
-  const urls = [DATABASE_URL, EGRESS_PROXY].flatMap((url) => (url ? [new URL(url.reveal())] : []))
-  const values = [
-    ...masterKeyLines(settings).map((line) => line.slice(line.indexOf(':') + 1).trim()),
-    ...(SVIX_TOKEN ? [SVIX_TOKEN.reveal()] : []),
-    // Kept percent-encoded: the redactor decodes them.
-    ...urls.flatMap(({ username, password }) => (password ? [password, `${username}:${password}`] : [])),
-  ]
+  const secrets = Object.values(settings).filter((value) => value instanceof Secret)
+  const values = [...secrets.flatMap((secret) => secret.credentials()), ...(settings.MASTER_KEYS ? [] : keysOfFile(settings))]
   return values.filter((value) => value.length >= minLength).map((value) => ({ key: 'platform', value }))
 }
 
 /** Read on every call, because a rotation adds a key while servers run. A missing file has no key to redact. */
-function masterKeyLines(settings: App['settings']): string[] {
-  const { MASTER_KEYS } = settings
-  if (MASTER_KEYS) return MASTER_KEYS.reveal().split(',')
+function keysOfFile(settings: App['settings']): string[] {
   try {
-    return readFileSync(masterKeyFile(settings), 'utf8').split('\n')
+    return keysOf(readFileSync(masterKeyFile(settings), 'utf8').split('\n'))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw error
