@@ -14,8 +14,8 @@ export type CommandFace<Result extends object> = {
   payload: ObjectFieldsShape<Types, Result>
 }
 
-/** The payload of a command whose result is one row under this name. */
-export const gives =
+/** The payload of a command whose result is one row, under its name. */
+export const payloadOf =
   <Result extends object>(name: keyof Result & string, type: OutputType<Types>, description: string): ObjectFieldsShape<Types, Result> =>
   // Pothos would infer the field's value from `type`, which is any output type here.
   (t) => ({ [name]: t.field({ type, description, resolve: (result: Result) => result[name] as never }) })

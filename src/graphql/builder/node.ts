@@ -50,10 +50,10 @@ export const timestamps = {
   },
 }
 
-type Written = { version: number; createdAt: Date; updatedAt: Date }
+type Versioned = { version: number; createdAt: Date; updatedAt: Date }
 
 /** The fields of every row that can be changed. */
-export const written = (t: Pick<ObjectFieldBuilder<Types, Written>, 'int' | 'field'>) => ({
+export const versionFields = (t: Pick<ObjectFieldBuilder<Types, Versioned>, 'int' | 'field'>) => ({
   version: t.int({
     description: 'Version of the object, incremented by every change. Pass it as `ifVersion` to detect concurrent changes.',
     resolve: (row) => row.version,

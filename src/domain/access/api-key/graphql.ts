@@ -7,10 +7,10 @@ import {
   enumType,
   findNode,
   type GraphqlContext,
-  gives,
   idField,
   mutation,
   Node,
+  payloadOf,
   registerNode,
   rowById,
   timestamps,
@@ -124,7 +124,7 @@ mutation(createApiKey, {
 
 mutation(revokeApiKey, {
   input: (t) => ({ id: t.id({ required: true, description: 'ID of the API key to revoke.' }) }),
-  payload: gives('apiKey', ApiKey, 'The revoked API key.'),
+  payload: payloadOf('apiKey', ApiKey, 'The revoked API key.'),
 })
 
 const Viewer = builder.objectRef<{ kind: 'viewer' }>('Viewer').implement({

@@ -4,14 +4,14 @@ import {
   connection,
   connectionArgs,
   connectionType,
-  gives,
   idField,
   mutation,
   Node,
   nestedConnection,
+  payloadOf,
   registerNode,
   rowById,
-  written,
+  versionFields,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -34,7 +34,7 @@ export const Environment = builder.prismaObject('Environment', {
       description: 'Project that contains the environment.',
       resolve: (environment, _args, context) => rowById<ProjectRow>(context, 'project', environment.projectId),
     }),
-    ...written(t),
+    ...versionFields(t),
   }),
 })
 
@@ -88,7 +88,7 @@ mutation(createEnvironment, {
     name: t.string({ required: true, description: 'Name of the environment, from 1 to 100 characters.' }),
     type: t.field({ type: EnvironmentType, required: true, description: 'Type of the environment. Cannot be changed later.' }),
   }),
-  payload: gives('environment', Environment, 'The created environment.'),
+  payload: payloadOf('environment', Environment, 'The created environment.'),
 })
 
 mutation(updateEnvironment, {
@@ -97,7 +97,7 @@ mutation(updateEnvironment, {
     id: t.id({ required: true, description: 'ID of the environment.' }),
     name: t.string({ description: 'New name of the environment, from 1 to 100 characters.' }),
   }),
-  payload: gives('environment', Environment, 'The updated environment.'),
+  payload: payloadOf('environment', Environment, 'The updated environment.'),
 })
 
 mutation(deleteEnvironment, {

@@ -5,13 +5,13 @@ import {
   connectionArgs,
   connectionType,
   enumType,
-  gives,
   idField,
   mutation,
   Node,
+  payloadOf,
   registerNode,
   rowById,
-  written,
+  versionFields,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -70,7 +70,7 @@ export const Project = builder.prismaObject('Project', {
       description: 'Secret fallback of the project, one entry for each type of environment.',
       resolve: (project) => Object.values(fallbackOf(project)),
     }),
-    ...written(t),
+    ...versionFields(t),
   }),
 })
 
@@ -121,7 +121,7 @@ mutation(createProject, {
     }),
     description: t.string({ description: 'Description of the project, at most 2000 characters.' }),
   }),
-  payload: gives('project', Project, 'The created project.'),
+  payload: payloadOf('project', Project, 'The created project.'),
 })
 
 mutation(updateProject, {
@@ -135,7 +135,7 @@ mutation(updateProject, {
       description: 'New secret fallback. Types that are not listed keep their current setting. Null restores the defaults of all types.',
     }),
   }),
-  payload: gives('project', Project, 'The updated project.'),
+  payload: payloadOf('project', Project, 'The updated project.'),
 })
 
 mutation(deleteProject, {

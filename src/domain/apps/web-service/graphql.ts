@@ -6,16 +6,16 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
-  gives,
   type InputBuilder,
   idField,
   mutation,
   Node,
   nestedConnection,
+  payloadOf,
   registerNode,
   rowById,
   settingFields,
-  written,
+  versionFields,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -138,7 +138,7 @@ export const WebService = builder.prismaObject('WebService', {
       type: DesiredState,
       description: 'Desired state of the service. See `status` for the observed state.',
     }),
-    ...written(t),
+    ...versionFields(t),
   }),
 })
 
@@ -222,7 +222,7 @@ mutation(createWebService, {
     }),
     ...settings.input(t, { initial: true }),
   }),
-  payload: gives('webService', WebService, 'The created service.'),
+  payload: payloadOf('webService', WebService, 'The created service.'),
 })
 
 mutation(updateWebService, {
@@ -237,22 +237,22 @@ mutation(updateWebService, {
     slug: t.string({ description: slugText }),
     ...settings.input(t, { initial: false }),
   }),
-  payload: gives('webService', WebService, 'The updated service.'),
+  payload: payloadOf('webService', WebService, 'The updated service.'),
 })
 
 mutation(startWebService, {
   input: idInput,
-  payload: gives('webService', WebService, 'The started service.'),
+  payload: payloadOf('webService', WebService, 'The started service.'),
 })
 
 mutation(stopWebService, {
   input: idInput,
-  payload: gives('webService', WebService, 'The stopped service. See `status` for the observed state.'),
+  payload: payloadOf('webService', WebService, 'The stopped service. See `status` for the observed state.'),
 })
 
 mutation(restartWebService, {
   input: idInput,
-  payload: gives('webService', WebService, 'The restarted service.'),
+  payload: payloadOf('webService', WebService, 'The restarted service.'),
 })
 
 mutation(deleteWebService, {

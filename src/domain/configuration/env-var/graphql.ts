@@ -9,7 +9,7 @@ import {
   Node,
   registerNode,
   type Types,
-  written,
+  versionFields,
 } from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -50,7 +50,7 @@ export const EnvVar = builder.prismaObject('EnvVar', {
       nullable: true,
       description: 'Name of the user or API key that last revealed the value.',
     }),
-    ...written(t),
+    ...versionFields(t),
   }),
 })
 

@@ -3,7 +3,16 @@ import type {
   Secret as SecretRow,
   WebService as WebServiceRow,
 } from '../../../generated/prisma/client.ts'
-import { builder, type InputBuilder, idField, mutation, Node, registerNode, rowById, written } from '../../../graphql/builder/index.ts'
+import {
+  builder,
+  type InputBuilder,
+  idField,
+  mutation,
+  Node,
+  registerNode,
+  rowById,
+  versionFields,
+} from '../../../graphql/builder/index.ts'
 import { demand, visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -32,7 +41,7 @@ export const SecretBinding = builder.prismaObject('SecretBinding', {
       description: 'The service that the secret is bound to.',
       resolve: (binding, _args, context) => rowById<WebServiceRow>(context, 'web_service', binding.webServiceId),
     }),
-    ...written(t),
+    ...versionFields(t),
   }),
 })
 

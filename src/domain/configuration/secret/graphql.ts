@@ -5,13 +5,13 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
-  gives,
   type InputBuilder,
   idField,
   makeRoom,
   mutation,
   Node,
   nestedConnection,
+  payloadOf,
   registerNode,
   rowById,
   timestamps,
@@ -222,7 +222,7 @@ mutation(revokeSecretVersion, {
     secretId: t.id({ required: true, description: 'ID of the secret.' }),
     version: t.int({ required: true, description: 'Number of the version to revoke.' }),
   }),
-  payload: gives('secret', Secret, 'The secret with the revoked version.'),
+  payload: payloadOf('secret', Secret, 'The secret with the revoked version.'),
 })
 
 mutation(deleteSecret, {

@@ -11,11 +11,11 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
-  gives,
   idField,
   mutation,
   Node,
   nestedConnection,
+  payloadOf,
   registerNode,
   rowById,
   timestamps,
@@ -426,12 +426,12 @@ mutation(deployWebService, {
       description: 'Behavior when another deployment of the service is in progress. Defaults to the policy of the service.',
     }),
   }),
-  payload: gives('deployment', Deployment, 'The queued deployment.'),
+  payload: payloadOf('deployment', Deployment, 'The queued deployment.'),
 })
 
 mutation(cancelDeployment, {
   input: (t) => ({ id: t.id({ required: true, description: 'ID of the deployment.' }) }),
-  payload: gives('deployment', Deployment, 'The deployment that is being cancelled or has been cancelled.'),
+  payload: payloadOf('deployment', Deployment, 'The deployment that is being cancelled or has been cancelled.'),
 })
 
 mutation(rollbackDeployment, {
@@ -439,5 +439,5 @@ mutation(rollbackDeployment, {
     deploymentId: t.id({ required: true, description: 'ID of the deployment to roll back to.' }),
     config: t.field({ type: RollbackConfig, defaultValue: 'SNAPSHOT', description: 'Configuration to use.' }),
   }),
-  payload: gives('deployment', Deployment, 'The queued deployment.'),
+  payload: payloadOf('deployment', Deployment, 'The queued deployment.'),
 })

@@ -5,8 +5,8 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
-  gives,
   mutation,
+  payloadOf,
 } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { Operation } from '../../access/operation/graphql.ts'
@@ -110,7 +110,7 @@ mutation(resendWebhookMessage, {
     messageId: t.id({ required: true, description: 'ID of the message.' }),
     endpointId: t.id({ required: true, description: 'ID of the endpoint to send the message to.' }),
   }),
-  payload: gives('webhookMessage', WebhookMessage, 'The resent message.'),
+  payload: payloadOf('webhookMessage', WebhookMessage, 'The resent message.'),
 })
 
 mutation(sendTestWebhook, {
@@ -134,6 +134,6 @@ for (const command of [recoverWebhookMessages, replayMissingWebhookMessages]) {
       since: t.field({ type: 'DateTime', required: true, description: 'Include messages of events that occurred at or after this time.' }),
       until: t.field({ type: 'DateTime', description: 'Include only messages of events that occurred before this time. Defaults to now.' }),
     }),
-    payload: gives('operation', Operation, 'Operation to poll for the progress.'),
+    payload: payloadOf('operation', Operation, 'Operation to poll for the progress.'),
   })
 }

@@ -6,15 +6,15 @@ import {
   connectionType,
   enumType,
   type GraphqlContext,
-  gives,
   type InputBuilder,
   idField,
   mutation,
   Node,
+  payloadOf,
   registerNode,
   rowById,
   settingFields,
-  written,
+  versionFields,
 } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
@@ -117,7 +117,7 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
       nullable: true,
       description: 'Reason that the endpoint was disabled. Null if it is enabled.',
     }),
-    ...written(t),
+    ...versionFields(t),
   }),
 })
 
@@ -244,7 +244,7 @@ mutation(updateWebhookEndpoint, {
     }),
     ...settingInputs(t),
   }),
-  payload: gives('webhookEndpoint', WebhookEndpoint, 'The updated endpoint.'),
+  payload: payloadOf('webhookEndpoint', WebhookEndpoint, 'The updated endpoint.'),
 })
 
 mutation(deleteWebhookEndpoint, {
