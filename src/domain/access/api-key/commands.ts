@@ -44,20 +44,23 @@ export const createApiKey = defineCommand({
       )
       if (!project) throw errors.not_found({ field: 'projectId' })
     }
-    const maker = await row<Pick<Member, 'role'>>(
+    const member = await row<Pick<Member, 'role'>>(
       work.tx,
       sql`select role from member where organization_id = ${caller.organizationId}::uuid and user_id = ${caller.userId}::uuid`,
     )
-    if (!caller.userId || !maker) throw errors.forbidden({ text: 'Only a member of the organization can create an API key.' })
-    const creator = await row<Pick<ApiKey, 'expiresAt'>>(work.tx, sql`select expires_at from api_key where id = ${caller.apiKeyId}::uuid`)
-    const latest = creator?.expiresAt ?? null
+    if (!caller.userId || !member) throw errors.forbidden({ text: 'Only a member of the organization can create an API key.' })
+    const creatingKey = await row<Pick<ApiKey, 'expiresAt'>>(
+      work.tx,
+      sql`select expires_at from api_key where id = ${caller.apiKeyId}::uuid`,
+    )
+    const latest = creatingKey?.expiresAt ?? null
     if (latest && input.expiresAt && input.expiresAt > latest) {
       throw errors.forbidden({
         field: 'expiresAt',
         text: `expiresAt: must not be later than ${latest.toISOString()}, when the key that creates this one expires`,
       })
     }
-    for (const permission of keyPermissions(input.scope, maker.role)) {
+    for (const permission of keyPermissions(input.scope, member.role)) {
       if (!caller.permissions.has(permission))
         throw errors.forbidden({ field: 'scope', text: 'The scope of a key must not exceed the permissions of its creator.' })
     }
@@ -97,7 +100,7 @@ export const revokeApiKey = defineCommand({
   },
 })
 
-/** Ends the keys of a project that is going, each with its event and its audit row. */
+/** Revokes the keys of a project that is being deleted, each with its own event and audit row. */
 export async function revokeKeysOfProject(work: Work, projectId: string): Promise<void> {
   const keys = await rows<Pick<ApiKey, 'id'>>(
     work.tx,

@@ -166,7 +166,7 @@ const Viewer = builder.objectRef<{ kind: 'viewer' }>('Viewer').implement({
   }),
 })
 
-/** Whether the caller's rights reach a thing: it is there to be seen, and a key of one project has none on the organization. */
+/** Whether the caller's permissions apply to an object: it must be visible. A key restricted to a project has none on the organization. */
 async function covers(context: GraphqlContext, id: string): Promise<boolean> {
   if (context.caller.projectId !== null && parseTypeId(id)?.type === 'Organization') return false
   return (await findNode(context, id)) !== null

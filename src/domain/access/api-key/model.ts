@@ -1,14 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { ApiKeyKind } from '../../../generated/prisma/client.ts'
 
-/** The word that each face's keys begin with. */
+/** Prefix of the keys of each API. */
 export const keyPrefixes: Record<Exclude<ApiKeyKind, 'BRIDGE'>, string> = {
   PLATFORM: 'ak_live_',
   OEC: 'oec_live_',
   OCORE: 'ocore_k_',
 }
 
-/** Characters of a key of our own: 43 of base64url (256 bits) and 8 of checksum. No former system used this length. */
+/** Length of a key that Quayside generated, after the prefix: 43 characters of base64url (256 bits) and 8 of checksum. Keys of former systems have other lengths. */
 const ownBody = 51
 const checksumLength = 8
 const body = /^[A-Za-z0-9_-]{8,200}$/
@@ -22,8 +22,8 @@ export function generateKey(prefix: string): string {
 }
 
 /**
- * Whether a text can be a key at all, judged without the database: a known prefix, URL-safe characters, 8 to 200 of them, and
- * for one of our own length the checksum.
+ * Whether a text has the form of a key, which needs no database: a known prefix, 8 to 200 URL-safe characters and, if it has the
+ * length of a generated key, a correct checksum.
  */
 export function wellFormedKey(text: string): boolean {
   const prefix = Object.values(keyPrefixes).find((word) => text.startsWith(word))
@@ -33,8 +33,8 @@ export function wellFormedKey(text: string): boolean {
   return rest.length !== ownBody || checksum(text.slice(0, -checksumLength)) === text.slice(-checksumLength)
 }
 
-/** What is stored of a key. */
+/** Hash under which a key is stored. */
 export const hashKey = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(createHash('sha256').update(text).digest())
 
-/** What lists show: enough to recognise a key, too little to use it. */
+/** First characters of a key, which are enough to recognize it and too few to use it. */
 export const shownPrefix = (text: string): string => text.slice(0, 12)

@@ -5,7 +5,7 @@ import { operationsTopic, operationType } from './model.ts'
 
 export type NewOperation = { type: string; projectId: string | null; input: Prisma.InputJsonObject; totalSteps: number | null }
 
-/** Puts an operation on the queue, in the transaction of the command that starts it. */
+/** Queues an operation in the transaction of the command that starts it. */
 export async function startOperation(work: Work, { type, projectId, input, totalSteps }: NewOperation): Promise<Operation> {
   if (!operationType(work.app, type)) throw new Error(`no operation of type ${type} is declared`)
   work.wake(operationsTopic)

@@ -14,7 +14,7 @@ const release = (app: App, { id, leaseEpoch }: Pick<ClaimedOperation, 'id' | 'le
     sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
   )
 
-/** Makes the steps of operations, one transaction each; another process goes on where a dead one stopped. */
+/** Runs the steps of operations, each in a transaction of its own. If a process dies, another one continues with the next step. */
 export const operationQueue: Queue<ClaimedOperation> = {
   name: 'operations',
   rows: { table: 'operation', match: ({ id }) => sql`id = ${id}::uuid` },
@@ -38,7 +38,7 @@ export const operationQueue: Queue<ClaimedOperation> = {
     renew(app.db.prisma, 'operation', sql`id = ${operation.id}::uuid`, operation.leaseEpoch, app.settings.WORKER_LEASE_MS),
   async work(app, { id, leaseEpoch }, signal) {
     while (!signal.aborted) {
-      if ((await makeStep(app, id, leaseEpoch)) !== 0) return
+      if ((await runStep(app, id, leaseEpoch)) !== 0) return
     }
     await release(app, { id, leaseEpoch })
   },
@@ -46,8 +46,8 @@ export const operationQueue: Queue<ClaimedOperation> = {
   setAside: (app, { id, leaseEpoch }) => fail(app, id, leaseEpoch, setAsideText),
 }
 
-/** Gives after how many milliseconds to go on; null when it has ended or is another's. */
-async function makeStep(app: App, id: string, leaseEpoch: number): Promise<number | null> {
+/** Returns the delay before the next step in milliseconds. Null if the operation has ended or another worker holds it. */
+async function runStep(app: App, id: string, leaseEpoch: number): Promise<number | null> {
   const held = await row<Operation>(
     app.db.prisma,
     sql`select * from operation where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,

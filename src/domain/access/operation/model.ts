@@ -3,24 +3,24 @@ import { defineExtensionPoint } from '../../../platform/concept.ts'
 import type { EventDefinition } from '../../../platform/events.ts'
 import type { App, Work } from '../../../platform/work.ts'
 
-/** Wake-up topic of operations that may be due. */
+/** Wake-up topic: an operation may be due. */
 export const operationsTopic = 'operations'
 
 export const operationStatuses = ['PENDING', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
 
-/** How far one step has brought an operation. */
+/** Progress of an operation after a step. */
 export type OperationStep = {
   stepsCompleted: number
   totalSteps: number | null
-  /** What the next step is given as `operation.progress`; plain JSON. */
+  /** Plain JSON, which the next step finds in `operation.progress`. */
   progress: unknown
-  /** `done` ends it; a number is after how many milliseconds the next step may be made. */
+  /** `done` completes the operation. A number is the delay before the next step in milliseconds. */
   next: 'done' | number
 }
 
 /**
- * One step, in one transaction together with the operation's own row: both are kept, or neither. A DomainError fails the operation
- * with its text; after anything else the step is made again.
+ * Runs one step in the transaction that also updates the operation's row, so that both are committed or neither. A DomainError fails
+ * the operation with its text. After any other error the step is retried.
  */
 export type RunStep = (work: Work, operation: Operation) => Promise<OperationStep>
 

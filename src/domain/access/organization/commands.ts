@@ -9,8 +9,8 @@ import { organizationCreated } from './events.ts'
 export type FirstOwner = { organizationId: string; organizationSlug: string; userId: string; ownerEmail: string }
 
 /**
- * Makes the first organization, of this id, with its owner, in an installation that has none; null where there is one already. Two
- * processes that start at once make one.
+ * Creates the first organization of an installation, with its owner. Null if there is an organization already. Of several processes
+ * that start at once, only one creates it.
  */
 export async function bootstrapOrganization(app: App, id = newId()): Promise<FirstOwner | null> {
   const organization = { id, name: 'Default', slug: 'default' }

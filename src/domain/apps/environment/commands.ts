@@ -96,7 +96,7 @@ export const deleteEnvironment = defineCommand({
   },
 })
 
-/** Marks an environment as going; what is inside reacts. */
+/** Marks an environment as being deleted. Its services react to the event. */
 export async function markDeleting(work: Work, environment: Environment, cascade: boolean): Promise<Environment> {
   const marked = await work.tx.environment.update({
     where: { id: environment.id },

@@ -4,7 +4,7 @@ import { run, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { transact } from '../../../platform/work.ts'
 
-/** Removes environments that are going and hold no service any more. */
+/** Removes environments that are being deleted and contain no more services. */
 export const purgeEnvironments: Chore = {
   name: 'purge environments',
   topic: 'purge environments',

@@ -69,7 +69,7 @@ export const updateProject = defineCommand({
   },
 })
 
-/** Scopes that the input leaves out keep what they have. */
+/** Scopes that the input omits keep their setting. */
 const withFallback = (project: Project, given: ScopeFallback[]): ScopeFallback[] =>
   Object.values({ ...fallbackOf(project), ...Object.fromEntries(given.map((setting) => [setting.scope, setting])) })
 
@@ -97,7 +97,7 @@ export const deleteProject = defineCommand({
   },
 })
 
-/** Removes the row. Throws `not_empty` while something of the project is left. */
+/** Deletes the row. Throws `not_empty` while the project still contains something. */
 async function removeProject(work: Work, id: string): Promise<void> {
   try {
     await run(work.tx, sql`delete from project where id = ${id}::uuid`)
@@ -107,7 +107,7 @@ async function removeProject(work: Work, id: string): Promise<void> {
   }
 }
 
-/** The organization's project for services that are made without one; made when first needed. */
+/** The organization's project for services created without one. It is created when first needed, by one of several concurrent commands. */
 export async function defaultProject(work: Work): Promise<Project> {
   const slug = 'default'
   const find = () =>
@@ -115,16 +115,16 @@ export async function defaultProject(work: Work): Promise<Project> {
       work.tx,
       sql`select * from project where organization_id = ${work.caller.organizationId}::uuid and slug = ${slug} and deleting_at is null for update`,
     )
-  const known = await find()
-  if (known) return known
-  const made = await row<Project>(
+  const existing = await find()
+  if (existing) return existing
+  const created = await row<Project>(
     work.tx,
     sql`insert into project (id, organization_id, name, slug) values (${newId()}::uuid, ${work.caller.organizationId}::uuid, 'Default', ${slug})
         on conflict (organization_id, slug) do nothing returning *`,
   )
-  const project = made ?? (await find())
+  const project = created ?? (await find())
   if (!project) throw errors.unavailable({ text: 'The default project is being deleted.' })
-  if (made) await publish(work, projectCreated, { subjectId: made.id, projectId: made.id, data: eventData(made) })
+  if (created) await publish(work, projectCreated, { subjectId: created.id, projectId: created.id, data: eventData(created) })
   return project
 }
 

@@ -1,4 +1,4 @@
-/** Where a project's secrets are looked for when their own scope has none: a chain and a mode for each scope. Pure. */
+/** Secret fallback: for each scope, the scopes to try when a secret has no value there, and a mode. Pure. */
 import { z } from 'zod'
 import type { EnvironmentType, Project } from '../../../generated/prisma/client.ts'
 
@@ -6,7 +6,7 @@ export type FallbackMode = 'ALLOW' | 'WARN' | 'STRICT'
 export type ScopeFallback = { scope: EnvironmentType; chain: EnvironmentType[]; mode: FallbackMode }
 export type SecretFallback = Record<EnvironmentType, ScopeFallback>
 
-/** From the highest down. A lower environment never reads a higher value. */
+/** From highest to lowest. An environment never uses a value of a higher scope. */
 export const scopes = ['PRODUCTION', 'STAGING', 'DEVELOPMENT'] as const satisfies readonly EnvironmentType[]
 
 /** Whether `scope` is higher than `other`. */
@@ -18,7 +18,7 @@ export const defaultFallback: SecretFallback = {
   DEVELOPMENT: { scope: 'DEVELOPMENT', chain: [], mode: 'ALLOW' },
 }
 
-/** A project's settings; scopes that it says nothing of have the default. */
+/** The fallback of a project, with the default for scopes that it does not set. */
 export function fallbackOf(project: Pick<Project, 'secretFallback'>): SecretFallback {
   const own = (project.secretFallback ?? []) as ScopeFallback[]
   return { ...defaultFallback, ...Object.fromEntries(own.map((setting) => [setting.scope, setting])) }
@@ -32,7 +32,7 @@ const scopeFallbackSchema = z.object({
   mode: z.enum(['ALLOW', 'WARN', 'STRICT'], { error: 'must be one of ALLOW, WARN, STRICT' }),
 })
 
-/** Refuses a scope that is set twice, and a chain that names its own scope, one scope twice, or a higher one. */
+/** Each scope at most once; in a chain, each lower scope at most once. */
 export const fallbackSchema = z.array(scopeFallbackSchema).superRefine((settings, context) => {
   const refuse = (path: (string | number)[], message: string) => context.addIssue({ code: 'custom', path, message })
   for (const [index, { scope, chain }] of settings.entries()) {

@@ -4,7 +4,7 @@ import { run, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { transact } from '../../../platform/work.ts'
 
-/** Removes projects that are going and hold no environment any more. */
+/** Removes projects that are being deleted and contain no more environments. */
 export const purgeProjects: Chore = {
   name: 'purge projects',
   topic: 'purge projects',

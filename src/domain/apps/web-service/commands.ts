@@ -27,7 +27,7 @@ import {
 import { credentialIdentity, repositoryCredential } from './model.ts'
 import { createWebServiceSchema, type SettingColumns, serviceSettings, updateWebServiceSchema } from './settings.ts'
 
-/** The service, locked, unless it was deleted. */
+/** Locks the service. Null if it does not exist or was deleted. */
 const lockService = (work: Work, ids: Record<string, string>) =>
   row<WebService>(
     work.tx,
@@ -44,8 +44,8 @@ export const createWebService = defineCommand({
   input: createWebServiceSchema,
   emits: [webServiceCreated, projectCreated, environmentCreated],
   async run(work, input) {
-    refuseUnserved(input.kind)
-    const environment = await placeFor(work, input)
+    refuseUnsupported(input.kind)
+    const environment = await environmentFor(work, input)
     const id = newId()
     const { organizationId, projectId, id: environmentId } = environment
     const data = {
@@ -62,7 +62,7 @@ export const createWebService = defineCommand({
       const [inserted] = await work.tx.webService.createManyAndReturn({ data: { ...data, slug }, skipDuplicates: true })
       return inserted ?? null
     })
-    await announce(work, webServiceCreated, webService)
+    await publishServiceEvent(work, webServiceCreated, webService)
     return { webService }
   },
 })
@@ -79,7 +79,7 @@ export const updateWebService = defineCommand({
   emits: [webServiceUpdated],
   async run(work, input, target: WebService) {
     if (input.kind !== undefined && input.kind !== target.kind) {
-      refuseUnserved(input.kind)
+      refuseUnsupported(input.kind)
       await demandNothingDeployed(work, target)
     }
     const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await settingColumns(work, target.id, input, target)) }
@@ -89,13 +89,13 @@ export const updateWebService = defineCommand({
       if (violated(error)?.constraint !== 'web_service_slug_key') throw error
       throw slugErrors.slug_taken({ field: 'slug', details: { slug: input.slug }, cause: error })
     })
-    await announce(work, webServiceUpdated, webService)
+    await publishServiceEvent(work, webServiceUpdated, webService)
     work.wake('instances', 'routes')
     return { webService }
   },
 })
 
-/** The columns of the settings: those of `input`, else of `current`, else the defaults. */
+/** The columns of the settings, from `input`, else from `current`, else the defaults. */
 async function settingColumns(work: Work, id: string, input: SettingsInput<SettingColumns>, current?: WebService) {
   const values = serviceSettings.values(work.app, input, current)
   if (values.minInstances > values.maxInstances)
@@ -103,17 +103,17 @@ async function settingColumns(work: Work, id: string, input: SettingsInput<Setti
   return { ...values, ...(await repository(work, id, input.repositoryUrl, current)) }
 }
 
-/** Lifts `user:token@` out of the URL and seals it. */
+/** Removes `user:token@` from the URL and seals it. */
 async function repository(work: Work, id: string, url: string | null | undefined, current?: WebService) {
   if (url === undefined && current) {
     return { repositoryUrl: current.repositoryUrl, repositoryCredential: current.repositoryCredential as Uint8Array<ArrayBuffer> | null }
   }
   if (!url) return { repositoryUrl: null, repositoryCredential: null }
   const split = splitRepositoryUrl(url)
-  // The address as the API shows it, or with the credential that it came with, sent again: what was lifted out of it stays.
+  // The URL as the API returns it, or with the stored credential in it, leaves the credential as it is.
   if (current && split.url === current.repositoryUrl) {
-    const known = await repositoryCredential(work.app, work.tx, current)
-    if (!split.credential || isDeepStrictEqual(split.credential, known)) return repository(work, id, undefined, current)
+    const stored = await repositoryCredential(work.app, work.tx, current)
+    if (!split.credential || isDeepStrictEqual(split.credential, stored)) return repository(work, id, undefined, current)
   }
   const sealed = split.credential
     ? await work.app.keyring.seal(work.tx, work.caller.organizationId, credentialIdentity(id), JSON.stringify(split.credential))
@@ -123,7 +123,7 @@ async function repository(work: Work, id: string, url: string | null | undefined
 
 type Place = Pick<z.infer<typeof createWebServiceSchema>, 'projectId' | 'environmentId' | 'environmentType'>
 
-async function placeFor(work: Work, { projectId, environmentId, environmentType }: Place): Promise<Environment> {
+async function environmentFor(work: Work, { projectId, environmentId, environmentType }: Place): Promise<Environment> {
   const { caller, tx } = work
   const project =
     projectId || environmentId || caller.projectId
@@ -152,23 +152,23 @@ async function placeFor(work: Work, { projectId, environmentId, environmentType 
     })
   }
   demand(caller, 'manage:environments')
-  // Of two that need it in one moment, the second finds what the first has made.
+  // Of two concurrent commands, the second finds the environment that the first created.
   await lock(tx, `${project.id} ${environmentType}`)
   return (await find()) ?? insertEnvironment(work, project, { name: environmentNames[environmentType], type: environmentType })
 }
 
 const environmentNames: Record<Environment['type'], string> = { PRODUCTION: 'Production', STAGING: 'Staging', DEVELOPMENT: 'Development' }
 
-type Wish = {
+type DesiredStateCommand = {
   name: string
   description: string
   event: WebServiceEvent
-  /** The row as it is wished; the same row where it is so already. */
-  wish: (work: Work, target: WebService) => Promise<WebService>
+  /** Returns the changed row, or `target` itself if nothing changes. */
+  change: (work: Work, target: WebService) => Promise<WebService>
 }
 
-/** A command that says what is wanted of a service and asks nothing else. */
-const wishCommand = ({ name, description, event, wish }: Wish) =>
+/** A command without input that changes the desired state of a service. */
+const desiredStateCommand = ({ name, description, event, change }: DesiredStateCommand) =>
   defineCommand({
     name,
     description,
@@ -179,38 +179,38 @@ const wishCommand = ({ name, description, event, wish }: Wish) =>
     input: z.object({}),
     emits: [event],
     async run(work, _input, target: WebService) {
-      const webService = await wish(work, target)
-      if (webService !== target) await announce(work, event, webService)
+      const webService = await change(work, target)
+      if (webService !== target) await publishServiceEvent(work, event, webService)
       return { webService }
     },
   })
 
-export const startWebService = wishCommand({
+export const startWebService = desiredStateCommand({
   name: 'startWebService',
   description:
     'Starts a stopped web service with its live release. Fails with `no_live_deployment` if the service has no live deployment. Starting a running service returns it unchanged.',
   event: webServiceStarted,
-  async wish(work, target) {
+  async change(work, target) {
     await demandLive(work, target)
     return target.desiredState === 'RUNNING' ? target : setDesiredState(work, target.id, 'RUNNING')
   },
 })
 
-export const stopWebService = wishCommand({
+export const stopWebService = desiredStateCommand({
   name: 'stopWebService',
   description:
     'Stops all instances of a web service. The live release is kept. A deployment that is queued or in progress goes live stopped. Stopping a stopped service returns it unchanged.',
   event: webServiceStopped,
-  wish: async (work, target) =>
+  change: async (work, target) =>
     target.desiredState === 'STOPPED' && !(await wouldStart(work, target)) ? target : setDesiredState(work, target.id, 'STOPPED'),
 })
 
-export const restartWebService = wishCommand({
+export const restartWebService = desiredStateCommand({
   name: 'restartWebService',
   description:
     'Restarts a web service. New instances of the live release are started before the old ones are stopped. A stopped service is started. Fails with `no_live_deployment` if the service has no live deployment.',
   event: webServiceRestarted,
-  async wish(work, target) {
+  async change(work, target) {
     await demandLive(work, target)
     work.wake('instances')
     return work.tx.webService.update({
@@ -242,12 +242,12 @@ export const deleteWebService = defineCommand({
 
 async function markDeleted(work: Work, target: WebService): Promise<WebService> {
   const webService = await setDesiredState(work, target.id, 'DELETED')
-  await announce(work, webServiceDeleted, webService)
+  await publishServiceEvent(work, webServiceDeleted, webService)
   work.wake('purge')
   return webService
 }
 
-/** The services of an environment that goes with its content. */
+/** Deletes the services of an environment that is deleted with `cascade`. */
 export async function markAllDeleted(work: Work, environmentId: string): Promise<void> {
   const services = await rows<WebService>(
     work.tx,
@@ -256,13 +256,13 @@ export async function markAllDeleted(work: Work, environmentId: string): Promise
   for (const service of services) await markDeleted(work, service)
 }
 
-/** Says what a service should be; instances follow. A deployment's switch uses it too. */
+/** Sets the desired state of a service; the reconciler starts and stops its instances. Also used when a deployment goes live. */
 export async function setDesiredState(work: Work, id: string, desiredState: DesiredState): Promise<WebService> {
   work.wake('instances')
   return work.tx.webService.update({ where: { id }, data: { desiredState, version: { increment: 1 } } })
 }
 
-/** A deployment is on its way that would let a stopped service run. */
+/** Whether a deployment is queued or in progress that would start the service when it goes live. */
 const wouldStart = async (work: Work, service: WebService): Promise<boolean> =>
   (await row(
     work.tx,
@@ -274,11 +274,11 @@ async function demandLive(work: Work, service: WebService): Promise<void> {
   if (!live) throw webServiceErrors.no_live_deployment({ field: 'id' })
 }
 
-function refuseUnserved(kind: WebServiceKind | null | undefined): void {
+function refuseUnsupported(kind: WebServiceKind | null | undefined): void {
   if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not supported yet' })
 }
 
-/** A deployment keeps the kind that it was begun with for as long as it is live. */
+/** A deployment keeps the kind that the service had when it began, for as long as it is live. */
 async function demandNothingDeployed(work: Work, service: WebService): Promise<void> {
   const deployed = await row(
     work.tx,
@@ -287,7 +287,7 @@ async function demandNothingDeployed(work: Work, service: WebService): Promise<v
   if (deployed) throw webServiceErrors.kind_in_use({ field: 'kind' })
 }
 
-const announce = (work: Work, event: WebServiceEvent, service: WebService) =>
+const publishServiceEvent = (work: Work, event: WebServiceEvent, service: WebService) =>
   publish(work, event, {
     subjectId: service.id,
     projectId: service.projectId,

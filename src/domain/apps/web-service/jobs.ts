@@ -4,7 +4,7 @@ import { nilId } from '../../../platform/id.ts'
 import { transact } from '../../../platform/work.ts'
 import { removeDeleted } from './commands.ts'
 
-/** Removes deleted services of which nothing runs or is kept any more. */
+/** Removes deleted services that have no more instances and no stored releases. */
 export const purgeWebServices: Chore = {
   name: 'purge web services',
   topic: 'purge',

@@ -6,11 +6,11 @@ export const credentialIdentity = (id: string) => `web_service:${id}:repository_
 
 export type RepositoryCredential = { username: string; password: string }
 
-/** Opens the credential that was lifted out of the repository's URL; null when there is none. */
+/** Decrypts the credential that was removed from the repository's URL. Null if there is none. */
 export async function repositoryCredential(app: App, tx: Tx, service: WebService): Promise<RepositoryCredential | null> {
   if (!service.repositoryCredential) return null
   return JSON.parse(await app.keyring.open(tx, service.organizationId, credentialIdentity(service.id), service.repositoryCredential))
 }
 
-/** The host name under which the router serves a service; a worker has none. */
+/** Host name at which the router serves a service. Not for workers, which are not served. */
 export const hostOf = (service: Pick<WebService, 'slug'>, domain: string): string => `${service.slug}.${domain}`

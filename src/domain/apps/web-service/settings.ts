@@ -14,7 +14,7 @@ const validated = (validate: (text: string) => string | null) =>
 
 const command = optionalText(4_096)
 
-/** A directory below the root of the repository, '/' separated. */
+/** A directory within the repository, with `/` as separator. */
 const directory = optionalText(500)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are refused
   .regex(/^[^\u0000-\u001f\\]+$/, { error: 'must be a path whose parts are separated by /' })
@@ -57,7 +57,7 @@ type OtherColumn =
 export type SettingColumns = Omit<WebService, OtherColumn>
 
 export const serviceSettings = defineRowSettings<SettingColumns>({
-  /** Credentials in the URL are stored apart, in `repositoryCredential`. */
+  /** Credentials in the URL are stored separately, in `repositoryCredential`. */
   repositoryUrl: { schema: repositoryUrl, default: null },
   branch: { schema: validated(validateBranch), default: 'main' },
   rootDirectory: { schema: directory, default: null },
@@ -76,12 +76,12 @@ export const serviceSettings = defineRowSettings<SettingColumns>({
   shutdownGraceMs: { schema: shutdownGrace, default: ({ settings }) => settings.SHUTDOWN_GRACE_MS },
 })
 
-/** The settings of a service as a deployment pins them: they apply to its builds and instances, whatever is changed meanwhile. */
+/** The settings of a service as a deployment pins them. They apply to its build and instances even if the service is changed later. */
 export type ServiceSettings = SettingColumns & Pick<WebService, 'kind'>
 
 export const settingsOf = (service: WebService): ServiceSettings => ({ kind: service.kind, ...serviceSettings.of(service) })
 
-/** Pinned settings as stored. A setting that did not exist when they were pinned has its default. */
+/** The settings that a deployment pinned. A setting that did not exist then has its default. */
 export const pinnedSettings = (app: App, stored: unknown): ServiceSettings => {
   const pinned = stored as Partial<SettingColumns> & Pick<WebService, 'kind'>
   return { kind: pinned.kind, ...serviceSettings.values(app, pinned) }
