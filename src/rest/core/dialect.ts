@@ -1,4 +1,4 @@
-/** What one foreign contract is made of. Everything that differs between contracts stands in such an object; core knows none of them. */
+/** A dialect: everything in which one contract differs from another. The rest of core knows no contract. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Caller } from '../../platform/access.ts'
 import type { ErrorKind } from '../../platform/errors.ts'
@@ -6,27 +6,27 @@ import type { App } from '../../platform/work.ts'
 import type { Named } from './openapi.ts'
 import type { Route, Sources } from './route.ts'
 
-/** A refusal, ready to be written in a dialect's words. */
+/** An error, to be rendered by a dialect. */
 export type Failure = {
   status: number
   code: string
   text: string
-  /** The field at fault, by the dialect's name. */
+  /** The dialect's name of the field that is not valid. */
   field: string | undefined
   details: Record<string, unknown> | undefined
   requestId: string
 }
 
-/** By what a request is told apart; see decisions.md, "Which dialect". */
+/** What assigns a request to a dialect; see decisions.md, "Which dialect". */
 export type Face = {
   name: string
-  /** The first is the one that the document prints, the others are aliases. */
+  /** The first one appears in the document; the others are aliases. */
   prefixes: readonly [string, ...string[]]
-  /** Its keys begin with this. */
+  /** Prefix of the dialect's keys. */
   keyPrefix: string
-  /** Of two on one path it is the one that a request with `X-Org-Slug` and no key means. */
+  /** Whether a request with `X-Org-Slug` and without a key belongs to this dialect, where two share a path. */
   organizationHeader: boolean
-  /** Every path below the prefix, parameters in braces. */
+  /** All paths below the prefix, with parameters in braces. */
   paths: readonly string[]
 }
 
@@ -34,15 +34,15 @@ export type Dialect = Omit<Face, 'paths'> & {
   title: string
   description: string
   routes: readonly Route[]
-  /** The credential of a request and the caller behind it; null when it is missing or bad. */
+  /** The caller that a request's credential identifies. Null if the credential is missing or not valid. */
   authenticate(app: App, headers: IncomingHttpHeaders): Promise<Caller | null>
-  /** How pages are asked for; `size` is the row's own default, null for everything. */
+  /** Query parameters for a page. `size` is the row's default page size; null means the whole list. */
   page(size: number | null): Sources
-  /** Headers that carry an idempotency key; the first one that is there counts. */
+  /** Headers for an idempotency key. The first one present is used. */
   idempotencyHeaders: readonly string[]
   status: Readonly<Record<ErrorKind, number>>
   renderError(failure: Failure): object
-  /** The schemas that the document names. */
+  /** Named schemas of the document. */
   schemas: readonly Named[]
   errorSchema: Named
 }

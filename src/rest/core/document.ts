@@ -1,4 +1,4 @@
-/** The document of a dialect and the page that shows it, from local files. Neither needs a key. */
+/** The OpenAPI document of a dialect and the page that displays it, served from local files without a key. */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'

@@ -1,11 +1,11 @@
-/** Errors of every origin as one failure: the domain's, Fastify's own, outages, and unknown ones, which are logged and masked. */
+/** Turns any error into a failure: errors of the domain and of Fastify, outages, and unknown errors, which are logged and masked. */
 import { errors } from '../../platform/errors.ts'
 import { refusalOf } from '../../platform/outage.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Failure } from './dialect.ts'
-import { told, type Vocabulary } from './vocabulary.ts'
+import { localize, type Vocabulary } from './vocabulary.ts'
 
-/** What Fastify raises before a row is reached. */
+/** Raised by Fastify before a row's handler runs. */
 type TransportError = Error & { statusCode: number; code?: string }
 
 const transportTexts: Record<number, { code: string; text: string }> = {
@@ -27,5 +27,5 @@ export function failureOf(app: App, dialect: Dialect, error: unknown, requestId:
   const known = refusalOf(app, error) ?? errors.internal()
   if (known.kind === 'internal') app.log.error({ err: error, requestId }, 'a REST request failed unexpectedly')
   const { code, kind, details } = known
-  return { status: dialect.status[kind], code, ...told(known.message, known.field, vocabulary), details, requestId }
+  return { status: dialect.status[kind], code, ...localize(known.message, known.field, vocabulary), details, requestId }
 }

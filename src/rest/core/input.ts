@@ -1,4 +1,4 @@
-/** A request's parameters, query and body as the input of a command or query. Renames and reads; what is valid the domain says. */
+/** Turns a request's parameters, query and body into the input of a command or query. Renames and converts; the domain validates. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { errors } from '../../platform/errors.ts'
 import type { Dialect } from './dialect.ts'
@@ -15,7 +15,7 @@ export type InputReader = {
 
 type Entry = Omit<Source, 'items'> & { name: string; items: Entry[] | null }
 
-/** Throws `invalid_input` for a body that is no object and for an If-Match that names no version. */
+/** Throws `invalid_input` if the body is not an object or If-Match does not contain a version. */
 export function inputReader(dialect: Dialect, route: Route): InputReader {
   const params = entriesOf(route.params)
   const query = entriesOf({ ...(route.page ? dialect.page(route.page.size) : {}), ...route.query })
@@ -24,14 +24,14 @@ export function inputReader(dialect: Dialect, route: Route): InputReader {
   return {
     read(parts) {
       const input: Record<string, unknown> = {}
-      if (body.length > 0) take(input, body, bodyOf(parts.body))
-      take(input, query, parts.query as Record<string, unknown>)
-      take(input, params, parts.params as Record<string, unknown>)
+      if (body.length > 0) readFields(input, body, bodyOf(parts.body))
+      readFields(input, query, parts.query as Record<string, unknown>)
+      readFields(input, params, parts.params as Record<string, unknown>)
       return route.writes ? { ...input, ...conditions(dialect, parts.headers) } : input
     },
     place(parts) {
       const input: Record<string, unknown> = {}
-      take(input, within, parts.params as Record<string, unknown>)
+      readFields(input, within, parts.params as Record<string, unknown>)
       return input
     },
   }
@@ -43,29 +43,29 @@ const entriesOf = (sources: Sources = {}): Entry[] =>
     return { name, ...rest, items: items ? entriesOf(items) : null }
   })
 
-function take(input: Record<string, unknown>, entries: readonly Entry[], from: Record<string, unknown>): void {
+function readFields(input: Record<string, unknown>, entries: readonly Entry[], from: Record<string, unknown>): void {
   for (const { name, to, read, words, fallback, items } of entries) {
     const given = Object.hasOwn(from, name) ? from[name] : undefined
     const value = given ?? fallback ?? given
     if (value === undefined) continue
-    if (items) input[to] = takeEach(value, items)
+    if (items) input[to] = readItems(value, items)
     else if (value === null) input[to] = value
-    else input[to] = words ? ourWord(words, value) : read ? read(value) : value
+    else input[to] = words ? domainWord(words, value) : read ? read(value) : value
   }
 }
 
-/** A text that is none of the dialect's words becomes none of ours, and the domain refuses it. */
-const ourWord = (words: Words, value: unknown): unknown =>
+/** A text that is not one of the dialect's words becomes an empty text, which the domain rejects. */
+const domainWord = (words: Words, value: unknown): unknown =>
   typeof value === 'string' ? (Object.entries(words).find(([, word]) => word === value)?.[0] ?? '') : value
 
-/** What is no list, or no object in it, goes on as it is, and the domain refuses it. */
-function takeEach(list: unknown, entries: readonly Entry[]): unknown {
+/** A value that is not a list, and an item that is not an object, are passed on unchanged, and the domain rejects them. */
+function readItems(list: unknown, entries: readonly Entry[]): unknown {
   if (!Array.isArray(list)) return list
   return list.map((item: unknown) => {
     if (!isObject(item)) return item
-    const taken: Record<string, unknown> = {}
-    take(taken, entries, item)
-    return taken
+    const fields: Record<string, unknown> = {}
+    readFields(fields, entries, item)
+    return fields
   })
 }
 
@@ -85,7 +85,7 @@ function conditions(dialect: Dialect, headers: IncomingHttpHeaders): { idempoten
   }
 }
 
-/** `"3"` as in an ETag, or a bare 3. */
+/** Accepts an ETag, such as `"3"`, and a bare 3. */
 function versionOf(text: string): number {
   const version = /^(?:W\/)?"?(\d{1,9})"?$/.exec(text)?.[1]
   if (version === undefined) throw errors.invalid_input({ field: ifMatch, text: `${ifMatch}: must be the ETag of an earlier answer` })

@@ -1,7 +1,6 @@
 /**
- * Dialects on a Fastify server. What is the same for all of them stands here: which dialect a request belongs to, credential, body,
- * errors in the dialect's shape. No contract is known here, and no row; request ids, CORS, the body limit and trailing slashes are
- * the server's own.
+ * Serves dialects on a Fastify server: assigns a request to its dialect, checks the credential, parses the body, renders errors. No
+ * contract and no row is known here. The server itself handles request ids, CORS, the body limit and trailing slashes.
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
@@ -26,7 +25,7 @@ declare module 'fastify' {
 
 export const faceOf = (dialect: Dialect): Face => ({ ...dialect, paths: [...dialect.routes.flatMap(pathsOf), ...documentPaths] })
 
-/** Serves the dialects, and refuses every other path below their prefixes. Register it once for a server. */
+/** Serves the dialects and rejects all other paths below their prefixes. To be registered once per server. */
 export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPluginAsync {
   const faces = dialects.map(faceOf)
   const byName = new Map(dialects.map((dialect) => [dialect.name, dialect]))
@@ -62,7 +61,7 @@ const topmost = (prefixes: readonly string[]): string[] => [
 const refuseUnknownPaths =
   (app: App, pick: (request: FastifyRequest) => Dialect): FastifyPluginAsync =>
   async (server) => {
-    // In a hook, so that it comes before the body is read: an unknown path is unknown whatever is sent to it.
+    // In a hook, to reject an unknown path before the body is read.
     server.addHook('onRequest', async (request, reply) => {
       const dialect = pick(request)
       const methods = methodsAt(dialect, request.url)
@@ -74,7 +73,7 @@ const refuseUnknownPaths =
     server.setNotFoundHandler(() => {})
   }
 
-/** By which methods a path is asked; none for a path that no row has. */
+/** Methods that a path supports. Empty for an unknown path. */
 function methodsAt(dialect: Dialect, url: string): string[] {
   const rows = [...dialect.routes.map((route) => [route.method, pathsOf(route)] as const), ['GET', documentPaths] as const]
   const found = new Set<string>(rows.filter(([, patterns]) => isOneOf(patterns, dialect.prefixes, pathOf(url))).map(([method]) => method))
@@ -89,7 +88,7 @@ const serveDialect =
     server.setErrorHandler((error, request, reply) => refuse(app, dialect, request, reply, error))
     await server.register(async (open) => mountDocument(open, dialect))
     await server.register(async (guarded) => {
-      takeJson(guarded)
+      acceptJson(guarded)
       guarded.decorateRequest('restCaller', null)
       guarded.addHook('onRequest', async (request, reply) => {
         reply.header('cache-control', 'no-store')
@@ -122,13 +121,13 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
   }
 }
 
-/** An absent or empty body is one without fields, whatever its type; any other must be JSON. */
-function takeJson(server: FastifyInstance): void {
+/** Accepts an absent or empty body of any type as one without fields. Any other body must be JSON. */
+function acceptJson(server: FastifyInstance): void {
   const parse = server.getDefaultJsonParser('error', 'error')
   server.removeAllContentTypeParsers()
   server.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json\b/, { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0) return done(null, undefined)
-    if (!isUtf8Type(request.headers['content-type'])) return done(notTaken(), undefined)
+    if (!isUtf8Type(request.headers['content-type'])) return done(unsupportedMediaType(), undefined)
     try {
       parse(request, utf8Text(body as Buffer), done)
     } catch (error) {
@@ -136,13 +135,13 @@ function takeJson(server: FastifyInstance): void {
     }
   })
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
-    done(body.length === 0 ? null : notTaken(), undefined)
+    done(body.length === 0 ? null : unsupportedMediaType(), undefined)
   })
 }
 
-const notTaken = () => Object.assign(new Error('not JSON in UTF-8'), { statusCode: 415 })
+const unsupportedMediaType = () => Object.assign(new Error('not JSON in UTF-8'), { statusCode: 415 })
 
-/** How the dialect refuses what fails before there is a request. */
+/** Renders errors that occur before there is a request. */
 const wordingOf = (dialect: Dialect): EarlyWording => ({
   owns: (path) => dialect.prefixes.some((prefix) => isBelow(path, prefix)),
   body: ({ status, error: { code, message }, requestId }) =>

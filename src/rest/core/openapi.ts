@@ -1,16 +1,16 @@
-/** Prints a dialect's OpenAPI 3.1 document from its route tables. The text is stable: the same tables give the same bytes. */
+/** Prints a dialect's OpenAPI 3.1 document from its route tables. The same tables always produce the same bytes. */
 import { z } from 'zod'
 import type { Dialect } from './dialect.ts'
 import { pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
 import { headerName, ifMatch } from './vocabulary.ts'
 
-/** A schema with a name in the document. */
+/** A schema that has a name in the document. */
 export type Named = { id: string; schema: z.ZodType }
 
 type Json = Record<string, unknown>
 type Property = { name: string; schema: Json; required: boolean; description: string | undefined }
 
-/** Throws for a row that sends a value to a field which its command or query doesn't have, or whose answer has no name. */
+/** Throws for a row with a source whose field the command or query does not have, and for a response schema without a name. */
 export function printDocument(dialect: Dialect): string {
   const [prefix] = dialect.prefixes
   const named = [...dialect.schemas, dialect.errorSchema]
@@ -113,7 +113,7 @@ function success(dialect: Dialect, route: Route): Json {
   return { description: found.schema.description ?? found.id, content: json(reference(found.id)) }
 }
 
-/** Which refusals a row can answer with: every one a credential's, others by what it takes. */
+/** The errors that a row can return: for every row those of the credential, others depending on its input. */
 function failures(dialect: Dialect, route: Route): Json {
   const takesInput = [route.params, route.query, route.body, route.page].some(Boolean)
   const texts: [number, string, boolean][] = [

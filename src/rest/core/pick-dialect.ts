@@ -1,11 +1,11 @@
-/** Which contract a request belongs to, where several share a path. A pure function of path and headers; the rules are decisions.md's. */
+/** Assigns a request to a dialect where several share a path. A pure function of path and headers; see decisions.md for the rules. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { credentialOfHeaders } from '../../platform/credential.ts'
 import type { Face } from './dialect.ts'
 
 /**
- * The name of the dialect, null for a path below none of their prefixes. A path that only one contract has belongs to it; on a shared
- * path (and on one that nobody has) a key's prefix decides, without a key of theirs the header `X-Org-Slug`.
+ * Returns the name of the dialect. Null for a path below none of the prefixes. A path of a single dialect belongs to it. On a shared
+ * or unknown path the prefix of the key decides or, without a key of these dialects, the header `X-Org-Slug`.
  */
 export function pickDialect(faces: readonly Face[], url: string, headers: IncomingHttpHeaders): string | null {
   const path = pathOf(url)
@@ -23,7 +23,7 @@ export function pickDialect(faces: readonly Face[], url: string, headers: Incomi
   return (candidates.find(({ organizationHeader }) => organizationHeader === asksForOrganization) ?? candidates[0]!).name
 }
 
-/** Without query and trailing slash, which is the same route. */
+/** The path of a URL without query and trailing slash, which select the same route. */
 export const pathOf = (url: string): string => {
   const path = url.split(/[?#]/, 1)[0]!
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
@@ -31,7 +31,7 @@ export const pathOf = (url: string): string => {
 
 export const isBelow = (path: string, prefix: string): boolean => path === prefix || path.startsWith(`${prefix}/`)
 
-/** Whether a path is one of some patterns, parameters in braces, below one of the prefixes. */
+/** Whether a path matches one of the patterns, with parameters in braces, below one of the prefixes. */
 export const isOneOf = (patterns: readonly string[], prefixes: readonly string[], path: string): boolean =>
   prefixes
     .filter((prefix) => isBelow(path, prefix))

@@ -1,6 +1,6 @@
 /**
- * A row of a dialect's route table: which request it answers, which command or query of the domain does the work, and how one's
- * words become the other's. A row decides nothing: no condition, no database, no permission.
+ * A row of a dialect's route table: the request, the command or query of the domain that runs, and the mapping between the two. A row
+ * contains no condition, no database access and no permission check.
  */
 import type { z } from 'zod'
 import type { Caller } from '../../platform/access.ts'
@@ -10,29 +10,29 @@ import type { App } from '../../platform/work.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 
-/** How one value of a request reaches the input of a command or query. */
+/** How one value of a request becomes a field of the input of a command or query. */
 export type Source = {
-  /** Its name in the input. */
+  /** Name of the field in the input. */
   to: string
-  /** Its form -> ours. A value that it can't read goes on as it is, and the domain refuses it. */
+  /** Converts the value. Returns a value that it cannot convert unchanged, and the domain rejects it. */
   read?: (value: unknown) => unknown
-  /** Our words -> the dialect's: those are taken and told, ours are neither. */
+  /** The domain's words -> the dialect's words. Only the dialect's words are accepted and returned. */
   words?: Words
-  /** Used when the request leaves it out. */
+  /** Used when the request omits the value. */
   fallback?: unknown
-  /** A list of objects: how the fields of each reach the input. */
+  /** For a list of objects: the sources of the fields of each item. */
   items?: Sources
-  /** What the document says; absent: what the domain's own schema says of `to`. */
+  /** Schema in the document. Defaults to the domain's own schema of `to`. */
   schema?: z.ZodType
   description?: string
 }
 
 export type Words = Readonly<Record<string, string>>
 
-/** The dialect's name of a value -> where it goes; a bare text is `to`. What isn't named here is ignored. */
+/** The dialect's name of a value -> its source; a string is short for `to`. Values that are not listed are ignored. */
 export type Sources = Record<string, string | Source>
 
-/** What a reply may look at beside the result. */
+/** What a reply may use in addition to the result. */
 export type View = {
   app: App
   caller: Caller
@@ -40,10 +40,10 @@ export type View = {
 }
 
 type Shape = {
-  /** Names the operation in the document; clients are generated from it, so it stays. */
+  /** `operationId` in the document. Must not change, because clients are generated from it. */
   id: string
   method: Method
-  /** Below the dialect's prefix, parameters in braces: `/projects/{project_id}`. */
+  /** Path below the dialect's prefix, with parameters in braces: `/projects/{project_id}`. */
   path: string
   /** Further paths of the same row. */
   aliases?: readonly string[]
@@ -53,15 +53,15 @@ type Shape = {
   params?: Sources
   query?: Sources
   body?: Sources
-  /** A list by pages, as the dialect writes them; the size of a page when none is asked for, null for everything. */
+  /** For a list: the default page size. Null means the whole list. */
   page?: { size: number | null }
-  /** Our words -> the dialect's, where a refusal may hold some that no field of the row takes. */
+  /** The domain's words -> the dialect's words, for errors with words that no field of the row accepts. */
   words?: Words
-  /** Shows what is kept secret to those who may see it, so it has a limit of its own. */
+  /** The row reveals secret values, so its rate is limited. */
   reveals?: true
 }
 
-/** A second look at the path: what this doesn't find is `not_found`, such as a deployment that is not of the service before it. */
+/** A query that must find something, else the row fails with `not_found`, such as a deployment of another service than the path names. */
 export type Within = { query: Query<unknown, unknown>; params: Sources }
 
 type Answer<Result, Body> =
@@ -70,30 +70,30 @@ type Answer<Result, Body> =
       status: 200 | 201 | 202
       schema: z.ZodType<Body>
       reply: (result: Result, view: View) => Body | Promise<Body>
-      /** Of the one thing that is answered, for `ETag` and `If-Match`. */
+      /** Version of the returned object, for `ETag` and `If-Match`. */
       version?: (result: Result) => number
     }
 
 export type Answered = { body: unknown; version: number | null }
 
 export type Route = Shape & {
-  /** The command's or query's own name. */
+  /** Name of the command or query. */
   name: string
   status: 200 | 201 | 202 | 204
   schema: z.ZodType | null
   runs: 'command' | 'query'
-  /** It changes what is asked about, and takes `Idempotency-Key` and `If-Match`. A command behind GET, which shows something, does not. */
+  /** Whether the row changes something and accepts `Idempotency-Key` and `If-Match`. False for a command behind GET, such as a reveal. */
   writes: boolean
-  /** The schema of the whole input, for the document. */
+  /** Schema of the whole input, for the document. */
   input: z.ZodType
   within: Within | null
-  /** The path or the body names something that may not be there. */
+  /** Whether the path or the body identifies an object that may not exist. */
   mayMiss: boolean
-  /** `place` is the input of `within`. */
+  /** `place` is the input of the query in `within`. */
   run(request: Request, input: Record<string, unknown>, place: Record<string, unknown>): Promise<Answered>
 }
 
-/** A row that changes something, or leaves a trace of what it shows. */
+/** A row that runs a command: it changes something or audits what it reveals. */
 export function commandRow<Input, Row extends Target | null, Result extends object, Body, Place = never>(
   row: Shape & { command: Command<Input, Row, Result>; within?: { query: Query<Place, unknown>; params: Sources } } & Answer<Result, Body>,
 ): Route {
@@ -115,7 +115,7 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
   }
 }
 
-/** A row that reads. A query that finds nothing answers `not_found`. */
+/** A row that runs a query. Fails with `not_found` if the query returns null. */
 export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, Result> } & Answer<NonNullable<Result>, Body>): Route {
   const { read: query, ...shape } = row
   return {
@@ -149,15 +149,15 @@ async function answer<Result, Body>(row: Answer<Result, Body>, request: Request,
 
 export const sourceOf = (source: string | Source): Source => (typeof source === 'string' ? { to: source } : source)
 
-/** All paths of a row below the prefix. */
+/** All paths of a row, below the prefix. */
 export const pathsOf = (route: Route): string[] => [route.path, ...(route.aliases ?? [])]
 
-/** Every URL of some paths for the server, below each prefix. */
+/** URLs of the paths below each prefix, in Fastify's notation. */
 export const urlsOf = (prefixes: readonly string[], paths: readonly string[]): string[] =>
   prefixes.flatMap((prefix) => paths.map((path) => prefix + path.replaceAll(/\{(\w+)\}/g, ':$1')))
 
-/** Digits of a query string as a number; anything else goes on and is refused. */
+/** Converts digits of a query string to a number. Any other value is returned unchanged, and the domain rejects it. */
 export const wholeNumber = (value: unknown): unknown => (typeof value === 'string' && /^-?\d{1,15}$/.test(value) ? Number(value) : value)
 
-/** `true` or `false` of a query string; anything else goes on and is refused. */
+/** Converts `true` and `false` of a query string. Any other value is returned unchanged, and the domain rejects it. */
 export const trueOrFalse = (value: unknown): unknown => (value === 'true' ? true : value === 'false' ? false : value)

@@ -1,27 +1,27 @@
-/** A refusal speaks of the domain's fields and values; here it is told by the names and words that the dialect has for them. */
+/** Translates the fields and values in the domain's errors to the names and words of a dialect. */
 import type { Dialect } from './dialect.ts'
 import { type Route, type Sources, sourceOf, type Words } from './route.ts'
 
 export type Vocabulary = {
-  /** Paths in the input -> the dialect's name of their last part; `*` stands for a place in a list. */
+  /** Path in the input -> the dialect's name of its last part. `*` matches any index of a list. */
   names: ReadonlyMap<string, string>
-  /** Words of ours that a text may hold -> the dialect's. */
+  /** The domain's words in a text -> the dialect's words. */
   words: ReadonlyMap<string, string>
 }
 
 export const noVocabulary: Vocabulary = { names: new Map(), words: new Map() }
 
-/** How the refusals of each row are told: by the words of its own fields, and by the names that any row has for a field of ours. */
+/** The vocabulary of each row: the words of its own fields, and the names that any row of the dialect has for a field. */
 export function vocabularies(dialect: Dialect): (route: Route) => Vocabulary {
-  const telling = dialect.routes.flatMap((route) => fieldsOf(dialect, route)).map(({ to, name }) => [to, name] as const)
-  // What is one plain word, such as `name`, is a word of any sentence, too.
-  const known = telling.filter(([to]) => /[A-Z]/.test(to))
+  const fieldNames = dialect.routes.flatMap((route) => fieldsOf(dialect, route)).map(({ to, name }) => [to, name] as const)
+  // A field with a plain word as its name, such as `name`, is left out: the word also occurs in ordinary sentences.
+  const knownNames = fieldNames.filter(([to]) => /[A-Z]/.test(to))
   return (route) => {
     const fields = fieldsOf(dialect, route)
     const words = fields.flatMap((field) => Object.entries(field.words))
     return {
       names: new Map(fields.map(({ path, name }) => [path, name])),
-      words: new Map([...known, ...words, ...Object.entries(route.words ?? {})]),
+      words: new Map([...knownNames, ...words, ...Object.entries(route.words ?? {})]),
     }
   }
 }
@@ -47,11 +47,15 @@ const headers = ({ idempotencyHeaders }: Dialect): Sources => ({
 
 export const ifMatch = 'If-Match'
 
-/** As documents write it. */
+/** A header's name with capitals, as in documents. */
 export const headerName = (name: string): string => name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase())
 
-/** The text and the field of a refusal in the dialect's words. */
-export function told(text: string, field: string | undefined, { names, words }: Vocabulary): { text: string; field: string | undefined } {
+/** The text and the field of an error in the dialect's words. */
+export function localize(
+  text: string,
+  field: string | undefined,
+  { names, words }: Vocabulary,
+): { text: string; field: string | undefined } {
   if (field === undefined) return { text: reworded(text, words), field }
   const named = renamed(field, names)
   const [ours, theirs] = [field, named].map((path) => path.split('.').at(-1)!)

@@ -1,4 +1,4 @@
-/** Who calls: an `ak_live_` key. Its scope read, write or admin is what the domain calls READ, WRITE and ADMIN; nothing is decided here. */
+/** Authentication with an `ak_live_` key. Its scopes read, write and admin are the domain's READ, WRITE and ADMIN. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { callerOfKey } from '../../domain/access/api-key/index.ts'
 import type { Caller } from '../../platform/access.ts'

@@ -1,4 +1,4 @@
-/** What the contract's bodies look like, and how our rows become them; those of a service's configuration stand in configuration-bodies.ts. */
+/** Schemas of the contract's bodies, and how rows become bodies. Those of a service's configuration are in configuration-bodies.ts. */
 import { z } from 'zod'
 import type { SettingColumns } from '../../domain/apps/web-service/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
@@ -135,8 +135,8 @@ export type ServiceRow = SettingColumns & {
   updatedAt: Date
 }
 
-/** What is seen of a service that has gone since its row was read, as when an idempotent answer is repeated. */
-const unseen: ServiceOverview = {
+/** Overview of a service that was removed after its row was read, such as in a repeated idempotent response. */
+const overviewOfRemoved: ServiceOverview = {
   environmentType: 'PRODUCTION',
   runtimeStatus: 'STOPPED',
   isLive: false,
@@ -146,7 +146,7 @@ const unseen: ServiceOverview = {
   url: null,
 }
 
-export const webServiceBody = (row: ServiceRow, seen: ServiceOverview = unseen): Body<'webService'> => ({
+export const webServiceBody = (row: ServiceRow, seen: ServiceOverview = overviewOfRemoved): Body<'webService'> => ({
   id: row.id,
   name: row.name,
   status: serviceStatusOf(row.desiredState, seen),

@@ -1,4 +1,4 @@
-/** Bodies of env vars, secrets, bindings and of what they come to. A value that is secret is the mask, unless the row reveals. */
+/** Bodies of env vars, secrets, bindings and resolved variables. Secret values are masked, except in rows that reveal them. */
 import { z } from 'zod'
 import { mask } from '../../domain/configuration/variable/index.ts'
 import type { PlannedVariable } from '../../domain/deploys/deployment/index.ts'
@@ -104,7 +104,7 @@ export type ConfigurationBody<Name extends keyof typeof configurationSchemas> = 
 
 export type EnvVarRow = { id: string; webServiceId: string; key: string; isSecret: boolean; createdAt: Date; changedAt: Date }
 
-/** A reveal stamps the row, but changes nothing: the time of the last change is the domain's own. */
+/** `updated_at` is `changedAt`, because a reveal updates the row's own `updatedAt`. */
 export const envVarBody = (row: EnvVarRow, value: string = mask): ConfigurationBody<'envVar'> => ({
   id: row.id,
   web_service_id: row.webServiceId,

@@ -1,6 +1,6 @@
 /**
- * The PaaS Public API, `/api`. The contract is `contracts/platform-public-api.txt` and decisions.md; here is what holds for all its
- * rows. Rows stand in routes/, words in vocabulary.ts, bodies in bodies.ts.
+ * The PaaS Public API, `/api`, as specified in `contracts/platform-public-api.txt` and decisions.md: what applies to all of its rows.
+ * The rows are in routes/, the words in vocabulary.ts, the bodies in bodies.ts.
  */
 import { z } from 'zod'
 import type { Dialect } from '../core/index.ts'

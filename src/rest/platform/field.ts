@@ -1,4 +1,4 @@
-/** What the bodies of this contract are made of. */
+/** Fields that the bodies of this contract share. */
 import { z } from 'zod'
 
 export const id = z.string().describe('UUID of the object.').meta({ format: 'uuid' })

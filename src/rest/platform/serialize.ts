@@ -1,6 +1,6 @@
 /**
- * Bodies that need more than a row: services with what is seen of them, deployments with their logs, variables and secrets with the
- * values that everybody may see. One or two statements, however many.
+ * Bodies that need more than a row: services with their observed state, deployments with their logs, variables and secrets with their
+ * plain values. One or two statements for any number of rows.
  */
 import { plainEnvVarValues } from '../../domain/configuration/env-var/index.ts'
 import { plainSecretValues } from '../../domain/configuration/secret/index.ts'
@@ -16,7 +16,7 @@ export async function webServiceBodies(rows: readonly ServiceRow[], { ask }: Vie
 
 export const oneWebService = async (row: ServiceRow, view: View): Promise<Body<'webService'>> => (await webServiceBodies([row], view))[0]!
 
-/** Of a log, a single deployment shows this much, one in a list less. */
+/** Maximum size of the log in the body of a single deployment, and of one in a list. */
 const logBytes = 256 * 1024
 const listedLogBytes = 8 * 1024
 

@@ -1,4 +1,4 @@
-/** The contract's words for ours. Every record names all of ours, so that a new one is missed by the compiler, not by a caller. */
+/** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
 import { serviceSettings } from '../../domain/apps/web-service/index.ts'
 import type { ShadowReason, SourceKind } from '../../domain/configuration/resolution/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
@@ -30,7 +30,7 @@ export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', 
   string
 >
 
-/** A secret's scope is the type of environment that it is for. */
+/** The scope of a secret is a type of environment. */
 export const scopes = environmentTypes
 
 export const writeModes = { MERGE: 'merge', REPLACE: 'replace' } as const satisfies Record<'MERGE' | 'REPLACE', string>
@@ -76,7 +76,7 @@ export const serviceSettingFields = settingFields(serviceSettings, {
   shutdownGraceMs: null,
 })
 
-const whenWanted: Record<RuntimeStatus, ServiceStatus> = {
+const whenRunning: Record<RuntimeStatus, ServiceStatus> = {
   STARTING: 'starting',
   RUNNING: 'running',
   DEGRADED: 'running',
@@ -94,13 +94,13 @@ const whenStopped: Record<RuntimeStatus, ServiceStatus> = {
   STOPPED: 'stopped',
 }
 
-/** A service that was told something, and hasn't done it yet, is on its way; one without a live release is what its last try was. */
+/** While the observed state differs from the desired one, the status is a transition, such as `stopping`. A service without a live release has the status of its newest deployment if that failed. */
 export function serviceStatusOf(desiredState: DesiredState, seen: ServiceOverview): ServiceStatus {
   if (desiredState === 'DELETED') return 'pending_deletion'
   if (seen.isDeploying) return 'deploying'
   if (!seen.isLive && seen.newestStatus === 'FAILED') return 'failed'
   if (desiredState === 'STOPPED' || !seen.isLive) return whenStopped[seen.runtimeStatus]
-  return seen.isRestarting ? 'restarting' : whenWanted[seen.runtimeStatus]
+  return seen.isRestarting ? 'restarting' : whenRunning[seen.runtimeStatus]
 }
 
 const phaseWords: Record<Phase, DeploymentStatus> = {

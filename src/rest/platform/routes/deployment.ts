@@ -12,7 +12,7 @@ import { deploymentBodies, oneDeployment } from '../serialize.ts'
 const tag = 'Deployments'
 const ofService = { query: findDeploymentOf, params: { web_service_id: 'webServiceId', deployment_id: 'id' } }
 
-/** What a command answers that makes or changes one. */
+/** Response of a command that creates or changes a deployment. */
 const theDeployment = {
   schema: schemas.deployment,
   reply: ({ deployment }: { deployment: DeploymentRow }, view: View) => oneDeployment(deployment, view),

@@ -21,7 +21,7 @@ const flags: Sources = {
     description: 'Whether the value is secret. Defaults to false for a new variable. When omitted, an existing variable keeps its setting.',
   },
 }
-export const writtenEnvVar: Sources = { key: 'key', value: 'value', ...flags }
+export const envVarFields: Sources = { key: 'key', value: 'value', ...flags }
 
 export const envVarRoutes: Route[] = [
   queryRow({
@@ -46,7 +46,7 @@ export const envVarRoutes: Route[] = [
     description: 'The variable takes effect with the next deployment.',
     command: createEnvVar,
     params: ofService,
-    body: writtenEnvVar,
+    body: envVarFields,
     status: 201,
     schema: schemas.envVar,
     reply: ({ envVar }, view) => oneEnvVar(envVar, view),
@@ -79,7 +79,7 @@ export const envVarRoutes: Route[] = [
     command: setEnvVars,
     params: ofService,
     query: writeMode,
-    body: { variables: { to: 'variables', items: writtenEnvVar } },
+    body: { variables: { to: 'variables', items: envVarFields } },
     status: 200,
     schema: schemas.envVarList,
     reply: async ({ envVars }, view) => ({ environment_variables: await envVarBodies(envVars, view), total: envVars.length }),

@@ -7,7 +7,7 @@ import { bulkText, writeMode } from './write-mode.ts'
 
 const tag = 'Secret bindings'
 const ofService = { web_service_id: 'webServiceId' }
-const written: Sources = {
+const bindingFields: Sources = {
   project_secret_id: 'secretId',
   alias_key: { to: 'alias', description: 'Name of the variable that the web service receives. Defaults to the key of the secret.' },
 }
@@ -35,7 +35,7 @@ export const secretBindingRoutes: Route[] = [
     description: 'From the next deployment on, the web service receives the value of the scope that its environment resolves to.',
     command: bindSecret,
     params: ofService,
-    body: written,
+    body: bindingFields,
     status: 201,
     schema: schemas.binding,
     reply: ({ secretBinding, secretKey }) => bindingBody(secretBinding, secretKey),
@@ -75,7 +75,7 @@ export const secretBindingRoutes: Route[] = [
     command: setSecretBindings,
     params: ofService,
     query: writeMode,
-    body: { bindings: { to: 'bindings', items: written } },
+    body: { bindings: { to: 'bindings', items: bindingFields } },
     status: 200,
     schema: schemas.bindingList,
     reply: ({ secretBindings }) => ({

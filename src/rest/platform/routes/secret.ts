@@ -23,7 +23,7 @@ const flags: Sources = {
     description: 'Whether the value is secret. Defaults to true for a new secret. When omitted, an existing secret keeps its setting.',
   },
 }
-const written: Sources = { key: 'key', value: 'value', scope: { ...scope, fallback: 'production' }, ...flags }
+const secretFields: Sources = { key: 'key', value: 'value', scope: { ...scope, fallback: 'production' }, ...flags }
 
 export const secretRoutes: Route[] = [
   queryRow({
@@ -49,7 +49,7 @@ export const secretRoutes: Route[] = [
     description: 'A web service receives the secret only through a binding.',
     command: createSecret,
     params: ofProject,
-    body: written,
+    body: secretFields,
     status: 201,
     schema: schemas.secret,
     reply: ({ secret }, view) => oneSecret(secret, view),
@@ -65,7 +65,7 @@ export const secretRoutes: Route[] = [
     command: setSecrets,
     params: ofProject,
     query: writeMode,
-    body: { secrets: { to: 'secrets', items: written } },
+    body: { secrets: { to: 'secrets', items: secretFields } },
     status: 200,
     schema: schemas.secretList,
     reply: async ({ secrets }, view) => ({ secrets: await secretBodies(secrets, view), total: secrets.length }),

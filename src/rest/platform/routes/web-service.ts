@@ -14,7 +14,7 @@ import { commandRow, queryRow, type Route, type Sources, type View, wholeNumber 
 import { type ServiceRow, schemas, serviceLogsBody } from '../bodies.ts'
 import { oneWebService, webServiceBodies } from '../serialize.ts'
 import { environmentTypes, projectTypes, serviceSettingFields } from '../vocabulary.ts'
-import { writtenEnvVar } from './env-var.ts'
+import { envVarFields } from './env-var.ts'
 
 const tag = 'Web services'
 const params = { web_service_id: 'id' }
@@ -26,7 +26,7 @@ const settings: Sources = {
   ...serviceSettingFields.sources,
 }
 
-/** What a command answers that leaves a service as it is now. */
+/** Response of a command that creates or changes a service. */
 const theService = {
   schema: schemas.webService,
   reply: ({ webService }: { webService: ServiceRow }, view: View) => oneWebService(webService, view),
@@ -74,7 +74,7 @@ export const webServiceRoutes: Route[] = [
       port: { to: 'port', fallback: port },
       env_vars: {
         to: 'envVars',
-        items: writtenEnvVar,
+        items: envVarFields,
         description: 'Environment variables of the service. If one of them is not valid, the service is not created.',
       },
     },

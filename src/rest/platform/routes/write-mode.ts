@@ -1,4 +1,4 @@
-/** How a bulk says what becomes of the rows that it doesn't name. */
+/** Query parameter of bulk writes: what happens to existing items that the request does not list. */
 import { z } from 'zod'
 import type { Sources } from '../../core/index.ts'
 import { writeModes } from '../vocabulary.ts'
@@ -14,6 +14,6 @@ export const writeMode: Sources = {
   },
 }
 
-/** Said of each bulk: existing clients send back the items of a list, with their `id`. */
+/** Description of every bulk write. Existing clients send back the items of a list, with their `id`. */
 export const bulkText =
   'All items are written, or none. The field `id` of an item is ignored. Items that are equal to the stored ones are left unchanged.'
