@@ -43,7 +43,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   const takesBody = (route: Route) => route.method !== 'GET' && route.method !== 'DELETE'
 
   describe.each(rows)('$title', ({ route, path }) => {
-    it('answers 401 with WWW-Authenticate without a key, and with a bad one', async () => {
+    it('answers 401 with WWW-Authenticate for a missing or invalid key', async () => {
       const url = urlOf(path, mine)
       const refused = [
         await rest.call(route.method, url),
@@ -77,28 +77,31 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     expect(textOf(answer.body)).toEqual(expect.any(String))
   })
 
-  it.each(reads)('$title answers a read-only key, by every prefix, X-API-Key, trailing slash and HEAD alike', async ({ path }) => {
-    const url = urlOf(path, mine)
-    const key = rest.acme.key.READ
-    const timeless = (text: string) => text.replace(/"timestamp":"[^"]*"/, '')
-    const first = await rest.call('GET', url, { key })
-    expect(first.status).toBe(200)
-    expect(first.headers['content-type']).toBe('application/json; charset=utf-8')
-    const same = [
-      await rest.call('GET', `${url}/`, { key }),
-      await rest.call('GET', url, { headers: { 'x-api-key': key } }),
-      ...(await Promise.all(aliases.map((alias) => rest.call('GET', url.replace(prefix, alias), { key })))),
-    ]
-    for (const answer of same)
-      expect({ status: answer.status, text: timeless(answer.text) }).toEqual({ status: 200, text: timeless(first.text) })
-    expect(await rest.call('HEAD', url, { key })).toMatchObject({
-      status: 200,
-      text: '',
-      headers: { 'content-length': first.headers['content-length'] },
-    })
-  })
+  it.each(reads)(
+    '$title answers a read-only key the same by every prefix, with X-API-Key, with a trailing slash and by HEAD',
+    async ({ path }) => {
+      const url = urlOf(path, mine)
+      const key = rest.acme.key.READ
+      const timeless = (text: string) => text.replace(/"timestamp":"[^"]*"/, '')
+      const first = await rest.call('GET', url, { key })
+      expect(first.status).toBe(200)
+      expect(first.headers['content-type']).toBe('application/json; charset=utf-8')
+      const same = [
+        await rest.call('GET', `${url}/`, { key }),
+        await rest.call('GET', url, { headers: { 'x-api-key': key } }),
+        ...(await Promise.all(aliases.map((alias) => rest.call('GET', url.replace(prefix, alias), { key })))),
+      ]
+      for (const answer of same)
+        expect({ status: answer.status, text: timeless(answer.text) }).toEqual({ status: 200, text: timeless(first.text) })
+      expect(await rest.call('HEAD', url, { key })).toMatchObject({
+        status: 200,
+        text: '',
+        headers: { 'content-length': first.headers['content-length'] },
+      })
+    },
+  )
 
-  it.each(reveals)('$title is counted, and beyond the limit answers 429 with Retry-After', async ({ path }) => {
+  it.each(reveals)('$title answers 429 with Retry-After beyond the limit', async ({ path }) => {
     const url = urlOf(path, mine)
     await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
     const limit = rest.app.settings.REVEALS_PER_MINUTE
@@ -153,7 +156,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     }
   })
 
-  it('a path below the prefix that no row has answers 404 in the dialect, with or without a key, whatever is sent', async () => {
+  it('an unknown path below the prefix answers 404 in the form of the dialect, with or without a key, for any body', async () => {
     for (const base of dialect.prefixes) {
       for (const path of ['', '/', '/nope', '/projects/a/b/c/d', `/${'x'.repeat(2000)}`, '/%zz']) {
         for (const options of [{}, { key: rest.acme.key.ADMIN }]) {
@@ -164,7 +167,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     }
   })
 
-  it('a path that has rows answers 405 with Allow for every other method, whatever is sent, with or without a key', async () => {
+  it('a known path answers 405 with Allow for every other method, with or without a key, for any body', async () => {
     const every = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']
     for (const { path } of rows) {
       const url = urlOf(path, mine)
@@ -196,7 +199,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     },
   )
 
-  it.each(reads)('$title answers 400 for a query string that is no UTF-8', async ({ path }) => {
+  it.each(reads)('$title answers 400 for a query string that is not UTF-8', async ({ path }) => {
     for (const query of ['x=%ff', 'x=%c3%28', 'x=%']) {
       const answer = await rest.call('GET', `${urlOf(path, mine)}?${query}`, { key: rest.acme.key.READ })
       expect(answer.status).toBe(400)
@@ -208,7 +211,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     for (const { path } of rows) expect(await rest.call('OPTIONS', urlOf(path, mine))).toMatchObject({ status: 204, text: '' })
   })
 
-  it('the document and its page need no key, and the page loads nothing from elsewhere', async () => {
+  it('the document and its page need no key, and the page loads nothing from another host', async () => {
     expect(await rest.call('GET', `${prefix}/openapi.json`)).toMatchObject({ status: 200, body: { openapi: '3.1.0' } })
     const page = await rest.call('GET', `${prefix}/docs`)
     expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
@@ -239,7 +242,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     },
   )
 
-  it('an unexpected fault is masked, and logged under the id that the answer carries', async () => {
+  it('an unexpected error is masked, and logged with the request ID of the response', async () => {
     const { path } = reads[0]!
     const { prisma } = rest.app.db
     const broken = (query: Sql) => {

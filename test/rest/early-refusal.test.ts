@@ -52,7 +52,7 @@ describe.each(doors)('%s', (path, shape) => {
     expect(answer.headers).toMatch(/content-type: application\/json/i)
   })
 
-  it('takes headers within the limit', async () => {
+  it('accepts headers within the limit', async () => {
     expect((await send(request(path, large(15_000)))).status).not.toBe(431)
   })
 
@@ -67,13 +67,13 @@ describe.each(doors)('%s', (path, shape) => {
   })
 })
 
-it('where nobody can know which door was asked, all of them find their words', async () => {
+it('an error that belongs to no API can be read by clients of all of them', async () => {
   const answer = await send('nonsense\r\n\r\n')
   expect(answer.status).toBe(400)
   expect(answer.body).toEqual({ detail: expect.any(String), errors: [{ message: expect.any(String), extensions: invalid }] })
 })
 
-it('a body that does not come answers 408 in the words of its door', async () => {
+it('a body that does not arrive answers 408 in the form of its API', async () => {
   rest.server.server.requestTimeout = 300
   rest.server.server.headersTimeout = 200
   const key = rest.acme.key.ADMIN

@@ -49,7 +49,7 @@ const forget = async (app = world.app) => {
 }
 
 describe("a key's text", () => {
-  it('is the word of its face, 256 random bits and a checksum, and never the same', () => {
+  it('consists of the prefix of its API, 256 random bits and a checksum, and is different each time', () => {
     const texts = Array.from({ length: 200 }, () => generateKey('ak_live_'))
     expect(new Set(texts).size).toBe(200)
     for (const text of texts) {
@@ -66,7 +66,7 @@ describe("a key's text", () => {
     }
   })
 
-  it('of a former system is any of 8 to 200 URL-safe characters behind a known word', () => {
+  it('of a former system has 8 to 200 URL-safe characters after a known prefix', () => {
     for (const length of [8, 50, 52, 200]) expect(wellFormedKey(`ak_live_${'a'.repeat(length)}`)).toBe(true)
     for (const length of [0, 7, 201]) expect(wellFormedKey(`ak_live_${'a'.repeat(length)}`)).toBe(false)
     for (const text of [
@@ -82,7 +82,7 @@ describe("a key's text", () => {
     }
   })
 
-  it('costs no statement when it can be no key, one when it may be one, and one a minute to note its use', async () => {
+  it('takes no statement if it is malformed, one if it may be a key, and one per minute to record its use', async () => {
     const text = await made()
     const mistyped = `${text.slice(0, -1)}${text.endsWith('a') ? 'b' : 'a'}`
     const refused = ['', 'x', 'Bearer x', mistyped, `ak_live_${'a'.repeat(201)}`, `${text} `]
@@ -98,7 +98,7 @@ describe("a key's text", () => {
     expect(await statementsOf(world.app, () => caller(text, 'oec_live_'))).toEqual([])
   })
 
-  it('is in no row, event, audit row or stored answer', async () => {
+  it('appears in no row, event, audit row or stored response', async () => {
     const text = await made({ idempotencyKey: 'once' })
     for (const table of ['api_key', 'event', 'audit_entry', 'idempotency']) {
       const found = await world.app.db.pool.query(
@@ -116,7 +116,7 @@ describe("a key's text", () => {
     expect(stored[0]!.prefix).toHaveLength(12)
   })
 
-  it('is shown once: a repeated answer has none', async () => {
+  it('is returned once: a repeated response has none', async () => {
     const first = await create({ idempotencyKey: 'shown' })
     const again = await create({ idempotencyKey: 'shown' })
     expect(first.plaintextKey).toMatch(/^ak_live_/)
@@ -124,8 +124,8 @@ describe("a key's text", () => {
   })
 })
 
-describe('a key stands for a caller', () => {
-  it('until it is revoked, which twice answers the same row', async () => {
+describe('a key identifies a caller', () => {
+  it('until it is revoked; revoking it again returns the same row', async () => {
     const { apiKey, plaintextKey } = await create()
     expect(await caller(plaintextKey!)).toMatchObject({
       organizationId: tenant.organizationId,
@@ -142,7 +142,7 @@ describe('a key stands for a caller', () => {
     expect(events).toEqual([{ type: 'api_key.created' }, { type: 'api_key.revoked' }])
   })
 
-  it('until its maker is no member any more', async () => {
+  it('until its creator is no longer a member', async () => {
     const own = await createTenant(world.app)
     const text = await made({}, own.owner)
     expect(await caller(text)).not.toBeNull()
@@ -151,7 +151,7 @@ describe('a key stands for a caller', () => {
     expect(await caller(text)).toBeNull()
   })
 
-  it('until it ends, by the clock of the database', async () => {
+  it('until it expires, by the clock of the database', async () => {
     const own = await createWorld()
     try {
       const acme = await createTenant(own.app)
@@ -168,7 +168,7 @@ describe('a key stands for a caller', () => {
     }
   })
 
-  it('in every process until its revocation is heard of, and where it was revoked at once', async () => {
+  it('in every process until the revocation arrives there, which is immediate where it was revoked', async () => {
     const own = await createWorld()
     try {
       const acme = await createTenant(own.app)
@@ -199,7 +199,7 @@ describe('a key stands for a caller', () => {
     },
   )
 
-  it('and notes its use, at most once a minute', async () => {
+  it('and records its use, at most once a minute', async () => {
     const own = await createWorld()
     try {
       const acme = await createTenant(own.app)
@@ -223,7 +223,7 @@ describe('a key stands for a caller', () => {
   })
 })
 
-describe('nobody makes a key with more rights than their own', () => {
+describe('nobody creates a key with more permissions than their own', () => {
   it.each([
     ['READ', 'forbidden', 'forbidden', 'forbidden'],
     ['WRITE', 'forbidden', 'forbidden', 'forbidden'],
@@ -233,20 +233,20 @@ describe('nobody makes a key with more rights than their own', () => {
     expect(await Promise.all(tries)).toEqual(outcomes)
   })
 
-  it('a caller with a part of the rights makes no key with all of them', async () => {
+  it('a caller with some permissions cannot create a key with all of them', async () => {
     const some = { ...tenant.owner, permissions: new Set(permissions.filter((permission) => permission !== 'reveal:secrets')) }
     expect(await refusal(create({ scope: 'ADMIN' }, some))).toMatchObject({ code: 'forbidden', field: 'scope' })
     expect(await refusal(create({ scope: 'WRITE' }, some))).toMatchObject({ code: 'forbidden', field: 'scope' })
     expect(await codeOf(create({ scope: 'READ' }, some))).toBe('done')
   })
 
-  it('a member with role ADMIN makes keys of every scope, which have what the role has', async () => {
+  it('a member with role ADMIN creates keys of every scope, with at most the permissions of the role', async () => {
     const own = await createTenant(world.app, undefined, 'ADMIN')
     const text = await made({ scope: 'ADMIN' }, own.owner)
     expect((await caller(text))?.permissions).toEqual(rolePermissions('ADMIN'))
   })
 
-  it('a key makes no key that outlives it: a later expiry is refused, and without one it ends with its maker', async () => {
+  it('a key cannot create a key that outlives it: a later expiry is rejected, and the default is its own expiry', async () => {
     const soon = new Date(Date.now() + 3_600_000)
     const later = new Date(soon.getTime() + 1)
     const parent = (await create({ expiresAt: soon })).plaintextKey!
@@ -263,11 +263,11 @@ describe('nobody makes a key with more rights than their own', () => {
     expect((await create({}, (await caller(await made()))!)).apiKey.expiresAt).toBeNull()
   })
 
-  it('Quayside itself makes none: a key is a person’s', async () => {
+  it('Quayside itself creates none: a key belongs to a person', async () => {
     expect(await codeOf(create({}, { ...tenant.owner, userId: null }))).toBe('forbidden')
   })
 
-  it('a key of one project makes keys of that project alone', async () => {
+  it('a key restricted to a project creates keys of that project only', async () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'mine' })
     const { project: sibling } = await execute(request(world.app, tenant.owner), createProject, { name: 'sibling' })
     const scoped = tenant.key('ADMIN', project.id)
@@ -277,7 +277,7 @@ describe('nobody makes a key with more rights than their own', () => {
   })
 })
 
-describe('what a key is made with', () => {
+describe('the input of a new key', () => {
   it.each([
     ['an empty name', { name: ' ' }, 'invalid_input', 'name'],
     ['a name of 101 characters', { name: 'x'.repeat(101) }, 'invalid_input', 'name'],
@@ -292,8 +292,8 @@ describe('what a key is made with', () => {
   })
 })
 
-describe('a key of one project', () => {
-  it('sees its project alone, wherever it looks', async () => {
+describe('a key restricted to a project', () => {
+  it('sees only its project, in every query', async () => {
     const own = await createTenant(world.app)
     const act = (source: string, variables: Record<string, unknown> = {}, as = own.owner) => operation(world.app, as, source, variables)
     const make = async (name: string) => {
@@ -354,7 +354,7 @@ describe('a key of one project', () => {
     expect((await act(revoke, { id: mine.apiKeyId }, scoped)).errors).toBeUndefined()
   })
 
-  it('goes with its project', async () => {
+  it('is revoked with its project', async () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'short-lived' })
     const text = await made({ projectId: project.id })
     expect(await caller(text)).toMatchObject({ projectId: project.id })
@@ -365,7 +365,7 @@ describe('a key of one project', () => {
   })
 })
 
-it('the list has every key of the organization, and none of another', async () => {
+it('the list contains all keys of the organization, and none of another', async () => {
   const [own, other] = [await createTenant(world.app), await createTenant(world.app)]
   const ids = [(await create({}, own.owner)).apiKey.id, (await create({}, own.owner)).apiKey.id]
   const { apiKey: foreign } = await create({}, other.owner)
@@ -380,7 +380,7 @@ describe('`viewer.can`', () => {
     (await operation(world.app, as, 'query ($p: String!, $on: ID) { viewer { can(permission: $p, on: $on) } }', { p: permission, on }))
       .data!.viewer.can
 
-  it('says what the caller may do, and where', async () => {
+  it('returns whether the caller has a permission, and on which objects', async () => {
     const other = await createTenant(world.app)
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'here' })
     const { project: sibling } = await execute(request(world.app, tenant.owner), createProject, { name: 'there' })

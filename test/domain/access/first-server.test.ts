@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-it('an organization is born with the local server', async () => {
+it('an organization is created with the local server', async () => {
   const owner = await bootstrapOrganization(world.app)
   const servers = await rows<{ name: string; kind: string }>(
     world.app.db.prisma,

@@ -81,7 +81,7 @@ const ended = (id: string) =>
     return operation?.finishedAt ? operation : null
   })
 
-it('steps are made one after the other until the last, and progress is told', async () => {
+it('steps run one after the other until the last, and progress is reported', async () => {
   const { id, status } = await begin('countUp', { to: 5 })
   expect(status).toBe('QUEUED')
   work('one')
@@ -89,7 +89,7 @@ it('steps are made one after the other until the last, and progress is told', as
   expect(stepsMade).toBe(5)
 })
 
-it('another worker goes on where the last one stopped: no step is made twice', async () => {
+it('another worker continues where the last one stopped, and no step runs twice', async () => {
   const { id } = await begin('countUp', { to: 60 })
   const first = work('one')
   await until('some steps are made', async () => ((await read(id))?.stepsCompleted ?? 0) >= 3)
@@ -99,7 +99,7 @@ it('another worker goes on where the last one stopped: no step is made twice', a
   expect(stepsMade).toBe(60)
 })
 
-it('two workers share the queue and make each step once', async () => {
+it('two workers share the queue and run each step once', async () => {
   work('one')
   work('two')
   const started = await Promise.all([begin('countUp', { to: 20 }), begin('countUp', { to: 20 }), begin('countUp', { to: 20 })])
@@ -107,20 +107,20 @@ it('two workers share the queue and make each step once', async () => {
   expect(stepsMade).toBe(60)
 })
 
-it('a refusal fails it with its text', async () => {
+it('a DomainError fails the operation with its text', async () => {
   const { id } = await begin('refuse')
   work('one')
   expect(await ended(id)).toMatchObject({ status: 'FAILED', error: 'The thing is gone.' })
 })
 
-it('a step that fails unexpectedly leaves nothing behind and is made again', async () => {
+it('a step that fails unexpectedly is rolled back and retried', async () => {
   const { id } = await begin('faultOnce')
   work('one')
   expect(await ended(id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 1, totalSteps: 1 })
   expect(faults).toBe(2)
 })
 
-it('one that three processes in a row had in hand when they ended fails with the reason, and no step of it is made', async () => {
+it('an operation that three processes in a row died with fails with the reason, without running a step', async () => {
   const { id } = await begin('countUp', { to: 5 })
   for (let n = 0; n < 3; n++)
     await until('the lease before is over', async () => (await operationQueue.claim(app, `dead ${n}`, 1)).length === 1)

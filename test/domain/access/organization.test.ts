@@ -12,7 +12,7 @@ afterEach(() => world?.close())
 
 const count = async (table: string) => Number((await world.app.db.pool.query(`select count(*) from ${table}`)).rows[0].count)
 
-it('two processes that start at once make one organization, with its owner and its machine', async () => {
+it('two processes that start at once create one organization, with its owner and its server', async () => {
   const processes = [world.app, await world.process(), await world.process()]
   const made = await Promise.all(processes.map((app) => bootstrapOrganization(app)))
   expect(made.filter((owner) => owner !== null)).toHaveLength(1)
@@ -25,7 +25,7 @@ it('two processes that start at once make one organization, with its owner and i
   expect([await count('user_account'), await count('event'), await count('audit_entry')]).toEqual([1, 1, 1])
 })
 
-it('a later start makes nothing', async () => {
+it('a later start creates nothing', async () => {
   expect(await bootstrapOrganization(world.app)).not.toBeNull()
   expect(await bootstrapOrganization(world.app)).toBeNull()
   expect([await count('organization'), await count('user_account')]).toEqual([1, 1])

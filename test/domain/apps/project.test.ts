@@ -36,7 +36,7 @@ async function purge(): Promise<void> {
 }
 
 describe('a project', () => {
-  it('is born with a production environment, and both are told of', async () => {
+  it('is created with a production environment, each with an event', async () => {
     const made = await project(world.app, tenant.owner, { name: 'My Shop!', description: 'Sells.' })
     expect(made).toMatchObject({ name: 'My Shop!', slug: 'my-shop', description: 'Sells.', version: 1, deletingAt: null })
     const [production, ...rest] = await environmentsOf(world.app, made.id)
@@ -61,7 +61,7 @@ describe('a project', () => {
     expect((await project(world.app, own.owner, { name })).slug).toMatch(new RegExp(`${slug.source.slice(0, -1)}-[a-z0-9]{4}$`))
   })
 
-  it('has a slug of its own in the organization, not in the installation', async () => {
+  it('has a slug that is unique in the organization, not in the installation', async () => {
     await project(world.app, tenant.owner, { slug: 'taken' })
     expect(await refusal(project(world.app, tenant.owner, { slug: 'taken' }))).toMatchObject({
       code: 'slug_taken',
@@ -72,13 +72,13 @@ describe('a project', () => {
     expect((await project(world.app, other.owner, { slug: 'taken' })).slug).toBe('taken')
   })
 
-  it('of many that are made of one name at once gets a slug each', async () => {
+  it('gets a slug of its own when many with the same name are created at once', async () => {
     const own = await createTenant(world.app)
     const made = await Promise.all(Array.from({ length: 6 }, () => project(world.app, own.owner, { name: 'same' })))
     expect(new Set(made.map(({ slug }) => slug)).size).toBe(6)
   })
 
-  it('is changed as asked: absent is kept, null clears', async () => {
+  it('is updated: omitted fields are kept, null clears', async () => {
     const made = await project(world.app, tenant.owner, { description: 'old' })
     const change = (input: Record<string, unknown>) => execute(as(), updateProject, { id: made.id, ...input })
     expect((await change({ name: ' New ' })).project).toMatchObject({ name: 'New', description: 'old', slug: made.slug, version: 2 })
@@ -86,7 +86,7 @@ describe('a project', () => {
     expect(await toldOf(world.app, made.id)).toEqual(['project.created', 'project.updated', 'project.updated'])
   })
 
-  it('is found by id or slug, by exactly one of them, within its organization', async () => {
+  it('is found within its organization by exactly one of id and slug', async () => {
     const made = await project(world.app, tenant.owner, { slug: 'findable' })
     const find = (input: Record<string, unknown>, caller = tenant.owner) => ask(as(caller), findProject, input)
     expect(await find({ id: encodeId('Project', made.id) })).toMatchObject({ id: made.id })
@@ -98,14 +98,14 @@ describe('a project', () => {
     expect(await codeOf(find({ id: made.id, slug: 'findable' }))).toBe('invalid_input')
   })
 
-  it('is not found by a slug that no slug can be', async () => {
+  it('is not found by a malformed slug', async () => {
     for (const slug of ['a\u0000b', '\ud800'])
       expect(await refusal(ask(as(), findProject, { slug }))).toMatchObject({ code: 'invalid_input', field: 'slug' })
     for (const slug of [' ', 'x'.repeat(10_000), "' or true --"]) expect(await ask(as(), findProject, { slug })).toBeNull()
   })
 })
 
-describe('names and slugs out of bounds are refused, and nothing is made', () => {
+describe('names and slugs out of range are rejected, and nothing is created', () => {
   const wrong: [string, Record<string, unknown>, string][] = [
     ['no name', {}, 'name'],
     ['an empty name', { name: '' }, 'name'],
@@ -130,7 +130,7 @@ describe('names and slugs out of bounds are refused, and nothing is made', () =>
     expect((await ask(as(own.owner), listProjects, {})).rows).toEqual([])
   })
 
-  it('what is just within them is taken', async () => {
+  it('accepts names and slugs at their limits', async () => {
     const made = await project(world.app, tenant.owner, {
       name: '名'.repeat(100),
       slug: `a${'-'.repeat(48)}z`,
@@ -141,7 +141,7 @@ describe('names and slugs out of bounds are refused, and nothing is made', () =>
 })
 
 describe('an environment', () => {
-  it('is made in a project, several of one type', async () => {
+  it('is created in a project, several of one type', async () => {
     const { id } = await project(world.app, tenant.owner)
     const types = ['STAGING', 'STAGING', 'DEVELOPMENT', 'PRODUCTION']
     for (const type of types) await environment(world.app, tenant.owner, id, { type, name: 'Same' })
@@ -161,7 +161,7 @@ describe('an environment', () => {
     expect(await refusal(environment(world.app, tenant.owner, id, input))).toMatchObject({ code, field })
   })
 
-  it('is not made in a project of another organization, nor in one that is going', async () => {
+  it('is not created in a project of another organization or in one that is being deleted', async () => {
     const foreign = await project(world.app, other.owner)
     expect(await codeOf(execute(as(), createEnvironment, { projectId: foreign.id, name: 'x', type: 'STAGING' }))).toBe('not_found')
     const going = await project(world.app, tenant.owner)
@@ -170,7 +170,7 @@ describe('an environment', () => {
     expect(await codeOf(execute(as(), createEnvironment, { projectId: going.id, name: 'x', type: 'STAGING' }))).toBe('not_found')
   })
 
-  it('is renamed; slug and type stay', async () => {
+  it('can be renamed, which keeps slug and type', async () => {
     const { id } = await project(world.app, tenant.owner)
     const made = await environment(world.app, tenant.owner, id)
     const { environment: renamed } = await execute(as(), updateEnvironment, { id: made.id, name: 'QA', ifVersion: 1 })
@@ -181,7 +181,7 @@ describe('an environment', () => {
     })
   })
 
-  it('is listed with its project or with all, and found within its organization', async () => {
+  it('is listed with or without its project, and found within its organization', async () => {
     const own = await createTenant(world.app)
     const [one, two] = [await project(world.app, own.owner), await project(world.app, own.owner)]
     const made = await environment(world.app, own.owner, one.id)
@@ -194,7 +194,7 @@ describe('an environment', () => {
     expect(await ask(as(other.owner), findEnvironment, { id: made.id })).toBeNull()
   })
 
-  it('that is empty is deleted at once, the last production too', async () => {
+  it('is deleted immediately if it is empty, even the last production environment', async () => {
     const { id } = await project(world.app, tenant.owner)
     const [production] = await environmentsOf(world.app, id)
     expect(await execute(as(), deleteEnvironment, { id: production!.id })).toEqual({ deletedId: production!.id, environment: null })
@@ -202,7 +202,7 @@ describe('an environment', () => {
     expect(await toldOf(world.app, production!.id)).toEqual(['environment.created', 'environment.deleted'])
   })
 
-  it('with a service is refused, and stays as it was', async () => {
+  it('is not deleted while it contains a service', async () => {
     const { id } = await project(world.app, tenant.owner)
     const service = await webService(world.app, tenant.owner, { projectId: id })
     for (const cascade of [undefined, null, false]) {
@@ -217,7 +217,7 @@ describe('an environment', () => {
     expect((await reread(world.app, service)).desiredState).toBe('STOPPED')
   })
 
-  it('goes with its services when asked to, and its row when they are gone', async () => {
+  it('is deleted with its services by cascade, and its row is removed after theirs', async () => {
     const { id } = await project(world.app, tenant.owner)
     const services = [
       await webService(world.app, tenant.owner, { projectId: id }),
@@ -243,7 +243,7 @@ describe('an environment', () => {
 })
 
 describe('deleting a project', () => {
-  it('takes its empty environments along', async () => {
+  it('deletes its empty environments', async () => {
     const { id } = await project(world.app, tenant.owner)
     await environment(world.app, tenant.owner, id)
     const ids = (await environmentsOf(world.app, id)).map((found) => found.id)
@@ -254,7 +254,7 @@ describe('deleting a project', () => {
     expect(await toldOf(world.app, id)).toEqual(['project.created', 'project.deleted'])
   })
 
-  it('is refused while it holds a service, and nothing is changed', async () => {
+  it('fails while it contains a service, and changes nothing', async () => {
     const { id } = await project(world.app, tenant.owner)
     const service = await webService(world.app, tenant.owner, { projectId: id })
     await environment(world.app, tenant.owner, id)
@@ -263,7 +263,7 @@ describe('deleting a project', () => {
     expect([await toldOf(world.app, id), (await reread(world.app, service)).desiredState]).toEqual([['project.created'], 'STOPPED'])
   })
 
-  it('with cascade marks everything inside, and the rows go from the top floor down', async () => {
+  it('with cascade marks all contents as deleted, and removes services, environments and the project in this order', async () => {
     const { id } = await project(world.app, tenant.owner)
     const staging = await environment(world.app, tenant.owner, id)
     const services = [
@@ -311,7 +311,7 @@ describe('deleting a project', () => {
     )
   }
 
-  it('at once with a new service in it leaves either both or neither', async () => {
+  it('at the same time as the creation of a service leaves both or neither', async () => {
     for (let n = 0; n < 5; n++) {
       const { id } = await project(world.app, tenant.owner)
       const [deleted, made] = await Promise.all([
@@ -324,7 +324,7 @@ describe('deleting a project', () => {
   })
 })
 
-it('a list is in the order of making, with those that are going until they are gone', async () => {
+it('a list is in the order of creation, and contains projects that are being deleted until they are removed', async () => {
   const own = await createTenant(world.app)
   const made = [await project(world.app, own.owner), await project(world.app, own.owner), await project(world.app, own.owner)]
   await execute(as(own.owner), deleteProject, { id: made[1]!.id, cascade: true })

@@ -36,7 +36,7 @@ const unseen = [
 const seen = ['a', '7', '-', '!', 'é', '名', 'ש', 'ا', '😀', '️⃣', '₿']
 
 describe('a name', () => {
-  it('of which nothing can be seen is refused', () => {
+  it('without a visible character is rejected', () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom(...unseen), { maxLength: 40 }), (parts) => {
         expect(taken(parts.join(''))).toBeNull()
@@ -44,7 +44,7 @@ describe('a name', () => {
     )
   })
 
-  it('that holds something to be seen is taken, whatever stands around it', () => {
+  it('with a visible character is accepted, whatever else it contains', () => {
     const some = fc.array(fc.constantFrom(...unseen), { maxLength: 10 })
     fc.assert(
       fc.property(some, fc.constantFrom(...seen), some, (before, it, after) => {
@@ -54,7 +54,7 @@ describe('a name', () => {
     )
   })
 
-  it('with a control character or half a surrogate pair is refused, wherever it stands', () => {
+  it('with a control character or an unpaired surrogate is rejected, in any position', () => {
     const bad = fc.constantFrom('\0', '\n', '\u001f', '\u007f', '\u0085', '\u009f', '\ud800', '\udfff')
     fc.assert(
       fc.property(fc.string({ minLength: 1, maxLength: 20 }), bad, fc.string({ minLength: 1, maxLength: 20 }), (before, it, after) => {
@@ -63,7 +63,7 @@ describe('a name', () => {
     )
   })
 
-  it('is refused by the command with its field, and nothing is made', async () => {
+  it('is rejected by the command with its field, and nothing is created', async () => {
     const error = await refusal(execute(as(), createProject, { name: '\u202e\u200b' }))
     expect(error).toMatchObject({ code: 'invalid_input', field: 'name', message: 'name: must contain a visible character' })
   })
@@ -72,7 +72,7 @@ describe('a name', () => {
 describe('an optional text', () => {
   const fields = ['buildCommand', 'releaseCommand', 'startCommand', 'rootDirectory', 'publishDirectory', 'healthCheckPath', 'repositoryUrl']
 
-  it.each([...fields, 'branch'])('%s is refused when it is empty', async (field) => {
+  it.each([...fields, 'branch'])('%s is rejected if it is empty', async (field) => {
     const service = await webService(world.app, tenant.owner, {})
     const expected = { code: 'invalid_input', field }
     expect(await refusal(webService(world.app, tenant.owner, { [field]: '' }))).toMatchObject(expected)
@@ -91,7 +91,7 @@ describe('an optional text', () => {
     expect((await execute(as(), updateWebService, { id: service.id, ...nulls })).webService).toMatchObject(nulls)
   })
 
-  it('of a project is no other: its description', async () => {
+  it('follows the same rules as the description of a project', async () => {
     const expected = { code: 'invalid_input', field: 'description', message: 'description: must not be empty; to clear it, set it to null' }
     expect(await refusal(project(world.app, tenant.owner, { description: '' }))).toMatchObject(expected)
     const made = await project(world.app, tenant.owner, { description: 'Sells.' })
@@ -100,7 +100,7 @@ describe('an optional text', () => {
   })
 })
 
-it('an idempotency key that is no text that can be stored is refused as such', async () => {
+it('an idempotency key that cannot be stored is rejected', async () => {
   for (const idempotencyKey of ['a\ud800', 'a\0']) {
     const error = await refusal(execute(as(), createProject, { name: 'x', idempotencyKey }))
     expect(error).toMatchObject({ code: 'invalid_input', field: 'idempotencyKey' })

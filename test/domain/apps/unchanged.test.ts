@@ -67,7 +67,7 @@ it('of a service', async () => {
   expect((await execute(as(), updateWebService, { id: made.id, port: null })).webService.version).toBe(2)
 })
 
-it('of a service whose repository has a credential: sent again with it, or without', async () => {
+it('of a service whose repository has a credential, with or without the credential in the URL', async () => {
   const url = 'https://robot:token-of-robot@git.example.com/shop.git'
   const made = await webService(world.app, tenant.owner, { repositoryUrl: url })
   const update = async (repositoryUrl: string): Promise<WebService> =>

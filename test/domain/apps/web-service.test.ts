@@ -37,7 +37,7 @@ const update = async (service: WebService, input: CommandInput) =>
   (await execute(as(), updateWebService, { id: service.id, ...input })).webService
 
 describe('a new service', () => {
-  it('is stopped, has defaults, and is told of; nothing is deployed', async () => {
+  it('is stopped, has the defaults and emits an event; nothing is deployed', async () => {
     const own = await createTenant(world.app)
     const made = await create({ projectId: (await project(world.app, own.owner)).id, name: 'My Web' }, own.owner)
     expect(made).toMatchObject({
@@ -63,7 +63,7 @@ describe('a new service', () => {
     expect(await rows(world.app.db.prisma, sql`select 1 from deployment where web_service_id = ${made.id}::uuid`)).toEqual([])
   })
 
-  it('goes to the production environment of its project, or to the named one', async () => {
+  it('belongs to the production environment of its project, or to the given environment', async () => {
     const staging = await environment(world.app, tenant.owner, projectId)
     const [production] = await environmentsOf(world.app, projectId)
     expect((await create()).environmentId).toBe(production!.id)
@@ -71,7 +71,7 @@ describe('a new service', () => {
     expect(await create({ projectId: undefined, environmentId: staging.id })).toMatchObject({ environmentId: staging.id, projectId })
   })
 
-  it('needs a named environment where the project has no production', async () => {
+  it('requires an environment if the project has no production environment', async () => {
     const { id } = await project(world.app, tenant.owner)
     const staging = await environment(world.app, tenant.owner, id)
     await world.app.db.prisma.environment.deleteMany({ where: { projectId: id, type: 'PRODUCTION' } })
@@ -102,7 +102,7 @@ describe('a new service', () => {
     expect((await ask(as(), listWebServices, {})).rows.length).toBe(before)
   })
 
-  it('without a project goes to the project `default`, which is made once, however many ask at once', async () => {
+  it('belongs to the project `default` if none is given, which several concurrent commands create only once', async () => {
     const own = await createTenant(world.app)
     const made = await Promise.all(Array.from({ length: 6 }, () => create({ projectId: undefined }, own.owner)))
     const projects = await rows<{ id: string; slug: string }>(
@@ -115,7 +115,7 @@ describe('a new service', () => {
     expect(await toldOf(world.app, projects[0]!.id)).toEqual(['project.created'])
   })
 
-  it('of a type of environment gets it made once, however many ask at once, and only by who may make one', async () => {
+  it('creates a missing environment of the given type, only once for concurrent commands, and only with the permission for it', async () => {
     const { id } = await project(world.app, tenant.owner)
     const may = tenant.key('WRITE')
     const made = await Promise.all(Array.from({ length: 6 }, () => create({ projectId: id, environmentType: 'STAGING' }, may)))
@@ -129,13 +129,13 @@ describe('a new service', () => {
     expect(await codeOf(create({ projectId: id, environmentType: 'STAGING' }, mayNot))).toBe('done')
   })
 
-  it('of a key of one project goes to that project', async () => {
+  it('belongs to the project that the key is restricted to', async () => {
     expect((await create({ projectId: undefined }, tenant.key('WRITE', projectId))).projectId).toBe(projectId)
     const sibling = await project(world.app, tenant.owner)
     expect(await codeOf(create({ projectId: sibling.id }, tenant.key('WRITE', projectId)))).toBe('not_found')
   })
 
-  it('has a slug that no other service of the installation has', async () => {
+  it('has a slug that is unique in the installation', async () => {
     const slug = `one-${newId().slice(-8)}`
     await create({ slug })
     const theirs = (await project(world.app, other.owner)).id
@@ -180,12 +180,12 @@ const outOfBounds: [string, Record<string, unknown>, string][] = [
   ['a slug with a hyphen at its end', { slug: 'a-' }, 'slug'],
 ]
 
-describe('settings out of bounds are refused', () => {
+describe('settings out of range are rejected', () => {
   it.each(outOfBounds)('for a new service: %s', async (_title, input, field) => {
     expect(await refusal(create(input))).toMatchObject({ code: 'invalid_input', field })
   })
 
-  it('for a service that is there, which stays as it was', async () => {
+  it('for an existing service, which stays unchanged', async () => {
     const service = await create()
     for (const [title, input, field] of outOfBounds) {
       const error = await refusal(update(service, input))
@@ -194,11 +194,11 @@ describe('settings out of bounds are refused', () => {
     expect(await reread(world.app, service)).toEqual(service)
   })
 
-  it('a kind that is none, or is not served yet', async () => {
+  it('rejects an unknown kind, and one that is not supported yet', async () => {
     for (const kind of ['ODOO', 'CRON', 5]) expect(await refusal(create({ kind }))).toMatchObject({ code: 'invalid_input', field: 'kind' })
   })
 
-  it('at their bounds they are taken', async () => {
+  it('accepts settings at their limits', async () => {
     const made = await create({
       minInstances: 20,
       maxInstances: 20,
@@ -212,8 +212,8 @@ describe('settings out of bounds are refused', () => {
   })
 })
 
-describe('a change', () => {
-  it('keeps what is absent, and puts back the default where null is given', async () => {
+describe('an update', () => {
+  it('keeps omitted settings and restores the default of those that are null', async () => {
     const service = await create({
       port: 8080,
       buildCommand: 'make',
@@ -249,20 +249,20 @@ describe('a change', () => {
     expect(await toldOf(world.app, service.id)).toEqual(['web_service.created', 'web_service.updated', 'web_service.updated'])
   })
 
-  it('of one bound holds against the other one as it is stored', async () => {
+  it('of one limit is checked against the stored other limit', async () => {
     const service = await create({ minInstances: 2, maxInstances: 3 })
     expect(await refusal(update(service, { minInstances: 4 }))).toMatchObject({ code: 'invalid_input', field: 'maxInstances' })
     expect(await refusal(update(service, { maxInstances: 1 }))).toMatchObject({ code: 'invalid_input', field: 'maxInstances' })
     expect(await update(service, { minInstances: 3 })).toMatchObject({ minInstances: 3, maxInstances: 3 })
   })
 
-  it('of the slug takes a free one alone; its own is free', async () => {
+  it('of the slug requires a free one; its own slug is free', async () => {
     const [one, two] = [await create(), await create()]
     expect(await refusal(update(one, { slug: two.slug }))).toMatchObject({ code: 'slug_taken', field: 'slug', details: { slug: two.slug } })
     expect(await update(one, { slug: one.slug })).toMatchObject({ slug: one.slug })
   })
 
-  it('of two services to one slug at once lets one through', async () => {
+  it('of two services to one slug at the same time succeeds for one of them', async () => {
     for (let n = 0; n < 5; n++) {
       const services = [await create(), await create()]
       const slug = `race-${newId().slice(-12)}`
@@ -276,7 +276,7 @@ describe('a credential in the URL of a repository', () => {
   const secret = 'p%40ss-w0rd-of-mine'
   const url = `https://robot:${secret}@git.example.com/shop.git`
 
-  it('is lifted out, sealed, and in no row, event, audit row or stored answer', async () => {
+  it('is removed and sealed, and appears in no row, event, audit row or stored response', async () => {
     const service = await create({ repositoryUrl: url, idempotencyKey: 'credential' })
     await create({ repositoryUrl: url, idempotencyKey: 'credential' })
     expect(service.repositoryUrl).toBe('https://git.example.com/shop.git')
@@ -296,7 +296,7 @@ describe('a credential in the URL of a repository', () => {
     }
   })
 
-  it('is kept by a change of something else, and goes with a change of the URL', async () => {
+  it('is kept by an update of other settings, and removed by an update of the URL', async () => {
     const service = await create({ repositoryUrl: url })
     const kept = await update(service, { name: 'Renamed' })
     expect(await repositoryCredential(world.app, world.app.db.prisma, kept)).toMatchObject({ username: 'robot' })
@@ -314,7 +314,7 @@ describe('a credential in the URL of a repository', () => {
 })
 
 describe('the kind of a service', () => {
-  it('can be changed while nothing of it is live or being deployed', async () => {
+  it('can be changed while no deployment is live or in progress', async () => {
     const service = await create()
     expect(await update(service, { kind: 'STATIC_SITE', publishDirectory: 'www', singlePage: true })).toMatchObject({
       kind: 'STATIC_SITE',
@@ -329,7 +329,7 @@ describe('the kind of a service', () => {
     }
   })
 
-  it.each(['LIVE', 'RUNNING', 'CANCELLING'] as const)('stays while a deployment is %s', async (status) => {
+  it.each(['LIVE', 'RUNNING', 'CANCELLING'] as const)('cannot be changed while a deployment is %s', async (status) => {
     const service = await create()
     const id = await liveDeployment(world.app, service)
     await world.app.db.prisma.deployment.update({ where: { id }, data: { status } })
@@ -339,19 +339,19 @@ describe('the kind of a service', () => {
   })
 })
 
-describe('what is wanted of a service', () => {
+describe('the desired state of a service', () => {
   const start = (id: string) => execute(as(), startWebService, { id })
   const stop = (id: string) => execute(as(), stopWebService, { id })
   const restart = (id: string) => execute(as(), restartWebService, { id })
 
-  it('cannot be to run while it has no live deployment', async () => {
+  it('cannot be RUNNING without a live deployment', async () => {
     const { id } = await create()
     expect(await refusal(start(id))).toMatchObject({ code: 'no_live_deployment', kind: 'conflict', field: 'id' })
     expect(await refusal(restart(id))).toMatchObject({ code: 'no_live_deployment' })
     expect(await toldOf(world.app, id)).toEqual(['web_service.created'])
   })
 
-  it('is set by start and stop; asked for twice it answers the same row and tells nobody', async () => {
+  it('is set by start and stop; a repetition returns the same row and emits no event', async () => {
     const service = await create()
     expect(await stop(service.id)).toEqual({ webService: service })
     await liveDeployment(world.app, service)
@@ -364,14 +364,14 @@ describe('what is wanted of a service', () => {
     expect(await toldOf(world.app, service.id)).toEqual(['web_service.created', 'web_service.started', 'web_service.stopped'])
   })
 
-  it('is new instances after a restart, each time, of a stopped one too', async () => {
+  it('requires new instances after every restart, of a stopped service too', async () => {
     const service = await create()
     await liveDeployment(world.app, service)
     expect((await restart(service.id)).webService).toMatchObject({ desiredState: 'RUNNING', generation: 1 })
     expect((await restart(service.id)).webService).toMatchObject({ desiredState: 'RUNNING', generation: 2 })
   })
 
-  it('is nothing more once it is deleted: it is read, deleted again, and nothing else', async () => {
+  it('cannot be changed once the service is deleted, which can only be read and deleted again', async () => {
     const service = await create()
     await liveDeployment(world.app, service)
     const { webService: going } = await execute(as(), deleteWebService, { id: service.id })
@@ -387,7 +387,7 @@ describe('what is wanted of a service', () => {
     expect(await codeOf(execute(as(), deleteWebService, { id: service.id }))).toBe('not_found')
   })
 
-  it('is not a row that goes while something of it is left', async () => {
+  it('a deleted service is removed only when nothing of it is left', async () => {
     const service = await create()
     const deploymentId = await liveDeployment(world.app, service)
     await execute(as(), deleteWebService, { id: service.id })
@@ -413,7 +413,7 @@ describe('what is wanted of a service', () => {
     expect(await exists(world.app, 'web_service', service.id)).toBe(false)
   })
 
-  it('a service that is there is never purged', async () => {
+  it('a service that is not deleted is never purged', async () => {
     const service = await create()
     await purgeWebServices.run(world.app, new AbortController().signal)
     expect(await reread(world.app, service)).toEqual(service)
@@ -441,7 +441,7 @@ it('services are listed by project, environment and kind, and found by id or slu
   expect(await ask(as(other.owner), findWebService, { id: web.id })).toBeNull()
 })
 
-it('a repeated creation with one key makes one service, with its defaults filled in or not', async () => {
+it('a repeated creation with one idempotency key creates one service, with defaults omitted or given', async () => {
   const input = { projectId, name: 'once', idempotencyKey: newId() }
   const [first, second] = [await execute(as(), createWebService, input), await execute(as(), createWebService, input)]
   expect(second.webService).toEqual(first.webService)

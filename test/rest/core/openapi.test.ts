@@ -46,7 +46,7 @@ describe('the printed document', () => {
     }
   })
 
-  it('holds no reference that leads nowhere, and no schema that nothing refers to', () => {
+  it('contains no dangling reference and no unused schema', () => {
     const referred = new Set([...JSON.stringify(document).matchAll(/"#\/components\/schemas\/(\w+)"/g)].map((match) => match[1]))
     expect([...referred].sort()).toEqual(Object.keys(document.components.schemas).sort())
   })
@@ -80,7 +80,7 @@ describe('the printed document', () => {
     })
   })
 
-  it('declares 429 for what reveals, which takes no idempotency key', () => {
+  it('declares 429 and no idempotency key for reveals', () => {
     const revealing = operations.filter(({ operation }) => operation.responses['429'])
     expect(revealing.map(({ operation }) => operation.operationId).sort()).toEqual([
       'getResolvedEnv',
@@ -94,7 +94,7 @@ describe('the printed document', () => {
   })
 })
 
-describe('a row that can not be right is refused when it is printed', () => {
+describe('printing fails for an impossible row', () => {
   const schema = z.object({ id: z.string() })
   const dialect = (route: Dialect['routes'][number]): Dialect => ({
     ...platformDialect,
@@ -103,12 +103,12 @@ describe('a row that can not be right is refused when it is printed', () => {
   })
   const shape = { id: 'things', path: '/things', tag: 'Things', summary: 'Things' }
 
-  it('one that sends a value to a field that its command has not', () => {
+  it('with a source whose field the command does not have', () => {
     const row = commandRow({ ...shape, method: 'POST', command: createProject, body: { name: 'nmae' }, status: 204 })
     expect(() => printDocument(dialect(row))).toThrow('createProject has no field nmae')
   })
 
-  it('one whose answer has no name in the document', () => {
+  it('with a response schema that has no name', () => {
     const row = queryRow({
       ...shape,
       method: 'GET',

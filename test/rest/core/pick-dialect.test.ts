@@ -28,7 +28,7 @@ const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
 const jwt = bearer('eyJhbGciOiJFZERTQSJ9.e30.c2ln')
 const org = { 'x-org-slug': 'acme' }
 
-describe('which dialect', () => {
+describe('the dialect of a request', () => {
   it.each([
     ['a path that only one contract has belongs to it, whatever the key', '/api/servers', bearer('ak_live_x'), 'ocore'],
     ['a path that only one contract has needs no header', '/api/auth/login', {}, 'ocore'],
@@ -56,11 +56,11 @@ describe('which dialect', () => {
     expect(pickDialect(faces, path, headers)).toBe(name)
   })
 
-  it.each(['/', '/graphql', '/apis', '/api-keys', '/call'])('%s belongs to none', (path) => {
+  it.each(['/', '/graphql', '/apis', '/api-keys', '/call'])('%s belongs to no dialect', (path) => {
     expect(pickDialect(faces, path, bearer('ak_live_x'))).toBeNull()
   })
 
-  it('where one dialect is mounted alone, everything below its prefixes is its', () => {
+  it('a dialect that is mounted alone gets every path below its prefixes', () => {
     const alone = [faceOf(platformDialect)]
     for (const path of ['/api/projects', '/api/servers', '/api/v1/x', '/api']) expect(pickDialect(alone, path, org)).toBe('platform')
   })

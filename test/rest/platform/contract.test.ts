@@ -71,7 +71,7 @@ type Document = {
 const document = JSON.parse(printOpenapi()) as Document
 
 describe('the contract', () => {
-  it.each(rows)('%s %s answers %i with what the contract names', (method, path, status, fields) => {
+  it.each(rows)('%s %s answers %i with the fields of the contract', (method, path, status, fields) => {
     const { responses } = document.paths[`/api${path}`]![method.toLowerCase()]!
     const success = Object.keys(responses).filter((code) => code.startsWith('2'))
     expect(success).toEqual([String(status)])
@@ -80,7 +80,7 @@ describe('the contract', () => {
     expect(schema?.required ?? null).toEqual(fields === null ? null : expect.arrayContaining(fields))
   })
 
-  it('no other row is served', () => {
+  it('no other path is served', () => {
     const served = platformDialect.routes.flatMap((route) => pathsOf(route).map((path) => `${route.method} ${path}`))
     expect(served.sort()).toEqual(rows.map(([method, path]) => `${method} ${path}`).sort())
   })

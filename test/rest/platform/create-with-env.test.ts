@@ -16,7 +16,7 @@ const listed = async (id: string) =>
   (await rest.call('GET', `/api/web-services/${id}/env`, { key: rest.acme.key.READ })).body.environment_variables
 const count = async () => (await rows(rest.app.db.prisma, sql`select 1 as one from web_service`)).length
 
-it('makes both, secret values masked from then on', async () => {
+it('creates both, with secret values masked from then on', async () => {
   const made = await make({
     env_vars: [
       { key: 'PLAIN', value: 'plain-of-creation' },
@@ -31,7 +31,7 @@ it('makes both, secret values masked from then on', async () => {
   ])
 })
 
-it('leaves nothing behind where a variable is refused, and names it', async () => {
+it('creates nothing if a variable is not valid, and names the variable', async () => {
   const before = await count()
   const cases: [unknown, string][] = [
     [
@@ -57,7 +57,7 @@ it('leaves nothing behind where a variable is refused, and names it', async () =
   expect(await count()).toBe(before)
 })
 
-it('leaves no service behind where its variables can not be written', async () => {
+it('creates no service if its variables cannot be written', async () => {
   const before = await count()
   await rest.app.db.pool.query(`alter table env_var add constraint refuse_all check (key <> 'REFUSED') not valid`)
   const answer = await rest.server.inject({
@@ -71,14 +71,14 @@ it('leaves no service behind where its variables can not be written', async () =
   expect(await count()).toBe(before)
 })
 
-it('is repeated as a whole by an idempotency key', async () => {
+it('repeats the whole response for an idempotency key', async () => {
   const body = { env_vars: [{ key: 'A', value: '1' }] }
   const [one, two] = [await make(body, { 'idempotency-key': 'both' }), await make(body, { 'idempotency-key': 'both' })]
   expect(two.body.id).toBe(one.body.id)
   expect(await listed(one.body.id)).toHaveLength(1)
 })
 
-it('without variables, or with none, is as before', async () => {
+it('creates a service without variables if none are given', async () => {
   for (const body of [{}, { env_vars: [] }]) {
     const made = await make(body)
     expect([made.status, await listed(made.body.id)]).toEqual([201, []])

@@ -20,7 +20,7 @@ const deploy = async (id: string, body?: unknown) => (await post(`/api/web-servi
 const change = (id: string, data: Prisma.DeploymentUncheckedUpdateInput) => rest.app.db.prisma.deployment.update({ where: { id }, data })
 const get = async (service: string, id: string) => (await rest.call('GET', `/api/web-services/${service}/deployments/${id}`, { key })).body
 
-describe('making one', () => {
+describe('creating a deployment', () => {
   it.each(['deployments', 'deploy'])('POST %s answers 201 with a pending deployment of the service’s branch', async (path) => {
     const service = await makeService()
     const made = await post(`/api/web-services/${service}/${path}`)
@@ -43,7 +43,7 @@ describe('making one', () => {
     expect(await get(service, made.body.id)).toEqual(made.body)
   })
 
-  it('a branch can be named; a bad one answers 400', async () => {
+  it('accepts a branch; a malformed one answers 400', async () => {
     const service = await makeService()
     expect(await deploy(service, { branch: 'next' })).toMatchObject({ status: 'pending', branch: 'next' })
     const bad = await post(`/api/web-services/${service}/deployments`, { branch: '--upload-pack=x' })
@@ -51,12 +51,12 @@ describe('making one', () => {
     expect(bad.body.detail).toMatch(/^branch: /)
   })
 
-  it('a service without a repository answers 400', async () => {
+  it('answers 400 for a service without a repository', async () => {
     const service = (await post('/api/web-services', { name: 'Bare' })).body.id
     expect(await post(`/api/web-services/${service}/deployments`)).toMatchObject({ status: 400 })
   })
 
-  it('a newer one displaces the one that waits, which is then cancelled', async () => {
+  it('replaces a waiting deployment, which is then cancelled', async () => {
     const service = await makeService()
     const [first, second, third] = [await deploy(service), await deploy(service), await deploy(service)]
     const statuses = await Promise.all([first, second, third].map(async ({ id }) => (await get(service, id)).status))
@@ -65,7 +65,7 @@ describe('making one', () => {
 })
 
 describe('the list', () => {
-  it('is newest first, ten where no limit is given, with the length of the whole', async () => {
+  it('is newest first, ten by default; total is the length of the whole list', async () => {
     const service = await makeService()
     const ids: string[] = []
     for (let count = 0; count < 12; count++) ids.unshift((await deploy(service)).id)
@@ -77,7 +77,7 @@ describe('the list', () => {
     expect(idsOf(await list('?limit=2&offset=3'))).toEqual(ids.slice(3, 5))
   })
 
-  it('has another service’s deployments never, and those of an unknown service not at all', async () => {
+  it('contains no deployments of another service, and answers 404 for an unknown service', async () => {
     const [one, two] = [await makeService(), await makeService()]
     const { id } = await deploy(one)
     expect((await rest.call('GET', `/api/web-services/${two}/deployments`, { key })).body).toEqual({ deployments: [], total: 0 })
@@ -89,7 +89,7 @@ describe('the list', () => {
   })
 })
 
-describe('its words', () => {
+describe('the status of a deployment', () => {
   const running = { status: 'RUNNING', startedAt: new Date('2026-01-02T03:04:05.678Z') } as const
   const failure = { failurePhase: 'BUILD', failureCode: 'BUILD_FAILED', failureMessage: 'npm ended with 1' } as const
   const finishedAt = new Date('2026-01-02T03:05:00Z')
@@ -125,7 +125,7 @@ describe('its words', () => {
     expect(await get(service, id)).toMatchObject(words)
   })
 
-  it('a live one is running and is_live', async () => {
+  it('a live deployment is running and is_live', async () => {
     const service = await makeService()
     const { id } = await deploy(service)
     await goLive(rest, id)
@@ -134,7 +134,7 @@ describe('its words', () => {
 })
 
 describe('cancel', () => {
-  it('answers the cancelled deployment, and 409 once it has ended', async () => {
+  it('returns the cancelled deployment, and answers 409 once it has ended', async () => {
     const service = await makeService()
     const { id } = await deploy(service)
     const path = `/api/web-services/${service}/deployments/${id}/cancel`
@@ -142,7 +142,7 @@ describe('cancel', () => {
     expect(await post(path)).toMatchObject({ status: 409 })
   })
 
-  it('of a running one answers its phase while it is on its way, twice alike', async () => {
+  it('returns the phase of a running deployment until it has ended, the same for a repeated request', async () => {
     const service = await makeService()
     const { id } = await deploy(service)
     await change(id, { status: 'RUNNING', phase: 'BUILD' })
@@ -154,7 +154,7 @@ describe('cancel', () => {
 })
 
 describe('rollback', () => {
-  it('makes a new deployment that names its target; a live or failed target answers 409', async () => {
+  it('creates a deployment that names its target; a live or failed target answers 409', async () => {
     const service = await makeService()
     const first = await deploy(service)
     await goLive(rest, first.id)
@@ -182,7 +182,7 @@ describe('rollback', () => {
 })
 
 describe('build_logs', () => {
-  it('are the end of the log: much of it for one deployment, less in a list', async () => {
+  it('are the last part of the log, longer for one deployment than in a list', async () => {
     const service = await makeService()
     const { id } = await deploy(service)
     const at = new Date('2026-01-02T03:04:05.678Z')

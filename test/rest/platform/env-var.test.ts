@@ -23,8 +23,8 @@ const list = async () => (await send('GET', '')).body.environment_variables as {
 const values = async () => Object.fromEntries((await send('GET', '/reveal-all')).body.environment_variables.map(pair))
 const pair = ({ key, value }: { key: string; value: string }) => [key, value]
 
-describe('adding one', () => {
-  it('answers 201; a plain value is shown, a secret one masked, and plain is the default', async () => {
+describe('creating a variable', () => {
+  it('answers 201 with a plain value shown or a secret one masked; plain is the default', async () => {
     const plain = await send('POST', '', { key: 'NODE_ENV', value: 'test' })
     expect(plain).toMatchObject({
       status: 201,
@@ -37,12 +37,12 @@ describe('adding one', () => {
     expect((await send('GET', '')).body).toEqual({ environment_variables: [secret.body, plain.body], total: 2 })
   })
 
-  it('the empty text is a value, and so is one of several lines', async () => {
+  it('accepts an empty value and one of several lines', async () => {
     expect(await add('EMPTY', '')).toMatchObject({ value: '' })
     expect(await add('LINES', 'a\nb\r\nc')).toMatchObject({ value: 'a\nb\r\nc' })
   })
 
-  it('a key that is there already answers 409, and leaves it alone', async () => {
+  it('answers 409 for an existing key and leaves the variable unchanged', async () => {
     await add('TAKEN', 'first')
     expect(await send('POST', '', { key: 'TAKEN', value: 'second' })).toMatchObject({
       status: 409,
@@ -71,7 +71,7 @@ describe('adding one', () => {
   })
 })
 
-it('a value of more than 64 KiB, and more than 500 in one bulk, answer 400', async () => {
+it('answers 400 for a value of more than 64 KiB and for more than 500 variables in one bulk write', async () => {
   expect(await send('POST', '', { key: 'A', value: 'x'.repeat(64 * 1024) })).toMatchObject({ status: 201 })
   const large = await send('POST', '', { key: 'B', value: 'é'.repeat(32 * 1024 + 1) })
   expect(large).toMatchObject({ status: 400, body: { detail: expect.stringMatching(/^value: /) } })
@@ -81,8 +81,8 @@ it('a value of more than 64 KiB, and more than 500 in one bulk, answer 400', asy
   expect(await list()).toHaveLength(1)
 })
 
-describe('changing one', () => {
-  it('is by id, keeps what is absent, and masks', async () => {
+describe('updating a variable', () => {
+  it('keeps omitted fields and returns the value masked', async () => {
     const made = await add('TOKEN', 'first', { is_secret: true })
     const changed = await send('PATCH', `/${made.id}`, { value: 'second' })
     expect(changed).toMatchObject({
@@ -94,18 +94,18 @@ describe('changing one', () => {
     expect((await send('PATCH', `/${made.id}`, {})).body).toEqual(changed.body)
   })
 
-  it('a secret becomes plain only with its value given again', async () => {
+  it('makes a secret plain only if its value is sent again', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
     expect(await send('PATCH', `/${made.id}`, { is_secret: false })).toMatchObject({ status: 400 })
     expect(await send('PATCH', `/${made.id}`, { is_secret: false, value: 'seen' })).toMatchObject({ status: 200, body: { value: 'seen' } })
   })
 
-  it('the mask written back answers 400', async () => {
+  it('answers 400 if the value is the mask', async () => {
     const made = await add('TOKEN', 'first', { is_secret: true })
     expect(await send('PATCH', `/${made.id}`, { value: mask })).toMatchObject({ status: 400 })
   })
 
-  it('by If-Match of a former state it answers 409', async () => {
+  it('answers 409 for an outdated If-Match', async () => {
     const made = await add('A', '1')
     const url = `/api/web-services/${service}/env/${made.id}`
     const change = (value: string) => rest.call('PATCH', url, { key, body: { value }, headers: { 'if-match': '"1"' } })
@@ -114,8 +114,8 @@ describe('changing one', () => {
   })
 })
 
-describe('the bulk', () => {
-  it('merges by key, deletes nothing, and answers the whole list', async () => {
+describe('a bulk write', () => {
+  it('merges by key, deletes nothing, and returns the whole list', async () => {
     const kept = await add('KEPT', '1')
     const secret = await add('TOKEN', 'old', { is_secret: true })
     const answer = await send('PUT', '/bulk', {
@@ -135,7 +135,7 @@ describe('the bulk', () => {
     expect(await values()).toEqual({ KEPT: '1', TOKEN: 'new', NEW: '3', NEW_SECRET: 'four' })
   })
 
-  it('with mode=replace deletes the others, for a key that may delete', async () => {
+  it('with mode=replace deletes the others, for a key with the delete permission', async () => {
     await add('GONE', '1')
     await add('KEPT', '2')
     const body = { variables: [{ key: 'KEPT', value: '2' }] }
@@ -176,7 +176,7 @@ describe('the bulk', () => {
     expect(await values()).toEqual({ KEPT: '1' })
   })
 
-  it('refuses an unknown mode with 400', async () => {
+  it('answers 400 for an unknown mode', async () => {
     expect(await send('PUT', '/bulk?mode=upsert', { variables: [] })).toMatchObject({
       status: 400,
       body: { detail: expect.stringMatching(/^mode: /) },
@@ -185,7 +185,7 @@ describe('the bulk', () => {
 })
 
 describe('reveal', () => {
-  it('shows one value, or all, is never cached, leaves an audit row and the mark on the row, and no value in the audit', async () => {
+  it('returns one value or all, is never cached, and records an audit row without values and the time of the reveal', async () => {
     const made = await add('TOKEN', 'canary-5f1e', { is_secret: true })
     await add('PLAIN', 'seen')
     const one = await send('GET', `/${made.id}/reveal`, undefined, rest.acme.key.WRITE)
@@ -210,7 +210,7 @@ describe('reveal', () => {
     })
   })
 
-  it('changes neither the list nor the time of the last change', async () => {
+  it('changes neither the list nor updated_at', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
     await run(rest.app.db.prisma, sql`update env_var set changed_at = changed_at - interval '1 hour' where id = ${made.id}::uuid`)
     const before = await list()
@@ -218,7 +218,7 @@ describe('reveal', () => {
     expect(await list()).toEqual(before)
   })
 
-  it('takes no idempotency key: each is a reveal of its own, with the value', async () => {
+  it('ignores an idempotency key: each request is a reveal of its own and returns the value', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
     const url = `/api/web-services/${service}/env/${made.id}/reveal`
     for (const _ of [1, 2]) {
@@ -227,7 +227,7 @@ describe('reveal', () => {
   })
 })
 
-it('a deleted one is gone with 204; a second delete answers 404, and only a key that may delete does it', async () => {
+it('deleting answers 204, and 404 the second time; it requires the delete permission', async () => {
   const made = await add('GONE', '1')
   expect(await send('DELETE', `/${made.id}`, undefined, rest.acme.key.WRITE)).toMatchObject({ status: 403 })
   expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 204, text: '' })
@@ -243,7 +243,7 @@ it('a variable of another service of the same project answers 404 on every row',
   expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 404 })
 })
 
-it('limit and offset give a part of the list, with the length of the whole', async () => {
+it('limit and offset select a part of the list; total is the length of the whole list', async () => {
   for (const name of ['A', 'B', 'C']) await add(name, name)
   const part = await send('GET', '?limit=1&offset=1')
   expect(part.body).toMatchObject({ environment_variables: [{ key: 'B' }], total: 3 })

@@ -14,7 +14,7 @@ afterAll(() => rest.close())
 
 const makeProject = async (name: string) => (await rest.call('POST', '/api/projects', { key, body: { name } })).body
 
-it('a project is made with 201 and read back, with plain UUIDs and times to the second', async () => {
+it('creating a project answers 201, and reading it returns plain UUIDs and times to the second', async () => {
   const made = await rest.call('POST', '/api/projects', { key, body: { name: 'Shop', description: 'Sells things', unknown: 1 } })
   expect(made).toMatchObject({ status: 201, body: { name: 'Shop', description: 'Sells things', workspace_id: rest.acme.organizationId } })
   expect(made.body.created_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
@@ -22,7 +22,7 @@ it('a project is made with 201 and read back, with plain UUIDs and times to the 
   expect(found.body).toEqual({ ...made.body, web_services_list: [], databases_list: [], redis_list: [] })
 })
 
-it('the list has every project where no limit is given, and counts what each holds', async () => {
+it('the list contains all projects by default, each with the number of its services', async () => {
   const before = (await rest.call('GET', '/api/projects', { key })).body.total as number
   const names = Array.from({ length: 60 }, (_, index) => `Many ${index}`)
   for (const name of names) await makeProject(name)
@@ -43,7 +43,7 @@ it('the list has every project where no limit is given, and counts what each hol
   expect(detail.body.web_services_list.map((service: { name: string }) => service.name)).toEqual(['One', 'Two'])
 })
 
-it('limit and offset give a part of the list, with the length of the whole', async () => {
+it('limit and offset select a part of the list; total is the length of the whole list', async () => {
   const all = (await rest.call('GET', '/api/projects', { key })).body
   const part = (await rest.call('GET', '/api/projects?limit=2&offset=1&unknown=1', { key })).body
   expect(part).toEqual({ projects: all.projects.slice(1, 3), total: all.total })
@@ -51,7 +51,7 @@ it('limit and offset give a part of the list, with the length of the whole', asy
   expect(behind).toEqual({ projects: [], total: all.total })
 })
 
-it('a list costs three statements beside the check of the key, however long it is', async () => {
+it('a list of any length takes three statements besides the key check', async () => {
   const statements: string[] = []
   await rest.call('GET', '/api/projects', { key })
   const off = rest.app.db.onStatement((text) => statements.push(text))
@@ -60,7 +60,7 @@ it('a list costs three statements beside the check of the key, however long it i
   expect(statements.filter((text) => !text.includes('api_key'))).toHaveLength(3)
 })
 
-it('a key sees only its organization, and a key of one project only that project', async () => {
+it('a key sees only its organization, and a key restricted to a project only that project', async () => {
   const mine = await makeProject('Mine')
   const theirs = (await rest.call('GET', '/api/projects', { key: rest.other.key.READ })).body
   expect(theirs).toEqual({ projects: [], total: 0 })
@@ -88,7 +88,7 @@ it.each([
   expect(answer.body.detail).toMatch(new RegExp(`^${field}: `))
 })
 
-it('an idempotency key repeats the first answer, and with another input is 400', async () => {
+it('an idempotency key repeats the first response, and answers 400 with another input', async () => {
   const send = (name: string) => rest.call('POST', '/api/projects', { key, body: { name }, headers: { 'idempotency-key': 'k1' } })
   const first = await send('Once')
   const second = await send('Once')
@@ -105,6 +105,6 @@ it('an idempotency key repeats the first answer, and with another input is 400',
   expect(others.body.id).not.toBe(first.body.id)
 })
 
-it.each([keyPrefixes.OEC, keyPrefixes.OCORE])('a key of another face (%s) answers 401', async (prefix) => {
+it.each([keyPrefixes.OEC, keyPrefixes.OCORE])('a key of another API (%s) gets 401', async (prefix) => {
   expect(await rest.call('GET', '/api/projects', { key: generateKey(prefix) })).toMatchObject({ status: 401 })
 })

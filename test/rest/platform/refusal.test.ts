@@ -21,7 +21,7 @@ const refused = async (answer: ReturnType<typeof call>) => {
   return [status, body.detail]
 }
 
-it('a web service that asks for what is not there, or not served', async () => {
+it('creating a web service with a missing or unsupported value', async () => {
   const make = (body: object) => refused(post('/web-services', { name: 'Web', ...body }))
   expect(await make({ project_type: 'odoo' })).toEqual([400, 'project_type: odoo is not supported yet'])
   expect(await make({ project_type: 'WEB' })).toEqual([400, 'project_type: must be one of web_service, static_site, worker, odoo'])
@@ -32,7 +32,7 @@ it('a web service that asks for what is not there, or not served', async () => {
   expect(await make({ subdomain: 'taken' })).toEqual([409, 'This subdomain is already in use.'])
 })
 
-it('a deployment of a web service without a repository names the field that would set it', async () => {
+it('deploying a web service without a repository names the field to set', async () => {
   const { body } = await post('/web-services', { name: 'Web' })
   expect(await refused(post(`/web-services/${body.id}/deployments`))).toEqual([
     400,
@@ -40,7 +40,7 @@ it('a deployment of a web service without a repository names the field that woul
   ])
 })
 
-it('a secret and a binding that are there already, or are needed', async () => {
+it('creating an existing secret or binding, and deleting one that is in use', async () => {
   const service = (await post('/web-services', { name: 'Web', project_id: projectId })).body
   const secret = (await post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'abcdef' })).body
   expect(await refused(post(`/projects/${projectId}/secrets`, { key: 'TOKEN', value: 'x' }))).toEqual([
@@ -60,7 +60,7 @@ it('a secret and a binding that are there already, or are needed', async () => {
   ])
 })
 
-it('the headers of a request are named as they were sent', async () => {
+it('headers are named as they were sent', async () => {
   const long = await refused(post('/projects', { name: 'x' }, { 'idempotency-key': 'x'.repeat(256) }))
   expect(long).toEqual([400, 'Idempotency-Key: must be at most 255 characters'])
   expect(await refused(post('/projects', { name: 'x' }, { 'if-match': 'x' }))).toEqual([

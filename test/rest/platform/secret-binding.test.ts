@@ -30,8 +30,8 @@ const send = (method: string, path: string, body?: unknown, by = key) =>
   rest.call(method, `/api/web-services/${service}/secret-bindings${path}`, { key: by, ...(body === undefined ? {} : { body }) })
 const bind = (secretId: string, alias?: string) => send('POST', '', { project_secret_id: secretId, alias_key: alias })
 
-describe('binding', () => {
-  it('answers 201 with the alias and the secret; without an alias it is the key', async () => {
+describe('binding a secret', () => {
+  it('answers 201 with the alias and the secret; the alias defaults to the key', async () => {
     const secret = await addSecret('PASSWORD', 'hidden')
     const made = await bind(secret, 'DB_PASSWORD')
     expect(made).toMatchObject({
@@ -44,7 +44,7 @@ describe('binding', () => {
     expect((await send('GET', '?limit=1&offset=1')).body).toEqual({ bindings: [second.body], total: 2 })
   })
 
-  it('an alias that is taken answers 409', async () => {
+  it('answers 409 for an alias that is already used', async () => {
     const secret = await addSecret('PASSWORD', 'hidden')
     await bind(secret, 'TAKEN')
     expect(await bind(await addSecret('OTHER', 'hidden'), 'TAKEN')).toMatchObject({ status: 409 })
@@ -63,13 +63,13 @@ describe('binding', () => {
     })
   })
 
-  it.each(['1A', 'A-B', '', 3])('an alias like %j answers 400', async (alias) => {
+  it.each(['1A', 'A-B', '', 3])('answers 400 for the alias %j', async (alias) => {
     const secret = await addSecret('PASSWORD', 'hidden')
     const answer = await send('POST', '', { project_secret_id: secret, alias_key: alias })
     expect(answer).toMatchObject({ status: 400, body: { detail: expect.stringMatching(/^alias_key: /) } })
   })
 
-  it('unbinding answers 204, the second time and under another service 404', async () => {
+  it('unbinding answers 204, and 404 the second time or under another service', async () => {
     const made = (await bind(await addSecret('PASSWORD', 'hidden'))).body
     const mine = service
     service = await makeService('staging')
@@ -80,8 +80,8 @@ describe('binding', () => {
   })
 })
 
-describe('the bulk', () => {
-  it('merges by alias: what is not named stays, what is named is bound anew', async () => {
+describe('a bulk write', () => {
+  it('merges by alias: bindings that are not listed stay, listed ones are bound again', async () => {
     const [first, second] = [await addSecret('FIRST', 'one'), await addSecret('SECOND', 'two')]
     const kept = (await bind(first, 'KEPT')).body
     const moved = (await bind(first, 'MOVED')).body
@@ -108,7 +108,7 @@ describe('the bulk', () => {
     expect((await send('PUT', '/bulk?mode=replace', { bindings: [] })).body).toEqual({ bindings: [], total: 0 })
   })
 
-  it('with an alias twice answers 400 and binds nothing', async () => {
+  it('answers 400 for a repeated alias and binds nothing', async () => {
     const secret = await addSecret('FIRST', 'one')
     const item = { project_secret_id: secret, alias_key: 'TWICE' }
     const answer = await send('PUT', '/bulk', { bindings: [item, item] })
@@ -117,7 +117,7 @@ describe('the bulk', () => {
   })
 })
 
-describe('what is resolved', () => {
+describe('the resolved variables', () => {
   const resolved = async (query = '', by = key) => (await send('GET', `/resolved${query}`, undefined, by)).body
   const valuesOf = ({ variables }: { variables: { key: string; value: string | null }[] }) =>
     Object.fromEntries(variables.map(({ key, value }) => [key, value]))
@@ -133,7 +133,7 @@ describe('what is resolved', () => {
     await bind(staged, 'OWN')
   })
 
-  it('says of each variable its final value, where it comes from, and what it wins over', async () => {
+  it('contain the final value, the source and the overridden sources of each variable', async () => {
     const { variables, total } = await resolved()
     expect(total).toBe(variables.length)
     const byKey = Object.fromEntries(variables.map((item: { key: string }) => [item.key, item]))
@@ -164,7 +164,7 @@ describe('what is resolved', () => {
     expect(byKey.PORT).toMatchObject({ value: null, source: 'platform', shadowed: [{ source: 'env_var', reason: 'reserved' }] })
   })
 
-  it('with values is a reveal: audited by key without values, marked on the secret, and never cached', async () => {
+  it('with values are a reveal: audited by key without values, recorded on the secret, and never cached', async () => {
     const answer = await send('GET', '/resolved', undefined, rest.acme.key.WRITE)
     expect(answer).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } })
     expect(valuesOf(answer.body)).toMatchObject({ DB_PASSWORD: 'canary-staged', OWN: 'canary-own' })
@@ -173,7 +173,7 @@ describe('what is resolved', () => {
     expect(JSON.stringify(audited)).not.toContain('canary')
   })
 
-  it('is masked, and no reveal, for a key that may not reveal and for everybody with reveal=false', async () => {
+  it('are masked, and no reveal, for a key without the reveal permission and with reveal=false', async () => {
     for (const answer of [
       await resolved('', rest.acme.key.READ),
       await resolved('?reveal=true', rest.acme.key.READ),
@@ -184,12 +184,12 @@ describe('what is resolved', () => {
     expect(await reveals()).toEqual([])
   })
 
-  it('shows the same variables masked and revealed, but for the values', async () => {
+  it('are the same masked and revealed, except for the values', async () => {
     const without = (answer: { variables: object[] }) => answer.variables.map((item) => ({ ...item, value: '' }))
     expect(without(await resolved('?reveal=false'))).toEqual(without(await resolved()))
   })
 
-  it('tells what is not live yet, once something is', async () => {
+  it('list the changes that are not live yet once a deployment is live', async () => {
     const changed = async () =>
       (await resolved()).variables.flatMap((item: { key: string; changed_since_live: boolean }) =>
         item.changed_since_live ? [item.key] : [],
@@ -211,7 +211,7 @@ describe('what is resolved', () => {
     expect(await changed()).toEqual(['NEW', 'PLAIN'])
   })
 
-  it('leaves out a binding that would read a higher scope, and says so', async () => {
+  it('omit a binding that would use a higher scope, with a warning', async () => {
     service = await makeService('development')
     await bind(await addSecret('LIVE_KEY', 'canary-live'), 'LIVE_KEY')
     const answer = await resolved()
@@ -219,7 +219,7 @@ describe('what is resolved', () => {
     expect(answer.warnings).toEqual([expect.stringContaining('LIVE_KEY')])
   })
 
-  it('answers 400 for a reveal that is no truth value', async () => {
+  it('answer 400 for a reveal that is not a boolean', async () => {
     expect(await send('GET', '/resolved?reveal=perhaps')).toMatchObject({
       status: 400,
       body: { detail: expect.stringMatching(/^reveal: /) },

@@ -26,8 +26,8 @@ const add = async (name: string, value: string, more: object = {}) => (await sen
 const list = async () => (await send('GET', '')).body.secrets
 const reveal = async (id: string) => (await send('GET', `/${id}/reveal`)).body.value
 
-describe('adding one', () => {
-  it('answers 201, masked: at production and secret where nothing is said', async () => {
+describe('creating a secret', () => {
+  it('answers 201 with the value masked; the scope defaults to production and is_secret to true', async () => {
     const made = await send('POST', '', { key: 'STRIPE_SECRET_KEY', value: 'sk_canary' })
     expect(made).toMatchObject({
       status: 201,
@@ -37,13 +37,13 @@ describe('adding one', () => {
     expect((await send('GET', '')).body).toEqual({ secrets: [made.body], total: 1 })
   })
 
-  it('that is not secret shows its value', async () => {
+  it('shows the value if is_secret is false', async () => {
     const made = await add('REGION', 'eu', { scope: 'staging', is_secret: false })
     expect(made).toMatchObject({ value: 'eu', scope: 'staging', is_secret: false })
     expect(await list()).toEqual([made])
   })
 
-  it('at a scope that has the key already answers 409; another scope is another secret', async () => {
+  it('answers 409 if the key exists at the scope; the same key at another scope is another secret', async () => {
     await add('TOKEN', 'first')
     expect(await send('POST', '', { key: 'TOKEN', value: 'second' })).toMatchObject({ status: 409 })
     expect(await send('POST', '', { key: 'TOKEN', value: 'second', scope: 'development' })).toMatchObject({ status: 201 })
@@ -64,12 +64,12 @@ describe('adding one', () => {
     expect(await list()).toEqual([])
   })
 
-  it('an unknown scope of the list answers 400', async () => {
+  it('listing an unknown scope answers 400', async () => {
     expect(await send('GET', '?scope=qa')).toMatchObject({ status: 400 })
   })
 })
 
-it('changing one by id makes a version, an equal value makes none, and the answer is masked', async () => {
+it('an update creates a version, an equal value creates none, and the response is masked', async () => {
   const made = await add('TOKEN', 'first')
   const changed = await send('PATCH', `/${made.id}`, { value: 'second' })
   expect(changed).toMatchObject({ status: 200, body: { id: made.id, value: mask, version: 2 } })
@@ -79,8 +79,8 @@ it('changing one by id makes a version, an equal value makes none, and the answe
   expect(await send('PATCH', `/${made.id}`, {})).toMatchObject({ status: 400 })
 })
 
-describe('the bulk', () => {
-  it('merges by key and scope, deletes nothing, and answers the whole list', async () => {
+describe('a bulk write', () => {
+  it('merges by key and scope, deletes nothing, and returns the whole list', async () => {
     const kept = await add('KEPT', '1')
     const plain = await add('REGION', 'eu', { is_secret: false })
     const answer = await send('PUT', '/bulk', {
@@ -100,7 +100,7 @@ describe('the bulk', () => {
     expect(await reveal(answer.body.secrets[3].id)).toBe('value2')
   })
 
-  it('with mode=replace deletes the others, and refuses with 409 while one of them is bound', async () => {
+  it('with mode=replace deletes the others, and answers 409 while one of them is bound', async () => {
     const bound = await add('BOUND', '1')
     await add('FREE', '2')
     await bind(bound.id)
@@ -143,14 +143,14 @@ const bind = async (secretId: string, name = 'Web') => {
   return made.body.id as string
 }
 
-describe('deleting one', () => {
+describe('deleting a secret', () => {
   it('answers 204, and 404 the second time', async () => {
     const made = await add('GONE', '1')
     expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 204, text: '' })
     expect(await send('DELETE', `/${made.id}`)).toMatchObject({ status: 404 })
   })
 
-  it('answers 409 while it is bound and names the services, with force=true it is unbound and goes', async () => {
+  it('answers 409 with the names of the services while the secret is bound; with force=true it is unbound and deleted', async () => {
     const made = await add('BOUND', '1')
     const service = await bind(made.id, 'Storefront')
     for (const query of ['', '?force=false']) {
@@ -169,7 +169,7 @@ describe('deleting one', () => {
 })
 
 describe('reveal', () => {
-  it('shows the value, is never cached, and leaves an audit row, an event and the mark, none of them with the value', async () => {
+  it('returns the value, is never cached, and records an audit row, an event and the time of the reveal, none of them with the value', async () => {
     const made = await add('TOKEN', 'canary-77aa')
     const shown = await send('GET', `/${made.id}/reveal`, undefined, rest.acme.key.WRITE)
     expect(shown).toMatchObject({ status: 200, body: { id: made.id, value: 'canary-77aa' }, headers: { 'cache-control': 'no-store' } })
@@ -206,7 +206,7 @@ it("another project's secret answers 404 on every row, of one's own organization
   }
 })
 
-it('limit and offset give a part of the list, with the length of the whole', async () => {
+it('limit and offset select a part of the list; total is the length of the whole list', async () => {
   for (const name of ['A', 'B', 'C']) await add(name, 'value')
   expect((await send('GET', '?limit=1&offset=1')).body).toMatchObject({ secrets: [{ key: 'B' }], total: 3 })
 })

@@ -19,8 +19,8 @@ const make = async (body: object = {}) => (await post('/api/web-services', { nam
 const get = async (id: string) => (await rest.call('GET', `/api/web-services/${id}`, { key })).body
 const deploy = async (id: string) => (await post(`/api/web-services/${id}/deployments`)).body
 
-describe('making one', () => {
-  it('a name alone is enough: default project, port 8080, one instance, branch main', async () => {
+describe('creating a web service', () => {
+  it('needs only a name: default project, port 8080, one instance, branch main', async () => {
     const made = await post('/api/web-services', { name: 'Plain' })
     expect(made).toMatchObject({
       status: 201,
@@ -47,7 +47,7 @@ describe('making one', () => {
     expect((await rest.call('GET', `/api/projects/${made.body.project_id}`, { key })).body.name).toBe('Default')
   })
 
-  it('every setting is taken and given back by its name; nothing is deployed; unknown fields are ignored', async () => {
+  it('accepts and returns every setting by its name, deploys nothing, and ignores unknown fields', async () => {
     const project = (await post('/api/projects', { name: 'Full' })).body
     const settings = {
       name: 'Full',
@@ -79,7 +79,7 @@ describe('making one', () => {
     expect(await get(made.body.id)).toEqual(made.body)
   })
 
-  it('an environment is made when the first service asks for it, and once for several at a time', async () => {
+  it('creates a missing environment with the first service, once for several concurrent requests', async () => {
     const project = (await post('/api/projects', { name: 'Stages' })).body
     const body = { name: 'Api', project_id: project.id, environment: 'development' }
     const made = await Promise.all(Array.from({ length: 4 }, () => post('/api/web-services', body)))
@@ -91,13 +91,13 @@ describe('making one', () => {
     expect(found.map(({ type }) => type)).toEqual(['PRODUCTION', 'DEVELOPMENT'])
   })
 
-  it('credentials in the repository URL are taken out and never answered', async () => {
+  it('removes credentials from the repository URL and never returns them', async () => {
     const made = await make({ git_repository_url: 'https://user:t0ken@git.example.com/a/b.git' })
     expect(made.git_repository_url).toBe('https://git.example.com/a/b.git')
     expect(JSON.stringify([made, await get(made.id)])).not.toContain('t0ken')
   })
 
-  it('a worker has no url', async () => {
+  it('returns no url for a worker', async () => {
     expect(await make({ project_type: 'worker' })).toMatchObject({ project_type: 'worker', url: null })
   })
 
@@ -118,7 +118,7 @@ describe('making one', () => {
     expect(answer.body.detail).toMatch(new RegExp(`^${field}: `))
   })
 
-  it('a project that is unknown or foreign answers 404, a taken subdomain 409', async () => {
+  it('answers 404 for an unknown or foreign project, 409 for a taken subdomain', async () => {
     const foreign = await rest.call('POST', '/api/projects', { key: rest.other.key.ADMIN, body: { name: 'Theirs' } })
     for (const id of [foreign.body.id, newId(), 'nope']) {
       expect(await post('/api/web-services', { name: 'Lost', project_id: id })).toMatchObject({ status: 404 })
@@ -128,8 +128,8 @@ describe('making one', () => {
   })
 })
 
-describe('changing and deleting one', () => {
-  it('PATCH changes what is named, keeps what is absent and clears what is null', async () => {
+describe('updating and deleting a web service', () => {
+  it('PATCH changes the given fields, keeps the omitted ones and clears those that are null', async () => {
     const { id, ...made } = await make({ build_command: 'make', start_command: 'run' })
     const changed = await rest.call('PATCH', `/api/web-services/${id}`, {
       key,
@@ -146,7 +146,7 @@ describe('changing and deleting one', () => {
     })
   })
 
-  it('If-Match with a former ETag answers 409, and nothing is changed', async () => {
+  it('If-Match with an outdated ETag answers 409 and changes nothing', async () => {
     const { id } = await make()
     const read = await rest.call('GET', `/api/web-services/${id}`, { key })
     const patch = (name: string, tag: string) =>
@@ -160,7 +160,7 @@ describe('changing and deleting one', () => {
     expect(await patch('Third', '*')).toMatchObject({ status: 200 })
   })
 
-  it('DELETE answers 204 without a body, the service is pending_deletion until it is gone, and the answer is repeated by its key', async () => {
+  it('DELETE answers 204 without a body and again for the same idempotency key; the service is pending_deletion until it is removed', async () => {
     const { id } = await make()
     const remove = () => rest.call('DELETE', `/api/web-services/${id}`, { key, headers: { 'idempotency-key': `delete ${id}` } })
     expect(await remove()).toMatchObject({ status: 204, text: '' })
@@ -171,7 +171,7 @@ describe('changing and deleting one', () => {
     expect(await rest.call('DELETE', `/api/web-services/${id}`, { key })).toMatchObject({ status: 404 })
   })
 
-  it('deleting needs scope admin; a write key answers 403', async () => {
+  it('DELETE requires the scope admin; a write key gets 403', async () => {
     const { id } = await make()
     expect(await rest.call('DELETE', `/api/web-services/${id}`, { key: rest.acme.key.WRITE })).toMatchObject({ status: 403 })
     expect(await rest.call('PATCH', `/api/web-services/${id}`, { key: rest.acme.key.WRITE, body: { name: 'x' } })).toMatchObject({
@@ -179,7 +179,7 @@ describe('changing and deleting one', () => {
     })
   })
 
-  it('a repeated create is answered from its idempotency key after the service is gone', async () => {
+  it('a repeated creation returns the first response by its idempotency key even after the service is removed', async () => {
     const create = () => post('/api/web-services', { name: 'Brief' }, { 'idempotency-key': 'brief' })
     const first = await create()
     await rest.app.db.prisma.webService.delete({ where: { id: first.body.id } })
@@ -187,8 +187,8 @@ describe('changing and deleting one', () => {
   })
 })
 
-describe('its status', () => {
-  it('follows what is wanted and what is seen', async () => {
+describe('the status of a web service', () => {
+  it('follows the desired and the observed state', async () => {
     const { id } = await make()
     const status = async () => (await get(id)).status
     const act = async (action: string) => (await post(`/api/web-services/${id}/${action}`)).body.status
@@ -226,7 +226,7 @@ describe('its status', () => {
     expect(await status()).toBe('running')
   })
 
-  it('is failed when the only deployment failed, and stopped when it was cancelled', async () => {
+  it('is failed if its only deployment failed, and stopped if it was cancelled', async () => {
     const { id } = await make()
     const { id: deploymentId } = await deploy(id)
     const failure = { failurePhase: 'BUILD', failureCode: 'BUILD_FAILED', failureMessage: 'no', finishedAt: new Date() } as const
@@ -237,7 +237,7 @@ describe('its status', () => {
     expect((await get(id)).status).toBe('stopped')
   })
 
-  it.each(['start', 'stop', 'restart'])('%s takes no body, an empty one and {}', async (action) => {
+  it.each(['start', 'stop', 'restart'])('%s accepts no body, an empty body and {}', async (action) => {
     const { id } = await make()
     await goLive(rest, (await deploy(id)).id)
     const path = `/api/web-services/${id}/${action}`
@@ -251,7 +251,7 @@ describe('its status', () => {
   })
 })
 
-it('the list has every service, oldest first, and those of one project where asked, in three statements beside the key', async () => {
+it('the list contains all services or those of one project, oldest first, in three statements besides the key check', async () => {
   const project = (await post('/api/projects', { name: 'Listed' })).body
   const ids: string[] = []
   for (const name of ['A', 'B', 'C']) ids.push((await make({ name, project_id: project.id })).id)
@@ -267,10 +267,10 @@ it('the list has every service, oldest first, and those of one project where ask
   expect(statements.filter((text) => !text.includes('api_key'))).toHaveLength(3)
 })
 
-describe('its logs', () => {
+describe('the logs of a web service', () => {
   const logs = async (id: string, query = '') => rest.call('GET', `/api/web-services/${id}/logs${query}`, { key })
 
-  it('are lines of ISO time and text, the last hundred where nothing is asked', async () => {
+  it('are lines with an ISO time and text, by default the last hundred', async () => {
     const { id } = await make()
     expect((await logs(id)).body).toEqual({ logs: '', container_id: null, timestamp: expect.stringMatching(/^\d{4}-.*\dZ$/) })
     const instanceId = newId()
@@ -282,7 +282,7 @@ describe('its logs', () => {
     expect(read.logs.split('\n')).toEqual([...lines.slice(50).map(({ message }) => `2026-01-02T03:04:05.678Z ${message}`), ''])
   })
 
-  it('tail and since bound them together, since being inclusive', async () => {
+  it('tail and since apply together; since is inclusive', async () => {
     const { id } = await make()
     const seconds = [100, 200, 200, 300]
     await print(
@@ -298,7 +298,7 @@ describe('its logs', () => {
     expect(await messages('?since=999')).toEqual([''])
   })
 
-  it('are whole over many batches', async () => {
+  it('are complete over many batches', async () => {
     const { id } = await make()
     const lines = Array.from({ length: 6_000 }, (_, index) => ({ message: `${index} ${'x'.repeat(400)}` }))
     await print(rest, { webServiceId: id }, lines)
