@@ -1,22 +1,14 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { claimDeliveries, releaseDelivery } from '../../../src/domain/webhooks/delivery/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
-import { createEndpoint, createOrganization, createWorld, tell, type World } from './support.ts'
+import { webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
-
-beforeEach(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
+const world = webhooksWorld()
 
 const create = async (ordered: boolean) =>
-  (await createEndpoint(world.app, caller, { url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'], ordered })).webhookEndpoint
+  (await world.createEndpoint({ url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'], ordered })).webhookEndpoint
 const fannedOut = async () => {
   await sequence(world.app)
   await fanOut(world.app)
@@ -30,7 +22,7 @@ describe.each([
 ])('while its first delivery is locked by another transaction $endpoint', ({ ordered, gives }) => {
   it('and it is the next one afterwards', async () => {
     const { id } = await create(ordered)
-    const told = [await tell(world.app, caller), await tell(world.app, caller), await tell(world.app, caller)]
+    const told = [await world.publishUpdate(), await world.publishUpdate(), await world.publishUpdate()]
     await fannedOut()
     await world.app.db.transaction(async (tx) => {
       await run(tx, sql`select 1 from webhook_delivery where endpoint_id = ${id}::uuid and message_id = ${told[0]!}::uuid for update`)
@@ -42,7 +34,7 @@ describe.each([
 
 it('an ordered endpoint waits for its first delivery until that is due again', async () => {
   await create(true)
-  const told = [await tell(world.app, caller), await tell(world.app, caller)]
+  const told = [await world.publishUpdate(), await world.publishUpdate()]
   await fannedOut()
   const [first] = await claim()
   expect(first!.messageId).toBe(told[0])

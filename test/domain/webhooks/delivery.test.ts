@@ -1,10 +1,9 @@
 import { Webhook } from 'svix'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { nextDeliveryInMs } from '../../../src/domain/webhooks/delivery/index.ts'
 import { deleteWebhookEndpoint, findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { ask, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { publish } from '../../../src/platform/events.ts'
@@ -12,18 +11,9 @@ import { encodeId, newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, fannedOut, settled, tell, type World } from './support.ts'
+import { attempts, deliveries, fannedOut, publishUpdate, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
-
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = () => ({ app: world.app, caller, requestId: 'test' })
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30' })
 
 /** Throws unless the signature is good; gives the body. */
 function verify(secret: string | null, received: ReceivedRequest): unknown {
@@ -35,17 +25,17 @@ const ids = (requests: ReceivedRequest[]) => requests.map((received) => received
 
 it('a delivery verifies with the svix package and carries the event', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: `${receiver.url}/hook?a=1` })
+  const { webhookEndpoint, secret } = await world.createEndpoint({ url: `${receiver.url}/hook?a=1` })
   world.work(world.app)
   const projectId = newId()
-  const eventId = await tell(world.app, caller, projectId, 'Größe 🚀 "quoted"')
+  const eventId = await world.publishUpdate({ projectId, name: 'Größe 🚀 "quoted"' })
   const [received] = await receiver.waitFor(1)
   expect(verify(secret, received!)).toEqual({
     type: 'project.updated',
     timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
     data: { projectId: encodeId('Project', projectId), name: 'Größe 🚀 "quoted"', slug: 'shop' },
     id: encodeId('WebhookMessage', eventId),
-    organizationId: encodeId('Organization', caller.organizationId),
+    organizationId: encodeId('Organization', world.caller.organizationId),
     sequence: 1,
     schemaVersion: 1,
   })
@@ -59,8 +49,8 @@ it('a delivery verifies with the svix package and carries the event', async () =
 
 it('numbers that JavaScript cannot hold and the order of keys reach the receiver as they were published', async () => {
   const receiver = await world.receiver()
-  await createEndpoint(world.app, caller, { url: receiver.url })
-  const id = await tell(world.app, caller)
+  await world.createEndpoint({ url: receiver.url })
+  const id = await world.publishUpdate()
   // No type of ours has such a number: the row is written past the registry.
   const odd = sql`type = 'test.odd', data = '{"z":12345678901234567890,"a":"\\u00e9\\/"}'`
   await run(world.app.db.prisma, sql`update event set ${odd} where id = ${id}::uuid`)
@@ -71,9 +61,9 @@ it('numbers that JavaScript cannot hold and the order of keys reach the receiver
 
 it('500, 500, 200: three attempts with one id and body, a newer timestamp and a fresh signature each', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n < 3 ? 500 : 200, body: `answer ${n}`, headers: { 'x-answer': String(n) } }))
-  const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [1_100, 1_100] })
+  const { webhookEndpoint, secret } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [1_100, 1_100] })
   world.work(world.app, 'harbour')
-  await tell(world.app, caller)
+  await world.publishUpdate()
   const received = await receiver.waitFor(3)
   for (const each of received) verify(secret, each)
   expect(new Set(ids(received)).size).toBe(1)
@@ -108,9 +98,9 @@ it('500, 500, 200: three attempts with one id and body, a newer timestamp and a 
 
 it('an endpoint that always fails gets one try and one for each entry of the schedule, and is exhausted', async () => {
   const receiver = await world.receiver(() => ({ status: 503 }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', attemptCount: 3, reason: expect.stringContaining('503') },
   ])
@@ -120,18 +110,18 @@ it('an endpoint that always fails gets one try and one for each entry of the sch
 
 it('an empty schedule of its own means a single try', async () => {
   const receiver = await world.receiver(() => ({ status: 404 }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [] })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 1 }])
 })
 
 it('a redirect is a failure, and its target is never called', async () => {
   const target = await world.receiver()
   const receiver = await world.receiver(() => ({ status: 307, headers: { location: target.url } }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [] })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id)
   expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([{ responseStatus: 307, errorClass: 'HTTP' }])
   expect(target.requests).toHaveLength(0)
@@ -139,10 +129,10 @@ it('a redirect is a failure, and its target is never called', async () => {
 
 it('an address that is refused at the time of sending is recorded as blocked, and no request is made', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [] })
   const strict = await world.process({ EGRESS_ALLOW: '203.0.113.0/24' })
   world.work(strict)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id)
   expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
     { errorClass: 'BLOCKED', responseStatus: null, responseHeaders: null },
@@ -152,10 +142,10 @@ it('an address that is refused at the time of sending is recorded as blocked, an
 
 it('a receiver that hangs before its headers: the attempt ends at the timeout with its class, and the slot is freed', async () => {
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: new Promise<void>(() => {}) } : { status: 200 }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, timeoutMs: 1_000, maxConcurrency: 1 })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, timeoutMs: 1_000, maxConcurrency: 1 })
   world.work(world.app)
-  await tell(world.app, caller)
-  await tell(world.app, caller)
+  await world.publishUpdate()
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id, 2)
   const tries = await attempts(world.app, webhookEndpoint.id)
   expect(tries.map((each) => each.errorClass).toSorted()).toEqual(['TIMEOUT', null, null])
@@ -169,11 +159,11 @@ it('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt
     status: 200,
     body: n === 1 ? 'x'.repeat(5 * 1024 * 1024) : Buffer.from([0, 255, 254, 65]),
   }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id, 1)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id, 2)
   const [large, binary] = await attempts(world.app, webhookEndpoint.id)
   expect(large).toMatchObject({ responseStatus: 200, errorClass: null, responseBody: 'x'.repeat(20_000) })
@@ -183,38 +173,38 @@ it('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt
 it('a refused connection is recorded and tried again', async () => {
   const receiver = await world.receiver()
   await receiver.close()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id)
   expect((await attempts(world.app, webhookEndpoint.id)).map((each) => each.errorClass)).toEqual(['REFUSED', 'REFUSED', 'REFUSED'])
 })
 
 it('a receiver that asks to abort the message is sent it no more', async () => {
   const receiver = await world.receiver(() => ({ status: 500, headers: { 'webhook-delivery': 'abort-message' } }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'ABORTED', attemptCount: 1 }])
 })
 
 it('410 disables the endpoint: what waits and what comes is skipped, not lost', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 410 }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, {
+  const { webhookEndpoint } = await world.createEndpoint({
     url: receiver.url,
     eventTypes: ['project.*'],
     retryScheduleMs: [3_600_000],
   })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await until('the first waits for its retry', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   const disabled = await until('the endpoint is disabled', async () => {
-    const endpoint = await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })
+    const endpoint = await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id })
     return endpoint?.disabledAt ? endpoint : null
   })
   expect(disabled.disabledReason).toContain('410')
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id, 3)).toMatchObject([
     { status: 'SKIPPED' },
     { status: 'SKIPPED' },
@@ -225,26 +215,26 @@ it('410 disables the endpoint: what waits and what comes is skipped, not lost', 
 
 it('an enabled endpoint is sent what happens from then on, and not what was skipped', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
-  await execute(request(), updateWebhookEndpoint, { id: webhookEndpoint.id, disabled: true })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
+  await execute(world.request(), updateWebhookEndpoint, { id: webhookEndpoint.id, disabled: true })
   world.work(world.app)
-  const skipped = await tell(world.app, caller)
+  const skipped = await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { messageId: skipped, status: 'SKIPPED', reason: expect.stringContaining('disabled') },
   ])
-  await execute(request(), updateWebhookEndpoint, { id: webhookEndpoint.id, disabled: false })
-  const sent = await tell(world.app, caller)
+  await execute(world.request(), updateWebhookEndpoint, { id: webhookEndpoint.id, disabled: false })
+  const sent = await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id, 2)
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', sent)])
 })
 
 it('deleting an endpoint cancels what waits, with a reason, and keeps the attempts', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [3_600_000] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [3_600_000] })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await until('the first attempt', async () => (await attempts(world.app, webhookEndpoint.id)).length === 1)
-  await execute(request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
+  await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
   expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'CANCELLED', attemptCount: 1, nextAttemptAt: null, reason: expect.stringContaining('deleted') },
   ])
@@ -254,11 +244,11 @@ it('deleting an endpoint cancels what waits, with a reason, and keeps the attemp
 it('an endpoint that is deleted during a request keeps that attempt and gets no retry', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 500, delayUntil: released }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await receiver.waitFor(1)
-  await execute(request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
+  await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
   release()
   await until('the attempt is kept', async () => (await attempts(world.app, webhookEndpoint.id)).length === 1)
   expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'CANCELLED', attemptCount: 1, nextAttemptAt: null }])
@@ -268,15 +258,15 @@ it('a changed URL is used by the next try, and each attempt names the one that w
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const old = await world.receiver(() => ({ status: 500, delayUntil: released }))
   const moved = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, {
+  const { webhookEndpoint } = await world.createEndpoint({
     url: old.url,
     eventTypes: ['project.updated'],
     retryScheduleMs: [0],
   })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await old.waitFor(1)
-  await execute(request(), updateWebhookEndpoint, { id: webhookEndpoint.id, url: moved.url })
+  await execute(world.request(), updateWebhookEndpoint, { id: webhookEndpoint.id, url: moved.url })
   release()
   await settled(world.app, webhookEndpoint.id)
   expect((await attempts(world.app, webhookEndpoint.id)).map((each) => each.url)).toEqual([old.url, moved.url])
@@ -284,9 +274,9 @@ it('a changed URL is used by the next try, and each attempt names the one that w
 
 it('a change that is rolled back leaves no event and no delivery', async () => {
   const receiver = await world.receiver()
-  await createEndpoint(world.app, caller, { url: receiver.url })
+  await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
-  const refused = transact(world.app, caller, { emits: world.app.domain.eventTypes.all }, async (work) => {
+  const refused = transact(world.app, world.caller, { emits: world.app.domain.eventTypes.all }, async (work) => {
     const projectId = newId()
     await publish(work, projectUpdated, {
       subjectId: projectId,
@@ -296,9 +286,9 @@ it('a change that is rolled back leaves no event and no delivery', async () => {
     throw new Error('rolled back')
   })
   await expect(refused).rejects.toThrow('rolled back')
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   await receiver.waitFor(1)
-  const messages = await fannedOut(world.app, caller)
+  const messages = await fannedOut(world.app, world.caller)
   expect(messages).toHaveLength(2)
   expect(messages[1]).toBe(told)
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', told)])
@@ -306,10 +296,10 @@ it('a change that is rolled back leaves no event and no delivery', async () => {
 
 it('an event whose process died right after the commit is delivered by the next one', async () => {
   const receiver = await world.receiver()
-  await createEndpoint(world.app, caller, { url: receiver.url })
+  await world.createEndpoint({ url: receiver.url })
   const dying = await world.process()
   // Its wake-ups die with it: nothing but the committed row is left.
-  const told = await tell({ ...dying, wake: { ...dying.wake, notify: () => {} } }, caller)
+  const told = await publishUpdate({ ...dying, wake: { ...dying.wake, notify: () => {} } }, world.caller)
   world.work(world.app)
   await receiver.waitFor(1)
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', told)])
@@ -317,11 +307,11 @@ it('an event whose process died right after the commit is delivered by the next 
 
 it('a delivery whose worker died in the middle is made by another, when the lease is over', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   const dead = await world.process({ WORKER_LEASE_MS: '500' })
   const fanOutOnly = world.work(world.app, 'first')
-  await tell(world.app, caller)
-  await fannedOut(world.app, caller)
+  await world.publishUpdate()
+  await fannedOut(world.app, world.caller)
   await settled(world.app, webhookEndpoint.id)
   await fanOutOnly.stop({ graceMs: 1_000 })
   await run(
@@ -345,12 +335,12 @@ it('a delivery whose worker died in the middle is made by another, when the leas
 
 it('two workers share the queue: every event arrives once', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   const other = await world.process()
   world.work(world.app, 'one')
   world.work(other, 'two')
   const told = []
-  for (let n = 0; n < 120; n++) told.push(encodeId('WebhookMessage', await tell(n % 2 ? world.app : other, caller)))
+  for (let n = 0; n < 120; n++) told.push(encodeId('WebhookMessage', await publishUpdate(n % 2 ? world.app : other, world.caller)))
   await settled(world.app, webhookEndpoint.id, 120)
   expect(ids(receiver.requests).toSorted()).toEqual(told.toSorted())
 })
@@ -358,10 +348,10 @@ it('two workers share the queue: every event arrives once', async () => {
 it('stopping ends a request in flight after the grace and gives the delivery back at once', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   const slow = await world.process({ WORKER_LEASE_MS: '3600000' })
   const jobs = world.work(slow, 'slow')
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await receiver.waitFor(1)
   await jobs.stop({ graceMs: 10 })
   world.work(world.app, 'next')
@@ -372,9 +362,9 @@ it('stopping ends a request in flight after the grace and gives the delivery bac
 it('a worker is told when the next delivery is due, and that none is', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   expect(await nextDeliveryInMs(world.app, 'worker', 10)).toBeNull()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, retryScheduleMs: [3_600_000] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [3_600_000] })
   const jobs = world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await until('it waits for its retry', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
   await jobs.stop({ graceMs: 1_000 })
   const dueInMs = await nextDeliveryInMs(world.app, 'worker', 10)

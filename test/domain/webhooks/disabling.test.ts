@@ -1,93 +1,67 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 import { findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { shiftClock } from '../../support/database.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
 import { until } from '../../support/wait.ts'
-import {
-  attempts,
-  createEndpoint,
-  createOrganization,
-  createWorld,
-  deliveries,
-  eventsOf,
-  fannedOut,
-  settled,
-  tell,
-  type World,
-} from './support.ts'
+import { attempts, deliveries, eventsOf, fannedOut, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
-const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
-const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
 const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
 const evt = (id: string) => encodeId('WebhookMessage', id)
 
 describe('disabling', () => {
-  const failingWorld = async () => {
-    await world.close()
-    world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '', WEBHOOK_DISABLE_AFTER_MS: '432000000' })
-    caller = await createOrganization(world.app)
-  }
+  /** A worker that disables an endpoint after five days of failures. */
+  const startWorker = async () => world.work(await world.process({ WEBHOOK_RETRY_SCHEDULE_MS: '', WEBHOOK_DISABLE_AFTER_MS: '432000000' }))
   const day = 86_400_000
 
   it('failing longer than the limit with no success: warned once, then disabled once, with exactly one notice', async () => {
-    await failingWorld()
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
-    world.work(world.app)
+    await startWorker()
     for (let half = 0; half <= 11; half++) {
       await shiftClock(world.url, half * (day / 2))
-      await tell(world.app, caller)
+      await world.publishUpdate()
       await settled(world.app, webhookEndpoint.id, half + 1)
     }
-    const endpoint = await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })
+    const endpoint = await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id })
     expect(endpoint).toMatchObject({ disabledAt: expect.any(Date), disabledReason: expect.stringContaining('only failed') })
-    expect(await eventsOf(world.app, caller, 'webhook_endpoint.failing')).toHaveLength(1)
-    expect(await eventsOf(world.app, caller, 'webhook_endpoint.disabled')).toHaveLength(1)
+    expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.failing')).toHaveLength(1)
+    expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')).toHaveLength(1)
   })
 
   it('a single success inside the window resets the clock, and a warned endpoint is told to have recovered', async () => {
-    await failingWorld()
     let fails = true
     const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
-    world.work(world.app)
+    await startWorker()
     for (let half = 0; half <= 16; half++) {
       await shiftClock(world.url, half * (day / 2))
       fails = half !== 8
-      await tell(world.app, caller)
+      await world.publishUpdate()
       await settled(world.app, webhookEndpoint.id, half + 1)
     }
-    expect((await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
-    await until('the recovery is told', async () => (await eventsOf(world.app, caller, 'webhook_endpoint.recovered')).length === 1)
-    expect(await eventsOf(world.app, caller, 'webhook_endpoint.disabled')).toHaveLength(0)
+    expect((await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
+    await until('the recovery is told', async () => (await eventsOf(world.app, world.caller, 'webhook_endpoint.recovered')).length === 1)
+    expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')).toHaveLength(0)
   })
 
   it('only one old failure and then silence: never disabled, also not by a failure long after', async () => {
-    await failingWorld()
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
-    world.work(world.app)
+    await startWorker()
     for (const [n, at] of [0, 6 * day].entries()) {
       await shiftClock(world.url, at)
-      await tell(world.app, caller)
+      await world.publishUpdate()
       await settled(world.app, webhookEndpoint.id, n + 1)
     }
-    expect((await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
-    expect(await eventsOf(world.app, caller, 'webhook_endpoint.failing')).toHaveLength(0)
+    expect((await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
+    expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.failing')).toHaveLength(0)
   })
 
   it('410: operational event sent to another endpoint, not to the one that it speaks of', async () => {
@@ -96,14 +70,14 @@ describe('disabling', () => {
     const { webhookEndpoint } = await create({ url: gone.url, eventTypes: [] })
     await create({ url: other.url, eventTypes: ['webhook_endpoint.disabled'] })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     const [notice] = await other.waitFor(1)
     expect(JSON.parse(notice!.body.toString())).toMatchObject({
       type: 'webhook_endpoint.disabled',
       data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), reason: expect.stringContaining('410') },
     })
-    await fannedOut(world.app, caller)
-    const told = await eventsOf(world.app, caller, 'webhook_endpoint.disabled')
+    await fannedOut(world.app, world.caller)
+    const told = await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')
     expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).not.toContain(told[0]!.id)
   })
 
@@ -112,7 +86,7 @@ describe('disabling', () => {
     const receiver = await world.receiver(() => ({ status: 500, delayUntil: released }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await receiver.waitFor(1)
     await update(webhookEndpoint.id, { disabled: true })
     release()
@@ -125,12 +99,12 @@ describe('disabling', () => {
     const { webhookEndpoint } = await create({ url: receiver.url })
     await update(webhookEndpoint.id, { disabled: true })
     world.work(world.app)
-    const skipped = await tell(world.app, caller)
+    const skipped = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    const resend = () => execute(request(), resendWebhookMessage, { messageId: skipped, endpointId: webhookEndpoint.id })
+    const resend = () => execute(world.request(), resendWebhookMessage, { messageId: skipped, endpointId: webhookEndpoint.id })
     await expect(resend()).rejects.toMatchObject({ code: 'webhook_endpoint_disabled' })
     await update(webhookEndpoint.id, { disabled: false })
-    const fresh = await tell(world.app, caller)
+    const fresh = await world.publishUpdate()
     await receiver.waitFor(1)
     expect(ids(receiver.requests)).toEqual([evt(fresh)])
     await resend()
@@ -143,11 +117,11 @@ describe('disabling', () => {
     const { webhookEndpoint } = await create({ url: receiver.url })
     const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
     expect(await settled(world.app, also.webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED' }])
-    await fannedOut(world.app, caller)
-    expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toMatchObject([
+    await fannedOut(world.app, world.caller)
+    expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toMatchObject([
       { data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), messageId: evt(told), attemptCount: 3 } },
     ])
   })

@@ -1,27 +1,18 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { expungeWebhookMessage } from '../../../src/domain/webhooks/attempt/index.ts'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { claimDeliveries, keepShape } from '../../../src/domain/webhooks/delivery/index.ts'
 import { expireWebhookBodies } from '../../../src/domain/webhooks/delivery/jobs.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, tell, type World } from './support.ts'
+import { attempts, deliveries, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld()
 
-beforeEach(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const create = async (url = 'http://127.0.0.1:9/') =>
-  (await createEndpoint(world.app, caller, { url, eventTypes: ['project.updated'] })).webhookEndpoint
-const expunge = (messageId: string) => execute({ app: world.app, caller, requestId: 'test' }, expungeWebhookMessage, { messageId })
+const create = async (url = 'http://127.0.0.1:9/') => (await world.createEndpoint({ url, eventTypes: ['project.updated'] })).webhookEndpoint
+const expunge = (messageId: string) => execute(world.request(), expungeWebhookMessage, { messageId })
 const bodyOf = (messageId: string) => row(world.app.db.prisma, sql`select body from webhook_delivery where message_id = ${messageId}::uuid`)
 const claimOne = async () => {
   await sequence(world.app)
@@ -31,7 +22,7 @@ const claimOne = async () => {
 
 it('a body that is shaped while its message is expunged is not kept', async () => {
   await create()
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   const delivery = await claimOne()
   await expunge(told)
   expect(await keepShape(world.app, delivery, 'shaped')).toBe(false)
@@ -40,7 +31,7 @@ it('a body that is shaped while its message is expunged is not kept', async () =
 
 it('a body is not kept for a delivery that was taken off the queue', async () => {
   await create()
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   const delivery = await claimOne()
   await run(world.app.db.prisma, sql`update webhook_delivery set status = 'CANCELLED', next_attempt_at = null`)
   expect(await keepShape(world.app, delivery, 'shaped')).toBe(false)
@@ -49,7 +40,7 @@ it('a body is not kept for a delivery that was taken off the queue', async () =>
 
 it('retention finds shaped bodies whose message has none any more', async () => {
   await create()
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   expect(await keepShape(world.app, await claimOne(), 'shaped')).toBe(true)
   await run(world.app.db.prisma, sql`update webhook_message set body = null where id = ${told}::uuid`)
   await run(world.app.db.prisma, sql`update webhook_delivery set status = 'DELIVERED', next_attempt_at = null`)
@@ -62,7 +53,7 @@ it('an attempt that ends after its message was expunged is recorded without the 
   const receiver = await world.receiver(() => ({ status: 200, body: 'thanks', delayUntil: released }))
   const endpoint = await create(receiver.url)
   world.work(world.app)
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   await receiver.waitFor(1)
   await expunge(told)
   release()

@@ -3,7 +3,16 @@ import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
-import { createEndpoint, createOrganization, createProjectRow, createWorld, deliveries, tell, tellOfKey, type World } from './support.ts'
+import {
+  createEndpoint,
+  createOrganization,
+  createProjectRow,
+  createWorld,
+  deliveries,
+  publishKeyRevoked,
+  publishUpdate,
+  type World,
+} from './support.ts'
 
 let world: World
 
@@ -25,8 +34,8 @@ it('an endpoint is sent the types that it names, a prefix with a star, or all', 
   const make = async (eventTypes?: string[]) => (await createEndpoint(world.app, caller, { url, eventTypes })).webhookEndpoint.id
   const [named, prefixed, both] = [await make(['api_key.revoked']), await make(['project.*']), await make(['project.*', 'api_key.revoked'])]
   const all = await make()
-  const project = await tell(world.app, caller)
-  const key = await tellOfKey(world.app, caller)
+  const project = await publishUpdate(world.app, caller)
+  const key = await publishKeyRevoked(world.app, caller)
   await spread()
   expect(await sentTo(named)).toEqual([key])
   expect(await sentTo(prefixed)).toEqual([project])
@@ -38,9 +47,9 @@ it("an endpoint of a project is sent that project's events alone", async () => {
   const caller = await createOrganization(world.app)
   const projectId = await createProjectRow(world.app, caller)
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, projectId, eventTypes: ['project.*', 'api_key.*'] })
-  const own = await tell(world.app, caller, projectId)
-  await tell(world.app, caller, newId())
-  await tellOfKey(world.app, caller)
+  const own = await publishUpdate(world.app, caller, { projectId })
+  await publishUpdate(world.app, caller, { projectId: newId() })
+  await publishKeyRevoked(world.app, caller)
   await spread()
   expect(await sentTo(webhookEndpoint.id)).toEqual([own])
 })
@@ -48,23 +57,23 @@ it("an endpoint of a project is sent that project's events alone", async () => {
 it("an organization's events never reach another's endpoint", async () => {
   const [caller, stranger] = [await createOrganization(world.app), await createOrganization(world.app)]
   const { webhookEndpoint } = await createEndpoint(world.app, stranger, { url })
-  await tell(world.app, caller)
+  await publishUpdate(world.app, caller)
   await spread()
   expect(await sentTo(webhookEndpoint.id)).toEqual([])
 })
 
 it('what was committed before the endpoint was made is not sent to it, even when it is positioned afterwards', async () => {
   const caller = await createOrganization(world.app)
-  await tell(world.app, caller)
+  await publishUpdate(world.app, caller)
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url })
-  const after = await tell(world.app, caller)
+  const after = await publishUpdate(world.app, caller)
   await spread()
   expect(await sentTo(webhookEndpoint.id)).toEqual([after])
 })
 
 it('an event that matches no endpoint is a message without deliveries', async () => {
   const caller = await createOrganization(world.app)
-  const told = await tell(world.app, caller)
+  const told = await publishUpdate(world.app, caller)
   await spread()
   const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${told}::uuid`)
   expect(message).toEqual({ eventType: 'project.updated' })
@@ -76,7 +85,7 @@ it('two processes that fan out at once make each message once', async () => {
   const caller = await createOrganization(world.app)
   const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, eventTypes: ['project.updated'] })
   const told: string[] = []
-  for (let n = 0; n < 20; n++) told.push(await tell(world.app, caller))
+  for (let n = 0; n < 20; n++) told.push(await publishUpdate(world.app, caller))
   while ((await sequence(world.app)) > 0) {}
   const other = await world.process()
   const counts = await Promise.all([fanOut(world.app), fanOut(other), fanOut(world.app)])

@@ -1,31 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
-import {
-  attempts,
-  createEndpoint,
-  createOrganization,
-  createWorld,
-  deliveries,
-  fannedOut,
-  settled,
-  tell,
-  tellWith,
-  type World,
-} from './support.ts'
+import { attempts, deliveries, fannedOut, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
+const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
 
 describe('filtering', () => {
   it('channels: an endpoint without gets all; both set need overlap; an event without skips channel endpoints', async () => {
@@ -33,9 +14,9 @@ describe('filtering', () => {
     const open = await create({ url: receiver.url })
     const bound = await create({ url: receiver.url, channels: ['red', 'blue'] })
     world.work(world.app)
-    const plain = await tellWith(world.app, caller, {})
-    const blue = await tellWith(world.app, caller, { channels: ['blue', 'green'] })
-    const green = await tellWith(world.app, caller, { channels: ['green'] })
+    const plain = await world.publishUpdate()
+    const blue = await world.publishUpdate({ channels: ['blue', 'green'] })
+    const green = await world.publishUpdate({ channels: ['green'] })
     await settled(world.app, open.webhookEndpoint.id, 3)
     await settled(world.app, bound.webhookEndpoint.id, 1)
     expect((await deliveries(world.app, open.webhookEndpoint.id)).map(({ messageId }) => messageId)).toEqual([plain, blue, green])
@@ -46,11 +27,11 @@ describe('filtering', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, filter: { name: { in: ['Shop', 'Store'] }, slug: { equals: 'shop' } } })
     world.work(world.app)
-    await tellWith(world.app, caller, { name: 'Other' })
-    await tellWith(world.app, caller, { slug: 'else' })
-    const match = await tellWith(world.app, caller, { name: 'Store' })
+    await world.publishUpdate({ name: 'Other' })
+    await world.publishUpdate({ slug: 'else' })
+    const match = await world.publishUpdate({ name: 'Store' })
     await settled(world.app, webhookEndpoint.id)
-    await fannedOut(world.app, caller)
+    await fannedOut(world.app, world.caller)
     expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).toEqual([match])
   })
 
@@ -80,7 +61,7 @@ describe('at most once', () => {
     )
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true, timeoutMs: 1_000 })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
       { status: 'UNKNOWN', attemptCount: 1, reason: expect.stringContaining('may have arrived') },
     ])
@@ -93,7 +74,7 @@ describe('at most once', () => {
     const dead = await world.process({ WORKER_LEASE_MS: '500' })
     const { fanOut } = await import('../../../src/domain/webhooks/delivery/fan-out.ts')
     const { sequence } = await import('../../../src/platform/sequencer.ts')
-    await tell(world.app, caller)
+    await world.publishUpdate()
     while ((await sequence(world.app)) > 0) {}
     while ((await fanOut(world.app)) > 0) {}
     expect(await deliverWebhooks.claim(dead, 'dead', 10)).toHaveLength(1)
@@ -107,7 +88,7 @@ describe('at most once', () => {
     await receiver.close()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 3 }])
   })
 })
@@ -117,7 +98,7 @@ describe('headers and formats', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, headers: { Authorization: 'Bearer s3cret-value', 'x-team': 'a' } })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     const [received] = await receiver.waitFor(1)
     expect(received!.headers).toMatchObject({ authorization: 'Bearer s3cret-value', 'x-team': 'a' })
     await settled(world.app, webhookEndpoint.id)
@@ -154,7 +135,7 @@ describe('headers and formats', () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     await create({ url: receiver.url, format })
     world.work(world.app)
-    await tellWith(world.app, caller, { name: 'Plain' })
+    await world.publishUpdate({ name: 'Plain' })
     const [first, second] = await receiver.waitFor(2)
     expect(textOf(JSON.parse(first!.body.toString()) as never)).toMatch(/project\.updated[\s\S]*name: Plain/)
     expect(second!.body.equals(first!.body)).toBe(true)

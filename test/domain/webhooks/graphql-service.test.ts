@@ -1,28 +1,23 @@
 import { graphql, parse, subscribe } from 'graphql'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { until } from '../../support/wait.ts'
-import { createOrganization, createWorld, settled, tell, tellWith, type World } from './support.ts'
+import { createOrganization, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' }, { shared: true })
 
 beforeAll(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' })
-  caller = await createOrganization(world.app)
   world.work(world.app)
 })
-afterAll(() => world?.close())
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
 type Answer = { data: Record<string, any> | null; errors?: { message: string; extensions: Record<string, unknown> }[] }
 
-async function query(source: string, variables: Record<string, unknown> = {}, as = caller): Promise<Answer> {
-  const contextValue = createGraphqlContext({ app: world.app, caller: as, requestId: 'test' })
+async function query(source: string, variables: Record<string, unknown> = {}, as = world.caller): Promise<Answer> {
+  const contextValue = createGraphqlContext(world.request(as))
   return JSON.parse(JSON.stringify(await graphql({ schema, source, variableValues: variables, contextValue }))) as Answer
 }
 
@@ -149,7 +144,7 @@ it('a test, a resend, an expunge, a recovery and its operation, attempts by filt
   const [first] = await receiver.waitFor(1)
   expect(JSON.parse(first!.body.toString())).toMatchObject({ type: 'webhook.test', test: true, id: sent.id })
 
-  const told = encodeId('WebhookMessage', await tellWith(world.app, caller, {}))
+  const told = encodeId('WebhookMessage', await world.publishUpdate())
   await receiver.waitFor(2)
   const variables = { messageId: told, endpointId: webhookEndpoint.id }
   const resend =
@@ -193,7 +188,7 @@ it('a test, a resend, an expunge, a recovery and its operation, attempts by filt
 it("another organization's ids answer not_found in every call", async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
-  const told = encodeId('WebhookMessage', await tell(world.app, caller))
+  const told = encodeId('WebhookMessage', await world.publishUpdate())
   await receiver.waitFor(1)
   const stranger = await createOrganization(world.app)
   const calls = [
@@ -221,7 +216,7 @@ it('the live view of attempts tells each soon after it ended, and goes on behind
   const { webhookEndpoint } = await create({ url: receiver.url })
   const live = async (after: string | null) => {
     const gone = new AbortController()
-    const contextValue = createGraphqlContext({ app: world.app, caller, requestId: 'test' }, gone.signal)
+    const contextValue = createGraphqlContext(world.request(), gone.signal)
     const document = parse(
       'subscription ($id: ID!, $after: String) { webhookAttempts(endpointId: $id, after: $after) { id number responseStatus message { id } } }',
     )
@@ -242,7 +237,7 @@ it('the live view of attempts tells each soon after it ended, and goes on behind
   const view = await live(null)
   const waiting = view.next()
   const told: string[] = []
-  for (let n = 0; n < 3; n++) told.push(encodeId('WebhookMessage', await tell(world.app, caller)))
+  for (let n = 0; n < 3; n++) told.push(encodeId('WebhookMessage', await world.publishUpdate()))
   const seen = [await waiting, await view.next(), await view.next()]
   expect(seen.map(({ message }) => message.id).toSorted()).toEqual(told.toSorted())
   await view.end()
@@ -257,7 +252,7 @@ it('the live view of attempts tells each soon after it ended, and goes on behind
 it('the metrics page tells of the queue, the lag and disabled endpoints', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, (await world.app.db.prisma.webhookEndpoint.findFirstOrThrow({ where: { url: receiver.url } })).id)
   await data('mutation ($id: ID!) { updateWebhookEndpoint(input: {id: $id, disabled: true}) { webhookEndpoint { id } } }', {
     id: webhookEndpoint.id,

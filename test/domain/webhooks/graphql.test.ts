@@ -1,25 +1,17 @@
 import { graphql } from 'graphql'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { encodeId } from '../../../src/platform/id.ts'
-import { createOrganization, createWorld, fannedOut, tell, type World } from './support.ts'
+import { createOrganization, fannedOut, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
-
-beforeAll(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' })
-  caller = await createOrganization(world.app)
-})
-afterAll(() => world?.close())
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' }, { shared: true })
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
 type Answer = { data: Record<string, any> | null; errors?: { message: string; extensions: Record<string, unknown> }[] }
 
-async function query(source: string, variables: Record<string, unknown> = {}, as = caller): Promise<Answer> {
-  const contextValue = createGraphqlContext({ app: world.app, caller: as, requestId: 'test' })
+async function query(source: string, variables: Record<string, unknown> = {}, as = world.caller): Promise<Answer> {
+  const contextValue = createGraphqlContext(world.request(as))
   return JSON.parse(JSON.stringify(await graphql({ schema, source, variableValues: variables, contextValue }))) as Answer
 }
 
@@ -55,9 +47,9 @@ it('an endpoint is made, read, changed and deleted, and its deliveries are read 
   })
 
   const jobs = world.work(world.app)
-  const told = encodeId('WebhookMessage', await tell(world.app, caller))
+  const told = encodeId('WebhookMessage', await world.publishUpdate())
   await receiver.waitFor(2)
-  await fannedOut(world.app, caller)
+  await fannedOut(world.app, world.caller)
   const read = `query ($id: ID!) { webhookMessage(id: $id) { id eventType payload
       deliveries { endpointId endpoint { id } status reason attemptCount nextAttemptAt }
       attempts(first: 5) { totalCount nodes { id number endpointId endpoint { id } trigger url durationMs responseStatus errorClass requestHeaders worker } } } }`
@@ -148,8 +140,8 @@ it('a list costs the same number of statements however long it is', async () => 
   }
   const sendSome = async (count: number, requests: number) => {
     const jobs = world.work(world.app)
-    for (let n = 0; n < count; n++) await tell(world.app, caller)
-    await fannedOut(world.app, caller)
+    for (let n = 0; n < count; n++) await world.publishUpdate()
+    await fannedOut(world.app, world.caller)
     await receiver.waitFor(requests)
     await jobs.stop({ graceMs: 5_000 })
   }

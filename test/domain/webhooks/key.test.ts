@@ -1,9 +1,8 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deleteWebhookEndpoint, rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { executeScript } from '../../../src/platform/db/database.ts'
 import { createDb, row, rows, sql } from '../../../src/platform/db/index.ts'
@@ -11,22 +10,14 @@ import { newId } from '../../../src/platform/id.ts'
 import { rotateDataKeys } from '../../../src/platform/reseal.ts'
 import { createEmptyDatabase, shiftClock } from '../../support/database.ts'
 import { codeOf, createTenant, refusal } from '../../support/tenant.ts'
-import { createEndpoint, createOrganization, createWorld, recipientOf, type World } from './support.ts'
+import { createOrganization, recipientOf, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
-
-beforeEach(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
+const world = webhooksWorld()
 
 const url = 'http://127.0.0.1:9/'
 const own = `whsec_${Buffer.alloc(32, 5).toString('base64')}`
-const create = (input: CommandInput = {}, as = caller) => createEndpoint(world.app, as, { url, ...input })
-const rotate = (id: string, input: CommandInput = {}) =>
-  execute({ app: world.app, caller, requestId: 'test' }, rotateWebhookSecret, { id, ...input })
+const create = (input: CommandInput = {}, as = world.caller) => world.createEndpoint({ url, ...input }, as)
+const rotate = (id: string, input: CommandInput = {}) => execute(world.request(), rotateWebhookSecret, { id, ...input })
 const inUse = { code: 'invalid_input', field: 'secret', message: expect.stringContaining('is already in use') }
 
 describe('no key is shared between endpoints', () => {
@@ -61,7 +52,7 @@ describe('no key is shared between endpoints', () => {
 
   it('a secret is free again when its endpoint is gone, or when it has stopped signing', async () => {
     const { webhookEndpoint } = await create({ secret: own })
-    await execute({ app: world.app, caller, requestId: 'test' }, deleteWebhookEndpoint, { id: webhookEndpoint.id })
+    await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
     const again = await create({ secret: own })
     await rotate(again.webhookEndpoint.id, { graceMs: 60_000 })
     expect(await refusal(create({ secret: own }))).toMatchObject(inUse)
@@ -72,10 +63,12 @@ describe('no key is shared between endpoints', () => {
 
 describe('the rotation of data keys', () => {
   it('seals signing keys and own headers anew, which open, and stamps no row as changed', async () => {
-    const tenant = await createTenant(world.app)
-    caller = tenant.owner
-    const { webhookEndpoint } = await create({ secret: own, headers: { 'x-token': 'hunter2' } })
-    const { webService } = await execute({ app: world.app, caller, requestId: 'test' }, createWebService, {
+    const { owner } = await createTenant(world.app)
+    const { webhookEndpoint } = await world.createEndpoint(
+      { url: 'http://127.0.0.1:9/hook', secret: own, headers: { 'x-token': 'hunter2' } },
+      owner,
+    )
+    const { webService } = await execute(world.request(owner), createWebService, {
       name: 'Shop',
       repositoryUrl: 'https://user:token@git.example.com/shop.git',
     })
@@ -94,7 +87,7 @@ describe('the rotation of data keys', () => {
       ))!,
     })
     const before = await read()
-    await world.app.keyring.rotateDataKey(world.app.db.prisma, caller.organizationId)
+    await world.app.keyring.rotateDataKey(world.app.db.prisma, owner.organizationId)
     await shiftClock(world.url, 5_000)
     await rotateDataKeys.run(world.app, new AbortController().signal)
 
@@ -105,7 +98,7 @@ describe('the rotation of data keys', () => {
     const recipient = await recipientOf(world.app, webhookEndpoint.id)
     expect(recipient.headers).toEqual({ 'x-token': 'hunter2' })
     expect(recipient.keys[0]!.key.export().toString('base64')).toBe(own.slice('whsec_'.length))
-    expect(await refusal(create({ secret: own }))).toMatchObject(inUse)
+    expect(await refusal(create({ secret: own }, owner))).toMatchObject(inUse)
   })
 })
 

@@ -10,7 +10,7 @@ import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createDatabaseProxy, type DatabaseProxy } from '../../support/database-proxy.ts'
 import { until } from '../../support/wait.ts'
-import { createEndpoint, createOrganization, createWorld, deliveries, tell, type World } from './support.ts'
+import { createEndpoint, createOrganization, createWorld, deliveries, publishUpdate, type World } from './support.ts'
 
 let world: World
 let proxy: DatabaseProxy
@@ -47,7 +47,7 @@ it.each([false, true])(
     const sending = startJobs(worker, { queues: [deliverWebhooks] as Queue<never>[] as Queue<Claimed>[], chores: [], worker: 'worker' })
     const fanning = startJobs(world.app, { queues: [], chores: [fanOutEvents], worker: 'other' })
     try {
-      await tell(world.app, caller)
+      await publishUpdate(world.app, caller)
       await receiver.waitFor(1)
       await proxy.refuse()
       await until('the outage is known', () => worker.db.session.outage())

@@ -1,7 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
@@ -12,27 +11,18 @@ import {
   attempts,
   createEndpoint,
   createOrganization,
-  createWorld,
   deliveries,
   fannedOut,
+  publishKeyRevoked,
+  publishUpdate,
   settled,
-  tell,
-  tellOfKey,
-  type World,
+  webhooksWorld,
 } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
-const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
-const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
 const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
 const breakerUntil = async (id: string) =>
   (await row<{ until: Date | null }>(
@@ -45,9 +35,9 @@ describe('ordering', () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await receiver.waitFor(1)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await receiver.waitFor(2)
     await until('the second is delivered', async () =>
       (await deliveries(world.app, webhookEndpoint.id)).some(({ status }) => status === 'DELIVERED'),
@@ -73,9 +63,9 @@ describe('ordering', () => {
     const { webhookEndpoint } = await create({ url: receiver.url, ordered: true, retryScheduleMs: [1, 1, 1, 1, 1, 1, 1, 1, 1, 1] })
     world.work(world.app, 'one')
     world.work(await world.process(), 'two')
-    for (let n = 0; n < 200; n++) await tell(world.app, caller)
+    for (let n = 0; n < 200; n++) await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id, 200)
-    const order = await fannedOut(world.app, caller)
+    const order = await fannedOut(world.app, world.caller)
     const wanted = new Set((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId))
     expect(accepted).toEqual(order.filter((id) => wanted.has(id)).map(evt))
     expect(most).toBe(1)
@@ -87,7 +77,7 @@ describe('ordering', () => {
     await create({ url: receiver.url })
     world.work(world.app)
     const projectId = crypto.randomUUID()
-    for (let n = 0; n < 3; n++) await tell(world.app, caller, projectId)
+    for (let n = 0; n < 3; n++) await world.publishUpdate({ projectId })
     const received = await receiver.waitFor(3)
     expect(received.map(({ body }) => (JSON.parse(body.toString()) as { sequence: number }).sequence).toSorted()).toEqual([1, 2, 3])
   })
@@ -97,7 +87,7 @@ describe('throttle and fairness', () => {
   it('rate 10/s: 30 take as long as that, whichever worker sends them; all arrive; none counted as failure', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, rateLimitPerSecond: 10 })
-    for (let n = 0; n < 30; n++) await tell(world.app, caller)
+    for (let n = 0; n < 30; n++) await world.publishUpdate()
     const second = await world.process()
     const began = performance.now()
     world.work(world.app, 'one')
@@ -117,7 +107,7 @@ describe('throttle and fairness', () => {
       return { status: 200, delayUntil: new Promise<void>((resolve) => setTimeout(resolve, 20)).then(() => void flying--) }
     })
     const { webhookEndpoint } = await create({ url: receiver.url, maxConcurrency: 3 })
-    for (let n = 0; n < 40; n++) await tell(world.app, caller)
+    for (let n = 0; n < 40; n++) await world.publishUpdate()
     world.work(world.app, 'one')
     world.work(await world.process(), 'two')
     await settled(world.app, webhookEndpoint.id, 40)
@@ -132,7 +122,7 @@ describe('throttle and fairness', () => {
     // So long between two probes that the second one can't come before the first one was counted.
     const probing = await world.process({ WEBHOOK_BREAKER_MS: '3000' })
     const { webhookEndpoint } = await create({ url, retryScheduleMs: [...Array.from({ length: 19 }, () => 20), 3_000] })
-    for (let n = 0; n < 40; n++) await tell(world.app, caller)
+    for (let n = 0; n < 40; n++) await world.publishUpdate()
     world.work(probing)
     await until('the breaker is open', () => breakerUntil(webhookEndpoint.id))
     await until('what was in flight has ended', async () => {
@@ -158,7 +148,7 @@ describe('throttle and fairness', () => {
     const { url } = receiver
     await receiver.close()
     const ids = [await create({ url }), await create({ url, retryScheduleMs: Array(20).fill(20) })].map((made) => made.webhookEndpoint.id)
-    for (let n = 0; n < 25; n++) await tell(slow, caller)
+    for (let n = 0; n < 25; n++) await publishUpdate(slow, world.caller)
     world.work(slow)
     for (const id of ids) await until('the breaker opens', () => breakerUntil(id))
     const revived = await world.receiver()
@@ -171,12 +161,12 @@ describe('throttle and fairness', () => {
     const receiver = await world.receiver()
     await receiver.close()
     const { webhookEndpoint } = await create({ url: receiver.url, maxConcurrency: 1 })
-    for (let n = 0; n < 30; n++) await tell(slow, caller)
+    for (let n = 0; n < 30; n++) await publishUpdate(slow, world.caller)
     world.work(slow)
     const opensAt = await until('the breaker is open', () => breakerUntil(webhookEndpoint.id))
-    await fannedOut(slow, caller)
+    await fannedOut(slow, world.caller)
     const source = '{ webhookMessages(first: 50, eventType: "project.updated") { nodes { deliveries { status nextAttemptAt } } } }'
-    const { data } = await operation(slow, caller, source)
+    const { data } = await operation(slow, world.caller, source)
     type Shown = { deliveries: { status: string; nextAttemptAt: string }[] }
     const shown = (data!.webhookMessages.nodes as Shown[]).flatMap((message) => message.deliveries)
     expect(shown).toHaveLength(30)
@@ -194,24 +184,24 @@ describe('throttle and fairness', () => {
       (await row<{ n: number }>(
         world.app.db.prisma,
         sql`select count(*)::int as n from webhook_delivery
-            where organization_id = ${caller.organizationId}::uuid and lease_owner is not null and lease_expires_at > app_now()`,
+            where organization_id = ${world.caller.organizationId}::uuid and lease_owner is not null and lease_expires_at > app_now()`,
       ))!.n
     await create({ url: hanging.url, timeoutMs: 30_000 })
-    for (let n = 0; n < 100; n++) await tell(world.app, caller)
+    for (let n = 0; n < 100; n++) await world.publishUpdate()
     world.work(world.app)
     await until('it holds its share', async () => (await inFlight()) === deliverWebhooks.concurrency / 2)
     const receiver = await world.receiver()
     const neighbour = await create({ url: receiver.url, eventTypes: ['api_key.revoked'] })
-    for (let n = 0; n < 5; n++) await tellOfKey(world.app, caller)
+    for (let n = 0; n < 5; n++) await publishKeyRevoked(world.app, world.caller)
     await receiver.waitFor(5)
 
     for (let n = 0; n < 8; n++) await create({ url: hanging.url, timeoutMs: 30_000 })
-    for (let n = 0; n < 10; n++) await tell(world.app, caller)
+    for (let n = 0; n < 10; n++) await world.publishUpdate()
     await until('all of them hang', async () => (await inFlight()) > deliverWebhooks.concurrency * 0.6)
-    for (let n = 0; n < 5; n++) await tellOfKey(world.app, caller)
+    for (let n = 0; n < 5; n++) await publishKeyRevoked(world.app, world.caller)
     const other = await createOrganization(world.app)
     await createEndpoint(world.app, other, { url: receiver.url, eventTypes: ['project.updated'] })
-    for (let n = 0; n < 5; n++) await tell(world.app, other)
+    for (let n = 0; n < 5; n++) await publishUpdate(world.app, other)
     await receiver.waitFor(15)
     await settled(world.app, neighbour.webhookEndpoint.id, 10)
     expect(await inFlight()).toBeLessThanOrEqual(deliverWebhooks.concurrency * 0.75)

@@ -9,7 +9,7 @@ import { row, rows, sql } from '../../../src/platform/db/index.ts'
 import { RawSocket, startServer, type TestServer } from '../../graphql/support.ts'
 import { codeOf, createTenant, request, type Tenant } from '../../support/tenant.ts'
 import { project as createProject, toldOf, webService } from '../apps/support.ts'
-import { createWorld, deliveries, fannedOut, tell, type World } from './support.ts'
+import { createWorld, deliveries, fannedOut, publishUpdate, type World } from './support.ts'
 
 let world: World
 let tenant: Tenant
@@ -43,7 +43,7 @@ describe.each([{ cascade: false }, { cascade: true }])('a project that is delete
     const other = await endpoint({ projectId: null })
     const jobs = world.work(world.app)
     await execute(as(), updateWebhookEndpoint, { id, description: 'so that the endpoint is open' })
-    await tell(world.app, tenant.owner, projectId)
+    await publishUpdate(world.app, tenant.owner, { projectId })
     await fannedOut(world.app, tenant.owner)
     await jobs.stop({ graceMs: 1_000 })
     await remove({ cascade })

@@ -1,25 +1,20 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it } from 'vitest'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { replayMissingWebhookMessages } from '../../../src/domain/webhooks/delivery/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
-import { createEndpoint, createOrganization, createWorld, tell, type World } from './support.ts'
+import { webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld()
 let endpointId: string
 
 beforeEach(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
-  for (let n = 0; n < 60; n++) await tell(world.app, caller)
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'] })
+  for (let n = 0; n < 60; n++) await world.publishUpdate()
+  const { webhookEndpoint } = await world.createEndpoint({ url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'] })
   endpointId = webhookEndpoint.id
 })
-afterEach(() => world?.close())
 
 async function spread() {
   while ((await sequence(world.app)) > 0) {}
@@ -51,7 +46,7 @@ const accept = (most: number) =>
 
 it('a recovery whose endpoint takes nothing looks ever less often, at most every 5 s; it goes on when half of its window is free', async () => {
   await spread()
-  await execute({ app: world.app, caller, requestId: 'test' }, replayMissingWebhookMessages, {
+  await execute(world.request(), replayMissingWebhookMessages, {
     endpointId,
     since: new Date(Date.now() - 60_000),
   })

@@ -1,35 +1,26 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { findOperation } from '../../../src/domain/access/operation/index.ts'
 import { expungeWebhookMessage, listWebhookAttempts } from '../../../src/domain/webhooks/attempt/index.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 import { expireBodies } from '../../../src/domain/webhooks/delivery/retention.ts'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { shiftClock } from '../../support/database.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
+import { attempts, createEndpoint, createOrganization, deliveries, publishUpdate, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
-const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
-const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
 const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
 const evt = (id: string) => encodeId('WebhookMessage', id)
 async function ended(operationId: string) {
   return until('the operation ends', async () => {
-    const operation = await ask(request(), findOperation, { id: operationId })
+    const operation = await ask(world.request(), findOperation, { id: operationId })
     return operation?.finishedAt ? operation : null
   })
 }
@@ -39,9 +30,9 @@ describe('replay and recover', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
     await receiver.waitFor(2)
     await until('it is recorded', async () => (await attempts(world.app, webhookEndpoint.id)).length === 2)
     expect(ids(receiver.requests)).toEqual([evt(told), evt(told)])
@@ -56,9 +47,9 @@ describe('replay and recover', () => {
     const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: released } : { status: 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await receiver.waitFor(1)
-    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
     release()
     await receiver.waitFor(2)
     await settled(world.app, webhookEndpoint.id)
@@ -72,9 +63,9 @@ describe('replay and recover', () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000, 50] })
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await until('it waits', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
-    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
     expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 3 }])
     expect((await attempts(world.app, webhookEndpoint.id)).map(({ number, trigger }) => [number, trigger])).toEqual([
       [1, 'AUTOMATIC'],
@@ -87,7 +78,7 @@ describe('replay and recover', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
     await shiftClock(world.url, 91 * 86_400_000)
     expect(await expireBodies(world.app)).toBeGreaterThan(0)
@@ -97,9 +88,11 @@ describe('replay and recover', () => {
     )
     expect(message).toEqual({ body: null, bodyRemovedAt: expect.any(Date), eventType: 'project.updated' })
     expect(await row(world.app.db.prisma, sql`select data from event where id = ${told}::uuid`)).toEqual({ data: {} })
-    await expect(execute(request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })).rejects.toMatchObject({
-      code: 'webhook_payload_removed',
-    })
+    await expect(execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })).rejects.toMatchObject(
+      {
+        code: 'webhook_payload_removed',
+      },
+    )
     expect(await attempts(world.app, webhookEndpoint.id)).toHaveLength(1)
   })
 
@@ -107,43 +100,43 @@ describe('replay and recover', () => {
     const receiver = await world.receiver(() => ({ status: 200, body: 'thanks' }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    const { rows: list } = await ask(request(), listWebhookAttempts, { messageId: told })
+    const { rows: list } = await ask(world.request(), listWebhookAttempts, { messageId: told })
     expect(list[0]!.responseBody).toBe('thanks')
-    await execute(request(), expungeWebhookMessage, { messageId: told, attemptId: list[0]!.id })
-    expect((await ask(request(), listWebhookAttempts, { messageId: told })).rows[0]!.responseBody).toBeNull()
+    await execute(world.request(), expungeWebhookMessage, { messageId: told, attemptId: list[0]!.id })
+    expect((await ask(world.request(), listWebhookAttempts, { messageId: told })).rows[0]!.responseBody).toBeNull()
     expect(
       (await row<{ body: string }>(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`))!.body,
     ).toContain(evt(told))
-    await execute(request(), expungeWebhookMessage, { messageId: told })
+    await execute(world.request(), expungeWebhookMessage, { messageId: told })
     expect(await row(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`)).toEqual({ body: null })
   })
 
   it('recover sends again what failed, replay missing what was skipped or came before; both as operations', async () => {
     let fails = true
     const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
-    const earlier = await tell(world.app, caller)
+    const earlier = await world.publishUpdate()
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
     world.work(world.app)
-    const failed = [await tell(world.app, caller), await tell(world.app, caller)]
+    const failed = [await world.publishUpdate(), await world.publishUpdate()]
     await settled(world.app, webhookEndpoint.id, 2)
     await update(webhookEndpoint.id, { disabled: true })
-    const skipped = await tell(world.app, caller)
+    const skipped = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id, 3)
     await update(webhookEndpoint.id, { disabled: false })
     fails = false
     const since = new Date(Date.now() - 60_000)
-    const recovery = await execute(request(), recoverWebhookMessages, { endpointId: webhookEndpoint.id, since })
+    const recovery = await execute(world.request(), recoverWebhookMessages, { endpointId: webhookEndpoint.id, since })
     expect(recovery.operation).toMatchObject({ status: 'QUEUED', totalSteps: 2 })
     expect(await ended(recovery.operation.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 2, totalSteps: 2 })
     expect(ids(receiver.requests).slice(2).toSorted()).toEqual(failed.map(evt).toSorted())
-    const replay = await execute(request(), replayMissingWebhookMessages, { endpointId: webhookEndpoint.id, since })
+    const replay = await execute(world.request(), replayMissingWebhookMessages, { endpointId: webhookEndpoint.id, since })
     expect(await ended(replay.operation.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 2 })
     expect(ids(receiver.requests).slice(4).toSorted()).toEqual([earlier, skipped].map(evt).toSorted())
     expect((await attempts(world.app, webhookEndpoint.id)).filter(({ trigger }) => trigger === 'RECOVERY')).toHaveLength(4)
     await expect(
-      execute(request(await createOrganization(world.app)), recoverWebhookMessages, { endpointId: webhookEndpoint.id, since }),
+      execute(world.request(await createOrganization(world.app)), recoverWebhookMessages, { endpointId: webhookEndpoint.id, since }),
     ).rejects.toMatchObject({ code: 'not_found' })
   })
 
@@ -152,10 +145,10 @@ describe('replay and recover', () => {
     const { webhookEndpoint } = await create({ url: receiver.url })
     await update(webhookEndpoint.id, { disabled: true })
     const first = world.work(world.app, 'first')
-    for (let n = 0; n < 120; n++) await tell(world.app, caller)
+    for (let n = 0; n < 120; n++) await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id, 120)
     await update(webhookEndpoint.id, { disabled: false })
-    const { operation } = await execute(request(), replayMissingWebhookMessages, {
+    const { operation } = await execute(world.request(), replayMissingWebhookMessages, {
       endpointId: webhookEndpoint.id,
       since: new Date(Date.now() - 60_000),
     })
@@ -172,15 +165,15 @@ describe('replay and recover', () => {
     const { webhookEndpoint } = await create({ url: slow.url, timeoutMs: 30_000 })
     await update(webhookEndpoint.id, { disabled: true })
     world.work(world.app)
-    for (let n = 0; n < 200; n++) await tell(world.app, caller)
+    for (let n = 0; n < 200; n++) await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id, 200)
     await update(webhookEndpoint.id, { disabled: false })
-    await execute(request(), replayMissingWebhookMessages, { endpointId: webhookEndpoint.id, since: new Date(Date.now() - 60_000) })
+    await execute(world.request(), replayMissingWebhookMessages, { endpointId: webhookEndpoint.id, since: new Date(Date.now() - 60_000) })
     await slow.waitFor(40)
     const other = await createOrganization(world.app)
     const receiver = await world.receiver()
     await createEndpoint(world.app, other, { url: receiver.url, eventTypes: ['project.updated'] })
-    await tell(world.app, other)
+    await publishUpdate(world.app, other)
     await receiver.waitFor(1)
     // None of the slow ones had to end first.
     expect(await attempts(world.app, webhookEndpoint.id)).toEqual([])

@@ -1,26 +1,16 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { recoverWebhookMessages, resendWebhookMessage, sendTestWebhook } from '../../../src/domain/webhooks/delivery/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, eventsOf, settled, tell, type World } from './support.ts'
+import { attempts, deliveries, eventsOf, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10', WEBHOOK_BREAKER_MS: '3600000' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10', WEBHOOK_BREAKER_MS: '3600000' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = () => ({ app: world.app, caller, requestId: 'test' })
-const create = async (input: CommandInput) =>
-  (await createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })).webhookEndpoint
+const create = async (input: CommandInput) => (await world.createEndpoint({ eventTypes: ['project.updated'], ...input })).webhookEndpoint
 const evt = (id: string) => encodeId('WebhookMessage', id)
-const exhausted = async () => (await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).map(({ data }) => data.attemptCount)
+const exhausted = async () => (await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).map(({ data }) => data.attemptCount)
 const attemptsAre = (endpointId: string, count: number) =>
   until(`there are ${count} attempts`, async () => (await attempts(world.app, endpointId)).length === count)
 const laneOf = (endpointId: string) =>
@@ -34,13 +24,13 @@ it('tries that end after a resend or a recovery are told as exhausted, each once
   const { id } = await create({ url: receiver.url })
   world.work(world.app)
   const since = new Date(Date.now() - 60_000)
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   await settled(world.app, id)
   expect(await exhausted()).toEqual([2])
-  await execute(request(), resendWebhookMessage, { messageId: told, endpointId: id })
+  await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: id })
   await attemptsAre(id, 3)
   expect(await exhausted()).toEqual([2, 3])
-  await execute(request(), recoverWebhookMessages, { endpointId: id, since })
+  await execute(world.request(), recoverWebhookMessages, { endpointId: id, since })
   await attemptsAre(id, 5)
   await settled(world.app, id)
   expect(await exhausted()).toEqual([2, 3, 5])
@@ -50,9 +40,9 @@ it('a test that is sent again stays a test: one try, not counted towards disabli
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url, retryScheduleMs: [10, 10, 10] })
   world.work(world.app)
-  const { webhookMessage } = await execute(request(), sendTestWebhook, { endpointId: id })
+  const { webhookMessage } = await execute(world.request(), sendTestWebhook, { endpointId: id })
   await settled(world.app, id)
-  await execute(request(), resendWebhookMessage, { messageId: webhookMessage.id, endpointId: id })
+  await execute(world.request(), resendWebhookMessage, { messageId: webhookMessage.id, endpointId: id })
   await attemptsAre(id, 2)
   expect(await settled(world.app, id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 2 }])
   expect(await attempts(world.app, id)).toMatchObject([{ trigger: 'TEST' }, { trigger: 'MANUAL' }])
@@ -75,9 +65,9 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
     const { id } = await create({ url: receiver.url, ordered })
     await open(id)
     world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await until('one waits', async () => (await deliveries(world.app, id)).length === 1)
-    const { webhookMessage } = await execute(request(), sendTestWebhook, { endpointId: id })
+    const { webhookMessage } = await execute(world.request(), sendTestWebhook, { endpointId: id })
     const [first] = await receiver.waitFor(1)
     expect(first!.headers['webhook-id']).toBe(evt(webhookMessage.id))
     const during = await laneOf(id)
@@ -92,14 +82,14 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
     const receiver = await world.receiver()
     const { id } = await create({ url: receiver.url, ordered })
     const jobs = world.work(world.app)
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     await settled(world.app, id)
     await jobs.stop({ graceMs: 1_000 })
     await open(id)
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await until('one waits', async () => (await deliveries(world.app, id)).some(({ status }) => status === 'PENDING'))
-    await execute(request(), resendWebhookMessage, { messageId: told, endpointId: id })
+    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: id })
     const requests = await receiver.waitFor(3)
     expect(requests[1]!.headers['webhook-id']).toBe(evt(told))
     await settled(world.app, id, 2)
@@ -116,7 +106,7 @@ it('an accepted test leaves the clock of failures as it is', async () => {
     sql`update webhook_lane set silent_failures = 3, failing_since = ${failingSince}, last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
   )
   world.work(world.app)
-  await execute(request(), sendTestWebhook, { endpointId: id })
+  await execute(world.request(), sendTestWebhook, { endpointId: id })
   await settled(world.app, id)
   expect(await laneOf(id)).toMatchObject({ failingSince, silentFailures: 0 })
 })

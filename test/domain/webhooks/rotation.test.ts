@@ -1,27 +1,18 @@
 import { createHmac } from 'node:crypto'
 import { Webhook as StandardWebhook } from 'standardwebhooks'
 import { Webhook } from 'svix'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { rotateWebhookSecret } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { shiftClock } from '../../support/database.ts'
 import type { ReceivedRequest } from '../../support/receiver.ts'
 import { until } from '../../support/wait.ts'
-import { createEndpoint, createOrganization, createWorld, deliveries, recipientOf, tell, type World } from './support.ts'
+import { deliveries, recipientOf, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
-const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
+const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
 const signatures = (received: ReceivedRequest) => String(received.headers['webhook-signature']).split(' ')
 function accepts(secret: string, received: ReceivedRequest): boolean {
   try {
@@ -37,7 +28,7 @@ describe('signing', () => {
     const receiver = await world.receiver()
     const { secret } = await create({ url: receiver.url })
     world.work(world.app)
-    await tell(world.app, caller, crypto.randomUUID(), 'Größe 🚀')
+    await world.publishUpdate({ name: 'Größe 🚀' })
     const [received] = await receiver.waitFor(1)
     const headers = received!.headers as Record<string, string>
     expect(() => new Webhook(secret!).verify(received!.body, headers)).not.toThrow()
@@ -53,7 +44,7 @@ describe('signing', () => {
     const [a, b] = [await world.receiver(), await world.receiver()]
     const [one, two] = [await create({ url: a.url }), await create({ url: b.url })]
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     const [[first], [second]] = await Promise.all([a.waitFor(1), b.waitFor(1)])
     expect(one.secret).not.toBe(two.secret)
     expect(accepts(one.secret!, first!)).toBe(true)
@@ -66,7 +57,7 @@ describe('signing', () => {
     const receiver = await world.receiver()
     await create({ url: receiver.url, legacyHeaders: true })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     const [received] = await receiver.waitFor(1)
     for (const name of ['id', 'timestamp', 'signature'])
       expect(received!.headers[`svix-${name}`]).toBe(received!.headers[`webhook-${name}`])
@@ -77,9 +68,9 @@ describe('rotation', () => {
   it('the header holds two signatures, new first; old-only and new-only receivers both accept; after the grace one remains', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint, secret } = await create({ url: receiver.url })
-    const rotated = await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 60_000 })
+    const rotated = await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 60_000 })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     const [during] = await receiver.waitFor(1)
     expect(signatures(during!)).toHaveLength(2)
     expect(accepts(secret!, during!)).toBe(true)
@@ -95,9 +86,9 @@ describe('rotation', () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     const { webhookEndpoint, secret } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await until('the retry is scheduled', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
-    const rotated = await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
+    const rotated = await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
     await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 second'`)
     world.app.wake.notify('webhook deliveries')
     const [, second] = await receiver.waitFor(2)
@@ -109,10 +100,10 @@ describe('rotation', () => {
   it('hmac to ed25519: v1a and v1 together during the grace; the private key is shown to nobody', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint, secret } = await create({ url: receiver.url })
-    const rotated = await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, keyType: 'ED25519' })
+    const rotated = await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, keyType: 'ED25519' })
     expect(rotated).toMatchObject({ secret: null, publicKey: expect.stringMatching(/^whpk_/) })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     const [received] = await receiver.waitFor(1)
     expect(signatures(received!).map((part) => part.split(',')[0])).toEqual(['v1a', 'v1'])
     expect(accepts(secret!, received!)).toBe(true)
@@ -122,19 +113,23 @@ describe('rotation', () => {
 
   it('an 11th live key is refused with the time when one expires, a key in use likewise', async () => {
     const { webhookEndpoint, secret } = await create({ url: 'http://127.0.0.1:9/' })
-    await expect(execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, secret })).rejects.toMatchObject({ field: 'secret' })
-    for (let n = 0; n < 9; n++) await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id })
-    await expect(execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id })).rejects.toMatchObject({
+    await expect(execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, secret })).rejects.toMatchObject({
+      field: 'secret',
+    })
+    for (let n = 0; n < 9; n++) await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id })
+    await expect(execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id })).rejects.toMatchObject({
       code: 'webhook_key_limit',
       details: { expiresAt: expect.stringMatching(/^\d{4}-/) },
     })
-    await execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
+    await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
     const left = (await recipientOf(world.app, webhookEndpoint.id)).keys
     expect(left).toHaveLength(1)
   })
 
   it.each([-1, 7 * 86_400_000 + 1])('a grace of %i ms is refused', async (graceMs) => {
     const { webhookEndpoint } = await create({ url: 'http://127.0.0.1:9/' })
-    await expect(execute(request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs })).rejects.toMatchObject({ field: 'graceMs' })
+    await expect(execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs })).rejects.toMatchObject({
+      field: 'graceMs',
+    })
   })
 })

@@ -1,23 +1,14 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { maxRetryAfterMs } from '../../../src/domain/webhooks/attempt/model.ts'
 import { deliveriesTopic } from '../../../src/domain/webhooks/delivery/model.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
 import { shiftClock } from '../../support/database.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
+import { attempts, deliveries, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const create = async (input: CommandInput) =>
-  (await createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })).webhookEndpoint
+const create = async (input: CommandInput) => (await world.createEndpoint({ eventTypes: ['project.updated'], ...input })).webhookEndpoint
 const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1_000 + seconds) * 1_000).toUTCString()
 
 /** A receiver that answers once so and then 204, with the first attempt and the delivery after it. */
@@ -25,7 +16,7 @@ async function askedToWait(status: number, retryAfter: string) {
   const receiver = await world.receiver((_, n) => (n === 1 ? { status, headers: { 'retry-after': retryAfter } } : { status: 204 }))
   const { id } = await create({ url: receiver.url })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   const [attempt] = await until('the first try is recorded', async () => {
     const found = await attempts(world.app, id)
     return found.length > 0 && found
@@ -73,7 +64,7 @@ it('over many tries the wait is never shorter than the schedule, stays within 20
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url, retryScheduleMs: [scheduledMs] })
   world.work(world.app)
-  for (let n = 0; n < 60; n++) await tell(world.app, caller)
+  for (let n = 0; n < 60; n++) await world.publishUpdate()
   const made = await until('all were tried', async () => {
     const found = await attempts(world.app, id)
     return found.length === 60 && found

@@ -1,35 +1,31 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
+import { keyPermissions } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
-import { createEndpoint, createOrganization, createProjectRow, createWorld, settled, tell, tellOfKey, type World } from './support.ts'
+import { createProjectRow, publishKeyRevoked, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30' }, { shared: true })
 
 beforeAll(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30' })
-  caller = await createOrganization(world.app)
   world.work(world.app)
 })
-afterAll(() => world?.close())
 
 const url = 'http://127.0.0.1:9/'
-const create = (input: CommandInput, as = caller) => createEndpoint(world.app, as, { url, ...input })
+const create = (input: CommandInput, as = world.caller) => world.createEndpoint({ url, ...input }, as)
 const dataOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: unknown }).data
 
 it("a selection on the event's subject shapes data at delivery, the same bytes at every try", async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
-  const projectId = await createProjectRow(world.app, caller)
+  const projectId = await createProjectRow(world.app, world.caller)
   await create({
     url: receiver.url,
     projectId,
     eventTypes: ['project.updated'],
     selection: '{ id slug name environments(first: 1) { nodes { name } } }',
   })
-  await tell(world.app, caller, projectId)
+  await world.publishUpdate({ projectId })
   const [first] = await receiver.waitFor(1)
   expect(dataOf(first!.body)).toEqual({
     id: encodeId('Project', projectId),
@@ -45,21 +41,21 @@ it("a selection on the event's subject shapes data at delivery, the same bytes a
 it('of a subject that is gone the event itself is told', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url, eventTypes: ['project.updated'], selection: '{ id }' })
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id)
   expect(dataOf(receiver.requests[0]!.body)).toMatchObject({ name: 'Shop', slug: 'shop' })
 })
 
 it('types with several subjects are selected by fragments', async () => {
   const receiver = await world.receiver()
-  const projectId = await createProjectRow(world.app, caller)
+  const projectId = await createProjectRow(world.app, world.caller)
   const { webhookEndpoint } = await create({
     url: receiver.url,
     eventTypes: ['project.updated', 'api_key.revoked'],
     selection: '{ __typename id ... on Project { slug } }',
   })
-  await tell(world.app, caller, projectId)
-  await tellOfKey(world.app, caller)
+  await world.publishUpdate({ projectId })
+  await publishKeyRevoked(world.app, world.caller)
   await settled(world.app, webhookEndpoint.id, 2)
   const all = receiver.requests.map(({ body }) => dataOf(body))
   expect(all).toContainEqual({ __typename: 'Project', id: encodeId('Project', projectId), slug: projectId })
@@ -86,12 +82,15 @@ it('a field that only some of the subjects have is refused for the others', asyn
   })
   const { webhookEndpoint } = await create({ eventTypes: ['project.updated'], selection: '{ slug }' })
   await expect(
-    execute({ app: world.app, caller, requestId: 'test' }, updateWebhookEndpoint, { id: webhookEndpoint.id, eventTypes: ['deployment.*'] }),
+    execute(world.request(), updateWebhookEndpoint, { id: webhookEndpoint.id, eventTypes: ['deployment.*'] }),
   ).rejects.toMatchObject({ field: 'selection' })
 })
 
 it('a selection needs the rights of its author, and keeps them', async () => {
-  const poor = { ...caller, permissions: new Set([...keyPermissions('WRITE', 'OWNER')].filter((right) => right !== 'view:environments')) }
+  const poor = {
+    ...world.caller,
+    permissions: new Set([...keyPermissions('WRITE', 'OWNER')].filter((right) => right !== 'view:environments')),
+  }
   const selection = '{ environments(first: 1) { nodes { name } } }'
   await expect(create({ eventTypes: ['project.updated'], selection }, poor)).rejects.toMatchObject({
     field: 'selection',

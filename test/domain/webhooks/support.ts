@@ -1,3 +1,4 @@
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import { apiKeyRevoked } from '../../../src/domain/access/api-key/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
@@ -15,7 +16,7 @@ import { schema } from '../../../src/graphql/schema.ts'
 import { createSelection } from '../../../src/graphql/selection.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { type Caller, systemCaller } from '../../../src/platform/access.ts'
-import { type CommandInput, execute } from '../../../src/platform/command.ts'
+import { type CommandInput, execute, type Request } from '../../../src/platform/command.ts'
 import type { Concept } from '../../../src/platform/concept.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
@@ -77,6 +78,46 @@ export async function createWorld(settings: Record<string, string> = {}, extra: 
   }
 }
 
+export type WebhooksWorld = Omit<World, 'close'> & {
+  /** The caller of an organization, with every right. */
+  caller: Caller
+  request(as?: Caller): Request
+  createEndpoint(input: CommandInput, as?: Caller): ReturnType<typeof createEndpoint>
+  publishUpdate(update?: Update): Promise<string>
+}
+
+/** A world with one organization, new for each test of the file or, if `shared`, one for all of them. Call it at the top of the file. */
+export function webhooksWorld(
+  settings: Record<string, string> = {},
+  { shared = false, concepts = [] }: { shared?: boolean; concepts?: readonly Concept[] } = {},
+): WebhooksWorld {
+  let world: World
+  let caller: Caller
+  const [before, after] = shared ? [beforeAll, afterAll] : [beforeEach, afterEach]
+  before(async () => {
+    world = await createWorld(settings, concepts)
+    caller = await createOrganization(world.app)
+  })
+  after(() => world?.close())
+  return {
+    get url() {
+      return world.url
+    },
+    get app() {
+      return world.app
+    },
+    get caller() {
+      return caller
+    },
+    process: (own) => world.process(own),
+    work: (app, worker) => world.work(app, worker),
+    receiver: (script) => world.receiver(script),
+    request: (as = caller) => ({ app: world.app, caller: as, requestId: 'test' }),
+    createEndpoint: (input, as = caller) => createEndpoint(world.app, as, input),
+    publishUpdate: (update) => publishUpdate(world.app, caller, update),
+  }
+}
+
 /** A new organization's caller, with every right. */
 export async function createOrganization(app: App): Promise<Caller> {
   const id = newId()
@@ -103,26 +144,13 @@ export async function recipientOf(app: App, endpointId: string): Promise<Recipie
   return found
 }
 
-/** Publishes `project.updated` in a transaction of its own; gives the event's id. */
-export async function tell(app: App, caller: Caller, projectId: string = newId(), name = 'Shop'): Promise<string> {
-  const id = newId()
-  const data = { projectId: encodeId('Project', projectId), name, slug: 'shop' }
-  await transact(app, caller, { emits: app.domain.eventTypes.all }, (work) =>
-    publish(work, projectUpdated, { id, subjectId: projectId, projectId, data }),
-  )
-  return id
-}
+type Update = { projectId?: string; name?: string; slug?: string; channels?: string[] }
 
-/** Publishes `project.updated` with channels, or another name or slug in its data. */
-export async function tellWith(
+/** Publishes `project.updated` in a transaction of its own; returns the event's id. */
+export async function publishUpdate(
   app: App,
   caller: Caller,
-  {
-    name = 'Shop',
-    slug = 'shop',
-    channels = [],
-    projectId = newId(),
-  }: { name?: string; slug?: string; channels?: string[]; projectId?: string },
+  { projectId = newId(), name = 'Shop', slug = 'shop', channels = [] }: Update = {},
 ): Promise<string> {
   const id = newId()
   const data = { projectId: encodeId('Project', projectId), name, slug }
@@ -139,8 +167,8 @@ export const eventsOf = (app: App, caller: Caller, type: string): Promise<{ id: 
     sql`select id, data from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
   )
 
-/** Publishes `api_key.revoked`, which belongs to no project. */
-export async function tellOfKey(app: App, caller: Caller): Promise<string> {
+/** Publishes `api_key.revoked`, which belongs to no project; returns the event's id. */
+export async function publishKeyRevoked(app: App, caller: Caller): Promise<string> {
   const id = newId()
   const data = { apiKeyId: encodeId('ApiKey', id), name: 'ci', kind: 'PLATFORM' as const, scope: 'READ' as const }
   await transact(app, caller, { emits: app.domain.eventTypes.all }, (work) =>

@@ -7,28 +7,23 @@ import {
   updateWebhookEndpoint,
 } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { createSvixDispatcher } from '../../../src/drivers/svix/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import type { TestApp } from '../../support/app.ts'
 import { shiftClock } from '../../support/database.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
+import { attempts, deliveries, settled, webhooksWorld } from './support.ts'
 import { type SvixServer, startSvix } from './svix-support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld()
 let svix: SvixServer
 let app: TestApp
 
 beforeEach(async () => {
-  world = await createWorld()
   svix = await startSvix()
-  caller = await createOrganization(world.app)
   app = await svixProcess()
 })
 afterEach(async () => {
-  await world?.close()
   await svix?.close()
 })
 
@@ -44,7 +39,7 @@ const endpointInput = {
   headers: { 'x-team': 'a' },
   rateLimitPerSecond: 50,
 }
-const create = () => createEndpoint(world.app, caller, { ...endpointInput, url: 'http://127.0.0.1:9/' })
+const create = () => world.createEndpoint({ ...endpointInput, url: 'http://127.0.0.1:9/' })
 const wh = (id: string) => encodeId('WebhookEndpoint', id)
 const evt = (id: string) => encodeId('WebhookMessage', id)
 const posted = () => svix.asked.filter(({ method, path }) => method === 'POST' && path.endsWith('/msg'))
@@ -52,7 +47,7 @@ const posted = () => svix.asked.filter(({ method, path }) => method === 'POST' &
 it('an endpoint is mirrored with our id as uid, its secret and its headers, and a message has our id twice', async () => {
   const { webhookEndpoint, secret } = await create()
   world.work(app)
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', reason: expect.stringContaining('Svix') }])
   const uid = wh(webhookEndpoint.id)
   expect(svix.applications.get(uid)!.get(uid)).toMatchObject({ url: 'http://127.0.0.1:9/', secret, headers: { 'x-team': 'a' } })
@@ -69,12 +64,12 @@ it('an endpoint is mirrored with our id as uid, its secret and its headers, and 
 it('a changed endpoint and a rotated secret reach the mirror before the next message; a deleted one is taken away', async () => {
   const { webhookEndpoint } = await create()
   world.work(app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id)
-  const request = { app: world.app, caller, requestId: 'test' }
+  const request = world.request()
   const rotated = await execute(request, rotateWebhookSecret, { id: webhookEndpoint.id })
   await execute(request, updateWebhookEndpoint, { id: webhookEndpoint.id, url: 'http://127.0.0.1:10/', headers: null })
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await settled(world.app, webhookEndpoint.id, 2)
   const uid = wh(webhookEndpoint.id)
   expect(svix.applications.get(uid)!.get(uid)).toMatchObject({ url: 'http://127.0.0.1:10/', secret: rotated.secret, headers: {} })
@@ -110,7 +105,7 @@ it('Svix is down: rows wait without losing a try, then flow', async () => {
   svix.state.down = true
   const { webhookEndpoint } = await create()
   world.work(app)
-  const told = await tell(world.app, caller)
+  const told = await world.publishUpdate()
   await until('it was tried in vain', () =>
     app.logged.some(({ msg }) => msg === 'webhooks cannot be sent to an endpoint because of a local failure'),
   )
@@ -124,7 +119,7 @@ it('the answer to an accepted message is lost: 409 at the next try counts as don
   svix.state.loseAnswers = 1
   const { webhookEndpoint } = await create()
   world.work(app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED' }])
   expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([{ responseStatus: 409, errorClass: null }])
   expect(svix.messages.get(wh(webhookEndpoint.id))!.size).toBe(1)
@@ -135,7 +130,7 @@ it('a message that is refused with 4xx is a terminal error that can be seen', as
   svix.state.detail = 'payload is not good\0'
   const { webhookEndpoint } = await create()
   world.work(app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', reason: expect.stringMatching(/422.*payload is not good/) },
   ])
@@ -145,7 +140,7 @@ it('an endpoint that is refused with 4xx is a terminal error of its deliveries t
   svix.state.refuseEndpoints = 422
   const { webhookEndpoint } = await create()
   world.work(app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', attemptCount: 1, reason: expect.stringMatching(/endpoint.*422.*url is not good/) },
   ])
@@ -153,7 +148,7 @@ it('an endpoint that is refused with 4xx is a terminal error of its deliveries t
     { number: 1, responseStatus: 422, errorClass: 'HTTP', responseBody: 'url is not good' },
   ])
   svix.state.refuseEndpoints = 0
-  await tell(world.app, caller)
+  await world.publishUpdate()
   const found = await settled(world.app, webhookEndpoint.id, 2)
   expect(found.map(({ status }) => status).toSorted()).toEqual(['DELIVERED', 'EXHAUSTED'])
 })
@@ -162,7 +157,7 @@ it('a 4xx that is not JSON, of a proxy before the server, is seen as well', asyn
   svix.state.proxyAnswer = 404
   const { webhookEndpoint } = await create()
   world.work(app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', reason: expect.stringMatching(/404.*No such site/) },
   ])
@@ -172,7 +167,7 @@ it('409 to the mirroring of an endpoint costs no try and is asked again', async 
   svix.state.refuseEndpoints = 409
   const { webhookEndpoint } = await create()
   world.work(app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await until('it was tried in vain', () =>
     app.logged.some(({ msg }) => msg === 'webhooks cannot be sent to an endpoint because of a local failure'),
   )
@@ -186,13 +181,13 @@ it.each(['before', 'after'])(
     const { webhookEndpoint } = await create()
     if (when === 'after') {
       const right = world.work(app, 'right')
-      await tell(world.app, caller)
+      await world.publishUpdate()
       await settled(world.app, webhookEndpoint.id)
       await right.stop({ graceMs: 1_000 })
     }
     const wrong = await svixProcess('another-token')
     const jobs = world.work(wrong, 'wrong')
-    const told = await tell(world.app, caller)
+    const told = await world.publishUpdate()
     const waiting = await until('it waits with a reason', async () =>
       (await deliveries(world.app, webhookEndpoint.id)).find(({ status, reason }) => status === 'PENDING' && reason !== null),
     )
@@ -208,16 +203,16 @@ it.each(['before', 'after'])(
 
 it('switching modes loses and doubles nothing', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   const embedded = world.work(world.app, 'embedded')
-  const first = [await tell(world.app, caller), await tell(world.app, caller)]
+  const first = [await world.publishUpdate(), await world.publishUpdate()]
   await settled(world.app, webhookEndpoint.id, 2)
   await embedded.stop({ graceMs: 1_000 })
-  const waiting = await tell(world.app, caller)
+  const waiting = await world.publishUpdate()
   const jobs = world.work(app, 'svix')
   await settled(world.app, webhookEndpoint.id, 3)
   await jobs.stop({ graceMs: 1_000 })
-  const last = await tell(world.app, caller)
+  const last = await world.publishUpdate()
   world.work(world.app, 'embedded again')
   await settled(world.app, webhookEndpoint.id, 4)
   expect(receiver.requests.map(({ headers }) => headers['webhook-id']).toSorted()).toEqual([...first, last].map(evt).toSorted())

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { z } from 'zod'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
@@ -8,7 +8,7 @@ import { run, sql } from '../../../src/platform/db/index.ts'
 import { defineEvent, maxEventBytes, publish } from '../../../src/platform/events.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
-import { createEndpoint, createOrganization, createWorld, eventsOf, settled, type World } from './support.ts'
+import { createEndpoint, createOrganization, eventsOf, settled, webhooksWorld } from './support.ts'
 
 const thingChanged = defineEvent({
   type: 'thing.changed',
@@ -38,17 +38,10 @@ const noted = defineEvent({
 
 const things = defineConcept({ name: 'things', events: [thingChanged, noted] })
 
-let world: World
-let caller: Caller
-
-beforeAll(async () => {
-  world = await createWorld({}, [things])
-  caller = await createOrganization(world.app)
-})
-afterAll(() => world?.close())
+const world = webhooksWorld({}, { shared: true, concepts: [things] })
 
 type Given = { id?: string; subjectId?: string; as?: Caller; channels?: string[] }
-const say = (text: string, { id, subjectId = newId(), as = caller, channels }: Given = {}) =>
+const say = (text: string, { id, subjectId = newId(), as = world.caller, channels }: Given = {}) =>
   transact(world.app, as, { emits: world.app.domain.eventTypes.all }, (work) =>
     publish(work, noted, { subjectId, projectId: null, data: { text }, id, channels }),
   )
@@ -56,17 +49,17 @@ const say = (text: string, { id, subjectId = newId(), as = caller, channels }: G
 it('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
   expect(world.app.domain.eventTypes.all.some(({ type, version }) => type === 'thing.changed' && version === 2)).toBe(true)
   const [old, recent] = [await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 })), await world.receiver()]
-  const pinned = await createEndpoint(world.app, caller, {
+  const pinned = await world.createEndpoint({
     url: old.url,
     eventTypes: ['thing.changed'],
     schemaVersion: 1,
     retryScheduleMs: [20],
   })
-  const fresh = await createEndpoint(world.app, caller, { url: recent.url, eventTypes: ['thing.changed'] })
+  const fresh = await world.createEndpoint({ url: recent.url, eventTypes: ['thing.changed'] })
   expect([pinned.webhookEndpoint.schemaVersion, fresh.webhookEndpoint.schemaVersion]).toEqual([1, 2])
   const jobs = world.work(world.app)
   const data = { name: { first: 'Ada', last: 'Lovelace' } }
-  await transact(world.app, caller, { emits: world.app.domain.eventTypes.all }, (work) =>
+  await transact(world.app, world.caller, { emits: world.app.domain.eventTypes.all }, (work) =>
     publish(work, thingChanged, { subjectId: newId(), projectId: null, data }),
   )
   await settled(world.app, pinned.webhookEndpoint.id)
@@ -82,10 +75,10 @@ it('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an
   const lenient = await world.process({ EVENT_SCHEMA: 'lenient' })
   const [old, recent] = [await world.receiver(), await world.receiver()]
   for (const [receiver, schemaVersion] of [[old, 1] as const, [recent, 2] as const])
-    await createEndpoint(lenient, caller, { url: receiver.url, eventTypes: ['thing.changed'], schemaVersion })
+    await createEndpoint(lenient, world.caller, { url: receiver.url, eventTypes: ['thing.changed'], schemaVersion })
   const jobs = world.work(lenient)
   const data = { name: null } as never
-  await transact(lenient, caller, { emits: lenient.domain.eventTypes.all }, (work) =>
+  await transact(lenient, world.caller, { emits: lenient.domain.eventTypes.all }, (work) =>
     publish(work, thingChanged, { subjectId: newId(), projectId: null, data }),
   )
   for (const receiver of [old, recent]) {
@@ -97,32 +90,31 @@ it('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an
 
 it('a schema version is one that a type of the endpoint has; what it has already stays', async () => {
   const url = 'http://127.0.0.1:9/'
-  const save = (id: string, input: CommandInput) =>
-    execute({ app: world.app, caller, requestId: 'test' }, updateWebhookEndpoint, { id, ...input })
-  await expect(createEndpoint(world.app, caller, { url, eventTypes: ['thing.noted'], schemaVersion: 2 })).rejects.toMatchObject({
+  const save = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
+  await expect(world.createEndpoint({ url, eventTypes: ['thing.noted'], schemaVersion: 2 })).rejects.toMatchObject({
     field: 'schemaVersion',
   })
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, eventTypes: ['thing.*'], schemaVersion: 2 })
+  const { webhookEndpoint } = await world.createEndpoint({ url, eventTypes: ['thing.*'], schemaVersion: 2 })
   const narrowed = await save(webhookEndpoint.id, { eventTypes: ['thing.noted'], schemaVersion: 2 })
   expect(narrowed.webhookEndpoint.schemaVersion).toBe(2)
   await expect(save(webhookEndpoint.id, { schemaVersion: 3 })).rejects.toMatchObject({ field: 'schemaVersion' })
 })
 
 it('data that breaks its schema is refused at publish, and nothing is stored', async () => {
-  const before = (await eventsOf(world.app, caller, 'thing.noted')).length
+  const before = (await eventsOf(world.app, world.caller, 'thing.noted')).length
   await expect(say(7 as never)).rejects.toThrow('string')
-  expect(await eventsOf(world.app, caller, 'thing.noted')).toHaveLength(before)
+  expect(await eventsOf(world.app, world.caller, 'thing.noted')).toHaveLength(before)
 })
 
 it('at the size limit accepted; one byte over refused, and nothing is stored', async () => {
   const room = maxEventBytes - JSON.stringify({ text: '' }).length
-  const before = (await eventsOf(world.app, caller, 'thing.noted')).length
+  const before = (await eventsOf(world.app, world.caller, 'thing.noted')).length
   await say('x'.repeat(room))
   await expect(say('x'.repeat(room + 1))).rejects.toMatchObject({ code: 'payload_too_large' })
-  expect(await eventsOf(world.app, caller, 'thing.noted')).toHaveLength(before + 1)
+  expect(await eventsOf(world.app, world.caller, 'thing.noted')).toHaveLength(before + 1)
 })
 
-it.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a caller’s event id %j is refused', async (id) => {
+it.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a world.caller’s event id %j is refused', async (id) => {
   await expect(say('a', { id })).rejects.toMatchObject({ code: 'invalid_input', field: 'id' })
 })
 

@@ -8,7 +8,7 @@ import { execute } from '../../../src/platform/command.ts'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { codeOf, operation } from '../../support/tenant.ts'
-import { createEndpoint, createOrganization, createProjectRow, createWorld, settled, tell, type World } from './support.ts'
+import { createEndpoint, createOrganization, createProjectRow, createWorld, publishUpdate, settled, type World } from './support.ts'
 
 let world: World
 let owner: Caller
@@ -34,7 +34,7 @@ beforeAll(async () => {
   wide = await create('wide', null)
   gone = await create('gone', projectId)
   world.work(world.app)
-  message = await tell(world.app, owner, projectId)
+  message = await publishUpdate(world.app, owner, { projectId })
   for (const id of [own, wide, gone]) await settled(world.app, id)
   await execute({ app: world.app, caller: owner, requestId: 'test' }, deleteWebhookEndpoint, { id: gone })
 })
@@ -100,7 +100,7 @@ it('messages are not found by how they went to an endpoint that the caller may n
   const receiver = await world.receiver(() => ({ status: 410 }))
   expect((await ask(ofProject, source)).webhookMessages.totalCount).toBe(1)
   const { webhookEndpoint } = await createEndpoint(world.app, owner, { url: receiver.url, eventTypes: ['project.updated'] })
-  await tell(world.app, owner, other.projectId)
+  await publishUpdate(world.app, owner, { projectId: other.projectId })
   await settled(world.app, webhookEndpoint.id)
   await settled(world.app, wide, 2)
   expect((await ask(owner, source)).webhookMessages.totalCount).toBe(2)

@@ -7,27 +7,22 @@ import { Webhook } from 'svix'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from '../../../src/drivers/postgres/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { createDatabase } from '../../../src/platform/db/database.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { migrate } from '../../../src/platform/db/migrate.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTestApp } from '../../support/app.ts'
 import { until } from '../../support/wait.ts'
-import { createEndpoint, createOrganization, createWorld, deliveries, settled, tell, type World } from './support.ts'
+import { createEndpoint, createOrganization, deliveries, publishUpdate, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld()
 let children: ChildProcess[]
 
 beforeEach(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
   children = []
 })
 afterEach(async () => {
   for (const child of children) if (child.exitCode === null && child.signalCode === null) await end(child, 'SIGKILL')
-  await world?.close()
 })
 
 /** A short lease where a test kills; a long one where nobody may lose its lease because the machine is busy. */
@@ -49,11 +44,11 @@ const evt = (id: string) => encodeId('WebhookMessage', id)
 
 it('kill -9 of workers under load: nothing lost, duplicates carry the same id and verify', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint, secret } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const { webhookEndpoint, secret } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   const told: string[] = []
   const running = [await start('a'), await start('b'), await start('c')]
   for (let round = 0; round < 3; round++) {
-    for (let n = 0; n < 120; n++) told.push(await tell(world.app, caller))
+    for (let n = 0; n < 120; n++) told.push(await world.publishUpdate())
     await receiver.waitFor(round * 100 + 20)
     await end(running[round]!, 'SIGKILL')
     running.push(await start(`heir ${round}`))
@@ -69,9 +64,9 @@ it('an ordered endpoint goes on when its worker on this machine was killed, long
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const input = { url: receiver.url, eventTypes: ['project.updated'], ordered: true }
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, input)
+  const { webhookEndpoint } = await world.createEndpoint(input)
   const doomed = await start('own name', 3_600_000)
-  const told = [await tell(world.app, caller), await tell(world.app, caller)]
+  const told = [await world.publishUpdate(), await world.publishUpdate()]
   await receiver.waitFor(1)
   world.work(world.app, 'heir')
   await end(doomed, 'SIGKILL')
@@ -81,10 +76,10 @@ it('an ordered endpoint goes on when its worker on this machine was killed, long
 
 it('several workers at once with no kill: every event arrives exactly once', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   await Promise.all([start('a', 60_000), start('b', 60_000), start('c', 60_000)])
   const told: string[] = []
-  for (let n = 0; n < 150; n++) told.push(await tell(world.app, caller))
+  for (let n = 0; n < 150; n++) told.push(await world.publishUpdate())
   await settled(world.app, webhookEndpoint.id, 150)
   expect(receiver.requests.map(({ headers }) => headers['webhook-id']).toSorted()).toEqual(told.map(evt).toSorted())
 })
@@ -92,9 +87,9 @@ it('several workers at once with no kill: every event arrives exactly once', asy
 it('SIGTERM: what is in flight ends, nothing is left claimed, and the process exits by itself', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 200, delayUntil: released }))
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   const worker = await start('leaving', 60_000)
-  for (let n = 0; n < 5; n++) await tell(world.app, caller)
+  for (let n = 0; n < 5; n++) await world.publishUpdate()
   await receiver.waitFor(5)
   const exited = end(worker, 'SIGTERM')
   release()
@@ -108,11 +103,11 @@ it('SIGTERM: what is in flight ends, nothing is left claimed, and the process ex
 
 it('the database cuts every connection under load: workers recover unaided, no row is stuck, no event is lost', async () => {
   const receiver = await world.receiver()
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   await Promise.all([start('a'), start('b')])
   const told: string[] = []
   for (let round = 0; round < 4; round++) {
-    for (let n = 0; n < 60; n++) told.push(await tell(world.app, caller))
+    for (let n = 0; n < 60; n++) told.push(await world.publishUpdate())
     await rows(
       world.app.db.prisma,
       sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
@@ -143,12 +138,12 @@ it('a database that is stopped at once and started again under load: workers go 
     children.push(worker)
     await once(worker, 'message')
     const told: string[] = []
-    for (let n = 0; n < 80; n++) told.push(await tell(inner, tenant))
+    for (let n = 0; n < 80; n++) told.push(await publishUpdate(inner, tenant))
     await receiver.waitFor(10)
     await postgres.stop()
     await startEmbeddedPostgres({ dataDir, settings })
     await until('we are connected again', () =>
-      tell(inner, tenant)
+      publishUpdate(inner, tenant)
         .then((id) => told.push(id))
         .catch(() => 0),
     )

@@ -7,7 +7,7 @@ import type { Caller } from '../../../src/platform/access.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { type Authority, createAuthority } from '../../drivers/http-support.ts'
 import type { TestApp } from '../../support/app.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, settled, tell, type World } from './support.ts'
+import { attempts, createEndpoint, createOrganization, createWorld, publishUpdate, settled, type World } from './support.ts'
 
 let authority: Authority
 let world: World
@@ -110,7 +110,7 @@ it.each(Object.entries(faults))('%s is recorded with its class at every try, and
   const { webhookEndpoint } = await createEndpoint(app, caller, { url, eventTypes: ['project.updated'] })
   fault.onceSaved?.()
   world.work(app)
-  await tell(app, caller)
+  await publishUpdate(app, caller)
   expect(await settled(app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', attemptCount: 3, reason: expect.stringContaining(fault.says) },
   ])
@@ -126,7 +126,7 @@ it('once the fault is mended the next try arrives', async () => {
   const port = await serveBroken(brokenBody, 2)
   const { webhookEndpoint } = await createEndpoint(app, caller, { url: `http://127.0.0.1:${port}/`, eventTypes: ['project.updated'] })
   world.work(app)
-  await tell(app, caller)
+  await publishUpdate(app, caller)
   expect(await settled(app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 3 }])
   expect((await attempts(app, webhookEndpoint.id)).map(({ errorClass }) => errorClass)).toEqual(['RESET', 'RESET', null])
 })

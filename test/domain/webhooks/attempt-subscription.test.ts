@@ -1,29 +1,24 @@
 import { parse, subscribe } from 'graphql'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { attemptsAfter } from '../../../src/domain/webhooks/attempt/queries.ts'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
-import { createEndpoint, createOrganization, createWorld, settled, tell, type World } from './support.ts'
+import { settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({}, { shared: true })
 let endpointId: string
 let first: string
 
 beforeAll(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
   const receiver = await world.receiver()
-  endpointId = (await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint.id
+  endpointId = (await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint.id
   const jobs = world.work(world.app)
-  first = await tell(world.app, caller)
+  first = await world.publishUpdate()
   await settled(world.app, endpointId)
   await jobs.stop({ graceMs: 1_000 })
 })
-afterAll(() => world?.close())
 
 /** So many more attempts, of which nobody is told. */
 const record = (count: number) =>
@@ -38,7 +33,7 @@ it('catching up reads page after page without waiting', async () => {
   await record(450)
   const gone = new AbortController()
   const never = { ...world.app.wake, next: () => new Promise<void>(() => {}) }
-  const contextValue = createGraphqlContext({ app: { ...world.app, wake: never }, caller, requestId: 'test' }, gone.signal)
+  const contextValue = createGraphqlContext({ app: { ...world.app, wake: never }, caller: world.caller, requestId: 'test' }, gone.signal)
   const begin = (await rows<{ id: string }>(world.app.db.prisma, sql`select id from webhook_attempt order by ordinal limit 1`))[0]!.id
   const document = parse('subscription ($after: String) { webhookAttempts(after: $after) { number } }')
   const after = encodeId('WebhookAttempt', begin)
@@ -55,7 +50,7 @@ it('catching up reads page after page without waiting', async () => {
 
 it('what is known is not read again', async () => {
   const { prisma } = world.app.db
-  const all = await attemptsAfter(prisma, caller, null, 0n, [], 10)
+  const all = await attemptsAfter(prisma, world.caller, null, 0n, [], 10)
   const known = all.slice(0, 9).map(({ ordinal }) => ordinal)
-  expect((await attemptsAfter(prisma, caller, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([all[9]!.ordinal])
+  expect((await attemptsAfter(prisma, world.caller, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([all[9]!.ordinal])
 })

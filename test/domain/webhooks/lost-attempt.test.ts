@@ -1,25 +1,16 @@
 /** Deliveries whose holders ended: what is listed of their tries, and when one is set aside. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 
-import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, deliveries, eventsOf, settled, tell, type World } from './support.ts'
+import { attempts, deliveries, eventsOf, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WORKER_LEASE_MS: '500' })
 
-beforeEach(async () => {
-  world = await createWorld({ WORKER_LEASE_MS: '500' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const create = async (input: CommandInput) =>
-  (await createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })).webhookEndpoint
+const create = async (input: CommandInput) => (await world.createEndpoint({ eventTypes: ['project.updated'], ...input })).webhookEndpoint
 
 /** A process takes what is due, and ends without a word; each as soon as the lease before is over. */
 async function endInHand(worker: string): Promise<void> {
@@ -31,7 +22,7 @@ async function endInHand(worker: string): Promise<void> {
 it('a try whose outcome was lost is listed as UNKNOWN, and is no step of the schedule', async () => {
   const receiver = await world.receiver()
   const endpoint = await create({ url: receiver.url, retryScheduleMs: [] })
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await endInHand('the lost one')
   world.work(world.app, 'heir')
   expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
@@ -45,7 +36,7 @@ describe('to an endpoint that nothing may be sent twice to', () => {
   it('a lost try is the only one that is listed', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await endInHand('the lost one')
     world.work(world.app, 'heir')
     expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'UNKNOWN', attemptCount: 1 }])
@@ -60,7 +51,7 @@ describe('to an endpoint that nothing may be sent twice to', () => {
     const receiver = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
     const jobs = world.work(world.app, 'leaving')
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await receiver.waitFor(1)
     await jobs.stop({ graceMs: 0 })
     expect(await deliveries(world.app, endpoint.id)).toMatchObject([{ status: 'UNKNOWN', attemptCount: 1 }])
@@ -73,7 +64,7 @@ it('a try that a stop cuts off is listed when the next process sends it again', 
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const endpoint = await create({ url: receiver.url })
   const jobs = world.work(world.app, 'leaving')
-  await tell(world.app, caller)
+  await world.publishUpdate()
   await receiver.waitFor(1)
   await jobs.stop({ graceMs: 0 })
   world.work(world.app, 'next')
@@ -88,16 +79,16 @@ it('what three processes in a row had in hand when they ended is set aside with 
   const receiver = await world.receiver()
   const endpoint = await create({ url: receiver.url })
   const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
-  const messageId = await tell(world.app, caller)
+  const messageId = await world.publishUpdate()
   for (const worker of ['first', 'second', 'third']) await endInHand(worker)
   world.work(world.app, 'heir')
   expect(await settled(world.app, endpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', reason: expect.stringMatching(/^The last 3 processes that handled it all exited/) },
   ])
   expect(await settled(world.app, also.id)).toMatchObject([{ status: 'DELIVERED' }])
-  expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toHaveLength(1)
+  expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toHaveLength(1)
   expect(receiver.requests).toHaveLength(1)
 
-  await execute({ app: world.app, caller, requestId: 'test' }, resendWebhookMessage, { endpointId: endpoint.id, messageId })
+  await execute(world.request(), resendWebhookMessage, { endpointId: endpoint.id, messageId })
   expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED' }])
 })

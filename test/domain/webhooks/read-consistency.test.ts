@@ -1,19 +1,11 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { operation } from '../../support/tenant.ts'
-import { createEndpoint, createOrganization, createWorld, settled, tell, type World } from './support.ts'
+import { settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
-
-beforeEach(async () => {
-  world = await createWorld()
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
+const world = webhooksWorld()
 
 /** The same process, in which something happens before the first statement that reads tries. */
 function beforeTries(app: App, happens: () => Promise<unknown>): App {
@@ -45,8 +37,8 @@ it.each([
   ],
 ])('%s tells deliveries and their tries as of one moment', async (_what, source) => {
   const receiver = await world.receiver()
-  const endpoint = (await createEndpoint(world.app, caller, { url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint
-  const id = await tell(world.app, caller)
+  const endpoint = (await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint
+  const id = await world.publishUpdate()
   await sequence(world.app)
   await fanOut(world.app)
   const app = beforeTries(world.app, () => {
@@ -54,13 +46,13 @@ it.each([
     return settled(world.app, endpoint.id)
   })
   const ask = async () => {
-    const { data, errors } = await operation(app, caller, source, { id })
+    const { data, errors } = await operation(app, world.caller, source, { id })
     expect(errors).toBeUndefined()
     return data!.webhookMessage ?? data!.webhookMessages.nodes[0]
   }
   expect(await ask()).toEqual({ deliveries: [{ status: 'PENDING', attemptCount: 0 }], attempts: { totalCount: 0, nodes: [] } })
   const later = source.replace('status: PENDING', 'status: DELIVERED')
-  const { data } = await operation(world.app, caller, later, { id })
+  const { data } = await operation(world.app, world.caller, later, { id })
   expect(data!.webhookMessage ?? data!.webhookMessages.nodes[0]).toEqual({
     deliveries: [{ status: 'DELIVERED', attemptCount: 1 }],
     attempts: { totalCount: 1, nodes: [{ number: 1 }] },

@@ -1,37 +1,17 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { listWebhookAttempts, webhookFigures } from '../../../src/domain/webhooks/attempt/index.ts'
 import { sendTestWebhook } from '../../../src/domain/webhooks/delivery/index.ts'
 import { outgoingHttp, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { until } from '../../support/wait.ts'
-import {
-  attempts,
-  createEndpoint,
-  createOrganization,
-  createWorld,
-  deliveries,
-  eventsOf,
-  settled,
-  tell,
-  tellWith,
-  type World,
-} from './support.ts'
+import { attempts, createOrganization, deliveries, eventsOf, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const request = (as = caller) => ({ app: world.app, caller: as, requestId: 'test' })
-const create = (input: CommandInput) => createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })
-const update = (id: string, input: CommandInput) => execute(request(), updateWebhookEndpoint, { id, ...input })
+const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
+const update = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
 const evt = (id: string) => encodeId('WebhookMessage', id)
 
 describe('tests, lists and figures', () => {
@@ -39,7 +19,7 @@ describe('tests, lists and figures', () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const { webhookMessage } = await execute(request(), sendTestWebhook, {
+    const { webhookMessage } = await execute(world.request(), sendTestWebhook, {
       endpointId: webhookEndpoint.id,
       eventType: 'deployment.succeeded',
     })
@@ -55,10 +35,12 @@ describe('tests, lists and figures', () => {
     expect(
       await row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`),
     ).toEqual({ failingSince: null })
-    expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toHaveLength(0)
-    await expect(execute(request(), sendTestWebhook, { endpointId: webhookEndpoint.id, eventType: 'no.such' })).rejects.toMatchObject({
-      field: 'eventType',
-    })
+    expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toHaveLength(0)
+    await expect(execute(world.request(), sendTestWebhook, { endpointId: webhookEndpoint.id, eventType: 'no.such' })).rejects.toMatchObject(
+      {
+        field: 'eventType',
+      },
+    )
   })
 
   it('attempts are listed by endpoint, message, type, status class, error class and time; pages are stable under inserts', async () => {
@@ -67,10 +49,10 @@ describe('tests, lists and figures', () => {
     const [a, b] = [await create({ url: good.url }), await create({ url: bad.url, retryScheduleMs: [] })]
     world.work(world.app)
     const told: string[] = []
-    for (let n = 0; n < 4; n++) told.push(await tell(world.app, caller))
+    for (let n = 0; n < 4; n++) told.push(await world.publishUpdate())
     await settled(world.app, a.webhookEndpoint.id, 4)
     await settled(world.app, b.webhookEndpoint.id, 4)
-    const count = async (filter: Record<string, unknown>) => (await ask(request(), listWebhookAttempts, filter)).rows.length
+    const count = async (filter: Record<string, unknown>) => (await ask(world.request(), listWebhookAttempts, filter)).rows.length
     expect(await count({})).toBe(8)
     expect(await count({ endpointId: a.webhookEndpoint.id })).toBe(4)
     expect(await count({ messageId: told[0] })).toBe(2)
@@ -82,21 +64,21 @@ describe('tests, lists and figures', () => {
     expect(await count({ until: new Date(0) })).toBe(0)
     expect(await count({ since: new Date(0) })).toBe(8)
     await expect(count({ statusClass: 9 })).rejects.toMatchObject({ field: 'statusClass' })
-    const page = await ask(request(), listWebhookAttempts, { first: 3 })
-    await tell(world.app, caller)
+    const page = await ask(world.request(), listWebhookAttempts, { first: 3 })
+    await world.publishUpdate()
     await settled(world.app, a.webhookEndpoint.id, 5)
     await settled(world.app, b.webhookEndpoint.id, 5)
-    const next = await ask(request(), listWebhookAttempts, { first: 5, after: encodeId('WebhookAttempt', page.rows.at(-1)!.id) })
+    const next = await ask(world.request(), listWebhookAttempts, { first: 5, after: encodeId('WebhookAttempt', page.rows.at(-1)!.id) })
     expect(new Set([...page.rows, ...next.rows].map(({ id }) => id)).size).toBe(8)
     const stranger = await createOrganization(world.app)
-    expect((await ask(request(stranger), listWebhookAttempts, {})).rows).toEqual([])
+    expect((await ask(world.request(stranger), listWebhookAttempts, {})).rows).toEqual([])
   })
 
   it('the figures tell queue depth, oldest age, lag, attempts by class and disabled endpoints', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await until('it waits', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
     expect(await webhookFigures(world.app)).toMatchObject({
       pending: 1,
@@ -114,7 +96,7 @@ describe('tests, lists and figures', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await tellWith(world.app, caller, {})
+    const told = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
     expect(await row(world.app.db.prisma, sql`select request_id from webhook_message where id = ${told}::uuid`)).toEqual({
       requestId: 'request-1',
@@ -134,7 +116,7 @@ describe('tests, lists and figures', () => {
       },
     })
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await until('it failed for a reason of ours', () => faults === 1)
     await until('it was given back', async () =>
       row(world.app.db.prisma, sql`select 1 from webhook_delivery where endpoint_id = ${webhookEndpoint.id}::uuid and lease_owner is null`),

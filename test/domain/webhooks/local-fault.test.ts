@@ -1,38 +1,18 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { judgeFault } from '../../../src/domain/webhooks/attempt/fault.ts'
 import { outgoingHttp, selectionPort } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { shiftClock } from '../../support/database.ts'
 import { until } from '../../support/wait.ts'
-import {
-  attempts,
-  createEndpoint,
-  createOrganization,
-  createProjectRow,
-  createWorld,
-  deliveries,
-  eventsOf,
-  settled,
-  tell,
-  type World,
-} from './support.ts'
+import { attempts, createProjectRow, deliveries, eventsOf, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let caller: Caller
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '60000' })
 
-beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '60000' })
-  caller = await createOrganization(world.app)
-})
-afterEach(() => world?.close())
-
-const create = async (input: CommandInput) =>
-  (await createEndpoint(world.app, caller, { eventTypes: ['project.updated'], ...input })).webhookEndpoint
+const create = async (input: CommandInput) => (await world.createEndpoint({ eventTypes: ['project.updated'], ...input })).webhookEndpoint
 const waiting = (endpointId: string) =>
   until('it waits with a reason', async () => (await deliveries(world.app, endpointId)).find(({ reason }) => reason !== null))
 const failingSince = (endpointId: string) =>
@@ -43,7 +23,7 @@ it('a fault of our own is logged once for an endpoint, however many deliveries m
   const bad = await create({ url: receiver.url })
   await run(world.app.db.prisma, sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${bad.id}::uuid`)
   world.work(world.app)
-  for (let n = 0; n < 3; n++) await tell(world.app, caller)
+  for (let n = 0; n < 3; n++) await world.publishUpdate()
   await until('all wait with a reason', async () => {
     const all = await deliveries(world.app, bad.id)
     return all.length === 3 && all.every(({ reason }) => reason !== null)
@@ -61,7 +41,7 @@ it.each([
   const good = await create({ url: receiver.url })
   await run(world.app.db.prisma, corrupt(bad.id))
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await settled(world.app, good.id)).toMatchObject([{ status: 'DELIVERED' }])
   expect(await waiting(bad.id)).toMatchObject({
     status: 'PENDING',
@@ -74,15 +54,15 @@ it.each([
 
 it('a selection that no longer fits waits with the reason; after the length of the schedule it is given up, and the next one follows', async () => {
   const receiver = await world.receiver()
-  const projectId = await createProjectRow(world.app, caller)
+  const projectId = await createProjectRow(world.app, world.caller)
   const endpoint = await create({ url: receiver.url, projectId, ordered: true, selection: '{ id }' })
   const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
   await run(world.app.db.prisma, sql`update webhook_endpoint set selection = '{ id gone }' where id = ${endpoint.id}::uuid`)
   world.work(world.app)
-  const first = await tell(world.app, caller, projectId)
+  const first = await world.publishUpdate({ projectId })
   const waits = await waiting(endpoint.id)
   expect(waits).toMatchObject({ status: 'PENDING', attemptCount: 0, reason: expect.stringMatching(/^Waiting since .*gone/) })
-  const second = await tell(world.app, caller, projectId)
+  const second = await world.publishUpdate({ projectId })
 
   await shiftClock(world.url, 61_000)
   world.app.wake.notify('webhook deliveries')
@@ -91,7 +71,7 @@ it('a selection that no longer fits waits with the reason; after the length of t
   )
   expect(given).toMatchObject({ messageId: first, attemptCount: 0, reason: expect.stringMatching(/^Given up after waiting since .*gone/) })
   expect(await settled(world.app, also.id)).toMatchObject([{ status: 'DELIVERED' }])
-  expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toMatchObject([
+  expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toMatchObject([
     { data: { attemptCount: 0, reason: given.reason } },
   ])
   expect(await failingSince(endpoint.id)).toEqual({ failingSince: null })
@@ -132,7 +112,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     const endpoint = await create({ url: receiver.url, atMostOnce: true, timeoutMs: 1_000 })
     await behindSilentProxy()
     world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     expect(await waiting(endpoint.id)).toMatchObject({
       status: 'PENDING',
       attemptCount: 0,
@@ -147,7 +127,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     const before = outgoingHttp.use(world.app)
     const { connected } = await behindSilentProxy()
     const jobs = world.work(world.app)
-    await tell(world.app, caller)
+    await world.publishUpdate()
     await connected
     await jobs.stop({ graceMs: 0 })
     expect(await deliveries(world.app, endpoint.id)).toMatchObject([{ status: 'PENDING', attemptCount: 0, reason: null }])
@@ -160,7 +140,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true, ordered: true })
     world.work(world.app)
-    for (let n = 0; n < 3; n++) await tell(world.app, caller)
+    for (let n = 0; n < 3; n++) await world.publishUpdate()
     await settled(world.app, endpoint.id, 3)
     expect(receiver.requests.map(({ headers }) => headers.connection)).toEqual(['close', 'close', 'close'])
   })
@@ -173,7 +153,7 @@ it('an endpoint that no route leads to waits with the reason, and is not charged
   onTestFinished(() => http.close())
   outgoingHttp.provide(world.app, http)
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect(await waiting(endpoint.id)).toMatchObject({
     status: 'PENDING',
     attemptCount: 0,
@@ -186,7 +166,7 @@ it('what our own side says in an error is told to nobody but the log', async () 
   const endpoint = await create({ url: 'http://127.0.0.1:9/' })
   outgoingHttp.provide(world.app, { ...outgoingHttp.use(world.app), post: () => Promise.reject(new Error('at /srv/secret:1')) })
   world.work(world.app)
-  await tell(world.app, caller)
+  await world.publishUpdate()
   expect((await waiting(endpoint.id)).reason).not.toContain('/srv')
 })
 
@@ -211,15 +191,15 @@ it('the pauses between faults of our own grow up to ten minutes, and end with th
 
 it('a selection that makes more than 256 kB is given up with the reason, and nothing is sent', async () => {
   const receiver = await world.receiver()
-  const projectId = await createProjectRow(world.app, caller)
+  const projectId = await createProjectRow(world.app, world.caller)
   const endpoint = await create({ url: receiver.url, projectId, selection: '{ id }' })
   selectionPort.provide(world.app, { check: () => null, run: async () => ({ text: 'x'.repeat(256 * 1024) }) })
   world.work(world.app)
-  await tell(world.app, caller, projectId)
+  await world.publishUpdate({ projectId })
   expect(await settled(world.app, endpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', attemptCount: 0, reason: expect.stringContaining('262144 bytes') },
   ])
   expect(receiver.requests).toHaveLength(0)
   expect(await attempts(world.app, endpoint.id)).toEqual([])
-  expect(await eventsOf(world.app, caller, 'webhook_endpoint.exhausted')).toHaveLength(1)
+  expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toHaveLength(1)
 })
