@@ -1,4 +1,4 @@
-/** Configuration that is taken away while a deployment that was given it is under way. */
+/** Configuration that is removed while a deployment that uses it is in progress. */
 import { expect, it } from 'vitest'
 import { acceptance, type Data, until } from './support.ts'
 
@@ -14,7 +14,7 @@ const files = {
 
 const given = async (service: Data) => JSON.parse((await world.server.router(service.slug, '/')).body)
 
-/** A service with a plain variable and two bound secrets, its deployment held in BUILD by a gate. */
+/** A service with a plain variable and two bound secrets, whose deployment is held in BUILD by a gate. */
 async function heldDeployment(name: string) {
   const repository = await world.repository(files)
   const gate = await world.gate()
@@ -44,7 +44,7 @@ async function takeAway({ envVar, deleted, revoked }: Awaited<ReturnType<typeof 
   await world.mutate('revokeSecretVersion', { secretId: revoked.id, version: 1 }, 'secret { versions { status } }')
 }
 
-it('a deployment that runs goes on with what it pinned; the next one is without it and says so', async () => {
+it('a deployment in progress uses the configuration that it saved; the next one omits what was removed, with a warning', async () => {
   const held = await heldDeployment('Warned')
   await takeAway(held)
   held.gate.open()
@@ -69,7 +69,7 @@ it('a deployment that runs goes on with what it pinned; the next one is without 
   expect(warned).toEqual(planned.deployPlan.warnings)
 })
 
-it('under STRICT a deployment that runs goes on likewise; the next one fails with the key that has no value, and hurts nothing', async () => {
+it('so it does under STRICT; the next one fails and names the key without a value, and the service keeps running', async () => {
   const held = await heldDeployment('Strict')
   const strict = { scope: 'PRODUCTION', chain: [], mode: 'STRICT' }
   await world.mutate('updateProject', { id: held.projectId, secretFallback: [strict] }, 'project { id }')
@@ -81,10 +81,10 @@ it('under STRICT a deployment that runs goes on likewise; the next one fails wit
   expect(failed.failure.message).toContain('REVOKED')
   expect(await given(held.service)).toMatchObject({ REVOKED: 'REVOKED secret value of Strict' })
 
-  // A copy that is started later gets what its deployment pinned, too.
+  // An instance that is started later also gets the configuration that its deployment saved.
   const [former] = (await world.read(held.service)).instances
   await world.command('restartWebService', held.service)
-  await until('another copy serves alone', async () => {
+  await until('a new instance serves alone', async () => {
     const { instances, status } = await world.read(held.service)
     return status === 'RUNNING' && instances.length === 1 && instances[0].id !== former.id
   })

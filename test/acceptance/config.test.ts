@@ -1,11 +1,11 @@
-/** Configuration on a deployed app: what is injected, what would change, how it goes back, and what no log shows. */
+/** Configuration of a deployed app: injection, plans, rollback, and redaction in logs. */
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { acceptance, type Data, refusalOf, until } from './support.ts'
 
 const world = acceptance()
 
-/** Answers with the hash of the environment that Quayside gave it; prints and builds with what it is told to. */
+/** An app that answers with the hash of its environment, and prints variables when it builds and starts. */
 const files = {
   'package.json': JSON.stringify({
     name: 'config',
@@ -60,7 +60,7 @@ const token = 'tök3n-"canary"-0123456789/+abc'
 const pem = '-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----'
 
 describe('the configuration of a service', () => {
-  it('is injected as resolvedEnv shows it, planned, restored, and nowhere printed', async () => {
+  it('is injected as resolvedEnv shows it, planned, restored, and redacted everywhere', async () => {
     const repository = await world.repository(files)
     const service = await world.service({ name: 'Config', repositoryUrl: repository.url })
     const { id } = service
@@ -138,8 +138,8 @@ describe('the configuration of a service', () => {
     const redactions = async (): Promise<Data[]> =>
       (await world.server.gql('query ($id: ID!) { deployment(id: $id) { redactions { key count } } }', { id: first.id })).deployment
         .redactions
-    // What an instance prints is taken in, and counted, some time after it was printed.
-    const counted = await until('all that the instance printed is taken in', async () => {
+    // The output of an instance is stored, and its redactions counted, with some delay.
+    const counted = await until('all output of the instance is stored', async () => {
       const now = await redactions()
       return now.some(({ key, count }) => key === 'PEM' && count >= 5) && now
     })
@@ -154,7 +154,7 @@ describe('the configuration of a service', () => {
       { key: 'PEM', count: 5 },
     ])
 
-    // What changes is pending until it is deployed, once, on demand.
+    // A change is pending until it is deployed on demand.
     await world.mutate('updateSecret', { id: staging.id, value: 'second-token' }, 'secret { currentVersion }')
     expect(await pending(id)).toBe(true)
     expect((await plan(id)).changes).toEqual([
@@ -173,7 +173,7 @@ describe('the configuration of a service', () => {
       hashOf((await reveal(id)).filter(({ key }: { key: string }) => key !== 'BUILD_ONLY')),
     )
 
-    // Back, with the variables of then; the version of then was revoked, so the present one takes its place.
+    // A rollback restores the variables. The restored secret version was revoked, so the current one replaces it.
     await world.mutate('revokeSecretVersion', { secretId: staging.id, version: 1 }, 'secret { versions { version status } }')
     const back = await world.server.gql(
       'query ($id: ID!) { rollbackPlan(deploymentId: $id) { eligible blockers { code } changes { kind key from to } warnings } }',
@@ -196,7 +196,7 @@ describe('the configuration of a service', () => {
     expect(JSON.parse((await world.server.router(service.slug, '/env')).body)).toMatchObject({ MODE: 'second' })
   })
 
-  it('fails a deployment under STRICT with the key that has no value, and leaves it out under WARN', async () => {
+  it('fails a deployment under STRICT if a key has no value, and omits the key under WARN', async () => {
     const repository = await world.repository(files)
     const service = await world.service({ name: 'Strict', repositoryUrl: repository.url })
     const projectId = await projectOf(service.id)
@@ -212,7 +212,7 @@ describe('the configuration of a service', () => {
     expect(JSON.parse((await world.server.router(service.slug, '/env')).body)).toMatchObject({ ONLY_BELOW: 'value-of-development' })
   })
 
-  it('refuses a deployment that is asked for with a write, and the write with it, where there is no repository', async () => {
+  it('refuses a write that requests a deployment of a service without a repository', async () => {
     const service = await world.service({ name: 'Bare' })
     const refused = await refusalOf(
       world.mutate('setEnvVars', { webServiceId: service.id, variables: [{ key: 'A', value: 'b' }], deploy: true }, 'envVars { key }'),

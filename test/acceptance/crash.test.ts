@@ -1,4 +1,4 @@
-/** The server is killed without warning in each phase; what it had begun ends or is taken over, and nothing that serves is hurt. */
+/** The server is killed in each phase. Deployments end or are taken over, and serving instances are not affected. */
 import { readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -21,7 +21,7 @@ const serving = (slug: string) =>
   })
 
 describe('kill -9 of the server', () => {
-  it('in PREPARE, BUILD, RELEASE and VERIFY leaves deployments that end or are taken over, a queue that moves, and one log', async ({
+  it('in PREPARE, BUILD, RELEASE and VERIFY: deployments end or are taken over, the queue proceeds, and there is one log', async ({
     onTestFinished,
   }) => {
     const silent = { is: true }
@@ -59,7 +59,7 @@ describe('kill -9 of the server', () => {
     expect((await world.end(inBuild)).liveAt).not.toBeNull()
     expect(await world.end(inVerify)).toMatchObject({ status: 'LIVE' })
     expect(await world.end(waiting)).toMatchObject({ status: 'LIVE', number: 2 })
-    // The instance that was waited for is the one that serves.
+    // The instance that was starting is the one that serves.
     expect((await world.read(verified.service)).instances).toMatchObject([{ id: instance.id, startedAt: instance.startedAt, restarts: 0 }])
     for (const deployment of [inPrepare, inBuild, inRelease, inVerify, waiting]) {
       const lines = await world.log(deployment)
@@ -67,7 +67,7 @@ describe('kill -9 of the server', () => {
     }
   })
 
-  it('in START and in SWITCH is made good, with no instance too many', async () => {
+  it('in START and in SWITCH is recovered from, without a surplus instance', async () => {
     const started = await service('Start', { minInstances: 10 })
     const inStart = await world.caught(started.service, 'START')
     await world.server.kill('SIGKILL')
@@ -84,35 +84,35 @@ describe('kill -9 of the server', () => {
     expect(await world.end(inSwitch)).toMatchObject({ status: 'LIVE' })
     expect(await world.deployment(first.id)).toMatchObject({ status: 'SUPERSEDED' })
     expect(await serving('switch')).toMatchObject({ headers: { 'x-quayside-deployment': inSwitch.id } })
-    await until('the former instance is gone', async () => (await world.read(switched)).instances.length === 1)
+    await until('the previous instance is gone', async () => (await world.read(switched)).instances.length === 1)
   })
 
-  it('leaves instances running: the same processes serve again, and what they printed meanwhile is in the log exactly once', async () => {
+  it('keeps instances running: the same processes serve afterwards, and their output meanwhile is in the log exactly once', async () => {
     const { service: steady } = await service('Steady', { minInstances: 2 }, { beats: '' })
     await world.live(steady)
     const boots = new Set<string>()
-    await until('both are met', async () => boots.add(await bootOf('steady')).size === 2)
+    await until('both instances have answered', async () => boots.add(await bootOf('steady')).size === 2)
     const { instances } = await world.read(steady)
 
     const beats = async () => (await world.serviceLog(steady)).map((line) => line.message).filter((message) => message.includes(' beat '))
     await until('beats are stored', async () => (await beats()).length > 20)
     await world.server.kill('SIGKILL')
     await expect(world.server.router('steady')).rejects.toThrow('ECONNREFUSED')
-    // What they print from here on until the next start, nobody hears.
+    // No server reads their output from here until the next start.
     const spools = join(world.server.dataDir, 'instances')
     const printed = async () => {
       const sizes = (await readdir(spools)).map(async (name) => (await stat(join(spools, name, 'stdout')).catch(() => null))?.size ?? 0)
       return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)
     }
     const unheard = await printed()
-    await until('they print on', async () => (await printed()) > unheard + 1_000)
+    await until('they keep printing', async () => (await printed()) > unheard + 1_000)
     await world.server.start()
     await serving('steady')
     expect(boots).toContain(await bootOf('steady'))
     expect((await world.read(steady)).instances).toMatchObject(instances.map(({ id, startedAt }: Data) => ({ id, startedAt, restarts: 0 })))
 
     const before = (await beats()).length
-    await until('beats go on', async () => (await beats()).length > before + 40)
+    await until('more beats are stored', async () => (await beats()).length > before + 40)
     const heard = await beats()
     for (const boot of boots) {
       const own = heard.filter((message) => message.startsWith(boot))
@@ -121,8 +121,8 @@ describe('kill -9 of the server', () => {
   })
 })
 
-describe('an instance that ends while nobody looks after it', () => {
-  it('is started again when the server is', async () => {
+describe('an instance that exits while no server runs', () => {
+  it('is restarted when the server starts', async () => {
     const gate = await world.gate()
     gate.open()
     const server = `require('node:http').createServer((_question, answer) => answer.end('in')).listen(process.env.PORT, process.env.HOST)
@@ -146,7 +146,7 @@ describe('an instance that ends while nobody looks after it', () => {
 })
 
 describe('SIGTERM', () => {
-  it('drains: requests under way get their answers, the process ends well, instances and a running deployment go on', async () => {
+  it('drains: requests in flight are answered, the process exits with 0, instances and a running deployment continue', async () => {
     const { service: drained } = await service('Drained')
     await world.live(drained)
     const boot = await bootOf('drained')
@@ -155,7 +155,7 @@ describe('SIGTERM', () => {
     const building = await world.deploy(other)
     await until('the build has begun', () => gate.arrivals() === 1)
     const slow = world.server.router('drained', '/boot?wait=1000')
-    // On its way before the signal is sent.
+    // In flight before the signal is sent.
     await until('it is in flight', async () => (await world.server.router('drained')).status === 200)
     const { process } = world.server
     await world.server.kill('SIGTERM')

@@ -1,4 +1,4 @@
-/** From a commit to an answer, the switch between two releases, and the way back. */
+/** Deployment of a commit, the switch between two releases, and rollback. */
 import { describe, expect, it } from 'vitest'
 import { acceptance, refusalOf, sendTraffic, until } from './support.ts'
 
@@ -7,7 +7,7 @@ const world = acceptance()
 const phases = ['PREPARE', 'BUILD', 'RELEASE', 'START', 'VERIFY', 'SWITCH']
 
 describe('a deployment', () => {
-  it('brings a commit online and tells each step, its log and what answers', async () => {
+  it('brings a commit online and shows each step, the log and the release that answers', async () => {
     const repository = await world.app('web')
     const service = await world.service({
       name: 'Shop',
@@ -52,7 +52,7 @@ describe('a deployment', () => {
     expect(running.instances).toMatchObject([{ status: 'RUNNING', restarts: 0, lastExitCode: null }])
   })
 
-  it('replaces a release under constant traffic without a failed request, and ends the former instances', async () => {
+  it('replaces a release under constant traffic without a failed request, and stops the previous instances', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Busy', repositoryUrl: repository.url, minInstances: 2 })
     const first = await world.live(service)
@@ -66,14 +66,14 @@ describe('a deployment', () => {
     expect(sent.traffic.releases.size).toBe(2)
     expect(await world.server.router('busy')).toMatchObject({ body: 'v2', headers: { 'x-quayside-deployment': second.id } })
     expect(await world.deployment(first.id)).toMatchObject({ status: 'SUPERSEDED', isLive: false })
-    await until('the former instances are gone', async () => (await world.read(service)).instances.length === 2)
+    await until('the previous instances are gone', async () => (await world.read(service)).instances.length === 2)
     await until(
       'the log has the last words of both',
       async () => (await world.serviceLog(service)).filter(({ message }) => message === 'v1 was asked to end').length === 2,
     )
   })
 
-  it('goes back without a build, under traffic, and not twice to the same', async () => {
+  it('is rolled back to without a build, under traffic, and refused if it is already live', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Undone', repositoryUrl: repository.url, maxInstances: 3 })
     const first = await world.live(service)
@@ -84,7 +84,7 @@ describe('a deployment', () => {
     await world.mutate('updateWebService', { id: service.id, healthCheckPath: '/health', healthTimeoutMs: 6_000 }, 'webService { id }')
     const third = await world.end(await world.deploy(service))
     expect(third).toMatchObject({ status: 'FAILED', phase: 'VERIFY', failure: { phase: 'VERIFY', code: 'HEALTH_TIMEOUT' } })
-    // The last probe says why; on a busy machine it may be the one that the deadline cut.
+    // The last probe determines the reason. On a busy machine, the deadline may have cut it off.
     expect(third.failure.message).toMatch(/503|no answer within/)
     expect(third.steps.map((step: { status: string }) => step.status)).toEqual([
       'SUCCEEDED',
@@ -153,7 +153,7 @@ describe('a deployment', () => {
     expect((await world.read(service)).instances).toEqual([])
   })
 
-  it('verifies a worker by its staying up', async () => {
+  it('verifies that a worker stays up', async () => {
     const repository = await world.app('worker', { 'package.json': null })
     const service = await world.service({ name: 'Jobs', kind: 'WORKER', repositoryUrl: repository.url, minInstances: 2 })
     expect(service.url).toBeNull()
@@ -170,7 +170,7 @@ describe('a deployment', () => {
     expect((await world.read(service)).status).toBe('RUNNING')
   })
 
-  it('repeats its answer for a repeated idempotency key, and refuses the key for another wish', async () => {
+  it('returns the same result for a repeated idempotency key, and refuses the key with another input', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Once', repositoryUrl: repository.url, queuePolicy: 'QUEUE_ALL' })
     const [one, two] = await Promise.all([1, 2].map(() => world.deploy(service, { idempotencyKey: 'deploy-once' }).catch((error) => error)))

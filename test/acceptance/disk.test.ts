@@ -1,4 +1,4 @@
-/** What services leave on the disk when they are gone: nothing. */
+/** Deleted services leave nothing on the disk. */
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -6,7 +6,7 @@ import { acceptance, type Data, until } from './support.ts'
 
 const world = acceptance()
 
-/** Where the drivers keep what belongs to services and to steps. */
+/** Folders in which the drivers store files of services and of steps. */
 const rooms = ['releases', 'caches', 'cache-sizes', 'work', 'instances', 'ports', 'git']
 
 async function kept(): Promise<string[]> {
@@ -19,7 +19,7 @@ async function kept(): Promise<string[]> {
 
 const untilNothingIsKept = () => until('nothing of any service is kept', async () => (await kept()).length === 0, 150_000)
 
-it('50 services that came and went, most of them without a single good build, leave nothing', async () => {
+it('50 deleted services, most of them without a successful build, leave nothing', async () => {
   const repository = await world.repository({ 'index.html': '<h1>site</h1>' })
   const fill = 'mkdir -p $XDG_CACHE_HOME && head -c 100000 /dev/urandom > $XDG_CACHE_HOME/downloaded'
   const services: Data[] = []
@@ -50,7 +50,7 @@ it('50 services that came and went, most of them without a single good build, le
   await untilNothingIsKept()
 })
 
-it('what a killed process left is swept by the next one', async () => {
+it('files of a killed process are removed by the next one', async () => {
   const repository = await world.repository({ 'index.html': '<h1>site</h1>' })
   const service = await world.service({ name: 'Cut', repositoryUrl: repository.url, buildCommand: 'sleep 600', startCommand: 'true' })
   await world.phase(await world.deploy(service), 'BUILD')

@@ -21,7 +21,7 @@ const seen = (service: Data, status: string) =>
 const bootOf = async (service: Data) => (await world.server.router(service.slug, '/boot')).body
 
 describe.concurrent('a service', () => {
-  it('stops and starts again with its release, and answers the same row when told twice', async () => {
+  it('stops and starts with its release, and returns the same row when repeated', async () => {
     const { service, deployment } = await liveService('Stopped')
     const boot = await bootOf(service)
     const stopped = await world.command('stopWebService', service)
@@ -42,7 +42,7 @@ describe.concurrent('a service', () => {
     expect(answer.headers['x-quayside-deployment']).toBe(deployment.id)
   })
 
-  it('waits for a request that never ends no longer than the drain allows', async () => {
+  it('waits for an endless request no longer than the drain timeout', async () => {
     const { service } = await liveService('Endless', { shutdownGraceMs: 300 })
     const endless = world.server.router(service.slug, '/?wait=3600000').catch((error) => error)
     await until('it is in flight', async () => (await world.server.router(service.slug)).status === 200)
@@ -51,7 +51,7 @@ describe.concurrent('a service', () => {
     expect(await endless).not.toMatchObject({ status: 200 })
   })
 
-  it('is restarted by new instances first: no request fails', async () => {
+  it('is restarted by starting new instances first, so that no request fails', async () => {
     const { service } = await liveService('Restarted', { minInstances: 2 })
     const before = (await world.read(service)).instances.map((instance: Data) => instance.id)
     const sent = sendTraffic(world.server, service.slug)
@@ -71,7 +71,7 @@ describe.concurrent('a service', () => {
     await seen(service, 'RUNNING')
   })
 
-  it('is running again after a deployment although it was stopped', async () => {
+  it('is started by a deployment when it was stopped', async () => {
     const { service } = await liveService('Redeployed')
     await world.command('stopWebService', service)
     await seen(service, 'STOPPED')
@@ -80,7 +80,7 @@ describe.concurrent('a service', () => {
     expect(await world.server.router(service.slug)).toMatchObject({ status: 200 })
   })
 
-  it('has a crashed instance started again, shows how it ended, and tells of both', async () => {
+  it('restarts a crashed instance, shows how it exited, and publishes both', async () => {
     const { service } = await liveService('Crashed')
     const boot = await bootOf(service)
     await world.server.router(service.slug, '/exit?code=7').catch(() => {})
@@ -97,7 +97,7 @@ describe.concurrent('a service', () => {
     )
   })
 
-  it('is CRASHED, and nothing else, until an instance is well again; both are told once', async () => {
+  it('is CRASHED until an instance is healthy again; both are published once', async () => {
     const gate = await world.gate()
     gate.open()
     const gated = gate.ask(`(isOpen) => {
@@ -113,7 +113,7 @@ describe.concurrent('a service', () => {
     await world.server.router(service.slug, '/exit').catch(() => {})
     await seen(service, 'CRASHED')
     const statuses = new Set<string>()
-    await until('it was started in vain some times', async () => {
+    await until('some restarts have failed', async () => {
       const now = await world.read(service)
       statuses.add(now.status)
       return now.instances[0]?.restarts >= 3
@@ -121,7 +121,7 @@ describe.concurrent('a service', () => {
     expect([...statuses]).toEqual(['CRASHED'])
     gate.open()
     expect((await seen(service, 'RUNNING')).instances[0]).toMatchObject({ lastExitCode: 9 })
-    await until('the recovery is told', () => events.types(service).includes('web_service.recovered'))
+    await until('the recovery is published', () => events.types(service).includes('web_service.recovered'))
     expect(events.types(service).filter((type) => type.startsWith('web_service.') && !type.endsWith('created'))).toEqual([
       'web_service.crashed',
       'web_service.recovered',
@@ -141,7 +141,7 @@ describe.concurrent('a service', () => {
     )
   })
 
-  it('gets instances by load up to its maximum, and gives them back after a quiet time', async () => {
+  it('is scaled by load up to its maximum, and scaled down after a quiet time', async () => {
     const { service } = await liveService('Scaled', { minInstances: 1, maxInstances: 3 })
     const sent = sendTraffic(world.server, service.slug, { clients: 70, path: '/?wait=300' })
     await until('three instances serve', async () => {
@@ -154,7 +154,7 @@ describe.concurrent('a service', () => {
     expect((await world.read(service)).status).toBe('RUNNING')
   })
 
-  it('follows a changed number of instances without a deployment', async () => {
+  it('applies a changed number of instances without a deployment', async () => {
     const { service } = await liveService('Counted')
     await world.mutate('updateWebService', { id: service.id, minInstances: 3, maxInstances: 3 }, 'webService { id }')
     await until(
@@ -165,7 +165,7 @@ describe.concurrent('a service', () => {
     await until('one runs', async () => (await world.read(service)).instances.length === 1)
   })
 
-  it('is deleted with all that runs for it, readable until then, and not found afterwards', async () => {
+  it('is deleted with everything that runs for it, readable until then, and not found afterwards', async () => {
     const { service, deployment } = await liveService('Deleted')
     const removed = await world.remove(service)
     expect(removed).toMatchObject({ deletedId: service.id, webService: { desiredState: 'DELETED' } })
@@ -174,12 +174,12 @@ describe.concurrent('a service', () => {
     expect(await world.deployment(deployment.id)).toBeNull()
     expect(await refusalOf(world.remove(service))).toMatchObject({ code: 'not_found' })
     await until(
-      'the router has forgotten it',
+      'the router does not know it any more',
       async () => (await world.server.router(service.slug)).headers['x-quayside-error'] === 'unknown_host',
     )
   })
 
-  it('is deleted in the middle of a build: the build ends with it', async () => {
+  it('is deleted during a build, which is aborted', async () => {
     const { service } = await liveService('Deleted early')
     await world.mutate('updateWebService', { id: service.id, buildCommand: 'echo begun; sleep 600' }, 'webService { id }')
     const building = await world.deploy(service)
@@ -191,13 +191,13 @@ describe.concurrent('a service', () => {
     expect(await world.deployment(waiting.id)).toBeNull()
   })
 
-  it('shows no change while a neighbour is restarted', async () => {
+  it('is not affected by a restart of another service', async () => {
     const { service } = await liveService('Calm', { minInstances: 2 })
     const { service: neighbour } = await liveService('Neighbour')
     const [before, former] = [await world.read(service), (await world.read(neighbour)).instances[0].id]
     const states = new Set<string>()
     await world.command('restartWebService', neighbour)
-    await until('the neighbour runs anew', async () => {
+    await until('the other service has restarted', async () => {
       states.add(JSON.stringify(await world.read(service)))
       const { instances, status } = await world.read(neighbour)
       return status === 'RUNNING' && instances.length === 1 && instances[0].id !== former
@@ -206,7 +206,7 @@ describe.concurrent('a service', () => {
   })
 })
 
-/** Every event from now until the server ends. */
+/** Every event from now until the server stops. */
 async function tape() {
   const events: Data[] = []
   const stream = world.server.subscribe('subscription { events { type subjectId cursor } }')
@@ -214,7 +214,7 @@ async function tape() {
     for await (const { events: event } of stream) events.push(event)
   })().catch(() => {})
   const marker = `Marker ${Math.random()}`
-  await until('events are heard', async () => {
+  await until('events arrive', async () => {
     if (events.length > 0) return true
     await world.server.gql('mutation ($name: String!) { createProject(input: { name: $name }) { project { id } } }', { name: marker })
     return false

@@ -1,4 +1,4 @@
-/** Logs and changes as they happen: over graphql-ws and over server-sent events, cut and resumed, across a restart of the server. */
+/** Live logs and changes over graphql-ws and server-sent events, interrupted and resumed, across a restart of the server. */
 import { describe, expect, it } from 'vitest'
 import { acceptance, type Data, type Line, refusalOf, until } from './support.ts'
 
@@ -21,7 +21,7 @@ const numbered = (lines: Line[]) => lines.map((line) => line.seq)
 const gapless = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
 describe('deploymentLogs', () => {
-  it('comes live over graphql-ws, without a gap, and completes behind the last line', async () => {
+  it('arrive live over graphql-ws without gaps, and complete after the last line', async () => {
     const gate = await world.gate()
     const repository = await world.app('lab')
     const printed = (from: number, to: number) => `for n in $(seq ${from} ${to}); do echo "step $n"; echo "aside $n" >&2; done`
@@ -36,7 +36,7 @@ describe('deploymentLogs', () => {
       complete = batch.complete
       if (!complete && lines.some((line) => line.message === 'step 20') && before === 0) {
         before = lines.length
-        // The build is not over: it waits.
+        // The build is still running: it waits.
         expect(await world.deployment(deployment.id)).toMatchObject({ status: 'RUNNING', phase: 'BUILD' })
         gate.open()
       }
@@ -53,7 +53,7 @@ describe('deploymentLogs', () => {
     expect(await world.log(deployment)).toEqual(lines)
   })
 
-  it('goes on behind the last cursor, each line exactly once, over both transports in turn and across a restart of the server', async () => {
+  it('continue after the last cursor, each line exactly once, over both transports in turn and across a restart of the server', async () => {
     const deployment = await world.deploy(await chatty('Cut log'))
     const lines: Line[] = []
     let after: string | null = null
@@ -85,7 +85,7 @@ describe('deploymentLogs', () => {
     expect(await world.end(deployment)).toMatchObject({ status: 'LIVE' })
   })
 
-  it('is given whole to one who comes when it is over, and not at all to one with the cursor of another log', async () => {
+  it('are complete for a subscriber after the end, and refused with the cursor of another log', async () => {
     const [one, other] = await Promise.all(
       ['One', 'Other'].map(async (name) => world.live(await world.service({ name, repositoryUrl: (await world.app('lab')).url }))),
     )
@@ -107,7 +107,7 @@ describe('deploymentLogs', () => {
 })
 
 describe('webServiceLogs', () => {
-  it('brings what instances print: new lines, the last ones, those behind a cursor', async () => {
+  it('return the output of instances: new lines, the last ones, those after a cursor', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Printing', repositoryUrl: repository.url })
     await world.live(service)
@@ -116,8 +116,8 @@ describe('webServiceLogs', () => {
 
     const fresh: Line[] = []
     let cursor = ''
-    // A subscription says nothing of having begun but by what it brings.
-    const begun = until('it brings lines', async () => {
+    // Only its lines show that a subscription has started.
+    const begun = until('lines arrive', async () => {
       await world.server.router(service.slug, '/print?lines=1&tag=begun')
       return fresh.length > 0
     })
@@ -146,7 +146,7 @@ describe('webServiceLogs', () => {
     expect(numbered(all)).toEqual(gapless(all.length))
   })
 
-  it('takes in a flood with every line once and in order', async () => {
+  it('store a flood of output with every line once and in order', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Flooding', repositoryUrl: repository.url })
     await world.live(service)
@@ -162,7 +162,7 @@ describe('webServiceLogs', () => {
 })
 
 describe('deploymentUpdated', () => {
-  it('gives the state, each change with a higher version, and ends at the end', async () => {
+  it('returns the current state, each change with a higher version, and completes at the end', async () => {
     const deployment = await world.deploy(await chatty('Watched'))
     const states: Data[] = []
     for await (const { deploymentUpdated } of world.server.subscribe(
@@ -182,13 +182,13 @@ describe('events', () => {
   const subscription =
     'subscription ($after: String, $types: [String!]) { events(after: $after, types: $types) { cursor type subjectId sequence data } }'
 
-  it('tells a deployment from beginning to end, and goes on behind a cursor', async () => {
+  it('show a deployment from beginning to end, and continue after a cursor', async () => {
     let from: string | null = null
     const opened = (async () => {
       for await (const { events } of world.server.subscribe(subscription, { types: ['project.*'] })) return events.cursor as string
       return null
     })()
-    await until('an event is heard', async () => {
+    await until('an event arrives', async () => {
       await world.server.gql('mutation ($name: String!) { createProject(input: { name: $name }) { project { id } } }', {
         name: `P ${Math.random()}`,
       })

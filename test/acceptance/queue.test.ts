@@ -1,4 +1,4 @@
-/** Several deployments of one service, and the ways to end one before it is live. */
+/** Several deployments of one service, and cancellation of a deployment before it is live. */
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +7,7 @@ import { acceptance, type Data, refusalOf, until } from './support.ts'
 
 const world = acceptance()
 
-/** A service whose builds wait at a gate, with a release that serves already. */
+/** A service with a live release, whose builds wait at a gate. */
 async function slowService(name: string, settings: Data = {}) {
   const repository = await world.app('lab')
   const service = await world.service({ name, repositoryUrl: repository.url, ...settings })
@@ -21,7 +21,7 @@ const serves = async (service: Data, deployment: Data) =>
   expect(await world.server.router(service.slug)).toMatchObject({ status: 200, headers: { 'x-quayside-deployment': deployment.id } })
 
 describe.concurrent('the queue of a service', () => {
-  it('keeps the newest of those that wait, by default', async () => {
+  it('keeps only the newest waiting deployment by default', async () => {
     const { service, gate } = await slowService('Latest')
     const one = await world.deploy(service)
     await until('it builds', () => gate.arrivals() === 1)
@@ -36,7 +36,7 @@ describe.concurrent('the queue of a service', () => {
     await serves(service, three)
   })
 
-  it('does all in their order with QUEUE_ALL', async () => {
+  it('runs all deployments in order with QUEUE_ALL', async () => {
     const { service, gate } = await slowService('All', { queuePolicy: 'QUEUE_ALL' })
     const asked = [await world.deploy(service), await world.deploy(service), await world.deploy(service)]
     gate.open()
@@ -46,7 +46,7 @@ describe.concurrent('the queue of a service', () => {
     expect(one!.liveAt < two!.liveAt && two!.liveAt < three!.liveAt).toBe(true)
   })
 
-  it('lets a rollback go before what waits and what runs, and no deploy displaces it', async () => {
+  it('runs a rollback before waiting and running deployments, and no deployment displaces it', async () => {
     const { service, repository, first, gate } = await slowService('Rolled back', { queuePolicy: 'QUEUE_ALL' })
     await repository.commit({ 'version.txt': 'v2' }, 'second')
     gate.open()
@@ -62,7 +62,7 @@ describe.concurrent('the queue of a service', () => {
     await serves(service, back)
   })
 
-  it('leaves a service stopped that was stopped meanwhile, the first time, too; a start takes that back', async () => {
+  it('leaves a service stopped that was stopped meanwhile, unless it is started again', async () => {
     const { service, gate } = await slowService('Stopped meanwhile')
     const one = await world.deploy(service)
     await until('it builds', () => gate.arrivals() === 1)
@@ -85,7 +85,7 @@ describe.concurrent('the queue of a service', () => {
     await until('it answers', async () => (await world.server.router(fresh.slug)).status === 200)
   })
 
-  it('tells the last line of a build before the verdict, also without a line end', async () => {
+  it('logs the last line of a build before the outcome, even without a line end', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Unended', repositoryUrl: repository.url, buildCommand: "printf 'no such module'; exit 3" })
     const messages = (await world.log(await world.end(await world.deploy(service)))).map((line) => line.message)
@@ -94,7 +94,7 @@ describe.concurrent('the queue of a service', () => {
     expect(messages.indexOf('no such module')).toBeLessThan(verdict)
   })
 
-  it('refuses a second one with REJECT, naming the first', async () => {
+  it('refuses a second deployment with REJECT, naming the first', async () => {
     const { service, gate } = await slowService('Reject', { queuePolicy: 'REJECT' })
     const one = await world.deploy(service)
     expect(await refusalOf(world.deploy(service))).toMatchObject({ code: 'deployment_in_progress', details: { deploymentId: one.id } })
@@ -106,7 +106,7 @@ describe.concurrent('the queue of a service', () => {
     expect(await world.deploy(service)).toMatchObject({ number: 4 })
   })
 
-  it('numbers deployments of one instant apart, and runs one at a time', async () => {
+  it('numbers concurrent deployments differently, and runs one at a time', async () => {
     const { service, gate } = await slowService('Instant', { queuePolicy: 'QUEUE_ALL' })
     gate.open()
     const asked = await Promise.all([1, 2, 3].map(() => world.deploy(service)))
@@ -120,7 +120,7 @@ describe.concurrent('the queue of a service', () => {
     expect(most).toBe(1)
   })
 
-  it('takes the newest of one instant with QUEUE_LATEST, and leaves none waiting for ever', async () => {
+  it('runs the newest of concurrent deployments with QUEUE_LATEST, and leaves none waiting', async () => {
     const { service, gate } = await slowService('Burst')
     gate.open()
     const asked = await Promise.all([1, 2, 3, 4].map(() => world.deploy(service)))
@@ -147,7 +147,7 @@ describe.concurrent('a cancelled deployment', () => {
     expect(await world.end(one)).toMatchObject({ status: 'LIVE' })
   })
 
-  it('is stopped in PREPARE although the remote keeps silent', async ({ onTestFinished }) => {
+  it('is stopped in PREPARE while the remote does not answer', async ({ onTestFinished }) => {
     const { service, repository, first } = await slowService('Prepared')
     const remote = await serveGit({ root: dirname(repository.path), intercept: () => true })
     onTestFinished(() => remote.close())
@@ -160,7 +160,7 @@ describe.concurrent('a cancelled deployment', () => {
     await serves(service, first)
   })
 
-  it('is stopped in BUILD with all that it started; cancelling twice answers the same row', async () => {
+  it('is stopped in BUILD with all its processes; a second cancellation returns the same row', async () => {
     const { service, first } = await slowService('Built')
     const marker = `sleep 600.${Date.now() % 100_000}`
     await world.mutate('updateWebService', { id: service.id, buildCommand: `echo begun; (${marker} &) ; ${marker}` }, 'webService { id }')
@@ -183,7 +183,7 @@ describe.concurrent('a cancelled deployment', () => {
     expect(await refusalOf(world.cancel(first))).toMatchObject({ code: 'deployment_not_cancellable', details: { status: 'LIVE' } })
   })
 
-  it('is stopped in VERIFY, and its instances go', async () => {
+  it('is stopped in VERIFY with its instances', async () => {
     const { service, repository, first } = await slowService('Verified')
     await repository.commit({ unhealthy: '' }, 'unhealthy')
     await world.mutate('updateWebService', { id: service.id, buildCommand: null, healthCheckPath: '/health' }, 'webService { id }')

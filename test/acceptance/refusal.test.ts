@@ -1,4 +1,4 @@
-/** What is asked for wrongly, and what a repository or an app does wrong: each has its code, and what served before goes on. */
+/** Invalid requests, and failures of repositories and apps: each has its code, and the previous release keeps serving. */
 import { createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { RepositoryFiles } from '../support/git-repository.ts'
@@ -6,7 +6,7 @@ import { acceptance, type Data, refusalOf, until } from './support.ts'
 
 const world = acceptance({ PREPARE_TIMEOUT_MS: '30000' })
 
-/** A service with a good release that serves; then what is given is deployed over it. */
+/** A service with a healthy live release, over which the given app is deployed. */
 async function deployOver(
   name: string,
   { files = {}, settings = {}, wish = {} }: { files?: RepositoryFiles; settings?: Data; wish?: Data },
@@ -19,7 +19,7 @@ async function deployOver(
   if (Object.keys(settings).length > 0) await world.mutate('updateWebService', { id: service.id, ...settings }, 'webService { id }')
   const failed = await world.end(await world.deploy(service, wish))
   expect(failed).toMatchObject({ status: 'FAILED', isLive: false })
-  // The very process that served before.
+  // The same process as before.
   expect(await world.server.router(service.slug, '/boot')).toMatchObject({
     status: 200,
     body: boot,
@@ -48,7 +48,7 @@ describe.concurrent('a source that is not right', () => {
     expect(failure).toMatchObject({ phase: 'PREPARE', code: 'REPOSITORY_MISSING' })
   })
 
-  it('fails for a server that nobody answers at', async () => {
+  it('fails for an address where no server listens', async () => {
     const { failure } = await deployOver('Unreachable', { settings: { repositoryUrl: 'http://127.0.0.1:9/shop.git' } })
     expect(failure).toMatchObject({ phase: 'PREPARE', code: 'SOURCE_UNREACHABLE' })
   })
@@ -71,7 +71,7 @@ describe.concurrent('a source that is not right', () => {
     expect(`${failure.message} ${failure.hint}`).toContain('EGRESS_ALLOW')
   })
 
-  it('refuses a link that leaves the tree', async () => {
+  it('refuses a symbolic link that leads out of the repository', async () => {
     const { failure } = await deployOver('Linked', { files: { 'public/shadow': { link: '/etc/shadow' } } })
     expect(failure).toMatchObject({ code: 'SOURCE_REJECTED', message: expect.stringContaining('shadow') })
   })
@@ -92,12 +92,12 @@ describe.concurrent('a build that is not right', () => {
     expect(failure).toMatchObject({ phase: 'BUILD', code: 'BUILD_TIMEOUT' })
   })
 
-  it('does not fail for 100 MB of output: the log keeps head and tail and says what is missing', async () => {
+  it('does not fail for 100 MB of output: the log keeps head and tail and shows what is missing', async () => {
     const repository = await world.app('lab')
     const buildCommand =
       'echo the beginning; yes 0123456789012345678901234567890123456789012345678901234567890123456789 | head -c 104857600; echo; echo the end'
     const service = await world.service({ name: 'Flooding build', repositoryUrl: repository.url, buildCommand })
-    // 1.3 million lines are much for a machine that does other things, too.
+    // 1.3 million lines take long on a busy machine.
     const done = await world.end(await world.deploy(service), 420_000)
     expect(done.status).toBe('LIVE')
     const messages: string[] = []
@@ -122,20 +122,20 @@ describe.concurrent('a build that is not right', () => {
       ;({ cursor: after, complete } = logs as { cursor: string; complete: boolean })
     }
     spans.sort(([a], [b]) => a - b)
-    // Lines and gap together leave no number out and give none twice.
+    // Lines and gap together contain every number exactly once.
     const torn = spans.filter(([from], index) => from !== (spans[index - 1]?.[1] ?? 0) + 1)
     expect(torn).toEqual([])
     expect(missing).toBeGreaterThan(1_000_000)
     expect(messages).toEqual(expect.arrayContaining(['the beginning', 'the end', 'The deployment is live.']))
   })
 
-  it('says what it looked for where nothing tells how to build or start it', async () => {
+  it('lists what it looked for if it cannot detect how to build or start the app', async () => {
     const { failure } = await deployOver('Unknown', { files: { Procfile: null, 'server.js': null } })
     expect(failure).toMatchObject({ phase: 'BUILD', code: 'BUILD_NOT_DETECTED' })
     expect(failure.hint).toBeTruthy()
   })
 
-  it('fails with the exit code of a release command, which does not reach traffic', async () => {
+  it('fails with the exit code of a release command, and receives no traffic', async () => {
     const { failed, failure } = await deployOver('Broken migration', { settings: { releaseCommand: 'echo migrating; exit 4' } })
     expect(failure).toMatchObject({ phase: 'RELEASE', code: 'RELEASE_COMMAND_FAILED' })
     expect(failed.steps[2]).toMatchObject({ status: 'FAILED', exitCode: 4 })
@@ -143,7 +143,7 @@ describe.concurrent('a build that is not right', () => {
 })
 
 describe.concurrent('an app that is not right', () => {
-  it('is shown with its last words and exit code when it ends at once', async () => {
+  it('shows the last output and the exit code of an instance that exits at once', async () => {
     const { failed, failure, messages } = await deployOver('Exits', {
       files: { 'server.js': 'console.error("no configuration found"); process.exitCode = 3' },
     })
@@ -152,7 +152,7 @@ describe.concurrent('an app that is not right', () => {
     expect(messages).toContain('no configuration found')
   })
 
-  it('times out when its port never opens, and its last words are shown', async () => {
+  it('times out if the port never opens, and shows the last output', async () => {
     const { failure, messages } = await deployOver('Mute', {
       files: { 'server.js': 'console.log("still thinking"); setInterval(() => {}, 1000)' },
       settings: { healthTimeoutMs: 6_000 },
@@ -161,7 +161,7 @@ describe.concurrent('an app that is not right', () => {
     expect(messages).toContain('still thinking')
   })
 
-  it('is told which port it opened when it ignores PORT', async () => {
+  it('names the port that an app opened instead of PORT', async () => {
     const server = `require('node:http').createServer((_q, a) => a.end('x')).listen(0, '127.0.0.1', function () { console.log('port ' + this.address().port) })`
     const { failure, messages } = await deployOver('Stubborn port', {
       files: { 'server.js': server },
@@ -173,7 +173,7 @@ describe.concurrent('an app that is not right', () => {
     expect(failure.hint).toContain('PORT')
   })
 
-  it('times out when it accepts and never answers', async () => {
+  it('times out if the app accepts connections and never answers', async () => {
     const server = `require('node:net').createServer(() => {}).listen(process.env.PORT, process.env.HOST)`
     const { failure } = await deployOver('Hangs', {
       files: { 'server.js': server },
@@ -182,7 +182,7 @@ describe.concurrent('an app that is not right', () => {
     expect(failure).toMatchObject({ code: 'HEALTH_TIMEOUT' })
   })
 
-  it('is seen to die of its first request through the router before any visitor is sent there', async () => {
+  it('detects an app that dies of its first request through the router, before it receives traffic', async () => {
     const server = `require('node:http').createServer((question, answer) => {
       if (question.headers['x-forwarded-for']) process.exit(5)
       answer.end('well')
@@ -192,19 +192,19 @@ describe.concurrent('an app that is not right', () => {
     expect(failed.steps[4]).toMatchObject({ phase: 'VERIFY', status: 'FAILED' })
   })
 
-  it('is killed after its grace when it ignores TERM, while the next release serves', async () => {
+  it('kills an instance that ignores SIGTERM after the grace period, while the next release serves', async () => {
     const repository = await world.app('ignores-term')
     const service = await world.service({ name: 'Stubborn', repositoryUrl: repository.url, shutdownGraceMs: 1_000 })
     await world.live(service)
     await repository.commit({ note: 'two' }, 'second')
     const second = await world.live(service)
-    await until('the former instance is gone', async () => (await world.read(service)).instances.length === 1)
-    await until('its last words are in the log', async () => (await world.serviceLog(service)).some(({ message }) => message === 'not yet'))
+    await until('the previous instance is gone', async () => (await world.read(service)).instances.length === 1)
+    await until('its last output is in the log', async () => (await world.serviceLog(service)).some(({ message }) => message === 'not yet'))
     expect(await world.server.router(service.slug)).toMatchObject({ status: 200, headers: { 'x-quayside-deployment': second.id } })
   })
 })
 
-describe('a wish that is not right', () => {
+describe('an invalid request', () => {
   const bad: [string, Data, string][] = [
     ['a URL that begins with -', { repositoryUrl: '--upload-pack=touch /tmp/x' }, 'repositoryUrl'],
     ['a helper transport', { repositoryUrl: 'ext::sh -c touch% /tmp/x' }, 'repositoryUrl'],
@@ -228,14 +228,14 @@ describe('a wish that is not right', () => {
     expect((await world.server.gql('{ projects { nodes { webServices { totalCount } } } }')).projects).toEqual(before)
   })
 
-  it('takes the bounds themselves', async () => {
+  it('accepts the limits themselves', async () => {
     await world.service({ name: 'x', slug: 'y', minInstances: 20, maxInstances: 20 })
     const service = await world.service({ name: 'x'.repeat(100), slug: 'z'.repeat(50) })
     expect(service.slug).toBe('z'.repeat(50))
     expect(await refusalOf(world.service({ name: 'Again', slug: 'y' }))).toMatchObject({ code: 'slug_taken', field: 'slug' })
   })
 
-  it('refuses to deploy a service without a repository, or by a branch or commit that begins with -', async () => {
+  it('refuses to deploy a service without a repository, or of a branch or commit that begins with -', async () => {
     const service = await world.service({ name: 'Empty' })
     expect(await refusalOf(world.deploy(service))).toMatchObject({ code: 'repository_missing' })
     await world.mutate('updateWebService', { id: service.id, repositoryUrl: 'file:///nowhere' }, 'webService { id }')

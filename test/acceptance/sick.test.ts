@@ -1,4 +1,4 @@
-/** Releases that start well and serve badly: no visitor meets one, under traffic, and each failure says its cause. */
+/** Releases that start and then serve badly: under traffic, no client reaches one, and each failure states its cause. */
 import { describe, expect, it } from 'vitest'
 import type { RepositoryFiles } from '../support/git-repository.ts'
 import { acceptance, type Data, sendTraffic, until } from './support.ts'
@@ -11,7 +11,7 @@ const tcp = (reply: string) => `require('node:net').createServer((socket) => { s
 
 type Sick = { server: string; settings?: Data; code?: string; phase?: string; says: string }
 
-/** Deploys over a release that serves, under traffic; gives how it ended and what visitors met. */
+/** Deploys over a live release, under traffic. Returns the outcome and what clients received. */
 async function deployOver(name: string, { server, settings = {} }: Pick<Sick, 'server' | 'settings'>, files: RepositoryFiles = {}) {
   const repository = await world.app('lab')
   const service = await world.service({ name, repositoryUrl: repository.url })
@@ -69,7 +69,7 @@ describe.concurrent('a release is never shown to a visitor when it', () => {
     expect(traffic.releases.size).toBe(1)
   })
 
-  it('is sick in one instance of several', async () => {
+  it('is unhealthy in one of several instances', async () => {
     const gate = await world.gate()
     const server = gate.first(`(isSick) => { ${http('if (!isSick) answer.end()')} }`)
     const { failed, traffic } = await deployOver('One of three', { server, settings: { minInstances: 3, maxInstances: 3 } })
@@ -79,14 +79,14 @@ describe.concurrent('a release is never shown to a visitor when it', () => {
   })
 })
 
-describe('a release that fails when traffic has moved', () => {
-  it('gives it back at once, and the failure says so', async () => {
-    // Well for as long as nobody but the router's probes asks it.
+describe('a release that fails after the traffic switch', () => {
+  it('loses the traffic at once, and the failure says so', async () => {
+    // Healthy as long as it receives only the router's probes.
     const server = http("if (!String(question.headers['user-agent']).startsWith('Quayside-Health')) process.exit(7); answer.end()")
     const { failed, traffic, messages } = await deployOver('Falls over', { server })
     expect(failed.failure).toMatchObject({ phase: 'SWITCH', code: 'START_FAILED', message: expect.stringContaining('exited with code 7') })
     expect(messages.some((message) => message.startsWith('SWITCH failed'))).toBe(true)
-    // Those that killed it have no answer; all others were kept until the former release had them again.
+    // The requests that killed it have no response. All others were held until the previous release served again.
     expect(traffic.failures.length).toBeLessThanOrEqual(2)
   })
 })
@@ -95,7 +95,7 @@ describe('a release that hangs as soon as its probes are answered', () => {
   it.each([
     ['without an answer', 'return', 'does not answer GET /'],
     ['in the middle of an answer', "return void answer.write('the beginning')", 'does not end it'],
-  ])('%s: traffic goes back after one look, and the failure says what was seen', async (what, hangs, says) => {
+  ])('%s: traffic is switched back after one check, and the failure states what was observed', async (what, hangs, says) => {
     const server = `let asked = 0; ${http(`if (++asked > 3) ${hangs}; answer.end('good')`)}`
     const { failed, traffic } = await deployOver(`Hangs ${what}`, { server })
     expect(failed.failure).toMatchObject({
@@ -104,13 +104,13 @@ describe('a release that hangs as soon as its probes are answered', () => {
       message: expect.stringContaining('stopped'),
       hint: expect.stringContaining(says),
     })
-    // Those that wait for it have no answer: one of each client, and one more where that was tried again.
+    // The requests that it holds have no response: one of each client, and one more for each retry.
     expect(traffic.failures.length).toBeLessThanOrEqual(4)
   })
 })
 
 describe('a wrong port', () => {
-  it('is told in the log while the release is still waited for', async () => {
+  it('is named in the log while the deployment still waits for the release', async () => {
     const repository = await world.app('lab', {
       'server.js': `require('node:http').createServer((q, a) => a.end()).listen(0, '127.0.0.1', function () { console.log('port ' + this.address().port) })`,
     })

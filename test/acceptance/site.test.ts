@@ -1,4 +1,4 @@
-/** Sites as their makers build them, from the repository to what a visitor gets. */
+/** Real static sites, from the repository to the response. */
 import { readFile } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
@@ -71,7 +71,7 @@ it("Vite's template is refused as WEB, with what it should be, and as STATIC_SIT
   await expect(stays).rejects.toMatchObject({ code: 'kind_in_use', field: 'kind' })
 })
 
-it('the release command of a Procfile runs once, NODE_ENV is production where nobody says otherwise', async () => {
+it('the release command of a Procfile runs once, and NODE_ENV is production by default', async () => {
   const repository = await world.repository({
     'package.json': JSON.stringify({ name: 'app', scripts: { build: 'echo "building as [$NODE_ENV]"' } }),
     Procfile: 'web: node server.js\nrelease: echo "migrated as $NODE_ENV"\nworker: node work.js\n',

@@ -1,4 +1,4 @@
-/** How the program starts: beside another one, where it must not, again, and with no room left. */
+/** How the program starts: next to another process, with wrong settings, again after a kill, and on a full disk. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -11,8 +11,9 @@ import { acceptance, type Data, until } from './support.ts'
 
 const world = acceptance()
 
-const urlOf = (process: ServerProcess) => until('it says where it serves', () => /^GraphQL (\S+)$/m.exec(process.output())?.[1])
-const routerOf = (process: ServerProcess) => until('it says where its router is', () => /^Router (\S+)$/m.exec(process.output())?.[1])
+const urlOf = (process: ServerProcess) => until('it prints its address', () => /^GraphQL (\S+)$/m.exec(process.output())?.[1])
+const routerOf = (process: ServerProcess) =>
+  until('it prints the address of its router', () => /^Router (\S+)$/m.exec(process.output())?.[1])
 
 async function ask(url: string, key: string, query: string, variables: Data = {}): Promise<Data> {
   const headers = { 'content-type': 'application/json', authorization: `Bearer ${key}` }
@@ -21,7 +22,7 @@ async function ask(url: string, key: string, query: string, variables: Data = {}
 }
 
 describe('the first start', () => {
-  it('says where to go, and leaves the key to its owner alone', async () => {
+  it('prints its addresses, and stores the key for its owner only', async () => {
     const file = join(world.server.dataDir, 'bootstrap.json')
     const bootstrap = JSON.parse(await readFile(file, 'utf8'))
     expect(bootstrap).toMatchObject({ apiKey: expect.stringMatching(/^ak_live_/), graphqlUrl: world.server.url })
@@ -45,7 +46,7 @@ describe('the first start', () => {
     },
   )
 
-  it('may be made by two processes at once: one installation, one key, one router, both serve; Ctrl-C on one ends all', async ({
+  it('by two processes at once makes one installation, one key and one router; both serve, and Ctrl-C on one stops everything', async ({
     onTestFinished,
   }) => {
     const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
@@ -69,7 +70,7 @@ describe('the first start', () => {
 })
 
 describe('a first start that is killed again and again', () => {
-  it('is finished by the one that is not: one key, which works, and ready only then', async ({ onTestFinished }) => {
+  it('is completed by the one that survives: one working key, and ready only then', async ({ onTestFinished }) => {
     const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
     let last: ServerProcess | undefined
     onTestFinished(async () => {
@@ -79,7 +80,7 @@ describe('a first start that is killed again and again', () => {
     const exists = (path: string) => existsSync(join(DATA_DIR, path))
     for (const step of ['postgres/new/PG_VERSION', 'postgres/18/postmaster.pid', 'master.key', 'bootstrap.unfinished', 'bootstrap.json']) {
       const started = world.server.spawn({ DATA_DIR })
-      // A step that lasts for a moment only may be over when it is looked for.
+      // A short step may be over before it is observed.
       await until(step, () => exists(step) || started.output().includes('GraphQL'))
       expect(await started.kill('SIGKILL')).toBe('SIGKILL')
     }
@@ -96,7 +97,7 @@ describe('a first start that is killed again and again', () => {
 })
 
 describe('a further process on the same data', () => {
-  it('takes over a deployment of one that is killed, and its instances', async () => {
+  it('takes over the deployment and the instances of a killed one', async () => {
     const repository = await world.app('lab')
     const gate = await world.gate()
     const service = await world.service({ name: 'Shared', repositoryUrl: repository.url, buildCommand: gate.wait })
@@ -116,7 +117,7 @@ describe('a further process on the same data', () => {
     expect((await world.read(service)).instances).toMatchObject([{ restarts: 0 }])
   })
 
-  it('says clearly that its port is taken, by another program or by another of ours', async ({ onTestFinished }) => {
+  it('reports that its port is in use, by another program or by another server', async ({ onTestFinished }) => {
     const stranger = createServer()
     await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => void stranger.close())
@@ -135,14 +136,14 @@ describe('a further process on the same data', () => {
     expect(await world.server.gql('{ organization { id } }')).toHaveProperty('organization.id')
   })
 
-  it('says all that is wrong with its settings at once', async () => {
+  it('reports all problems of its settings at once', async () => {
     const refused = world.server.spawn({ PORT: 'four thousand', WORKER_LEASE_MS: '0', EGRESS_ALLOW: 'everything' })
     expect(await refused.ended).toBe(1)
     for (const name of ['PORT', 'WORKER_LEASE_MS', 'EGRESS_ALLOW']) expect(refused.output()).toContain(`${name}:`)
   })
 })
 
-/** A database with nothing in it, on the server of the test run. Made by plain SQL: these tests know nothing of src. */
+/** An empty database on the server of the test run. Created with plain SQL, because these tests import nothing of src. */
 async function createEmptyDatabase(): Promise<{ url: string; drop(): Promise<void> }> {
   const server = inject('postgresUrl')
   const name = `acceptance_${process.pid}`
@@ -158,11 +159,11 @@ async function query(url: string, text: string): Promise<void> {
   await client.query(text).finally(() => client.end())
 }
 
-describe('a start on a database that takes no connection', () => {
+describe('a start with an unreachable database', () => {
   it.each([
     ['a closed port', 'postgresql://someone:canary-password@127.0.0.1:1/shop', '127.0.0.1:1/shop'],
     ['an unknown name', 'postgresql://someone:canary-password@no-such-host.invalid/shop', 'no-such-host.invalid/shop'],
-  ])('is refused in one line that names it and no credentials: %s', async (_what, DATABASE_URL, named) => {
+  ])('fails with one line that names the database without credentials: %s', async (_what, DATABASE_URL, named) => {
     const refused = world.server.spawn({ DATABASE_URL })
     expect(await refused.ended).toBe(1)
     expect(refused.output().trim().split('\n')).toHaveLength(1)
@@ -171,8 +172,8 @@ describe('a start on a database that takes no connection', () => {
   })
 })
 
-describe('a start on a database that does not fit', () => {
-  it('is refused where the database is newer than the program, or sealed with another master key', async ({ onTestFinished }) => {
+describe('a start with a database that does not match', () => {
+  it('fails if the database is newer than the program, or sealed with another master key', async ({ onTestFinished }) => {
     const database = await createEmptyDatabase()
     const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
     const processes: ServerProcess[] = []
@@ -213,7 +214,7 @@ describe('a start on a database that does not fit', () => {
 })
 
 describe('a full disk', () => {
-  it('fails deployments with NO_CAPACITY, and what runs goes on', async () => {
+  it('fails deployments with NO_CAPACITY, and running services continue', async () => {
     const repository = await world.app('lab')
     const service = await world.service({ name: 'Full', repositoryUrl: repository.url })
     const live = await world.live(service)

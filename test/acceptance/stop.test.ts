@@ -1,4 +1,4 @@
-/** A stop of the whole: what was taken is answered, and the services that ran did not crash. */
+/** A stop of everything: accepted requests are answered, and running services do not count as crashed. */
 import { expect, it } from 'vitest'
 import { loadApi } from '../support/api-load.ts'
 import { acceptance, type Data, until } from './support.ts'
@@ -8,7 +8,7 @@ const world = acceptance()
 const mark = async (): Promise<string> =>
   (await world.server.gql('mutation { createProject(input: { name: "Marker" }) { project { id } } }')).createProject.project.id
 
-/** Where the events are now. */
+/** Cursor of the newest event. */
 async function cursorNow(): Promise<string> {
   const stream = world.server.subscribe('subscription { events { cursor } }')
   const first = stream.next()
@@ -16,13 +16,13 @@ async function cursorNow(): Promise<string> {
   void first.then(() => {
     isThere = true
   })
-  await until('events are heard', async () => isThere || (await mark()) === null)
+  await until('events arrive', async () => isThere || (await mark()) === null)
   const { value } = await first
   await stream.return()
   return (value as Data).events.cursor
 }
 
-/** The types of a service's events behind a cursor, in order. */
+/** The types of a service's events after a cursor, in order. */
 async function eventsOf(service: Data, after: string): Promise<string[]> {
   const marker = await mark()
   const types: string[] = []
@@ -38,7 +38,7 @@ async function eventsOf(service: Data, after: string): Promise<string[]> {
 it.each([
   ['npm stop', () => world.server.stop()],
   ['SIGINT, as by Ctrl-C', () => world.server.kill('SIGINT')],
-])('%s and a start tell of no crash and no recovery, and count no restart', async (what, stop) => {
+])('%s and a start publish no crash and no recovery, and count no restart', async (what, stop) => {
   const repository = await world.app('lab')
   const service = await world.service({ name: what.replace(/[^a-z]/gi, ' '), repositoryUrl: repository.url, minInstances: 2 })
   await world.live(service)
@@ -60,7 +60,7 @@ it.each([
   expect((await world.serviceLog(service)).filter((line) => line.message.includes('started again'))).toEqual([])
 })
 
-it('no request of the API that was taken fails at SIGTERM, on kept and on fresh connections', async () => {
+it('no accepted request of the API fails at SIGTERM, on kept and on new connections', async () => {
   for (let round = 0; round < 3; round++) {
     const { load, ended } = loadApi({ url: world.server.url, key: world.server.key })
     await until('requests are answered', () => load.answered > 200)

@@ -1,4 +1,4 @@
-/** Words that the acceptance tests share: sample apps in real repositories, services, deployments and how they end. */
+/** Helpers of the acceptance tests: sample apps in real repositories, services, deployments and their outcomes. */
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,7 @@ import { until as poll } from '../support/wait.ts'
 
 export type { Data } from '../support/server.ts'
 
-/** Asks a server, so less often than what is near; throws after `timeoutMs`. */
+/** Polls a server, at a lower rate than in-process conditions. Throws after `timeoutMs`. */
 export const until = <T>(what: string, ask: () => T | Promise<T>, timeoutMs = 200_000) =>
   poll(
     what,
@@ -25,7 +25,7 @@ export const until = <T>(what: string, ask: () => T | Promise<T>, timeoutMs = 20
 
 const apps = join(import.meta.dirname, '..', 'support', 'apps')
 
-/** The files of a sample app, some replaced. */
+/** The files of a sample app, with some replaced. */
 export async function appFiles(name: string, changed: RepositoryFiles = {}): Promise<RepositoryFiles> {
   const files: RepositoryFiles = {}
   for (const entry of await readdir(join(apps, name), { recursive: true, withFileTypes: true })) {
@@ -47,26 +47,26 @@ export type Line = { seq: number; message: string; stream: string; instanceId: s
 
 export type World = {
   readonly server: TestServer
-  /** A repository of files, removed at the end. */
+  /** A repository with the given files, removed at the end of the test. */
   repository(files: RepositoryFiles): Promise<GitRepository>
   /** A repository with a sample app. */
   app(name: string, changed?: RepositoryFiles): Promise<GitRepository>
-  /** A shut gate, closed at the end. */
+  /** A shut gate, removed at the end of the test. */
   gate(): Promise<Gate>
-  /** A service in the file's project, from a repository where one is given. */
+  /** A service in the project of the test file, optionally with a repository. */
   service(input: Data): Promise<Data>
   deploy(service: Data, input?: Data): Promise<Data>
   deployment(id: string): Promise<Data>
   read(service: Data): Promise<Data>
-  /** Waits until a deployment is over, whichever way. */
+  /** Waits until a deployment has ended. */
   end(deployment: Data, timeoutMs?: number): Promise<Data>
-  /** Deploys and waits; throws with the log unless it goes live. */
+  /** Deploys and waits. Throws with the log unless the deployment goes live. */
   live(service: Data, input?: Data): Promise<Data>
-  /** Waits until a deployment is in a phase that something holds it in. */
+  /** Waits until a deployment is in a phase in which a gate holds it. */
   phase(deployment: Data, phase: string): Promise<Data>
-  /** Deploys until a deployment is met in a phase: a short one may be over before anybody looks. */
+  /** Deploys until a deployment is observed in a phase, because a short phase may be over before it is observed. */
   caught(service: Data, phase: string): Promise<Data>
-  /** A mutation's changed object. */
+  /** The changed object of a mutation. */
   mutate(name: string, input: Data, selection: string): Promise<Data>
   cancel(deployment: Data): Promise<Data>
   rollback(deployment: Data, input?: Data): Promise<Data>
@@ -78,7 +78,7 @@ export type World = {
 
 /** One server for all tests of a file. */
 export function acceptance(settings: Settings = {}): World {
-  // A deployment waits for a build, a start and probes; on a busy machine for other tests too.
+  // A deployment waits for a build, a start and probes, and on a busy machine also for other tests.
   vi.setConfig({ testTimeout: 480_000, hookTimeout: 480_000 })
   let server: TestServer
   let projectId: string
@@ -200,7 +200,7 @@ export function acceptance(settings: Settings = {}): World {
   }
 }
 
-/** How a promise was refused; fails when it was not. */
+/** The error that a promise rejects with. Throws if it resolves. */
 export async function refusalOf(outcome: Promise<unknown>): Promise<Refused> {
   const error = await outcome.then(
     () => new Error('It was done, not refused.'),
@@ -211,13 +211,13 @@ export async function refusalOf(outcome: Promise<unknown>): Promise<Refused> {
 }
 
 export type Gate = {
-  /** A command that ends when the gate is open. */
+  /** A shell command that ends when the gate is open. */
   wait: string
-  /** JavaScript of an app: calls `then` with whether it is the first one that asks so. */
+  /** JavaScript of an app: calls `then` with whether this is the first call. */
   first(then: string): string
   /** JavaScript of an app: calls `then` with whether the gate is open. */
   ask(then: string): string
-  /** How many came to wait so far, and how many that asked were told that it is shut. */
+  /** Number of callers that have waited so far, and of callers that found the gate shut. */
   arrivals(): number
   refusals(): number
   open(): void
@@ -225,7 +225,7 @@ export type Gate = {
   close(): void
 }
 
-/** Holds builds and apps up until a test lets them go on; builds and instances share the host's network. Shut at first. */
+/** Holds builds and apps until a test lets them continue. Works because they share the host's network. Shut at first. */
 async function createGate(): Promise<Gate> {
   let [isOpen, arrivals, refusals, firsts] = [false, 0, 0, 0]
   const held = new Set<ServerResponse>()
@@ -266,7 +266,7 @@ async function createGate(): Promise<Gate> {
 
 export type Traffic = { answered: number; failures: string[]; releases: Set<string> }
 
-/** Requests one after the other on some connections until it is stopped; what isn't 200 is a failure. */
+/** Sends requests in sequence on some connections until it is stopped. A status other than 200 is a failure. */
 export function sendTraffic(server: TestServer, slug: string, { clients = 4, path = '/?wait=20' } = {}) {
   const traffic: Traffic = { answered: 0, failures: [], releases: new Set() }
   let stopped = false
