@@ -28,14 +28,14 @@ const key = (...args: string[]): Promise<Ended> =>
   })
 const names = async () => (await world.app.db.prisma.apiKey.findMany({ orderBy: { id: 'asc' } })).map(({ name }) => name)
 
-it('makes a key by the given name, or by its own, and prints it once', async () => {
+it('creates a key with the given name or a default one, and prints it once', async () => {
   const named = await key('laptop')
   expect(named).toMatchObject({ code: 0, stdout: expect.stringMatching(/^API key \S+\n$/) })
   expect((await key()).code).toBe(0)
   expect(await names()).toEqual(['laptop', 'created by npm run key'])
 })
 
-it('tells its usage when it is asked for help, and makes nothing', async () => {
+it('prints its usage with --help, and creates nothing', async () => {
   const before = await names()
   for (const flag of ['--help', '-h']) {
     expect(await key(flag)).toMatchObject({ code: 0, stdout: expect.stringContaining('npm run key'), stderr: '' })
@@ -43,7 +43,7 @@ it('tells its usage when it is asked for help, and makes nothing', async () => {
   expect(await names()).toEqual(before)
 })
 
-it.each([[['--name', 'laptop']], [['-x']], [['one', 'two']], [['']]])('refuses %j with exit code 2, and makes nothing', async (args) => {
+it.each([[['--name', 'laptop']], [['-x']], [['one', 'two']], [['']]])('refuses %j with exit code 2, and creates nothing', async (args) => {
   const before = await names()
   expect(await key(...args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('npm run key') })
   expect(await names()).toEqual(before)

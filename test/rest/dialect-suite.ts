@@ -1,4 +1,4 @@
-/** What every row of every dialect promises, run over the route table itself: a new row is tested without a line being added. */
+/** What every row of every dialect guarantees, generated from the route table, so that new rows are tested as well. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run, type Sql, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
@@ -11,11 +11,11 @@ export type Params = Record<string, string>
 
 type Fixture = {
   dialect: Dialect
-  /** Makes one of each thing for an organization. */
+  /** Creates one object of each type for an organization. */
   populate(server: TestServer, tenant: Tenant): Promise<Params>
-  /** The text of a refusal in an answer's body. */
+  /** The message of an error response. */
   textOf(body: unknown): unknown
-  /** A body that a row would take, by its id, for those that need one. */
+  /** A valid body for each row that needs one, by the id of the row. */
   bodies(params: Params): Record<string, Record<string, unknown>>
 }
 

@@ -1,4 +1,4 @@
-/** What fails before there is a request is answered in the words of the door that was asked. */
+/** Errors before a request exists are answered in the format of the requested API. */
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'

@@ -1,10 +1,10 @@
-/** Input that rows refuse, and the words that a refusal may not hold. */
+/** Input that rows refuse, and words that an error message must not contain. */
 import { z } from 'zod'
 import { concepts } from '../../src/domain/index.ts'
 import type { Dialect } from '../../src/rest/core/index.ts'
 import { type Sources, sourceOf } from '../../src/rest/core/route.ts'
 
-/** As long as a query string may be. */
+/** Up to the longest query string. */
 const texts = ['', '-x', 'a\nb', 'x'.repeat(9_000)]
 const values = [...texts, 'x'.repeat(70_000), '\ud800', '********', null, 5, -1, 1.5, true, [], {}, [5]]
 export const junk = { texts, values }
@@ -20,7 +20,7 @@ export function nearly<Value>(sources: Sources = {}, bad: readonly Value[]): Rec
 }
 
 type Words = {
-  /** Names of input fields, and values, that the dialect doesn't have. */
+  /** Names of input fields, and values, that the dialect does not have. */
   ours: ReadonlySet<string>
   /** Paths of the dialect's own fields. */
   fields: ReadonlySet<string>

@@ -1,4 +1,4 @@
-/** A server with dialects on a real database, two organizations with keys, and a caller that holds every answer against the document. */
+/** A server with dialects on a real database, two organizations with keys, and a client that validates every response against the document. */
 import { randomUUID } from 'node:crypto'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { buildSchema } from 'graphql'
@@ -86,7 +86,7 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
   return { organizationId, owner, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
 }
 
-/** Throws when an answer isn't one that the document declares, fields that it doesn't name included. */
+/** Throws if the document does not declare a response, including fields that it does not name. */
 function createValidator(dialects: readonly Dialect[]) {
   const documents = dialects.map((dialect) => ({ dialect, document: JSON.parse(printDocument(dialect)) }))
   const ajv = new Ajv2020({ strict: false, allErrors: true })
@@ -114,7 +114,7 @@ function documentedPath(dialect: Dialect, paths: string[], url: string): string 
   return paths.find((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(wanted))
 }
 
-/** The same schema with objects that take no further field. */
+/** The same schema with objects that allow no additional fields. */
 function closed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(closed)
   if (value === null || typeof value !== 'object') return value

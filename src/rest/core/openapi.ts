@@ -157,7 +157,7 @@ const withDefault = (schema: Json, { fallback }: Source): Json => (fallback === 
 const reference = (id: string): Json => ({ $ref: `#/components/schemas/${id}` })
 const json = (schema: Json): Json => ({ 'application/json': { schema } })
 
-/** Objects stay open, as fields are added within a version; bounds that only say "safe integer" say nothing. */
+/** Objects remain open, because fields may be added within a version. Bounds that only mean "safe integer" are omitted. */
 const plain = ({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void => {
   delete jsonSchema.additionalProperties
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum

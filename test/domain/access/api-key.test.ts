@@ -42,7 +42,7 @@ const create = (input: CommandInput = {}, caller = tenant.owner, app = world.app
   execute(request(app, caller), createApiKey, { name: 'ci', scope: 'ADMIN', ...input })
 const made = async (input: CommandInput = {}, caller = tenant.owner): Promise<string> => (await create(input, caller)).plaintextKey!
 const caller = (text: string, prefix?: string) => callerOfKey(world.app, text, prefix)
-/** What every change of keys and memberships sends with its commit. */
+/** Topic of the wake-up that every change of keys and memberships sends with its commit. */
 const forget = async (app = world.app) => {
   app.wake.notify('credentials')
   await app.wake.next('credentials', 60_000)
@@ -58,7 +58,7 @@ describe("a key's text", () => {
     }
   })
 
-  it.each(Object.values(keyPrefixes))('of our own length is told from a mistyped one without the database: %s', (prefix) => {
+  it.each(Object.values(keyPrefixes))('with a typing error is refused without the database: %s', (prefix) => {
     const text = generateKey(prefix)
     for (let at = prefix.length; at < text.length; at++) {
       const mistyped = text.slice(0, at) + (text[at] === 'a' ? 'b' : 'a') + text.slice(at + 1)
@@ -186,7 +186,7 @@ describe('a key identifies a caller', () => {
   })
 
   it.each(['OWNER', 'ADMIN', 'DEVELOPER', 'VIEWER'] as SystemRole[])(
-    "with the maker's present role, %s, and its own scope, whichever is less",
+    "with the permissions that both its creator's current role, %s, and its scope have",
     async (role) => {
       const own = await createTenant(world.app)
       for (const scope of ['READ', 'WRITE', 'ADMIN'] as KeyScope[]) {
@@ -228,7 +228,7 @@ describe('nobody creates a key with more permissions than their own', () => {
     ['READ', 'forbidden', 'forbidden', 'forbidden'],
     ['WRITE', 'forbidden', 'forbidden', 'forbidden'],
     ['ADMIN', 'done', 'done', 'done'],
-  ] as const)('a key with scope %s makes READ: %s, WRITE: %s, ADMIN: %s', async (scope, ...outcomes) => {
+  ] as const)('a key with scope %s can create READ: %s, WRITE: %s, ADMIN: %s', async (scope, ...outcomes) => {
     const tries = (['READ', 'WRITE', 'ADMIN'] as const).map((wanted) => codeOf(create({ scope: wanted }, tenant.key(scope))))
     expect(await Promise.all(tries)).toEqual(outcomes)
   })
@@ -281,10 +281,10 @@ describe('the input of a new key', () => {
   it.each([
     ['an empty name', { name: ' ' }, 'invalid_input', 'name'],
     ['a name of 101 characters', { name: 'x'.repeat(101) }, 'invalid_input', 'name'],
-    ['a scope that is none', { scope: 'ROOT' }, 'invalid_input', 'scope'],
-    ['a face that is not served yet', { kind: 'OEC' }, 'invalid_input', 'kind'],
-    ['an end in the past', { expiresAt: new Date(0) }, 'invalid_input', 'expiresAt'],
-    ['an end that is no date', { expiresAt: new Date(Number.NaN) }, 'invalid_input', 'expiresAt'],
+    ['an unknown scope', { scope: 'ROOT' }, 'invalid_input', 'scope'],
+    ['an API that is not available yet', { kind: 'OEC' }, 'invalid_input', 'kind'],
+    ['an expiry in the past', { expiresAt: new Date(0) }, 'invalid_input', 'expiresAt'],
+    ['an expiry that is not a date', { expiresAt: new Date(Number.NaN) }, 'invalid_input', 'expiresAt'],
     ['an unknown project', { projectId: newId() }, 'not_found', 'projectId'],
     ['a malformed project', { projectId: 'proj_x' }, 'not_found', 'projectId'],
   ])('%s is refused', async (_title, input, code, field) => {

@@ -1,4 +1,4 @@
-/** That a first start has a machine to deploy to, whichever door loaded the domain. */
+/** A new organization has a machine to deploy to. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { bootstrapOrganization } from '../../../src/domain/access/organization/index.ts'
 import '../../../src/graphql/schema.ts'

@@ -129,7 +129,7 @@ it('an operation that three processes in a row died with fails with the reason, 
   expect(stepsMade).toBe(0)
 })
 
-it("another organization's operation answers as one that does not exist; an unknown type can't be started", async () => {
+it("another organization's operation is not found; an operation of an unknown type cannot be started", async () => {
   const { id } = await begin('countUp', { to: 1 })
   expect(await read(id, systemCaller(newId()))).toBeNull()
   await expect(begin('nothing')).rejects.toThrow('no operation')

@@ -30,7 +30,7 @@ afterAll(() => world?.close())
 
 const as = (caller = tenant.owner) => request(world.app, caller)
 const signal = new AbortController().signal
-/** As the jobs room does it, from the top floor down. */
+/** Purges deleted rows like the jobs, dependents first. */
 async function purge(): Promise<void> {
   for (const chore of [purgeWebServices, purgeEnvironments, purgeProjects]) await chore.run(world.app, signal)
 }
@@ -152,7 +152,7 @@ describe('an environment', () => {
 
   it.each([
     ['no type', { type: undefined }, 'invalid_input', 'type'],
-    ['a type that is none', { type: 'QA' }, 'invalid_input', 'type'],
+    ['an unknown type', { type: 'QA' }, 'invalid_input', 'type'],
     ['an empty name', { name: '' }, 'invalid_input', 'name'],
     ['an unknown project', { projectId: newId() }, 'not_found', 'projectId'],
     ['an unknown project and no name', { projectId: newId(), name: '' }, 'not_found', 'projectId'],
@@ -286,7 +286,7 @@ describe('deleting a project', () => {
     ]
     for (const act of refused) expect(await codeOf(act())).toBe('not_found')
 
-    // Nothing below is gone: neither row may go before.
+    // Dependents still exist, so neither row may be deleted.
     await purgeProjects.run(world.app, signal)
     await purgeEnvironments.run(world.app, signal)
     expect(await exists(world.app, 'project', id)).toBe(true)
@@ -302,7 +302,7 @@ describe('deleting a project', () => {
     expect(await exists(world.app, 'web_service', untouched.id)).toBe(true)
   })
 
-  /** A kept release of a service, which its row may not leave behind. */
+  /** A stored release of a service, which must be deleted before the service. */
   async function holdBack({ id, organizationId }: { id: string; organizationId: string }): Promise<void> {
     await run(
       world.app.db.prisma,

@@ -21,7 +21,7 @@ export const webService = async (app: App, caller: Caller, input: CommandInput =
 export const environmentsOf = (app: App, projectId: string): Promise<Environment[]> =>
   rows(app.db.prisma, sql`select * from environment where project_id = ${projectId}::uuid order by id`)
 
-/** Types of the events that tell of a thing, in order. */
+/** Types of the events of an object, in order. */
 export const toldOf = async (app: App, subjectId: string): Promise<string[]> =>
   (await rows<{ type: string }>(app.db.prisma, sql`select type from event where subject_id = ${subjectId}::uuid order by sequence`)).map(
     ({ type }) => type,
@@ -30,7 +30,7 @@ export const toldOf = async (app: App, subjectId: string): Promise<string[]> =>
 export const exists = async (app: App, table: 'project' | 'environment' | 'web_service', id: string): Promise<boolean> =>
   (await app.db.pool.query(`select 1 from ${table} where id = $1`, [id])).rowCount === 1
 
-/** A deployment as the pipeline leaves it behind when it went live. */
+/** A live deployment, as the pipeline would have written it. */
 export async function liveDeployment(app: App, service: WebService): Promise<string> {
   const id = newId()
   await app.db.prisma.deployment.create({

@@ -1,4 +1,4 @@
-/** What texts may be: names that can be seen, and optional texts that are cleared by null alone. */
+/** Valid texts: names must be visible, and optional texts are cleared only by null. */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProject, updateProject } from '../../../src/domain/apps/project/index.ts'

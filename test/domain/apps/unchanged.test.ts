@@ -1,4 +1,4 @@
-/** An update that changes nothing answers the row as it is: no version, no event; that it was asked for is audited. */
+/** An update that changes nothing returns the row as it is, without a new version or an event. It is audited. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { updateEnvironment } from '../../../src/domain/apps/environment/index.ts'
 import { defaultFallback, updateProject } from '../../../src/domain/apps/project/index.ts'

@@ -96,7 +96,7 @@ describe('a new service', () => {
     ['an unknown environment', async () => ({ environmentId: newId() }), 'environmentId'],
     ['an unknown environment and no project', async () => ({ projectId: undefined, environmentId: newId() }), 'environmentId'],
     ['a malformed environment and no project', async () => ({ projectId: undefined, environmentId: 'x' }), 'environmentId'],
-  ] as const)('in %s is not made', async (_title, input, field) => {
+  ] as const)('in %s is not created', async (_title, input, field) => {
     const before = (await ask(as(), listWebServices, {})).rows.length
     expect(await refusal(create(await input()))).toMatchObject({ code: 'not_found', field })
     expect((await ask(as(), listWebServices, {})).rows.length).toBe(before)
@@ -305,7 +305,7 @@ describe('a credential in the URL of a repository', () => {
     expect(await update(service, { repositoryUrl: null })).toMatchObject({ repositoryUrl: null, repositoryCredential: null })
   })
 
-  it("is of no use in another service's row", async () => {
+  it("does not open in another service's row", async () => {
     const [one, two] = [await create({ repositoryUrl: url }), await create()]
     await expect(
       repositoryCredential(world.app, world.app.db.prisma, { ...two, repositoryCredential: one.repositoryCredential }),

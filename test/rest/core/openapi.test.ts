@@ -51,7 +51,7 @@ describe('the printed document', () => {
     expect([...referred].sort()).toEqual(Object.keys(document.components.schemas).sort())
   })
 
-  it('takes the rules of an input field from the domain, under the name of the dialect', () => {
+  it('has the rules of an input field from the domain, under the name of the dialect', () => {
     expect(bodySchemaOf(document.paths['/api/web-services']!.post)).toMatchObject({
       required: ['name'],
       properties: {
@@ -63,7 +63,7 @@ describe('the printed document', () => {
     })
   })
 
-  it('prints the items of a list with the rules of the domain, under the names of the dialect', () => {
+  it('has the rules of list items from the domain, under the names of the dialect', () => {
     expect(bodySchemaOf(document.paths['/api/projects/{project_id}/secrets/bulk']!.put)).toMatchObject({
       required: ['secrets'],
       properties: {

@@ -1,4 +1,4 @@
-/** Making a web service together with its variables. */
+/** Creation of a web service together with its variables. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'

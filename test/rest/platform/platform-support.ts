@@ -1,4 +1,4 @@
-/** States that only a running worker brings about, written as it would write them. */
+/** States that only a running worker causes, written directly. */
 import { resolveServices } from '../../../src/domain/configuration/resolution/index.ts'
 import { openValues, saveSnapshot } from '../../../src/domain/deploys/instance/index.ts'
 import { appendLines, ensureDeploymentLog, ensureServiceLog, type NewLine } from '../../../src/domain/deploys/log/index.ts'
@@ -8,7 +8,7 @@ import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
 import type { TestServer } from '../support.ts'
 
-/** A deployment that went live, with a kept release; the live one before it is superseded. */
+/** A live deployment with a stored release. The previous live one is superseded. */
 export async function goLive({ app }: TestServer, deploymentId: string): Promise<void> {
   const tx = app.db.prisma
   const digest = `sha256:${deploymentId.replaceAll('-', '').repeat(2)}`
@@ -49,7 +49,7 @@ export async function setRuntime({ app }: TestServer, webServiceId: string, stat
 
 type LogOf = { webServiceId: string; deploymentId?: string }
 
-/** Lines as an instance, or a build, printed them. */
+/** Log lines as an instance or a build would print them. */
 export async function print({ app, acme }: TestServer, { webServiceId, deploymentId }: LogOf, lines: Partial<NewLine>[]): Promise<void> {
   const { organizationId } = acme
   const { id } = deploymentId

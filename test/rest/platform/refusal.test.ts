@@ -1,4 +1,4 @@
-/** What the state of things refuses, told in the contract's own words. */
+/** Errors that depend on state, in the terms of the contract. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
