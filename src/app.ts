@@ -58,7 +58,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     return503OnClosing: false,
     forceCloseConnections: false,
     trustProxy: trustOf(app.settings.TRUST_PROXY),
-    rewriteUrl: readableUrl,
+    rewriteUrl: decodableUrl,
     // An id in a path may be as long as the headers allow.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderBytes },
   })
@@ -66,7 +66,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const state = { draining: false }
 
   early.add(server)
-  addClients(server)
+  addClientAddresses(server)
   const connections = followConnections(server.server)
   server.addHook('onRequest', (_request, _reply, done) => {
     if (connections.portClosing) void connections.portClosing.then(() => done())
@@ -75,8 +75,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   addRequestIds(server)
   addRequestLog(server)
   addCors(server, app.settings.CORS_ORIGINS)
-  addWelcome(server, app)
-  addUnknown(server, app)
+  addIndexPage(server, app)
+  addErrorHandlers(server, app)
   addMetrics(server, metrics)
   addHealth(server, app, state, options)
   const graphql = mountGraphql(server, {
@@ -99,7 +99,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 }
 
 /** Escapes a path that can't be decoded, so that it is answered as an unknown path by its door rather than refused by Fastify. */
-function readableUrl(request: IncomingMessage): string {
+function decodableUrl(request: IncomingMessage): string {
   const url = request.url ?? '/'
   if (!url.includes('%')) return url
   const path = url.split('?', 1)[0]!
@@ -118,7 +118,7 @@ function requestIdOf(request: IncomingMessage): string {
 }
 
 /** Runs each request on behalf of its client, whose address audit entries contain. */
-function addClients(server: FastifyInstance): void {
+function addClientAddresses(server: FastifyInstance): void {
   server.addHook('onRequest', (request, _reply, done) => onBehalfOf(request.ip, done))
 }
 
@@ -169,7 +169,7 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
 }
 
 /** The page at /, for people who open the address in a browser. */
-function addWelcome(server: FastifyInstance, app: App): void {
+function addIndexPage(server: FastifyInstance, app: App): void {
   const places: [string, string][] = [
     ['/graphql', app.settings.GRAPHIQL ? 'GraphQL, with GraphiQL to try it' : 'GraphQL'],
     ['/api/docs', 'REST'],
@@ -185,7 +185,7 @@ function addWelcome(server: FastifyInstance, app: App): void {
   })
 }
 
-function addUnknown(server: FastifyInstance, app: App): void {
+function addErrorHandlers(server: FastifyInstance, app: App): void {
   const answer = (request: FastifyRequest, error: DomainError) => ({
     error: { code: error.code, kind: error.kind, message: error.message, requestId: request.id },
   })

@@ -168,7 +168,7 @@ describe('generating a migration', () => {
 
   it('refuses a name that is not a valid folder name', async () => {
     await writeModels(model('name String'))
-    await expect(make('../up')).rejects.toThrow('named with a-z')
+    await expect(make('../up')).rejects.toThrow('may contain only a-z')
   })
 
   it('adds, replaces and drops the statements that models cannot express', async () => {
