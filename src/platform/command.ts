@@ -1,7 +1,7 @@
 /**
- * Commands and queries, declared once and offered by every door, and `execute`, the one order in which they run:
- * ids decoded -> permission -> (`prepare`) -> idempotency -> target in scope -> input -> version -> the change with its outbox and
- * audit rows, all from idempotency on in one transaction.
+ * Commands and queries are declared once and offered by every door. `execute` runs them in the same order for all doors: decode ids, check the
+ * permission, (`prepare`), claim the idempotency key, find the target in scope, validate the input, check the version, make the change with
+ * its event rows, and write the audit entry. Everything from the idempotency key on is one transaction.
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
@@ -18,13 +18,13 @@ import { type App, transact, type Work } from './work.ts'
 /** A request of one caller through one door. */
 export type Request = { app: App; caller: Caller; requestId: string }
 
-/** Decoded ids by their path in the input; a malformed or absent one is `nilId`. */
+/** Decoded ids by their path in the input. A malformed or absent id is `nilId`. */
 export type Ids = Record<string, string>
 
-/** Which input paths hold ids: `id`, `projectId`, `bindings.*.secretId`. */
+/** The input paths that contain ids: `id`, `projectId`, `bindings.*.secretId`. */
 export type IdPaths = Record<string, IdType>
 
-/** A row that can be changed: what `ifVersion` is compared with, and what the audit row names. */
+/** A row that a command changes: `ifVersion` is compared with its version, and the audit entry names its id. */
 export type Target = { id: string; version?: number }
 
 // biome-ignore lint/suspicious/noExplicitAny: what `prepare` hands to `run` concerns nobody else
@@ -33,21 +33,21 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
   description: string
   permission: Permission
   ids: IdPaths
-  /** The type of what `target` finds, for the audit row. */
+  /** The type of the target, for the audit entry. */
   targetType: IdType | null
-  /** The row that the command is about, locked, within the caller's scope; null answers `not_found`. Absent: no target. */
+  /** Finds and locks the row that the command changes, within the caller's scope. Null fails with `not_found`. Omitted: no target. */
   target?: (work: Work, ids: Ids) => Promise<Row | null>
   input: z.ZodType<Input>
   emits: readonly EventDefinition[]
-  /** Fields of the result that are shown once: a repeated answer has null there. */
+  /** Fields of the result that are returned only once: a repeated answer has null there. */
   once?: readonly (keyof Result & string)[]
   /**
-   * Slow work without rows, such as a DNS lookup, before the transaction; only for a caller with the permission and input that fits.
-   * It doesn't refuse: `run` judges what it gives, so that a stored answer, a missing target and a conflict go before.
+   * Slow work that needs no rows, such as a DNS lookup. It runs before the transaction, if the caller has the permission and the input is valid.
+   * It must not refuse: `run` evaluates its result, so that a stored answer, a missing target and a conflict take precedence.
    */
   prepare?: (app: App, input: NoInfer<Input>) => Promise<Prepared>
   run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Result>
-  /** What the audit row tells beside action and target; never a value. */
+  /** Details of the audit entry in addition to action and target. They must not contain values of variables. */
   audited?: (input: NoInfer<Input>, result: NoInfer<Result>) => Record<string, unknown>
 }
 
@@ -60,22 +60,25 @@ export type Query<Input, Result> = {
   run: (read: Read, input: Input) => Promise<Result>
 }
 
-/** What a query reads with. */
+/** The context of a query. */
 export type Read = { app: App; caller: Caller; tx: Tx; requestId: string }
 
-/** Declares a command. Its concept lists it. */
+/** Declares a command, which its concept then lists. */
 export const defineCommand = <Input, Result extends object, Row extends Target | null = null, Prepared = void>(
   command: Command<Input, Row, Result, Prepared>,
 ): Command<Input, Row, Result> => command
 
-/** Declares a query. Its concept lists it. */
+/** Declares a query, which its concept then lists. */
 export const defineQuery = <Input, Result>(query: Query<Input, Result>): Query<Input, Result> => query
 
 export function demand(caller: Caller, permission: Permission): void {
   if (!caller.permissions.has(permission)) throw errors.forbidden({ details: { permission } })
 }
 
-/** The rows that a caller may see of a table with these two columns: its organization's, and its project's where it has one. */
+/**
+ * Condition for the rows that a caller may see, of a table with these two columns: those of its organization, and, if the caller is limited to
+ * a project, of that project.
+ */
 export const visible = (caller: Caller, alias: Sql, projectColumn: Sql = sql`project_id`): Sql =>
   caller.projectId === null
     ? sql`${alias}.organization_id = ${caller.organizationId}::uuid`
@@ -83,7 +86,7 @@ export const visible = (caller: Caller, alias: Sql, projectColumn: Sql = sql`pro
 
 export type CommandInput = Record<string, unknown> & { idempotencyKey?: string | null | undefined; ifVersion?: number | null | undefined }
 
-/** Runs a command for a caller. Throws DomainError for everything that a caller can bring about. */
+/** Runs a command for a caller. Throws DomainError for every failure that a caller can cause. */
 export async function execute<Input, Row extends Target | null, Result extends object>(
   request: Request,
   command: Command<Input, Row, Result>,
@@ -126,7 +129,7 @@ async function prepare<Input, Row extends Target | null, Result extends object>(
   try {
     parsed = parseInput(command.input, input)
   } catch {
-    // It is refused in its turn.
+    // `execute` refuses it later, in the right order.
     return undefined
   }
   return command.prepare(app, parsed)
@@ -150,7 +153,7 @@ async function findTarget<Input, Row extends Target | null, Result extends objec
   input: Record<string, unknown>,
 ): Promise<Row | null> {
   if (!command.target) return null
-  // The first names the target; of the others only those that were given narrow it.
+  // The first id identifies the target. Of the others, only those in the input restrict it.
   const given = Object.entries(command.ids).filter(([path], index) => index === 0 || (input[path] !== undefined && input[path] !== null))
   const ids = Object.fromEntries(given.map(([path, type]) => [path, decodeId(type, input[path])]))
   const target = await command.target(work, ids)
@@ -164,7 +167,7 @@ function decodeIds(input: Record<string, unknown>, paths: IdPaths): Record<strin
     const [head, star, field] = path.split('.')
     const value = decoded[head!]
     if (star === '*' && field && Array.isArray(value)) {
-      // What is no object stays as it is, and the schema refuses it.
+      // A value that is no object is left unchanged, and the schema refuses it.
       decoded[head!] = value.map((item) => (isObject(item) ? { ...item, [field]: decodeId(type, item[field]) } : item))
     } else if (star === '*' && Array.isArray(value)) {
       decoded[head!] = value.map((item) => decodeId(type, item))
@@ -178,8 +181,8 @@ function decodeIds(input: Record<string, unknown>, paths: IdPaths): Record<strin
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 
 /**
- * Checks a value against a schema; the first problem is `field` and text, all of them stand in `details.issues`. Text that can't be
- * stored is refused wherever it stands, whatever the schema says.
+ * Validates a value against a schema. Throws `invalid_input` with the first problem as `field` and message, and all of them in
+ * `details.issues`. Text that can't be stored is refused anywhere, whatever the schema says.
  */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Input {
   demandText(input)
@@ -195,11 +198,11 @@ export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Inp
   })
 }
 
-/** PostgreSQL holds no NUL, and half of a surrogate pair would come back as another character. */
+/** PostgreSQL can't store NUL, and an unpaired surrogate would be replaced by another character. */
 const problemOfText = (text: string): string | null =>
   text.includes('\0') ? 'must not contain a NUL character' : text.isWellFormed() ? null : 'must be valid Unicode text'
 
-/** Judges every text and every name within a value. Without recursion: a body may be nested deeper than the stack. */
+/** Checks every string and property name within a value. Not recursive, because a body may be nested deeper than the stack allows. */
 function demandText(input: unknown): void {
   const left: [string, unknown][] = [['', input]]
   for (let next = left.pop(); next; next = left.pop()) {
@@ -218,11 +221,11 @@ function demandText(input: unknown): void {
 const refusedText = (path: string, problem: string) =>
   errors.invalid_input({ text: path ? `${path}: ${problem}` : `The input ${problem}.`, field: path })
 
-/** Whether an update would change a row: a field that is given, and isn't as it is. */
+/** Whether an update would change a row, that is, whether a field is given and differs. */
 export const changes = (row: object, data: object): boolean =>
   Object.entries(data).some(([field, value]) => value !== undefined && !isDeepStrictEqual(value, row[field as keyof typeof row]))
 
-/** A create answers `{ project: row }`: its only row with an id is what was made. */
+/** The id of the created row. The result of a create command is `{ project: row }`, with one row that has an id. */
 const createdId = (result: object): string | null => {
   for (const value of Object.values(result)) if (typeof value?.id === 'string') return value.id
   return null

@@ -1,7 +1,7 @@
 /**
- * What a concept of the domain declares about itself, and what becomes of all declarations together. Nothing comes into being by
- * being imported: a command, event, reaction or chore exists because its concept's `index.ts` lists it, and the order of the concepts
- * in `src/domain/index.ts` is the order in which reactions run.
+ * Declarations of the concepts of the domain, and how they are assembled. Importing a module has no side effects: a command, event, reaction
+ * or chore exists because its concept's `index.ts` lists it. The order of the concepts in `src/domain/index.ts` is the order in which
+ * reactions run.
  */
 import type { Chore, Claimed, Queue } from './claim.ts'
 import type { Command, Query } from './command.ts'
@@ -20,30 +20,30 @@ type AnyPort = Port<any>
 // biome-ignore-end lint/suspicious/noExplicitAny: as above
 
 export type ConceptDeclaration = {
-  /** Its folder. */
+  /** The name of the concept's folder. */
   name: string
   commands?: readonly AnyCommand[]
   queries?: readonly AnyQuery[]
   events?: readonly EventDefinition[]
-  /** Its error codes, as `defineErrors` made them. */
+  /** The error constructors returned by `defineErrors`. */
   errors?: readonly ErrorConstructors[]
-  /** Run in the transaction of an event's change, after those of earlier concepts. */
+  /** Reactions run in the transaction of an event's change, after those of earlier concepts. */
   reactions?: readonly Reaction[]
   queues?: readonly AnyQueue[]
   chores?: readonly Chore[]
-  /** Columns with sealed values. One that isn't listed is not sealed again when data keys rotate. */
+  /** Columns with sealed values. A column that isn't listed is not resealed when data keys are rotated. */
   sealed?: readonly SealedColumn[]
-  /** What main must provide before anything runs. */
+  /** Ports that main must provide before anything runs. */
   ports?: readonly AnyPort[]
-  /** What it adds to extension points of earlier concepts. */
+  /** Additions to extension points of earlier concepts. */
   extensions?: readonly Extension[]
-  /** What the database must hold beside its models. */
+  /** Schema objects that the models can't express. */
   constraints?: readonly Statement[]
 }
 
 export type Concept = Required<ConceptDeclaration>
 
-/** Declares a concept. The order within each list is kept. */
+/** Declares a concept. The order of each list is preserved. */
 export const defineConcept = (declaration: ConceptDeclaration): Concept => ({
   commands: [],
   queries: [],
@@ -59,12 +59,12 @@ export const defineConcept = (declaration: ConceptDeclaration): Concept => ({
   ...declaration,
 })
 
-/** What a concept leaves open for later ones, such as sources of variables. */
+/** A list that later concepts add to, such as the sources of variables. */
 export type ExtensionPoint<Item> = {
   name: string
-  /** For the `extensions` of a concept. */
+  /** An entry for the `extensions` of a concept. */
   with(item: Item): Extension
-  /** Everything that was added, in the order of the concepts. */
+  /** All items, in the order of the concepts. */
   of(app: App): readonly Item[]
 }
 
@@ -79,7 +79,7 @@ export function defineExtensionPoint<Item>(name: string): ExtensionPoint<Item> {
   return point
 }
 
-/** All concepts together: what execute, publish, jobs, generators and contract tests read. */
+/** All concepts together, used by `execute`, `publish`, the jobs, the generators and the contract tests. */
 export type Domain = {
   concepts: readonly Concept[]
   commands: ReadonlyMap<string, AnyCommand>
@@ -95,8 +95,8 @@ export type Domain = {
 }
 
 /**
- * Puts concepts together, from the ground up. Throws an Error that names the concept when something is declared twice, when a command,
- * reaction or job emits an event type that no concept declares, or when a concept reacts to or extends what only a later one declares.
+ * Assembles the concepts, from the ground up. Throws an Error that names the concept if something is declared twice, if a command, reaction or
+ * job emits an event type that no concept declares, or if a concept reacts to or extends something that only a later one declares.
  */
 export function assemble(concepts: readonly Concept[]): Domain {
   const commands = new Map<string, AnyCommand>()
@@ -158,7 +158,7 @@ export function assemble(concepts: readonly Concept[]): Domain {
   }
 }
 
-/** Whoever emits an event, with its name for messages: commands, reactions, queues and chores. */
+/** Everything of a concept that emits events, with a name for messages: commands, reactions, queues and chores. */
 export const emittersOf = ({ commands, reactions, queues, chores }: Concept): { name: string; emits: readonly EventDefinition[] }[] => [
   ...[...commands, ...queues, ...chores].map(({ name, emits = [] }) => ({ name, emits })),
   ...reactions.map(({ to, emits }) => ({ name: `the reaction to ${to.map(({ type }) => type).join(', ')}`, emits })),
@@ -171,7 +171,7 @@ function demandDeclared(concept: Concept, events: ReadonlyMap<string, EventDefin
   }
 }
 
-/** Throws an Error that names the ports for which main has provided nothing. */
+/** Throws an Error that names the ports without an implementation. */
 export function demandProviders(app: App): void {
   const missing = app.domain.concepts
     .flatMap(({ name, ports }) => ports.map((port) => ({ name, port })))

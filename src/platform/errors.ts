@@ -1,9 +1,9 @@
 /**
- * The one error type of the product. A concept declares its codes with `defineErrors`; every door renders them
- * from `kind` and `code`, so that no door invents a text or a status of its own.
+ * The error type for all failures that callers may see. A concept declares its codes with `defineErrors`. Every door renders an error from
+ * `kind` and `code`, so no door has messages or statuses of its own.
  */
 
-/** What sort of failure it is. Each dialect maps a kind to a status; the map is exhaustive by type. */
+/** The category of a failure. Each dialect maps every kind to a status, which the type of its map enforces. */
 export type ErrorKind =
   | 'invalid'
   | 'unauthenticated'
@@ -19,7 +19,7 @@ export type ErrorKind =
 
 export type ErrorSpec = { kind: ErrorKind; text: string }
 
-/** A failure that a caller may see: stable `code`, `kind`, public `message`, the input `field` at fault, and `details` in plain JSON. */
+/** A failure that a caller may see: a stable `code`, its `kind`, a public `message`, the invalid input `field`, and `details` in plain JSON. */
 export class DomainError extends Error {
   override readonly name = 'DomainError'
   readonly code: string
@@ -43,12 +43,12 @@ export class DomainError extends Error {
 
 type RaiseOptions = { text?: string; field?: string; details?: Record<string, unknown>; cause?: unknown }
 
-/** Makes an error of one code; its kind and public text are its own properties. */
+/** Creates errors of one code. Its kind and public text are properties of the function. */
 export type ErrorConstructor = ((options?: RaiseOptions) => DomainError) & ErrorSpec
 
 export type ErrorConstructors<Code extends string = string> = Readonly<Record<Code, ErrorConstructor>>
 
-/** Makes one constructor for each code of a concept: `errors.name_taken({ field: 'name' })`. The concept lists them in its declaration. */
+/** Returns a constructor for each code of a concept: `errors.name_taken({ field: 'name' })`. The concept lists them in its declaration. */
 export function defineErrors<Code extends string>(specs: Record<Code, ErrorSpec>): ErrorConstructors<Code> {
   const constructors = {} as Record<Code, ErrorConstructor>
   for (const [code, spec] of Object.entries(specs) as [Code, ErrorSpec][]) {
@@ -60,7 +60,7 @@ export function defineErrors<Code extends string>(specs: Record<Code, ErrorSpec>
   return constructors
 }
 
-/** The codes that belong to no concept: platform and doors raise them. */
+/** The codes that belong to no concept, raised by the platform and the doors. */
 export const errors = defineErrors({
   unauthenticated: { kind: 'unauthenticated', text: 'A valid credential is required.' },
   forbidden: { kind: 'forbidden', text: 'The credential does not have the permission that this operation requires.' },
@@ -81,8 +81,8 @@ export const errors = defineErrors({
 })
 
 /**
- * What a driver throws when the world refuses: `code` is one that the driver's port declares, `message` and `hint` may be
- * shown to a person (no path, no secret). Anything else that a driver throws counts as a fault of the driver.
+ * Thrown by a driver for an expected failure of the outside. `code` is declared by the driver's port. `message` and `hint` may be shown to
+ * users, so they contain no paths or secrets. Anything else that a driver throws counts as a bug of the driver.
  */
 export class PortError<Code extends string = string> extends Error {
   override readonly name = 'PortError'

@@ -1,6 +1,6 @@
 /**
- * Event types, reactions to them, and the one way to publish: a row in the transaction of the change, and the reactions in that same
- * transaction. Positions, deliveries and subscriptions come after the commit and read the rows.
+ * Event types, reactions to them, and publishing: `publish` writes a row and runs the reactions in the transaction of the change. Positions,
+ * deliveries and subscriptions follow after the commit and read the rows.
  */
 
 import { Counter } from 'prom-client'
@@ -15,15 +15,15 @@ import type { Work } from './work.ts'
 
 export type EventDefinition<Data = unknown> = {
   type: string
-  /** Raised when a field is removed or narrowed; the version before is then declared in `former`. */
+  /** Incremented when a field is removed or narrowed; the previous version is then declared in `former`. */
   version: number
   description: string
   subject: IdType
   schema: z.ZodType<Data>
   sample: Data
-  /** Versions that are still sent to those who are pinned to them, newest first. */
+  /** Earlier versions that are still sent to endpoints pinned to them, newest first. */
   former?: readonly FormerVersion[]
-  /** Since when the type is on its way out, as an ISO date; it is sent all the same. */
+  /** Date since which the type is deprecated, in ISO format. It is still sent. */
   deprecatedAt?: string
 }
 
@@ -31,7 +31,7 @@ export type FormerVersion = {
   version: number
   schema: z.ZodType
   sample: unknown
-  /** Makes this version's data of the next newer version's. Pure. */
+  /** Converts the data of the next newer version to this version. Pure. */
   from(newer: never): unknown
 }
 
@@ -39,7 +39,7 @@ export type Published<Data> = {
   subjectId: string
   projectId: string | null
   data: Data
-  /** The event's own id where the publisher must be able to say it twice; a UUID. */
+  /** The event's id, a UUID, if the publisher must be able to publish the same event again without an effect. */
   id?: string
   channels?: string[]
 }
@@ -51,23 +51,23 @@ export type EventTypes = {
   get(type: string): EventDefinition | undefined
 }
 
-/** A later concept's part in an earlier one's change, made by `onEvent` or `onEvents` and listed by its concept. */
+/** A later concept's part in the change of an earlier one. Created by `onEvent` or `onEvents`, and listed by its concept. */
 export type Reaction = {
   to: readonly EventDefinition[]
-  /** The event types that it publishes itself. */
+  /** The event types that the reaction publishes itself. */
   emits: readonly EventDefinition[]
   /** Receives all events of one `publish` or `publishAll` together. What it returns is added to the command's result. */
   run(work: Work, events: readonly Published<never>[]): Promise<Record<string, unknown> | void>
 }
 
-/** Declares an event type: checked at publish, printed into the catalogue. */
+/** Declares an event type. Its data is validated when an event is published, and its schema is printed in the catalogue. */
 export const defineEvent = <Data>(definition: EventDefinition<Data>): EventDefinition<Data> => definition
 
-/** One event type, or several; of several a reaction reads the subject. */
+/** One event type or several. A reaction to several types can only use the subject. */
 // biome-ignore lint/suspicious/noExplicitAny: types with different data
 type ReactsTo<Data> = EventDefinition<Data> | readonly EventDefinition<any>[]
 
-/** Reacts to each event for itself. */
+/** Reacts to each event separately. */
 export const onEvent = <Data>(
   to: ReactsTo<Data>,
   react: (work: Work, event: Published<Data>) => Promise<Record<string, unknown> | void>,
@@ -90,24 +90,24 @@ export const onEvents = <Data>(
   { emits = [] }: { emits?: readonly EventDefinition[] } = {},
 ): Reaction => ({ to: Array.isArray(to) ? to : [to as EventDefinition<Data>], emits, run: react })
 
-/** The largest data of an event. What is sent has some 500 bytes around it and stays below 256 KiB. */
+/** Maximum size of an event's data. The payload adds about 500 bytes and must stay below 256 KiB. */
 export const maxEventBytes = 255 * 1024
 const maxChannels = 10
 
-/** Events of this process that broke their schema and were sent all the same. */
+/** Events of this process that didn't match their schema and were sent anyway. */
 export const flaggedEvents = new Counter({
   name: 'quayside_events_flagged_total',
-  help: 'Events that broke the schema of their type and were sent all the same (EVENT_SCHEMA=lenient).',
+  help: 'Number of events that did not match the schema of their type and were sent anyway (EVENT_SCHEMA=lenient), by type.',
   labelNames: ['type'],
   registers: [],
 })
 
 /**
- * Writes the event and runs its reactions, all inside `work.tx`. Data that breaks the type's schema (but for EVENT_SCHEMA=lenient,
- * which flags it), is over the size limit (`payload_too_large`) or over the organization's quota (`rate_limited`) throws, and the
- * change it belongs to is not made. An id that was published before is the same event when its content is the same: nothing is
- * written, no reaction runs; with other content it is an `event_id_conflict`. One subject's events are numbered without a gap: the
- * counter's row lock holds until commit.
+ * Writes the event and runs its reactions within `work.tx`. Throws, so that the change is rolled back, if the data doesn't match the type's
+ * schema (with EVENT_SCHEMA=lenient it is flagged instead), exceeds the size limit (`payload_too_large`) or the organization's quota
+ * (`rate_limited`). An id that was published before with the same content is the same event: nothing is written, and no reaction runs. With
+ * other content it fails with `event_id_conflict`. The events of a subject are numbered without gaps, because the row lock of its counter is
+ * held until the commit.
  */
 export async function publish<Data>(
   work: Work,
@@ -119,7 +119,7 @@ export async function publish<Data>(
   return write(work, event, [published], [stored])
 }
 
-/** Publishes one event of each of some subjects, in order, by one statement. Throws as `publish` does; ids are not looked for. */
+/** Publishes one event for each of several subjects, in order, with one statement. Throws as `publish` does; ids are not checked for repetition. */
 export async function publishAll<Data>(
   work: Work,
   event: EventDefinition<Data>,
@@ -168,7 +168,7 @@ async function write<Data>(
   return added
 }
 
-/** Work publishes what it declares: otherwise the catalogue, the OpenAPI documents and the permissions of subscribers are wrong. */
+/** Work may only publish declared types: otherwise the catalogue, the OpenAPI documents and the permissions of subscribers would be wrong. */
 function demandEmits({ app, emits }: Work, event: EventDefinition): void {
   const text =
     app.domain.eventTypes.get(event.type) !== event
@@ -181,7 +181,7 @@ function demandEmits({ app, emits }: Work, event: EventDefinition): void {
   app.log.error({ type: event.type }, `an event was published although its type ${text}`)
 }
 
-/** What is stored of an event: its data as its schema names it. */
+/** The row of an event, with the data as parsed by its schema. */
 function storedOf<Data>(work: Work, event: EventDefinition<Data>, published: Published<Data>): Stored {
   const { id = newId(), subjectId, projectId, channels = [] } = published
   const data = JSON.stringify(checkedData(work, event, id, published.data))
@@ -192,7 +192,7 @@ function storedOf<Data>(work: Work, event: EventDefinition<Data>, published: Pub
   return { id, subjectId, projectId, data, channels: JSON.stringify(channels) }
 }
 
-/** What the schema names of the data; of data that breaks it, the fields at the top that it names, as they are. */
+/** The data as parsed by the schema. If it doesn't match, those of its top-level fields that the schema names, unchanged. */
 function checkedData<Data>({ app }: Work, { type, schema }: EventDefinition<Data>, id: string, data: Data): unknown {
   const parsed = schema.safeParse(data)
   if (parsed.success) return parsed.data
@@ -208,7 +208,7 @@ export const eventErrors = defineErrors({
   event_id_conflict: { kind: 'conflict', text: 'This event id was already used with different content.' },
 })
 
-/** Names of channels: 1 to 100 characters of `A-Z a-z 0-9 _ . : -`. */
+/** Whether a channel name is valid: 1 to 100 characters of `A-Z a-z 0-9 _ . : -`. */
 export const isChannel = (text: string): boolean => /^[\w.:-]{1,100}$/.test(text)
 
 function checkChannels(channels: readonly string[]): void {
@@ -219,7 +219,7 @@ function checkChannels(channels: readonly string[]): void {
     throw errors.invalid_input({ field: 'channels', text: 'channels: must contain only letters, digits and _ . : -' })
 }
 
-/** The id becomes a header and a part of what is signed, with dots as separators: nothing but a UUID is taken. */
+/** Only a UUID is accepted, because the id becomes a header and part of the signed content, which is separated by dots. */
 async function isRepeated<Data>(
   work: Work,
   event: EventDefinition<Data>,
@@ -228,7 +228,7 @@ async function isRepeated<Data>(
   data: string,
 ): Promise<boolean> {
   if (!validate(id)) throw errors.invalid_input({ field: 'id', text: 'id: must be a UUID' })
-  // Two publishers of one id at once: the second waits for the first one's commit and then sees its row.
+  // Of two concurrent publishers of one id, the second waits for the first one's commit and then sees its row.
   await lock(work.tx, `event:${id}`)
   const known = await row<{ same: boolean }>(
     work.tx,
@@ -240,6 +240,6 @@ async function isRepeated<Data>(
   return known !== null
 }
 
-/** Empties what events say, by age or on demand; that they happened stays. */
+/** Removes the data of events, by age or on demand. The events themselves remain. */
 export const forgetEventData = (tx: Tx, eventIds: readonly string[]): Promise<number> =>
   run(tx, sql`update event set data = '{}' where id = any(${eventIds}::uuid[])`)

@@ -1,4 +1,4 @@
-/** What the platform declares for itself, in the form of a concept: the first of `src/domain/index.ts`. */
+/** The platform's own declarations, in the form of a concept: the first in `src/domain/index.ts`. */
 import { defineConcept } from './concept.ts'
 import { check, type Statement } from './db/constraints.ts'
 import { errors } from './errors.ts'
@@ -10,7 +10,7 @@ import { slugErrors } from './slug.ts'
 const constraints: Statement[] = [
   {
     name: 'audit_entry_append_only',
-    // Only the sequencer may touch a row, once, to give it position and hash.
+    // Only the sequencer may update a row, once, to set its position and hash.
     create: `CREATE OR REPLACE FUNCTION audit_entry_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF TG_OP = 'UPDATE' AND OLD.position IS NULL AND NEW.position IS NOT NULL

@@ -1,10 +1,10 @@
 /**
- * Ids: a UUIDv7 inside, printed as a TypeID (`proj_…`, specification v0.3 of jetify-com/typeid) where a door wants it.
- * Creation order is id order, so that a list needs no other stable key.
+ * Ids are UUIDv7 internally, and TypeIDs (`proj_…`, specification v0.3 of jetify-com/typeid) in the doors that use them. Ids sort by time of
+ * creation, so lists need no other stable sort key.
  */
 import { v7, validate } from 'uuid'
 
-/** Type prefixes, one for each thing that has a public id. */
+/** TypeID prefixes of all types with public ids. */
 export const prefixes = {
   Organization: 'org',
   User: 'usr',
@@ -37,13 +37,13 @@ export const newId = (): string => v7()
 export const nilId = '00000000-0000-0000-0000-000000000000'
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-/** Two digits of a TypeID by their ten bits: lists print thousands of ids, and BigInt took a twelfth of a large one. */
+/** Two digits of a TypeID by their ten bits. A list prints thousands of ids, and BigInt took a twelfth of the time of a large one. */
 const pairs = Array.from({ length: 1024 }, (_, bits) => alphabet[bits >> 5]! + alphabet[bits & 31]!)
 const hexBytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 const nibbleOf = digitsByCharCode('0123456789abcdef', 'ABCDEF')
 const digitOf = digitsByCharCode(alphabet)
 
-/** The value of each character by its code; the second text continues with other spellings of the last digits. */
+/** Digit values by character code. `alike` lists alternative characters of the last digits. */
 function digitsByCharCode(digits: string, alike = ''): Uint8Array {
   const values = new Uint8Array(128)
   for (const [value, char] of [...digits].entries()) values[char.charCodeAt(0)] = value
@@ -51,10 +51,10 @@ function digitsByCharCode(digits: string, alike = ''): Uint8Array {
   return values
 }
 
-/** UUID -> TypeID. */
+/** Encodes a UUID as a TypeID. */
 export function encodeId(type: IdType, uuid: string): string {
   let text = `${prefixes[type]}_`
-  // 26 digits hold 130 bits, so that two bits of nothing go first.
+  // 26 digits have 130 bits, so two zero bits come first.
   let bits = 2
   let rest = 0
   for (let index = 0; index < uuid.length; index++) {
@@ -72,7 +72,7 @@ export function encodeId(type: IdType, uuid: string): string {
 
 const hyphen = 45
 
-/** TypeID -> its type and UUID; null when it is malformed or its prefix is unknown. */
+/** Parses a TypeID into its type and UUID. Null if it is malformed or its prefix is unknown. */
 export function parseTypeId(text: string): { type: IdType; uuid: string } | null {
   const match = /^([a-z]+)_([0-7][0-9a-hjkmnp-tv-z]{25})$/.exec(text)
   const type = match && typeByPrefix.get(match[1]!)
@@ -93,7 +93,7 @@ export function parseTypeId(text: string): { type: IdType; uuid: string } | null
   return { type, uuid }
 }
 
-/** A TypeID of that type or a plain UUID -> UUID; `nilId` for anything else. */
+/** Decodes a TypeID of the given type, or a plain UUID, to a UUID; `nilId` for anything else. */
 export function decodeId(type: IdType, text: unknown): string {
   if (typeof text !== 'string') return nilId
   if (validate(text)) return text.toLowerCase()

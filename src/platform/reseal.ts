@@ -1,6 +1,6 @@
 /**
- * Rotation of data keys: an organization's key is followed by a new one when it is old, and what the former ones sealed is sealed
- * anew, in small batches, while everything runs. Concepts declare their sealed columns.
+ * Rotation of data keys: an organization gets a new key when its current one is too old, and values that were sealed with former keys are
+ * sealed again, in small batches and during normal operation. Concepts declare their sealed columns.
  */
 import type { Chore } from './claim.ts'
 import { dataKeyVersion } from './crypto.ts'
@@ -12,21 +12,21 @@ import type { App } from './work.ts'
 /** A column with sealed values, in a table that has `organization_id`. */
 export type SealedColumn = {
   table: string
-  /** Its uuid column that `identity` is made of. */
+  /** The uuid column that `identity` is derived from. */
   key: string
   column: string
-  /** What the value was sealed for, by the row's key. */
+  /** The identity that the value was sealed for. */
   identity: (key: string) => string
 }
 
 const batch = 200
 
-/** Bytes that go in an array of many. */
+/** Encodes bytes for a text[] parameter. */
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 
 /**
- * Seals a column's values anew that a former data key sealed; gives how many. A value that is written meanwhile is left alone, one
- * that does not open is told and left as it is, and `updated_at` stays: nobody has changed anything.
+ * Reseals a column's values that were sealed with a former data key, and returns their number. A value that is changed meanwhile is left
+ * alone, and a value that can't be opened is logged and left alone. `updated_at` is not changed.
  */
 async function resealColumn(app: App, { table, key, column, identity }: SealedColumn, signal: AbortSignal): Promise<number> {
   const tx = app.db.prisma
@@ -73,7 +73,7 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
   return done
 }
 
-/** Gives organizations whose data key is older than DATA_KEY_MAX_AGE_MS a new one. */
+/** Creates new data keys for organizations whose key is older than DATA_KEY_MAX_AGE_MS. */
 async function renewDataKeys(app: App): Promise<void> {
   const due = await rows<{ organizationId: string }>(
     app.db.prisma,
@@ -83,7 +83,7 @@ async function renewDataKeys(app: App): Promise<void> {
   for (const { organizationId } of due) await app.keyring.rotateDataKey(app.db.prisma, organizationId)
 }
 
-/** Two processes may do it at once: a key is added once, a value replaced once. */
+/** Two processes may run it concurrently: each key is still added once, and each value replaced once. */
 export const rotateDataKeys: Chore = {
   name: 'rotate data keys',
   topic: 'data keys',

@@ -1,17 +1,17 @@
 /**
- * What the Prisma schema can't express: functions, CHECKs, triggers, foreign keys over several columns with an action of their own.
- * Each concept lists what its tables need. `npm run generate -- migration <name>` writes what was added or changed into the next
- * migration, and the drift check holds a migrated database against the models plus these lists.
+ * Schema objects that Prisma can't express: functions, CHECK constraints, triggers, and multi-column foreign keys with referential actions.
+ * Each concept lists those of its tables. `npm run generate -- migration <name>` writes additions and changes to the next migration, and the
+ * drift check compares a migrated database with the models and these lists.
  */
 export type Statement = {
-  /** Names it for good; a changed `create` under the same name replaces the former one. */
+  /** Permanent name. A changed `create` with the same name replaces the former one. */
   name: string
   create: string
-  /** Undoes it; used when it is changed or removed. Not used for a change when `create` begins with CREATE OR REPLACE. */
+  /** Drops the object when it is changed or removed. Not used for a change if `create` begins with CREATE OR REPLACE. */
   drop: string
 }
 
-/** Made before the tables, which may use them in defaults. */
+/** Created before the tables, which may use them in defaults. */
 export const beforeTables: Statement[] = [
   {
     name: 'app_now',
@@ -21,10 +21,10 @@ export const beforeTables: Statement[] = [
   },
 ]
 
-/** Set to `on` within a transaction, no `updated_at` is stamped: what is written is no change that anybody made. */
+/** If this is set to `on` in a transaction, `updated_at` is not stamped: its writes are no changes by a user. */
 export const unstamped = 'quayside.unstamped'
 
-/** Made after the tables and before the statements of the concepts, which may use it. */
+/** Created after the tables and before the statements of the concepts, which may use them. */
 export const afterTables: Statement[] = [
   {
     name: 'stamp_updated_at',
@@ -39,7 +39,7 @@ END $$;`,
   },
 ]
 
-/** For tables with an `updated_at`: a change stamps it by the database's clock. */
+/** Trigger for tables with `updated_at`, which sets it by the database's clock on every update. */
 export const stamped = (...tables: string[]): Statement[] =>
   tables.map((table) => ({
     name: `${table}_stamp`,
@@ -47,7 +47,7 @@ export const stamped = (...tables: string[]): Statement[] =>
     drop: `DROP TRIGGER ${table}_stamp ON ${table};`,
   }))
 
-/** A CHECK named `<table>_<name>_check`. */
+/** A CHECK constraint named `<table>_<name>_check`. */
 export const check = (table: string, name: string, condition: string): Statement => ({
   name: `${table}_${name}_check`,
   create: `ALTER TABLE ${table} ADD CONSTRAINT ${table}_${name}_check CHECK (${condition});`,
