@@ -6,7 +6,7 @@ import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMess
 import { deliveryErrors } from './errors.ts'
 import { expireWebhookBodies, fanOutEvents } from './jobs.ts'
 import { keepMirror } from './mirror.ts'
-import { countWebhookMessages, listWebhookMessages } from './queries.ts'
+import { checkWebhookFilter, countWebhookMessages, listWebhookMessages } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { recoveryOperations } from './recovery.ts'
 
@@ -24,7 +24,7 @@ export { countLostAttempt, keepShape, settleDeliveries } from './settle.ts'
 export const delivery = defineConcept({
   name: 'delivery',
   commands: [sendTestWebhook, resendWebhookMessage, recoverWebhookMessages, replayMissingWebhookMessages],
-  queries: [listWebhookMessages, countWebhookMessages],
+  queries: [listWebhookMessages, countWebhookMessages, checkWebhookFilter],
   errors: [deliveryErrors],
   reactions,
   chores: [fanOutEvents, expireWebhookBodies, keepMirror],
