@@ -1,6 +1,7 @@
 /** What every row of every dialect guarantees, generated from the route table, so that new rows are tested as well. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { run, type Sql, sql } from '../../src/platform/db/index.ts'
+import { route } from '../../src/platform/db/route.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
 import { junk, nearly, words } from './refused-input.ts'
@@ -246,10 +247,10 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     const { path } = reads[0]!
     const { prisma } = rest.app.db
     const broken = (query: Sql) => {
-      if (query.sql.includes('api_key')) return prisma.$queryRaw(query)
+      if (query.sql.includes('api_key')) return prisma[route](query)
       throw new Error('the inner reason')
     }
-    rest.app.db.prisma = new Proxy(prisma, { get: (target, name) => (name === '$queryRaw' ? broken : Reflect.get(target, name)) })
+    rest.app.db.prisma = new Proxy(prisma, { get: (target, name) => (name === route ? broken : Reflect.get(target, name)) })
     const url = urlOf(path, mine)
     const answer = await rest.server.inject({ method: 'GET', url, headers: { authorization: `Bearer ${rest.acme.key.READ}` } })
     rest.app.db.prisma = prisma

@@ -2,14 +2,15 @@
  * The only room that creates the Prisma client, uses `pg` and opens transactions. Rows are the model: concepts run SQL or Prisma calls
  * on the handles from here, each on its own tables. No domain rule belongs in this room.
  */
-import { PrismaPg } from '@prisma/adapter-pg'
-import type pg from 'pg'
+import pg from 'pg'
 import type { Logger } from 'pino'
 import { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
 import { namingOutage } from './outage.ts'
 import { createOutageLog, type OutageLog } from './outage-log.ts'
 import { createPool } from './pool.ts'
+import { inTransaction, type Routed, RoutedAdapter, route, throughPool } from './route.ts'
 import { createSession, type Session } from './session.ts'
+import { isStale } from './statement.ts'
 
 export { type Backoff, createBackoff } from './backoff.ts'
 export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
@@ -18,10 +19,10 @@ export type Sql = Prisma.Sql
 export { Prisma }
 
 /** The handle that commands write through and queries read through. */
-export type Tx = Prisma.TransactionClient
+export type Tx = Prisma.TransactionClient & Routed
 
 export type Db = {
-  prisma: PrismaClient
+  prisma: PrismaClient & Routed
   /** For hot loops that need neither Prisma nor a multi-statement transaction. */
   pool: pg.Pool
   /**
@@ -55,9 +56,8 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
   const onError = (error: unknown) => void outages.note(namingOutage(error))
   const session = createSession({ url, outages })
   const { pool, close } = createPool({ url, size: poolSize, waitMs, session, onStatement, onError })
-  const prisma = new PrismaClient({
-    adapter: new PrismaPg(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError }),
-  })
+  const adapter = new RoutedAdapter(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError })
+  const prisma = Object.assign(new PrismaClient({ adapter }), { [route]: throughPool(pool) })
   return {
     prisma,
     pool,
@@ -66,7 +66,7 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
     async transaction(run) {
       for (let left = maxReruns; ; left--) {
         try {
-          return await prisma.$transaction(run, { maxWait: waitMs + 1_000, timeout: 15_000 })
+          return await inTransaction(prisma, run, { maxWait: waitMs + 1_000, timeout: 15_000 })
         } catch (error) {
           if (left === 0 || !isGivenUp(error)) throw error
         }
@@ -90,24 +90,9 @@ const silence = { error() {}, warn() {} }
 
 const statementText = (query: unknown) => (typeof query === 'string' ? query : String((query as { text?: unknown } | null)?.text ?? ''))
 
-const camelNames = new Map<string, string>()
-const camel = (name: string) => {
-  let known = camelNames.get(name)
-  if (known === undefined) {
-    known = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
-    camelNames.set(name, known)
-  }
-  return known
-}
-
-/** Rows of a raw query, with column names in Prisma's camelCase: `select s.* from web_service s` returns WebService rows. */
+/** Rows of a set-based query, with column names as Prisma spells them: `select s.* from web_service s` gives WebService rows. */
 export async function rows<Row>(tx: Tx, query: Sql): Promise<Row[]> {
-  const found = await tx.$queryRaw<Record<string, unknown>[]>(query)
-  return found.map((row) => {
-    const renamed: Record<string, unknown> = {}
-    for (const key in row) renamed[camel(key)] = row[key]
-    return renamed as Row
-  })
+  return (await tx[route](query)).rows as Row[]
 }
 
 /** The first row, or null. */
@@ -116,7 +101,7 @@ export async function row<Row>(tx: Tx, query: Sql): Promise<Row | null> {
 }
 
 /** Runs a statement and returns the number of rows affected. */
-export const run = (tx: Tx, query: Sql): Promise<number> => tx.$executeRaw(query)
+export const run = async (tx: Tx, query: Sql): Promise<number> => (await tx[route](query)).count
 
 /** The constraint that a failed write violated, or null for any other error. */
 export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'check'; constraint: string } | null {
@@ -131,8 +116,9 @@ export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'ch
   return kind ? { kind, constraint: cause.constraint } : null
 }
 
-/** Whether the database aborted the transaction for a reason that a retry may overcome: a deadlock or a write conflict. */
+/** Whether the transaction failed for a reason that a retry may overcome: a deadlock, a write conflict, or a stale prepared statement. */
 function isGivenUp(error: unknown): boolean {
+  if (isStale(error)) return true
   if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034') return true
   return ['40P01', '40001'].includes(driverError(error)?.code ?? '')
 }
@@ -140,9 +126,9 @@ function isGivenUp(error: unknown): boolean {
 /** Prisma nests the server's error under `meta.driverAdapterError`; pg throws it directly. */
 function driverError(error: unknown): { code: string; constraint: string } | null {
   if (!(error instanceof Error)) return null
-  const direct = error as Error & { code?: string; constraint?: string; meta?: { driverAdapterError?: { cause?: AdapterCause } } }
-  if (typeof direct.code === 'string' && /^\d{5}$/.test(direct.code)) return { code: direct.code, constraint: direct.constraint ?? '' }
-  const cause = direct.meta?.driverAdapterError?.cause
+  if (error instanceof pg.DatabaseError) return { code: error.code ?? '', constraint: error.constraint ?? '' }
+  const { meta } = error as Error & { meta?: { driverAdapterError?: { cause?: AdapterCause } } }
+  const cause = meta?.driverAdapterError?.cause
   if (!cause?.originalCode) return null
   const named = /constraint "([^"]+)"/.exec(cause.originalMessage ?? '')
   return { code: cause.originalCode, constraint: named?.[1] ?? '' }

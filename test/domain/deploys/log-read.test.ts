@@ -11,6 +11,7 @@ import {
 } from '../../../src/domain/deploys/log/index.ts'
 import { expireLogs } from '../../../src/domain/deploys/log/jobs.ts'
 import type { Sql } from '../../../src/platform/db/index.ts'
+import { route } from '../../../src/platform/db/route.ts'
 import { newId } from '../../../src/platform/id.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
@@ -294,9 +295,9 @@ describe('following a log', () => {
     let isAppended = false
     const prisma = new Proxy(app.db.prisma, {
       get(target, name) {
-        if (name !== '$queryRaw') return Reflect.get(target, name)
+        if (name !== route) return Reflect.get(target, name)
         return async (query: Sql) => {
-          const found = await target.$queryRaw(query)
+          const found = await target[route](query)
           if (!isAppended && query.sql.includes('bytes_ahead')) {
             isAppended = true
             const woken = app.wake.next(`log:${logId}`, 5_000)

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
+import { route } from '../../../src/platform/db/route.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { operation } from '../../support/tenant.ts'
@@ -13,7 +14,7 @@ function beforeTries(app: App, happens: () => Promise<unknown>): App {
   const prisma = new Proxy(app.db.prisma, {
     get(target, name) {
       const value = Reflect.get(target, name)
-      if (name !== '$queryRaw') return typeof value === 'function' ? value.bind(target) : value
+      if (name !== route) return typeof value === 'function' ? value.bind(target) : value
       return async (query: { sql: string }) => {
         if (query.sql.includes('from webhook_attempt')) {
           happened ??= happens()

@@ -1,0 +1,196 @@
+/**
+ * Execution of a statement on a `pg` connection. A text that is sent repeatedly becomes a named prepared statement, which the server neither
+ * parses nor describes again. The number of prepared statements per connection is bounded, whatever texts are sent.
+ */
+import type pg from 'pg'
+import { type Decode, decoderOf, encode, type Parameter } from './values.ts'
+
+export type Row = Record<string, unknown>
+
+/** Rows with column names in camel case, and the number of rows read or changed. */
+export type Outcome = { rows: Row[]; count: number }
+
+/** Runs a statement on a connection of the pool. Rejects with the server's error or a DatabaseOutage. */
+export function send(client: pg.PoolClient, text: string, values: readonly unknown[]): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const query = client.query as unknown as (statement: Statement, callback: Callback) => void
+    query.call(client, new Statement(text, values.map(encode)), (error, outcome) => {
+      if (outcome) return resolve(outcome)
+      // The stack of a server error starts at the socket; this one leads to the caller that awaits it.
+      if (error instanceof Error) Error.captureStackTrace(error)
+      reject(error)
+    })
+  })
+}
+
+/** Whether a prepared statement was rejected, without any effect, because it is out of date. Sending it again prepares it again. */
+export function isStale(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string }
+  // A table has changed, or the session was reset by a pooler.
+  return (code === '0A000' && message === 'cached plan must not change result type') || code === '26000'
+}
+
+/** Per connection; more than the product has statements. A plan takes 10 to 100 kB of server memory. */
+const preparedMost = 200
+/** Texts remembered as sent. A text is prepared from its second use on, so that one-off texts are not. */
+const sentMost = 1_000
+const preparedChars = 16_384
+
+type Column = { name: string; decode: Decode }
+/** `blank` is a row of nulls; copying it is the fastest way to create a row. */
+type Shape = { columns: Column[]; blank: Row }
+/** `shape` is null until the first execution has succeeded. */
+type Prepared = { name: string; shape: Shape | null }
+/** The prepared statements of one connection by text, least recently used first, and the names still to be closed. */
+type Holding = { prepared: Map<string, Prepared>; dropped: string[]; epoch: number }
+
+const holdings = new WeakMap<Wire, Holding>()
+const sentTexts = new Set<string>()
+let names = 0
+/** Incremented when a prepared statement was stale; every connection then discards all of its own. */
+let epoch = 0
+
+/** The prepared statement for a text, to be parsed while its `shape` is null. Null for a text that is not prepared. */
+function prepare(text: string, holding: Holding): Prepared | null {
+  const { prepared, dropped } = holding
+  if (holding.epoch !== epoch) {
+    holding.epoch = epoch
+    for (const { name } of prepared.values()) dropped.push(name)
+    prepared.clear()
+  }
+  const known = prepared.get(text)
+  if (!known && !wasSent(text)) return null
+  const found = known ?? { name: `s${++names}`, shape: null }
+  prepared.delete(text)
+  prepared.set(text, found)
+  if (prepared.size > preparedMost) {
+    const [oldest, { name }] = prepared.entries().next().value!
+    prepared.delete(oldest)
+    dropped.push(name)
+  }
+  return found
+}
+
+function wasSent(text: string): boolean {
+  if (text.length > preparedChars) return false
+  const known = sentTexts.delete(text)
+  sentTexts.add(text)
+  if (sentTexts.size > sentMost) sentTexts.delete(sentTexts.values().next().value!)
+  return known
+}
+
+function holdingOf(wire: Wire): Holding {
+  const known = holdings.get(wire)
+  if (known) return known
+  const holding: Holding = { prepared: new Map(), dropped: [], epoch }
+  holdings.set(wire, holding)
+  return holding
+}
+
+/** The part of `pg`'s connection that writes protocol messages. */
+type Wire = {
+  stream: { cork(): void; uncork(): void }
+  parse(message: { name: string; text: string }): void
+  bind(message: { statement: string; values: Parameter[] }): void
+  describe(message: { type: 'P'; name: string }): void
+  execute(message: object): void
+  close(message: { type: 'S'; name: string }): void
+  sync(): void
+  sendCopyFail(reason: string): void
+}
+
+type Callback = (error: unknown, outcome?: Outcome) => void
+
+/** A query object for `pg`, which calls `submit` when the connection is free and then a handler for each message of the response. */
+class Statement {
+  readonly text: string
+  /** Set by `pg`. */
+  callback: Callback | undefined
+  readonly #values: Parameter[]
+  #prepared: Prepared | null = null
+  #shape: Shape | null = null
+  readonly #rows: Row[] = []
+  #count = 0
+  #failure: unknown
+
+  constructor(text: string, values: Parameter[]) {
+    this.text = text
+    this.#values = values
+  }
+
+  submit(wire: Wire): void {
+    const holding = holdingOf(wire)
+    this.#prepared = prepare(this.text, holding)
+    this.#shape = this.#prepared?.shape ?? null
+    const name = this.#prepared?.name ?? ''
+    wire.stream.cork()
+    for (const dropped of holding.dropped.splice(0)) wire.close({ type: 'S', name: dropped })
+    if (!this.#shape) wire.parse({ name, text: this.text })
+    wire.bind({ statement: name, values: this.#values })
+    if (!this.#shape) wire.describe({ type: 'P', name: '' })
+    wire.execute({})
+    wire.sync()
+    wire.stream.uncork()
+  }
+
+  handleRowDescription({ fields }: { fields: { name: string; dataTypeID: number }[] }): void {
+    const columns = fields.map(({ name, dataTypeID }) => ({ name: camel(name), decode: decoderOf(dataTypeID) }))
+    this.#shape = { columns, blank: Object.fromEntries(columns.map(({ name }) => [name, null])) }
+  }
+
+  handleDataRow({ fields }: { fields: (string | null)[] }): void {
+    const { columns, blank } = this.#shape!
+    const row = { ...blank }
+    try {
+      for (let at = 0; at < columns.length; at++) {
+        const text = fields[at] as string | null
+        const { name, decode } = columns[at]!
+        row[name] = text === null ? null : decode(text)
+      }
+      this.#rows.push(row)
+    } catch (error) {
+      this.#failure ??= error
+    }
+  }
+
+  handleCommandComplete({ text }: { text: string }): void {
+    this.#count = Number(/\d+$/.exec(text)?.[0] ?? 0)
+    if (this.#prepared) this.#prepared.shape = this.#shape ?? { columns: [], blank: {} }
+  }
+
+  handleEmptyQuery(): void {}
+
+  handleReadyForQuery(): void {
+    if (this.#failure) this.callback!(this.#failure)
+    else this.callback!(null, { rows: this.#rows, count: this.#count })
+  }
+
+  handleError(error: unknown, wire: Wire): void {
+    if (isStale(error)) epoch++
+    // It may or may not have been parsed. Closing an unknown name is not an error.
+    else if (this.#prepared && !this.#prepared.shape) {
+      const { prepared, dropped } = holdingOf(wire)
+      prepared.delete(this.text)
+      dropped.push(this.#prepared.name)
+    }
+    this.callback!(error)
+  }
+
+  handleCopyInResponse(wire: Wire): void {
+    wire.sendCopyFail('no data is sent by this statement')
+  }
+
+  handleCopyData(): void {}
+}
+
+const camelNames = new Map<string, string>()
+
+/** Column name as Prisma spells it: `select s.* from web_service s` gives WebService rows. */
+function camel(column: string): string {
+  let known = camelNames.get(column)
+  if (known === undefined) {
+    known = column.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    camelNames.set(column, known)
+  }
+  return known
+}
