@@ -1,13 +1,12 @@
 /**
- * /graphql over HTTP: authentication, GraphiQL for browsers, and GraphQL over HTTP with Yoga, which reads and checks the parameters.
- * perform.ts runs the operation and sse.ts writes streams; this file chooses the media type and status.
+ * /graphql over HTTP: authentication, GraphiQL for browsers, and GraphQL over HTTP. parameters.ts reads the request, perform.ts
+ * runs the operation and sse.ts writes streams; this file chooses the media type and status.
  *
  * No CSRF token or special header is required: credentials are only read from Authorization and X-API-Key, which browsers never add by
  * themselves and which a page of another origin can't set without a preflight. Bodies must be JSON; mutations must use POST.
  */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { GraphQLError, GraphQLSchema } from 'graphql'
-import { createYoga, type Plugin } from 'graphql-yoga'
+import type { GraphQLSchema } from 'graphql'
 import type { Caller } from '../platform/access.ts'
 import { credentialOfHeaders } from '../platform/credential.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
@@ -17,9 +16,11 @@ import type { App } from '../platform/work.ts'
 import type { Authenticate, CredentialWatch } from './credential-watch.ts'
 import { formatError, refusal, statusOfKind } from './error.ts'
 import { createGraphiqlPage, type Page, pagePolicy } from './graphiql.ts'
+import { createParameterReader, type Fault, isFault } from './parameters.ts'
 import {
   type Answer,
   type Answers,
+  type Asker,
   isMutation,
   isPrepared,
   isStream,
@@ -59,7 +60,8 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
   void server.register(async (door) => {
     const { app } = options
     const page = app.settings.GRAPHIQL ? createGraphiqlPage(endpoint) : null
-    const yoga = createParameterReader(options)
+    const read = createParameterReader(options.schema, endpoint)
+    const perform = createPerform(options)
 
     door.decorateRequest('graphqlCaller', null)
     door.removeAllContentTypeParsers()
@@ -97,121 +99,56 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
       },
       handler: async (request, reply) => {
         demandUtf8Query(request.url)
-        const exchange = await ask(request, reply, yoga)
-        const answered = exchange.answered!
         const accepts = acceptance(request.headers.accept)
-        if (exchange.status === 204) return reply.code(204).send()
-        if (isStream(answered) || (accepts.events && !accepts.json && exchange.status === undefined)) {
+        const params = await read(request)
+        const { answered, status } = isFault(params) ? refused(request, params) : await perform(request, reply, params, accepts)
+        if (status === 204) return reply.code(204).send()
+        if (isStream(answered) || (accepts.events && !accepts.json && status === undefined)) {
           return sendEvents(request, reply, answered, options)
         }
-        if (exchange.status === 405) reply.header('allow', 'POST')
-        return sendJson(reply, answered, jsonType(request.headers.accept), exchange.status)
+        if (status === 405) reply.header('allow', 'POST')
+        return sendJson(reply, answered, jsonType(request.headers.accept), status)
       },
     })
   })
 }
 
-/** State shared between a request and its pass through Yoga. */
-type Exchange = {
-  caller: Caller
-  requestId: string
-  signal: AbortSignal
-  method: string
-  accepts: Acceptance
-  lastEventId: string | undefined
-  answered?: Answer | Answers
-  /** Set if the request is answered without running an operation. */
-  status?: number
-}
+/** `status` is set when the request is answered without running an operation. */
+type Answered = { answered: Answer | Answers; status?: number }
 
-async function ask(request: FastifyRequest, reply: FastifyReply, yoga: ParameterReader): Promise<Exchange> {
-  const gone = new AbortController()
-  reply.raw.once('close', () => gone.abort())
-  const exchange: Exchange = {
-    caller: request.graphqlCaller!.caller,
-    requestId: request.id,
-    signal: gone.signal,
-    method: request.method,
-    accepts: acceptance(request.headers.accept),
-    lastEventId: lastEventIdOf(request),
+const refused = (request: FastifyRequest, { status, text }: Fault): Answered => ({
+  answered: { errors: [refusal(errors.invalid_input({ text }), request.id)] },
+  status,
+})
+
+type Perform = (request: FastifyRequest, reply: FastifyReply, params: Params, accepts: Acceptance) => Promise<Answered>
+
+/** Runs an operation that the method and the Accept header allow. */
+const createPerform =
+  ({ performer, schema }: HttpDoorOptions): Perform =>
+  async (request, reply, params, { json, events }) => {
+    const gone = new AbortController()
+    reply.raw.once('close', () => gone.abort())
+    const asker: Asker = { caller: request.graphqlCaller!.caller, requestId: request.id, signal: gone.signal }
+    const prepared = performer.prepare(params, asker)
+    if (!isPrepared(prepared)) return { answered: prepared }
+    if (request.method !== 'POST' && isMutation(prepared)) return refused(request, { status: 405, text: 'A mutation must use POST.' })
+    if (isSubscription(prepared) && !events)
+      return refused(request, { status: 406, text: 'A subscription requires text/event-stream in the Accept header, or a WebSocket.' })
+    const lastEventId = lastEventIdOf(request)
+    if (isSubscription(prepared) && lastEventId === completedId) return { answered: {}, status: 204 }
+    if (!json && !events)
+      return refused(request, {
+        status: 406,
+        text: 'The Accept header must allow application/json or application/graphql-response+json.',
+      })
+    return { answered: await performer.run(lastEventId ? resumedAfter(prepared, schema, lastEventId) : prepared, asker) }
   }
-  const at = request.url.indexOf('?')
-  const posted = request.method === 'POST' ? { method: 'POST', body: (request.body as string | undefined) ?? '' } : { method: 'GET' }
-  const url = `http://localhost${endpoint}${at < 0 ? '' : request.url.slice(at)}`
-  await yoga.fetch(url, { ...posted, headers: { 'content-type': 'application/json' } }, { exchange })
-  return exchange
-}
 
 function lastEventIdOf(request: FastifyRequest): string | undefined {
   const id = request.headers['last-event-id']
   return typeof id === 'string' && id !== '' ? id : undefined
 }
-
-type ParameterReader = ReturnType<typeof createParameterReader>
-
-/** Yoga with our own execution. The answer is stored in the exchange, and the Response that Yoga builds is unused. */
-function createParameterReader({ performer, schema }: HttpDoorOptions) {
-  const perform = async (params: Params, exchange: Exchange): Promise<Answer | Answers> => {
-    const prepared = performer.prepare(params, exchange)
-    if (!isPrepared(prepared)) return prepared
-    const refuse = (status: number, text: string): Answer => {
-      exchange.status = status
-      return { errors: [refusal(errors.invalid_input({ text }), exchange.requestId)] }
-    }
-    const { json, events } = exchange.accepts
-    if (exchange.method !== 'POST' && isMutation(prepared)) return refuse(405, 'A mutation must use POST.')
-    if (isSubscription(prepared) && !events)
-      return refuse(406, 'A subscription requires text/event-stream in the Accept header, or a WebSocket.')
-    if (isSubscription(prepared) && exchange.lastEventId === completedId) {
-      exchange.status = 204
-      return {}
-    }
-    if (!json && !events) return refuse(406, 'The Accept header must allow application/json or application/graphql-response+json.')
-    return performer.run(exchange.lastEventId ? resumedAfter(prepared, schema, exchange.lastEventId) : prepared, exchange)
-  }
-
-  const door: Plugin<Record<string, unknown>, { exchange: Exchange }> = {
-    onParams({ setParamsHandler }) {
-      setParamsHandler(async ({ params, context }) => {
-        const { exchange } = context as { exchange: Exchange }
-        const { operationName } = params
-        if (operationName !== undefined && operationName !== null && typeof operationName !== 'string') {
-          throw new Error('Expected "operationName" param to be a string.')
-        }
-        exchange.answered = await perform(params as Params, exchange)
-        return {}
-      })
-    },
-    onResultProcess({ result, serverContext: { exchange }, setResultProcessor }) {
-      if (exchange.answered === undefined) {
-        const [fault] = (result as Answer).errors ?? []
-        exchange.status = statusOfFault(fault)
-        exchange.answered = { errors: [refusal(errors.invalid_input({ text: fault?.message }), exchange.requestId)] }
-      }
-      setResultProcessor((_result, { Response }) => new Response(null), 'application/json')
-    },
-  }
-
-  return createYoga<{ exchange: Exchange }>({
-    schema,
-    plugins: [door],
-    graphqlEndpoint: endpoint,
-    graphiql: false,
-    landingPage: false,
-    maskedErrors: false,
-    multipart: false,
-    batching: false,
-    cors: false,
-    logging: false,
-    // Fastify already limits the body size.
-    maxRequestBodySize: false,
-    // Disables Yoga's health check: a request path never contains '#'.
-    healthCheckEndpoint: '#',
-  })
-}
-
-const statusOfFault = (fault: GraphQLError | undefined): number =>
-  (fault?.extensions.http as { status?: number } | undefined)?.status ?? 400
 
 type Acceptance = { json: boolean; events: boolean }
 
