@@ -1,49 +1,60 @@
-/** Serializes large answers as JSON in portions, yielding to other work in between. */
+/** Responses as JSON text. A large one is written in portions, so that other requests are served in between. */
 import type { Pace } from '../platform/pace.ts'
 
-/** Number of array items that are serialized at once, if they contain no further objects. */
-const valuesAtOnce = 50
+/** Values written in one portion. */
+const valuesAtOnce = 500
 
-/** Same result as `JSON.stringify`, for values that JSON can represent. */
+/** The same text as `JSON.stringify`, for data that JSON can represent. */
 export async function writeInTurns(value: unknown, pace: Pace): Promise<string> {
   const parts: string[] = []
   for (const part of partsOf(value)) {
     parts.push(part)
-    await pace.next()
+    const turn = pace.next()
+    if (turn) await turn
   }
   return parts.join('')
 }
 
 function* partsOf(value: unknown): Generator<string> {
-  if (Array.isArray(value)) {
-    let separator = '['
-    for (let at = 0; at < value.length; at += valuesAtOnce) {
-      const portion = value.slice(at, at + valuesAtOnce)
-      if (portion.some(holdsObjects)) {
-        for (const item of portion) {
-          yield separator
-          yield* partsOf(item ?? null)
-          separator = ','
-        }
-      } else {
-        yield separator + JSON.stringify(portion).slice(1, -1)
-        separator = ','
-      }
-    }
-    yield value.length === 0 ? '[]' : ']'
-  } else if (holdsObjects(value)) {
-    let separator = '{'
-    for (const [name, item] of Object.entries(value)) {
-      if (item === undefined) continue
-      yield `${separator}${JSON.stringify(name)}:`
-      yield* partsOf(item)
-      separator = ','
-    }
-    yield separator === '{' ? '{}' : '}'
-  } else yield JSON.stringify(value)
+  if (sizeOf(value, valuesAtOnce) < valuesAtOnce) yield JSON.stringify(value)
+  else if (Array.isArray(value)) yield* partsOfArray(value)
+  else yield* partsOfObject(value as object)
 }
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
-/** Whether a value contains further objects, rather than being a flat object of scalars. */
-const holdsObjects = (value: unknown): value is object =>
-  isObject(value) && !('toJSON' in value) && (Array.isArray(value) || Object.values(value).some(isObject))
+function* partsOfArray(list: readonly unknown[]): Generator<string> {
+  let separator = '['
+  for (let from = 0; from < list.length; ) {
+    let to = from
+    for (let size = 0; to < list.length && size < valuesAtOnce; to++) size += sizeOf(list[to], valuesAtOnce - size)
+    yield separator
+    if (to - from === 1) yield* partsOf(list[from] ?? null)
+    else yield JSON.stringify(list.slice(from, to)).slice(1, -1)
+    separator = ','
+    from = to
+  }
+  yield separator === '[' ? '[]' : ']'
+}
+
+function* partsOfObject(value: object): Generator<string> {
+  let separator = '{'
+  for (const [name, item] of Object.entries(value)) {
+    if (item === undefined) continue
+    yield `${separator}${JSON.stringify(name)}:`
+    yield* partsOf(item)
+    separator = ','
+  }
+  yield separator === '{' ? '{}' : '}'
+}
+
+/** How many values there are in a value, itself included, counted up to `most`. */
+function sizeOf(value: unknown, most: number): number {
+  if (typeof value !== 'object' || value === null || 'toJSON' in value) return 1
+  let size = 1
+  if (Array.isArray(value)) for (let at = 0; at < value.length && size < most; at++) size += sizeOf(value[at], most - size)
+  else
+    for (const name in value) {
+      if (size >= most) break
+      size += sizeOf(value[name as keyof typeof value], most - size)
+    }
+  return size
+}

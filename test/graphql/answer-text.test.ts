@@ -9,6 +9,13 @@ it('writes what JSON.stringify writes', async () => {
     errors: [],
   }
   expect(await writeInTurns(given, createPace())).toBe(JSON.stringify(given))
+  const deep = {
+    data: Array.from({ length: 30 }, (_, n) => ({
+      n,
+      list: Array.from({ length: 40 }, (_, m) => ({ m, at: new Date(m), none: undefined })),
+    })),
+  }
+  expect(await writeInTurns(deep, createPace())).toBe(JSON.stringify(deep))
   const long = { data: { lines: Array.from({ length: 175 }, (_, n) => ({ n, at: new Date(n) })), mixed: [1, { a: { b: [2] } }, 3] } }
   expect(await writeInTurns(long, createPace())).toBe(JSON.stringify(long))
   await fc.assert(
