@@ -128,7 +128,9 @@ const createPerform =
   ({ performer, schema }: HttpDoorOptions): Perform =>
   async (request, reply, params, { json, events }) => {
     const gone = new AbortController()
-    reply.raw.once('close', () => gone.abort())
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) gone.abort()
+    })
     const asker: Asker = { caller: request.graphqlCaller!.caller, requestId: request.id, signal: gone.signal }
     const prepared = performer.prepare(params, asker)
     if (!isPrepared(prepared)) return { answered: prepared }
