@@ -16,6 +16,10 @@ export { type Backoff, createBackoff } from './backoff.ts'
 export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
 export const { sql, join, raw, empty, DbNull } = Prisma
 export type Sql = Prisma.Sql
+
+/** The condition that at least one of several holds; false for none. */
+export const anyOf = (conditions: readonly Sql[]): Sql => (conditions.length > 0 ? join(conditions, ' or ', '(', ')') : sql`false`)
+
 export { Prisma }
 
 /** The handle that commands write through and queries read through. */

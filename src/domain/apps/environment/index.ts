@@ -1,6 +1,8 @@
 /** A stage of a project: production, staging or development. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { keptProjects } from '../project/index.ts'
 import { createEnvironment, deleteEnvironment, updateEnvironment } from './commands.ts'
 import { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 import { purgeEnvironments } from './jobs.ts'
@@ -9,6 +11,7 @@ import { reactions } from './reactions.ts'
 
 export { createEnvironment, deleteEnvironment, insertEnvironment, updateEnvironment } from './commands.ts'
 export { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
+export { keptEnvironments } from './model.ts'
 export { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
 
 export const environment = defineConcept({
@@ -18,5 +21,6 @@ export const environment = defineConcept({
   events: [environmentCreated, environmentDeleted, environmentStatusChanged],
   reactions,
   chores: [purgeEnvironments],
+  extensions: [keptProjects.with(sql`exists (select 1 from environment e where e.project_id = p.id)`)],
   constraints: stamped('environment'),
 })

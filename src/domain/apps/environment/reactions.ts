@@ -1,9 +1,10 @@
 import type { Environment } from '../../../generated/prisma/client.ts'
-import { rows, run, sql } from '../../../platform/db/index.ts'
+import { anyOf, rows, run, sql } from '../../../platform/db/index.ts'
 import { onEvent, type Reaction } from '../../../platform/events.ts'
 import { projectCreated, projectDeleted } from '../project/index.ts'
 import { insertEnvironment, markDeleting } from './commands.ts'
 import { environmentCreated, environmentDeleted } from './events.ts'
+import { keptEnvironments } from './model.ts'
 
 /** A new project has a production environment. */
 const createProduction = onEvent(
@@ -29,8 +30,7 @@ const deleteWithProject = onEvent(
     for (const environment of environments) await markDeleting(work, environment, event.data.cascade)
     await run(
       work.tx,
-      sql`delete from environment e where e.project_id = ${event.subjectId}::uuid
-        and not exists (select 1 from web_service s where s.environment_id = e.id)`,
+      sql`delete from environment e where e.project_id = ${event.subjectId}::uuid and not ${anyOf(keptEnvironments.of(work.app))}`,
     )
   },
   { emits: [environmentDeleted] },

@@ -20,6 +20,7 @@ export {
   scopeSchema,
   scopes,
 } from './fallback.ts'
+export { keptProjects } from './model.ts'
 export { countProjects, findProject, idOrSlug, listProjects, projectListing, sliceProjects } from './queries.ts'
 
 export const project = defineConcept({

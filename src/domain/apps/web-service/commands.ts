@@ -14,6 +14,7 @@ import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
 import { environmentCreated, insertEnvironment } from '../environment/index.ts'
 import { defaultProject, projectCreated } from '../project/index.ts'
+import { holdsFor, serviceCondition } from './conditions.ts'
 import { webServiceErrors } from './errors.ts'
 import {
   type WebServiceEvent,
@@ -80,7 +81,7 @@ export const updateWebService = defineCommand({
   async run(work, input, target: WebService) {
     if (input.kind !== undefined && input.kind !== target.kind) {
       refuseUnsupported(input.kind)
-      await demandNothingDeployed(work, target)
+      if (await holdsFor(work, target.id, 'isKindInUse')) throw webServiceErrors.kind_in_use({ field: 'kind' })
     }
     const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await settingColumns(work, target.id, input, target)) }
     if (!changes(target, wanted)) return { webService: target }
@@ -202,7 +203,9 @@ export const stopWebService = desiredStateCommand({
     'Stops all instances of a web service. The live release is kept. A deployment that is queued or in progress goes live stopped. Stopping a stopped service returns it unchanged.',
   event: webServiceStopped,
   change: async (work, target) =>
-    target.desiredState === 'STOPPED' && !(await wouldStart(work, target)) ? target : setDesiredState(work, target.id, 'STOPPED'),
+    target.desiredState === 'STOPPED' && !(await holdsFor(work, target.id, 'willStart'))
+      ? target
+      : setDesiredState(work, target.id, 'STOPPED'),
 })
 
 export const restartWebService = desiredStateCommand({
@@ -262,29 +265,12 @@ export async function setDesiredState(work: Work, id: string, desiredState: Desi
   return work.tx.webService.update({ where: { id }, data: { desiredState, version: { increment: 1 } } })
 }
 
-/** Whether a deployment is queued or in progress that would start the service when it goes live. */
-const wouldStart = async (work: Work, service: WebService): Promise<boolean> =>
-  (await row(
-    work.tx,
-    sql`select 1 as starts from deployment where web_service_id = ${service.id}::uuid and status in ('QUEUED', 'RUNNING') and not leaves_stopped limit 1`,
-  )) !== null
-
 async function demandLive(work: Work, service: WebService): Promise<void> {
-  const live = await row(work.tx, sql`select 1 as live from deployment where web_service_id = ${service.id}::uuid and status = 'LIVE'`)
-  if (!live) throw webServiceErrors.no_live_deployment({ field: 'id' })
+  if (!(await holdsFor(work, service.id, 'isLive'))) throw webServiceErrors.no_live_deployment({ field: 'id' })
 }
 
 function refuseUnsupported(kind: WebServiceKind | null | undefined): void {
   if (kind === 'ODOO') throw errors.invalid_input({ field: 'kind', text: 'kind: ODOO is not supported yet' })
-}
-
-/** A deployment keeps the kind that the service had when it began, for as long as it is live. */
-async function demandNothingDeployed(work: Work, service: WebService): Promise<void> {
-  const deployed = await row(
-    work.tx,
-    sql`select 1 as one from deployment where web_service_id = ${service.id}::uuid and status in ('RUNNING', 'CANCELLING', 'LIVE') limit 1`,
-  )
-  if (deployed) throw webServiceErrors.kind_in_use({ field: 'kind' })
 }
 
 const publishServiceEvent = (work: Work, event: WebServiceEvent, service: WebService) =>
@@ -301,14 +287,11 @@ const publishServiceEvent = (work: Work, event: WebServiceEvent, service: WebSer
     },
   })
 
-/** Removes the rows of deleted services that have no instance, no kept release and no active deployment. */
+/** Removes the rows of deleted services that nothing keeps, such as an instance, a release or a deployment in progress. */
 export async function removeDeleted(work: Work): Promise<void> {
   const removed = await run(
     work.tx,
-    sql`delete from web_service s where s.desired_state = 'DELETED'
-        and not exists (select 1 from instance i where i.web_service_id = s.id)
-        and not exists (select 1 from release r where r.web_service_id = s.id)
-        and not exists (select 1 from deployment d where d.web_service_id = s.id and d.status in ('QUEUED', 'RUNNING', 'CANCELLING'))`,
+    sql`delete from web_service s where s.desired_state = 'DELETED' and not ${serviceCondition(work, 'isKept')}`,
   )
   if (removed > 0) work.wake('purge environments', 'sweep')
 }

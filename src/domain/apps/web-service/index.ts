@@ -1,6 +1,8 @@
 /** Something that is built from a repository and kept online: what it is told, and what is wanted of it. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { keptEnvironments } from '../environment/index.ts'
 import { createWebService, deleteWebService, restartWebService, startWebService, stopWebService, updateWebService } from './commands.ts'
 import { webServiceErrors } from './errors.ts'
 import {
@@ -25,6 +27,7 @@ export {
   stopWebService,
   updateWebService,
 } from './commands.ts'
+export { type ServiceConditions, serviceConditions } from './conditions.ts'
 export { webServiceErrors } from './errors.ts'
 export {
   webServiceCreated,
@@ -60,6 +63,7 @@ export const webService = defineConcept({
   errors: [webServiceErrors],
   reactions,
   chores: [purgeWebServices],
+  extensions: [keptEnvironments.with(sql`exists (select 1 from web_service s where s.environment_id = e.id)`)],
   sealed: [{ table: 'web_service', key: 'id', column: 'repository_credential', identity: credentialIdentity }],
   constraints: [
     ...stamped('web_service'),

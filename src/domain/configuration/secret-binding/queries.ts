@@ -4,6 +4,7 @@ import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { type Slice, sliceFrom, sliceInput } from '../../../platform/page.ts'
+import type { BoundService } from '../secret/index.ts'
 
 export type NamedBinding = SecretBinding & { secretKey: string }
 
@@ -24,6 +25,14 @@ export async function bindingsBySecret(tx: Tx, secretIds: readonly string[]): Pr
   const bySecret = Map.groupBy(found, (binding) => binding.secretId)
   return secretIds.map((id) => bySecret.get(id) ?? [])
 }
+
+/** The services that secrets are bound to, by name. */
+export const servicesBoundTo = (tx: Tx, secretIds: readonly string[]): Promise<BoundService[]> =>
+  rows<BoundService>(
+    tx,
+    sql`select distinct b.secret_id, s.id, s.name from secret_binding b join web_service s on s.id = b.web_service_id
+        where b.secret_id = any(${secretIds}::uuid[]) order by s.name, s.id`,
+  )
 
 export const listSecretBindings = defineQuery({
   name: 'secretBindings',

@@ -12,7 +12,7 @@ import { revealSecret } from './reveal.ts'
 export { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
 export { secretErrors } from './errors.ts'
 export { secretCreated, secretDeleted, secretRevealed, secretUpdated } from './events.ts'
-export { nameOfSecret, statusOfVersion, versionIdentity } from './model.ts'
+export { type BoundService, boundServices, nameOfSecret, statusOfVersion, versionIdentity } from './model.ts'
 export { currentBySecret, findSecret, plainSecretValues, secretListing, sliceSecrets, versionsBySecret } from './queries.ts'
 export { markSecretsRevealed, openVersion, publishSecretReveal, revealSecret } from './reveal.ts'
 

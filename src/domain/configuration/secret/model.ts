@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import type { EnvironmentType, Secret, SecretVersion } from '../../../generated/prisma/client.ts'
+import { defineExtensionPoint } from '../../../platform/concept.ts'
+import type { Tx } from '../../../platform/db/index.ts'
 import { scopeSchema } from '../../apps/project/index.ts'
 import { bulkOf, keySchema, uniqueBy, valueSchema } from '../variable/index.ts'
 
@@ -25,3 +27,8 @@ export const statusOfVersion = (
   version: Pick<SecretVersion, 'version' | 'revokedAt'>,
   secret: Pick<Secret, 'currentVersion'>,
 ): SecretVersionStatus => (version.revokedAt ? 'REVOKED' : version.version === secret.currentVersion ? 'CURRENT' : 'PREVIOUS')
+
+export type BoundService = { secretId: string; id: string; name: string }
+
+/** Reads the services that secrets are bound to. A bound secret is deleted only with `force`. */
+export const boundServices = defineExtensionPoint<(tx: Tx, secretIds: readonly string[]) => Promise<BoundService[]>>('bound services')

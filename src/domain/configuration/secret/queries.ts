@@ -109,13 +109,3 @@ export async function currentFacts(
   )
   return new Map(found.map((version) => [version.id, version]))
 }
-
-/** The services that secrets are bound to, sorted by name, for each secret that is bound. */
-export async function servicesBoundTo(tx: Tx, secretIds: readonly string[]): Promise<Map<string, { id: string; name: string }[]>> {
-  const found = await rows<{ secretId: string; id: string; name: string }>(
-    tx,
-    sql`select distinct b.secret_id, s.id, s.name from secret_binding b join web_service s on s.id = b.web_service_id
-        where b.secret_id = any(${secretIds}::uuid[]) order by s.name, s.id`,
-  )
-  return Map.groupBy(found, ({ secretId }) => secretId)
-}

@@ -5,14 +5,13 @@ import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { secretErrors } from './errors.ts'
 import { eventOf, secretDeleted } from './events.ts'
-import { nameOfSecret } from './model.ts'
-import { servicesBoundTo } from './queries.ts'
+import { type BoundService, boundServices, nameOfSecret } from './model.ts'
 
 /** Deletes secrets with all their versions. Throws `secret_bound`, at `field`, for the first one that is bound to a service. */
 export async function removeUnboundSecrets(work: Work, secrets: readonly Secret[], field: string): Promise<void> {
   if (secrets.length === 0) return
   const bound = await servicesBoundTo(
-    work.tx,
+    work,
     secrets.map(({ id }) => id),
   )
   for (const secret of secrets) {
@@ -25,6 +24,12 @@ export async function removeUnboundSecrets(work: Work, secrets: readonly Secret[
     })
   }
   await removeSecrets(work, secrets)
+}
+
+/** Services by the secret that they are bound to. */
+async function servicesBoundTo({ app, tx }: Work, secretIds: readonly string[]): Promise<ReadonlyMap<string, readonly BoundService[]>> {
+  const found = await Promise.all(boundServices.of(app).map((read) => read(tx, secretIds)))
+  return Map.groupBy(found.flat(), ({ secretId }) => secretId)
 }
 
 /** Deletes secrets with all their versions. A reaction to the event deletes their bindings before the secrets themselves. */

@@ -1,7 +1,9 @@
 /** How code gets online: a queue for each service, a pipeline of steps, and the way back. */
 import { defineConcept } from '../../../platform/concept.ts'
+import { serviceConditions } from '../../apps/web-service/index.ts'
 import { deploymentLogTails, findDeploymentOf, listPlannedEnv, sliceDeployments, tailServiceLog } from './by-service.ts'
 import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
+import { conditions } from './conditions.ts'
 import { constraints } from './constraints.ts'
 import { tellEnvironmentStatus } from './environment-status.ts'
 import { deploymentErrors } from './errors.ts'
@@ -65,5 +67,6 @@ export const deployment = defineConcept({
   queues: [deploymentQueue],
   chores: [tellEnvironmentStatus, sweepLeftovers],
   ports: [sourcePort],
+  extensions: [serviceConditions.with(conditions)],
   constraints,
 })

@@ -6,7 +6,7 @@ import { row, run as runSql, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { hostOf, setDesiredState } from '../../apps/web-service/index.ts'
-import { instancesOf, routerProbePort, routeTo, settle, untilRouted } from '../instance/index.ts'
+import { instancesOf, markStarted, routerProbePort, routeTo, settle, untilRouted } from '../instance/index.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
 import { deploymentEvents } from './events.ts'
 import { type Run, StepFailed } from './run.ts'
@@ -25,10 +25,7 @@ export async function switchTraffic(run: Run): Promise<'done'> {
   await run.write(async (work) => {
     const { leavesStopped } = await run.set(work, sql`phase = phase`)
     isShown = takesRequests && !leavesStopped
-    await runSql(
-      work.tx,
-      sql`update instance set status = 'RUNNING', failed_probes = 0 where deployment_id = ${deployment.id}::uuid and status = 'STARTING'`,
-    )
+    await markStarted(work.tx, deployment.id)
     moved = await routeTo(work, deployment.webServiceId, deployment.id)
   })
   if (isShown) {

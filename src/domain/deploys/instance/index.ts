@@ -3,7 +3,9 @@
  * elsewhere (`desiredState`, `generation`, the live deployment); this room makes it real and says what it sees.
  */
 import { defineConcept } from '../../../platform/concept.ts'
+import { serviceConditions } from '../../apps/web-service/index.ts'
 import { variableSources } from '../../configuration/resolution/index.ts'
+import { conditions } from './conditions.ts'
 import { constraints } from './constraints.ts'
 import { defaultVariables } from './default-variables.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
@@ -22,7 +24,7 @@ export { activeStatuses, advancingStatuses, deployedStatuses, unfinishedStatuses
 export { webServiceCrashed, webServiceRecovered } from './events.ts'
 export { type Asked, type Look, lookAt } from './health.ts'
 export { lastWords } from './last-words.ts'
-export { addInstances, instancesOf, type LaunchFacts, launchFacts, routeTo, settle, startInstance } from './launch.ts'
+export { addInstances, instancesOf, type LaunchFacts, launchFacts, markStarted, routeTo, settle, startInstance } from './launch.ts'
 export { platformCredentials } from './platform-credential.ts'
 export { type Runtime, routerPort, routerProbePort, runtimePort } from './ports.ts'
 export { instancesByService, statusByService } from './queries.ts'
@@ -51,6 +53,6 @@ export const instance = defineConcept({
   chores: [keepRoutes, noteLoad, reconcileInstances, readInstanceOutput, readLoudInstances, expireReleases],
   sealed: [sealedSnapshot],
   ports: [runtimePort, routerPort, routerProbePort],
-  extensions: [variableSources.with(defaultVariables)],
+  extensions: [variableSources.with(defaultVariables), serviceConditions.with(conditions)],
   constraints,
 })

@@ -89,6 +89,13 @@ export async function startInstance(app: App, instanceId: string, facts: LaunchF
 export const instancesOf = (tx: Tx, deploymentId: string): Promise<Instance[]> =>
   rows<Instance>(tx, sql`select * from instance where deployment_id = ${deploymentId}::uuid order by id`)
 
+/** Marks the instances of a deployment as running: they have passed their health checks. */
+export const markStarted = (tx: Tx, deploymentId: string): Promise<number> =>
+  run(
+    tx,
+    sql`update instance set status = 'RUNNING', failed_probes = 0 where deployment_id = ${deploymentId}::uuid and status = 'STARTING'`,
+  )
+
 /**
  * Turns the router to a deployment: its instances take requests, all others of the service no longer do. Nothing is stopped. Gives the
  * transaction, for those who wait until routers know it.
