@@ -61,7 +61,14 @@ export type Query<Input, Result> = {
 }
 
 /** The context of a query. */
-export type Read = { app: App; caller: Caller; tx: Tx; requestId: string }
+export type Read = {
+  app: App
+  caller: Caller
+  tx: Tx
+  requestId: string
+  /** Columns that the result needs if it is made of rows; all of them if undefined. */
+  columns?: readonly string[]
+}
 
 /** Declares a command, which its concept then lists. */
 export const defineCommand = <Input, Result extends object, Row extends Target | null = null, Prepared = void>(
@@ -140,11 +147,12 @@ export async function ask<Input, Result>(
   request: Request,
   query: Query<Input, Result>,
   rawInput: Record<string, unknown>,
+  columns?: readonly string[],
 ): Promise<Result> {
   if (request.app.domain.queries.get(query.name) !== query) throw new Error(`no concept declares the query ${query.name}`)
   if (query.permission !== null) demand(request.caller, query.permission)
   const input = parseInput(query.input, decodeIds(rawInput, query.ids))
-  return query.run({ app: request.app, caller: request.caller, tx: request.app.db.prisma, requestId: request.requestId }, input)
+  return query.run({ app: request.app, caller: request.caller, tx: request.app.db.prisma, requestId: request.requestId, columns }, input)
 }
 
 async function findTarget<Input, Row extends Target | null, Result extends object>(

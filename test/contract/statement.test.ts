@@ -1,4 +1,7 @@
-/** What lists cost: the number of statements depends on the query and not on the rows, the rows read on the page and not on the list. */
+/**
+ * What lists cost: the number of statements depends on the query and not on the rows, the rows read on the page and not on the list,
+ * the bytes on the fields.
+ */
 import {
   type GraphQLField,
   type GraphQLNamedType,
@@ -15,7 +18,7 @@ import type { Caller } from '../../src/platform/access.ts'
 import { rows, run, sql, type Tx } from '../../src/platform/db/index.ts'
 import { decodeId, newId } from '../../src/platform/id.ts'
 import type { App } from '../../src/platform/work.ts'
-import { createTenant, operation, statementsOf, type Tenant, type World } from '../support/tenant.ts'
+import { createTenant, operation, rowBytesOf, statementsOf, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, type Estate } from './estate.ts'
 import { schema } from './support.ts'
 
@@ -81,6 +84,51 @@ it('three levels below a list cost one statement each, and one more for each cou
   const deep = (count: string) =>
     `{ projects { ${count} nodes { environments(first: 3) { ${count} nodes { webServices(first: 3) { ${count} nodes { deployments(first: 3) { ${count} nodes { id } } } } } } } } }`
   expect([await statements(deep('')), await statements(deep('totalCount'))]).toEqual([4, 8])
+})
+
+describe('a list fetches the columns that are asked for', () => {
+  /** A row of an id and the number of its parent, as the protocol has it. */
+  const idRowBytes = 60
+
+  async function fetched(source: string): Promise<{ bytes: number; ids: number }> {
+    let ids = 0
+    const bytes = await rowBytesOf(world.app, async () => {
+      const { data, errors } = await operation(world.app, tenant.owner, source)
+      expect({ source, errors }).toEqual({ source, errors: undefined })
+      ids = JSON.stringify(data).match(/"id"/g)?.length ?? 0
+    })
+    expect({ source, any: ids > 0 }).toEqual({ source, any: true })
+    return { bytes, ids }
+  }
+
+  beforeAll(async () => {
+    await run(world.app.db.prisma, sql`update webhook_attempt set response_body = repeat('x', 20000)`)
+    await run(world.app.db.prisma, sql`update deployment set commit_message = repeat('x', 20000)`)
+    await run(world.app.db.prisma, sql`update project set description = repeat('x', 2000)`)
+  })
+
+  it.each(lists.map((list) => [list.name]))('%s', async (name) => {
+    const { bytes, ids } = await fetched(`{ ${name}(first: 50) { nodes { id } } }`)
+    expect(bytes).toBeLessThanOrEqual((ids + 1) * idRowBytes)
+  })
+
+  /** Attempts are cut where the deliveries of their message were read, which are fetched with it. */
+  const plain = nested.filter(([title]) => title !== 'WebhookMessage.attempts')
+  it.each(plain)('%s', async (_title, list, field) => {
+    const { bytes, ids } = await fetched(`{ ${list}(first: 50) { nodes { id ${field}(first: 3) { nodes { id } } } } }`)
+    // One row more for each list, to know whether another page follows.
+    expect(bytes).toBeLessThanOrEqual((2 * ids + 1) * idRowBytes)
+  })
+
+  it('and those of what a row leads to', async () => {
+    const { bytes, ids } = await fetched('{ webServices(first: 50) { nodes { id project { id } activeDeployment { id } } } }')
+    expect(bytes).toBeLessThanOrEqual((ids + 1) * 2 * idRowBytes)
+  })
+
+  it('a wide column is fetched when it is asked for', async () => {
+    const { bytes, ids } = await fetched('{ webhookAttempts(first: 50) { nodes { id responseBody } } }')
+    expect(bytes).toBeGreaterThanOrEqual(ids * 20_000)
+  })
 })
 
 describe('a field of a list costs the same for one row and for many', () => {

@@ -1,5 +1,6 @@
 /** Organizations for tests, created like real ones, with callers of every scope. */
 import { graphql } from 'graphql'
+import type pg from 'pg'
 import { organizationCreated } from '../../src/domain/access/organization/index.ts'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
 import { type Caller, type KeyScope, keyPermissions, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
@@ -125,4 +126,26 @@ export async function statementsOf(app: App, act: () => Promise<unknown>): Promi
     off()
   }
   return texts
+}
+
+/** Bytes of the rows that the database sends for what an act reads. */
+export async function rowBytesOf(app: App, act: () => Promise<unknown>): Promise<number> {
+  let bytes = 0
+  const listened = new Set<pg.Connection>()
+  const count = ({ length }: { length: number }) => {
+    bytes += length
+  }
+  const listen = (client: pg.PoolClient) => {
+    const { connection } = client as unknown as { connection: pg.Connection }
+    if (!listened.has(connection)) connection.on('dataRow', count)
+    listened.add(connection)
+  }
+  app.db.pool.on('acquire', listen)
+  try {
+    await act()
+  } finally {
+    app.db.pool.off('acquire', listen)
+    for (const connection of listened) connection.off('dataRow', count)
+  }
+  return bytes
 }

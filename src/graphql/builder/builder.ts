@@ -7,6 +7,7 @@ import type PrismaTypes from '../../generated/pothos-types.ts'
 import { getDatamodel } from '../../generated/pothos-types.ts'
 import type { Permission } from '../../platform/access.ts'
 import { errors } from '../../platform/errors.ts'
+import './columns.ts'
 import type { GraphqlContext } from './context.ts'
 
 export const builder = new SchemaBuilder<{
@@ -20,7 +21,8 @@ export const builder = new SchemaBuilder<{
     JSON: { Input: unknown; Output: unknown }
   }
 }>({
-  plugins: [ScopeAuthPlugin, PrismaPlugin],
+  // The first is asked last, when the others have said what they know of a field.
+  plugins: ['columns', ScopeAuthPlugin, PrismaPlugin],
   defaultFieldNullability: false,
   scopeAuth: {
     authScopes: (context) => ({ permission: (permission) => context.caller.permissions.has(permission) }),

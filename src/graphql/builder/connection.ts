@@ -1,21 +1,13 @@
 /** Relay connections: one type per node, non-null edges and nodes, and a page of every parent in one statement. */
-import type { ObjectRef } from '@pothos/core'
-import { defaultFieldResolver, type GraphQLSchema, isObjectType } from 'graphql'
-import type { Permission } from '../../platform/access.ts'
-import { demand, parseInput } from '../../platform/command.ts'
-import { type Sql, sql } from '../../platform/db/index.ts'
-import type { IdType } from '../../platform/id.ts'
-import {
-  countsByParent,
-  cursorOf,
-  type Listing,
-  maxPage,
-  type Page,
-  type PageInput,
-  pageSchema,
-  pagesByParent,
-} from '../../platform/page.ts'
+import type { InputFieldMap, ObjectRef, OutputType } from '@pothos/core'
+import { defaultFieldResolver, type GraphQLResolveInfo, type GraphQLSchema, isObjectType } from 'graphql'
+import { demand, type IdPaths, parseInput, type Query } from '../../platform/command.ts'
+import type { Sql } from '../../platform/db/index.ts'
+import { decodeId, type IdType } from '../../platform/id.ts'
+import type { FilterOf, FilterShape, Listing } from '../../platform/listing.ts'
+import { cursorOf, maxPage, type Page, type PageInput, pageSchema } from '../../platform/page.ts'
 import { builder, type Types } from './builder.ts'
+import { columnsOf, loadRows, readerOf } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
 
 /** A list whose page and count are read only when their fields are selected. */
@@ -45,32 +37,40 @@ const PageInfo = builder.objectRef<PageInfoShape>('PageInfo').implement({
   }),
 })
 
-/** The connection and edge types of a node type. Call it once for each. */
-export function connectionType<Row extends { id: string }>(node: ObjectRef<Types, Row, Row>, name: string, cursorType: IdType) {
+/** The connection type of a node type, and the listing that it shows. */
+export type Connected<Row, Filters extends FilterShape> = { type: ObjectRef<Types, Connection<Row>>; listing: Listing<Row, Filters> }
+
+/** Makes the connection and edge types of a node type. Call it once for each. */
+export function connectionOf<Row extends { id: string }, Filters extends FilterShape>(
+  node: OutputType<Types>,
+  listing: Listing<Row, Filters>,
+): Connected<Row, Filters> {
+  const name = listing.type
   const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
     description: 'An edge in a connection.',
     fields: (t) => ({
-      cursor: t.string({ description: 'A cursor for use in pagination.', resolve: (row) => cursorOf(cursorType, row as Row) }),
-      node: t.field({ type: node, description: 'The item at the end of the edge.', resolve: (row) => row as never }),
+      cursor: t.string({ description: 'A cursor for use in pagination.', resolve: (row) => cursorOf(name, row as Row) }),
+      node: t.field({ type: node as never, description: 'The item at the end of the edge.', resolve: (row) => row as never }),
     }),
   })
-  return builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
+  const type = builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
     description: `The connection type for ${name}.`,
     fields: (t) => ({
       edges: t.field({ type: [Edge], description: 'A list of edges.', resolve: async (list) => (await list.page()).rows as never }),
       nodes: t.field({
-        type: [node],
+        type: [node] as never,
         description: 'A list of nodes.',
         resolve: async (list) => (await list.page()).rows as never,
       }),
       pageInfo: t.field({
         type: PageInfo,
         description: 'Information to aid in pagination.',
-        resolve: async (list) => pageInfo(await list.page(), cursorType),
+        resolve: async (list) => pageInfo(await list.page(), name),
       }),
       totalCount: t.int({ description: 'Total number of items. Computed only when selected.', resolve: (list) => list.count() }),
     }),
   })
+  return { type, listing }
 }
 
 function pageInfo<Row extends { id: string }>(page: Page<Row>, type: IdType): PageInfoShape {
@@ -110,31 +110,98 @@ export function checkPages(schema: GraphQLSchema): GraphQLSchema {
   return schema
 }
 
+/** A root field: the page and the count are queries, filtered by `args`. `check` runs once before them and can refuse the filter. */
+export function rootConnection<Row extends { id: string }, Filters extends FilterShape, Checked>(
+  { type, listing }: Connected<Row, Filters>,
+  {
+    list,
+    count,
+    check,
+    args = {},
+  }: {
+    list: Query<FilterOf<Filters> & PageInput, Page<Row>>
+    count: Query<FilterOf<Filters>, number>
+    check?: Query<Checked, void>
+    args?: InputFieldMap
+  },
+): void {
+  builder.queryField(list.name, (t) =>
+    t.field({
+      type,
+      description: listing.description,
+      args: { ...args, ...connectionArgs },
+      resolve: async (_root, given, context, info) => {
+        const { first, after, last, before, ...filter } = given
+        if (check) await context.call(check, filter)
+        return connection(
+          () => context.call(list, given, columnsOf(info, listing.type)),
+          () => context.call(count, filter),
+        )
+      },
+    }),
+  )
+}
+
 type Nested = {
-  /** Names the batch; unique for the field. */
-  name: string
-  permission: Permission
-  listing: (context: GraphqlContext) => Listing
-  /** The column of `t` that names the parent. */
-  parent: Sql
+  description: string
+  /** The column of the listed rows that names the parent. */
+  by: string
+  /** Arguments that filter the list. */
+  args?: InputFieldMap
+}
+
+/** A field of the rows of another type: the list of each of them. */
+export function nestedConnection<Row extends { id: string }, Filters extends FilterShape>(
+  parent: ObjectRef<Types, { id: string }>,
+  name: string,
+  { type, listing }: Connected<Row, Filters>,
+  { description, by, args = {} }: Nested,
+): void {
+  builder.objectField(parent, name, (t) =>
+    t.field({
+      type,
+      description,
+      args: { ...args, ...connectionArgs },
+      resolve: ({ id }, given, context, info) => {
+        const { first, after, last, before, ...filter } = given
+        return connectionBelow(context, info, listing, { parent: by, id, filter: filter as never, page: { first, after, last, before } })
+      },
+    }),
+  )
+}
+
+type ListOfOne<Filters extends FilterShape> = {
+  /** The column of the listed rows that names the parent. */
+  parent: string
+  id: string
+  filter: FilterOf<Filters>
+  page: PageInput
   /** What else must hold of the rows of these parents; asked when all of a batch are known. */
   where?: (parentIds: readonly string[]) => Sql
 }
 
-/** A connection below a row: all rows of a level are served by one statement a page, and one a count where it is selected. */
-export function nestedConnection<Row>(
+/** The list of one parent: all rows of a level are served by one statement a page, and by one a count where it is selected. */
+export function connectionBelow<Row extends { id: string }, Filters extends FilterShape>(
   context: GraphqlContext,
-  parentId: string,
-  args: PageInput,
-  { name, permission, listing, parent, where }: Nested,
+  info: GraphQLResolveInfo,
+  listing: Listing<Row, Filters>,
+  { parent, id, filter, page, where }: ListOfOne<Filters>,
 ): Connection<Row> {
-  demand(context.caller, permission)
-  const list = listing(context)
-  const of = (ids: readonly string[]): Listing => (where ? { ...list, where: sql`${list.where} and ${where(ids)}` } : list)
-  const key = `${name}:${JSON.stringify(args)}`
-  const tx = context.app.db.prisma
+  demand(context.caller, listing.permission)
+  const name = `${info.parentType.name}.${info.fieldName}:${JSON.stringify([filter, page])}`
+  const decoded = decodedIds(filter, listing.ids)
+  const below = (parentIds: readonly string[]) => ({ parent, parentIds, filter: decoded, where: where?.(parentIds) })
   return connection(
-    () => context.load(`page:${key}`, parentId, (ids: readonly string[]) => pagesByParent<Row>(tx, of(ids), parent, ids, args)),
-    () => context.load(`count:${key}`, parentId, (ids: readonly string[]) => countsByParent(tx, of(ids), parent, ids)),
+    () =>
+      loadRows(context, `page:${name}`, id, columnsOf(info, listing.type), (reader, ids) => listing.pagesBelow(reader, below(ids), page)),
+    () => context.load(`count:${name}`, id, (ids: readonly string[]) => listing.countsBelow(readerOf(context), below(ids))),
   )
+}
+
+function decodedIds<Filter extends object>(filter: Filter, ids: IdPaths): Filter {
+  const given = Object.entries(filter).map(([name, value]) => [
+    name,
+    ids[name] && typeof value === 'string' ? decodeId(ids[name], value) : value,
+  ])
+  return Object.fromEntries(given) as Filter
 }

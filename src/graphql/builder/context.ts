@@ -10,7 +10,7 @@ export type GraphqlContext = Request & {
   /** Runs a command or a query for the caller. */
   call: {
     <Input, Row extends Target | null, Result extends object>(command: Command<Input, Row, Result>, input: CommandInput): Promise<Result>
-    <Input, Result>(query: Query<Input, Result>, input: Record<string, unknown>): Promise<Result>
+    <Input, Result>(query: Query<Input, Result>, input: Record<string, unknown>, columns?: readonly string[]): Promise<Result>
   }
   /** Of the operation: a long one is computed in turns with all others. */
   pace: Pace
@@ -23,10 +23,14 @@ export type GraphqlContext = Request & {
 export function createGraphqlContext(request: Request, signal: AbortSignal = new AbortController().signal): GraphqlContext {
   const loaders = new Map<string, DataLoader<unknown, unknown>>()
   const pace = createPace(signal)
-  const call = (declared: Command<unknown, null, object> | Query<unknown, unknown>, input: Record<string, unknown>) => {
+  const call = (
+    declared: Command<unknown, null, object> | Query<unknown, unknown>,
+    input: Record<string, unknown>,
+    columns?: readonly string[],
+  ) => {
     // Nothing is begun for a client that is gone.
     signal.throwIfAborted()
-    return 'emits' in declared ? execute(request, declared, input) : ask(request, declared, input)
+    return 'emits' in declared ? execute(request, declared, input) : ask(request, declared, input, columns)
   }
   const unlessGone = <Keys>(keys: Keys): Keys => {
     signal.throwIfAborted()

@@ -3,11 +3,12 @@
  * here; faces (`domain/<floor>/<concept>/graphql.ts`) import this room, never the other way round.
  */
 export { builder, type Types } from './builder.ts'
-export { type Connection, checkPages, connection, connectionArgs, connectionType, nestedConnection } from './connection.ts'
+export { columnsOf, loadRows, readerOf } from './columns.ts'
+export { checkPages, connectionArgs, connectionBelow, connectionOf, nestedConnection, rootConnection } from './connection.ts'
 export type { GraphqlContext } from './context.ts'
 export { enumType } from './enum.ts'
 export { paceLists } from './lists.ts'
 export { type CommandFace, type InputBuilder, mutation, payloadOf } from './mutation.ts'
-export { findNode, idField, Node, nodeTypes, registerNode, rowById, timestamps, versionFields } from './node.ts'
+export { findNode, findRelated, findVisible, idField, Node, nodeTypes, registerNode, timestamps, versionFields } from './node.ts'
 export { makeRoom } from './room.ts'
 export { settingFields } from './row-settings.ts'

@@ -1,16 +1,19 @@
 /** Nodes: what has a TypeID. Each type registers how its rows are read within the caller's scope. */
-import type { ObjectFieldBuilder } from '@pothos/core'
-import { raw, rows, sql } from '../../platform/db/index.ts'
+import type { GraphQLResolveInfo } from 'graphql'
+import type PrismaTypes from '../../generated/pothos-types.ts'
+import { sql } from '../../platform/db/index.ts'
 import { errors } from '../../platform/errors.ts'
 import { encodeId, type IdType, parseTypeId } from '../../platform/id.ts'
+import type { Columns, Listing } from '../../platform/listing.ts'
 import { maxPage } from '../../platform/page.ts'
 import { builder, type Types } from './builder.ts'
+import { columnsOf, loadRows } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
 
 type NodeRow = { id: string }
-type ReadNodes = (context: GraphqlContext, ids: readonly string[]) => Promise<NodeRow[]>
+type NodeListing = Pick<Listing<NodeRow>, 'type' | 'permission' | 'find'>
 
-export const nodeTypes = new Map<IdType, ReadNodes>()
+export const nodeTypes = new Map<IdType, NodeListing>()
 
 const typeOfRow = new WeakMap<object, IdType>()
 
@@ -25,9 +28,9 @@ export const Node = builder.interfaceRef<NodeRow>('Node').implement({
   resolveType: (row) => typeOfRow.get(row as object),
 })
 
-/** How `node` and `nodes` find rows of a type: `read` gives those that the caller may see, in any order. */
-export function registerNode(type: IdType, read: ReadNodes): void {
-  nodeTypes.set(type, read)
+/** Lets `node` and `nodes` find the rows of a listing, for callers with its permission. */
+export function registerNode(listing: NodeListing): void {
+  nodeTypes.set(listing.type, listing)
 }
 
 /** The id field of a node type; TypeScript wants the builder's own `t`. */
@@ -38,38 +41,48 @@ export const idField = (type: IdType) => ({
 
 /** `createdAt` and `updatedAt`, which every node has. */
 export const timestamps = {
-  createdAt: {
-    type: 'DateTime' as const,
-    description: 'Time when the object was created.',
-    resolve: (row: { createdAt: Date }) => row.createdAt,
-  },
-  updatedAt: {
-    type: 'DateTime' as const,
-    description: 'Time when the object was last updated.',
-    resolve: (row: { updatedAt: Date }) => row.updatedAt,
-  },
+  createdAt: { type: 'DateTime' as const, description: 'Time when the object was created.' },
+  updatedAt: { type: 'DateTime' as const, description: 'Time when the object was last updated.' },
 }
 
-type Versioned = { version: number; createdAt: Date; updatedAt: Date }
+/** Every model that can be changed has these columns. */
+type VersionedFieldBuilder = PothosSchemaTypes.PrismaObjectFieldBuilder<Types, PrismaTypes['Project'], { id: string }>
 
-/** The fields of every row that can be changed. */
-export const versionFields = (t: Pick<ObjectFieldBuilder<Types, Versioned>, 'int' | 'field'>) => ({
-  version: t.int({
-    description: 'Version of the object, incremented by every change. Pass it as `ifVersion` to detect concurrent changes.',
-    resolve: (row) => row.version,
-  }),
-  createdAt: t.field(timestamps.createdAt),
-  updatedAt: t.field(timestamps.updatedAt),
-})
+/** The fields of every row that can be changed; `t` is the builder of its type. */
+export const versionFields = (t: { exposeInt: unknown; expose: unknown }) => {
+  const of = t as VersionedFieldBuilder
+  return {
+    version: of.exposeInt('version', {
+      description: 'Version of the object, incremented by every change. Pass it as `ifVersion` to detect concurrent changes.',
+    }),
+    createdAt: of.expose('createdAt', timestamps.createdAt),
+    updatedAt: of.expose('updatedAt', timestamps.updatedAt),
+  }
+}
 
 /** A thing by its TypeID; null when there is none within the caller's scope. */
-export async function findNode(context: GraphqlContext, id: string): Promise<NodeRow | null> {
+export async function findNode(context: GraphqlContext, id: string, info?: GraphQLResolveInfo): Promise<NodeRow | null> {
   const parsed = parseTypeId(id)
-  const read = parsed && nodeTypes.get(parsed.type)
-  if (!parsed || !read) return null
-  return context.load(`node:${parsed.type}`, parsed.uuid, async (ids: readonly string[]) => {
-    const found = new Map((await read(context, ids)).map((row) => [row.id, row]))
-    for (const row of found.values()) typeOfRow.set(row, parsed.type)
+  const listing = parsed && nodeTypes.get(parsed.type)
+  return listing ? findVisible(context, info ?? [], listing, parsed.uuid) : null
+}
+
+/** Columns, or the field that asks for them. */
+type Asked = GraphQLResolveInfo | Columns
+const columnsAsked = (asked: Asked, type: IdType): Columns => ('fieldNodes' in asked ? columnsOf(asked, type) : asked)
+
+/** The row with an id, for a field of its type or of an interface; null when there is none within the caller's scope. */
+export async function findVisible<Row extends NodeRow>(
+  context: GraphqlContext,
+  asked: Asked,
+  listing: Pick<Listing<Row>, 'type' | 'permission' | 'find'>,
+  id: string,
+): Promise<Row | null> {
+  const { type, permission } = listing
+  if (!context.caller.permissions.has(permission)) return null
+  return loadRows(context, `node:${type}`, id, columnsAsked(asked, type), async (reader, ids) => {
+    const found = new Map((await listing.find(reader, ids)).map((row) => [row.id, row]))
+    for (const row of found.values()) typeOfRow.set(row, type)
     return ids.map((key) => found.get(key) ?? null)
   })
 }
@@ -80,7 +93,7 @@ builder.queryFields((t) => ({
     nullable: true,
     description: 'Object with the given ID. Null if the object does not exist or is not visible to the caller.',
     args: { id: t.arg.id({ required: true, description: 'ID of the object, a TypeID with its prefix.' }) },
-    resolve: (_root, { id }, context) => findNode(context, id),
+    resolve: (_root, { id }, context, info) => findNode(context, id, info),
   }),
   nodes: t.field({
     type: [Node],
@@ -88,20 +101,24 @@ builder.queryFields((t) => ({
     description:
       'Objects with the given IDs, in the same order. Contains null in place of each object that does not exist or is not visible to the caller.',
     args: { ids: t.arg.idList({ required: true, description: 'IDs of the objects, at most 100.' }) },
-    resolve: (_root, { ids }, context) => {
+    resolve: (_root, { ids }, context, info) => {
       if (ids.length > maxPage) throw errors.invalid_input({ field: 'ids', text: `ids: must have at most ${maxPage} items` })
-      return Promise.all(ids.map((id) => findNode(context, id)))
+      return Promise.all(ids.map((id) => findNode(context, id, info)))
     },
   }),
 }))
 
 /** The row behind a foreign key, one statement for all rows of a level. No scope is added: the key was in scope. */
-export async function rowById<Row extends NodeRow>(context: GraphqlContext, table: string, id: string): Promise<Row> {
-  const found = await context.load(`row:${table}`, id, async (ids: readonly string[]) => {
-    const list = await rows<Row>(context.app.db.prisma, sql`select * from ${raw(table)} where id = any(${ids}::uuid[])`)
-    const byId = new Map(list.map((row) => [row.id, row]))
-    return ids.map((key) => byId.get(key) ?? null)
+export async function findRelated<Row extends NodeRow>(
+  context: GraphqlContext,
+  asked: Asked,
+  { type, read }: Pick<Listing<Row>, 'type' | 'read'>,
+  id: string,
+): Promise<Row> {
+  const related = await loadRows(context, `row:${type}`, id, columnsAsked(asked, type), async (reader, ids) => {
+    const found = new Map((await read(reader, sql`t.id = any(${ids}::uuid[])`)).map((row) => [row.id, row]))
+    return ids.map((key) => found.get(key) ?? null)
   })
-  if (!found) throw new Error(`${table} ${id} is referenced and missing`)
-  return found
+  if (!related) throw new Error(`${type} ${id} is referenced and missing`)
+  return related
 }

@@ -94,9 +94,13 @@ const silence = { error() {}, warn() {} }
 
 const statementText = (query: unknown) => (typeof query === 'string' ? query : String((query as { text?: unknown } | null)?.text ?? ''))
 
+/** A row with the names that its statement gives the columns. */
+export type RawRow = Record<string, unknown>
+
 /** Rows of a set-based query, with column names as Prisma spells them: `select s.* from web_service s` gives WebService rows. */
-export async function rows<Row>(tx: Tx, query: Sql): Promise<Row[]> {
-  return (await tx[route](query)).rows as Row[]
+export async function rows<Row>(tx: Tx, query: Sql, build?: (raw: RawRow) => Row): Promise<Row[]> {
+  const found = (await tx[route](query)).rows
+  return build ? found.map(build) : (found as Row[])
 }
 
 /** The first row, or null. */

@@ -106,7 +106,7 @@ describe('secrets', () => {
     expect(refused).toMatchObject({ code: 'secret_bound', details: { services: [{ name: 'Web' }] } })
     expect(refused.message).toContain('bound to Web')
     await shop.run(deleteSecret, { id: secret.id, force: true })
-    expect((await bindingsByService(shop.app.db.prisma, [shop.production]))[0]).toEqual([])
+    expect((await bindingsByService({ tx: shop.app.db.prisma, caller: shop.tenant.owner }, [shop.production]))[0]).toEqual([])
     expect((await eventsOf(shop.app, 'secret_binding.deleted')).some(({ subjectId }) => subjectId === binding.id)).toBe(true)
     expect(await codeOf(shop.run(deleteSecret, { id: secret.id, force: true }))).toBe('not_found')
   })
@@ -174,7 +174,7 @@ describe('a binding', () => {
         field: 'bindings.1.secretId',
       })
     }
-    expect((await bindingsByService(shop.app.db.prisma, [shop.production]))[0]).toEqual([])
+    expect((await bindingsByService({ tx: shop.app.db.prisma, caller: shop.tenant.owner }, [shop.production]))[0]).toEqual([])
   })
 
   it('is written in bulk by alias: rebound, deleted by REPLACE, refused if repeated', async () => {

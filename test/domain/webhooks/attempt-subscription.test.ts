@@ -50,7 +50,9 @@ it('catching up reads page after page without waiting', async () => {
 
 it('what is known is not read again', async () => {
   const { prisma } = world.app.db
-  const all = await attemptsAfter(prisma, world.caller, null, 0n, [], 10)
+  const all = await attemptsAfter({ tx: prisma, caller: world.caller }, null, 0n, [], 10)
   const known = all.slice(0, 9).map(({ ordinal }) => ordinal)
-  expect((await attemptsAfter(prisma, world.caller, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([all[9]!.ordinal])
+  expect((await attemptsAfter({ tx: prisma, caller: world.caller }, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([
+    all[9]!.ordinal,
+  ])
 })

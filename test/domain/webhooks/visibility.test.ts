@@ -79,7 +79,7 @@ describe.each([
   })
 
   it('the live view', async () => {
-    const found = await attemptsAfter(world.app.db.prisma, as(), null, 0n, [], 100)
+    const found = await attemptsAfter({ tx: world.app.db.prisma, caller: as() }, null, 0n, [], 100)
     expect(found.map(({ endpointId }) => endpointId).toSorted()).toEqual(sees().toSorted())
   })
 })

@@ -1,30 +1,27 @@
-import type { ApiKey as ApiKeyRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
   enumType,
   findNode,
+  findRelated,
   type GraphqlContext,
   idField,
   mutation,
   Node,
   payloadOf,
   registerNode,
-  rowById,
+  rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
 import type { Permission } from '../../../platform/access.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
 import { parseTypeId } from '../../../platform/id.ts'
-import { countOf } from '../../../platform/page.ts'
 import { Organization } from '../organization/graphql.ts'
 import { currentOrganization } from '../organization/index.ts'
 import { User } from '../user/graphql.ts'
+import { userListing } from '../user/index.ts'
 import { createApiKey, revokeApiKey } from './commands.ts'
-import { apiKeyListing, listApiKeys } from './queries.ts'
+import { apiKeyListing, countApiKeys, listApiKeys } from './queries.ts'
 
 export const ApiKeyKind = enumType('ApiKeyKind', 'REST API that accepts an API key. Every key is also accepted by GraphQL.', {
   PLATFORM: 'PaaS Public API. Keys begin with `ak_live_`.',
@@ -47,6 +44,7 @@ export const ApiKeyScope = enumType(
 export const ApiKey = builder.prismaObject('ApiKey', {
   description: 'Credential for programmatic access. The plaintext key is returned only once, at creation.',
   interfaces: [Node],
+  select: { id: true },
   fields: (t) => ({
     id: t.id(idField('ApiKey')),
     name: t.exposeString('name', { description: 'Name of the API key.' }),
@@ -65,34 +63,14 @@ export const ApiKey = builder.prismaObject('ApiKey', {
       description: 'Time when the key was revoked. Null if the key has not been revoked.',
     }),
     version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    createdAt: t.expose('createdAt', timestamps.createdAt),
+    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
 
-export const ApiKeyConnection = connectionType<ApiKeyRow>(ApiKey as never, 'ApiKey', 'ApiKey')
+registerNode(apiKeyListing)
 
-registerNode('ApiKey', async (context, ids) =>
-  context.caller.permissions.has('view:api_keys')
-    ? rows<ApiKeyRow>(
-        context.app.db.prisma,
-        sql`select k.* from api_key k where k.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`k`)}`,
-      )
-    : [],
-)
-
-builder.queryField('apiKeys', (t) =>
-  t.field({
-    type: ApiKeyConnection,
-    description: 'API keys visible to the caller, oldest first.',
-    args: connectionArgs,
-    resolve: (_root, args, context) =>
-      connection(
-        () => context.call(listApiKeys, args),
-        () => countOf(context.app.db.prisma, apiKeyListing(context.caller)),
-      ),
-  }),
-)
+rootConnection(connectionOf(ApiKey, apiKeyListing), { list: listApiKeys, count: countApiKeys })
 
 mutation(createApiKey, {
   input: (t) => ({
@@ -134,18 +112,20 @@ const Viewer = builder.objectRef<{ kind: 'viewer' }>('Viewer').implement({
       type: User,
       nullable: true,
       description: 'User who is signed in or who created the API key.',
-      resolve: (_viewer, _args, context) => (context.caller.userId ? rowById(context, 'user_account', context.caller.userId) : null),
+      resolve: (_viewer, _args, context, info) =>
+        context.caller.userId ? findRelated(context, info, userListing, context.caller.userId) : null,
     }),
     apiKey: t.field({
       type: ApiKey,
       nullable: true,
       description: 'API key used for the request. Null when a user is signed in.',
-      resolve: (_viewer, _args, context) => (context.caller.apiKeyId ? rowById(context, 'api_key', context.caller.apiKeyId) : null),
+      resolve: (_viewer, _args, context, info) =>
+        context.caller.apiKeyId ? findRelated(context, info, apiKeyListing, context.caller.apiKeyId) : null,
     }),
     organization: t.field({
       type: Organization,
       description: 'Organization of the caller.',
-      resolve: (_viewer, _args, context) => context.call(currentOrganization, {}),
+      resolve: (_viewer, _args, context, info) => context.call(currentOrganization, {}, columnsOf(info, 'Organization')),
     }),
     permissions: t.stringList({
       description: 'All permissions of the caller, each as `<verb>:<resource>`, in alphabetical order.',

@@ -3,7 +3,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyCreated, apiKeyRevoked } from './events.ts'
-import { findApiKey, listApiKeys } from './queries.ts'
+import { countApiKeys, findApiKey, listApiKeys } from './queries.ts'
 
 export { createApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
 export { apiKeyCreated, apiKeyRevoked } from './events.ts'
@@ -13,7 +13,7 @@ export { callerOfKey, findApiKey, listApiKeys } from './queries.ts'
 export const apiKey = defineConcept({
   name: 'api-key',
   commands: [createApiKey, revokeApiKey],
-  queries: [findApiKey, listApiKeys],
+  queries: [findApiKey, listApiKeys, countApiKeys],
   events: [apiKeyCreated, apiKeyRevoked],
   constraints: stamped('api_key'),
 })

@@ -1,40 +1,22 @@
-import { z } from 'zod'
 import type { ApiKey } from '../../../generated/prisma/client.ts'
 import { type Caller, keyPermissions, type SystemRole } from '../../../platform/access.ts'
-import { defineQuery, type Read, visible } from '../../../platform/command.ts'
 import { type Credential, cacheCredentials } from '../../../platform/credential-cache.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
-import type { Listing } from '../../../platform/page.ts'
-import { pageOf, pageSchema } from '../../../platform/page.ts'
+import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { hashKey, wellFormedKey } from './model.ts'
 
-export const apiKeyListing = (caller: Caller): Listing => ({
+export const apiKeyListing = defineListing({
   type: 'ApiKey',
-  select: sql`t.* from api_key t`,
-  where: visible(caller, sql`t`),
+  noun: 'API key',
+  permission: 'view:api_keys',
   order: 'oldest_first',
 })
 
-export const listApiKeys = defineQuery({
-  name: 'apiKeys',
-  description: 'API keys visible to the caller, oldest first.',
-  permission: 'view:api_keys',
-  ids: {},
-  input: pageSchema,
-  run: (read: Read, page) => pageOf<ApiKey>(read.tx, apiKeyListing(read.caller), page),
-})
-
-export const findApiKey = defineQuery({
-  name: 'apiKey',
-  description: 'API key with the given ID. Null if it does not exist.',
-  permission: 'view:api_keys',
-  ids: { id: 'ApiKey' },
-  input: z.object({ id: z.string() }),
-  run: (read: Read, { id }) =>
-    row<ApiKey>(read.tx, sql`select t.* from api_key t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
-})
+export const listApiKeys = listQuery(apiKeyListing)
+export const countApiKeys = countQuery(apiKeyListing)
+export const findApiKey = findQuery(apiKeyListing)
 
 /**
  * The caller behind a key's text; null when there is none: malformed, unknown, expired, revoked, or its maker is no member any

@@ -1,8 +1,5 @@
-import type { Operation as OperationRow } from '../../../generated/prisma/client.ts'
-import { builder, enumType, idField, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
-import { findOperation } from './queries.ts'
+import { builder, columnsOf, enumType, idField, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
+import { findOperation, operationListing } from './queries.ts'
 
 const OperationStatus = enumType('OperationStatus', 'Status of an operation.', {
   PENDING: 'Waiting for a prerequisite.',
@@ -16,6 +13,7 @@ const OperationStatus = enumType('OperationStatus', 'Status of an operation.', {
 export const Operation = builder.prismaObject('Operation', {
   description: 'Long-running operation started by a mutation. Poll it until it completes. Operations survive restarts of Quayside.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:organization' },
   fields: (t) => ({
     id: t.id(idField('Operation')),
@@ -34,19 +32,12 @@ export const Operation = builder.prismaObject('Operation', {
       description: 'Time when the operation ended. Null while it is pending or in progress.',
     }),
     error: t.exposeString('error', { nullable: true, description: 'Reason for the failure. Null unless the operation failed.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    createdAt: t.expose('createdAt', timestamps.createdAt),
+    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
 
-registerNode('Operation', async (context, ids) =>
-  context.caller.permissions.has('view:organization')
-    ? rows<OperationRow>(
-        context.app.db.prisma,
-        sql`select t.* from operation t where t.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`t`)}`,
-      )
-    : [],
-)
+registerNode(operationListing)
 
 builder.queryField('operation', (t) =>
   t.field({
@@ -54,6 +45,6 @@ builder.queryField('operation', (t) =>
     nullable: true,
     description: 'Operation with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the operation.' }) },
-    resolve: (_root, args, context) => context.call(findOperation, args),
+    resolve: (_root, args, context, info) => context.call(findOperation, args, columnsOf(info, 'Operation')),
   }),
 )

@@ -1,14 +1,10 @@
-import { z } from 'zod'
-import type { Operation } from '../../../generated/prisma/client.ts'
-import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, sql } from '../../../platform/db/index.ts'
+import { defineListing, findQuery } from '../../../platform/listing.ts'
 
-export const findOperation = defineQuery({
-  name: 'operation',
-  description: 'Operation with the given ID. Null if it does not exist.',
+export const operationListing = defineListing({
+  type: 'Operation',
+  noun: 'operation',
   permission: 'view:organization',
-  ids: { id: 'Operation' },
-  input: z.object({ id: z.string() }),
-  run: (read, { id }) =>
-    row<Operation>(read.tx, sql`select t.* from operation t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
+  order: 'newest_first',
 })
+
+export const findOperation = findQuery(operationListing)

@@ -1,8 +1,16 @@
 import { z } from 'zod'
-import type { Organization } from '../../../generated/prisma/client.ts'
 import { defineQuery } from '../../../platform/command.ts'
-import { row, sql } from '../../../platform/db/index.ts'
+import { sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
+import { defineListing } from '../../../platform/listing.ts'
+
+export const organizationListing = defineListing({
+  type: 'Organization',
+  noun: 'organization',
+  permission: 'view:organization',
+  order: 'oldest_first',
+  visible: (caller) => sql`t.id = ${caller.organizationId}::uuid`,
+})
 
 export const currentOrganization = defineQuery({
   name: 'organization',
@@ -11,7 +19,7 @@ export const currentOrganization = defineQuery({
   ids: {},
   input: z.object({}),
   async run(read) {
-    const organization = await row<Organization>(read.tx, sql`select * from organization where id = ${read.caller.organizationId}::uuid`)
+    const [organization] = await organizationListing.find(read, [read.caller.organizationId])
     if (!organization) throw errors.not_found()
     return organization
   },

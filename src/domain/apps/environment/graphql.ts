@@ -1,28 +1,27 @@
-import type { Environment as EnvironmentRow, Project as ProjectRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
+  findRelated,
   idField,
   mutation,
   Node,
   nestedConnection,
   payloadOf,
   registerNode,
-  rowById,
+  rootConnection,
   versionFields,
 } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { EnvironmentType, Project } from '../project/graphql.ts'
+import { projectListing } from '../project/index.ts'
 import { createEnvironment, deleteEnvironment, updateEnvironment } from './commands.ts'
 import { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
 
 export const Environment = builder.prismaObject('Environment', {
   description: 'A stage of a project, such as production or staging. It groups services.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:environments' },
   fields: (t) => ({
     id: t.id(idField('Environment')),
@@ -32,53 +31,30 @@ export const Environment = builder.prismaObject('Environment', {
     project: t.field({
       type: Project,
       description: 'Project that contains the environment.',
-      resolve: (environment, _args, context) => rowById<ProjectRow>(context, 'project', environment.projectId),
+      select: { projectId: true },
+      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
     }),
     ...versionFields(t),
   }),
 })
 
-export const EnvironmentConnection = connectionType<EnvironmentRow>(Environment as never, 'Environment', 'Environment')
+registerNode(environmentListing)
 
-registerNode('Environment', (context, ids) =>
-  rows<EnvironmentRow>(
-    context.app.db.prisma,
-    sql`select e.* from environment e where e.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`e`)}`,
-  ),
-)
+const environments = connectionOf(Environment, environmentListing)
+rootConnection(environments, {
+  list: listEnvironments,
+  count: countEnvironments,
+  args: builder.args((t) => ({ projectId: t.id({ description: 'Return only environments of this project.' }) })),
+})
+nestedConnection(Project, 'environments', environments, { by: 'projectId', description: 'Environments of the project, oldest first.' })
 
-builder.queryFields((t) => ({
-  environments: t.field({
-    type: EnvironmentConnection,
-    description: 'Environments visible to the caller, oldest first.',
-    args: { projectId: t.arg.id({ description: 'Return only environments of this project.' }), ...connectionArgs },
-    resolve: (_root, { projectId, ...page }, context) =>
-      connection(
-        () => context.call(listEnvironments, { projectId, ...page }),
-        () => context.call(countEnvironments, { projectId }),
-      ),
-  }),
-  environment: t.field({
+builder.queryField('environment', (t) =>
+  t.field({
     type: Environment,
     nullable: true,
     description: 'Environment with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the environment.' }) },
-    resolve: (_root, args, context) => context.call(findEnvironment, args),
-  }),
-}))
-
-builder.prismaObjectField('Project', 'environments', (t) =>
-  t.field({
-    type: EnvironmentConnection,
-    description: 'Environments of the project, oldest first.',
-    args: connectionArgs,
-    resolve: (project, args, context) =>
-      nestedConnection<EnvironmentRow>(context, project.id, args, {
-        name: 'Project.environments',
-        permission: 'view:environments',
-        listing: ({ caller }) => environmentListing(caller),
-        parent: sql`t.project_id`,
-      }),
+    resolve: (_root, args, context, info) => context.call(findEnvironment, args, columnsOf(info, 'Environment')),
   }),
 )
 

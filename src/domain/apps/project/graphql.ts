@@ -1,25 +1,22 @@
-import type { Project as ProjectRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
   enumType,
+  findRelated,
   idField,
   mutation,
   Node,
   payloadOf,
   registerNode,
-  rowById,
+  rootConnection,
   versionFields,
 } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
-import '../../access/api-key/graphql.ts'
+import { ApiKey } from '../../access/api-key/graphql.ts'
 import { createProject, deleteProject, updateProject } from './commands.ts'
 import { fallbackOf, type ScopeFallback } from './fallback.ts'
-import { countProjects, findProject, listProjects } from './queries.ts'
+import { countProjects, findProject, listProjects, projectListing } from './queries.ts'
 
 export const EnvironmentType = enumType('EnvironmentType', 'Type of an environment.', {
   PRODUCTION: 'Environment that serves users.',
@@ -59,6 +56,7 @@ const SecretFallbackInput = builder.inputType('SecretFallbackInput', {
 export const Project = builder.prismaObject('Project', {
   description: 'A group of related environments, services and secrets.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:projects' },
   fields: (t) => ({
     id: t.id(idField('Project')),
@@ -68,47 +66,35 @@ export const Project = builder.prismaObject('Project', {
     secretFallback: t.field({
       type: [SecretFallback],
       description: 'Secret fallback of the project, one entry for each type of environment.',
+      select: { secretFallback: true },
       resolve: (project) => Object.values(fallbackOf(project)),
     }),
     ...versionFields(t),
   }),
 })
 
-export const ProjectConnection = connectionType<ProjectRow>(Project as never, 'Project', 'Project')
+registerNode(projectListing)
 
-registerNode('Project', (context, ids) =>
-  rows<ProjectRow>(
-    context.app.db.prisma,
-    sql`select p.* from project p where p.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`p`, sql`id`)}`,
-  ),
-)
+export const projectConnection = connectionOf(Project, projectListing)
+rootConnection(projectConnection, { list: listProjects, count: countProjects })
 
-builder.queryFields((t) => ({
-  projects: t.field({
-    type: ProjectConnection,
-    description: 'Projects visible to the caller, oldest first.',
-    args: connectionArgs,
-    resolve: (_root, args, context) =>
-      connection(
-        () => context.call(listProjects, args),
-        () => context.call(countProjects, {}),
-      ),
-  }),
-  project: t.field({
+builder.queryField('project', (t) =>
+  t.field({
     type: Project,
     nullable: true,
     description: 'Project with the given ID or slug. Exactly one of the two is required. Null if the project does not exist.',
     args: { id: t.arg.id({ description: 'ID of the project.' }), slug: t.arg.string({ description: 'Slug of the project.' }) },
-    resolve: (_root, args, context) => context.call(findProject, args),
+    resolve: (_root, args, context, info) => context.call(findProject, args, columnsOf(info, 'Project')),
   }),
-}))
+)
 
-builder.prismaObjectField('ApiKey', 'project', (t) =>
+builder.prismaObjectField(ApiKey, 'project', (t) =>
   t.field({
     type: Project,
     nullable: true,
     description: 'Project that the key is restricted to. Null means the key has access to all projects.',
-    resolve: (key, _args, context) => (key.projectId ? rowById<ProjectRow>(context, 'project', key.projectId) : null),
+    select: { projectId: true },
+    resolve: (key, _args, context, info) => (key.projectId ? findRelated(context, info, projectListing, key.projectId) : null),
   }),
 )
 

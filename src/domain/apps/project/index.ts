@@ -21,7 +21,7 @@ export {
   scopes,
 } from './fallback.ts'
 export { keptProjects } from './model.ts'
-export { countProjects, findProject, idOrSlug, listProjects, projectListing, sliceProjects } from './queries.ts'
+export { countProjects, findProject, listProjects, projectListing, sliceProjects } from './queries.ts'
 
 export const project = defineConcept({
   name: 'project',

@@ -1,11 +1,9 @@
-import type { Environment as EnvironmentRow, Project as ProjectRow, WebService as WebServiceRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
   enumType,
-  type GraphqlContext,
+  findRelated,
   type InputBuilder,
   idField,
   mutation,
@@ -13,15 +11,15 @@ import {
   nestedConnection,
   payloadOf,
   registerNode,
-  rowById,
+  rootConnection,
   settingFields,
   versionFields,
 } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { Environment } from '../environment/graphql.ts'
+import { environmentListing } from '../environment/index.ts'
 import { Project } from '../project/graphql.ts'
+import { projectListing } from '../project/index.ts'
 import { createWebService, deleteWebService, restartWebService, startWebService, stopWebService, updateWebService } from './commands.ts'
 import { countWebServices, findWebService, listWebServices, webServiceListing } from './queries.ts'
 import { serviceSettings } from './settings.ts'
@@ -117,6 +115,7 @@ const settings = settingFields(serviceSettings, {
 export const WebService = builder.prismaObject('WebService', {
   description: 'An application that is built from a git repository and kept running.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:web_services' },
   fields: (t) => ({
     id: t.id(idField('WebService')),
@@ -126,12 +125,14 @@ export const WebService = builder.prismaObject('WebService', {
     project: t.field({
       type: Project,
       description: 'Project that contains the service.',
-      resolve: (service, _args, context) => rowById<ProjectRow>(context, 'project', service.projectId),
+      select: { projectId: true },
+      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
     }),
     environment: t.field({
       type: Environment,
       description: 'Environment that contains the service.',
-      resolve: (service, _args, context) => rowById<EnvironmentRow>(context, 'environment', service.environmentId),
+      select: { environmentId: true },
+      resolve: ({ environmentId }, _args, context, info) => findRelated(context, info, environmentListing, environmentId),
     }),
     ...settings.output(t),
     desiredState: t.expose('desiredState', {
@@ -142,63 +143,31 @@ export const WebService = builder.prismaObject('WebService', {
   }),
 })
 
-export const WebServiceConnection = connectionType<WebServiceRow>(WebService as never, 'WebService', 'WebService')
+registerNode(webServiceListing)
 
-registerNode('WebService', (context, ids) =>
-  rows<WebServiceRow>(
-    context.app.db.prisma,
-    sql`select s.* from web_service s where s.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`s`)}`,
-  ),
-)
+const webServices = connectionOf(WebService, webServiceListing)
+rootConnection(webServices, {
+  list: listWebServices,
+  count: countWebServices,
+  args: builder.args((t) => ({
+    projectId: t.id({ description: 'Return only services of this project.' }),
+    environmentId: t.id({ description: 'Return only services of this environment.' }),
+    kind: t.field({ type: WebServiceKind, description: 'Return only services of this kind.' }),
+  })),
+})
+nestedConnection(Project, 'webServices', webServices, { by: 'projectId', description: 'Web services of the project, oldest first.' })
+nestedConnection(Environment, 'webServices', webServices, {
+  by: 'environmentId',
+  description: 'Web services of the environment, oldest first.',
+})
 
-builder.queryFields((t) => ({
-  webServices: t.field({
-    type: WebServiceConnection,
-    description: 'Web services visible to the caller, oldest first.',
-    args: {
-      projectId: t.arg.id({ description: 'Return only services of this project.' }),
-      environmentId: t.arg.id({ description: 'Return only services of this environment.' }),
-      kind: t.arg({ type: WebServiceKind, description: 'Return only services of this kind.' }),
-      ...connectionArgs,
-    },
-    resolve: (_root, { projectId, environmentId, kind, ...page }, context) =>
-      connection(
-        () => context.call(listWebServices, { projectId, environmentId, kind, ...page }),
-        () => context.call(countWebServices, { projectId, environmentId, kind }),
-      ),
-  }),
-  webService: t.field({
+builder.queryField('webService', (t) =>
+  t.field({
     type: WebService,
     nullable: true,
     description: 'Web service with the given ID or slug. Exactly one of the two is required. Null if the service does not exist.',
     args: { id: t.arg.id({ description: 'ID of the service.' }), slug: t.arg.string({ description: 'Slug of the service.' }) },
-    resolve: (_root, args, context) => context.call(findWebService, args),
-  }),
-}))
-
-const nested = { permission: 'view:web_services' as const, listing: ({ caller }: GraphqlContext) => webServiceListing(caller) }
-
-builder.prismaObjectField('Project', 'webServices', (t) =>
-  t.field({
-    type: WebServiceConnection,
-    description: 'Web services of the project, oldest first.',
-    args: connectionArgs,
-    resolve: (project, args, context) =>
-      nestedConnection<WebServiceRow>(context, project.id, args, { ...nested, name: 'Project.webServices', parent: sql`t.project_id` }),
-  }),
-)
-
-builder.prismaObjectField('Environment', 'webServices', (t) =>
-  t.field({
-    type: WebServiceConnection,
-    description: 'Web services of the environment, oldest first.',
-    args: connectionArgs,
-    resolve: (environment, args, context) =>
-      nestedConnection<WebServiceRow>(context, environment.id, args, {
-        ...nested,
-        name: 'Environment.webServices',
-        parent: sql`t.environment_id`,
-      }),
+    resolve: (_root, args, context, info) => context.call(findWebService, args, columnsOf(info, 'WebService')),
   }),
 )
 

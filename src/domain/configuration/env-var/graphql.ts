@@ -2,8 +2,10 @@ import type { ObjectFieldBuilder } from '@pothos/core'
 import type { EnvVar as EnvVarRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
+  columnsOf,
   type InputBuilder,
   idField,
+  loadRows,
   makeRoom,
   mutation,
   Node,
@@ -11,19 +13,21 @@ import {
   type Types,
   versionFields,
 } from '../../../graphql/builder/index.ts'
-import { demand, visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
+import { demand } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
-import '../../apps/web-service/graphql.ts'
+import { WebService } from '../../apps/web-service/graphql.ts'
 import { revealedValueField, revealedValuesField, texts, WriteMode, writeWarningsField } from '../variable/graphql.ts'
 import { mask } from '../variable/index.ts'
 import { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
-import { envVarBytes, envVarsByService } from './queries.ts'
+import { envVarBytes, envVarListing, envVarsByService } from './queries.ts'
 import { exportEnvVars, openEnvVar, revealEnvVar, revealEnvVars } from './reveal.ts'
+
+const valueColumns = { organizationId: true, isSecret: true, value: true } as const
 
 export const EnvVar = builder.prismaObject('EnvVar', {
   description: 'Environment variable of a service. It takes precedence over a bound secret with the same name.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:secrets' },
   fields: (t) => ({
     id: t.id(idField('EnvVar')),
@@ -31,10 +35,12 @@ export const EnvVar = builder.prismaObject('EnvVar', {
     value: t.string({
       nullable: true,
       description: 'Value of the variable. Null if the variable is secret.',
+      select: valueColumns,
       resolve: (item, _args, { app }) => (item.isSecret ? null : openEnvVar({ app, tx: app.db.prisma }, item)),
     }),
     maskedValue: t.string({
       description: `Value of the variable, or \`${mask}\` if the variable is secret.`,
+      select: valueColumns,
       resolve: (item, _args, { app }) => (item.isSecret ? mask : openEnvVar({ app, tx: app.db.prisma }, item)),
     }),
     fingerprint: t.exposeString('fingerprint', { description: texts.fingerprint }),
@@ -54,23 +60,19 @@ export const EnvVar = builder.prismaObject('EnvVar', {
   }),
 })
 
-registerNode('EnvVar', async ({ app, caller }, ids) =>
-  caller.permissions.has('view:secrets')
-    ? rows<EnvVarRow>(app.db.prisma, sql`select t.* from env_var t where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)}`)
-    : [],
-)
+registerNode(envVarListing)
 
-builder.prismaObjectField('WebService', 'envVars', (t) =>
+builder.prismaObjectField(WebService, 'envVars', (t) =>
   t.field({
     type: [EnvVar],
     extensions: { rows: 50 },
     description:
       'Environment variables of the service itself, sorted by key. See `resolvedEnv` for all variables that the service receives.',
-    resolve: (service, _args, context) => {
+    resolve: (service, _args, context, info) => {
       demand(context.caller, 'view:secrets')
-      return context.load('WebService.envVars', service.id, async (ids: readonly string[]) => {
-        await makeRoom(context, envVarBytes(ids))
-        return envVarsByService(context.app.db.prisma, ids)
+      return loadRows(context, 'WebService.envVars', service.id, columnsOf(info, 'EnvVar'), async (reader, ids) => {
+        if (reader.columns?.includes('value')) await makeRoom(context, envVarBytes(ids))
+        return envVarsByService(reader, ids)
       })
     },
   }),

@@ -1,22 +1,24 @@
 import { z } from 'zod'
 import type { EnvVar } from '../../../generated/prisma/client.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
-import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, type Sql, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
+import { defineListing, type Reader } from '../../../platform/listing.ts'
 import { type Slice, sliceFrom, sliceInput } from '../../../platform/page.ts'
 import { valueIdentity } from './model.ts'
 
-/** Env vars of many services in one statement, by key. */
-export async function envVarsByService(tx: Tx, serviceIds: readonly string[]): Promise<EnvVar[][]> {
-  const found = await rows<EnvVar>(
-    tx,
-    sql`select * from env_var where web_service_id = any(${serviceIds}::uuid[]) order by key collate "C"`,
-  )
-  const byService = Map.groupBy(found, (item) => item.webServiceId)
-  return serviceIds.map((id) => byService.get(id) ?? [])
-}
+export const envVarListing = defineListing({
+  type: 'EnvVar',
+  noun: 'environment variable',
+  permission: 'view:secrets',
+  order: 'oldest_first',
+})
 
-/** The number of bytes that `envVarsByService` reads. */
+/** Env vars of many services in one statement, by key. */
+export const envVarsByService = (reader: Reader, serviceIds: readonly string[]): Promise<EnvVar[][]> =>
+  envVarListing.readBelow(reader, { parent: 'webServiceId', parentIds: serviceIds, orderBy: sql`t.key collate "C"` })
+
+/** The number of bytes of the values that `envVarsByService` reads. */
 export const envVarBytes = (serviceIds: readonly string[]): Sql =>
   sql`select sum(octet_length(value))::float8 as bytes from env_var where web_service_id = any(${serviceIds}::uuid[])`
 
@@ -26,13 +28,14 @@ export const listEnvVars = defineQuery({
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),
-  async run({ tx, caller }, { webServiceId }): Promise<EnvVar[]> {
+  async run(read, { webServiceId }): Promise<EnvVar[]> {
+    const { tx, caller } = read
     const service = await row(
       tx,
       sql`select 1 as found from web_service s where s.id = ${webServiceId}::uuid and ${visible(caller, sql`s`)}`,
     )
     if (!service) throw errors.not_found({ field: 'webServiceId' })
-    return (await envVarsByService(tx, [webServiceId]))[0]!
+    return (await envVarsByService(read, [webServiceId]))[0]!
   },
 })
 
@@ -54,9 +57,9 @@ export const plainEnvVarValues = defineQuery({
   ids: { 'ids.*': 'EnvVar' },
   input: z.object({ ids: z.array(z.string()) }),
   async run({ app, tx, caller }, { ids }): Promise<Map<string, string>> {
-    const found = await rows<EnvVar>(
-      tx,
-      sql`select t.* from env_var t where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)} and not t.is_secret`,
+    const found = await envVarListing.read(
+      { tx, caller, columns: ['organizationId', 'value'] },
+      sql`t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)} and not t.is_secret`,
     )
     const values = new Map<string, string>()
     // One at a time: the first call reads the organization's key for the others.
@@ -71,10 +74,9 @@ export const findEnvVar = defineQuery({
   permission: 'view:secrets',
   ids: { id: 'EnvVar', webServiceId: 'WebService' },
   input: z.object({ id: z.string(), webServiceId: z.string().nullish() }),
-  run: ({ tx, caller }, { id, webServiceId }) =>
-    row<EnvVar>(
-      tx,
-      sql`select t.* from env_var t where t.id = ${id}::uuid and ${visible(caller, sql`t`)}
-          and (${webServiceId ?? null}::uuid is null or t.web_service_id = ${webServiceId ?? null}::uuid)`,
+  run: (read, { id, webServiceId }) =>
+    envVarListing.findOne(
+      read,
+      sql`t.id = ${id}::uuid and (${webServiceId ?? null}::uuid is null or t.web_service_id = ${webServiceId ?? null}::uuid)`,
     ),
 })

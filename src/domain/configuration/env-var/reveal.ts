@@ -15,7 +15,7 @@ import { envVarsByService } from './queries.ts'
 type Place = { id: string; projectId: string }
 
 /** Opens the value of a variable. The caller must have checked that it may be shown. */
-export const openEnvVar = (work: Pick<Work, 'app' | 'tx'>, item: EnvVar): Promise<string> =>
+export const openEnvVar = (work: Pick<Work, 'app' | 'tx'>, item: Pick<EnvVar, 'id' | 'organizationId' | 'value'>): Promise<string> =>
   work.app.keyring.open(work.tx, item.organizationId, valueIdentity(item.id), item.value)
 
 const openAll = (work: Work, items: readonly EnvVar[]): Promise<RevealedValue[]> =>
@@ -80,10 +80,10 @@ export const revealEnvVars = defineCommand({
   emits: [envVarRevealed],
   once: ['values'],
   async run(work, _input, service: WebService) {
-    const found = (await envVarsByService(work.tx, [service.id]))[0]!
+    const found = (await envVarsByService(work, [service.id]))[0]!
     await recordReveal(work, service, found)
     const values = await openAll(work, found)
-    return { envVars: (await envVarsByService(work.tx, [service.id]))[0]!, values: values as RevealedValue[] | null }
+    return { envVars: (await envVarsByService(work, [service.id]))[0]!, values: values as RevealedValue[] | null }
   },
   audited: (_input, { envVars }) => ({ keys: envVars.map(({ key }) => key) }),
 })
@@ -100,7 +100,7 @@ export const exportEnvVars = defineCommand({
   emits: [envVarRevealed],
   once: ['text'],
   async run(work, { includeSecrets }, service: WebService) {
-    const all = (await envVarsByService(work.tx, [service.id]))[0]!
+    const all = (await envVarsByService(work, [service.id]))[0]!
     const shown = includeSecrets ? all : all.filter((item) => !item.isSecret)
     const secret = shown.filter((item) => item.isSecret)
     if (includeSecrets) {

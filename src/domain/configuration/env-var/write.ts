@@ -16,7 +16,7 @@ type WriteOptions = { mode?: 'MERGE' | 'REPLACE' | null; deploy?: boolean | null
 
 /** Creates or updates variables of a locked service by key; with REPLACE, deletes the others. */
 export async function writeEnvVars(work: Work, service: WebService, entries: Entry[], { mode, deploy }: WriteOptions) {
-  const stored = new Map((await envVarsByService(work.tx, [service.id]))[0]!.map((item) => [item.key, item]))
+  const stored = new Map((await envVarsByService(work, [service.id]))[0]!.map((item) => [item.key, item]))
   const [fresh, asked] = [entries.filter(({ key }) => !stored.has(key)), entries.filter(({ key }) => stored.has(key))]
   const created = (await insertEnvVars(work, service, fresh)).map(({ key }) => key)
   const changed = await updateEnvVars(
@@ -43,7 +43,7 @@ type Change = { created?: string[]; updated?: string[]; deleted?: string[]; depl
 /** Publishes a write and checks the number of variables. Returns all variables of the service, and warnings about the written ones. */
 export async function conclude(work: Work, service: WebService, change: Change) {
   const added = await publishChange(work, service, change)
-  const envVars = (await envVarsByService(work.tx, [service.id]))[0]!
+  const envVars = (await envVarsByService(work, [service.id]))[0]!
   if (envVars.length > maxEntries)
     throw errors.invalid_input({ field: 'variables', text: `variables: a service can have at most ${maxEntries} variables` })
   const written = new Set([...(change.created ?? []), ...(change.updated ?? [])])

@@ -2,7 +2,7 @@ import { builder, enumType, type GraphqlContext, makeRoom, mutation } from '../.
 import { demand } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { EnvironmentType } from '../../apps/project/graphql.ts'
-import '../../apps/web-service/graphql.ts'
+import { WebService } from '../../apps/web-service/graphql.ts'
 import { revealedValuesField, texts } from '../variable/graphql.ts'
 import { mask } from '../variable/index.ts'
 import { revealResolvedEnv } from './commands.ts'
@@ -102,12 +102,13 @@ export const resolutionOf = (context: GraphqlContext, serviceId: string): Promis
     return ids.map((id) => resolved.get(id)!)
   })
 
-builder.prismaObjectFields('WebService', (t) => ({
+builder.prismaObjectFields(WebService, (t) => ({
   resolvedEnv: t.field({
     type: [ResolvedVariable],
     extensions: { rows: 50 },
     description:
       'All variables that the next deployment gives to the service, sorted by key, with their sources. Requires the permission `view:secrets`.',
+    select: { organizationId: true },
     resolve: async (service, _args, context) => {
       demand(context.caller, 'view:secrets')
       const { variables } = await resolutionOf(context, service.id)

@@ -103,7 +103,7 @@ export const setSecretBindings = defineCommand({
     if (others.length > 0) demand(work.caller, 'delete:secrets')
     await removeBindings(work, others)
     await demandRoom(work, service.id)
-    const secretBindings = (await bindingsByService(work.tx, [service.id]))[0]!
+    const secretBindings = (await bindingsByService(work, [service.id]))[0]!
     return { secretBindings, warnings: await aliasWarnings(work, service.id, [...wanted.keys()]) }
   },
   audited: ({ mode }, { secretBindings }) => ({ aliases: secretBindings.map(({ alias }) => alias), mode: mode ?? 'MERGE' }),

@@ -1,31 +1,30 @@
-import type {
-  SecretBinding as SecretBindingRow,
-  Secret as SecretRow,
-  WebService as WebServiceRow,
-} from '../../../generated/prisma/client.ts'
 import {
   builder,
+  columnsOf,
+  findRelated,
   type InputBuilder,
   idField,
+  loadRows,
   mutation,
   Node,
   registerNode,
-  rowById,
   versionFields,
 } from '../../../graphql/builder/index.ts'
-import { demand, visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
+import { demand } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { WebService } from '../../apps/web-service/graphql.ts'
+import { webServiceListing } from '../../apps/web-service/index.ts'
 import { Secret } from '../secret/graphql.ts'
+import { secretListing } from '../secret/index.ts'
 import { WriteMode, writeWarningsField } from '../variable/graphql.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
-import { bindingsBySecret, bindingsByService } from './queries.ts'
+import { bindingsBySecret, bindingsByService, secretBindingListing } from './queries.ts'
 import './reactions.ts'
 
 export const SecretBinding = builder.prismaObject('SecretBinding', {
   description: 'Binding of a project secret to a service.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:secrets' },
   fields: (t) => ({
     id: t.id(idField('SecretBinding')),
@@ -34,47 +33,40 @@ export const SecretBinding = builder.prismaObject('SecretBinding', {
       type: Secret,
       description:
         'The bound secret. The service receives a value of the same key, chosen by the type of its environment. See `resolvedEnv` for the value in effect.',
-      resolve: (binding, _args, context) => rowById<SecretRow>(context, 'secret', binding.secretId),
+      select: { secretId: true },
+      resolve: ({ secretId }, _args, context, info) => findRelated(context, info, secretListing, secretId),
     }),
     webService: t.field({
       type: WebService,
       description: 'The service that the secret is bound to.',
-      resolve: (binding, _args, context) => rowById<WebServiceRow>(context, 'web_service', binding.webServiceId),
+      select: { webServiceId: true },
+      resolve: ({ webServiceId }, _args, context, info) => findRelated(context, info, webServiceListing, webServiceId),
     }),
     ...versionFields(t),
   }),
 })
 
-registerNode('SecretBinding', async ({ app, caller }, ids) =>
-  caller.permissions.has('view:secrets')
-    ? rows<SecretBindingRow>(
-        app.db.prisma,
-        sql`select t.* from secret_binding t where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)}`,
-      )
-    : [],
-)
+registerNode(secretBindingListing)
 
-builder.prismaObjectField('WebService', 'secretBindings', (t) =>
+builder.prismaObjectField(WebService, 'secretBindings', (t) =>
   t.field({
     type: [SecretBinding],
     extensions: { rows: 50 },
     description: 'Secret bindings of the service, sorted by alias.',
-    resolve: (service, _args, context) => {
+    resolve: (service, _args, context, info) => {
       demand(context.caller, 'view:secrets')
-      return context.load('WebService.secretBindings', service.id, (ids: readonly string[]) =>
-        bindingsByService(context.app.db.prisma, ids),
-      )
+      return loadRows(context, 'WebService.secretBindings', service.id, columnsOf(info, 'SecretBinding'), bindingsByService)
     },
   }),
 )
 
-builder.prismaObjectField('Secret', 'usedBy', (t) =>
+builder.prismaObjectField(Secret, 'usedBy', (t) =>
   t.field({
     type: [SecretBinding],
     extensions: { rows: 20 },
     description: 'Bindings of the secret, oldest first.',
-    resolve: (secret, _args, context) =>
-      context.load('Secret.usedBy', secret.id, (ids: readonly string[]) => bindingsBySecret(context.app.db.prisma, ids)),
+    resolve: (secret, _args, context, info) =>
+      loadRows(context, 'Secret.usedBy', secret.id, columnsOf(info, 'SecretBinding'), bindingsBySecret),
   }),
 )
 

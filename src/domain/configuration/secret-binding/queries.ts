@@ -3,28 +3,27 @@ import type { SecretBinding } from '../../../generated/prisma/client.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
+import { defineListing, type Reader } from '../../../platform/listing.ts'
 import { type Slice, sliceFrom, sliceInput } from '../../../platform/page.ts'
 import type { BoundService } from '../secret/index.ts'
 
 export type NamedBinding = SecretBinding & { secretKey: string }
 
-/** Bindings of many services in one statement, by alias, with the keys of their secrets. */
-export async function bindingsByService(tx: Tx, serviceIds: readonly string[]): Promise<NamedBinding[][]> {
-  const found = await rows<NamedBinding>(
-    tx,
-    sql`select b.*, s.key as secret_key from secret_binding b join secret s on s.id = b.secret_id
-        where b.web_service_id = any(${serviceIds}::uuid[]) order by b.alias collate "C"`,
-  )
-  const byService = Map.groupBy(found, (binding) => binding.webServiceId)
-  return serviceIds.map((id) => byService.get(id) ?? [])
-}
+export const secretBindingListing = defineListing<'SecretBinding', Record<never, never>, NamedBinding>({
+  type: 'SecretBinding',
+  noun: 'secret binding',
+  permission: 'view:secrets',
+  order: 'oldest_first',
+  computed: { secretKey: () => sql`(select s.key from secret s where s.id = t.secret_id)` },
+})
+
+/** Bindings of many services in one statement, by alias. */
+export const bindingsByService = (reader: Reader, serviceIds: readonly string[]): Promise<NamedBinding[][]> =>
+  secretBindingListing.readBelow(reader, { parent: 'webServiceId', parentIds: serviceIds, orderBy: sql`t.alias collate "C"` })
 
 /** Bindings of many secrets in one statement, oldest first. */
-export async function bindingsBySecret(tx: Tx, secretIds: readonly string[]): Promise<SecretBinding[][]> {
-  const found = await rows<SecretBinding>(tx, sql`select * from secret_binding where secret_id = any(${secretIds}::uuid[]) order by id`)
-  const bySecret = Map.groupBy(found, (binding) => binding.secretId)
-  return secretIds.map((id) => bySecret.get(id) ?? [])
-}
+export const bindingsBySecret = (reader: Reader, secretIds: readonly string[]): Promise<NamedBinding[][]> =>
+  secretBindingListing.readBelow(reader, { parent: 'secretId', parentIds: secretIds, orderBy: sql`t.id` })
 
 /** The services that secrets are bound to, by name. */
 export const servicesBoundTo = (tx: Tx, secretIds: readonly string[]): Promise<BoundService[]> =>
@@ -41,13 +40,14 @@ export const listSecretBindings = defineQuery({
   permission: 'view:secrets',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string() }),
-  async run({ tx, caller }, { webServiceId }): Promise<NamedBinding[]> {
+  async run(read, { webServiceId }): Promise<NamedBinding[]> {
+    const { tx, caller } = read
     const service = await row(
       tx,
       sql`select 1 as found from web_service s where s.id = ${webServiceId}::uuid and ${visible(caller, sql`s`)}`,
     )
     if (!service) throw errors.not_found({ field: 'webServiceId' })
-    return (await bindingsByService(tx, [webServiceId]))[0]!
+    return (await bindingsByService(read, [webServiceId]))[0]!
   },
 })
 

@@ -1,9 +1,10 @@
-import type { Project as ProjectRow, Secret as SecretRow, SecretVersion as SecretVersionRow } from '../../../generated/prisma/client.ts'
+import type { Secret as SecretRow, SecretVersion as SecretVersionRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
   enumType,
+  findRelated,
   type GraphqlContext,
   type InputBuilder,
   idField,
@@ -13,13 +14,11 @@ import {
   nestedConnection,
   payloadOf,
   registerNode,
-  rowById,
   timestamps,
 } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { EnvironmentType, Project } from '../../apps/project/graphql.ts'
+import { projectListing } from '../../apps/project/index.ts'
 import { revealedValueField, texts, WriteMode, writeWarningsField } from '../variable/graphql.ts'
 import { mask } from '../variable/index.ts'
 import { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
@@ -33,7 +32,7 @@ const SecretVersionStatus = enumType('SecretVersionStatus', 'Status of a version
   REVOKED: 'Revoked permanently. Not used by deployments.',
 })
 
-type VersionShape = VersionFacts & { secret: SecretRow }
+type VersionShape = VersionFacts & { secret: Pick<SecretRow, 'currentVersion'> }
 
 const SecretVersion = builder.objectRef<VersionShape>('SecretVersion').implement({
   description: 'A version of a secret. Versions are immutable.',
@@ -61,12 +60,13 @@ const current = (context: GraphqlContext, id: string): Promise<SecretVersionRow>
     return currentBySecret(context.app.db.prisma, ids)
   })
 
-const shown = async (context: GraphqlContext, secret: SecretRow) =>
+const shown = async (context: GraphqlContext, secret: { id: string }) =>
   openVersion({ app: context.app, tx: context.app.db.prisma }, await current(context, secret.id))
 
 export const Secret = builder.prismaObject('Secret', {
   description: 'Secret of a project at one scope. A service receives a secret only through a binding.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:secrets' },
   fields: (t) => ({
     id: t.id(idField('Secret')),
@@ -76,10 +76,12 @@ export const Secret = builder.prismaObject('Secret', {
     value: t.string({
       nullable: true,
       description: 'Value of the newest version. Null if the value is secret.',
+      select: { isSecret: true },
       resolve: (secret, _args, context) => (secret.isSecret ? null : shown(context, secret)),
     }),
     maskedValue: t.string({
       description: `Value of the newest version, or \`${mask}\` if the value is secret.`,
+      select: { isSecret: true },
       resolve: (secret, _args, context) => (secret.isSecret ? mask : shown(context, secret)),
     }),
     fingerprint: t.string({
@@ -93,6 +95,7 @@ export const Secret = builder.prismaObject('Secret', {
       type: [SecretVersion],
       extensions: { rows: 10 },
       description: 'All versions of the secret, newest first.',
+      select: { currentVersion: true },
       resolve: async (secret, _args, context) => {
         const found = await context.load('Secret.versions', secret.id, (ids: readonly string[]) =>
           versionsBySecret(context.app.db.prisma, ids),
@@ -103,7 +106,8 @@ export const Secret = builder.prismaObject('Secret', {
     project: t.field({
       type: Project,
       description: 'Project that contains the secret.',
-      resolve: (secret, _args, context) => rowById<ProjectRow>(context, 'project', secret.projectId),
+      select: { projectId: true },
+      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
     }),
     lastRevealedAt: t.expose('lastRevealedAt', {
       type: 'DateTime',
@@ -118,18 +122,18 @@ export const Secret = builder.prismaObject('Secret', {
       description:
         'Version of the object, incremented by every change. Not to be confused with `currentVersion`. Pass it as `ifVersion` to detect concurrent changes.',
     }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    createdAt: t.expose('createdAt', timestamps.createdAt),
+    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
 
-export const SecretConnection = connectionType<SecretRow>(Secret as never, 'Secret', 'Secret')
+registerNode(secretListing)
 
-registerNode('Secret', async ({ app, caller }, ids) =>
-  caller.permissions.has('view:secrets')
-    ? rows<SecretRow>(app.db.prisma, sql`select t.* from secret t where t.id = any(${ids}::uuid[]) and ${visible(caller, sql`t`)}`)
-    : [],
-)
+nestedConnection(Project, 'secrets', connectionOf(Secret, secretListing), {
+  by: 'projectId',
+  description: 'Secrets of the project, oldest first.',
+  args: builder.args((t) => ({ scope: t.field({ type: EnvironmentType, description: 'Return only secrets of this scope.' }) })),
+})
 
 builder.queryField('secret', (t) =>
   t.field({
@@ -137,22 +141,7 @@ builder.queryField('secret', (t) =>
     nullable: true,
     description: 'Secret with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the secret.' }) },
-    resolve: (_root, args, context) => context.call(findSecret, args),
-  }),
-)
-
-builder.prismaObjectField('Project', 'secrets', (t) =>
-  t.field({
-    type: SecretConnection,
-    description: 'Secrets of the project, oldest first.',
-    args: { scope: t.arg({ type: EnvironmentType, description: 'Return only secrets of this scope.' }), ...connectionArgs },
-    resolve: (project, args, context) =>
-      nestedConnection<SecretRow>(context, project.id, args, {
-        name: 'Project.secrets',
-        permission: 'view:secrets',
-        listing: ({ caller }) => secretListing(caller, { scope: args.scope }),
-        parent: sql`t.project_id`,
-      }),
+    resolve: (_root, args, context, info) => context.call(findSecret, args, columnsOf(info, 'Secret')),
   }),
 )
 

@@ -1,22 +1,24 @@
 import { z } from 'zod'
-import type { EnvironmentType, Secret, SecretVersion } from '../../../generated/prisma/client.ts'
-import type { Caller } from '../../../platform/access.ts'
+import type { SecretVersion } from '../../../generated/prisma/client.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { type Listing, sliceInput, sliceOf } from '../../../platform/page.ts'
+import { defineListing } from '../../../platform/listing.ts'
+import { sliceInput } from '../../../platform/page.ts'
 import { scopeSchema } from '../../apps/project/index.ts'
 import { versionIdentity } from './model.ts'
 
-export const secretListing = (
-  caller: Caller,
-  { projectId, scope }: { projectId?: string | null; scope?: EnvironmentType | null } = {},
-): Listing => ({
+export const secretListing = defineListing({
   type: 'Secret',
-  select: sql`t.* from secret t`,
-  where: sql`${visible(caller, sql`t`)} ${projectId ? sql`and t.project_id = ${projectId}::uuid` : sql``}
-    ${scope ? sql`and t.scope = ${scope}::environment_type` : sql``}`,
+  noun: 'secret',
+  permission: 'view:secrets',
   order: 'oldest_first',
+  filter: { projectId: z.string().nullish(), scope: scopeSchema.nullish() },
+  ids: { projectId: 'Project' },
+  where: ({ projectId, scope }) => [
+    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
+    ...(scope ? [sql`t.scope = ${scope}::environment_type`] : []),
+  ],
 })
 
 export const findSecret = defineQuery({
@@ -25,11 +27,8 @@ export const findSecret = defineQuery({
   permission: 'view:secrets',
   ids: { id: 'Secret', projectId: 'Project' },
   input: z.object({ id: z.string(), projectId: z.string().nullish() }),
-  run: ({ tx, caller }, { id, projectId }) =>
-    row<Secret>(
-      tx,
-      sql`select t.* from secret t where t.id = ${id}::uuid and ${visible(caller, sql`t`)} ${projectId ? sql`and t.project_id = ${projectId}::uuid` : sql``}`,
-    ),
+  run: (read, { id, projectId }) =>
+    secretListing.findOne(read, sql`t.id = ${id}::uuid ${projectId ? sql`and t.project_id = ${projectId}::uuid` : sql``}`),
 })
 
 export const sliceSecrets = defineQuery({
@@ -38,13 +37,13 @@ export const sliceSecrets = defineQuery({
   permission: 'view:secrets',
   ids: { projectId: 'Project' },
   input: z.object({ projectId: z.string(), scope: scopeSchema.nullish(), ...sliceInput }),
-  async run({ tx, caller }, { projectId, scope, ...slice }) {
+  async run(read, { projectId, scope, ...slice }) {
     const project = await row(
-      tx,
-      sql`select 1 as found from project p where p.id = ${projectId}::uuid and ${visible(caller, sql`p`, sql`id`)}`,
+      read.tx,
+      sql`select 1 as found from project p where p.id = ${projectId}::uuid and ${visible(read.caller, sql`p`, sql`id`)}`,
     )
     if (!project) throw errors.not_found({ field: 'projectId' })
-    return sliceOf<Secret>(tx, secretListing(caller, { projectId, scope }), slice)
+    return secretListing.slice(read, { projectId, scope }, slice)
   },
 })
 

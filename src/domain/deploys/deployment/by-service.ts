@@ -4,7 +4,7 @@ import type { Deployment } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, sql, type Tx } from '../../../platform/db/index.ts'
-import { type Slice, sliceInput, sliceOf } from '../../../platform/page.ts'
+import { type Slice, sliceInput } from '../../../platform/page.ts'
 import { listResolvedEnv, type ShownVariable } from '../../configuration/resolution/index.ts'
 import { liveEntriesByService } from '../instance/index.ts'
 import { type LogLine, readLog, tailsByDeployment } from '../log/index.ts'
@@ -20,9 +20,9 @@ export const sliceDeployments = defineQuery({
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService' },
   input: z.object({ webServiceId: z.string(), ...sliceInput }),
-  async run({ tx, caller }, { webServiceId, ...slice }): Promise<Slice<Deployment> | null> {
-    if (!(await isVisible(tx, caller, webServiceId))) return null
-    return sliceOf<Deployment>(tx, deploymentListing(caller, { webServiceId }), slice)
+  async run(read, { webServiceId, ...slice }): Promise<Slice<Deployment> | null> {
+    if (!(await isVisible(read.tx, read.caller, webServiceId))) return null
+    return deploymentListing.slice(read, { webServiceId }, slice)
   },
 })
 
@@ -32,12 +32,8 @@ export const findDeploymentOf = defineQuery({
   permission: 'view:deployments',
   ids: { webServiceId: 'WebService', id: 'Deployment' },
   input: z.object({ webServiceId: z.string(), id: z.string() }),
-  run: ({ tx, caller }, { webServiceId, id }) =>
-    row<Deployment>(
-      tx,
-      sql`select d.* from deployment d join web_service s on s.id = d.web_service_id
-          where d.id = ${id}::uuid and s.id = ${webServiceId}::uuid and ${visible(caller, sql`s`)}`,
-    ),
+  run: (read, { webServiceId, id }) =>
+    deploymentListing.findOne(read, sql`t.id = ${id}::uuid and t.web_service_id = ${webServiceId}::uuid`),
 })
 
 export const deploymentLogTails = defineQuery({

@@ -20,7 +20,7 @@ builder.objectField(ResolvedVariable, 'changedSinceLive', (t) =>
   }),
 )
 
-builder.prismaObjectField('WebService', 'pendingConfig', (t) =>
+builder.prismaObjectField(WebService, 'pendingConfig', (t) =>
   t.boolean({
     extensions: { cost: 20 },
     description:
@@ -71,7 +71,7 @@ const Redaction = builder.objectRef<RedactionRow>('Redaction').implement({
   }),
 })
 
-builder.prismaObjectField('Deployment', 'redactions', (t) =>
+builder.prismaObjectField(Deployment, 'redactions', (t) =>
   t.field({
     type: [Redaction],
     extensions: { rows: 10 },

@@ -1,7 +1,8 @@
 /** Live views of deployments and services. Rights are checked when a subscription begins; sockets end when a credential does. */
+import type { GraphQLResolveInfo } from 'graphql'
 import type { Deployment as DeploymentRow } from '../../../generated/prisma/client.ts'
-import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
-import { row, sql } from '../../../platform/db/index.ts'
+import { builder, columnsOf, type GraphqlContext, readerOf } from '../../../graphql/builder/index.ts'
+import { sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { findServiceLog, unfinishedStatuses } from '../instance/index.ts'
@@ -9,23 +10,20 @@ import { LogBatchType } from '../log/graphql.ts'
 import { followLog, type LogBatch } from '../log/index.ts'
 import { Deployment } from './graphql.ts'
 import { findDeploymentLog } from './log.ts'
-import { findDeployment } from './queries.ts'
+import { deploymentListing, findDeployment } from './queries.ts'
 
 const pollMs = 2_000
 
 /** The present state, then each change; ends behind the first state that is neither waiting nor running. */
-async function* followDeployment(context: GraphqlContext, id: string): AsyncGenerator<DeploymentRow, void, void> {
-  const first = await context.call(findDeployment, { id })
+async function* followDeployment(context: GraphqlContext, id: string, info: GraphQLResolveInfo): AsyncGenerator<DeploymentRow, void, void> {
+  const first = await context.call(findDeployment, { id }, [])
   if (!first) throw errors.not_found({ field: 'deploymentId' })
   const { app, signal } = context
+  const reader = readerOf(context, ['status', 'version', ...columnsOf(info, 'Deployment')])
   let seen = 0
   while (!signal.aborted) {
     const changed = app.wake.next(`deployment:${first.id}`, pollMs, signal)
-    const now = await throughOutages(
-      app,
-      () => row<DeploymentRow>(app.db.prisma, sql`select * from deployment where id = ${first.id}::uuid`),
-      signal,
-    )
+    const [now] = await throughOutages(app, () => deploymentListing.read(reader, sql`t.id = ${first.id}::uuid`), signal)
     if (!now || signal.aborted) return
     if (now.version !== seen) yield now
     seen = now.version
@@ -40,7 +38,7 @@ builder.subscriptionFields((t) => ({
     description:
       'State of a deployment: the current state, then the state after every change. Completes when the deployment is live or has ended.',
     args: { deploymentId: t.arg.id({ required: true, description: 'ID of the deployment.' }) },
-    subscribe: (_root, { deploymentId }, context) => followDeployment(context, deploymentId),
+    subscribe: (_root, { deploymentId }, context, info) => followDeployment(context, deploymentId, info),
     resolve: (deployment: DeploymentRow) => deployment,
   }),
   deploymentLogs: t.field({

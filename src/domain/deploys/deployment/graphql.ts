@@ -1,28 +1,25 @@
-import type {
-  Deployment as DeploymentRow,
-  DeploymentStep as DeploymentStepRow,
-  Instance as InstanceRow,
-  WebService as WebServiceRow,
-} from '../../../generated/prisma/client.ts'
+import type { GraphQLResolveInfo } from 'graphql'
+import type { Deployment as DeploymentRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
   enumType,
+  findRelated,
   type GraphqlContext,
   idField,
+  loadRows,
   mutation,
   Node,
   nestedConnection,
   payloadOf,
   registerNode,
-  rowById,
+  rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
-import '../../apps/environment/graphql.ts'
+import { Environment } from '../../apps/environment/graphql.ts'
 import { QueuePolicy, WebService } from '../../apps/web-service/graphql.ts'
+import { webServiceListing } from '../../apps/web-service/index.ts'
 import { Instance } from '../instance/graphql.ts'
 import { LogBatchType, loadLog, logCost } from '../log/graphql.ts'
 import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
@@ -128,8 +125,9 @@ export const PlanChangeKind = enumType('PlanChangeKind', 'Kind of a planned chan
   VARIABLE_CHANGED: 'The value or a flag of a variable changes.',
 })
 
-const DeploymentStep = builder.objectRef<DeploymentStepRow>('DeploymentStep').implement({
+const DeploymentStep = builder.prismaObject('DeploymentStep', {
   description: 'A phase of a deployment.',
+  select: { phase: true },
   fields: (t) => ({
     phase: t.expose('phase', { type: DeploymentPhase, description: 'Phase that the step runs.' }),
     status: t.expose('status', { type: StepStatus, description: 'Status of the step.' }),
@@ -174,6 +172,7 @@ const DeploymentFailure = builder.objectRef<FailureShape>('DeploymentFailure').i
 export const Deployment = builder.prismaObject('Deployment', {
   description: 'A deployment of a commit, or of an earlier release, to a service.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:deployments' },
   fields: (t) => ({
     id: t.id(idField('Deployment')),
@@ -185,11 +184,16 @@ export const Deployment = builder.prismaObject('Deployment', {
       nullable: true,
       description: 'Current phase, or the phase in which the deployment ended. Null if the deployment has not started.',
     }),
-    isLive: t.boolean({ description: 'Whether the deployment is live.', resolve: (deployment) => deployment.status === 'LIVE' }),
+    isLive: t.boolean({
+      description: 'Whether the deployment is live.',
+      select: { status: true },
+      resolve: (deployment) => deployment.status === 'LIVE',
+    }),
     webService: t.field({
       type: WebService,
       description: 'Service that is deployed.',
-      resolve: (deployment, _args, context) => rowById<WebServiceRow>(context, 'web_service', deployment.webServiceId),
+      select: { webServiceId: true },
+      resolve: ({ webServiceId }, _args, context, info) => findRelated(context, info, webServiceListing, webServiceId),
     }),
     branch: t.exposeString('branch', { nullable: true, description: 'Deployed branch.' }),
     commitHash: t.exposeString('commitHash', {
@@ -202,13 +206,14 @@ export const Deployment = builder.prismaObject('Deployment', {
       type: [DeploymentStep],
       extensions: { rows: 6 },
       description: 'Steps of the deployment, one for each phase, in order.',
-      resolve: (deployment, _args, context) =>
-        context.load('Deployment.steps', deployment.id, (ids: readonly string[]) => stepsByDeployment(context.app.db.prisma, ids)),
+      resolve: (deployment, _args, context, info) =>
+        loadRows(context, 'Deployment.steps', deployment.id, columnsOf(info, 'DeploymentStep'), stepsByDeployment),
     }),
     failure: t.field({
       type: DeploymentFailure,
       nullable: true,
       description: 'Reason for the failure. Null unless the deployment failed.',
+      select: { failurePhase: true, failureCode: true, failureMessage: true, failureHint: true },
       resolve: (deployment) => (deployment.failureCode ? deployment : null),
     }),
     logs: t.field({
@@ -220,6 +225,7 @@ export const Deployment = builder.prismaObject('Deployment', {
         tail: t.arg.int({ description: 'Number of newest lines to return, from 0 to 10000. Ignored if `after` is given.' }),
       },
       extensions: logCost,
+      select: { organizationId: true, webServiceId: true },
       resolve: ({ id, organizationId, webServiceId }, args, context) =>
         loadLog(context, { organizationId, webServiceId, deploymentId: id }, args),
     }),
@@ -239,63 +245,60 @@ export const Deployment = builder.prismaObject('Deployment', {
       description: 'Time when the deployment went live. Null if it has never been live.',
     }),
     version: t.exposeInt('version', { description: 'Version of the object, incremented by every change.' }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    createdAt: t.expose('createdAt', timestamps.createdAt),
+    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
 
-builder.prismaObjectField('Deployment', 'restores', (t) =>
+builder.prismaObjectField(Deployment, 'restores', (t) =>
   t.field({
     type: Deployment,
     nullable: true,
     description: 'Deployment that a rollback restores. Null for other kinds.',
-    resolve: (deployment, _args, context) =>
-      deployment.restoresId ? rowById<DeploymentRow>(context, 'deployment', deployment.restoresId) : null,
+    select: { restoresId: true },
+    resolve: ({ restoresId }, _args, context, info) => (restoresId ? findRelated(context, info, deploymentListing, restoresId) : null),
   }),
 )
 
-builder.objectField(Instance, 'deployment', (t) =>
+builder.prismaObjectField(Instance, 'deployment', (t) =>
   t.field({
     type: Deployment,
     description: 'Deployment that the instance belongs to.',
-    resolve: (instance: InstanceRow, _args, context) => rowById<DeploymentRow>(context, 'deployment', instance.deploymentId),
+    select: { deploymentId: true },
+    resolve: ({ deploymentId }, _args, context, info) => findRelated(context, info, deploymentListing, deploymentId),
   }),
 )
 
-export const DeploymentConnection = connectionType<DeploymentRow>(Deployment as never, 'Deployment', 'Deployment')
+registerNode(deploymentListing)
 
-registerNode('Deployment', (context, ids) => {
-  const { select, where } = deploymentListing(context.caller)
-  return rows<DeploymentRow>(context.app.db.prisma, sql`select ${select} where t.id = any(${ids}::uuid[]) and ${where}`)
+const deployments = connectionOf(Deployment, deploymentListing)
+rootConnection(deployments, {
+  list: listDeployments,
+  count: countDeployments,
+  args: builder.args((t) => ({
+    webServiceId: t.id({ description: 'Return only deployments of this service.' }),
+    status: t.field({ type: [DeploymentStatus], description: 'Return only deployments with one of these statuses.' }),
+  })),
 })
+nestedConnection(WebService, 'deployments', deployments, { by: 'webServiceId', description: 'Deployments of the service, newest first.' })
 
-const current = (context: GraphqlContext, which: 'live' | 'active', serviceId: string) =>
-  context.load(`WebService.${which}Deployment`, serviceId, (ids: readonly string[]) => currentByService(context.app.db.prisma, which, ids))
+const current = (context: GraphqlContext, info: GraphQLResolveInfo, which: 'live' | 'active', serviceId: string) =>
+  loadRows(context, `WebService.${which}Deployment`, serviceId, columnsOf(info, 'Deployment'), (reader, ids) =>
+    currentByService(reader, which, ids),
+  )
 
-builder.prismaObjectFields('WebService', (t) => ({
+builder.prismaObjectFields(WebService, (t) => ({
   liveDeployment: t.field({
     type: Deployment,
     nullable: true,
     description: 'Deployment that is currently live. Null if none is.',
-    resolve: (service, _args, context) => current(context, 'live', service.id),
+    resolve: (service, _args, context, info) => current(context, info, 'live', service.id),
   }),
   activeDeployment: t.field({
     type: Deployment,
     nullable: true,
     description: 'Deployment that is in progress or, if none is, the next one in the queue. Null if there is neither.',
-    resolve: (service, _args, context) => current(context, 'active', service.id),
-  }),
-  deployments: t.field({
-    type: DeploymentConnection,
-    description: 'Deployments of the service, newest first.',
-    args: connectionArgs,
-    resolve: (service, args, context) =>
-      nestedConnection<DeploymentRow>(context, service.id, args, {
-        name: 'WebService.deployments',
-        permission: 'view:deployments',
-        listing: ({ caller }) => deploymentListing(caller),
-        parent: sql`t.web_service_id`,
-      }),
+    resolve: (service, _args, context, info) => current(context, info, 'active', service.id),
   }),
 }))
 
@@ -313,7 +316,7 @@ export const EnvironmentStatus = enumType(
   },
 )
 
-builder.prismaObjectField('Environment', 'status', (t) =>
+builder.prismaObjectField(Environment, 'status', (t) =>
   t.field({
     type: EnvironmentStatus,
     description: 'Status of the environment, derived from its services.',
@@ -322,29 +325,15 @@ builder.prismaObjectField('Environment', 'status', (t) =>
   }),
 )
 
-builder.queryFields((t) => ({
-  deployments: t.field({
-    type: DeploymentConnection,
-    description: 'Deployments visible to the caller, newest first.',
-    args: {
-      webServiceId: t.arg.id({ description: 'Return only deployments of this service.' }),
-      status: t.arg({ type: [DeploymentStatus], description: 'Return only deployments with one of these statuses.' }),
-      ...connectionArgs,
-    },
-    resolve: (_root, { webServiceId, status, ...page }, context) =>
-      connection(
-        () => context.call(listDeployments, { webServiceId, status, ...page }),
-        () => context.call(countDeployments, { webServiceId, status }),
-      ),
-  }),
-  deployment: t.field({
+builder.queryField('deployment', (t) =>
+  t.field({
     type: Deployment,
     nullable: true,
     description: 'Deployment with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the deployment.' }) },
-    resolve: (_root, args, context) => context.call(findDeployment, args),
+    resolve: (_root, args, context, info) => context.call(findDeployment, args, columnsOf(info, 'Deployment')),
   }),
-}))
+)
 
 export const PlanChangeType = builder.objectRef<PlanChange>('PlanChange').implement({
   description: 'A change that a deployment would make.',

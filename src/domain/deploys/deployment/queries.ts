@@ -1,64 +1,37 @@
 import { z } from 'zod'
 import type { Deployment, DeploymentStep, WebService } from '../../../generated/prisma/client.ts'
-import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, demand, visible } from '../../../platform/command.ts'
-import { join, row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
+import { countQuery, defineListing, defineTable, findQuery, listQuery, type Reader } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
 import { pinnedSettings, settingsOf } from '../../apps/web-service/index.ts'
 import { activeStatuses, openValues, readSnapshot, unfinishedStatuses } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
-import { changesBetween, deploymentStatuses, type PlanChange, phases, rollbackBlockers } from './model.ts'
+import { changesBetween, deploymentStatuses, type PlanChange, rollbackBlockers } from './model.ts'
 import { variableChanges } from './variable-change.ts'
 
-const filter = z.object({ webServiceId: z.string().nullish(), status: z.array(z.enum(deploymentStatuses)).nullish() })
-type Filter = z.infer<typeof filter>
-
-export function deploymentListing(caller: Caller, { webServiceId, status }: Filter = {}): Listing {
-  const conditions = [
+export const deploymentListing = defineListing({
+  type: 'Deployment',
+  noun: 'deployment',
+  permission: 'view:deployments',
+  order: 'newest_first',
+  visible: (caller) =>
     caller.projectId === null
       ? sql`t.organization_id = ${caller.organizationId}::uuid`
       : sql`t.web_service_id in (select s.id from web_service s where ${visible(caller, sql`s`)})`,
+  filter: { webServiceId: z.string().nullish(), status: z.array(z.enum(deploymentStatuses)).nullish() },
+  ids: { webServiceId: 'WebService' },
+  where: ({ webServiceId, status }) => [
     ...(webServiceId ? [sql`t.web_service_id = ${webServiceId}::uuid`] : []),
     ...(status ? [sql`t.status = any(${status}::deployment_status[])`] : []),
-  ]
-  return { type: 'Deployment', select: sql`t.* from deployment t`, where: join(conditions, ' and '), order: 'newest_first' }
-}
-
-export const listDeployments = defineQuery({
-  name: 'deployments',
-  description: 'Deployments visible to the caller, newest first.',
-  permission: 'view:deployments',
-  ids: { webServiceId: 'WebService' },
-  input: filter.and(pageSchema),
-  run: (read, input) => pageOf<Deployment>(read.tx, deploymentListing(read.caller, input), input),
+  ],
 })
 
-export const countDeployments = defineQuery({
-  name: 'deploymentCount',
-  description: 'Number of deployments visible to the caller.',
-  permission: 'view:deployments',
-  ids: { webServiceId: 'WebService' },
-  input: filter,
-  run: (read, input) => countOf(read.tx, deploymentListing(read.caller, input)),
-})
-
-const visibleDeployment = (tx: Tx, caller: Caller, id: string) =>
-  row<Deployment>(
-    tx,
-    sql`select d.* from deployment d join web_service s on s.id = d.web_service_id where d.id = ${id}::uuid and ${visible(caller, sql`s`)}`,
-  )
-
-export const findDeployment = defineQuery({
-  name: 'deployment',
-  description: 'Deployment with the given ID. Null if it does not exist.',
-  permission: 'view:deployments',
-  ids: { id: 'Deployment' },
-  input: z.object({ id: z.string() }),
-  run: (read, { id }) => visibleDeployment(read.tx, read.caller, id),
-})
+export const listDeployments = listQuery(deploymentListing)
+export const countDeployments = countQuery(deploymentListing)
+export const findDeployment = findQuery(deploymentListing)
 
 export type RollbackPlan = {
   target: Deployment
@@ -78,7 +51,7 @@ export const planRollback = defineQuery({
   input: z.object({ deploymentId: z.string(), config: z.enum(['SNAPSHOT', 'CURRENT']).nullish() }),
   async run(read, input): Promise<RollbackPlan> {
     demand(read.caller, 'view:secrets')
-    const target = await visibleDeployment(read.tx, read.caller, input.deploymentId)
+    const target = await deploymentListing.findOne(read, sql`t.id = ${input.deploymentId}::uuid`)
     if (!target) throw errors.not_found({ field: 'deploymentId' })
     const service = (await row<WebService>(read.tx, sql`select * from web_service where id = ${target.webServiceId}::uuid`))!
     const current = await row<Deployment>(
@@ -154,23 +127,27 @@ export const planDeploy = defineQuery({
   },
 })
 
+const steps = defineTable('DeploymentStep')
+
 /** Steps of many deployments in one statement, each in the order of the phases. */
-export async function stepsByDeployment(tx: Tx, deploymentIds: readonly string[]): Promise<DeploymentStep[][]> {
-  const found = await rows<DeploymentStep>(tx, sql`select * from deployment_step where deployment_id = any(${deploymentIds}::uuid[])`)
-  const byDeployment = Map.groupBy(found, (step) => step.deploymentId)
-  return deploymentIds.map((id) => (byDeployment.get(id) ?? []).sort((a, b) => phases.indexOf(a.phase) - phases.indexOf(b.phase)))
-}
+export const stepsByDeployment = (reader: Reader, deploymentIds: readonly string[]): Promise<DeploymentStep[][]> =>
+  steps.readBelow(reader, { parent: 'deploymentId', parentIds: deploymentIds, orderBy: sql`t.phase` })
 
 /** The live, or the active, deployment of many services in one statement. */
-export async function currentByService(tx: Tx, which: 'live' | 'active', serviceIds: readonly string[]): Promise<(Deployment | null)[]> {
-  const status = which === 'live' ? sql`status = 'LIVE'` : sql`status in ${unfinishedStatuses.list}`
-  const found = await rows<Deployment>(
-    tx,
-    sql`select distinct on (web_service_id) * from deployment where web_service_id = any(${serviceIds}::uuid[]) and ${status}
-        order by web_service_id, status = 'QUEUED', id`,
-  )
-  const byService = new Map(found.map((deployment) => [deployment.webServiceId, deployment]))
-  return serviceIds.map((id) => byService.get(id) ?? null)
+export async function currentByService(
+  reader: Reader,
+  which: 'live' | 'active',
+  serviceIds: readonly string[],
+): Promise<(Deployment | null)[]> {
+  const where = which === 'live' ? sql`t.status = 'LIVE'` : sql`t.status in ${unfinishedStatuses.list}`
+  const found = await deploymentListing.readBelow(reader, {
+    parent: 'webServiceId',
+    parentIds: serviceIds,
+    where,
+    orderBy: sql`t.status = 'QUEUED', t.id`,
+    limit: 1,
+  })
+  return found.map(([deployment]) => deployment ?? null)
 }
 
 export type EnvironmentStatus = 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'

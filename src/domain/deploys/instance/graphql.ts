@@ -1,12 +1,10 @@
-import type { Instance as InstanceRow } from '../../../generated/prisma/client.ts'
-import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
-import { encodeId } from '../../../platform/id.ts'
+import { builder, columnsOf, enumType, type GraphqlContext, idField, loadRows } from '../../../graphql/builder/index.ts'
+import { Server } from '../../apps/server/graphql.ts'
+import { WebService } from '../../apps/web-service/graphql.ts'
 import { LogBatchType, loadLog, logCost } from '../log/graphql.ts'
 import { runtimePort } from './ports.ts'
 import { instancesByService, statusByService } from './queries.ts'
 import { urlOf } from './url.ts'
-import '../../apps/server/graphql.ts'
-import '../../apps/web-service/graphql.ts'
 
 export const RuntimeStatus = enumType('RuntimeStatus', 'Observed status of a service or an instance.', {
   STARTING: 'Starting, not yet healthy.',
@@ -25,10 +23,11 @@ export const Sandbox = enumType('Sandbox', 'Isolation of builds and instances.',
 /** The API names a sandbox as its driver does, in upper case. */
 const sandboxOf = ({ app }: GraphqlContext) => runtimePort.use(app).sandbox.toUpperCase() as typeof Sandbox.$inferType
 
-export const Instance = builder.objectRef<InstanceRow>('Instance').implement({
+export const Instance = builder.prismaObject('Instance', {
   description: 'A running copy of a release.',
+  select: { id: true },
   fields: (t) => ({
-    id: t.id({ description: 'Globally unique ID of the instance, a TypeID.', resolve: (instance) => encodeId('Instance', instance.id) }),
+    id: t.id({ ...idField('Instance'), description: 'Globally unique ID of the instance, a TypeID.' }),
     status: t.expose('status', { type: RuntimeStatus, description: 'Observed status of the instance.' }),
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
@@ -48,7 +47,7 @@ export const Instance = builder.objectRef<InstanceRow>('Instance').implement({
   }),
 })
 
-builder.prismaObjectField('Server', 'sandbox', (t) =>
+builder.prismaObjectField(Server, 'sandbox', (t) =>
   t.field({
     type: Sandbox,
     description: 'Isolation of builds and instances on this server.',
@@ -56,7 +55,7 @@ builder.prismaObjectField('Server', 'sandbox', (t) =>
   }),
 )
 
-builder.prismaObjectFields('WebService', (t) => ({
+builder.prismaObjectFields(WebService, (t) => ({
   status: t.field({
     type: RuntimeStatus,
     description: 'Observed status of the service. See `desiredState` for the desired state.',
@@ -67,12 +66,13 @@ builder.prismaObjectFields('WebService', (t) => ({
     type: [Instance],
     extensions: { rows: 10 },
     description: 'Instances of the service, oldest first. Includes the instances of a deployment in progress and those that are stopping.',
-    resolve: (service, _args, context) =>
-      context.load('WebService.instances', service.id, (ids: readonly string[]) => instancesByService(context.app.db.prisma, ids)),
+    resolve: (service, _args, context, info) =>
+      loadRows(context, 'WebService.instances', service.id, columnsOf(info, 'Instance'), instancesByService),
   }),
   url: t.string({
     nullable: true,
     description: 'URL at which visitors reach the service. Null for a worker.',
+    select: { kind: true, slug: true },
     resolve: (service, _args, { app }) => urlOf(app, service),
   }),
   logs: t.field({
@@ -85,6 +85,7 @@ builder.prismaObjectFields('WebService', (t) => ({
       since: t.arg({ type: 'DateTime', description: 'Start with the lines received at or after this time.' }),
     },
     extensions: logCost,
+    select: { organizationId: true },
     resolve: ({ id, organizationId }, args, context) => loadLog(context, { organizationId, webServiceId: id, deploymentId: null }, args),
   }),
 }))

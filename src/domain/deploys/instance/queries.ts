@@ -1,12 +1,12 @@
 import type { Instance, RuntimeStatus } from '../../../generated/prisma/client.ts'
 import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { defineTable, type Reader } from '../../../platform/listing.ts'
+
+const instances = defineTable('Instance')
 
 /** Instances of many services in one statement, oldest first. */
-export async function instancesByService(tx: Tx, serviceIds: readonly string[]): Promise<Instance[][]> {
-  const found = await rows<Instance>(tx, sql`select * from instance where web_service_id = any(${serviceIds}::uuid[]) order by id`)
-  const byService = Map.groupBy(found, (instance) => instance.webServiceId)
-  return serviceIds.map((id) => byService.get(id) ?? [])
-}
+export const instancesByService = (reader: Reader, serviceIds: readonly string[]): Promise<Instance[][]> =>
+  instances.readBelow(reader, { parent: 'webServiceId', parentIds: serviceIds, orderBy: sql`t.id` })
 
 /** Observed status of many services in one statement. */
 export async function statusByService(tx: Tx, serviceIds: readonly string[]): Promise<RuntimeStatus[]> {

@@ -1,8 +1,10 @@
 /** Attempts as they are recorded. */
-import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
+import type { GraphQLResolveInfo } from 'graphql'
+import type { WebhookAttempt as WebhookAttemptRow } from '../../../generated/prisma/client.ts'
+import { builder, columnsOf, type GraphqlContext, readerOf } from '../../../graphql/builder/index.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { WebhookAttempt } from './graphql.ts'
-import { type Attempt, attemptsAfter, beginWebhookAttempts } from './queries.ts'
+import { attemptsAfter, beginWebhookAttempts } from './queries.ts'
 import { attemptsTopic } from './record.ts'
 
 const pollMs = 2_000
@@ -10,14 +12,19 @@ const batch = 200
 /** A transaction that began earlier may commit later, with lower ordinals: so long they are looked for. */
 const settledAfterMs = 15_000
 
-async function* followAttempts(context: GraphqlContext, args: Record<string, unknown>): AsyncGenerator<Attempt, void, void> {
+async function* followAttempts(
+  context: GraphqlContext,
+  args: Record<string, unknown>,
+  info: GraphQLResolveInfo,
+): AsyncGenerator<WebhookAttemptRow, void, void> {
   const { endpointId, ordinal } = await context.call(beginWebhookAttempts, args)
-  const { app, caller, signal } = context
+  const { app, signal } = context
+  const reader = readerOf(context, ['ordinal', ...columnsOf(info, 'WebhookAttempt')])
   let floor = ordinal
   const seen = new Map<bigint, number>()
   while (!signal.aborted) {
     const more = app.wake.next(attemptsTopic, pollMs, signal)
-    const found = await throughOutages(app, () => attemptsAfter(app.db.prisma, caller, endpointId, floor, [...seen.keys()], batch), signal)
+    const found = await throughOutages(app, () => attemptsAfter(reader, endpointId, floor, [...seen.keys()], batch), signal)
     for (const attempt of found) {
       if (signal.aborted) return
       yield attempt
@@ -40,7 +47,7 @@ builder.subscriptionField('webhookAttempts', (t) =>
       endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }),
       after: t.arg.string({ description: 'ID of an attempt. The attempts recorded after it are sent first.' }),
     },
-    subscribe: (_root, args, context) => followAttempts(context, args),
-    resolve: (attempt: Attempt) => attempt,
+    subscribe: (_root, args, context, info) => followAttempts(context, args, info),
+    resolve: (attempt: WebhookAttemptRow) => attempt,
   }),
 )

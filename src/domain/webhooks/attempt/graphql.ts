@@ -1,29 +1,27 @@
-import type { WebhookAttempt as WebhookAttemptRow, WebhookMessage as WebhookMessageRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
   connectionArgs,
-  connectionType,
+  connectionBelow,
+  connectionOf,
   enumType,
+  findRelated,
   type GraphqlContext,
   idField,
   mutation,
   Node,
-  nestedConnection,
   registerNode,
-  rowById,
+  rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, type Sql, sql } from '../../../platform/db/index.ts'
-import { decodeId, encodeId } from '../../../platform/id.ts'
-import { deliveriesSeen } from '../delivery/graphql.ts'
+import { type Sql, sql } from '../../../platform/db/index.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { deliveriesColumns, deliveriesSeen } from '../delivery/graphql.ts'
 import { checkWebhookFilter, type ShownDelivery } from '../delivery/index.ts'
 import { endpointById, WebhookEndpoint } from '../endpoint/graphql.ts'
-import { visibleByEndpoint } from '../endpoint/index.ts'
 import { WebhookMessage } from '../message/graphql.ts'
+import { webhookMessageListing } from '../message/index.ts'
 import { expungeWebhookMessage } from './commands.ts'
-import { attemptListing, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
+import { countWebhookAttempts, listWebhookAttempts, webhookAttemptListing } from './queries.ts'
 
 const WebhookAttemptTrigger = enumType('WebhookAttemptTrigger', 'Cause of a delivery attempt.', {
   AUTOMATIC: 'The event itself, or the retry schedule.',
@@ -46,6 +44,7 @@ const WebhookErrorClass = enumType('WebhookErrorClass', 'Class of error of a fai
 export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
   description: 'An attempt to deliver a message to an endpoint.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:webhooks' },
   fields: (t) => ({
     id: t.id(idField('WebhookAttempt')),
@@ -54,10 +53,12 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
       type: WebhookEndpoint,
       nullable: true,
       description: 'Endpoint that the message was sent to. Null if it has been deleted.',
-      resolve: (attempt, _args, context) => endpointById(context, attempt.endpointId),
+      select: { endpointId: true },
+      resolve: (attempt, _args, context, info) => endpointById(context, info, attempt.endpointId),
     }),
     endpointId: t.id({
       description: 'ID of the endpoint, even if it has been deleted.',
+      select: { endpointId: true },
       resolve: (attempt) => encodeId('WebhookEndpoint', attempt.endpointId),
     }),
     trigger: t.expose('trigger', { type: WebhookAttemptTrigger, description: 'Cause of the attempt.' }),
@@ -99,31 +100,24 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
     message: t.field({
       type: WebhookMessage,
       description: 'Message that was sent.',
-      resolve: (attempt, _args, context) => rowById<WebhookMessageRow>(context, 'webhook_message', attempt.messageId),
+      select: { messageId: true },
+      resolve: ({ messageId }, _args, context, info) => findRelated(context, info, webhookMessageListing, messageId),
     }),
     requestId: t.string({
       nullable: true,
       description: 'ID of the API request that caused the event. Null if Quayside caused it.',
-      resolve: async (attempt, _args, context) =>
-        (await rowById<WebhookMessageRow>(context, 'webhook_message', attempt.messageId)).requestId,
+      select: { messageId: true },
+      resolve: async ({ messageId }, _args, context) =>
+        (await findRelated(context, ['requestId'], webhookMessageListing, messageId)).requestId,
     }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    createdAt: t.expose('createdAt', timestamps.createdAt),
+    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
 
-const WebhookAttemptConnection = connectionType<WebhookAttemptRow>(WebhookAttempt as never, 'WebhookAttempt', 'WebhookAttempt')
+registerNode(webhookAttemptListing)
 
-registerNode('WebhookAttempt', async (context, ids) =>
-  context.caller.permissions.has('view:webhooks')
-    ? rows<WebhookAttemptRow>(
-        context.app.db.prisma,
-        sql`select a.* from webhook_attempt a join webhook_message m on m.id = a.message_id
-            where a.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`m`)}
-              and ${visibleByEndpoint(context.caller, sql`a.endpoint_id`)}`,
-      )
-    : [],
-)
+const attempts = connectionOf(WebhookAttempt, webhookAttemptListing)
 
 /** By message: its deliveries as the same answer tells them. */
 type Told = Map<string, ShownDelivery[]>
@@ -141,51 +135,42 @@ function upTo(told: Told, messageIds: readonly string[]): Sql {
   return sql`t.number <= (${JSON.stringify(Object.fromEntries(counts))}::jsonb ->> (t.message_id || ' ' || t.endpoint_id))::int`
 }
 
-builder.objectField(WebhookMessage, 'attempts', (t) =>
+builder.prismaObjectField(WebhookMessage, 'attempts', (t) =>
   t.field({
-    type: WebhookAttemptConnection,
+    type: attempts.type,
+    extensions: { columns: deliveriesColumns },
     description: 'Delivery attempts of the message, newest first.',
     args: { endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }), ...connectionArgs },
-    resolve: async (message, args, context) => {
+    resolve: async (message, { endpointId, ...page }, context, info) => {
       const told = toldOf(context)
       told.set(message.id, await deliveriesSeen(context, message))
-      return nestedConnection<WebhookAttemptRow>(context, message.id, args, {
-        name: 'webhook attempts',
-        permission: 'view:webhooks',
-        listing: ({ caller }) =>
-          attemptListing(caller, typeof args.endpointId === 'string' ? decodeId('WebhookEndpoint', args.endpointId) : null),
-        parent: sql`t.message_id`,
+      return connectionBelow(context, info, webhookAttemptListing, {
+        parent: 'messageId',
+        id: message.id,
+        filter: { endpointId },
+        page,
         where: (ids) => upTo(told, ids),
       })
     },
   }),
 )
 
-builder.queryField('webhookAttempts', (t) =>
-  t.field({
-    type: WebhookAttemptConnection,
-    description: 'Delivery attempts visible to the caller, newest first.',
-    args: {
-      endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }),
-      messageId: t.arg.id({ description: 'Return only attempts for this message.' }),
-      eventType: t.arg.string({ description: 'Return only attempts for events of this type. Wildcards are not supported.' }),
-      errorClass: t.arg({ type: WebhookErrorClass, description: 'Return only attempts that failed with this class of error.' }),
-      statusClass: t.arg.int({
-        description: 'Return only attempts whose response status is in this class, from 1 to 5. For example, 4 selects 400 to 499.',
-      }),
-      since: t.arg({ type: 'DateTime', description: 'Return only attempts that started at or after this time.' }),
-      until: t.arg({ type: 'DateTime', description: 'Return only attempts that started before this time.' }),
-      ...connectionArgs,
-    },
-    resolve: async (_root, { first, after, last, before, ...filter }, context) => {
-      await context.call(checkWebhookFilter, filter)
-      return connection<WebhookAttemptRow>(
-        () => context.call(listWebhookAttempts, { first, after, last, before, ...filter }),
-        () => context.call(countWebhookAttempts, filter),
-      )
-    },
-  }),
-)
+rootConnection(attempts, {
+  list: listWebhookAttempts,
+  count: countWebhookAttempts,
+  check: checkWebhookFilter,
+  args: builder.args((t) => ({
+    endpointId: t.id({ description: 'Return only attempts for this endpoint.' }),
+    messageId: t.id({ description: 'Return only attempts for this message.' }),
+    eventType: t.string({ description: 'Return only attempts for events of this type. Wildcards are not supported.' }),
+    errorClass: t.field({ type: WebhookErrorClass, description: 'Return only attempts that failed with this class of error.' }),
+    statusClass: t.int({
+      description: 'Return only attempts whose response status is in this class, from 1 to 5. For example, 4 selects 400 to 499.',
+    }),
+    since: t.field({ type: 'DateTime', description: 'Return only attempts that started at or after this time.' }),
+    until: t.field({ type: 'DateTime', description: 'Return only attempts that started before this time.' }),
+  })),
+})
 
 mutation(expungeWebhookMessage, {
   input: (t) => ({

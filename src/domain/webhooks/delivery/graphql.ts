@@ -1,12 +1,11 @@
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  connectionOf,
   enumType,
   type GraphqlContext,
   mutation,
   payloadOf,
+  rootConnection,
 } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { Operation } from '../../access/operation/graphql.ts'
@@ -15,7 +14,14 @@ import { WebhookMessage } from '../message/graphql.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 import type { MessageWithDeliveries, ShownDelivery } from './model.ts'
 import './reactions.ts'
-import { checkWebhookFilter, countWebhookMessages, deliveriesOf, listWebhookMessages } from './queries.ts'
+import {
+  checkWebhookFilter,
+  countWebhookMessages,
+  deliveredMessageListing,
+  deliveriesOf,
+  deliveryOf,
+  listWebhookMessages,
+} from './queries.ts'
 
 export const WebhookDeliveryStatus = enumType('WebhookDeliveryStatus', 'Status of a delivery.', {
   PENDING: 'An attempt is due, scheduled or in progress.',
@@ -34,7 +40,7 @@ const WebhookDelivery = builder.objectRef<ShownDelivery>('WebhookDelivery').impl
       type: WebhookEndpoint,
       nullable: true,
       description: 'Endpoint that the message is sent to. Null if it has been deleted.',
-      resolve: (delivery, _args, context) => endpointById(context, delivery.endpointId),
+      resolve: (delivery, _args, context, info) => endpointById(context, info, delivery.endpointId),
     }),
     endpointId: t.id({
       description: 'ID of the endpoint, even if it has been deleted.',
@@ -55,55 +61,49 @@ const WebhookDelivery = builder.objectRef<ShownDelivery>('WebhookDelivery').impl
   }),
 })
 
-const seen = new WeakMap<MessageWithDeliveries, Promise<ShownDelivery[]>>()
+type Delivered = Pick<MessageWithDeliveries, 'id' | 'deliveries'>
+
+/** For the extensions of a field of a message that calls `deliveriesSeen`. */
+export const deliveriesColumns = ['deliveries']
+
+const seen = new WeakMap<Delivered, Promise<ShownDelivery[]>>()
 
 /** A message's deliveries, read once: whatever is told of them, and of their tries, is as of one moment. */
-export function deliveriesSeen(context: GraphqlContext, message: MessageWithDeliveries): Promise<ShownDelivery[]> {
+export function deliveriesSeen(context: GraphqlContext, message: Delivered): Promise<ShownDelivery[]> {
   const known = seen.get(message)
   if (known) return known
   const read = message.deliveries
-    ? Promise.resolve(message.deliveries)
+    ? Promise.resolve(message.deliveries.map(deliveryOf))
     : context.load('webhook deliveries', message.id, (ids: readonly string[]) => deliveriesOf(context.app.db.prisma, context.caller, ids))
   seen.set(message, read)
   return read
 }
 
-builder.objectField(WebhookMessage, 'deliveries', (t) =>
+builder.prismaObjectField(WebhookMessage, 'deliveries', (t) =>
   t.field({
     type: [WebhookDelivery],
-    extensions: { rows: 5 },
+    extensions: { rows: 5, columns: deliveriesColumns },
     description: 'Deliveries of the message, one for each matching endpoint that is visible to the caller.',
     resolve: (message, _args, context) => deliveriesSeen(context, message),
   }),
 )
 
-const WebhookMessageConnection = connectionType<MessageWithDeliveries>(WebhookMessage, 'WebhookMessage', 'WebhookMessage')
-
-builder.queryField('webhookMessages', (t) =>
-  t.field({
-    type: WebhookMessageConnection,
-    description: 'Webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
-    args: {
-      endpointId: t.arg.id({ description: 'Return only messages sent to this endpoint.' }),
-      eventType: t.arg.string({ description: 'Return only messages for events of this type. Wildcards are not supported.' }),
-      status: t.arg({
-        type: WebhookDeliveryStatus,
-        description:
-          'Return only messages that have a delivery with this status. With `endpointId`, only the delivery to that endpoint counts.',
-      }),
-      since: t.arg({ type: 'DateTime', description: 'Return only messages of events that occurred at or after this time.' }),
-      until: t.arg({ type: 'DateTime', description: 'Return only messages of events that occurred before this time.' }),
-      ...connectionArgs,
-    },
-    resolve: async (_root, { first, after, last, before, ...filter }, context) => {
-      await context.call(checkWebhookFilter, filter)
-      return connection(
-        () => context.call(listWebhookMessages, { first, after, last, before, ...filter }),
-        () => context.call(countWebhookMessages, filter),
-      )
-    },
-  }),
-)
+rootConnection(connectionOf(WebhookMessage, deliveredMessageListing), {
+  list: listWebhookMessages,
+  count: countWebhookMessages,
+  check: checkWebhookFilter,
+  args: builder.args((t) => ({
+    endpointId: t.id({ description: 'Return only messages sent to this endpoint.' }),
+    eventType: t.string({ description: 'Return only messages for events of this type. Wildcards are not supported.' }),
+    status: t.field({
+      type: WebhookDeliveryStatus,
+      description:
+        'Return only messages that have a delivery with this status. With `endpointId`, only the delivery to that endpoint counts.',
+    }),
+    since: t.field({ type: 'DateTime', description: 'Return only messages of events that occurred at or after this time.' }),
+    until: t.field({ type: 'DateTime', description: 'Return only messages of events that occurred before this time.' }),
+  })),
+})
 
 mutation(resendWebhookMessage, {
   input: (t) => ({

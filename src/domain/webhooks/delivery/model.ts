@@ -8,8 +8,11 @@ export const deliveriesTopic = 'webhook deliveries'
 /** A delivery as the API shows it. */
 export type ShownDelivery = Pick<WebhookDelivery, 'endpointId' | 'status' | 'reason' | 'attemptCount' | 'nextAttemptAt'>
 
+/** A delivery within the row of its message, as JSON. */
+export type ListedDelivery = Omit<ShownDelivery, 'nextAttemptAt'> & { nextAttemptAt: string | null }
+
 /** A message with its deliveries, read by the same statement. Absent if they have not been read. */
-export type MessageWithDeliveries = Message & { deliveries?: ShownDelivery[] }
+export type MessageWithDeliveries = Message & { deliveries?: ListedDelivery[] }
 
 export type ClaimedDelivery = Claimed &
   Omit<WebhookDelivery, 'leaseEpoch' | 'leaseEnded'> & {

@@ -3,69 +3,51 @@ import type { Caller } from '../../../platform/access.ts'
 import { defineQuery, type Read, visible } from '../../../platform/command.ts'
 import { join, row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
+import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import { visibleByEndpoint } from '../endpoint/index.ts'
-import { findMessage, type Message, messageColumns } from '../message/index.ts'
-import type { MessageWithDeliveries, ShownDelivery } from './model.ts'
+import { findWebhookMessage } from '../message/index.ts'
+import type { ListedDelivery, MessageWithDeliveries, ShownDelivery } from './model.ts'
 
 export const deliveryStatuses = ['PENDING', 'DELIVERED', 'EXHAUSTED', 'ABORTED', 'SKIPPED', 'CANCELLED', 'UNKNOWN'] as const
 
-const filterInput = {
+const messageFilter = {
   endpointId: z.string().nullish(),
   eventType: z.string().nullish(),
   status: z.enum(deliveryStatuses).nullish(),
   since: z.date().nullish(),
   until: z.date().nullish(),
 }
-const filterSchema = z.object(filterInput)
-type Filter = z.infer<typeof filterSchema>
 
-const messageListing = (caller: Caller, filter: Filter): Listing => {
-  const delivery = [
-    visibleByEndpoint(caller, sql`d.endpoint_id`),
-    ...(filter.endpointId ? [sql`d.endpoint_id = ${filter.endpointId}::uuid`] : []),
-    ...(filter.status ? [sql`d.status = ${filter.status}::webhook_delivery_status`] : []),
-  ]
-  const conditions = [
-    visible(caller, sql`t`),
-    ...(filter.endpointId || filter.status
-      ? [sql`exists (select 1 from webhook_delivery d where d.message_id = t.id and ${join(delivery, ' and ')})`]
-      : []),
-    ...(filter.eventType ? [sql`t.event_type = ${filter.eventType}`] : []),
-    ...(filter.since ? [sql`t.timestamp >= ${filter.since}`] : []),
-    ...(filter.until ? [sql`t.timestamp < ${filter.until}`] : []),
-  ]
-  return {
-    type: 'WebhookMessage',
-    select: sql`${messageColumns}, ${shownDeliveries(caller, sql`t.id`)} as deliveries from webhook_message t`,
-    where: join(conditions, ' and '),
-    order: 'newest_first',
-  }
-}
-
-export const listWebhookMessages = defineQuery({
-  name: 'webhookMessages',
+/** Messages with their deliveries, which a list reads in the statement of the messages. */
+export const deliveredMessageListing = defineListing<'WebhookMessage', typeof messageFilter, MessageWithDeliveries>({
+  type: 'WebhookMessage',
+  noun: 'webhook message',
   description: 'Webhook messages visible to the caller, newest first. Includes messages of events that matched no endpoint.',
   permission: 'view:webhooks',
+  order: 'newest_first',
+  omit: ['body'],
+  computed: { deliveries: (caller) => shownDeliveries(caller, sql`t.id`) },
+  filter: messageFilter,
   ids: { endpointId: 'WebhookEndpoint' },
-  input: z.object(filterInput).and(pageSchema),
-  async run(read, input) {
-    const page = await pageOf<Message & { deliveries: RawDelivery[] }>(read.tx, messageListing(read.caller, input), input)
-    return {
-      ...page,
-      rows: page.rows.map((message): MessageWithDeliveries => ({ ...message, deliveries: message.deliveries.map(revive) })),
-    }
+  where({ endpointId, eventType, status, since, until }, caller) {
+    const delivery = [
+      visibleByEndpoint(caller, sql`d.endpoint_id`),
+      ...(endpointId ? [sql`d.endpoint_id = ${endpointId}::uuid`] : []),
+      ...(status ? [sql`d.status = ${status}::webhook_delivery_status`] : []),
+    ]
+    return [
+      ...(endpointId || status
+        ? [sql`exists (select 1 from webhook_delivery d where d.message_id = t.id and ${join(delivery, ' and ')})`]
+        : []),
+      ...(eventType ? [sql`t.event_type = ${eventType}`] : []),
+      ...(since ? [sql`t.timestamp >= ${since}`] : []),
+      ...(until ? [sql`t.timestamp < ${until}`] : []),
+    ]
   },
 })
 
-export const countWebhookMessages = defineQuery({
-  name: 'webhookMessageCount',
-  description: 'Number of webhook messages visible to the caller.',
-  permission: 'view:webhooks',
-  ids: { endpointId: 'WebhookEndpoint' },
-  input: filterSchema,
-  run: (read, filter) => countOf(read.tx, messageListing(read.caller, filter)),
-})
+export const listWebhookMessages = listQuery(deliveredMessageListing)
+export const countWebhookMessages = countQuery(deliveredMessageListing)
 
 /** Asked once for a list, whether its page is read, its count or both. */
 export const checkWebhookFilter = defineQuery({
@@ -76,7 +58,8 @@ export const checkWebhookFilter = defineQuery({
   input: z.object({ endpointId: z.string().nullish(), messageId: z.string().nullish() }),
   async run(read, { endpointId, messageId }) {
     if (endpointId) await demandEndpoint(read, endpointId)
-    if (messageId && !(await findMessage(read, messageId))) throw errors.not_found({ field: 'messageId' })
+    if (messageId && !(await findWebhookMessage.run({ ...read, columns: [] }, { id: messageId })))
+      throw errors.not_found({ field: 'messageId' })
   },
 })
 
@@ -93,11 +76,9 @@ export async function demandEndpoint({ tx, caller }: Read, endpointId: string): 
   if (!found) throw errors.not_found({ field: 'endpointId' })
 }
 
-type RawDelivery = Omit<ShownDelivery, 'nextAttemptAt'> & { nextAttemptAt: string | null }
-
-const revive = (raw: RawDelivery): ShownDelivery => ({
-  ...raw,
-  nextAttemptAt: raw.nextAttemptAt === null ? null : new Date(raw.nextAttemptAt),
+export const deliveryOf = (listed: ListedDelivery): ShownDelivery => ({
+  ...listed,
+  nextAttemptAt: listed.nextAttemptAt === null ? null : new Date(listed.nextAttemptAt),
 })
 
 /**
@@ -114,10 +95,10 @@ const shownDeliveries = (caller: Caller, messageId: Sql): Sql => sql`
 
 /** Those of many messages, in one statement. */
 export async function deliveriesOf(tx: Tx, caller: Caller, messageIds: readonly string[]): Promise<ShownDelivery[][]> {
-  const found = await rows<{ id: string; deliveries: RawDelivery[] }>(
+  const found = await rows<{ id: string; deliveries: ListedDelivery[] }>(
     tx,
     sql`select t.id, ${shownDeliveries(caller, sql`t.id`)} as deliveries from unnest(${[...new Set(messageIds)]}::uuid[]) as t(id)`,
   )
-  const byMessage = new Map(found.map(({ id, deliveries }) => [id, deliveries.map(revive)]))
+  const byMessage = new Map(found.map(({ id, deliveries }) => [id, deliveries.map(deliveryOf)]))
   return messageIds.map((id) => byMessage.get(id) ?? [])
 }

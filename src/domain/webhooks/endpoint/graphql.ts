@@ -1,10 +1,12 @@
-import type { Project as ProjectRow, WebhookEndpoint as WebhookEndpointRow } from '../../../generated/prisma/client.ts'
+import type { GraphQLResolveInfo } from 'graphql'
+import type { WebhookEndpoint as WebhookEndpointRow } from '../../../generated/prisma/client.ts'
 import {
   builder,
-  connection,
-  connectionArgs,
-  connectionType,
+  columnsOf,
+  connectionOf,
   enumType,
+  findRelated,
+  findVisible,
   type GraphqlContext,
   type InputBuilder,
   idField,
@@ -12,16 +14,15 @@ import {
   Node,
   payloadOf,
   registerNode,
-  rowById,
+  rootConnection,
   settingFields,
   versionFields,
 } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { Project } from '../../apps/project/graphql.ts'
+import { projectListing } from '../../apps/project/index.ts'
 import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } from './commands.ts'
-import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints } from './queries.ts'
+import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints, webhookEndpointListing } from './queries.ts'
 import { rotateWebhookSecret } from './rotate.ts'
 import { endpointSettings } from './settings.ts'
 
@@ -80,6 +81,7 @@ const settings = settingFields(endpointSettings, {
 export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
   description: 'URL that events are sent to, with its settings. Requests are signed according to Standard Webhooks 1.0.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:webhooks' },
   fields: (t) => ({
     id: t.id(idField('WebhookEndpoint')),
@@ -89,12 +91,14 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
       type: Project,
       nullable: true,
       description: 'Project whose events the endpoint receives. Null means all projects.',
-      resolve: (endpoint, _args, context) => (endpoint.projectId ? rowById<ProjectRow>(context, 'project', endpoint.projectId) : null),
+      select: { projectId: true },
+      resolve: ({ projectId }, _args, context, info) => (projectId ? findRelated(context, info, projectListing, projectId) : null),
     }),
     headers: t.field({
       type: 'JSON',
       nullable: true,
       description: 'Additional request headers. Values are masked. Null if there are none.',
+      select: { headerNames: true },
       resolve: ({ headerNames }) => (headerNames.length > 0 ? Object.fromEntries(headerNames.map((name) => [name, '[masked]'])) : null),
     }),
     keyType: t.expose('keyType', { type: WebhookKeyType, description: 'Algorithm of the newest signing key.' }),
@@ -106,6 +110,7 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
       nullable: true,
       description:
         'Retry schedule: the delay before each retry, in milliseconds. Empty means no retries. Null means the schedule of the installation.',
+      select: { hasOwnSchedule: true, retryScheduleMs: true },
       resolve: (endpoint) => (endpoint.hasOwnSchedule ? endpoint.retryScheduleMs : null),
     }),
     disabledAt: t.expose('disabledAt', {
@@ -121,44 +126,23 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
   }),
 })
 
-export const WebhookEndpointConnection = connectionType<WebhookEndpointRow>(WebhookEndpoint as never, 'WebhookEndpoint', 'WebhookEndpoint')
+registerNode(webhookEndpointListing)
 
-const visibleEndpoints = async (context: GraphqlContext, ids: readonly string[]): Promise<WebhookEndpointRow[]> =>
-  context.caller.permissions.has('view:webhooks')
-    ? rows<WebhookEndpointRow>(
-        context.app.db.prisma,
-        sql`select e.* from webhook_endpoint e where e.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`e`)}`,
-      )
-    : []
+rootConnection(connectionOf(WebhookEndpoint, webhookEndpointListing), { list: listWebhookEndpoints, count: countWebhookEndpoints })
 
-registerNode('WebhookEndpoint', visibleEndpoints)
+/** An endpoint that another object names; null when it was deleted or is not visible to the caller. */
+export const endpointById = (context: GraphqlContext, info: GraphQLResolveInfo, id: string): Promise<WebhookEndpointRow | null> =>
+  findVisible(context, info, webhookEndpointListing, id)
 
-/** An endpoint that something else names; null when it is gone or not the caller's. One statement for all of a level. */
-export const endpointById = (context: GraphqlContext, id: string): Promise<WebhookEndpointRow | null> =>
-  context.load('webhook endpoint', id, async (ids: readonly string[]) => {
-    const found = new Map((await visibleEndpoints(context, [...new Set(ids)])).map((endpoint) => [endpoint.id, endpoint]))
-    return ids.map((key) => found.get(key) ?? null)
-  })
-
-builder.queryFields((t) => ({
-  webhookEndpoints: t.field({
-    type: WebhookEndpointConnection,
-    description: 'Webhook endpoints visible to the caller, oldest first.',
-    args: connectionArgs,
-    resolve: (_root, args, context) =>
-      connection(
-        () => context.call(listWebhookEndpoints, args),
-        () => context.call(countWebhookEndpoints, {}),
-      ),
-  }),
-  webhookEndpoint: t.field({
+builder.queryField('webhookEndpoint', (t) =>
+  t.field({
     type: WebhookEndpoint,
     nullable: true,
     description: 'Webhook endpoint with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the endpoint.' }) },
-    resolve: (_root, args, context) => context.call(findWebhookEndpoint, args),
+    resolve: (_root, args, context, info) => context.call(findWebhookEndpoint, args, columnsOf(info, 'WebhookEndpoint')),
   }),
-}))
+)
 
 const settingInputs = (t: InputBuilder) => ({
   ...settings.input(t, { initial: false }),

@@ -1,48 +1,22 @@
-import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { defineQuery, visible } from '../../../platform/command.ts'
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
-import { countOf, type Listing, pageOf, pageSchema } from '../../../platform/page.ts'
+import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
 import { webhookEndpointCreated } from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
 import { parseSecret, type SigningKey } from './signature.ts'
 
-const endpointListing = (caller: Caller): Listing => ({
+export const webhookEndpointListing = defineListing({
   type: 'WebhookEndpoint',
-  select: sql`t.* from webhook_endpoint t`,
-  where: visible(caller, sql`t`),
+  noun: 'webhook endpoint',
+  permission: 'view:webhooks',
   order: 'oldest_first',
 })
 
-export const listWebhookEndpoints = defineQuery({
-  name: 'webhookEndpoints',
-  description: 'Webhook endpoints visible to the caller, oldest first.',
-  permission: 'view:webhooks',
-  ids: {},
-  input: pageSchema,
-  run: (read, page) => pageOf<WebhookEndpoint>(read.tx, endpointListing(read.caller), page),
-})
-
-export const countWebhookEndpoints = defineQuery({
-  name: 'webhookEndpointCount',
-  description: 'Number of webhook endpoints visible to the caller.',
-  permission: 'view:webhooks',
-  ids: {},
-  input: z.object({}),
-  run: (read) => countOf(read.tx, endpointListing(read.caller)),
-})
-
-export const findWebhookEndpoint = defineQuery({
-  name: 'webhookEndpoint',
-  description: 'Webhook endpoint with the given ID. Null if it does not exist.',
-  permission: 'view:webhooks',
-  ids: { id: 'WebhookEndpoint' },
-  input: z.object({ id: z.string() }),
-  run: (read, { id }) =>
-    row<WebhookEndpoint>(read.tx, sql`select t.* from webhook_endpoint t where t.id = ${id}::uuid and ${visible(read.caller, sql`t`)}`),
-})
+export const listWebhookEndpoints = listQuery(webhookEndpointListing)
+export const countWebhookEndpoints = countQuery(webhookEndpointListing)
+export const findWebhookEndpoint = findQuery(webhookEndpointListing)
 
 /**
  * Whether a caller may see what was sent to the endpoint that a column names, within rows of its organization. Whose project an

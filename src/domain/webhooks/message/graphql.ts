@@ -1,12 +1,10 @@
-import { builder, idField, makeRoom, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
-import { visible } from '../../../platform/command.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
-import type { Message } from './model.ts'
-import { bodyBytes, findWebhookMessage, messageColumns, readSendables } from './queries.ts'
+import { builder, columnsOf, idField, makeRoom, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
+import { bodyBytes, findWebhookMessage, readSendables, webhookMessageListing } from './queries.ts'
 
-export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').implement({
+export const WebhookMessage = builder.prismaObject('WebhookMessage', {
   description: 'Message sent for an event. Its ID is the `webhook-id` of every request and the `id` of the request body.',
   interfaces: [Node],
+  select: { id: true },
   authScopes: { permission: 'view:webhooks' },
   fields: (t) => ({
     id: t.id(idField('WebhookMessage')),
@@ -36,19 +34,12 @@ export const WebhookMessage = builder.objectRef<Message>('WebhookMessage').imple
           return ids.map((id) => payloads.get(id))
         }),
     }),
-    createdAt: t.field(timestamps.createdAt),
-    updatedAt: t.field(timestamps.updatedAt),
+    createdAt: t.expose('createdAt', timestamps.createdAt),
+    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
 
-registerNode('WebhookMessage', async (context, ids) =>
-  context.caller.permissions.has('view:webhooks')
-    ? rows<Message>(
-        context.app.db.prisma,
-        sql`select ${messageColumns} from webhook_message t where t.id = any(${ids}::uuid[]) and ${visible(context.caller, sql`t`)}`,
-      )
-    : [],
-)
+registerNode(webhookMessageListing)
 
 builder.queryField('webhookMessage', (t) =>
   t.field({
@@ -56,6 +47,6 @@ builder.queryField('webhookMessage', (t) =>
     nullable: true,
     description: 'Webhook message with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the message, which is the ID of its event.' }) },
-    resolve: (_root, args, context) => context.call(findWebhookMessage, args),
+    resolve: (_root, args, context, info) => context.call(findWebhookMessage, args, columnsOf(info, 'WebhookMessage')),
   }),
 )

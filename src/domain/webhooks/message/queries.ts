@@ -1,24 +1,17 @@
-import { z } from 'zod'
-import { defineQuery, type Read, visible } from '../../../platform/command.ts'
-import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { defineListing, findQuery } from '../../../platform/listing.ts'
 import type { Message, Sendable } from './model.ts'
 
-/** Every column of `webhook_message t` but the body. */
-export const messageColumns = sql`t.id, t.organization_id, t.project_id, t.position, t.event_type, t.schema_version,
-  t.subject_type, t.subject_id, t.channels, t.request_id, t.timestamp, t.body_removed_at, t.created_at, t.updated_at`
-
-export const findWebhookMessage = defineQuery({
-  name: 'webhookMessage',
-  description: 'Webhook message with the given ID, which is the ID of its event. Null if it does not exist.',
+/** Messages without their bodies. */
+export const webhookMessageListing = defineListing<'WebhookMessage', Record<never, never>, Message>({
+  type: 'WebhookMessage',
+  noun: 'webhook message',
   permission: 'view:webhooks',
-  ids: { id: 'WebhookMessage' },
-  input: z.object({ id: z.string() }),
-  run: (read, { id }) => findMessage(read, id),
+  order: 'newest_first',
+  omit: ['body'],
 })
 
-/** Null if the message does not exist or is not visible to the caller. */
-export const findMessage = ({ tx, caller }: Read, id: string): Promise<Message | null> =>
-  row<Message>(tx, sql`select ${messageColumns} from webhook_message t where t.id = ${id}::uuid and ${visible(caller, sql`t`)}`)
+export const findWebhookMessage = findQuery(webhookMessageListing)
 
 /** Messages with their bodies, by id. */
 export async function readSendables(tx: Tx, messageIds: readonly string[]): Promise<Map<string, Sendable>> {

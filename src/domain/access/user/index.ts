@@ -1,0 +1,2 @@
+/** A person with access to the organization. */
+export { userListing } from './queries.ts'
