@@ -10,7 +10,7 @@ import { encodeId, type IdType, parseTypeId } from './id.ts'
 export const maxPage = 100
 export const defaultPage = 50
 
-/** Relay's paging arguments as a caller gives them. */
+/** Relay's paging arguments, not yet validated. */
 const pageInput = {
   first: z.number().int().min(1).max(maxPage).nullish(),
   last: z.number().int().min(1).max(maxPage).nullish(),
@@ -22,7 +22,7 @@ export const pageSchema = z.object(pageInput).superRefine(({ first, last }, cont
 })
 export type PageInput = z.infer<typeof pageSchema>
 
-/** Newest first for what piles up (deployments, messages), oldest first for what is arranged (projects, services). */
+/** Newest first for records that accumulate (deployments, messages), oldest first for objects that users manage (projects, services). */
 export type PageOrder = 'newest_first' | 'oldest_first'
 
 export type Page<Row> = { rows: Row[]; hasNextPage: boolean; hasPreviousPage: boolean }
@@ -71,7 +71,7 @@ export function planPage(type: IdType, order: PageOrder, page: PageInput): PageP
   }
 }
 
-/** Paging by offset, for doors whose contract has it. Without a limit: everything from the offset on. */
+/** Paging by offset, for doors whose contract requires it. Without a limit, returns everything from the offset on. */
 export const sliceInput = {
   limit: z
     .number()

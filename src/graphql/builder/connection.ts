@@ -10,10 +10,10 @@ import { builder, type Types } from './builder.ts'
 import { columnsOf, loadRows, readerOf } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
 
-/** A list whose page and count are read only when their fields are selected. */
+/** A list whose page and count are only read if their fields are selected. */
 export type Connection<Row> = { page: () => Promise<Page<Row>>; count: () => Promise<number> }
 
-/** Wraps two readers; the page is read once, whatever fields of it are selected. */
+/** Wraps two readers. The page is read once, however many of its fields are selected. */
 export function connection<Row>(page: () => Promise<Page<Row>>, count: () => Promise<number>): Connection<Row> {
   let read: Promise<Page<Row>> | undefined
   return { page: () => (read ??= page()), count }
@@ -94,8 +94,8 @@ export const connectionArgs = builder.args((t) => ({
 }))
 
 /**
- * Lets every field that takes these arguments refuse bad sizes itself, whatever is selected of its list: a count alone reads no page.
- * What depends on the list, such as whose cursor it is, is said by the page.
+ * Makes every field with these arguments validate page sizes, even if only the count is selected and no page is read. Errors that depend on
+ * the list, such as a cursor of another list, are raised when the page is read.
  */
 export function checkPages(schema: GraphQLSchema): GraphQLSchema {
   const fields = Object.values(schema.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []))

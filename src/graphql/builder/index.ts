@@ -1,6 +1,6 @@
 /**
- * The Pothos builder and the shapes that every face is made of: nodes, connections, commands as mutations. No concept is known
- * here; faces (`domain/<floor>/<concept>/graphql.ts`) import this room, never the other way round.
+ * The Pothos builder and the building blocks of every concept's GraphQL types: nodes, connections, commands as mutations. Knows no concept:
+ * `domain/<floor>/<concept>/graphql.ts` imports this room, never the other way round.
  */
 export { builder, type Types } from './builder.ts'
 export { columnsOf, loadRows, readerOf } from './columns.ts'

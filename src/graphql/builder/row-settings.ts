@@ -1,4 +1,4 @@
-/** The settings of a row in GraphQL: one line a setting makes the field of the object and those of the create and update inputs. */
+/** The settings of a row in GraphQL: one line per setting defines the field of the object and those of the create and update inputs. */
 import type { EnumRef, FieldRef, InputFieldMap } from '@pothos/core'
 import type { IsEnum, RowSettings, SettingType } from '../../platform/row-settings.ts'
 import type { Types } from './builder.ts'
