@@ -97,7 +97,7 @@ const statementText = (query: unknown) => (typeof query === 'string' ? query : S
 /** A row with the names that its statement gives the columns. */
 export type RawRow = Record<string, unknown>
 
-/** Rows of a set-based query, with column names as Prisma spells them: `select s.* from web_service s` gives WebService rows. */
+/** Rows of a query, with column names in camel case: `select s.* from web_service s` returns WebService rows. `build` makes each of them. */
 export async function rows<Row>(tx: Tx, query: Sql, build?: (raw: RawRow) => Row): Promise<Row[]> {
   const found = (await tx[route](query)).rows
   return build ? found.map(build) : (found as Row[])

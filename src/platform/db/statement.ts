@@ -185,7 +185,7 @@ class Statement {
 
 const camelNames = new Map<string, string>()
 
-/** Column name as Prisma spells it: `select s.* from web_service s` gives WebService rows. */
+/** Column name as Prisma spells it: `select s.* from web_service s` returns WebService rows. */
 function camel(column: string): string {
   let known = camelNames.get(column)
   if (known === undefined) {
