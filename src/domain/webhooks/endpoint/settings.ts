@@ -2,12 +2,10 @@
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { DbNull, type Prisma } from '../../../platform/db/index.ts'
-
 import { isChannel } from '../../../platform/events.ts'
 import { defineRowSettings } from '../../../platform/row-settings.ts'
 import type { App } from '../../../platform/work.ts'
 import { newestVersion } from '../event-type/index.ts'
-
 import { filterSchema } from './filter.ts'
 import { headersSchema } from './header.ts'
 import { maxEventTypes, maxRetries, maxRetryDelayMs } from './model.ts'
