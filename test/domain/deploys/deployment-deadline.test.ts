@@ -12,14 +12,14 @@ import { execute } from '../../../src/platform/command.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTenant, createWorld, request } from '../../support/tenant.ts'
 
-type Asked = { timeoutMs: number; isPrivate: boolean }
+type HealthCheck = { timeoutMs: number; isPrivate: boolean }
 
 /** A release that answers in silence or well, and visitors that the router leaves in silence. Gives how the deployment ended, and what was asked. */
 async function deploy(answer: 'silence' | 'good', settings: Record<string, string>) {
   const world = await createWorld({ PROBE_INTERVAL_MS: '10', ...settings })
   onTestFinished(world.close)
   const { app } = world
-  const asked: Asked[] = []
+  const asked: HealthCheck[] = []
   sourcePort.provide(app, {
     check: () => {},
     pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),

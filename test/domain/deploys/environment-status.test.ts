@@ -4,7 +4,7 @@ import { deleteEnvironment } from '../../../src/domain/apps/environment/index.ts
 import { createProject } from '../../../src/domain/apps/project/index.ts'
 import { createWebService, deleteWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
-import { deploymentQueue, tellEnvironmentStatus } from '../../../src/domain/deploys/deployment/jobs.ts'
+import { deploymentQueue, publishEnvironmentStatus } from '../../../src/domain/deploys/deployment/jobs.ts'
 import '../../../src/domain/deploys/instance/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, rows, sql } from '../../../src/platform/db/index.ts'
@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 afterAll(() => world.close())
 
-const look = () => tellEnvironmentStatus.run(world.app, new AbortController().signal)
+const look = () => publishEnvironmentStatus.run(world.app, new AbortController().signal)
 const told = async (environmentId: string) =>
   (
     await rows<{ data: { status: string; formerStatus: string } }>(

@@ -75,7 +75,7 @@ export async function queueDeployment(work: Work, service: WebService, policy: Q
     throw deploymentErrors.deployment_in_progress({ details: { deploymentId: encodeId('Deployment', place.blockedBy) } })
   }
   for (const id of place.displaced) await end(work, id, ['QUEUED'], { status: 'SKIPPED' })
-  for (const id of place.cancelled) await tellToStop(work, id)
+  for (const id of place.cancelled) await requestCancel(work, id)
 
   const { n } = (await row<{ n: number }>(
     work.tx,
@@ -133,11 +133,11 @@ async function cancel(work: Work, target: Deployment): Promise<Deployment> {
   if (target.status === 'CANCELLING') return target
   if (!isCancellable(target)) throw deploymentErrors.deployment_not_cancellable({ field: 'id', details: { status: target.status } })
   if (target.status === 'QUEUED') return end(work, target.id, ['QUEUED'], { status: 'CANCELLED' })
-  return tellToStop(work, target.id)
+  return requestCancel(work, target.id)
 }
 
 /** The worker of a running deployment hears it and ends it. */
-function tellToStop(work: Work, id: string): Promise<Deployment> {
+function requestCancel(work: Work, id: string): Promise<Deployment> {
   work.wake(`deployment:${id}`)
   return work.tx.deployment.update({ where: { id }, data: { status: 'CANCELLING', version: { increment: 1 } } })
 }
@@ -204,7 +204,7 @@ export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deploym
 }
 
 /** The same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */
-export async function deployConfiguration(work: Work, webServiceId: string): Promise<Deployment> {
+export async function queueRedeploy(work: Work, webServiceId: string): Promise<Deployment> {
   demand(work.caller, 'deploy:web_services')
   const service = (await row<WebService>(work.tx, sql`select * from web_service where id = ${webServiceId}::uuid for update`))!
   if (!service.repositoryUrl) throw deploymentErrors.repository_missing({ field: 'deploy' })

@@ -8,28 +8,28 @@ import { type App, transact } from '../../../platform/work.ts'
 import { environmentStatusChanged } from '../../apps/environment/index.ts'
 import { type EnvironmentStatus, statusByEnvironment } from './queries.ts'
 
-type Told = {
+type PublishedStatus = {
   id: string
   organizationId: string
   projectId: string
   name: string
   type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
-  told: EnvironmentStatus
+  published: EnvironmentStatus
 }
 
 const batch = 500
 
 /** Looks at the environments whose services may have changed; the present status is derived, so a missed look costs nothing. */
-export const tellEnvironmentStatus: Chore = {
-  name: 'tell environment status',
+export const publishEnvironmentStatus: Chore = {
+  name: 'publishChange environment status',
   emits: [environmentStatusChanged],
   topic: 'environments',
   everyMs: 30_000,
   async run(app, signal) {
     for (let after = nilId; !signal.aborted; ) {
-      const known = await rows<Told>(
+      const known = await rows<PublishedStatus>(
         app.db.prisma,
-        sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as told
+        sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as published
             from environment e left join environment_state t on t.environment_id = e.id where e.id > ${after}::uuid order by e.id limit ${batch}`,
       )
       const now = await statusByEnvironment(
@@ -37,7 +37,7 @@ export const tellEnvironmentStatus: Chore = {
         known.map((environment) => environment.id),
       )
       for (const [index, environment] of known.entries()) {
-        if (now[index] !== environment.told) await tell(app, environment, now[index]!)
+        if (now[index] !== environment.published) await publishChange(app, environment, now[index]!)
       }
       if (known.length < batch) return
       after = known.at(-1)!.id
@@ -46,12 +46,12 @@ export const tellEnvironmentStatus: Chore = {
 }
 
 /** Of several processes that see the change at once, the one that writes it tells it. */
-const tell = (app: App, environment: Told, status: EnvironmentStatus): Promise<void> =>
+const publishChange = (app: App, environment: PublishedStatus, status: EnvironmentStatus): Promise<void> =>
   transact(app, systemCaller(environment.organizationId), { emits: [environmentStatusChanged] }, async (work) => {
     const changed = await run(
       work.tx,
       sql`insert into environment_state as t (environment_id, status) select e.id, ${status} from environment e where e.id = ${environment.id}::uuid
-          on conflict (environment_id) do update set status = excluded.status where t.status = ${environment.told}`,
+          on conflict (environment_id) do update set status = excluded.status where t.status = ${environment.published}`,
     )
     if (changed === 0) return
     await publish(work, environmentStatusChanged, {
@@ -63,7 +63,7 @@ const tell = (app: App, environment: Told, status: EnvironmentStatus): Promise<v
         name: environment.name,
         type: environment.type,
         status,
-        formerStatus: environment.told,
+        formerStatus: environment.published,
       },
     })
   })

@@ -5,7 +5,7 @@ import { deploymentLogTails, findDeploymentOf, listPlannedEnv, sliceDeployments,
 import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
 import { conditions } from './conditions.ts'
 import { constraints } from './constraints.ts'
-import { tellEnvironmentStatus } from './environment-status.ts'
+import { publishEnvironmentStatus } from './environment-status.ts'
 import { deploymentErrors } from './errors.ts'
 import { allDeploymentEvents } from './events.ts'
 import { deploymentQueue } from './jobs.ts'
@@ -65,7 +65,7 @@ export const deployment = defineConcept({
   errors: [deploymentErrors],
   reactions,
   queues: [deploymentQueue],
-  chores: [tellEnvironmentStatus, sweepLeftovers],
+  chores: [publishEnvironmentStatus, sweepLeftovers],
   ports: [sourcePort],
   extensions: [serviceConditions.with(conditions)],
   constraints,

@@ -1,5 +1,5 @@
 /**
- * A deployment, told as a story: prepare, build, release command, start, verify, switch; or undo. How a step is done stands in
+ * A deployment, told as a phaseHandlers: prepare, build, release command, start, verify, switch; or undo. How a step is done stands in
  * steps.ts, how it is kept, timed and fenced in run.ts.
  */
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
@@ -13,11 +13,11 @@ import { allDeploymentEvents, deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
 import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
 import { build, prepare, runReleaseCommand, start } from './steps.ts'
-import { switchTraffic, takeTrafficBack } from './switch.ts'
-import { tell } from './transition.ts'
+import { restoreTraffic, switchTraffic } from './switch.ts'
+import { publishDeploymentEvent } from './transition.ts'
 import { verify } from './verify.ts'
 
-const story: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'skipped'>> = {
+const phaseHandlers: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'skipped'>> = {
   PREPARE: prepare,
   BUILD: build,
   RELEASE: runReleaseCommand,
@@ -31,9 +31,9 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
   const run = await openRun(app, deployment, signal)
   try {
     const rest = phases.slice(deployment.phase === null ? 0 : phases.indexOf(deployment.phase))
-    for (const phase of rest) await run.step(phase, story[phase])
+    for (const phase of rest) await run.step(phase, phaseHandlers[phase])
   } catch (error) {
-    await run.undo(error, takeTrafficBack)
+    await run.undo(error, restoreTraffic)
   } finally {
     await run.close()
   }
@@ -44,7 +44,7 @@ async function setAside(app: App, deployment: Deployment, signal: AbortSignal): 
   const run = await openRun(app, deployment, signal)
   try {
     const message = `The last ${maxLosses} processes that ran this deployment all exited before it finished.`
-    await run.undo(new StepFailed('WORKER_LOST', message, { hint: 'See the server log for the cause.' }), takeTrafficBack)
+    await run.undo(new StepFailed('WORKER_LOST', message, { hint: 'See the server log for the cause.' }), restoreTraffic)
   } finally {
     await run.close()
   }
@@ -77,7 +77,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
       set: sql`, status = 'RUNNING', started_at = app_now(), version = t.version + 1`,
     })
     for (const deployment of started) {
-      await tell({ ...work, caller: systemCaller(deployment.organizationId) }, deploymentEvents.started, deployment)
+      await publishDeploymentEvent({ ...work, caller: systemCaller(deployment.organizationId) }, deploymentEvents.started, deployment)
       work.wake(`deployment:${deployment.id}`, `service:${deployment.webServiceId}`, 'environments')
     }
     return started
@@ -103,5 +103,5 @@ export const deploymentQueue: Queue<Deployment> = {
   setAside,
 }
 
-export { tellEnvironmentStatus } from './environment-status.ts'
+export { publishEnvironmentStatus } from './environment-status.ts'
 export { sweepLeftovers } from './sweep.ts'

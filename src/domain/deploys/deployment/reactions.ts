@@ -5,7 +5,7 @@ import { environmentDeleted } from '../../apps/environment/index.ts'
 import { webServiceDeleted, webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { unfinishedStatuses } from '../instance/index.ts'
-import { cancelAll, deployConfiguration } from './commands.ts'
+import { cancelAll, queueRedeploy } from './commands.ts'
 import { deploymentEvents } from './events.ts'
 
 /** Deleting a service cancels its active deployment and those that wait. */
@@ -29,7 +29,7 @@ const lookAtEnvironments = async (work: Work) => work.wake('environments')
 const deployChange = onEvent(
   envVarChanged,
   async (work, event) => {
-    if (event.data.deploy) return { deployment: await deployConfiguration(work, event.subjectId) }
+    if (event.data.deploy) return { deployment: await queueRedeploy(work, event.subjectId) }
   },
   { emits: [deploymentEvents.queued, deploymentEvents.skipped] },
 )

@@ -15,7 +15,7 @@ import {
   activeStatuses,
   countRedactions,
   type LaunchFacts,
-  lastWords,
+  lastOutput,
   launchFacts,
   platformCredentials,
   readSnapshot,
@@ -28,11 +28,11 @@ import type { RepositoryRef } from './ports.ts'
 import { compareAndSet, end } from './transition.ts'
 
 /** How long a single look may take, where the step's deadline leaves it that long. */
-export const lookMs = 5_000
+export const checkTimeoutMs = 5_000
 
 class Cancelled extends Error {}
 /** The present step's time is over. */
-export class DeadlineOver extends Error {}
+export class DeadlineExceeded extends Error {}
 
 /** A step that failed for a reason that a person can read. */
 export class StepFailed extends PortError<DeploymentFailureCode> {}
@@ -55,13 +55,13 @@ export type Run = {
   settings(): ServiceSettings
   facts(): Promise<LaunchFacts>
   /** Takes the pinned secret values out of what is logged from now on. */
-  hideValues(): Promise<void>
+  redactSnapshot(): Promise<void>
   /** Writes in a transaction of its own, if the deployment is still this worker's. */
   write(change: (work: Work) => Promise<Deployment | void>): Promise<void>
   /** Changes the row, fenced. */
   set(work: Work, set: ReturnType<typeof sql>): Promise<Deployment>
   step(phase: DeploymentPhase, work: (run: Run) => Promise<'done' | 'skipped'>): Promise<void>
-  undo(error: unknown, takeTrafficBack: (run: Run) => Promise<void>): Promise<void>
+  undo(error: unknown, restoreTraffic: (run: Run) => Promise<void>): Promise<void>
   close(): Promise<void>
 }
 
@@ -76,11 +76,11 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   let present = createRedactor(platform)
   const log = openLogWriter(app, { logId: logRow.id, redact: (text, isCut) => present(text, isCut, hits) })
   /** What PREPARE pins is hidden from then on; a worker that takes a deployment over finds it pinned. */
-  const hideValues = async () => {
+  const redactSnapshot = async () => {
     const pinned = await throughOutages(app, () => readSnapshot({ app, tx: db }, claimed.id), lost)
     if (pinned) present = createRedactor([...secretValuesOf(pinned), ...platform])
   }
-  await hideValues()
+  await redactSnapshot()
 
   const cancelled = new AbortController()
   const lookForCancel = async () => {
@@ -107,12 +107,12 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     repository: service.repositoryUrl ? { url: service.repositoryUrl, credential } : null,
     log,
     signal: lost,
-    probeTimeoutMs: () => Math.max(1, Math.min(lookMs, Math.ceil(deadlineAt - performance.now()))),
+    probeTimeoutMs: () => Math.max(1, Math.min(checkTimeoutMs, Math.ceil(deadlineAt - performance.now()))),
     resumed: false,
     slowestAnswerMs: 0,
     settings: () => pinnedSettings(app, run.deployment.settings),
     facts: () => throughOutages(app, () => launchFacts(app, claimed.id), lost),
-    hideValues,
+    redactSnapshot,
     write: async (change) => {
       // A try that was done, and only its answer lost, is found out by the fence: then the deployment isn't as the change wants it.
       const changed = await throughOutages(app, () => transact(app, caller, { emits: allDeploymentEvents }, change), lost)
@@ -131,7 +131,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       const deadline = new AbortController()
       const limitMs = deadlineOf(app, phase, run.deployment.settings === null ? null : run.settings())
       deadlineAt = performance.now() + limitMs
-      const timer = setTimeout(() => deadline.abort(new DeadlineOver()), limitMs)
+      const timer = setTimeout(() => deadline.abort(new DeadlineExceeded()), limitMs)
       run.signal = AbortSignal.any([lost, cancelled.signal, deadline.signal])
       try {
         const result = await work(run)
@@ -148,7 +148,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       }
     },
 
-    async undo(error, takeTrafficBack) {
+    async undo(error, restoreTraffic) {
       const look = () =>
         row<{ status: DeploymentStatus; leaseEpoch: number; deleted: boolean }>(
           db,
@@ -161,8 +161,8 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
       if (!now || !ours || lost.aborted || outageOf(error) === 'database') return release()
       const phase = run.deployment.phase ?? 'PREPARE'
       const failure = now.status === 'CANCELLING' ? null : failureOf(app, error, phase)
-      if (phase === 'SWITCH') await takeTrafficBack(run)
-      await sayEnd(phase, failure)
+      if (phase === 'SWITCH') await restoreTraffic(run)
+      await logEnd(phase, failure)
       const deleted: Failure = { code: 'SERVICE_DELETED', message: 'The service was deleted.', hint: null, exitCode: null }
       const told = failure ?? (now.deleted ? deleted : null)
       await run.write(async (work) => {
@@ -194,19 +194,19 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   }
 
   /** Why an app ended or never answered stands in what it printed; a person looks for it here. */
-  const repeatLastWords = async () => {
-    const lines = await lastWords(app, claimed)
+  const logLastOutput = async () => {
+    const lines = await lastOutput(app, claimed)
     if (lines.length > 0) await log.say('Last output of the new instances:')
     for (const line of lines) await log.sink(line.instanceId)(line.stream, Buffer.from(`${line.message}\n`))
   }
 
   /** The log's last lines. A log that can't be written holds no deployment up. */
-  const sayEnd = async (phase: DeploymentPhase, failure: Failure | null) => {
+  const logEnd = async (phase: DeploymentPhase, failure: Failure | null) => {
     try {
       await log.endLines()
       if (!failure) await log.say('The deployment was cancelled.')
       else {
-        if (failure.code === 'START_FAILED' || failure.code === 'HEALTH_TIMEOUT') await repeatLastWords()
+        if (failure.code === 'START_FAILED' || failure.code === 'HEALTH_TIMEOUT') await logLastOutput()
         await log.say(`${phase} failed (${failure.code}): ${failure.message}`, 'ERROR')
         if (failure.hint) await log.say(failure.hint)
       }
@@ -271,7 +271,7 @@ function failureOf(app: App, error: unknown, phase: DeploymentPhase): Failure {
     hint,
     exitCode: null,
   })
-  if (error instanceof DeadlineOver) {
+  if (error instanceof DeadlineExceeded) {
     if (phase === 'BUILD')
       return plain(
         'BUILD_TIMEOUT',

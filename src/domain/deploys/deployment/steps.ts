@@ -58,7 +58,7 @@ async function takeSnapshot(run: Run, change: (work: Work) => Promise<Deployment
     warnings = configuration.warnings
     return deployment
   })
-  await run.hideValues()
+  await run.redactSnapshot()
   for (const warning of warnings) await run.log.say(warning, 'WARN')
 }
 

@@ -6,12 +6,12 @@ import { row, run as runSql, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { hostOf, setDesiredState } from '../../apps/web-service/index.ts'
-import { instancesOf, markStarted, routerProbePort, routeTo, settle, untilRouted } from '../instance/index.ts'
+import { instancesOf, markStarted, resetLoad, routerProbePort, routeTo, untilRouted } from '../instance/index.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
 import { deploymentEvents } from './events.ts'
 import { type Run, StepFailed } from './run.ts'
-import { compareAndSet, end, tell } from './transition.ts'
-import { demandRunning, demandWell } from './verify.ts'
+import { compareAndSet, end, publishDeploymentEvent } from './transition.ts'
+import { requireHealthy, requireRunning } from './verify.ts'
 
 /** Turns the router to the new release, sees it answer there for a while, and only then calls it live. */
 export async function switchTraffic(run: Run): Promise<'done'> {
@@ -20,7 +20,7 @@ export async function switchTraffic(run: Run): Promise<'done'> {
   const takesRequests = run.settings().kind !== 'WORKER'
   let isShown = takesRequests
   // A worker that was lost may have seen it fail and taken traffic back; and what has no VERIFY is seen here for the first time.
-  if (takesRequests && (run.resumed || instances.length === 0)) await demandWell(run, instances, run.probeTimeoutMs())
+  if (takesRequests && (run.resumed || instances.length === 0)) await requireHealthy(run, instances, run.probeTimeoutMs())
   let moved = ''
   await run.write(async (work) => {
     const { leavesStopped } = await run.set(work, sql`phase = phase`)
@@ -30,7 +30,7 @@ export async function switchTraffic(run: Run): Promise<'done'> {
   })
   if (isShown) {
     await untilRouted(app, moved, run.signal)
-    await seeThroughRouter(run, instances)
+    await untilServed(run, instances)
     await watch(run, instances)
   }
   await log.say('The deployment is live.')
@@ -43,18 +43,18 @@ export async function switchTraffic(run: Run): Promise<'done'> {
  * Until the router serves the new release to visitors. One that is served and doesn't answer fails at once: they wait for it already. What
  * serves no answer doesn't say which release it is; so the release is asked for itself at the same time.
  */
-async function seeThroughRouter(run: Run, instances: readonly Instance[]): Promise<void> {
+async function untilServed(run: Run, instances: readonly Instance[]): Promise<void> {
   const { app, deployment } = run
   const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
   const host = hostOf(service, app.settings.ROUTER_DOMAIN)
   const id = encodeId('Deployment', deployment.id)
   for (;;) {
     run.signal.throwIfAborted()
-    for (const instance of instances) await demandRunning(run, instance)
+    for (const instance of instances) await requireRunning(run, instance)
     const path = run.settings().healthCheckPath ?? '/'
     const [seen] = await Promise.all([
       routerProbePort.use(app).request({ host, path, timeoutMs: watchTimeoutMs(run) }),
-      demandWell(run, instances, watchTimeoutMs(run)),
+      requireHealthy(run, instances, watchTimeoutMs(run)),
     ])
     if (seen.failure === null && seen.deployment === id && seen.release === deployment.releaseDigest) return
     await pause(50, run.signal)
@@ -67,7 +67,7 @@ async function watch(run: Run, instances: readonly Instance[]): Promise<void> {
   const until = performance.now() + run.app.settings.SWITCH_WATCH_MS
   do {
     run.signal.throwIfAborted()
-    await demandWell(run, instances, watchTimeoutMs(run))
+    await requireHealthy(run, instances, watchTimeoutMs(run))
     await pause(watchIntervalMs, run.signal)
   } while (performance.now() < until)
 }
@@ -100,18 +100,18 @@ async function goLive(run: Run, work: Work): Promise<Deployment> {
     sql`update deployment_step set status = 'SUCCEEDED', finished_at = app_now() where deployment_id = ${deployment.id}::uuid and phase = 'SWITCH'`,
   )
   if (!live.leavesStopped) await setDesiredState(work, deployment.webServiceId, 'RUNNING')
-  await settle(work, deployment.webServiceId)
+  await resetLoad(work, deployment.webServiceId)
   const log = await ensureDeploymentLog(work.tx, { ...deployment, deploymentId: deployment.id })
   await completeLog(work, log.id)
-  await tell(work, deploymentEvents.succeeded, live)
-  if (live.kind === 'ROLLBACK') await tell(work, deploymentEvents.rolledBack, live)
+  await publishDeploymentEvent(work, deploymentEvents.succeeded, live)
+  if (live.kind === 'ROLLBACK') await publishDeploymentEvent(work, deploymentEvents.rolledBack, live)
   await writeAudit(work, { action: 'deployment.succeed', targetType: 'Deployment', targetId: live.id, details: {} })
   work.wake('deployments', 'purge')
   return live
 }
 
 /** Undoes a switch that failed: the router goes back to what is live, if anything is. */
-export async function takeTrafficBack(run: Run): Promise<void> {
+export async function restoreTraffic(run: Run): Promise<void> {
   const { webServiceId } = run.deployment
   await run.write(async (work) => {
     const live = await row<{ id: string }>(

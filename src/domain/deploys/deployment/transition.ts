@@ -59,7 +59,7 @@ export async function end(
     const log = await ensureDeploymentLog(work.tx, { ...ended, deploymentId: id })
     await completeLog(work, log.id)
   }
-  await tell(work, endings[status], ended)
+  await publishDeploymentEvent(work, endings[status], ended)
   work.wake('deployments', 'instances', 'purge')
   return ended
 }
@@ -84,7 +84,7 @@ export async function compareAndSet(
 }
 
 /** Publishes one of a deployment's events. */
-export async function tell(work: Work, event: DeploymentEvent, deployment: Deployment): Promise<void> {
+export async function publishDeploymentEvent(work: Work, event: DeploymentEvent, deployment: Deployment): Promise<void> {
   const service = await row<{ projectId: string }>(
     work.tx,
     sql`select project_id from web_service where id = ${deployment.webServiceId}::uuid`,

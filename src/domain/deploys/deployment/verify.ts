@@ -3,8 +3,8 @@ import type { Instance } from '../../../generated/prisma/client.ts'
 import { pause } from '../../../platform/clock.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
-import { type Asked, instancesOf, type Look, lookAt, runtimePort } from '../instance/index.ts'
-import { DeadlineOver, lookMs, type Run, StepFailed } from './run.ts'
+import { checkHealth, type HealthCheck, type HealthResult, instancesOf, runtimePort } from '../instance/index.ts'
+import { checkTimeoutMs, DeadlineExceeded, type Run, StepFailed } from './run.ts'
 
 const goodProbes = 3
 
@@ -19,11 +19,11 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
       ? `Watching ${instances.length} instance(s) for ${app.settings.WORKER_VERIFY_MS} ms to verify that they keep running.`
       : `Checking the health of ${instances.length} instance(s) with GET ${settings.healthCheckPath ?? '/. Any response counts as healthy'}.`,
   )
-  const ask = settings.kind === 'WORKER' ? null : await askerOf(run)
+  const ask = settings.kind === 'WORKER' ? null : await checkerOf(run)
   const stop = new AbortController()
   const signal = AbortSignal.any([run.signal, stop.signal])
   try {
-    await Promise.all(instances.map((instance) => (ask ? answers(run, instance, ask, signal) : staysUp(run, instance, signal))))
+    await Promise.all(instances.map((instance) => (ask ? answers(run, instance, ask, signal) : untilSettled(run, instance, signal))))
   } finally {
     stop.abort(run.signal.reason)
   }
@@ -32,11 +32,11 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
 }
 
 /** Looks at each instance, or at the files of a static site, once. Throws what `code` says of one that isn't well. */
-export async function demandWell(run: Run, instances: readonly Instance[], timeoutMs: number): Promise<void> {
-  const ask = await askerOf(run)
+export async function requireHealthy(run: Run, instances: readonly Instance[], timeoutMs: number): Promise<void> {
+  const ask = await checkerOf(run)
   await Promise.all(
     (instances.length > 0 ? instances : [null]).map(async (instance) => {
-      if (instance) await demandRunning(run, instance)
+      if (instance) await requireRunning(run, instance)
       let look = await ask(instance?.id ?? null, timeoutMs)
       while (look.routerAway) {
         await pause(100, run.signal)
@@ -45,7 +45,7 @@ export async function demandWell(run: Run, instances: readonly Instance[], timeo
       }
       if (look.ok) return
       // One that has ended in the meantime says more by how it ended.
-      if (instance) await demandRunning(run, instance)
+      if (instance) await requireRunning(run, instance)
       const { healthCheckPath: path } = run.settings()
       throw new StepFailed('SWITCH_FAILED', `The new release stopped answering: GET ${path ?? '/'}: ${look.reason}.`, {
         hint: hintFor(look, path),
@@ -54,12 +54,12 @@ export async function demandWell(run: Run, instances: readonly Instance[], timeo
   )
 }
 
-type Ask = (instanceId: string | null, timeoutMs: number) => Promise<Look>
+type Ask = (instanceId: string | null, timeoutMs: number) => Promise<HealthResult>
 
-async function askerOf(run: Run): Promise<Ask> {
+async function checkerOf(run: Run): Promise<Ask> {
   const { app, deployment } = run
   const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
-  const asked: Omit<Asked, 'timeoutMs'> = {
+  const asked: Omit<HealthCheck, 'timeoutMs'> = {
     host: hostOf(service, app.settings.ROUTER_DOMAIN),
     path: run.settings().healthCheckPath,
     target: {
@@ -70,25 +70,25 @@ async function askerOf(run: Run): Promise<Ask> {
       singlePage: run.settings().singlePage,
     },
   }
-  return (instanceId, timeoutMs) => lookAt(app, { ...asked, target: { ...asked.target, instanceId }, timeoutMs })
+  return (instanceId, timeoutMs) => checkHealth(app, { ...asked, target: { ...asked.target, instanceId }, timeoutMs })
 }
 
 async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSignal): Promise<void> {
   const name = encodeId('Instance', instance.id)
   const path = run.settings().healthCheckPath
   /** The last bad one. */
-  let last: (Look & { isCut: boolean }) | null = null
+  let last: (HealthResult & { isCut: boolean }) | null = null
   let reported = ''
   for (let good = 0; good < goodProbes; ) {
     if (signal.aborted) throw deadlinePassed(run, name, signal.reason, last)
-    await demandRunning(run, instance)
+    await requireRunning(run, instance)
     const timeoutMs = run.probeTimeoutMs()
     const askedAt = performance.now()
-    const look: Look = await ask(instance.id, timeoutMs)
+    const look: HealthResult = await ask(instance.id, timeoutMs)
     if (look.ok) run.slowestAnswerMs = Math.max(run.slowestAnswerMs, performance.now() - askedAt)
     good = look.ok ? good + 1 : 0
     // What the deadline cut short says less than what was seen before.
-    const isCut = look.timedOut && timeoutMs < lookMs
+    const isCut = look.timedOut && timeoutMs < checkTimeoutMs
     if (!look.ok && (!isCut || last === null)) last = { ...look, isCut }
     const seen = look.ok || isCut ? '' : `${name}: GET ${path ?? '/'}: ${look.reason}${elsewhere(look)}`
     if (seen !== '' && seen !== reported) await run.log.say(seen)
@@ -98,8 +98,8 @@ async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSign
 }
 
 /** The deadline's own error, with what was seen last where that says more. */
-function deadlinePassed(run: Run, name: string, reason: unknown, last: (Look & { isCut: boolean }) | null): unknown {
-  if (!last || !(reason instanceof DeadlineOver)) return reason
+function deadlinePassed(run: Run, name: string, reason: unknown, last: (HealthResult & { isCut: boolean }) | null): unknown {
+  if (!last || !(reason instanceof DeadlineExceeded)) return reason
   const { healthCheckPath: path, healthTimeoutMs } = run.settings()
   const seen = last.isCut ? 'no complete response before the deadline' : last.reason
   return new StepFailed(
@@ -109,7 +109,7 @@ function deadlinePassed(run: Run, name: string, reason: unknown, last: (Look & {
   )
 }
 
-const elsewhere = ({ otherPorts, otherHosts }: Look): string => {
+const elsewhere = ({ otherPorts, otherHosts }: HealthResult): string => {
   if (otherPorts.length > 0) return `; the app listens on port ${otherPorts.join(', ')} instead of the port in the variable PORT`
   return otherHosts.length > 0
     ? `; the app listens only on ${otherHosts.join(', ')}, but requests arrive at the address in the variable HOST`
@@ -117,7 +117,7 @@ const elsewhere = ({ otherPorts, otherHosts }: Look): string => {
 }
 
 /** What may help, by what was seen. */
-function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: Look, path: string | null): string {
+function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: HealthResult, path: string | null): string {
   if (otherPorts.length > 0) {
     return `The app listens on port ${otherPorts.join(', ')} instead of the port in the variable PORT. Make it listen on PORT.`
   }
@@ -144,17 +144,17 @@ function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: Look, pat
   return `The app accepts the connection, but does not send a complete HTTP response to GET ${path ?? '/'}. See its log for the cause.`
 }
 
-async function staysUp(run: Run, instance: Instance, signal: AbortSignal): Promise<void> {
+async function untilSettled(run: Run, instance: Instance, signal: AbortSignal): Promise<void> {
   const until = performance.now() + run.app.settings.WORKER_VERIFY_MS
   while (performance.now() < until) {
     if (signal.aborted) throw signal.reason
-    await demandRunning(run, instance)
+    await requireRunning(run, instance)
     await pause(Math.min(200, run.app.settings.WORKER_VERIFY_MS), signal)
   }
-  await demandRunning(run, instance)
+  await requireRunning(run, instance)
 }
 
-export async function demandRunning(run: Run, instance: Instance): Promise<void> {
+export async function requireRunning(run: Run, instance: Instance): Promise<void> {
   const [seen] = await runtimePort.use(run.app).observe([instance.id])
   if (seen?.state === 'running') return
   const how =

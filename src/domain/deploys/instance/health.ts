@@ -2,7 +2,7 @@
 import type { App } from '../../../platform/work.ts'
 import { type PrivateTarget, type ProbeResult, type RouterAnswer, routerProbePort, runtimePort } from './ports.ts'
 
-export type Asked = {
+export type HealthCheck = {
   host: string
   target: PrivateTarget
   /** Wants 2xx or 3xx there; null: any status at `/`. */
@@ -10,7 +10,7 @@ export type Asked = {
   timeoutMs: number
 }
 
-export type Look = {
+export type HealthResult = {
   ok: boolean
   /** HTTP status, where one came. */
   status: number | null
@@ -21,13 +21,13 @@ export type Look = {
   Pick<ProbeResult, 'otherPorts' | 'otherHosts'>
 
 /** Asks one instance once; where it can't be reached, says where it listens instead. Never throws. */
-export async function lookAt(app: App, { host, target, path, timeoutMs }: Asked): Promise<Look> {
+export async function checkHealth(app: App, { host, target, path, timeoutMs }: HealthCheck): Promise<HealthResult> {
   const { status, error, failure, timedOut, routerAway } = await routerProbePort
     .use(app)
     .request({ host, path: path ?? '/', timeoutMs, target })
   const unwanted = failure === null && path !== null && status !== null && (status < 200 || status >= 400)
   const reason = unwanted ? `answered ${status}` : failure
-  const look: Look = {
+  const look: HealthResult = {
     ok: reason === null,
     status: failure === null ? status : null,
     reason,

@@ -10,7 +10,7 @@ const tail = 500
 const most = 30
 
 /** At most 30 lines, oldest first; redacted as the service's log is, from which they come. */
-export async function lastWords(app: App, deployment: { id: string; organizationId: string; webServiceId: string }): Promise<LogLine[]> {
+export async function lastOutput(app: App, deployment: { id: string; organizationId: string; webServiceId: string }): Promise<LogLine[]> {
   const instances = await instancesOf(app.db.prisma, deployment.id)
   if (instances.length === 0) return []
   const seen = await runtimePort.use(app).observe(instances.map((instance) => instance.id))

@@ -120,7 +120,7 @@ export async function routeTo(work: Work, webServiceId: string, deploymentId: st
 }
 
 /** A new deployment is live: load counts begin anew, and the reconciler takes its instances over. */
-export async function settle(work: Work, webServiceId: string): Promise<void> {
+export async function resetLoad(work: Work, webServiceId: string): Promise<void> {
   await run(
     work.tx,
     sql`update service_runtime t set quiet_since = null,

@@ -15,7 +15,7 @@ import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
-import { lookAt } from './health.ts'
+import { checkHealth } from './health.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
 import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
 import { logForService, resetOutput, storeOutput, watchOutput } from './output.ts'
@@ -258,7 +258,7 @@ async function probe(app: App, service: ServiceRow, { id: instanceId, status, de
   const asked = { path: service.healthCheckPath, timeoutMs: 5_000 }
   if (status !== 'STARTING') return (await runtimePort.use(app).probe({ ...asked, instanceId })).ok
   const named = { serviceId: encodeId('WebService', service.id), deploymentId: encodeId('Deployment', deploymentId), digest: null }
-  const look = await lookAt(app, { ...asked, host: hostOf(service, app.settings.ROUTER_DOMAIN), target: { ...named, instanceId } })
+  const look = await checkHealth(app, { ...asked, host: hostOf(service, app.settings.ROUTER_DOMAIN), target: { ...named, instanceId } })
   return look.ok
 }
 

@@ -11,7 +11,7 @@ import type { App } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
 import { activeStatuses } from './deployment-status.ts'
 import { type Route, routerPort } from './ports.ts'
-import { type RouterNotes, signIn, takeRouter } from './router-port.ts'
+import { type RouterState, registerRouter, takeRouter } from './router-port.ts'
 
 type RouteRow = {
   id: string
@@ -34,16 +34,18 @@ type Memory = {
   /** The snapshot of the last read; null before the first. */
   snapshot: string | null
   wholeAt: number
-  /** As it was last told to the others. */
-  told: string
-  toldAt: number
+  /** As it was last published to the others. */
+  published: string
+  publishedAt: number
   released: string[]
 }
 
-const memoryOf = perApp((): Memory => ({ holds: false, draining: false, snapshot: null, wholeAt: 0, told: '', toldAt: 0, released: [] }))
+const memoryOf = perApp(
+  (): Memory => ({ holds: false, draining: false, snapshot: null, wholeAt: 0, published: '', publishedAt: 0, released: [] }),
+)
 
 const watchMs = 500
-/** A whole read now and then finds what no trigger could tell: rows that were written past them. */
+/** A whole read now and then finds what no trigger could publishState: rows that were written past them. */
 const wholeEveryMs = 60_000
 
 export const keepRoutes: Chore = {
@@ -62,7 +64,7 @@ export async function openRouter(app: App): Promise<void> {
   if (!memory.holds) return
   if (!held) memory.snapshot = null
   // Said before the table is read: from then on an instance is drained only when this process has let go of it, too.
-  if (!held) await tell(app, true)
+  if (!held) await publishState(app, true)
   const draining = await rows<{ id: string }>(
     app.db.prisma,
     sql`select id from instance where draining_since is not null and drained_at is null`,
@@ -82,7 +84,7 @@ export async function openRouter(app: App): Promise<void> {
   // They were draining before the table was read, so no new request reaches them from here.
   const busy = new Set(busyInstances(app).map((item) => item.instanceId))
   memory.released = draining.map(({ id }) => id).filter((id) => !busy.has(id))
-  await tell(app, routes.length > 0)
+  await publishState(app, routes.length > 0)
   if (memory.released.length > 0) await noteDrained(app, memory.released)
   if (isWhole) await run(app.db.prisma, sql`delete from route_change where created_at < app_now() - interval '10 minutes'`)
 }
@@ -93,21 +95,21 @@ export const noteLoad: Chore = {
   topic: null,
   everyMs: watchMs,
   async run(app) {
-    if (memoryOf(app).holds) await tell(app, false)
+    if (memoryOf(app).holds) await publishState(app, false)
   },
 }
 
 /** `changed`: its table is another one, which somebody may wait for. */
-async function tell(app: App, changed: boolean): Promise<void> {
+async function publishState(app: App, changed: boolean): Promise<void> {
   const memory = memoryOf(app)
   const load = Object.fromEntries(busyInstances(app).map(({ instanceId, inFlight }) => [instanceId, inFlight]))
-  const notes: RouterNotes = { snapshot: memory.snapshot, load, released: memory.released }
+  const notes: RouterState = { snapshot: memory.snapshot, load, released: memory.released }
   const now = performance.now()
-  const told = JSON.stringify([load, memory.released])
-  if (!changed && told === memory.told && now - memory.toldAt < app.settings.WORKER_LEASE_MS / 5) return
-  await signIn(app, notes)
-  memory.told = told
-  memory.toldAt = now
+  const published = JSON.stringify([load, memory.released])
+  if (!changed && published === memory.published && now - memory.publishedAt < app.settings.WORKER_LEASE_MS / 5) return
+  await registerRouter(app, notes)
+  memory.published = published
+  memory.publishedAt = now
   if (changed) app.wake.notify('routed')
 }
 

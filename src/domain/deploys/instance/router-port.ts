@@ -42,7 +42,7 @@ const isOurs = async (app: App, port: number): Promise<boolean> =>
   port !== 0 &&
   (await row(app.db.prisma, sql`select 1 as ours from router where port = ${port} and expires_at > app_now() limit 1`)) !== null
 
-export type RouterNotes = {
+export type RouterState = {
   /** What its table knows; null before the first one. */
   snapshot: string | null
   load: Record<string, number>
@@ -53,7 +53,7 @@ export type RouterNotes = {
 const nothingKnown = '1:1:'
 
 /** Says that this process takes requests, and what it knows and has in flight. */
-export const signIn = (app: App, { snapshot, load, released }: RouterNotes): Promise<number> =>
+export const registerRouter = (app: App, { snapshot, load, released }: RouterState): Promise<number> =>
   run(
     app.db.prisma,
     sql`insert into router (process_id, port, snapshot, load, released, expires_at)
