@@ -1,17 +1,17 @@
 /** Writes audit entries in the transaction of the change. The sequencer chains them; the audit-log concept reads them. */
-import { run, sql } from './db/index.ts'
+import { defer, sql } from './db/index.ts'
 import { clientAddress } from './forwarded.ts'
 import { type IdType, newId } from './id.ts'
 import type { Work } from './work.ts'
 
 export type AuditRow = { action: string; targetType: IdType | null; targetId: string | null; details: Record<string, unknown> }
 
-/** If the entry can't be written, this throws and the change is rolled back. `details` must not contain secret values. */
-export async function writeAudit(work: Work, audit: AuditRow): Promise<void> {
+/** Written with the commit. If the entry can't be written, the change is rolled back. `details` must not contain secret values. */
+export function writeAudit(work: Work, audit: AuditRow): void {
   const { subject, organizationId } = work.caller
   const client = clientAddress()
   const details = client === null ? audit.details : { ...audit.details, clientAddress: client }
-  await run(
+  defer(
     work.tx,
     sql`insert into audit_entry (id, organization_id, actor_type, actor_id, actor_name, action, target_type, target_id, details, request_id)
         values (${newId()}::uuid, ${organizationId}::uuid, ${subject.type}, ${subject.id}::uuid, ${subject.name}, ${audit.action},

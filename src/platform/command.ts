@@ -115,13 +115,13 @@ export async function execute<Input, Row extends Target | null, Result extends o
       throw errors.version_conflict({ field: 'ifVersion', details: { currentVersion: target.version } })
     }
     const result = await command.run(work, parsed, target as Row, prepared)
-    await writeAudit(work, {
+    writeAudit(work, {
       action: command.name,
       targetType: command.targetType,
       targetId: target?.id ?? createdId(result),
       details: command.audited?.(parsed, result) ?? {},
     })
-    await key?.store(withoutOnce(result, command.once ?? []))
+    key?.store(withoutOnce(result, command.once ?? []))
     return result
   })
 }

@@ -6,7 +6,7 @@
 import { Counter } from 'prom-client'
 import { validate } from 'uuid'
 import { z } from 'zod'
-import { row, run, sql, type Tx } from './db/index.ts'
+import { defer, row, run, sql, type Tx } from './db/index.ts'
 import { lock } from './db/lock.ts'
 import { DomainError, defineErrors, errors } from './errors.ts'
 import { encodeId, type IdType, newId } from './id.ts'
@@ -144,7 +144,7 @@ async function write<Data>(
 ): Promise<Record<string, unknown>> {
   demandEmits(work, event)
   await demandQuota(work, rows.length)
-  await run(
+  defer(
     work.tx,
     sql`with given as (
           select * from unnest(${rows.map(({ id }) => id)}::uuid[], ${rows.map(({ subjectId }) => subjectId)}::uuid[],

@@ -4,7 +4,7 @@
  */
 import { deserialize, serialize } from 'node:v8'
 import type { Chore } from './claim.ts'
-import { row, run, sql } from './db/index.ts'
+import { defer, row, run, sql } from './db/index.ts'
 import { tryLock } from './db/lock.ts'
 import { errors } from './errors.ts'
 import type { Work } from './work.ts'
@@ -12,7 +12,7 @@ import type { Work } from './work.ts'
 export type ClaimedKey = {
   /** The stored answer; null if the key is new. */
   answer: object | null
-  store(answer: object): Promise<void>
+  store(answer: object): void
 }
 
 /**
@@ -44,8 +44,8 @@ export async function claimIdempotencyKey(
   if (stored && Buffer.compare(stored.inputHash, inputHash) !== 0) throw errors.idempotency_key_reused({ field: 'idempotencyKey' })
   return {
     answer: stored ? (deserialize(stored.answer) as object) : null,
-    async store(answer) {
-      await run(
+    store(answer) {
+      defer(
         work.tx,
         sql`insert into idempotency (principal, operation, key, input_hash, answer, expires_at)
             values (${principal}, ${operation}, ${key}, ${inputHash}, ${new Uint8Array(serialize(answer))}, app_now() + interval '24 hours')

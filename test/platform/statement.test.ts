@@ -5,6 +5,7 @@ import {
   createDb,
   type Db,
   type DbOptions,
+  defer,
   Prisma,
   raw,
   row,
@@ -15,6 +16,7 @@ import {
   type Tx,
   violated,
 } from '../../src/platform/db/index.ts'
+import { inTransaction } from '../../src/platform/db/transaction.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let database: TestDatabase
@@ -308,6 +310,75 @@ describe('in a transaction', () => {
     })
     await expect(failed).rejects.toThrow('no')
     expect(await row(db.prisma, sql`select * from thing where id = 200`)).toBeNull()
+  })
+
+  const textsOf = async (each: Db, act: () => Promise<unknown>) => {
+    const texts: string[] = []
+    const off = each.onStatement((text) => texts.push(text))
+    await act().finally(off)
+    return texts
+  }
+
+  it('that sends nothing nothing is sent', async () => {
+    const fresh = open()
+    expect(await textsOf(fresh, () => fresh.transaction(async () => 'done'))).toEqual([])
+  })
+
+  it('a deferred statement is sent with the next one or with the commit, in order', async () => {
+    const fresh = open()
+    const add = (tx: Tx, id: number) => defer(tx, sql`insert into thing (id, n) values (${id}, 1)`)
+    const count = (tx: Tx) => read(tx, sql`select count(*)::int as value from thing where id between 300 and 399`)
+    await fresh.transaction(async (tx) => {
+      add(tx, 300)
+      add(tx, 301)
+      expect(await count(tx)).toBe(2)
+      add(tx, 302)
+      expect(await tx.$queryRaw`select count(*)::int as n from thing where id between 300 and 399`).toEqual([{ n: 3 }])
+      add(tx, 303)
+      add(tx, 304)
+    })
+    expect(await count(fresh.prisma)).toBe(5)
+    expect(await textsOf(fresh, () => fresh.transaction(async (tx) => add(tx, 305)))).toEqual([
+      'BEGIN',
+      'insert into thing (id, n) values ($1, 1)',
+      'COMMIT',
+    ])
+  })
+
+  it('a deferred statement that fails rolls everything back, and the next transaction is whole', async () => {
+    const fresh = open()
+    for (let n = 0; n < 3; n++) {
+      const failed = fresh.transaction(async (tx) => {
+        await run(tx, sql`insert into thing (id, n) values (${400}, 1)`)
+        defer(tx, sql`insert into thing (id, n) values (${401}, 11)`)
+        defer(tx, sql`insert into thing (id, n) values (${402}, 1)`)
+      })
+      expect(violated(await failed.catch((error: unknown) => error))).toEqual({ kind: 'check', constraint: 'thing_n_check' })
+    }
+    expect(await rows(fresh.prisma, sql`select * from thing where id between 400 and 499`)).toEqual([])
+  })
+
+  it('nothing can be deferred outside of one', () => {
+    expect(() => defer(db.prisma, sql`select 1`)).toThrow('only be deferred in a transaction')
+  })
+
+  it('the connection is given back at the deadline, and what comes later fails', async () => {
+    const fresh = open()
+    const late = inTransaction({ pool: fresh.pool, prisma: fresh.prisma, timeoutMs: 50 }, async (tx) => {
+      await run(tx, sql`insert into thing (id, n) values (500, 1)`)
+      await tx.$queryRaw`select 1`
+      // The pool has one connection: this waits for the deadline.
+      expect(await row(fresh.prisma, sql`select * from thing where id = 500`)).toBeNull()
+      await run(tx, sql`insert into thing (id, n) values (501, 1)`)
+    })
+    await expect(late).rejects.toThrow('the transaction took longer than 50 ms')
+    expect(await rows(fresh.prisma, sql`select * from thing where id in (500, 501)`)).toEqual([])
+  })
+
+  it('statements of it may be sent at once', async () => {
+    const fresh = open()
+    const values = await fresh.transaction((tx) => Promise.all([1, 2, 3].map((n) => read(tx, sql`select ${n}::int as value`))))
+    expect(values).toEqual([1, 2, 3])
   })
 
   it('a handle is of no use when it is over', async () => {

@@ -1,9 +1,9 @@
 /** What every row of every dialect guarantees, generated from the route table, so that new rows are tested as well. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { run, type Sql, sql } from '../../src/platform/db/index.ts'
-import { route } from '../../src/platform/db/route.ts'
+import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
+import { intercepting } from '../support/intercept.ts'
 import { junk, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
 
@@ -246,11 +246,10 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   it('an unexpected error is masked, and logged with the request ID of the response', async () => {
     const { path } = reads[0]!
     const { prisma } = rest.app.db
-    const broken = (query: Sql) => {
-      if (query.sql.includes('api_key')) return prisma[route](query)
+    rest.app.db.prisma = intercepting(prisma, (text, send) => {
+      if (text.includes('api_key')) return send()
       throw new Error('the inner reason')
-    }
-    rest.app.db.prisma = new Proxy(prisma, { get: (target, name) => (name === route ? broken : Reflect.get(target, name)) })
+    })
     const url = urlOf(path, mine)
     const answer = await rest.server.inject({ method: 'GET', url, headers: { authorization: `Bearer ${rest.acme.key.READ}` } })
     rest.app.db.prisma = prisma

@@ -8,9 +8,10 @@ import { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
 import { namingOutage } from './outage.ts'
 import { createOutageLog, type OutageLog } from './outage-log.ts'
 import { createPool } from './pool.ts'
-import { inTransaction, type Routed, RoutedAdapter, route, throughPool } from './route.ts'
+import { type Routed, route, throughPool } from './route.ts'
 import { createSession, type Session } from './session.ts'
 import { isStale } from './statement.ts'
+import { inTransaction, JoiningAdapter } from './transaction.ts'
 
 export { type Backoff, createBackoff } from './backoff.ts'
 export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
@@ -53,14 +54,14 @@ export type DbOptions = {
 
 export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOptions): Db {
   const listeners = new Set<(text: string) => void>()
-  const onStatement = (query: unknown) => {
-    if (listeners.size > 0) for (const listener of listeners) listener(statementText(query))
+  const onStatement = (text: string) => {
+    for (const listener of listeners) listener(text)
   }
   const outages = createOutageLog(log)
   const onError = (error: unknown) => void outages.note(namingOutage(error))
   const session = createSession({ url, outages })
   const { pool, close } = createPool({ url, size: poolSize, waitMs, session, onStatement, onError })
-  const adapter = new RoutedAdapter(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError })
+  const adapter = new JoiningAdapter(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError })
   const prisma = Object.assign(new PrismaClient({ adapter }), { [route]: throughPool(pool) })
   return {
     prisma,
@@ -70,7 +71,7 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
     async transaction(run) {
       for (let left = maxReruns; ; left--) {
         try {
-          return await inTransaction(prisma, run, { maxWait: waitMs + 1_000, timeout: 15_000 })
+          return await inTransaction({ pool, prisma, timeoutMs: 15_000 }, run)
         } catch (error) {
           if (left === 0 || !isGivenUp(error)) throw error
         }
@@ -92,14 +93,12 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
 const maxReruns = 3
 const silence = { error() {}, warn() {} }
 
-const statementText = (query: unknown) => (typeof query === 'string' ? query : String((query as { text?: unknown } | null)?.text ?? ''))
-
 /** A row with the names that its statement gives the columns. */
 export type RawRow = Record<string, unknown>
 
 /** Rows of a query, with column names in camel case: `select s.* from web_service s` returns WebService rows. `build` makes each of them. */
 export async function rows<Row>(tx: Tx, query: Sql, build?: (raw: RawRow) => Row): Promise<Row[]> {
-  const found = (await tx[route](query)).rows
+  const found = (await tx[route].send(query)).rows
   return build ? found.map(build) : (found as Row[])
 }
 
@@ -109,7 +108,10 @@ export async function row<Row>(tx: Tx, query: Sql): Promise<Row | null> {
 }
 
 /** Runs a statement and returns the number of rows affected. */
-export const run = async (tx: Tx, query: Sql): Promise<number> => (await tx[route](query)).count
+export const run = async (tx: Tx, query: Sql): Promise<number> => (await tx[route].send(query)).count
+
+/** Runs a statement of a transaction together with its next one or its commit. An error of it rolls the transaction back. */
+export const defer = (tx: Tx, query: Sql): void => tx[route].defer(query)
 
 /** The constraint that a failed write violated, or null for any other error. */
 export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'check'; constraint: string } | null {

@@ -29,9 +29,8 @@ export function outageOf(error: unknown): OutageKind | null {
   return code === 'ENOSPC' || code === 'EDQUOT' ? 'disk' : null
 }
 
-/** P2028 also reports a transaction that took too long, which is no outage. */
-const isPrismaOutage = ({ code, message }: Prisma.PrismaClientKnownRequestError) =>
-  ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code) || (code === 'P2028' && message.includes('Unable to start'))
+const isPrismaOutage = ({ code }: Prisma.PrismaClientKnownRequestError) =>
+  ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code)
 
 /** Maps a statement's error to DatabaseOutage if it is one; otherwise returns it unchanged. */
 export function namingOutage(error: unknown): unknown {

@@ -13,7 +13,7 @@ export type PoolOptions = {
   /** Maximum wait for a free connection, in milliseconds. */
   waitMs: number
   session: Session
-  onStatement: (query: unknown) => void
+  onStatement: (text: string) => void
   onError: (error: Error) => void
 }
 
@@ -77,13 +77,20 @@ function dropAll(clients: Set<pg.PoolClient>): void {
   for (const client of clients) (client as pg.Client).connection.stream.destroy()
 }
 
+/** The texts of a query as `pg` takes it, or of a batch. */
+function textsOf(query: unknown): string[] {
+  if (typeof query === 'string') return [query]
+  const { text, texts } = query as { text?: string; texts?: string[] }
+  return texts ?? [text ?? '']
+}
+
 type Callback = (error?: unknown, ...rest: unknown[]) => void
 
 /** Reports each statement to `onStatement`, watches it, and turns connection errors into DatabaseOutage. */
-function guardStatements(client: pg.PoolClient, watch: ReturnType<typeof watchStatements>, onStatement: (query: unknown) => void): void {
+function guardStatements(client: pg.PoolClient, watch: ReturnType<typeof watchStatements>, onStatement: (text: string) => void): void {
   const query = client.query as (...args: unknown[]) => unknown
   client.query = ((...args: unknown[]) => {
-    onStatement(args[0])
+    for (const text of textsOf(args[0])) onStatement(text)
     const ended = watch.begin(client as pg.Client)
     const last = args.length - 1
     if (typeof args[last] === 'function') {

@@ -10,12 +10,18 @@ export type Row = Record<string, unknown>
 /** Rows with column names in camel case, and the number of rows read or changed. */
 export type Outcome = { rows: Row[]; count: number }
 
-/** Runs a statement on a connection of the pool. Rejects with the server's error or a DatabaseOutage. */
-export function send(client: pg.PoolClient, text: string, values: readonly unknown[]): Promise<Outcome> {
+/** A statement with positional parameters. */
+export type Query = { readonly text: string; readonly values: readonly unknown[] }
+
+/**
+ * Runs statements on a connection of the pool, one after the other in one round trip; those behind a failed one are skipped. Rejects with
+ * the server's error or a DatabaseOutage. Outside of a transaction, statements that are sent together are one transaction.
+ */
+export function send(client: pg.PoolClient, queries: readonly Query[]): Promise<Outcome[]> {
   return new Promise((resolve, reject) => {
-    const query = client.query as unknown as (statement: Statement, callback: Callback) => void
-    query.call(client, new Statement(text, values.map(encode)), (error, outcome) => {
-      if (outcome) return resolve(outcome)
+    const query = client.query as unknown as (batch: Batch, callback: Callback) => void
+    query.call(client, new Batch(queries), (error, outcomes) => {
+      if (outcomes) return resolve(outcomes)
       // The stack of a server error starts at the socket; this one leads to the caller that awaits it.
       if (error instanceof Error) Error.captureStackTrace(error)
       reject(error)
@@ -99,47 +105,64 @@ type Wire = {
   sendCopyFail(reason: string): void
 }
 
-type Callback = (error: unknown, outcome?: Outcome) => void
+type Callback = (error: unknown, outcomes?: Outcome[]) => void
+
+type Statement = Outcome & { text: string; values: Parameter[]; prepared: Prepared | null; shape: Shape | null }
 
 /** A query object for `pg`, which calls `submit` when the connection is free and then a handler for each message of the response. */
-class Statement {
-  readonly text: string
+class Batch {
   /** Set by `pg`. */
   callback: Callback | undefined
-  readonly #values: Parameter[]
-  #prepared: Prepared | null = null
-  #shape: Shape | null = null
-  readonly #rows: Row[] = []
-  #count = 0
+  readonly #statements: Statement[]
+  /** How many statements have completed. */
+  #at = 0
   #failure: unknown
 
-  constructor(text: string, values: Parameter[]) {
-    this.text = text
-    this.#values = values
+  constructor(queries: readonly Query[]) {
+    this.#statements = queries.map(({ text, values }) => ({
+      text,
+      values: values.map(encode),
+      prepared: null,
+      shape: null,
+      rows: [],
+      count: 0,
+    }))
+  }
+
+  /** For those that are told of each statement. */
+  get texts(): string[] {
+    return this.#statements.map(({ text }) => text)
   }
 
   submit(wire: Wire): void {
     const holding = holdingOf(wire)
-    this.#prepared = prepare(this.text, holding)
-    this.#shape = this.#prepared?.shape ?? null
-    const name = this.#prepared?.name ?? ''
+    for (const statement of this.#statements) {
+      statement.prepared = prepare(statement.text, holding)
+      statement.shape = statement.prepared?.shape ?? null
+    }
     wire.stream.cork()
     for (const dropped of holding.dropped.splice(0)) wire.close({ type: 'S', name: dropped })
-    if (!this.#shape) wire.parse({ name, text: this.text })
-    wire.bind({ statement: name, values: this.#values })
-    if (!this.#shape) wire.describe({ type: 'P', name: '' })
-    wire.execute({})
+    const parsed = new Set<Prepared>()
+    for (const { text, values, prepared, shape } of this.#statements) {
+      const name = prepared?.name ?? ''
+      if (!shape && !(prepared && parsed.has(prepared))) wire.parse({ name, text })
+      if (prepared) parsed.add(prepared)
+      wire.bind({ statement: name, values })
+      if (!shape) wire.describe({ type: 'P', name: '' })
+      wire.execute({})
+    }
     wire.sync()
     wire.stream.uncork()
   }
 
   handleRowDescription({ fields }: { fields: { name: string; dataTypeID: number }[] }): void {
     const columns = fields.map(({ name, dataTypeID }) => ({ name: camel(name), decode: decoderOf(dataTypeID) }))
-    this.#shape = { columns, blank: Object.fromEntries(columns.map(({ name }) => [name, null])) }
+    this.#statements[this.#at]!.shape = { columns, blank: Object.fromEntries(columns.map(({ name }) => [name, null])) }
   }
 
   handleDataRow({ fields }: { fields: (string | null)[] }): void {
-    const { columns, blank } = this.#shape!
+    const statement = this.#statements[this.#at]!
+    const { columns, blank } = statement.shape!
     const row = { ...blank }
     try {
       for (let at = 0; at < columns.length; at++) {
@@ -147,31 +170,35 @@ class Statement {
         const { name, decode } = columns[at]!
         row[name] = text === null ? null : decode(text)
       }
-      this.#rows.push(row)
+      statement.rows.push(row)
     } catch (error) {
       this.#failure ??= error
     }
   }
 
   handleCommandComplete({ text }: { text: string }): void {
-    this.#count = Number(/\d+$/.exec(text)?.[0] ?? 0)
-    if (this.#prepared) this.#prepared.shape = this.#shape ?? { columns: [], blank: {} }
+    const statement = this.#statements[this.#at++]!
+    statement.count = Number(/\d+$/.exec(text)?.[0] ?? 0)
+    if (statement.prepared) statement.prepared.shape = statement.shape ?? { columns: [], blank: {} }
   }
 
-  handleEmptyQuery(): void {}
+  handleEmptyQuery(): void {
+    this.#at++
+  }
 
   handleReadyForQuery(): void {
     if (this.#failure) this.callback!(this.#failure)
-    else this.callback!(null, { rows: this.#rows, count: this.#count })
+    else this.callback!(null, this.#statements)
   }
 
   handleError(error: unknown, wire: Wire): void {
     if (isStale(error)) epoch++
-    // It may or may not have been parsed. Closing an unknown name is not an error.
-    else if (this.#prepared && !this.#prepared.shape) {
-      const { prepared, dropped } = holdingOf(wire)
-      prepared.delete(this.text)
-      dropped.push(this.#prepared.name)
+    const { prepared: held, dropped } = holdingOf(wire)
+    for (const { text, prepared } of this.#statements) {
+      if (!prepared || prepared.shape) continue
+      // It may or may not have been parsed. Closing an unknown name is not an error.
+      held.delete(text)
+      dropped.push(prepared.name)
     }
     this.callback!(error)
   }

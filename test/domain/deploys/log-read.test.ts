@@ -10,12 +10,11 @@ import {
   readLog,
 } from '../../../src/domain/deploys/log/index.ts'
 import { expireLogs } from '../../../src/domain/deploys/log/jobs.ts'
-import type { Sql } from '../../../src/platform/db/index.ts'
-import { route } from '../../../src/platform/db/route.ts'
 import { newId } from '../../../src/platform/id.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createTestDatabase, shiftClock, type TestDatabase } from '../../support/database.ts'
+import { intercepting } from '../../support/intercept.ts'
 import { until } from '../../support/wait.ts'
 import { append, countTo, createPlace, inTransaction, messagesOf, readAll, seqsOf } from './log-support.ts'
 
@@ -293,20 +292,15 @@ describe('following a log', () => {
   it('misses no line that comes while it reads', async () => {
     await append(app, logId, ['one'])
     let isAppended = false
-    const prisma = new Proxy(app.db.prisma, {
-      get(target, name) {
-        if (name !== route) return Reflect.get(target, name)
-        return async (query: Sql) => {
-          const found = await target[route](query)
-          if (!isAppended && query.sql.includes('bytes_ahead')) {
-            isAppended = true
-            const woken = app.wake.next(`log:${logId}`, 5_000)
-            await append(app, logId, ['two'])
-            await woken
-          }
-          return found
-        }
-      },
+    const prisma = intercepting(app.db.prisma, async (text, send) => {
+      const found = await send()
+      if (!isAppended && text.includes('bytes_ahead')) {
+        isAppended = true
+        const woken = app.wake.next(`log:${logId}`, 5_000)
+        await append(app, logId, ['two'])
+        await woken
+      }
+      return found
     })
     const { batches } = follow(Object.assign({}, app, { db: { ...app.db, prisma } }), { mode: 'stored' })
     await until('both lines have come', () => messagesOf(batches).length === 2)

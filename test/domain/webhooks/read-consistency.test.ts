@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
-import { route } from '../../../src/platform/db/route.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
 import type { App } from '../../../src/platform/work.ts'
+import { intercepting } from '../../support/intercept.ts'
 import { operation } from '../../support/tenant.ts'
 import { settled, webhooksWorld } from './support.ts'
 
@@ -11,18 +11,12 @@ const world = webhooksWorld()
 /** The same process, in which something happens before the first statement that reads tries. */
 function beforeTries(app: App, happens: () => Promise<unknown>): App {
   let happened: Promise<unknown> | undefined
-  const prisma = new Proxy(app.db.prisma, {
-    get(target, name) {
-      const value = Reflect.get(target, name)
-      if (name !== route) return typeof value === 'function' ? value.bind(target) : value
-      return async (query: { sql: string }) => {
-        if (query.sql.includes('from webhook_attempt')) {
-          happened ??= happens()
-          await happened
-        }
-        return await value.call(target, query)
-      }
-    },
+  const prisma = intercepting(app.db.prisma, async (text, send) => {
+    if (text.includes('from webhook_attempt')) {
+      happened ??= happens()
+      await happened
+    }
+    return send()
   })
   return { ...app, db: { ...app.db, prisma } }
 }

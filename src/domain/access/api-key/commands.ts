@@ -108,7 +108,7 @@ export async function revokeKeysOfProject(work: Work, projectId: string): Promis
   )
   for (const { id } of keys) {
     await revoke(work, id)
-    await writeAudit(work, { action: revokeApiKey.name, targetType: 'ApiKey', targetId: id, details: { reason: 'project deleted' } })
+    writeAudit(work, { action: revokeApiKey.name, targetType: 'ApiKey', targetId: id, details: { reason: 'project deleted' } })
   }
 }
 

@@ -173,7 +173,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
           { status: failure ? 'FAILED' : 'CANCELLED', failure: told ? { ...told, phase } : undefined },
           claimed.leaseEpoch,
         )
-        await writeAudit(work, {
+        writeAudit(work, {
           action: failure ? 'deployment.fail' : 'deployment.cancel',
           targetType: 'Deployment',
           targetId: claimed.id,

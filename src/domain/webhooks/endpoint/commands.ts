@@ -129,7 +129,7 @@ export async function deleteEndpointsOfProject(work: Work, projectId: string): P
   for (const endpoint of endpoints) {
     await remove(work, endpoint)
     const details = { reason: 'project deleted' }
-    await writeAudit(work, { action: deleteWebhookEndpoint.name, targetType: 'WebhookEndpoint', targetId: endpoint.id, details })
+    writeAudit(work, { action: deleteWebhookEndpoint.name, targetType: 'WebhookEndpoint', targetId: endpoint.id, details })
   }
 }
 
