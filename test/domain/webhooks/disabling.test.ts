@@ -30,7 +30,7 @@ describe('disabling', () => {
       await settled(world.app, webhookEndpoint.id, half + 1)
     }
     const endpoint = await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id })
-    expect(endpoint).toMatchObject({ disabledAt: expect.any(Date), disabledReason: expect.stringContaining('only failed') })
+    expect(endpoint).toMatchObject({ disabledAt: expect.any(Date), disabledReason: expect.stringContaining('accepted no message since') })
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.failing')).toHaveLength(1)
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')).toHaveLength(1)
   })

@@ -46,7 +46,7 @@ it.each([
   expect(await waiting(bad.id)).toMatchObject({
     status: 'PENDING',
     attemptCount: 0,
-    reason: expect.stringMatching(/^Waiting since .* can not be opened\.$/),
+    reason: expect.stringMatching(/^Waiting since .* cannot be decrypted\.$/),
   })
   expect(receiver.requests).toHaveLength(1)
   expect(await failingSince(bad.id)).toEqual({ failingSince: null })

@@ -18,17 +18,18 @@ export async function deliver(app: App, claimed: LoadedDelivery, signal: AbortSi
   const delivery = await withLostAttempt(app, claimed)
   const recipient = delivery && (await openRecipient(app, delivery))
   if (!recipient) return
-  if (delivery.wasInDoubt) return close(app, delivery, 'UNKNOWN', 'A try was cut off; it may have arrived, and is not sent twice.')
-  if (delivery.message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before it arrived.')
+  if (delivery.wasInDoubt)
+    return close(app, delivery, 'UNKNOWN', 'An attempt was interrupted. The message may have arrived and is not sent again.')
+  if (delivery.message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before the message was delivered.')
   if ('unreadable' in recipient) {
-    const fault = new Fault('Its signing keys or headers can not be opened.', { cause: recipient.unreadable })
+    const fault = new Fault('The signing keys or headers of the endpoint cannot be decrypted.', { cause: recipient.unreadable })
     return afterFault(app, delivery, recipient, fault)
   }
   try {
     const text = delivery.body ?? (await makeBody(app, delivery, recipient, delivery.message.body))
     if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery, true))
     if (Buffer.byteLength(text) > maxBodyBytes) {
-      return close(app, delivery, 'EXHAUSTED', `What is to be sent is over ${maxBodyBytes} bytes.`, exhaustionOf(delivery, recipient))
+      return close(app, delivery, 'EXHAUSTED', `The request body exceeds ${maxBodyBytes} bytes.`, exhaustionOf(delivery, recipient))
     }
     if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
     else await send(app, delivery, recipient, text, signal)

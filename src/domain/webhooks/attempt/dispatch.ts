@@ -1,6 +1,6 @@
 /**
- * WEBHOOK_ENGINE=svix: a due delivery is handed to the Svix server, which signs, sends and retries. Handed over it counts as delivered
- * here. One application a endpoint there: projects, payload conditions and selections are judged on our side.
+ * WEBHOOK_ENGINE=svix: a due delivery is handed to the Svix server, which signs, sends and retries. A delivery that was handed over counts
+ * as delivered. Each endpoint is an application there; projects, payload filters and selections are evaluated on our side.
  */
 import { encodeId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
@@ -13,8 +13,8 @@ import { attemptOf } from './record.ts'
 import { claimOf, settle } from './settle.ts'
 
 /**
- * A message or endpoint that the server refuses for good ends the delivery as a try. Throws when the server can't be
- * reached, is in trouble or doesn't take our token: the delivery waits and is no try the poorer.
+ * A final refusal of the message or its endpoint ends the delivery and counts as an attempt. Throws if the server cannot be reached,
+ * has no answer or rejects the token: the delivery then waits, and no attempt is counted.
  */
 export async function dispatch(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string): Promise<void> {
   const server = dispatcherPort.use(app)

@@ -1,12 +1,14 @@
-/** Faults of our own: the endpoint isn't charged for them and no try is counted, but they don't go on for ever. Pure. */
+/** Faults of our own. They are not charged to the endpoint and no attempt is counted, but they do not last for ever. Pure. */
 
 import { PortError } from '../../../platform/errors.ts'
 
-/** A fault whose text anybody may read who sees the delivery, as they may that of a PortError; of any other only the log tells. */
+/** A fault whose message is shown with the delivery, as that of a PortError is. Other errors are shown only in the log. */
 export class Fault extends Error {}
 
 const textOf = (error: unknown) =>
-  error instanceof Fault || error instanceof PortError ? error.message : 'Quayside could not send it; its log says why.'
+  error instanceof Fault || error instanceof PortError
+    ? error.message
+    : 'Quayside could not send the message. See the server log for the cause.'
 
 const shortestPauseMs = 5_000
 const longestPauseMs = 10 * 60_000
@@ -14,7 +16,7 @@ const longestPauseMs = 10 * 60_000
 type Former = { now: Date; faultSince: Date | null; giveUpAfterMs: number }
 
 /**
- * What becomes of a delivery after a fault: it waits as long as the faults have lasted, within bounds, and is given up when they have
+ * What happens to a delivery after a fault: it waits for as long as the faults have lasted, within bounds, and ends when they have
  * lasted `giveUpAfterMs`.
  */
 export function judgeFault(error: unknown, { now, faultSince, giveUpAfterMs }: Former): { reason: string; retryInMs: number | null } {

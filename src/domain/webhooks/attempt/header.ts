@@ -3,7 +3,7 @@ import { encodeId } from '../../../platform/id.ts'
 import { type Recipient, sign } from '../endpoint/index.ts'
 import type { Sendable } from '../message/index.ts'
 
-/** Every header of a request: what the endpoint adds, and over it what Standard Webhooks asks for. */
+/** Headers of a request: those of the endpoint, overridden by those that Standard Webhooks requires. */
 export function headersOf(
   types: EventTypes,
   message: Sendable,
@@ -22,12 +22,12 @@ export function headersOf(
     'webhook-timestamp': String(timestampSeconds),
     'webhook-signature': signature,
     ...(legacyHeaders ? { 'svix-id': id, 'svix-timestamp': String(timestampSeconds), 'svix-signature': signature } : {}),
-    // RFC 9745: tells subscribers of a type that is on its way out.
+    // RFC 9745: the event type is deprecated.
     ...(deprecatedAt ? { deprecation: `@${Math.floor(Date.parse(deprecatedAt) / 1_000)}` } : {}),
   }
 }
 
-/** For the log: without signatures, and without what the endpoint adds, which may be a credential. */
+/** Headers as attempts record them: signatures and the endpoint's own headers, which may be credentials, are masked. */
 export function maskedHeaders(headers: Record<string, string>, recipient: Recipient): Record<string, string> {
   const secret = new Set([...Object.keys(recipient.headers), 'webhook-signature', 'svix-signature'])
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, secret.has(name) ? '[masked]' : value]))

@@ -7,8 +7,8 @@ import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts
 import { allowanceOf, type ClaimedDelivery, freedAt, openAt, rateUsedAfter } from './model.ts'
 
 /**
- * Claims what is due for up to `free` slots of a worker: shared fairly among organizations and endpoints, within the rate, concurrency and
- * order of each endpoint. Nothing is locked for endpoints that have no such limit.
+ * Claims due deliveries for up to `free` slots of a worker: shared fairly among organizations and endpoints, within the rate,
+ * concurrency and order of each endpoint. Lanes are locked only for endpoints that have such a limit.
  */
 export async function claimDeliveries(app: App, worker: string, free: number): Promise<ClaimedDelivery[]> {
   const lanes = await readLanes(app.db.prisma, worker)
@@ -24,7 +24,7 @@ export async function claimDeliveries(app: App, worker: string, free: number): P
   return claimed.flat()
 }
 
-/** The lanes' own rows are locked meanwhile, so that two workers don't both take what is left of a limit. */
+/** Locks the lanes, so that two workers do not both use what is left of a limit. */
 const claimGuarded = (app: App, worker: string, wanted: readonly Share[]): Promise<ClaimedDelivery[]> =>
   app.db.transaction(async (tx) => {
     const quotas = new Map(wanted.map(({ lane, quota }) => [lane.endpointId, quota]))
@@ -51,9 +51,9 @@ const claimGuarded = (app: App, worker: string, wanted: readonly Share[]): Promi
   })
 
 /**
- * Who waits longest. Of an ordered endpoint the first by position, and behind a breaker one probe, the one that was asked for by hand
- * since it was let through before all others; or nothing: it is found before it is locked, so that one that somebody else has locked
- * isn't passed over.
+ * Claims the deliveries that have waited longest. For an ordered endpoint that is only the first by position; behind an open breaker it
+ * is one probe, preferably a manual one that was requested since the breaker let it through. These two are selected before they are
+ * locked: if another transaction holds the row, nothing is claimed, instead of the next one.
  */
 const claimShares = (app: App, tx: Tx, worker: string, shares: readonly Share[]): Promise<ClaimedDelivery[]> =>
   rows<ClaimedDelivery>(
@@ -107,8 +107,8 @@ export const renewDelivery = (app: App, delivery: ClaimedDelivery): Promise<bool
   renew(app.db.prisma, 'webhook_delivery', keyOf(delivery), delivery.leaseEpoch, app.settings.WORKER_LEASE_MS)
 
 /**
- * Gives a claim back before its time; nothing when it is another's already. Whether its try went out stays open, and the next claimant is
- * told who made it, unless it is `untried`.
+ * Releases a claim; does nothing if it has been lost. Unless `untried`, the outcome of its attempt is unknown, and the row keeps the
+ * worker for the next claimant to record.
  */
 export const releaseDelivery = (app: App, delivery: ClaimedDelivery, untried = false): Promise<number> =>
   run(
@@ -118,12 +118,12 @@ export const releaseDelivery = (app: App, delivery: ClaimedDelivery, untried = f
         where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
   )
 
-/** How often a worker looks whether another on this machine lives that holds an endpoint up. */
+/** How often a worker checks whether another process on this machine that blocks an endpoint is alive. */
 const lookAgainMs = 500
 
 /**
- * In how many milliseconds something is due that a worker with so many free slots may take then, at least 0; null when nothing is, or not
- * before one of its own claims has ended. What another holds up that is known to have ended is due now.
+ * In how many milliseconds a worker with `free` slots can claim something, at least 0. Null if nothing is pending, or not before one
+ * of its own claims has ended. Claims of workers that are known to have exited are voided, so that their deliveries are due now.
  */
 export async function nextDeliveryInMs(app: App, worker: string, free: number): Promise<number | null> {
   const lanes = await readLanes(app.db.prisma, worker)
@@ -137,7 +137,7 @@ export async function nextDeliveryInMs(app: App, worker: string, free: number): 
   }
   const times = lanes.flatMap((lane) => {
     const opens = openAt(lane) ?? freedAt(lane)
-    // What is open already waits for a slot.
+    // An open lane only waits for a slot.
     return opens && opens > lane.now ? [opens.getTime() - lane.now.getTime()] : []
   })
   if ([...holders.values()].includes(true)) times.push(lookAgainMs)

@@ -9,11 +9,11 @@ import { deliveriesTopic } from './model.ts'
 export const fanOutBatch = 250
 
 /**
- * Makes messages of the next positioned events, and a delivery for each endpoint that wants one. The cursor's row lock is the
- * lease, and cursor, messages and deliveries commit together: each event is fanned out once, whoever dies. Gives how many events.
+ * Creates the messages of the next events by position, and a delivery for each matching endpoint. The row lock of the cursor serves as
+ * lease, and cursor, messages and deliveries commit together, so every event is fanned out exactly once. Returns the number of events.
  */
 export async function fanOut(app: App): Promise<number> {
-  // One statement when there is nothing to do, which is nearly always; by its order along the index, or the planner reads the table.
+  // Usually there is nothing to do, so this costs one statement. Ordered, because the planner would read the whole table otherwise.
   const waiting = await row(
     app.db.prisma,
     sql`select 1 as one from event where position > (select position from webhook_fan_out where id = 1) order by position limit 1`,
@@ -21,7 +21,7 @@ export async function fanOut(app: App): Promise<number> {
   if (!waiting) return 0
   const { events, deliveries } = await app.db.transaction(async (tx) => {
     const cursor = await row<{ position: bigint }>(tx, sql`select position from webhook_fan_out where id = 1 for update skip locked`)
-    // Another process is at it, was woken too, and looks again when it is done.
+    // Another process is fanning out. It was woken too, and looks again when it is done.
     if (!cursor) return { events: 0, deliveries: 0 }
     const found = await rows<EventRow>(
       tx,
@@ -63,7 +63,7 @@ const columns = sql`
          case when e.disabled_at is not null then 'The endpoint is disabled.' end,
          case when e.disabled_at is null then app_now() end`
 
-/** Payload filters are judged here, on the data that is published; all else is the database's. */
+/** Payload filters are evaluated here, on the published data; everything else in the database. */
 async function insertDeliveries(tx: Tx, events: EventRow[]): Promise<number> {
   const ids = events.map((event) => event.id)
   const made = await run(tx, sql`${columns} ${pairs(ids)} and e.filter is null`)

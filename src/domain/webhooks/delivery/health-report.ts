@@ -31,7 +31,9 @@ export async function reportHealth(
     if (kind === 'warn') await inTransaction((work) => publishFailing(work, recipient, failingSince))
     if (kind === 'recovered') await inTransaction((work) => publishRecovered(work, recipient, failingSince))
     if (kind === 'disable') {
-      await inTransaction((work) => disableEndpoint(work, recipient.id, `It only failed since ${failingSince.toISOString()}.`))
+      await inTransaction((work) =>
+        disableEndpoint(work, recipient.id, `The endpoint has accepted no message since ${failingSince.toISOString()}.`),
+      )
     }
   }
 }

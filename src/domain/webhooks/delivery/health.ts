@@ -1,22 +1,22 @@
-/** How sending to each endpoint goes: the breaker of those that give no answer, and the clock of those that only fail. */
+/** Health of endpoints: the breaker of those that do not respond, and since when an endpoint only fails. */
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 
-/** One try as the lane sees it. `silent`: there was no answer at all. `isTest`: it closes the breaker and says nothing else. */
+/** What one attempt says about its endpoint. `silent`: there was no response. `isTest`: it can close the breaker and has no other effect. */
 export type LaneOutcome = { endpointId: string; accepted: boolean; silent: boolean; isTest: boolean }
 
-/** What a batch of tries changed, for others to act on. */
+/** What a batch of attempts changed, to be reported by `reportHealth`. */
 export type HealthChange =
   | { endpointId: string; kind: 'recovered'; failingSince: Date }
   | { endpointId: string; kind: 'warn' | 'disable'; failingSince: Date }
 
-/** So many tries in a row without any answer open the breaker. */
+/** Number of consecutive attempts without a response that opens the breaker. */
 const silentMost = 20
-/** A pause of this share of the limit starts the clock of failures anew: one old failure and silence disables nobody. */
+/** After a pause of this share of the limit, failures are counted from the start: one old failure followed by silence disables nothing. */
 const silenceShare = 0.2
 const warnShare = 0.5
 
-/** Notes tries, inside the transaction that settles them. What it gives may be told again after a crash, until it is acted on. */
+/** Records attempts in the transaction that settles them. After a crash, the next attempts return the same changes again. */
 export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOutcome[]): Promise<HealthChange[]> {
   const byEndpoint = Map.groupBy(outcomes, ({ endpointId }) => endpointId)
   const accepted: { id: string; isTest: boolean }[] = []
@@ -83,7 +83,7 @@ async function recordFailed(
   })
 }
 
-/** No longer than the longest wait of the endpoint's schedule: whoever shortens that expects to be tried as often. An empty one has none. */
+/** At most the longest delay of the endpoint's retry schedule, which says how often its owner expects attempts. */
 function breakerMs({ settings }: App): Sql {
   const longest = settings.WEBHOOK_RETRY_SCHEDULE_MS.length > 0 ? Math.max(...settings.WEBHOOK_RETRY_SCHEDULE_MS) : null
   return sql`least(${settings.WEBHOOK_BREAKER_MS}::float8,
@@ -91,11 +91,11 @@ function breakerMs({ settings }: App): Sql {
                         else ${longest}::float8 end)`
 }
 
-/** Lets a probe through an open breaker now. */
+/** Lets one probe through an open breaker immediately. */
 export const probeNow = (work: Work, endpointId: string): Promise<number> =>
   run(work.tx, sql`update webhook_lane set breaker_until = app_now() where endpoint_id = ${endpointId}::uuid and breaker_until > app_now()`)
 
-/** True for one of all who ask, while the endpoint still fails as it did. */
+/** True for one of all callers, and only while the endpoint still fails. */
 export async function markWarned(work: Work, endpointId: string): Promise<boolean> {
   const marked = await run(
     work.tx,
@@ -104,7 +104,7 @@ export async function markWarned(work: Work, endpointId: string): Promise<boolea
   return marked > 0
 }
 
-/** True for one of all who ask, after a warning, when nothing has failed since. */
+/** True for one of all callers, after a warning, if nothing has failed since. */
 export async function markRecovered(work: Work, endpointId: string): Promise<boolean> {
   const marked = await row(
     work.tx,

@@ -1,11 +1,11 @@
 /**
- * Lanes: which endpoints have something to be sent, how much of it a worker may take now, and how sending to each goes. Shares are fair
- * among organizations, and among the endpoints of each.
+ * Lanes: the endpoints with pending deliveries, and how many of them a worker may claim now. Slots are shared fairly among
+ * organizations, and among the endpoints of each.
  */
 import { rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { allowanceOf, isGuarded, type Lane } from './model.ts'
 
-/** Everything that waits, one row an endpoint. The endpoints are found by hops over the index, not by reading what waits. */
+/** One row for each endpoint with pending deliveries. Endpoints are found by skipping along the index, without reading every delivery. */
 export const readLanes = (tx: Tx, worker: string): Promise<Lane[]> =>
   rows<Lane>(
     tx,
@@ -18,7 +18,7 @@ export const readLanes = (tx: Tx, worker: string): Promise<Lane[]> =>
         select ${laneColumns} from waiting w ${laneJoins(worker)} where w.endpoint_id is not null`,
   )
 
-/** Locks the lanes that nobody else is looking at, and reads them as they are then. */
+/** Locks the lanes that no other transaction has locked, and reads them under the lock. */
 export async function lockLanes(tx: Tx, endpointIds: readonly string[], worker: string): Promise<Lane[]> {
   const locked = await rows<{ endpointId: string }>(
     tx,
@@ -35,7 +35,7 @@ const laneColumns = sql`
   l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, flight.in_flight, flight.own_in_flight,
   flight.others, flight.others_end_at`
 
-/** In an ordered lane nothing but the first one counts, whoever holds it. Two joins, so that each goes along an index of its own. */
+/** In an ordered lane only the first delivery counts, whoever holds it. Two joins, so that each uses its own index. */
 const laneJoins = (worker: string) => sql`
   left join webhook_endpoint e on e.id = w.endpoint_id
   left join webhook_lane l on l.endpoint_id = w.endpoint_id
@@ -56,7 +56,7 @@ const laneJoins = (worker: string) => sql`
 
 export type Share = { lane: Lane; quota: number }
 
-/** How much more an organization may hold than what it leaves free of a worker's slots; and a lane, than what it leaves of those. */
+/** An organization may hold up to this many times the slots that it leaves free; a lane likewise within its organization's slots. */
 const tenantShare = 3
 const laneShare = 2
 
@@ -64,9 +64,9 @@ type Entry = { lane: Lane; held: number; quota: number; left: number }
 type Tenant = { held: number; open: Entry[] }
 
 /**
- * Divides a worker's free slots: each goes to the organization that holds the fewest, and within it to the lane that does. However many of
- * them hang, something is left for who comes next: no organization takes the last slots of the worker, no lane the last of its organization.
- * One alone gets three quarters, and half, of all.
+ * Divides a worker's free slots: each goes to the organization that holds the fewest, and within it to the lane that holds the fewest.
+ * However many endpoints hang, slots remain for others: no organization takes the last slots of a worker, no lane the last of its
+ * organization. A single organization gets at most three quarters of all slots, a single lane half.
  */
 export function shareOut(lanes: readonly Lane[], free: number): Share[] {
   const tenants = new Map<string, Tenant>()
@@ -95,7 +95,7 @@ export function shareOut(lanes: readonly Lane[], free: number): Share[] {
   return entries.filter(({ quota }) => quota > 0).map(({ lane, quota }) => ({ lane, quota }))
 }
 
-/** Whether a lane may have one more of so many free slots. Who has none may always. */
+/** Whether a lane may take one more of the free slots. A lane that holds none always may. */
 function mayHold(tenant: Tenant, { held }: Entry, free: number): boolean {
   if (tenant.held > 0 && tenant.held >= tenantShare * free) return false
   const roomOfTenant = (tenantShare / (tenantShare + 1)) * (tenant.held + free) - tenant.held

@@ -1,6 +1,6 @@
 /**
- * What recovering and replaying find and put back on the queue. An operation has only so many untried deliveries on the queue at a
- * time, so that fresh traffic finds room whatever it has still to do.
+ * Recovery of failed messages and replay of missing ones. An operation keeps only a window of deliveries on the queue, so that new
+ * messages find room however many it still has to send.
  */
 import type { Operation, WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
@@ -17,22 +17,22 @@ export type RecoveryInput = { endpointId: string; since: string; until: string }
 type Progress = { after: string; armed: number; waitMs?: number }
 type Candidate = { messageId: string; body: string | null }
 
-/** At most so many untried deliveries of one operation on the queue; more are put there when half of them are gone. */
+/** Maximum number of deliveries of one operation that wait for their first attempt. Refilled when half of them are gone. */
 const windowSize = 50
-/** How soon it looks again, and how late at most: each look that finds nothing to do doubles it, as behind a breaker or a low rate. */
+/** Delay until the next look at the queue. Doubled by each look that finds nothing to do, for example behind an open breaker. */
 const lookAgainMs = 100
 const longestWaitMs = 5_000
 
 const inTime = ({ since, until }: RecoveryInput) =>
   sql`m.timestamp >= ${new Date(since)} and m.timestamp < ${new Date(until)} and m.body is not null and m.position is not null`
 
-/** Tried, and not accepted for good. */
+/** Attempted, and not delivered. */
 const failed = (endpoint: WebhookEndpoint, input: RecoveryInput): Sql => sql`
   from webhook_delivery d join webhook_message m on m.id = d.message_id
   where d.endpoint_id = ${endpoint.id}::uuid and ${inTime(input)}
     and (d.status in ('EXHAUSTED', 'ABORTED') or (d.status = 'SKIPPED' and d.attempt_count > 0))`
 
-/** Never tried: skipped, or never meant for it because it was not there or wanted something else then. */
+/** Never attempted: skipped, or not meant for the endpoint then, because it did not exist or had other filters. */
 const missing = (endpoint: WebhookEndpoint, input: RecoveryInput): Sql => sql`
   from webhook_endpoint e join webhook_message m on ${isMeantFor}
   left join webhook_delivery d on d.message_id = m.id and d.endpoint_id = e.id
@@ -43,7 +43,7 @@ const missing = (endpoint: WebhookEndpoint, input: RecoveryInput): Sql => sql`
 export const recoveries = { recoverWebhookMessages: failed, replayMissingWebhookMessages: missing }
 type RecoveryType = keyof typeof recoveries
 
-/** How many there are now; with a payload filter at most so many. */
+/** Number of messages to send. Null with a payload filter, which is evaluated later. */
 export async function countRecoverable(
   work: Work,
   type: RecoveryType,
@@ -88,7 +88,7 @@ async function recoverSome(work: Work, operation: Operation, type: RecoveryType)
   return at({ after: last.messageId, armed: armed + chosen.length }, untried + chosen.length, chosen.length === 0 ? 0 : lookAgainMs)
 }
 
-/** On the queue and not tried since they were put there. */
+/** Deliveries of the operation that wait for their first attempt. */
 async function countUntried(tx: Tx, operationId: string): Promise<number> {
   const counted = await row<{ n: number }>(
     tx,
@@ -101,7 +101,7 @@ async function countUntried(tx: Tx, operationId: string): Promise<number> {
 const passesFilter = ({ filter }: WebhookEndpoint, body: string | null): boolean =>
   filter === null || (body !== null && matchesFilter(filter as PayloadFilter, (JSON.parse(body) as { data: unknown }).data))
 
-/** Each gets the whole schedule anew. */
+/** Puts messages on the queue again. Each starts its retry schedule from the beginning. */
 async function putBack(work: Work, operation: Operation, endpoint: WebhookEndpoint, chosen: readonly Candidate[]): Promise<void> {
   await run(
     work.tx,

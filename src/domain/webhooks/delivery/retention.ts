@@ -1,11 +1,11 @@
-/** Payloads end by age or by hand; that a message was sent, and how, stays. */
+/** Payloads are removed by age or on request. Messages and their attempts stay. */
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { clearMessages } from '../message/index.ts'
 
 const batch = 500
 
-/** Removes what messages say: their own body, what was made of it for single endpoints, and the event's data. What still waits for it is cancelled. */
+/** Removes the bodies of messages, those made for single endpoints, and the data of their events. Pending deliveries are cancelled. */
 export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promise<void> {
   await run(
     tx,
@@ -22,7 +22,7 @@ export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promi
   await clearMessages(tx, messageIds)
 }
 
-/** Removes payloads over WEBHOOK_RETENTION_MS of which nothing waits any more, and what was left of removed ones. Gives how many, at most a batch. */
+/** Removes payloads older than WEBHOOK_RETENTION_MS without pending deliveries, and remains of removed ones. Returns their number, at most one batch. */
 export async function expireBodies(app: App): Promise<number> {
   const old = await rows<{ id: string }>(
     app.db.prisma,

@@ -4,7 +4,7 @@ import type { App } from '../../../platform/work.ts'
 import { keyOf } from './claim.ts'
 import type { ClaimedDelivery, Settlement } from './model.ts'
 
-/** Counts a try whose outcome was lost, apart from the schedule; gives its number, null when the claim is another's. */
+/** Counts an attempt whose outcome was lost, which is no step of the schedule. Returns its number, or null if the claim has been lost. */
 export async function countLostAttempt(tx: Tx, delivery: ClaimedDelivery): Promise<number | null> {
   const counted = await row<{ attemptCount: number }>(
     tx,
@@ -15,8 +15,8 @@ export async function countLostAttempt(tx: Tx, delivery: ClaimedDelivery): Promi
 }
 
 /**
- * Keeps what an endpoint is sent, before it is sent for the first time, so that each try sends the same bytes. False: the claim is
- * another's, or it was taken off the queue, or its payload removed.
+ * Stores the body for an endpoint before the first attempt, so that every attempt sends the same bytes. Returns false if the claim has
+ * been lost, the delivery is no longer pending or its payload was removed.
  */
 export const keepShape = async (app: App, delivery: ClaimedDelivery, body: string): Promise<boolean> =>
   (await run(
@@ -29,9 +29,9 @@ export const keepShape = async (app: App, delivery: ClaimedDelivery, body: strin
 export type Settled = Pick<Settlement, 'messageId' | 'endpointId' | 'status'> & { nextAttemptAt: Date | null }
 
 /**
- * Settles claims in one statement and gives those that were still the claimant's. One that was cancelled or skipped meanwhile
- * keeps that, and counts the attempt; one that was asked for again meanwhile stays due. One that goes on waiting without a try is kept by a
- * fault of ours. Rows are locked in key order, as in `cancelPending`: two batches can't wait for each other.
+ * Settles claims in one statement and returns those that had not been lost. A delivery that was cancelled or skipped meanwhile keeps
+ * that status, and its attempt is counted; one that was resent meanwhile stays due. A settlement that stays PENDING without an attempt
+ * is due to a fault of ours. Rows are locked in key order, as in `cancelPending`, so that two batches cannot deadlock.
  */
 export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Promise<Settled[]> =>
   rows<Settled>(
@@ -62,7 +62,7 @@ export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Pr
         returning d.message_id, d.endpoint_id, d.status, d.next_attempt_at`,
   )
 
-/** Ends what is still to be sent to an endpoint. A request in flight ends as it may; its attempt is kept, no retry follows. */
+/** Ends all pending deliveries of an endpoint. The attempt of a request in flight is still recorded; no retry follows. */
 export const cancelPending = (tx: Tx, endpointId: string, status: 'SKIPPED' | 'CANCELLED', reason: string): Promise<number> =>
   run(
     tx,
