@@ -1,26 +1,26 @@
-/** Whether an instance answers HTTP as visitors will ask it: through the router, before the router sends anybody there. */
+/** Health checks of instances over HTTP, through the router like visitors' requests, before the instances are routed. */
 import type { App } from '../../../platform/work.ts'
 import { type PrivateTarget, type ProbeResult, type RouterAnswer, routerProbePort, runtimePort } from './ports.ts'
 
 export type HealthCheck = {
   host: string
   target: PrivateTarget
-  /** Wants 2xx or 3xx there; null: any status at `/`. */
+  /** Path that must return 2xx or 3xx. Null to accept any status of `/`. */
   path: string | null
   timeoutMs: number
 }
 
 export type HealthResult = {
   ok: boolean
-  /** HTTP status, where one came. */
+  /** HTTP status. Null without a response. */
   status: number | null
-  /** Why it isn't good, in words. */
+  /** Reason for the failure. */
   reason: string | null
   timedOut: boolean
 } & Pick<RouterAnswer, 'routerAway'> &
   Pick<ProbeResult, 'otherPorts' | 'otherHosts'>
 
-/** Asks one instance once; where it can't be reached, says where it listens instead. Never throws. */
+/** Checks one instance once. If it cannot be reached, reports where it listens instead. Never throws. */
 export async function checkHealth(app: App, { host, target, path, timeoutMs }: HealthCheck): Promise<HealthResult> {
   const { status, error, failure, timedOut, routerAway } = await routerProbePort
     .use(app)
@@ -43,10 +43,10 @@ export async function checkHealth(app: App, { host, target, path, timeoutMs }: H
     otherPorts,
     otherHosts,
   } = await runtimePort.use(app).probe({ instanceId: target.instanceId, path: null, timeoutMs: Math.min(timeoutMs, connectMs) })
-  // The router takes a reset that comes with the connection for a refusal.
+  // The router treats an immediate reset as a refused connection.
   if (error === 'no_healthy_instance' && directly !== reason) look.reason = 'the app closes each connection immediately'
   return ok ? look : { ...look, otherPorts, otherHosts }
 }
 
-/** Enough to connect on one machine. */
+/** Timeout for connecting to an instance. */
 const connectMs = 1_000

@@ -1,15 +1,15 @@
-/** What the instances of a deployment printed last, for the deployment's own log when they are why it failed. */
+/** The last output of a deployment's instances, for the log of a deployment that failed because of them. */
 import type { App } from '../../../platform/work.ts'
 import { ensureServiceLog, type LogLine, readLog } from '../log/index.ts'
 import { instancesOf } from './launch.ts'
 import { storeOutput } from './output.ts'
 import { runtimePort } from './ports.ts'
 
-/** Looked through, with what other instances of the service printed meanwhile. */
+/** Lines to search, including those of other instances of the service. */
 const tail = 500
-const most = 30
+const maxLines = 30
 
-/** At most 30 lines, oldest first; redacted as the service's log is, from which they come. */
+/** At most 30 lines from the service's log, oldest first. They are redacted like that log. */
 export async function lastOutput(app: App, deployment: { id: string; organizationId: string; webServiceId: string }): Promise<LogLine[]> {
   const instances = await instancesOf(app.db.prisma, deployment.id)
   if (instances.length === 0) return []
@@ -20,5 +20,5 @@ export async function lastOutput(app: App, deployment: { id: string; organizatio
   const log = await ensureServiceLog(app.db.prisma, deployment)
   const { lines } = await readLog(app.db.prisma, log.id, { tail, limit: tail })
   const ids = new Set(instances.map((instance) => instance.id))
-  return lines.filter((line) => line.stream !== 'system' && line.instanceId !== null && ids.has(line.instanceId)).slice(-most)
+  return lines.filter((line) => line.stream !== 'system' && line.instanceId !== null && ids.has(line.instanceId)).slice(-maxLines)
 }

@@ -1,4 +1,4 @@
-/** Bringing instances into being: rows first, then processes. Deployments and the reconciler both use it. */
+/** Creates instances: first their rows, then their processes. Used by deployments and the reconciler. */
 import type { Instance } from '../../../generated/prisma/client.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
@@ -7,14 +7,14 @@ import { pinnedSettings, type ServiceSettings } from '../../apps/web-service/ind
 import { runtimePort } from './ports.ts'
 import { environmentOf, readSnapshot } from './snapshot.ts'
 
-/** What must be known to start an instance or run a command in its release. */
+/** Everything required to start an instance, or to run a command in its release. */
 export type LaunchFacts = {
   organizationId: string
   webServiceId: string
   deploymentId: string
   settings: ServiceSettings
   releaseDigest: string
-  /** Found by the build; the settings' own command wins. */
+  /** From the settings, or else detected by the build. */
   startCommand: string | null
   /** Likewise. */
   releaseCommand: string | null
@@ -32,7 +32,7 @@ type FactsRow = {
   releaseCommand: string | null
 }
 
-/** Reads what a deployment pinned. `releaseDigest` is empty before its build. */
+/** Reads the facts that a deployment has pinned. `releaseDigest` is empty before its build. */
 export async function launchFacts(app: App, deploymentId: string): Promise<LaunchFacts> {
   const tx = app.db.prisma
   const facts = await row<FactsRow>(
@@ -57,7 +57,7 @@ export async function launchFacts(app: App, deploymentId: string): Promise<Launc
   }
 }
 
-/** Adds rows for instances that are to be started; nothing runs yet. */
+/** Adds rows for instances to be started. Does not start them. */
 export async function addInstances(
   tx: Tx,
   place: { organizationId: string; webServiceId: string; deploymentId: string },
@@ -97,8 +97,8 @@ export const markStarted = (tx: Tx, deploymentId: string): Promise<number> =>
   )
 
 /**
- * Turns the router to a deployment: its instances take requests, all others of the service no longer do. Nothing is stopped. Gives the
- * transaction, for those who wait until routers know it.
+ * Routes a service to a deployment: its instances get requests, other instances of the service no longer do. Stops nothing. Returns the id of
+ * the transaction, for `untilRouted`.
  */
 export async function routeTo(work: Work, webServiceId: string, deploymentId: string | null): Promise<string> {
   await run(
@@ -111,7 +111,7 @@ export async function routeTo(work: Work, webServiceId: string, deploymentId: st
         where web_service_id = ${webServiceId}::uuid`,
   )
   work.wake('routes')
-  // Also where it was so already: somebody waits to see it known.
+  // Also without a change, because the caller waits for it.
   const noted = await row<{ xid: bigint }>(
     work.tx,
     sql`insert into route_change (web_service_id, xid) values (${webServiceId}::uuid, pg_current_xact_id()::text::bigint) returning xid`,
@@ -119,7 +119,7 @@ export async function routeTo(work: Work, webServiceId: string, deploymentId: st
   return String(noted!.xid)
 }
 
-/** A new deployment is live: load counts begin anew, and the reconciler takes its instances over. */
+/** Resets the load of a service with a new live deployment, whose instances the reconciler takes over. */
 export async function resetLoad(work: Work, webServiceId: string): Promise<void> {
   await run(
     work.tx,

@@ -6,10 +6,10 @@
 import { definePort } from '../../../platform/port.ts'
 import type { OutputSink } from '../log/ports.ts'
 
-/** Puts the source tree of a pinned commit into a directory that the driver chose. Throws PortError<SourceFailureCode>. */
+/** Writes the source tree of a pinned commit into a directory that the driver chooses. Throws PortError<SourceFailureCode>. */
 export type SourceWriter = (directory: string, io: StepIo) => Promise<void>
 
-/** What every long step is given. When `signal` aborts, the driver kills all that the step started and throws `signal.reason`. */
+/** Passed to every long step. When `signal` aborts, the driver kills everything that the step started and throws `signal.reason`. */
 export type StepIo = { output: OutputSink; signal: AbortSignal }
 
 export type BuildFailureCode = 'BUILD_NOT_DETECTED' | 'BUILD_FAILED' | 'SOURCE_REJECTED' | 'NO_CAPACITY'
@@ -21,7 +21,7 @@ export type ServiceKind = 'web' | 'static_site' | 'worker'
 export type BuildRequest = {
   /** Owner of the build cache. */
   serviceId: string
-  /** Names the release directory; makes the digest unique. */
+  /** Part of the digest, so that it is unique to the deployment. */
   deploymentId: string
   kind: ServiceKind
   source: SourceWriter
@@ -30,7 +30,7 @@ export type BuildRequest = {
   buildCommand: string | null
   startCommand: string | null
   publishDirectory: string | null
-  /** Build-time variables. Given by environment, never in argv. */
+  /** Build-time variables. Passed in the environment, never as arguments. */
   env: Record<string, string>
   clearCache: boolean
 }
@@ -41,9 +41,9 @@ export type BuiltRelease = {
   sizeBytes: number
   /** The command that starts an instance; null for a static site. */
   startCommand: string | null
-  /** Of a Procfile: what runs once before a release starts. */
+  /** Release command of a Procfile, which runs once before a release starts. */
   releaseCommand: string | null
-  /** How the build was found, for the log: `commands`, `procfile`, `node`, `python`, `static`. */
+  /** How the build was detected, for the log, such as `commands`, `procfile` or `node`. */
   detected: string
 }
 
@@ -60,17 +60,17 @@ export type StartRequest = {
   serviceId: string
   deploymentId: string
   digest: string
-  /** `worker` gets no port and is not reachable. */
+  /** A `worker` gets no port and is not reachable. */
   kind: 'web' | 'worker'
   startCommand: string
-  /** Run-time variables. The driver adds PORT and HOST of its own; these two win over what is here. */
+  /** Run-time variables. The driver adds PORT and HOST, which take precedence. */
   env: Record<string, string>
 }
 
-/** `stopped`: it was told to end. `lost`: with the machine, that is, before its present boot. */
+/** `itself`: it exited. `stopped`: it was stopped. `lost`: it ended with the machine, before the current boot. */
 export type EndCause = 'itself' | 'stopped' | 'lost'
 
-/** What the driver sees of an instance. `missing`: it knows nothing of that id (never started here, or forgotten). */
+/** Observed state of an instance. `missing`: the id is unknown, because the instance was never started here or was forgotten. */
 export type Observation =
   | { instanceId: string; state: 'running'; startedAt: Date }
   | { instanceId: string; state: 'exited'; exitCode: number | null; signal: string | null; exitedAt: Date | null; cause: EndCause }
@@ -78,31 +78,31 @@ export type Observation =
 
 export type ProbeRequest = {
   instanceId: string
-  /** GET this path and want 2xx or 3xx; null: a TCP connect is enough. */
+  /** Path to GET, which must return 2xx or 3xx. Null for a TCP connection only. */
   path: string | null
   timeoutMs: number
 }
 
 export type ProbeResult = {
   ok: boolean
-  /** HTTP status, where one came. */
+  /** HTTP status. Null without a response. */
   status: number | null
-  /** Why not, in words: `connection refused`, `answered 503`, `no answer within 2000 ms`. */
+  /** Reason for the failure, such as `connection refused`, `answered 503` or `no answer within 2000 ms`. */
   reason: string | null
-  /** Ports that the instance's processes listen on instead of the given PORT; empty when unknown. */
+  /** Other ports than PORT on which the instance listens. Empty if unknown. */
   otherPorts: number[]
-  /** Addresses where they listen on the given PORT, but not where requests come from; empty when unknown. */
+  /** Addresses on which it listens on PORT, if requests cannot reach it there. Empty if unknown. */
   otherHosts: string[]
 }
 
-/** Position in an instance's captured output: bytes consumed of each stream. The driver may reclaim what lies before it. */
+/** Position in the captured output of an instance: consumed bytes of each stream. The driver may delete output before it. */
 export type OutputPosition = { stdout: number; stderr: number }
 
 export type OutputRead = {
-  /** In the order to be stored; empty when there is nothing new. Not cut at line ends. */
+  /** In the order to be stored. Empty if there is no new output. Not cut at line ends. */
   chunks: { stream: 'stdout' | 'stderr'; bytes: Uint8Array }[]
   position: OutputPosition
-  /** Bytes that were dropped between the asked position and the first chunk (the driver's own cap). */
+  /** Bytes dropped between the requested position and the first chunk, because of the driver's limit. */
   droppedBytes: number
 }
 
@@ -136,44 +136,45 @@ export interface Runtime extends Upstreams {
   /** Runs a command once inside a release, to its end. Throws PortError<ReleaseFailureCode> with the exit code. */
   runReleaseCommand(request: ReleaseCommandRequest, io: StepIo): Promise<void>
   hasRelease(digest: string): Promise<boolean>
-  /** Removes a release; not an error when it is gone. Never removes one that a running instance uses. */
+  /** Removes a release, if it exists and no running instance uses it. */
   removeRelease(digest: string): Promise<void>
-  /** The digests of all releases that are kept, and the ids of all services for which something else is. */
+  /** Digests of all stored releases, and ids of all services with other stored data. */
   kept(): Promise<{ digests: string[]; serviceIds: string[] }>
-  /** Null for a release that isn't kept. `sizeBytes` is what it takes up. */
+  /** Null for a release that is not stored. `sizeBytes` is its size on disk. */
   describeRelease(digest: string): Promise<{ serviceId: string; deploymentId: string; sizeBytes: number } | null>
-  /** Removes what steps that were cut off left behind, and what no release needs any more. */
+  /** Removes leftovers of interrupted steps, and data that no release needs any more. */
   sweep(): Promise<void>
-  /** Removes the cache of a service and whatever else the driver keeps for it. */
+  /** Removes the cache and all other data of a service. */
   removeService(serviceId: string): Promise<void>
 
-  /** Starts an instance that outlives this process; does nothing when it runs already. Throws PortError<StartFailureCode>. */
+  /** Starts an instance, which outlives this process. Does nothing if it is running. Throws PortError<StartFailureCode>. */
   start(request: StartRequest): Promise<void>
-  /** One answer for each id, in order. Sees instances that another process of the control plane started. */
+  /** One observation for each id, in order, including instances started by other processes of the control plane. */
   observe(instanceIds: string[]): Promise<Observation[]>
   probe(request: ProbeRequest): Promise<ProbeResult>
-  /** TERM to the whole instance, then KILL after `graceMs`. Resolves when nothing of it runs any more. */
+  /** Sends SIGTERM to all processes of the instance, then SIGKILL after `graceMs`. Resolves when all have exited. */
   stop(instanceId: string, options: { graceMs: number }): Promise<void>
-  /** Drops what the driver keeps of an ended instance (state, output); stops it first where it still runs. */
+  /** Deletes the state and output of an instance. Stops it first if it is running. */
   forget(instanceId: string): Promise<void>
-  /** All instances that the driver knows, running or ended. */
+  /** All known instances, running or ended. */
   list(): Promise<string[]>
-  /** What the instance printed since `position`, at most `maxBytes`; survives a restart of the control plane. */
+  /** Output of the instance after `position`, at most `maxBytes`. Output is kept across restarts of the control plane. */
   readOutput(instanceId: string, position: OutputPosition, maxBytes: number): Promise<OutputRead>
 }
 
 export const runtimePort = definePort<Runtime>('runtime')
 
-/** Where requests for one host go. */
+/** The route of a host. */
 export type Route = {
   host: string
   serviceId: string
-  /** Printed in `X-Quayside-Release` (digest) and `X-Quayside-Deployment`; null where nothing is live. */
+  /** Value of `X-Quayside-Release`. Null if no deployment is live. */
   digest: string | null
+  /** Value of `X-Quayside-Deployment`. Null if no deployment is live. */
   deploymentId: string | null
   target: /** May be empty: 502 `no_healthy_instance`. */
     | { type: 'instances'; instanceIds: string[] }
-    /** `singlePage`: an unknown path without a file ending is the site's index. */
+    /** `singlePage`: unknown paths without a file extension serve the index page. */
     | { type: 'static'; singlePage: boolean }
     /** 503 `service_stopped` or `service_not_deployed`. */
     | { type: 'unavailable'; error: 'service_stopped' | 'service_not_deployed' }
@@ -183,58 +184,58 @@ export type RouteChange = { serviceId: string; route: Route | null }
 
 export type RouterLoad = { instanceId: string; inFlight: number }
 
-/** The HTTP router. Several processes may listen on one port together; each is told the whole table, then what changes of it. */
+/** The HTTP router. Several processes can listen on one port; each gets the whole table, then its changes. */
 export interface Router {
   /**
-   * Tries to take the port, or `port` from now on (0: any free one). False when another process has it, unless that is `shared` with
-   * us: then both take requests. True without a change when it listens already. Requests wait for the first table.
+   * Listens on its port, or on `port` from now on (0: any free port). Returns false if another process has the port, unless it is `shared`
+   * with that process. Returns true without a change if it is already listening. Requests wait for the first table.
    */
   listen(port?: number, options?: { shared?: boolean }): Promise<boolean>
   readonly listens: boolean
-  /** It listens and has a table. */
+  /** Whether it is listening and has a table. */
   readonly ready: boolean
-  /** The port it listens on, or would listen on. */
+  /** The port that it listens on, or would listen on. */
   readonly port: number
-  /** Replaces the whole table at once; requests that run go on where they are. Former targets are drained, not cut. */
+  /** Replaces the whole table at once. Requests in flight continue on their targets. */
   apply(routes: Route[]): void
-  /** Changes the routes of some services, all at once: what a service had before goes, whatever its host was. */
+  /** Replaces the routes of some services at once, whatever their hosts were. */
   change(changes: RouteChange[]): void
-  /** Requests in flight by instance, also of instances that are no longer routed but still answer something. */
+  /** Requests in flight by instance, including instances that are no longer routed. */
   load(): RouterLoad[]
-  /** Stops listening, lets running requests end within `graceMs`, then cuts them. */
+  /** Stops listening, waits up to `graceMs` for requests in flight, then closes their connections. */
   close(options: { graceMs: number }): Promise<void>
 }
 
 export const routerPort = definePort<Router>('router')
 
-/** What a release is asked for before visitors are: one instance of it (null: its files), past the table. */
+/** Target of a private request, regardless of the table: one instance of a release, or its files (null). */
 export type PrivateTarget = Pick<Route, 'serviceId' | 'digest' | 'deploymentId'> & { instanceId: string | null; singlePage?: boolean }
 
 export type RouterQuestion = {
   host: string
   path: string
   timeoutMs: number
-  /** Asks this and nothing else, whatever the table says; absent: whatever the table says. */
+  /** Sends the request to this target. When omitted, the table decides. */
   target?: PrivateTarget
 }
 
 export type RouterAnswer = {
   status: number | null
-  /** The answer's headers; null when none came. */
+  /** Headers of the response. Null without them. */
   release: string | null
   deployment: string | null
-  /** What the router said where it answered in place of the release. */
+  /** Error code of a response of the router itself. */
   error: string | null
-  /** Why this is no whole answer of the release, in words; null for one, whatever its status. */
+  /** Why there is no complete response of the release. Null for a complete one, whatever its status. */
   failure: string | null
   timedOut: boolean
-  /** The router itself was away or at its limits: nothing was learnt of the release. */
+  /** Whether the router was unavailable or overloaded, so nothing is known about the release. */
   routerAway: boolean
 }
 
-/** Asks the router from outside, over its real socket, whichever process holds it. */
+/** Sends requests to the router over its real socket, whichever process listens on it. */
 export interface RouterProbe {
-  /** GET through the router, read to its end. Never throws. */
+  /** GETs a path through the router and reads the response to its end. Never throws. */
   request(question: RouterQuestion): Promise<RouterAnswer>
 }
 

@@ -1,7 +1,7 @@
 /**
- * Makes what is wanted real: each pass reads what every service should be, looks at what runs, plans by a pure function
- * (model.ts) and acts. One process at a time does it, by lease; a pass that is cut off is simply made again by the next one,
- * also after a crash of the control plane or a reboot of the machine.
+ * The reconciler: each pass reads the desired state of every service, observes its instances, plans actions with a pure function (model.ts)
+ * and performs them. One process at a time does it, by lease. An interrupted pass is repeated by the next one, also after a crash of the
+ * control plane or a reboot of the machine.
  */
 import type { RuntimeStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
@@ -27,11 +27,11 @@ type Memory = {
   /** Instances with a start, a stop or a probe under way. */
   busy: Set<string>
   probedAt: Map<string, number>
-  /** Instances that it saw run. */
+  /** Instances that this process has observed running. */
   watched: Set<string>
   running: Set<Promise<void>>
   failures: { services: FailureLog; instances: FailureLog }
-  /** The last pass saw something that changes without a wake-up: an instance, another process that may die, trouble. */
+  /** Whether the next pass must not wait for a wake-up: there are instances, another process has the lease, or a service failed. */
   watching: boolean
 }
 
@@ -43,7 +43,7 @@ const memoryOf = perApp((app): Memory => {
   return { busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set(), failures, watching: true }
 })
 
-/** Whether this process looks after the instances of this machine. */
+/** Whether this process has the lease for the instances of this machine. */
 export const holdsInstances = async (app: App): Promise<boolean> =>
   (await holdLease(app.db.prisma, 'instances', app.processId, app.settings.WORKER_LEASE_MS)) !== null
 
@@ -69,7 +69,7 @@ export const reconcileInstances: Chore = {
         await reconcile(app, service, byService.get(service.id) ?? [], observed)
         memory.failures.services.succeeded(service.id)
       } catch (error) {
-        // One service's trouble is not the others'.
+        // A failure of one service does not affect the others.
         memory.watching = true
         memory.failures.services.failed(error, { webServiceId: service.id }, service.id)
       }
@@ -77,14 +77,14 @@ export const reconcileInstances: Chore = {
   },
 }
 
-/** Lets what a pass began come to its end, and another process go on at once; for a process that is stopping. */
+/** For a process that is stopping: waits for actions in progress, then releases the lease, so that another process takes over at once. */
 export async function settleReconciler(app: App): Promise<void> {
   await Promise.allSettled(memoryOf(app).running)
   try {
     await dropLease(app.db.prisma, 'instances', app.processId)
     app.wake.notify('instances')
   } catch (error) {
-    // It runs out by itself.
+    // It expires anyway.
     reportFailure(app, error, 'the lease of the instances could not be released', {}, 'warn')
   }
 }
@@ -122,7 +122,7 @@ async function act(
 ): Promise<void> {
   switch (action.type) {
     case 'drain':
-      // A worker takes no requests: there is nothing to wait for.
+      // A worker gets no requests, so it is drained immediately.
       await run(
         app.db.prisma,
         sql`update instance set routed = false, draining_since = app_now(), drained_at = ${service.kind === 'WORKER' ? sql`app_now()` : sql`null`}
@@ -152,14 +152,14 @@ async function act(
   }
 }
 
-/** Its starter was lost before it could write that down. */
+/** Records the start of an instance whose starter was lost before it could do so. */
 const noteStart = (app: App, instance: InstanceRow, startedAt: Date) =>
   run(
     app.db.prisma,
     sql`update instance set started_at = least(${startedAt}::timestamptz, app_now()) where id = ${instance.id}::uuid and started_at is null`,
   )
 
-/** Starts a row that has no process: a new one, one that was stopped with the whole, or one whose wait after a crash is over. */
+/** Starts an instance without a process: a new one, one that ended with the control plane, or one whose restart is due. */
 async function restart(app: App, service: ServiceRow, instance: InstanceRow, seen: Observation | undefined): Promise<void> {
   const crashed = instance.status === 'CRASHED'
   if (crashed || seen?.state === 'exited') {
@@ -176,7 +176,7 @@ async function restart(app: App, service: ServiceRow, instance: InstanceRow, see
   try {
     await startInstance(app, instance.id, await launchFacts(app, instance.deploymentId))
   } catch (error) {
-    // Nothing is known of the instance then: the next pass looks again.
+    // The state of the instance is unknown: the next pass checks again.
     if (outageOf(error) === 'database') throw error
     const reason = error instanceof PortError ? `could not be started (${error.message.replace(/\.$/, '')})` : 'could not be started'
     if (!(error instanceof PortError)) app.log.error({ err: error, instanceId: instance.id }, 'an instance could not be started')
@@ -185,7 +185,7 @@ async function restart(app: App, service: ServiceRow, instance: InstanceRow, see
   app.wake.notify('instances')
 }
 
-/** A process that ended by itself, or could not be started: it is started again after a wait that grows with each crash in a row. */
+/** Records an instance that exited or could not be started. It is restarted after a wait that grows with each consecutive crash. */
 async function noteCrash(
   app: App,
   service: ServiceRow,
@@ -193,7 +193,7 @@ async function noteCrash(
   seen: Observation | undefined,
   reason?: string,
 ): Promise<void> {
-  // Lost with the machine, or never seen: not the program's fault, so no wait.
+  // It ended with the machine or was never observed, which is not the app's fault: no wait.
   const lost = reason === undefined && seen?.state !== 'exited'
   const exitCode = seen?.state === 'exited' ? seen.exitCode : null
   const crashes = lost ? 0 : instance.ranCalmly ? 1 : instance.crashes + 1
@@ -220,7 +220,7 @@ async function noteCrash(
   app.wake.notify('routes', 'instances', `service:${service.id}`)
 }
 
-/** Probes an instance: often until it answers, then now and then; one that stops answering is replaced. */
+/** Probes an instance: frequently until it is healthy, then less often. One that becomes unhealthy is restarted. */
 function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void {
   const memory = memoryOf(app)
   const starting = instance.status === 'STARTING'
@@ -234,7 +234,7 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
     if (healthy) {
       if (!starting && instance.failedProbes === 0) return
       const takesRequests = service.kind !== 'WORKER'
-      // What is routed is asked here: traffic may have moved while the probe was under way.
+      // Reads the routed deployment here, because traffic may have switched during the probe.
       await run(
         app.db.prisma,
         sql`update instance i set status = 'RUNNING', failed_probes = 0,
@@ -253,7 +253,7 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
   })
 }
 
-/** A new one has to answer as visitors will ask it before they do; of one that serves, its port or its own path tells enough. */
+/** A new instance is checked through the router, like a visitor's request; one that is routed already is probed directly. */
 async function probe(app: App, service: ServiceRow, { id: instanceId, status, deploymentId }: InstanceRow): Promise<boolean> {
   const asked = { path: service.healthCheckPath, timeoutMs: 5_000 }
   if (status !== 'STARTING') return (await runtimePort.use(app).probe({ ...asked, instanceId })).ok
@@ -262,7 +262,7 @@ async function probe(app: App, service: ServiceRow, { id: instanceId, status, de
   return look.ok
 }
 
-/** Runs something that may take long beside the passes, one thing an instance at a time. */
+/** Runs a long action in the background, one per instance at a time. */
 function background(app: App, instanceId: string, work: () => Promise<void>): void {
   const memory = memoryOf(app)
   memory.busy.add(instanceId)
@@ -305,7 +305,7 @@ async function reportStatus(app: App, service: ServiceRow, status: RuntimeStatus
   })
 }
 
-/** One instance more when all are busy, one less after a quiet time. */
+/** Adds an instance when all are busy, and removes one after a time of low load. */
 async function scale(app: App, service: ServiceRow, instances: InstanceRow[]): Promise<void> {
   if (service.kind !== 'WEB' || service.maxInstances === service.minInstances || service.status !== 'RUNNING') return
   const running = instances.filter((instance) => instance.routed)

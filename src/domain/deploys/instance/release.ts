@@ -1,4 +1,4 @@
-/** Kept releases: what a rollback can go back to, and how long. */
+/** Stored releases, and how long they are kept as rollback targets. */
 import type { Release } from '../../../generated/prisma/client.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
@@ -7,7 +7,7 @@ import type { App } from '../../../platform/work.ts'
 import { unfinishedStatuses, usingReleaseStatuses } from './deployment-status.ts'
 import { type BuiltRelease, runtimePort } from './ports.ts'
 
-/** Notes a built release. A second note of one digest changes nothing. */
+/** Records a built release. Does nothing if the digest is already recorded. */
 export const recordRelease = (
   tx: Tx,
   place: { organizationId: string; webServiceId: string; deploymentId: string },
@@ -52,7 +52,7 @@ const overQuota = (quota: number) => sql`
     and not exists (select 1 from instance i join deployment d on d.id = i.deployment_id where d.release_digest = r.digest)
   order by r.id limit 20`
 
-/** Removes what is outdated or over the quota: the artifact first, then the row says so. */
+/** Removes releases that are outdated or exceed the quota: first the artifact, then the row is marked. */
 export const expireReleases: Chore = {
   name: 'expire releases',
   topic: 'purge',

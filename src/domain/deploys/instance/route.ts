@@ -1,6 +1,6 @@
 /**
- * Tells the router where requests go, and the other processes what it knows and has in flight. Every process with jobs takes requests,
- * together on one port; each has the whole table and reads what changed of it.
+ * Keeps the router's table up to date, and publishes the state of this process's router to the others. Every process with jobs accepts
+ * requests on the same port; each has the whole table and reads its changes.
  */
 import type { DesiredState, WebServiceKind } from '../../../generated/prisma/client.ts'
 import type { Chore } from '../../../platform/claim.ts'
@@ -21,7 +21,7 @@ type RouteRow = {
   deploymentId: string | null
   digest: string | null
   singlePage: boolean
-  /** A switch is under way: what it routes to counts, whatever the service was before. */
+  /** Whether traffic is switching: the new target applies even if the service was stopped. */
   switching: boolean
   instanceIds: string[]
 }
@@ -29,7 +29,7 @@ type RouteRow = {
 /** What one process remembers as a router; all of it can be lost without harm. */
 type Memory = {
   holds: boolean
-  /** Instances wait for their last requests. */
+  /** Whether instances are draining. */
   draining: boolean
   /** The snapshot of the last read; null before the first. */
   snapshot: string | null
@@ -56,14 +56,14 @@ export const keepRoutes: Chore = {
   run: openRouter,
 }
 
-/** Takes part in the router where that is possible, and brings its table up to date. */
+/** Listens as a router if possible, and updates its table. */
 export async function openRouter(app: App): Promise<void> {
   const memory = memoryOf(app)
   const held = memory.holds && routerPort.use(app).listens
   memory.holds = await takeRouter(app)
   if (!memory.holds) return
   if (!held) memory.snapshot = null
-  // Said before the table is read: from then on an instance is drained only when this process has let go of it, too.
+  // Published before the table is read: from now on, an instance is drained only when this process has released it, too.
   if (!held) await publishState(app, true)
   const draining = await rows<{ id: string }>(
     app.db.prisma,
@@ -81,7 +81,7 @@ export async function openRouter(app: App): Promise<void> {
   else if (routes.length > 0) routerPort.use(app).change(routes)
   if (isWhole) memory.wholeAt = now
   memory.snapshot = read.snapshot
-  // They were draining before the table was read, so no new request reaches them from here.
+  // They were draining before the table was read, so this process sends them no new requests.
   const busy = new Set(busyInstances(app).map((item) => item.instanceId))
   memory.released = draining.map(({ id }) => id).filter((id) => !busy.has(id))
   await publishState(app, routes.length > 0)
@@ -89,7 +89,7 @@ export async function openRouter(app: App): Promise<void> {
   if (isWhole) await run(app.db.prisma, sql`delete from route_change where created_at < app_now() - interval '10 minutes'`)
 }
 
-/** Tells the others what is in flight here; costs no statement while that stays as it is, but for a sign of life. */
+/** Publishes the requests in flight. Runs a statement only after a change, or to renew the registration. */
 export const noteLoad: Chore = {
   name: 'note load',
   topic: null,
@@ -99,7 +99,7 @@ export const noteLoad: Chore = {
   },
 }
 
-/** `changed`: its table is another one, which somebody may wait for. */
+/** `changed`: the table has changed, and a deployment may be waiting for it. */
 async function publishState(app: App, changed: boolean): Promise<void> {
   const memory = memoryOf(app)
   const load = Object.fromEntries(busyInstances(app).map(({ instanceId, inFlight }) => [instanceId, inFlight]))
@@ -122,8 +122,8 @@ const busyInstances = (app: App) =>
 type Read = { snapshot: string; services: { id: string; service: RouteRow | null }[] }
 
 /**
- * The services whose route may have changed since a snapshot (null: all that have one), and what it is now; null for none. The rows are
- * read after the snapshot that is given: what they show already is read once more, and nothing is missed.
+ * Services whose route may have changed since a snapshot (null: all services), with their current route or null. The rows are read after
+ * the returned snapshot is taken, so a change may be read twice but is never missed.
  */
 async function readRoutes(app: App, since: string | null): Promise<Read> {
   const { snapshot, ids } = (await row<{ snapshot: string; ids: string[] }>(
@@ -160,7 +160,7 @@ export function routeOf(service: RouteRow, domain: string): Route {
   return { ...live, target: { type: 'instances', instanceIds: service.instanceIds } }
 }
 
-/** An instance is drained when every process that takes requests has let go of it. */
+/** Marks instances as drained that every router process has released. */
 async function noteDrained(app: App, released: string[]): Promise<void> {
   const drained = await run(
     app.db.prisma,
