@@ -1,20 +1,20 @@
-/** What resolvers are given. Doors make one for each operation; faces use `call` and `load` and nothing else of a request. */
+/** The context of resolvers, created for each operation. A concept's GraphQL fields use `call` and `load`, and nothing else of the request. */
 import DataLoader from 'dataloader'
 import { ask, type Command, type CommandInput, execute, type Query, type Request, type Target } from '../../platform/command.ts'
 import { createPace, type Pace } from '../../platform/pace.ts'
 import { createRoom, type Room } from './room.ts'
 
 export type GraphqlContext = Request & {
-  /** Aborts when the operation's client is gone or its time is over. */
+  /** Aborts when the client has disconnected or the operation's deadline has passed. */
   signal: AbortSignal
   /** Runs a command or a query for the caller. */
   call: {
     <Input, Row extends Target | null, Result extends object>(command: Command<Input, Row, Result>, input: CommandInput): Promise<Result>
     <Input, Result>(query: Query<Input, Result>, input: Record<string, unknown>, columns?: readonly string[]): Promise<Result>
   }
-  /** Of the operation: a long one is computed in turns with all others. */
+  /** The pace of the operation. A long operation takes turns with all others. */
   pace: Pace
-  /** What the answer may still hold; whoever reads large texts takes them from here. */
+  /** The remaining size of the answer. Resolvers that read large texts must deduct them. */
   room: Room
   /** Batches all keys of one name that a tick asks for; `batch` gives one value a key, in order. Rejects when `signal` has aborted. */
   load<Key, Value>(name: string, key: Key, batch: (keys: readonly Key[]) => Promise<readonly Value[]>): Promise<Value>
@@ -28,7 +28,7 @@ export function createGraphqlContext(request: Request, signal: AbortSignal = new
     input: Record<string, unknown>,
     columns?: readonly string[],
   ) => {
-    // Nothing is begun for a client that is gone.
+    // Don't start anything for a client that has disconnected.
     signal.throwIfAborted()
     return 'emits' in declared ? execute(request, declared, input) : ask(request, declared, input, columns)
   }
@@ -46,7 +46,7 @@ export function createGraphqlContext(request: Request, signal: AbortSignal = new
       let loader = loaders.get(name)
       if (!loader) {
         const read = batch as (keys: readonly unknown[]) => Promise<readonly unknown[]>
-        // Siblings that wait for a turn ask later: their keys belong to the same batch.
+        // Siblings that wait for a turn load later, but their keys belong to the same batch.
         loader = new DataLoader(async (keys) => read(unlessGone(keys)), { cache: false, batchScheduleFn: pace.whenIdle })
         loaders.set(name, loader)
       }

@@ -1,4 +1,4 @@
-/** Nodes: what has a TypeID. Each type registers how its rows are read within the caller's scope. */
+/** Nodes are the objects with a TypeID. Each type registers how its rows are read within the caller's scope. */
 import type { GraphQLResolveInfo } from 'graphql'
 import type PrismaTypes from '../../generated/pothos-types.ts'
 import { sql } from '../../platform/db/index.ts'
@@ -33,7 +33,7 @@ export function registerNode(listing: NodeListing): void {
   nodeTypes.set(listing.type, listing)
 }
 
-/** The id field of a node type; TypeScript wants the builder's own `t`. */
+/** The id field of a node type. TypeScript requires the `t` of the type's own builder. */
 export const idField = (type: IdType) => ({
   description: 'Globally unique ID of the object, a TypeID. The prefix names the type.',
   resolve: (row: NodeRow) => encodeId(type, row.id),
@@ -60,7 +60,7 @@ export const versionFields = (t: { exposeInt: unknown; expose: unknown }) => {
   }
 }
 
-/** A thing by its TypeID; null when there is none within the caller's scope. */
+/** Finds an object by its TypeID. Null if there is none within the caller's scope. */
 export async function findNode(context: GraphqlContext, id: string, info?: GraphQLResolveInfo): Promise<NodeRow | null> {
   const parsed = parseTypeId(id)
   const listing = parsed && nodeTypes.get(parsed.type)
@@ -108,7 +108,7 @@ builder.queryFields((t) => ({
   }),
 }))
 
-/** The row behind a foreign key, one statement for all rows of a level. No scope is added: the key was in scope. */
+/** The row that a foreign key references, read with one statement for all rows of a level. Not scoped, because the key's row was. */
 export async function findRelated<Row extends NodeRow>(
   context: GraphqlContext,
   asked: Asked,
