@@ -17,7 +17,7 @@ const order = Object.values(floors).flat()
 const exceptions = [
   'access/organization/commands.ts writes member',
   'access/organization/commands.ts writes user_account',
-  'access/user/graphql.ts reads member',
+  'access/user/queries.ts reads member',
 ]
 
 type Table = { concept: string; model: string; refersTo: Set<string> }
