@@ -128,7 +128,7 @@ export const cancelDeployment = defineCommand({
   run: async (work, _input, target: Deployment & { projectId: string }) => ({ deployment: await cancel(work, target) }),
 })
 
-/** Ends a waiting deployment, and tells a running one's worker to stop. Throws `deployment_not_cancellable`. */
+/** Cancels a queued deployment, or requests the cancellation of a running one. Throws `deployment_not_cancellable`. */
 async function cancel(work: Work, target: Deployment): Promise<Deployment> {
   if (target.status === 'CANCELLING') return target
   if (!isCancellable(target)) throw deploymentErrors.deployment_not_cancellable({ field: 'id', details: { status: target.status } })
@@ -136,14 +136,14 @@ async function cancel(work: Work, target: Deployment): Promise<Deployment> {
   return requestCancel(work, target.id)
 }
 
-/** The worker of a running deployment hears it and ends it. */
+/** Requests the cancellation of a running deployment. Its worker ends it. */
 function requestCancel(work: Work, id: string): Promise<Deployment> {
   work.wake(`deployment:${id}`)
   return work.tx.deployment.update({ where: { id }, data: { status: 'CANCELLING', version: { increment: 1 } } })
 }
 
 /** A deleted service deploys nothing more: what waits is cancelled, what runs is told to stop. */
-export async function cancelAll(work: Work, webServiceId: string): Promise<void> {
+export async function cancelPending(work: Work, webServiceId: string): Promise<void> {
   const unfinished = await rows<Deployment>(
     work.tx,
     sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status in ${advancingStatuses.list} order by id for update`,
@@ -197,7 +197,7 @@ export const rollbackDeployment = defineCommand({
 export const releaseIsKept = async (tx: Work['tx'], digest: string | null): Promise<boolean> =>
   digest !== null && (await row(tx, sql`select 1 as kept from release where digest = ${digest} and expired_at is null`)) !== null
 
-/** What a rollback to a deployment would be given. */
+/** The configuration of a rollback to a deployment. */
 export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deployment, config: string | null): Promise<Configuration> => {
   const revision = { deploymentId: target.id, commitHash: target.commitHash, branch: target.branch }
   return config === 'CURRENT' ? currentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)

@@ -1,4 +1,4 @@
-/** Tells when the derived status of an environment changed. */
+/** Publishes changes of the derived status of environments. */
 import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { rows, run, sql } from '../../../platform/db/index.ts'
@@ -19,7 +19,7 @@ type PublishedStatus = {
 
 const batch = 500
 
-/** Looks at the environments whose services may have changed; the present status is derived, so a missed look costs nothing. */
+/** Compares the status of all environments with what was published last. The status is derived, so a missed pass loses nothing. */
 export const publishEnvironmentStatus: Chore = {
   name: 'publishChange environment status',
   emits: [environmentStatusChanged],
@@ -45,7 +45,7 @@ export const publishEnvironmentStatus: Chore = {
   },
 }
 
-/** Of several processes that see the change at once, the one that writes it tells it. */
+/** If several processes see a change at once, only the one that records it publishes it. */
 const publishChange = (app: App, environment: PublishedStatus, status: EnvironmentStatus): Promise<void> =>
   transact(app, systemCaller(environment.organizationId), { emits: [environmentStatusChanged] }, async (work) => {
     const changed = await run(

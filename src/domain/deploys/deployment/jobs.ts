@@ -1,6 +1,6 @@
 /**
- * A deployment, told as a phaseHandlers: prepare, build, release command, start, verify, switch; or undo. How a step is done stands in
- * steps.ts, how it is kept, timed and fenced in run.ts.
+ * The pipeline of a deployment: prepare, build, release command, start, verify, switch; or undo. The steps are in steps.ts, verify.ts and
+ * switch.ts; persistence, deadlines and fencing in run.ts.
  */
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
@@ -26,7 +26,7 @@ const phaseHandlers: Record<DeploymentPhase, (run: Run) => Promise<'done' | 'ski
   SWITCH: switchTraffic,
 }
 
-/** Carries a claimed deployment to its end, from the phase that it is in. */
+/** Runs a claimed deployment from its current phase to its end. */
 async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
   const run = await openRun(app, deployment, signal)
   try {
@@ -39,7 +39,7 @@ async function deploy(app: App, deployment: Deployment, signal: AbortSignal): Pr
   }
 }
 
-/** Undoes a deployment that may be what ends the processes that carry it. */
+/** Fails a deployment that may be the reason why the processes that ran it exited. */
 async function setAside(app: App, deployment: Deployment, signal: AbortSignal): Promise<void> {
   const run = await openRun(app, deployment, signal)
   try {
@@ -52,9 +52,9 @@ async function setAside(app: App, deployment: Deployment, signal: AbortSignal): 
 
 const unfinished = sql`status in ${unfinishedStatuses.list}`
 
-/** Two claims of work: a deployment whose worker was lost, and the next one of each service with none running. */
+/** Claims deployments whose worker was lost, and the next one of each service without an active deployment. */
 async function claimDeployments(app: App, worker: string, limit: number): Promise<Deployment[]> {
-  // One statement when there is nothing to do, which is nearly always.
+  // A single statement if there is nothing to do, which is the usual case.
   const waiting = await row(
     app.db.prisma,
     sql`select 1 as one from deployment where ${unfinished} and (lease_expires_at is null or lease_expires_at < app_now()) limit 1`,

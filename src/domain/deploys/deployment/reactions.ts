@@ -5,11 +5,11 @@ import { environmentDeleted } from '../../apps/environment/index.ts'
 import { webServiceDeleted, webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
 import { unfinishedStatuses } from '../instance/index.ts'
-import { cancelAll, queueRedeploy } from './commands.ts'
+import { cancelPending, queueRedeploy } from './commands.ts'
 import { deploymentEvents } from './events.ts'
 
 /** Deleting a service cancels its active deployment and those that wait. */
-const cancelWithService = onEvent(webServiceDeleted, (work, event) => cancelAll(work, event.subjectId), {
+const cancelWithService = onEvent(webServiceDeleted, (work, event) => cancelPending(work, event.subjectId), {
   emits: [deploymentEvents.cancelled],
 })
 

@@ -1,6 +1,6 @@
 /**
- * One deployment in the hands of one worker: its log, its deadlines, its cancellation, and every write fenced by the worker's
- * epoch. Nothing here knows what a step does.
+ * A run of one deployment by one worker: its log, deadlines and cancellation, with every write fenced by the worker's epoch. It knows
+ * nothing about what the steps do.
  */
 import type { Deployment, DeploymentFailureCode, DeploymentPhase, DeploymentStatus, StepStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
@@ -27,14 +27,14 @@ import type { Failure } from './model.ts'
 import type { RepositoryRef } from './ports.ts'
 import { compareAndSet, end } from './transition.ts'
 
-/** How long a single look may take, where the step's deadline leaves it that long. */
+/** Maximum time of a single health check, unless the deadline of the step is earlier. */
 export const checkTimeoutMs = 5_000
 
 class Cancelled extends Error {}
-/** The present step's time is over. */
+/** The deadline of the current step has passed. */
 export class DeadlineExceeded extends Error {}
 
-/** A step that failed for a reason that a person can read. */
+/** A failure of a step with a public reason. */
 export class StepFailed extends PortError<DeploymentFailureCode> {}
 
 export type Run = {
@@ -43,20 +43,20 @@ export type Run = {
   deployment: Deployment
   repository: RepositoryRef | null
   log: LogWriter
-  /** Of the present step: its deadline, cancellation, loss of the lease, the stop of the process. */
+  /** Aborts the current step: at its deadline, on cancellation, loss of the lease, or when the process stops. */
   signal: AbortSignal
-  /** How long a single look may take: not beyond the present step's deadline. */
+  /** Maximum time of a single health check, within the deadline of the current step. */
   probeTimeoutMs(): number
-  /** Whether a worker that was lost had begun this step. */
+  /** Whether a lost worker had already started this step. */
   resumed: boolean
-  /** Of the good answers in VERIFY; 0 where another worker saw them. */
+  /** Slowest healthy response in VERIFY. 0 if another worker ran it. */
   slowestAnswerMs: number
   /** As pinned. Only after PREPARE. */
   settings(): ServiceSettings
   facts(): Promise<LaunchFacts>
-  /** Takes the pinned secret values out of what is logged from now on. */
+  /** Redacts the secret values of the snapshot in the log from now on. */
   redactSnapshot(): Promise<void>
-  /** Writes in a transaction of its own, if the deployment is still this worker's. */
+  /** Runs a change in its own transaction, if this worker still owns the deployment. */
   write(change: (work: Work) => Promise<Deployment | void>): Promise<void>
   /** Changes the row, fenced. */
   set(work: Work, set: ReturnType<typeof sql>): Promise<Deployment>
@@ -75,7 +75,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const hits: Hits = new Map()
   let present = createRedactor(platform)
   const log = openLogWriter(app, { logId: logRow.id, redact: (text, isCut) => present(text, isCut, hits) })
-  /** What PREPARE pins is hidden from then on; a worker that takes a deployment over finds it pinned. */
+  /** Called when PREPARE has taken the snapshot, and at the start for a worker that takes over a deployment. */
   const redactSnapshot = async () => {
     const pinned = await throughOutages(app, () => readSnapshot({ app, tx: db }, claimed.id), lost)
     if (pinned) present = createRedactor([...secretValuesOf(pinned), ...platform])
@@ -114,7 +114,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     facts: () => throughOutages(app, () => launchFacts(app, claimed.id), lost),
     redactSnapshot,
     write: async (change) => {
-      // A try that was done, and only its answer lost, is found out by the fence: then the deployment isn't as the change wants it.
+      // If an attempt succeeded and only its response was lost, the repeated change fails at the fence.
       const changed = await throughOutages(app, () => transact(app, caller, { emits: allDeploymentEvents }, change), lost)
       if (changed) run.deployment = changed
     },
@@ -137,7 +137,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
         const result = await work(run)
         await log.endLines()
         run.signal.throwIfAborted()
-        // Going live ends the last step itself, in its own transaction.
+        // SWITCH ends its step itself, in the transaction in which the deployment goes live.
         if (phase === 'SWITCH') return
         await run.write(async (tx) => {
           await stepIs(tx, phase, result === 'skipped' ? 'SKIPPED' : 'SUCCEEDED')
@@ -157,7 +157,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
         )
       const now = await throughOutages(app, look, lost)
       const ours = now?.leaseEpoch === claimed.leaseEpoch && activeStatuses.has(now.status)
-      // The lease was lost, the process stops, or the database was away: whoever claims it next goes on.
+      // The lease was lost, the process is stopping, or the database was unavailable: the next worker continues.
       if (!now || !ours || lost.aborted || outageOf(error) === 'database') return release()
       const phase = run.deployment.phase ?? 'PREPARE'
       const failure = now.status === 'CANCELLING' ? null : failureOf(app, error, phase)
@@ -193,14 +193,14 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     },
   }
 
-  /** Why an app ended or never answered stands in what it printed; a person looks for it here. */
+  /** Copies the last output of the instances, which shows why they failed, to the log of the deployment. */
   const logLastOutput = async () => {
     const lines = await lastOutput(app, claimed)
     if (lines.length > 0) await log.say('Last output of the new instances:')
     for (const line of lines) await log.sink(line.instanceId)(line.stream, Buffer.from(`${line.message}\n`))
   }
 
-  /** The log's last lines. A log that can't be written holds no deployment up. */
+  /** Writes the last lines of the log. A failure does not stop the deployment. */
   const logEnd = async (phase: DeploymentPhase, failure: Failure | null) => {
     try {
       await log.endLines()
@@ -216,7 +216,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
     }
   }
 
-  /** Lets another worker have it at once. */
+  /** Releases the lease, so that another worker can take over at once. */
   const release = async () => {
     await throughOutages(app, () => releaseDeployment(app, claimed), lost)
     app.wake.notify('deployments')
@@ -236,7 +236,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   return run
 }
 
-/** Ends a worker's lease before its time; nothing when it is another's already. */
+/** Ends a worker's lease early. Does nothing if another worker has it. */
 export const releaseDeployment = (app: App, { id, leaseEpoch }: Pick<Deployment, 'id' | 'leaseEpoch'>): Promise<number> =>
   runSql(
     app.db.prisma,
@@ -260,7 +260,7 @@ function deadlineOf(app: App, phase: DeploymentPhase, settings: ServiceSettings 
   return limits[phase]
 }
 
-/** What a person is told of an error in a step. Only a refusal that a driver or a step put into words is told as it is. */
+/** The public failure for an error in a step. Only errors with a public text, PortErrors, are shown as they are. */
 function failureOf(app: App, error: unknown, phase: DeploymentPhase): Failure {
   if (error instanceof PortError) {
     return { code: error.code as DeploymentFailureCode, message: error.message, hint: error.hint ?? null, exitCode: error.exitCode ?? null }

@@ -1,4 +1,4 @@
-/** What each step of a deployment does up to the start; verify.ts and switch.ts go on. Each may be begun again after a worker was lost, and then goes on where it can. */
+/** The steps of a deployment up to START; see verify.ts and switch.ts for the others. After a lost worker, a step runs again and continues where it can. */
 import type { Deployment } from '../../../generated/prisma/client.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -37,7 +37,7 @@ export async function prepare(run: Run): Promise<StepResult> {
   return 'done'
 }
 
-/** Pins the variables in the transaction of `change`, and hides the secret ones in the log from then on. */
+/** Takes the snapshot in the transaction of `change`, and redacts its secret values in the log from then on. */
 async function takeSnapshot(run: Run, change: (work: Work) => Promise<Deployment>): Promise<void> {
   let warnings: string[] = []
   await run.write(async (work) => {
@@ -62,7 +62,7 @@ async function takeSnapshot(run: Run, change: (work: Work) => Promise<Deployment
   for (const warning of warnings) await run.log.say(warning, 'WARN')
 }
 
-/** Makes a release of the pinned commit; a rollback takes the one that was kept. */
+/** Builds a release of the pinned commit. A rollback uses the stored one. */
 export async function build(run: Run): Promise<StepResult> {
   const { app, deployment, log, signal } = run
   const runtime = runtimePort.use(app)
@@ -101,7 +101,7 @@ export async function build(run: Run): Promise<StepResult> {
   return 'done'
 }
 
-/** Pins the release, and with it what it is: a web service whose release has nothing to start is served as files. */
+/** Pins the release and the kind: a web service whose release has no start command is served as a static site. */
 async function pinKind(run: Run, work: Parameters<Parameters<Run['write']>[0]>[0], digest: string): Promise<Deployment> {
   const settings = run.settings()
   const release = await row<{ startCommand: string | null }>(work.tx, sql`select start_command from release where digest = ${digest}`)
@@ -110,7 +110,7 @@ async function pinKind(run: Run, work: Parameters<Parameters<Run['write']>[0]>[0
   return run.set(work, sql`release_digest = ${digest}, settings = ${JSON.stringify(pinned)}::json`)
 }
 
-/** Runs the release command once. It may not be repeatable, so a lost worker's command is never run again. */
+/** Runs the release command once. It may not be repeatable, so the command of a lost worker is never run again. */
 export async function runReleaseCommand(run: Run): Promise<StepResult> {
   const facts = await run.facts()
   const { releaseCommand } = facts
@@ -134,7 +134,7 @@ export async function runReleaseCommand(run: Run): Promise<StepResult> {
   return 'done'
 }
 
-/** Starts as many instances as the service has now, at least its minimum. They take no requests yet. */
+/** Starts as many instances as the service currently has, at least its minimum. They get no requests yet. */
 export async function start(run: Run): Promise<StepResult> {
   const { app, deployment, log } = run
   const settings = run.settings()

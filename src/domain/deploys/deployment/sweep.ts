@@ -1,4 +1,4 @@
-/** Takes off the disk what no row names: releases and build caches whose deployment or service is gone, and what cut-off steps left. */
+/** Removes data from the disk that no row refers to: releases and build caches of removed deployments and services, and leftovers of interrupted steps. */
 import type { Chore } from '../../../platform/claim.ts'
 import { row, rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
@@ -11,7 +11,7 @@ export const sweepLeftovers: Chore = {
   everyMs: 60_000,
   async run(app, signal) {
     const runtime = runtimePort.use(app)
-    // The disk is read before the rows: what is stored from now on is none of this pass's business.
+    // The disk is read before the rows, so this pass does not affect what is stored from now on.
     const kept = await runtime.kept()
     for (const digest of await unknownReleases(app, kept.digests)) {
       if (signal.aborted) return
@@ -35,7 +35,7 @@ const unknownReleases = async (app: App, digests: string[]): Promise<string[]> =
   return found.map(({ digest }) => digest)
 }
 
-/** A deployment stores its release before it notes that. */
+/** Whether a deployment needs a release: it stores the release before it records it. */
 async function isNeeded(app: App, digest: string): Promise<boolean> {
   const release = await runtimePort.use(app).describeRelease(digest)
   if (release === null) return false

@@ -1,4 +1,4 @@
-/** The last step: traffic moves to a release that was seen to answer, is watched there for a moment, and moves back where it fails. */
+/** The last step: switches traffic to the healthy release, watches it for a moment, and switches back if it fails. */
 import type { Deployment, Instance } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { pause } from '../../../platform/clock.ts'
@@ -13,13 +13,13 @@ import { type Run, StepFailed } from './run.ts'
 import { compareAndSet, end, publishDeploymentEvent } from './transition.ts'
 import { requireHealthy, requireRunning } from './verify.ts'
 
-/** Turns the router to the new release, sees it answer there for a while, and only then calls it live. */
+/** Routes the service to the new release, and makes the deployment live once the release has responded through the router for a while. */
 export async function switchTraffic(run: Run): Promise<'done'> {
   const { app, deployment, log } = run
   const instances = await instancesOf(app.db.prisma, deployment.id)
   const takesRequests = run.settings().kind !== 'WORKER'
   let isShown = takesRequests
-  // A worker that was lost may have seen it fail and taken traffic back; and what has no VERIFY is seen here for the first time.
+  // A lost worker may have seen it fail and restored traffic. A static site, which skips VERIFY, is checked here for the first time.
   if (takesRequests && (run.resumed || instances.length === 0)) await requireHealthy(run, instances, run.probeTimeoutMs())
   let moved = ''
   await run.write(async (work) => {
@@ -40,8 +40,8 @@ export async function switchTraffic(run: Run): Promise<'done'> {
 }
 
 /**
- * Until the router serves the new release to visitors. One that is served and doesn't answer fails at once: they wait for it already. What
- * serves no answer doesn't say which release it is; so the release is asked for itself at the same time.
+ * Waits until the router serves the new release to visitors. Fails at once if the release stops responding, because visitors already wait
+ * for it. A missing response does not tell which release is routed, so the release is also checked directly.
  */
 async function untilServed(run: Run, instances: readonly Instance[]): Promise<void> {
   const { app, deployment } = run
@@ -72,10 +72,10 @@ async function watch(run: Run, instances: readonly Instance[]): Promise<void> {
   } while (performance.now() < until)
 }
 
-/** Visitors are there now: an answer has to come in about the time that it took before they were. */
+/** With visitors, a response must take about as long as in VERIFY. */
 const watchTimeoutMs = (run: Run) => Math.min(run.probeTimeoutMs(), Math.max(2_000, 4 * run.slowestAnswerMs))
 
-/** One transaction: the former release is superseded, this one is live, the service should run. */
+/** Makes the deployment live in one transaction: the previous one is superseded, and the desired state is RUNNING. */
 async function goLive(run: Run, work: Work): Promise<Deployment> {
   const { deployment } = run
   const service = await row<{ desiredState: string }>(
@@ -110,7 +110,7 @@ async function goLive(run: Run, work: Work): Promise<Deployment> {
   return live
 }
 
-/** Undoes a switch that failed: the router goes back to what is live, if anything is. */
+/** Undoes a failed switch: routes the service to its live deployment, if any. */
 export async function restoreTraffic(run: Run): Promise<void> {
   const { webServiceId } = run.deployment
   await run.write(async (work) => {

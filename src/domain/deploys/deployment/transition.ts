@@ -1,6 +1,6 @@
 /**
- * The only way a deployment's status ends or goes on: compare-and-set on the states it may come from and the worker's epoch, with
- * the steps, the log and the event in the same transaction.
+ * All changes of a deployment's status: compare-and-set on its previous status and the worker's epoch, with steps, log and event in the same
+ * transaction.
  */
 import type { Deployment, DeploymentPhase, DeploymentStatus } from '../../../generated/prisma/client.ts'
 import { empty, join, row, run, sql } from '../../../platform/db/index.ts'
@@ -9,7 +9,7 @@ import { completeLog, ensureDeploymentLog } from '../log/index.ts'
 import { announce, type DeploymentEvent, deploymentEvents } from './events.ts'
 import { type Failure, transitions } from './model.ts'
 
-/** The deployment is not in a state from which this can happen: another worker has it, or a person was faster. */
+/** The deployment is no longer in the required status: another worker has it, or it was cancelled. */
 export class LostDeployment extends Error {
   override readonly name = 'LostDeployment'
 }

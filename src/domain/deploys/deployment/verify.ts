@@ -1,4 +1,4 @@
-/** Whether a new release is well, before anybody is sent to it and for a moment afterwards; and why it isn't, in words that help. */
+/** Checks whether a new release is healthy, before and right after traffic switches to it. If it is not, reports the reason and a hint. */
 import type { Instance } from '../../../generated/prisma/client.ts'
 import { pause } from '../../../platform/clock.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -8,7 +8,7 @@ import { checkTimeoutMs, DeadlineExceeded, type Run, StepFailed } from './run.ts
 
 const goodProbes = 3
 
-/** Waits until every instance is seen to be well: three good probes in a row, or for a worker a while without an end. */
+/** Waits until every instance is healthy: three successful checks in a row, or for a worker, some time without an exit. */
 export async function verify(run: Run): Promise<'done' | 'skipped'> {
   const { app, deployment, log } = run
   const settings = run.settings()
@@ -31,7 +31,7 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
   return 'done'
 }
 
-/** Looks at each instance, or at the files of a static site, once. Throws what `code` says of one that isn't well. */
+/** Checks each instance, or the files of a static site, once. Throws SWITCH_FAILED or START_FAILED if one is not healthy. */
 export async function requireHealthy(run: Run, instances: readonly Instance[], timeoutMs: number): Promise<void> {
   const ask = await checkerOf(run)
   await Promise.all(
@@ -44,7 +44,7 @@ export async function requireHealthy(run: Run, instances: readonly Instance[], t
         look = await ask(instance?.id ?? null, timeoutMs)
       }
       if (look.ok) return
-      // One that has ended in the meantime says more by how it ended.
+      // If it has exited in the meantime, its exit says more.
       if (instance) await requireRunning(run, instance)
       const { healthCheckPath: path } = run.settings()
       throw new StepFailed('SWITCH_FAILED', `The new release stopped answering: GET ${path ?? '/'}: ${look.reason}.`, {
@@ -76,7 +76,7 @@ async function checkerOf(run: Run): Promise<Ask> {
 async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSignal): Promise<void> {
   const name = encodeId('Instance', instance.id)
   const path = run.settings().healthCheckPath
-  /** The last bad one. */
+  /** The last failed check. */
   let last: (HealthResult & { isCut: boolean }) | null = null
   let reported = ''
   for (let good = 0; good < goodProbes; ) {
@@ -87,7 +87,7 @@ async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSign
     const look: HealthResult = await ask(instance.id, timeoutMs)
     if (look.ok) run.slowestAnswerMs = Math.max(run.slowestAnswerMs, performance.now() - askedAt)
     good = look.ok ? good + 1 : 0
-    // What the deadline cut short says less than what was seen before.
+    // A check that the deadline cut short says less than an earlier one.
     const isCut = look.timedOut && timeoutMs < checkTimeoutMs
     if (!look.ok && (!isCut || last === null)) last = { ...look, isCut }
     const seen = look.ok || isCut ? '' : `${name}: GET ${path ?? '/'}: ${look.reason}${elsewhere(look)}`
@@ -97,7 +97,7 @@ async function answers(run: Run, instance: Instance, ask: Ask, signal: AbortSign
   }
 }
 
-/** The deadline's own error, with what was seen last where that says more. */
+/** The error of the deadline, with the result of the last check if there is one. */
 function deadlinePassed(run: Run, name: string, reason: unknown, last: (HealthResult & { isCut: boolean }) | null): unknown {
   if (!last || !(reason instanceof DeadlineExceeded)) return reason
   const { healthCheckPath: path, healthTimeoutMs } = run.settings()
@@ -116,13 +116,13 @@ const elsewhere = ({ otherPorts, otherHosts }: HealthResult): string => {
     : ''
 }
 
-/** What may help, by what was seen. */
+/** A hint for the result of a check. */
 function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: HealthResult, path: string | null): string {
   if (otherPorts.length > 0) {
     return `The app listens on port ${otherPorts.join(', ')} instead of the port in the variable PORT. Make it listen on PORT.`
   }
   if (otherHosts.length > 0) {
-    return `The app listens only on ${otherHosts.join(', ')}. Make it listen on 127.0.0.1, the address in the variable HOST, or on 0.0.0.0.`
+    return `The app listens only on ${otherHosts.join(', ')}. Make it listen on the address in the variable HOST, or on 0.0.0.0.`
   }
   if (status === 404 || status === 405 || status === 410) {
     return `The app runs, but has no page at ${path}. Set healthCheckPath to a path that answers with 2xx or 3xx. With null, any response at / counts as healthy.`

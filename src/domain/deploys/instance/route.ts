@@ -34,7 +34,7 @@ type Memory = {
   /** The snapshot of the last read; null before the first. */
   snapshot: string | null
   wholeAt: number
-  /** As it was last published to the others. */
+  /** State that was last published to the other processes. */
   published: string
   publishedAt: number
   released: string[]
