@@ -7,6 +7,7 @@ import { foundation } from '../platform/foundation.ts'
 import { apiKey } from './access/api-key/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
+import { user } from './access/user/index.ts'
 import { environment } from './apps/environment/index.ts'
 import { project } from './apps/project/index.ts'
 import { server } from './apps/server/index.ts'
@@ -28,6 +29,7 @@ import { message } from './webhooks/message/index.ts'
 export const concepts: readonly Concept[] = [
   foundation,
   organization,
+  user,
   apiKey,
   operation,
   server,

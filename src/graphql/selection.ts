@@ -19,7 +19,7 @@ import {
 } from 'graphql'
 import type { Selection, SelectionRights } from '../domain/webhooks/endpoint/ports.ts'
 import type { Caller, Permission } from '../platform/access.ts'
-import { encodeId, type IdType, prefixes } from '../platform/id.ts'
+import { encodeId, type IdType, isIdType } from '../platform/id.ts'
 import type { App } from '../platform/work.ts'
 import { nodeTypes } from './builder/index.ts'
 import { createGraphqlContext } from './context.ts'
@@ -77,7 +77,7 @@ export function createSelection(app: App, schema: GraphQLSchema): Selection {
   }
 }
 
-const isNode = (type: string): type is IdType => type in prefixes && nodeTypes.has(type as IdType)
+const isNode = (type: string): type is IdType => isIdType(type) && nodeTypes.has(type)
 
 const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): Caller => ({
   subject: { type: 'system', id: null, name: 'webhook selection' },

@@ -8,6 +8,7 @@ import type { Command, Query } from './command.ts'
 import type { Statement } from './db/constraints.ts'
 import type { ErrorConstructors, ErrorSpec } from './errors.ts'
 import type { EventDefinition, EventTypes, Reaction } from './events.ts'
+import { declareIdPrefixes, type IdPrefixes } from './id.ts'
 import type { Port } from './port.ts'
 import type { SealedColumn } from './reseal.ts'
 import type { App } from './work.ts'
@@ -39,6 +40,8 @@ export type ConceptDeclaration = {
   extensions?: readonly Extension[]
   /** Schema objects that the models can't express. */
   constraints?: readonly Statement[]
+  /** TypeID prefixes of its types, the same that it adds to `IdPrefixes`. */
+  idPrefixes?: Partial<IdPrefixes>
 }
 
 export type Concept = Required<ConceptDeclaration>
@@ -55,6 +58,7 @@ export const defineConcept = (declaration: ConceptDeclaration): Concept => ({
   sealed: [],
   ports: [],
   extensions: [],
+  idPrefixes: {},
   constraints: [],
   ...declaration,
 })
@@ -117,6 +121,7 @@ export function assemble(concepts: readonly Concept[]): Domain {
       unique(concept, 'event type', event.type, events)
       events.set(event.type, event)
     }
+    declareIdPrefixes(concept.idPrefixes)
     for (const command of concept.commands) {
       unique(concept, 'command', command.name, commands)
       commands.set(command.name, command)

@@ -35,8 +35,16 @@ END $$;`,
   check('sequencer', 'single', 'id = 1'),
 ]
 
+declare module './id.ts' {
+  interface IdPrefixes {
+    /** An event, and the webhook message that carries it. */
+    WebhookMessage: 'evt'
+  }
+}
+
 export const foundation = defineConcept({
   name: 'platform',
+  idPrefixes: { WebhookMessage: 'evt' },
   errors: [errors, eventErrors, slugErrors],
   chores: [expireIdempotencyKeys, rotateDataKeys],
   constraints,

@@ -4,29 +4,28 @@
  */
 import { v7, validate } from 'uuid'
 
-/** TypeID prefixes of all types with public ids. */
-export const prefixes = {
-  Organization: 'org',
-  User: 'usr',
-  ApiKey: 'key',
-  Server: 'srv',
-  Project: 'proj',
-  Environment: 'env',
-  WebService: 'svc',
-  Deployment: 'dep',
-  Instance: 'inst',
-  EnvVar: 'var',
-  Secret: 'sec',
-  SecretBinding: 'bind',
-  WebhookEndpoint: 'wh',
-  WebhookMessage: 'evt',
-  WebhookAttempt: 'att',
-  Operation: 'op',
-} as const
+/** TypeID prefixes by type. Each concept adds those of its types by declaration merging, and lists them as its `idPrefixes`. */
+// biome-ignore lint/suspicious/noEmptyInterface: filled by the concepts
+export interface IdPrefixes {}
 
-export type IdType = keyof typeof prefixes
+export type IdType = keyof IdPrefixes
 
-const typeByPrefix = new Map<string, IdType>(Object.entries(prefixes).map(([type, prefix]) => [prefix, type as IdType]))
+/** Filled by `declareIdPrefixes`. The same for every App of a process, because a public id means the same everywhere. */
+const prefixByType = new Map<string, string>()
+const typeByPrefix = new Map<string, IdType>()
+
+/** Called by `assemble`, which must precede the first use of an id. Throws an Error for a type or prefix with two meanings. */
+export function declareIdPrefixes(prefixes: Partial<IdPrefixes>): void {
+  for (const [type, prefix] of Object.entries(prefixes) as [IdType, string][]) {
+    if ((prefixByType.get(type) ?? prefix) !== prefix || (typeByPrefix.get(prefix) ?? type) !== type)
+      throw new Error(`the id prefix ${prefix} of ${type} is declared twice`)
+    prefixByType.set(type, prefix)
+    typeByPrefix.set(prefix, type)
+  }
+}
+
+/** Whether a stored name is a type with public ids. */
+export const isIdType = (name: string): name is IdType => prefixByType.has(name)
 
 export const newId = (): string => v7()
 
@@ -51,9 +50,11 @@ function digitsByCharCode(digits: string, alike = ''): Uint8Array {
   return values
 }
 
-/** Encodes a UUID as a TypeID. */
+/** Encodes a UUID as a TypeID. Throws an Error for a type that no assembled concept declares. */
 export function encodeId(type: IdType, uuid: string): string {
-  let text = `${prefixes[type]}_`
+  const prefix = prefixByType.get(type)
+  if (prefix === undefined) throw new Error(`no assembled concept declares the id prefix of ${type}`)
+  let text = `${prefix}_`
   // 26 digits have 130 bits, so two zero bits come first.
   let bits = 2
   let rest = 0

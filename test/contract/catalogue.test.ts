@@ -5,9 +5,8 @@ import { z } from 'zod'
 import { graphqlErrors } from '../../src/graphql/error.ts'
 import { permissions } from '../../src/platform/access.ts'
 import { defineConcept, emittersOf } from '../../src/platform/concept.ts'
-import { prefixes } from '../../src/platform/id.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
-import { commands, concepts, domain, queries, schema } from './support.ts'
+import { commands, concepts, domain, idTypes, queries, schema } from './support.ts'
 
 describe('errors', () => {
   it.each([...domain.errors, ...Object.entries(graphqlErrors)])('%s is in snake_case and has a sentence as its text', (code, { text }) => {
@@ -23,7 +22,7 @@ describe('events', () => {
       expect(type).toMatch(/^[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*$/)
       expect(event.version).toBeGreaterThanOrEqual(1)
       expect(event.description).toMatch(/^[A-Z].*\.$/)
-      expect(Object.keys(prefixes)).toContain(event.subject)
+      expect(idTypes).toContain(event.subject)
       expect(event.schema.parse(event.sample)).toEqual(event.sample)
       expect(JSON.parse(JSON.stringify(event.sample))).toEqual(event.sample)
     },

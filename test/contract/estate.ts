@@ -22,7 +22,7 @@ import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { row, sql } from '../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
-import { decodeId, encodeId, type IdType, newId, prefixes } from '../../src/platform/id.ts'
+import { decodeId, encodeId, type IdType, isIdType, newId } from '../../src/platform/id.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
 import type { App } from '../../src/platform/work.ts'
 import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
@@ -162,7 +162,7 @@ export type Slot = {
   type: IdType | null
 }
 
-const isIdType = (type: GraphQLInputType) => getNamedType(type).name === 'ID'
+const isId = (type: GraphQLInputType) => getNamedType(type).name === 'ID'
 
 export function idSlots(kind: Slot['kind'], fields: Record<string, GraphQLField<unknown, unknown>>): Slot[] {
   return Object.values(fields).flatMap((field) =>
@@ -185,9 +185,9 @@ export function idSlots(kind: Slot['kind'], fields: Record<string, GraphQLField<
 
 function* walk(name: string, type: GraphQLInputType, above: string[] = []): Generator<{ path: string[]; isList: boolean }> {
   const isList = isListType(getNullableType(type))
-  const path = [...above, name, ...(isList && !isIdType(type) ? ['*'] : [])]
+  const path = [...above, name, ...(isList && !isId(type) ? ['*'] : [])]
   const named = getNamedType(type)
-  if (isIdType(type)) yield { path, isList }
+  if (isId(type)) yield { path, isList }
   else if (isInputObjectType(named)) for (const field of Object.values(named.getFields())) yield* walk(field.name, field.type, path)
 }
 
@@ -195,8 +195,8 @@ const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 
 function typeByName(field: string, name: string): IdType | null {
   const named = name === 'id' ? upper(field) : upper(name.replace(/Id$/, ''))
-  const known = [named, `Webhook${named}`].find((candidate) => candidate in prefixes)
-  return (known as IdType | undefined) ?? null
+  const known = [named, `Webhook${named}`].find(isIdType)
+  return known ?? null
 }
 
 /** An input with a value for every required field and ids of the estate. `at` sets the value at a path. */
@@ -216,7 +216,7 @@ export function variablesFor(
     if (at && at.path.join('.') === path.join('.')) return at.value
     const nullable = getNullableType(type)
     if (isListType(nullable)) {
-      if (isIdType(type)) return [idAt(path)]
+      if (isId(type)) return [idAt(path)]
       return [valueAt(nullable.ofType as GraphQLInputType, [...path, '*'])]
     }
     if (isInputObjectType(nullable)) {

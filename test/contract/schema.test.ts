@@ -16,7 +16,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { nodeTypes } from '../../src/graphql/builder/index.ts'
 import { schema } from '../../src/graphql/schema.ts'
-import { prefixes } from '../../src/platform/id.ts'
+import { idTypes } from './support.ts'
 
 const ours = Object.values(schema.getTypeMap()).filter((type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type))
 const objects = ours.filter(isObjectType)
@@ -90,7 +90,7 @@ describe('Relay', () => {
     const nodes = objects.filter((type) => type.getInterfaces().some(({ name }) => name === 'Node'))
     expect(nodes.map(({ name }) => name).toSorted()).toEqual([...nodeTypes.keys()].toSorted())
     for (const node of nodes) {
-      expect(Object.keys(prefixes)).toContain(node.name)
+      expect(idTypes).toContain(node.name)
       expect(shape(node)).toMatchObject({ id: 'ID!', createdAt: 'DateTime!', updatedAt: 'DateTime!' })
     }
     expect(String(schema.getQueryType()!.getFields().node!.type)).toBe('Node')

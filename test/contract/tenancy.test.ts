@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
 import type { Caller } from '../../src/platform/access.ts'
 import { DomainError } from '../../src/platform/errors.ts'
-import { encodeId, type IdType, newId, parseTypeId, prefixes } from '../../src/platform/id.ts'
+import { encodeId, type IdType, newId, parseTypeId } from '../../src/platform/id.ts'
 import { createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, documentFor, type Estate, idSlots, type Slot, variablesFor } from './estate.ts'
-import { schema } from './support.ts'
+import { idTypes, schema } from './support.ts'
 
 let world: World
 let tenant: Tenant
@@ -22,7 +22,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const types = Object.keys(prefixes) as IdType[]
+const types = idTypes
 const malformed = ['', ' ', 'x', 'proj_', 'proj_01h455vb4pex5vsknk084sn02', '%', "' or true --", 'x'.repeat(10_000)]
 
 /** Ids that the caller can't use: another organization's and unknown ones of every type, both also as UUIDs, and malformed text. */

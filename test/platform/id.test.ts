@@ -1,8 +1,12 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
-import { decodeId, encodeId, type IdType, newId, nilId, parseTypeId, prefixes } from '../../src/platform/id.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { concepts } from '../../src/domain/index.ts'
+import { declareIdPrefixes, decodeId, encodeId, type IdType, newId, nilId, parseTypeId } from '../../src/platform/id.ts'
 
+const prefixes: Record<string, string> = Object.assign({}, ...concepts.map(({ idPrefixes }) => idPrefixes))
 const types = Object.keys(prefixes) as IdType[]
+
+beforeAll(() => declareIdPrefixes(prefixes))
 
 /** Examples of the TypeID specification, v0.3. */
 const vectors = [
@@ -67,6 +71,12 @@ describe('TypeIDs', () => {
 
   it('have a prefix of their own for each type', () => {
     expect(new Set(Object.values(prefixes)).size).toBe(types.length)
+    expect(() => declareIdPrefixes({ Project: 'env' } as never)).toThrow('the id prefix env of Project is declared twice')
+    expect(() => declareIdPrefixes({ Gadget: 'proj' } as never)).toThrow('the id prefix proj of Gadget is declared twice')
+  })
+
+  it('are not made for a type that no concept declares', () => {
+    expect(() => encodeId('Gadget' as never, newId())).toThrow('no assembled concept declares the id prefix of Gadget')
   })
 })
 

@@ -10,8 +10,15 @@ export { apiKeyCreated, apiKeyRevoked } from './events.ts'
 export { generateKey, hashKey, keyPrefixes, shownPrefix, wellFormedKey } from './model.ts'
 export { callerOfKey, findApiKey, listApiKeys } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    ApiKey: 'key'
+  }
+}
+
 export const apiKey = defineConcept({
   name: 'api-key',
+  idPrefixes: { ApiKey: 'key' },
   commands: [createApiKey, revokeApiKey],
   queries: [findApiKey, listApiKeys, countApiKeys],
   events: [apiKeyCreated, apiKeyRevoked],

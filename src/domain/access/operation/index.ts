@@ -8,8 +8,15 @@ export { type NewOperation, startOperation } from './commands.ts'
 export { type OperationStep, type OperationType, operationTypes } from './model.ts'
 export { findOperation } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Operation: 'op'
+  }
+}
+
 export const operation = defineConcept({
   name: 'operation',
+  idPrefixes: { Operation: 'op' },
   queries: [findOperation],
   queues: [operationQueue],
   constraints: stamped('operation'),

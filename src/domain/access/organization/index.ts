@@ -8,9 +8,16 @@ export { bootstrapOrganization, type FirstOwner } from './commands.ts'
 export { organizationCreated } from './events.ts'
 export { currentOrganization } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Organization: 'org'
+  }
+}
+
 export const organization = defineConcept({
   name: 'organization',
+  idPrefixes: { Organization: 'org' },
   queries: [currentOrganization],
   events: [organizationCreated],
-  constraints: stamped('organization', 'user_account', 'member'),
+  constraints: stamped('organization', 'member'),
 })

@@ -1,2 +1,17 @@
 /** A person with access to the organization. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+
 export { userListing } from './queries.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    User: 'usr'
+  }
+}
+
+export const user = defineConcept({
+  name: 'user',
+  idPrefixes: { User: 'usr' },
+  constraints: stamped('user_account'),
+})

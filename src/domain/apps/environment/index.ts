@@ -14,8 +14,15 @@ export { environmentCreated, environmentDeleted, environmentStatusChanged } from
 export { keptEnvironments } from './model.ts'
 export { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Environment: 'env'
+  }
+}
+
 export const environment = defineConcept({
   name: 'environment',
+  idPrefixes: { Environment: 'env' },
   commands: [createEnvironment, updateEnvironment, deleteEnvironment],
   queries: [findEnvironment, listEnvironments, countEnvironments],
   events: [environmentCreated, environmentDeleted, environmentStatusChanged],

@@ -23,8 +23,15 @@ export {
 export { keptProjects } from './model.ts'
 export { countProjects, findProject, listProjects, projectListing, sliceProjects } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Project: 'proj'
+  }
+}
+
 export const project = defineConcept({
   name: 'project',
+  idPrefixes: { Project: 'proj' },
   commands: [createProject, updateProject, deleteProject],
   queries: [findProject, listProjects, sliceProjects, countProjects],
   events: [projectCreated, projectUpdated, projectDeleted],

@@ -6,8 +6,15 @@ import { reactions } from './reactions.ts'
 
 export { countServers, listServers } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Server: 'srv'
+  }
+}
+
 export const server = defineConcept({
   name: 'server',
+  idPrefixes: { Server: 'srv' },
   queries: [listServers, countServers],
   reactions,
   constraints: stamped('server'),

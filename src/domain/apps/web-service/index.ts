@@ -55,8 +55,15 @@ export {
   settingsOf,
 } from './settings.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    WebService: 'svc'
+  }
+}
+
 export const webService = defineConcept({
   name: 'web-service',
+  idPrefixes: { WebService: 'svc' },
   commands: [createWebService, updateWebService, deleteWebService, startWebService, stopWebService, restartWebService],
   queries: [findWebService, listWebServices, sliceWebServices, countWebServices, countWebServicesByProject],
   events: [webServiceCreated, webServiceUpdated, webServiceDeleted, webServiceStarted, webServiceStopped, webServiceRestarted],

@@ -15,8 +15,15 @@ export { envVarsByService, findEnvVar, listEnvVars, plainEnvVarValues, sliceEnvV
 export { exportEnvVars, markEnvVarsRevealed, openEnvVar, publishReveal, revealEnvVar, revealEnvVars } from './reveal.ts'
 export { createWebServiceWithEnvVars } from './with-service.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    EnvVar: 'var'
+  }
+}
+
 export const envVar = defineConcept({
   name: 'env-var',
+  idPrefixes: { EnvVar: 'var' },
   commands: [
     createEnvVar,
     updateEnvVar,

@@ -13,8 +13,15 @@ export { secretBindingErrors } from './errors.ts'
 export { secretBindingCreated, secretBindingDeleted } from './events.ts'
 export { bindingsBySecret, bindingsByService, listSecretBindings, type NamedBinding, sliceSecretBindings } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    SecretBinding: 'bind'
+  }
+}
+
 export const secretBinding = defineConcept({
   name: 'secret-binding',
+  idPrefixes: { SecretBinding: 'bind' },
   commands: [bindSecret, setSecretBindings, unbindSecret],
   queries: [listSecretBindings, sliceSecretBindings],
   events: [secretBindingCreated, secretBindingDeleted],

@@ -16,8 +16,15 @@ export { type BoundService, boundServices, nameOfSecret, statusOfVersion, versio
 export { currentBySecret, findSecret, plainSecretValues, secretListing, sliceSecrets, versionsBySecret } from './queries.ts'
 export { markSecretsRevealed, openVersion, publishSecretReveal, revealSecret } from './reveal.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Secret: 'sec'
+  }
+}
+
 export const secret = defineConcept({
   name: 'secret',
+  idPrefixes: { Secret: 'sec' },
   commands: [createSecret, updateSecret, setSecrets, deleteSecret, revokeSecretVersion, revealSecret],
   queries: [findSecret, sliceSecrets, plainSecretValues],
   events: [secretCreated, secretUpdated, secretDeleted, secretRevealed],

@@ -44,8 +44,15 @@ export {
 } from './queries.ts'
 export { LostDeployment } from './transition.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Deployment: 'dep'
+  }
+}
+
 export const deployment = defineConcept({
   name: 'deployment',
+  idPrefixes: { Deployment: 'dep' },
   commands: [deployWebService, cancelDeployment, rollbackDeployment],
   queries: [
     findDeployment,

@@ -45,8 +45,15 @@ export {
 } from './snapshot.ts'
 export { urlOf } from './url.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Instance: 'inst'
+  }
+}
+
 export const instance = defineConcept({
   name: 'instance',
+  idPrefixes: { Instance: 'inst' },
   queries: [findServiceLog],
   events: [webServiceCrashed, webServiceRecovered],
   reactions,

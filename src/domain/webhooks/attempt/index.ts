@@ -8,8 +8,15 @@ export { expungeWebhookMessage } from './commands.ts'
 export { type WebhookFigures, webhookFigures } from './metrics.ts'
 export { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    WebhookAttempt: 'att'
+  }
+}
+
 export const attempt = defineConcept({
   name: 'attempt',
+  idPrefixes: { WebhookAttempt: 'att' },
   commands: [expungeWebhookMessage],
   queries: [listWebhookAttempts, countWebhookAttempts, beginWebhookAttempts],
   queues: [deliverWebhooks],

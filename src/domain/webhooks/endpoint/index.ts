@@ -47,8 +47,15 @@ export {
 export { rotateWebhookSecret } from './rotate.ts'
 export { sign } from './signature.ts'
 
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    WebhookEndpoint: 'wh'
+  }
+}
+
 export const endpoint = defineConcept({
   name: 'endpoint',
+  idPrefixes: { WebhookEndpoint: 'wh' },
   commands: [createWebhookEndpoint, updateWebhookEndpoint, deleteWebhookEndpoint, rotateWebhookSecret],
   queries: [findWebhookEndpoint, listWebhookEndpoints, countWebhookEndpoints],
   events: [

@@ -3,7 +3,7 @@ import { builder, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { visible } from '../../../platform/command.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { EventDefinition } from '../../../platform/events.ts'
-import { encodeId, type IdType, prefixes } from '../../../platform/id.ts'
+import { encodeId, isIdType } from '../../../platform/id.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { matchesPatterns } from './pattern.ts'
 import { beginEvents, listEventTypes } from './queries.ts'
@@ -37,7 +37,7 @@ export const Event = builder.objectRef<EventRow>('Event').implement({
     cursor: t.exposeString('cursor', { description: 'Cursor of the event. Pass it as `after` to continue with the next event.' }),
     subjectId: t.id({
       description: 'ID of the object that changed.',
-      resolve: (event) => (event.subjectType in prefixes ? encodeId(event.subjectType as IdType, event.subjectId) : event.subjectId),
+      resolve: (event) => (isIdType(event.subjectType) ? encodeId(event.subjectType, event.subjectId) : event.subjectId),
     }),
     projectId: t.id({
       nullable: true,
