@@ -21,7 +21,6 @@ import type { Selection, SelectionRights } from '../domain/webhooks/endpoint/por
 import type { Caller, Permission } from '../platform/access.ts'
 import { encodeId, type IdType, isIdType } from '../platform/id.ts'
 import type { App } from '../platform/work.ts'
-import { nodeTypes } from './builder/index.ts'
 import { createGraphqlContext } from './context.ts'
 import { withoutLiterals } from './error.ts'
 import { exceeded, limits, weigh } from './limits.ts'
@@ -34,6 +33,7 @@ type Checked = { document: DocumentNode } | { problem: string }
 
 export function createSelection(app: App, schema: GraphQLSchema): Selection {
   const cache = new Map<string, Checked>()
+  const isNode = (type: string): type is IdType => isIdType(type) && app.domain.nodes.has(type)
   const checked = (selection: string, subjectType: string): Checked => {
     const key = `${subjectType}\n${selection}`
     const known = cache.get(key)
@@ -76,8 +76,6 @@ export function createSelection(app: App, schema: GraphQLSchema): Selection {
     },
   }
 }
-
-const isNode = (type: string): type is IdType => isIdType(type) && nodeTypes.has(type)
 
 const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): Caller => ({
   subject: { type: 'system', id: null, name: 'webhook selection' },

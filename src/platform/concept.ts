@@ -8,7 +8,8 @@ import type { Command, Query } from './command.ts'
 import type { Statement } from './db/constraints.ts'
 import type { ErrorConstructors, ErrorSpec } from './errors.ts'
 import type { EventDefinition, EventTypes, Reaction } from './events.ts'
-import { declareIdPrefixes, type IdPrefixes } from './id.ts'
+import { declareIdPrefixes, type IdPrefixes, isIdType } from './id.ts'
+import type { Listing } from './listing.ts'
 import type { Port } from './port.ts'
 import type { SealedColumn } from './reseal.ts'
 import type { App } from './work.ts'
@@ -18,6 +19,7 @@ export type AnyCommand = Command<any, any, any, any>
 export type AnyQuery = Query<any, any>
 type AnyQueue = Queue<any>
 type AnyPort = Port<any>
+type AnyListing = Listing<any, any>
 // biome-ignore-end lint/suspicious/noExplicitAny: as above
 
 export type ConceptDeclaration = {
@@ -38,6 +40,8 @@ export type ConceptDeclaration = {
   ports?: readonly AnyPort[]
   /** Additions to extension points of earlier concepts. */
   extensions?: readonly Extension[]
+  /** Listings of its types with public ids, by which a row is found by its id alone. */
+  nodes?: readonly AnyListing[]
   /** Schema objects that the models can't express. */
   constraints?: readonly Statement[]
   /** TypeID prefixes of its types, the same that it adds to `IdPrefixes`. */
@@ -59,6 +63,7 @@ export const defineConcept = (declaration: ConceptDeclaration): Concept => ({
   ports: [],
   extensions: [],
   idPrefixes: {},
+  nodes: [],
   constraints: [],
   ...declaration,
 })
@@ -96,6 +101,8 @@ export type Domain = {
   chores: readonly Chore[]
   sealed: readonly SealedColumn[]
   extensions: ReadonlyMap<ExtensionPoint<never>, readonly unknown[]>
+  /** By type. */
+  nodes: ReadonlyMap<string, AnyListing>
 }
 
 /**
@@ -109,6 +116,7 @@ export function assemble(concepts: readonly Concept[]): Domain {
   const errors = new Map<string, ErrorSpec>()
   const reactions = new Map<string, Reaction[]>()
   const extensions = new Map<ExtensionPoint<never>, unknown[]>()
+  const nodes = new Map<string, AnyListing>()
   const names = new Set<string>()
   const unique = (concept: Concept, what: string, name: string, known: { has(name: string): boolean }) => {
     if (known.has(name)) throw new Error(`${what} ${name} is declared twice, the second time by ${concept.name}`)
@@ -122,6 +130,11 @@ export function assemble(concepts: readonly Concept[]): Domain {
       events.set(event.type, event)
     }
     declareIdPrefixes(concept.idPrefixes)
+    for (const listing of concept.nodes) {
+      unique(concept, 'node', listing.type, nodes)
+      if (!isIdType(listing.type)) throw new Error(`${concept.name} declares nodes of type ${listing.type} without its id prefix`)
+      nodes.set(listing.type, listing)
+    }
     for (const command of concept.commands) {
       unique(concept, 'command', command.name, commands)
       commands.set(command.name, command)
@@ -160,6 +173,7 @@ export function assemble(concepts: readonly Concept[]): Domain {
     chores,
     sealed: concepts.flatMap((concept) => concept.sealed),
     extensions,
+    nodes,
   }
 }
 

@@ -14,9 +14,8 @@ import {
   isSpecifiedScalarType,
 } from 'graphql'
 import { describe, expect, it } from 'vitest'
-import { nodeTypes } from '../../src/graphql/builder/index.ts'
 import { schema } from '../../src/graphql/schema.ts'
-import { idTypes } from './support.ts'
+import { domain, idTypes } from './support.ts'
 
 const ours = Object.values(schema.getTypeMap()).filter((type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type))
 const objects = ours.filter(isObjectType)
@@ -88,7 +87,7 @@ describe('Relay', () => {
 
   it('every Node is found by `node`, has its own id prefix, and has `createdAt` and `updatedAt`', () => {
     const nodes = objects.filter((type) => type.getInterfaces().some(({ name }) => name === 'Node'))
-    expect(nodes.map(({ name }) => name).toSorted()).toEqual([...nodeTypes.keys()].toSorted())
+    expect(nodes.map(({ name }) => name).toSorted()).toEqual([...domain.nodes.keys()].toSorted())
     for (const node of nodes) {
       expect(idTypes).toContain(node.name)
       expect(shape(node)).toMatchObject({ id: 'ID!', createdAt: 'DateTime!', updatedAt: 'DateTime!' })

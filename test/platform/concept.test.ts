@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { z } from 'zod'
+import { userListing } from '../../src/domain/access/user/index.ts'
 import { concepts } from '../../src/domain/index.ts'
 import { defineCommand, defineQuery } from '../../src/platform/command.ts'
 import { assemble, type Concept, defineConcept, defineExtensionPoint, demandProviders } from '../../src/platform/concept.ts'
@@ -86,6 +87,11 @@ it('an extension point gives what concepts added, in their order, to the App tha
   const blue = defineConcept({ name: 'blue', extensions: [colours.with('blue')] })
   expect(colours.of(appOf([red, blue]))).toEqual(['red', 'blue'])
   expect(colours.of(appOf([]))).toEqual([])
+})
+
+it('a node whose type has no id prefix is refused', () => {
+  const listing = { ...userListing, type: 'Gadget' as never }
+  expect(() => assemble([defineConcept({ name: 'gadget', nodes: [listing] })])).toThrow('gadget declares nodes of type Gadget without')
 })
 
 it('a port for which nothing is provided is named before anything runs; an optional one may be absent', () => {

@@ -1,4 +1,4 @@
-/** Nodes are the objects with a TypeID. Each type registers how its rows are read within the caller's scope. */
+/** Nodes are the objects with a TypeID. Each concept declares the listings of its own, by which `node` and `nodes` find them. */
 import type { GraphQLResolveInfo } from 'graphql'
 import type PrismaTypes from '../../generated/pothos-types.ts'
 import { sql } from '../../platform/db/index.ts'
@@ -11,9 +11,6 @@ import { columnsOf, loadRows } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
 
 type NodeRow = { id: string }
-type NodeListing = Pick<Listing<NodeRow>, 'type' | 'permission' | 'find'>
-
-export const nodeTypes = new Map<IdType, NodeListing>()
 
 const typeOfRow = new WeakMap<object, IdType>()
 
@@ -27,11 +24,6 @@ export const Node = builder.interfaceRef<NodeRow>('Node').implement({
   }),
   resolveType: (row) => typeOfRow.get(row as object),
 })
-
-/** Lets `node` and `nodes` find the rows of a listing, for callers with its permission. */
-export function registerNode(listing: NodeListing): void {
-  nodeTypes.set(listing.type, listing)
-}
 
 /** The id field of a node type. TypeScript requires the `t` of the type's own builder. */
 export const idField = (type: IdType) => ({
@@ -63,7 +55,7 @@ export const versionFields = (t: { exposeInt: unknown; expose: unknown }) => {
 /** Finds an object by its TypeID. Null if there is none within the caller's scope. */
 export async function findNode(context: GraphqlContext, id: string, info?: GraphQLResolveInfo): Promise<NodeRow | null> {
   const parsed = parseTypeId(id)
-  const listing = parsed && nodeTypes.get(parsed.type)
+  const listing = parsed && context.app.domain.nodes.get(parsed.type)
   return listing ? findVisible(context, info ?? [], listing, parsed.uuid) : null
 }
 

@@ -10,7 +10,6 @@ import {
   mutation,
   Node,
   payloadOf,
-  registerNode,
   rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
@@ -67,8 +66,6 @@ export const ApiKey = builder.prismaObject('ApiKey', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(apiKeyListing)
 
 rootConnection(connectionOf(ApiKey, apiKeyListing), { list: listApiKeys, count: countApiKeys })
 

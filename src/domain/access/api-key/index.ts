@@ -3,7 +3,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyCreated, apiKeyRevoked } from './events.ts'
-import { countApiKeys, findApiKey, listApiKeys } from './queries.ts'
+import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
 
 export { createApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
 export { apiKeyCreated, apiKeyRevoked } from './events.ts'
@@ -19,6 +19,7 @@ declare module '../../../platform/id.ts' {
 export const apiKey = defineConcept({
   name: 'api-key',
   idPrefixes: { ApiKey: 'key' },
+  nodes: [apiKeyListing],
   commands: [createApiKey, revokeApiKey],
   queries: [findApiKey, listApiKeys, countApiKeys],
   events: [apiKeyCreated, apiKeyRevoked],

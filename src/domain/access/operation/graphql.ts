@@ -1,5 +1,5 @@
-import { builder, columnsOf, enumType, idField, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
-import { findOperation, operationListing } from './queries.ts'
+import { builder, columnsOf, enumType, idField, Node, timestamps } from '../../../graphql/builder/index.ts'
+import { findOperation } from './queries.ts'
 
 const OperationStatus = enumType('OperationStatus', 'Status of an operation.', {
   PENDING: 'Waiting for a prerequisite.',
@@ -36,8 +36,6 @@ export const Operation = builder.prismaObject('Operation', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(operationListing)
 
 builder.queryField('operation', (t) =>
   t.field({

@@ -2,7 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { operationQueue } from './jobs.ts'
-import { findOperation } from './queries.ts'
+import { findOperation, operationListing } from './queries.ts'
 
 export { type NewOperation, startOperation } from './commands.ts'
 export { type OperationStep, type OperationType, operationTypes } from './model.ts'
@@ -17,6 +17,7 @@ declare module '../../../platform/id.ts' {
 export const operation = defineConcept({
   name: 'operation',
   idPrefixes: { Operation: 'op' },
+  nodes: [operationListing],
   queries: [findOperation],
   queues: [operationQueue],
   constraints: stamped('operation'),

@@ -1,5 +1,5 @@
-import { builder, columnsOf, idField, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
-import { currentOrganization, organizationListing } from './queries.ts'
+import { builder, columnsOf, idField, Node, timestamps } from '../../../graphql/builder/index.ts'
+import { currentOrganization } from './queries.ts'
 
 export const Organization = builder.prismaObject('Organization', {
   description: 'Tenant that owns all other objects.',
@@ -15,8 +15,6 @@ export const Organization = builder.prismaObject('Organization', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(organizationListing)
 
 builder.queryField('organization', (t) =>
   t.field({

@@ -2,7 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationCreated } from './events.ts'
-import { currentOrganization } from './queries.ts'
+import { currentOrganization, organizationListing } from './queries.ts'
 
 export { bootstrapOrganization, type FirstOwner } from './commands.ts'
 export { organizationCreated } from './events.ts'
@@ -17,6 +17,7 @@ declare module '../../../platform/id.ts' {
 export const organization = defineConcept({
   name: 'organization',
   idPrefixes: { Organization: 'org' },
+  nodes: [organizationListing],
   queries: [currentOrganization],
   events: [organizationCreated],
   constraints: stamped('organization', 'member'),

@@ -1,5 +1,4 @@
-import { builder, idField, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
-import { userListing } from './queries.ts'
+import { builder, idField, Node, timestamps } from '../../../graphql/builder/index.ts'
 
 export const User = builder.prismaObject('User', {
   description: 'A person with access to the organization.',
@@ -14,5 +13,3 @@ export const User = builder.prismaObject('User', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(userListing)

@@ -1,6 +1,7 @@
 /** A person with access to the organization. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { userListing } from './queries.ts'
 
 export { userListing } from './queries.ts'
 
@@ -13,5 +14,6 @@ declare module '../../../platform/id.ts' {
 export const user = defineConcept({
   name: 'user',
   idPrefixes: { User: 'usr' },
+  nodes: [userListing],
   constraints: stamped('user_account'),
 })

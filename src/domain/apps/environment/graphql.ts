@@ -8,7 +8,6 @@ import {
   Node,
   nestedConnection,
   payloadOf,
-  registerNode,
   rootConnection,
   versionFields,
 } from '../../../graphql/builder/index.ts'
@@ -37,8 +36,6 @@ export const Environment = builder.prismaObject('Environment', {
     ...versionFields(t),
   }),
 })
-
-registerNode(environmentListing)
 
 const environments = connectionOf(Environment, environmentListing)
 rootConnection(environments, {

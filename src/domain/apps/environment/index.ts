@@ -6,7 +6,7 @@ import { keptProjects } from '../project/index.ts'
 import { createEnvironment, deleteEnvironment, updateEnvironment } from './commands.ts'
 import { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 import { purgeEnvironments } from './jobs.ts'
-import { countEnvironments, findEnvironment, listEnvironments } from './queries.ts'
+import { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { createEnvironment, deleteEnvironment, insertEnvironment, updateEnvironment } from './commands.ts'
@@ -23,6 +23,7 @@ declare module '../../../platform/id.ts' {
 export const environment = defineConcept({
   name: 'environment',
   idPrefixes: { Environment: 'env' },
+  nodes: [environmentListing],
   commands: [createEnvironment, updateEnvironment, deleteEnvironment],
   queries: [findEnvironment, listEnvironments, countEnvironments],
   events: [environmentCreated, environmentDeleted, environmentStatusChanged],

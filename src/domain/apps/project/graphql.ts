@@ -8,7 +8,6 @@ import {
   mutation,
   Node,
   payloadOf,
-  registerNode,
   rootConnection,
   versionFields,
 } from '../../../graphql/builder/index.ts'
@@ -72,8 +71,6 @@ export const Project = builder.prismaObject('Project', {
     ...versionFields(t),
   }),
 })
-
-registerNode(projectListing)
 
 export const projectConnection = connectionOf(Project, projectListing)
 rootConnection(projectConnection, { list: listProjects, count: countProjects })

@@ -5,7 +5,7 @@ import { createProject, deleteProject, updateProject } from './commands.ts'
 import { projectErrors } from './errors.ts'
 import { projectCreated, projectDeleted, projectUpdated } from './events.ts'
 import { purgeProjects } from './jobs.ts'
-import { countProjects, findProject, listProjects, sliceProjects } from './queries.ts'
+import { countProjects, findProject, listProjects, projectListing, sliceProjects } from './queries.ts'
 
 export { createProject, defaultProject, deleteProject, updateProject } from './commands.ts'
 export { projectErrors } from './errors.ts'
@@ -32,6 +32,7 @@ declare module '../../../platform/id.ts' {
 export const project = defineConcept({
   name: 'project',
   idPrefixes: { Project: 'proj' },
+  nodes: [projectListing],
   commands: [createProject, updateProject, deleteProject],
   queries: [findProject, listProjects, sliceProjects, countProjects],
   events: [projectCreated, projectUpdated, projectDeleted],

@@ -1,4 +1,4 @@
-import { builder, connectionOf, idField, Node, registerNode, rootConnection, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, connectionOf, idField, Node, rootConnection, timestamps } from '../../../graphql/builder/index.ts'
 import { countServers, listServers, serverListing } from './queries.ts'
 
 export const Server = builder.prismaObject('Server', {
@@ -15,7 +15,5 @@ export const Server = builder.prismaObject('Server', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(serverListing)
 
 rootConnection(connectionOf(Server, serverListing), { list: listServers, count: countServers })

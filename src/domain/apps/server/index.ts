@@ -1,7 +1,7 @@
 /** Where things run. "local" is built in. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
-import { countServers, listServers } from './queries.ts'
+import { countServers, listServers, serverListing } from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { countServers, listServers } from './queries.ts'
@@ -15,6 +15,7 @@ declare module '../../../platform/id.ts' {
 export const server = defineConcept({
   name: 'server',
   idPrefixes: { Server: 'srv' },
+  nodes: [serverListing],
   queries: [listServers, countServers],
   reactions,
   constraints: stamped('server'),

@@ -10,7 +10,6 @@ import {
   Node,
   nestedConnection,
   payloadOf,
-  registerNode,
   rootConnection,
   settingFields,
   versionFields,
@@ -142,8 +141,6 @@ export const WebService = builder.prismaObject('WebService', {
     ...versionFields(t),
   }),
 })
-
-registerNode(webServiceListing)
 
 const webServices = connectionOf(WebService, webServiceListing)
 rootConnection(webServices, {

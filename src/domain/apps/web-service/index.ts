@@ -15,7 +15,14 @@ import {
 } from './events.ts'
 import { purgeWebServices } from './jobs.ts'
 import { credentialIdentity } from './model.ts'
-import { countWebServices, countWebServicesByProject, findWebService, listWebServices, sliceWebServices } from './queries.ts'
+import {
+  countWebServices,
+  countWebServicesByProject,
+  findWebService,
+  listWebServices,
+  sliceWebServices,
+  webServiceListing,
+} from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export {
@@ -64,6 +71,7 @@ declare module '../../../platform/id.ts' {
 export const webService = defineConcept({
   name: 'web-service',
   idPrefixes: { WebService: 'svc' },
+  nodes: [webServiceListing],
   commands: [createWebService, updateWebService, deleteWebService, startWebService, stopWebService, restartWebService],
   queries: [findWebService, listWebServices, sliceWebServices, countWebServices, countWebServicesByProject],
   events: [webServiceCreated, webServiceUpdated, webServiceDeleted, webServiceStarted, webServiceStopped, webServiceRestarted],

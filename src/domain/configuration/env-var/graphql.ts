@@ -9,7 +9,6 @@ import {
   makeRoom,
   mutation,
   Node,
-  registerNode,
   type Types,
   versionFields,
 } from '../../../graphql/builder/index.ts'
@@ -19,7 +18,7 @@ import { WebService } from '../../apps/web-service/graphql.ts'
 import { revealedValueField, revealedValuesField, texts, WriteMode, writeWarningsField } from '../variable/graphql.ts'
 import { mask } from '../variable/index.ts'
 import { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
-import { envVarBytes, envVarListing, envVarsByService } from './queries.ts'
+import { envVarBytes, envVarsByService } from './queries.ts'
 import { exportEnvVars, openEnvVar, revealEnvVar, revealEnvVars } from './reveal.ts'
 
 const valueColumns = { organizationId: true, isSecret: true, value: true } as const
@@ -59,8 +58,6 @@ export const EnvVar = builder.prismaObject('EnvVar', {
     ...versionFields(t),
   }),
 })
-
-registerNode(envVarListing)
 
 builder.prismaObjectField(WebService, 'envVars', (t) =>
   t.field({

@@ -4,7 +4,7 @@ import { check, stamped } from '../../../platform/db/constraints.ts'
 import { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
 import { envVarChanged, envVarRevealed } from './events.ts'
 import { valueIdentity } from './model.ts'
-import { findEnvVar, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
+import { envVarListing, findEnvVar, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
 import { exportEnvVars, revealEnvVar, revealEnvVars } from './reveal.ts'
 import { createWebServiceWithEnvVars } from './with-service.ts'
 
@@ -24,6 +24,7 @@ declare module '../../../platform/id.ts' {
 export const envVar = defineConcept({
   name: 'env-var',
   idPrefixes: { EnvVar: 'var' },
+  nodes: [envVarListing],
   commands: [
     createEnvVar,
     updateEnvVar,

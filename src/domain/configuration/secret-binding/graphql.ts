@@ -7,7 +7,6 @@ import {
   loadRows,
   mutation,
   Node,
-  registerNode,
   versionFields,
 } from '../../../graphql/builder/index.ts'
 import { demand } from '../../../platform/command.ts'
@@ -18,7 +17,7 @@ import { Secret } from '../secret/graphql.ts'
 import { secretListing } from '../secret/index.ts'
 import { WriteMode, writeWarningsField } from '../variable/graphql.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
-import { bindingsBySecret, bindingsByService, secretBindingListing } from './queries.ts'
+import { bindingsBySecret, bindingsByService } from './queries.ts'
 import './reactions.ts'
 
 export const SecretBinding = builder.prismaObject('SecretBinding', {
@@ -45,8 +44,6 @@ export const SecretBinding = builder.prismaObject('SecretBinding', {
     ...versionFields(t),
   }),
 })
-
-registerNode(secretBindingListing)
 
 builder.prismaObjectField(WebService, 'secretBindings', (t) =>
   t.field({

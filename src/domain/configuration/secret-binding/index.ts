@@ -5,7 +5,7 @@ import { boundServices } from '../secret/index.ts'
 import { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
 import { secretBindingErrors } from './errors.ts'
 import { secretBindingCreated, secretBindingDeleted } from './events.ts'
-import { listSecretBindings, servicesBoundTo, sliceSecretBindings } from './queries.ts'
+import { listSecretBindings, secretBindingListing, servicesBoundTo, sliceSecretBindings } from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
@@ -22,6 +22,7 @@ declare module '../../../platform/id.ts' {
 export const secretBinding = defineConcept({
   name: 'secret-binding',
   idPrefixes: { SecretBinding: 'bind' },
+  nodes: [secretBindingListing],
   commands: [bindSecret, setSecretBindings, unbindSecret],
   queries: [listSecretBindings, sliceSecretBindings],
   events: [secretBindingCreated, secretBindingDeleted],

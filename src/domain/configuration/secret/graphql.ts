@@ -13,7 +13,6 @@ import {
   Node,
   nestedConnection,
   payloadOf,
-  registerNode,
   timestamps,
 } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -126,8 +125,6 @@ export const Secret = builder.prismaObject('Secret', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(secretListing)
 
 nestedConnection(Project, 'secrets', connectionOf(Secret, secretListing), {
   by: 'projectId',

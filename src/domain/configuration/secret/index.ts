@@ -5,7 +5,7 @@ import { constraints } from './constraints.ts'
 import { secretErrors } from './errors.ts'
 import { secretCreated, secretDeleted, secretRevealed, secretUpdated } from './events.ts'
 import { versionIdentity } from './model.ts'
-import { findSecret, plainSecretValues, sliceSecrets } from './queries.ts'
+import { findSecret, plainSecretValues, secretListing, sliceSecrets } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { revealSecret } from './reveal.ts'
 
@@ -25,6 +25,7 @@ declare module '../../../platform/id.ts' {
 export const secret = defineConcept({
   name: 'secret',
   idPrefixes: { Secret: 'sec' },
+  nodes: [secretListing],
   commands: [createSecret, updateSecret, setSecrets, deleteSecret, revokeSecretVersion, revealSecret],
   queries: [findSecret, sliceSecrets, plainSecretValues],
   events: [secretCreated, secretUpdated, secretDeleted, secretRevealed],

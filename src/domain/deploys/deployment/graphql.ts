@@ -13,7 +13,6 @@ import {
   Node,
   nestedConnection,
   payloadOf,
-  registerNode,
   rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
@@ -268,8 +267,6 @@ builder.prismaObjectField(Instance, 'deployment', (t) =>
     resolve: ({ deploymentId }, _args, context, info) => findRelated(context, info, deploymentListing, deploymentId),
   }),
 )
-
-registerNode(deploymentListing)
 
 const deployments = connectionOf(Deployment, deploymentListing)
 rootConnection(deployments, {

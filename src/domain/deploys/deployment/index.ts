@@ -12,7 +12,7 @@ import { deploymentQueue } from './jobs.ts'
 import { findDeploymentLog } from './log.ts'
 import { serviceOverviews } from './overview.ts'
 import { sourcePort } from './ports.ts'
-import { countDeployments, findDeployment, listDeployments, planDeploy, planRollback } from './queries.ts'
+import { countDeployments, deploymentListing, findDeployment, listDeployments, planDeploy, planRollback } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { sweepLeftovers } from './sweep.ts'
 
@@ -53,6 +53,7 @@ declare module '../../../platform/id.ts' {
 export const deployment = defineConcept({
   name: 'deployment',
   idPrefixes: { Deployment: 'dep' },
+  nodes: [deploymentListing],
   commands: [deployWebService, cancelDeployment, rollbackDeployment],
   queries: [
     findDeployment,

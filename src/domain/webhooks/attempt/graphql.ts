@@ -9,7 +9,6 @@ import {
   idField,
   mutation,
   Node,
-  registerNode,
   rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
@@ -114,8 +113,6 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(webhookAttemptListing)
 
 const attempts = connectionOf(WebhookAttempt, webhookAttemptListing)
 

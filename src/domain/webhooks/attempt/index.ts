@@ -2,7 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { expungeWebhookMessage } from './commands.ts'
 import { deliverWebhooks, expireWebhookAnswers } from './jobs.ts'
-import { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
+import { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts, webhookAttemptListing } from './queries.ts'
 
 export { expungeWebhookMessage } from './commands.ts'
 export { type WebhookFigures, webhookFigures } from './metrics.ts'
@@ -17,6 +17,7 @@ declare module '../../../platform/id.ts' {
 export const attempt = defineConcept({
   name: 'attempt',
   idPrefixes: { WebhookAttempt: 'att' },
+  nodes: [webhookAttemptListing],
   commands: [expungeWebhookMessage],
   queries: [listWebhookAttempts, countWebhookAttempts, beginWebhookAttempts],
   queues: [deliverWebhooks],

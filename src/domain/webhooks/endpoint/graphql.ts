@@ -13,7 +13,6 @@ import {
   mutation,
   Node,
   payloadOf,
-  registerNode,
   rootConnection,
   settingFields,
   versionFields,
@@ -125,8 +124,6 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
     ...versionFields(t),
   }),
 })
-
-registerNode(webhookEndpointListing)
 
 rootConnection(connectionOf(WebhookEndpoint, webhookEndpointListing), { list: listWebhookEndpoints, count: countWebhookEndpoints })
 

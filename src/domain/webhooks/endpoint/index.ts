@@ -14,7 +14,7 @@ import {
 } from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './ports.ts'
-import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints } from './queries.ts'
+import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints, webhookEndpointListing } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { rotateWebhookSecret } from './rotate.ts'
 
@@ -56,6 +56,7 @@ declare module '../../../platform/id.ts' {
 export const endpoint = defineConcept({
   name: 'endpoint',
   idPrefixes: { WebhookEndpoint: 'wh' },
+  nodes: [webhookEndpointListing],
   commands: [createWebhookEndpoint, updateWebhookEndpoint, deleteWebhookEndpoint, rotateWebhookSecret],
   queries: [findWebhookEndpoint, listWebhookEndpoints, countWebhookEndpoints],
   events: [

@@ -1,5 +1,5 @@
-import { builder, columnsOf, idField, makeRoom, Node, registerNode, timestamps } from '../../../graphql/builder/index.ts'
-import { bodyBytes, findWebhookMessage, readSendables, webhookMessageListing } from './queries.ts'
+import { builder, columnsOf, idField, makeRoom, Node, timestamps } from '../../../graphql/builder/index.ts'
+import { bodyBytes, findWebhookMessage, readSendables } from './queries.ts'
 
 export const WebhookMessage = builder.prismaObject('WebhookMessage', {
   description: 'Message sent for an event. Its ID is the `webhook-id` of every request and the `id` of the request body.',
@@ -38,8 +38,6 @@ export const WebhookMessage = builder.prismaObject('WebhookMessage', {
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
 })
-
-registerNode(webhookMessageListing)
 
 builder.queryField('webhookMessage', (t) =>
   t.field({

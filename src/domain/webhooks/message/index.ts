@@ -1,9 +1,9 @@
 /** What is sent for an event: its body, the same for every endpoint. */
 import { defineConcept } from '../../../platform/concept.ts'
-import { findWebhookMessage } from './queries.ts'
+import { findWebhookMessage, webhookMessageListing } from './queries.ts'
 
 export { bodyOf, type EventRow, type Message, type Sendable } from './model.ts'
 export { bodyBytes, findWebhookMessage, readSendables, webhookMessageListing } from './queries.ts'
 export { clearMessages, insertMessages, insertTestMessage } from './store.ts'
 
-export const message = defineConcept({ name: 'message', queries: [findWebhookMessage] })
+export const message = defineConcept({ name: 'message', nodes: [webhookMessageListing], queries: [findWebhookMessage] })
