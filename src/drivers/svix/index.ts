@@ -65,7 +65,7 @@ export function createSvixDispatcher({ serverUrl, token, requestTimeoutMs = 10_0
       await client.endpoint.setHeaders(endpoint.id, endpoint.id, { headers: endpoint.headers })
     },
 
-    async forget(endpointId) {
+    async remove(endpointId) {
       await unlessMissing(client.application.delete(endpointId))
     },
 

@@ -1,6 +1,6 @@
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
-import { matchesFilter, openEndpoints, operationalTypes, type PayloadFilter } from '../endpoint/index.ts'
+import { matchesFilter, operationalTypes, type PayloadFilter, recordStartPositions } from '../endpoint/index.ts'
 import { matchesPatterns } from '../event-type/index.ts'
 import { type EventRow, insertMessages } from '../message/index.ts'
 import { deliveriesTopic } from './model.ts'
@@ -31,7 +31,7 @@ export async function fanOut(app: App): Promise<number> {
     const last = found.at(-1)
     if (!last) return { events: 0, deliveries: 0 }
     const ids = found.map((event) => event.id)
-    await openEndpoints(tx, ids)
+    await recordStartPositions(tx, ids)
     await insertMessages(tx, found)
     const made = await insertDeliveries(tx, found)
     await run(tx, sql`update webhook_fan_out set position = ${last.position} where id = 1`)

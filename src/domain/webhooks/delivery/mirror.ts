@@ -30,7 +30,7 @@ export const keepMirror: Chore = {
       state.typesAreDeclared = true
     }
     for (const id of await orphanedMirrors(app.db.prisma)) {
-      await server.forget(encodeId('WebhookEndpoint', id))
+      await server.remove(encodeId('WebhookEndpoint', id))
       await run(app.db.prisma, sql`delete from webhook_lane where endpoint_id = ${id}::uuid`)
     }
   },

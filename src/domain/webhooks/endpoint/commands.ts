@@ -12,7 +12,7 @@ import type { App, Work } from '../../../platform/work.ts'
 import { demandPatterns, subjectTypesOf, versionsOf } from '../event-type/index.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
-import { chosenKey, insertKey } from './key.ts'
+import { insertKey, signingKeyFrom } from './key.ts'
 import { headersIdentity, maxEndpoints } from './model.ts'
 import { outgoingHttp, selectionPort } from './ports.ts'
 import { openHeaders } from './queries.ts'
@@ -27,16 +27,16 @@ export const createWebhookEndpoint = defineCommand({
   input: settingsInput.extend({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish() }),
   emits: [webhookEndpointCreated],
   once: ['secret'],
-  prepare: (app, { url }) => refusalOfUrl(app, url),
-  async run(work, input, _target, urlRefusal) {
+  prepare: (app, { url }) => problemOfUrl(app, url),
+  async run(work, input, _target, urlProblem) {
     const { organizationId } = work.caller
     demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
     checkVersion(work, input.schemaVersion, input.eventTypes)
-    const key = chosenKey(input)
-    const projectId = await chosenProject(work, input.projectId ?? null)
-    if (urlRefusal) throw refusedUrl(urlRefusal)
+    const key = signingKeyFrom(input)
+    const projectId = await resolveProjectId(work, input.projectId ?? null)
+    if (urlProblem) throw invalidUrl(urlProblem)
     checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))
-    await demandRoom(work)
+    await enforceEndpointLimit(work)
     const id = newId()
     await work.tx.webhookEndpoint.create({
       data: {
@@ -51,7 +51,7 @@ export const createWebhookEndpoint = defineCommand({
     })
     const webhookEndpoint = await insertKey(work, id, key)
     await publish(work, webhookEndpointCreated, published(webhookEndpoint))
-    return { webhookEndpoint, secret: key.shown }
+    return { webhookEndpoint, secret: key.secretToReturn }
   },
 })
 
@@ -71,14 +71,14 @@ export const updateWebhookEndpoint = defineCommand({
   target: lockEndpoint,
   input: settingsInput.extend({ url: urlSchema.nullish(), disabled: z.boolean().nullish() }),
   emits: [webhookEndpointUpdated, webhookEndpointDisabled],
-  prepare: async (app, { url }) => (url ? refusalOfUrl(app, url) : null),
-  async run(work, input, target: WebhookEndpoint, urlRefusal) {
-    if (input.url === null) throw refusedUrl('must not be null; omit it to keep the present URL')
+  prepare: async (app, { url }) => (url ? problemOfUrl(app, url) : null),
+  async run(work, input, target: WebhookEndpoint, urlProblem) {
+    if (input.url === null) throw invalidUrl('must not be null; omit it to keep the current URL')
     demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
     if (input.schemaVersion !== target.schemaVersion)
       checkVersion(work, input.schemaVersion, input.eventTypes === undefined ? target.eventTypes : input.eventTypes)
-    const projectId = input.projectId === undefined ? undefined : await chosenProject(work, input.projectId)
-    if (urlRefusal && input.url !== target.url) throw refusedUrl(urlRefusal)
+    const projectId = input.projectId === undefined ? undefined : await resolveProjectId(work, input.projectId)
+    if (urlProblem && input.url !== target.url) throw invalidUrl(urlProblem)
     const rights = await recheckedRights(work, input, target, projectId)
     const disables = input.disabled === true && target.disabledAt === null
     const columns = {
@@ -120,7 +120,7 @@ export const deleteWebhookEndpoint = defineCommand({
   },
 })
 
-/** Deletes the endpoints of a project that is going, each with its event and its audit row. */
+/** Deletes the endpoints of a project that is being deleted, each with an event and an audit entry. */
 export async function deleteEndpointsOfProject(work: Work, projectId: string): Promise<void> {
   const endpoints = await rows<WebhookEndpoint>(
     work.tx,
@@ -138,7 +138,7 @@ async function remove(work: Work, endpoint: WebhookEndpoint): Promise<void> {
   await publish(work, webhookEndpointDeleted, published(endpoint))
 }
 
-/** Disables an endpoint in the name of the program, such as after 410 Gone. False when it is disabled or gone already. */
+/** Disables an endpoint on behalf of the system, such as after 410 Gone. Returns false if it is already disabled or deleted. */
 export async function disableEndpoint(work: Work, id: string, reason: string): Promise<boolean> {
   const endpoint = await markDisabled(work, id, reason)
   if (endpoint) await publishDisabled(work, endpoint)
@@ -159,11 +159,11 @@ const markDisabled = (work: Work, id: string, reason: string) =>
         where id = ${id}::uuid and disabled_at is null returning *`,
   )
 
-/** Judged here and again before each request: a name may lead elsewhere later. Null: it may be called. */
-const refusalOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
-const refusedUrl = (text: string) => errors.invalid_input({ field: 'url', text: `url: ${text}` })
+/** Why the URL cannot be used, or null. Checked again before each request, because the name may resolve to another address by then. */
+const problemOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
+const invalidUrl = (text: string) => errors.invalid_input({ field: 'url', text: `url: ${text}` })
 
-/** A version is the newest that it is sent: one that no type of its has would be a slip. */
+/** Refuses a schema version that none of the endpoint's event types has, which can only be a mistake. */
 function checkVersion(work: Work, schemaVersion: number | null | undefined, eventTypes: readonly string[] | null | undefined): void {
   if (schemaVersion === null || schemaVersion === undefined) return
   const known = versionsOf(work.app.domain.eventTypes, eventTypes ?? [])
@@ -174,7 +174,7 @@ function checkVersion(work: Work, schemaVersion: number | null | undefined, even
     })
 }
 
-/** A selection reads with what its author may see now; it never changes anything. */
+/** The view permissions of the caller. A selection runs with those of its author, and cannot change anything. */
 const viewRights = (work: Work): string[] => [...work.caller.permissions].filter((permission) => permission.startsWith('view:'))
 
 type Selecting = Pick<EndpointInput, 'selection' | 'format'> & { eventTypes: readonly string[] }
@@ -191,7 +191,7 @@ function checkSelection(work: Work, { selection, format, eventTypes }: Selecting
   if (problem) throw refuse(problem)
 }
 
-/** The rights to keep with the selection: the author's when it is given anew. It is judged again when what it depends on changes. */
+/** Checks the selection again if it or anything it depends on changes. Returns the rights to store with a new one, or null to keep them. */
 async function recheckedRights(
   work: Work,
   input: EndpointInput,
@@ -219,16 +219,16 @@ async function headerColumns(work: Work, endpointId: string, headers: EndpointIn
   return { headerNames: names, sealedHeaders }
 }
 
-/** Headers that can't be opened are changed by whatever takes their place. */
+/** Whether the headers differ from the stored ones. Stored headers that cannot be decrypted always count as different. */
 async function changesHeaders(app: App, { id, organizationId, sealedHeaders }: WebhookEndpoint, headers: EndpointInput['headers']) {
   if (headers === undefined) return false
-  const present = await openHeaders(app, id, organizationId, sealedHeaders).catch(() => null)
-  return !isDeepStrictEqual(present, { ...headers })
+  const current = await openHeaders(app, id, organizationId, sealedHeaders).catch(() => null)
+  return !isDeepStrictEqual(current, { ...headers })
 }
 
-/** A key of one project makes endpoints of that project alone. */
-async function chosenProject(work: Work, asked: string | null): Promise<string | null> {
-  const projectId = asked ?? work.caller.projectId
+/** The project to restrict the endpoint to. A caller restricted to a project can only create endpoints of that project. */
+async function resolveProjectId(work: Work, requested: string | null): Promise<string | null> {
+  const projectId = requested ?? work.caller.projectId
   if (projectId === null) return null
   const project = await row(
     work.tx,
@@ -239,8 +239,8 @@ async function chosenProject(work: Work, asked: string | null): Promise<string |
   return projectId
 }
 
-/** Counted under a lock, so that two creations at once can't both take the last place. */
-async function demandRoom(work: Work): Promise<void> {
+/** Counts under a lock, so that two concurrent creations cannot both pass the check. */
+async function enforceEndpointLimit(work: Work): Promise<void> {
   const { organizationId } = work.caller
   await lock(work.tx, `webhook_endpoint:${organizationId}`)
   if ((await work.tx.webhookEndpoint.count({ where: { organizationId } })) >= maxEndpoints) throw endpointErrors.webhook_endpoint_limit()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { defineEvent } from '../../../platform/events.ts'
 
-/** Without the URL: that of a chat service is a secret in itself. */
+/** Without the URL, because the URL of a chat service is itself a secret. */
 const payload = z.object({
   webhookEndpointId: z.string().describe('ID of the webhook endpoint.'),
   description: z.string().nullable().describe('Description of the endpoint.'),
@@ -52,7 +52,7 @@ const about = {
 }
 const aboutSample = { webhookEndpointId: sample.webhookEndpointId, description: sample.description }
 
-/** How delivering goes. They are sent like any event, but never to the endpoint that they speak of, and cause none of their kind. */
+/** The health of deliveries. Sent like any event, but never to the endpoint concerned, and their own deliveries cause no such events. */
 export const webhookEndpointFailing = defineEvent({
   type: 'webhook_endpoint.failing',
   version: 1,
@@ -107,7 +107,7 @@ export const webhookEndpointDisabled = defineEvent({
   sample: { ...aboutSample, reason: 'The receiver answered 410 Gone.' },
 })
 
-/** Not sent to the endpoint that they speak of. */
+/** Types that are not sent to the endpoint concerned. */
 export const operationalTypes: readonly string[] = [
   webhookEndpointFailing,
   webhookEndpointExhausted,

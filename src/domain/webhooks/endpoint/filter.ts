@@ -1,4 +1,4 @@
-/** Conditions on an event's `data`: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`, all of which must hold. Pure. */
+/** Conditions on the `data` of an event, all of which must be met: `{"path.to.field": {"equals": …} | {"in": […]} | {"range": {"min": …, "max": …}}}`. Pure. */
 import { z } from 'zod'
 import { withoutProto } from './proto.ts'
 
@@ -32,12 +32,12 @@ export const filterSchema = withoutProto(
 
 export type PayloadFilter = z.infer<typeof filterSchema>
 
-/** Whether all conditions hold of `data`. A field that isn't there equals nothing, not even null; of a list one item is enough. */
+/** Whether `data` meets all conditions. A missing field equals nothing, not even null. A list meets a condition if one of its items does. */
 export function matchesFilter(filter: PayloadFilter, data: unknown): boolean {
-  return Object.entries(filter).every(([at, wanted]) => {
+  return Object.entries(filter).every(([at, expected]) => {
     const found = valueAt(data, at)
     const candidates = Array.isArray(found) ? found : [found]
-    return candidates.some((value) => holds(wanted, value))
+    return candidates.some((value) => meets(expected, value))
   })
 }
 
@@ -50,11 +50,11 @@ function valueAt(data: unknown, at: string): unknown {
   return value
 }
 
-function holds(wanted: PayloadFilter[string], value: unknown): boolean {
-  if ('equals' in wanted) return value === wanted.equals
-  if ('in' in wanted) return wanted.in.some((item) => item === value)
-  const { min, max } = wanted.range
-  // Texts compare as texts, so that ISO times have an order; a number is never compared with a text.
+function meets(expected: PayloadFilter[string], value: unknown): boolean {
+  if ('equals' in expected) return value === expected.equals
+  if ('in' in expected) return expected.in.some((item) => item === value)
+  const { min, max } = expected.range
+  // Strings compare as strings, which orders ISO times. A number is never compared with a string.
   const comparable = (limit: string | number | undefined): limit is string | number => limit !== undefined
   return [min, max].filter(comparable).every((limit) => typeof limit === typeof value) && above(min, value) && below(max, value)
 }

@@ -1,4 +1,4 @@
-/** Headers that an endpoint adds to its requests. What frames, addresses or signs a request is ours alone. Pure. */
+/** Additional request headers of an endpoint. Headers that frame, address or sign a request are reserved. Pure. */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { z } from 'zod'
 import { withoutProto } from './proto.ts'
@@ -23,7 +23,7 @@ const reservedPrefixes = ['webhook-', 'svix-']
 
 export const maxHeaders = 20
 
-/** Why a header can't be added; null when it can. */
+/** Why a header is not allowed, or null. */
 export function problemOfHeader(name: string, value: string): string | null {
   const lower = name.toLowerCase()
   if (reserved.has(lower) || reservedPrefixes.some((prefix) => lower.startsWith(prefix)))

@@ -1,4 +1,4 @@
-/** Where an organization wants its events delivered: address, filter, signing keys. Sending is `attempt`'s. */
+/** Webhook endpoints of an organization: URL, filters, signing keys and settings. `attempt` sends the requests. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } from './commands.ts'
@@ -39,8 +39,8 @@ export {
   findWebhookEndpoint,
   listWebhookEndpoints,
   newestSecret,
-  openEndpoints,
   type Recipient,
+  recordStartPositions,
   type UnreadableRecipient,
   visibleByEndpoint,
 } from './queries.ts'

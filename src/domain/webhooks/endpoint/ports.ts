@@ -1,4 +1,4 @@
-/** What webhooks need from outside: outgoing HTTP through the egress guard, GraphQL selections and, optionally, a Svix server. */
+/** Ports of webhooks: outgoing HTTP through the egress guard, GraphQL selections and, optionally, a Svix server. */
 import { definePort } from '../../../platform/port.ts'
 
 export type HttpErrorClass = 'dns' | 'refused' | 'timeout' | 'tls' | 'reset' | 'http' | 'blocked'
@@ -7,15 +7,18 @@ export type OutgoingRequest = {
   url: string
   headers: Record<string, string>
   body: Uint8Array
-  /** Total, for name, connection, headers and body together. */
+  /** Limit for name resolution, connection, headers and body together. */
   timeoutMs: number
-  /** At most this much of the answer's body is read; the rest is thrown away. */
+  /** Maximum number of bytes to read of the response body. The rest is discarded. */
   maxResponseBytes: number
-  /** Gives the request up; `post` then rejects with its reason. Whether the other side got it is unknown once `onSend` was called. */
+  /** Aborts the request; `post` then rejects with its reason. Once `onSend` has been called, the request may have arrived. */
   signal?: AbortSignal
-  /** On a connection of its own. Without it, a kept one that the other side drops before any byte of an answer is replaced, and the request sent again. */
+  /**
+   * Use a new connection. Otherwise, a kept connection may be used; if the receiver drops it before the first byte of a response, the
+   * request is sent again on a new one.
+   */
   fresh?: boolean
-  /** Called before the first byte of the request may reach the other side; until then nothing can have arrived. */
+  /** Called before the first byte of the request is sent. Until then, the request cannot have arrived. */
   onSend?: () => void
 }
 
@@ -23,15 +26,15 @@ export type OutgoingResult =
   | { type: 'response'; status: number; headers: Record<string, string>; body: Uint8Array; durationMs: number }
   | { type: 'failure'; errorClass: Exclude<HttpErrorClass, 'http'>; message: string; durationMs: number }
 
-/** Faults of our own side, which the receiver can do nothing about. */
+/** Local faults, which the receiver did not cause. */
 export type OutgoingFaultCode = 'NO_ROUTE' | 'RESOLVER' | 'PROXY' | 'LOCAL'
 
 /**
- * Sends one request. Never follows a redirect, never throws for what the other side does; for a fault of our own it rejects with a
- * PortError, whose code is an OutgoingFaultCode and whose text anybody may read. Addresses are checked before a socket opens.
+ * Sends HTTP requests. Addresses are checked before a socket opens, and redirects are never followed. A failure of the receiver is a
+ * result. A local fault rejects with a PortError whose code is an OutgoingFaultCode and whose message may be public.
  */
 export interface OutgoingHttp {
-  /** Judges a URL when an endpoint is saved, resolving its name; null when allowed, else the reason and the setting that would allow it. */
+  /** Checks the URL of an endpoint, resolving its name. Returns null if it is allowed, or else the reason and the setting that would allow it. */
   check(url: string): Promise<string | null>
   post(request: OutgoingRequest): Promise<OutgoingResult>
   close(): Promise<void>
@@ -39,20 +42,20 @@ export interface OutgoingHttp {
 
 export const outgoingHttp = definePort<OutgoingHttp>('outgoing HTTP')
 
-/** With what rights an endpoint's selection is run: those that its author had, within its organization and project. */
+/** Rights that an endpoint's selection runs with: those that its author had, within the organization and project of the endpoint. */
 export type SelectionRights = { organizationId: string; projectId: string | null; permissions: readonly string[] }
 
 export type SelectionRequest = {
-  /** A selection set with its braces, on the event's subject: `{ id ... on Deployment { status } }`. */
+  /** A selection set on the event's subject, including its braces: `{ id ... on Deployment { status } }`. */
   selection: string
   rights: SelectionRights
 }
 
-/** GraphQL selections on an event's subject, which is a node of the schema. */
+/** GraphQL selections on the subject of an event, which is a node of the schema. */
 export interface Selection {
-  /** Judges a selection for subjects of these types by schema, size, cost and rights; null when it can be run, else the reason. */
+  /** Checks a selection for subjects of these types: schema, size, cost and rights. Returns null if it is valid, or else the reason. */
   check(request: SelectionRequest & { subjectTypes: readonly string[] }): string | null
-  /** Plain JSON; null when the subject is gone or no node. Throws when it can't be run at present. */
+  /** Returns plain JSON, or null if the subject has been deleted or is not a node. Throws if the selection cannot be run now. */
   run(request: SelectionRequest & { subjectType: string; subjectId: string }): Promise<unknown>
 }
 
@@ -63,9 +66,9 @@ export type MirroredEndpoint = {
   id: string
   url: string
   description: string | null
-  /** `whsec_…` or `whsk_…`; its newest key. */
+  /** Newest signing secret, `whsec_…` or `whsk_…`. */
   secret: string
-  /** Whether former keys still sign. */
+  /** Whether former keys are still signing. */
   formerKeysSign: boolean
   headers: Record<string, string>
   rateLimitPerSecond: number | null
@@ -81,25 +84,25 @@ export type DispatchedMessage = {
 }
 
 export type DispatchResult =
-  /** `repeated`: it had been accepted before. */
+  /** `repeated` means that the message had been accepted before. */
   | { type: 'accepted'; repeated: boolean; status: number }
-  /** It never will be. */
+  /** The message will never be accepted. */
   | { type: 'refused'; status: number; message: string }
 
 /**
- * A server that delivers in our stead. Every method throws when it can't be reached or has no answer for now: ask again later. An
- * error that stands for an answer has `status`, `detail` and `isFinal` (the same will never be taken).
+ * A server that delivers messages in place of Quayside. Every method throws a temporary error if the server cannot be reached or cannot
+ * answer now. An error that represents a response has `status`, `detail` and `isFinal` (the same request will never be accepted).
  */
 export interface Dispatcher {
-  /** Its address, for people to read. */
+  /** URL of the server, for display. */
   readonly url: string
-  /** Makes or updates the other side's picture of an endpoint. */
+  /** Creates or updates the server's copy of an endpoint. */
   mirror(endpoint: MirroredEndpoint): Promise<void>
-  /** Takes it away; nothing when it is gone. */
-  forget(endpointId: string): Promise<void>
-  /** Accepts a message once, however often it is given. */
+  /** Deletes the server's copy of an endpoint, if it exists. */
+  remove(endpointId: string): Promise<void>
+  /** Hands over a message. Idempotent: repeating a message does not send it twice. */
   dispatch(message: DispatchedMessage): Promise<DispatchResult>
-  /** Tells of event types with the JSON Schemas of their data, by version. */
+  /** Registers event types with the JSON Schemas of their data, by version. */
   declareTypes(
     types: readonly { name: string; description: string; schemas: Record<string, unknown>; deprecated: boolean }[],
   ): Promise<void>

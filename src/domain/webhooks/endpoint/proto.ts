@@ -1,6 +1,6 @@
 import { z } from 'zod'
 
-/** Refuses an object with the name `__proto__`, which a record schema leaves out without a word. Pure. */
+/** Refuses an object with the name `__proto__`, which a record schema would drop silently. Pure. */
 export const withoutProto = <Schema extends z.ZodType>(schema: Schema) =>
   z.preprocess((value, context) => {
     if (typeof value === 'object' && value !== null && Object.hasOwn(value, '__proto__')) {

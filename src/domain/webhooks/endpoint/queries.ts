@@ -19,15 +19,15 @@ export const countWebhookEndpoints = countQuery(webhookEndpointListing)
 export const findWebhookEndpoint = findQuery(webhookEndpointListing)
 
 /**
- * Whether a caller may see what was sent to the endpoint that a column names, within rows of its organization. Whose project an
- * endpoint was that is gone nobody knows any more: that is for callers without a project.
+ * Condition on rows of the caller's organization: whether the caller may see what was sent to the endpoint that `column` names. The
+ * project of a deleted endpoint is no longer known, so only callers without a project see its rows.
  */
 export const visibleByEndpoint = ({ projectId }: Caller, column: Sql): Sql =>
   projectId === null
     ? sql`true`
-    : sql`exists (select 1 from webhook_endpoint seen where seen.id = ${column} and seen.project_id = ${projectId}::uuid)`
+    : sql`exists (select 1 from webhook_endpoint e where e.id = ${column} and e.project_id = ${projectId}::uuid)`
 
-/** An endpoint as a delivery needs it. */
+/** The columns of an endpoint that a delivery needs, with its keys and headers decrypted. */
 export type Recipient = Pick<
   WebhookEndpoint,
   | 'id'
@@ -48,16 +48,16 @@ export type Recipient = Pick<
   | 'selection'
   | 'selectionRights'
 > & {
-  /** The live ones, newest first. */
+  /** Live keys, newest first. */
   keys: SigningKey[]
-  /** Its own headers. */
+  /** Additional headers. */
   headers: Record<string, string>
 }
 
-/** An endpoint whose keys or headers can't be opened at present, and why. */
+/** An endpoint whose keys or headers cannot be decrypted now, with the error. */
 export type UnreadableRecipient = Omit<Recipient, 'keys' | 'headers'> & { unreadable: unknown }
 
-/** The endpoints that still exist, with their keys and headers opened; one statement for all of them. One that can't be opened fails alone. */
+/** Reads the endpoints that still exist in one statement and decrypts their keys and headers. A failure affects only the endpoint concerned. */
 export async function findRecipients(app: App, ids: readonly string[]): Promise<Map<string, Recipient | UnreadableRecipient>> {
   type Row = Omit<Recipient, 'keys' | 'headers'> & { sealedHeaders: Uint8Array | null; keyId: string; sealed: Uint8Array }
   const found = await rows<Row>(
@@ -99,18 +99,18 @@ export async function openHeaders(
   return JSON.parse(await app.keyring.open(app.db.prisma, organizationId, headersIdentity(endpointId), sealed)) as Record<string, string>
 }
 
-/** The newest key's secret in its printed form; for mirroring an endpoint to another server. */
+/** The newest signing secret, to mirror an endpoint to another server. */
 export async function newestSecret(app: App, { id, organizationId }: Pick<Recipient, 'id' | 'organizationId'>): Promise<string> {
   const key = await row<{ id: string; sealed: Uint8Array }>(
     app.db.prisma,
     sql`select id, sealed from webhook_key where endpoint_id = ${id}::uuid order by created_at desc, id desc limit 1`,
   )
-  if (!key) throw new Error('an endpoint has no key')
+  if (!key) throw new Error('The endpoint has no signing key.')
   return app.keyring.open(app.db.prisma, organizationId, keyIdentity(key.id), key.sealed)
 }
 
-/** Notes where the events of endpoints begin, when the event of their making is among these: an earlier event is none of theirs. */
-export const openEndpoints = (tx: Tx, eventIds: readonly string[]): Promise<number> =>
+/** Records the position of each endpoint's creation, if it is among these events. An endpoint does not receive earlier events. */
+export const recordStartPositions = (tx: Tx, eventIds: readonly string[]): Promise<number> =>
   run(
     tx,
     sql`update webhook_endpoint e set since_position = v.position from event v

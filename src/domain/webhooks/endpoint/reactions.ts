@@ -3,7 +3,7 @@ import { projectDeleted } from '../../apps/project/index.ts'
 import { deleteEndpointsOfProject } from './commands.ts'
 import { webhookEndpointDeleted } from './events.ts'
 
-/** A project's endpoints are deleted with it at once. */
+/** Deletes the endpoints of a project together with it. */
 const deleteWithProject = onEvent(projectDeleted, (work, event) => deleteEndpointsOfProject(work, event.subjectId), {
   emits: [webhookEndpointDeleted],
 })

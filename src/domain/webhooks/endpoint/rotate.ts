@@ -1,4 +1,4 @@
-/** A new signing key, with those before it beside it for a while. */
+/** Rotation of signing keys. Former keys keep signing beside the new one for a while. */
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
@@ -8,7 +8,7 @@ import type { Work } from '../../../platform/work.ts'
 import { lockEndpoint, published } from './commands.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointUpdated } from './events.ts'
-import { chosenKey, insertKey } from './key.ts'
+import { insertKey, signingKeyFrom } from './key.ts'
 import { defaultGraceMs, maxGraceMs, maxLiveKeys } from './model.ts'
 import { keyTypes } from './settings.ts'
 
@@ -32,26 +32,26 @@ export const rotateWebhookSecret = defineCommand({
   emits: [webhookEndpointUpdated],
   once: ['secret'],
   async run(work, { graceMs, keyType, secret }, target: WebhookEndpoint) {
-    const key = chosenKey({ secret, keyType: keyType ?? (secret ? null : target.keyType) })
-    // Before the former keys end: one of them is no new one, also without grace.
+    const key = signingKeyFrom({ secret, keyType: keyType ?? (secret ? null : target.keyType) })
+    // Before the former keys expire, so that none of them is accepted as the new key, even with graceMs 0.
     await insertKey(work, target.id, key)
-    await endFormerKeys(work, target.id, key.id, graceMs ?? defaultGraceMs)
+    await expireFormerKeys(work, target.id, key.id, graceMs ?? defaultGraceMs)
     const webhookEndpoint = await work.tx.webhookEndpoint.update({ where: { id: target.id }, data: { version: { increment: 1 } } })
     await publish(work, webhookEndpointUpdated, published(webhookEndpoint))
-    return { webhookEndpoint, secret: key.shown, publicKey: key.publicKey }
+    return { webhookEndpoint, secret: key.secretToReturn, publicKey: key.publicKey }
   },
 })
 
-/** Lets the present keys end with the grace, or now, so that also retries that are waiting are not signed with them. */
-async function endFormerKeys(work: Work, endpointId: string, newestId: string, graceMs: number): Promise<void> {
+/** Expires the former keys after `graceMs`. With 0 they are deleted, so that pending retries are no longer signed with them either. */
+async function expireFormerKeys(work: Work, endpointId: string, newestId: string, graceMs: number): Promise<void> {
   const former = sql`endpoint_id = ${endpointId}::uuid and id <> ${newestId}::uuid`
   await run(work.tx, sql`delete from webhook_key where ${former} and (${graceMs} = 0 or expires_at <= app_now())`)
-  const live = await row<{ n: number; nextEnd: Date | null }>(
+  const live = await row<{ n: number; nextExpiry: Date | null }>(
     work.tx,
-    sql`select count(*)::int as n, min(expires_at) as next_end from webhook_key where ${former}`,
+    sql`select count(*)::int as n, min(expires_at) as next_expiry from webhook_key where ${former}`,
   )
   if (live && live.n >= maxLiveKeys) {
-    const at = live.nextEnd?.toISOString() ?? null
+    const at = live.nextExpiry?.toISOString() ?? null
     throw endpointErrors.webhook_key_limit({
       text: `An endpoint can have at most ${maxLiveKeys} live keys. The next one expires at ${at}. To expire all of them now, rotate with graceMs 0.`,
       details: { expiresAt: at },

@@ -1,4 +1,4 @@
-/** The settings of an endpoint: the rules for each of them, and its default. */
+/** Settings of an endpoint, with their rules and defaults. */
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { DbNull, type Prisma } from '../../../platform/db/index.ts'
@@ -20,7 +20,7 @@ const distinct = (items: string[]) => [...new Set(items)]
 
 export const keyTypes = ['HMAC', 'ED25519'] as const
 
-/** Columns of an endpoint that are no settings, or that two settings share. */
+/** Columns of an endpoint that are not settings, or that do not correspond to exactly one setting. */
 type OtherColumn =
   | 'id'
   | 'organizationId'
@@ -68,7 +68,7 @@ export const endpointSettings = defineRowSettings<Omit<WebhookEndpoint, OtherCol
   selection: { schema: z.string().max(10_000, { error: 'must be at most 10000 characters' }), default: null },
 })
 
-/** The settings above, and those that are not simply a column of the same name. */
+/** The settings above, and those that do not correspond to a column of the same name. */
 export const settingsInput = endpointSettings.input.extend({
   projectId: z.string().nullish(),
   headers: headersSchema.nullish(),
@@ -80,13 +80,13 @@ export const settingsInput = endpointSettings.input.extend({
 
 export type EndpointInput = z.infer<typeof settingsInput>
 
-/** The columns of the settings, without those of the project, the headers and the rights of the selection. */
+/** Columns of the settings, except for the project, the headers and the rights of the selection. */
 export const settingColumns = (app: App, input: EndpointInput, current?: WebhookEndpoint) => ({
   ...endpointSettings.values(app, input, current),
   ...scheduleColumns(input.retryScheduleMs, current),
 })
 
-/** An empty schedule means no retries. Without a schedule of its own, an endpoint has that of the installation. */
+/** An empty schedule means no retries. An endpoint without its own schedule uses that of the installation. */
 const scheduleColumns = (retryScheduleMs: EndpointInput['retryScheduleMs'], current: WebhookEndpoint | undefined) =>
   retryScheduleMs === undefined && current
     ? { retryScheduleMs: current.retryScheduleMs, hasOwnSchedule: current.hasOwnSchedule }

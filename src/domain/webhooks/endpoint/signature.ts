@@ -1,6 +1,6 @@
 /**
- * Standard Webhooks 1.0, the sending side: secrets in their printed form, and the value of the `webhook-signature` header.
- * Pure; natively by node:crypto, since the svix package's own signer took ten times as long (95 µs for 10 KB).
+ * Sending side of Standard Webhooks 1.0: secrets as text, and the value of the `webhook-signature` header. Pure.
+ * Uses node:crypto, because the signer of the svix package took ten times as long (95 µs for 10 KB).
  */
 
 import {
@@ -14,31 +14,31 @@ import {
   sign as signBytes,
 } from 'node:crypto'
 
-/** `v1` is HMAC-SHA256, `v1a` ed25519. A KeyObject doesn't print its bytes. */
+/** `v1` is HMAC-SHA256, `v1a` is Ed25519. A KeyObject, so that the bytes of a key cannot be logged by accident. */
 export type SigningKey = { version: 'v1' | 'v1a'; key: KeyObject }
 
-/** The text is no signing secret; the message says why, without the secret. */
+/** The text is not a signing secret. The message says why, without the secret. */
 export class SecretFormatError extends Error {
   override readonly name = 'SecretFormatError'
 }
 
-/** A new symmetric secret: `whsec_` and the base64 of 32 random bytes. */
+/** Generates a symmetric secret: `whsec_` followed by 32 random bytes in base64. */
 export function generateSecret(): string {
   return HMAC_PREFIX + randomBytes(32).toString('base64')
 }
 
-/** A new ed25519 secret: `whsk_` and the base64 of seed and public key. */
+/** Generates an Ed25519 secret: `whsk_` followed by seed and public key in base64. */
 export function generateEd25519Secret(): string {
   const { privateKey } = generateKeyPairSync('ed25519')
   const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32)
   return ED25519_PREFIX + Buffer.concat([seed, rawPublicKey(privateKey)]).toString('base64')
 }
 
-/** The public half, `whpk_` and base64; null for a symmetric key. */
+/** The public key, `whpk_` followed by base64. Null for a symmetric key. */
 export const publicKeyOf = ({ version, key }: SigningKey): string | null =>
   version === 'v1a' ? PUBLIC_PREFIX + rawPublicKey(key).toString('base64') : null
 
-/** Reads `whsec_` (24 to 64 bytes) or `whsk_` (ed25519: seed and public key, 64 bytes). Throws SecretFormatError. */
+/** Parses `whsec_` (24 to 64 bytes) or `whsk_` (Ed25519: seed and public key, 64 bytes). Throws a SecretFormatError. */
 export function parseSecret(text: string): SigningKey {
   if (text.startsWith(HMAC_PREFIX)) {
     const bytes = decodeBase64(text.slice(HMAC_PREFIX.length))
@@ -52,13 +52,13 @@ export function parseSecret(text: string): SigningKey {
 export type Signable = {
   id: string
   timestampSeconds: number
-  /** The exact bytes that are sent. */
+  /** The exact bytes of the request body. */
   body: Uint8Array
-  /** Every live key of the endpoint, newest first; at least one. */
+  /** All live keys of the endpoint, newest first. Must not be empty. */
   keys: SigningKey[]
 }
 
-/** One signature for each key, in their order, separated by spaces. Throws an Error without keys: nothing is sent unsigned. */
+/** Returns one signature per key, in their order, separated by spaces. Throws if there are no keys, so that nothing is sent unsigned. */
 export function sign({ id, timestampSeconds, body, keys }: Signable): string {
   if (keys.length === 0) throw new Error('There is no key to sign with.')
   const head = `${id}.${timestampSeconds}.`
@@ -74,14 +74,14 @@ const signWith: Record<SigningKey['version'], (key: KeyObject, head: string, bod
   v1a: (key, head, body) => signBytes(null, Buffer.concat([Buffer.from(head), body]), key),
 }
 
-/** Buffer.from skips what isn't base64; only text that comes out the same again is taken. */
+/** Buffer.from skips invalid characters, so only text that encodes back to itself is accepted. */
 function decodeBase64(text: string): Buffer {
   const bytes = Buffer.from(text, 'base64')
   if (bytes.toString('base64') !== text) throw new SecretFormatError('The secret is not valid base64.')
   return bytes
 }
 
-/** What PKCS #8 puts before an ed25519 seed (RFC 8410, section 7). */
+/** PKCS #8 prefix of an Ed25519 seed (RFC 8410, section 7). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex')
 
 function ed25519Key(bytes: Buffer): KeyObject {
