@@ -1,10 +1,10 @@
-/** Events as messages of chat services, in the JSON that their incoming webhooks take. Pure. */
+/** Events as chat messages, in the JSON format of the incoming webhooks of each chat service. Pure. */
 import type { WebhookFormat } from '../../../generated/prisma/client.ts'
 
 export type ChatEvent = { type: string; timestamp: string; data: unknown }
 
-/** Discord refuses longer ones; the others take more than anybody reads. */
-const longest = 2_000
+/** Maximum length of a Discord message. The other services allow more, but nobody reads that much. */
+const maxLength = 2_000
 
 export function chatBody(format: Exclude<WebhookFormat, 'RAW'>, event: ChatEvent): string {
   const text = textOf(event, escapes[format])
@@ -12,7 +12,7 @@ export function chatBody(format: Exclude<WebhookFormat, 'RAW'>, event: ChatEvent
     case 'SLACK':
       return JSON.stringify({ text })
     case 'DISCORD':
-      // A name in the data must not call people.
+      // A name in the data must not mention people.
       return JSON.stringify({ content: text, allowed_mentions: { parse: [] } })
     case 'TEAMS':
       return JSON.stringify({
@@ -32,27 +32,27 @@ export function chatBody(format: Exclude<WebhookFormat, 'RAW'>, event: ChatEvent
   }
 }
 
-const backslashed = (marks: RegExp) => (text: string) => text.replace(marks, '\\$&')
+const escapeWithBackslash = (marks: RegExp) => (text: string) => text.replace(marks, '\\$&')
 
-/** What a service would read as its own marks, so that a name in the data can neither format a text nor hide a link in it. */
+/** Escapes the markup of each service, so that a name in the data can neither format the text nor hide a link in it. */
 const escapes: Record<Exclude<WebhookFormat, 'RAW'>, (text: string) => string> = {
   SLACK: (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
-  DISCORD: backslashed(/[\\*_~`|<>[\]()]/g),
-  TEAMS: backslashed(/[\\*_~`|<>[\](){}&!]/g),
+  DISCORD: escapeWithBackslash(/[\\*_~`|<>[\]()]/g),
+  TEAMS: escapeWithBackslash(/[\\*_~`|<>[\](){}&!]/g),
 }
 
-/** One line for each plain value: a line break in one would begin a line of its own, such as a heading or a list. */
-function textOf({ type, timestamp, data }: ChatEvent, escaped: (text: string) => string): string {
+/** One line for each plain value. Line breaks within a value are removed, because they could start a heading or a list. */
+function textOf({ type, timestamp, data }: ChatEvent, escapeMarkup: (text: string) => string): string {
   const lines = Object.entries((data ?? {}) as Record<string, unknown>).flatMap(([name, value]) =>
     value === null || typeof value === 'object' ? [] : [`${name}: ${String(value).replace(/\s*[\r\n\u2028\u2029]+\s*/g, ' ')}`],
   )
-  const text = escaped([`${type} (${timestamp})`, ...lines].join('\n'))
-  if (text.length <= longest) return text
-  // No half of a surrogate pair, entity or escape before the dots.
+  const text = escapeMarkup([`${type} (${timestamp})`, ...lines].join('\n'))
+  if (text.length <= maxLength) return text
+  // The cut must not split a surrogate pair, an entity or an escape.
   const cut = text
-    .slice(0, longest - 1)
+    .slice(0, maxLength - 1)
     .replace(/[\uD800-\uDBFF]$/, '')
     .replace(/&[a-z]{0,3}$/, '')
-  const isHalf = escaped !== escapes.SLACK && /\\*$/.exec(cut)![0].length % 2 === 1
-  return `${isHalf ? cut.slice(0, -1) : cut}…`
+  const splitsEscape = escapeMarkup !== escapes.SLACK && /\\*$/.exec(cut)![0].length % 2 === 1
+  return `${splitsEscape ? cut.slice(0, -1) : cut}…`
 }

@@ -21,10 +21,13 @@ export const expungeWebhookMessage = defineCommand({
   input: z.object({ attemptId: z.string().nullish() }),
   emits: [],
   async run(work, { attemptId }, target: WebhookMessage) {
-    const ofOne = attemptId ? sql`and id = ${attemptId}::uuid and ${visibleByEndpoint(work.caller, sql`endpoint_id`)}` : sql``
-    // Before the answers: an attempt that is just being written holds its delivery, and stands there when that is free.
+    const byAttempt = attemptId ? sql`and id = ${attemptId}::uuid and ${visibleByEndpoint(work.caller, sql`endpoint_id`)}` : sql``
+    // Bodies of deliveries before those of responses: an attempt that is being recorded holds a lock on its delivery, so it is stored by then.
     if (!attemptId) await removeBodies(work.tx, [target.id])
-    const found = await run(work.tx, sql`update webhook_attempt set response_body = null where message_id = ${target.id}::uuid ${ofOne}`)
+    const found = await run(
+      work.tx,
+      sql`update webhook_attempt set response_body = null where message_id = ${target.id}::uuid ${byAttempt}`,
+    )
     if (attemptId && found === 0) throw errors.not_found({ field: 'attemptId' })
     const webhookMessage = await work.tx.webhookMessage.findUniqueOrThrow({ where: { id: target.id } })
     return { webhookMessage }

@@ -1,4 +1,4 @@
-/** Attempts as they are recorded. */
+/** The subscription to attempts as they are recorded. */
 import type { GraphQLResolveInfo } from 'graphql'
 import type { WebhookAttempt as WebhookAttemptRow } from '../../../generated/prisma/client.ts'
 import { builder, columnsOf, type GraphqlContext, readerOf } from '../../../graphql/builder/index.ts'
@@ -9,7 +9,7 @@ import { attemptsTopic } from './record.ts'
 
 const pollMs = 2_000
 const batch = 200
-/** A transaction that began earlier may commit later, with lower ordinals: so long they are looked for. */
+/** How long to look for attempts with lower ordinals, which a transaction that began earlier may still commit. */
 const settledAfterMs = 15_000
 
 async function* followAttempts(

@@ -116,19 +116,21 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
 
 const attempts = connectionOf(WebhookAttempt, webhookAttemptListing)
 
-/** By message: its deliveries as the same answer tells them. */
-type Told = Map<string, ShownDelivery[]>
-const toldByContext = new WeakMap<GraphqlContext, Told>()
+/** Deliveries by message, as returned in the same response. */
+type DeliveriesByMessage = Map<string, ShownDelivery[]>
+const deliveriesByContext = new WeakMap<GraphqlContext, DeliveriesByMessage>()
 
-function toldOf(context: GraphqlContext): Told {
-  const told = toldByContext.get(context) ?? new Map<string, ShownDelivery[]>()
-  toldByContext.set(context, told)
-  return told
+function returnedDeliveries(context: GraphqlContext): DeliveriesByMessage {
+  const returned = deliveriesByContext.get(context) ?? new Map<string, ShownDelivery[]>()
+  deliveriesByContext.set(context, returned)
+  return returned
 }
 
-/** No try that was made after the deliveries were read: each counts in the transaction that lists it. */
-function upTo(told: Told, messageIds: readonly string[]): Sql {
-  const counts = messageIds.flatMap((id) => (told.get(id) ?? []).map((delivery) => [`${id} ${delivery.endpointId}`, delivery.attemptCount]))
+/** Excludes attempts made after the deliveries were read. Recording an attempt counts it on its delivery in the same transaction. */
+function countedIn(returned: DeliveriesByMessage, messageIds: readonly string[]): Sql {
+  const counts = messageIds.flatMap((id) =>
+    (returned.get(id) ?? []).map((delivery) => [`${id} ${delivery.endpointId}`, delivery.attemptCount]),
+  )
   return sql`t.number <= (${JSON.stringify(Object.fromEntries(counts))}::jsonb ->> (t.message_id || ' ' || t.endpoint_id))::int`
 }
 
@@ -139,14 +141,14 @@ builder.prismaObjectField(WebhookMessage, 'attempts', (t) =>
     description: 'Delivery attempts of the message, newest first.',
     args: { endpointId: t.arg.id({ description: 'Return only attempts for this endpoint.' }), ...connectionArgs },
     resolve: async (message, { endpointId, ...page }, context, info) => {
-      const told = toldOf(context)
-      told.set(message.id, await deliveriesSeen(context, message))
+      const returned = returnedDeliveries(context)
+      returned.set(message.id, await deliveriesSeen(context, message))
       return connectionBelow(context, info, webhookAttemptListing, {
         parent: 'messageId',
         id: message.id,
         filter: { endpointId },
         page,
-        where: (ids) => upTo(told, ids),
+        where: (ids) => countedIn(returned, ids),
       })
     },
   }),

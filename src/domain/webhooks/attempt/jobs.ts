@@ -3,7 +3,7 @@ import { deliveriesTopic, deliveryRows, healthEvents, nextDeliveryInMs, releaseD
 import { webhookEndpointExhausted } from '../endpoint/index.ts'
 import { deliver, setAsideDelivery } from './deliver.ts'
 import { claimLoaded, type LoadedDelivery } from './load.ts'
-import { expireAnswers, expireAnswersBatch } from './retention.ts'
+import { expireResponseBodies, expireResponseBodiesBatch } from './retention.ts'
 
 /** Sends what is due. No transaction is open during a request; outcomes are written in batches. */
 export const deliverWebhooks: Queue<LoadedDelivery> = {
@@ -26,5 +26,5 @@ export const expireWebhookAnswers: Chore = {
   name: 'expire webhook answers',
   topic: null,
   everyMs: 10 * 60_000,
-  run: async (app) => ((await expireAnswers(app)) >= expireAnswersBatch ? 'again' : undefined),
+  run: async (app) => ((await expireResponseBodies(app)) >= expireResponseBodiesBatch ? 'again' : undefined),
 }

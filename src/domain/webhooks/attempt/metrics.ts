@@ -2,19 +2,19 @@ import { row, rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 
 export type WebhookFigures = {
-  /** Deliveries that are not at their end, and those of them that are due. */
+  /** Number of pending deliveries, and how many of them are due. */
   pending: number
   due: number
-  /** For how long the one that is due longest has waited. */
+  /** Time since the oldest due delivery became due. */
   oldestDueSeconds: number
   disabledEndpoints: number
-  /** Of the last attempts, at most 2,000 of the last five minutes. */
+  /** Attempts by error class: the last 2,000 of the last five minutes. */
   attempts: { class: string; count: number }[]
-  /** From when a try was due to when it began. */
+  /** Time between the due time of an attempt and its start. */
   lags: { kind: 'fresh' | 'retry'; p50Seconds: number; p99Seconds: number }[]
 }
 
-/** Over the whole installation, whichever process delivers; two statements. */
+/** Reads the figures of the whole installation, not only of this process, in two statements. */
 export async function webhookFigures(app: App): Promise<WebhookFigures> {
   const tx = app.db.prisma
   const counts = await row<{ pending: number; due: number; oldest: number; disabled: number }>(

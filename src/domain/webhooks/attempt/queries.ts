@@ -55,7 +55,7 @@ const ofMessage = (condition: Sql): Sql => sql`exists (select 1 from webhook_mes
 export const listWebhookAttempts = listQuery(webhookAttemptListing)
 export const countWebhookAttempts = countQuery(webhookAttemptListing)
 
-/** Where a live view of attempts begins. */
+/** Determines where a subscription to attempts starts. */
 export const beginWebhookAttempts = defineQuery({
   name: 'webhookAttemptsLive',
   description: 'Delivery attempts as they are recorded.',
@@ -83,7 +83,7 @@ async function lastOrdinal(tx: Tx): Promise<bigint> {
   return last?.ordinal ?? 0n
 }
 
-/** Attempts behind an ordinal but for known ones, at most so many, in the order in which they were recorded. */
+/** Returns at most `limit` attempts after an ordinal, except for known ones, in the order in which they were recorded. */
 export const attemptsAfter = (
   reader: Reader,
   endpointId: string | null,

@@ -1,14 +1,14 @@
 import { run, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 
-export const expireAnswersBatch = 1_000
+export const expireResponseBodiesBatch = 1_000
 
-/** Removes bodies of answers over WEBHOOK_RETENTION_MS; the rest of the attempt stays. Gives how many, at most a batch. */
-export const expireAnswers = (app: App): Promise<number> =>
+/** Removes response bodies older than WEBHOOK_RETENTION_MS from their attempts. Returns the number removed, at most a batch. */
+export const expireResponseBodies = (app: App): Promise<number> =>
   run(
     app.db.prisma,
     sql`update webhook_attempt set response_body = null where id in (
           select id from webhook_attempt
           where response_body is not null and created_at < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
-          order by created_at limit ${expireAnswersBatch})`,
+          order by created_at limit ${expireResponseBodiesBatch})`,
   )

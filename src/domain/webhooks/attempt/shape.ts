@@ -1,4 +1,4 @@
-/** What an endpoint is sent where that isn't the message's own body: an older schema version, its selection, or a chat's format. */
+/** Bodies that differ from that of the message: an older schema version, a selection, or the format of a chat service. */
 import type { App } from '../../../platform/work.ts'
 import { type Recipient, selectionPort } from '../endpoint/index.ts'
 import { inVersion } from '../event-type/index.ts'
@@ -11,16 +11,16 @@ type Body = { type: string; timestamp: string; data: unknown; schemaVersion: num
 export const isPlain = (message: Sendable, recipient: Recipient): boolean =>
   recipient.format === 'RAW' && recipient.selection === null && message.schemaVersion <= recipient.schemaVersion
 
-/** What a body may have at most. Published events stay below it; a selection may not. */
+/** Maximum size of a body. Published events stay below it, but a selection may exceed it. */
 export const maxBodyBytes = 256 * 1024
 
-/** The JSON text to send. Throws a Fault when the selection can't be run at present. */
+/** Returns the JSON text to send. Throws a Fault if the selection cannot be run now. */
 export async function shapeBody(app: App, message: Sendable, recipient: Recipient, body: string): Promise<string> {
   const plain = JSON.parse(body) as Body
   if (recipient.format !== 'RAW') return chatBody(recipient.format, plain)
   const { version, data } = inVersion(app.domain.eventTypes, message.eventType, message.schemaVersion, plain.data, recipient.schemaVersion)
   const selected = await select(app, message, recipient)
-  // What is gone can't be asked any more; then the event itself says what there is to say.
+  // A deleted subject can no longer be selected from, so the data of the event is sent instead.
   return JSON.stringify({ ...plain, data: selected ?? data, schemaVersion: version })
 }
 

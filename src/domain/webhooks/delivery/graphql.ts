@@ -68,7 +68,7 @@ export const deliveriesColumns = ['deliveries']
 
 const seen = new WeakMap<Delivered, Promise<ShownDelivery[]>>()
 
-/** A message's deliveries, read once: whatever is told of them, and of their tries, is as of one moment. */
+/** The deliveries of a message, read once, so that the response shows them and their attempts as of one moment. */
 export function deliveriesSeen(context: GraphqlContext, message: Delivered): Promise<ShownDelivery[]> {
   const known = seen.get(message)
   if (known) return known

@@ -1,18 +1,18 @@
-/** Health of endpoints: the breaker of those that do not respond, and since when an endpoint only fails. */
+/** Health of endpoints: the breaker of endpoints that do not respond, and since when all attempts have failed. */
 import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 
-/** What one attempt says about its endpoint. `silent`: there was no response. `isTest`: it can close the breaker and has no other effect. */
+/** Outcome of one attempt for its endpoint. `silent` means no response; `isTest` means that it can close the breaker, but has no other effect. */
 export type LaneOutcome = { endpointId: string; accepted: boolean; silent: boolean; isTest: boolean }
 
-/** What a batch of attempts changed, to be reported by `reportHealth`. */
+/** A change of health caused by a batch of attempts, to be reported by `reportHealth`. */
 export type HealthChange =
   | { endpointId: string; kind: 'recovered'; failingSince: Date }
   | { endpointId: string; kind: 'warn' | 'disable'; failingSince: Date }
 
 /** Number of consecutive attempts without a response that opens the breaker. */
-const silentMost = 20
-/** After a pause of this share of the limit, failures are counted from the start: one old failure followed by silence disables nothing. */
+const maxSilentFailures = 20
+/** After a pause of this share of the limit, the failing period starts again, so that two failures far apart do not disable an endpoint. */
 const silenceShare = 0.2
 const warnShare = 0.5
 
@@ -21,10 +21,10 @@ export async function recordOutcomes(tx: Tx, app: App, outcomes: readonly LaneOu
   const byEndpoint = Map.groupBy(outcomes, ({ endpointId }) => endpointId)
   const accepted: { id: string; isTest: boolean }[] = []
   const failed: { id: string; silent: number; answered: boolean }[] = []
-  for (const [id, tries] of byEndpoint) {
-    const good = tries.filter((each) => each.accepted)
-    if (good.length > 0) accepted.push({ id, isTest: good.every(({ isTest }) => isTest) })
-    else failed.push({ id, silent: tries.filter(({ silent }) => silent).length, answered: tries.some(({ silent }) => !silent) })
+  for (const [id, attempts] of byEndpoint) {
+    const succeeded = attempts.filter((each) => each.accepted)
+    if (succeeded.length > 0) accepted.push({ id, isTest: succeeded.every(({ isTest }) => isTest) })
+    else failed.push({ id, silent: attempts.filter(({ silent }) => silent).length, answered: attempts.some(({ silent }) => !silent) })
   }
   return [...(await recordAccepted(tx, accepted)), ...(await recordFailed(tx, app, failed))]
 }
@@ -33,10 +33,10 @@ async function recordAccepted(tx: Tx, accepted: readonly { id: string; isTest: b
   if (accepted.length === 0) return []
   const changed = await rows<{ endpointId: string; failingSince: Date | null; warnedAt: Date | null; isTest: boolean }>(
     tx,
-    sql`with told as (
+    sql`with outcome as (
           select * from unnest(${accepted.map(({ id }) => id)}::uuid[], ${accepted.map(({ isTest }) => isTest)}::bool[]) as a(endpoint_id, is_test)),
         before as (
-          select l.endpoint_id, l.failing_since, l.warned_at, t.is_test from webhook_lane l join told t using (endpoint_id)
+          select l.endpoint_id, l.failing_since, l.warned_at, o.is_test from webhook_lane l join outcome o using (endpoint_id)
           where l.failing_since is not null or l.silent_failures > 0 or l.breaker_until is not null or l.warned_at is not null
           order by l.endpoint_id for update of l)
         update webhook_lane l
@@ -59,19 +59,19 @@ async function recordFailed(
   const limitMs = app.settings.WEBHOOK_DISABLE_AFTER_MS
   const changed = await rows<{ endpointId: string; failingSince: Date; warnedAt: Date | null; failingMs: number }>(
     tx,
-    sql`with told as (
+    sql`with outcome as (
           select * from unnest(${failed.map(({ id }) => id)}::uuid[], ${failed.map(({ silent }) => silent)}::int[],
                                ${failed.map(({ answered }) => answered)}::bool[]) as f(endpoint_id, silent, answered)),
         held as (
-          select l.endpoint_id, t.silent, t.answered,
-                 l.failing_since is null or l.last_failure_at < app_now() - ${limitMs * silenceShare} * interval '1 millisecond' as anew,
-                 case when t.answered then 0 else l.silent_failures + t.silent end as silent_failures
-          from webhook_lane l join told t using (endpoint_id) order by l.endpoint_id for update of l)
+          select l.endpoint_id, o.silent, o.answered,
+                 l.failing_since is null or l.last_failure_at < app_now() - ${limitMs * silenceShare} * interval '1 millisecond' as restarts,
+                 case when o.answered then 0 else l.silent_failures + o.silent end as silent_failures
+          from webhook_lane l join outcome o using (endpoint_id) order by l.endpoint_id for update of l)
         update webhook_lane l
-        set failing_since = case when h.anew then app_now() else l.failing_since end,
-            warned_at = case when h.anew then null else l.warned_at end,
+        set failing_since = case when h.restarts then app_now() else l.failing_since end,
+            warned_at = case when h.restarts then null else l.warned_at end,
             last_failure_at = app_now(), silent_failures = h.silent_failures,
-            breaker_until = case when h.silent_failures >= ${silentMost} then app_now() + ${breakerMs(app)} * interval '1 millisecond' end
+            breaker_until = case when h.silent_failures >= ${maxSilentFailures} then app_now() + ${breakerMs(app)} * interval '1 millisecond' end
         from held h left join webhook_endpoint e on e.id = h.endpoint_id
         where h.endpoint_id = l.endpoint_id
         returning l.endpoint_id, l.failing_since, l.warned_at,
@@ -95,7 +95,7 @@ function breakerMs({ settings }: App): Sql {
 export const probeNow = (work: Work, endpointId: string): Promise<number> =>
   run(work.tx, sql`update webhook_lane set breaker_until = app_now() where endpoint_id = ${endpointId}::uuid and breaker_until > app_now()`)
 
-/** True for one of all callers, and only while the endpoint still fails. */
+/** Returns true for only one of several concurrent callers, and only while the endpoint is failing. */
 export async function markWarned(work: Work, endpointId: string): Promise<boolean> {
   const marked = await run(
     work.tx,
@@ -104,7 +104,7 @@ export async function markWarned(work: Work, endpointId: string): Promise<boolea
   return marked > 0
 }
 
-/** True for one of all callers, after a warning, if nothing has failed since. */
+/** Returns true for only one of several concurrent callers, if the endpoint was warned and has not failed since. */
 export async function markRecovered(work: Work, endpointId: string): Promise<boolean> {
   const marked = await row(
     work.tx,

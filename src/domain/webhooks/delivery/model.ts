@@ -16,66 +16,66 @@ export type MessageWithDeliveries = Message & { deliveries?: ListedDelivery[] }
 
 export type ClaimedDelivery = Claimed &
   Omit<WebhookDelivery, 'leaseEpoch' | 'leaseEnded'> & {
-    /** A former claimant may have sent it already, and the endpoint wants nothing twice. */
+    /** Whether a former claimant may have sent it already and the endpoint requires at-most-once delivery. */
     wasInDoubt: boolean
-    /** Who may have tried it and left no outcome; null: nobody. */
+    /** Worker that may have attempted it without recording an outcome. Null means none. */
     lostBy: string | null
   }
 
-/** How a delivery goes on; written only while the claim's epoch is the delivery's. */
+/** Outcome of a claim. Written only if the claim's lease epoch is still that of the delivery. */
 export type Settlement = Pick<WebhookDelivery, 'messageId' | 'endpointId' | 'leaseEpoch' | 'status' | 'reason' | 'attemptCount'> & {
-  /** With PENDING: how long after now the next try is due. */
+  /** With PENDING, time from now until the next attempt is due. */
   retryInMs: number | null
-  /** When the claimed try was due; another time by now means that somebody asked for one more. */
+  /** Time when the claimed attempt was due. If the delivery's due time differs by now, a resend was requested. */
   dueAt: Date | null
 }
 
-/** An endpoint that something waits for, with all that decides whether a worker may take some of it now. */
+/** An endpoint with pending deliveries, and everything that determines how many of them a worker may claim now. */
 export type Lane = Pick<WebhookEndpoint, 'organizationId' | 'rateLimitPerSecond' | 'maxConcurrency' | 'ordered' | 'atMostOnce'> &
   Pick<WebhookLane, 'rateUsedUntil' | 'breakerUntil'> & {
     endpointId: string
-    /** Null: the endpoint is gone. */
+    /** Whether the endpoint still exists. */
     exists: boolean
     now: Date
-    /** When its next free delivery is due. */
+    /** Due time of the next delivery that is not claimed. */
     nextAt: Date | null
-    /** Claims on it, of all workers and of this one. */
+    /** Number of claimed deliveries, of all workers and of this one. */
     inFlight: number
     ownInFlight: number
-    /** Other workers with claims on it, and when the first of those is over, unless it is renewed; null: none. */
+    /** Other workers with claims, and when the first of these claims expires unless it is renewed. Null means none. */
     others: string[] | null
     othersEndAt: Date | null
   }
 
-/** Limits that only hold when one claimant at a time looks at them. */
+/** Whether the lane has limits that can be enforced only if workers claim from it one at a time. */
 export const isGuarded = (lane: Lane): boolean =>
   lane.rateLimitPerSecond !== null || lane.maxConcurrency !== null || lane.ordered || lane.breakerUntil !== null
 
-/** How many may be taken at once after a pause; so many more than the rate a receiver may see within any second. */
+/** Burst after a pause: the number of requests by which a receiver may see the rate exceeded within any second. */
 const burstOf = (ratePerSecond: number) => Math.max(1, Math.floor(ratePerSecond / 10))
 
-/** When the lane has something to give, as far as can be said now; null: not before something that is in flight has ended. */
+/** Earliest time at which a delivery of the lane can be claimed. Null means not before a delivery in flight has settled. */
 export function openAt(lane: Lane): Date | null {
-  if (lane.nextAt === null || allowanceByFlight(lane) === 0) return null
+  if (lane.nextAt === null || allowanceByConcurrency(lane) === 0) return null
   const times = [lane.nextAt.getTime()]
   if (lane.breakerUntil) times.push(lane.breakerUntil.getTime())
   if (lane.rateLimitPerSecond && lane.rateUsedUntil) times.push(lane.rateUsedUntil.getTime())
   return new Date(Math.max(...times))
 }
 
-/** When others that hold it up are over, at the latest; null when nobody else does. */
-export const freedAt = (lane: Lane): Date | null => (lane.nextAt !== null && allowanceByFlight(lane) === 0 ? lane.othersEndAt : null)
+/** Time when the first claim of another worker that blocks the lane expires. Null if no other worker blocks it. */
+export const freedAt = (lane: Lane): Date | null => (lane.nextAt !== null && allowanceByConcurrency(lane) === 0 ? lane.othersEndAt : null)
 
-const allowanceByFlight = ({ ordered, breakerUntil, maxConcurrency, inFlight }: Lane): number => {
+const allowanceByConcurrency = ({ ordered, breakerUntil, maxConcurrency, inFlight }: Lane): number => {
   if (ordered || breakerUntil) return inFlight === 0 ? 1 : 0
   return maxConcurrency === null ? Number.POSITIVE_INFINITY : Math.max(0, maxConcurrency - inFlight)
 }
 
-/** How many deliveries of the lane may be claimed now. */
+/** Number of deliveries of the lane that may be claimed now. */
 export function allowanceOf(lane: Lane): number {
-  const opens = openAt(lane)
-  if (opens === null || opens > lane.now) return 0
-  return Math.min(allowanceByFlight(lane), allowanceByRate(lane))
+  const opensAt = openAt(lane)
+  if (opensAt === null || opensAt > lane.now) return 0
+  return Math.min(allowanceByConcurrency(lane), allowanceByRate(lane))
 }
 
 function allowanceByRate({ rateLimitPerSecond: rate, rateUsedUntil, now }: Lane): number {
@@ -84,10 +84,10 @@ function allowanceByRate({ rateLimitPerSecond: rate, rateUsedUntil, now }: Lane)
   return Math.min(burstOf(rate), 1 + Math.floor(((now.getTime() - rateUsedUntil.getTime()) * rate) / 1_000))
 }
 
-/** Up to when the rate is used up once so many more are taken. */
+/** Time until which the rate is used up after `taken` more deliveries. */
 export function rateUsedAfter({ rateLimitPerSecond: rate, rateUsedUntil, now }: Lane, taken: number): Date | null {
   if (rate === null || taken === 0) return rateUsedUntil
-  // What was not used stays free up to the burst, and no longer.
+  // Unused capacity accumulates only up to the burst.
   const earliest = now.getTime() - ((burstOf(rate) - 1) * 1_000) / rate
   return new Date(Math.ceil(Math.max(rateUsedUntil?.getTime() ?? 0, earliest) + (taken * 1_000) / rate))
 }

@@ -8,10 +8,10 @@ const openLane = onEvent(webhookEndpointCreated, async (work, event) => {
   await run(work.tx, sql`insert into webhook_lane (endpoint_id) values (${event.subjectId}::uuid) on conflict do nothing`)
 })
 
-/** A limit that was lifted lets through what waits. */
+/** An update may have lifted a limit, so that waiting deliveries can be sent. */
 const wakeDeliveries = onEvent(webhookEndpointUpdated, async (work) => work.wake(deliveriesTopic))
 
-/** What waits for a disabled endpoint is skipped, visibly. Once enabled it begins anew. */
+/** Skips the pending deliveries of a disabled endpoint and resets its health for the time when it is enabled again. */
 const skipPending = onEvent(webhookEndpointDisabled, async (work, event) => {
   await cancelPending(work.tx, event.subjectId, 'SKIPPED', 'The endpoint was disabled.')
   await run(
@@ -21,7 +21,7 @@ const skipPending = onEvent(webhookEndpointDisabled, async (work, event) => {
   )
 })
 
-/** What waits for a deleted endpoint is cancelled. Its lane stays until the mirror of it is gone, where there is one. */
+/** Cancels the pending deliveries of a deleted endpoint. If the endpoint is mirrored, its lane is kept until the mirror is deleted. */
 const closeLane = onEvent(webhookEndpointDeleted, async (work, event) => {
   await cancelPending(work.tx, event.subjectId, 'CANCELLED', 'The endpoint was deleted.')
   await run(work.tx, sql`delete from webhook_lane where endpoint_id = ${event.subjectId}::uuid and mirrored_version is null`)

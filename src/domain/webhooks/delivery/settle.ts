@@ -36,7 +36,7 @@ export type Settled = Pick<Settlement, 'messageId' | 'endpointId' | 'status'> & 
 export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Promise<Settled[]> =>
   rows<Settled>(
     tx,
-    sql`with told as (
+    sql`with settlement as (
           select * from unnest(
             ${settlements.map((item) => item.messageId)}::uuid[], ${settlements.map((item) => item.endpointId)}::uuid[],
             ${settlements.map((item) => item.leaseEpoch)}::int[], ${settlements.map((item) => item.status)}::webhook_delivery_status[],
@@ -44,20 +44,20 @@ export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Pr
             ${settlements.map((item) => item.retryInMs)}::float8[], ${settlements.map((item) => item.dueAt)}::timestamptz[])
             as s(message_id, endpoint_id, lease_epoch, status, reason, attempt_count, retry_in_ms, due_at)),
         held as (
-          select d.message_id, d.endpoint_id, d.status = 'PENDING' and d.next_attempt_at is distinct from t.due_at as again
-          from webhook_delivery d join told t using (message_id, endpoint_id, lease_epoch)
+          select d.message_id, d.endpoint_id, d.status = 'PENDING' and d.next_attempt_at is distinct from t.due_at as resent
+          from webhook_delivery d join settlement t using (message_id, endpoint_id, lease_epoch)
           order by d.message_id, d.endpoint_id for update of d)
         update webhook_delivery d
-        set status = case when d.status = 'PENDING' and not h.again then t.status else d.status end,
-            reason = case when d.status = 'PENDING' and not h.again then t.reason else d.reason end,
+        set status = case when d.status = 'PENDING' and not h.resent then t.status else d.status end,
+            reason = case when d.status = 'PENDING' and not h.resent then t.reason else d.reason end,
             attempt_count = t.attempt_count,
-            next_attempt_at = case when h.again then d.next_attempt_at
+            next_attempt_at = case when h.resent then d.next_attempt_at
                                    when d.status = 'PENDING' and t.status = 'PENDING'
                                    then app_now() + t.retry_in_ms * interval '1 millisecond' end,
-            trigger = case when d.trigger = 'MANUAL' and not h.again and t.attempt_count > d.attempt_count then 'AUTOMATIC'::webhook_attempt_trigger else d.trigger end,
+            trigger = case when d.trigger = 'MANUAL' and not h.resent and t.attempt_count > d.attempt_count then 'AUTOMATIC'::webhook_attempt_trigger else d.trigger end,
             fault_since = case when t.status = 'PENDING' and t.attempt_count = d.attempt_count then coalesce(d.fault_since, app_now()) end,
             lease_owner = null, lease_expires_at = null, in_doubt = false
-        from told t join held h using (message_id, endpoint_id)
+        from settlement t join held h using (message_id, endpoint_id)
         where d.message_id = t.message_id and d.endpoint_id = t.endpoint_id and d.lease_epoch = t.lease_epoch
         returning d.message_id, d.endpoint_id, d.status, d.next_attempt_at`,
   )
