@@ -1,17 +1,17 @@
 /**
- * What a text says once its escapes are decoded, whichever characters its writer chose to escape: percent escapes of URLs and forms,
- * backslash escapes of JSON, string literals and shells. On bytes, one character each, so that a character may be escaped byte by byte.
+ * Decodes escaped text, whichever characters are escaped: percent escapes of URLs and forms, and backslash escapes of JSON, string
+ * literals and shells. Texts are byte strings, with one character per byte, because a character may be escaped byte by byte.
  */
 
 export type Reading = {
   text: string
-  /** Where in the original the character begins that stands here; at the text's end, where that ends. */
+  /** Offset in the original text of the character at `index`, or of its end for the end of the text. */
   placeOf: (index: number) => number
 }
 
 type Decoder = { mark: string; escapes: RegExp }
 
-/** JSON in JSON, a URL in JSON, a form in a URL. */
+/** Number of nested escapings: JSON in JSON, a URL in JSON, a form in a URL. */
 const rounds = 2
 
 const hex = '[0-9a-fA-F]'
@@ -34,7 +34,7 @@ const letters: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r
 export const bytesOf = (text: string): string => Buffer.from(text).toString('latin1')
 export const textOf = (bytes: string): string => Buffer.from(bytes, 'latin1').toString()
 
-/** The text as it is, and with its escapes decoded, in each order. `isCut`: an escape that is incomplete at the end is left out. */
+/** The text itself and its decodings, in every order of the decoders. `isCut`: an incomplete escape at the end is omitted. */
 export function readingsOf(text: string, isCut = false): Reading[] {
   const readings: Reading[] = [{ text, placeOf: (index) => index }]
   let latest = readings
@@ -45,7 +45,7 @@ export function readingsOf(text: string, isCut = false): Reading[] {
   return readings
 }
 
-/** Null when there is nothing to decode. */
+/** Returns null if there is nothing to decode. */
 function decode({ text, placeOf }: Reading, { mark, escapes }: Decoder, isCut: boolean): Reading | null {
   if (!text.includes(mark)) return null
   const places = new Uint32Array(text.length + 1)
@@ -57,16 +57,16 @@ function decode({ text, placeOf }: Reading, { mark, escapes }: Decoder, isCut: b
     while (done < end) places[length++] = done++
   }
   let end = text.length
-  for (const { 0: written, index, groups = {} } of text.matchAll(escapes)) {
-    const said = saidBy(groups)
-    if (said === null) {
+  for (const { 0: match, index, groups = {} } of text.matchAll(escapes)) {
+    const value = bytesOfEscape(groups)
+    if (value === null) {
       if (isCut) end = index
       break
     }
     keepTo(index)
-    decoded += said
-    for (const _ of said) places[length++] = index
-    done = index + written.length
+    decoded += value
+    for (const _ of value) places[length++] = index
+    done = index + match.length
   }
   if (done === 0 && end === text.length) return null
   keepTo(end)
@@ -74,8 +74,8 @@ function decode({ text, placeOf }: Reading, { mark, escapes }: Decoder, isCut: b
   return { text: decoded, placeOf: (index) => placeOf(places[index]!) }
 }
 
-/** Null for an escape that isn't complete. */
-function saidBy({ byte, pair, unit, letter, sign }: Record<string, string | undefined>): string | null {
+/** Decoded bytes of an escape, or null if it is incomplete. */
+function bytesOfEscape({ byte, pair, unit, letter, sign }: Record<string, string | undefined>): string | null {
   const units = pair ? [pair.slice(1, 5), pair.slice(7)] : unit ? [unit] : []
   if (units.length > 0) return bytesOf(String.fromCharCode(...units.map((digits) => Number.parseInt(digits, 16))))
   if (byte) return String.fromCharCode(Number.parseInt(byte, 16))

@@ -1,7 +1,6 @@
 /**
- * Following a log as it grows. Followers hold a position and nothing else: each asks storage for its next batch when its consumer asks
- * for one, so that a slow one costs no memory. Those of one process that stand at the same place share one read, and get the same
- * batch object.
+ * Follows a log as it grows. A follower stores only its position, and reads its next batch when its consumer requests one, so that slow
+ * consumers use no memory. Followers in one process that are at the same position share a read and receive the same batch object.
  */
 import type { Wake } from '../../../platform/db/wake.ts'
 import { DomainError } from '../../../platform/errors.ts'
@@ -11,12 +10,13 @@ import { type LogBatch, logTopic, type Position } from './model.ts'
 import { type LogMode, type LogRead, type LogStart, readFrom, startPosition } from './queries.ts'
 
 const batchLines = 1_000
-/** Behind the wake-ups, of which one may be lost. */
+/** Fallback for notifications, which can be lost. */
 const defaultPollMs = 2_000
 
 /**
- * Batches from the start on, stored ones first, then as lines come; none is empty but one with `complete`, after which it ends. It
- * ends too when `signal` aborts or the log is deleted. Throws as `readLog` does, at the first step. Batches are shared: don't change them.
+ * Yields batches from the start position, first of stored lines, then of new ones. Ends after a batch with `complete`, the only one that
+ * can be empty, and when `signal` aborts or the log is deleted. The first step throws as `readLog` does. Batches are shared: don't mutate
+ * them.
  */
 export async function* followLog(
   app: App,
@@ -52,7 +52,7 @@ export async function* followLog(
 
 type Feed = {
   followers: number
-  /** Counts wake-ups and polls: a read that began under a version sees all that this version announced. */
+  /** Number of notifications and polls. A read that starts at a version sees every line that caused this version. */
   version: number
   waiting: Set<() => void>
   reads: Map<string, Promise<LogRead>>
@@ -70,7 +70,7 @@ function joinFeed(app: App, logId: string, pollMs: number) {
 
   return {
     version: () => feed.version,
-    /** The next batch behind a position, shared with whoever stands there too. */
+    /** Reads the batch after a position, shared with other followers at that position. */
     read({ seq, bytes }: Position): Promise<LogRead> {
       const key = `${feed.version}:${seq}:${bytes}`
       const shared = feed.reads.get(key)
@@ -79,7 +79,7 @@ function joinFeed(app: App, logId: string, pollMs: number) {
       feed.reads.set(key, read)
       return read
     },
-    /** Resolves with the present version when it isn't the one seen any more, or on abort. */
+    /** Resolves with the current version once it differs from `seen`, or on abort. */
     async changed(seen: number, signal: AbortSignal): Promise<number> {
       if (feed.version === seen && !signal.aborted) {
         await new Promise<void>((resolve) => {

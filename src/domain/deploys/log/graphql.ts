@@ -1,6 +1,6 @@
 /**
- * The log's types: batches, lines and holes. Which thing has a log, and who may read it, is said where that thing is (deployment,
- * service): their fields and subscriptions give a `LogBatch`.
+ * GraphQL types of logs: batches, lines and gaps. The fields and subscriptions that return a `LogBatch`, and their permissions, are
+ * defined by deployments and services.
  */
 import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { demand, parseInput } from '../../../platform/command.ts'
@@ -93,7 +93,7 @@ const defaultLines = 1_000
 const linesOfPoint = 8
 const pointsOfLog = 20
 
-/** For the extensions of a field that gives a batch: what it costs grows with the lines that it may have. */
+/** Field extensions for a field that returns a batch. Its cost grows with the number of lines that it can return. */
 export const logCost = {
   cost: (argument: (name: string) => unknown): number => {
     const lines = Number(argument('tail') ?? defaultLines)
@@ -101,7 +101,7 @@ export const logCost = {
   },
 }
 
-/** A batch of a log that the caller was found to see; those that an operation asks for at once are read together. */
+/** Reads a batch of a log that the caller may see. All batches that an operation selects at the same time are read together. */
 export async function loadLog(context: GraphqlContext, place: LogPlace, start: LogStart): Promise<LogBatch> {
   demand(context.caller, 'view:deployments')
   const request = { place, start: parseInput(logInput, start) }
@@ -117,7 +117,7 @@ export async function loadLog(context: GraphqlContext, place: LogPlace, start: L
       requests.map((item, index) => ({ logId: logIds[index]!, start: item.start })),
       { room, pace },
     )
-    // An error stands for the one log that it is about.
+    // An error fails only the field of its own log.
     return batches as LogBatch[]
   })
 }

@@ -1,4 +1,4 @@
-/** What a deployment or a running service said: lines with gapless numbers, read by cursor from storage. */
+/** Output of deployments and running services: consecutively numbered lines, stored and read by cursor. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { expireLogs } from './jobs.ts'
 

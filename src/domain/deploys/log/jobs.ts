@@ -1,7 +1,7 @@
 import type { Chore } from '../../../platform/claim.ts'
 import { expireChunks } from './store.ts'
 
-/** Removes lines that are older than LOG_RETENTION_MS, a portion at a time; readers see a gap there. */
+/** Deletes lines that are older than LOG_RETENTION_MS, a limited number at a time. Readers see a gap in their place. */
 export const expireLogs: Chore = {
   name: 'expire logs',
   topic: null,

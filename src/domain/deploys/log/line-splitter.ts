@@ -1,6 +1,6 @@
 /**
- * Raw output of a process into lines: UTF-8, ended by LF or CRLF, however the bytes were cut on their way. Bytes that are no UTF-8
- * become U+FFFD, NUL is removed, escape sequences stay. No line is held beyond a bound, however long it is.
+ * Splits raw process output into lines: UTF-8, ended by LF or CRLF, in chunks of any size. Invalid UTF-8 becomes U+FFFD, NUL is removed,
+ * and escape sequences are kept. The memory for an unfinished line is bounded, however long the line is.
  */
 
 import { cutUtf8, type LogLevel, levelOf, type NewLine } from './model.ts'
@@ -10,21 +10,21 @@ import type { Redact } from './redactor.ts'
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
 
-/** Where lines come from, and what is done with their text before it is cut. */
+/** Origin of the lines, and how their text is redacted and truncated. */
 export type LineSource = { stream: OutputStream; instanceId: string | null; messageBytes: number; redact?: Redact; level?: LogLevel | null }
 
 export type LineSplitter = {
   push(bytes: Uint8Array, at: Date): void
-  /** Gives what stands after the last line feed as a line, if anything does; `isCut`: more of it comes elsewhere. */
+  /** Emits the text after the last line feed, if any, as a line. `isCut`: the line continues elsewhere. */
   end(at: Date, isCut?: boolean): void
 }
 
 export function createLineSplitter(source: LineSource, emit: (line: NewLine) => void): LineSplitter {
-  // Twice the limit: what is redacted may grow shorter.
+  // Twice the limit, because redaction can shorten the text.
   const keptBytes = 2 * source.messageBytes + 1
   let held = Buffer.alloc(0)
   let heldLength = 0
-  /** Bytes of the unfinished line, kept or not. */
+  /** Length of the unfinished line, including the bytes that were not kept. */
   let length = 0
   let lastByte = 0
 
@@ -43,7 +43,7 @@ export function createLineSplitter(source: LineSource, emit: (line: NewLine) => 
   }
 
   const release = () => {
-    // An idle stream shouldn't keep what its longest line needed.
+    // Release the memory that a long line needed.
     if (held.length > 4_096) held = Buffer.alloc(0)
     heldLength = length = 0
   }
@@ -77,14 +77,14 @@ export function createLineSplitter(source: LineSource, emit: (line: NewLine) => 
   }
 }
 
-/** How long a line without an end may grow in a source that is read again from its offset. */
+/** Length at which `splitCompleteLines` cuts an unfinished line. */
 const longLineBytes = 64 * 1024
 
 /**
- * The complete lines at the start of `bytes`, and how many bytes they are: for a reader that stores its offset beside the lines, and
- * comes back for the rest when there is more. An unfinished line is left, unless `atEnd`; one over 64 KiB is given as cut, and
- * its rest comes as a line of its own: not before it is twice as long as the longest value that is taken out of lines, so that none
- * is cut apart. Give it at least that much to read.
+ * Splits the complete lines at the start of `bytes` and returns their total size, for a reader that stores its offset with the lines
+ * and reads the rest again later. An unfinished line is left, unless `atEnd`. One over 64 KiB is returned as truncated, and its rest
+ * becomes a line of its own; but not until it is twice as long as the longest redacted value, so that no value is split. Pass at least
+ * that many bytes.
  */
 export function splitCompleteLines(
   source: LineSource,
@@ -103,7 +103,7 @@ export function splitCompleteLines(
   return { lines, consumedBytes }
 }
 
-/** The kept beginning of a line. Where more followed, a character that was cut apart is left out. */
+/** Decodes the kept beginning of a line. If the line was longer, an incomplete last character is omitted. */
 function decode(bytes: Buffer, keptLength: number, length: number): string {
   if (length <= keptLength) return bytes.toString('utf8', 0, keptLength)
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, keptLength), { stream: true })

@@ -1,5 +1,5 @@
 /**
- * What a log is made of: lines, chunks as they are stored, and the position of a reader. Pure: nothing here touches the database.
+ * Parts of a log: lines, the chunks in which they are stored, and the position of a reader. Pure: nothing here accesses the database.
  */
 import { errors } from '../../../platform/errors.ts'
 import type { Settings } from '../../../platform/settings.ts'
@@ -9,40 +9,40 @@ export const logLevels = ['DEBUG', 'INFO', 'WARN', 'ERROR'] as const
 export type LogLevel = (typeof logLevels)[number]
 
 export type LogLine = {
-  /** Counts the log's lines from 1 without a gap. */
+  /** Number of the line in the log: consecutive, starting at 1. */
   seq: number
   at: Date
   stream: OutputStream
-  /** Null where nothing says what it is. */
+  /** Null if unknown. */
   level: LogLevel | null
   instanceId: string | null
   message: string
-  /** The message was longer; its end is gone. */
+  /** Whether the message was longer and its end was removed. */
   truncated: boolean
 }
 
 export type NewLine = Omit<LogLine, 'seq'>
 
-/** Why lines are missing; a hole that both made is named after what removed its last line. */
+/** Reason that lines are missing. If both apply to a gap, that of its last line. */
 export type LogGapReason = 'BYTE_CAP' | 'RETENTION'
 export type LogGap = { fromSeq: number; toSeq: number; lines: number; bytes: number; reason: LogGapReason }
 
 export type LogBatch = {
   lines: LogLine[]
-  /** Give it as `after` to go on behind this batch. */
+  /** Pass it as `after` to read on after this batch. */
   cursor: string
-  /** Lines that belong into this batch and were removed; at most one hole a batch. */
+  /** Missing lines in the range of this batch, which has at most one gap. */
   gap: LogGap | null
-  /** The log has ended, and its last line is in this or a former batch. */
+  /** Whether the log has ended and its last line is in this batch or an earlier one. */
   complete: boolean
-  /** Lines that were asked for are not in it: they follow its cursor, or, of a tail, come before its first line. */
+  /** Whether requested lines are not in this batch. They follow its cursor; of a tail, they precede its first line. */
   hasMore: boolean
 }
 
-/** Woken after each append and on completion. */
+/** Topic that is notified after each append and on completion. */
 export const logTopic = (logId: string): string => `log:${logId}`
 
-/** What Quayside itself says is information; what a program prints says nothing of its weight. */
+/** Default level of a stream. The level of a program's output is unknown. */
 export const levelOf = (stream: OutputStream): LogLevel | null => (stream === 'system' ? 'INFO' : null)
 
 export const maxChunkLines = 200
@@ -50,15 +50,15 @@ const maxMessageBytes = 16 * 1024
 const maxChunkBytes = 256 * 1024
 const maxFlushBytes = 1024 * 1024
 
-/** What a line costs beside its message, so that a flood of empty lines meets the cap too. */
+/** Bytes counted for each line in addition to its message, so that the cap applies to empty lines too. */
 export const lineOverheadBytes = 32
 
-/** The sizes that a byte cap allows: under a small one chunks and messages are smaller too, so that a half holds several chunks. */
+/** Size limits for a byte cap. A small cap also limits chunks and messages, so that each half of the log holds several chunks. */
 export function logLimits({ LOG_MAX_BYTES }: Pick<Settings, 'LOG_MAX_BYTES'>) {
   const flushBytes = Math.min(maxFlushBytes, Math.floor(LOG_MAX_BYTES / 4))
   const chunkBytes = Math.min(maxChunkBytes, flushBytes)
   return {
-    /** Of the cap, for the head and for the tail. */
+    /** Half of the cap: the size of the kept head, and of the kept tail. */
     halfBytes: Math.floor(LOG_MAX_BYTES / 2),
     flushBytes,
     chunkBytes,
@@ -67,12 +67,12 @@ export function logLimits({ LOG_MAX_BYTES }: Pick<Settings, 'LOG_MAX_BYTES'>) {
 }
 export type LogLimits = ReturnType<typeof logLimits>
 
-/** Lines ready to be stored; they get their numbers when they are. */
+/** Lines to store. They are numbered when they are stored. */
 export type NewChunk = { count: number; bytes: number; firstAt: number; lastAt: number; lines: string }
 
 export const weightOf = (chunk: { count: number; bytes: number }): number => chunk.bytes + chunk.count * lineOverheadBytes
 
-/** Gathers lines into chunks. A line that is too long is cut, and what PostgreSQL can't store is removed. */
+/** Collects lines into chunks. Truncates long lines and removes NUL, which PostgreSQL can't store. */
 export function createChunker(limits: LogLimits) {
   let parts: string[] = []
   let [bytes, firstAt, lastAt] = [0, 0, 0]
@@ -89,7 +89,7 @@ export function createChunker(limits: LogLimits) {
     get isEmpty() {
       return parts.length === 0
     },
-    /** Gives the chunk that this line filled or had no room in, if any. */
+    /** Adds a line. Returns the chunk that is full with it or has no room for it, if any. */
     add(line: NewLine): NewChunk | null {
       const message = line.message.includes('\0') ? line.message.replaceAll('\0', '') : line.message
       const cut = cutUtf8(message, limits.messageBytes)
@@ -125,22 +125,22 @@ export function readChunk(firstSeq: number, text: string): LogLine[] {
   }))
 }
 
-/** The longest beginning that has at most so many bytes of UTF-8, with no character cut apart. */
+/** The longest prefix of whole characters with at most `maxBytes` bytes of UTF-8. */
 export function cutUtf8(text: string, maxBytes: number): string {
   if (text.length * 3 <= maxBytes || Buffer.byteLength(text) <= maxBytes) return text
-  // A UTF-16 unit has at least one byte, so the rest needn't be looked at.
+  // A UTF-16 unit has at least one byte, so no more than `maxBytes` of them can fit.
   const bytes = Buffer.from(text.slice(0, maxBytes))
   let end = Math.min(maxBytes, bytes.length)
   while (end > 0 && end < bytes.length && (bytes[end]! & 0xc0) === 0x80) end--
   return bytes.toString('utf8', 0, end)
 }
 
-/** Where a reader stands: the last line that it has seen, and the bytes of all messages up to there. */
+/** Position of a reader: the last line that it has read, and the total bytes of all messages up to and including that line. */
 export type Position = { seq: number; bytes: number }
 
 const cursorBytes = 32
 
-/** The text of a position; it names its log, so that it fits no other one. */
+/** Encodes a position. The cursor includes the id of its log, so that it is invalid for other logs. */
 export function cursorOf(logId: string, { seq, bytes }: Position): string {
   const raw = Buffer.alloc(cursorBytes)
   raw.write(logId.replaceAll('-', ''), 'hex')
@@ -151,7 +151,7 @@ export function cursorOf(logId: string, { seq, bytes }: Position): string {
 
 export const foreignCursor = () => errors.invalid_input({ field: 'after', text: 'after: must be a cursor of this log' })
 
-/** Throws `invalid_input` for what `cursorOf` didn't make for this log. */
+/** Decodes a cursor. Throws `invalid_input` unless `cursorOf` created it for this log. */
 export function positionOf(logId: string, cursor: string): Position {
   const raw = Buffer.from(cursor, 'base64url')
   if (raw.length !== cursorBytes || raw.toString('base64url') !== cursor) throw foreignCursor()

@@ -1,5 +1,5 @@
-/** Where a line came from. `system` is Quayside itself talking about the step. */
+/** Source of a line. `system` is for messages from Quayside. */
 export type OutputStream = 'stdout' | 'stderr' | 'system'
 
-/** Takes raw output of a process. A returned promise is back-pressure: the writer waits for it before it reads on. */
+/** Receives raw output of a process. A returned promise is back-pressure: the caller waits for it before it reads more. */
 export type OutputSink = (stream: OutputStream, bytes: Uint8Array) => void | Promise<void>

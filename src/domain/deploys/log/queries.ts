@@ -1,6 +1,6 @@
 /**
- * Reading a log: always from storage, one batch at a time, each by one statement, so that a batch and what it says of missing lines are
- * of one moment. The rights of the caller are those of the deployment or service, and are asked for there.
+ * Reads a log from storage, one batch at a time. Each batch is read by one statement, so that its lines and its gap are consistent. The
+ * caller's permissions are checked by the concepts whose logs these are.
  */
 import { z } from 'zod'
 import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
@@ -9,7 +9,7 @@ import { cursorOf, foreignCursor, type LogBatch, type LogGap, type LogLine, type
 
 export const maxTail = 10_000
 
-/** What doors take: `after` beats the other two, of which the later one counts. */
+/** Where to start reading. `after` takes precedence. Of `tail` and `since`, the one that starts later applies. */
 export const logInput = z.object({
   after: z.string().nullish(),
   tail: z
@@ -22,7 +22,7 @@ export const logInput = z.object({
 })
 export type LogStart = z.infer<typeof logInput>
 
-/** Where to begin when nothing else says so: with the first line, or with those that come. */
+/** Where to start by default: with the first stored line, or with the next new one. */
 export type LogMode = 'stored' | 'new'
 
 export const defaultLines = 1_000
@@ -30,8 +30,8 @@ export const batchBytes = 1024 * 1024
 const batchChunks = 200
 
 /**
- * A batch of a log, from the beginning where nothing else is said. At most `limit` lines (default: `tail`, else 1000) and about
- * 1 MiB; the cursor goes on behind it. Throws `not_found` for an unknown log, and `invalid_input` for a cursor of another one.
+ * Reads a batch of a log, by default from its beginning, with at most `limit` lines (default: `tail`, or 1000) and about 1 MiB. Throws
+ * `not_found` if the log does not exist, and `invalid_input` if the cursor belongs to another log.
  */
 export async function readLog(tx: Tx, logId: string, { limit, ...start }: LogStart & { limit?: number } = {}): Promise<LogBatch> {
   const position = await startPosition(tx, logId, start, 'stored')
@@ -39,7 +39,7 @@ export async function readLog(tx: Tx, logId: string, { limit, ...start }: LogSta
   return read.batch
 }
 
-/** Where a reader begins. */
+/** The position at which to start reading. */
 export async function startPosition(tx: Tx, logId: string, { after, tail, since }: LogStart, mode: LogMode): Promise<Position> {
   if (typeof after === 'string') return positionOf(logId, after)
   const wantsTail = typeof tail === 'number'
@@ -60,7 +60,7 @@ export type ChunkHeader = { firstSeq: number; lastSeq: number; bytesBefore: numb
 type ChunkPlace = ChunkHeader & { lines: string }
 const chunkPlace = sql`c.first_seq::float8, c.last_seq::float8, c.bytes_before::float8, c.bytes, c.lines`
 
-/** The last stored chunk that begins at or before a line. */
+/** The last stored chunk that starts at or before a line. */
 const chunkUpTo = (tx: Tx, logId: string, seq: number) =>
   row<ChunkPlace>(
     tx,
@@ -70,14 +70,14 @@ const chunkUpTo = (tx: Tx, logId: string, seq: number) =>
 export const endOf = (chunk: ChunkHeader | null | undefined): Position =>
   chunk ? { seq: chunk.lastSeq, bytes: chunk.bytesBefore + chunk.bytes } : { seq: 0, bytes: 0 }
 
-/** Behind a line. Where the next one is missing, before the hole that it is in, so that the hole is told whole. */
+/** Position after a line. If the next line is missing, before its gap, so that the gap is reported whole. */
 async function positionAt(tx: Tx, logId: string, seq: number): Promise<Position> {
   const chunk = await chunkUpTo(tx, logId, seq + 1)
   if (!chunk || chunk.lastSeq <= seq) return endOf(chunk)
   return advance(beginningOf(chunk), linesOf(chunk), (line) => line.seq <= seq)
 }
 
-/** Before the first line of a time or later; before the hole in front of it too, as that may hold such lines. */
+/** Position before the first line at or after a time, and before the gap in front of that line, which may contain such lines too. */
 async function positionBefore(tx: Tx, logId: string, since: Date): Promise<Position> {
   const chunk = await row<ChunkPlace & { firstAt: Date }>(
     tx,
@@ -90,7 +90,7 @@ async function positionBefore(tx: Tx, logId: string, since: Date): Promise<Posit
 export const beginningOf = (chunk: ChunkHeader): Position => ({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore })
 const linesOf = (chunk: ChunkPlace): LogLine[] => readChunk(chunk.firstSeq, chunk.lines)
 
-/** Over the first lines, as far as they are before what is asked for. */
+/** Moves a position past the first lines for which `isBefore` holds. */
 export function advance(from: Position, lines: readonly LogLine[], isBefore: (line: LogLine) => boolean): Position {
   const position = { ...from }
   for (const line of lines) {
@@ -103,16 +103,16 @@ export function advance(from: Position, lines: readonly LogLine[], isBefore: (li
 
 export type LogRead = {
   batch: LogBatch
-  /** Behind the batch. */
+  /** Position after the batch. */
   position: Position
-  /** Nothing is stored behind it. */
+  /** Whether the batch reaches the current end of the log. */
   isAtEnd: boolean
 }
 
 export type LogState = { endSeq: number; totalBytes: number; expiredSeq: number; isCompleted: boolean }
 type Found = LogState & (ChunkPlace | { [Key in keyof ChunkPlace]: null })
 
-/** The batch behind a position. Throws `not_found` when the log is gone, `invalid_input` for a position that it hasn't reached. */
+/** Reads the batch after a position. Throws `not_found` if the log was deleted, and `invalid_input` for a position past its end. */
 export async function readFrom(tx: Tx, logId: string, from: Position, limit: number): Promise<LogRead> {
   const found = await rows<Found>(
     tx,
@@ -138,19 +138,19 @@ export async function readFrom(tx: Tx, logId: string, from: Position, limit: num
 export type Parts<Chunk extends ChunkHeader> = {
   logId: string
   log: LogState
-  /** What was read, oldest first; none: nothing is stored behind `from`. */
+  /** Chunks that were read, oldest first. Empty if nothing is stored after `from`. */
   chunks: readonly Chunk[]
   linesOf: (chunk: Chunk) => LogLine[]
   from: Position
   limit: number
 }
 
-/** Puts a batch together, up to its limit or the second hole. */
+/** Assembles a batch, up to its limit or its second gap. */
 export function assemble<Chunk extends ChunkHeader>({ logId, log, chunks, linesOf, from, limit }: Parts<Chunk>): LogRead {
   const lines: LogLine[] = []
   let position = from
   let gap: LogGap | null = null
-  const cross = (to: Position) => {
+  const skipGap = (to: Position) => {
     const reason = to.seq <= log.expiredSeq ? 'RETENTION' : 'BYTE_CAP'
     gap = { fromSeq: position.seq + 1, toSeq: to.seq, lines: to.seq - position.seq, bytes: Math.max(0, to.bytes - position.bytes), reason }
     position = to
@@ -159,7 +159,7 @@ export function assemble<Chunk extends ChunkHeader>({ logId, log, chunks, linesO
     if (lines.length >= limit) break
     if (chunk.firstSeq > position.seq + 1) {
       if (gap) break
-      cross({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore })
+      skipGap({ seq: chunk.firstSeq - 1, bytes: chunk.bytesBefore })
     }
     const unseen = linesOf(chunk).slice(position.seq + 1 - chunk.firstSeq)
     const taken = unseen.slice(0, limit - lines.length)
@@ -167,8 +167,8 @@ export function assemble<Chunk extends ChunkHeader>({ logId, log, chunks, linesO
     const bytes = taken.reduce((sum, line) => sum + Buffer.byteLength(line.message), position.bytes)
     position = taken.length === unseen.length ? endOf(chunk) : { seq: position.seq + taken.length, bytes }
   }
-  // Chunks that expired at the end of a log have nothing behind them.
-  if (chunks.length === 0 && position.seq < log.endSeq) cross({ seq: log.endSeq, bytes: log.totalBytes })
+  // The expired chunks at the end of a log are a gap without a chunk after it.
+  if (chunks.length === 0 && position.seq < log.endSeq) skipGap({ seq: log.endSeq, bytes: log.totalBytes })
   const isAtEnd = position.seq === log.endSeq
   const batch = { lines, cursor: cursorOf(logId, position), gap, complete: log.isCompleted && isAtEnd, hasMore: !isAtEnd }
   return { batch, position, isAtEnd }

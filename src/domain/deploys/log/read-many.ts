@@ -1,6 +1,6 @@
 /**
- * Batches of many logs at once, for an operation that shows several: few statements, however many logs there are, and one bound on
- * what is read for all of them. With `tail` the newest lines are returned where not all have room.
+ * Reads batches of many logs at once, for operations that select several. The number of statements does not grow with the number of
+ * logs, and one size limit applies to all of them. When a log with `tail` does not fit, its newest lines are returned.
  */
 import { rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { DomainError, errors } from '../../../platform/errors.ts'
@@ -21,14 +21,14 @@ import {
 export type LogRequest = { logId: string; start: LogStart }
 
 export type ReadLimits = {
-  /** What all logs together may have; what is read is taken from it. */
+  /** Bytes left for all logs together. Everything that is read is deducted. */
   room: { readonly bytesLeft: number; takeBytes(count: number): void }
   pace?: Pace
 }
 
 const chunksOfLog = 1_000
 const chunksOfAll = 8_000
-/** What one statement brings. */
+/** Bytes that one statement reads. */
 const portionBytes = 1024 * 1024
 
 type Header = ChunkHeader & { firstAt: Date }
@@ -39,19 +39,19 @@ type Reading = {
   logId: string
   start: LogStart
   state: State
-  /** Where `after` says. */
+  /** Position of the cursor `after`. */
   after: Position | null
-  /** The last chunk before what is asked for, and what is asked for, oldest first. */
+  /** The last chunk before the requested lines, then the chunks that contain them, oldest first. */
   headers: Header[]
-  /** There may be more of them than were read. */
+  /** Whether the log may have more requested chunks than these. */
   hasMoreHeaders: boolean
-  /** Which of them are read, oldest first. */
+  /** Chunks whose lines are read, oldest first. */
   chosen: Header[]
-  /** Not all that was asked for is chosen. */
+  /** Whether some requested chunks are not chosen. */
   isCut: boolean
 }
 
-/** The batches of some logs, in order; in place of one that can't be read, its error: `not_found`, or `invalid_input` for the cursor. */
+/** Returns the batch of each request, in order, or the error of a log that can't be read: `not_found`, or `invalid_input` for its cursor. */
 export async function readLogs(tx: Tx, requests: readonly LogRequest[], { room, pace }: ReadLimits): Promise<(LogBatch | DomainError)[]> {
   const places = requests.map(placeOf)
   const readings = await readHeaders(tx, places)
@@ -79,11 +79,11 @@ function placeOf({ logId, start }: LogRequest): Place | DomainError {
   }
 }
 
-/** Only a tail is read from its end. */
+/** Whether the log is read from its end. */
 const isTail = ({ start, after }: Pick<Reading, 'start' | 'after'>) => after === null && typeof start.tail === 'number'
 const limitOf = ({ start: { tail } }: Pick<Reading, 'start'>) => tail || defaultLines
 
-/** Where each log stands and which chunks it has from its start on, all of one moment. */
+/** Reads the state of each log and the headers of its requested chunks, all from one snapshot. */
 async function readHeaders(tx: Tx, places: readonly (Place | DomainError)[]): Promise<(Reading | DomainError)[]> {
   const asked = places.filter(isFine)
   if (asked.length === 0) return places as DomainError[]
@@ -124,11 +124,11 @@ async function readHeaders(tx: Tx, places: readonly (Place | DomainError)[]): Pr
 
 const countOf = ({ firstSeq, lastSeq }: Header) => lastSeq - firstSeq + 1
 const weightOf = (chunk: Header) => chunk.bytes + countOf(chunk) * lineOverheadBytes
-/** What a line has around its message in an answer. */
+/** Bytes of the other fields of a line in a response. */
 const fieldBytes = 96
 const keyOf = (logId: string, { firstSeq }: ChunkHeader) => `${logId}:${firstSeq}`
 
-/** Chunk by chunk in turns, so that a small log has room beside large ones. */
+/** Chooses one chunk of each log in turn, so that large logs leave room for small ones. */
 function choose(readings: readonly Reading[], room: ReadLimits['room']): void {
   let open = readings.map((reading) => ({ reading, chunks: chunksInOrder(reading) }))
   while (open.length > 0) {
@@ -148,18 +148,18 @@ function choose(readings: readonly Reading[], room: ReadLimits['room']): void {
   for (const reading of readings) if (isTail(reading)) reading.chosen.reverse()
 }
 
-/** What is to be read of one log, nearest to where it is begun first; says in the end whether that was all. */
+/** The chunks to read of one log, starting at the end that is read first. Sets `isCut` when requested chunks remain. */
 function* chunksInOrder(reading: Reading): Generator<Header, undefined> {
   const { headers, state } = reading
   const wanted = headers.filter(({ lastSeq }) => lastSeq > state.fromSeq)
   const fromEnd = isTail(reading)
   if (fromEnd) wanted.reverse()
-  let [bytes, lines, holes] = [0, 0, 0]
+  let [bytes, lines, gaps] = [0, 0, 0]
   let former: Header | undefined
   for (const chunk of wanted) {
-    // A batch tells of one hole.
-    if (former && fromEnd && chunk.lastSeq + 1 < former.firstSeq) holes++
-    if (bytes >= batchBytes || holes > 1) {
+    // A batch reports at most one gap.
+    if (former && fromEnd && chunk.lastSeq + 1 < former.firstSeq) gaps++
+    if (bytes >= batchBytes || gaps > 1) {
       reading.isCut = true
       return
     }
@@ -170,10 +170,10 @@ function* chunksInOrder(reading: Reading): Generator<Header, undefined> {
     yield chunk
   }
   const isShort = fromEnd && former !== undefined && former.firstSeq > state.fromSeq + 1
-  if (isShort && (holes > 0 || (reading.hasMoreHeaders && headers[0] === former))) reading.isCut = true
+  if (isShort && (gaps > 0 || (reading.hasMoreHeaders && headers[0] === former))) reading.isCut = true
 }
 
-/** The lines of all chosen chunks, by chunk; one that was removed meanwhile is missing. */
+/** Lines of all chosen chunks, by chunk. Chunks that were deleted in the meantime are absent. */
 async function readLines(tx: Tx, readings: readonly (Reading | DomainError)[], pace: Pace | undefined): Promise<Map<string, LogLine[]>> {
   const chosen = new Map<string, { logId: string; chunk: Header }>()
   for (const reading of readings) {
@@ -238,9 +238,7 @@ function batchOf(reading: Reading, lines: ReadonlyMap<string, LogLine[]>): LogBa
   return { ...batch, hasMore: isCut }
 }
 
-/**
- * Where the lines that are asked for begin. Where those are missing, before the hole that they are in, so that the hole is told whole.
- */
+/** Position before the first requested line. If that line is missing, before its gap, so that the gap is reported whole. */
 function startOf({ headers, state, start }: Reading, stored: (chunk: Header) => LogLine[] | undefined): Position {
   const { since } = start
   const first = headers.find(({ lastSeq }) => lastSeq > state.fromSeq)

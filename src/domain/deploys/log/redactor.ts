@@ -1,35 +1,35 @@
 /**
- * Takes secret values out of lines, in the forms in which programs print them: plain, base64 (also within a longer text, or wrapped),
- * hex, and each of them escaped (see escapes.ts). Works on whole lines, before they are cut; of a value with several lines each line
- * counts for itself.
+ * Replaces secret values in lines, in the forms in which programs print them: plain, base64 (also as part of a longer text, or wrapped),
+ * hex, and each of these escaped (see escapes.ts). Works on whole lines, before they are truncated. Each line of a multi-line value is
+ * also replaced on its own.
  */
 import { isTooShortToRedact, minRedactedLength } from '../../configuration/variable/index.ts'
 import { bytesOf, type Reading, readingsOf, textOf } from './escapes.ts'
 
-/** How often values were taken out, by key. */
+/** Number of redactions, by key. */
 export type Hits = Map<string, number>
 
-/** `isCut`: more followed, so an end that may be the beginning of a secret goes too. What was found is added to `hits`. */
+/** `isCut`: the line was longer, so an end that may be the beginning of a secret is replaced too. Adds the redactions to `hits`. */
 export type Redact = ((text: string, isCut?: boolean, hits?: Hits) => string) & {
   /**
-   * Where a line that is still growing can be cut, so that what follows shows no part of a value, and what comes before shows none
-   * where it is redacted as cut; 0: nowhere yet. More than 0 once the line is twice as long as the longest value is in its longest form.
+   * Offset at which an unfinished line can be split without revealing part of a value, given that the first part is redacted with
+   * `isCut`. 0 if there is none yet; there is one once the line is twice as long as the longest form of any value.
    */
   cutOf?: (bytes: Buffer) => number
 }
 
-/** A value and what it is counted under. */
+/** A value, and the key under which its redactions are counted. */
 export type SecretValue = { key: string; value: string }
 
 export const redacted = '[redacted]'
 
-/** Without a key: a beginning, which doesn't count. */
+/** A match to replace. `key` is null for the beginning of a value, which is not counted. */
 type Span = { start: number; end: number; key: string | null }
 
-/** The most bytes by which one byte of a value is written: `\u0041`. Only a value that is escaped twice throughout may be longer. */
+/** Maximum length of one escaped byte: `\u0041`. Only a value that is escaped twice throughout can exceed it. */
 const longestEscape = 6
 
-/** Values that are too short to redact are left as they are. */
+/** Creates a redactor for the values, except those that are too short to redact. */
 export function createRedactor(values: readonly (string | SecretValue)[]): Redact {
   const named = values.map((value) => (typeof value === 'string' ? { key: '', value } : value))
   const keys = new Map<string, string>()
@@ -58,16 +58,16 @@ export function createRedactor(values: readonly (string | SecretValue)[]): Redac
   return Object.assign(redact, { cutOf: cutter(find, longest) })
 }
 
-/** Forms write a blank as `+`, other URLs leave a `+` as it is: the two are taken for one. */
+/** Treats `+` and space as equal, because forms encode a space as `+`, but other URLs do not. */
 const searchable = (bytes: string) => bytes.replaceAll('+', ' ')
 
 const searchableReadings = (bytes: string, isCut?: boolean): Reading[] =>
   readingsOf(bytes, isCut).map(({ text, placeOf }) => ({ text: searchable(text), placeOf }))
 
-/** Finds patterns by their first characters: a line costs the same for one value and for a thousand. */
+/** Finds patterns by their first characters, so that the cost of a line does not depend on the number of values. */
 function finder(keys: ReadonlyMap<string, string>): (reading: Reading) => Span[] {
   const byStart = Map.groupBy(keys.keys(), (pattern) => pattern.slice(0, minRedactedLength))
-  // Most places are passed by a look at this, three times as fast as by the map.
+  // A filter in front of the map: it rules out most offsets, and makes the search three times as fast.
   const known = new Uint8Array(2 ** startBits)
   for (const start of byStart.keys()) known[slotOf(Buffer.from(start, 'latin1').readInt32BE())] = 1
   return ({ text, placeOf }) => {
@@ -87,32 +87,32 @@ function finder(keys: ReadonlyMap<string, string>): (reading: Reading) => Span[]
 }
 
 const startBits = 14
-/** Of four bytes. */
+/** Hash of four bytes. */
 const slotOf = (code: number) => Math.imul(code, 0x9e3779b1) >>> (32 - startBits)
 
 function cutter(find: (reading: Reading) => Span[], longest: number): (bytes: Buffer) => number {
   return (bytes) => {
     if (bytes.length < 2 * longest) return 0
-    // What begins before this ends within what is there.
+    // A value that begins before this offset ends within `bytes`.
     let cut = bytes.length - longest + 1
     while (cut > 0 && (bytes[cut]! & 0xc0) === 0x80) cut--
     cut = betweenEscapes(bytes, cut)
     const from = betweenEscapes(bytes, Math.max(0, cut - longest))
     const spans = searchableReadings(bytes.toString('latin1', from)).flatMap(find)
     const across = spans.filter(({ start, end }) => start + from < cut && cut < end + from)
-    // One that ends behind the earliest of them is covered by it; the beginning that stays before goes with the cut line.
+    // Splitting at the earliest start is enough: the beginning of a value before it is replaced with the end of the first part.
     return Math.min(cut, ...across.map(({ start }) => start + from))
   }
 }
 
-/** A place from which a run of backslashes is read as it is in the whole line, also when it is escaped twice. */
+/** The nearest offset at or before `place` from which a run of backslashes decodes as it does in the whole line, even if escaped twice. */
 function betweenEscapes(bytes: Buffer, place: number): number {
   let start = place
   while (start > 0 && bytes[start - 1] === 0x5c) start--
   return place - ((place - start) % 4)
 }
 
-/** The value, and what programs make of one that holds escapes; each of them also line by line. */
+/** The value, and its decodings if it contains escapes; each also line by line. */
 function variantsOf(value: string): string[] {
   const variants = readingsOf(bytesOf(value)).map(({ text }) => textOf(text))
   return [...variants, ...variants.flatMap(splitLines)]
@@ -134,7 +134,7 @@ function formsOf(value: string): string[] {
   ]
 }
 
-/** The characters that stand for the value alone, when so many bytes of another text share its first group. */
+/** The base64 characters that depend on the value alone, if it is preceded by other bytes, `offset` of them in its first group. */
 function base64Forms(bytes: Buffer, offset: number): string[] {
   const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64')
   const start = [0, 2, 3][offset]!
@@ -143,7 +143,7 @@ function base64Forms(bytes: Buffer, offset: number): string[] {
   return [own, own.replaceAll('+', '-').replaceAll('/', '_')]
 }
 
-/** Line by line, as `base64` and PEM print a value of its own; a short rest says nothing. */
+/** The lines in which `base64` and PEM print the value, except a last one that is too short to identify it. */
 function wrappedBase64(bytes: Buffer): string[] {
   const text = bytes.toString('base64')
   return [64, 76]
@@ -152,7 +152,7 @@ function wrappedBase64(bytes: Buffer): string[] {
     .filter((line) => line.length >= 2 * minRedactedLength)
 }
 
-/** Matches that overlap are one; each key in it counts once. */
+/** Replaces overlapping matches together. Each key in them counts once. */
 function withoutMatches(text: string, spans: Span[], hits?: Hits): string {
   spans.sort((a, b) => a.start - b.start)
   let shown = ''
@@ -170,7 +170,7 @@ function withoutMatches(text: string, spans: Span[], hits?: Hits): string {
   return shown + text.slice(done)
 }
 
-/** Where the text's end is a beginning of one of the patterns, the longest; the text's length where it is none. */
+/** Start of the longest beginning of a pattern at the end of the text, or the text's length if there is none. */
 function beginningAtEnd(text: string, patterns: Iterable<string>): number {
   let earliest = text.length
   for (const pattern of patterns) earliest = Math.min(earliest, beginningOf(pattern, text))

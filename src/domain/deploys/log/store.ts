@@ -1,4 +1,4 @@
-/** The rows of a log: made, appended to, completed, thinned out. Numbers are given by the log's row, whose lock orders all writers. */
+/** Stores logs: creates, appends, completes and trims them. Lines are numbered by the log's row, whose lock serializes all writers. */
 import type { Log } from '../../../generated/prisma/client.ts'
 import { type Db, row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
@@ -9,35 +9,35 @@ import { createChunker, type LogLimits, lineOverheadBytes, logLimits, logTopic, 
 
 type ServiceRef = { organizationId: string; webServiceId: string }
 
-/** The log of a deployment, made where it is missing. */
+/** Returns the log of a deployment. Creates it if it does not exist. */
 export async function ensureDeploymentLog(
   tx: Tx,
   { organizationId, webServiceId, deploymentId }: ServiceRef & { deploymentId: string },
 ): Promise<Log> {
   const find = () => tx.log.findUnique({ where: { organizationId_deploymentId: { organizationId, deploymentId } } })
-  return (await find()) ?? (await make(tx, { organizationId, webServiceId, deploymentId })) ?? found(await find())
+  return (await find()) ?? (await insertLog(tx, { organizationId, webServiceId, deploymentId })) ?? required(await find())
 }
 
-/** The runtime log of a service, made where it is missing. */
+/** Returns the runtime log of a service. Creates it if it does not exist. */
 export async function ensureServiceLog(tx: Tx, { organizationId, webServiceId }: ServiceRef): Promise<Log> {
   const find = () => tx.log.findFirst({ where: { organizationId, webServiceId, deploymentId: null } })
-  return (await find()) ?? (await make(tx, { organizationId, webServiceId, deploymentId: null })) ?? found(await find())
+  return (await find()) ?? (await insertLog(tx, { organizationId, webServiceId, deploymentId: null })) ?? required(await find())
 }
 
-/** The log of a service, or of one of its deployments. */
+/** Identifies the runtime log of a service, or the log of one of its deployments. */
 export type LogPlace = ServiceRef & { deploymentId: string | null }
 
-/** The ids of many logs, in order, each made where it is missing. */
+/** Returns the ids of several logs, in order. Creates those that do not exist. */
 export async function ensureLogs(tx: Tx, places: readonly LogPlace[]): Promise<string[]> {
   const keyOf = ({ webServiceId, deploymentId }: Pick<LogPlace, 'webServiceId' | 'deploymentId'>) => deploymentId ?? webServiceId
-  const given = (missing: readonly LogPlace[]) =>
+  const placesTable = (missing: readonly LogPlace[]) =>
     sql`unnest(${missing.map(() => newId())}::uuid[], ${missing.map(({ organizationId }) => organizationId)}::uuid[],
           ${missing.map(({ webServiceId }) => webServiceId)}::uuid[], ${missing.map(({ deploymentId }) => deploymentId)}::uuid[])
         as p(id, organization_id, web_service_id, deployment_id)`
   const find = async () => {
     const found = await rows<{ id: string; webServiceId: string; deploymentId: string | null }>(
       tx,
-      sql`select l.id, l.web_service_id, l.deployment_id from ${given(places)} join log l on l.organization_id = p.organization_id
+      sql`select l.id, l.web_service_id, l.deployment_id from ${placesTable(places)} join log l on l.organization_id = p.organization_id
           and case when p.deployment_id is null then l.web_service_id = p.web_service_id and l.deployment_id is null else l.deployment_id = p.deployment_id end`,
     )
     return new Map(found.map((log) => [keyOf(log), log.id]))
@@ -48,19 +48,19 @@ export async function ensureLogs(tx: Tx, places: readonly LogPlace[]): Promise<s
     await run(
       tx,
       sql`insert into log (id, organization_id, web_service_id, deployment_id)
-          select p.id, p.organization_id, p.web_service_id, p.deployment_id from ${given(missing)} on conflict do nothing`,
+          select p.id, p.organization_id, p.web_service_id, p.deployment_id from ${placesTable(missing)} on conflict do nothing`,
     )
     known = await find()
   }
   return places.map((place) => {
     const id = known.get(keyOf(place))
-    if (!id) throw new Error('a log was neither made nor found')
+    if (!id) throw new Error('The log could neither be found nor created.')
     return id
   })
 }
 
-/** Null: another made it in the same moment. */
-const make = (tx: Tx, { organizationId, webServiceId, deploymentId }: ServiceRef & { deploymentId: string | null }) =>
+/** Returns null if the log exists already. */
+const insertLog = (tx: Tx, { organizationId, webServiceId, deploymentId }: ServiceRef & { deploymentId: string | null }) =>
   row<Log>(
     tx,
     sql`insert into log (id, organization_id, web_service_id, deployment_id)
@@ -68,12 +68,12 @@ const make = (tx: Tx, { organizationId, webServiceId, deploymentId }: ServiceRef
         on conflict do nothing returning *`,
   )
 
-function found(log: Log | null): Log {
-  if (!log) throw new Error('a log was neither made nor found')
+function required(log: Log | null): Log {
+  if (!log) throw new Error('The log could neither be found nor created.')
   return log
 }
 
-/** Ends a log: nothing is appended afterwards. False: it had ended before. Close its writer first. */
+/** Ends a log, after which nothing is appended. Returns false if it has ended before. Close its writer first. */
 export async function completeLog({ tx, wake }: Pick<Work, 'tx' | 'wake'>, logId: string): Promise<boolean> {
   const completed = await run(tx, sql`update log set completed_at = app_now() where id = ${logId}::uuid and completed_at is null`)
   if (completed > 0) wake(logTopic(logId))
@@ -81,9 +81,9 @@ export async function completeLog({ tx, wake }: Pick<Work, 'tx' | 'wake'>, logId
 }
 
 /**
- * Appends in the caller's transaction, so that what was consumed of the source can be stored with it. Gives the number of the
- * first line; null when there was nothing to append, or when the log has ended or is gone: then the lines are dropped.
- * Holds the log's row until the transaction ends.
+ * Appends in the caller's transaction, so that the caller can store its offset in the source with the lines. Returns the number of the
+ * first line, or null if there are no lines, or if the log has ended or was deleted and the lines are dropped. Locks the log's row until
+ * the transaction ends.
  */
 export async function appendLines(
   { app, tx, wake }: Pick<Work, 'app' | 'tx' | 'wake'>,
@@ -102,8 +102,8 @@ export async function appendLines(
 }
 
 /**
- * Appends lines and notes what was consumed of their source (see `appendChunks`) in one statement. False: nothing was done, also
- * where the lines are too many for that.
+ * Appends lines and stores the offset in their source (see `appendChunks`) in one statement. Returns false if nothing was stored, which
+ * includes too many lines for one statement.
  */
 export async function appendAtOnce(app: App, logId: string, lines: Iterable<NewLine>, source: Sql): Promise<boolean> {
   const limits = logLimits(app.settings)
@@ -126,7 +126,7 @@ function* chunksOf(lines: Iterable<NewLine>, limits: LogLimits): Generator<NewCh
 
 type Send = (query: Sql) => Promise<{ seq: number; full: boolean }[]>
 
-/** Each statement for itself. Past Prisma, by which a flood took 380 MB of memory instead of 80. */
+/** Runs each statement on its own. Bypasses Prisma, with which heavy output took 380 MB of memory instead of 80 MB. */
 const sendDirectly =
   (db: Db): Send =>
   async ({ text, values }) =>
@@ -134,7 +134,7 @@ const sendDirectly =
 
 const maxFlushChunks = 32
 
-/** Chunks in groups that one statement takes. */
+/** Groups chunks by the size limit of one statement. */
 export function* flushesOf(chunks: Iterable<NewChunk>, { flushBytes }: LogLimits): Generator<NewChunk[]> {
   let group: NewChunk[] = []
   let weight = 0
@@ -151,9 +151,10 @@ export function* flushesOf(chunks: Iterable<NewChunk>, { flushBytes }: LogLimits
 }
 
 /**
- * Appends chunks that fit one statement, gives the number of their first line, and removes what the byte cap no longer holds.
- * Null: the log has ended or is gone, and nothing was stored. With `source`, a statement that notes what was consumed of the source, the two
- * are made together or not at all: also null when that gives no row. Between the two statements a log may be over its cap by one flush.
+ * Appends chunks that fit one statement, returns the number of their first line, and trims the log to its byte cap. Returns null if the
+ * log has ended or was deleted, and nothing was stored. `source` is a statement that stores the offset in the lines' source. It takes effect
+ * together with the append or not at all; if it returns no row, nothing is stored, and the result is null. Between the append and the
+ * trim, a log can exceed its cap by one flush.
  */
 export async function appendChunks(send: Send, logId: string, chunks: NewChunk[], limits: LogLimits, source?: Sql): Promise<number | null> {
   const count = chunks.reduce((sum, chunk) => sum + chunk.count, 0)
@@ -193,16 +194,16 @@ export async function appendChunks(send: Send, logId: string, chunks: NewChunk[]
 }
 
 /**
- * Appends as `appendChunks` does, in statements of its own, and waits for a database that is away. Of a statement that failed on the way it
- * is not known whether it was done: before it is repeated, its first chunk is looked for behind `ownSeq`, the last line that this writer
- * knows to be stored, so that nothing is stored twice.
+ * Like `appendChunks`, outside a transaction, and waits while the database is unavailable. A statement that failed with its connection may
+ * have been committed. Before it is repeated, its first chunk is searched for after `ownSeq`, the last line that this writer knows to be
+ * stored, so that nothing is stored twice.
  */
 export function appendThroughOutages(app: App, logId: string, chunks: NewChunk[], ownSeq: number): Promise<number | null> {
   const send = sendDirectly(app.db)
-  let isDoubtful = false
+  let mayBeStored = false
   return throughOutages(app, async () => {
-    const known = isDoubtful ? await findChunk(send, logId, chunks[0]!, ownSeq) : null
-    isDoubtful = true
+    const known = mayBeStored ? await findChunk(send, logId, chunks[0]!, ownSeq) : null
+    mayBeStored = true
     return known ?? appendChunks(send, logId, chunks, logLimits(app.settings))
   })
 }
@@ -211,11 +212,11 @@ const findChunk = async (
   send: Send,
   logId: string,
   { count, bytes, firstAt, lines }: NewChunk,
-  behindSeq: number,
+  afterSeq: number,
 ): Promise<number | null> => {
   const [found] = await send(
     sql`select first_seq::float8 as seq, false as full from log_chunk
-        where log_id = ${logId}::uuid and first_seq > ${behindSeq}::bigint and last_seq = first_seq + ${count}::int - 1 and bytes = ${bytes}::int
+        where log_id = ${logId}::uuid and first_seq > ${afterSeq}::bigint and last_seq = first_seq + ${count}::int - 1 and bytes = ${bytes}::int
           and first_at = to_timestamp(${firstAt}::float8 / 1000.0) and lines = ${lines}::text
         order by first_seq limit 1`,
   )
@@ -223,8 +224,8 @@ const findChunk = async (
 }
 
 /**
- * Removes what lies behind the head and too far before the end. A statement of its own, as it must see what others appended while
- * the former one waited; a log only grows, so what may go by its snapshot may go for good.
+ * Deletes the chunks between the kept head and the kept tail. A statement of its own, because it must see what other writers appended
+ * while the append waited. A log only grows, so a chunk that its snapshot allows to be deleted is never needed again.
  */
 async function trim(send: Send, logId: string, { halfBytes }: LogLimits): Promise<void> {
   await send(
@@ -236,12 +237,12 @@ async function trim(send: Send, logId: string, { halfBytes }: LogLimits): Promis
 
 const expiryPortion = 1_000
 
-/** Removes a portion of the chunks whose lines are all older than the retention; gives how many. Never touches a log's row otherwise. */
+/** Deletes some of the chunks whose lines are all older than the retention period. Returns their number. */
 export async function expireChunks(tx: Tx, { LOG_RETENTION_MS }: Pick<Settings, 'LOG_RETENTION_MS'>): Promise<number> {
   const cutoff = sql`app_now() - ${LOG_RETENTION_MS}::float8 * interval '1 millisecond'`
   const oldest = await row<{ logId: string }>(tx, sql`select log_id from log_chunk where last_at < ${cutoff} order by last_at limit 1`)
   if (!oldest) return 0
-  // Chunks that a trim is removing just now are skipped: waiting for them with the log's row in hand could be a deadlock.
+  // Chunks that a concurrent trim is deleting are skipped. Waiting for them while holding the log's row could deadlock.
   const expired = await row<{ chunks: number }>(
     tx,
     sql`with held as (select id from log where id = ${oldest.logId}::uuid for update),
@@ -250,10 +251,10 @@ export async function expireChunks(tx: Tx, { LOG_RETENTION_MS }: Pick<Settings, 
           where c.last_at < ${cutoff} order by c.first_seq limit ${expiryPortion} for update of c skip locked),
         removed as (
           delete from log_chunk c using due where c.log_id = ${oldest.logId}::uuid and c.first_seq = due.first_seq returning c.last_seq),
-        told as (
+        recorded as (
           update log set expired_seq = greatest(expired_seq, (select max(last_seq) from removed))
           where id = ${oldest.logId}::uuid and exists (select from removed) returning id)
-        select (select count(*)::int from removed) as chunks, (select count(*) from told)`,
+        select (select count(*)::int from removed) as chunks, (select count(*) from recorded)`,
   )
   return expired?.chunks ?? 0
 }

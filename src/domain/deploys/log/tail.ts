@@ -1,12 +1,12 @@
-/** The ends of many logs in one statement, for lists that show a little of each. */
+/** Reads the ends of many logs in one statement, for lists that show a few lines of each. */
 import { rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { type LogLine, readChunk } from './model.ts'
 
 const maxChunks = 100
 
 /**
- * The last lines of each deployment's log, by the deployment's id; messages of about `bytes` bytes in all, one line at least.
- * `deploymentIds` selects them, within the caller's scope. A deployment without lines is left out.
+ * Returns the last lines of each deployment's log, by deployment id: at least one line, and about `bytes` bytes of messages per log.
+ * `deploymentIds` is a query for the deployments, limited to the caller's scope. Deployments without lines are omitted.
  */
 export async function tailsByDeployment(tx: Tx, deploymentIds: Sql, bytes: number): Promise<Map<string, LogLine[]>> {
   const found = await rows<{ deploymentId: string; firstSeq: number; lines: string }>(

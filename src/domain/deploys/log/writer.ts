@@ -1,6 +1,6 @@
 /**
- * Takes the raw output of processes into a log: lines, redaction, chunks, back-pressure. Any number of writers may write to one log,
- * in any number of processes; each keeps its own order. What is stored, and what is removed, is the store's business.
+ * Writes raw process output to a log: splits it into lines, redacts them, collects them into chunks, and applies back-pressure. Several
+ * writers, also in several processes, may write to one log; the lines of each keep their order.
  */
 import type { App } from '../../../platform/work.ts'
 import { createLineSplitter } from './line-splitter.ts'
@@ -12,28 +12,29 @@ import { appendThroughOutages, flushesOf } from './store.ts'
 export type LogWriterOptions = { logId: string; redact?: Redact }
 
 export type LogWriter = {
-  /** A taker of raw output of one instance, or of none; each stream of it has its own unfinished line. */
+  /** Returns a sink for raw output, of an instance if one is named. Each stream of each sink has its own unfinished line. */
   sink(instanceId?: string | null): OutputSink
-  /** A line of Quayside itself, or several; the promise is back-pressure. */
+  /** Writes one or more lines to the `system` stream. The promise is back-pressure. */
   say(message: string, level?: LogLevel): Promise<void>
-  /** Takes unfinished lines as they are: what printed them has ended. */
+  /** Ends unfinished lines, because their process has ended. */
   endLines(): Promise<void>
-  /** Resolves when everything that was taken, but for unfinished lines, is stored. */
+  /** Resolves when all output so far, except unfinished lines, is stored. */
   flush(): Promise<void>
-  /** Takes unfinished lines as they are, and resolves when everything is stored. What comes later is dropped. */
+  /** Ends unfinished lines and resolves when all output is stored. Later output is dropped. */
   close(): Promise<void>
 }
 
-const gatherMs = 100
-/** Lines in memory, beyond which a sink answers with a promise. */
+/** Maximum time that lines are collected before they are stored. */
+const collectMs = 100
+/** Size of the queue above which a sink returns a promise. */
 const queueBytes = 1024 * 1024
-/** What is split at a stretch before the queue is looked at again. */
+/** Bytes that are split before the size of the queue is checked again. */
 const sliceBytes = 16 * 1024
 
 /**
- * Lines are stored within 100 ms, or 200 at a time; while the database is away they wait, and a sink with them. When storing fails, everything that is taken afterwards rejects with that error, and
- * so do `flush` and `close`: what the failed statement held may or may not be stored. What comes after the log's completion is dropped
- * with a warning in the program's own log.
+ * Lines are stored after at most 100 ms, or earlier once there are 200. While the database is unavailable, lines and sinks wait. After an
+ * append has failed, every later call, including `flush` and `close`, rejects with its error; the lines of that append may or may not be
+ * stored. Lines that arrive after the log's completion are dropped, with a warning in the program's own log.
  */
 export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): LogWriter {
   const limits = logLimits(app.settings)
@@ -44,7 +45,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
   let pumping: Promise<void> | undefined
   let failure: { error: unknown } | undefined
   let dropping = false
-  /** The last line that is known to be stored. */
+  /** Number of the last line of this writer that is known to be stored. */
   let ownSeq = 0
   let waiting: (() => void)[] = []
   const streams = new Set<{ idle(): Promise<void>; end(): void }>()
@@ -62,10 +63,10 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     start()
   }
 
-  const take = (line: NewLine) => {
+  const addLine = (line: NewLine) => {
     if (dropping || failure) return
     enqueue(chunker.add(line))
-    if (!chunker.isEmpty && !pumping) timer ??= setTimeout(sealNow, gatherMs)
+    if (!chunker.isEmpty && !pumping) timer ??= setTimeout(sealNow, collectMs)
   }
 
   const sealNow = () => {
@@ -80,7 +81,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
       pumping = undefined
       wakeWaiting()
       if (queue.length > 0) start()
-      else if (!chunker.isEmpty && !failure) timer ??= setTimeout(sealNow, gatherMs)
+      else if (!chunker.isEmpty && !failure) timer ??= setTimeout(sealNow, collectMs)
     })
   }
 
@@ -109,7 +110,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     dropping = true
     app.log.warn(
       { logId, lines: chunks.reduce((sum, chunk) => sum + chunk.count, 0) },
-      'lines arrived after the end of their log and were dropped',
+      'Lines that arrived after the end of their log were dropped.',
     )
   }
 
@@ -127,7 +128,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
 
   const isFull = () => queuedBytes > queueBytes
 
-  const room = async () => {
+  const waitForRoom = async () => {
     while (isFull() && !failure) await new Promise<void>((resolve) => waiting.push(resolve))
     check()
   }
@@ -139,7 +140,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
   }
 
   const openStream = (stream: OutputStream, instanceId: string | null) => {
-    const splitter = createLineSplitter({ stream, instanceId, messageBytes: limits.messageBytes, redact }, take)
+    const splitter = createLineSplitter({ stream, instanceId, messageBytes: limits.messageBytes, redact }, addLine)
     let busy: Promise<void> | undefined
     streams.add({
       async idle() {
@@ -148,7 +149,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
       end: () => splitter.end(app.clock.now()),
     })
 
-    /** Gives the offset at which the queue was full. */
+    /** Splits bytes until the queue is full. Returns the offset of the first byte that is left. */
     const feed = (bytes: Uint8Array, from: number): number => {
       let offset = from
       for (; offset < bytes.length && !isFull(); offset += sliceBytes) {
@@ -158,19 +159,19 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     }
     const feedSlowly = async (bytes: Uint8Array, from: number) => {
       for (let offset = from; offset < bytes.length; ) {
-        await room()
+        await waitForRoom()
         offset = feed(bytes, offset)
       }
-      await room()
+      await waitForRoom()
     }
-    /** One after the other, also for a caller that doesn't wait. */
+    /** Processes chunks in order, even if the caller doesn't wait. */
     const queueUp = (bytes: Uint8Array, from: number): Promise<void> => {
       const next: Promise<void> = (busy ?? Promise.resolve())
         .then(() => feedSlowly(bytes, from))
         .finally(() => {
           if (busy === next) busy = undefined
         })
-      // A caller that doesn't wait hears of a failure at its next call.
+      // A caller that doesn't wait receives the failure from its next call.
       next.catch(() => {})
       busy = next
       return next
@@ -191,20 +192,20 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
 
   return {
     sink(instanceId = null) {
-      const takers = new Map<OutputStream, ReturnType<typeof openStream>>()
+      const inputs = new Map<OutputStream, ReturnType<typeof openStream>>()
       return (stream, bytes) => {
-        const taker = takers.get(stream) ?? openStream(stream, instanceId)
-        takers.set(stream, taker)
-        return taker(bytes)
+        const input = inputs.get(stream) ?? openStream(stream, instanceId)
+        inputs.set(stream, input)
+        return input(bytes)
       }
     },
     async say(message, level = 'INFO') {
       check()
       const source = { stream: 'system' as const, instanceId: null, messageBytes: limits.messageBytes, redact, level }
-      const splitter = createLineSplitter(source, take)
+      const splitter = createLineSplitter(source, addLine)
       splitter.push(Buffer.from(message), app.clock.now())
       splitter.end(app.clock.now())
-      await room()
+      await waitForRoom()
     },
     endLines,
     flush,
