@@ -10,7 +10,7 @@ import { advancingStatuses, unfinishedStatuses } from '../instance/index.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
 import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
 import { deploymentErrors } from './errors.ts'
-import { announce, deploymentEvents } from './events.ts'
+import { deploymentEvents, publishInProject } from './events.ts'
 import { enqueue, isCancellable, phases, rollbackBlockers, type Waiting } from './model.ts'
 import { end } from './transition.ts'
 
@@ -102,7 +102,7 @@ export async function queueDeployment(work: Work, service: WebService, policy: Q
         select ${deployment.id}::uuid, p.phase::deployment_phase, 'PENDING' from unnest(${[...phases]}::text[]) as p(phase)`,
   )
   await ensureDeploymentLog(work.tx, { organizationId: service.organizationId, webServiceId: service.id, deploymentId: deployment.id })
-  await announce(work, deploymentEvents.queued, deployment, service.projectId)
+  await publishInProject(work, deploymentEvents.queued, deployment, service.projectId)
   work.wake('deployments')
   return deployment
 }

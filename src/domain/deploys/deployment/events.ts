@@ -72,8 +72,8 @@ export const deploymentEvents = {
 
 export const allDeploymentEvents: readonly EventDefinition[] = Object.values(deploymentEvents)
 
-/** Publishes an event of a deployment, as its row is now. */
-export function announce(work: Work, event: DeploymentEvent, deployment: Deployment, projectId: string): Promise<unknown> {
+/** Publishes an event with the current state of a deployment of this project. */
+export function publishInProject(work: Work, event: DeploymentEvent, deployment: Deployment, projectId: string): Promise<unknown> {
   return publish(work, event, {
     subjectId: deployment.id,
     projectId,

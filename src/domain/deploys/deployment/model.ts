@@ -1,4 +1,4 @@
-/** A deployment's states, and which may follow which; the queue's rules; what counts against a rollback. All pure. */
+/** States of a deployment and their transitions, the rules of the queue, and the reasons that block a rollback. All pure. */
 import type { Deployment, DeploymentFailureCode, DeploymentPhase, DeploymentStatus, QueuePolicy } from '../../../generated/prisma/client.ts'
 import type { ServiceSettings } from '../../apps/web-service/index.ts'
 import { activeStatuses } from '../instance/index.ts'
@@ -16,7 +16,7 @@ export const deploymentStatuses = [
   'SKIPPED',
 ] as const satisfies readonly DeploymentStatus[]
 
-/** The only ways a deployment can go; the database refuses what its indexes and checks can say of it. */
+/** Allowed transitions. The database enforces those that its indexes and checks can express. */
 export const transitions: Record<DeploymentStatus, readonly DeploymentStatus[]> = {
   QUEUED: ['RUNNING', 'CANCELLED', 'SKIPPED'],
   RUNNING: ['LIVE', 'FAILED', 'CANCELLING'],
@@ -28,16 +28,16 @@ export const transitions: Record<DeploymentStatus, readonly DeploymentStatus[]> 
   SKIPPED: [],
 }
 
-/** Cancel works up to and including VERIFY; then traffic moves, and going back is a rollback. */
+/** A deployment can be cancelled until SWITCH moves traffic to it. After that, it takes a rollback to undo it. */
 export const isCancellable = (deployment: Pick<Deployment, 'status' | 'phase'>): boolean =>
   deployment.status === 'QUEUED' || (deployment.status === 'RUNNING' && deployment.phase !== 'SWITCH')
 
 export type Waiting = Pick<Deployment, 'id' | 'status' | 'kind' | 'phase'>
 
 /**
- * What becomes of a new deployment beside those that have not ended (oldest first): refused because of one, or queued, with some
- * displaced. With nothing running, the oldest queued one is about to run and waits for nothing. A rollback waits for nothing but a
- * switch, whatever the policy: what waits is displaced, what runs is cancelled; and nothing displaces it but another one.
+ * Decides whether a new deployment is blocked by an unfinished one or queued, and which unfinished ones (oldest first) are displaced or
+ * cancelled for it. If none is running, the oldest queued one is about to start and is not displaced. Whatever the policy, a rollback
+ * displaces queued deployments and cancels a running one unless it is already switching, and only another rollback displaces it.
  */
 export function enqueue(
   policy: QueuePolicy,
@@ -67,7 +67,7 @@ export type PlanChange = {
 
 const shown = (value: unknown) => (value === null || value === undefined ? null : String(value))
 
-/** What would be different: the commit, and each setting. */
+/** Differences between two deployments: in the commit and in each setting. */
 export function changesBetween(
   current: { commitHash: string | null; settings: ServiceSettings | null } | null,
   next: { commitHash: string | null; settings: ServiceSettings | null },
@@ -98,11 +98,11 @@ const blockerTexts: Record<BlockerCode, string> = {
 export type RollbackFacts = Pick<Deployment, 'status' | 'liveAt'> & {
   hasRelease: boolean
   serviceDeleted: boolean
-  /** The wanted configuration lacks something that it must have. */
+  /** Whether required configuration is missing. */
   configUnresolved?: boolean
 }
 
-/** Why a deployment can't be gone back to; empty when it can. */
+/** Reasons that a deployment can't be rolled back to. Empty if it can. */
 export function rollbackBlockers(target: RollbackFacts): { code: BlockerCode; message: string }[] {
   const codes: BlockerCode[] = []
   if (target.serviceDeleted) codes.push('SERVICE_DELETED')
@@ -113,5 +113,5 @@ export function rollbackBlockers(target: RollbackFacts): { code: BlockerCode; me
   return codes.map((code) => ({ code, message: blockerTexts[code] }))
 }
 
-/** Why a step failed, in the words that a person is shown. */
+/** Why a step failed, as shown to users. */
 export type Failure = { code: DeploymentFailureCode; message: string; hint: string | null; exitCode: number | null }

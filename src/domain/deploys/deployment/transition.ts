@@ -6,7 +6,7 @@ import type { Deployment, DeploymentPhase, DeploymentStatus } from '../../../gen
 import { empty, join, row, run, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
-import { announce, type DeploymentEvent, deploymentEvents } from './events.ts'
+import { type DeploymentEvent, deploymentEvents, publishInProject } from './events.ts'
 import { type Failure, transitions } from './model.ts'
 
 /** The deployment is no longer in the required status: another worker has it, or it was cancelled. */
@@ -89,5 +89,5 @@ export async function publishDeploymentEvent(work: Work, event: DeploymentEvent,
     work.tx,
     sql`select project_id from web_service where id = ${deployment.webServiceId}::uuid`,
   )
-  await announce(work, event, deployment, service!.projectId)
+  await publishInProject(work, event, deployment, service!.projectId)
 }

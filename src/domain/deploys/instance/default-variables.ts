@@ -1,13 +1,13 @@
-/** The variables that Quayside gives builds, release commands and instances, as a source of the resolver. */
+/** Variables that Quayside sets for builds, release commands and instances, as a source for the resolver. */
 import { rows, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { GivenVariable, Revision, VariableSource } from '../../configuration/resolution/index.ts'
 import { platformVariables } from './model.ts'
 
-/** Different for each deployment: they are no change of configuration. */
+/** Keys whose values differ between deployments. Their changes are not changes of the configuration. */
 export const deploymentKeys: ReadonlySet<string> = new Set(['QUAYSIDE_DEPLOYMENT_ID', 'QUAYSIDE_GIT_COMMIT', 'QUAYSIDE_GIT_BRANCH'])
 
-const given = (key: string, plain: string, buildTime = true): GivenVariable => ({
+const variable = (key: string, plain: string, buildTime = true): GivenVariable => ({
   key,
   source: { kind: 'PLATFORM_DEFAULT', id: null, scope: null, version: null },
   isSecret: false,
@@ -44,9 +44,9 @@ export const defaultVariables: VariableSource = {
           commitHash: revision?.commitHash ?? null,
           branch: revision?.branch ?? null,
         })
-        // Not for builds: their tools stand among the development dependencies, which it would leave out.
-        const nodeEnv = given('NODE_ENV', 'production', false)
-        return [service.id, [...Object.entries(variables).map(([key, value]) => given(key, value)), nodeEnv]]
+        // Not for builds: with it, package managers omit development dependencies, which include build tools.
+        const nodeEnv = variable('NODE_ENV', 'production', false)
+        return [service.id, [...Object.entries(variables).map(([key, value]) => variable(key, value)), nodeEnv]]
       }),
     )
   },

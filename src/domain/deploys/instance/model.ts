@@ -1,28 +1,28 @@
-/** What an instance and a service's runtime may be, and the pure rules by which one state leads to the next. */
+/** States of instances and of a service's runtime, and the transitions between them. All pure. */
 import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
 
-/** One service as a pass of the reconciler sees it. */
+/** State of a service in a pass of the reconciler. */
 export type ServiceState = {
   kind: WebServiceKind
   desiredState: 'RUNNING' | 'STOPPED' | 'DELETED'
   generation: number
   minInstances: number
   maxInstances: number
-  /** From the load; clamped here. */
+  /** Number of instances that the load requires, not yet limited to minInstances and maxInstances. */
   wanted: number
   liveDeploymentId: string | null
-  /** A deployment that runs owns its instances until it is live or has ended. */
+  /** A running deployment manages its own instances until it is live or has ended. */
   activeDeploymentId: string | null
 }
 
 export type InstanceState = Pick<Instance, 'id' | 'deploymentId' | 'generation' | 'status' | 'routed'> & {
   draining: boolean
   drained: boolean
-  /** How often in a row it ended by itself; zero for one that was lost with its machine. */
+  /** Number of consecutive crashes. An instance that was lost with its machine has not crashed. */
   crashes: number
-  /** Its wait before the next start is over. */
+  /** Whether the delay before its next start is over. */
   startDue: boolean
-  /** `lost`: it did not end by itself, but by a stop of the whole or with the machine. */
+  /** `lost`: it was ended by a shutdown of Quayside or of the machine; it did not exit by itself. */
   observed: 'running' | 'exited' | 'lost' | 'missing'
 }
 
@@ -39,11 +39,11 @@ export const wantedInstances = (service: ServiceState): number =>
     ? 0
     : Math.min(Math.max(service.wanted, service.minInstances), service.maxInstances)
 
-/** What has to be done so that the instances become what the service wants. Doing it twice does no harm. */
+/** Plans the actions that bring the instances to the desired state of the service. The actions are idempotent. */
 export function planInstances(service: ServiceState, instances: readonly InstanceState[]): Action[] {
   const owned = instances.filter((instance) => instance.deploymentId !== service.activeDeploymentId)
-  const going = owned.filter((instance) => instance.status === 'STOPPING' || instance.draining)
-  const staying = owned.filter((instance) => !going.includes(instance))
+  const leaving = owned.filter((instance) => instance.status === 'STOPPING' || instance.draining)
+  const staying = owned.filter((instance) => !leaving.includes(instance))
   const current = staying.filter(
     (instance) => instance.deploymentId === service.liveDeploymentId && instance.generation === service.generation,
   )
@@ -51,8 +51,8 @@ export function planInstances(service: ServiceState, instances: readonly Instanc
   const wanted = wantedInstances(service)
 
   const healthy = current.filter((instance) => instance.status === 'RUNNING' && instance.observed === 'running')
-  // Of the live release but an earlier generation: they answer until as many new ones do.
-  const relieved = former.filter(
+  // Instances of the live release from an earlier generation serve requests until enough new ones are healthy.
+  const replaced = former.filter(
     (instance) => instance.deploymentId !== service.liveDeploymentId || wanted === 0 || healthy.length >= wanted,
   )
   const surplus = current
@@ -61,31 +61,31 @@ export function planInstances(service: ServiceState, instances: readonly Instanc
   const kept = current.filter((instance) => !surplus.includes(instance))
 
   return [
-    ...going.flatMap(endOf),
-    ...[...relieved, ...surplus].map((instance): Action => ({ type: 'drain', id: instance.id })),
-    ...[...kept, ...former.filter((instance) => !relieved.includes(instance))].flatMap(keep),
+    ...leaving.flatMap(removalStep),
+    ...[...replaced, ...surplus].map((instance): Action => ({ type: 'drain', id: instance.id })),
+    ...[...kept, ...former.filter((instance) => !replaced.includes(instance))].flatMap(keepStep),
     ...(kept.length < wanted ? [{ type: 'add', count: wanted - kept.length } as const] : []),
   ]
 }
 
-/** The last steps of an instance that is going: it drains, is stopped, and its row goes. */
-function endOf(instance: InstanceState): Action[] {
+/** The next step in removing an instance: it is drained, stopped, and then its row is deleted. */
+function removalStep(instance: InstanceState): Action[] {
   if (instance.observed !== 'running') return [{ type: 'remove', id: instance.id }]
   if (instance.status === 'STOPPING' || instance.drained) return [{ type: 'stop', id: instance.id }]
   return []
 }
 
-function keep(instance: InstanceState): Action[] {
-  // Also where a process runs after all, noted by nobody: a start ends it first.
+function keepStep(instance: InstanceState): Action[] {
+  // Even if a process is running unexpectedly: a start stops it first.
   if (instance.status === 'CRASHED') return instance.startDue ? [{ type: 'start', id: instance.id }] : []
   if (instance.observed === 'running') return []
   if (instance.observed === 'lost') return [{ type: 'start', id: instance.id }]
-  // A row that was never started has no process yet; one that ran has lost it.
+  // A missing process is expected before the first start. Later, it means that the instance crashed.
   if (instance.status === 'STARTING' && instance.observed === 'missing') return [{ type: 'start', id: instance.id }]
   return [{ type: 'crashed', id: instance.id }]
 }
 
-/** A service's status, from what is seen of it. */
+/** Status of a service, derived from its instances. */
 export function statusOf(service: ServiceState, instances: readonly InstanceState[]): RuntimeStatus {
   const wanted = wantedInstances(service)
   const owned = instances.filter((instance) => instance.deploymentId !== service.activeDeploymentId)
@@ -94,28 +94,28 @@ export function statusOf(service: ServiceState, instances: readonly InstanceStat
   const healthy = owned.filter((instance) => instance.status === 'RUNNING' && instance.observed === 'running' && !instance.draining).length
   if (healthy >= wanted) return 'RUNNING'
   if (healthy > 0) return 'DEGRADED'
-  // Also while it is on its way up again: a service that crashes in a loop has one status, not two in turn.
+  // Also while it restarts, so that the status of a service in a crash loop does not alternate.
   return owned.some((instance) => instance.crashes > 0 && instance.status !== 'STOPPING' && !instance.draining) ? 'CRASHED' : 'STARTING'
 }
 
-/** The wait before a crashed instance is started again: doubled with each crash in a row, five minutes at most. */
+/** Delay before a crashed instance is restarted. Doubles with each consecutive crash, up to five minutes. */
 export const restartDelayMs = (crashes: number, baseMs: number): number => Math.min(baseMs * 2 ** Math.max(0, crashes - 1), 300_000)
 
-/** Requests in flight at each instance before another one is added. */
+/** Requests in flight per instance at which another instance is added. */
 const busyInFlight = 20
 
-/** What the load asks for: one more when all are busy, one less when the rest could carry it. */
+/** The change that the load requires: one more instance if all are busy, one fewer if the others can handle the load. */
 export function scaleBy(inFlight: number, running: number): 'more' | 'less' | 'same' {
   if (running > 0 && inFlight >= busyInFlight * running) return 'more'
   return inFlight < busyInFlight * (running - 1) ? 'less' : 'same'
 }
 
-/** Variables that Quayside gives every build, release command and instance. */
+/** Variables that Quayside sets for every build, release command and instance. */
 export function platformVariables(facts: {
   serviceId: string
   serviceName: string
   serviceSlug: string
-  /** Null where nothing is deployed yet. */
+  /** Null before the first deployment. */
   deploymentId: string | null
   environmentName: string
   environmentType: string

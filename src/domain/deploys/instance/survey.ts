@@ -1,4 +1,4 @@
-/** What a pass of the reconciler sees: every service that something has to be done for, its instances, and what runs of them. */
+/** State that a pass of the reconciler reads: the services that may need changes, all instances, and which of them are running. */
 import type { Instance, RuntimeStatus, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
@@ -55,7 +55,10 @@ export const readInstances = (app: App): Promise<InstanceRow[]> =>
         from instance i join web_service s on s.id = i.web_service_id order by i.id`,
   )
 
-/** `watched`: this process saw it run. An end that nobody saw and nobody reported came with whatever ended the control plane, too. */
+/**
+ * `watched`: this process has observed the instance running. An unobserved exit without an exit code is not a crash: its cause also
+ * stopped the control plane.
+ */
 export const stateOf = (instance: InstanceRow, seen: Observation | undefined, watched: boolean): InstanceState => ({
   id: instance.id,
   deploymentId: instance.deploymentId,
@@ -72,13 +75,13 @@ export const stateOf = (instance: InstanceRow, seen: Observation | undefined, wa
 const isLost = ({ cause, exitCode }: Extract<Observation, { state: 'exited' }>, watched: boolean) =>
   cause !== 'itself' || (exitCode === null && !watched)
 
-/** By instance id. One that can't be observed hides no other one. */
+/** Observations by instance id. An instance that can't be observed does not affect the others. */
 export async function observeAll(app: App, instances: readonly InstanceRow[]): Promise<Map<string, Observation>> {
   const runtime = runtimePort.use(app)
   const ids = instances.map((instance) => instance.id)
   const observed = await runtime.observe(ids).catch(async (error) => {
-    app.log.error({ err: error }, 'instances could not be observed in one call; observing them one by one')
-    // What can't be told of one is no reason to start it anew.
+    app.log.error({ err: error }, 'Instances could not be observed in one call. Observing them one by one.')
+    // Assume that an instance is running if it can't be observed, so that it is not started a second time.
     const assumed = (instanceId: string): Observation => ({ instanceId, state: 'running', startedAt: app.clock.now() })
     return Promise.all(ids.map(async (id) => (await runtime.observe([id]).catch(() => []))[0] ?? assumed(id)))
   })
