@@ -1,6 +1,6 @@
 /**
  * Drains an HTTP server without a failed request: the port is closed first, accepted requests are answered, and a keep-alive connection is
- * closed with its next response, or when it has been idle for a while.
+ * closed with its next response, or after it has been idle for a while.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -22,7 +22,7 @@ export type HttpDrain = {
 type Connection = {
   /** Response in progress. */
   response: ServerResponse | null
-  quietSince: number
+  idleSince: number
   /** Bytes received when it became idle; more means that a request has begun. */
   bytesRead: number
 }
@@ -32,9 +32,9 @@ type Connection = {
  * client can't know whether it was processed; a client that has been idle for this long is unlikely to send at just that moment.
  */
 const quietMs = 1_000
-const lookMs = 20
+const checkMs = 20
 /** The port is closed once no connection has arrived for `quietMs`, or, after `withinMs`, at the next moment without a pending one. */
-const portCalm = { quietMs: 100, withinMs: 1_000 }
+const portQuiet = { quietMs: 100, withinMs: 1_000 }
 
 /** Call it before the server listens, so that every connection is tracked. */
 export function followConnections(server: Server): HttpDrain {
@@ -43,7 +43,7 @@ export function followConnections(server: Server): HttpDrain {
   let portClosing: Promise<void> | null = null
 
   server.on('connection', (socket: Socket) => {
-    connections.set(socket, { response: null, quietSince: performance.now(), bytesRead: 0 })
+    connections.set(socket, { response: null, idleSince: performance.now(), bytesRead: 0 })
     socket.once('close', () => connections.delete(socket))
   })
   // Runs before the handlers, so that a response written at once already has `Connection: close`.
@@ -53,7 +53,7 @@ export function followConnections(server: Server): HttpDrain {
     if (isDraining) response.shouldKeepAlive = false
     connection.response = response
     response.once('close', () => {
-      if (connection.response === response) Object.assign(connection, { response: null, quietSince: performance.now() })
+      if (connection.response === response) Object.assign(connection, { response: null, idleSince: performance.now() })
       connection.bytesRead = socket.bytesRead
     })
   })
@@ -67,14 +67,14 @@ export function followConnections(server: Server): HttpDrain {
       isDraining = true
       for (const { response } of connections.values()) if (response && !response.headersSent) response.shouldKeepAlive = false
       if (server.listening) {
-        portClosing = stopListening(server, portCalm).then(() => {})
+        portClosing = stopListening(server, portQuiet).then(() => {})
         await portClosing
         portClosing = null
       }
-      for (const begun = performance.now(); connections.size > 0 && !cut.aborted; await pause(lookMs, cut)) {
-        for (const [socket, { response, quietSince, bytesRead }] of connections) {
-          const isQuiet = response === null && socket.bytesRead === bytesRead
-          if (isQuiet && performance.now() - Math.max(quietSince, begun) >= quietMs) socket.destroySoon()
+      for (const begun = performance.now(); connections.size > 0 && !cut.aborted; await pause(checkMs, cut)) {
+        for (const [socket, { response, idleSince, bytesRead }] of connections) {
+          const isIdle = response === null && socket.bytesRead === bytesRead
+          if (isIdle && performance.now() - Math.max(idleSince, begun) >= quietMs) socket.destroySoon()
         }
       }
       for (const socket of connections.keys()) socket.destroy()

@@ -3,33 +3,33 @@ import { Server as NetServer } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { pause } from './clock.ts'
 
-/** Bounds the wait where connections never cease. */
+/** Limits the wait if connections keep arriving. */
 const maxTurns = 1_000
 
-/** Wait until no connection has been accepted for `quietMs`, but no longer than `withinMs`. */
-export type Calm = { quietMs: number; withinMs: number }
+/** How long to wait before the close: until no connection has been accepted for `quietMs`, but at most `withinMs`. */
+export type QuietWait = { quietMs: number; withinMs: number }
 
 /**
- * Closes the port of a server. Open connections stay, idle ones too, because a request may be on its way on them: Node's own `close` of
- * an HTTP server would cut those. The kernel resets connections that it has completed and the process has not accepted yet, so the port
- * is closed right after a turn of the event loop in which none was accepted. Without `calm`, most stops under load still reset one, unless
- * another process listens on the port and gets it from the kernel. `ended` resolves when the last connection is closed.
+ * Closes the port of a server. Open connections stay, even idle ones, because a request may be in transit on them. (Node's own `close` of
+ * an HTTP server would close those.) The kernel resets connections that it has established but the process has not accepted, so the port
+ * is closed right after a turn of the event loop in which none was accepted. Without `quiet`, most stops under load still reset one, unless
+ * another process listens on the port and receives it instead. `ended` resolves when the last connection is closed.
  */
-export async function stopListening(server: Server, calm?: Calm): Promise<{ ended: Promise<void> }> {
+export async function stopListening(server: Server, quiet?: QuietWait): Promise<{ ended: Promise<void> }> {
   const startedAt = performance.now()
   let acceptedAt = startedAt
-  const note = () => {
+  const onConnection = () => {
     acceptedAt = performance.now()
   }
-  server.on('connection', note)
-  if (calm) {
-    const isCalm = () => performance.now() - acceptedAt >= calm.quietMs || performance.now() - startedAt >= calm.withinMs
-    while (!isCalm()) await pause(5)
+  server.on('connection', onConnection)
+  if (quiet) {
+    const isOver = () => performance.now() - acceptedAt >= quiet.quietMs || performance.now() - startedAt >= quiet.withinMs
+    while (!isOver()) await pause(5)
   }
   for (let turns = 0, before = Number.NaN; before !== acceptedAt && turns < maxTurns; turns += 1) {
     before = acceptedAt
     await nextTurn()
   }
-  server.off('connection', note)
+  server.off('connection', onConnection)
   return { ended: new Promise((resolve) => NetServer.prototype.close.call(server, () => resolve())) }
 }
