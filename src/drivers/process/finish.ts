@@ -29,12 +29,12 @@ export const treeWork = {
   /** The first link that points outside the tree, or null. */
   escapingLink: (root: string): string | null => findEscapingLink(root),
 
-  /** The tree to keep, and its manifest. Throws PortError for a tree that cannot be kept. */
+  /** Prepares the tree to store, and its manifest. Throws PortError for a tree that cannot be stored. */
   async finish(request: FinishRequest, say: Say): Promise<{ tree: string; encoded: string | null; manifest: Manifest }> {
     const { tree, workingDirectory, site, releaseBytes } = request
     tidy(tree)
     if (site === null) {
-      await makeVenvMovable(tree, workingDirectory, request.app)
+      await makeVenvRelocatable(tree, workingDirectory, request.app)
       const draft: Draft = { ...request.draft, kind: 'app', workingDirectory }
       return { tree, encoded: null, manifest: { ...draft, ...measure(tree, draft, releaseBytes, say) } }
     }
@@ -52,7 +52,7 @@ export const treeWork = {
 
   remove: (path: string): Promise<void> => removeTree(path),
 
-  /** The bytes of all files below a directory; what vanishes meanwhile counts for nothing. */
+  /** Total size of the files in a directory. Files that are deleted in the meantime are not counted. */
   sizeOf(root: string): number {
     let sizeBytes = 0
     try {
@@ -77,7 +77,7 @@ function shortList(names: string[]): string {
  * Without a sandbox a release runs at another path than it was built at, and the scripts of a virtual environment name their
  * interpreter by its path. The environment's `bin` is first in PATH, so the name alone finds it.
  */
-async function makeVenvMovable(tree: string, workingDirectory: string, app: string): Promise<void> {
+async function makeVenvRelocatable(tree: string, workingDirectory: string, app: string): Promise<void> {
   const bin = join(app, workingDirectory, '.venv/bin')
   const onHost = await directoryInside(tree, join(workingDirectory, '.venv/bin'))
   if (onHost === null) return
@@ -90,6 +90,9 @@ async function makeVenvMovable(tree: string, workingDirectory: string, app: stri
   }
 }
 
-/** As pip writes it: with a path too long for a `#!` line, or with a space in it, the shell starts the interpreter. */
+/**
+ * The first lines of a script that pip writes. If the interpreter's path contains a space or is too long for a `#!` line, they start
+ * the interpreter through the shell.
+ */
 const interpreterLine =
   /^#!(?:(?<interpreter>\/(?!bin\/sh\n)[^\n]*)\n|\/bin\/sh\n'''exec' "?(?<interpreter>[^\n"]+?)"? "\$0" "\$@"\n' '''\n)/
