@@ -47,9 +47,9 @@ type Role = 'all' | 'api' | 'worker'
 class StartError extends Error {}
 
 /** How long a start waits for another process of this installation that is starting and may have opened the router's port. */
-const neighbourStartMs = 20_000
+const othersStartMs = 20_000
 
-const say = (line: string) => console.log(line)
+const print = (line: string) => console.log(line)
 
 /** Creates the drivers and provides them to the ports. */
 async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Promise<void> }> {
@@ -114,14 +114,14 @@ const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string =
 async function start(role: Role): Promise<void> {
   const settings = readSettings()
   const interrupt = () => {
-    interrupted ??= leaveNothing(settings).finally(() => process.exit(130))
+    interrupted ??= abandonStart(settings).finally(() => process.exit(130))
   }
   process.on('SIGINT', interrupt)
-  const { app, postgres, close } = await openApp(settings, say)
+  const { app, postgres, close } = await openApp(settings, print)
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
-  if (role !== 'api') await takeRouterPort(app)
+  if (role !== 'api') await openRouterPort(app)
   const waitsFor = new Set(['the first start has not finished'])
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
@@ -149,7 +149,7 @@ async function start(role: Role): Promise<void> {
     }
   }
   /** Ctrl-C may arrive several times: from the terminal, from npm and from boot.mjs. */
-  const end = (everything: boolean, exitCode = 0) => {
+  const beginShutdown = (everything: boolean, exitCode = 0) => {
     if (stopping) return
     stopping = true
     stop(everything).then(
@@ -160,24 +160,24 @@ async function start(role: Role): Promise<void> {
       },
     )
   }
-  catchUncaught(app.log, () => end(false, restartExitCode))
-  process.on('SIGTERM', () => end(false))
-  process.on('SIGINT', () => end(role !== 'worker'))
+  catchUncaught(app.log, () => beginShutdown(false, restartExitCode))
+  process.on('SIGTERM', () => beginShutdown(false))
+  process.on('SIGINT', () => beginShutdown(role !== 'worker'))
   process.off('SIGINT', interrupt)
 
   const key = graphqlUrl && (await readyKey(app, graphqlUrl))
   await record.serving(server ? (server.server.address() as AddressInfo).port : null)
   waitsFor.clear()
-  if (graphqlUrl) sayWhereToGo(app, graphqlUrl, key!)
-  else say('Worker is running.')
-  sayWhatToKnow(settings, drivers.runtime)
+  if (graphqlUrl) printAddresses(app, graphqlUrl, key!)
+  else print('Worker is running.')
+  printWarnings(settings, drivers.runtime)
 }
 
 /** Set when Ctrl-C interrupts the start; resolves when nothing is left running. */
 let interrupted: Promise<void> | undefined
 
 /** Stops the embedded PostgreSQL of an interrupted start, unless other processes use it too. */
-async function leaveNothing({ DATA_DIR, DATABASE_URL }: Settings): Promise<void> {
+async function abandonStart({ DATA_DIR, DATABASE_URL }: Settings): Promise<void> {
   const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
   if (DATABASE_URL === undefined && others.length === 0) await stopEmbeddedPostgres({ dataDir: DATA_DIR })
 }
@@ -190,9 +190,9 @@ function logDatabase({ log }: App, change: SupervisorChange): void {
 }
 
 /** Opens the router's port. Another process of this installation, even one that is still starting, may have it already; other programs not. */
-async function takeRouterPort(app: App): Promise<void> {
+async function openRouterPort(app: App): Promise<void> {
   const { DATA_DIR, ROUTER_PORT } = app.settings
-  const deadline = performance.now() + neighbourStartMs
+  const deadline = performance.now() + othersStartMs
   for (;;) {
     await openRouter(app)
     if (routerPort.use(app).ready) return
@@ -234,18 +234,18 @@ async function readyKey(app: App, graphqlUrl: string): Promise<string> {
     : 'To create an API key, run `npm run key`.'
 }
 
-function sayWhereToGo(app: App, graphqlUrl: string, key: string): void {
-  say(`GraphQL ${graphqlUrl}`)
-  say(`Router http://${app.settings.ROUTER_DOMAIN}:${routerPort.use(app).port}`)
-  say(key)
+function printAddresses(app: App, graphqlUrl: string, key: string): void {
+  print(`GraphQL ${graphqlUrl}`)
+  print(`Router http://${app.settings.ROUTER_DOMAIN}:${routerPort.use(app).port}`)
+  print(key)
 }
 
-function sayWhatToKnow(settings: Settings, runtime: Runtime): void {
+function printWarnings(settings: Settings, runtime: Runtime): void {
   if (!settings.production)
-    say(
+    print(
       'Development mode: loopback addresses can be reached and local repositories can be deployed. For production, set NODE_ENV=production.',
     )
-  if (runtime.sandboxMissing) say(`NO SANDBOX: builds and instances run with the permissions of the server: ${runtime.sandboxMissing}`)
+  if (runtime.sandboxMissing) print(`NO SANDBOX: builds and instances run with the permissions of the server: ${runtime.sandboxMissing}`)
 }
 
 const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] === 'api' ? 'api' : 'all'
