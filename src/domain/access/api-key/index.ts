@@ -1,4 +1,4 @@
-/** API keys: one store, several faces. A key's text is shown once; its hash and rights live here. */
+/** API keys for all APIs. The plaintext of a key is returned once; its hash and its scope are stored. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createApiKey, revokeApiKey } from './commands.ts'

@@ -1,4 +1,4 @@
-/** Long work that a command starts and its caller polls for. What an operation does is declared by the concept whose command starts it. */
+/** Long-running operations that a command starts and its caller polls. The concept of that command defines the work of the operation. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { operationQueue } from './jobs.ts'

@@ -1,4 +1,4 @@
-/** The tenant. */
+/** Organizations: the tenants of an installation. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationCreated } from './events.ts'

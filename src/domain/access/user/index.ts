@@ -1,4 +1,4 @@
-/** A person with access to the organization. */
+/** Users: the members of an organization. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { userListing } from './queries.ts'

@@ -1,4 +1,4 @@
-/** A stage of a project: production, staging or development. */
+/** Environments of a project: production, staging or development. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { sql } from '../../../platform/db/index.ts'

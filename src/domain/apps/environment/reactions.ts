@@ -6,7 +6,7 @@ import { insertEnvironment, markDeleting } from './commands.ts'
 import { environmentCreated, environmentDeleted } from './events.ts'
 import { keptEnvironments } from './model.ts'
 
-/** A new project has a production environment. */
+/** Creates the production environment of a new project. */
 const createProduction = onEvent(
   projectCreated,
   async (work, event) => {
@@ -19,7 +19,7 @@ const createProduction = onEvent(
   { emits: [environmentCreated] },
 )
 
-/** A project's environments are deleted with it: the empty ones at once, the others when their services have ended. */
+/** Deletes the environments of a deleted project: empty ones immediately, the others once their services are deleted. */
 const deleteWithProject = onEvent(
   projectDeleted,
   async (work, event) => {

@@ -1,4 +1,4 @@
-/** A group of environments that belong together. */
+/** Projects: groups of environments. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createProject, deleteProject, updateProject } from './commands.ts'

@@ -1,4 +1,4 @@
-/** Where things run. "local" is built in. */
+/** Servers on which builds and instances run. Every organization has the built-in server `local`. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { countServers, listServers, serverListing } from './queries.ts'

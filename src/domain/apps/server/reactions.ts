@@ -3,7 +3,7 @@ import { onEvent, type Reaction } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { organizationCreated } from '../../access/organization/index.ts'
 
-/** Every organization has the machine of the control plane. */
+/** Creates the server `local`, the machine of the control plane, for a new organization. */
 const createLocalServer = onEvent(organizationCreated, async (work, event) => {
   await run(
     work.tx,

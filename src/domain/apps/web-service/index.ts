@@ -1,4 +1,4 @@
-/** Something that is built from a repository and kept online: what it is told, and what is wanted of it. */
+/** Web services, which are built from a repository and kept running: their settings and desired state. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { sql } from '../../../platform/db/index.ts'

@@ -3,7 +3,7 @@ import { environmentDeleted } from '../environment/index.ts'
 import { markAllDeleted } from './commands.ts'
 import { webServiceDeleted } from './events.ts'
 
-/** With `cascade`, an environment's services are deleted with it. */
+/** Deletes the services of an environment that is deleted with `cascade`. */
 const deleteWithEnvironment = onEvent(
   environmentDeleted,
   async (work, event) => {

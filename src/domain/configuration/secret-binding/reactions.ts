@@ -3,7 +3,7 @@ import { secretDeleted } from '../secret/index.ts'
 import { secretBindingDeleted } from './events.ts'
 import { removeBindingsOf } from './store.ts'
 
-/** Unbinds deleted secrets. Only a secret that is deleted by force, or with its project, can be bound. */
+/** Unbinds deleted secrets. Only a secret that was deleted with `force`, or with its project, can have bindings. */
 const unbindDeleted = onEvents(
   secretDeleted,
   (work, events) =>

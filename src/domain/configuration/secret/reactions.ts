@@ -3,7 +3,7 @@ import { projectDeleted } from '../../apps/project/index.ts'
 import { secretDeleted } from './events.ts'
 import { removeSecretsOfProject } from './remove.ts'
 
-/** Deletes the secrets of a deleted project at once. Its services are being stopped, and instances that still run have their values. */
+/** Deletes the secrets of a deleted project immediately. Instances that are still being stopped have received their values already. */
 const deleteWithProject = onEvent(
   projectDeleted,
   async (work, event) => {

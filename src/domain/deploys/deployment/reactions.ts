@@ -8,12 +8,12 @@ import { unfinishedStatuses } from '../instance/index.ts'
 import { cancelPending, queueRedeploy } from './commands.ts'
 import { deploymentEvents } from './events.ts'
 
-/** Deleting a service cancels its active deployment and those that wait. */
+/** Cancels the active and queued deployments of a deleted service. */
 const cancelWithService = onEvent(webServiceDeleted, (work, event) => cancelPending(work, event.subjectId), {
   emits: [deploymentEvents.cancelled],
 })
 
-/** A stop while a deployment waits or runs holds when that goes live; a start in between takes it back. */
+/** Applies a stop during a deployment once the deployment goes live, unless the service is started again before that. */
 const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { subjectId: string }) => {
   await run(
     work.tx,
@@ -22,10 +22,10 @@ const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { sub
   )
 }
 
-/** An environment's status counts what its services should be, and says that it is going. */
-const lookAtEnvironments = async (work: Work) => work.wake('environments')
+/** Updates the status of environments, which depends on the desired states of their services and on a pending deletion. */
+const updateEnvironments = async (work: Work) => work.wake('environments')
 
-/** A change of variables is followed by one deployment where that was asked for. */
+/** Queues one deployment after a change of variables, if requested. */
 const deployChange = onEvent(
   envVarChanged,
   async (work, event) => {
@@ -38,7 +38,7 @@ export const reactions: Reaction[] = [
   cancelWithService,
   onEvent(webServiceStopped, leaveStopped(true)),
   onEvent([webServiceStarted, webServiceRestarted], leaveStopped(false)),
-  onEvent(environmentDeleted, lookAtEnvironments),
-  onEvent([webServiceStarted, webServiceStopped, webServiceDeleted], lookAtEnvironments),
+  onEvent(environmentDeleted, updateEnvironments),
+  onEvent([webServiceStarted, webServiceStopped, webServiceDeleted], updateEnvironments),
   deployChange,
 ]

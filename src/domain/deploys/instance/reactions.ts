@@ -12,7 +12,7 @@ import { secretUpdated } from '../../configuration/secret/index.ts'
 import { secretBindingCreated } from '../../configuration/secret-binding/index.ts'
 import { secrecyTopic } from './redaction.ts'
 
-/** Every service has a runtime row from the start, so that its status is never unknown. */
+/** Creates the runtime row of a new service, so that every service has a status. */
 const createRuntime = onEvent(webServiceCreated, async (work, event) => {
   await run(
     work.tx,
@@ -21,13 +21,13 @@ const createRuntime = onEvent(webServiceCreated, async (work, event) => {
   )
 })
 
-/** The router learns of a change at once, not at its next round. */
+/** Notifies the routers of a change immediately, instead of at their next poll. */
 const updateRoutes = onEvent(
   [webServiceCreated, webServiceUpdated, webServiceStarted, webServiceStopped, webServiceDeleted],
   async (work) => work.wake('routes'),
 )
 
-/** A variable of a running deployment may have become secret. */
+/** Updates the redactors, because a variable of a running deployment may have become secret. */
 const wakeRedactors = onEvent([envVarChanged, secretUpdated, secretBindingCreated], async (work) => work.wake(secrecyTopic))
 
 export const reactions: Reaction[] = [createRuntime, updateRoutes, wakeRedactors]
