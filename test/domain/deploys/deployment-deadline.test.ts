@@ -1,4 +1,4 @@
-/** That no probe outlives the deadline of the step that makes it. */
+/** Probes end by the deadline of their step. */
 import { expect, it, onTestFinished } from 'vitest'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService, sourcePort } from '../../../src/domain/deploys/deployment/index.ts'
@@ -14,12 +14,12 @@ import { createTenant, createWorld, request } from '../../support/tenant.ts'
 
 type HealthCheck = { timeoutMs: number; isPrivate: boolean }
 
-/** A release that answers in silence or well, and visitors that the router leaves in silence. Gives how the deployment ended, and what was asked. */
+/** Deploys a release whose probes, or whose requests through the router, get no response. Returns the ended deployment and the requests. */
 async function deploy(answer: 'silence' | 'good', settings: Record<string, string>) {
   const world = await createWorld({ PROBE_INTERVAL_MS: '10', ...settings })
   onTestFinished(world.close)
   const { app } = world
-  const asked: HealthCheck[] = []
+  const probes: HealthCheck[] = []
   sourcePort.provide(app, {
     check: () => {},
     pin: async () => ({ hash: 'a'.repeat(40), message: 'first', branch: 'main' }),
@@ -41,7 +41,7 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
   } as Partial<Runtime> as Runtime)
   routerProbePort.provide(app, {
     async request({ timeoutMs, target }) {
-      asked.push({ timeoutMs, isPrivate: target !== undefined })
+      probes.push({ timeoutMs, isPrivate: target !== undefined })
       const nothing = { status: null, release: null, deployment: null, error: null, routerAway: false }
       if (target && answer === 'good') return { ...nothing, status: 204, failure: null, timedOut: false }
       await pause(timeoutMs)
@@ -54,23 +54,23 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
   await execute(request(app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
   const [claimed] = await deploymentQueue.claim(app, 'worker', 1)
   await deploymentQueue.work(app, claimed as Deployment, new AbortController().signal)
-  return { ended: await app.db.prisma.deployment.findFirstOrThrow(), asked }
+  return { ended: await app.db.prisma.deployment.findFirstOrThrow(), probes }
 }
 
-it('a probe in VERIFY has no longer than the deadline leaves it, and the failure names the deadline', async () => {
-  const { ended, asked } = await deploy('silence', {})
+it('a probe in VERIFY ends by the deadline, and the failure names the deadline', async () => {
+  const { ended, probes } = await deploy('silence', {})
   expect(ended).toMatchObject({ status: 'FAILED', failurePhase: 'VERIFY', failureCode: 'HEALTH_TIMEOUT' })
   expect(ended.failureMessage).toContain('within 400 ms (healthTimeoutMs)')
   expect(ended.failureMessage).toContain('no complete response before the deadline')
   expect(ended.failureHint).toContain('healthTimeoutMs')
-  expect(asked.length).toBeGreaterThan(0)
-  expect(asked.filter(({ isPrivate, timeoutMs }) => !isPrivate || timeoutMs > 400)).toEqual([])
+  expect(probes.length).toBeGreaterThan(0)
+  expect(probes.filter(({ isPrivate, timeoutMs }) => !isPrivate || timeoutMs > 400)).toEqual([])
 })
 
-it('a request through the router in SWITCH has no longer than the deadline leaves it, and a first deployment that fails there ends at once', async () => {
-  const { ended, asked } = await deploy('good', { SWITCH_TIMEOUT_MS: '300' })
+it('a request through the router in SWITCH ends by the deadline, and a first deployment that fails there ends at once', async () => {
+  const { ended, probes } = await deploy('good', { SWITCH_TIMEOUT_MS: '300' })
   expect(ended).toMatchObject({ status: 'FAILED', failurePhase: 'SWITCH', failureCode: 'SWITCH_FAILED' })
-  const visits = asked.filter(({ isPrivate }) => !isPrivate)
+  const visits = probes.filter(({ isPrivate }) => !isPrivate)
   expect(visits.length).toBeGreaterThan(0)
   expect(Math.max(...visits.map(({ timeoutMs }) => timeoutMs))).toBeLessThanOrEqual(300)
 })

@@ -18,14 +18,14 @@ import { readSettings } from '../../../src/platform/settings.ts'
 const statuses = Object.keys(transitions) as DeploymentStatus[]
 
 describe('transitions', () => {
-  it('lead from QUEUED to every status, and out of no ended one', () => {
+  it('lead from QUEUED to every status, and from no final status to another', () => {
     const reached = new Set<DeploymentStatus>(['QUEUED'])
     for (const status of reached) for (const next of transitions[status]) reached.add(next)
     expect([...reached].sort()).toEqual([...statuses].sort())
     expect(statuses.filter((status) => transitions[status].length === 0).sort()).toEqual(['CANCELLED', 'FAILED', 'SKIPPED', 'SUPERSEDED'])
   })
 
-  it('let only a running one go live, and only a waiting one be skipped', () => {
+  it('allow only a running deployment to go live, and only a queued one to be skipped', () => {
     expect(statuses.filter((status) => transitions[status].includes('LIVE'))).toEqual(['RUNNING'])
     expect(statuses.filter((status) => transitions[status].includes('SKIPPED'))).toEqual(['QUEUED'])
     expect(statuses.filter((status) => transitions[status].includes('SUPERSEDED'))).toEqual(['LIVE'])
@@ -33,7 +33,7 @@ describe('transitions', () => {
 })
 
 describe('isCancellable', () => {
-  it('holds up to and including VERIFY', () => {
+  it('is true up to and including VERIFY', () => {
     expect(isCancellable({ status: 'QUEUED', phase: null })).toBe(true)
     expect(phases.filter((phase) => isCancellable({ status: 'RUNNING', phase }))).toEqual([
       'PREPARE',
@@ -55,24 +55,28 @@ describe('enqueue', () => {
   const placed = (displaced: string[] = [], cancelled: string[] = []) => ({ displaced, cancelled })
 
   it.each<[string, Parameters<typeof enqueue>, ReturnType<typeof enqueue>]>([
-    ['takes the first one under each policy', ['REJECT', 'DEPLOY', []], placed()],
-    ['refuses beside a running one under REJECT', ['REJECT', 'DEPLOY', [running]], { blockedBy: 'r' }],
-    ['refuses beside a waiting one under REJECT', ['REJECT', 'DEPLOY', [queued('a')]], { blockedBy: 'a' }],
+    ['accepts the first deployment under every policy', ['REJECT', 'DEPLOY', []], placed()],
+    ['rejects beside a running one under REJECT', ['REJECT', 'DEPLOY', [running]], { blockedBy: 'r' }],
+    ['rejects beside a queued one under REJECT', ['REJECT', 'DEPLOY', [queued('a')]], { blockedBy: 'a' }],
     ['keeps all under QUEUE_ALL', ['QUEUE_ALL', 'DEPLOY', [running, queued('a'), queued('b')]], placed()],
-    ['displaces the one that waits under QUEUE_LATEST', ['QUEUE_LATEST', 'DEPLOY', [running, queued('a')]], placed(['a'])],
-    ['displaces it behind one that is being cancelled, too', ['QUEUE_LATEST', 'DEPLOY', [cancelling, queued('a')]], placed(['a'])],
-    ['keeps the one that is about to run', ['QUEUE_LATEST', 'DEPLOY', [queued('a')]], placed()],
-    ['displaces those behind it', ['QUEUE_LATEST', 'DEPLOY', [queued('a'), queued('b')]], placed(['b'])],
-    ['lets a rollback displace what waits and cancel what runs', ['QUEUE_ALL', 'ROLLBACK', [running, queued('a')]], placed(['a'], ['r'])],
-    ['lets a rollback in under REJECT', ['REJECT', 'ROLLBACK', [running]], placed([], ['r'])],
+    ['displaces the queued one under QUEUE_LATEST', ['QUEUE_LATEST', 'DEPLOY', [running, queued('a')]], placed(['a'])],
+    ['displaces it also while the active one is being cancelled', ['QUEUE_LATEST', 'DEPLOY', [cancelling, queued('a')]], placed(['a'])],
+    ['keeps the queued one that is about to run', ['QUEUE_LATEST', 'DEPLOY', [queued('a')]], placed()],
+    ['displaces those queued after it', ['QUEUE_LATEST', 'DEPLOY', [queued('a'), queued('b')]], placed(['b'])],
+    [
+      'lets a rollback displace queued ones and cancel the running one',
+      ['QUEUE_ALL', 'ROLLBACK', [running, queued('a')]],
+      placed(['a'], ['r']),
+    ],
+    ['accepts a rollback under REJECT', ['REJECT', 'ROLLBACK', [running]], placed([], ['r'])],
     ['lets a rollback displace another', ['QUEUE_LATEST', 'ROLLBACK', [cancelling, queued('a', 'ROLLBACK')]], placed(['a'])],
     ['lets a rollback wait for a switch', ['QUEUE_LATEST', 'ROLLBACK', [switching]], placed()],
-    ['displaces no rollback by a deploy', ['QUEUE_LATEST', 'DEPLOY', [cancelling, queued('a', 'ROLLBACK')]], placed()],
+    ['does not displace a rollback with a deploy', ['QUEUE_LATEST', 'DEPLOY', [cancelling, queued('a', 'ROLLBACK')]], placed()],
   ])('%s', (_what, [policy, kind, unfinished], outcome) => {
     expect(enqueue(policy, kind, unfinished)).toEqual(outcome)
   })
 
-  it('leaves at most one waiting under QUEUE_LATEST beside the one that runs or is about to', () => {
+  it('keeps at most one queued deployment under QUEUE_LATEST, besides the one that runs or is about to run', () => {
     const anyQueue = fc
       .tuple(fc.constantFrom(null, 'RUNNING', 'CANCELLING'), fc.integer({ min: 0, max: 5 }))
       .map(([active, waiting]): Waiting[] => [
@@ -95,13 +99,13 @@ describe('enqueue', () => {
 describe('rollbackBlockers', () => {
   const fine = { status: 'SUPERSEDED', liveAt: new Date(), hasRelease: true, serviceDeleted: false } as const
   it.each<[string, Partial<Parameters<typeof rollbackBlockers>[0]>, string[]]>([
-    ['a former one whose release is kept', {}, []],
-    ['one that never went live', { status: 'FAILED', liveAt: null }, ['NEVER_LIVE']],
-    ['the live one', { status: 'LIVE' }, ['ALREADY_LIVE']],
-    ['one whose release is gone', { hasRelease: false }, ['ARTIFACT_EXPIRED']],
-    ['one of a deleted service', { serviceDeleted: true }, ['SERVICE_DELETED']],
+    ['a superseded deployment whose release is stored', {}, []],
+    ['a deployment that never went live', { status: 'FAILED', liveAt: null }, ['NEVER_LIVE']],
+    ['the live deployment', { status: 'LIVE' }, ['ALREADY_LIVE']],
+    ['a deployment whose release has expired', { hasRelease: false }, ['ARTIFACT_EXPIRED']],
+    ['a deployment of a deleted service', { serviceDeleted: true }, ['SERVICE_DELETED']],
     [
-      'one of a deleted service that never went live',
+      'a deployment of a deleted service that never went live',
       { serviceDeleted: true, status: 'FAILED', liveAt: null },
       ['SERVICE_DELETED', 'NEVER_LIVE'],
     ],
@@ -121,7 +125,7 @@ describe('changesBetween', () => {
     ),
   }
 
-  it('names the commit and each setting that differs, and nothing else', () => {
+  it('returns the commit and each setting that differ, and nothing else', () => {
     const next = { ...settings, startCommand: null, maxInstances: 3 }
     expect(changesBetween({ commitHash: 'a', settings }, { commitHash: 'b', settings: next })).toEqual([
       { kind: 'COMMIT', key: 'commit', from: 'a', to: 'b' },
@@ -131,7 +135,7 @@ describe('changesBetween', () => {
     expect(changesBetween({ commitHash: 'a', settings }, { commitHash: 'a', settings })).toEqual([])
   })
 
-  it('shows all as new where nothing is live', () => {
+  it('returns every setting as new if no deployment is live', () => {
     const keys = changesBetween(null, { commitHash: 'a', settings }).map(({ key, from }) => [key, from])
     expect(keys).toContainEqual(['commit', null])
     expect(keys).toContainEqual(['branch', null])

@@ -1,4 +1,4 @@
-/** How the queue of deployments is looked at while nothing happens, and when a lost worker is noticed. */
+/** How often the deployment queue is polled, and when a lost worker is detected. */
 import { expect, it, onTestFinished } from 'vitest'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
@@ -11,7 +11,7 @@ import { shiftClock } from '../../support/database.ts'
 import { createTenant, createWorld, request, statementsOf } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 
-it('is one statement while nothing waits, and is due when the lease of a worker is over', async () => {
+it('polls the queue with one statement while it is empty, and again when the lease of a worker expires', async () => {
   const world = await createWorld({ WORKER_LEASE_MS: '15000' })
   onTestFinished(world.close)
   const { app } = world
@@ -33,7 +33,7 @@ it('is one statement while nothing waits, and is due when the lease of a worker 
   expect(await claim('second')).toMatchObject([{ leaseOwner: 'second', leaseEpoch: 2 }])
 })
 
-it('ends a deployment that three processes in a row carried when they ended, with the reason; a stop is no such end', async () => {
+it('fails a deployment with a reason after three consecutive processes crashed while running it; a shutdown does not count', async () => {
   const world = await createWorld({ WORKER_LEASE_MS: '15000' })
   onTestFinished(world.close)
   const { app } = world

@@ -1,4 +1,4 @@
-/** What the database itself holds of deployments, and the fence around a worker that lost its lease. */
+/** Constraints of the database on deployments, and fencing of a worker that has lost its lease. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProject } from '../../../src/domain/apps/project/index.ts'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
@@ -41,7 +41,7 @@ const inWork = <T>(work: Parameters<typeof transact<T>>[3]) =>
   transact(world.app, tenant.owner, { emits: world.app.domain.eventTypes.all }, work)
 
 describe('the database', () => {
-  it('holds one running and one live deployment a service', async () => {
+  it('allows one running and one live deployment per service', async () => {
     const service = await createService()
     const [one, two] = [await deploy(service.id), await deploy(service.id)]
     await set(one.id, sql`status = 'RUNNING'`)
@@ -52,7 +52,7 @@ describe('the database', () => {
     await expect(set(two.id, sql`status = 'LIVE', live_at = now(), release_digest = 'sha256:2'`)).rejects.toThrow('deployment_one_live_key')
   })
 
-  it('takes none as live without its release, none as failed without a reason, none as over without its end', async () => {
+  it('rejects a live deployment without a release, a failed one without a reason, and an ended one without an end time', async () => {
     const { id } = await deploy((await createService()).id)
     await expect(set(id, sql`status = 'LIVE', live_at = now()`)).rejects.toThrow('deployment_live_release_check')
     await expect(set(id, sql`status = 'FAILED', finished_at = now()`)).rejects.toThrow('deployment_failure_check')
@@ -61,15 +61,15 @@ describe('the database', () => {
     expect((await read(id)).status).toBe('QUEUED')
   })
 
-  it('numbers the deployments of one instant apart, and gives each its six steps', async () => {
+  it('assigns different numbers to concurrent deployments, and creates six steps for each', async () => {
     const service = await createService()
-    const made = await Promise.all(Array.from({ length: 5 }, () => deploy(service.id)))
-    expect(made.map(({ number }) => number).sort()).toEqual([1, 2, 3, 4, 5])
-    const steps = await rows(world.app.db.prisma, sql`select * from deployment_step where deployment_id = ${made[0]!.id}::uuid`)
+    const created = await Promise.all(Array.from({ length: 5 }, () => deploy(service.id)))
+    expect(created.map(({ number }) => number).sort()).toEqual([1, 2, 3, 4, 5])
+    const steps = await rows(world.app.db.prisma, sql`select * from deployment_step where deployment_id = ${created[0]!.id}::uuid`)
     expect(steps).toHaveLength(6)
   })
 
-  it('takes no deployment of another organization’s service', async () => {
+  it('rejects a deployment of another organization’s service', async () => {
     const service = await createService()
     const other = await createTenant(world.app)
     await expect(
@@ -86,7 +86,7 @@ describe('the database', () => {
 })
 
 describe('a claim', () => {
-  it('gives each deployment to one worker, one of a service at a time, the oldest first', async () => {
+  it('assigns each deployment to one worker, one deployment per service at a time, oldest first', async () => {
     const service = await createService()
     const [one, two] = [await deploy(service.id), await deploy(service.id)]
     const claimed = (await Promise.all([claim('a'), claim('b'), claim('c')])).flat().map(({ id }) => id)
@@ -96,7 +96,7 @@ describe('a claim', () => {
     expect((await claim('a')).map(({ id }) => id)).toEqual([two.id])
   })
 
-  it('fences the worker whose lease ran out: what it still writes changes nothing', async () => {
+  it('fences a worker whose lease has expired: its later writes change nothing', async () => {
     const { id } = await deploy((await createService()).id)
     expect((await claim('lost')).map((claimed) => claimed.id)).toContain(id)
     await shiftClock(world.url, 20_000)
@@ -117,8 +117,8 @@ describe('a claim', () => {
 
 const failure = { code: 'BUILD_FAILED', message: 'It failed.', hint: null, exitCode: 1 } as const
 
-describe('an end', () => {
-  it('writes status, steps, log and event in one transaction, once', async () => {
+describe('ending a deployment', () => {
+  it('writes the status, steps, log and event once, in one transaction', async () => {
     const { id } = await deploy((await createService()).id)
     await claim('worker')
     await run(
@@ -141,21 +141,21 @@ describe('an end', () => {
     await expect(
       inWork((work) => end(work, id, ['RUNNING'], { status: 'FAILED', failure: { ...failure, phase: 'BUILD' } })),
     ).rejects.toThrow(LostDeployment)
-    const told = await rows<{ type: string }>(
+    const published = await rows<{ type: string }>(
       world.app.db.prisma,
       sql`select type from event where subject_id = ${id}::uuid order by sequence`,
     )
-    expect(told.map(({ type }) => type)).toEqual(['deployment.queued', 'deployment.started', 'deployment.failed'])
+    expect(published.map(({ type }) => type)).toEqual(['deployment.queued', 'deployment.started', 'deployment.failed'])
   })
 
-  it('of being live keeps the time at which the deployment was finished', async () => {
+  it('keeps the finish time of a live deployment that is superseded', async () => {
     const { id } = await deploy((await createService()).id)
     await set(id, sql`status = 'LIVE', live_at = '2026-01-01', finished_at = '2026-01-01', release_digest = 'sha256:1'`)
     await inWork((work) => end(work, id, ['LIVE'], { status: 'SUPERSEDED' }))
     expect(await read(id)).toMatchObject({ status: 'SUPERSEDED', finishedAt: (await read(id)).liveAt })
   })
 
-  it('is refused on a way that there is not', async () => {
+  it('rejects a transition that is not allowed', async () => {
     const { id } = await deploy((await createService()).id)
     await expect(inWork((work) => end(work, id, ['QUEUED'], { status: 'SUPERSEDED' }))).rejects.toThrow(
       'no deployment goes from QUEUED to SUPERSEDED',
@@ -163,11 +163,14 @@ describe('an end', () => {
     expect((await read(id)).status).toBe('QUEUED')
   })
 
-  it('comes by one of two cancellations of one instant; the other is told so', async () => {
+  it('lets one of two concurrent cancellations succeed; the other fails with deployment_not_cancellable', async () => {
     const { id } = await deploy((await createService()).id)
     const cancel = () => codeOf(execute(request(world.app, tenant.owner), cancelDeployment, { id: encodeId('Deployment', id) }))
     expect((await Promise.all([cancel(), cancel()])).sort()).toEqual(['deployment_not_cancellable', 'done'])
-    const told = await rows(world.app.db.prisma, sql`select 1 from event where subject_id = ${id}::uuid and type = 'deployment.cancelled'`)
-    expect(told).toHaveLength(1)
+    const published = await rows(
+      world.app.db.prisma,
+      sql`select 1 from event where subject_id = ${id}::uuid and type = 'deployment.cancelled'`,
+    )
+    expect(published).toHaveLength(1)
   })
 })

@@ -1,4 +1,4 @@
-/** That a change of an environment's derived status is told, once, and that no change is told where there is none. */
+/** Each change of an environment's derived status is reported exactly once. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { deleteEnvironment } from '../../../src/domain/apps/environment/index.ts'
 import { createProject } from '../../../src/domain/apps/project/index.ts'
@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(() => world.close())
 
 const look = () => publishEnvironmentStatus.run(world.app, new AbortController().signal)
-const told = async (environmentId: string) =>
+const changesOf = async (environmentId: string) =>
   (
     await rows<{ data: { status: string; formerStatus: string } }>(
       world.app.db.prisma,
@@ -37,26 +37,26 @@ async function createShop(): Promise<{ projectId: string; environmentId: string 
 }
 
 describe('environment.status_changed', () => {
-  it('is not told of an environment in which nothing ever happened', async () => {
+  it('is not sent for an environment without any deployment', async () => {
     const { environmentId } = await createShop()
     await look()
-    expect(await told(environmentId)).toEqual([])
+    expect(await changesOf(environmentId)).toEqual([])
   })
 
-  it('is told once when a deployment begins, by whichever of several processes sees it', async () => {
+  it('is sent once when a deployment starts, even if several processes detect it', async () => {
     const { projectId, environmentId } = await createShop()
     const service = { projectId: encodeId('Project', projectId), name: 'Web', repositoryUrl: 'file:///shop' }
     const { webService } = await execute(request(world.app, tenant.owner), createWebService, service)
     await execute(request(world.app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
     await look()
-    expect(await told(environmentId)).toEqual([])
+    expect(await changesOf(environmentId)).toEqual([])
     await deploymentQueue.claim(world.app, 'worker', 10)
     await Promise.all([look(), look(), look()])
     await look()
-    expect(await told(environmentId)).toEqual(['PENDING -> DEPLOYING'])
+    expect(await changesOf(environmentId)).toEqual(['PENDING -> DEPLOYING'])
   })
 
-  it('is looked for at once when a service or an environment is deleted', async () => {
+  it('is checked immediately when a service or an environment is deleted', async () => {
     let woken = 0
     const off = world.app.wake.on('environments', () => woken++)
     const { projectId, environmentId } = await createShop()
@@ -68,6 +68,6 @@ describe('environment.status_changed', () => {
     await until('it was woken again', () => woken === 2)
     off()
     await look()
-    expect(await told(environmentId)).toEqual(['PENDING -> DELETING'])
+    expect(await changesOf(environmentId)).toEqual(['PENDING -> DELETING'])
   })
 })

@@ -63,7 +63,7 @@ const anyInstance: fc.Arbitrary<InstanceState> = fc
   } as const)
   .map((state) => instance(state as Partial<InstanceState>))
 
-/** What the planned actions bring about where everything goes well; time passes until waits are over. */
+/** Applies the planned actions as if all of them succeed, and lets all delays pass. */
 function tick(wanted: ServiceState, instances: InstanceState[]): InstanceState[] {
   const actions = planInstances(wanted, instances)
   const done = (type: string, { id }: InstanceState) => actions.some((action) => action.type === type && 'id' in action && action.id === id)
@@ -99,7 +99,7 @@ const servingOf = (wanted: ServiceState, instances: InstanceState[]) =>
   ).length
 
 describe('planInstances', () => {
-  it('comes to what is wanted from any state, and then does nothing any more', () => {
+  it('reaches the desired state from any state, and then plans nothing', () => {
     fc.assert(
       fc.property(anyService, fc.array(anyInstance, { maxLength: 8 }), (wanted, begin) => {
         let instances = begin
@@ -115,7 +115,7 @@ describe('planInstances', () => {
     )
   })
 
-  it('leaves the instances of a running deployment to it', () => {
+  it('ignores the instances of a running deployment', () => {
     fc.assert(
       fc.property(anyService, fc.array(anyInstance, { maxLength: 8 }), (wanted, instances) => {
         const theirs = new Set(instances.filter((one) => one.deploymentId === wanted.activeDeploymentId).map((one) => one.id))
@@ -124,7 +124,7 @@ describe('planInstances', () => {
     )
   })
 
-  it('never takes one away that serves before as many others serve as are wanted', () => {
+  it('removes no serving instance before the desired number of others serve', () => {
     fc.assert(
       fc.property(anyService, fc.array(anyInstance, { maxLength: 8 }), (wanted, begin) => {
         let instances = begin
@@ -137,16 +137,16 @@ describe('planInstances', () => {
     )
   })
 
-  it('says each thing once, and of one instance one thing', () => {
+  it('plans each action once, and at most one per instance', () => {
     fc.assert(
       fc.property(anyService, fc.array(anyInstance, { maxLength: 8 }), (wanted, instances) => {
-        const told = planInstances(wanted, instances).map((action) => ('id' in action ? action.id : 'add'))
-        expect(new Set(told).size).toBe(told.length)
+        const planned = planInstances(wanted, instances).map((action) => ('id' in action ? action.id : 'add'))
+        expect(new Set(planned).size).toBe(planned.length)
       }),
     )
   })
 
-  it('starts new ones for a restart while the former go on, and drains those once the new ones are well', () => {
+  it('on a restart, starts new instances beside the old ones, and drains the old ones once the new ones are healthy', () => {
     const former = [instance(), instance()]
     const restarted = service({ generation: 2, minInstances: 2, wanted: 2 })
     expect(planInstances(restarted, former)).toEqual([{ type: 'add', count: 2 }])
@@ -156,27 +156,27 @@ describe('planInstances', () => {
     expect(planInstances(restarted, [...former, ...come])).toEqual(former.map(({ id }) => ({ type: 'drain', id })))
   })
 
-  it('waits with the next start of a crashed one until it is due', () => {
+  it('starts a crashed instance only when its next start is due', () => {
     const crashed = instance({ status: 'CRASHED', observed: 'exited', startDue: false })
     expect(planInstances(service(), [crashed])).toEqual([])
     expect(planInstances(service(), [{ ...crashed, startDue: true }])).toEqual([{ type: 'start', id: crashed.id }])
-    // Its start was noted by nobody: it must not count as crashed for ever.
+    // Its start was not recorded, but it must not stay CRASHED forever.
     expect(planInstances(service(), [{ ...crashed, startDue: true, observed: 'running' }])).toEqual([{ type: 'start', id: crashed.id }])
   })
 })
 
 describe('statusOf', () => {
   it.each<[string, Partial<ServiceState>, Partial<InstanceState>[], string]>([
-    ['nothing was ever live', { liveDeploymentId: null }, [], 'STOPPED'],
-    ['it is stopped and nothing runs', { desiredState: 'STOPPED' }, [], 'STOPPED'],
-    ['it is stopped and something still runs', { desiredState: 'STOPPED' }, [{ draining: true }], 'STOPPING'],
+    ['no deployment has been live', { liveDeploymentId: null }, [], 'STOPPED'],
+    ['it is stopped and has no instances', { desiredState: 'STOPPED' }, [], 'STOPPED'],
+    ['it is stopped and an instance still runs', { desiredState: 'STOPPED' }, [{ draining: true }], 'STOPPING'],
     ['a static site is live', { kind: 'STATIC_SITE' }, [], 'RUNNING'],
-    ['all are well', { minInstances: 2 }, [{}, {}], 'RUNNING'],
-    ['some are well', { minInstances: 2 }, [{}, { status: 'CRASHED', crashes: 1, observed: 'exited' }], 'DEGRADED'],
-    ['none is well yet', {}, [{ status: 'STARTING' }], 'STARTING'],
-    ['the only one has ended', {}, [{ status: 'CRASHED', crashes: 1, observed: 'exited' }], 'CRASHED'],
-    ['it is on its way up again after it ended', {}, [{ status: 'STARTING', crashes: 1 }], 'CRASHED'],
-    ['it was lost with its machine', {}, [{ status: 'CRASHED', crashes: 0, observed: 'missing' }], 'STARTING'],
+    ['all instances are healthy', { minInstances: 2 }, [{}, {}], 'RUNNING'],
+    ['some instances are healthy', { minInstances: 2 }, [{}, { status: 'CRASHED', crashes: 1, observed: 'exited' }], 'DEGRADED'],
+    ['no instance is healthy yet', {}, [{ status: 'STARTING' }], 'STARTING'],
+    ['the only instance has crashed', {}, [{ status: 'CRASHED', crashes: 1, observed: 'exited' }], 'CRASHED'],
+    ['the crashed instance is restarting', {}, [{ status: 'STARTING', crashes: 1 }], 'CRASHED'],
+    ['the instance was lost with its machine', {}, [{ status: 'CRASHED', crashes: 0, observed: 'missing' }], 'STARTING'],
     [
       'only a running deployment has instances',
       { activeDeploymentId: 'active', liveDeploymentId: null },
@@ -189,7 +189,7 @@ describe('statusOf', () => {
 })
 
 describe('scaleBy', () => {
-  it('asks for one more when all are busy, and for one less when the rest could carry the load', () => {
+  it('returns more when all instances are busy, and less when the others can handle the load', () => {
     expect(scaleBy(19, 1)).toBe('same')
     expect(scaleBy(20, 1)).toBe('more')
     expect(scaleBy(39, 2)).toBe('same')
@@ -200,19 +200,19 @@ describe('scaleBy', () => {
     expect(scaleBy(100, 0)).toBe('same')
   })
 
-  it('never asks back at once for what it gave', () => {
+  it('never reverses its last change at the same load', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 500 }), fc.integer({ min: 1, max: 20 }), (inFlight, running) => {
-        const asked = scaleBy(inFlight, running)
-        if (asked === 'more') expect(scaleBy(inFlight, running + 1)).not.toBe('less')
-        if (asked === 'less') expect(scaleBy(inFlight, running - 1)).not.toBe('more')
+        const change = scaleBy(inFlight, running)
+        if (change === 'more') expect(scaleBy(inFlight, running + 1)).not.toBe('less')
+        if (change === 'less') expect(scaleBy(inFlight, running - 1)).not.toBe('more')
       }),
     )
   })
 })
 
 describe('restartDelayMs', () => {
-  it('doubles with each crash in a row, up to five minutes', () => {
+  it('doubles with each consecutive crash, up to five minutes', () => {
     expect([1, 2, 3, 4].map((crashes) => restartDelayMs(crashes, 1_000))).toEqual([1_000, 2_000, 4_000, 8_000])
     expect(restartDelayMs(50, 1_000)).toBe(300_000)
   })

@@ -1,4 +1,4 @@
-/** How what instances print is taken in: whole, once, and so that none keeps another one back. */
+/** Output of instances is stored completely and exactly once, and no instance delays the output of another. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { runtimePort } from '../../../src/domain/deploys/instance/index.ts'
 import { readInstanceOutput, readLoudInstances, storeOutput, watchOutput } from '../../../src/domain/deploys/instance/output.ts'
@@ -16,15 +16,15 @@ let database: TestDatabase
 let app: TestApp
 let end: AbortController
 const spools = new Map<string, Record<'stdout' | 'stderr', string>>()
-const asked: { id: string; maxBytes: number }[] = []
-/** Readings of this instance wait for it. */
+const reads: { id: string; maxBytes: number }[] = []
+/** Reads of this instance wait for this promise. */
 const held = new Map<string, Promise<void>>()
 
 beforeAll(async () => {
   database = await createTestDatabase()
   app = await createTestApp(database.url)
   const readOutput: Runtime['readOutput'] = async (id, position, maxBytes) => {
-    asked.push({ id, maxBytes })
+    reads.push({ id, maxBytes })
     await held.get(id)
     const spool = spools.get(id)!
     const next: OutputPosition = { ...position }
@@ -46,7 +46,7 @@ afterAll(async () => {
 beforeEach(() => {
   spools.clear()
   held.clear()
-  asked.length = 0
+  reads.length = 0
   end = new AbortController()
 })
 
@@ -85,7 +85,7 @@ const numbered = (from: number, to: number) =>
   countTo(to - from + 1).map((n) => `line ${String(n + from - 1).padStart(8, '0')} ${'x'.repeat(80)}`)
 
 describe('the output of an instance', () => {
-  it('is stored completely and in order, however reads cut it', async () => {
+  it('is stored completely and in order, wherever reads split it', async () => {
     const printer = await createPrinter()
     const expected = numbered(1, 20_000)
     const text = `${expected.join('\n')}\n`
@@ -98,7 +98,7 @@ describe('the output of an instance', () => {
     expect(lines.map(({ seq }) => seq)).toEqual(countTo(20_000))
   })
 
-  it('is stored once when it is read concurrently or by another process', async () => {
+  it('is stored once, even if it is read concurrently or by another process', async () => {
     const printer = await createPrinter()
     watchOutput(app, [printer])
     for (let round = 0; round < 10; round++) {
@@ -126,7 +126,7 @@ describe('the output of an instance', () => {
     expect((await messagesOf(printer)).at(-1)).toBe('prompt> ')
   })
 
-  it('costs one statement a turn, and none while nothing is printed', async () => {
+  it('takes one statement per round, and none without new output', async () => {
     const printer = await createPrinter()
     watchOutput(app, [printer])
     print(printer, 'first\n')
@@ -139,8 +139,8 @@ describe('the output of an instance', () => {
   })
 })
 
-describe('one that prints much', () => {
-  it('is read in turns of a bounded size, by a loop that the others do not wait for', async () => {
+describe('an instance with heavy output', () => {
+  it('is read in rounds of limited size, by a separate loop', async () => {
     const [loud, quiet] = [await createPrinter(), await createPrinter()]
     watchOutput(app, [loud, quiet])
     const flood = `${numbered(1, 30_000).join('\n')}\n`
@@ -158,11 +158,11 @@ describe('one that prints much', () => {
     await turn
     while ((await linesOf(loud)).length < 30_000) await lookAtLoud()
     expect(await messagesOf(loud)).toEqual(numbered(1, 30_000))
-    expect(Math.max(...asked.filter(({ id }) => id === loud.id).map(({ maxBytes }) => maxBytes))).toBe(256 * 1024)
-    expect(asked.filter(({ id }) => id === loud.id).length).toBeGreaterThan(flood.length / (256 * 1024))
+    expect(Math.max(...reads.filter(({ id }) => id === loud.id).map(({ maxBytes }) => maxBytes))).toBe(256 * 1024)
+    expect(reads.filter(({ id }) => id === loud.id).length).toBeGreaterThan(flood.length / (256 * 1024))
   })
 
-  it('is one of the others again when it prints little', async () => {
+  it('returns to the common loop when its output decreases', async () => {
     const printer = await createPrinter()
     watchOutput(app, [printer])
     print(printer, `${numbered(1, 1_000).join('\n')}\n`)
@@ -174,7 +174,7 @@ describe('one that prints much', () => {
     expect((await messagesOf(printer)).at(-1)).toBe('quiet')
   })
 
-  it('that can not be read keeps nobody back', async () => {
+  it('does not delay others when it cannot be read', async () => {
     const [broken, quiet] = [await createPrinter(), await createPrinter()]
     watchOutput(app, [broken, quiet])
     spools.delete(broken.id)

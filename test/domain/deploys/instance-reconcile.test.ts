@@ -10,11 +10,11 @@ import type { App } from '../../../src/platform/work.ts'
 import { shiftClock } from '../../support/database.ts'
 import { createTenant, createWorld, request, statementsOf, type Tenant } from '../../support/tenant.ts'
 
-/** A place where nothing runs. */
+/** A runtime without instances. */
 const nothing = { observe: async () => [] } as Partial<Runtime> as Runtime
 const pass = (app: App) => reconcileInstances.run(app, new AbortController().signal)
 
-it('lets one process look after the instances, and the next one as soon as that one has settled or its lease is over', async () => {
+it('lets one process manage the instances, and the next one once that process has settled or its lease has expired', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const [first, second] = [world.app, await world.process()]
@@ -25,14 +25,14 @@ it('lets one process look after the instances, and the next one as soon as that 
   expect(await holdsInstances(second)).toBe(false)
   await settleReconciler(first)
   expect(await holdsInstances(second)).toBe(true)
-  // Giving back what is another's by now takes nothing away.
+  // Releasing the lease of another process has no effect.
   await settleReconciler(first)
   expect(await holdsInstances(first)).toBe(false)
   await shiftClock(world.url, 16_000)
   expect(await holdsInstances(first)).toBe(true)
 })
 
-it('looks every half second while there are instances, and once in a while, by one statement, where nothing is to be looked after', async () => {
+it('runs every half second while there are instances, and otherwise rarely, with one statement', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const { app } = world
@@ -52,7 +52,7 @@ it('looks every half second while there are instances, and once in a while, by o
   expect(reconcileInstances.dueInMs?.(app)).toBeNull()
 })
 
-it('looks every half second for the end of a process that looks after instances', async () => {
+it('checks every half second whether the process that manages the instances has ended', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const [first, second] = [world.app, await world.process()]
@@ -63,7 +63,7 @@ it('looks every half second for the end of a process that looks after instances'
   expect(reconcileInstances.dueInMs?.(second)).toBe(500)
 })
 
-it('looks after the other instances where one of them can not even be observed', async () => {
+it('manages the other instances if one of them cannot be observed', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const { app } = world
@@ -83,7 +83,7 @@ it('looks after the other instances where one of them can not even be observed',
   expect(found.find(({ id }) => id === bad)).toMatchObject({ status: 'RUNNING', crashes: 0 })
 })
 
-/** A live service with one instance that counts as running; gives the instance's id. */
+/** Creates a live service with one instance that is recorded as running. Returns the instance's id. */
 async function createRunning(app: App, tenant: Tenant): Promise<string> {
   const [deploymentId, instanceId] = [newId(), newId()]
   const { webService } = await execute(request(app, tenant.owner), createWebService, { name: 'Web' })

@@ -18,7 +18,7 @@ const row = (change: Partial<Row> = {}): Row => ({
 })
 
 describe('routeOf', () => {
-  it('sends requests for the slug under the domain to the instances of what is routed', () => {
+  it('routes requests for the slug under the domain to the instances of the routed deployment', () => {
     expect(routeOf(row(), 'localhost')).toMatchObject({
       host: 'shop.localhost',
       serviceId: expect.stringMatching(/^svc_/),
@@ -31,15 +31,15 @@ describe('routeOf', () => {
   it.each<[string, Partial<Row>, unknown]>([
     ['has never been deployed', { deploymentId: null, digest: null }, { type: 'unavailable', error: 'service_not_deployed' }],
     ['is stopped', { desiredState: 'STOPPED' }, { type: 'unavailable', error: 'service_stopped' }],
-    ['was stopped and is being switched to', { desiredState: 'STOPPED', switching: true }, { type: 'instances', instanceIds: ['one'] }],
+    ['was stopped and is being switched', { desiredState: 'STOPPED', switching: true }, { type: 'instances', instanceIds: ['one'] }],
     ['is static', { kind: 'STATIC_SITE', instanceIds: [] }, { type: 'static', singlePage: false }],
-    ['is a static site of one page', { kind: 'STATIC_SITE', singlePage: true }, { type: 'static', singlePage: true }],
+    ['is a single-page static site', { kind: 'STATIC_SITE', singlePage: true }, { type: 'static', singlePage: true }],
     ['has no healthy instance', { instanceIds: [] }, { type: 'instances', instanceIds: [] }],
-  ])('of one that %s', (_what, change, target) => {
+  ])('returns the target of a service that %s', (_what, change, target) => {
     expect(routeOf(row(change), 'localhost').target).toEqual(target)
   })
 
-  it('names no release where it serves none', () => {
+  it('includes no release if the service has none to serve', () => {
     expect(routeOf(row({ desiredState: 'STOPPED' }), 'localhost')).toMatchObject({ digest: null, deploymentId: null })
   })
 })

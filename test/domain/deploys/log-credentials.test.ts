@@ -19,7 +19,7 @@ afterEach(() => rm(directory, { recursive: true }))
 const redactorWith = (environment: Record<string, string>) =>
   createRedactor(platformCredentials({ settings: readSettings({ DATA_DIR: directory, ...environment }) } as App))
 
-it('takes each master key out, wherever it comes from', async () => {
+it('redacts every master key, whatever its source', async () => {
   await writeFile(join(directory, 'master.key'), keyFile)
   await writeFile(join(directory, 'other.key'), keyFile)
   for (const environment of [{ MASTER_KEYS: keyFile.trim().replace('\n', ', ') }, {}, { MASTER_KEY_FILE: join(directory, 'other.key') }]) {
@@ -28,19 +28,19 @@ it('takes each master key out, wherever it comes from', async () => {
   }
 })
 
-it('has nothing to take out where nothing is set, and says what keeps it from reading a key', async () => {
+it('redacts nothing if nothing is set, and reports why a key cannot be read', async () => {
   expect(redactorWith({})('nothing')).toBe('nothing')
   expect(() => redactorWith({ MASTER_KEY_FILE: directory })).toThrow('EISDIR')
 })
 
-it('takes the token of Svix out', () => {
+it('redacts the token of Svix', () => {
   expect(redactorWith({ SVIX_TOKEN: 'testsk_abcdefgh.eu' })('Bearer testsk_abcdefgh.eu')).toBe('Bearer [redacted]')
 })
 
 it.each([
   ['DATABASE_URL', 'postgresql://owner:p%40ss%2Bw%25rd@db:5432/x'],
   ['EGRESS_PROXY', 'http://owner:p%40ss%2Bw%25rd@proxy:3128'],
-])('takes user and password of %s out, as they are and as they stand in it', (name, url) => {
+])('redacts the user and password of %s, both plain and as written in the URL', (name, url) => {
   const redact = redactorWith({ [name]: url })
   expect(redact(url)).toBe(url.replace('owner:p%40ss%2Bw%25rd', '[redacted]'))
   expect(redact('owner:p@ss+w%rd')).toBe('[redacted]')
@@ -48,11 +48,11 @@ it.each([
   expect(redact(`Basic ${Buffer.from('owner:p@ss+w%rd').toString('base64')}`)).toMatch(/^Basic \[redacted\]={0,2}$/)
 })
 
-it('takes a short password out beside its user only, and leaves a database’s user without one', () => {
+it('redacts a short password only next to its user, and keeps the user of a database URL without a password', () => {
   expect(redactorWith({ DATABASE_URL: 'postgresql://postgres:main@host/x' })('postgres:main on main')).toBe('[redacted] on main')
   expect(redactorWith({ DATABASE_URL: 'postgresql://postgres@host/x' })('postgres: ready')).toBe('postgres: ready')
 })
 
-it('does with a password that is no percent encoding', () => {
+it('accepts a password that is not valid percent encoding', () => {
   expect(redactorWith({ EGRESS_PROXY: 'http://owner:100%secret@proxy:3128' })('owner:100%secret')).toBe('[redacted]')
 })

@@ -13,14 +13,14 @@ const userInfo = (password: string) => {
   return url.password
 }
 
-describe('a value is taken out', () => {
+describe('a value is redacted', () => {
   it.each([
     ['by Python’s quote', percent.replaceAll('%2F', '/')],
     ['as a URL’s password', userInfo(secret)],
     ['as a URL’s query', new URL(`https://host/?${secret}`).search.slice(1)],
     ['as a form', new URLSearchParams({ '': secret }).toString().slice(1)],
     ['with each byte escaped', Buffer.from(secret).toString('hex').replace(/../g, '%$&')],
-    ['with hex of either case', percent.replace(/%(.)(.)/g, (_, a, b) => `%${a}${b.toLowerCase()}`)],
+    ['with hex in mixed case', percent.replace(/%(.)(.)/g, (_, a, b) => `%${a}${b.toLowerCase()}`)],
     ['as JSON by Go', json.replace(/[<>&]/g, unit)],
     ['as JSON by .NET', json.replace(/[<>&+'\u0080-\uffff]/g, unitInCapitals).replaceAll('\\"', '\\u0022')],
     ['as JSON by PHP', json.replace(/[\u0080-\uffff]/g, unit).replaceAll('/', '\\/')],
@@ -28,8 +28,8 @@ describe('a value is taken out', () => {
       'by Python’s repr of bytes',
       secret.replaceAll('\\', '\\\\').replace(/[^ -~]+/g, (text) => Buffer.from(text).toString('hex').replace(/../g, '\\x$&')),
     ],
-    ['as a word of a shell', secret.replace(/[^\w/öß🚢]/gu, '\\$&')],
-    ['with escapes of URLs twice', encodeURIComponent(percent)],
+    ['as a shell word', secret.replace(/[^\w/öß🚢]/gu, '\\$&')],
+    ['URL-encoded twice', encodeURIComponent(percent)],
     ['as JSON in JSON', JSON.stringify(json).slice(1, -1)],
     ['as JSON in a URL', encodeURIComponent(json)],
     ['as a URL in JSON', percent.replaceAll('%', '\\u0025')],
@@ -41,26 +41,26 @@ describe('a value is taken out', () => {
     expect(hits).toEqual(new Map([['KEY', 1]]))
   })
 
-  it('though it looks like escapes itself, and its percent signs stay', () => {
+  it('even if it looks like escapes itself and its percent signs are not escaped', () => {
     const redact = createRedactor(['p%41 %2B\\u0041x'])
     for (const printed of ['p%41 %2B\\u0041x', userInfo('p%41 %2B\\u0041x'), 'p%2541+%252B\\u0041x', 'pA +Ax']) {
       expect(redact(`[${printed}]`)).toBe('[[redacted]]')
     }
   })
 
-  it('with real line ends where it was given with escaped ones', () => {
+  it('with real line breaks if it was set with escaped ones', () => {
     const redact = createRedactor(['-----BEGIN KEY-----\\nMIIEow+AbCdEf\\n-----END KEY-----\\n'])
     expect(['-----BEGIN KEY-----', 'MIIEow+AbCdEf'].map((line) => redact(line))).toEqual(['[redacted]', '[redacted]'])
   })
 
-  it('of escaped base64', () => {
+  it('in escaped base64', () => {
     expect(base64).toMatch(/[+/].*=/)
     const redact = createRedactor(['?>?>?>ÿÿ~~~'])
     expect(redact(encodeURIComponent(base64))).toBe('[redacted]')
     expect(redact(base64.replace(/[+/=]/g, unit))).toBe('[redacted]')
   })
 
-  it('once for each place, also where many lie side by side in many forms', () => {
+  it('once per occurrence, even if many occur next to each other in different forms', () => {
     const hits = new Map<string, number>()
     const redact = createRedactor([
       { key: 'A', value: 'one/two' },
@@ -76,14 +76,14 @@ describe('a value is taken out', () => {
   })
 })
 
-describe('a cut line shows no part', () => {
+describe('a truncated line reveals no part', () => {
   const forms = [encodeURIComponent(secret), json, [...secret.split('')].map(unit).join(''), JSON.stringify(json).slice(1, -1)]
 
   it('of an escaped value at its end', () => {
     const redact = createRedactor([secret])
     for (const form of forms) {
       for (let end = 1; end < form.length; end++) {
-        // A character is never cut apart by what comes before.
+        // Lines are never cut within a character.
         if (!form.slice(0, end).isWellFormed()) continue
         const shown = redact(`--${form.slice(0, end)}`, true)
         expect(shown.replace('[redacted]', '')).toMatch(/^--(\\(u[0-9a-f]{0,3})?)?$/)
@@ -91,7 +91,7 @@ describe('a cut line shows no part', () => {
     }
   })
 
-  it('of an escaped value where it is cut before its end', () => {
+  it('of an escaped value that is cut before its end', () => {
     const source = { stream: 'stdout' as const, instanceId: null, messageBytes: 1024 * 1024, redact: createRedactor([secret]) }
     const size = 64 * 1024
     const longest = 6 * Buffer.byteLength(secret)
@@ -107,7 +107,7 @@ describe('a cut line shows no part', () => {
     }
   })
 
-  it('after a run of backslashes of any length, and goes on though there is nothing else', () => {
+  it('after a run of backslashes of any length, and can be cut even if there is nothing else', () => {
     const value = 'nope "and" more'
     const redact = createRedactor([value])
     const source = { stream: 'stdout' as const, instanceId: null, messageBytes: 1024 * 1024, redact }

@@ -5,7 +5,7 @@ import type { LogBatch } from '../../../src/domain/deploys/log/index.ts'
 import { builder } from '../../../src/graphql/builder/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 
-it('shows a batch under the names of the API', async () => {
+it('returns a batch with the field names of the API', async () => {
   const instanceId = newId()
   const at = new Date('2026-01-31T12:00:00.000Z')
   const batch: LogBatch = {

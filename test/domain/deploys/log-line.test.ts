@@ -20,7 +20,7 @@ const messages = (chunks: (string | Uint8Array)[], options: Partial<LineSource> 
     options,
   ).map(({ message }) => message)
 
-/** Cuts bytes at the given fractions. */
+/** Splits bytes at the given fractions. */
 function cutAt(bytes: Buffer, cuts: number[]): Buffer[] {
   const places = [0, ...cuts.map((cut) => Math.floor(cut * bytes.length)).sort((a, b) => a - b), bytes.length]
   return places.slice(1).map((end, index) => bytes.subarray(places[index], end))
@@ -31,18 +31,18 @@ describe('splitting output into lines', () => {
     expect(messages(['a\nb\r\nc\rd\n\r\n\n'])).toEqual(['a', 'b', 'c\rd', '', ''])
   })
 
-  it('gives a last line without a line end when the stream ends', () => {
+  it('emits a last line without a line break when the stream ends', () => {
     expect(messages(['a\nb'])).toEqual(['a', 'b'])
     expect(messages(['a\n'])).toEqual(['a'])
     expect(messages([])).toEqual([])
   })
 
-  it('keeps a character whole that was cut between two chunks', () => {
+  it('decodes a character that is split between two chunks', () => {
     const bytes = Buffer.from('Grüße 🚢\n')
     for (let cut = 0; cut <= bytes.length; cut++) expect(messages([bytes.subarray(0, cut), bytes.subarray(cut)])).toEqual(['Grüße 🚢'])
   })
 
-  it('replaces what is no UTF-8, removes NUL and keeps escape sequences', () => {
+  it('replaces invalid UTF-8, removes NUL and keeps escape sequences', () => {
     expect(messages([Buffer.from([0x61, 0xff, 0x62, 0x0a]), 'x\0y\n', '\u001b[31mred\u001b[0m\n'])).toEqual([
       'a\ufffdb',
       'xy',
@@ -50,7 +50,7 @@ describe('splitting output into lines', () => {
     ])
   })
 
-  it('gives the same lines however the bytes were cut', () => {
+  it('emits the same lines wherever the bytes are split', () => {
     const piece = fc.oneof(fc.constantFrom('\n', '\r\n', '\r', 'é', '🚢', 'x'.repeat(40)), fc.string({ maxLength: 8 }))
     fc.assert(
       fc.property(
@@ -64,7 +64,7 @@ describe('splitting output into lines', () => {
     )
   })
 
-  it('doesn’t look at a chunk again after it was pushed', () => {
+  it('does not read a chunk again after it was pushed', () => {
     const chunk = Buffer.from('half')
     const lines: NewLine[] = []
     const splitter = createLineSplitter(source, (line) => lines.push(line))
@@ -74,20 +74,20 @@ describe('splitting output into lines', () => {
     expect(lines[0]?.message).toBe('half line')
   })
 
-  it('cuts a line at 16 KiB of UTF-8 and says so', () => {
+  it('truncates a line at 16 KiB of UTF-8 and marks it', () => {
     const [exact, over, wide] = split([Buffer.from(`${'x'.repeat(16_384)}\r\n${'x'.repeat(16_385)}\n${'€'.repeat(100_000)}\n`)])
     expect([exact!.message.length, exact!.truncated]).toEqual([16_384, false])
     expect([over!.message.length, over!.truncated]).toEqual([16_384, true])
     expect([wide!.message, wide!.truncated]).toEqual(['€'.repeat(5_461), true])
   })
 
-  it('calls what Quayside says information, and nothing else', () => {
+  it('sets the level INFO for messages of Quayside only', () => {
     expect(split([Buffer.from('a\n')], { stream: 'system' })[0]?.level).toBe('INFO')
     expect(split([Buffer.from('ERROR a\n')], { stream: 'stderr' })[0]?.level).toBeNull()
   })
 })
 
-describe('splitting what is read again by offset', () => {
+describe('splitting output that is read again by offset', () => {
   it('consumes whole lines only, until the source has ended', () => {
     const bytes = Buffer.from('one\ntwo\nthr')
     const { lines, consumedBytes } = splitCompleteLines(source, bytes, at, false)
@@ -96,7 +96,7 @@ describe('splitting what is read again by offset', () => {
     expect([rest.lines.map(({ message }) => message), rest.consumedBytes]).toEqual([['thr'], 3])
   })
 
-  it('goes on past a line without an end', () => {
+  it('continues after a line without an end', () => {
     expect(splitCompleteLines(source, Buffer.alloc(60_000, 'x'), at, false).consumedBytes).toBe(0)
     const { lines, consumedBytes } = splitCompleteLines(source, Buffer.alloc(70_000, 'x'), at, false)
     expect([lines.length, lines[0]!.message.length, lines[0]!.truncated, consumedBytes]).toEqual([1, 16_384, true, 70_000])
@@ -104,7 +104,7 @@ describe('splitting what is read again by offset', () => {
 })
 
 describe('chunks', () => {
-  it('give back the lines that went in', () => {
+  it('return the lines that were added', () => {
     const line = (message: string, index: number): NewLine => ({
       at: new Date(at.getTime() + index),
       stream: 'stderr',
@@ -131,7 +131,7 @@ describe('chunks', () => {
     )
   })
 
-  it('hold at most 200 lines, and few long ones', () => {
+  it('contain at most 200 lines, and fewer long ones', () => {
     const limits = logLimits({ LOG_MAX_BYTES: 10_000_000 })
     const counts = (message: string, lines: number) => {
       const chunker = createChunker(limits)
@@ -144,7 +144,7 @@ describe('chunks', () => {
     expect(counts('x'.repeat(20_000), 20)).toEqual([15, 5])
   })
 
-  it('cut a text between characters only', () => {
+  it('truncate text between characters only', () => {
     expect(cutUtf8('aé🚢', 7)).toBe('aé🚢')
     expect([6, 5, 4, 3, 2, 1, 0].map((bytes) => cutUtf8('aé🚢', bytes))).toEqual(['aé', 'aé', 'aé', 'aé', 'a', 'a', ''])
   })
@@ -152,12 +152,12 @@ describe('chunks', () => {
 
 describe('cursors', () => {
   const logId = '0190163d-8694-739b-aea5-966c26f8ad91'
-  it('give back their position', () => {
+  it('decode to their position', () => {
     const position = { seq: 2 ** 40, bytes: 2 ** 50 }
     expect(positionOf(logId, cursorOf(logId, position))).toEqual(position)
   })
 
-  it('are refused when they are of another log, or no cursor at all', () => {
+  it('are rejected if they belong to another log or are not cursors', () => {
     const refused = expect.objectContaining({ code: 'invalid_input', field: 'after' })
     const other = cursorOf('0190163d-8694-739b-aea5-966c26f8ad92', { seq: 1, bytes: 1 })
     for (const text of [other, '', 'x', `${cursorOf(logId, { seq: 1, bytes: 1 })}A`, 'é'.repeat(43), `${'_'.repeat(42)}8`]) {
@@ -172,11 +172,11 @@ describe('cursors', () => {
   })
 })
 
-/** With room for whole lines, so that what is shown is what was kept. */
+/** With a large message limit, so that no line is truncated after redaction. */
 const source64 = { stream: 'stdout' as const, instanceId: null, messageBytes: 1024 * 1024 }
 
-/** What is shown of output that grows by `step` bytes from one look to the next; ended by its end. */
-function takenIn(source: typeof source64 & { redact: Redact }, bytes: Buffer, step: number): string {
+/** The lines of output that grows by `step` bytes between reads, until its end. */
+function linesWhileGrowing(source: typeof source64 & { redact: Redact }, bytes: Buffer, step: number): string {
   let [shown, from] = ['', 0]
   for (let to = step; ; to += step) {
     const isEnd = to >= bytes.length
@@ -193,20 +193,20 @@ describe('redaction', () => {
   const bytes = Buffer.from(secret)
 
   it.each([
-    ['plain', secret],
+    ['plain text', secret],
     ['JSON', JSON.stringify(secret).slice(1, -1)],
     ['JSON in ASCII', 'p/ss w\\u00f6rd+\\"1&2'],
     ['JSON with escaped slashes', JSON.stringify(secret).slice(1, -1).replaceAll('/', '\\/')],
-    ['URL-encoded', encodeURIComponent(secret)],
-    ['form-encoded', encodeURIComponent(secret).replaceAll('%20', '+')],
-    ['URL-encoded in lower case', encodeURIComponent(secret).replace(/%../g, (code) => code.toLowerCase())],
+    ['URL-encoded text', encodeURIComponent(secret)],
+    ['form-encoded text', encodeURIComponent(secret).replaceAll('%20', '+')],
+    ['URL-encoded text in lower case', encodeURIComponent(secret).replace(/%../g, (code) => code.toLowerCase())],
     ['hex', bytes.toString('hex')],
-    ['hex in capitals', bytes.toString('hex').toUpperCase()],
-  ])('takes a value out that is printed %s', (_form, printed) => {
+    ['uppercase hex', bytes.toString('hex').toUpperCase()],
+  ])('redacts a value that is printed as %s', (_form, printed) => {
     expect(redact(`before ${printed} after`)).toBe('before [redacted] after')
   })
 
-  it('takes a value out of base64, wherever it stands in the encoded text, but for the characters that it shares with its neighbours', () => {
+  it('redacts a value in base64 at any offset of the encoded text, except for the characters that it shares with its neighbours', () => {
     for (const encoding of ['base64', 'base64url'] as const) {
       for (const [before, after] of [
         ['', ''],
@@ -223,70 +223,70 @@ describe('redaction', () => {
     }
   })
 
-  it('takes overlapping values out whole', () => {
+  it('redacts overlapping values completely', () => {
     expect(createRedactor(['abcd', 'cdef', 'abcdefgh'])('xabcdefx abcdefghx')).toBe('x[redacted]x [redacted]x')
   })
 
-  it('takes each line of a value with several lines out', () => {
+  it('redacts each line of a multi-line value', () => {
     const key = '-----BEGIN KEY-----\nMIIEow\r\nAbCdEf\n-----END KEY-----\n'
     const shown = createRedactor([key])
     expect(['MIIEow', ' AbCdEf', '-----BEGIN KEY-----'].map((line) => shown(line))).toEqual(['[redacted]', ' [redacted]', '[redacted]'])
   })
 
-  it('leaves values of fewer than four characters, and text without a secret', () => {
+  it('keeps values of fewer than four characters, and text without secrets', () => {
     expect(createRedactor(['', 'abc'])('abc')).toBe('abc')
     expect(redact('nothing here')).toBe('nothing here')
   })
 
-  it('finds a value that was cut between two chunks', () => {
+  it('finds a value that is split between two chunks', () => {
     const text = Buffer.from(`x ${secret} y\n`)
     for (let cut = 0; cut < text.length; cut++) {
       expect(messages([text.subarray(0, cut), text.subarray(cut)], { redact })).toEqual(['x [redacted] y'])
     }
   })
 
-  it('shows no part of a value where an unfinished line is cut, wherever the value lies', () => {
+  it('reveals no part of a value where an unfinished line is cut, wherever the value is', () => {
     const value = 'k7Qz-Rw4p'
     const source = { ...source64, redact: createRedactor([value, 'k7Qz-Rx']) }
     const size = 64 * 1024
     for (let before = size - 3 * value.length; before <= size + 3; before++) {
-      const shown = takenIn(source, Buffer.from(`${'x'.repeat(before)}${value}${'y'.repeat(200)}\n`), size + 1)
+      const shown = linesWhileGrowing(source, Buffer.from(`${'x'.repeat(before)}${value}${'y'.repeat(200)}\n`), size + 1)
       expect(shown.replace(/\[redacted\]/g, '')).toMatch(/^x+y+$/)
       expect(shown).toContain('[redacted]')
     }
   })
 
-  it('shows no part of values that overlap where an unfinished line is cut', () => {
+  it('reveals no part of overlapping values where an unfinished line is cut', () => {
     const source = { ...source64, redact: createRedactor(['abca', 'cabxabc']) }
     const size = 64 * 1024
     for (let before = size - 40; before <= size; before++) {
       for (const text of ['abcabcabcabcabca', 'cabxabcabxabca']) {
-        const shown = takenIn(source, Buffer.from(`${'-'.repeat(before)}${text}${'-'.repeat(200)}\n`), size + 1)
+        const shown = linesWhileGrowing(source, Buffer.from(`${'-'.repeat(before)}${text}${'-'.repeat(200)}\n`), size + 1)
         expect(shown.replace(/\[redacted\]/g, '')).toMatch(/^-+$/)
       }
     }
   })
 
-  it('shows no part of a value that is longer than an unfinished line may be, however it arrives', () => {
+  it('reveals no part of a value that is longer than the limit of an unfinished line, however it arrives', () => {
     const value = Array.from({ length: 15_000 }, (_, index) => `${index}=`).join('')
     expect(value.length).toBeGreaterThan(64 * 1024)
     const source = { ...source64, redact: createRedactor([value]) }
     for (const printed of [value, Buffer.from(value).toString('hex'), encodeURIComponent(value)]) {
       for (const before of [0, 10, 40_000, 70_000]) {
         for (const step of [30_001, 65_536, 700_000]) {
-          const shown = takenIn(source, Buffer.from(`${'x'.repeat(before)}${printed}${'y'.repeat(900)}\n`), step)
+          const shown = linesWhileGrowing(source, Buffer.from(`${'x'.repeat(before)}${printed}${'y'.repeat(900)}\n`), step)
           expect(shown.replace(/\[redacted\]/g, '')).toMatch(/^x*y*$/)
         }
       }
     }
   })
 
-  it('goes on with an endless line, though it holds nothing but a value again and again', () => {
+  it('makes progress on an endless line that repeats a value', () => {
     const source = { ...source64, redact: createRedactor(['aaaa']) }
-    expect(takenIn(source, Buffer.alloc(300_000, 'a'), 70_000)).toMatch(/^(\[redacted\])+$/)
+    expect(linesWhileGrowing(source, Buffer.alloc(300_000, 'a'), 70_000)).toMatch(/^(\[redacted\])+$/)
   })
 
-  it('shows no part of a value where a long line is cut', () => {
+  it('reveals no part of a value where a long line is truncated', () => {
     const shared = createRedactor(['SECRETSECRET'])
     for (let before = 100; before < 230; before++) {
       const [line] = split([Buffer.from(`${'x'.repeat(before)}SECRETSECRET${'y'.repeat(300)}\n`)], { messageBytes: 100, redact: shared })

@@ -32,11 +32,11 @@ const batchesOf = (requests: { logId: string; start: LogStart }[], bytes = large
 const newLog = async () => (await ensureLogs(app.db.prisma, [{ ...(await createPlace(app)), deploymentId: null }]))[0]!
 const unbounded = () => Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } })
 
-describe('many logs at once', () => {
-  it('are read as each of them alone would be, whatever is asked for', async () => {
+describe('reading many logs at once', () => {
+  it('returns the same batches as reading each alone, for every request', async () => {
     const logs = await Promise.all(countTo(4).map(newLog))
     const at = (second: number) => new Date(Date.UTC(2026, 0, 1, 12, 0, second))
-    // None, one chunk, several, and one over its cap, with a hole.
+    // Logs with no chunk, one chunk and several, and one over its cap, with a gap.
     await append(app, logs[1]!, ['a', 'b', 'c'], at(5))
     for (let round = 0; round < 4; round++) await append(app, logs[2]!, countTo(250).map(String), at(round * 10))
     for (let round = 0; round < 11; round++) await append(app, logs[3]!, countTo(100).map(String), at(round))
@@ -58,7 +58,7 @@ describe('many logs at once', () => {
     }
   })
 
-  it('cost the same number of statements as one', async () => {
+  it('takes as many statements as reading one', async () => {
     const places = await Promise.all(countTo(6).map(() => createPlace(app)))
     const read = async (count: number) => {
       const logIds = await ensureLogs(
@@ -77,7 +77,7 @@ describe('many logs at once', () => {
     expect((await read(6)).map((batch) => batch.lines.length)).toEqual([1, 1, 1, 1, 1, 1])
   })
 
-  it('are made where they are missing, those of services and of deployments', async () => {
+  it('creates missing logs of services and of deployments', async () => {
     const place = await createPlace(app)
     const deploymentId = await createDeployment(app, place)
     const places = [
@@ -89,7 +89,7 @@ describe('many logs at once', () => {
     expect(await ensureLogs(app.db.prisma, places.toReversed())).toEqual(ids.toReversed())
   })
 
-  it('give an error in the place of the one that it is about', async () => {
+  it('returns an error in place of the batch that failed', async () => {
     const [one, other] = [await newLog(), await newLog()]
     await append(app, one, ['one'])
     const { cursor } = await readLog(app.db.prisma, one)
@@ -112,8 +112,8 @@ describe('many logs at once', () => {
   })
 })
 
-describe('what has no room', () => {
-  it('of a tail is its oldest part, and hasMore says so', async () => {
+describe('a batch that exceeds the size limit', () => {
+  it('omits the oldest lines of a tail and sets hasMore', async () => {
     const logId = await newLog()
     await append(
       unbounded(),
@@ -129,7 +129,7 @@ describe('what has no room', () => {
     expect([seqsOf([short!]), short!.hasMore]).toEqual([countTo(200).slice(-20), false])
   })
 
-  it('of a log that is read on follows the cursor', async () => {
+  it('can be continued from its cursor', async () => {
     const logId = await newLog()
     await append(
       unbounded(),
@@ -145,7 +145,7 @@ describe('what has no room', () => {
     expect(batches.length).toBeGreaterThan(2)
   })
 
-  it('is shared out: a small log has its lines beside large ones, and all together stay within it', async () => {
+  it('shares the limit: a small log is complete beside large ones, and all together stay within the limit', async () => {
     const logs = await Promise.all(countTo(5).map(newLog))
     for (const logId of logs.slice(0, 4)) {
       await append(
@@ -172,7 +172,7 @@ describe('what has no room', () => {
     expect([...distinct].reduce((sum, { message }) => sum + message.length, 0)).toBeLessThanOrEqual(bytes)
   })
 
-  it('tells one hole, nearest to the end, of a tail that goes over several', async () => {
+  it('reports the last gap of a tail that spans several', async () => {
     const logId = await newLog()
     for (let round = 0; round < 6; round++) await append(app, logId, countTo(10).map(String))
     await app.db.pool.query('delete from log_chunk where log_id = $1 and first_seq in (11, 31)', [logId])

@@ -42,7 +42,7 @@ const numbers = (from: number, to: number) => countTo(to - from + 1).map((number
 const complete = () => inTransaction(app, (work) => completeLog(work, logId))
 const refused = expect.objectContaining({ code: 'invalid_input', field: 'after' })
 
-/** Follows in the background into `batches`; `ended` settles when the stream does. */
+/** Follows a log in the background and collects its batches. `ended` settles when the stream does. */
 function follow(on: App, start: LogStart & { mode: LogMode }, signal = end.signal) {
   const batches: LogBatch[] = []
   const run = async () => {
@@ -52,7 +52,7 @@ function follow(on: App, start: LogStart & { mode: LogMode }, signal = end.signa
 }
 
 describe('reading a log', () => {
-  it('goes on behind the cursor, and says when it is complete', async () => {
+  it('continues after the cursor, and reports when the log is complete', async () => {
     await append(app, logId, numbers(1, 450))
     const first = await readLog(app.db.prisma, logId, { limit: 300 })
     expect([seqsOf([first]), first.gap, first.complete]).toEqual([countTo(300), null, false])
@@ -65,14 +65,14 @@ describe('reading a log', () => {
     expect((await readLog(app.db.prisma, logId, { after: first.cursor, limit: 150 })).complete).toBe(true)
   })
 
-  it('gives the last lines by tail', async () => {
+  it('returns the last lines for `tail`', async () => {
     await append(app, logId, numbers(1, 250))
     expect(messagesOf([await readLog(app.db.prisma, logId, { tail: 60 })])).toEqual(numbers(191, 250))
     expect(messagesOf([await readLog(app.db.prisma, logId, { tail: 1_000 })])).toEqual(numbers(1, 250))
     expect(messagesOf([await readLog(app.db.prisma, logId, { tail: 0 })])).toEqual([])
   })
 
-  it('gives the lines from a time on, the later of tail and since, and lets a cursor win', async () => {
+  it('returns the lines since a time, applies the later of tail and since, and prefers a cursor', async () => {
     for (const [index, minute] of [0, 1, 2].entries()) {
       await append(app, logId, numbers(index * 10 + 1, index * 10 + 10), new Date(Date.UTC(2026, 0, 1, 12, minute)))
     }
@@ -99,7 +99,7 @@ describe('reading a log', () => {
     expect(messagesOf([await readLog(app.db.prisma, logId, { since: new Date(Date.UTC(2026, 0, 1, 0, 0, 40)) })])).toEqual(numbers(40, 50))
   })
 
-  it('refuses a cursor of another log, one from the future, and text that is none', async () => {
+  it('rejects a cursor of another log, one past the end, and text that is not a cursor', async () => {
     const other = await ensureServiceLog(app.db.prisma, await createPlace(app))
     await append(app, other.id, ['other'])
     await append(app, logId, ['one'])
@@ -112,13 +112,13 @@ describe('reading a log', () => {
     await expect(readLog(app.db.prisma, logId, { after: future.cursor })).rejects.toEqual(refused)
   })
 
-  it('answers not_found for a log that does not exist', async () => {
+  it('throws not_found for a log that does not exist', async () => {
     const unknown = expect.objectContaining({ code: 'not_found' })
     await expect(readLog(app.db.prisma, newId())).rejects.toEqual(unknown)
     await expect(readLog(app.db.prisma, newId(), { tail: 5 })).rejects.toEqual(unknown)
   })
 
-  it('takes one statement for a batch, and a bounded part of a log with many chunks', async () => {
+  it('reads a batch with one statement, and a limited part of a log with many chunks', async () => {
     const large = Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } })
     await append(
       large,
@@ -136,8 +136,8 @@ describe('reading a log', () => {
   })
 })
 
-describe('a hole in a log', () => {
-  it('is told once, and to a reader within it only from where it stands', async () => {
+describe('a gap in a log', () => {
+  it('is reported once, and to a reader within it from its position on', async () => {
     await append(app, logId, numbers(1, 100))
     const { cursor } = await readLog(app.db.prisma, logId, { limit: 90 })
     for (let round = 1; round <= 10; round++) await append(app, logId, numbers(round * 100 + 1, round * 100 + 100))
@@ -150,7 +150,7 @@ describe('a hole in a log', () => {
     expect(rest.flatMap((batch) => batch.gap ?? [])).toEqual(gap)
     expect(seqsOf(rest)).toEqual(seqsOf(whole).filter((seq) => seq > 90))
 
-    // A reader that had seen a part of what is missing now.
+    // A reader that has already read some of the missing lines.
     const seen = await readLog(app.db.prisma, logId, { tail: 1_100 - gap[0]!.toSeq, limit: 10 })
     for (let round = 11; round <= 20; round++) await append(app, logId, numbers(round * 100 + 1, round * 100 + 100))
     const later = await readAll(app, logId, { after: seen.cursor })
@@ -161,7 +161,7 @@ describe('a hole in a log', () => {
     expect(own).toEqual({ fromSeq, toSeq: grown.toSeq, lines: missing.length, bytes: missing.join('').length, reason: 'BYTE_CAP' })
   })
 
-  it('is told whole when a tail or a time begins in it', async () => {
+  it('is reported whole if a tail or a time starts in it', async () => {
     const at = (round: number) => new Date(Date.UTC(2026, 0, 1, 0, round))
     for (let round = 0; round < 20; round++) await append(app, logId, numbers(round * 100 + 1, round * 100 + 100), at(round))
     const [gap] = (await readAll(app, logId)).flatMap((batch) => batch.gap ?? [])
@@ -171,7 +171,7 @@ describe('a hole in a log', () => {
     expect((await readLog(app.db.prisma, logId, { since: at(19) })).gap).toBeNull()
   })
 
-  it('is right at every moment while a log runs over its cap', async () => {
+  it('is always correct while a log exceeds its cap', async () => {
     const total = 30_000
     const writer = openLogWriter(app, { logId })
     const sink = writer.sink()
@@ -185,9 +185,9 @@ describe('a hole in a log', () => {
     let after: string | undefined
     for (let isComplete = false; !isComplete; ) {
       const batch = await readLog(app.db.prisma, logId, { after, limit: 40 })
-      const told = batch.gap ? numbers(batch.gap.fromSeq, batch.gap.toSeq) : []
-      if (batch.gap) expect([batch.gap.lines, batch.gap.bytes]).toEqual([told.length, told.join('').length])
-      const all = [...told, ...messagesOf([batch])].map(Number).sort((a, b) => a - b)
+      const missing = batch.gap ? numbers(batch.gap.fromSeq, batch.gap.toSeq) : []
+      if (batch.gap) expect([batch.gap.lines, batch.gap.bytes]).toEqual([missing.length, missing.join('').length])
+      const all = [...missing, ...messagesOf([batch])].map(Number).sort((a, b) => a - b)
       expect(all).toEqual(numbers(expected, expected + all.length - 1).map(Number))
       expected += all.length
       after = batch.cursor
@@ -204,7 +204,7 @@ describe('retention', () => {
   }
   afterEach(() => shiftClock(database.url, 0))
 
-  it('removes old lines, and every reader learns it', async () => {
+  it('deletes old lines, and every reader sees the gap', async () => {
     await append(app, logId, numbers(1, 10), new Date(Date.now() - 20 * day))
     await append(app, logId, numbers(11, 20))
     const { cursor } = await readLog(app.db.prisma, logId, { limit: 4 })
@@ -220,7 +220,7 @@ describe('retention', () => {
     expect((await readLog(app.db.prisma, logId, { tail: 11 })).gap).toEqual(gap)
   })
 
-  it('leaves a completed log that can be read to its end when all of it is gone', async () => {
+  it('keeps a completed log readable to its end when all of its lines are deleted', async () => {
     await append(app, logId, numbers(1, 10))
     await complete()
     await shiftClock(database.url, 31 * day)
@@ -230,7 +230,7 @@ describe('retention', () => {
     expect(await readLog(app.db.prisma, logId, { after: batch.cursor })).toMatchObject({ lines: [], gap: null, complete: true })
   })
 
-  it('keeps the numbers going, and the hole apart from that of the byte cap', async () => {
+  it('continues the numbering, and keeps its gap apart from that of the byte cap', async () => {
     const old = new Date(Date.now() - 31 * day)
     await append(app, logId, numbers(1, 50), old)
     for (let round = 0; round < 20; round++) await append(app, logId, numbers(round * 100 + 51, round * 100 + 150))
@@ -251,7 +251,7 @@ describe('retention', () => {
 })
 
 describe('following a log', () => {
-  it('gives what is stored, then what comes, and ends with the batch that is complete', async () => {
+  it('yields stored lines, then new ones, and ends with the complete batch', async () => {
     await append(app, logId, numbers(1, 5))
     const { batches, ended } = follow(app, { mode: 'stored' })
     await until('the stored lines have come', () => seqsOf(batches).length === 5)
@@ -263,7 +263,7 @@ describe('following a log', () => {
     expect(batches.map((batch) => batch.complete)).toEqual([...batches.slice(1).map(() => false), true])
   })
 
-  it('gives new lines only when that is asked for, and stored ones too when a start is named', async () => {
+  it('yields only new lines in that mode, unless a start is given', async () => {
     await append(app, logId, numbers(1, 5))
     const [fresh, tail] = [follow(app, { mode: 'new' }), follow(app, { mode: 'new', tail: 2 })]
     await until('the tail has come', () => seqsOf(tail.batches).length === 2)
@@ -272,7 +272,7 @@ describe('following a log', () => {
     expect([messagesOf(fresh.batches), messagesOf(tail.batches)]).toEqual([['6'], ['4', '5', '6']])
   })
 
-  it('is woken by another process', async () => {
+  it('is notified by another process', async () => {
     const other = await createTestApp(database.url)
     const { batches } = follow(other, { mode: 'stored' })
     await append(app, logId, ['one'])
@@ -281,7 +281,7 @@ describe('following a log', () => {
     await other.close()
   })
 
-  it('finds lines without a wake-up', async () => {
+  it('finds lines without a notification', async () => {
     const stream = followLog(app, logId, { mode: 'stored', pollMs: 20 }, end.signal)
     const next = stream.next()
     await append(Object.assign({}, app, { wake: { ...app.wake, notify() {} } }), logId, ['unheard'])
@@ -289,7 +289,7 @@ describe('following a log', () => {
     await stream.return()
   })
 
-  it('misses no line that comes while it reads', async () => {
+  it('misses no line that is written while it reads', async () => {
     await append(app, logId, ['one'])
     let isAppended = false
     const prisma = intercepting(app.db.prisma, async (text, send) => {
@@ -307,7 +307,7 @@ describe('following a log', () => {
     expect(messagesOf(batches)).toEqual(['one', 'two'])
   })
 
-  it('ends on abort, when the log is deleted, and leaves no listener', async () => {
+  it('ends on abort and when the log is deleted, and leaves no listener', async () => {
     let listeners = 0
     const on: App['wake']['on'] = (topic, listener) => {
       listeners++
@@ -331,7 +331,7 @@ describe('following a log', () => {
     expect(listeners).toBe(0)
   })
 
-  it('shares one read among those that wait at the same place', async () => {
+  it('shares one read among followers at the same position', async () => {
     await append(app, logId, ['first'])
     const followers = countTo(20).map(() => follow(app, { mode: 'stored' }))
     await until('all are at the end', () => followers.every(({ batches }) => batches.length === 1))
@@ -346,7 +346,7 @@ describe('following a log', () => {
     expect(new Set(followers.map(({ batches }) => batches[1])).size).toBeLessThan(4)
   })
 
-  it('gives every line exactly once over any number of cuts, while lines are written', async () => {
+  it('yields every line exactly once across any number of reconnects, while lines are written', async () => {
     const large = Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } })
     const other = await createTestApp(database.url)
     const total = 6_000
@@ -400,7 +400,7 @@ describe('following a log', () => {
     await other.close()
   })
 
-  it('serves a slow reader from storage, with a hole where it came too late', async () => {
+  it('serves a slow reader from storage, with a gap for the lines that it missed', async () => {
     const stream = followLog(app, logId, { mode: 'stored' }, end.signal)
     await append(app, logId, ['1'])
     expect(messagesOf([(await stream.next()).value!])).toEqual(['1'])

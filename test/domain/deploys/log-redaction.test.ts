@@ -9,7 +9,7 @@ const pem = lines.join('\n')
 
 const unit = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 
-/** Each form of a value, and what of it must never be read: no character of it is another's. */
+/** Each form of a value, with the part that must never be revealed: the characters that belong to it alone. */
 const forms = [
   secret,
   JSON.stringify(secret).slice(1, -1),
@@ -33,7 +33,7 @@ const forms = [
       .match(/.{1,76}/g) ?? []
   ).join('\n'),
 ]
-/** Parts that stand for the value alone; eight characters of one would tell something. */
+/** Parts that are derived from the value alone. Eight characters of one would reveal something. */
 const traces = [
   secret,
   ...lines,
@@ -65,7 +65,7 @@ const leaks = (found: NewLine[]) => {
   return traces.filter((trace) => text.includes(trace))
 }
 
-describe('no placement of a secret is stored', () => {
+describe('a secret is not stored, wherever it occurs', () => {
   it('in any form, beside any text, cut at any byte', () => {
     const noise = fc.string({ unit: fc.constantFrom('a', 'Z', '0', ' ', '=', '+', '/', '"', 'ö', '\n'), maxLength: 60 })
     let placements = 0
@@ -91,10 +91,10 @@ describe('no placement of a secret is stored', () => {
     }
   })
 
-  it('where a line without an end is taken in pieces', () => {
+  it('when an endless line is read in parts', () => {
     const source = { stream: 'stdout' as const, instanceId: null, messageBytes: 64 * 1024, redact }
     for (let shift = 0; shift < 80; shift++) {
-      // The secret lies across the end of what was read first.
+      // The secret crosses the end of the first read.
       let rest = Buffer.from(`${'x'.repeat(64 * 1024 - shift)}${secret}`)
       const found: NewLine[] = []
       const first = splitCompleteLines(source, rest, new Date(0), false)
@@ -109,7 +109,7 @@ describe('no placement of a secret is stored', () => {
   })
 })
 
-/** A value as one encoder or another writes it, character by character. */
+/** Escapes a value character by character, as different encoders do. */
 type Writer = (char: string, choice: number) => string
 const inCase = (digits: string, choice: number) => (choice & 1 ? digits.toUpperCase() : digits)
 const bytesIn = (char: string, choice: number) => [...Buffer.from(char)].map((byte) => inCase(byte.toString(16).padStart(2, '0'), choice))
@@ -141,7 +141,7 @@ const written = fc.record({
 const write = (value: string, writer: string, choices: number[]) =>
   [...value].map((char, index) => writers[writer]!(char, choices[index % choices.length]!))
 
-describe('no choice of escaped characters lets a value through', () => {
+describe('a value is redacted, whichever of its characters are escaped', () => {
   it('in any alphabet, once or twice, cut at any byte', () => {
     let placements = 0
     fc.assert(
@@ -161,7 +161,7 @@ describe('no choice of escaped characters lets a value through', () => {
     expect(placements).toBeGreaterThanOrEqual(10_000)
   })
 
-  it('at the end of a line that is cut', () => {
+  it('at the end of a truncated line', () => {
     fc.assert(
       fc.property(written, ({ value, writer, choices }) => {
         const parts = write(value, writer, choices)
@@ -169,7 +169,7 @@ describe('no choice of escaped characters lets a value through', () => {
         const form = [...parts.join('')]
         for (let end = 1; end < form.length; end++) {
           const shown = redact(`XX${form.slice(0, end).join('')}`, true).replace('[redacted]', '')
-          // Nothing of the value but, at most, the beginning of its first character's escape.
+          // At most the beginning of the escape of the value's first character.
           expect(shown.length - 2).toBeLessThan(parts[0]!.length)
         }
       }),
@@ -179,7 +179,7 @@ describe('no choice of escaped characters lets a value through', () => {
 })
 
 describe('a redactor', () => {
-  it('counts what it takes out, by key', () => {
+  it('counts redactions by key', () => {
     const hits = new Map<string, number>()
     redact(`${secret} and ${secret}`, false, hits)
     redact(lines[1]!, false, hits)
@@ -187,7 +187,7 @@ describe('a redactor', () => {
     expect(Object.fromEntries(hits)).toEqual({ TOKEN: 2, PEM: 1 })
   })
 
-  it('leaves text alone that holds no value', () => {
+  it('keeps text without values', () => {
     fc.assert(
       fc.property(fc.string({ unit: fc.constantFrom('a', 'b', 'c', ' ', '\t', 'ö'), maxLength: 200 }), (text) => {
         expect(redact(text)).toBe(text)

@@ -1,4 +1,4 @@
-/** A service to have logs of, and readers that go through a log as a client would. */
+/** A service with logs, and readers that page through a log as a client does. */
 import { appendLines, type LogBatch, type LogLine, type LogStart, type NewLine, readLog } from '../../../src/domain/deploys/log/index.ts'
 import { systemCaller } from '../../../src/platform/access.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
@@ -7,7 +7,7 @@ import { type App, transact } from '../../../src/platform/work.ts'
 
 export type Place = { organizationId: string; webServiceId: string }
 
-/** Rows as they are after createProject and createWebService. */
+/** Inserts the rows that createProject and createWebService create. */
 export async function createPlace(app: App): Promise<Place> {
   const [organizationId, projectId, environmentId, webServiceId] = [newId(), newId(), newId(), newId()]
   const { prisma } = app.db
@@ -28,7 +28,7 @@ export async function createPlace(app: App): Promise<Place> {
 
 let deployments = 0
 
-/** A deployment that counts as running. */
+/** Inserts a running deployment. */
 export async function createDeployment(app: App, { organizationId, webServiceId }: Place): Promise<string> {
   const id = newId()
   deployments++
@@ -61,7 +61,7 @@ export const append = (app: App, logId: string, messages: string[], at = new Dat
     ),
   )
 
-/** All batches up to the end of what is stored. */
+/** Reads all stored batches. */
 export async function readAll(app: App, logId: string, start: LogStart & { limit?: number } = {}): Promise<LogBatch[]> {
   const batches = [await readLog(app.db.prisma, logId, start)]
   for (;;) {
@@ -80,7 +80,7 @@ export const countTo = (n: number): number[] => Array.from({ length: n }, (_, in
 
 export type Kept = { lines: number; bytes: number; weight: number }
 
-/** What is stored of a log now. */
+/** The stored chunks of a log. */
 export async function keptOf(app: App, logId: string): Promise<Kept> {
   const { rows } = await app.db.pool.query(
     `select coalesce(sum(last_seq - first_seq + 1), 0)::float8 as lines, coalesce(sum(bytes), 0)::float8 as bytes from log_chunk where log_id = $1`,

@@ -45,7 +45,7 @@ afterEach(() => app.close())
 const bytes = (text: string) => Buffer.from(text)
 
 describe('the rows of logs', () => {
-  it('are one for each deployment and one for the service, also when many ask at once', async () => {
+  it('are one per deployment and one for the service, even if they are created concurrently', async () => {
     const deploymentId = await createDeployment(app, place)
     const logs = await Promise.all(
       countTo(8).flatMap(() => [
@@ -57,7 +57,7 @@ describe('the rows of logs', () => {
     expect(await app.db.prisma.log.count({ where: place })).toBe(2)
   })
 
-  it('are refused for the service of another organization', async () => {
+  it('are rejected for the service of another organization', async () => {
     await expect(ensureServiceLog(app.db.prisma, { ...place, organizationId: newId() })).rejects.toThrow('neither')
   })
 })
@@ -84,7 +84,7 @@ describe('a writer', () => {
     ])
   })
 
-  it('stores a few lines without being asked, and wakes who waits for the log', async () => {
+  it('stores a few lines without a flush, and notifies the followers of the log', async () => {
     let woken = 0
     const off = app.wake.on(`log:${logId}`, () => woken++)
     const writer = openLogWriter(app, { logId })
@@ -104,7 +104,7 @@ describe('a writer', () => {
     expect(messagesOf(await readAll(app, logId))).toEqual(['unrelated', 'using [redacted]', 'password hunt'])
   })
 
-  it('marks a line that was cut at 16 KiB', async () => {
+  it('marks a line that was truncated at 16 KiB', async () => {
     const writer = openLogWriter(app, { logId })
     await writer.sink()('stdout', bytes(`${'x'.repeat(20_000)}\nshort\n`))
     await writer.close()
@@ -115,7 +115,7 @@ describe('a writer', () => {
     ])
   })
 
-  it('gives gapless numbers under eight writers at once, each in its own order', async () => {
+  it('numbers the lines of eight concurrent writers without gaps, and keeps the order of each', async () => {
     const other = await createTestApp(database.url, { LOG_MAX_BYTES: '10000000' })
     const large = Object.assign({}, app, { settings: other.settings })
     await Promise.all(
@@ -133,7 +133,7 @@ describe('a writer', () => {
     await other.close()
   })
 
-  it('keeps the order of a caller that doesn’t wait', async () => {
+  it('keeps the order of a caller that does not wait', async () => {
     const writer = openLogWriter(Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } }), { logId })
     const sink = writer.sink()
     for (const number of countTo(30)) sink('stdout', bytes(`${`${number} ${'x'.repeat(97)}\n`.repeat(1_000)}`))
@@ -142,7 +142,7 @@ describe('a writer', () => {
     expect(numbers).toEqual(countTo(30_000).map((line) => Math.ceil(line / 1_000)))
   })
 
-  it('asks its caller to wait when storing is slower than what comes', async () => {
+  it('makes its caller wait when output arrives faster than it is stored', async () => {
     const writer = openLogWriter(app, { logId })
     const sink = writer.sink()
     const block = bytes(`${'x'.repeat(99)}\n`.repeat(10_000))
@@ -156,7 +156,7 @@ describe('a writer', () => {
     await writer.close()
   })
 
-  it('rejects, now and later, when lines can’t be stored', async () => {
+  it('rejects the current and later calls when lines cannot be stored', async () => {
     const broken = await createTestApp(database.url)
     const writer = openLogWriter(broken, { logId })
     await broken.close()
@@ -170,7 +170,7 @@ describe('a writer', () => {
 })
 
 describe('the byte cap', () => {
-  it('keeps beginning and end of a log, half of the cap each, and says exactly what is missing', async () => {
+  it('keeps the beginning and the end of a log, each half of the cap, and reports exactly the missing lines', async () => {
     const message = (number: number) => `line ${number} ${'x'.repeat(number % 90)}`
     const total = 40_000
     const writer = openLogWriter(app, { logId })
@@ -200,7 +200,7 @@ describe('the byte cap', () => {
     }
   })
 
-  it('removes nothing of a log below it', async () => {
+  it('deletes nothing from a log below it', async () => {
     await append(
       app,
       logId,
@@ -209,7 +209,7 @@ describe('the byte cap', () => {
     expect((await keptOf(app, logId)).lines).toBe(5_000)
   })
 
-  it('holds for empty lines and for a tiny cap with long lines', async () => {
+  it('applies to empty lines, and to long lines with a tiny cap', async () => {
     await append(
       app,
       logId,
@@ -232,7 +232,7 @@ describe('the byte cap', () => {
     expect(seqsOf(batches).at(-1)).toBe(50)
   })
 
-  it('holds when several writers wait for each other', async () => {
+  it('applies when several writers wait for each other', async () => {
     const writers = countTo(8).map(() => openLogWriter(app, { logId }))
     await Promise.all(
       writers.map(async (writer) => {
@@ -246,7 +246,7 @@ describe('the byte cap', () => {
     expect(seqsOf(batches).length + batches.reduce((sum, { gap }) => sum + (gap?.lines ?? 0), 0)).toBe(80_000)
   })
 
-  it('bounds a flood of 100 MB on disk and in memory', async () => {
+  it('limits disk and memory use for 100 MB of output', async () => {
     const writer = openLogWriter(app, { logId })
     const sink = writer.sink()
     const block = bytes(`${'flood '.repeat(16)}\n`.repeat(10_000))
@@ -267,7 +267,7 @@ describe('the byte cap', () => {
 })
 
 describe('appending within a transaction', () => {
-  it('is undone with it, and leaves no hole in the numbers', async () => {
+  it('is rolled back with it, and leaves no gap in the numbers', async () => {
     await append(app, logId, ['one'])
     await expect(
       inTransaction(app, async (work) => {
@@ -279,7 +279,7 @@ describe('appending within a transaction', () => {
     expect(messagesOf(await readAll(app, logId))).toEqual(['one', 'two', 'three'])
   })
 
-  it('removes NUL and cuts long lines like a writer does', async () => {
+  it('removes NUL and truncates long lines as a writer does', async () => {
     await append(app, logId, ['a\0b', 'x'.repeat(20_000)])
     const { lines } = await readLog(app.db.prisma, logId)
     expect(lines.map(({ message, truncated }) => [message.length, truncated])).toEqual([
@@ -288,7 +288,7 @@ describe('appending within a transaction', () => {
     ])
   })
 
-  it('of no lines changes nothing', async () => {
+  it('changes nothing without lines', async () => {
     expect(await append(app, logId, [])).toBeNull()
     expect((await readLog(app.db.prisma, logId)).lines).toEqual([])
   })
@@ -308,7 +308,7 @@ describe('completion', () => {
     expect(app.logged.filter(({ msg }) => String(msg).includes('after the end of their log'))).toHaveLength(1)
   })
 
-  it('leaves a writer usable, whose lines are dropped with one warning', async () => {
+  it('keeps a writer usable, whose lines are dropped with one warning', async () => {
     const writer = openLogWriter(app, { logId })
     await inTransaction(app, (work) => completeLog(work, logId))
     for (const number of countTo(5)) {

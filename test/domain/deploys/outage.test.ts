@@ -1,4 +1,4 @@
-/** Logs and deployments over an outage of the database, and a deployment on a full disk. */
+/** Logs and deployments during an outage of the database, and a deployment on a full disk. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService, sourcePort } from '../../../src/domain/deploys/deployment/index.ts'
@@ -21,7 +21,7 @@ import { append, createPlace, inTransaction } from './log-support.ts'
 let database: TestDatabase
 let proxy: DatabaseProxy
 let app: TestApp
-/** Its database never goes away. */
+/** An App whose database is always available. */
 let other: TestApp
 
 beforeEach(async () => {
@@ -58,7 +58,7 @@ describe('a log', () => {
     expect(await messages(logId)).toEqual(['before', 'during', 'after'])
   })
 
-  it('holds a line once when it was stored and only the answer got lost', async () => {
+  it('contains a line once if it was stored but the response was lost', async () => {
     const { id: logId } = await ensureServiceLog(other.db.prisma, await createPlace(other))
     const writer = openLogWriter(app, { logId })
     await writer.say('same')
@@ -73,7 +73,7 @@ describe('a log', () => {
     expect(await messages(logId)).toEqual(['same', 'same', 'after'])
   })
 
-  it('is followed across an outage, each line once', async () => {
+  it('is followed across an outage, with each line once', async () => {
     const { id: logId } = await ensureServiceLog(other.db.prisma, await createPlace(other))
     await append(other, logId, ['one', 'two'])
     const seen: string[] = []
@@ -96,7 +96,7 @@ describe('a log', () => {
 
 type Step = 'build' | 'start' | 'probe' | 'switch'
 
-/** Runs a deployment whose database goes away in a step, or whose build fails; gives how it ended. */
+/** Runs a deployment during which the database becomes unavailable in a step, or the build fails. Returns the ended deployment. */
 async function deploy({
   during,
   fails,
@@ -161,14 +161,17 @@ async function deploy({
 }
 
 describe('a deployment', () => {
-  it.each<Step>(['build', 'start', 'probe', 'switch'])('goes live although the database goes away in its step %s', async (during) => {
-    const { ended, lines } = await deploy({ during })
-    expect(ended).toMatchObject({ status: 'LIVE', failureCode: null })
-    expect(lines.filter((line) => line === 'building')).toHaveLength(1)
-    expect(lines.filter((line) => line === 'The deployment is live.')).toHaveLength(1)
-  })
+  it.each<Step>(['build', 'start', 'probe', 'switch'])(
+    'goes live although the database becomes unavailable in its step %s',
+    async (during) => {
+      const { ended, lines } = await deploy({ during })
+      expect(ended).toMatchObject({ status: 'LIVE', failureCode: null })
+      expect(lines.filter((line) => line === 'building')).toHaveLength(1)
+      expect(lines.filter((line) => line === 'The deployment is live.')).toHaveLength(1)
+    },
+  )
 
-  it('is taken over, and goes live, when the database was away for longer than the lease', async () => {
+  it('is taken over and goes live if the outage outlasts its lease', async () => {
     await app.close()
     app = await createTestApp(proxy.url, { PROBE_INTERVAL_MS: '10', WORKER_LEASE_MS: '3000' })
     const away = (signal?: AbortSignal) => until('the lease is given up', () => signal?.aborted)
@@ -177,7 +180,7 @@ describe('a deployment', () => {
     expect(ended.leaseEpoch).toBeGreaterThan(1)
   })
 
-  it('names a full disk, with a hint', async () => {
+  it('fails with a hint on a full disk', async () => {
     const { ended, lines } = await deploy({ fails: Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }) })
     expect(ended).toMatchObject({ status: 'FAILED', failureCode: 'NO_CAPACITY', failureMessage: 'A disk of the server is full.' })
     expect(ended.failureHint).toContain('Free space on the disks')

@@ -1,4 +1,4 @@
-/** Which processes are the router, what each reads of the routes, and what they tell each other. */
+/** How processes share the router: its port, the routes that each reads, and the load that each reports. */
 import { expect, it, onTestFinished } from 'vitest'
 import { createWebService, deleteWebService, updateWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { leaveRouter, openRouter, routerPort, routeTo, untilRouted } from '../../../src/domain/deploys/instance/index.ts'
@@ -36,7 +36,7 @@ async function twoProcesses(): Promise<{ world: World; apps: [App, App]; routers
   return { world, apps, routers: [provideRouter(apps[0]), provideRouter(apps[1])] }
 }
 
-/** A router that only says what it was told. */
+/** A router that only records its calls. */
 function recorded(app: App) {
   const applied: Route[][] = []
   const changed: RouteChange[][] = []
@@ -56,7 +56,7 @@ function recorded(app: App) {
 
 const pass = (app: App) => keepRoutes.run(app, signal) as Promise<void>
 
-it('with ROUTER_PORT=0 all processes listen on the port that the first one picked', async () => {
+it('with ROUTER_PORT=0, all processes listen on the port that the first one chose', async () => {
   const { apps, routers } = await twoProcesses()
   await openRouter(apps[0])
   await openRouter(apps[1])
@@ -65,7 +65,7 @@ it('with ROUTER_PORT=0 all processes listen on the port that the first one picke
   expect(routers[1].port).toBe(routers[0].port)
 })
 
-it('with ROUTER_PORT=0 a process keeps the port when the others have left', async () => {
+it('with ROUTER_PORT=0, a process keeps the port when the others have left', async () => {
   const { apps, routers } = await twoProcesses()
   await openRouter(apps[0])
   const { port } = routers[0]
@@ -77,19 +77,19 @@ it('with ROUTER_PORT=0 a process keeps the port when the others have left', asyn
   expect(routers[0]).toMatchObject({ port, ready: true })
 })
 
-it('with ROUTER_PORT=0 a port that a stranger has by now is given up for another one, which all follow', async () => {
+it('with ROUTER_PORT=0, all processes change to another port if another program has taken theirs', async () => {
   const { world, apps, routers } = await twoProcesses()
   await openRouter(apps[0])
   const { port } = routers[0]
   await shiftClock(world.url, 61_000)
-  // The first one still has the port, but did not say so for long: to the second one it is a stranger.
+  // The first process still has the port, but its registration has expired, so the second one treats it as another program.
   await openRouter(apps[1])
   expect(routers[1].port).not.toBe(port)
   await openRouter(apps[0])
   expect(routers[0].port).toBe(routers[1].port)
 })
 
-it('with ROUTER_PORT=0 an outage that outlasts the agreement moves nothing', async () => {
+it('with ROUTER_PORT=0, the port stays the same across an outage that outlasts the registration', async () => {
   const { world, apps, routers } = await twoProcesses()
   const proxy = await createDatabaseProxy(world.url)
   const other = await createTestApp(proxy.url, { ROUTER_PORT: '0' })
@@ -121,7 +121,7 @@ it('does not share a port with another installation', async () => {
   expect(await takeRouter(other.app)).toBe(false)
 })
 
-it('reads the routes once in a while, and tells the load only where it changed', async () => {
+it('reads the routes periodically, and reports the load only when it has changed', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const { app } = world
@@ -141,7 +141,7 @@ it('reads the routes once in a while, and tells the load only where it changed',
   expect([await note(), await note()]).toEqual([1, 0])
 })
 
-it('is told of the services that changed and of no other one, however many there are', async () => {
+it('receives the changed services only, however many there are', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const { app } = world
@@ -172,7 +172,7 @@ it('is told of the services that changed and of no other one, however many there
   expect(applied).toHaveLength(1)
 })
 
-it('reads of a change what it needs of that service, not of all', async () => {
+it('reads only the routes of the changed service', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const { app } = world
@@ -182,7 +182,7 @@ it('reads of a change what it needs of that service, not of all', async () => {
   await multiply(app, webService.id, 5_000)
   await run(app.db.prisma, sql`analyze`)
   await pass(app)
-  /** Each connection of the pool keeps its counts to itself for a while, unless it is told not to. */
+  /** Connections report their statistics with a delay, unless this is forced. */
   const flush = () =>
     Promise.all(Array.from({ length: 20 }, () => run(app.db.prisma, sql`select pg_stat_force_next_flush(), pg_sleep(0.05)`)))
   const touched = async () => {
@@ -227,7 +227,7 @@ it('misses no change that was committed after a later one', async () => {
   ])
 })
 
-it('an instance is drained when the last process that takes requests has let go of it, and none that left is waited for', async () => {
+it('an instance is drained when the last router process has released it, without waiting for processes that have left', async () => {
   const world = await createWorld({ WORKER_LEASE_MS: '15000' })
   onTestFinished(world.close)
   const apps = [world.app, await world.process()] as const
@@ -245,7 +245,7 @@ it('an instance is drained when the last process that takes requests has let go 
   expect(await isDrained()).toBe(true)
 })
 
-it('a switch waits until every process that takes requests knows it', async () => {
+it('a switch waits until every router process has applied it', async () => {
   const world = await createWorld()
   onTestFinished(world.close)
   const apps = [world.app, await world.process()] as const
@@ -266,7 +266,7 @@ it('a switch waits until every process that takes requests knows it', async () =
   expect(states).toEqual(['second passes', 'routed'])
 })
 
-/** Copies of a service, by SQL alone. */
+/** Copies a service with SQL alone. */
 const multiply = (app: App, id: string, count: number) =>
   app.db.transaction(async (tx) => {
     await run(

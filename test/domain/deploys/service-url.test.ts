@@ -11,15 +11,15 @@ function appWith(settings: { PUBLIC_URL?: string }): App {
   return app
 }
 
-it("is the router's own address, as long as nothing stands in front of it", () => {
+it("is the router's own address if there is no proxy in front of it", () => {
   expect(urlOf(appWith({}), shop)).toBe('http://shop.apps.example.com:4080')
   expect(urlOf(appWith({ PUBLIC_URL: 'http://127.0.0.1:4000' }), shop)).toBe('http://shop.apps.example.com:4080')
 })
 
-it('is https without a port where PUBLIC_URL says that a proxy terminates TLS', () => {
+it('is https without a port if PUBLIC_URL shows that a proxy terminates TLS', () => {
   expect(urlOf(appWith({ PUBLIC_URL: 'https://quayside.example.com' }), shop)).toBe('https://shop.apps.example.com')
 })
 
-it('is null for a worker, which nobody can visit', () => {
+it('is null for a worker, which accepts no requests', () => {
   expect(urlOf(appWith({}), { kind: 'WORKER', slug: 'jobs' })).toBeNull()
 })
