@@ -3,8 +3,8 @@ import { classify, Failure } from '../../src/drivers/http/failure.ts'
 import { PortError } from '../../src/platform/errors.ts'
 
 const fault = (code: string, syscall = 'connect') => Object.assign(new Error(code), { code, syscall })
-const judged = (error: Error, isStanding = false) => {
-  const made = classify(error, { isStanding, host: 'hooks.test', addresses: [{ address: '192.0.2.1' }] })
+const judged = (error: Error, wasConnected = false) => {
+  const made = classify(error, { wasConnected, host: 'hooks.test', addresses: [{ address: '192.0.2.1' }] })
   return made instanceof Failure ? made.errorClass : made instanceof PortError ? made.code : 'another'
 }
 
@@ -22,7 +22,7 @@ describe('classify', () => {
 
   it('tells the owner of a name with IPv6 addresses only what there is to see', () => {
     const addresses = [{ address: '2001:db8::1' }, { address: '2001:db8::2' }]
-    const { message } = classify(fault('ENETUNREACH'), { isStanding: false, host: 'hooks.test:443', addresses })
+    const { message } = classify(fault('ENETUNREACH'), { wasConnected: false, host: 'hooks.test:443', addresses })
     expect(message).toBe('There is no route from this machine to hooks.test:443, which has only an IPv6 address (ENETUNREACH).')
   })
 

@@ -1,6 +1,6 @@
 /**
- * Pooled connections to checked addresses, direct or through the egress proxy. No socket of this room is without somebody who hears its
- * `error`, from before it connects until it is gone: one that comes late must not end the program.
+ * Pooled connections to checked addresses, direct or through the egress proxy. Every socket has an `error` listener for its whole life,
+ * so that a late error cannot end the process.
  */
 import { type AgentOptions, Agent as HttpAgent, type RequestOptions } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
@@ -19,12 +19,12 @@ export type CheckedRequestOptions = RequestOptions & { pool?: string; tunnel?: T
 /** Opens the connection of one request through the proxy. */
 export type Tunnel = () => Promise<Duplex>
 
-type Opened = (error: Error | null, stream: Duplex) => void
+type OnConnection = (error: Error | null, stream: Duplex) => void
 
-/** With Node's 250 ms, a distant but sound first address loses to a second one that leads nowhere. */
+/** With Node's default of 250 ms, a distant but working first address can lose to a second one that leads nowhere. */
 const NEXT_ADDRESS_AFTER_MS = 1_000
 
-/** `pooled` keeps connections for the next request; with `fresh` each request has one of its own, as many as there are requests. */
+/** `pooled` keeps connections for later requests. With `fresh`, each request opens its own connection, without a limit. */
 export function createAgents({ maxSocketsPerOrigin, idleTimeoutMs, ca }: PoolOptions): { pooled: Agents; fresh: Agents; destroy(): void } {
   const shared = {
     timeout: idleTimeoutMs,
@@ -32,13 +32,13 @@ export function createAgents({ maxSocketsPerOrigin, idleTimeoutMs, ca }: PoolOpt
     autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_AFTER_MS,
   }
   const secure = ca === undefined ? {} : { secureContext: contextTrusting(ca) }
-  const agentsThat = (options: AgentOptions): Agents => ({
+  const agentsWith = (options: AgentOptions): Agents => ({
     http: new CheckedHttpAgent({ ...shared, ...options }),
     https: new CheckedHttpsAgent({ ...shared, ...options, ...secure }),
   })
-  const pooled = agentsThat({ keepAlive: true, maxSockets: maxSocketsPerOrigin, maxFreeSockets: maxSocketsPerOrigin })
-  // With a limit, Node would hand a connection on to whoever waits for one.
-  const fresh = agentsThat({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
+  const pooled = agentsWith({ keepAlive: true, maxSockets: maxSocketsPerOrigin, maxFreeSockets: maxSocketsPerOrigin })
+  // With a limit, Node would pass a connection on to a request that waits for one.
+  const fresh = agentsWith({ keepAlive: false, maxSockets: Number.POSITIVE_INFINITY })
   return {
     pooled,
     fresh,
@@ -48,14 +48,14 @@ export function createAgents({ maxSocketsPerOrigin, idleTimeoutMs, ca }: PoolOpt
   }
 }
 
-/** A pooled connection is used again only for the very addresses that this request's check gave. */
+/** Reuses a pooled connection only for a request whose check returned exactly the same addresses. */
 class CheckedHttpAgent extends HttpAgent {
   override getName(options?: CheckedRequestOptions): string {
     return `${super.getName(options)}|${options?.pool}`
   }
 
-  override createConnection(options: CheckedRequestOptions, opened?: Opened): Duplex | null | undefined {
-    return options.tunnel ? openTunnel(options.tunnel, opened) : watched(super.createConnection(options, opened), 'connect')
+  override createConnection(options: CheckedRequestOptions, onConnection?: OnConnection): Duplex | null | undefined {
+    return options.tunnel ? openTunnel(options.tunnel, onConnection) : track(super.createConnection(options, onConnection), 'connect')
   }
 }
 
@@ -64,38 +64,38 @@ class CheckedHttpsAgent extends HttpsAgent {
     return `${super.getName(options)}|${options?.pool}`
   }
 
-  override createConnection(options: CheckedRequestOptions, opened?: Opened): Duplex | null | undefined {
-    return options.tunnel ? openTunnel(options.tunnel, opened) : watched(super.createConnection(options, opened), 'secureConnect')
+  override createConnection(options: CheckedRequestOptions, onConnection?: OnConnection): Duplex | null | undefined {
+    return options.tunnel ? openTunnel(options.tunnel, onConnection) : track(super.createConnection(options, onConnection), 'secureConnect')
   }
 }
 
-const standing = new WeakSet<Duplex>()
+const connected = new WeakSet<Duplex>()
 
-/** Calls back once a request on this connection may reach the other side: at once, or when the handshake is done. */
-export function onceStanding(socket: Duplex, isTls: boolean, callback: () => void): void {
-  if (standing.has(socket)) callback()
+/** Calls back once a request on this connection may reach the receiver: immediately, or when the handshake is complete. */
+export function onceConnected(socket: Duplex, isTls: boolean, callback: () => void): void {
+  if (connected.has(socket)) callback()
   else socket.once(isTls ? 'secureConnect' : 'connect', callback)
 }
 
-function watched<S extends Duplex | null | undefined>(socket: S, stands: 'connect' | 'secureConnect'): S {
+function track<S extends Duplex | null | undefined>(socket: S, event: 'connect' | 'secureConnect'): S {
   socket?.on('error', () => {})
-  socket?.once(stands, () => standing.add(socket))
+  socket?.once(event, () => connected.add(socket))
   return socket
 }
 
-function openTunnel(tunnel: Tunnel, opened?: Opened): undefined {
+function openTunnel(tunnel: Tunnel, onConnection?: OnConnection): undefined {
   tunnel().then(
     (stream) => {
-      opened?.(null, stream)
-      // It was paused when the proxy had answered; by now somebody is about to read.
+      onConnection?.(null, stream)
+      // It was paused after the proxy's response. Now the request reads from it.
       if (stream.isPaused()) stream.resume()
     },
-    // Node's type demands a stream beside an error.
-    (error: Error) => opened?.(error, undefined as never),
+    // Node's type requires a stream beside an error.
+    (error: Error) => onConnection?.(error, undefined as never),
   )
 }
 
-/** A connection to the first checked address through the proxy, with TLS in it where the URL says so. */
+/** Opens a connection to the first checked address through the proxy, with TLS inside it for an https URL. */
 export async function tunnelTo(
   proxy: EgressProxy,
   { url, host, addresses }: Target,
@@ -105,15 +105,15 @@ export async function tunnelTo(
   const isTls = url.protocol === 'https:'
   const socket = await proxy.connect({ address: addresses[0]!.address, port: Number(url.port) || (isTls ? 443 : 80) }, signal)
   if (!isTls) {
-    standing.add(socket)
+    connected.add(socket)
     return socket
   }
   const { secureContext } = https.options
   const options = { socket, servername: isIP(host) === 0 ? host : '', host, ...(secureContext ? { secureContext } : {}) }
-  return watched(startTls(options), 'secureConnect')
+  return track(startTls(options), 'secureConnect')
 }
 
-/** Made once: a list of authorities given with each connection would be parsed with each connection. */
+/** Created once, because a list of authorities passed with each connection would be parsed for each connection. */
 function contextTrusting(ca: string) {
   return createSecureContext({ ca: [...getCACertificates('default'), ca] })
 }

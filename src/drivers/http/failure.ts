@@ -1,5 +1,4 @@
-/** What went wrong on the way: whose fault it is, and in the port's classes. */
-
+/** Classification of failed requests: caused by the receiver, or a local fault. */
 import { isIPv6, type Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { OutgoingFaultCode, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
@@ -7,7 +6,7 @@ import { PortError } from '../../platform/errors.ts'
 
 export type FailureClass = Extract<OutgoingResult, { type: 'failure' }>['errorClass']
 
-/** The other side's fault, or a target that we refuse. The message may be shown to anybody. */
+/** A failure caused by the receiver, or a target that is not allowed. The message may be public. */
 export class Failure extends Error {
   override readonly name = 'Failure'
   readonly errorClass: FailureClass
@@ -18,54 +17,54 @@ export class Failure extends Error {
   }
 }
 
-/** The message may be shown to anybody. */
-export const ownFault = (code: OutgoingFaultCode, message: string, cause?: unknown) =>
+/** A fault that the receiver did not cause. The message may be public. */
+export const localFault = (code: OutgoingFaultCode, message: string, cause?: unknown) =>
   new PortError<OutgoingFaultCode>(code, message, cause === undefined ? {} : { cause })
 
-type Where = {
+type FailureContext = {
   socket?: Socket | null
-  /** Whether the connection, with its TLS, once stood: only then may the other side have got anything. */
-  isStanding: boolean
+  /** Whether the connection, including TLS, was established. Only then may the receiver have received anything. */
+  wasConnected: boolean
   host: string
   addresses: readonly { address: string }[]
 }
 
-/** A Failure for what the other side did, a PortError where our own machine lacked something or found no way. */
-export function classify(error: NodeJS.ErrnoException, { socket = null, isStanding, host, addresses }: Where): Error {
+/** Returns a Failure for what the receiver caused, and a PortError if this machine lacked resources or a route. */
+export function classify(error: NodeJS.ErrnoException, { socket = null, wasConnected, host, addresses }: FailureContext): Error {
   if (error instanceof Failure || error instanceof PortError) return error
-  // Each address that was tried has its own; one that the other side is to blame for is enough.
+  // There is one error per address tried. If the receiver caused one of them, it is not a local fault.
   const faults: NodeJS.ErrnoException[] = error instanceof AggregateError ? error.errors : [error]
-  const theirs = faults.find((fault) => !isOwn(fault))
-  if (!theirs) return describeOwn(faults, host, addresses, error)
-  const code = theirs.code ?? 'unknown'
+  const remote = faults.find((fault) => !isLocal(fault))
+  if (!remote) return describeLocal(faults, host, addresses, error)
+  const code = remote.code ?? 'unknown'
   const fail = (errorClass: FailureClass, text: string) => new Failure(errorClass, `${text} (${code}).`, { cause: error })
   const certificateFault = socket instanceof TLSSocket ? socket.authorizationError : null
   if (certificateFault) return fail('tls', `The certificate of ${host} was not accepted`)
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) return fail('tls', `The TLS handshake with ${host} failed`)
   if (code === 'ETIMEDOUT' || code === 'ERR_SOCKET_CONNECTION_TIMEOUT') return fail('timeout', `${host} did not answer in time`)
-  if (!isStanding && theirs.syscall === 'connect') return fail('refused', `A connection to ${host} could not be established`)
+  if (!wasConnected && remote.syscall === 'connect') return fail('refused', `A connection to ${host} could not be established`)
   if (code.startsWith('HPE_')) return fail('reset', `The response of ${host} is not valid HTTP`)
-  if (!isStanding) return fail('reset', `${host} closed the connection before it was established`)
+  if (!wasConnected) return fail('reset', `${host} closed the connection before it was established`)
   return fail('reset', `${host} closed the connection before the response was complete`)
 }
 
-const lacks = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+const resourceCodes = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 /**
- * No way out of this machine: no route or address for it, or one that its routes or firewall deny (EINVAL is a black hole's). On a
- * connection that stood they come too late: the request may have gone through it.
+ * This machine has no route or source address, or its routes or firewall deny the connection (EINVAL comes from a blackhole route). Local
+ * only while connecting: on an established connection, the request may already have been sent.
  */
-const routeFaults = new Set(['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EACCES', 'EPERM', 'EINVAL'])
+const routeCodes = new Set(['ENETDOWN', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EACCES', 'EPERM', 'EINVAL'])
 
-const isOwn = ({ code = '', syscall }: NodeJS.ErrnoException) =>
-  lacks.has(code) || ((syscall === 'connect' || syscall === 'bind') && routeFaults.has(code))
+const isLocal = ({ code = '', syscall }: NodeJS.ErrnoException) =>
+  resourceCodes.has(code) || ((syscall === 'connect' || syscall === 'bind') && routeCodes.has(code))
 
-/** In words that tell the endpoint's owner what to look at: only they know whether the address is right. */
-function describeOwn(faults: NodeJS.ErrnoException[], host: string, addresses: readonly { address: string }[], cause: Error): Error {
+/** The message tells the owner of the endpoint what to check, because only they know whether the address is right. */
+function describeLocal(faults: NodeJS.ErrnoException[], host: string, addresses: readonly { address: string }[], cause: Error): Error {
   const code = faults[0]?.code ?? 'unknown'
-  if (faults.some((fault) => lacks.has(fault.code ?? '')))
-    return ownFault('LOCAL', `Quayside lacks the resources for another connection (${code}).`, cause)
+  if (faults.some((fault) => resourceCodes.has(fault.code ?? '')))
+    return localFault('LOCAL', `Quayside lacks the resources for another connection (${code}).`, cause)
   const isName = !host.startsWith('[')
   const onlyIPv6 = isName && addresses.length > 0 && addresses.every(({ address }) => isIPv6(address))
   const what = onlyIPv6 ? `${host}, which has only an IPv6 address` : host
-  return ownFault('NO_ROUTE', `There is no route from this machine to ${what} (${code}).`, cause)
+  return localFault('NO_ROUTE', `There is no route from this machine to ${what} (${code}).`, cause)
 }

@@ -1,36 +1,35 @@
 /**
  * Outgoing HTTP for webhooks: one POST, sent to the addresses that the egress guard has just checked.
- * Lives here: the request, the limits of time and size, and whose fault a failure is; connections stand in connection.ts, the class of
- * each failure in failure.ts, which URLs are fit in target.ts. No signing, no redirect, and no second send of what may have arrived,
- * but for one: a kept connection that the other side had dropped before we wrote.
+ * This file contains the request and its limits of time and size. See connection.ts for connections, failure.ts for the classification of
+ * failures, and target.ts for the URLs that are allowed. Does not sign, and does not follow redirects. Does not repeat a request that may
+ * have arrived, with one exception: the receiver dropped a kept connection.
  */
-
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp, validateHeaderName, validateHeaderValue } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { OutgoingHttp, OutgoingRequest, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
 import { EgressError, type EgressGuard } from '../../platform/egress.ts'
 import { PortError } from '../../platform/errors.ts'
-import { type Agents, type CheckedRequestOptions, createAgents, onceStanding, tunnelTo } from './connection.ts'
-import { classify, Failure, ownFault } from './failure.ts'
+import { type Agents, type CheckedRequestOptions, createAgents, onceConnected, tunnelTo } from './connection.ts'
+import { classify, Failure, localFault } from './failure.ts'
 import { createProxy, type EgressProxy, type ProxyOptions } from './proxy.ts'
-import { judgeTarget, type Target } from './target.ts'
+import { checkTarget, type Target } from './target.ts'
 
 export type HttpOutgoingOptions = {
   guard: EgressGuard
-  /** Requests in flight to one origin at its present addresses; further ones wait, within their own timeout. */
+  /** Maximum number of requests in flight to one origin at its current addresses. Further requests wait, within their own timeout. */
   maxSocketsPerOrigin?: number
-  /** How long an unused connection is kept. The longer, the likelier that the other side drops it just as we write. */
+  /** How long an unused connection is kept. The longer, the likelier the receiver drops it just as a request is written. */
   idleTimeoutMs?: number
-  /** `ca`: PEM of certificate authorities that are trusted besides the usual ones. */
+  /** `ca` is the PEM of certificate authorities to trust in addition to the default ones. */
   tls?: { ca?: string }
-  /** Requests leave through it; their targets are judged all the same. */
+  /** Proxy to send requests through. Their targets are checked all the same. */
   proxy?: ProxyOptions
 }
 
 /**
- * `post` rejects only for our own side: with the request's signal's reason, after `close`, and with a PortError for a local lack such as
- * of file descriptors, no route, a resolver or a proxy that fails or says nothing. Whatever the other side does or fails to do is a
- * result. An answer counts as soon as `maxResponseBytes` are read.
+ * `post` rejects only for local reasons: with the reason of the request's signal, after `close`, and with a PortError for a local fault,
+ * such as a lack of file descriptors, a missing route, or a resolver or proxy that fails or does not respond. Everything that the receiver
+ * causes is a result. A response is complete as soon as `maxResponseBytes` are read.
  */
 export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
   const { guard, maxSocketsPerOrigin = 256, idleTimeoutMs = 4_000, tls } = options
@@ -44,8 +43,8 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
         await withinDeadline(
           CHECK_TIMEOUT_MS,
           [closing.signal],
-          () => stageFaults.name(),
-          () => judgeTarget(guard, url),
+          () => timeoutErrors.name(),
+          () => checkTarget(guard, url),
         )
         return null
       } catch (error) {
@@ -57,32 +56,32 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
     async post(request): Promise<OutgoingResult> {
       const startedAt = performance.now()
       const durationMs = () => Math.round(performance.now() - startedAt)
-      const givenUp = request.signal ? [closing.signal, request.signal] : [closing.signal]
+      const signals = request.signal ? [closing.signal, request.signal] : [closing.signal]
       let stage: Stage = 'name'
-      const overdue = () => stageFaults[stage](request.timeoutMs)
+      const timeoutError = () => timeoutErrors[stage](request.timeoutMs)
       try {
-        const answer = await withinDeadline(request.timeoutMs, givenUp, overdue, async (signal) => {
+        const response = await withinDeadline(request.timeoutMs, signals, timeoutError, async (signal) => {
           refuseUnsafeHeaders(request.headers)
-          const target = await judgeTarget(guard, request.url)
+          const target = await checkTarget(guard, request.url)
           signal.throwIfAborted()
-          const way: Way = {
+          const route: Route = {
             proxy: proxy?.covers(target.host, target.addresses) ? proxy : undefined,
-            reach(next) {
+            enter(next) {
               stage = next
               if (next === 'sent') request.onSend?.()
             },
           }
-          if (request.fresh) return await exchange(agents.fresh, target, request, signal, way)
+          if (request.fresh) return await exchange(agents.fresh, target, request, signal, route)
           try {
-            return await exchange(agents.pooled, target, request, signal, way)
+            return await exchange(agents.pooled, target, request, signal, route)
           } catch (error) {
             if (!(error instanceof DroppedConnection)) throw error
-            return await exchange(agents.fresh, target, request, signal, way)
+            return await exchange(agents.fresh, target, request, signal, route)
           }
         })
-        return { type: 'response', ...answer, durationMs: durationMs() }
+        return { type: 'response', ...response, durationMs: durationMs() }
       } catch (error) {
-        if (error instanceof EgressError) throw ownFault('RESOLVER', error.message, error)
+        if (error instanceof EgressError) throw localFault('RESOLVER', error.message, error)
         if (!(error instanceof Failure)) throw error
         return { type: 'failure', errorClass: error.errorClass, message: error.message, durationMs: durationMs() }
       }
@@ -97,40 +96,41 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
 
 const CHECK_TIMEOUT_MS = 5_000
 
-/** How far a request has come. */
+/** Progress of a request. */
 type Stage = 'name' | 'proxy' | 'connection' | 'sent'
 
-const noAnswer = (timeoutMs?: number) => new Failure('timeout', `The endpoint did not send a complete response within ${timeoutMs} ms.`)
+const responseTimeout = (timeoutMs?: number) =>
+  new Failure('timeout', `The endpoint did not send a complete response within ${timeoutMs} ms.`)
 
-/** Whose fault it is when the time is over there. */
-const stageFaults: Record<Stage, (timeoutMs?: number) => Error> = {
-  name: () => ownFault('RESOLVER', 'The name could not be resolved at present: the DNS resolver does not answer.'),
-  proxy: () => ownFault('PROXY', 'The egress proxy did not answer in time.'),
-  connection: noAnswer,
-  sent: noAnswer,
+/** The error for a timeout in each stage. */
+const timeoutErrors: Record<Stage, (timeoutMs?: number) => Error> = {
+  name: () => localFault('RESOLVER', 'The name could not be resolved at present: the DNS resolver does not answer.'),
+  proxy: () => localFault('PROXY', 'The egress proxy did not answer in time.'),
+  connection: responseTimeout,
+  sent: responseTimeout,
 }
 
-type Way = { proxy: EgressProxy | undefined; reach(stage: Stage): void }
+type Route = { proxy: EgressProxy | undefined; enter(stage: Stage): void }
 
-type Answer = { status: number; headers: Record<string, string>; body: Uint8Array }
+type ResponseParts = { status: number; headers: Record<string, string>; body: Uint8Array }
 
-/** The other side had dropped a kept connection: it gave not one byte of an answer. */
+/** The receiver dropped a kept connection before the first byte of a response. */
 class DroppedConnection extends Error {}
 
-/** Rejects with a Failure, a DroppedConnection, or a fault of our own. The signal ends the request and its connection. */
+/** Rejects with a Failure, a DroppedConnection or a local fault. The signal ends the request and its connection. */
 function exchange(
   agents: Agents,
   target: Target,
   { headers, body, maxResponseBytes }: OutgoingRequest,
   signal: AbortSignal,
-  { proxy, reach }: Way,
-): Promise<Answer> {
+  { proxy, enter }: Route,
+): Promise<ResponseParts> {
   const { url, host, addresses } = target
   const isTls = url.protocol === 'https:'
   const tunnel = async (through: EgressProxy) => {
-    reach('proxy')
+    enter('proxy')
     const stream = await tunnelTo(through, target, agents.https, signal)
-    reach('connection')
+    enter('connection')
     return stream
   }
   const options: CheckedRequestOptions = {
@@ -144,44 +144,44 @@ function exchange(
       .toSorted()
       .join()}`,
     ...(proxy ? { tunnel: () => tunnel(proxy) } : {}),
-    // Node always asks for all of them (autoSelectFamily), and asks nothing when the host is an address: the checked one. Answered at
-    // once, an address that can't be connected to would fail before the socket was anybody's.
+    // Node always looks up all addresses (autoSelectFamily), and none if the host is itself the checked address. Asynchronous, because
+    // otherwise an address that cannot be connected to would fail before the socket has an error listener.
     lookup: (_hostname, _options, callback) => void setImmediate(callback, null, addresses),
   }
-  reach('connection')
+  enter('connection')
   return new Promise((resolve, reject) => {
     const request = isTls ? requestHttps({ ...options, agent: agents.https }) : requestHttp({ ...options, agent: agents.http })
     let readBefore = 0
-    let isStanding = false
+    let wasConnected = false
     const fail = (error: NodeJS.ErrnoException) => {
       const { socket } = request
       const isDropped = request.reusedSocket && !signal.aborted && socket?.bytesRead === readBefore && dropCodes.has(error.code ?? '')
-      if (isDropped) reject(new DroppedConnection('The other side dropped a kept connection.', { cause: error }))
-      else reject(classify(error, { socket, isStanding, host: url.host, addresses }))
+      if (isDropped) reject(new DroppedConnection('The receiver dropped a kept connection.', { cause: error }))
+      else reject(classify(error, { socket, wasConnected, host: url.host, addresses }))
     }
     signal.addEventListener('abort', () => request.destroy(), { once: true })
     request.on('error', fail)
     request.on('socket', (socket) => {
       readBefore = socket.bytesRead
-      onceStanding(socket, isTls, () => {
-        isStanding = true
-        reach('sent')
+      onceConnected(socket, isTls, () => {
+        wasConnected = true
+        enter('sent')
       })
     })
-    // 101, which nobody asked for: without a listener the request would never end.
+    // An unsolicited 101. Without a listener, the request would never end.
     request.on('upgrade', (response, socket) => {
       socket.destroy()
       resolve({ status: response.statusCode ?? 0, headers: flatten(response.headers), body: Buffer.alloc(0) })
     })
-    request.on('response', (response) => readAnswer(response, maxResponseBytes).then(resolve, fail))
+    request.on('response', (response) => readResponse(response, maxResponseBytes).then(resolve, fail))
     request.end(body)
   })
 }
 
 const dropCodes = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
-/** By events: with an async iterator here and Node's `signal` in `exchange`, a fifth fewer requests went through a core. */
-function readAnswer(response: IncomingMessage, maxBytes: number): Promise<Answer> {
+/** Uses events, because an async iterator here and Node's `signal` in `exchange` reduced the throughput of a core by a fifth. */
+function readResponse(response: IncomingMessage, maxBytes: number): Promise<ResponseParts> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -192,7 +192,7 @@ function readAnswer(response: IncomingMessage, maxBytes: number): Promise<Answer
       size += chunk.length
       if (size <= maxBytes) return
       finish()
-      // Also ends the connection: the rest is never read.
+      // Also ends the connection, so that the rest is never read.
       response.destroy()
     })
     response.on('end', finish)
@@ -206,8 +206,8 @@ function flatten(headers: IncomingHttpHeaders): Record<string, string> {
   return flat
 }
 
-/** Framing and addressing are this driver's; a caller's own value could smuggle a second request or name another host. */
-const ownHeaders = new Set([
+/** Headers for framing and addressing. A caller's value could smuggle a second request or name another host. */
+const reservedHeaders = new Set([
   'host',
   'content-length',
   'transfer-encoding',
@@ -221,7 +221,7 @@ const ownHeaders = new Set([
 
 function refuseUnsafeHeaders(headers: Record<string, string>): void {
   for (const [name, value] of Object.entries(headers)) {
-    if (ownHeaders.has(name.toLowerCase())) throw new Failure('blocked', `The header ${name} is reserved and cannot be set.`)
+    if (reservedHeaders.has(name.toLowerCase())) throw new Failure('blocked', `The header ${name} is reserved and cannot be set.`)
     try {
       validateHeaderName(name)
       validateHeaderValue(name, value)
@@ -231,27 +231,27 @@ function refuseUnsafeHeaders(headers: Record<string, string>): void {
   }
 }
 
-/** Runs `work` with a signal that aborts when the time is over (what `overdue` gives) or when one of `givenUp` does (its reason). */
+/** Runs `work` with a signal that aborts at the timeout, with `timeoutError`, or when one of `signals` does, with its reason. */
 async function withinDeadline<T>(
   timeoutMs: number,
-  givenUp: AbortSignal[],
-  overdue: () => Error,
+  signals: AbortSignal[],
+  timeoutError: () => Error,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  for (const signal of givenUp) signal.throwIfAborted()
+  for (const signal of signals) signal.throwIfAborted()
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(overdue()), timeoutMs)
-  const giveUp = (event: Event) => deadline.abort((event.target as AbortSignal).reason)
-  for (const signal of givenUp) signal.addEventListener('abort', giveUp)
+  const timer = setTimeout(() => deadline.abort(timeoutError()), timeoutMs)
+  const abort = (event: Event) => deadline.abort((event.target as AbortSignal).reason)
+  for (const signal of signals) signal.addEventListener('abort', abort)
   try {
     return await unlessAborted(work(deadline.signal), deadline.signal)
   } finally {
     clearTimeout(timer)
-    for (const signal of givenUp) signal.removeEventListener('abort', giveUp)
+    for (const signal of signals) signal.removeEventListener('abort', abort)
   }
 }
 
-/** The system's resolver can't be stopped, nor hears a request of its abort while it waits for a connection: their results are dropped. */
+/** Settles on abort even where `work` cannot: the system resolver cannot be cancelled, nor can a request that waits for a connection. */
 function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })

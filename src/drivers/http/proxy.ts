@@ -1,29 +1,29 @@
 /**
- * The way through EGRESS_PROXY: a tunnel to the address that the guard has checked, by CONNECT (http://) or SOCKS 5 (socks5://).
- * The proxy is given addresses, never names: it could resolve them to something else. A proxy that fails is our own fault.
+ * Tunnels through EGRESS_PROXY to the address that the guard has checked, with CONNECT (http://) or SOCKS 5 (socks5://).
+ * The proxy is passed addresses, never names, which it could resolve differently. A failure of the proxy itself is a local fault.
  */
 import { connect, isIP, type Socket } from 'node:net'
 import ipaddr from 'ipaddr.js'
-import { Failure, ownFault } from './failure.ts'
+import { Failure, localFault } from './failure.ts'
 
 export type ProxyOptions = {
-  /** http:// or socks5://, with user and password where it asks for them. */
+  /** http:// or socks5://, with user and password if the proxy requires them. */
   url: string
-  /** Hosts, `.domain` suffixes, addresses and CIDRs that are called directly; `*`: all. */
+  /** Hosts, `.domain` suffixes, addresses and CIDRs to connect to directly. `*` means all. */
   except: readonly string[]
 }
 
 export type EgressProxy = {
-  /** Whether a target is called through the proxy. */
+  /** Whether to connect to a target through the proxy. */
   covers(host: string, addresses: readonly { address: string }[]): boolean
   /**
-   * A connection through the proxy. Rejects with a Failure when the proxy can't reach the target, and with a PortError when it fails itself.
-   * How long it may take is the signal's to say.
+   * Opens a connection through the proxy. Rejects with a Failure if the proxy cannot reach the target, and with a PortError if the proxy
+   * itself fails. Has no timeout of its own; the signal aborts it.
    */
   connect(target: { address: string; port: number }, signal: AbortSignal): Promise<Socket>
 }
 
-const proxyFault = (message: string, cause?: unknown) => ownFault('PROXY', message, cause)
+const proxyFault = (message: string, cause?: unknown) => localFault('PROXY', message, cause)
 
 export function createProxy({ url, except }: ProxyOptions): EgressProxy {
   const proxy = new URL(url)
@@ -33,8 +33,8 @@ export function createProxy({ url, except }: ProxyOptions): EgressProxy {
     async connect(target, signal) {
       const socket = await dial(proxy, signal)
       if (signal.aborted) socket.destroy()
-      const cut = () => socket.destroy()
-      signal.addEventListener('abort', cut, { once: true })
+      const destroy = () => socket.destroy()
+      signal.addEventListener('abort', destroy, { once: true })
       try {
         await open(socket, proxy, target)
         return socket
@@ -42,7 +42,7 @@ export function createProxy({ url, except }: ProxyOptions): EgressProxy {
         socket.destroy()
         throw error
       } finally {
-        signal.removeEventListener('abort', cut)
+        signal.removeEventListener('abort', destroy)
       }
     },
   }
@@ -68,12 +68,12 @@ function dial(proxy: URL, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const host = proxy.hostname.replace(/^\[(.*)\]$/, '$1')
     const socket = connect({ host, port: Number(proxy.port) || (defaultPorts[proxy.protocol] ?? 80), noDelay: true })
-    const cut = () => socket.destroy(new Error('The request was given up.'))
-    signal.addEventListener('abort', cut, { once: true })
-    // Stays: what reads next has its own listener, but between two reads an error must not end the program.
+    const destroy = () => socket.destroy(new Error('The request was aborted.'))
+    signal.addEventListener('abort', destroy, { once: true })
+    // Stays after connecting: each read has its own listener, but an error between two reads must not end the process.
     socket.on('error', (cause) => reject(proxyFault('The egress proxy cannot be reached.', cause)))
     socket.once('connect', () => {
-      signal.removeEventListener('abort', cut)
+      signal.removeEventListener('abort', destroy)
       resolve(socket)
     })
   })
@@ -90,7 +90,7 @@ async function throughConnect(socket: Socket, proxy: URL, { address, port }: { a
   const status = /^HTTP\/1\.[01] (\d{3})/.exec(head.toString('latin1'))?.[1]
   if (status === undefined) throw proxyFault('The egress proxy did not answer with HTTP.')
   if (/^2/.test(status)) return
-  // 502 to 504 speak of the target; anything else of what we may not do.
+  // 502 to 504 concern the target. Anything else is a refusal of the proxy itself.
   if (['502', '503', '504'].includes(status))
     throw new Failure('refused', `A connection to ${authority} could not be established (proxy ${status}).`)
   throw proxyFault(`The egress proxy refused the connection with status ${status}.`)
@@ -112,12 +112,12 @@ async function throughSocks(socket: Socket, proxy: URL, { address, port }: { add
   const portBytes = Buffer.alloc(2)
   portBytes.writeUInt16BE(port)
   socket.write(Buffer.concat([Buffer.from([5, 1, 0, bytes.length === 4 ? 1 : 4]), bytes, portBytes]))
-  const reply = await readUntil(socket, (read) => (read.length < 5 ? 0 : 6 + lengthOfBound(read)))
+  const reply = await readUntil(socket, (read) => (read.length < 5 ? 0 : 6 + boundAddressLength(read)))
   const code = reply[1]
   if (reply[0] !== 5) throw notSocks()
   if (code === 0) return
   const where = `${address}:${port}`
-  // 3 to 6: the network or host can't be reached, refused, or too far; the rest is the proxy's own.
+  // 3 to 6 mean that the target is unreachable, refuses or is too far. The others concern the proxy itself.
   if (code !== undefined && code >= 3 && code <= 6)
     throw new Failure('refused', `A connection to ${where} could not be established (proxy code ${code}).`)
   throw proxyFault(`The egress proxy refused the connection with code ${code}.`)
@@ -125,12 +125,12 @@ async function throughSocks(socket: Socket, proxy: URL, { address, port }: { add
 
 const notSocks = () => proxyFault('The egress proxy did not answer with SOCKS 5.')
 
-/** How long the address is that the proxy names as its own side, with what tells its length. */
-const lengthOfBound = (reply: Buffer): number => (reply[3] === 1 ? 4 : reply[3] === 4 ? 16 : 1 + (reply[4] ?? 0))
+/** Length of the bound address in a reply, including its length byte if it is a name. */
+const boundAddressLength = (reply: Buffer): number => (reply[3] === 1 ? 4 : reply[3] === 4 ? 16 : 1 + (reply[4] ?? 0))
 
-const longestAnswer = 16 * 1024
+const maxResponseBytes = 16 * 1024
 
-/** Reads to the length that `lengthOf` tells, which may be 0 (or below `least`) as long as it can't be told; what came beyond it is put back. */
+/** Reads the number of bytes that `lengthOf` returns, and puts back the rest. `least` or less means that the length is not known yet. */
 function readUntil(socket: Socket, lengthOf: (read: Buffer) => number, least = 0): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     let read = Buffer.alloc(0)
@@ -147,9 +147,9 @@ function readUntil(socket: Socket, lengthOf: (read: Buffer) => number, least = 0
       const length = lengthOf(read)
       if (length > least && read.length >= length) {
         end(() => resolve(read.subarray(0, length)))
-        // Only now: put back while somebody reads, it would be read at once, by us, again and again.
+        // Only after the listener is removed, which would otherwise receive the same bytes again and again.
         if (read.length > length) socket.unshift(read.subarray(length))
-      } else if (read.length > longestAnswer) end(() => reject(proxyFault('The egress proxy sent a response that is too long.')))
+      } else if (read.length > maxResponseBytes) end(() => reject(proxyFault('The egress proxy sent a response that is too long.')))
     }
     socket.on('data', take)
     socket.on('error', lost)

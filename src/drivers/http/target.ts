@@ -1,16 +1,15 @@
-/** Which URLs may be called, and at which addresses. */
-
+/** URLs and addresses that requests may be sent to. */
 import { EgressError, type EgressGuard } from '../../platform/egress.ts'
 import { Failure } from './failure.ts'
 
 export type Target = { url: URL; host: string; addresses: { address: string; family: 4 | 6 }[] }
 
 /**
- * Resolves the name once. https to public addresses; http and the low ports of other protocols only to addresses that
- * EGRESS_ALLOW names. Throws a Failure of class `dns` or `blocked`, or the EgressError as it came where our resolver is at fault.
- * Has no time limit of its own.
+ * Checks a URL, resolving its name once. Allows https to public addresses; http and the well-known ports of other protocols only to
+ * addresses in EGRESS_ALLOW. Throws a Failure of class `dns` or `blocked`, or the original EgressError if the resolver failed. Has no
+ * timeout of its own.
  */
-export async function judgeTarget(guard: EgressGuard, text: string): Promise<Target> {
+export async function checkTarget(guard: EgressGuard, text: string): Promise<Target> {
   const url = parseTarget(text)
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const addresses = await resolve(guard, host)

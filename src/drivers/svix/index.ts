@@ -1,17 +1,17 @@
 /**
- * A Svix server as the one that delivers webhooks, by its own client. One application a endpoint, both with our id as `uid`: the
- * server knows neither our projects nor our conditions on payloads, so what it is given is what it is to send.
+ * Delivers webhooks through a Svix server, with its own client. Each endpoint has its own application, both with the endpoint's ID as
+ * `uid`: the server knows neither projects nor filters, so it must send every message that it receives.
  */
 import { Svix } from 'svix'
 import type { DispatchedMessage, Dispatcher, DispatchResult, MirroredEndpoint } from '../../domain/webhooks/endpoint/ports.ts'
 
 export type SvixOptions = { serverUrl: string; token: string; requestTimeoutMs?: number }
 
-/** An answer that is no success. The domain tells by `status`, `detail` and `isFinal` what becomes of a delivery. */
+/** An error response. The domain decides by `status`, `detail` and `isFinal` how the delivery continues. */
 class SvixError extends Error {
   override readonly name = 'SvixError'
   readonly status: number
-  /** What the server says of it. */
+  /** The reason that the server returned. */
   readonly detail: string
 
   constructor(status: number, body: string) {
@@ -21,7 +21,7 @@ class SvixError extends Error {
     this.detail = detail
   }
 
-  /** Whether the same will never be taken: not where the answer speaks of now (a wrong token, a race, too much) or of a server in trouble. */
+  /** Whether the same request will never be accepted. False for temporary conditions: a wrong token, a conflict, a rate limit or a server error. */
   get isFinal(): boolean {
     return this.status < 500 && ![401, 403, 408, 409, 429].includes(this.status)
   }
@@ -31,15 +31,15 @@ export function createSvixDispatcher({ serverUrl, token, requestTimeoutMs = 10_0
   const client = new Svix(token, {
     serverUrl: serverUrl.replace(/\/+$/, ''),
     requestTimeout: requestTimeoutMs,
-    // Retries are the queue's: an empty schedule, since the client takes `numRetries: 0` for its default of two.
+    // The queue retries. An empty schedule, because the client treats `numRetries: 0` as its default of two.
     retryScheduleInMs: [],
-    fetch: fetchAnswer,
+    fetch: fetchOrThrow,
   })
 
-  /** Null where there is none. */
-  const unlessMissing = async <T>(ask: Promise<T>): Promise<T | null> => {
+  /** Resolves to null if the object does not exist. */
+  const unlessMissing = async <T>(response: Promise<T>): Promise<T | null> => {
     try {
-      return await ask
+      return await response
     } catch (error) {
       if (error instanceof SvixError && error.status === 404) return null
       throw error
@@ -61,7 +61,7 @@ export function createSvixDispatcher({ serverUrl, token, requestTimeoutMs = 10_0
         const grace = endpoint.formerKeysSign ? {} : { gracePeriodSeconds: 0 }
         if (known.key !== endpoint.secret) await client.endpoint.rotateSecret(endpoint.id, endpoint.id, { key: endpoint.secret, ...grace })
       }
-      // The open-source server ignores headers that are given with the endpoint.
+      // The open-source server ignores headers passed with the endpoint.
       await client.endpoint.setHeaders(endpoint.id, endpoint.id, { headers: endpoint.headers })
     },
 
@@ -71,11 +71,15 @@ export function createSvixDispatcher({ serverUrl, token, requestTimeoutMs = 10_0
 
     async dispatch({ endpointId, messageId, eventType, payload }: DispatchedMessage): Promise<DispatchResult> {
       try {
-        await client.message.create(endpointId, { eventId: messageId, eventType, payload: exactly(payload) }, { idempotencyKey: messageId })
+        await client.message.create(
+          endpointId,
+          { eventId: messageId, eventType, payload: withExactNumbers(payload) },
+          { idempotencyKey: messageId },
+        )
         return { type: 'accepted', repeated: false, status: 202 }
       } catch (error) {
         if (!(error instanceof SvixError)) throw error
-        // It has this id already: the answer to the first request was lost on its way.
+        // The message exists already: the response to an earlier request was lost.
         if (error.status === 409) return { type: 'accepted', repeated: true, status: 409 }
         if (!error.isFinal) throw error
         return { type: 'refused', status: error.status, message: error.detail }
@@ -90,11 +94,11 @@ export function createSvixDispatcher({ serverUrl, token, requestTimeoutMs = 10_0
   }
 }
 
-/** The client takes an object and prints it: numbers as they stand in the text, since a double holds no integer of 64 bits. */
-const exactly = (json: string): unknown =>
+/** Parses JSON for the client, which serializes it again. Numbers keep their text, because a double cannot hold 64-bit integers. */
+const withExactNumbers = (json: string): unknown =>
   sourceJson.parse(json, (_name, value, { source }) => (typeof value === 'number' ? sourceJson.rawJSON(source) : value))
 
-/** The compiler's library knows neither of these yet. */
+/** TypeScript's library does not declare these yet. */
 const sourceJson = JSON as unknown as {
   parse(text: string, revive: (name: string, value: unknown, context: { source: string }) => unknown): unknown
   rawJSON(text: string): unknown
@@ -106,8 +110,8 @@ const shared = ({ url, description, rateLimitPerSecond }: MirroredEndpoint) => (
   throttleRate: rateLimitPerSecond,
 })
 
-/** The client would read any answer of 4xx as JSON, which one of a proxy before the server is not. */
-const fetchAnswer: typeof fetch = async (input, init) => {
+/** The client would parse any 4xx response as JSON, but that of a proxy in front of the server is not JSON. */
+const fetchOrThrow: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
   if (response.status < 300) return response
   throw new SvixError(response.status, await response.text())
