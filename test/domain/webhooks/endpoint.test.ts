@@ -1,5 +1,5 @@
 import { Socket } from 'node:net'
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import {
   deleteWebhookEndpoint,
   findWebhookEndpoint,
@@ -8,35 +8,22 @@ import {
   updateWebhookEndpoint,
 } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { WebhookEndpoint } from '../../../src/generated/prisma/client.ts'
-import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
+import { keyPermissions } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { raw, row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
-import type { TestApp } from '../../support/app.ts'
-import { createEndpoint, createOrganization, createProjectRow, createWorld, type World } from './support.ts'
+import { createOrganization, createProjectRow, webhooksWorld } from './support.ts'
 
-let world: World
-let app: TestApp
-let caller: Caller
+const world = webhooksWorld({}, { shared: 'database' })
 const url = 'http://127.0.0.1:9/hook'
 
-beforeAll(async () => {
-  world = await createWorld()
-  app = world.app
-})
-beforeEach(async () => {
-  caller = await createOrganization(app)
-})
-afterAll(() => world?.close())
-
-const request = (as = caller) => ({ app, caller: as, requestId: 'test' })
-const create = (input: CommandInput = {}, as = caller) => createEndpoint(app, as, { url, ...input })
-const update = (endpoint: WebhookEndpoint, input: CommandInput, as = caller) =>
-  execute(request(as), updateWebhookEndpoint, { id: endpoint.id, ...input })
+const create = (input: CommandInput = {}, as = world.caller) => world.createEndpoint({ url, ...input }, as)
+const update = (endpoint: WebhookEndpoint, input: CommandInput, as = world.caller) =>
+  execute(world.request(as), updateWebhookEndpoint, { id: endpoint.id, ...input })
 const events = (type: string) =>
   rows<{ data: Record<string, unknown>; projectId: string | null }>(
-    app.db.prisma,
-    sql`select data, project_id from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
+    world.app.db.prisma,
+    sql`select data, project_id from event where organization_id = ${world.caller.organizationId}::uuid and type = ${type} order by ordinal`,
   )
 
 it('makes an endpoint with a secret of its own, which is stored sealed', async () => {
@@ -55,7 +42,7 @@ it('makes an endpoint with a secret of its own, which is stored sealed', async (
   })
   expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
   const key = await row<{ sealed: Uint8Array }>(
-    app.db.prisma,
+    world.app.db.prisma,
     sql`select sealed from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`,
   )
   const stored = Buffer.from(key!.sealed)
@@ -162,7 +149,7 @@ it.each([{ retryScheduleMs: [-1] }, { retryScheduleMs: [604_800_001] }, { retryS
 )
 
 it('an update keeps what is absent and clears what is null', async () => {
-  const projectId = await createProjectRow(app, caller)
+  const projectId = await createProjectRow(world.app, world.caller)
   const { webhookEndpoint } = await create({ description: 'chat', eventTypes: ['project.*'], retryScheduleMs: [5], projectId })
   const kept = await update(webhookEndpoint, { url: `${url}/2` })
   expect(kept.webhookEndpoint).toMatchObject({
@@ -214,38 +201,38 @@ it('an update with another version than the present one is refused', async () =>
 
 it('a deleted endpoint is gone, with its keys and its lane, and its event is published', async () => {
   const { webhookEndpoint } = await create()
-  await execute(request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
-  expect(await ask(request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
+  await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
+  expect(await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
   for (const table of ['webhook_key', 'webhook_lane'])
-    expect(await rows(app.db.prisma, sql`select 1 from ${raw(table)} where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
+    expect(await rows(world.app.db.prisma, sql`select 1 from ${raw(table)} where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
   expect(await events('webhook_endpoint.deleted')).toHaveLength(1)
 })
 
 it("another organization's endpoint answers as one that does not exist, in every call", async () => {
   const { webhookEndpoint } = await create()
-  const stranger = await createOrganization(app)
-  expect(await ask(request(stranger), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
-  expect((await ask(request(stranger), listWebhookEndpoints, {})).rows).toEqual([])
+  const stranger = await createOrganization(world.app)
+  expect(await ask(world.request(stranger), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
+  expect((await ask(world.request(stranger), listWebhookEndpoints, {})).rows).toEqual([])
   for (const id of [webhookEndpoint.id, newId(), 'wh_nonsense']) {
-    await expect(execute(request(stranger), updateWebhookEndpoint, { id, url: 'http://10.0.0.1' })).rejects.toMatchObject({
+    await expect(execute(world.request(stranger), updateWebhookEndpoint, { id, url: 'http://10.0.0.1' })).rejects.toMatchObject({
       code: 'not_found',
       field: 'id',
     })
-    await expect(execute(request(stranger), deleteWebhookEndpoint, { id })).rejects.toMatchObject({ code: 'not_found', field: 'id' })
+    await expect(execute(world.request(stranger), deleteWebhookEndpoint, { id })).rejects.toMatchObject({ code: 'not_found', field: 'id' })
   }
-  const foreign = await createProjectRow(app, stranger)
+  const foreign = await createProjectRow(world.app, stranger)
   await expect(create({ projectId: foreign })).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
   await expect(update(webhookEndpoint, { projectId: foreign })).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
 })
 
 it('a key of one project makes, sees and changes endpoints of that project alone', async () => {
-  const projectId = await createProjectRow(app, caller)
-  const other = await createProjectRow(app, caller)
-  const bound = { ...caller, projectId }
+  const projectId = await createProjectRow(world.app, world.caller)
+  const other = await createProjectRow(world.app, world.caller)
+  const bound = { ...world.caller, projectId }
   const { webhookEndpoint: wide } = await create()
   const { webhookEndpoint: own } = await create({}, bound)
   expect(own.projectId).toBe(projectId)
-  expect((await ask(request(bound), listWebhookEndpoints, {})).rows.map((endpoint) => endpoint.id)).toEqual([own.id])
+  expect((await ask(world.request(bound), listWebhookEndpoints, {})).rows.map((endpoint) => endpoint.id)).toEqual([own.id])
   await expect(create({ projectId: other }, bound)).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
   await expect(update(wide, { description: 'mine' }, bound)).rejects.toMatchObject({ code: 'not_found' })
   expect((await update(own, { projectId: null }, bound)).webhookEndpoint.projectId).toBe(projectId)
@@ -253,19 +240,21 @@ it('a key of one project makes, sees and changes endpoints of that project alone
 
 it('a reader may look and not change, a writer may change and not delete', async () => {
   const { webhookEndpoint } = await create()
-  const reader = { ...caller, permissions: keyPermissions('READ', 'OWNER') }
-  const writer = { ...caller, permissions: keyPermissions('WRITE', 'OWNER') }
-  expect((await ask(request(reader), listWebhookEndpoints, {})).rows).toHaveLength(1)
+  const reader = { ...world.caller, permissions: keyPermissions('READ', 'OWNER') }
+  const writer = { ...world.caller, permissions: keyPermissions('WRITE', 'OWNER') }
+  expect((await ask(world.request(reader), listWebhookEndpoints, {})).rows).toHaveLength(1)
   await expect(create({}, reader)).rejects.toMatchObject({ code: 'forbidden' })
   await update(webhookEndpoint, { description: 'by a writer' }, writer)
-  await expect(execute(request(writer), deleteWebhookEndpoint, { id: webhookEndpoint.id })).rejects.toMatchObject({ code: 'forbidden' })
+  await expect(execute(world.request(writer), deleteWebhookEndpoint, { id: webhookEndpoint.id })).rejects.toMatchObject({
+    code: 'forbidden',
+  })
 })
 
 it('the 51st endpoint of an organization is refused', async () => {
   await run(
-    app.db.prisma,
+    world.app.db.prisma,
     sql`insert into webhook_endpoint (id, organization_id, url)
-        select gen_random_uuid(), ${caller.organizationId}::uuid, ${url} from generate_series(1, 49)`,
+        select gen_random_uuid(), ${world.caller.organizationId}::uuid, ${url} from generate_series(1, 49)`,
   )
   const both = await Promise.allSettled([create(), create()])
   expect(both.map((each) => each.status).toSorted()).toEqual(['fulfilled', 'rejected'])
@@ -303,7 +292,7 @@ it('an update that changes nothing leaves the version and tells nobody', async (
 
 it('headers that can not be opened are set anew, whatever they were', async () => {
   const { webhookEndpoint } = await create({ headers: { 'x-token': 'hunter2' } })
-  await run(app.db.prisma, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
+  await run(world.app.db.prisma, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
   expect((await update(webhookEndpoint, { headers: { 'x-token': 'hunter2' } })).webhookEndpoint.version).toBe(2)
 })
 

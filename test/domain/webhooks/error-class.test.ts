@@ -1,19 +1,15 @@
 import { createServer as createHttpsServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest'
 import { outgoingHttp } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../../src/drivers/http/index.ts'
-import type { Caller } from '../../../src/platform/access.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { type Authority, createAuthority } from '../../drivers/http-support.ts'
-import type { TestApp } from '../../support/app.ts'
-import { attempts, createEndpoint, createOrganization, createWorld, publishUpdate, settled, type World } from './support.ts'
+import { attempts, settled, webhooksWorld } from './support.ts'
 
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30' })
 let authority: Authority
-let world: World
-let app: TestApp
-let caller: Caller
-/** What the name server knows. */
+/** Names that the DNS resolver knows. */
 let names: Set<string>
 
 beforeAll(() => {
@@ -24,12 +20,9 @@ beforeAll(() => {
 afterAll(() => authority.close())
 
 beforeEach(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30' })
-  app = world.app
-  caller = await createOrganization(app)
   names = new Set(['hooks.test', 'other.test'])
   const guard = createEgressGuard({
-    allow: app.settings.EGRESS_ALLOW,
+    allow: world.app.settings.EGRESS_ALLOW,
     async lookup(name) {
       if (!names.has(name)) throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' })
       return [{ address: '127.0.0.1', family: 4 }]
@@ -37,9 +30,8 @@ beforeEach(async () => {
   })
   const http = createHttpOutgoing({ guard, tls: { ca: authority.pem('ca.pem') } })
   onTestFinished(() => http.close())
-  outgoingHttp.provide(app, http)
+  outgoingHttp.provide(world.app, http)
 })
-afterEach(() => world?.close())
 
 async function listen(server: Server): Promise<number> {
   const sockets = new Set<Socket>()
@@ -107,15 +99,15 @@ const faults: Record<string, Fault> = {
 
 it.each(Object.entries(faults))('%s is recorded with its class at every try, and tried again by the schedule', async (_what, fault) => {
   const url = await fault.url()
-  const { webhookEndpoint } = await createEndpoint(app, caller, { url, eventTypes: ['project.updated'] })
+  const { webhookEndpoint } = await world.createEndpoint({ url, eventTypes: ['project.updated'] })
   fault.onceSaved?.()
-  world.work(app)
-  await publishUpdate(app, caller)
-  expect(await settled(app, webhookEndpoint.id)).toMatchObject([
+  world.work(world.app)
+  await world.publishUpdate()
+  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', attemptCount: 3, reason: expect.stringContaining(fault.says) },
   ])
   const common = { url, errorClass: fault.errorClass, responseStatus: null, responseHeaders: null, responseBody: null }
-  expect(await attempts(app, webhookEndpoint.id)).toMatchObject([
+  expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
     { ...common, number: 1, nextAttemptAt: expect.any(Date) },
     { ...common, number: 2, nextAttemptAt: expect.any(Date) },
     { ...common, number: 3, nextAttemptAt: null },
@@ -124,9 +116,9 @@ it.each(Object.entries(faults))('%s is recorded with its class at every try, and
 
 it('once the fault is mended the next try arrives', async () => {
   const port = await serveBroken(brokenBody, 2)
-  const { webhookEndpoint } = await createEndpoint(app, caller, { url: `http://127.0.0.1:${port}/`, eventTypes: ['project.updated'] })
-  world.work(app)
-  await publishUpdate(app, caller)
-  expect(await settled(app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 3 }])
-  expect((await attempts(app, webhookEndpoint.id)).map(({ errorClass }) => errorClass)).toEqual(['RESET', 'RESET', null])
+  const { webhookEndpoint } = await world.createEndpoint({ url: `http://127.0.0.1:${port}/`, eventTypes: ['project.updated'] })
+  world.work(world.app)
+  await world.publishUpdate()
+  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 3 }])
+  expect((await attempts(world.app, webhookEndpoint.id)).map(({ errorClass }) => errorClass)).toEqual(['RESET', 'RESET', null])
 })

@@ -1,25 +1,11 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
-import {
-  createEndpoint,
-  createOrganization,
-  createProjectRow,
-  createWorld,
-  deliveries,
-  publishKeyRevoked,
-  publishUpdate,
-  type World,
-} from './support.ts'
+import { createOrganization, createProjectRow, deliveries, publishKeyRevoked, webhooksWorld } from './support.ts'
 
-let world: World
-
-beforeAll(async () => {
-  world = await createWorld()
-})
-afterAll(() => world?.close())
+const world = webhooksWorld({}, { shared: 'database' })
 
 async function spread() {
   while ((await sequence(world.app)) > 0) {}
@@ -30,12 +16,11 @@ const sentTo = async (endpointId: string) => (await deliveries(world.app, endpoi
 const url = 'http://127.0.0.1:9/'
 
 it('an endpoint is sent the types that it names, a prefix with a star, or all', async () => {
-  const caller = await createOrganization(world.app)
-  const make = async (eventTypes?: string[]) => (await createEndpoint(world.app, caller, { url, eventTypes })).webhookEndpoint.id
+  const make = async (eventTypes?: string[]) => (await world.createEndpoint({ url, eventTypes })).webhookEndpoint.id
   const [named, prefixed, both] = [await make(['api_key.revoked']), await make(['project.*']), await make(['project.*', 'api_key.revoked'])]
   const all = await make()
-  const project = await publishUpdate(world.app, caller)
-  const key = await publishKeyRevoked(world.app, caller)
+  const project = await world.publishUpdate()
+  const key = await publishKeyRevoked(world.app, world.caller)
   await spread()
   expect(await sentTo(named)).toEqual([key])
   expect(await sentTo(prefixed)).toEqual([project])
@@ -44,63 +29,58 @@ it('an endpoint is sent the types that it names, a prefix with a star, or all', 
 })
 
 it("an endpoint of a project is sent that project's events alone", async () => {
-  const caller = await createOrganization(world.app)
-  const projectId = await createProjectRow(world.app, caller)
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, projectId, eventTypes: ['project.*', 'api_key.*'] })
-  const own = await publishUpdate(world.app, caller, { projectId })
-  await publishUpdate(world.app, caller, { projectId: newId() })
-  await publishKeyRevoked(world.app, caller)
+  const projectId = await createProjectRow(world.app, world.caller)
+  const { webhookEndpoint } = await world.createEndpoint({ url, projectId, eventTypes: ['project.*', 'api_key.*'] })
+  const own = await world.publishUpdate({ projectId })
+  await world.publishUpdate({ projectId: newId() })
+  await publishKeyRevoked(world.app, world.caller)
   await spread()
   expect(await sentTo(webhookEndpoint.id)).toEqual([own])
 })
 
 it("an organization's events never reach another's endpoint", async () => {
-  const [caller, stranger] = [await createOrganization(world.app), await createOrganization(world.app)]
-  const { webhookEndpoint } = await createEndpoint(world.app, stranger, { url })
-  await publishUpdate(world.app, caller)
+  const stranger = await createOrganization(world.app)
+  const { webhookEndpoint } = await world.createEndpoint({ url }, stranger)
+  await world.publishUpdate()
   await spread()
   expect(await sentTo(webhookEndpoint.id)).toEqual([])
 })
 
 it('what was committed before the endpoint was made is not sent to it, even when it is positioned afterwards', async () => {
-  const caller = await createOrganization(world.app)
-  await publishUpdate(world.app, caller)
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url })
-  const after = await publishUpdate(world.app, caller)
+  await world.publishUpdate()
+  const { webhookEndpoint } = await world.createEndpoint({ url })
+  const after = await world.publishUpdate()
   await spread()
   expect(await sentTo(webhookEndpoint.id)).toEqual([after])
 })
 
 it('an event that matches no endpoint is a message without deliveries', async () => {
-  const caller = await createOrganization(world.app)
-  const told = await publishUpdate(world.app, caller)
+  const published = await world.publishUpdate()
   await spread()
-  const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${told}::uuid`)
+  const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${published}::uuid`)
   expect(message).toEqual({ eventType: 'project.updated' })
-  const made = await rows(world.app.db.prisma, sql`select 1 from webhook_delivery where message_id = ${told}::uuid`)
+  const made = await rows(world.app.db.prisma, sql`select 1 from webhook_delivery where message_id = ${published}::uuid`)
   expect(made).toEqual([])
 })
 
 it('two processes that fan out at once make each message once', async () => {
-  const caller = await createOrganization(world.app)
-  const { webhookEndpoint } = await createEndpoint(world.app, caller, { url, eventTypes: ['project.updated'] })
-  const told: string[] = []
-  for (let n = 0; n < 20; n++) told.push(await publishUpdate(world.app, caller))
+  const { webhookEndpoint } = await world.createEndpoint({ url, eventTypes: ['project.updated'] })
+  const published: string[] = []
+  for (let n = 0; n < 20; n++) published.push(await world.publishUpdate())
   while ((await sequence(world.app)) > 0) {}
   const other = await world.process()
   const counts = await Promise.all([fanOut(world.app), fanOut(other), fanOut(world.app)])
   expect(counts.toSorted((a, b) => a - b).slice(0, 2)).toEqual([0, 0])
-  expect(await sentTo(webhookEndpoint.id)).toEqual(told)
+  expect(await sentTo(webhookEndpoint.id)).toEqual(published)
 })
 
 it('a fan-out of a thousand events takes a handful of statements for each batch', async () => {
-  const caller = await createOrganization(world.app)
-  for (let n = 0; n < 3; n++) await createEndpoint(world.app, caller, { url })
+  for (let n = 0; n < 3; n++) await world.createEndpoint({ url })
   await spread()
   await run(
     world.app.db.prisma,
     sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
-        select gen_random_uuid(), ${caller.organizationId}::uuid, 'project.updated', 1, 'Project', ${newId()}::uuid, n, '{}'
+        select gen_random_uuid(), ${world.caller.organizationId}::uuid, 'project.updated', 1, 'Project', ${newId()}::uuid, n, '{}'
         from generate_series(1, 1000) n`,
   )
   while ((await sequence(world.app)) > 0) {}

@@ -10,22 +10,20 @@ import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createDatabaseProxy, type DatabaseProxy } from '../../support/database-proxy.ts'
 import { until } from '../../support/wait.ts'
-import { createEndpoint, createOrganization, createWorld, deliveries, publishUpdate, type World } from './support.ts'
+import { deliveries, webhooksWorld } from './support.ts'
 
-let world: World
+const world = webhooksWorld()
 let proxy: DatabaseProxy
-/** Sends; its database goes away. */
+/** The process that sends and loses its database. */
 let worker: TestApp
 
 beforeEach(async () => {
-  world = await createWorld()
   proxy = await createDatabaseProxy(world.url)
   worker = await createTestApp(proxy.url, { WORKER_LEASE_MS: '600000' })
 })
 afterEach(async () => {
   await worker.close()
   await proxy.close()
-  await world.close()
 })
 
 it.each([false, true])(
@@ -33,8 +31,7 @@ it.each([false, true])(
   async (atMostOnce) => {
     const { promise: answer, resolve: letAnswer } = Promise.withResolvers<void>()
     const receiver = await world.receiver(() => ({ status: 204, delayUntil: answer }))
-    const caller = await createOrganization(world.app)
-    const { webhookEndpoint } = await createEndpoint(world.app, caller, { url: receiver.url, atMostOnce })
+    const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, atMostOnce })
     const http = createHttpOutgoing({ guard: createEgressGuard({ allow: worker.settings.EGRESS_ALLOW }) })
     outgoingHttp.provide(worker, http)
     const { transaction } = worker.db
@@ -47,7 +44,7 @@ it.each([false, true])(
     const sending = startJobs(worker, { queues: [deliverWebhooks] as Queue<never>[] as Queue<Claimed>[], chores: [], worker: 'worker' })
     const fanning = startJobs(world.app, { queues: [], chores: [fanOutEvents], worker: 'other' })
     try {
-      await publishUpdate(world.app, caller)
+      await world.publishUpdate()
       await receiver.waitFor(1)
       await proxy.refuse()
       await until('the outage is known', () => worker.db.session.outage())

@@ -1,26 +1,23 @@
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { callerOfKey, createApiKey, revokeApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { deleteProject } from '../../../src/domain/apps/project/index.ts'
 import { createWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import '../../../src/domain/webhooks/delivery/index.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, rows, sql } from '../../../src/platform/db/index.ts'
 import { RawSocket, startServer, type TestServer } from '../../graphql/support.ts'
 import { codeOf, createTenant, request, type Tenant } from '../../support/tenant.ts'
 import { project as createProject, toldOf, webService } from '../apps/support.ts'
-import { createWorld, deliveries, fannedOut, publishUpdate, type World } from './support.ts'
+import { deliveries, fannedOut, publishUpdate, webhooksWorld } from './support.ts'
 
-let world: World
+const world = webhooksWorld()
 let tenant: Tenant
 let projectId: string
 
 beforeEach(async () => {
-  world = await createWorld()
   tenant = await createTenant(world.app)
   projectId = (await createProject(world.app, tenant.owner)).id
 })
-afterEach(() => world?.close())
 
 const as = (caller = tenant.owner) => request(world.app, caller)
 const endpoint = async (input: CommandInput = {}) =>

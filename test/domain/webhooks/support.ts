@@ -28,19 +28,19 @@ import { createTestDatabase } from '../../support/database.ts'
 import { type Receiver, type ReceiverScript, startReceiver } from '../../support/receiver.ts'
 import { until } from '../../support/wait.ts'
 
-export type World = {
+type World = {
   url: string
-  /** A process without jobs. */
+  /** A process that runs no jobs. */
   app: TestApp
   process(settings?: Record<string, string>): Promise<TestApp>
-  /** Starts the jobs of a process; ended with the world. */
+  /** Starts the jobs of a process. They are stopped with the world. */
   work(app: TestApp, worker?: string): Jobs
   receiver(script?: ReceiverScript): Promise<Receiver>
   close(): Promise<void>
 }
 
-/** A database of its own, with processes and receivers that end with it. */
-export async function createWorld(settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<World> {
+/** Creates a database. Its processes and receivers are closed with it. */
+async function createWorld(settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<World> {
   const database = await createTestDatabase()
   const closers: (() => Promise<unknown>)[] = [() => database.drop()]
   const process = async (own: Record<string, string> = {}) => {
@@ -79,23 +79,29 @@ export async function createWorld(settings: Record<string, string> = {}, extra: 
 }
 
 export type WebhooksWorld = Omit<World, 'close'> & {
-  /** The caller of an organization, with every right. */
+  /** Caller of the organization with all permissions. */
   caller: Caller
   request(as?: Caller): Request
   createEndpoint(input: CommandInput, as?: Caller): ReturnType<typeof createEndpoint>
   publishUpdate(update?: Update): Promise<string>
 }
 
-/** A world with one organization, new for each test of the file or, if `shared`, one for all of them. Call it at the top of the file. */
+/**
+ * Creates a world with one organization for each test of the file. With `shared`, all tests share one world and its organization; with
+ * `shared: 'database'`, each test has its own organization in it. Call it at the top of the file.
+ */
 export function webhooksWorld(
   settings: Record<string, string> = {},
-  { shared = false, concepts = [] }: { shared?: boolean; concepts?: readonly Concept[] } = {},
+  { shared = false, concepts = [] }: { shared?: boolean | 'database'; concepts?: readonly Concept[] } = {},
 ): WebhooksWorld {
   let world: World
   let caller: Caller
   const [before, after] = shared ? [beforeAll, afterAll] : [beforeEach, afterEach]
   before(async () => {
     world = await createWorld(settings, concepts)
+  })
+  const beforeOrganization = shared === true ? beforeAll : beforeEach
+  beforeOrganization(async () => {
     caller = await createOrganization(world.app)
   })
   after(() => world?.close())
@@ -118,7 +124,7 @@ export function webhooksWorld(
   }
 }
 
-/** A new organization's caller, with every right. */
+/** Creates an organization and returns a caller with all permissions. */
 export async function createOrganization(app: App): Promise<Caller> {
   const id = newId()
   await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Acme', ${id})`)
@@ -137,16 +143,16 @@ export async function createProjectRow(app: App, caller: Caller): Promise<string
 export const createEndpoint = (app: App, caller: Caller, input: CommandInput) =>
   execute({ app, caller, requestId: 'test' }, createWebhookEndpoint, input)
 
-/** An endpoint as a delivery needs it, which can be opened. */
+/** Reads an endpoint as a delivery needs it. Throws if it cannot be decrypted. */
 export async function recipientOf(app: App, endpointId: string): Promise<Recipient> {
   const found = (await findRecipients(app, [endpointId])).get(endpointId)
-  if (!found || 'unreadable' in found) throw new Error('the endpoint is gone or can not be opened', { cause: found?.unreadable })
+  if (!found || 'unreadable' in found) throw new Error('The endpoint was deleted or cannot be decrypted.', { cause: found?.unreadable })
   return found
 }
 
 type Update = { projectId?: string; name?: string; slug?: string; channels?: string[] }
 
-/** Publishes `project.updated` in a transaction of its own; returns the event's id. */
+/** Publishes `project.updated` in its own transaction and returns the ID of the event. */
 export async function publishUpdate(
   app: App,
   caller: Caller,
@@ -167,7 +173,7 @@ export const eventsOf = (app: App, caller: Caller, type: string): Promise<{ id: 
     sql`select id, data from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
   )
 
-/** Publishes `api_key.revoked`, which belongs to no project; returns the event's id. */
+/** Publishes `api_key.revoked`, which does not belong to a project, and returns the ID of the event. */
 export async function publishKeyRevoked(app: App, caller: Caller): Promise<string> {
   const id = newId()
   const data = { apiKeyId: encodeId('ApiKey', id), name: 'ci', kind: 'PLATFORM' as const, scope: 'READ' as const }
@@ -177,7 +183,7 @@ export async function publishKeyRevoked(app: App, caller: Caller): Promise<strin
   return id
 }
 
-/** Waits until every event of the organization is a message; gives their ids, oldest first. */
+/** Waits until every event has been fanned out and returns the IDs of the organization's messages, oldest first. */
 export async function fannedOut(app: App, caller: Caller): Promise<string[]> {
   await until('all events are messages', async () => {
     const left = await row<{ n: number }>(
@@ -205,7 +211,7 @@ export type DeliveryRow = {
 export const deliveries = (app: App, endpointId: string): Promise<DeliveryRow[]> =>
   rows(app.db.prisma, sql`select * from webhook_delivery where endpoint_id = ${endpointId}::uuid order by message_id`)
 
-/** Waits until so many deliveries of the endpoint have a status that isn't PENDING. */
+/** Waits until the endpoint has at least `count` deliveries and none of them is pending. */
 export const settled = (app: App, endpointId: string, count = 1): Promise<DeliveryRow[]> =>
   until(`${count} deliveries are settled`, async () => {
     const found = await deliveries(app, endpointId)

@@ -1,22 +1,19 @@
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { beforeEach, expect, it } from 'vitest'
 import { createWebhookEndpoint, outgoingHttp, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { type Caller, keyPermissions } from '../../../src/platform/access.ts'
+import { keyPermissions } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { newId } from '../../../src/platform/id.ts'
 import type { TestApp } from '../../support/app.ts'
-import { createOrganization, createWorld, type World } from './support.ts'
+import { webhooksWorld } from './support.ts'
 
-let world: World
+const world = webhooksWorld()
 let app: TestApp
-let caller: Caller
-/** Connections in use at each look-up, and the URLs looked up. */
+/** Number of database connections in use at each check, and the URLs checked. */
 let busy: number[]
 let checked: string[]
 
 beforeEach(async () => {
-  world = await createWorld()
   app = await world.process()
-  caller = await createOrganization(app)
   busy = []
   checked = []
   outgoingHttp.provide(app, {
@@ -28,11 +25,10 @@ beforeEach(async () => {
     },
   })
 })
-afterEach(() => world?.close())
 
-const run = (command: typeof createWebhookEndpoint | typeof updateWebhookEndpoint, input: CommandInput, as = caller) =>
+const run = (command: typeof createWebhookEndpoint | typeof updateWebhookEndpoint, input: CommandInput, as = world.caller) =>
   execute({ app, caller: as, requestId: 'test' }, command as typeof createWebhookEndpoint, input)
-const create = (input: CommandInput, as = caller) => run(createWebhookEndpoint, input, as)
+const create = (input: CommandInput, as = world.caller) => run(createWebhookEndpoint, input, as)
 const update = (input: CommandInput) => run(updateWebhookEndpoint, input)
 const refused = { code: 'invalid_input', field: 'url', message: 'url: the name cannot be resolved' }
 
@@ -59,7 +55,7 @@ it('what is refused for another reason is told that one: a missing right, an unk
   await expect(update({ id: newId(), url })).rejects.toMatchObject({ code: 'not_found' })
   await expect(update({ id: webhookEndpoint.id, url, ifVersion: 7 })).rejects.toMatchObject({ code: 'version_conflict' })
   checked = []
-  const reader = { ...caller, permissions: keyPermissions('READ', 'OWNER') }
+  const reader = { ...world.caller, permissions: keyPermissions('READ', 'OWNER') }
   await expect(create({ url }, reader)).rejects.toMatchObject({ code: 'forbidden' })
   await expect(create({ url, timeoutMs: 1 })).rejects.toMatchObject({ field: 'timeoutMs' })
   expect(checked).toEqual([])

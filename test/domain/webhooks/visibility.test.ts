@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { expungeWebhookMessage } from '../../../src/domain/webhooks/attempt/index.ts'
 import { attemptsAfter, beginWebhookAttempts } from '../../../src/domain/webhooks/attempt/queries.ts'
 import { deleteWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
@@ -8,37 +8,33 @@ import { execute } from '../../../src/platform/command.ts'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { codeOf, operation } from '../../support/tenant.ts'
-import { createEndpoint, createOrganization, createProjectRow, createWorld, publishUpdate, settled, type World } from './support.ts'
+import { createOrganization, createProjectRow, settled, webhooksWorld } from './support.ts'
 
-let world: World
-let owner: Caller
-/** Sees one project alone. */
+const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' }, { shared: true })
+/** Sees only one project. */
 let ofProject: Caller
 let message: string
-/** Ids of endpoints: the project's own, the whole organization's, and one that is deleted. */
+/** IDs of endpoints: one of the project, one of the whole organization, and a deleted one of the project. */
 let own: string
 let wide: string
 let gone: string
 
 beforeAll(async () => {
-  world = await createWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' })
-  owner = await createOrganization(world.app)
-  const projectId = await createProjectRow(world.app, owner)
-  ofProject = { ...owner, projectId }
+  const projectId = await createProjectRow(world.app, world.caller)
+  ofProject = { ...world.caller, projectId }
   const receiver = await world.receiver(() => ({ status: 200, body: 'an answer' }))
   const create = async (name: string, ofProjectId: string | null) => {
     const input = { url: new URL(name, receiver.url).href, projectId: ofProjectId, eventTypes: ['project.updated'] }
-    return (await createEndpoint(world.app, owner, input)).webhookEndpoint.id
+    return (await world.createEndpoint(input)).webhookEndpoint.id
   }
   own = await create('own', projectId)
   wide = await create('wide', null)
   gone = await create('gone', projectId)
   world.work(world.app)
-  message = await publishUpdate(world.app, owner, { projectId })
+  message = await world.publishUpdate({ projectId })
   for (const id of [own, wide, gone]) await settled(world.app, id)
-  await execute({ app: world.app, caller: owner, requestId: 'test' }, deleteWebhookEndpoint, { id: gone })
+  await execute(world.request(), deleteWebhookEndpoint, { id: gone })
 })
-afterAll(() => world?.close())
 
 const ask = async (caller: Caller, source: string) => {
   const { data, errors } = await operation(world.app, caller, source)
@@ -54,7 +50,11 @@ const attemptIds = async (endpointId: string) =>
 
 describe.each([
   { who: 'a key of one project reads what went to its own endpoints alone', as: () => ofProject, sees: () => [own] },
-  { who: 'a caller of the organization reads all, also of endpoints that are deleted', as: () => owner, sees: () => [own, wide, gone] },
+  {
+    who: 'a caller of the organization reads all, also of endpoints that are deleted',
+    as: () => world.caller,
+    sees: () => [own, wide, gone],
+  },
 ])('$who', ({ as, sees }) => {
   it('webhookAttempts', async () => {
     const { webhookAttempts } = await ask(as(), '{ webhookAttempts { totalCount nodes { endpointId url responseBody } } }')
@@ -90,26 +90,26 @@ it('the live view does not begin behind an attempt that the caller may not see',
     const context = createGraphqlContext({ app: world.app, caller, requestId: 'test' })
     return context.call(beginWebhookAttempts, { after: hidden! })
   }
-  expect(await codeOf(begin(owner))).toBe('done')
+  expect(await codeOf(begin(world.caller))).toBe('done')
   expect(await codeOf(begin(ofProject))).toBe('invalid_input')
 })
 
 it('messages are not found by how they went to an endpoint that the caller may not see', async () => {
   const source = '{ webhookMessages(status: DELIVERED, eventType: "project.updated") { totalCount } }'
-  const other = { ...owner, projectId: await createProjectRow(world.app, owner) }
+  const other = { ...world.caller, projectId: await createProjectRow(world.app, world.caller) }
   const receiver = await world.receiver(() => ({ status: 410 }))
   expect((await ask(ofProject, source)).webhookMessages.totalCount).toBe(1)
-  const { webhookEndpoint } = await createEndpoint(world.app, owner, { url: receiver.url, eventTypes: ['project.updated'] })
-  await publishUpdate(world.app, owner, { projectId: other.projectId })
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
+  await world.publishUpdate({ projectId: other.projectId })
   await settled(world.app, webhookEndpoint.id)
   await settled(world.app, wide, 2)
-  expect((await ask(owner, source)).webhookMessages.totalCount).toBe(2)
+  expect((await ask(world.caller, source)).webhookMessages.totalCount).toBe(2)
   expect((await ask(other, source)).webhookMessages.totalCount).toBe(0)
 })
 
 it('an answer of an endpoint that the caller may not see is not expunged by itself', async () => {
   const [hidden] = await attemptIds(wide)
-  const expunge = execute({ app: world.app, caller: ofProject, requestId: 'test' }, expungeWebhookMessage, {
+  const expunge = execute(world.request(ofProject), expungeWebhookMessage, {
     messageId: message,
     attemptId: hidden!,
   })
@@ -130,17 +130,17 @@ describe('an id in a filter', () => {
     const foreigner = await createOrganization(world.app)
     const known = name === 'endpointId' ? own : message
     for (const source of [newId(), 'nonsense'].flatMap((id) => lists(`${name}: "${id}"`)))
-      expect(await code(owner, source)).toBe('not_found')
+      expect(await code(world.caller, source)).toBe('not_found')
     for (const source of lists(`${name}: "${known}"`)) {
       expect(await code(foreigner, source)).toBe('not_found')
-      expect(await code(owner, source)).toBe('done')
+      expect(await code(world.caller, source)).toBe('done')
     }
   })
 
   it('an endpoint of the organization answers not_found to a key of one project; a deleted one is found by the organization', async () => {
     for (const source of [wide, gone].flatMap((id) => lists(`endpointId: "${id}"`))) {
       expect(await code(ofProject, source)).toBe('not_found')
-      expect(await code(owner, source)).toBe('done')
+      expect(await code(world.caller, source)).toBe('done')
     }
   })
 })
