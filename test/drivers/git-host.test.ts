@@ -23,8 +23,8 @@ afterEach(async () => {
 
 const main = { branch: 'main', commit: null }
 
-describe('a remote that falls silent', () => {
-  /** Takes connections and never answers; `connected` resolves at the first one that sends something. */
+describe('a remote that stops responding', () => {
+  /** Accepts connections and never responds. `connected` resolves when the first one has sent data. */
   async function silentServer() {
     const { promise: connected, resolve } = Promise.withResolvers<void>()
     const sockets = new Set<Socket>()
@@ -49,7 +49,7 @@ describe('a remote that falls silent', () => {
       encoding: 'utf8',
     }).stdout.trim()
 
-  it('is left at an abort: the reason is thrown and no process or folder stays', async () => {
+  it('is abandoned on abort: throws the reason and leaves no process or folder', async () => {
     const { connected, url } = await silentServer()
     const io = recordedIo()
     const pinning = bench.source().pin({ repository: ref(url), ...main }, io)
@@ -62,7 +62,7 @@ describe('a remote that falls silent', () => {
     expect(await leftovers(bench.workDir)).toEqual([])
   })
 
-  it('is left in the middle of a tree: nothing of it stays in the directory', async () => {
+  it('is abandoned in the middle of a tree, and the directory stays empty', async () => {
     const { promise: asked, resolve } = Promise.withResolvers<void>()
     let isSilent = false
     const { repositoryUrl } = await bench.serve(repository, {
@@ -85,13 +85,13 @@ describe('a remote that falls silent', () => {
     expect(await readdir(directory)).toEqual([])
   })
 
-  it('is given up by itself when nothing came for the stall time', async () => {
+  it('is abandoned when no data has arrived for the stall timeout', async () => {
     const { url } = await silentServer()
     const error = await refusal(bench.source({ limits: { stallMs: 1_000 } }).pin({ repository: ref(url), ...main }, recordedIo()))
     expect(error).toMatchObject({ code: 'SOURCE_UNREACHABLE', message: expect.stringContaining('too long') })
   })
 
-  it('is left when the log takes nothing any more', async () => {
+  it('is abandoned when the log rejects output', async () => {
     const { repositoryUrl } = await bench.serve(repository, {
       intercept(_, response) {
         response.writeHead(403, { 'Content-Type': 'text/plain' }).end('no\n')
@@ -114,7 +114,7 @@ describe('a remote that falls silent', () => {
 })
 
 describe('the host', () => {
-  it('answers what to install where git is missing or too old', async () => {
+  it('reports what to install if git is missing or too old', async () => {
     await mkdir(join(bench.folder, 'empty'))
     const request = { repository: ref(repository.url), ...main }
     const without = await refusal(bench.source({ hostPath: join(bench.folder, 'empty') }).pin(request, recordedIo()))
@@ -125,18 +125,18 @@ describe('the host', () => {
     })
   })
 
-  it('has no say by its own git settings', async () => {
+  it('does not affect the driver with its own git settings', async () => {
     const home = join(bench.folder, 'home')
     await mkdir(home)
     await writeFile(join(home, '.gitconfig'), `[url "${bench.folder}/nowhere"]\n\tinsteadOf = ${repository.path}\n`)
     vi.stubEnv('HOME', home)
     vi.stubEnv('GIT_DIR', '/nowhere')
-    // Without the driver's care this is what would happen.
+    // Without the driver's protection, git applies the setting.
     expect(spawnSync('git', ['ls-remote', repository.path], { encoding: 'utf8' }).stderr).toContain('nowhere')
     expect((await bench.source().pin({ repository: ref(repository.url), ...main }, recordedIo())).message).toBe('first')
   })
 
-  it('loses what a killed process left in the work folder, and keeps what may be in use', async () => {
+  it('is cleaned of folders that a killed process left in the work folder, except those that may be in use', async () => {
     const here = markOf(process.pid)!
     const nameOf = ({ pid, startTime, bootId }: ProcessMark, end: string) => `session-${pid}-${startTime}-${bootId}-${end}`
     const inUse = [nameOf(here, 'inuse1'), 'session-unmarked-new111']
@@ -154,7 +154,7 @@ describe('the host', () => {
     for (const name of await leftovers(bench.workDir)) await rm(join(bench.workDir, name), { recursive: true })
   })
 
-  it('answers NO_CAPACITY when its disk is full', async () => {
+  it('fails with NO_CAPACITY when its disk is full', async () => {
     const script = 'case "$*" in *fetch*) echo "fatal: write error: No space left on device" >&2; exit 128 ;; esac\nreal "$@"'
     const hostPath = await pathWith(bench.folder, 'git', script)
     const error = await refusal(bench.source({ hostPath }).pin({ repository: ref(repository.url), ...main }, recordedIo()))

@@ -21,12 +21,12 @@ const pin = (commit: string | null, branch = 'main', url = repository.url) =>
   bench.source().pin({ repository: ref(url), branch, commit }, recordedIo())
 
 describe('pin over file:', () => {
-  it('gives the newest commit of a branch with its whole message', async () => {
+  it('returns the newest commit of a branch with its full message', async () => {
     const hash = await repository.commit({ a: '1' }, 'Add a\n\nBecause it was missing.\n')
     expect(await pin(null)).toEqual({ hash, message: 'Add a\n\nBecause it was missing.', branch: 'main' })
   })
 
-  it('takes a branch by its whole name, and a tag as a branch', async () => {
+  it('accepts the full name of a branch, and a tag in place of a branch', async () => {
     const { hash } = await pin(null)
     await repository.git(['tag', 'v1'])
     await repository.git(['tag', '--annotate', '--message=second', 'v2'])
@@ -38,7 +38,7 @@ describe('pin over file:', () => {
     expect(await pin(null, 'refs/heads/main')).toMatchObject({ hash: newest, branch: 'main' })
     expect(await pin('refs/tags/v2')).toMatchObject({ hash, branch: 'main' })
     expect(await pin('refs/heads/refs-heads')).toMatchObject({ hash, branch: 'refs-heads' })
-    // A branch comes before a tag of the same name, unless the tag is asked for.
+    // A branch takes precedence over a tag of the same name, unless the full name of the tag is given.
     await repository.git(['branch', 'v1', hash])
     await repository.git(['tag', '--force', 'v1', 'main'])
     expect(await pin(null, 'v1')).toMatchObject({ hash })
@@ -58,13 +58,13 @@ describe('pin over file:', () => {
     expect(await readFile(join(directory, 'index.js'), 'utf8')).toBe('one')
   })
 
-  it('says what it does, as the system', async () => {
+  it('logs its progress as system messages', async () => {
     const io = recordedIo()
     const { hash } = await bench.source().pin({ repository: ref(repository.url), branch: 'main', commit: null }, io)
     expect(io.text()).toBe(`system: Resolving main in ${repository.url}\nsystem: Resolved to commit ${hash.slice(0, 7)} first\n`)
   })
 
-  it('takes a plain path, a path with a space and a bare repository', async () => {
+  it('accepts a plain path, a path with a space and a bare repository', async () => {
     const bare = join(bench.folder, 'with space.git')
     await repository.git(['clone', '--quiet', '--bare', '.', bare])
     const { hash } = await pin(null)
@@ -74,7 +74,7 @@ describe('pin over file:', () => {
     expect((await pin(null, 'main', bare.slice(0, -'.git'.length))).hash).toBe(hash)
   })
 
-  it('lets a full hash, a short hash, a tag, an annotated tag and a branch win over the branch', async () => {
+  it('prefers the commit to the branch: a full hash, a short hash, a tag, an annotated tag or a branch', async () => {
     const first = (await repository.git(['rev-parse', 'HEAD'])).trim()
     await repository.git(['tag', 'light'])
     await repository.git(['tag', '--annotate', '--message=release', 'v1.0'])
@@ -90,7 +90,7 @@ describe('pin over file:', () => {
     expect(await pin('feature/x')).toEqual({ hash: second, message: 'second', branch: 'feature/x' })
   })
 
-  it('gives the commit that the hash of an annotated tag stands for', async () => {
+  it('resolves the hash of an annotated tag to its commit', async () => {
     await repository.git(['tag', '--annotate', '--message=release', 'v1.0'])
     const tagHash = (await repository.git(['rev-parse', 'v1.0'])).trim()
     const { hash } = await pin(tagHash)
@@ -103,12 +103,12 @@ describe('pin over file:', () => {
     expect((await pin(first.slice(0, 10))).hash).toBe(first)
   })
 
-  it('cuts a message at 2,000 characters and never through one', async () => {
+  it('truncates a message at 2,000 characters, and never within a character', async () => {
     await repository.commit({}, `${'x'.repeat(1_999)}😀${'y'.repeat(100)}`)
     expect((await pin(null)).message).toBe('x'.repeat(1_999))
   })
 
-  it('reads a repository of sha256 hashes', async () => {
+  it('reads a repository with SHA-256 hashes', async () => {
     const other = await createRepository()
     try {
       await other.git(['init', '--quiet', '--object-format=sha256', '--initial-branch=main', 'inner'])
@@ -120,7 +120,7 @@ describe('pin over file:', () => {
     }
   })
 
-  it('refuses an unknown branch by name and says which there are', async () => {
+  it('rejects an unknown branch by name and lists the existing ones', async () => {
     const error = await refusal(pin(null, 'nope'))
     expect(error).toMatchObject({
       name: 'PortError',
@@ -130,18 +130,18 @@ describe('pin over file:', () => {
     })
   })
 
-  it.each(['deadbeef', 'd'.repeat(40), 'v9.9'])('refuses the unknown commit %s by name', async (commit) => {
+  it.each(['deadbeef', 'd'.repeat(40), 'v9.9'])('rejects the unknown commit %s by name', async (commit) => {
     const error = await refusal(pin(commit))
     expect(error).toMatchObject({ code: 'COMMIT_NOT_FOUND' })
     expect(error.message).toContain(commit)
   })
 
-  it('refuses the hash of something that is no commit', async () => {
+  it('rejects the hash of an object that is not a commit', async () => {
     const tree = (await repository.git(['rev-parse', 'HEAD^{tree}'])).trim()
     expect(await refusal(pin(tree))).toMatchObject({ code: 'COMMIT_NOT_FOUND' })
   })
 
-  it('refuses an empty repository as one without that branch', async () => {
+  it('rejects an empty repository because it does not have the branch', async () => {
     const empty = await createRepository()
     try {
       const error = await refusal(pin(null, 'main', empty.url))
@@ -151,7 +151,7 @@ describe('pin over file:', () => {
     }
   })
 
-  it('answers REPOSITORY_MISSING where there is no repository', async () => {
+  it('fails with REPOSITORY_MISSING if there is no repository', async () => {
     await mkdir(join(bench.folder, 'plain'))
     expect(await refusal(pin(null, 'main', join(bench.folder, 'plain')))).toMatchObject({ code: 'REPOSITORY_MISSING' })
     expect(await refusal(pin(null, 'main', join(bench.folder, 'none')))).toMatchObject({ code: 'REPOSITORY_MISSING' })
@@ -164,7 +164,7 @@ describe('pin over file:', () => {
     ['main', 'a\nb'],
     ['main', ''],
     ['--upload-pack=x', null],
-  ])('refuses branch %j with commit %j before it asks anybody', async (branch, commit) => {
+  ])('rejects branch %j with commit %j before it contacts the remote', async (branch, commit) => {
     expect(await refusal(pin(commit, branch))).toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
@@ -189,18 +189,18 @@ describe('check', () => {
     expect(code(url)).toBeNull()
   })
 
-  it.each(['ext::sh -c id', 'fd::3', 'x::y', '-a', 'git://host/a', 'a', 'https://host/a\n', 'https://u:p@host/a'])('refuses %j', (url) => {
+  it.each(['ext::sh -c id', 'fd::3', 'x::y', '-a', 'git://host/a', 'a', 'https://host/a\n', 'https://u:p@host/a'])('rejects %j', (url) => {
     expect(code(url)).toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  it('refuses a bad branch', () => {
+  it('rejects an invalid branch name', () => {
     expect(code('https://host/a', '-b')).toMatchObject({
       code: 'SOURCE_REJECTED',
       message: 'The branch name is not valid: the name begins with "-".',
     })
   })
 
-  it('names GIT_FILE_ROOTS when a file: repository lies in no root', () => {
+  it('names GIT_FILE_ROOTS if a file: repository is outside all roots', () => {
     expect(code('/srv/a', 'main', { fileRoots: [] })?.hint).toMatch(/GIT_FILE_ROOTS/)
     expect(code('file:///srv/a', 'main', { fileRoots: ['/home'] })).toMatchObject({ code: 'SOURCE_REJECTED' })
     expect(code('/home/../srv/a', 'main', { fileRoots: ['/home'] })).toMatchObject({ code: 'SOURCE_REJECTED' })
@@ -208,19 +208,19 @@ describe('check', () => {
     expect(code('/home/a', 'main', { fileRoots: ['/home'] })).toBeNull()
   })
 
-  it('refuses the data directory even where the root allows it', () => {
+  it('rejects the data directory even if it is inside a root', () => {
     expect(code('/data/quayside/a', 'main', { forbiddenRoots: ['/data/quayside'] })).toMatchObject({ code: 'SOURCE_REJECTED' })
     expect(code('/data/quayside2/a', 'main', { forbiddenRoots: ['/data/quayside'] })).toBeNull()
   })
 
-  it('follows links out of a root', async () => {
+  it('rejects a link that leads out of a root', async () => {
     const root = await realpath(bench.folder)
     await symlink(repository.path, join(root, 'link'))
     expect(code(join(root, 'link'), 'main', { fileRoots: [root] })).toMatchObject({ code: 'SOURCE_REJECTED' })
     expect(code(join(root, 'link', 'deeper'), 'main', { fileRoots: [root] })).toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  it('follows the file .git of a worktree out of a root', async () => {
+  it('rejects a worktree whose file .git leads out of a root', async () => {
     const root = await realpath(bench.folder)
     await repository.git(['worktree', 'add', '--quiet', join(root, 'tree'), '-b', 'other'])
     const inside = bench.source({ fileRoots: [root] })

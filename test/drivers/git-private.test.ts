@@ -30,13 +30,13 @@ describe('a private repository', () => {
     expect(pinned.message).toBe('first')
   })
 
-  it('is read with a token in the place of the user name', async () => {
+  it('is read with a token as the user name', async () => {
     const token = { username: 'tok-99f1', password: '' }
     const { repositoryUrl } = await bench.serve(repository, { credential: token })
     expect((await bench.source().pin({ repository: ref(repositoryUrl, token), ...main }, recordedIo())).message).toBe('first')
   })
 
-  it('answers SOURCE_UNREACHABLE without a credential and with a wrong one, and says how to give a token', async () => {
+  it('fails with SOURCE_UNREACHABLE without a credential or with a wrong one, and explains how to set a token', async () => {
     const { repositoryUrl } = await bench.serve(repository, { credential })
     const source = bench.source()
     const without = await refusal(source.pin({ repository: ref(repositoryUrl), ...main }, recordedIo()))
@@ -48,7 +48,7 @@ describe('a private repository', () => {
     expect(io.text() + refused.message + refused.hint).not.toContain('wrong-8812')
   })
 
-  it('refuses a credential with a line end in it', async () => {
+  it('rejects a credential that contains a line break', async () => {
     const { repositoryUrl } = await bench.serve(repository, { credential })
     const bad = { username: 'ada', password: 'a\nb' }
     expect(await refusal(bench.source().pin({ repository: ref(repositoryUrl, bad), ...main }, recordedIo()))).toMatchObject({
@@ -56,14 +56,14 @@ describe('a private repository', () => {
     })
   })
 
-  it('never shows the credential in any argv, file, log or tree', async () => {
+  it('never exposes the credential in an argument, file, log or tree', async () => {
     const seen: string[] = []
     const encoded = Buffer.from(`${credential.username}:${credential.password}`).toString('base64')
     const holdsSecret = (text: string) => text.includes(credential.password) || text.includes(encoded)
     const { repositoryUrl } = await bench.serve(repository, {
       credential,
       intercept() {
-        // The driver's processes wait for this answer, so that all of them are there to be looked at.
+        // The driver's processes are waiting for this response, so all of them can be inspected.
         const script = `cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; grep -rc '' '${bench.workDir}'; grep -rhs '' '${bench.workDir}'`
         seen.push(spawnSync('/bin/sh', ['-c', script], { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 }).stdout)
         return false
@@ -82,7 +82,7 @@ describe('a private repository', () => {
     expect(await readdir(directory)).toEqual(['index.js'])
   })
 
-  it('redacts the credential in what the remote says', async () => {
+  it('redacts the credential in messages of the remote', async () => {
     const encoded = Buffer.from(`${credential.username}:${credential.password}`).toString('base64')
     const { repositoryUrl } = await bench.serve(repository, {
       intercept(request, response) {
@@ -103,7 +103,7 @@ describe('LFS over http', () => {
   const oid = createHash('sha256').update(content).digest('hex')
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${content.length}\n`
 
-  /** A repository with one LFS file, whose server gives the object at `href`. */
+  /** A repository with one LFS file, whose server offers the object at `href`. */
   async function serveLfs(href: (url: string) => string, body = content) {
     await repository.commit({ '.gitattributes': '*.bin filter=lfs -text\n', 'a.bin': pointer }, 'lfs')
     const seen: Record<string, string | undefined> = {}
@@ -136,7 +136,7 @@ describe('LFS over http', () => {
     return { write, directory, seen }
   }
 
-  it('fetches the object from where the server says, with the credential for the server itself', async () => {
+  it('fetches the object from the URL that the server returns, and sends the credential only to the server itself', async () => {
     const { write, directory, seen } = await serveLfs((url) => `${url}/object`)
     await write()
     expect(await readFile(join(directory, 'a.bin'), 'utf8')).toBe(content)
@@ -145,14 +145,14 @@ describe('LFS over http', () => {
   })
 
   it.each(['http://10.0.0.1/object', 'http://169.254.169.254/latest/meta-data', 'file:///etc/passwd', 'nonsense'])(
-    'refuses an object at %s',
+    'rejects an object at %s',
     async (href) => {
       const { write } = await serveLfs(() => href)
       expect(await refusal(write())).toMatchObject({ code: 'SOURCE_REJECTED' })
     },
   )
 
-  it('refuses an object of another content', async () => {
+  it('rejects an object with different content', async () => {
     const { write, directory } = await serveLfs((url) => `${url}/object`, 'another thing')
     expect(await refusal(write())).toMatchObject({
       code: 'SOURCE_REJECTED',
@@ -161,7 +161,7 @@ describe('LFS over http', () => {
     expect(await readdir(directory)).toEqual([])
   })
 
-  it('answers SOURCE_UNREACHABLE where the server has no object', async () => {
+  it('fails with SOURCE_UNREACHABLE if the server does not have the object', async () => {
     const { write } = await serveLfs((url) => `${url}/nothing`)
     expect(await refusal(write())).toMatchObject({ code: 'SOURCE_UNREACHABLE' })
   })

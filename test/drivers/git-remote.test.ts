@@ -42,7 +42,7 @@ describe('over http', () => {
     expect(await readFile(join(directory, 'index.js'), 'utf8')).toBe('two')
   })
 
-  it('finds a hash in the branch where the server gives no commit by its hash', async () => {
+  it('finds a hash in the branch if the server does not serve commits by hash', async () => {
     const first = (await repository.git(['rev-parse', 'HEAD'])).trim()
     for (let at = 0; at < 55; at += 1) await repository.git(['commit', '--quiet', '--allow-empty', `--message=${at}`])
     const { repositoryUrl } = await bench.serve(repository, { isOldProtocol: true })
@@ -58,7 +58,7 @@ describe('over http', () => {
     expect(await refusal(elsewhere)).toMatchObject({ code: 'COMMIT_NOT_FOUND', message: expect.stringContaining('nope') })
   })
 
-  it('answers COMMIT_NOT_FOUND for an unknown branch and REPOSITORY_MISSING for an unknown repository', async () => {
+  it('fails with COMMIT_NOT_FOUND for an unknown branch and REPOSITORY_MISSING for an unknown repository', async () => {
     const { url, repositoryUrl } = await bench.serve(repository)
     const source = bench.source()
     const noBranch = source.pin({ repository: ref(repositoryUrl), branch: 'nope', commit: null }, recordedIo())
@@ -67,7 +67,7 @@ describe('over http', () => {
     expect(await refusal(noRepository)).toMatchObject({ code: 'REPOSITORY_MISSING' })
   })
 
-  it('answers SOURCE_UNREACHABLE with the port where nothing listens', async () => {
+  it('fails with SOURCE_UNREACHABLE and the port if nothing listens there', async () => {
     const server = await serveGit({ root: bench.folder })
     await server.close()
     const error = await refusal(bench.source().pin({ repository: ref(`${server.url}/a.git`), ...main }, recordedIo()))
@@ -77,7 +77,7 @@ describe('over http', () => {
     })
   })
 
-  it('says of a server of plain files what it lacks', async () => {
+  it('explains what a server of plain files lacks', async () => {
     await repository.git(['update-server-info'])
     const { repositoryUrl } = await bench.serve(repository, {
       intercept(request, response) {
@@ -97,7 +97,7 @@ describe('over http', () => {
     })
   })
 
-  it('follows no redirect', async () => {
+  it('does not follow redirects', async () => {
     const target = await bench.serve(repository)
     const { repositoryUrl } = await bench.serve(repository, {
       intercept(request, response) {
@@ -109,7 +109,7 @@ describe('over http', () => {
     expect(error).toMatchObject({ code: 'SOURCE_UNREACHABLE', message: expect.stringContaining('redirect') })
   })
 
-  it('refuses an address that EGRESS_ALLOW does not name, without a connection', async () => {
+  it('rejects an address that EGRESS_ALLOW does not include, without a connection', async () => {
     let requests = 0
     const { repositoryUrl } = await bench.serve(repository, { intercept: () => ++requests < 0 })
     const source = bench.source({ guard: createEgressGuard({ allow: [] }) })
@@ -118,19 +118,19 @@ describe('over http', () => {
     expect(requests).toBe(0)
   })
 
-  it('refuses plain http to a public address', async () => {
+  it('rejects plain http to a public address', async () => {
     const guard = createEgressGuard({ allow: [], lookup: async () => [{ address: '93.184.216.34', family: 4 }] })
     const error = await refusal(bench.source({ guard }).pin({ repository: ref('http://example.com/a.git'), ...main }, recordedIo()))
     expect(error).toMatchObject({ code: 'SOURCE_REJECTED', message: expect.stringContaining('EGRESS_ALLOW') })
   })
 
-  it('answers SOURCE_UNREACHABLE for a name that is not known', async () => {
+  it('fails with SOURCE_UNREACHABLE for an unknown host name', async () => {
     const guard = createEgressGuard({ allow: [], lookup: () => Promise.reject(new Error('ENOTFOUND')) })
     const error = await refusal(bench.source({ guard }).pin({ repository: ref('https://no.example/a.git'), ...main }, recordedIo()))
     expect(error).toMatchObject({ code: 'SOURCE_UNREACHABLE', message: expect.stringContaining('no.example') })
   })
 
-  it('connects to the address that was checked, whatever the name leads to later', async () => {
+  it('connects to the address that was checked, even if the name resolves to another one later', async () => {
     const { port, repositoryUrl } = await bench.serve(repository)
     let lookups = 0
     const lookup = async () => {
@@ -138,14 +138,14 @@ describe('over http', () => {
       return [{ address: '127.0.0.1', family: 4 }]
     }
     const source = bench.source({ guard: createEgressGuard({ allow: ['127.0.0.0/8'], lookup }) })
-    // Nothing but the pin could lead git to the server: no DNS knows this name.
+    // No DNS server knows this name, so only the pinned address can lead git to the server.
     const url = repositoryUrl.replace('127.0.0.1', 'pinned.invalid')
     expect(url).toContain(`pinned.invalid:${port}`)
     expect((await source.pin({ repository: ref(url), ...main }, recordedIo())).message).toBe('first')
     expect(lookups).toBe(1)
   })
 
-  it('fetches a submodule over http with the credential of the same origin, and none at another origin', async () => {
+  it('sends the credential for a submodule over http only if it has the same origin', async () => {
     const child = await createRepository({ c: '1' })
     bench.own(child)
     const hash = (await child.git(['rev-parse', 'HEAD'])).trim()
@@ -172,7 +172,7 @@ describe('over http', () => {
     expect(new Set(seen)).toEqual(new Set([undefined]))
   })
 
-  it('refuses a file: submodule of a repository that came over the network', async () => {
+  it('rejects a file: submodule of a remote repository', async () => {
     const hash = (await repository.git(['rev-parse', 'HEAD'])).trim()
     await repository.commit({ '.gitmodules': `[submodule "c"]\n\tpath = c\n\turl = ${repository.url}\n` }, 'modules')
     await repository.git(['update-index', '--add', '--cacheinfo', `160000,${hash},c`])
@@ -208,7 +208,7 @@ describe('over https', () => {
     return { caFile: cert, tls: { key: await readFile(key, 'utf8'), cert: await readFile(cert, 'utf8') } }
   }
 
-  it('checks the certificate against the name while it connects to the checked address', async () => {
+  it('verifies the certificate against the host name while it connects to the checked address', async () => {
     const { caFile, tls } = await makeCertificate()
     const { repositoryUrl } = await bench.serve(repository, { tls })
     const guard = createEgressGuard({ allow: ['127.0.0.0/8'], lookup: async () => [{ address: '127.0.0.1', family: 4 }] })
@@ -224,7 +224,7 @@ describe('over https', () => {
 })
 
 describe('over ssh', () => {
-  /** Stands in for ssh: writes down its arguments and runs the remote command here, as sshd would. */
+  /** Replaces ssh: records its arguments and runs the remote command locally, as sshd does. */
   const fakeSsh = (script: string) => pathWith(bench.folder, 'ssh', script)
 
   const listen = async () => {
@@ -254,7 +254,7 @@ describe('over ssh', () => {
     )
   })
 
-  it('gives ssh the key file that it was told', async () => {
+  it('passes the configured key file to ssh', async () => {
     const log = join(bench.folder, 'ssh.log')
     const hostPath = await fakeSsh(`printf '%s\\n' "$@" > ${log}; echo 'git@h: Permission denied (publickey).' >&2; exit 255`)
     const source = bench.source({ hostPath, sshKeyFile: '/keys/deploy key' })

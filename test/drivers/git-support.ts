@@ -1,4 +1,4 @@
-/** What the tests of the git driver share: a driver over temporary folders, and an output that can be read. */
+/** Shared by the tests of the git driver: a driver on temporary folders, and readable output. */
 import { mkdir, mkdtemp, readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
@@ -11,17 +11,17 @@ import { type GitHttpOptions, type GitHttpServer, serveGit } from '../support/gi
 import type { GitRepository } from '../support/git-repository.ts'
 
 export type GitBench = {
-  /** Temporary, real path; everything of the test lies in it. */
+  /** Temporary folder of the test, without symbolic links in its path. */
   folder: string
   workDir: string
   source(options?: Partial<GitSourceOptions>): Source
-  /** A directory that is not there yet. */
+  /** Path of a directory that does not exist yet. */
   target(): string
-  /** Closed before the folder goes, in the order given. */
+  /** Closes the resource before the folder is removed. Resources are closed in the order of these calls. */
   own(resource: { close(): Promise<void> }): void
-  /** Serves all repositories that the factory made; gives the URL of this one. */
+  /** Serves all repositories of the factory. Returns the URL of this one too. */
   serve(repository: GitRepository, options?: Partial<GitHttpOptions>): Promise<GitHttpServer & { repositoryUrl: string }>
-  /** Removes all of it, and fails when the driver left a folder behind. */
+  /** Removes everything. Fails if the driver has left a folder behind. */
   close(): Promise<void>
 }
 
@@ -75,7 +75,7 @@ export function recordedIo(): RecordedIo {
 
 export const ref = (url: string, credential: RepositoryRef['credential'] = null): RepositoryRef => ({ url, credential })
 
-/** The PortError that a promise ends with. */
+/** The PortError with which a promise rejects. */
 export async function refusal(promise: Promise<unknown>): Promise<PortError> {
   const outcome = await promise.then(
     (value) => ({ value }),
@@ -85,7 +85,7 @@ export async function refusal(promise: Promise<unknown>): Promise<PortError> {
   return outcome.error as PortError
 }
 
-/** A PATH on which `name` is a shell script. In it `real` is the program of that name which stood on the PATH before. */
+/** A PATH on which `name` is a shell script. In the script, `real` is the program that this name referred to before. */
 export async function pathWith(folder: string, name: string, script: string): Promise<string> {
   const bin = join(folder, 'bin')
   const path = process.env.PATH ?? ''
@@ -94,7 +94,7 @@ export async function pathWith(folder: string, name: string, script: string): Pr
   return `${bin}:${path}`
 }
 
-/** Folders that the driver left in its work folder. */
+/** Folders that remain in the work folder of the driver. */
 export async function leftovers(workDir: string): Promise<string[]> {
   const names = await readdir(workDir).catch(() => [])
   return names.filter((name) => name.startsWith('session-'))

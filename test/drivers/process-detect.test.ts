@@ -24,7 +24,7 @@ const install = 'npm install --include=dev --no-audit --no-fund'
 const venv = ['python3 -m venv --clear .venv', '.venv/bin/python -m pip install --disable-pip-version-check -r requirements.txt']
 
 describe('a plan', () => {
-  it('of own commands wins over everything that the tree says', async () => {
+  it('uses the commands of the service before anything in the tree', async () => {
     const files = { 'package.json': manifest({ scripts: { build: 'b', start: 's' } }), Procfile: 'web: p' }
     const both = await plan(files, { buildCommand: ' make ', startCommand: 'run' })
     expect(both).toMatchObject({ detected: 'commands', steps: ['make'], startCommand: 'run' })
@@ -37,13 +37,13 @@ describe('a plan', () => {
     expect(await plan({}, { startCommand: 'run' })).toMatchObject({ detected: 'commands', steps: [], startCommand: 'run' })
   })
 
-  it('takes the line of a Procfile that is for this kind of service', async () => {
+  it('uses the line of a Procfile for the kind of the service', async () => {
     const files = { Procfile: '# comment\nrelease: migrate\nworker: work --all\r\nweb:   serve : 80 \n', 'requirements.txt': '' }
     expect(await plan(files)).toMatchObject({ detected: 'procfile', steps: venv, startCommand: 'serve : 80' })
     expect(await plan(files, { kind: 'worker' })).toMatchObject({ startCommand: 'work --all' })
   })
 
-  it('of Node installs by its lockfile and starts by script, main file or server.js', async () => {
+  it('of Node installs from its lockfile and starts a script, the main file or server.js', async () => {
     const locked = { 'package.json': manifest({ scripts: { start: 's' } }), 'package-lock.json': '{}' }
     expect(await plan(locked)).toMatchObject({
       detected: 'node',
@@ -62,7 +62,7 @@ describe('a plan', () => {
     })
   })
 
-  it('of Python makes an environment and starts app.py or main.py', async () => {
+  it('of Python creates an environment and starts app.py or main.py', async () => {
     expect(await plan({ 'requirements.txt': '', 'app.py': '' })).toMatchObject({
       detected: 'python',
       steps: venv,
@@ -71,7 +71,7 @@ describe('a plan', () => {
     expect(await plan({ 'requirements.txt': '', 'main.py': '' })).toMatchObject({ startCommand: 'python main.py' })
   })
 
-  it('of a static site builds where there is something to build', async () => {
+  it('of a static site builds if there is a build script', async () => {
     expect(await plan({ 'index.html': '' })).toMatchObject({ detected: 'static', steps: [], startCommand: null })
     const kind = 'static_site'
     expect(await plan({}, { kind })).toMatchObject({ detected: 'static', steps: [], startCommand: null })
@@ -90,15 +90,15 @@ describe('a plan', () => {
 
   it.each<[string, Record<string, string>, Wishes]>([
     ['an empty tree', {}, {}],
-    ['a worker that is a page', { 'index.html': '' }, { kind: 'worker' }],
-    ['a build command alone', {}, { buildCommand: 'make' }],
-    ['Node without anything to start', { 'package.json': manifest({}) }, {}],
+    ['a worker with only a page', { 'index.html': '' }, { kind: 'worker' }],
+    ['only a build command', {}, { buildCommand: 'make' }],
+    ['Node without a start command', { 'package.json': manifest({}) }, {}],
     ['Node that only builds', { 'package.json': manifest({ scripts: { build: 'vite build' } }) }, {}],
-    ['Python without anything to start', { 'requirements.txt': '' }, {}],
+    ['Python without a start command', { 'requirements.txt': '' }, {}],
     ['a Procfile for another kind', { Procfile: 'web: serve' }, { kind: 'worker' }],
-    ['a broken package.json', { 'package.json': '{' }, {}],
+    ['an invalid package.json', { 'package.json': '{' }, {}],
     ['a package.json that is a list', { 'package.json': '[]' }, {}],
-  ])('is refused with a hint for %s', async (_name, files, wishes) => {
+  ])('is rejected with a hint for %s', async (_name, files, wishes) => {
     await expect(plan(files, wishes)).rejects.toMatchObject({
       name: 'PortError',
       code: 'BUILD_NOT_DETECTED',
@@ -106,18 +106,18 @@ describe('a plan', () => {
     })
   })
 
-  it('of a site that is deployed as WEB is refused with the kind that would serve it', async () => {
+  it('of a static site deployed as WEB is rejected with the kind that would serve it', async () => {
     const files = { 'package.json': manifest({ scripts: { build: 'vite build', dev: 'vite' } }), 'index.html': '' }
     await expect(plan(files)).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', hint: expect.stringContaining('STATIC_SITE') })
   })
 
-  it('takes the release command of a Procfile, and says what becomes of its other processes', async () => {
+  it('uses the release command of a Procfile, and reports what happens to its other processes', async () => {
     const files = { Procfile: 'web: serve\nrelease: migrate\nworker: work\nclock: tick --all\n', 'requirements.txt': '' }
     expect(await plan(files)).toMatchObject({
       releaseCommand: 'migrate',
       notes: [expect.stringMatching(/"worker".*WORKER/), expect.stringMatching(/"clock".*WORKER.*tick --all/)],
     })
-    // Once for both services: the web service runs it.
+    // Once for both services, by the web service.
     expect(await plan(files, { kind: 'worker' })).toMatchObject({ releaseCommand: null, startCommand: 'work' })
     const alone = { Procfile: 'worker: work\nrelease: migrate' }
     expect(await plan(alone, { kind: 'worker' })).toMatchObject({ releaseCommand: 'migrate', notes: [] })
@@ -177,7 +177,7 @@ describe('a plan', () => {
     ],
     ['a lockfile of Bun', { 'bun.lock': '{}' }, 'bun install --frozen-lockfile', 'bun run build', 'bun', '1'],
     ['an old lockfile of Bun', { 'bun.lockb': '' }, 'bun install --frozen-lockfile', 'bun run build', 'bun', '1'],
-  ])('with %s installs exactly what it says', async (_name, files, install, build, name, range) => {
+  ])('with %s installs exactly its versions', async (_name, files, install, build, name, range) => {
     const found = await plan({ 'package.json': manifest(scripts), ...files })
     expect(found.steps).toEqual([expect.stringContaining(install), build])
     expect(found).toMatchObject({ startCommand: 'npm start', tools: [{ name, range }] })
@@ -195,12 +195,12 @@ describe('a plan', () => {
     expect(found.tools).toMatchObject([{ name, range }])
   })
 
-  it.each(['deno@2.0.0', 'pnpm', 'pnpm@latest', 'npm@', 7])('refuses packageManager %j with the reason', async (packageManager) => {
+  it.each(['deno@2.0.0', 'pnpm', 'pnpm@latest', 'npm@', 7])('rejects packageManager %j with the reason', async (packageManager) => {
     const refused = plan({ 'package.json': manifest({ ...scripts, packageManager }) })
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', message: expect.stringContaining('packageManager') })
   })
 
-  it('uses the package manager of the workspace around a project, and of nothing else above it', async () => {
+  it('uses the package manager of the workspace that contains the project, and of no other parent folder', async () => {
     const app = { 'apps/web/package.json': manifest(scripts) }
     const workspace = {
       ...app,
@@ -219,10 +219,10 @@ describe('a plan', () => {
     ['engines.node', {}, { engines: { node: '>=18 <21' } }, '>=18 <21', 'engines.node'],
     ['.nvmrc', { '.nvmrc': 'v20.11.0\n' }, { engines: { node: '>=18' } }, 'v20.11.0', '.nvmrc'],
     ['.node-version', { '.node-version': '# ours\n22\n' }, {}, '22', '.node-version'],
-    ['a named line', { '.nvmrc': 'lts/Iron' }, {}, '20', '.nvmrc'],
-    ['any long-term line', { '.nvmrc': 'lts/*' }, {}, '24', '.nvmrc'],
-    ['the newest', { '.nvmrc': 'node' }, {}, '*', '.nvmrc'],
-  ])('wants the Node of %s', async (_name, files, content, range, from) => {
+    ['a named LTS line', { '.nvmrc': 'lts/Iron' }, {}, '20', '.nvmrc'],
+    ['the latest LTS line', { '.nvmrc': 'lts/*' }, {}, '24', '.nvmrc'],
+    ['the newest version', { '.nvmrc': 'node' }, {}, '*', '.nvmrc'],
+  ])('uses the Node version of %s', async (_name, files, content, range, from) => {
     const found = await plan({ 'package.json': manifest({ ...scripts, ...content }), ...files })
     expect(found.tools).toEqual([{ name: 'node', range, from }])
   })
@@ -231,18 +231,21 @@ describe('a plan', () => {
     [{ '.nvmrc': 'lts/nothing' }, {}],
     [{ '.nvmrc': 'system' }, {}],
     [{}, { engines: { node: 'the newest one' } }],
-  ])('refuses a Node that is no version: %j %j', async (files, content) => {
+  ])('rejects an invalid Node version: %j %j', async (files, content) => {
     const refused = plan({ 'package.json': manifest({ ...scripts, ...content }), ...(files as Record<string, string>) })
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_NOT_DETECTED', message: expect.stringContaining('not a version of Node') })
   })
 
-  it.each(['pyproject.toml', 'Dockerfile', 'go.mod', 'Cargo.toml', 'Gemfile', 'composer.json'])('names %s as seen', async (name) => {
-    await expect(plan({ [name]: '' })).rejects.toMatchObject({ hint: expect.stringContaining(`Found but not supported: ${name}`) })
-    const used = await plan({ [name]: '', 'package.json': manifest(scripts) })
-    expect(used.notes).toEqual([`Found but not used: ${name}.`])
-  })
+  it.each(['pyproject.toml', 'Dockerfile', 'go.mod', 'Cargo.toml', 'Gemfile', 'composer.json'])(
+    'mentions %s if it is found',
+    async (name) => {
+      await expect(plan({ [name]: '' })).rejects.toMatchObject({ hint: expect.stringContaining(`Found but not supported: ${name}`) })
+      const used = await plan({ [name]: '', 'package.json': manifest(scripts) })
+      expect(used.notes).toEqual([`Found but not used: ${name}.`])
+    },
+  )
 
-  it('of Go builds where the machine has it', async () => {
+  it('of Go builds if the machine has the toolchain', async () => {
     const found = await plan({ 'go.mod': 'module x\n' }, { hasGo: true })
     expect(found).toMatchObject({ detected: 'go', steps: ['go build -o ./go-server .'], startCommand: './go-server', notes: [] })
   })

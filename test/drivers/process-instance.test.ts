@@ -25,7 +25,7 @@ import {
 } from './process-support.ts'
 
 describe.each(modes)('an instance (%s)', (sandbox) => {
-  it('serves on a port of its own, sees its variables and none of ours', async () => {
+  it('serves on its own port, and has its variables and none of the control plane', async () => {
     const { runtime } = await openRuntime({ sandbox })
     process.env.QUAYSIDE_TEST_CANARY = 'ours'
     const release = await runtime.build(buildRequest(appSource('web')), quiet())
@@ -40,7 +40,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     delete process.env.QUAYSIDE_TEST_CANARY
   })
 
-  it('is started once by two concurrent starts of one id', async () => {
+  it('is started once by two concurrent starts', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo begun; exec sleep 1000' }), quiet())
     const request = startRequest(release, { kind: 'worker' })
@@ -51,7 +51,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(await readAll(runtime, request.instanceId)).toBe('begun\n')
   })
 
-  it('never shares a port with another one', async () => {
+  it('never shares a port with another instance', async () => {
     const range = await freePorts(4)
     const { runtime } = await openRuntime({ sandbox, portRange: range })
     const occupied = createServer()
@@ -70,7 +70,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     }
   })
 
-  it('that is a worker has no address', async () => {
+  it('of a worker has no address', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(appSource('worker'), { kind: 'worker' }), quiet())
     const request = startRequest(release, { kind: 'worker' })
@@ -82,7 +82,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'exited' })
   })
 
-  it('that ends at once is seen with its exit code, until it is forgotten', async () => {
+  it('that exits immediately is observed with its exit code until it is forgotten', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(appSource('exits')), quiet())
     const request = startRequest(release)
@@ -103,7 +103,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(runtime.addressOf(request.instanceId)).toBeNull()
   })
 
-  it('that ended can be started again under its id, and its output goes on', async () => {
+  it('that has ended can be started again with its id, and its output continues', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'echo once' }), quiet())
     const request = startRequest(release)
@@ -114,7 +114,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     }
   })
 
-  it('is asked to end, with everything that it started', async () => {
+  it('receives SIGTERM on a stop, with all of its processes', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const script = `trap 'echo parent asked; exit 0' TERM; sh -c 'trap "echo child asked; exit 0" TERM; echo child up; while :; do sleep 0.05; done' & echo parent up; while :; do sleep 0.05; done`
     const instanceId = await startCommand(runtime, script)
@@ -126,14 +126,14 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(await observe(runtime, instanceId)).toMatchObject({ state: 'exited', exitCode: 0 })
   })
 
-  it('finishes its requests within its grace, also below npm and shells that end first', async () => {
+  it('finishes its requests within the shutdown grace period, even below npm and shells that exit first', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(appSource('web')), quiet())
     const request = startRequest(release)
     await runtime.start(request)
     await untilHealthy(runtime, request.instanceId)
     const answer = get(runtime, request.instanceId, '/?wait=4000')
-    // The request has arrived when a later one is answered.
+    // The request has arrived once a later one has been answered.
     await get(runtime, request.instanceId, '/')
     const stopped = runtime.stop(request.instanceId, { graceMs: 10_000 })
     await until(async () => (await readAll(runtime, request.instanceId)).includes('asked to end'))
@@ -143,7 +143,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(await observe(runtime, request.instanceId)).toMatchObject({ state: 'exited' })
   })
 
-  it('that ignores TERM is killed after its grace', async () => {
+  it('that ignores SIGTERM is killed after the grace period', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(appSource('ignores-term')), quiet())
     const request = startRequest(release)
@@ -162,7 +162,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     await runtime.stop(request.instanceId, { graceMs: 300 })
   })
 
-  it('leaves nothing running when its first process ends', async () => {
+  it('leaves no process running when its first process ends', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const sleeps = [uniqueSleep(), uniqueSleep()] as const
     const instanceId = await startCommand(runtime, `setsid ${sleeps[0]} & ${sleeps[1]} & echo gone`)
@@ -171,7 +171,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     await until(async () => [...(await pidsRunning(sleeps[0])), ...(await pidsRunning(sleeps[1]))].length === 0)
   })
 
-  it('takes a daemon along that left its session, its parent and its environment', async () => {
+  it('is stopped with a daemon that has left its session, parent and environment', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const daemon = (seconds: number) => `(env -i setsid /bin/sh -c "cd /; exec sleep ${seconds}" <&- >/dev/null 2>&1 &)`
     const build = buildRequest(fileSource({}), { startCommand: 'true', buildCommand: `${daemon(8765)}; echo built` })
@@ -183,7 +183,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     for (const seconds of [8766, 8767]) expect(await pidsRunning(`sleep ${seconds}`)).toEqual([])
   })
 
-  it('may write beside its code without changing the release or another instance', async () => {
+  it('can write next to its code without changing the release or another instance', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(
       buildRequest(fileSource({ 'file.txt': 'from the release\n' }), {
@@ -200,7 +200,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     }
   })
 
-  it('of a release that is gone is refused, and a used release is not removed', async () => {
+  it('of a removed release is rejected, and a release in use is not removed', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(fileSource({}), { startCommand: 'exec sleep 1000' }), quiet())
     const request = startRequest(release)
@@ -216,13 +216,13 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(await observe(runtime, other.instanceId)).toMatchObject({ state: 'exited', exitCode: null })
   })
 
-  it('given a variable that no process can have is refused', async () => {
+  it('with a variable that no process can have is rejected', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const env = { TRICK: 'x\0--bind\0/\0/host' }
     await expect(startCommand(runtime, 'true', { env })).rejects.toMatchObject({ name: 'PortError', code: 'START_FAILED' })
   })
 
-  it('takes variables of any size and content, never by its command line', async () => {
+  it('receives variables of any size and content, never on its command line', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const value = `secret-canary-${'é"\n$`\\'.repeat(15_000)}`
     const output = await outputOf(
@@ -233,7 +233,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
     expect(output.trim().split('\n')).toEqual([String(Buffer.byteLength(value)), '0'])
   })
 
-  it('costs less than 10 MB of memory beside the application', async () => {
+  it('takes less than 10 MB of memory in addition to the application', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const sleep = uniqueSleep()
     const instanceId = await startCommand(runtime, `exec ${sleep}`)
@@ -251,7 +251,7 @@ describe.each(modes)('an instance (%s)', (sandbox) => {
 })
 
 describe.each(modes)('a probe (%s)', (sandbox) => {
-  it('is good for 2xx and 3xx, and says why it is not', async () => {
+  it('succeeds for 2xx and 3xx, and otherwise reports the reason', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(appSource('web', { unhealthy: '' })), quiet())
     const { instanceId } = await startAndReturn(runtime, startRequest(release))
@@ -268,13 +268,13 @@ describe.each(modes)('a probe (%s)', (sandbox) => {
       otherHosts: [],
     })
     await runtime.stop(instanceId, { graceMs: 0 })
-    // A killed process lets go of its socket in the last moment of its end.
+    // A killed process closes its socket only at the very end.
     await until(async () => (await probe('/')).reason === 'connection refused')
     expect(await probe('/')).toMatchObject({ ok: false, status: null })
     expect(await runtime.probe({ instanceId: 'unknown', path: '/', timeoutMs: 50 })).toMatchObject({ ok: false, status: null })
   })
 
-  it('names the port that an application opened instead of its own', async () => {
+  it('reports the port that an application listens on instead of its own', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const release = await runtime.build(buildRequest(appSource('ignores-port')), quiet())
     const { instanceId } = await startAndReturn(runtime, startRequest(release))
@@ -286,7 +286,7 @@ describe.each(modes)('a probe (%s)', (sandbox) => {
 })
 
 describe.each(modes)('captured output (%s)', (sandbox) => {
-  it('is read on from a position, at most as much as asked for, streams apart', async () => {
+  it('is read from a position, up to the requested size, with separate streams', async () => {
     const { runtime } = await openRuntime({ sandbox })
     const instanceId = await startCommand(runtime, 'printf 0123456789; printf abcdefghij >&2')
     await until(async () => (await observe(runtime, instanceId)).state === 'exited')
@@ -304,7 +304,7 @@ describe.each(modes)('captured output (%s)', (sandbox) => {
     expect(await runtime.readOutput('unknown', position, 10)).toEqual({ chunks: [], position, droppedBytes: 0 })
   })
 
-  it('beyond the cap loses its oldest part, counts it, and frees the disk', async () => {
+  it('beyond the cap loses its oldest part, counts the lost bytes, and frees disk space', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox, outputCapBytes: 1 << 20 })
     const instanceId = await startCommand(runtime, 'head -c 20000000 /dev/zero | tr "\\0" x; printf END')
     await until(async () => (await observe(runtime, instanceId)).state === 'exited')
@@ -323,7 +323,7 @@ describe.each(modes)('captured output (%s)', (sandbox) => {
     expect((await runtime.readOutput(instanceId, first.position, 100)).chunks).toEqual([])
   })
 
-  it('that was taken in is on the disk no more, also while the instance goes on', async () => {
+  it('that was read is erased from the disk while the instance runs', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const instanceId = await startCommand(runtime, 'printf taken-in; printf read-only >&2; sleep 1000')
     const spool = async () => {
@@ -340,7 +340,7 @@ describe.each(modes)('captured output (%s)', (sandbox) => {
     await runtime.stop(instanceId, { graceMs: 0 })
   })
 
-  it('that was taken in is freed while the instance goes on', async () => {
+  it('that was read frees its disk space while the instance runs', async () => {
     const { runtime, dataDir } = await openRuntime({ sandbox })
     const instanceId = await startCommand(runtime, 'head -c 8000000 /dev/zero | tr "\\0" x; echo done >&2; sleep 1000')
     await until(async () => (await runtime.readOutput(instanceId, { stdout: 0, stderr: 0 }, 1 << 24)).position.stderr > 0)

@@ -1,4 +1,4 @@
-/** Drives process-child.ts: a second process of the control plane that a test gives orders to and kills. */
+/** Controls process-child.ts: a second process of the control plane, which a test sends requests to and kills. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, cp, mkdtemp } from 'node:fs/promises'
@@ -15,7 +15,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
 })
 
-/** Another process of the control plane on the same data directory. */
+/** Starts another process of the control plane on the same data directory. */
 export function openChild(command: string[] = inChildCommand, handed: ('ignore' | number)[] = []) {
   const [file = '', ...args] = command
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit', ...handed] })
@@ -36,7 +36,7 @@ export function openChild(command: string[] = inChildCommand, handed: ('ignore' 
   }
 }
 
-/** The child's program, with its Node, in a folder that every user can read: the checkout may lie below one that only root enters. */
+/** Copies the child's program and its Node into a folder that every user can read, because only root may be able to read the checkout. */
 export async function readableCommand(): Promise<{ directory: string; command: string[] }> {
   const root = join(import.meta.dirname, '..', '..')
   const directory = await mkdtemp(join(tmpdir(), 'quayside-program-'))
@@ -58,7 +58,7 @@ export async function readableCommand(): Promise<{ directory: string; command: s
   return { directory, command: [join(directory, 'node'), join(directory, 'test/drivers/process-child.ts')] }
 }
 
-/** The same in mounts of its own, after `script` has changed them. */
+/** Starts another process in its own mount namespace, after `script` has changed the mounts. */
 export function inOwnMounts(script: string): string[] {
   return ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', `${script} && exec "$@"`, 'sh', ...inChildCommand]
 }

@@ -1,4 +1,4 @@
-/** What a site publishes, and what it never does. */
+/** Which files a static site publishes, and which it never publishes. */
 import { readdir } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import type { BuildRequest } from '../../src/domain/deploys/instance/ports.ts'
@@ -6,7 +6,7 @@ import { buildRequest, fileSource, openRuntime, recording } from './process-supp
 
 const manifest = (content: object = {}) => JSON.stringify({ name: 'site', private: true, scripts: { build: 'sh build.sh' }, ...content })
 
-/** A project whose build runs these commands, and what its repository holds besides. */
+/** A project with these build commands and additional files in its repository. */
 const project = (build: string, files: Record<string, string> = {}) =>
   fileSource({ 'package.json': manifest(), 'build.sh': build, 'index.html': 'UNBUILT', 'src/main.js': 'SOURCE', ...files })
 
@@ -19,18 +19,18 @@ async function publish(source: BuildRequest['source'], wishes: Partial<BuildRequ
 }
 
 describe('after a build a site publishes', () => {
-  it.each(['dist', 'build', 'out', '_site', 'public', '.output/public'])('%s, and says so', async (directory) => {
+  it.each(['dist', 'build', 'out', '_site', 'public', '.output/public'])('%s, and logs it', async (directory) => {
     const { files, log } = await publish(project(`mkdir -p ${directory} && echo built > ${directory}/index.html`))
     expect(files).toEqual(['index.html'])
     expect(log).toContain(`Publishing ${directory}: 1 files.`)
   })
 
-  it('what the build has made rather than what lay there before', async () => {
+  it('the directory that the build has written rather than an existing one', async () => {
     const kept = { 'dist/readme.txt': 'kept in the repository', 'public/logo.svg': '<svg/>' }
     expect((await publish(project('mkdir -p out && echo built > out/index.html', kept))).log).toContain('Publishing out: 1 files.')
   })
 
-  it('what lay there before where the build has made no page at all', async () => {
+  it('an existing directory if the build has written no page', async () => {
     expect((await publish(project('true', { 'public/index.html': 'kept' }))).log).toContain('Publishing public: 1 files.')
   })
 
@@ -39,14 +39,14 @@ describe('after a build a site publishes', () => {
     expect((await publish(project(build))).log).toContain('Publishing build: 1 files.')
   })
 
-  it('nothing of node_modules, also where that is declared', async () => {
+  it('nothing from node_modules, even if it is declared', async () => {
     const refused = publish(project('mkdir -p node_modules/a && echo page > node_modules/a/index.html'), {
       publishDirectory: 'node_modules/a',
     })
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_FAILED', message: expect.stringContaining('node_modules') })
   })
 
-  it('the declared directory, and the root only when it is declared', async () => {
+  it('the declared directory, and the root only if it is declared', async () => {
     const build = 'mkdir -p www dist && echo built > www/index.html && echo other > dist/index.html'
     expect((await publish(project(build), { publishDirectory: 'www' })).log).toContain('Publishing www: 1 files.')
     const root = await publish(project('echo built > made.html'), { publishDirectory: '.' })
@@ -56,7 +56,7 @@ describe('after a build a site publishes', () => {
   })
 
   it.each([
-    ['nowhere to be found', 'true', {}, 'publishDirectory'],
+    ['missing', 'true', {}, 'publishDirectory'],
     ['elsewhere', 'mkdir -p www && echo built > www/index.html', {}, 'www'],
     [
       'elsewhere beside files of the repository',
@@ -71,7 +71,7 @@ describe('after a build a site publishes', () => {
     await expect(refused).rejects.toMatchObject({ hint: expect.stringContaining('publishDirectory') })
   })
 
-  it('also below its root directory', async () => {
+  it('also a directory below its root directory', async () => {
     const source = fileSource({
       'web/package.json': manifest(),
       'web/build.sh': 'mkdir dist && echo built > dist/a.html',
@@ -81,13 +81,13 @@ describe('after a build a site publishes', () => {
   })
 })
 
-it('without a build the root is published', async () => {
+it('without a build, the root is published', async () => {
   const { files, log } = await publish(fileSource({ 'index.html': 'home', 'docs/a.html': 'a', 'dist/old.html': 'old' }))
   expect(files).toEqual(['dist', 'dist/old.html', 'docs', 'docs/a.html', 'index.html'])
   expect(log).toContain('Publishing the root directory: 3 files.')
 })
 
-it('hidden files, packages and manifests are published from nowhere, in no spelling', async () => {
+it('hidden files, packages and manifests are never published, wherever they are and however they are spelled', async () => {
   const kept = ['index.html', '.well-known/security.txt', 'data/packages.json', 'files/requirements.html', 'go.html']
   const unwanted = [
     ...['.env', '.git-credentials', 'sub/.htpasswd', '.github/workflows/ci.yml', 'node_modules/left-pad/index.js', 'sub/node_modules/a.js'],

@@ -24,7 +24,7 @@ import {
 
 type Opened = Awaited<ReturnType<typeof openRuntime>>
 
-/** Runs a script of a stranger and answers all that it printed. */
+/** Runs an untrusted script and returns its output. */
 const strangers: { name: string; run: (opened: Opened, script: string, env?: Record<string, string>) => Promise<string> }[] = [
   { name: 'an instance', run: ({ runtime }, script, env = {}) => outputOf(runtime, script, { env }) },
   {
@@ -83,7 +83,7 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     ).toEqual(['app:x:1000:1000:app:/home/app:/bin/sh', 'nobody:x:65534:65534:nobody:/:/bin/false', 'end of probe'])
   })
 
-  it('sees its own processes only, and no environment of the control plane', async () => {
+  it('sees only its own processes, and nothing of the environment of the control plane', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     process.env.QUAYSIDE_TEST_CANARY = 'canary-environment'
     const sleep = uniqueSleep()
@@ -102,9 +102,9 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     }
   })
 
-  it('writes into its own directories and nowhere else, and has no privileges to change that', async () => {
+  it('can write only to its own directories, and has no privileges to change that', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
-    // Nothing is written into what is opened here, so that a hole does no harm to the machine that finds it.
+    // Files are only opened, not written, so that a failure of the sandbox does no harm to the machine.
     const script = `for path in / /usr /usr/bin /etc /etc/ssl /bin /lib /root /home /var /run /dev /opt; do
         (exec 9>>"$path/quayside-escape") 2>/dev/null && echo "wrote to $path"
       done
@@ -121,17 +121,17 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
     expect(output.match(/^Cap\w+:\s+0{16}$/gm)).toHaveLength(5)
     expect(output).toMatch(/NoNewPrivs:\s+1/)
     expect(output).toContain('own .\nown /home/app\nown /tmp\nown /dev/shm\n')
-    // Behind input, output and errors there is no descriptor of ours.
+    // No descriptor of the control plane is open besides stdin, stdout and stderr.
     expect(output.trim().split('\n').slice(-2)).toEqual(['own /dev/shm', '1000'])
     expect(await exists('/usr/quayside-escape')).toBe(false)
   })
 
-  it('makes no user namespace of its own', async () => {
+  it('cannot create a user namespace', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     expect(await run(opened, 'unshare --user true 2>&1 && echo nested; echo tried')).toMatch(/unshare.*\ntried/)
   })
 
-  it('cannot make the programs outside load its code by a variable', async () => {
+  it('cannot make programs outside load its code through a variable', async () => {
     const opened = await openRuntime({ sandbox: 'bwrap' })
     const missing = '/app/no-such-library.so'
     const output = await run(opened, 'echo "preload $LD_PRELOAD"; env | grep -c BASH_ENV', {
@@ -140,12 +140,12 @@ describe.each(strangers)('$name under bubblewrap', ({ run }) => {
       ENV: '/app/evil',
     })
     expect(output).toContain(`preload ${missing}`)
-    // The dynamic loader complains in each process that the variable reaches: only those inside.
+    // The dynamic loader reports an error in every process that has the variable. Only processes inside may have it.
     expect(output).not.toMatch(/(bwrap|unshare|mount).*cannot be preloaded/)
   })
 })
 
-it.each(modes)('what the control plane was handed by its parent reaches nothing of a user (%s)', async (sandbox) => {
+it.each(modes)('descriptors that the control plane inherited do not reach builds and instances (%s)', async (sandbox) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-handed-'))
   const secret = await open(join(dataDir, 'secret'), 'w+')
   try {
@@ -163,7 +163,7 @@ it.each(modes)('what the control plane was handed by its parent reaches nothing 
   }
 })
 
-it('resolves names and trusts certificates as the host does', async () => {
+it('a sandbox resolves names and trusts certificates as the host does', async () => {
   const { runtime } = await openRuntime({ sandbox: 'bwrap' })
   const script = `node -e "require('node:dns').lookup('localhost', (error, address) => console.log(error ?? address))"; ls /etc/ssl/certs | wc -l`
   const [address, certificates] = (await outputOf(runtime, script)).trim().split('\n')
@@ -171,7 +171,7 @@ it('resolves names and trusts certificates as the host does', async () => {
   expect(Number(certificates)).toBeGreaterThan(0)
 })
 
-it('without bubblewrap it says so, and refuses where bubblewrap is demanded', async () => {
+it('without bubblewrap, the runtime reports it, and fails if bubblewrap is required', async () => {
   const { dataDir, runtime } = await openRuntime({ sandbox: 'auto' })
   expect(runtime.sandbox).toBe('bubblewrap')
   expect(runtime.sandboxMissing).toBeNull()
@@ -183,7 +183,7 @@ it('without bubblewrap it says so, and refuses where bubblewrap is demanded', as
   expect(open.runtime.sandboxMissing).toBe('the setting SANDBOX disables it')
 })
 
-it('where the kernel has no overlay for us an instance gets a copy of its release', async () => {
+it('if the kernel does not allow overlay mounts, an instance has a copy of its release', async () => {
   const { dataDir } = await openRuntime({ sandbox: 'auto' })
   const child = openChild(inOwnMounts('mount --bind /bin/false "$(command -v mount)"'))
   expect(await child.order({ open: { dataDir, sandbox: 'bwrap', hostPath } })).toBe('bubblewrap')
@@ -195,7 +195,7 @@ it('where the kernel has no overlay for us an instance gets a copy of its releas
   await until(async () => (await readFile(copy, 'utf8').catch(() => '')) === 'released')
 })
 
-it('a full disk is NO_CAPACITY in every step, and can be emptied', async () => {
+it('a full disk causes NO_CAPACITY in every step, and can be cleared', async () => {
   const { dataDir } = await openRuntime({ sandbox: 'none' })
   const child = openChild(inOwnMounts(`mount -t tmpfs -o size=8m tmpfs ${dataDir}`))
   await child.order({ open: { dataDir, sandbox: 'bwrap', hostPath, quotas: { dataDirFreeBytes: 1 << 20 } } })
@@ -228,7 +228,7 @@ it('a full disk is NO_CAPACITY in every step, and can be emptied', async () => {
 })
 
 describe('the toolchain', () => {
-  it('shows an installed version with its libraries, and drops our own programs and shims', async () => {
+  it('exposes an installed version with its libraries, but not our own programs and shims', async () => {
     const { dataDir } = await openRuntime({ sandbox: 'none' })
     const version = join(dataDir, 'versions/node/bin')
     const shims = join(dataDir, 'shims')
@@ -242,12 +242,12 @@ describe('the toolchain', () => {
     expect(toolchain.directories).toEqual([join(dataDir, 'versions/node')])
     expect(toolchain.sandboxPath).toBe(`${version}:/usr/bin:/usr/local/bin:/bin`)
     expect(toolchain.hostPath).toBe(`${shims}:${links}:/usr/bin:/usr/local/bin:/bin`)
-    // Never a directory that holds what has to stay hidden.
+    // Never a directory that contains hidden ones.
     expect((await readToolchain(path, [join(dataDir, 'versions/node/secret')])).directories).toEqual([version])
     expect((await readToolchain(path, [join(version, 'secret')])).directories).toEqual([])
   })
 
-  it('of a Node outside the system directories works inside the sandbox', async () => {
+  it('of a Node outside the system directories works in the sandbox', async () => {
     const prefix = await mkdtemp(join(tmpdir(), 'quayside-toolchain-'))
     try {
       await mkdir(join(prefix, 'bin'))

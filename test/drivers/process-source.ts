@@ -1,4 +1,4 @@
-/** Sources for builds; free of vitest, so that a child process can use it too. */
+/** Sources for builds. Does not import vitest, so that a child process can use it too. */
 import { cp, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SourceWriter } from '../../src/domain/deploys/instance/ports.ts'
@@ -14,7 +14,7 @@ export function fileSource(files: Record<string, string>): SourceWriter {
   }
 }
 
-/** The tree of a sample app, with files added or replaced. */
+/** Writes the tree of a sample app, with files added or replaced. */
 export function appSource(name: string, files: Record<string, string> = {}): SourceWriter {
   return async (directory, io) => {
     await cp(join(apps, name), directory, { recursive: true })

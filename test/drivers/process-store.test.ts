@@ -1,4 +1,4 @@
-/** How a release is measured and kept: its digest stays what it was, a large tree leaves the event loop alone. */
+/** Storing releases: digests are stable, and a large tree does not block the event loop. */
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import type { SourceWriter, StepIo } from '../../src/domain/deploys/instance/por
 import { findEscapingLink } from '../../src/drivers/process/tree.ts'
 import { buildRequest, fileSource, openRuntime, quiet, recording } from './process-support.ts'
 
-it('an equal tree has the digest that it always had', async () => {
+it('the digest of a tree is stable across versions', async () => {
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const source: SourceWriter = async (directory, io) => {
     const files = {
@@ -28,7 +28,7 @@ it('an equal tree has the digest that it always had', async () => {
   expect(release.sizeBytes).toBe(3_000_023)
 })
 
-it('a large tree is stored line by line in the log, and in a thread of its own', async () => {
+it('storing a large tree logs its progress and runs in its own thread', async () => {
   const { runtime } = await openRuntime({ sandbox: 'none' })
   const files = 25_000
   const buildCommand = `node -e "const fs = require('fs'); for (let i = 0; i < ${files}; i++) { if (i % 500 === 0) fs.mkdirSync('d' + i / 500); fs.writeFileSync('d' + Math.floor(i / 500) + '/' + i, 'x'.repeat(i % 977)) }"`
@@ -46,7 +46,7 @@ it('a large tree is stored line by line in the log, and in a thread of its own',
   expect(ended!.here - began!.here).toBeLessThan((ended!.all - began!.all) / 2)
 })
 
-it('storing ends when it is told to', async () => {
+it('storing can be aborted', async () => {
   const { runtime, dataDir } = await openRuntime({ sandbox: 'none' })
   const abort = new AbortController()
   const io = {
@@ -59,7 +59,7 @@ it('storing ends when it is told to', async () => {
   expect(findEscapingLink(dataDir)).toBeNull()
 })
 
-it('links are followed to where they lead, whatever they are called', async () => {
+it('links are judged by their target, whatever their name', async () => {
   const root = await mkdtemp(join(tmpdir(), 'quayside-tree-'))
   await mkdir(join(root, 'tree/sub'), { recursive: true })
   await symlink('../sub', join(root, 'tree/sub/inside'))

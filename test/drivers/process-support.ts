@@ -52,7 +52,7 @@ export function quiet(signal: AbortSignal = new AbortController().signal): StepI
   return { output: () => undefined, signal }
 }
 
-/** Keeps all output as one text. */
+/** Collects all output as one text. */
 export function recording(signal: AbortSignal = new AbortController().signal): StepIo & { text(): string } {
   const parts: string[] = []
   return { output: (_stream, bytes) => void parts.push(Buffer.from(bytes).toString()), signal, text: () => parts.join('') }
@@ -87,7 +87,7 @@ export function startRequest(release: BuiltRelease, wishes: Partial<StartRequest
   }
 }
 
-/** Builds a tree of plain files that runs `command`, and starts it. Answers the instance's id. */
+/** Builds a release of plain files that runs `command`, and starts it. Returns the instance's id. */
 export async function startCommand(runtime: Runtime, command: string, wishes: Partial<StartRequest> = {}): Promise<string> {
   const release = await runtime.build(buildRequest(fileSource({ 'file.txt': 'from the release\n' }), { startCommand: command }), quiet())
   const request = startRequest(release, wishes)
@@ -95,7 +95,7 @@ export async function startCommand(runtime: Runtime, command: string, wishes: Pa
   return request.instanceId
 }
 
-/** Runs a command as an instance to its end and answers what it printed. */
+/** Runs a command as an instance until it ends. Returns its output. */
 export async function outputOf(runtime: Runtime, command: string, wishes: Partial<StartRequest> = {}): Promise<string> {
   const instanceId = await startCommand(runtime, command, wishes)
   await until(async () => (await observe(runtime, instanceId)).state === 'exited')
@@ -137,10 +137,10 @@ export async function until(condition: () => Promise<boolean>): Promise<void> {
   }
 }
 
-/** A command that runs for ever and is found by its text: nobody else on this machine runs the same. */
+/** A command that runs forever and can be found by its text, which is unique on this machine. */
 export const uniqueSleep = (): string => `sleep ${randomInt(1_000_000, 1_000_000_000)}`
 
-/** So many neighbouring ports that nobody holds, below those of outgoing connections and beside those of instances. */
+/** A range of free ports, below those of outgoing connections and apart from those of instances. */
 export async function freePorts(count: number): Promise<{ first: number; last: number }> {
   for (;;) {
     const first = randomInt(30_000, 32_700 - count)
@@ -157,14 +157,14 @@ function isFree(port: number): Promise<boolean> {
   })
 }
 
-/** Pids whose command line holds this text: those that run it, and those that were told to start it. */
+/** Pids whose command line contains this text: of the command itself, and of the processes that started it. */
 export async function pidsRunning(text: string): Promise<number[]> {
   const found: number[] = []
   for (const pid of await processes()) if ((await commandLine(pid)).includes(text)) found.push(pid)
   return found
 }
 
-/** Waits until a command itself runs, not only what starts it. */
+/** Waits until a command itself is running, not only the processes that start it. */
 export const untilRunning = (command: string): Promise<void> =>
   until(async () => (await Promise.all((await processes()).map(commandLine))).some((line) => line.trim() === command))
 

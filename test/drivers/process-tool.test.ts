@@ -1,4 +1,4 @@
-/** Node and package managers in the version that a project wants, from the registry, at build time and at run time. */
+/** Node and package managers in the version that a project requires, from the registry, at build time and at run time. */
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -54,7 +54,7 @@ const bunLock = `{
 }
 `
 
-/** One data directory for all: what is installed once serves the tests that follow. */
+/** One data directory for all tests, so that a tool is installed only once. */
 describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
   let dataDir: string
   let runtime: Runtime
@@ -78,7 +78,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     return { log: io.text(), printed }
   }
 
-  it('is the Node that the project names, at build time and at run time', async () => {
+  it('is the Node version that the project names, at build time and at run time', async () => {
     const scripts = { build: 'node -p "\'built by \' + process.version"', start: 'node -p "\'run by \' + process.version"' }
     const { log, printed } = await buildAndRun(project({ scripts, engines: { node: '22.11.0' } }))
     expect(log).toContain('Node 22.11.0 (engines.node: 22.11.0).')
@@ -91,7 +91,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(again.text()).not.toContain('Installing')
   })
 
-  it("is the host's Node where that fits", async () => {
+  it("is the host's Node if its version matches", async () => {
     const host = await buildAndRun(project({ scripts: { start: 'node -p "\'run by \' + process.version"' }, engines: { node: '>=18' } }))
     expect(host.log).toMatch(/^Node \d+\.\d+\.\d+ \(engines\.node: >=18\)\.$/m)
     expect(host.log).not.toContain('Installing')
@@ -114,7 +114,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(printed).toMatch(version)
   })
 
-  it('refuses a lockfile that does not fit package.json', async () => {
+  it('rejects a lockfile that does not match package.json', async () => {
     const content = { packageManager: 'pnpm@9.15.0', scripts: { start: 'true' }, dependencies: { 'is-odd': '3.0.1' } }
     const io = recording()
     const refused = runtime.build(buildRequest(project(content, { 'pnpm-lock.yaml': pnpmLock })), io)
@@ -122,7 +122,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(io.text()).toContain('OUTDATED_LOCKFILE')
   })
 
-  it('that no version fits is refused with the reason', async () => {
+  it('without a matching version is rejected with the reason', async () => {
     const refused = runtime.build(buildRequest(project({ scripts: { start: 'true' }, engines: { node: '>=999' } })), quiet())
     await expect(refused).rejects.toMatchObject({ code: 'BUILD_FAILED', message: 'No version of Node matches >=999 (engines.node).' })
     const exact = runtime.build(buildRequest(project({ scripts: { start: 'true' }, packageManager: 'pnpm@9.999.0' })), quiet())
@@ -133,7 +133,7 @@ describe.each(modes)('a tool (%s)', (sandbox: Mode) => {
     expect(await readdir(join(dataDir, 'work'))).toEqual([])
   })
 
-  it('that was lost is named before anything is started', async () => {
+  it('that is missing is reported before an instance is started', async () => {
     const release = await runtime.build(buildRequest(project({ scripts: { start: 'true' }, engines: { node: '22.11.0' } })), quiet())
     await rm(join(dataDir, 'tools/node-22.11.0'), { recursive: true })
     await expect(runtime.start(startRequest(release))).rejects.toMatchObject({ code: 'ARTIFACT_MISSING' })

@@ -1,4 +1,4 @@
-/** What a process leaves behind that is killed in the middle of a build. */
+/** Cleanup after a process that was killed during a build. */
 import { spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ import { sweepWorkspaces } from '../../src/drivers/process/workspace.ts'
 import { bootId } from '../../src/platform/process-mark.ts'
 import { commandLine, hostPath, modes, processes, uniqueSleep, until } from './process-support.ts'
 
-it.each(modes)('a build that outlived its owner is ended with its workspace (%s)', async (choice) => {
+it.each(modes)('a build that has outlived its process is stopped, and its workspace is removed (%s)', async (choice) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-workspace-'))
   onTestFinished(() => rm(dataDir, { recursive: true, force: true }))
   const layout = await createLayout(dataDir)
@@ -20,7 +20,7 @@ it.each(modes)('a build that outlived its owner is ended with its workspace (%s)
   await mkdir(tree, { recursive: true })
   await writeFile(join(directory, 'owner.json'), JSON.stringify({ pid: 2 ** 30, startTime: '1', bootId: bootId() }))
   const own = { access: 'direct', workingDirectory: '', tools: [], cache: null } as const
-  // Detached, as bubblewrap is whose parent died before it asked to end with it.
+  // Detached, like a bubblewrap process whose parent ended before bubblewrap requested to end with it.
   const cell: Cell = { name: 'dep-0123456789ab', directory, tree, ...own, lifetime: 'detached' }
   await sandbox.prepare(cell)
   const sleep = uniqueSleep()

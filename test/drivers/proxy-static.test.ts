@@ -58,7 +58,7 @@ describe('a static site', () => {
     ['/%C3%A4%20b.js', 'export {}', 'text/javascript; charset=utf-8'],
     ['/.well-known/security.txt', 'contact', 'text/plain; charset=utf-8'],
     ['/inside.txt', '0123456789', 'text/plain; charset=utf-8'],
-  ])('serves %s with its type and the release that it comes from', async (path, body, type) => {
+  ])('serves %s with its content type and the headers of its release', async (path, body, type) => {
     const answer = await get(path)
     expect([answer.status, answer.body, answer.headers['content-type']]).toEqual([200, body, type])
     expect(answer.headers['x-quayside-release']).toBe(digestA)
@@ -66,20 +66,20 @@ describe('a static site', () => {
     expect(answer.headers['cache-control']).toBe('public, max-age=0, must-revalidate')
   })
 
-  it('sends a folder without its slash to the one with it, and never to another host', async () => {
+  it('redirects a folder without a trailing slash to the one with it, and never to another host', async () => {
     const answer = await get('/docs?x=1')
     expect([answer.status, answer.headers.location]).toEqual([308, '/docs/?x=1'])
     expect((await get('//docs')).headers.location).toBe('/docs/')
   })
 
-  it('answers HEAD with the headers alone, and 405 to anything that would write', async () => {
+  it('responds to HEAD with headers only, and with 405 to methods that write', async () => {
     const head = await get('/digits.txt', {}, 'HEAD')
     expect([head.status, head.headers['content-length'], head.body]).toEqual([200, '10', ''])
     const post = await get('/', {}, 'POST')
     expect([post.status, post.headers.allow, post.headers['x-quayside-error']]).toEqual([405, 'GET, HEAD', 'method_not_allowed'])
   })
 
-  it('answers 404 with the page of the site where it has one', async () => {
+  it('responds with 404 and the 404 page of the site, if it has one', async () => {
     const plain = await get('/nothing')
     expect([plain.status, plain.headers['x-quayside-error']]).toEqual([404, 'not_found'])
     await writeFile(join(folder, 'site/404.html'), '<h1>lost</h1>')
@@ -88,7 +88,7 @@ describe('a static site', () => {
     expect(page.headers['x-quayside-release']).toBe(digestA)
   })
 
-  it('gives the ranges that are asked for', async () => {
+  it('serves the requested ranges', async () => {
     const middle = await get('/digits.txt', { range: 'bytes=2-4' })
     expect([middle.status, middle.body, middle.headers['content-range']]).toEqual([206, '234', 'bytes 2-4/10'])
     expect((await get('/digits.txt', { range: 'bytes=-3' })).body).toBe('789')
@@ -97,7 +97,7 @@ describe('a static site', () => {
     expect((await get('/digits.txt', { range: 'bytes=2-4', 'if-range': '"other"' })).body).toBe('0123456789')
   })
 
-  it('answers 304 to who has the file already', async () => {
+  it('responds with 304 if the client has the file', async () => {
     const { etag, 'last-modified': modified } = (await get('/digits.txt')).headers
     const same = await get('/digits.txt', { 'if-none-match': etag ?? '' })
     expect([same.status, same.body, same.headers['x-quayside-release']]).toEqual([304, '', digestA])
@@ -105,7 +105,7 @@ describe('a static site', () => {
     expect((await get('/digits.txt', { 'if-none-match': '"other"' })).status).toBe(200)
   })
 
-  it('answers 200 for another release, also when its file has the same size and time or is older', async () => {
+  it('responds with 200 for another release, even if its file has the same size and time or is older', async () => {
     const other = join(folder, 'other')
     await mkdir(other)
     await writeFile(join(other, 'digits.txt'), '9876543210')
@@ -131,7 +131,7 @@ describe('a static site', () => {
     '/%zz',
     '/%c0%ae%c0%ae/secret.txt',
     '//..//secret.txt',
-  ])('refuses %s as a bad request', async (path) => {
+  ])('rejects %s as a bad request', async (path) => {
     const answer = await callRaw(router, `GET ${path} HTTP/1.1\r\nHost: site.localhost\r\nConnection: close\r\n\r\n`)
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     expect(answer).not.toContain('SECRET')
@@ -149,7 +149,7 @@ describe('a static site', () => {
     '/digits.txt/',
     '/digits.txt/x',
     `/${'x'.repeat(300)}`,
-  ])('knows nothing of %s', async (path) => {
+  ])('responds with 404 to %s', async (path) => {
     const answer = await get(path)
     expect(answer.status).toBe(404)
     expect(answer.body).not.toContain('SECRET')
@@ -165,7 +165,7 @@ describe('a static site', () => {
     '/pkg.txt',
     '/deps/left-pad/index.js',
     '/docs/Dockerfile',
-  ])('keeps %s to itself, by whatever name it is asked for', async (path) => {
+  ])('does not serve %s', async (path) => {
     const root = join(folder, 'site')
     for (const directory of ['node_modules/left-pad', 'docs/NODE_MODULES']) await mkdir(join(root, directory), { recursive: true })
     const names = ['package.json', 'Package.JSON', 'node_modules/left-pad/index.js', 'docs/NODE_MODULES/a.js', 'docs/Dockerfile']
@@ -177,7 +177,7 @@ describe('a static site', () => {
     expect(answer.body).not.toContain('SECRET')
   })
 
-  it('shows about.html as /about, and nothing in place of what is there', async () => {
+  it('serves about.html as /about, but not in place of an existing file', async () => {
     const root = join(folder, 'site')
     await writeFile(join(root, 'about.html'), '<h1>about</h1>')
     await writeFile(join(root, 'docs/intro.html'), '<h1>intro</h1>')
@@ -194,7 +194,7 @@ describe('a static site', () => {
     expect((await get('/digits')).status).toBe(404)
   })
 
-  it('of one page answers unknown addresses with its index, and missing files with 404', async () => {
+  it('with a single page serves its index for unknown paths, and 404 for missing files', async () => {
     router.apply([site(digestA, true)])
     for (const path of ['/users/7', '/deep/er/', '/a%20b?x=.js']) {
       const answer = await get(path)
@@ -209,7 +209,7 @@ describe('a static site', () => {
     expect((await get('/users/7')).status).toBe(404)
   })
 
-  it('with a 200.html answers unknown addresses with that', async () => {
+  it('with a 200.html serves it for unknown paths', async () => {
     await writeFile(join(folder, 'site/200.html'), '<h1>any</h1>')
     await writeFile(join(folder, 'site/404.html'), '<h1>lost</h1>')
     for (const singlePage of [false, true]) {
@@ -241,7 +241,7 @@ describe('a static site', () => {
       ['br;q=0, gzip;q=0', undefined],
       ['', undefined],
       ['zstd', undefined],
-    ])('answers %j with %s', async (accepted, encoding) => {
+    ])('responds to %j with %s', async (accepted, encoding) => {
       const answer = await getPlay({ 'accept-encoding': accepted })
       expect([answer.status, answer.headers['content-encoding'], answer.headers.vary]).toEqual([200, encoding, 'Accept-Encoding'])
       expect(answer.headers['content-type']).toBe('text/html; charset=utf-8')
@@ -249,7 +249,7 @@ describe('a static site', () => {
       expect(answer.headers['content-length']).toBe(String(length.length))
     })
 
-    it('gives each encoding a tag of its own, and 304 to who has it', async () => {
+    it('has an ETag per encoding, and responds with 304 if the client has it', async () => {
       const tags = await Promise.all(
         ['br', 'gzip', ''].map(async (name) => (await getPlay({ 'accept-encoding': name })).headers.etag ?? ''),
       )
@@ -259,13 +259,13 @@ describe('a static site', () => {
       expect((await getPlay({ 'accept-encoding': 'br', 'if-none-match': tags[1]! })).status).toBe(200)
     })
 
-    it('gives ranges of the file itself', async () => {
+    it('serves ranges of the unencoded file', async () => {
       const answer = await getPlay({ 'accept-encoding': 'br', range: 'bytes=3-4' })
       expect([answer.status, answer.body, answer.headers['content-encoding']]).toEqual([206, 'be', undefined])
       expect(answer.headers['content-range']).toBe(`bytes 3-4/${text.length}`)
     })
 
-    it('leaves a file without a copy as it is', async () => {
+    it('serves a file without a copy unencoded', async () => {
       const answer = await get('/digits.txt', { 'accept-encoding': 'br' })
       expect([answer.body, answer.headers['content-encoding'], answer.headers.vary]).toEqual(['0123456789', undefined, undefined])
     })
@@ -291,7 +291,7 @@ describe('a static site', () => {
     ['index-BkHrV5QK.js', false],
     ['assets/page-BkHrV5QK.html', false],
     ['index.html', false],
-  ])('lets %s be kept for good: %s', async (name, expected) => {
+  ])('lets clients cache %s as immutable: %s', async (name, expected) => {
     const path = join(folder, 'site', name)
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, 'x')
@@ -299,7 +299,7 @@ describe('a static site', () => {
     expect(cacheControl).toBe(expected ? 'public, max-age=31536000, immutable' : 'public, max-age=0, must-revalidate')
   })
 
-  it('answers 502 no_healthy_instance when the release is not there', async () => {
+  it('responds with 502 no_healthy_instance if the release is missing', async () => {
     router.apply([site(digestB)])
     expect((await get('/')).headers['x-quayside-error']).toBe('no_healthy_instance')
     bed.sites.set(digestB, { root: join(folder, 'removed'), encoded: null })

@@ -34,7 +34,7 @@ function nextChunk(stream: IncomingMessage): Promise<string> {
 }
 
 describe('streaming', () => {
-  it('carries the first bytes both ways before the request has ended', async () => {
+  it('forwards the first bytes in both directions before the request has ended', async () => {
     const { open } = await shop((incoming, response) => {
       response.writeHead(200)
       incoming.pipe(response)
@@ -49,7 +49,7 @@ describe('streaming', () => {
     expect((await readBody(response)).body).toBe('')
   })
 
-  it('passes the head and each server-sent event on at once', async () => {
+  it('forwards the headers and each server-sent event immediately', async () => {
     const events: ((text: string) => void)[] = []
     const { open } = await shop((_incoming, response) => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
@@ -66,7 +66,7 @@ describe('streaming', () => {
     sent.destroy()
   })
 
-  it('holds the sender back when the receiver does not read', async () => {
+  it('applies back-pressure to the sender if the receiver does not read', async () => {
     const chunk = Buffer.alloc(64 * 1024)
     let written = 0
     const { open } = await shop((_incoming, response) => {
@@ -95,7 +95,7 @@ describe('streaming', () => {
     sent.destroy()
   })
 
-  it('brings a large upload through unchanged', async () => {
+  it('forwards a large upload unchanged', async () => {
     const { router } = await shop((incoming, response) => {
       const hash = createHash('sha256')
       incoming.on('data', (chunk: Buffer) => hash.update(chunk))
@@ -108,7 +108,7 @@ describe('streaming', () => {
     }
   })
 
-  it('passes on an answer that comes before the body was read, and keeps the connection of the client usable', async () => {
+  it('forwards a response that arrives before the body was read, and keeps the client connection usable', async () => {
     const { router } = await shop((incoming, response) => {
       if (incoming.method === 'POST') response.writeHead(413).end('too large')
       else response.end('next')
@@ -122,7 +122,7 @@ describe('streaming', () => {
     }
   })
 
-  it('keeps answers without a body as they are: HEAD, 204, 304', async () => {
+  it('forwards responses without a body unchanged: HEAD, 204, 304', async () => {
     const { router } = await shop((incoming, response) => {
       const status = Number(incoming.url?.slice(1))
       response.writeHead(status, incoming.method === 'HEAD' ? { 'Content-Length': '1234' } : { ETag: '"1"' }).end()
@@ -135,7 +135,7 @@ describe('streaming', () => {
     }
   })
 
-  it('answers a client of HTTP/1.0 without chunks', async () => {
+  it('responds to an HTTP/1.0 client without chunks', async () => {
     const { router } = await shop((_incoming, response) => {
       response.write('one ')
       response.end('two')
@@ -145,7 +145,7 @@ describe('streaming', () => {
     expect(answer).not.toMatch(/transfer-encoding/i)
   })
 
-  it('passes trailers in both directions', async () => {
+  it('forwards trailers in both directions', async () => {
     const { open } = await shop((incoming, response) => {
       response.writeHead(200, { Trailer: 'X-Sum' })
       incoming.resume().on('end', () => {
@@ -162,7 +162,7 @@ describe('streaming', () => {
     expect([answer.body, answer.trailers]).toEqual(['body', { 'x-sum': 'got 7' }])
   })
 
-  it('leaves "100 Continue" to the instance, and passes on its refusal without the body', async () => {
+  it('leaves "100 Continue" to the instance, and forwards its rejection without sending the body', async () => {
     const { server, open } = await shop((incoming, response) => void incoming.pipe(response))
     server.on('checkContinue', (incoming, response) => {
       if (incoming.url === '/refused') return response.writeHead(413).end('too large')
@@ -186,7 +186,7 @@ describe('streaming', () => {
     refused.destroy()
   })
 
-  it('tells the instance when the client has gone, and counts it no longer', async () => {
+  it('closes the request to the instance when the client disconnects, and no longer counts it', async () => {
     const held: IncomingMessage[] = []
     let closed = false
     const { open, router } = await shop((incoming, response) => {
@@ -205,19 +205,19 @@ describe('streaming', () => {
     await until('nothing in flight', () => inFlight(router, 'a') === 0)
   })
 
-  it('cuts the answer, instead of ending it, when the instance dies in the middle of it', async () => {
+  it('aborts the response, instead of ending it, if the instance dies in the middle of it', async () => {
     const { router } = await shop((incoming, response) => {
       response.write('half of it')
       nextTurn().then(() => incoming.socket.destroy())
     })
-    await expect(call(router, 'shop.localhost', '/')).rejects.toThrow()
+    await expect(call(router, 'shop.localhost', '/')).rejects.toThrow('aborted')
     await until('it is recorded', () => bed.records.length === 1)
     expect(bed.records[0]).toMatchObject({ status: 200, error: 'upstream_failed' })
   })
 })
 
-describe('connections that are kept', () => {
-  it('are used again, and a GET over one that the app has just closed goes again over a fresh one', async () => {
+describe('keep-alive connections', () => {
+  it('are reused, and a GET on one that the app has just closed is retried on a new one', async () => {
     const seenOn: number[] = []
     let connections = 0
     await bed.rawInstance('a', (socket) => {
@@ -226,7 +226,7 @@ describe('connections that are kept', () => {
       let requests = 0
       socket.on('data', () => {
         requests += 1
-        // The third request over the first connection meets an app that closes it, unread as far as anybody can tell.
+        // On the third request, the app closes the first connection without a sign that it has read the request.
         if (own === 1 && requests === 3) return void socket.resetAndDestroy()
         seenOn.push(own)
         socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
@@ -238,7 +238,7 @@ describe('connections that are kept', () => {
     expect(seenOn).toEqual([1, 1, 2])
   })
 
-  it('never carry a POST: it could not be told whether a closing app had read it', async () => {
+  it('are never used for a POST, because it would be unknown whether a closing app has read it', async () => {
     let connections = 0
     const { router, server } = await shop((incoming, response) => void incoming.pipe(response))
     server.on('connection', () => {
@@ -250,7 +250,7 @@ describe('connections that are kept', () => {
     expect(connections).toBe(2)
   })
 
-  it('are closed when the instance is no longer routed, so that its own shutdown need not wait', async () => {
+  it('are closed when the instance is no longer routed, so that its shutdown does not wait for them', async () => {
     const { router, server } = await shop((_incoming, response) => response.end('ok'))
     let open = 0
     server.on('connection', (socket) => {
@@ -294,7 +294,7 @@ describe('WebSockets', () => {
   }
   const message = (client: WebSocket) => new Promise<string>((resolve) => client.once('message', (data) => resolve(data.toString())))
 
-  it('are joined to an instance, counted while open, and closed with their other end', async () => {
+  it('are forwarded to an instance, counted while open, and closed when the other end closes', async () => {
     const { openSocket, router } = await echo()
     const client = openSocket()
     const upgraded = new Promise<IncomingMessage>((resolve) => client.once('upgrade', resolve))
@@ -313,7 +313,7 @@ describe('WebSockets', () => {
     expect(bed.records[0]).toMatchObject({ status: 101, upgraded: true, instanceId: 'a' })
   })
 
-  it('stay open when their instance is no longer routed, and are counted on', async () => {
+  it('stay open and counted when their instance is no longer routed', async () => {
     const { openSocket, router } = await echo()
     const client = openSocket()
     await message(client)
@@ -325,7 +325,7 @@ describe('WebSockets', () => {
     await until('it is forgotten', () => router.load().length === 0)
   })
 
-  it('end at the client when the instance goes down', async () => {
+  it('are closed at the client when the instance ends', async () => {
     const { openSocket, sockets } = await echo()
     const client = openSocket()
     await message(client)
@@ -334,7 +334,7 @@ describe('WebSockets', () => {
     expect(await closed).toBe(1006)
   })
 
-  it('are refused with the answer of the instance, or of the router', async () => {
+  it('are rejected with the response of the instance or of the router', async () => {
     const { openSocket, router } = await echo()
     const status = (client: WebSocket) =>
       new Promise<number | undefined>((resolve) => {
@@ -350,7 +350,7 @@ describe('WebSockets', () => {
     expect(router.load()).toEqual([])
   })
 
-  it('do not include an offer of h2c, which is answered in HTTP/1.1', async () => {
+  it('do not include an upgrade to h2c, to which the response is HTTP/1.1', async () => {
     const { router } = await shop((incoming, response) => response.end(`upgrade ${incoming.headers.upgrade}`))
     const answer = await callRaw(
       router,
@@ -360,7 +360,7 @@ describe('WebSockets', () => {
     expect(answer).toContain('upgrade undefined')
   })
 
-  it('whose client has spoken before the answer lose nothing of it', async () => {
+  it('lose no data that the client sends before the response', async () => {
     await bed.rawInstance('raw', (socket) => {
       let text = ''
       socket.on('data', (chunk) => {

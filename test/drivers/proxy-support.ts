@@ -1,4 +1,4 @@
-/** A router on a real port with small real servers behind it, for the tests of the proxy driver. */
+/** A router on a real port with small real servers as instances, for the tests of the proxy driver. */
 import {
   createServer,
   type IncomingHttpHeaders,
@@ -66,7 +66,7 @@ export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => 
       defer(() => closeServer(server))
       return server
     },
-    /** An instance that speaks bytes: for what node:http would never do. */
+    /** An instance that sends raw bytes, for responses that node:http would never send. */
     async rawInstance(id: string, onSocket: (socket: Socket) => void): Promise<void> {
       const sockets = new Set<Socket>()
       const server = createTcpServer((socket) => {
@@ -80,7 +80,7 @@ export function createBed(defer: (cleanup: () => Promise<unknown> | unknown) => 
         return new Promise((resolve) => server.close(resolve))
       })
     },
-    /** A port that refuses: it was open a moment ago. */
+    /** An instance whose port refuses connections, because it was closed just now. */
     async refusing(id: string): Promise<void> {
       const server = createTcpServer()
       instances.set(id, { host: '127.0.0.1', port: await listen(server) })
@@ -140,7 +140,7 @@ export function readBody(response: IncomingMessage): Promise<Answer> {
   })
 }
 
-/** Sends bytes as they are and gives all that comes back until the router closes the connection. */
+/** Sends raw bytes and returns everything received until the router closes the connection. */
 export function callRaw(router: Router, bytes: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(router.port, '127.0.0.1', () => socket.write(bytes, 'latin1'))

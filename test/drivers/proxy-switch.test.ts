@@ -25,7 +25,7 @@ beforeEach(() => {
 afterEach(() => stack.unwind())
 
 describe('a switch under traffic', () => {
-  it('fails no request when each former instance is closed as soon as nothing is in flight for it', async () => {
+  it('fails no request if each previous instance is closed as soon as it has no request in flight', async () => {
     const router = await bed.router()
     const start = (id: string) =>
       bed.instance(id, (incoming, response) => {
@@ -77,7 +77,7 @@ describe('a switch under traffic', () => {
     expect(new Set(answers.map(({ body }) => body)).size).toBe(switches + 1)
   })
 
-  it('lets a request that runs end at its old instance while new ones go to the new one', async () => {
+  it('lets a running request finish at its old instance while new ones go to the new instance', async () => {
     const held: (() => void)[] = []
     await bed.instance('old', (_incoming, response) => void held.push(() => response.end('old')))
     await bed.instance('new', (_incoming, response) => response.end('new'))
@@ -96,7 +96,7 @@ describe('a switch under traffic', () => {
 })
 
 describe('the port', () => {
-  it('is held by one: another gets false, and true once the first has closed', async () => {
+  it('is opened by one router; another gets false, and true once the first has closed', async () => {
     await bed.instance('a', (_incoming, response) => response.end('ok'))
     const first = await bed.router()
     const second = createProxyRouter({
@@ -124,44 +124,47 @@ describe('the port', () => {
     expect((await call(router, 'x.localhost', '/')).status).toBe(404)
   })
 
-  it.runIf(process.platform === 'linux')('is shared with others of ours: one may go and come again, and no request is lost', async () => {
-    await bed.instance('a', (_incoming, response) => response.end('ok'))
-    const steady = await bed.router()
-    steady.apply([toInstances('shop.localhost', ['a'])])
-    const restarted = await bed.router({ port: steady.port }, { shared: true, isUnknown: true })
-    let stopped = false
-    const failures: unknown[] = []
-    let answered = 0
-    const clients = Array.from({ length: 3 }, async () => {
-      while (!stopped) {
-        await call(steady, 'shop.localhost', '/').then(
-          (answer) => {
-            if (answer.body === 'ok') answered += 1
-            else failures.push(answer)
-          },
-          (error) => failures.push(error),
-        )
+  it.runIf(process.platform === 'linux')(
+    'is shared with other processes of this installation: one can leave and return, and no request is lost',
+    async () => {
+      await bed.instance('a', (_incoming, response) => response.end('ok'))
+      const steady = await bed.router()
+      steady.apply([toInstances('shop.localhost', ['a'])])
+      const restarted = await bed.router({ port: steady.port }, { shared: true, isUnknown: true })
+      let stopped = false
+      const failures: unknown[] = []
+      let answered = 0
+      const clients = Array.from({ length: 3 }, async () => {
+        while (!stopped) {
+          await call(steady, 'shop.localhost', '/').then(
+            (answer) => {
+              if (answer.body === 'ok') answered += 1
+              else failures.push(answer)
+            },
+            (error) => failures.push(error),
+          )
+        }
+      })
+      for (let turn = 0; turn < 5; turn += 1) {
+        if (turn > 0) expect(await restarted.listen(steady.port, { shared: true })).toBe(true)
+        restarted.apply([toInstances('shop.localhost', ['a'])])
+        const from = answered
+        await until('requests go on', () => answered + failures.length > from + 50)
+        await restarted.close({ graceMs: 5_000 })
       }
-    })
-    for (let turn = 0; turn < 5; turn += 1) {
-      if (turn > 0) expect(await restarted.listen(steady.port, { shared: true })).toBe(true)
-      restarted.apply([toInstances('shop.localhost', ['a'])])
-      const from = answered
-      await until('requests go on', () => answered + failures.length > from + 50)
-      await restarted.close({ graceMs: 5_000 })
-    }
-    stopped = true
-    await Promise.all(clients)
-    expect(failures).toEqual([])
-  })
+      stopped = true
+      await Promise.all(clients)
+      expect(failures).toEqual([])
+    },
+  )
 
-  it('that can not be held for another reason is an error', async () => {
+  it('causes an error if it cannot be opened for another reason', async () => {
     const router = createProxyRouter({ host: '192.0.2.1', port: 0, upstreams: bed.upstreams })
     await expect(router.listen()).rejects.toMatchObject({ code: 'EADDRNOTAVAIL' })
   })
 })
 
-describe('before the first table', () => {
+describe('before the first routing table', () => {
   it('a request waits for it', async () => {
     await bed.instance('a', (_incoming, response) => response.end('ok'))
     const router = await bed.router({ holdMs: 60_000 }, { shared: false, isUnknown: true })
@@ -172,7 +175,7 @@ describe('before the first table', () => {
     expect((await waiting).body).toBe('ok')
   })
 
-  it('a request that has waited is told to come again, whatever it asks for', async () => {
+  it('a request that has waited for holdMs gets 503 with Retry-After', async () => {
     const router = await bed.router({ holdMs: 20 }, { shared: false, isUnknown: true })
     const answer = await call(router, 'shop.localhost', '/')
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1', 'x-quayside-error': 'router_starting' } })
@@ -183,7 +186,7 @@ describe('before the first table', () => {
 })
 
 describe('a change of some routes', () => {
-  it('replaces what these services had, whatever their hosts were, and leaves all others', async () => {
+  it('replaces the routes of these services, whatever their hosts were, and keeps all others', async () => {
     for (const id of ['a', 'b', 'c']) await bed.instance(id, (_incoming, response) => response.end(id))
     const router = await bed.router()
     router.apply([toInstances('a.localhost', ['a']), toInstances('b.localhost', ['b']), toInstances('c.localhost', ['c'])])
@@ -219,7 +222,7 @@ describe('close', () => {
       socket.on('error', () => resolve(true))
     })
 
-  it('takes no new connection, lets what runs end, and says "Connection: close"', async () => {
+  it('accepts no new connection, lets running requests finish, and sends "Connection: close"', async () => {
     const held: (() => void)[] = []
     await bed.instance('a', (_incoming, response) => void held.push(() => response.end('done')))
     const router = await bed.router()
@@ -237,7 +240,7 @@ describe('close', () => {
     await closed
   })
 
-  it('cuts what has not ended within the grace', async () => {
+  it('aborts requests that have not finished within the grace period', async () => {
     await bed.instance('a', (_incoming, response) => void response.write('endless'))
     const router = await bed.router()
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -245,7 +248,7 @@ describe('close', () => {
     sent.end()
     const response = await new Promise<IncomingMessage>((resolve) => sent.on('response', resolve))
     const body = readBody(response)
-    const cut = expect(body).rejects.toThrow()
+    const cut = expect(body).rejects.toThrow('aborted')
     await router.close({ graceMs: 50 })
     await cut
     await until('nothing in flight', () => inFlight(router, 'a') === 0)

@@ -15,7 +15,7 @@ beforeEach(() => {
 afterEach(() => stack.unwind())
 
 describe('routing by host', () => {
-  it('finds the service whatever the case, the port and the trailing dot of the Host header', async () => {
+  it('finds the service regardless of case, port and a trailing dot in the Host header', async () => {
     await bed.instance('a', (_request, response) => response.end('from a'))
     await bed.instance('b', (_request, response) => response.end('from b'))
     const router = await bed.router()
@@ -30,7 +30,7 @@ describe('routing by host', () => {
     expect(blog.headers['x-quayside-deployment']).toBe('dep-b')
   })
 
-  it('lets the address of an absolute request line win over the Host header', async () => {
+  it('prefers the host of an absolute request line to the Host header', async () => {
     await bed.instance('a', (request, response) => response.end(`${request.headers.host} ${request.url}`))
     const router = await bed.router()
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -38,7 +38,7 @@ describe('routing by host', () => {
     expect(answer).toContain('shop.localhost /x?y=1')
   })
 
-  it('forgets the former table at once when a new one is applied', async () => {
+  it('drops the previous table immediately when a new one is applied', async () => {
     await bed.instance('a', (_request, response) => response.end('from a'))
     const router = await bed.router()
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -48,14 +48,14 @@ describe('routing by host', () => {
   })
 })
 
-describe('answers of its own', () => {
-  it('tell who asks for the bare domain where services are, and nobody else', async () => {
+describe('responses of the router itself', () => {
+  it('explain the URLs of services on the bare domain only', async () => {
     const router = await bed.router({ bare: { host: 'localhost', text: 'Services are elsewhere.' } })
     expect(await call(router, 'localhost:4080', '/')).toMatchObject({ status: 404, body: 'Services are elsewhere. (unknown_host)\n' })
     expect((await call(router, 'other.localhost', '/')).body).toContain('No service has this address.')
   })
 
-  it('answers 404, 503 and 502 with the code in X-Quayside-Error', async () => {
+  it('have the status 404, 503 or 502, and the code in X-Quayside-Error', async () => {
     await bed.refusing('gone')
     const router = await bed.router()
     const target = (error: 'service_stopped' | 'service_not_deployed') => ({ type: 'unavailable' as const, error })
@@ -85,7 +85,7 @@ describe('answers of its own', () => {
     }
   })
 
-  it('gives a page to who accepts HTML, text to others, and no body to HEAD', async () => {
+  it('are a page for clients that accept HTML, text for others, and have no body for HEAD', async () => {
     const router = await bed.router()
     const html = await call(router, 'x.localhost', '/', { headers: { accept: 'text/html,*/*' } })
     expect(html.headers['content-type']).toBe('text/html; charset=utf-8')
@@ -94,7 +94,7 @@ describe('answers of its own', () => {
     expect((await call(router, 'x.localhost', '/', { method: 'HEAD' })).body).toBe('')
   })
 
-  it('answers 502 upstream_failed when the instance dies over a POST, and sends it only once', async () => {
+  it('are 502 upstream_failed if the instance dies during a POST, which is sent only once', async () => {
     let seen = 0
     await bed.instance('a', (request) => {
       seen += 1
@@ -112,7 +112,7 @@ describe('answers of its own', () => {
     expect(seen).toBe(1)
   })
 
-  it('gives up on a GET that kills two instances, instead of taking it through all of them', async () => {
+  it('fail a GET that has killed two instances, instead of trying all of them', async () => {
     let seen = 0
     for (const id of ['a', 'b', 'c', 'd']) {
       await bed.instance(id, (request) => {
@@ -127,9 +127,9 @@ describe('answers of its own', () => {
   })
 
   it.each([
-    ['no HTTP at all', 'hello\r\n\r\n'],
-    ['a switch of protocols that nobody asked for', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n'],
-  ])('answers 502 upstream_failed to %s', async (_what, bytes) => {
+    ['a response that is not HTTP', 'hello\r\n\r\n'],
+    ['an unrequested protocol switch', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n'],
+  ])('are 502 upstream_failed for %s', async (_what, bytes) => {
     await bed.rawInstance('a', (socket) => void socket.once('data', () => socket.write(bytes)))
     const router = await bed.router()
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -138,7 +138,7 @@ describe('answers of its own', () => {
     await until('nothing in flight', () => inFlight(router, 'a') === 0)
   })
 
-  it('answers 504 upstream_timeout when the instance stays silent', async () => {
+  it('are 504 upstream_timeout if the instance does not respond', async () => {
     await bed.instance('a', () => {})
     const router = await bed.router({ upstreamTimeoutMs: 100 })
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -147,7 +147,7 @@ describe('answers of its own', () => {
     await until('nothing in flight', () => inFlight(router, 'a') === 0)
   })
 
-  it('answers 408 when it is the client that does not go on with its body', async () => {
+  it('are 408 if the client stops sending its body', async () => {
     await bed.instance('a', (request) => request.resume())
     const router = await bed.router({ upstreamTimeoutMs: 100 })
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -156,7 +156,7 @@ describe('answers of its own', () => {
     expect(answer).toContain('X-Quayside-Error: request_timeout')
   })
 
-  it('refuses what comes on top of maxInFlight with 503 router_busy', async () => {
+  it('are 503 router_busy for requests beyond maxInFlight', async () => {
     const held: (() => void)[] = []
     await bed.instance('a', (_request, response) => void held.push(() => response.end('done')))
     const router = await bed.router({ maxInFlight: 1 })
@@ -171,7 +171,7 @@ describe('answers of its own', () => {
 })
 
 describe('headers', () => {
-  it('keeps the Host, says for whom it forwards, and drops what is for one hop only', async () => {
+  it('keeps the Host, adds forwarding headers, and drops hop-by-hop headers', async () => {
     await bed.instance('a', (request, response) => {
       response.setHeader('Connection', 'close, X-Inner')
       response.setHeader('X-Inner', 'secret')
@@ -206,7 +206,7 @@ describe('headers', () => {
     expect(answer.headers['set-cookie']).toEqual(['a=1', 'b=2'])
   })
 
-  it('appends to the forwarding headers of a proxy that it was told to trust', async () => {
+  it('appends to the forwarding headers of a trusted proxy', async () => {
     await bed.instance('a', (request, response) => response.end(JSON.stringify(request.headers)))
     const router = await bed.router({ trust: trustOf(['127.0.0.0/8', '10.0.0.0/8']) })
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -217,7 +217,7 @@ describe('headers', () => {
     }
     const seen = JSON.parse((await call(router, 'shop.localhost', '/', { headers })).body)
     expect(seen).toMatchObject({
-      // What the client had written itself is left out.
+      // Addresses that the client has written itself are omitted.
       'x-forwarded-for': '9.9.9.9, 10.0.0.7, 127.0.0.1',
       'x-real-ip': '9.9.9.9',
       'x-forwarded-proto': 'https',
@@ -225,7 +225,7 @@ describe('headers', () => {
     })
   })
 
-  it('sends a POST without a body as one of length 0', async () => {
+  it('sends a POST without a body with Content-Length 0', async () => {
     await bed.instance('a', (request, response) =>
       response.end(`${request.headers['content-length']} ${request.headers['transfer-encoding']}`),
     )
@@ -240,21 +240,21 @@ describe('protection', () => {
   it.each([
     ['two lengths', 'POST / HTTP/1.1\r\nHost: s.localhost\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd', 400],
     [
-      'a length beside chunks',
+      'a length and chunks',
       'POST / HTTP/1.1\r\nHost: s.localhost\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       400,
     ],
     ['two hosts', 'GET / HTTP/1.1\r\nHost: s.localhost\r\nHost: other\r\nConnection: close\r\n\r\n', 400],
     ['no host', 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
-    ['an address that is none', 'GET ftp://x/ HTTP/1.1\r\nHost: s.localhost\r\nConnection: close\r\n\r\n', 400],
-    ['an address of 9000 characters', `GET /${'x'.repeat(9_000)} HTTP/1.1\r\nHost: s.localhost\r\nConnection: close\r\n\r\n`, 414],
+    ['an invalid URL', 'GET ftp://x/ HTTP/1.1\r\nHost: s.localhost\r\nConnection: close\r\n\r\n', 400],
+    ['a URL of 9000 characters', `GET /${'x'.repeat(9_000)} HTTP/1.1\r\nHost: s.localhost\r\nConnection: close\r\n\r\n`, 414],
     ['headers of 20 KB', `GET / HTTP/1.1\r\nHost: s.localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     [
       'a body before an upgrade',
       'GET / HTTP/1.1\r\nHost: s.localhost\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nabc',
       400,
     ],
-  ])('refuses %s, and no instance sees it', async (_what, bytes, status) => {
+  ])('rejects %s, and no instance receives it', async (_what, bytes, status) => {
     let seen = 0
     await bed.instance('a', (_request, response) => {
       seen += 1
@@ -266,14 +266,14 @@ describe('protection', () => {
     expect(seen).toBe(0)
   })
 
-  it('cuts a client whose headers do not come to an end', async () => {
+  it('disconnects a client whose headers do not end', async () => {
     const router = await bed.router({ headersTimeoutMs: 100 })
     expect(await callRaw(router, 'GET / HTTP/1.1\r\nHost: s.localhost\r\nX-Slow: ')).toMatch(/^HTTP\/1\.1 408 /)
   })
 })
 
 describe('balancing', () => {
-  it('gives a request to the instance with the fewest in flight, and reports them', async () => {
+  it('sends a request to the instance with the fewest in flight, and reports their numbers', async () => {
     const held: (() => void)[] = []
     await bed.instance('a', (_request, response) => void held.push(() => response.end('a')))
     await bed.instance('b', (_request, response) => void held.push(() => response.end('b')))
@@ -290,7 +290,7 @@ describe('balancing', () => {
     await until('none is in flight', () => router.load().every((load) => load.inFlight === 0))
   })
 
-  it('passes over an instance that refuses, also for a POST', async () => {
+  it('skips an instance that refuses connections, even for a POST', async () => {
     await bed.refusing('gone')
     await bed.instance('b', (request, response) => void request.pipe(response))
     const router = await bed.router()
@@ -300,7 +300,7 @@ describe('balancing', () => {
     }
   })
 
-  it('waits for the next table when all refuse, and loses nothing', async () => {
+  it('waits for the next table if all refuse connections, and loses no request', async () => {
     await bed.refusing('gone')
     await bed.instance('b', (_request, response) => response.end('from b'))
     let looksAtAbsent = 0
@@ -316,7 +316,7 @@ describe('balancing', () => {
     })
     router.apply([toInstances('shop.localhost', ['gone', 'absent'])])
     const waiting = call(router, 'shop.localhost', '/', { method: 'POST', body: 'order' })
-    // The second look is the one after `gone` has refused.
+    // The second lookup is the one after `gone` has refused the connection.
     await until('the request was refused', () => looksAtAbsent === 2)
     router.apply([toInstances('shop.localhost', ['b'], digestB, 'dep-b')])
     const answer = await waiting
@@ -324,8 +324,8 @@ describe('balancing', () => {
   })
 })
 
-describe('the record of a request', () => {
-  it('names service, deployment, instance, status and error of each exchange', async () => {
+describe('the log record of a request', () => {
+  it('contains the service, deployment, instance, status and error of each request', async () => {
     await bed.instance('a', (_request, response) => response.writeHead(201).end())
     const router = await bed.router()
     router.apply([toInstances('shop.localhost', ['a'])])
@@ -339,7 +339,7 @@ describe('the record of a request', () => {
   })
 })
 
-describe('the probe from outside', () => {
+describe('the router probe', () => {
   const nothing = { status: null, release: null, deployment: null, error: null, failure: null, timedOut: false, routerAway: false }
   const privateRoutes = createPrivateRoutes(Buffer.alloc(32, 1))
   const open = async () => {
@@ -348,7 +348,7 @@ describe('the probe from outside', () => {
   }
   const host = 'shop.localhost'
 
-  it('reads status, release and the router’s own error through the socket, and why there is no whole answer', async () => {
+  it('reports the status, release and router error through the socket, and the reason for an incomplete response', async () => {
     await bed.instance('a', (_request, response) => response.writeHead(204).end())
     await bed.instance('silent', () => {})
     const { router, probe } = await open()
@@ -363,7 +363,7 @@ describe('the probe from outside', () => {
     expect(await ask(host, '/', 5_000)).toEqual({ ...nothing, failure: 'the router did not answer', routerAway: true })
   })
 
-  it('asks an instance that the table does not name, past the table, as a visitor is served', async () => {
+  it('reaches an instance that is not in the table, with the headers of a regular request', async () => {
     const seen: IncomingHttpHeaders[] = []
     await bed.instance('new', (request, response) => {
       seen.push(request.headers)
@@ -387,15 +387,23 @@ describe('the probe from outside', () => {
     ['nothing', () => {}, 'no answer within 200 ms'],
     ['a reset', (socket: Socket) => socket.resetAndDestroy(), 'the connection was closed without a valid HTTP answer'],
     ['garbage', (socket: Socket) => socket.end('SSH-2.0-garbage\r\n'), 'the connection was closed without a valid HTTP answer'],
-    ['half a head', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'), 'the connection was closed without a valid HTTP answer'],
-    ['half a body', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'), 'it ended its answer half way'],
+    [
+      'incomplete headers',
+      (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'),
+      'the connection was closed without a valid HTTP answer',
+    ],
+    [
+      'an incomplete body',
+      (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'),
+      'it ended its answer half way',
+    ],
     [
       'a body without an end',
       (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'),
       'its answer did not end within 200 ms',
     ],
   ] as [string, (socket: Socket) => void, string][])(
-    'says of an instance that answers %s what was wrong',
+    'reports the failure of an instance that responds with %s',
     async (_what, reply, failure) => {
       await bed.rawInstance('sick', (socket) => socket.once('data', () => reply(socket)))
       const { router, probe } = await open()
@@ -405,7 +413,7 @@ describe('the probe from outside', () => {
     },
   )
 
-  it('meets an instance that answers once on each connection when it asks again', async () => {
+  it('detects an instance that responds only once per connection', async () => {
     await bed.rawInstance('once', (socket) => socket.once('data', () => socket.write('HTTP/1.1 204 No Content\r\n\r\n')))
     const { router, probe } = await open()
     router.apply([])
@@ -414,7 +422,7 @@ describe('the probe from outside', () => {
     expect(await probe.request({ host, path: '/', timeoutMs: 200, target })).toMatchObject({ failure: 'no answer within 200 ms' })
   })
 
-  it('takes an event stream for a whole answer', async () => {
+  it('accepts an event stream as a complete response', async () => {
     await bed.instance('events', (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders()
     })
@@ -423,7 +431,7 @@ describe('the probe from outside', () => {
     expect(await probe.request({ host, path: '/', timeoutMs: 5_000 })).toMatchObject({ status: 200, failure: null })
   })
 
-  it('is the only one that can name an instance: a header that was not sealed with the key is no header', async () => {
+  it('is the only client that can choose an instance: a header without a valid signature is ignored', async () => {
     const seen: IncomingHttpHeaders[] = []
     await bed.instance('new', (_request, response) => response.end('new'))
     await bed.instance('old', (request, response) => {
