@@ -110,71 +110,63 @@ export type Domain = {
  * job emits an event type that no concept declares, or if a concept reacts to or extends something that only a later one declares.
  */
 export function assemble(concepts: readonly Concept[]): Domain {
-  const commands = new Map<string, AnyCommand>()
-  const queries = new Map<string, AnyQuery>()
-  const events = new Map<string, EventDefinition>()
-  const errors = new Map<string, ErrorSpec>()
+  const names = namesOf<Concept>('concept')
+  const commands = namesOf<AnyCommand>('command')
+  const queries = namesOf<AnyQuery>('query')
+  const events = namesOf<EventDefinition>('event type')
+  const errors = namesOf<ErrorSpec>('error code')
+  const nodes = namesOf<AnyListing>('node')
+  const jobs = namesOf<AnyQueue | Chore>('job')
   const reactions = new Map<string, Reaction[]>()
   const extensions = new Map<ExtensionPoint<never>, unknown[]>()
-  const nodes = new Map<string, AnyListing>()
-  const names = new Set<string>()
-  const unique = (concept: Concept, what: string, name: string, known: { has(name: string): boolean }) => {
-    if (known.has(name)) throw new Error(`${what} ${name} is declared twice, the second time by ${concept.name}`)
-  }
 
   for (const concept of concepts) {
-    unique(concept, 'concept', concept.name, names)
-    names.add(concept.name)
-    for (const event of concept.events) {
-      unique(concept, 'event type', event.type, events)
-      events.set(event.type, event)
-    }
+    names.add(concept, concept.name, concept)
     declareIdPrefixes(concept.idPrefixes)
+    for (const command of concept.commands) commands.add(concept, command.name, command)
+    for (const query of concept.queries) queries.add(concept, query.name, query)
+    for (const event of concept.events) events.add(concept, event.type, event)
+    for (const [code, { kind, text }] of concept.errors.flatMap((group) => Object.entries(group))) errors.add(concept, code, { kind, text })
+    for (const job of [...concept.queues, ...concept.chores]) jobs.add(concept, job.name, job)
     for (const listing of concept.nodes) {
-      unique(concept, 'node', listing.type, nodes)
       if (!isIdType(listing.type)) throw new Error(`${concept.name} declares nodes of type ${listing.type} without its id prefix`)
-      nodes.set(listing.type, listing)
+      nodes.add(concept, listing.type, listing)
     }
-    for (const command of concept.commands) {
-      unique(concept, 'command', command.name, commands)
-      commands.set(command.name, command)
-    }
-    for (const query of concept.queries) {
-      unique(concept, 'query', query.name, queries)
-      queries.set(query.name, query)
-    }
-    for (const [code, spec] of concept.errors.flatMap((group) => Object.entries(group))) {
-      unique(concept, 'error code', code, errors)
-      errors.set(code, { kind: spec.kind, text: spec.text })
-    }
-    for (const reaction of concept.reactions) {
-      for (const { type } of reaction.to) {
-        if (!events.has(type)) throw new Error(`${concept.name} reacts to ${type}, which neither it nor an earlier concept declares`)
-        reactions.set(type, [...(reactions.get(type) ?? []), reaction])
-      }
-    }
-    for (const { point, item } of concept.extensions) extensions.set(point, [...(extensions.get(point) ?? []), item])
-    demandDeclared(concept, events)
+    demandDeclared(concept, events.all)
+    for (const reaction of concept.reactions) for (const { type } of reaction.to) append(reactions, type, reaction)
+    for (const { point, item } of concept.extensions) append(extensions, point, item)
   }
 
-  const chores = concepts.flatMap((concept) => concept.chores)
-  const queues = concepts.flatMap((concept) => concept.queues)
-  for (const [index, { name }] of [...queues, ...chores].entries()) {
-    if ([...queues, ...chores].findIndex((other) => other.name === name) !== index) throw new Error(`job ${name} is declared twice`)
-  }
   return {
     concepts,
-    commands,
-    queries,
-    eventTypes: { all: [...events.values()].sort((a, b) => (a.type < b.type ? -1 : 1)), get: (type) => events.get(type) },
-    errors,
+    commands: commands.all,
+    queries: queries.all,
+    eventTypes: {
+      all: [...events.all.values()].sort((a, b) => (a.type < b.type ? -1 : 1)),
+      get: (type) => events.all.get(type),
+    },
+    errors: errors.all,
+    nodes: nodes.all,
     reactions,
-    queues,
-    chores,
-    sealed: concepts.flatMap((concept) => concept.sealed),
     extensions,
-    nodes,
+    queues: concepts.flatMap((concept) => concept.queues),
+    chores: concepts.flatMap((concept) => concept.chores),
+    sealed: concepts.flatMap((concept) => concept.sealed),
   }
+}
+
+/** Declarations by name, of which each may be made once. */
+function namesOf<Declared>(what: string) {
+  const all = new Map<string, Declared>()
+  const add = (concept: Concept, name: string, declared: Declared) => {
+    if (all.has(name)) throw new Error(`${what} ${name} is declared twice, the second time by ${concept.name}`)
+    all.set(name, declared)
+  }
+  return { all, add }
+}
+
+function append<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
+  lists.set(key, [...(lists.get(key) ?? []), value])
 }
 
 /** Everything of a concept that emits events, with a name for messages: commands, reactions, queues and chores. */
@@ -183,11 +175,15 @@ export const emittersOf = ({ commands, reactions, queues, chores }: Concept): { 
   ...reactions.map(({ to, emits }) => ({ name: `the reaction to ${to.map(({ type }) => type).join(', ')}`, emits })),
 ]
 
+/** Whatever a concept emits or reacts to is declared by it or an earlier one. */
 function demandDeclared(concept: Concept, events: ReadonlyMap<string, EventDefinition>): void {
+  const isDeclared = (event: EventDefinition) => events.get(event.type) === event
   for (const { name, emits } of emittersOf(concept)) {
-    const unknown = emits.find((event) => events.get(event.type) !== event)
+    const unknown = emits.find((event) => !isDeclared(event))
     if (unknown) throw new Error(`${name} of ${concept.name} emits ${unknown.type}, which neither it nor an earlier concept declares`)
   }
+  const strange = concept.reactions.flatMap(({ to }) => to).find((event) => !isDeclared(event))
+  if (strange) throw new Error(`${concept.name} reacts to ${strange.type}, which neither it nor an earlier concept declares`)
 }
 
 /** Throws an Error that names the ports without an implementation. */
