@@ -1,18 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { claimDeliveries, releaseDelivery } from '../../../src/domain/webhooks/delivery/index.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
-import { sequence } from '../../../src/platform/sequencer.ts'
-import { webhooksWorld } from './support.ts'
+import { fanOutAll, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld()
 
 const create = async (ordered: boolean) =>
   (await world.createEndpoint({ url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'], ordered })).webhookEndpoint
-const fannedOut = async () => {
-  await sequence(world.app)
-  await fanOut(world.app)
-}
 const claim = async () => await claimDeliveries(world.app, 'worker', 10)
 const claimed = async () => (await claim()).map(({ messageId }) => messageId)
 
@@ -23,7 +17,7 @@ describe.each([
   it('and it is the next one afterwards', async () => {
     const { id } = await create(ordered)
     const told = [await world.publishUpdate(), await world.publishUpdate(), await world.publishUpdate()]
-    await fannedOut()
+    await fanOutAll(world.app)
     await world.app.db.transaction(async (tx) => {
       await run(tx, sql`select 1 from webhook_delivery where endpoint_id = ${id}::uuid and message_id = ${told[0]!}::uuid for update`)
       expect((await claimed()).toSorted()).toEqual(told.slice(3 - gives).toSorted())
@@ -35,7 +29,7 @@ describe.each([
 it('an ordered endpoint waits for its first delivery until that is due again', async () => {
   await create(true)
   const told = [await world.publishUpdate(), await world.publishUpdate()]
-  await fannedOut()
+  await fanOutAll(world.app)
   const [first] = await claim()
   expect(first!.messageId).toBe(told[0])
   await releaseDelivery(world.app, first!, true)

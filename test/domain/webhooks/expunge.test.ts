@@ -1,13 +1,11 @@
 import { expect, it } from 'vitest'
 import { expungeWebhookMessage } from '../../../src/domain/webhooks/attempt/index.ts'
-import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { claimDeliveries, keepShape } from '../../../src/domain/webhooks/delivery/index.ts'
 import { expireWebhookBodies } from '../../../src/domain/webhooks/delivery/jobs.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
-import { sequence } from '../../../src/platform/sequencer.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, deliveries, webhooksWorld } from './support.ts'
+import { attempts, deliveries, fanOutAll, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld()
 
@@ -15,8 +13,7 @@ const create = async (url = 'http://127.0.0.1:9/') => (await world.createEndpoin
 const expunge = (messageId: string) => execute(world.request(), expungeWebhookMessage, { messageId })
 const bodyOf = (messageId: string) => row(world.app.db.prisma, sql`select body from webhook_delivery where message_id = ${messageId}::uuid`)
 const claimOne = async () => {
-  await sequence(world.app)
-  await fanOut(world.app)
+  await fanOutAll(world.app)
   return (await claimDeliveries(world.app, 'worker', 10))[0]!
 }
 

@@ -3,14 +3,9 @@ import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { sequence } from '../../../src/platform/sequencer.ts'
-import { createOrganization, createProjectRow, deliveries, publishKeyRevoked, webhooksWorld } from './support.ts'
+import { createOrganization, createProjectRow, deliveries, fanOutAll, publishKeyRevoked, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld({}, { shared: 'database' })
-
-async function spread() {
-  while ((await sequence(world.app)) > 0) {}
-  while ((await fanOut(world.app)) > 0) {}
-}
 
 const sentTo = async (endpointId: string) => (await deliveries(world.app, endpointId)).map((delivery) => delivery.messageId)
 const url = 'http://127.0.0.1:9/'
@@ -21,7 +16,7 @@ it('an endpoint is sent the types that it names, a prefix with a star, or all', 
   const all = await make()
   const project = await world.publishUpdate()
   const key = await publishKeyRevoked(world.app, world.caller)
-  await spread()
+  await fanOutAll(world.app)
   expect(await sentTo(named)).toEqual([key])
   expect(await sentTo(prefixed)).toEqual([project])
   expect(await sentTo(both)).toEqual([project, key])
@@ -34,7 +29,7 @@ it("an endpoint of a project is sent that project's events alone", async () => {
   const own = await world.publishUpdate({ projectId })
   await world.publishUpdate({ projectId: newId() })
   await publishKeyRevoked(world.app, world.caller)
-  await spread()
+  await fanOutAll(world.app)
   expect(await sentTo(webhookEndpoint.id)).toEqual([own])
 })
 
@@ -42,7 +37,7 @@ it("an organization's events never reach another's endpoint", async () => {
   const stranger = await createOrganization(world.app)
   const { webhookEndpoint } = await world.createEndpoint({ url }, stranger)
   await world.publishUpdate()
-  await spread()
+  await fanOutAll(world.app)
   expect(await sentTo(webhookEndpoint.id)).toEqual([])
 })
 
@@ -50,13 +45,13 @@ it('what was committed before the endpoint was made is not sent to it, even when
   await world.publishUpdate()
   const { webhookEndpoint } = await world.createEndpoint({ url })
   const after = await world.publishUpdate()
-  await spread()
+  await fanOutAll(world.app)
   expect(await sentTo(webhookEndpoint.id)).toEqual([after])
 })
 
 it('an event that matches no endpoint is a message without deliveries', async () => {
   const published = await world.publishUpdate()
-  await spread()
+  await fanOutAll(world.app)
   const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${published}::uuid`)
   expect(message).toEqual({ eventType: 'project.updated' })
   const made = await rows(world.app.db.prisma, sql`select 1 from webhook_delivery where message_id = ${published}::uuid`)
@@ -76,7 +71,7 @@ it('two processes that fan out at once make each message once', async () => {
 
 it('a fan-out of a thousand events takes a handful of statements for each batch', async () => {
   for (let n = 0; n < 3; n++) await world.createEndpoint({ url })
-  await spread()
+  await fanOutAll(world.app)
   await run(
     world.app.db.prisma,
     sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)

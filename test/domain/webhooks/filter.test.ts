@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import type { CommandInput } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
-import { attempts, deliveries, fannedOut, settled, webhooksWorld } from './support.ts'
+import { attempts, deliveries, fannedOut, fanOutAll, settled, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKER_MS: '200' })
 
@@ -72,11 +72,8 @@ describe('at most once', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })
     const dead = await world.process({ WORKER_LEASE_MS: '500' })
-    const { fanOut } = await import('../../../src/domain/webhooks/delivery/fan-out.ts')
-    const { sequence } = await import('../../../src/platform/sequencer.ts')
     await world.publishUpdate()
-    while ((await sequence(world.app)) > 0) {}
-    while ((await fanOut(world.app)) > 0) {}
+    await fanOutAll(world.app)
     expect(await deliverWebhooks.claim(dead, 'dead', 10)).toHaveLength(1)
     world.work(world.app)
     expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'UNKNOWN' }])

@@ -1,12 +1,10 @@
 /** Deliveries whose holders ended: what is listed of their tries, and when one is set aside. */
 import { describe, expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
-import { sequence } from '../../../src/platform/sequencer.ts'
 import { until } from '../../support/wait.ts'
-import { attempts, deliveries, eventsOf, settled, webhooksWorld } from './support.ts'
+import { attempts, deliveries, eventsOf, fanOutAll, settled, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld({ WORKER_LEASE_MS: '500' })
 
@@ -14,8 +12,7 @@ const create = async (input: CommandInput) => (await world.createEndpoint({ even
 
 /** A process takes what is due, and ends without a word; each as soon as the lease before is over. */
 async function endInHand(worker: string): Promise<void> {
-  await sequence(world.app)
-  await fanOut(world.app)
+  await fanOutAll(world.app)
   await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10)).length === 1)
 }
 

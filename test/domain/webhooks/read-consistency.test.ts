@@ -1,10 +1,8 @@
 import { expect, it } from 'vitest'
-import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
-import { sequence } from '../../../src/platform/sequencer.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { intercepting } from '../../support/intercept.ts'
 import { operation } from '../../support/tenant.ts'
-import { settled, webhooksWorld } from './support.ts'
+import { fanOutAll, settled, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld()
 
@@ -34,8 +32,7 @@ it.each([
   const receiver = await world.receiver()
   const endpoint = (await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint
   const id = await world.publishUpdate()
-  await sequence(world.app)
-  await fanOut(world.app)
+  await fanOutAll(world.app)
   const app = beforeTries(world.app, () => {
     world.work(world.app)
     return settled(world.app, endpoint.id)

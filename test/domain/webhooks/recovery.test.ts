@@ -1,11 +1,9 @@
 import { beforeEach, expect, it } from 'vitest'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
-import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { replayMissingWebhookMessages } from '../../../src/domain/webhooks/delivery/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
-import { sequence } from '../../../src/platform/sequencer.ts'
-import { webhooksWorld } from './support.ts'
+import { fanOutAll, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld()
 let endpointId: string
@@ -15,11 +13,6 @@ beforeEach(async () => {
   const { webhookEndpoint } = await world.createEndpoint({ url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'] })
   endpointId = webhookEndpoint.id
 })
-
-async function spread() {
-  while ((await sequence(world.app)) > 0) {}
-  while ((await fanOut(world.app)) > 0) {}
-}
 
 type Look = { status: string; stepsCompleted: number; waitMs: number }
 
@@ -45,7 +38,7 @@ const accept = (most: number) =>
   )
 
 it('a recovery whose endpoint takes nothing looks ever less often, at most every 5 s; it goes on when half of its window is free', async () => {
-  await spread()
+  await fanOutAll(world.app)
   await execute(world.request(), replayMissingWebhookMessages, {
     endpointId,
     since: new Date(Date.now() - 60_000),

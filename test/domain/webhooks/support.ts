@@ -3,6 +3,7 @@ import { apiKeyRevoked } from '../../../src/domain/access/api-key/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
+import { fanOut } from '../../../src/domain/webhooks/delivery/fan-out.ts'
 import { fanOutEvents } from '../../../src/domain/webhooks/delivery/jobs.ts'
 import {
   createWebhookEndpoint,
@@ -22,6 +23,7 @@ import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../../src/platform/egress.ts'
 import { publish } from '../../../src/platform/events.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
+import { sequence } from '../../../src/platform/sequencer.ts'
 import { type App, transact } from '../../../src/platform/work.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createTestDatabase } from '../../support/database.ts'
@@ -181,6 +183,12 @@ export async function publishKeyRevoked(app: App, caller: Caller): Promise<strin
     publish(work, apiKeyRevoked, { id, subjectId: id, projectId: null, data }),
   )
   return id
+}
+
+/** Fans out all events published so far, without jobs. */
+export async function fanOutAll(app: App): Promise<void> {
+  while ((await sequence(app)) > 0) {}
+  while ((await fanOut(app)) > 0) {}
 }
 
 /** Waits until every event has been fanned out and returns the IDs of the organization's messages, oldest first. */
