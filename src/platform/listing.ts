@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import type { Caller, Permission } from './access.ts'
 import { defineQuery, type IdPaths, type Query, type Read, visible } from './command.ts'
-import { join, Prisma, type RawRow, raw, rows, type Sql, sql } from './db/index.ts'
+import { join, Prisma, raw, rows, type Sql, sql } from './db/index.ts'
 import type { IdType } from './id.ts'
 import { type Page, type PageInput, type PageOrder, pageSchema, planPage, type Slice, type SliceInput, sliceInput } from './page.ts'
 
@@ -63,7 +63,7 @@ export function defineTable<Name extends Model, Row = Scalars<Name>>(
     from,
     read({ tx, caller, columns }, where) {
       const shape = shapeOf(columns)
-      return rows<Row>(tx, sql`select ${selectOf(shape, caller)} from ${from} where ${where}`, shape.build as (found: RawRow) => Row)
+      return rows(tx, sql`select ${selectOf(shape, caller)} from ${from} where ${where}`, (values) => shape.build(values) as Row)
     },
     async readBelow({ tx, caller, columns }, { parent, parentIds, where = sql`true`, orderBy, limit }) {
       const shape = shapeOf(columns)
@@ -73,14 +73,14 @@ export function defineTable<Name extends Model, Row = Scalars<Name>>(
         tx,
         sql`select p.n::int as parent, l.* from unnest(${distinct}::uuid[]) with ordinality as p(id, n) cross join lateral (
               select ${selectOf(shape, caller)} from ${from} where t.${raw(snake(parent))} = p.id and ${where} order by ${orderBy} limit ${limit ?? null}::bigint) l`,
-        (line) => found.get(distinct[(line.parent as number) - 1]!)!.push(shape.build(line) as Row),
+        (values) => found.get(distinct[(values[0] as number) - 1]!)!.push(shape.build(values, 1) as Row),
       )
       return parentIds.map((id) => found.get(id)!)
     },
   }
 }
 
-type Shape = { stored: Sql; extra: string[]; build: (found: RawRow) => object }
+type Shape = { stored: Sql; extra: string[]; build: BuildFrom }
 
 /** As many selections of a table as are remembered. */
 const shapesMost = 1_000
@@ -107,8 +107,11 @@ function createShapes(fields: readonly string[], computed: readonly string[]): (
   }
 }
 
-/** Builds rows of some fields of a type; reading one of the others throws, in place of giving undefined. */
-function createBuild(chosen: readonly string[], all: readonly string[]): (found: RawRow) => object {
+/** Builds a row from the values of its fields, which start at an index. */
+type BuildFrom = (values: readonly unknown[], start?: number) => object
+
+/** Builds rows of some fields of a type. Reading another field of the type throws instead of returning undefined. */
+function createBuild(chosen: readonly string[], all: readonly string[]): BuildFrom {
   const refusals = Object.fromEntries(
     all
       .filter((field) => !chosen.includes(field))
@@ -122,9 +125,9 @@ function createBuild(chosen: readonly string[], all: readonly string[]): (found:
       ]),
   )
   const prototype = Object.create(Object.prototype, refusals) as object
-  return (found) => {
-    const row = Object.create(prototype) as RawRow
-    for (const field of chosen) row[field] = found[field]
+  return (values, start = 0) => {
+    const row = Object.create(prototype) as Record<string, unknown>
+    for (let at = 0; at < chosen.length; at++) row[chosen[at]!] = values[start + at]
     return row
   }
 }

@@ -10,7 +10,7 @@ import { createOutageLog, type OutageLog } from './outage-log.ts'
 import { createPool } from './pool.ts'
 import { type Routed, route, throughPool } from './route.ts'
 import { createSession, type Session } from './session.ts'
-import { isStale } from './statement.ts'
+import { type Build, isStale } from './statement.ts'
 import { inTransaction, JoiningAdapter } from './transaction.ts'
 
 export { type Backoff, createBackoff } from './backoff.ts'
@@ -93,13 +93,12 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
 const maxReruns = 3
 const silence = { error() {}, warn() {} }
 
-/** A row with the names that its statement gives the columns. */
-export type RawRow = Record<string, unknown>
-
-/** Rows of a query, with column names in camel case: `select s.* from web_service s` returns WebService rows. `build` makes each of them. */
-export async function rows<Row>(tx: Tx, query: Sql, build?: (raw: RawRow) => Row): Promise<Row[]> {
-  const found = (await tx[route].send(query)).rows
-  return build ? found.map(build) : (found as Row[])
+/**
+ * Rows of a query, with column names in camel case: `select s.* from web_service s` returns WebService rows. If `build` is given, it creates
+ * each row from the values of its columns instead.
+ */
+export async function rows<Row>(tx: Tx, { text, values }: Sql, build?: Build<Row>): Promise<Row[]> {
+  return (await tx[route].send({ text, values, build })).rows as Row[]
 }
 
 /** The first row, or null. */

@@ -5,13 +5,14 @@
 import type pg from 'pg'
 import { type Decode, decoderOf, encode, type Parameter } from './values.ts'
 
-export type Row = Record<string, unknown>
+/** Builds a row from the values of its columns, in their order. */
+export type Build<Row = unknown> = (values: readonly unknown[]) => Row
 
-/** Rows with column names in camel case, and the number of rows read or changed. */
-export type Outcome = { rows: Row[]; count: number }
+/** The rows, and the number of rows read or changed. */
+export type Outcome = { rows: unknown[]; count: number }
 
-/** A statement with positional parameters. */
-export type Query = { readonly text: string; readonly values: readonly unknown[] }
+/** A statement with positional parameters. Without `build`, a row is an object with column names in camel case. */
+export type Query = { readonly text: string; readonly values: readonly unknown[]; readonly build?: Build }
 
 /**
  * Runs statements on a connection of the pool, one after the other in one round trip; those behind a failed one are skipped. Rejects with
@@ -43,10 +44,8 @@ const sentMost = 1_000
 const preparedChars = 16_384
 
 type Column = { name: string; decode: Decode }
-/** `blank` is a row of nulls; copying it is the fastest way to create a row. */
-type Shape = { columns: Column[]; blank: Row }
-/** `shape` is null until the first execution has succeeded. */
-type Prepared = { name: string; shape: Shape | null }
+/** `columns` is null until the first execution has succeeded. */
+type Prepared = { name: string; columns: Column[] | null }
 /** The prepared statements of one connection by text, least recently used first, and the names still to be closed. */
 type Holding = { prepared: Map<string, Prepared>; dropped: string[]; epoch: number }
 
@@ -56,7 +55,7 @@ let names = 0
 /** Incremented when a prepared statement was stale; every connection then discards all of its own. */
 let epoch = 0
 
-/** The prepared statement for a text, to be parsed while its `shape` is null. Null for a text that is not prepared. */
+/** The prepared statement for a text, to be parsed while its `columns` are null. Null for a text that is not prepared. */
 function prepare(text: string, holding: Holding): Prepared | null {
   const { prepared, dropped } = holding
   if (holding.epoch !== epoch) {
@@ -66,7 +65,7 @@ function prepare(text: string, holding: Holding): Prepared | null {
   }
   const known = prepared.get(text)
   if (!known && !wasSent(text)) return null
-  const found = known ?? { name: `s${++names}`, shape: null }
+  const found = known ?? { name: `s${++names}`, columns: null }
   prepared.delete(text)
   prepared.set(text, found)
   if (prepared.size > preparedMost) {
@@ -107,7 +106,13 @@ type Wire = {
 
 type Callback = (error: unknown, outcomes?: Outcome[]) => void
 
-type Statement = Outcome & { text: string; values: Parameter[]; prepared: Prepared | null; shape: Shape | null }
+type Statement = Outcome & {
+  text: string
+  values: Parameter[]
+  build: Build | undefined
+  prepared: Prepared | null
+  columns: Column[] | null
+}
 
 /** A query object for `pg`, which calls `submit` when the connection is free and then a handler for each message of the response. */
 class Batch {
@@ -119,11 +124,12 @@ class Batch {
   #failure: unknown
 
   constructor(queries: readonly Query[]) {
-    this.#statements = queries.map(({ text, values }) => ({
+    this.#statements = queries.map(({ text, values, build }) => ({
       text,
       values: values.map(encode),
+      build,
       prepared: null,
-      shape: null,
+      columns: null,
       rows: [],
       count: 0,
     }))
@@ -138,17 +144,17 @@ class Batch {
     const holding = holdingOf(wire)
     for (const statement of this.#statements) {
       statement.prepared = prepare(statement.text, holding)
-      statement.shape = statement.prepared?.shape ?? null
+      statement.columns = statement.prepared?.columns ?? null
     }
     wire.stream.cork()
     for (const dropped of holding.dropped.splice(0)) wire.close({ type: 'S', name: dropped })
     const parsed = new Set<Prepared>()
-    for (const { text, values, prepared, shape } of this.#statements) {
+    for (const { text, values, prepared, columns } of this.#statements) {
       const name = prepared?.name ?? ''
-      if (!shape && !(prepared && parsed.has(prepared))) wire.parse({ name, text })
+      if (!columns && !(prepared && parsed.has(prepared))) wire.parse({ name, text })
       if (prepared) parsed.add(prepared)
       wire.bind({ statement: name, values })
-      if (!shape) wire.describe({ type: 'P', name: '' })
+      if (!columns) wire.describe({ type: 'P', name: '' })
       wire.execute({})
     }
     wire.sync()
@@ -156,21 +162,18 @@ class Batch {
   }
 
   handleRowDescription({ fields }: { fields: { name: string; dataTypeID: number }[] }): void {
-    const columns = fields.map(({ name, dataTypeID }) => ({ name: camel(name), decode: decoderOf(dataTypeID) }))
-    this.#statements[this.#at]!.shape = { columns, blank: Object.fromEntries(columns.map(({ name }) => [name, null])) }
+    this.#statements[this.#at]!.columns = fields.map(({ name, dataTypeID }) => ({ name: camel(name), decode: decoderOf(dataTypeID) }))
   }
 
-  handleDataRow({ fields }: { fields: (string | null)[] }): void {
-    const statement = this.#statements[this.#at]!
-    const { columns, blank } = statement.shape!
-    const row = { ...blank }
+  /** Decodes the fields in place: the array belongs to this row. */
+  handleDataRow({ fields }: { fields: unknown[] }): void {
+    const { rows, build, columns } = this.#statements[this.#at]!
     try {
-      for (let at = 0; at < columns.length; at++) {
+      for (let at = 0; at < fields.length; at++) {
         const text = fields[at] as string | null
-        const { name, decode } = columns[at]!
-        row[name] = text === null ? null : decode(text)
+        if (text !== null) fields[at] = columns![at]!.decode(text)
       }
-      statement.rows.push(row)
+      rows.push(build ? build(fields) : named(columns!, fields))
     } catch (error) {
       this.#failure ??= error
     }
@@ -179,7 +182,7 @@ class Batch {
   handleCommandComplete({ text }: { text: string }): void {
     const statement = this.#statements[this.#at++]!
     statement.count = Number(/\d+$/.exec(text)?.[0] ?? 0)
-    if (statement.prepared) statement.prepared.shape = statement.shape ?? { columns: [], blank: {} }
+    if (statement.prepared) statement.prepared.columns = statement.columns ?? []
   }
 
   handleEmptyQuery(): void {
@@ -195,7 +198,7 @@ class Batch {
     if (isStale(error)) epoch++
     const { prepared: held, dropped } = holdingOf(wire)
     for (const { text, prepared } of this.#statements) {
-      if (!prepared || prepared.shape) continue
+      if (!prepared || prepared.columns) continue
       // It may or may not have been parsed. Closing an unknown name is not an error.
       held.delete(text)
       dropped.push(prepared.name)
@@ -208,6 +211,12 @@ class Batch {
   }
 
   handleCopyData(): void {}
+}
+
+function named(columns: readonly Column[], values: readonly unknown[]): object {
+  const row: Record<string, unknown> = {}
+  for (let at = 0; at < columns.length; at++) row[columns[at]!.name] = values[at]
+  return row
 }
 
 const camelNames = new Map<string, string>()
