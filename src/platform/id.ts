@@ -36,8 +36,7 @@ export const newId = (): string => v7()
 export const nilId = '00000000-0000-0000-0000-000000000000'
 
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
-/** Two digits of a TypeID by their ten bits. A list prints thousands of ids, and BigInt took a twelfth of the time of a large one. */
-const pairs = Array.from({ length: 1024 }, (_, bits) => alphabet[bits >> 5]! + alphabet[bits & 31]!)
+const charCodes = Uint8Array.from(alphabet, (digit) => digit.charCodeAt(0))
 const hexBytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 const nibbleOf = digitsByCharCode('0123456789abcdef', 'ABCDEF')
 const digitOf = digitsByCharCode(alphabet)
@@ -54,7 +53,9 @@ function digitsByCharCode(digits: string, alike = ''): Uint8Array {
 export function encodeId(type: IdType, uuid: string): string {
   const prefix = prefixByType.get(type)
   if (prefix === undefined) throw new Error(`no assembled concept declares the id prefix of ${type}`)
-  let text = `${prefix}_`
+  let length = 0
+  for (; length < prefix.length; length++) scratch[length] = prefix.charCodeAt(length)
+  scratch[length++] = underscore
   // 26 digits have 130 bits, so two zero bits come first.
   let bits = 2
   let rest = 0
@@ -63,15 +64,18 @@ export function encodeId(type: IdType, uuid: string): string {
     if (code === hyphen) continue
     rest = (rest << 4) | nibbleOf[code]!
     bits += 4
-    if (bits < 10) continue
-    bits -= 10
-    text += pairs[rest >> bits]!
+    if (bits < 5) continue
+    bits -= 5
+    scratch[length++] = charCodes[rest >> bits]!
     rest &= (1 << bits) - 1
   }
-  return text
+  return scratch.toString('latin1', 0, length)
 }
 
+/** A list has thousands of ids. One that is concatenated digit by digit takes longer, above all when it is written. */
+const scratch = Buffer.alloc(64)
 const hyphen = 45
+const underscore = 95
 
 /** Parses a TypeID into its type and UUID. Null if it is malformed or its prefix is unknown. */
 export function parseTypeId(text: string): { type: IdType; uuid: string } | null {
