@@ -5,7 +5,6 @@
  */
 import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core'
 import {
-  type FieldNode,
   GraphQLIncludeDirective,
   type GraphQLNamedType,
   type GraphQLResolveInfo,
@@ -19,6 +18,7 @@ import {
 } from 'graphql'
 import type { Columns, Reader } from '../../platform/listing.ts'
 import type { GraphqlContext } from './context.ts'
+import { oncePerLevel } from './level.ts'
 
 declare global {
   export namespace PothosSchemaTypes {
@@ -42,23 +42,9 @@ export class ColumnsPlugin<Types extends SchemaTypes> extends BasePlugin<Types> 
 
 SchemaBuilder.registerPlugin('columns', ColumnsPlugin)
 
-/** By the nodes of a field, which are one list for all parents of a level; variables decide what is skipped. */
-const known = new WeakMap<readonly FieldNode[], { variables: unknown; byType: Map<string, Columns> }>()
-
 /** The columns that the selection of a field asks for of the rows of a type, which the field returns itself or in a connection. */
-export function columnsOf(info: GraphQLResolveInfo, type: string): Columns {
-  let entry = known.get(info.fieldNodes)
-  if (entry?.variables !== info.variableValues) {
-    entry = { variables: info.variableValues, byType: new Map() }
-    known.set(info.fieldNodes, entry)
-  }
-  let columns = entry.byType.get(type)
-  if (!columns) {
-    columns = collect(info, type)
-    entry.byType.set(type, columns)
-  }
-  return columns
-}
+export const columnsOf = (info: GraphQLResolveInfo, type: string): Columns =>
+  oncePerLevel(info, `columns of ${type}`, () => collect(info, type))
 
 /** Fields of a connection through which its rows are reached. */
 const transparent = new Set(['edges', 'node', 'nodes'])

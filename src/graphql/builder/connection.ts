@@ -9,6 +9,7 @@ import { cursorOf, maxPage, type Page, type PageInput, pageSchema } from '../../
 import { builder, type Types } from './builder.ts'
 import { columnsOf, loadRows, readerOf } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
+import { oncePerLevel } from './level.ts'
 
 /** A list whose page and count are only read if their fields are selected. */
 export type Connection<Row> = { page: () => Promise<Page<Row>>; count: () => Promise<number> }
@@ -103,7 +104,7 @@ export function checkPages(schema: GraphQLSchema): GraphQLSchema {
     if (!field.args.some(({ name }) => name === 'first')) continue
     const { resolve = defaultFieldResolver } = field
     field.resolve = (parent, args, context, info) => {
-      parseInput(pageSchema, args)
+      oncePerLevel(info, 'page', () => parseInput(pageSchema, args))
       return resolve(parent, args, context, info)
     }
   }
@@ -188,8 +189,10 @@ export function connectionBelow<Row extends { id: string }, Filters extends Filt
   { parent, id, filter, page, where }: ListOfOne<Filters>,
 ): Connection<Row> {
   demand(context.caller, listing.permission)
-  const name = `${info.parentType.name}.${info.fieldName}:${JSON.stringify([filter, page])}`
-  const decoded = decodedIds(filter, listing.ids)
+  const { name, decoded } = oncePerLevel(info, 'list', () => ({
+    name: `${info.parentType.name}.${info.fieldName}:${JSON.stringify([filter, page])}`,
+    decoded: decodedIds(filter, listing.ids),
+  }))
   const below = (parentIds: readonly string[]) => ({ parent, parentIds, filter: decoded, where: where?.(parentIds) })
   return connection(
     () =>
