@@ -16,28 +16,28 @@ describe('classify', () => {
     },
   )
 
-  it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])('calls %s a lack of our own', (code) => {
+  it.each(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])('calls %s a local fault', (code) => {
     expect(judged(fault(code))).toBe('LOCAL')
   })
 
-  it('tells the owner of a name with IPv6 addresses only what there is to see', () => {
+  it('says that a name has only IPv6 addresses', () => {
     const addresses = [{ address: '2001:db8::1' }, { address: '2001:db8::2' }]
     const { message } = classify(fault('ENETUNREACH'), { wasConnected: false, host: 'hooks.test:443', addresses })
     expect(message).toBe('There is no route from this machine to hooks.test:443, which has only an IPv6 address (ENETUNREACH).')
   })
 
-  it('calls what no address answered to in time a timeout, and what was never reached refused, not reset', () => {
+  it('calls it a timeout if no address responded in time, and refused, not reset, if none was reached', () => {
     expect(judged(Object.assign(new Error('all of them'), { code: 'ERR_SOCKET_CONNECTION_TIMEOUT' }))).toBe('timeout')
     expect(judged(fault('ETIMEDOUT'))).toBe('timeout')
     expect(judged(fault('ECONNRESET'))).toBe('refused')
     expect(judged(fault('ECONNRESET', 'read'), true)).toBe('reset')
   })
 
-  it('calls a lost route reset on a connection that stood: the request may have arrived', () => {
+  it('calls a lost route on an established connection a reset, because the request may have arrived', () => {
     for (const code of ['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN']) expect(judged(fault(code, 'read'), true)).toBe('reset')
   })
 
-  it('charges the receiver when one of its addresses answered, whichever was tried first', () => {
+  it('blames the receiver if one of its addresses responded, whichever was tried first', () => {
     for (const codes of [
       ['ENETUNREACH', 'ECONNREFUSED'],
       ['ECONNREFUSED', 'ENETUNREACH'],

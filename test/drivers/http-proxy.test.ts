@@ -31,7 +31,7 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** Ties two connections together once both stand. */
+/** Connects two sockets to each other once both are established. */
 function tie(a: Socket, b: Socket): void {
   a.pipe(b)
   b.pipe(a)
@@ -40,7 +40,7 @@ function tie(a: Socket, b: Socket): void {
 
 type Seen = { targets: string[]; credentials: (string | undefined)[] }
 
-/** An HTTP proxy that tunnels, or answers CONNECT with a status. */
+/** An HTTP proxy that tunnels, or answers CONNECT with an error status. */
 async function httpProxy(status = 200): Promise<{ port: number; seen: Seen }> {
   const seen: Seen = { targets: [], credentials: [] }
   const server = createHttpServer()
@@ -57,7 +57,7 @@ async function httpProxy(status = 200): Promise<{ port: number; seen: Seen }> {
   return { port: await listen(server), seen }
 }
 
-/** A SOCKS 5 proxy that asks for a user and password when told to, and answers with a code. */
+/** A SOCKS 5 proxy that optionally requires a user and password, and replies with a code. */
 async function socksProxy({ signIn = false, code = 0 } = {}): Promise<{ port: number; seen: Seen }> {
   const seen: Seen = { targets: [], credentials: [] }
   const server = createServer((socket) => {
@@ -137,7 +137,7 @@ describe.each([
   ['http', (port: number, user = '') => `http://${user}127.0.0.1:${port}`, httpProxy as () => Promise<{ port: number; seen: Seen }>],
   ['socks5', (port: number, user = '') => `socks5://${user}127.0.0.1:${port}`, () => socksProxy()],
 ] as const)('an %s proxy', (kind, urlOf, startProxy) => {
-  it('is given the checked address, not the name, and carries the request', async () => {
+  it('receives the checked address, not the name, and carries the request', async () => {
     const receiver = await receive()
     const proxy = await startProxy()
     const post = sender(urlOf(proxy.port))
@@ -173,7 +173,7 @@ describe.each([
     expect(proxy.seen.targets).toEqual([])
   })
 
-  it('that can not be reached is a fault of our own, not of the receiver', async () => {
+  it('that cannot be reached is a local fault, not one of the receiver', async () => {
     const receiver = await receive()
     const { port } = await receive()
     await cleanups.pop()!()
@@ -190,15 +190,15 @@ describe.each([
   })
 })
 
-describe('what a proxy answers', () => {
-  it('user and password are given to an HTTP proxy', async () => {
+describe('responses of a proxy', () => {
+  it('user and password are sent to an HTTP proxy', async () => {
     const receiver = await receive()
     const proxy = await httpProxy()
     await sender(`http://me:p%40ss@127.0.0.1:${proxy.port}`)(`http://receiver.test:${receiver.port}/`)
     expect(proxy.seen.credentials).toEqual([`Basic ${Buffer.from('me:p@ss').toString('base64')}`])
   })
 
-  it('user and password are given to a SOCKS proxy that asks', async () => {
+  it('user and password are sent to a SOCKS proxy that requires them', async () => {
     const receiver = await receive()
     const proxy = await socksProxy({ signIn: true })
     expect(await sender(`socks5://me:secret@127.0.0.1:${proxy.port}`)(`http://receiver.test:${receiver.port}/`)).toMatchObject({
@@ -207,7 +207,7 @@ describe('what a proxy answers', () => {
     expect(proxy.seen.credentials).toEqual(['me:secret'])
   })
 
-  it('a target that the proxy can not reach is the receiver’s failure; a refusal of the proxy is ours', async () => {
+  it('a target that the proxy cannot reach is a failure of the receiver; a refusal of the proxy is a local fault', async () => {
     const target = 'http://receiver.test:9/'
     expect(await sender(`http://127.0.0.1:${(await httpProxy(502)).port}`)(target)).toMatchObject({ errorClass: 'refused' })
     expect(await sender(`socks5://127.0.0.1:${(await socksProxy({ code: 5 })).port}`)(target)).toMatchObject({ errorClass: 'refused' })
@@ -216,8 +216,8 @@ describe('what a proxy answers', () => {
   })
 })
 
-describe('a proxy in trouble is a fault of our own until its handshake was answered, and nothing counts as sent', () => {
-  /** Answers what it is sent, one after the other, and nothing more; null ends the connection, 'reset' breaks it off. */
+describe('a proxy that fails before its handshake is complete is a local fault, and nothing counts as sent', () => {
+  /** Sends one reply per message received. Null ends the connection, and 'reset' resets it. */
   const troubled = (...answers: (string | number[] | null)[]) => {
     const server = createServer((socket) => {
       const left = [...answers]
@@ -282,7 +282,7 @@ describe('a proxy in trouble is a fault of our own until its handshake was answe
     expect(receiver.requests).toEqual([])
   })
 
-  it('what comes in one piece with the end of the handshake is the receiver’s', async () => {
+  it('bytes that arrive together with the end of the handshake belong to the receiver', async () => {
     const answer = 'HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n'
     const early = await troubled(`HTTP/1.1 200 OK\r\n\r\n${answer}`)
     const socks = await troubled([5, 0], [5, 0, 0, 1, 0, 0, 0, 0, 0, 0, ...Buffer.from(answer)])
@@ -290,7 +290,7 @@ describe('a proxy in trouble is a fault of our own until its handshake was answe
       expect(await sender(url)('http://receiver.test:9/', { timeoutMs: 2_000 })).toMatchObject({ status: 202 })
   })
 
-  it('a receiver that says nothing behind a proxy that answered is the receiver’s', async () => {
+  it('a receiver that does not respond behind a working proxy is a failure of the receiver', async () => {
     const silent = await listen(createServer((socket) => void socket.on('data', () => {})))
     const [proxy, socks] = [await httpProxy(), await socksProxy()]
     for (const url of [`http://127.0.0.1:${proxy.port}`, `socks5://127.0.0.1:${socks.port}`]) {
@@ -299,7 +299,7 @@ describe('a proxy in trouble is a fault of our own until its handshake was answe
     }
   })
 
-  it('a request that is given up in any phase leaves no connection to the proxy behind', async () => {
+  it('an aborted request leaves no connection to the proxy behind, whatever its phase', async () => {
     for (const [kind, answers] of [
       ['http', []],
       ['socks5', []],

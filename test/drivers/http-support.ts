@@ -1,13 +1,13 @@
-/** A certificate authority of a test's own, by the openssl program. */
+/** A certificate authority for tests, created with openssl. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export type Authority = {
-  /** Makes `<file>.key` and `<file>.pem`: a certificate for names such as `DNS:hooks.test`, for a span of days from now. */
+  /** Creates `<file>.key` and `<file>.pem`: a certificate for names such as `DNS:hooks.test`, valid for a number of days from now. */
   issue(file: string, names: string, days: number): void
-  /** The text of `<name>.pem`; the authority's own is `ca.pem`. */
+  /** Contents of a file such as `<name>.pem`. `ca.pem` is that of the authority. */
   pem(name: string): string
   close(): void
 }

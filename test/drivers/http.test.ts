@@ -15,7 +15,7 @@ afterEach(async () => {
 
 type Answers = Record<string, string[]>
 
-/** A sender that may reach 127.0.0.0/8, and knows the given names alone. */
+/** A sender that may connect to 127.0.0.0/8 and resolves only the given names. */
 function sender({
   names = {},
   allow = ['127.0.0.0/8'],
@@ -54,7 +54,7 @@ async function listen<S extends Server>(server: S, address = '127.0.0.1'): Promi
 }
 
 const serveHttp = (listener: RequestListener, address?: string) => listen(createHttpServer(listener), address)
-/** Hands each connection's first bytes to `react`: for answers that no HTTP server would give. */
+/** Passes the first bytes of each connection to `react`, for responses that no HTTP server would send. */
 const serveRaw = (react: (socket: Socket) => void) => listen(createTcpServer((socket) => socket.once('data', () => react(socket))))
 
 function failure(result: OutgoingResult) {
@@ -68,7 +68,7 @@ function response(result: OutgoingResult) {
   return result
 }
 
-/** Counts every connection that this process begins, to wherever. */
+/** Counts every connection that this process opens. */
 function countConnects() {
   const connect = vi.spyOn(Socket.prototype, 'connect')
   cleanups.push(() => connect.mockRestore())
@@ -79,7 +79,7 @@ const untilClosed = (socket: Socket | undefined) =>
   new Promise<void>((resolve) => (socket === undefined || socket.destroyed ? resolve() : socket.once('close', () => resolve())))
 
 describe('post', () => {
-  it('sends body, headers and path as given and gives status, headers and body of the answer', async () => {
+  it('sends body, headers and path unchanged, and returns status, headers and body of the response', async () => {
     const receiver = await startReceiver({ script: () => ({ status: 299, headers: { 'X-Answer': 'yes' }, body: 'thanks' }) })
     cleanups.push(receiver.close)
     const body = Buffer.from('{"smile":"😀","path":"\\/","big":18446744073709551615}')
@@ -118,7 +118,7 @@ describe('post', () => {
     expect(response(await post(`http://hooks.test:${port}/`)).status).toBe(200)
   })
 
-  it('uses a connection again for the same addresses, and never for others', async () => {
+  it('reuses a connection for the same addresses, and never for others', async () => {
     const { port, connections } = await serveHttp((_request, answer) => answer.end('done'), '0.0.0.0')
     const names: Answers = { 'hooks.test': ['127.0.0.1'] }
     const { post } = sender({ names })
@@ -133,30 +133,30 @@ describe('post', () => {
     expect(connections).toHaveLength(2)
   })
 
-  it('tells before the first byte may have reached the other side, and not of what never got there', async () => {
-    const told: string[] = []
+  it('calls onSend before the first byte may have reached the receiver, and not if nothing could have', async () => {
+    const calls: string[] = []
     const { port } = await serveHttp((request, answer) => {
-      told.push(`arrived ${request.url}`)
+      calls.push(`arrived ${request.url}`)
       answer.end()
     })
     const gone = await startReceiver()
     await gone.close()
     const silent = await serveRaw(() => {})
     const { post } = sender({ names: { 'hooks.test': ['127.0.0.1'] } })
-    const onSend = () => told.push('sent')
+    const onSend = () => calls.push('sent')
     for (const path of ['/new', '/kept']) response(await post(`http://127.0.0.1:${port}${path}`, { onSend }))
-    expect(told).toEqual(['sent', 'arrived /new', 'sent', 'arrived /kept'])
-    told.length = 0
+    expect(calls).toEqual(['sent', 'arrived /new', 'sent', 'arrived /kept'])
+    calls.length = 0
     expect(failureClass(await post(gone.url, { onSend }))).toBe('refused')
     expect(failureClass(await post(`https://hooks.test:${port}/`, { onSend }))).toBe('tls')
     expect(failureClass(await post(`https://hooks.test:${silent.port}/`, { onSend, timeoutMs: 100 }))).toBe('timeout')
-    expect(told).toEqual([])
+    expect(calls).toEqual([])
     expect(failureClass(await post(`http://127.0.0.1:${silent.port}/`, { onSend, timeoutMs: 100 }))).toBe('timeout')
-    expect(told).toEqual(['sent'])
+    expect(calls).toEqual(['sent'])
   })
 
-  describe('on a kept connection', () => {
-    /** Answers the first request of each connection, and does with the next one as told. */
+  describe('on a reused connection', () => {
+    /** Answers the first request of each connection, and passes later ones to a callback. */
     const answerOnce = (second: (socket: Socket) => void) =>
       listen(
         createTcpServer((socket) => {
@@ -170,14 +170,14 @@ describe('post', () => {
     it.each([
       ['ends', (socket: Socket) => socket.end()],
       ['is reset', (socket: Socket) => socket.resetAndDestroy()],
-    ])('sends once more, on a new one, when that %s before a byte of an answer', async (_how, drop) => {
+    ])('resends on a new connection when it %s before the first byte of a response', async (_how, drop) => {
       const { port, connections } = await answerOnce(drop)
       const { post } = sender()
       for (let n = 0; n < 3; n++) expect(response(await post(`http://127.0.0.1:${port}/`)).status).toBe(200)
       expect(connections.length).toBeGreaterThan(1)
     })
 
-    it('does not send again what was answered in part, what failed on a new connection, or what was given up', async () => {
+    it('does not resend after a partial response, a failure on a new connection, or an abort', async () => {
       const partly = await answerOnce((socket) => socket.write('HTTP/1.1 200', () => socket.resetAndDestroy()))
       const { post } = sender()
       response(await post(`http://127.0.0.1:${partly.port}/`))
@@ -193,7 +193,7 @@ describe('post', () => {
       expect(held.connections).toHaveLength(1)
     })
 
-    it('sends nothing that is to have a connection of its own', async () => {
+    it('is not used by a request that requires a new connection', async () => {
       const { port, connections } = await answerOnce((socket) => socket.resetAndDestroy())
       const { post } = sender()
       response(await post(`http://127.0.0.1:${port}/`))
@@ -211,7 +211,7 @@ describe('post', () => {
     expect(connections).toHaveLength(2)
   })
 
-  it.each([301, 302, 303, 307, 308])('gives a %i back and never calls its target', async (status) => {
+  it.each([301, 302, 303, 307, 308])('returns a %i and never follows it', async (status) => {
     const target = await startReceiver()
     cleanups.push(target.close)
     const receiver = await startReceiver({ script: () => ({ status, headers: { location: target.url } }) })
@@ -220,7 +220,7 @@ describe('post', () => {
     expect(target.requests).toEqual([])
   })
 
-  it('calls a refused connection refused', async () => {
+  it('classifies a refused connection as refused', async () => {
     const gone = await startReceiver()
     await gone.close()
     expect(failureClass(await sender().post(gone.url))).toBe('refused')
@@ -228,7 +228,7 @@ describe('post', () => {
     expect(failureClass(await post(gone.url.replace('127.0.0.1', 'hooks.test')))).toBe('refused')
   })
 
-  it('calls a name that does not resolve dns', async () => {
+  it('classifies a name that does not resolve as dns', async () => {
     const begun = countConnects()
     expect(failure(await sender().post('https://missing.test/'))).toMatchObject({
       errorClass: 'dns',
@@ -237,7 +237,7 @@ describe('post', () => {
     expect(begun()).toBe(0)
   })
 
-  it('rejects when our resolver can not be asked, which is no fault of the receiver, and says so at check', async () => {
+  it('rejects if the resolver fails, which is not the fault of the receiver, and reports it at check', async () => {
     const guard = createEgressGuard({
       allow: [],
       lookup: () => Promise.reject(Object.assign(new Error('try again'), { code: 'EAI_AGAIN' })),
@@ -247,20 +247,20 @@ describe('post', () => {
     expect(await http.check('https://hooks.test/')).toContain('could not be resolved at present')
   })
 
-  it('takes a resolver that says nothing for one that can not be asked, the time counting from the start', async () => {
+  it('treats a resolver that does not respond as failed, with the timeout counting from the start', async () => {
     const guard = createEgressGuard({ allow: [], lookup: () => new Promise(() => {}) })
     const { post } = sender({ guard })
     await expect(post('https://hooks.test/', { timeoutMs: 50 })).rejects.toMatchObject({ code: 'RESOLVER' })
   })
 
-  it('calls a receiver that hangs before its headers a timeout, and hangs up', async () => {
+  it('calls it a timeout if the receiver hangs before its headers, and closes the connection', async () => {
     const { port, connections } = await serveHttp(() => {})
     expect(failureClass(await sender().post(`http://127.0.0.1:${port}/`, { timeoutMs: 1_000 }))).toBe('timeout')
     await untilClosed(connections[0])
     expect(connections).toHaveLength(1)
   })
 
-  it('calls a body that trickles beyond the time a timeout, and hangs up', async () => {
+  it('calls it a timeout if the body trickles beyond the timeout, and closes the connection', async () => {
     const { port, connections } = await serveHttp((_request, answer) => {
       const trickle = setInterval(() => answer.write('.'), 10)
       answer.on('close', () => clearInterval(trickle))
@@ -269,7 +269,7 @@ describe('post', () => {
     await untilClosed(connections[0])
   })
 
-  it('counts the wait for a free connection into the time', async () => {
+  it('includes the wait for a free connection in the timeout', async () => {
     const { port, connections } = await serveHttp(() => {})
     const { post } = sender({ maxSocketsPerOrigin: 1 })
     const first = post(`http://127.0.0.1:${port}/`, { timeoutMs: 2_000 })
@@ -283,7 +283,7 @@ describe('post', () => {
     ['in the middle of the headers', 'HTTP/1.1 200 OK\r\nconte'],
     ['in the middle of the body', 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc'],
     ['in the middle of a chunked body', 'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n'],
-  ])('calls a connection that breaks %s reset', async (_when, text) => {
+  ])('classifies a connection that breaks %s as reset', async (_when, text) => {
     const resetting = await serveRaw((socket) => socket.write(text, () => socket.resetAndDestroy()))
     expect(failureClass(await sender().post(`http://127.0.0.1:${resetting.port}/`))).toBe('reset')
     const ending = await serveRaw((socket) => socket.end(text))
@@ -291,24 +291,27 @@ describe('post', () => {
     expect(ending.connections).toHaveLength(1)
   })
 
-  it('calls an answer that is not HTTP reset, and says so', async () => {
+  it('calls a response that is not HTTP a reset, and says so', async () => {
     const { port } = await serveRaw((socket) => socket.end('220 mail.example ESMTP\r\n'))
     const result = failure(await sender().post(`http://127.0.0.1:${port}/`))
     expect(result.errorClass).toBe('reset')
     expect(result.message).toContain('not valid HTTP')
   })
 
-  it.each(['upgrade: x\r\nconnection: upgrade\r\n', ''])('takes 101 for an answer at once, and frees its connection', async (headers) => {
-    const { port, connections } = await serveRaw((socket) => socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers}\r\n`))
-    const { post } = sender({ maxSocketsPerOrigin: 1 })
-    const url = `http://127.0.0.1:${port}/`
-    expect(response(await post(url, { timeoutMs: 5_000 }))).toMatchObject({ status: 101, body: Buffer.alloc(0) })
-    await untilClosed(connections[0])
-    expect(response(await post(url, { timeoutMs: 5_000 })).status).toBe(101)
-    expect(connections).toHaveLength(2)
-  })
+  it.each(['upgrade: x\r\nconnection: upgrade\r\n', ''])(
+    'treats 101 as a response immediately, and frees its connection',
+    async (headers) => {
+      const { port, connections } = await serveRaw((socket) => socket.write(`HTTP/1.1 101 Switching Protocols\r\n${headers}\r\n`))
+      const { post } = sender({ maxSocketsPerOrigin: 1 })
+      const url = `http://127.0.0.1:${port}/`
+      expect(response(await post(url, { timeoutMs: 5_000 }))).toMatchObject({ status: 101, body: Buffer.alloc(0) })
+      await untilClosed(connections[0])
+      expect(response(await post(url, { timeoutMs: 5_000 })).status).toBe(101)
+      expect(connections).toHaveLength(2)
+    },
+  )
 
-  it('reads no more of a 5 MB body than asked for, and hangs up', async () => {
+  it('reads no more of a 5 MB body than requested, and closes the connection', async () => {
     const { port, connections } = await serveHttp((_request, answer) => answer.end(Buffer.alloc(5_000_000, 'x')))
     const result = response(await sender().post(`http://127.0.0.1:${port}/`, { maxResponseBytes: 65_536 }))
     expect(result.status).toBe(200)
@@ -339,7 +342,7 @@ describe('post', () => {
     expect(response(await post(`http://127.0.0.1:${port}/`, { maxResponseBytes: 0 })).body).toHaveLength(0)
   })
 
-  it("rejects with the signal's reason when the caller gives up, and hangs up", async () => {
+  it("rejects with the signal's reason when the caller aborts, and closes the connection", async () => {
     const { port, connections } = await serveHttp(() => stop.abort(new Error('shutting down')))
     const stop = new AbortController()
     const { post } = sender()
@@ -364,7 +367,7 @@ describe('post', () => {
   })
 })
 
-describe('what may be called', () => {
+describe('allowed targets', () => {
   const privateHosts = ['127.0.0.1', '10.0.0.1', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '[::1]']
   const disguised = [
     '[fe80::1]',
@@ -389,7 +392,7 @@ describe('what may be called', () => {
     expect(connections).toHaveLength(0)
   })
 
-  it('lets in what EGRESS_ALLOW names, by any spelling, over plain http', async () => {
+  it('allows addresses in EGRESS_ALLOW, in any spelling, over plain http', async () => {
     const receiver = await startReceiver()
     cleanups.push(receiver.close)
     const { port } = new URL(receiver.url)
@@ -404,7 +407,7 @@ describe('what may be called', () => {
     expect(receiver.requests).toHaveLength(4)
   })
 
-  it('refuses plain http to a public address, saying what would allow it', async () => {
+  it('refuses plain http to a public address and names the setting that would allow it', async () => {
     const begun = countConnects()
     const { http, post } = sender({ names: { 'hooks.test': ['93.184.215.14'] } })
     expect(await http.check('http://hooks.test/')).toContain('EGRESS_ALLOW')
@@ -413,7 +416,7 @@ describe('what may be called', () => {
     expect(begun()).toBe(0)
   })
 
-  it("refuses other protocols' ports of public addresses, and takes the usual ones", async () => {
+  it('refuses ports of other protocols at public addresses, and allows the usual ones', async () => {
     const { http } = sender({ names: { 'hooks.test': ['93.184.215.14'] } })
     for (const port of [22, 25, 587, 1023]) expect(await http.check(`https://hooks.test:${port}/`)).toContain(`Port ${port}`)
     for (const port of [443, 80, 1024, 3000, 8443, 65_535]) expect(await http.check(`https://hooks.test:${port}/`)).toBeNull()
@@ -441,7 +444,7 @@ describe('what may be called', () => {
     'https://hooks.test/\u0085',
     'hooks.test',
     '',
-  ])('refuses the URL %j, looking nothing up', async (url) => {
+  ])('refuses the URL %j without resolving anything', async (url) => {
     const { http, post, asked } = sender({ names: { 'hooks.test': ['93.184.215.14'] } })
     expect(failureClass(await post(url))).toBe('blocked')
     expect(await http.check(url)).toEqual(expect.any(String))
@@ -471,7 +474,7 @@ describe('over TLS', () => {
   }
   const names: Answers = { 'hooks.test': ['127.0.0.1'], 'other.test': ['127.0.0.1'] }
 
-  it('verifies the certificate against the name, sends the name, and uses the connection again', async () => {
+  it('verifies the certificate against the name, sends the name, and reuses the connection', async () => {
     const { port, connections, asked } = await serveTls('good')
     const { post } = sender({ names, tls: { ca: pem('ca.pem') } })
     for (let n = 0; n < 3; n++) expect(Buffer.from(response(await post(`https://hooks.test:${port}/`)).body).toString()).toBe('secure')
@@ -485,7 +488,7 @@ describe('over TLS', () => {
     ['that has expired', 'expired', 'hooks.test', 'CERT_HAS_EXPIRED', true],
     ['of an unknown authority', 'good', 'hooks.test', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE', false],
     ['that it signed itself', 'ca', 'hooks.test', 'DEPTH_ZERO_SELF_SIGNED_CERT', false],
-  ])('calls a certificate %s tls, and sends nothing', async (_what, certificate, host, code, isTrusted) => {
+  ])('classifies a certificate %s as tls, and sends nothing', async (_what, certificate, host, code, isTrusted) => {
     let requests = 0
     const { port } = await serveTls(certificate, (_request, answer) => {
       requests++
@@ -496,7 +499,7 @@ describe('over TLS', () => {
     expect(requests).toBe(0)
   })
 
-  it('calls a receiver that speaks no TLS tls, one that hangs up in the handshake reset, one that says nothing a timeout', async () => {
+  it('classifies a receiver without TLS as tls, one that closes during the handshake as reset, and one that does not respond as timeout', async () => {
     const { post } = sender({ names })
     const plain = await serveHttp((_request, answer) => answer.end())
     expect(failureClass(await post(`https://hooks.test:${plain.port}/`))).toBe('tls')
@@ -508,7 +511,7 @@ describe('over TLS', () => {
 })
 
 describe('close', () => {
-  it('ends requests in flight and unused connections, and refuses further ones', async () => {
+  it('ends requests in flight and unused connections, and refuses further requests', async () => {
     let arrived = () => {}
     const hanging = new Promise<void>((resolve) => {
       arrived = resolve

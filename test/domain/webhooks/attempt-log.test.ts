@@ -14,8 +14,8 @@ const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['pro
 const update = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
 const evt = (id: string) => encodeId('WebhookMessage', id)
 
-describe('tests, lists and figures', () => {
-  it('a test send is marked as a test, is one try and is not counted toward disabling', async () => {
+describe('tests, lists and metrics', () => {
+  it('a test is marked as such, is attempted once and does not count toward disabling', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
@@ -48,14 +48,14 @@ describe('tests, lists and figures', () => {
     const bad = await world.receiver(() => ({ status: 503 }))
     const [a, b] = [await create({ url: good.url }), await create({ url: bad.url, retryScheduleMs: [] })]
     world.work(world.app)
-    const told: string[] = []
-    for (let n = 0; n < 4; n++) told.push(await world.publishUpdate())
+    const published: string[] = []
+    for (let n = 0; n < 4; n++) published.push(await world.publishUpdate())
     await settled(world.app, a.webhookEndpoint.id, 4)
     await settled(world.app, b.webhookEndpoint.id, 4)
     const count = async (filter: Record<string, unknown>) => (await ask(world.request(), listWebhookAttempts, filter)).rows.length
     expect(await count({})).toBe(8)
     expect(await count({ endpointId: a.webhookEndpoint.id })).toBe(4)
-    expect(await count({ messageId: told[0] })).toBe(2)
+    expect(await count({ messageId: published[0] })).toBe(2)
     expect(await count({ eventType: 'project.updated' })).toBe(8)
     expect(await count({ eventType: 'project.created' })).toBe(0)
     expect(await count({ statusClass: 5 })).toBe(4)
@@ -74,7 +74,7 @@ describe('tests, lists and figures', () => {
     expect((await ask(world.request(stranger), listWebhookAttempts, {})).rows).toEqual([])
   })
 
-  it('the figures tell queue depth, oldest age, lag, attempts by class and disabled endpoints', async () => {
+  it('the figures contain queue depth, oldest age, lag, attempts by class and disabled endpoints', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
@@ -92,18 +92,18 @@ describe('tests, lists and figures', () => {
     expect(await webhookFigures(world.app)).toMatchObject({ pending: 0, disabledEndpoints: 1 })
   })
 
-  it('an attempt names the request that brought its event about', async () => {
+  it('an attempt has the ID of the request that caused its event', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    expect(await row(world.app.db.prisma, sql`select request_id from webhook_message where id = ${told}::uuid`)).toEqual({
+    expect(await row(world.app.db.prisma, sql`select request_id from webhook_message where id = ${eventId}::uuid`)).toEqual({
       requestId: 'request-1',
     })
   })
 
-  it('a fault of our own is no try, and the endpoint is not charged for it', async () => {
+  it('a local fault is not an attempt and does not count against the endpoint', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     const http = outgoingHttp.use(world.app)

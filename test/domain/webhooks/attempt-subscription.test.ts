@@ -20,7 +20,7 @@ beforeAll(async () => {
   await jobs.stop({ graceMs: 1_000 })
 })
 
-/** So many more attempts, of which nobody is told. */
+/** Inserts attempts without notifying anyone. */
 const record = (count: number) =>
   run(
     world.app.db.prisma,
@@ -48,7 +48,7 @@ it('catching up reads page after page without waiting', async () => {
   expect(numbers).toEqual(Array.from({ length: 450 }, (_, n) => n + 2))
 })
 
-it('what is known is not read again', async () => {
+it('known attempts are not read again', async () => {
   const { prisma } = world.app.db
   const all = await attemptsAfter({ tx: prisma, caller: world.caller }, null, 0n, [], 10)
   const known = all.slice(0, 9).map(({ ordinal }) => ordinal)

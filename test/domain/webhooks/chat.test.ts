@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { chatBody } from '../../../src/domain/webhooks/attempt/chat.ts'
 
-it('a text that is cut holds no half of a character, wherever the cut falls', () => {
+it('a truncated text is never cut in the middle of a character', () => {
   for (const lead of ['', 'x']) {
     const data = { name: lead + '🚀'.repeat(2_000) }
     const { content } = JSON.parse(chatBody('DISCORD', { type: 'project.updated', timestamp: '2026-01-01T00:00:00.000Z', data }))
@@ -21,7 +21,7 @@ const textIn = {
 describe.each(['DISCORD', 'TEAMS'] as const)('a text for %s', (format) => {
   const textOf = (name: string): string => textIn[format](chatBody(format, event(name)))
 
-  it('formats nothing that stands in the data, and hides no link', () => {
+  it('escapes markup in the data, so that it can neither format text nor hide a link', () => {
     expect(textOf('**big** _it_ `code` ~~no~~ ||hid|| [Log in](https://evil.example) <@1> \\')).toBe(
       [
         'web\\_service.created \\(2026-01-01T00:00:00.000Z\\)',
@@ -30,7 +30,7 @@ describe.each(['DISCORD', 'TEAMS'] as const)('a text for %s', (format) => {
     )
   })
 
-  it('has one line for each value, so that none begins a heading, list or quote', () => {
+  it('has one line for each value, so that no value can start a heading, list or quote', () => {
     expect(textOf('a\n# b\r\n- c\u2028> d').split('\n')).toHaveLength(2)
   })
 

@@ -11,31 +11,31 @@ const claim = async () => await claimDeliveries(world.app, 'worker', 10)
 const claimed = async () => (await claim()).map(({ messageId }) => messageId)
 
 describe.each([
-  { endpoint: 'an ordered endpoint gives nothing', ordered: true, gives: 0 },
-  { endpoint: 'another endpoint gives the others', ordered: false, gives: 2 },
+  { endpoint: 'an ordered endpoint has nothing to claim', ordered: true, gives: 0 },
+  { endpoint: 'another endpoint has the others to claim', ordered: false, gives: 2 },
 ])('while its first delivery is locked by another transaction $endpoint', ({ ordered, gives }) => {
-  it('and it is the next one afterwards', async () => {
+  it('and that delivery is the next one afterwards', async () => {
     const { id } = await create(ordered)
-    const told = [await world.publishUpdate(), await world.publishUpdate(), await world.publishUpdate()]
+    const published = [await world.publishUpdate(), await world.publishUpdate(), await world.publishUpdate()]
     await fanOutAll(world.app)
     await world.app.db.transaction(async (tx) => {
-      await run(tx, sql`select 1 from webhook_delivery where endpoint_id = ${id}::uuid and message_id = ${told[0]!}::uuid for update`)
-      expect((await claimed()).toSorted()).toEqual(told.slice(3 - gives).toSorted())
+      await run(tx, sql`select 1 from webhook_delivery where endpoint_id = ${id}::uuid and message_id = ${published[0]!}::uuid for update`)
+      expect((await claimed()).toSorted()).toEqual(published.slice(3 - gives).toSorted())
     })
-    expect(await claimed()).toEqual([told[0]])
+    expect(await claimed()).toEqual([published[0]])
   })
 })
 
-it('an ordered endpoint waits for its first delivery until that is due again', async () => {
+it('an ordered endpoint waits until its first delivery is due again', async () => {
   await create(true)
-  const told = [await world.publishUpdate(), await world.publishUpdate()]
+  const published = [await world.publishUpdate(), await world.publishUpdate()]
   await fanOutAll(world.app)
   const [first] = await claim()
-  expect(first!.messageId).toBe(told[0])
+  expect(first!.messageId).toBe(published[0])
   await releaseDelivery(world.app, first!, true)
   await run(
     world.app.db.prisma,
-    sql`update webhook_delivery set next_attempt_at = app_now() + interval '1 minute' where message_id = ${told[0]!}::uuid`,
+    sql`update webhook_delivery set next_attempt_at = app_now() + interval '1 minute' where message_id = ${published[0]!}::uuid`,
   )
   expect(await claimed()).toEqual([])
 })

@@ -26,7 +26,7 @@ let consumer: Consumer
 const root = join(import.meta.dirname, '..', '..', '..')
 
 beforeAll(async () => {
-  // By the name that receivers use.
+  // Imported by the name that receivers use.
   consumer = (await import(createRequire(import.meta.url).resolve('quayside/webhooks'))) as Consumer
 })
 
@@ -48,7 +48,7 @@ describe.each([
   ['v1', hmac, hmac],
   ['v1a', ed25519, publicKey],
 ])('verify with %s', (_version, signing, verifying) => {
-  it('takes raw bytes and text, and gives the narrowed event', () => {
+  it('accepts raw bytes and strings, and returns the narrowed event', () => {
     for (const raw of [body, new Uint8Array(body), body.toString()]) {
       const event = consumer.verify(raw, signed(signing), verifying)
       expect(event.type).toBe('project.updated')
@@ -59,7 +59,7 @@ describe.each([
     }
   })
 
-  it('takes Headers, plain headers in any case, and the older names', () => {
+  it('accepts Headers, plain headers in any case, and the older names', () => {
     const headers = signed(signing)
     const older = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.replace('webhook-', 'svix-'), value]))
     const upper = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toUpperCase(), value]))
@@ -100,10 +100,13 @@ describe.each([
     }
   })
 
-  it.each(['null', '1', '"text"', '[]', '{}', '{"type":1}', 'not json', ''])('rejects the signed body %j, which is no event', (text) => {
-    const payload = Buffer.from(text)
-    expect(() => consumer.verify(payload, signed(signing, { payload }), verifying)).toThrow(consumer.WebhookVerificationError)
-  })
+  it.each(['null', '1', '"text"', '[]', '{}', '{"type":1}', 'not json', ''])(
+    'rejects the signed body %j, which is not an event',
+    (text) => {
+      const payload = Buffer.from(text)
+      expect(() => consumer.verify(payload, signed(signing, { payload }), verifying)).toThrow(consumer.WebhookVerificationError)
+    },
+  )
 
   it.each([
     undefined,
@@ -119,7 +122,7 @@ describe.each([
     'whpk_',
     'whpk_***',
     `whpk_${'A'.repeat(40)}`,
-  ])('throws a TypeError that speaks of the secret for %j, alone or beside a good one', (secret) => {
+  ])('throws a TypeError about the secret for %j, alone or beside a valid one', (secret) => {
     for (const each of [secret, ...(Array.isArray(secret) ? [] : [[verifying, secret]])]) {
       expect(() => consumer.verify(body, signed(signing), each as never)).toThrow(
         expect.objectContaining({ name: 'TypeError', message: expect.stringContaining('secret') }),
@@ -134,7 +137,7 @@ describe.each([
     }
   })
 
-  it('takes several secrets during a rotation', () => {
+  it('accepts several secrets during a rotation', () => {
     expect(consumer.verify(body, signed(signing), [generateSecret(), verifying]).id).toBe('evt_1')
   })
 })
@@ -142,7 +145,7 @@ describe.each([
 const { eventTypes } = assemble(concepts)
 
 describe('verify', () => {
-  it('gives an unknown type as a typed unknown, not a throw', () => {
+  it('returns an event of an unknown type as a typed unknown event instead of throwing', () => {
     const payload = Buffer.from(body.toString().replace('project.updated', 'future.thing'))
     const event = consumer.verify(payload, signed(hmac, { payload }), hmac)
     expect(event).toMatchObject({ type: 'unknown', originalType: 'future.thing', data: { slug: 'a/b' } })
@@ -166,7 +169,7 @@ describe('the printed catalogue', () => {
   })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
-  /** The complaints of strict TypeScript about a file. */
+  /** Errors of strict TypeScript in a file. */
   const compile = async (text: string, environment: readonly string[] = ['--types', 'node']): Promise<string> => {
     const file = join(folder, 'receiver.mts')
     await writeFile(file, text)
@@ -223,7 +226,7 @@ describe('the printed catalogue', () => {
     ).toBe('')
   })
 
-  it('holds samples that fit the schema of their version', () => {
+  it('has samples that match the schema of their version', () => {
     for (const { type, version, schema, sample } of catalogue(eventTypes.all)) {
       const result = z.fromJSONSchema(schema as never).safeParse(sample)
       expect({ type, version, success: result.success }).toEqual({ type, version, success: true })
@@ -235,7 +238,7 @@ describe('the printed catalogue', () => {
     expect(Object.keys($defs)).toEqual(catalogue(eventTypes.all).map(({ type, version }) => `${type}.v${version}`))
   })
 
-  it('has a schema of one type that stands alone, and as a whole takes a body of any type and no other', () => {
+  it('has a self-contained schema for each type, and as a whole accepts a body of any type and nothing else', () => {
     type Schema = { properties: { type: { const: string } }; examples: [Record<string, unknown>] }
     const schemas = JSON.parse(printSchemas(eventTypes.all)) as { $defs: Record<string, Schema> }
     const takes = (schema: unknown, body: unknown) => z.fromJSONSchema(schema as never).safeParse(body).success
@@ -248,7 +251,7 @@ describe('the printed catalogue', () => {
     }
   })
 
-  it('keeps every promise of the committed baseline', async () => {
+  it('is compatible with the committed baseline', async () => {
     const baseline = JSON.parse(await readFile(join(root, 'src/consumer/baseline.json'), 'utf8')) as Baseline
     expect(findBreaks(baseline, catalogue(eventTypes.all))).toEqual([])
   })
@@ -300,7 +303,7 @@ describe('compatibility', () => {
 })
 
 describe('versions', () => {
-  it('data of a type without former versions is given as it is', () => {
+  it('data of a type without former versions is returned unchanged', () => {
     expect(inVersion(eventTypes, 'project.updated', 1, { a: 1 }, 1)).toEqual({ version: 1, data: { a: 1 } })
   })
 })

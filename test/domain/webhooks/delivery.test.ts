@@ -15,7 +15,7 @@ import { attempts, deliveries, fannedOut, publishUpdate, settled, webhooksWorld 
 
 const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30' })
 
-/** Throws unless the signature is good; gives the body. */
+/** Returns the body. Throws if the signature is not valid. */
 function verify(secret: string | null, received: ReceivedRequest): unknown {
   new Webhook(secret ?? '').verify(received.body, received.headers as Record<string, string>)
   return JSON.parse(received.body.toString())
@@ -51,7 +51,7 @@ it('numbers that JavaScript cannot hold and the order of keys reach the receiver
   const receiver = await world.receiver()
   await world.createEndpoint({ url: receiver.url })
   const id = await world.publishUpdate()
-  // No type of ours has such a number: the row is written past the registry.
+  // No event type has such a number, so the row is inserted directly.
   const odd = sql`type = 'test.odd', data = '{"z":12345678901234567890,"a":"\\u00e9\\/"}'`
   await run(world.app.db.prisma, sql`update event set ${odd} where id = ${id}::uuid`)
   world.work(world.app)
@@ -96,7 +96,7 @@ it('500, 500, 200: three attempts with one id and body, a newer timestamp and a 
   expect(gap).toBeGreaterThanOrEqual(1_100)
 })
 
-it('an endpoint that always fails gets one try and one for each entry of the schedule, and is exhausted', async () => {
+it('a delivery that always fails is attempted once and once for each entry of the schedule, and is then exhausted', async () => {
   const receiver = await world.receiver(() => ({ status: 503 }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
@@ -108,7 +108,7 @@ it('an endpoint that always fails gets one try and one for each entry of the sch
   expect(receiver.requests).toHaveLength(3)
 })
 
-it('an empty schedule of its own means a single try', async () => {
+it('an empty schedule means a single attempt', async () => {
   const receiver = await world.receiver(() => ({ status: 404 }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [] })
   world.work(world.app)
@@ -127,7 +127,7 @@ it('a redirect is a failure, and its target is never called', async () => {
   expect(target.requests).toHaveLength(0)
 })
 
-it('an address that is refused at the time of sending is recorded as blocked, and no request is made', async () => {
+it('an address that is not allowed at the time of sending is recorded as blocked, and no request is sent', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [] })
   const strict = await world.process({ EGRESS_ALLOW: '203.0.113.0/24' })
@@ -150,11 +150,11 @@ it('a receiver that hangs before its headers: the attempt ends at the timeout wi
   const tries = await attempts(world.app, webhookEndpoint.id)
   expect(tries.map((each) => each.errorClass).toSorted()).toEqual(['TIMEOUT', null, null])
   const hung = tries.find((each) => each.errorClass === 'TIMEOUT')!
-  // A timer counts whole milliseconds of its own and may be one early.
+  // A timer counts whole milliseconds and may fire one early.
   expect(hung.durationMs).toBeGreaterThanOrEqual(990)
 })
 
-it('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt is fine', async () => {
+it('a response of 5 MB, or one that is not text: a prefix is kept, and the attempt succeeds', async () => {
   const receiver = await world.receiver((_, n) => ({
     status: 200,
     body: n === 1 ? 'x'.repeat(5 * 1024 * 1024) : Buffer.from([0, 255, 254, 65]),
@@ -170,7 +170,7 @@ it('an answer of 5 MB, or one that is no text: a prefix is kept, and the attempt
   expect(binary!.responseBody).toMatch(/A$/)
 })
 
-it('a refused connection is recorded and tried again', async () => {
+it('a refused connection is recorded and retried', async () => {
   const receiver = await world.receiver()
   await receiver.close()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
@@ -180,7 +180,7 @@ it('a refused connection is recorded and tried again', async () => {
   expect((await attempts(world.app, webhookEndpoint.id)).map((each) => each.errorClass)).toEqual(['REFUSED', 'REFUSED', 'REFUSED'])
 })
 
-it('a receiver that asks to abort the message is sent it no more', async () => {
+it('a message is not sent again after the receiver asked to abort it', async () => {
   const receiver = await world.receiver(() => ({ status: 500, headers: { 'webhook-delivery': 'abort-message' } }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   world.work(world.app)
@@ -188,7 +188,7 @@ it('a receiver that asks to abort the message is sent it no more', async () => {
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'ABORTED', attemptCount: 1 }])
 })
 
-it('410 disables the endpoint: what waits and what comes is skipped, not lost', async () => {
+it('410 disables the endpoint: pending and later messages are skipped, not lost', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 410 }))
   const { webhookEndpoint } = await world.createEndpoint({
     url: receiver.url,
@@ -213,7 +213,7 @@ it('410 disables the endpoint: what waits and what comes is skipped, not lost', 
   expect(receiver.requests).toHaveLength(2)
 })
 
-it('an enabled endpoint is sent what happens from then on, and not what was skipped', async () => {
+it('an endpoint that is enabled again receives later events, but not skipped ones', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   await execute(world.request(), updateWebhookEndpoint, { id: webhookEndpoint.id, disabled: true })
@@ -228,7 +228,7 @@ it('an enabled endpoint is sent what happens from then on, and not what was skip
   expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', sent)])
 })
 
-it('deleting an endpoint cancels what waits, with a reason, and keeps the attempts', async () => {
+it('deleting an endpoint cancels its pending deliveries with a reason and keeps the attempts', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [3_600_000] })
   world.work(world.app)
@@ -241,7 +241,7 @@ it('deleting an endpoint cancels what waits, with a reason, and keeps the attemp
   expect(await attempts(world.app, webhookEndpoint.id)).toHaveLength(1)
 })
 
-it('an endpoint that is deleted during a request keeps that attempt and gets no retry', async () => {
+it('if an endpoint is deleted during a request, that attempt is kept and not retried', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 500, delayUntil: released }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
@@ -254,7 +254,7 @@ it('an endpoint that is deleted during a request keeps that attempt and gets no 
   expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'CANCELLED', attemptCount: 1, nextAttemptAt: null }])
 })
 
-it('a changed URL is used by the next try, and each attempt names the one that was called', async () => {
+it('a changed URL is used by the next attempt, and each attempt has the URL that was called', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const old = await world.receiver(() => ({ status: 500, delayUntil: released }))
   const moved = await world.receiver()
@@ -286,26 +286,26 @@ it('a change that is rolled back leaves no event and no delivery', async () => {
     throw new Error('rolled back')
   })
   await expect(refused).rejects.toThrow('rolled back')
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   await receiver.waitFor(1)
   const messages = await fannedOut(world.app, world.caller)
   expect(messages).toHaveLength(2)
-  expect(messages[1]).toBe(told)
-  expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', told)])
+  expect(messages[1]).toBe(eventId)
+  expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', eventId)])
 })
 
 it('an event whose process died right after the commit is delivered by the next one', async () => {
   const receiver = await world.receiver()
   await world.createEndpoint({ url: receiver.url })
   const dying = await world.process()
-  // Its wake-ups die with it: nothing but the committed row is left.
-  const told = await publishUpdate({ ...dying, wake: { ...dying.wake, notify: () => {} } }, world.caller)
+  // Its wake-ups are lost with it, so that only the committed row is left.
+  const eventId = await publishUpdate({ ...dying, wake: { ...dying.wake, notify: () => {} } }, world.caller)
   world.work(world.app)
   await receiver.waitFor(1)
-  expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', told)])
+  expect(ids(receiver.requests)).toEqual([encodeId('WebhookMessage', eventId)])
 })
 
-it('a delivery whose worker died in the middle is made by another, when the lease is over', async () => {
+it('a delivery whose worker died is taken over by another worker when the lease expires', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
   const dead = await world.process({ WORKER_LEASE_MS: '500' })
@@ -339,13 +339,13 @@ it('two workers share the queue: every event arrives once', async () => {
   const other = await world.process()
   world.work(world.app, 'one')
   world.work(other, 'two')
-  const told = []
-  for (let n = 0; n < 120; n++) told.push(encodeId('WebhookMessage', await publishUpdate(n % 2 ? world.app : other, world.caller)))
+  const published = []
+  for (let n = 0; n < 120; n++) published.push(encodeId('WebhookMessage', await publishUpdate(n % 2 ? world.app : other, world.caller)))
   await settled(world.app, webhookEndpoint.id, 120)
-  expect(ids(receiver.requests).toSorted()).toEqual(told.toSorted())
+  expect(ids(receiver.requests).toSorted()).toEqual(published.toSorted())
 })
 
-it('stopping ends a request in flight after the grace and gives the delivery back at once', async () => {
+it('stopping aborts a request in flight after the grace period and releases the delivery immediately', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url })
@@ -359,7 +359,7 @@ it('stopping ends a request in flight after the grace and gives the delivery bac
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
 })
 
-it('a worker is told when the next delivery is due, and that none is', async () => {
+it('a worker learns when the next delivery is due, or that none is', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   expect(await nextDeliveryInMs(world.app, 'worker', 10)).toBeNull()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [3_600_000] })

@@ -35,7 +35,7 @@ describe('disabling', () => {
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')).toHaveLength(1)
   })
 
-  it('a single success inside the window resets the clock, and a warned endpoint is told to have recovered', async () => {
+  it('a single success within the window resets the clock, and a warned endpoint is reported as recovered', async () => {
     let fails = true
     const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
@@ -47,11 +47,14 @@ describe('disabling', () => {
       await settled(world.app, webhookEndpoint.id, half + 1)
     }
     expect((await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id }))?.disabledAt).toBeNull()
-    await until('the recovery is told', async () => (await eventsOf(world.app, world.caller, 'webhook_endpoint.recovered')).length === 1)
+    await until(
+      'the recovery is reported',
+      async () => (await eventsOf(world.app, world.caller, 'webhook_endpoint.recovered')).length === 1,
+    )
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')).toHaveLength(0)
   })
 
-  it('only one old failure and then silence: never disabled, also not by a failure long after', async () => {
+  it('only one old failure and then silence: never disabled, not even by a failure long after', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [] })
     await startWorker()
@@ -64,7 +67,7 @@ describe('disabling', () => {
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.failing')).toHaveLength(0)
   })
 
-  it('410: operational event sent to another endpoint, not to the one that it speaks of', async () => {
+  it('410: the operational event is sent to another endpoint, not to the one concerned', async () => {
     const gone = await world.receiver(() => ({ status: 410 }))
     const other = await world.receiver()
     const { webhookEndpoint } = await create({ url: gone.url, eventTypes: [] })
@@ -77,8 +80,8 @@ describe('disabling', () => {
       data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), reason: expect.stringContaining('410') },
     })
     await fannedOut(world.app, world.caller)
-    const told = await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')
-    expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).not.toContain(told[0]!.id)
+    const disabledEvents = await eventsOf(world.app, world.caller, 'webhook_endpoint.disabled')
+    expect((await deliveries(world.app, webhookEndpoint.id)).map(({ messageId }) => messageId)).not.toContain(disabledEvents[0]!.id)
   })
 
   it('manual disable during an in-flight request: that attempt is recorded, no retry follows', async () => {
@@ -112,17 +115,17 @@ describe('disabling', () => {
     expect(ids(receiver.requests)).toEqual([evt(fresh), evt(skipped)])
   })
 
-  it('one exhausted event for a message that used up its tries, and none for operational events that fail themselves', async () => {
+  it('one exhausted event for a message whose attempts all failed, and none for operational events that fail themselves', async () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
     expect(await settled(world.app, also.webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED' }])
     await fannedOut(world.app, world.caller)
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toMatchObject([
-      { data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), messageId: evt(told), attemptCount: 3 } },
+      { data: { webhookEndpointId: encodeId('WebhookEndpoint', webhookEndpoint.id), messageId: evt(eventId), attemptCount: 3 } },
     ])
   })
 })

@@ -26,7 +26,7 @@ const events = (type: string) =>
     sql`select data, project_id from event where organization_id = ${world.caller.organizationId}::uuid and type = ${type} order by ordinal`,
   )
 
-it('makes an endpoint with a secret of its own, which is stored sealed', async () => {
+it('creates an endpoint with its own secret, which is stored sealed', async () => {
   const { webhookEndpoint, secret } = await create({
     description: 'chat',
     eventTypes: ['project.*', 'project.*'],
@@ -63,7 +63,7 @@ it('makes an endpoint with a secret of its own, which is stored sealed', async (
   ])
 })
 
-it('takes a secret of 24 to 64 bytes and shows it once', async () => {
+it('accepts a secret of 24 to 64 bytes and returns it once', async () => {
   const secret = `whsec_${Buffer.alloc(24, 1).toString('base64')}`
   const input = { secret, idempotencyKey: newId() }
   expect((await create(input)).secret).toBe(secret)
@@ -148,7 +148,7 @@ it.each([{ retryScheduleMs: [-1] }, { retryScheduleMs: [604_800_001] }, { retryS
   },
 )
 
-it('an update keeps what is absent and clears what is null', async () => {
+it('an update keeps omitted settings and resets those that are null', async () => {
   const projectId = await createProjectRow(world.app, world.caller)
   const { webhookEndpoint } = await create({ description: 'chat', eventTypes: ['project.*'], retryScheduleMs: [5], projectId })
   const kept = await update(webhookEndpoint, { url: `${url}/2` })
@@ -181,7 +181,7 @@ it('disabling keeps the first time and reason; enabling clears both', async () =
   expect((await events('webhook_endpoint.updated')).map((event) => event.data.disabled)).toEqual([true, false])
 })
 
-it('a schema version that no type of the endpoint has is refused, with those that there are', async () => {
+it('a schema version that no type of the endpoint has is refused, and the error lists the available ones', async () => {
   const field = { code: 'invalid_input', field: 'schemaVersion', message: expect.stringContaining('available versions: 1') }
   for (const schemaVersion of [2, 99]) {
     await expect(create({ schemaVersion })).rejects.toMatchObject(field)
@@ -194,12 +194,12 @@ it('a schema version that no type of the endpoint has is refused, with those tha
     expect((await update(webhookEndpoint, { schemaVersion })).webhookEndpoint).toMatchObject({ schemaVersion: 1 })
 })
 
-it('an update with another version than the present one is refused', async () => {
+it('an update with another version than the current one is refused', async () => {
   const { webhookEndpoint } = await create()
   await expect(update(webhookEndpoint, { description: 'new', ifVersion: 7 })).rejects.toMatchObject({ code: 'version_conflict' })
 })
 
-it('a deleted endpoint is gone, with its keys and its lane, and its event is published', async () => {
+it('deleting an endpoint deletes its keys and its lane and publishes an event', async () => {
   const { webhookEndpoint } = await create()
   await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
   expect(await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
@@ -208,7 +208,7 @@ it('a deleted endpoint is gone, with its keys and its lane, and its event is pub
   expect(await events('webhook_endpoint.deleted')).toHaveLength(1)
 })
 
-it("another organization's endpoint answers as one that does not exist, in every call", async () => {
+it("another organization's endpoint is not_found in every call", async () => {
   const { webhookEndpoint } = await create()
   const stranger = await createOrganization(world.app)
   expect(await ask(world.request(stranger), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
@@ -225,7 +225,7 @@ it("another organization's endpoint answers as one that does not exist, in every
   await expect(update(webhookEndpoint, { projectId: foreign })).rejects.toMatchObject({ code: 'not_found', field: 'projectId' })
 })
 
-it('a key of one project makes, sees and changes endpoints of that project alone', async () => {
+it('a key of one project can create, see and change only endpoints of that project', async () => {
   const projectId = await createProjectRow(world.app, world.caller)
   const other = await createProjectRow(world.app, world.caller)
   const bound = { ...world.caller, projectId }
@@ -238,7 +238,7 @@ it('a key of one project makes, sees and changes endpoints of that project alone
   expect((await update(own, { projectId: null }, bound)).webhookEndpoint.projectId).toBe(projectId)
 })
 
-it('a reader may look and not change, a writer may change and not delete', async () => {
+it('a reader can view but not change, and a writer can change but not delete', async () => {
   const { webhookEndpoint } = await create()
   const reader = { ...world.caller, permissions: keyPermissions('READ', 'OWNER') }
   const writer = { ...world.caller, permissions: keyPermissions('WRITE', 'OWNER') }
@@ -261,7 +261,7 @@ it('the 51st endpoint of an organization is refused', async () => {
   expect(both.find((each) => each.status === 'rejected')).toMatchObject({ reason: { code: 'webhook_endpoint_limit' } })
 })
 
-it('an update that changes nothing leaves the version and tells nobody', async () => {
+it('an update that changes nothing keeps the version and publishes no event', async () => {
   const settings = {
     description: 'chat',
     eventTypes: ['project.*'],
@@ -290,7 +290,7 @@ it('an update that changes nothing leaves the version and tells nobody', async (
   expect(await events('webhook_endpoint.disabled')).toHaveLength(1)
 })
 
-it('headers that can not be opened are set anew, whatever they were', async () => {
+it('headers that cannot be decrypted are replaced by any update of them', async () => {
   const { webhookEndpoint } = await create({ headers: { 'x-token': 'hunter2' } })
   await run(world.app.db.prisma, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
   expect((await update(webhookEndpoint, { headers: { 'x-token': 'hunter2' } })).webhookEndpoint.version).toBe(2)

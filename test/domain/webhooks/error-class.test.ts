@@ -50,13 +50,13 @@ const serveTls = (certificate: string) =>
       answer.end(),
     ),
   )
-/** Answers the first so many connections with text that breaks off, and the others with 204. */
-const serveBroken = (text: string, most = Number.POSITIVE_INFINITY) => {
+/** Answers the first `count` connections with `text` and a reset, and the others with 204. */
+const serveBroken = (text: string, count = Number.POSITIVE_INFINITY) => {
   let n = 0
   return listen(
     createTcpServer((socket) =>
       socket.once('data', () => {
-        if (++n > most) socket.end('HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n')
+        if (++n > count) socket.end('HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n')
         else socket.write(text, () => socket.resetAndDestroy())
       }),
     ),
@@ -70,51 +70,54 @@ async function deadUrl(): Promise<string> {
   return receiver.url
 }
 
-type Fault = { url: () => Promise<string>; onceSaved?: () => void; errorClass: string; says: string }
+type Fault = { url: () => Promise<string>; onSaved?: () => void; errorClass: string; reason: string }
 
 const faults: Record<string, Fault> = {
-  'a refused connection': { url: deadUrl, errorClass: 'REFUSED', says: 'ECONNREFUSED' },
-  'a name that is gone': {
+  'a refused connection': { url: deadUrl, errorClass: 'REFUSED', reason: 'ECONNREFUSED' },
+  'a name that no longer resolves': {
     url: async () => 'https://hooks.test/',
-    onceSaved: () => names.delete('hooks.test'),
+    onSaved: () => names.delete('hooks.test'),
     errorClass: 'DNS',
-    says: 'could not be resolved',
+    reason: 'could not be resolved',
   },
   'a certificate that has expired': {
     url: async () => `https://hooks.test:${await serveTls('expired')}/`,
     errorClass: 'TLS',
-    says: 'CERT_HAS_EXPIRED',
+    reason: 'CERT_HAS_EXPIRED',
   },
   'a certificate of another host': {
     url: async () => `https://other.test:${await serveTls('good')}/`,
     errorClass: 'TLS',
-    says: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    reason: 'ERR_TLS_CERT_ALTNAME_INVALID',
   },
   'a connection that breaks in the middle of the body': {
     url: async () => `http://127.0.0.1:${await serveBroken(brokenBody)}/`,
     errorClass: 'RESET',
-    says: '',
+    reason: '',
   },
 }
 
-it.each(Object.entries(faults))('%s is recorded with its class at every try, and tried again by the schedule', async (_what, fault) => {
-  const url = await fault.url()
-  const { webhookEndpoint } = await world.createEndpoint({ url, eventTypes: ['project.updated'] })
-  fault.onceSaved?.()
-  world.work(world.app)
-  await world.publishUpdate()
-  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
-    { status: 'EXHAUSTED', attemptCount: 3, reason: expect.stringContaining(fault.says) },
-  ])
-  const common = { url, errorClass: fault.errorClass, responseStatus: null, responseHeaders: null, responseBody: null }
-  expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
-    { ...common, number: 1, nextAttemptAt: expect.any(Date) },
-    { ...common, number: 2, nextAttemptAt: expect.any(Date) },
-    { ...common, number: 3, nextAttemptAt: null },
-  ])
-})
+it.each(Object.entries(faults))(
+  '%s is recorded with its class at every attempt and retried according to the schedule',
+  async (_what, fault) => {
+    const url = await fault.url()
+    const { webhookEndpoint } = await world.createEndpoint({ url, eventTypes: ['project.updated'] })
+    fault.onSaved?.()
+    world.work(world.app)
+    await world.publishUpdate()
+    expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([
+      { status: 'EXHAUSTED', attemptCount: 3, reason: expect.stringContaining(fault.reason) },
+    ])
+    const common = { url, errorClass: fault.errorClass, responseStatus: null, responseHeaders: null, responseBody: null }
+    expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
+      { ...common, number: 1, nextAttemptAt: expect.any(Date) },
+      { ...common, number: 2, nextAttemptAt: expect.any(Date) },
+      { ...common, number: 3, nextAttemptAt: null },
+    ])
+  },
+)
 
-it('once the fault is mended the next try arrives', async () => {
+it('once the fault is fixed, the next attempt succeeds', async () => {
   const port = await serveBroken(brokenBody, 2)
   const { webhookEndpoint } = await world.createEndpoint({ url: `http://127.0.0.1:${port}/`, eventTypes: ['project.updated'] })
   world.work(world.app)

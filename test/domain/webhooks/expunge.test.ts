@@ -17,42 +17,42 @@ const claimOne = async () => {
   return (await claimDeliveries(world.app, 'worker', 10))[0]!
 }
 
-it('a body that is shaped while its message is expunged is not kept', async () => {
+it('a body that is shaped while its message is expunged is not stored', async () => {
   await create()
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   const delivery = await claimOne()
-  await expunge(told)
+  await expunge(eventId)
   expect(await keepShape(world.app, delivery, 'shaped')).toBe(false)
-  expect(await bodyOf(told)).toEqual({ body: null })
+  expect(await bodyOf(eventId)).toEqual({ body: null })
 })
 
-it('a body is not kept for a delivery that was taken off the queue', async () => {
+it('a body is not stored for a delivery that is no longer pending', async () => {
   await create()
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   const delivery = await claimOne()
   await run(world.app.db.prisma, sql`update webhook_delivery set status = 'CANCELLED', next_attempt_at = null`)
   expect(await keepShape(world.app, delivery, 'shaped')).toBe(false)
-  expect(await bodyOf(told)).toEqual({ body: null })
+  expect(await bodyOf(eventId)).toEqual({ body: null })
 })
 
-it('retention finds shaped bodies whose message has none any more', async () => {
+it('retention finds shaped bodies of messages whose own body has been removed', async () => {
   await create()
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   expect(await keepShape(world.app, await claimOne(), 'shaped')).toBe(true)
-  await run(world.app.db.prisma, sql`update webhook_message set body = null where id = ${told}::uuid`)
+  await run(world.app.db.prisma, sql`update webhook_message set body = null where id = ${eventId}::uuid`)
   await run(world.app.db.prisma, sql`update webhook_delivery set status = 'DELIVERED', next_attempt_at = null`)
   await expireWebhookBodies.run(world.app, new AbortController().signal)
-  expect(await bodyOf(told)).toEqual({ body: null })
+  expect(await bodyOf(eventId)).toEqual({ body: null })
 })
 
-it('an attempt that ends after its message was expunged is recorded without the answer', async () => {
+it('an attempt that ends after its message was expunged is recorded without the response body', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 200, body: 'thanks', delayUntil: released }))
   const endpoint = await create(receiver.url)
   world.work(world.app)
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   await receiver.waitFor(1)
-  await expunge(told)
+  await expunge(eventId)
   release()
   const attempt = await until('the attempt is recorded', async () => (await attempts(world.app, endpoint.id))[0])
   expect(attempt).toMatchObject({ responseStatus: 200, responseBody: null })

@@ -24,7 +24,7 @@ const lane = (organizationId: string, endpointId: string, ownInFlight = 0, over:
 })
 
 const slots = 160
-/** So many endpoints of each of so many organizations hold all that they are given: nothing ends. Gives what each holds, and what is left. */
+/** Lets the endpoints of several organizations hold all slots they get, as if no request ended. Returns the slots held and the free ones. */
 function hang(organizations: number, endpoints: number) {
   const held = new Map<string, Lane>()
   for (let o = 0; o < organizations; o++) for (let e = 0; e < endpoints; e++) held.set(`${o} ${e}`, lane(`${o}`, `${o} ${e}`))

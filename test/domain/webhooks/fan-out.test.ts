@@ -10,7 +10,7 @@ const world = webhooksWorld({}, { shared: 'database' })
 const sentTo = async (endpointId: string) => (await deliveries(world.app, endpointId)).map((delivery) => delivery.messageId)
 const url = 'http://127.0.0.1:9/'
 
-it('an endpoint is sent the types that it names, a prefix with a star, or all', async () => {
+it('an endpoint receives the types that it names, by name or by prefix, or all types', async () => {
   const make = async (eventTypes?: string[]) => (await world.createEndpoint({ url, eventTypes })).webhookEndpoint.id
   const [named, prefixed, both] = [await make(['api_key.revoked']), await make(['project.*']), await make(['project.*', 'api_key.revoked'])]
   const all = await make()
@@ -23,7 +23,7 @@ it('an endpoint is sent the types that it names, a prefix with a star, or all', 
   expect(await sentTo(all)).toEqual([project, key])
 })
 
-it("an endpoint of a project is sent that project's events alone", async () => {
+it('an endpoint of a project receives only events of that project', async () => {
   const projectId = await createProjectRow(world.app, world.caller)
   const { webhookEndpoint } = await world.createEndpoint({ url, projectId, eventTypes: ['project.*', 'api_key.*'] })
   const own = await world.publishUpdate({ projectId })
@@ -41,7 +41,7 @@ it("an organization's events never reach another's endpoint", async () => {
   expect(await sentTo(webhookEndpoint.id)).toEqual([])
 })
 
-it('what was committed before the endpoint was made is not sent to it, even when it is positioned afterwards', async () => {
+it('events committed before an endpoint was created are not sent to it, even if they are positioned afterwards', async () => {
   await world.publishUpdate()
   const { webhookEndpoint } = await world.createEndpoint({ url })
   const after = await world.publishUpdate()
@@ -49,7 +49,7 @@ it('what was committed before the endpoint was made is not sent to it, even when
   expect(await sentTo(webhookEndpoint.id)).toEqual([after])
 })
 
-it('an event that matches no endpoint is a message without deliveries', async () => {
+it('an event that matches no endpoint becomes a message without deliveries', async () => {
   const published = await world.publishUpdate()
   await fanOutAll(world.app)
   const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${published}::uuid`)
@@ -58,7 +58,7 @@ it('an event that matches no endpoint is a message without deliveries', async ()
   expect(made).toEqual([])
 })
 
-it('two processes that fan out at once make each message once', async () => {
+it('two processes that fan out concurrently create each message once', async () => {
   const { webhookEndpoint } = await world.createEndpoint({ url, eventTypes: ['project.updated'] })
   const published: string[] = []
   for (let n = 0; n < 20; n++) published.push(await world.publishUpdate())
@@ -85,6 +85,6 @@ it('a fan-out of a thousand events takes a handful of statements for each batch'
   while ((await fanOut(world.app)) > 0) batches++
   off()
   expect(batches).toBe(4)
-  // The look, begin, cursor, events, opened endpoints, messages, deliveries, those with a payload filter, cursor, commit; and the last, empty look.
+  // The look, begin, cursor, events, start positions, messages, deliveries, those with a payload filter, cursor, commit; and the last, empty look.
   expect(statements).toBeLessThanOrEqual(batches * 10 + 1)
 })

@@ -9,7 +9,7 @@ const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30,30', WEBHOOK_BREAKE
 const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['project.updated'], ...input })
 
 describe('filtering', () => {
-  it('channels: an endpoint without gets all; both set need overlap; an event without skips channel endpoints', async () => {
+  it('an endpoint without channels receives all events; one with channels receives only events that share a channel', async () => {
     const receiver = await world.receiver()
     const open = await create({ url: receiver.url })
     const bound = await create({ url: receiver.url, channels: ['red', 'blue'] })
@@ -23,7 +23,7 @@ describe('filtering', () => {
     expect((await deliveries(world.app, bound.webhookEndpoint.id)).map(({ messageId }) => messageId)).toEqual([blue])
   })
 
-  it('payload filter on data: match and mismatch', async () => {
+  it('a payload filter selects events by their data', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, filter: { name: { in: ['Shop', 'Store'] }, slug: { equals: 'shop' } } })
     world.work(world.app)
@@ -55,7 +55,7 @@ describe('filtering', () => {
 })
 
 describe('at most once', () => {
-  it('after an unknown outcome no second send; the state says unknown', async () => {
+  it('after an unknown outcome, the delivery is UNKNOWN and not sent again', async () => {
     const receiver = await world.receiver(
       (_, n) => ({ status: 200, delayUntil: n === 1 ? new Promise<void>(() => {}) : undefined }) as never,
     )
@@ -68,7 +68,7 @@ describe('at most once', () => {
     expect(receiver.requests).toHaveLength(1)
   })
 
-  it('a worker that died after its claim leaves it unknown, not sent again', async () => {
+  it('a delivery whose worker died after claiming it is UNKNOWN and not sent again', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })
     const dead = await world.process({ WORKER_LEASE_MS: '500' })
@@ -80,7 +80,7 @@ describe('at most once', () => {
     expect(receiver.requests).toHaveLength(0)
   })
 
-  it('a refused connection arrived nowhere and is tried again', async () => {
+  it('a refused connection cannot have arrived and is retried', async () => {
     const receiver = await world.receiver()
     await receiver.close()
     const { webhookEndpoint } = await create({ url: receiver.url, atMostOnce: true })

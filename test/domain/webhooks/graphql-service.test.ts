@@ -13,7 +13,7 @@ beforeAll(async () => {
   world.work(world.app)
 })
 
-// biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
+// biome-ignore lint/suspicious/noExplicitAny: a response of any shape
 type Answer = { data: Record<string, any> | null; errors?: { message: string; extensions: Record<string, unknown> }[] }
 
 async function query(source: string, variables: Record<string, unknown> = {}, as = world.caller): Promise<Answer> {
@@ -37,7 +37,7 @@ const create = async (input: Record<string, unknown>) =>
     )
   ).createWebhookEndpoint
 
-it('every setting of an endpoint is written and read; headers are masked, and null sets it back', async () => {
+it('every setting of an endpoint can be written and read; headers are masked, and null restores the default', async () => {
   const { webhookEndpoint } = await create({
     url: 'http://127.0.0.1:9/',
     channels: ['red'],
@@ -104,7 +104,7 @@ it.each([
   expect(errors).toHaveLength(1)
 })
 
-it('a secret is shown once: at creation and rotation, and in no later read', async () => {
+it('a secret is returned once, at creation or rotation, and in no later read', async () => {
   const { webhookEndpoint, secret } = await create({ url: 'http://127.0.0.1:9/' })
   const rotated = (
     await data('mutation ($id: ID!) { rotateWebhookSecret(input: {id: $id, graceMs: 1000}) { secret publicKey webhookEndpoint { id } } }', {
@@ -132,7 +132,7 @@ it('the catalogue lists every type with its schema, sample and version', async (
   })
 })
 
-it('a test, a resend, an expunge, a recovery and its operation, attempts by filter, all by GraphQL', async () => {
+it('tests, resends, expunging, recovery with its operation, and filtered attempts work through GraphQL', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   const sent = (
@@ -144,12 +144,12 @@ it('a test, a resend, an expunge, a recovery and its operation, attempts by filt
   const [first] = await receiver.waitFor(1)
   expect(JSON.parse(first!.body.toString())).toMatchObject({ type: 'webhook.test', test: true, id: sent.id })
 
-  const told = encodeId('WebhookMessage', await world.publishUpdate())
+  const messageId = encodeId('WebhookMessage', await world.publishUpdate())
   await receiver.waitFor(2)
-  const variables = { messageId: told, endpointId: webhookEndpoint.id }
+  const variables = { messageId, endpointId: webhookEndpoint.id }
   const resend =
     'mutation ($messageId: ID!, $endpointId: ID!) { resendWebhookMessage(input: {messageId: $messageId, endpointId: $endpointId}) { webhookMessage { id } } }'
-  expect((await data(resend, variables)).resendWebhookMessage.webhookMessage.id).toBe(told)
+  expect((await data(resend, variables)).resendWebhookMessage.webhookMessage.id).toBe(messageId)
   await receiver.waitFor(3)
   const attempts = `query ($messageId: ID!, $endpointId: ID!) { webhookAttempts(messageId: $messageId, endpointId: $endpointId, statusClass: 2, first: 10) {
       totalCount nodes { id number trigger requestId message { id eventType } } } }`
@@ -158,7 +158,7 @@ it('a test, a resend, an expunge, a recovery and its operation, attempts by filt
     return found.totalCount === 2 && found.nodes.length === 2 ? found : null
   })
   expect(list.nodes).toMatchObject([
-    { number: 2, trigger: 'MANUAL', requestId: 'request-1', message: { id: told } },
+    { number: 2, trigger: 'MANUAL', requestId: 'request-1', message: { id: messageId } },
     { number: 1, trigger: 'AUTOMATIC', requestId: 'request-1' },
   ])
 
@@ -182,13 +182,13 @@ it('a test, a resend, an expunge, a recovery and its operation, attempts by filt
   }
 
   const expunge = 'mutation ($messageId: ID!) { expungeWebhookMessage(input: {messageId: $messageId}) { webhookMessage { id payload } } }'
-  expect((await data(expunge, { messageId: told })).expungeWebhookMessage.webhookMessage).toEqual({ id: told, payload: null })
+  expect((await data(expunge, { messageId })).expungeWebhookMessage.webhookMessage).toEqual({ id: messageId, payload: null })
 })
 
-it("another organization's ids answer not_found in every call", async () => {
+it('IDs of another organization are not_found in every call', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
-  const told = encodeId('WebhookMessage', await world.publishUpdate())
+  const messageId = encodeId('WebhookMessage', await world.publishUpdate())
   await receiver.waitFor(1)
   const stranger = await createOrganization(world.app)
   const calls = [
@@ -201,7 +201,7 @@ it("another organization's ids answer not_found in every call", async () => {
   ]
   for (const call of calls) {
     const declared = ['$endpointId', '$messageId'].filter((name) => call.includes(name)).map((name) => `${name}: ID!`)
-    const variables = { endpointId: webhookEndpoint.id, messageId: told }
+    const variables = { endpointId: webhookEndpoint.id, messageId }
     const { errors } = await query(`mutation (${declared.join(', ')}) { ${call} }`, variables, stranger)
     expect({ call, code: (errors?.[0] as unknown as { originalError?: { code: string } } | undefined) && errors!.length }).toEqual({
       call,
@@ -211,7 +211,7 @@ it("another organization's ids answer not_found in every call", async () => {
   }
 })
 
-it('the live view of attempts tells each soon after it ended, and goes on behind a cursor', async () => {
+it('the subscription to attempts sends each one soon after it ended, and resumes after a cursor', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   const live = async (after: string | null) => {
@@ -236,10 +236,10 @@ it('the live view of attempts tells each soon after it ended, and goes on behind
   }
   const view = await live(null)
   const waiting = view.next()
-  const told: string[] = []
-  for (let n = 0; n < 3; n++) told.push(encodeId('WebhookMessage', await world.publishUpdate()))
+  const published: string[] = []
+  for (let n = 0; n < 3; n++) published.push(encodeId('WebhookMessage', await world.publishUpdate()))
   const seen = [await waiting, await view.next(), await view.next()]
-  expect(seen.map(({ message }) => message.id).toSorted()).toEqual(told.toSorted())
+  expect(seen.map(({ message }) => message.id).toSorted()).toEqual(published.toSorted())
   await view.end()
   const again = await live(seen[0]!.id)
   const rest = [await again.next(), await again.next()]
@@ -249,7 +249,7 @@ it('the live view of attempts tells each soon after it ended, and goes on behind
   expect(errors).toHaveLength(1)
 })
 
-it('the metrics page tells of the queue, the lag and disabled endpoints', async () => {
+it('the metrics page reports the queue, the lag and disabled endpoints', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   await world.publishUpdate()

@@ -7,7 +7,7 @@ import { createOrganization, fannedOut, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '10' }, { shared: true })
 
-// biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
+// biome-ignore lint/suspicious/noExplicitAny: a response of any shape
 type Answer = { data: Record<string, any> | null; errors?: { message: string; extensions: Record<string, unknown> }[] }
 
 async function query(source: string, variables: Record<string, unknown> = {}, as = world.caller): Promise<Answer> {
@@ -24,7 +24,7 @@ async function statementsOf(source: string): Promise<number> {
   return statements
 }
 
-it('an endpoint is made, read, changed and deleted, and its deliveries are read with their attempts', async () => {
+it('an endpoint can be created, read, updated and deleted, and its deliveries read with their attempts', async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
   const made = await query(
     `mutation ($input: CreateWebhookEndpointInput!) { createWebhookEndpoint(input: $input) {
@@ -47,23 +47,23 @@ it('an endpoint is made, read, changed and deleted, and its deliveries are read 
   })
 
   const jobs = world.work(world.app)
-  const told = encodeId('WebhookMessage', await world.publishUpdate())
+  const messageId = encodeId('WebhookMessage', await world.publishUpdate())
   await receiver.waitFor(2)
   await fannedOut(world.app, world.caller)
   const read = `query ($id: ID!) { webhookMessage(id: $id) { id eventType payload
       deliveries { endpointId endpoint { id } status reason attemptCount nextAttemptAt }
       attempts(first: 5) { totalCount nodes { id number endpointId endpoint { id } trigger url durationMs responseStatus errorClass requestHeaders worker } } } }`
   const deadline = performance.now() + 60_000
-  let message = (await query(read, { id: told })).data?.webhookMessage
+  let message = (await query(read, { id: messageId })).data?.webhookMessage
   while (message?.deliveries[0]?.status !== 'DELIVERED' && performance.now() < deadline)
-    message = (await query(read, { id: told })).data?.webhookMessage
+    message = (await query(read, { id: messageId })).data?.webhookMessage
   await jobs.stop({ graceMs: 1_000 })
-  // Its parts are read by several statements, so at rest.
-  message = (await query(read, { id: told })).data?.webhookMessage
+  // Several statements read its parts, so nothing must change meanwhile.
+  message = (await query(read, { id: messageId })).data?.webhookMessage
   expect(message).toMatchObject({
-    id: told,
+    id: messageId,
     eventType: 'project.updated',
-    payload: { id: told, type: 'project.updated', sequence: 1 },
+    payload: { id: messageId, type: 'project.updated', sequence: 1 },
     deliveries: [
       { endpointId: webhookEndpoint.id, endpoint: { id: webhookEndpoint.id }, status: 'DELIVERED', attemptCount: 2, nextAttemptAt: null },
     ],
@@ -76,23 +76,25 @@ it('an endpoint is made, read, changed and deleted, and its deliveries are read 
           responseStatus: 500,
           errorClass: 'HTTP',
           url: receiver.url,
-          requestHeaders: { 'webhook-id': told, 'webhook-signature': '[masked]' },
+          requestHeaders: { 'webhook-id': messageId, 'webhook-signature': '[masked]' },
         },
       ],
     },
   })
 
   const attemptId = message.attempts.nodes[0].id
-  const nodes = await query('query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', { ids: [webhookEndpoint.id, told, attemptId] })
+  const nodes = await query('query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', {
+    ids: [webhookEndpoint.id, messageId, attemptId],
+  })
   expect(nodes.data!.nodes).toEqual([
     { __typename: 'WebhookEndpoint', id: webhookEndpoint.id },
-    { __typename: 'WebhookMessage', id: told },
+    { __typename: 'WebhookMessage', id: messageId },
     { __typename: 'WebhookAttempt', id: attemptId },
   ])
   const stranger = await createOrganization(world.app)
   const foreign = await query(
     'query ($ids: [ID!]!) { nodes(ids: $ids) { id } webhookMessages { nodes { id } } }',
-    { ids: [webhookEndpoint.id, told, attemptId] },
+    { ids: [webhookEndpoint.id, messageId, attemptId] },
     stranger,
   )
   expect(foreign.data).toEqual({ nodes: [null, null, null], webhookMessages: { nodes: [] } })
@@ -123,7 +125,7 @@ it('an endpoint is made, read, changed and deleted, and its deliveries are read 
   expect(disabled.data!.updateWebhookEndpoint.webhookEndpoint).toEqual({ disabledAt: expect.any(String), retryScheduleMs: [], version: 2 })
   const deleted = await query('mutation ($id: ID!) { deleteWebhookEndpoint(input: {id: $id}) { deletedId } }', { id: webhookEndpoint.id })
   expect(deleted.data!.deleteWebhookEndpoint).toEqual({ deletedId: webhookEndpoint.id })
-  const after = await query(read, { id: told })
+  const after = await query(read, { id: messageId })
   expect(after.data!.webhookMessage.deliveries).toMatchObject([{ endpointId: webhookEndpoint.id, endpoint: null, status: 'DELIVERED' }])
 })
 
@@ -145,7 +147,7 @@ it('a list costs the same number of statements however long it is', async () => 
     await receiver.waitFor(requests)
     await jobs.stop({ graceMs: 5_000 })
   }
-  // The second and third endpoint's making is told to those made before.
+  // The creation of the second and third endpoint is itself sent to the earlier ones.
   await sendSome(1, 3 + 3)
   const few = await statementsOf(source)
   await sendSome(20, 3 + 3 + 60)

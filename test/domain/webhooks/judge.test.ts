@@ -18,16 +18,19 @@ it.each([200, 201, 204, 299])('%i is accepted', (status) => {
   expect(verdict(answer(status))).toEqual({ status: 'DELIVERED', reason: null, retryInMs: null, errorClass: null, disable: null })
 })
 
-it.each([199, 300, 301, 302, 307, 400, 404, 500])('%i is a failure and is tried again', (status) => {
+it.each([199, 300, 301, 302, 307, 400, 404, 500])('%i is a failure and is retried', (status) => {
   expect(verdict(answer(status))).toMatchObject({ status: 'PENDING', errorClass: 'HTTP', retryInMs: 1_000 })
 })
 
-it.each(['dns', 'refused', 'timeout', 'tls', 'reset', 'blocked'] as const)('the failure class %s is kept and tried again', (errorClass) => {
-  const failure: OutgoingResult = { type: 'failure', errorClass, message: 'It failed.', durationMs: 1 }
-  expect(verdict(failure)).toMatchObject({ status: 'PENDING', errorClass: errorClass.toUpperCase() })
-})
+it.each(['dns', 'refused', 'timeout', 'tls', 'reset', 'blocked'] as const)(
+  'the failure class %s is kept, and the attempt is retried',
+  (errorClass) => {
+    const failure: OutgoingResult = { type: 'failure', errorClass, message: 'It failed.', durationMs: 1 }
+    expect(verdict(failure)).toMatchObject({ status: 'PENDING', errorClass: errorClass.toUpperCase() })
+  },
+)
 
-it('the schedule gives the wait before each next try, and its end exhausts', () => {
+it('the schedule determines the delay before each retry, and its end exhausts the delivery', () => {
   expect(verdict(answer(500), { number: 2 })).toMatchObject({ status: 'PENDING', retryInMs: 60_000 })
   expect(verdict(answer(500), { number: 3 })).toMatchObject({
     status: 'EXHAUSTED',
@@ -44,12 +47,12 @@ it('jitter is never before the schedule and within 20 % after it', () => {
   }
 })
 
-it.each([429, 502, 503, 504])('%i with Retry-After in seconds or as a date of any form is not tried before', (status) => {
+it.each([429, 502, 503, 504])('%i with Retry-After in seconds or as a date in any form is not retried before then', (status) => {
   const forms = ['120', 'Mon, 01 Jun 2026 12:02:00 GMT', 'Monday, 01-Jun-26 12:02:00 GMT', 'Mon Jun  1 12:02:00 2026']
   for (const form of forms) expect(verdict(answer(status, { 'retry-after': form })).retryInMs, form).toBe(120_000)
 })
 
-it('Retry-After with a year of two digits is of the century that is nearer', () => {
+it('Retry-After with a two-digit year refers to the nearer century', () => {
   const ahead = (value: string) => readRetryAfter(value, new Date('2099-12-31T23:00:00Z'))
   expect(ahead('Friday, 01-Jan-00 00:00:00 GMT')).toBe(3_600_000)
   expect(ahead('Thursday, 31-Dec-99 23:30:00 GMT')).toBe(1_800_000)
@@ -63,7 +66,7 @@ it.each([
   'Mon, 1 Jun 2027 12:00:00 GMT',
   '2027-06-01T12:00:00Z',
   'Mon Jun 1 12:02:00 2027',
-])('Retry-After %j is no date', (value) => {
+])('Retry-After %j is not a date', (value) => {
   expect(readRetryAfter(value, new Date('2026-06-01T12:00:00Z'))).toBeNull()
 })
 
@@ -84,7 +87,7 @@ it('Retry-After of another status is ignored', () => {
   expect(verdict(answer(500, { 'retry-after': '120' })).retryInMs).toBe(1_000)
 })
 
-it('what may have arrived is not repeated where nothing may be sent twice', () => {
+it('with at-most-once delivery, a request that may have arrived is not repeated', () => {
   const failed = (errorClass: 'timeout' | 'reset' | 'refused'): OutgoingResult => ({
     type: 'failure',
     errorClass,
@@ -109,13 +112,13 @@ it('410 and `webhook-delivery: disable` disable the endpoint and skip the delive
   expect(verdict(answer(200, { 'webhook-delivery': 'disable' }))).toMatchObject({ status: 'DELIVERED', disable: expect.any(String) })
 })
 
-it('an answer is kept up to 20,000 bytes, never in the middle of a character', () => {
+it('a response is kept up to 20,000 bytes, and never cut in the middle of a character', () => {
   const kept = keptText(Buffer.from(`a${'€'.repeat(10_000)}`))
   expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxKeptBytes)
   expect(kept).toBe(`a${'€'.repeat(6_666)}`)
 })
 
-it('a binary answer becomes text that the database can hold', () => {
+it('a binary response becomes text that the database can store', () => {
   const kept = keptText(Buffer.alloc(64 * 1024, '\0\xff\xfe', 'latin1'))
   expect(kept).not.toContain('\0')
   expect(Buffer.byteLength(kept)).toBeLessThanOrEqual(maxKeptBytes)

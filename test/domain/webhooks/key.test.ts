@@ -21,36 +21,36 @@ const rotate = (id: string, input: CommandInput = {}) => execute(world.request()
 const inUse = { code: 'invalid_input', field: 'secret', message: expect.stringContaining('is already in use') }
 
 describe('no key is shared between endpoints', () => {
-  it('a secret of one endpoint is refused for another, when that is made and when it is rotated', async () => {
+  it('the secret of an endpoint is refused for another, at creation and at rotation', async () => {
     await create({ secret: own })
     const { webhookEndpoint } = await create()
     expect(await refusal(create({ secret: own }))).toMatchObject(inUse)
     expect(await refusal(rotate(webhookEndpoint.id, { secret: own }))).toMatchObject(inUse)
   })
 
-  it('of two endpoints that are made with one secret at once, one is', async () => {
+  it('of several endpoints created concurrently with the same secret, only one succeeds', async () => {
     const codes = await Promise.all([1, 2, 3].map(() => codeOf(create({ secret: own }))))
     expect(codes.toSorted()).toEqual(['done', 'invalid_input', 'invalid_input'])
   })
 
-  it('a rotation to the present key is refused, also without grace, and the key goes on signing', async () => {
+  it('a rotation to the current key is refused, even with graceMs 0, and the key keeps signing', async () => {
     const { webhookEndpoint } = await create({ secret: own })
     for (const graceMs of [0, 60_000]) expect(await refusal(rotate(webhookEndpoint.id, { secret: own, graceMs }))).toMatchObject(inUse)
     expect((await recipientOf(world.app, webhookEndpoint.id)).keys).toHaveLength(1)
   })
 
-  it('an ed25519 key likewise', async () => {
+  it('an Ed25519 key of one endpoint is refused for another, too', async () => {
     const secret = 'whsk_6Xb/dCcHpPea21PS1N9VY/NZW723CEc77N4rJCubMbfVKIDij2HKpMKkioLlX0dRqSKJp4AJ6p9lMicMFs6Kvg=='
     await create({ secret })
     expect(await refusal(create({ secret }))).toMatchObject(inUse)
   })
 
-  it('another organization may have the same secret, and is not told that it does', async () => {
+  it('another organization can use the same secret, and cannot notice that it does', async () => {
     await create({ secret: own })
     expect(await codeOf(create({ secret: own }, await createOrganization(world.app)))).toBe('done')
   })
 
-  it('a secret is free again when its endpoint is gone, or when it has stopped signing', async () => {
+  it('a secret can be used again once its endpoint is deleted or it has stopped signing', async () => {
     const { webhookEndpoint } = await create({ secret: own })
     await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
     const again = await create({ secret: own })
@@ -62,7 +62,7 @@ describe('no key is shared between endpoints', () => {
 })
 
 describe('the rotation of data keys', () => {
-  it('seals signing keys and own headers anew, which open, and stamps no row as changed', async () => {
+  it('reseals signing keys and headers without changing updatedAt of any row', async () => {
     const { owner } = await createTenant(world.app)
     const { webhookEndpoint } = await world.createEndpoint(
       { url: 'http://127.0.0.1:9/hook', secret: own, headers: { 'x-token': 'hunter2' } },
@@ -102,7 +102,7 @@ describe('the rotation of data keys', () => {
   })
 })
 
-it('keys from before the migration keep their endpoint’s organization; lanes of endpoints that are gone end', async () => {
+it('the migration sets the organization of existing keys and deletes lanes of deleted endpoints', async () => {
   const database = await createEmptyDatabase()
   const db = createDb({ url: database.url, poolSize: 2 })
   try {

@@ -18,7 +18,7 @@ const waiting = (endpointId: string) =>
 const failingSince = (endpointId: string) =>
   row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${endpointId}::uuid`)
 
-it('a fault of our own is logged once for an endpoint, however many deliveries meet it', async () => {
+it('a local fault is logged once for an endpoint, however many deliveries it affects', async () => {
   const receiver = await world.receiver()
   const bad = await create({ url: receiver.url })
   await run(world.app.db.prisma, sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${bad.id}::uuid`)
@@ -35,7 +35,7 @@ it('a fault of our own is logged once for an endpoint, however many deliveries m
 it.each([
   ['signing key', (id: string) => sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${id}::uuid`],
   ['headers', (id: string) => sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${id}::uuid`],
-])('an endpoint whose %s can not be opened waits alone with a reason, and the others are sent to', async (_, corrupt) => {
+])('only deliveries to the endpoint whose %s cannot be decrypted wait, with a reason', async (_, corrupt) => {
   const receiver = await world.receiver()
   const bad = await create({ url: receiver.url, headers: { 'x-token': 'hunter2' } })
   const good = await create({ url: receiver.url })
@@ -52,7 +52,7 @@ it.each([
   expect(await failingSince(bad.id)).toEqual({ failingSince: null })
 })
 
-it('a selection that no longer fits waits with the reason; after the length of the schedule it is given up, and the next one follows', async () => {
+it('a delivery whose selection is no longer valid waits with the reason; after the length of the schedule it ends, and the next one follows', async () => {
   const receiver = await world.receiver()
   const projectId = await createProjectRow(world.app, world.caller)
   const endpoint = await create({ url: receiver.url, projectId, ordered: true, selection: '{ id }' })
@@ -84,8 +84,8 @@ it('a selection that no longer fits waits with the reason; after the length of t
   expect(last).toMatchObject({ status: 'DELIVERED', reason: null })
 })
 
-describe('an endpoint that nothing may be sent twice to', () => {
-  /** A way out through a proxy that takes connections and says nothing. */
+describe('an endpoint with at-most-once delivery', () => {
+  /** Outgoing HTTP through a proxy that accepts connections and does not respond. */
   const behindSilentProxy = async () => {
     const connected = Promise.withResolvers<void>()
     const sockets: Socket[] = []
@@ -107,7 +107,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     return { connected: connected.promise }
   }
 
-  it('waits, without a try, while the proxy says nothing', async () => {
+  it('waits without an attempt while the proxy does not respond', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true, timeoutMs: 1_000 })
     await behindSilentProxy()
@@ -121,7 +121,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     expect([await attempts(world.app, endpoint.id), await failingSince(endpoint.id)]).toEqual([[], { failingSince: null }])
   })
 
-  it('waits when the process stops meanwhile: nothing was sent', async () => {
+  it('still waits if the process stops meanwhile, because nothing was sent', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
     const before = outgoingHttp.use(world.app)
@@ -136,7 +136,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
     expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
   })
 
-  it('has each request on a connection of its own', async () => {
+  it('sends each request on a new connection', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true, ordered: true })
     world.work(world.app)
@@ -146,7 +146,7 @@ describe('an endpoint that nothing may be sent twice to', () => {
   })
 })
 
-it('an endpoint that no route leads to waits with the reason, and is not charged', async () => {
+it('a delivery to an endpoint without a route waits with the reason and does not count against the endpoint', async () => {
   const endpoint = await create({ url: 'http://127.0.0.1:9/' })
   await run(world.app.db.prisma, sql`update webhook_endpoint set url = 'https://255.255.255.255/' where id = ${endpoint.id}::uuid`)
   const http = createHttpOutgoing({ guard: createEgressGuard({ allow: ['0.0.0.0/0'] }) })
@@ -162,7 +162,7 @@ it('an endpoint that no route leads to waits with the reason, and is not charged
   expect(await failingSince(endpoint.id)).toEqual({ failingSince: null })
 })
 
-it('what our own side says in an error is told to nobody but the log', async () => {
+it('the message of an internal error appears only in the log', async () => {
   const endpoint = await create({ url: 'http://127.0.0.1:9/' })
   outgoingHttp.provide(world.app, { ...outgoingHttp.use(world.app), post: () => Promise.reject(new Error('at /srv/secret:1')) })
   world.work(world.app)
@@ -170,7 +170,7 @@ it('what our own side says in an error is told to nobody but the log', async () 
   expect((await waiting(endpoint.id)).reason).not.toContain('/srv')
 })
 
-it('the pauses between faults of our own grow up to ten minutes, and end with the time that they may last', () => {
+it('the pauses between local faults grow up to ten minutes and end with the maximum duration', () => {
   const since = new Date('2026-01-01T00:00:00Z')
   const hour = 3_600_000
   const pauses: number[] = []
@@ -189,7 +189,7 @@ it('the pauses between faults of our own grow up to ten minutes, and end with th
   expect(once.retryInMs).toBe(5_000)
 })
 
-it('a selection that makes more than 256 kB is given up with the reason, and nothing is sent', async () => {
+it('a delivery whose selection exceeds 256 kB ends with the reason, and nothing is sent', async () => {
   const receiver = await world.receiver()
   const projectId = await createProjectRow(world.app, world.caller)
   const endpoint = await create({ url: receiver.url, projectId, selection: '{ id }' })

@@ -1,4 +1,4 @@
-/** Deliveries whose holders ended: what is listed of their tries, and when one is set aside. */
+/** Deliveries whose workers died: how their attempts are listed, and when a delivery is set aside. */
 import { describe, expect, it } from 'vitest'
 import { claimDeliveries, resendWebhookMessage } from '../../../src/domain/webhooks/delivery/index.ts'
 
@@ -10,17 +10,17 @@ const world = webhooksWorld({ WORKER_LEASE_MS: '500' })
 
 const create = async (input: CommandInput) => (await world.createEndpoint({ eventTypes: ['project.updated'], ...input })).webhookEndpoint
 
-/** A process takes what is due, and ends without a word; each as soon as the lease before is over. */
-async function endInHand(worker: string): Promise<void> {
+/** A process claims the due delivery, as soon as the previous lease has expired, and dies silently. */
+async function claimAndDie(worker: string): Promise<void> {
   await fanOutAll(world.app)
   await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10)).length === 1)
 }
 
-it('a try whose outcome was lost is listed as UNKNOWN, and is no step of the schedule', async () => {
+it('an attempt whose outcome was lost is listed as UNKNOWN and is not a step of the schedule', async () => {
   const receiver = await world.receiver()
   const endpoint = await create({ url: receiver.url, retryScheduleMs: [] })
   await world.publishUpdate()
-  await endInHand('the lost one')
+  await claimAndDie('the lost one')
   world.work(world.app, 'heir')
   expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
   expect(await attempts(world.app, endpoint.id)).toMatchObject([
@@ -29,12 +29,12 @@ it('a try whose outcome was lost is listed as UNKNOWN, and is no step of the sch
   ])
 })
 
-describe('to an endpoint that nothing may be sent twice to', () => {
-  it('a lost try is the only one that is listed', async () => {
+describe('with at-most-once delivery', () => {
+  it('a lost attempt is the only one listed', async () => {
     const receiver = await world.receiver()
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
     await world.publishUpdate()
-    await endInHand('the lost one')
+    await claimAndDie('the lost one')
     world.work(world.app, 'heir')
     expect(await settled(world.app, endpoint.id)).toMatchObject([{ status: 'UNKNOWN', attemptCount: 1 }])
     expect(await attempts(world.app, endpoint.id)).toMatchObject([
@@ -43,7 +43,7 @@ describe('to an endpoint that nothing may be sent twice to', () => {
     expect(receiver.requests).toHaveLength(0)
   })
 
-  it('a try that a stop cuts off is listed too', async () => {
+  it('an attempt interrupted by a stop is listed, too', async () => {
     const { promise: never } = Promise.withResolvers<void>()
     const receiver = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const endpoint = await create({ url: receiver.url, atMostOnce: true })
@@ -56,7 +56,7 @@ describe('to an endpoint that nothing may be sent twice to', () => {
   })
 })
 
-it('a try that a stop cuts off is listed when the next process sends it again', async () => {
+it('an attempt interrupted by a stop is listed when the next process sends the message again', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const endpoint = await create({ url: receiver.url })
@@ -72,12 +72,12 @@ it('a try that a stop cuts off is listed when the next process sends it again', 
   ])
 })
 
-it('what three processes in a row had in hand when they ended is set aside with the reason, and sent when a person asks', async () => {
+it('a delivery that three processes in a row held when they died is set aside with the reason, and sent at a manual resend', async () => {
   const receiver = await world.receiver()
   const endpoint = await create({ url: receiver.url })
   const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
   const messageId = await world.publishUpdate()
-  for (const worker of ['first', 'second', 'third']) await endInHand(worker)
+  for (const worker of ['first', 'second', 'third']) await claimAndDie(worker)
   world.work(world.app, 'heir')
   expect(await settled(world.app, endpoint.id)).toMatchObject([
     { status: 'EXHAUSTED', reason: expect.stringMatching(/^The last 3 processes that handled it all exited/) },

@@ -1,4 +1,4 @@
-/** Deliveries over an outage of the database. */
+/** Deliveries during an outage of the database. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
 import { fanOutEvents } from '../../../src/domain/webhooks/delivery/jobs.ts'
@@ -27,7 +27,7 @@ afterEach(async () => {
 })
 
 it.each([false, true])(
-  'an outcome that was known before the database went away is kept, and nothing is sent twice (atMostOnce: %s)',
+  'an outcome known before the database became unavailable is recorded, and nothing is sent twice (atMostOnce: %s)',
   async (atMostOnce) => {
     const { promise: answer, resolve: letAnswer } = Promise.withResolvers<void>()
     const receiver = await world.receiver(() => ({ status: 204, delayUntil: answer }))

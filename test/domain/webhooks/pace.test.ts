@@ -31,7 +31,7 @@ const breakerUntil = async (id: string) =>
   ))!.until
 const evt = (id: string) => encodeId('WebhookMessage', id)
 describe('ordering', () => {
-  it('default endpoint: a failing event does not hold later ones', async () => {
+  it('by default, a failing event does not block later ones', async () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
@@ -44,7 +44,7 @@ describe('ordering', () => {
     )
   })
 
-  it('ordered endpoint: 200 events with random 500s arrive strictly in commit order, one in flight', async () => {
+  it('at an ordered endpoint, 200 events with random 500s arrive in commit order, one in flight at a time', async () => {
     let flying = 0
     let most = 0
     const accepted: string[] = []
@@ -84,7 +84,7 @@ describe('ordering', () => {
 })
 
 describe('throttle and fairness', () => {
-  it('rate 10/s: 30 take as long as that, whichever worker sends them; all arrive; none counted as failure', async () => {
+  it('with a limit of 10 per second, 30 messages take as long as that across all workers, all arrive, and none fails', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url, rateLimitPerSecond: 10 })
     for (let n = 0; n < 30; n++) await world.publishUpdate()
@@ -94,7 +94,7 @@ describe('throttle and fairness', () => {
     world.work(second, 'two')
     const rows = await settled(world.app, webhookEndpoint.id, 30)
     expect(rows.every(({ status, attemptCount }) => status === 'DELIVERED' && attemptCount === 1)).toBe(true)
-    // Ten may go at once; when each of the others arrives is the machine's affair, but together they can't be quicker than the rate.
+    // A burst may be sent at once. When each of the others arrives depends on the machine, but together they cannot exceed the rate.
     expect(performance.now() - began).toBeGreaterThanOrEqual(1_900)
     expect(receiver.requests).toHaveLength(30)
   })
@@ -115,11 +115,11 @@ describe('throttle and fairness', () => {
     expect(most).toBeGreaterThan(1)
   })
 
-  it('a dead endpoint opens a breaker: one probe at a time, then it closes and all arrive', async () => {
+  it('an endpoint that does not respond opens the breaker: one probe at a time, until it closes and all messages arrive', async () => {
     const receiver = await world.receiver()
     const { url } = receiver
     await receiver.close()
-    // So long between two probes that the second one can't come before the first one was counted.
+    // Long enough that a second probe cannot start before the first one is counted.
     const probing = await world.process({ WEBHOOK_BREAKER_MS: '3000' })
     const { webhookEndpoint } = await create({ url, retryScheduleMs: [...Array.from({ length: 19 }, () => 20), 3_000] })
     for (let n = 0; n < 40; n++) await world.publishUpdate()
@@ -142,7 +142,7 @@ describe('throttle and fairness', () => {
     expect(new Set(ids(revived.requests)).size).toBe(40)
   })
 
-  it('the breaker holds no longer than the longest wait of the schedule, the endpoint’s own or the installation’s', async () => {
+  it('the breaker stays open no longer than the longest delay of the schedule, whether of the endpoint or the installation', async () => {
     const slow = await world.process({ WEBHOOK_BREAKER_MS: '3600000', WEBHOOK_RETRY_SCHEDULE_MS: Array(20).fill('20').join() })
     const receiver = await world.receiver()
     const { url } = receiver
@@ -156,7 +156,7 @@ describe('throttle and fairness', () => {
     for (const id of ids) expect((await settled(slow, id, 25)).every(({ status }) => status === 'DELIVERED')).toBe(true)
   })
 
-  it('what waits behind an open breaker shows when that lets the next probe through', async () => {
+  it('deliveries behind an open breaker show the time of the next probe', async () => {
     const slow = await world.process({ WEBHOOK_BREAKER_MS: '600000', WEBHOOK_RETRY_SCHEDULE_MS: '20,20,3600000' })
     const receiver = await world.receiver()
     await receiver.close()
@@ -177,7 +177,7 @@ describe('throttle and fairness', () => {
     expect(shown.some(({ nextAttemptAt }) => nextAttemptAt === opensAt.toISOString())).toBe(true)
   })
 
-  it('however many receivers of a tenant hang, another of its endpoints and other tenants are sent to', async () => {
+  it('however many receivers of a tenant hang, its other endpoints and other tenants still receive messages', async () => {
     const { promise: never } = Promise.withResolvers<void>()
     const hanging = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const inFlight = async () =>

@@ -30,12 +30,12 @@ const auditOf = (targetId: string) =>
     sql`select action, actor_id, target_type, details from audit_entry where target_id = ${targetId}::uuid order by ordinal`,
   )
 
-describe.each([{ cascade: false }, { cascade: true }])('a project that is deleted (%j)', ({ cascade }) => {
+describe.each([{ cascade: false }, { cascade: true }])('deleting a project (%j)', ({ cascade }) => {
   beforeEach(async () => {
     if (cascade) await webService(world.app, tenant.owner, { projectId })
   })
 
-  it('takes its endpoints with it, each with event and audit row; what they wait for is cancelled', async () => {
+  it('deletes its endpoints, each with an event and an audit entry, and cancels their pending deliveries', async () => {
     const { id } = await endpoint()
     const other = await endpoint({ projectId: null })
     const jobs = world.work(world.app)
@@ -58,7 +58,7 @@ describe.each([{ cascade: false }, { cascade: true }])('a project that is delete
     expect(await rows(world.app.db.prisma, sql`select id from webhook_endpoint`)).toEqual([{ id: other.id }])
   })
 
-  it('ends its keys at once, each with event and audit row; those of the organization and those that are revoked stay', async () => {
+  it('revokes its keys immediately, each with an event and an audit entry, but not keys of the organization or those already revoked', async () => {
     const [mine, revoked, other] = [await key(), await key(), await key({ projectId: null })]
     await execute(as(), revokeApiKey, { id: revoked.apiKey.id })
     await remove({ cascade })
@@ -74,14 +74,14 @@ describe.each([{ cascade: false }, { cascade: true }])('a project that is delete
     })
   })
 
-  it('gets no further key or endpoint', async () => {
+  it('prevents the creation of keys and endpoints in it', async () => {
     await remove({ cascade })
     expect(await codeOf(key())).toBe('not_found')
     expect(await codeOf(endpoint())).toBe('not_found')
   })
 })
 
-it('a refused deletion takes nothing', async () => {
+it('a refused deletion deletes nothing', async () => {
   await webService(world.app, tenant.owner, { projectId })
   const { id } = await endpoint()
   const { plaintextKey } = await key()
@@ -90,7 +90,7 @@ it('a refused deletion takes nothing', async () => {
   expect(await toldOf(world.app, id)).toEqual(['webhook_endpoint.created'])
 })
 
-it('a key that is made while the project goes is refused, or ends with it', async () => {
+it('a key created while the project is being deleted is refused or revoked with it', async () => {
   const [, made] = await Promise.all([remove(), key().catch(() => null)])
   if (made) expect(await toldOf(world.app, made.apiKey.id)).toEqual(['api_key.created', 'api_key.revoked'])
   expect(await row(world.app.db.prisma, sql`select 1 from api_key where revoked_at is null`)).toBeNull()

@@ -6,7 +6,7 @@ import { fanOutAll, settled, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld()
 
-/** The same process, in which something happens before the first statement that reads tries. */
+/** The same process, but runs something before the first statement that reads attempts. */
 function beforeTries(app: App, happens: () => Promise<unknown>): App {
   let happened: Promise<unknown> | undefined
   const prisma = intercepting(app.db.prisma, async (text, send) => {
@@ -28,7 +28,7 @@ it.each([
     'a message by its id',
     'query ($id: ID!) { webhookMessage(id: $id) { attempts { totalCount nodes { number } } deliveries { status attemptCount } } }',
   ],
-])('%s tells deliveries and their tries as of one moment', async (_what, source) => {
+])('%s returns deliveries and their attempts as of one moment', async (_what, source) => {
   const receiver = await world.receiver()
   const endpoint = (await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })).webhookEndpoint
   const id = await world.publishUpdate()

@@ -16,9 +16,9 @@ beforeEach(async () => {
 
 type Look = { status: string; stepsCompleted: number; waitMs: number }
 
-/** Makes the operation due, looks once, and gives how long it waits at least before it looks again. */
+/** Makes the operation due, runs it once, and returns the minimum time until it runs again. */
 async function look(): Promise<Look> {
-  // The column rounds to milliseconds: what is due "now" may be due half of one later.
+  // The column rounds to milliseconds, so that "now" may be half a millisecond in the future.
   await run(world.app.db.prisma, sql`update operation set due_at = app_now() - interval '1 second'`)
   const [claimed] = await operationQueue.claim(world.app, 'worker', 1)
   const before = await row<{ now: Date }>(world.app.db.prisma, sql`select app_now() as now`)
@@ -37,7 +37,7 @@ const accept = (most: number) =>
         where message_id in (select message_id from webhook_delivery where status = 'PENDING' limit ${most})`,
   )
 
-it('a recovery whose endpoint takes nothing looks ever less often, at most every 5 s; it goes on when half of its window is free', async () => {
+it('a recovery whose endpoint accepts nothing checks less and less often, down to every 5 s, and continues when half of its window is free', async () => {
   await fanOutAll(world.app)
   await execute(world.request(), replayMissingWebhookMessages, {
     endpointId,

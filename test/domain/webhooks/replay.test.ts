@@ -30,26 +30,26 @@ describe('replay and recover', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: webhookEndpoint.id })
     await receiver.waitFor(2)
     await until('it is recorded', async () => (await attempts(world.app, webhookEndpoint.id)).length === 2)
-    expect(ids(receiver.requests)).toEqual([evt(told), evt(told)])
+    expect(ids(receiver.requests)).toEqual([evt(eventId), evt(eventId)])
     expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
       { number: 1, trigger: 'AUTOMATIC' },
       { number: 2, trigger: 'MANUAL' },
     ])
   })
 
-  it('resend while a request is in flight: both are made and recorded', async () => {
+  it('resend while a request is in flight: both attempts are made and recorded', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: released } : { status: 200 }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await receiver.waitFor(1)
-    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: webhookEndpoint.id })
     release()
     await receiver.waitFor(2)
     await settled(world.app, webhookEndpoint.id)
@@ -63,9 +63,9 @@ describe('replay and recover', () => {
     const receiver = await world.receiver(() => ({ status: 500 }))
     const { webhookEndpoint } = await create({ url: receiver.url, retryScheduleMs: [3_600_000, 50] })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await until('it waits', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
-    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })
+    await execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: webhookEndpoint.id })
     expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'EXHAUSTED', attemptCount: 3 }])
     expect((await attempts(world.app, webhookEndpoint.id)).map(({ number, trigger }) => [number, trigger])).toEqual([
       [1, 'AUTOMATIC'],
@@ -78,42 +78,42 @@ describe('replay and recover', () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
     await shiftClock(world.url, 91 * 86_400_000)
     expect(await expireBodies(world.app)).toBeGreaterThan(0)
     const message = await row(
       world.app.db.prisma,
-      sql`select body, body_removed_at, event_type from webhook_message where id = ${told}::uuid`,
+      sql`select body, body_removed_at, event_type from webhook_message where id = ${eventId}::uuid`,
     )
     expect(message).toEqual({ body: null, bodyRemovedAt: expect.any(Date), eventType: 'project.updated' })
-    expect(await row(world.app.db.prisma, sql`select data from event where id = ${told}::uuid`)).toEqual({ data: {} })
-    await expect(execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: webhookEndpoint.id })).rejects.toMatchObject(
-      {
-        code: 'webhook_payload_removed',
-      },
-    )
+    expect(await row(world.app.db.prisma, sql`select data from event where id = ${eventId}::uuid`)).toEqual({ data: {} })
+    await expect(
+      execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: webhookEndpoint.id }),
+    ).rejects.toMatchObject({
+      code: 'webhook_payload_removed',
+    })
     expect(await attempts(world.app, webhookEndpoint.id)).toHaveLength(1)
   })
 
-  it('expunge removes payload and answers at once, or one answer alone', async () => {
+  it('expunging removes the payload and the response bodies immediately, or only one response body', async () => {
     const receiver = await world.receiver(() => ({ status: 200, body: 'thanks' }))
     const { webhookEndpoint } = await create({ url: receiver.url })
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    const { rows: list } = await ask(world.request(), listWebhookAttempts, { messageId: told })
+    const { rows: list } = await ask(world.request(), listWebhookAttempts, { messageId: eventId })
     expect(list[0]!.responseBody).toBe('thanks')
-    await execute(world.request(), expungeWebhookMessage, { messageId: told, attemptId: list[0]!.id })
-    expect((await ask(world.request(), listWebhookAttempts, { messageId: told })).rows[0]!.responseBody).toBeNull()
+    await execute(world.request(), expungeWebhookMessage, { messageId: eventId, attemptId: list[0]!.id })
+    expect((await ask(world.request(), listWebhookAttempts, { messageId: eventId })).rows[0]!.responseBody).toBeNull()
     expect(
-      (await row<{ body: string }>(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`))!.body,
-    ).toContain(evt(told))
-    await execute(world.request(), expungeWebhookMessage, { messageId: told })
-    expect(await row(world.app.db.prisma, sql`select body from webhook_message where id = ${told}::uuid`)).toEqual({ body: null })
+      (await row<{ body: string }>(world.app.db.prisma, sql`select body from webhook_message where id = ${eventId}::uuid`))!.body,
+    ).toContain(evt(eventId))
+    await execute(world.request(), expungeWebhookMessage, { messageId: eventId })
+    expect(await row(world.app.db.prisma, sql`select body from webhook_message where id = ${eventId}::uuid`)).toEqual({ body: null })
   })
 
-  it('recover sends again what failed, replay missing what was skipped or came before; both as operations', async () => {
+  it('recover resends failed messages, and replay missing sends skipped and earlier ones; both are operations', async () => {
     let fails = true
     const receiver = await world.receiver(() => ({ status: fails ? 500 : 200 }))
     const earlier = await world.publishUpdate()
@@ -140,7 +140,7 @@ describe('replay and recover', () => {
     ).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  it('an operation goes on after its process died, and sends nothing twice', async () => {
+  it('an operation continues after its process died, and sends nothing twice', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint } = await create({ url: receiver.url })
     await update(webhookEndpoint.id, { disabled: true })
@@ -175,7 +175,7 @@ describe('replay and recover', () => {
     await createEndpoint(world.app, other, { url: receiver.url, eventTypes: ['project.updated'] })
     await publishUpdate(world.app, other)
     await receiver.waitFor(1)
-    // None of the slow ones had to end first.
+    // None of the slow requests had to end first.
     expect(await attempts(world.app, webhookEndpoint.id)).toEqual([])
     expect(slow.requests.length).toBeLessThanOrEqual(50)
   })

@@ -19,15 +19,15 @@ const laneOf = (endpointId: string) =>
     sql`select breaker_until, failing_since, silent_failures from webhook_lane where endpoint_id = ${endpointId}::uuid`,
   )
 
-it('tries that end after a resend or a recovery are told as exhausted, each once', async () => {
+it('deliveries that fail again after a resend or a recovery are reported as exhausted, once each', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url })
   world.work(world.app)
   const since = new Date(Date.now() - 60_000)
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   await settled(world.app, id)
   expect(await exhausted()).toEqual([2])
-  await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: id })
+  await execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: id })
   await attemptsAre(id, 3)
   expect(await exhausted()).toEqual([2, 3])
   await execute(world.request(), recoverWebhookMessages, { endpointId: id, since })
@@ -36,7 +36,7 @@ it('tries that end after a resend or a recovery are told as exhausted, each once
   expect(await exhausted()).toEqual([2, 3, 5])
 })
 
-it('a test that is sent again stays a test: one try, not counted towards disabling, nobody told', async () => {
+it('a test that is resent remains a test: one attempt, not counted toward disabling, and no event', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url, retryScheduleMs: [10, 10, 10] })
   world.work(world.app)
@@ -59,13 +59,13 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
             last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
     )
 
-  it('a test is tried at once, before what waits; accepted, it closes the breaker', async () => {
+  it('a test is attempted immediately, before waiting deliveries, and closes the breaker if it is accepted', async () => {
     const { promise: released, resolve: release } = Promise.withResolvers<void>()
     const receiver = await world.receiver((_, n) => ({ status: 200, ...(n === 1 ? { delayUntil: released } : {}) }))
     const { id } = await create({ url: receiver.url, ordered })
     await open(id)
     world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await until('one waits', async () => (await deliveries(world.app, id)).length === 1)
     const { webhookMessage } = await execute(world.request(), sendTestWebhook, { endpointId: id })
     const [first] = await receiver.waitFor(1)
@@ -74,30 +74,30 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
     release()
     await settled(world.app, id, 2)
     expect(during!.breakerUntil).not.toBeNull()
-    expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([evt(webhookMessage.id), evt(told)])
+    expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([evt(webhookMessage.id), evt(eventId)])
     expect(await laneOf(id)).toMatchObject({ breakerUntil: null, silentFailures: 0 })
   })
 
-  it('a resend is tried at once and closes the breaker', async () => {
+  it('a resend is attempted immediately and closes the breaker', async () => {
     const receiver = await world.receiver()
     const { id } = await create({ url: receiver.url, ordered })
     const jobs = world.work(world.app)
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     await settled(world.app, id)
     await jobs.stop({ graceMs: 1_000 })
     await open(id)
     world.work(world.app)
     await world.publishUpdate()
     await until('one waits', async () => (await deliveries(world.app, id)).some(({ status }) => status === 'PENDING'))
-    await execute(world.request(), resendWebhookMessage, { messageId: told, endpointId: id })
+    await execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: id })
     const requests = await receiver.waitFor(3)
-    expect(requests[1]!.headers['webhook-id']).toBe(evt(told))
+    expect(requests[1]!.headers['webhook-id']).toBe(evt(eventId))
     await settled(world.app, id, 2)
     expect(await laneOf(id)).toMatchObject({ breakerUntil: null, failingSince: null })
   })
 })
 
-it('an accepted test leaves the clock of failures as it is', async () => {
+it('an accepted test does not end the failing period', async () => {
   const receiver = await world.receiver()
   const { id } = await create({ url: receiver.url })
   const failingSince = new Date('2026-01-01T00:00:00Z')

@@ -82,7 +82,7 @@ describe('rotation', () => {
     expect(keys).toHaveLength(1)
   })
 
-  it('grace 0: the very next try has only the new signature, also for a retry that is scheduled already', async () => {
+  it('with graceMs 0, the next attempt has only the new signature, even if it is a retry already scheduled', async () => {
     const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
     const { webhookEndpoint, secret } = await create({ url: receiver.url, retryScheduleMs: [3_600_000] })
     world.work(world.app)
@@ -97,7 +97,7 @@ describe('rotation', () => {
     expect(accepts(rotated.secret!, second!)).toBe(true)
   })
 
-  it('hmac to ed25519: v1a and v1 together during the grace; the private key is shown to nobody', async () => {
+  it('HMAC to Ed25519: v1a and v1 together during the grace period; the private key is never returned', async () => {
     const receiver = await world.receiver()
     const { webhookEndpoint, secret } = await create({ url: receiver.url })
     const rotated = await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, keyType: 'ED25519' })
@@ -111,7 +111,7 @@ describe('rotation', () => {
     expect(verify(received!.body, received!.headers, rotated.publicKey).type).toBe('project.updated')
   })
 
-  it('an 11th live key is refused with the time when one expires, a key in use likewise', async () => {
+  it('an 11th live key is refused with the time when the next one expires, and a key in use is refused, too', async () => {
     const { webhookEndpoint, secret } = await create({ url: 'http://127.0.0.1:9/' })
     await expect(execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, secret })).rejects.toMatchObject({
       field: 'secret',

@@ -11,7 +11,7 @@ const world = webhooksWorld({ WEBHOOK_RETRY_SCHEDULE_MS: '30' })
 const create = async (input: CommandInput) => (await world.createEndpoint({ eventTypes: ['project.updated'], ...input })).webhookEndpoint
 const inSeconds = (seconds: number) => new Date(Math.ceil(Date.now() / 1_000 + seconds) * 1_000).toUTCString()
 
-/** A receiver that answers once so and then 204, with the first attempt and the delivery after it. */
+/** A receiver that answers once with `status` and `retryAfter` and then with 204; the first attempt and the delivery after it. */
 async function askedToWait(status: number, retryAfter: string) {
   const receiver = await world.receiver((_, n) => (n === 1 ? { status, headers: { 'retry-after': retryAfter } } : { status: 204 }))
   const { id } = await create({ url: receiver.url })
@@ -29,7 +29,7 @@ describe.each([429, 503])('Retry-After of a %i', (status) => {
   it.each([
     ['in seconds', () => '120'],
     ['as a date', () => inSeconds(120)],
-  ])('of 120 s %s: the next try is recorded for then, not before, and made then', async (_form, retryAfter) => {
+  ])('of 120 s %s: the next attempt is scheduled for then and made then, not before', async (_form, retryAfter) => {
     const asked = retryAfter()
     const { id, receiver, attempt, delivery } = await askedToWait(status, asked)
     expect(attempt).toMatchObject({ number: 1, responseStatus: status, errorClass: 'HTTP' })
@@ -53,13 +53,16 @@ describe.each([429, 503])('Retry-After of a %i', (status) => {
     expect(waitMs).toBeLessThan(2 * maxRetryAfterMs)
   })
 
-  it.each(['-120', 'soon', '1e9', '120; please', 'Mon, 01 Jan 2001 00:00:00 GMT'])('%j is ignored: the schedule holds', async (text) => {
-    const { id } = await askedToWait(status, text)
-    expect(await settled(world.app, id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
-  })
+  it.each(['-120', 'soon', '1e9', '120; please', 'Mon, 01 Jan 2001 00:00:00 GMT'])(
+    '%j is ignored in favor of the schedule',
+    async (text) => {
+      const { id } = await askedToWait(status, text)
+      expect(await settled(world.app, id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
+    },
+  )
 })
 
-it('over many tries the wait is never shorter than the schedule, stays within 20 % of it, and differs', async () => {
+it('over many attempts the delay is never shorter than the schedule, exceeds it by at most 20 %, and varies', async () => {
   const scheduledMs = 1_000_000
   const receiver = await world.receiver(() => ({ status: 500 }))
   const { id } = await create({ url: receiver.url, retryScheduleMs: [scheduledMs] })
@@ -71,7 +74,7 @@ it('over many tries the wait is never shorter than the schedule, stays within 20
   })
   const waitsMs = made.map(({ startedAt, nextAttemptAt }) => nextAttemptAt!.getTime() - startedAt.getTime())
   expect(Math.min(...waitsMs)).toBeGreaterThanOrEqual(scheduledMs)
-  // The wait counts from the answer, which comes some time after the start.
+  // The delay counts from the response, which arrives some time after the start.
   expect(Math.max(...waitsMs)).toBeLessThanOrEqual(scheduledMs * 1.2 + 60_000)
   expect(Math.max(...waitsMs) - Math.min(...waitsMs)).toBeGreaterThan(scheduledMs * 0.05)
 })

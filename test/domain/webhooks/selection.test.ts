@@ -16,7 +16,7 @@ const url = 'http://127.0.0.1:9/'
 const create = (input: CommandInput, as = world.caller) => world.createEndpoint({ url, ...input }, as)
 const dataOf = (body: Buffer) => (JSON.parse(body.toString()) as { data: unknown }).data
 
-it("a selection on the event's subject shapes data at delivery, the same bytes at every try", async () => {
+it("a selection on the event's subject determines the data, with the same bytes at every attempt", async () => {
   const receiver = await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 }))
   const projectId = await createProjectRow(world.app, world.caller)
   await create({
@@ -38,7 +38,7 @@ it("a selection on the event's subject shapes data at delivery, the same bytes a
   expect(second!.body.equals(first!.body)).toBe(true)
 })
 
-it('of a subject that is gone the event itself is told', async () => {
+it('if the subject has been deleted, the data of the event is sent', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url, eventTypes: ['project.updated'], selection: '{ id }' })
   await world.publishUpdate()
@@ -76,7 +76,7 @@ it.each([
   })
 })
 
-it('a field that only some of the subjects have is refused for the others', async () => {
+it('a field that only some of the subjects have is refused', async () => {
   await expect(create({ eventTypes: ['project.updated', 'deployment.succeeded'], selection: '{ slug }' })).rejects.toMatchObject({
     field: 'selection',
   })
@@ -100,7 +100,7 @@ it('a selection needs the rights of its author, and keeps them', async () => {
   expect(webhookEndpoint.selectionRights.every((right) => right.startsWith('view:'))).toBe(true)
 })
 
-it('a selection goes with the raw format alone', async () => {
+it('a selection is supported only with format RAW', async () => {
   await expect(create({ eventTypes: ['project.updated'], selection: '{ id }', format: 'SLACK' })).rejects.toMatchObject({
     field: 'selection',
   })

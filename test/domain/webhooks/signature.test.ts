@@ -20,18 +20,18 @@ const secretOf = (bytes: Uint8Array) => `whsec_${Buffer.from(bytes).toString('ba
 const nowSeconds = () => Math.floor(Date.now() / 1000)
 
 describe('sign', () => {
-  it('gives the published HMAC vector byte for byte', () => {
+  it('returns the published HMAC vector byte for byte', () => {
     expect(sign({ ...vector, keys: [parseSecret(hmacVector)] })).toBe(hmacSignature)
   })
 
-  it('gives the published ed25519 vector byte for byte, and its public key verifies it', () => {
+  it('returns the published Ed25519 vector byte for byte, and its public key verifies it', () => {
     expect(sign({ ...vector, keys: [parseSecret(ed25519Vector)] })).toBe(ed25519Signature)
     const text = Buffer.from(`${vector.id}.${vector.timestampSeconds}.${vector.body}`)
     const publicKey = createPublicKey(parseSecret(ed25519Vector).key)
     expect(verify(null, text, publicKey, Buffer.from(ed25519Signature.slice(4), 'base64'))).toBe(true)
   })
 
-  it('gives one signature for each key, in their order, separated by spaces', () => {
+  it('returns one signature for each key, in their order, separated by spaces', () => {
     const keys = [parseSecret(ed25519Vector), parseSecret(hmacVector)]
     expect(sign({ ...vector, keys })).toBe(`${ed25519Signature} ${hmacSignature}`)
     expect(sign({ ...vector, keys: keys.toReversed() })).toBe(`${hmacSignature} ${ed25519Signature}`)
@@ -70,7 +70,7 @@ describe('sign', () => {
 })
 
 describe('generateSecret', () => {
-  it('gives a whsec_ secret of 32 bytes, another one each time', () => {
+  it('returns a different whsec_ secret of 32 bytes each time', () => {
     const secrets = [generateSecret(), generateSecret()]
     for (const secret of secrets) {
       expect(secret).toMatch(/^whsec_/)
@@ -81,7 +81,7 @@ describe('generateSecret', () => {
 })
 
 describe('parseSecret', () => {
-  it.each([24, 64])('takes a whsec_ secret of %i bytes', (length) => {
+  it.each([24, 64])('accepts a whsec_ secret of %i bytes', (length) => {
     expect(parseSecret(secretOf(Buffer.alloc(length, 7))).key.export()).toEqual(Buffer.alloc(length, 7))
   })
 
@@ -110,7 +110,7 @@ describe('parseSecret', () => {
     if (text.length > 10) expect((error as Error).message).not.toContain(text.slice(6).trim())
   })
 
-  it('gives a key that does not print its bytes', () => {
+  it('returns a key that does not print its bytes', () => {
     expect(inspect(parseSecret(hmacVector), { depth: 9 })).not.toContain('MfKQ9r8G')
     expect(JSON.stringify(parseSecret(ed25519Vector))).toBe('{"version":"v1a","key":{}}')
   })

@@ -2,12 +2,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text as readText } from 'node:stream/consumers'
 
-type Asked = { method: string; path: string; body: Record<string, unknown>; text: string; headers: IncomingMessage['headers'] }
+type ReceivedCall = { method: string; path: string; body: Record<string, unknown>; text: string; headers: IncomingMessage['headers'] }
 type Endpoint = { url: string; secret: string; headers: Record<string, string>; description: string }
 
-/** What of a Svix server's published API is needed, with its answers: applications, endpoints and messages by uid, 409 for a known eventId. */
+/** A fake Svix server with the required part of its published API: applications, endpoints and messages by uid, and 409 for a known eventId. */
 export async function startSvix() {
-  const asked: Asked[] = []
+  const asked: ReceivedCall[] = []
   const applications = new Map<string, Map<string, Endpoint>>()
   const messages = new Map<string, Set<string>>()
   const state = { down: false, refuse: 0, refuseEndpoints: 0, loseAnswers: 0, detail: 'payload is not good', proxyAnswer: 0 }
@@ -16,7 +16,7 @@ export async function startSvix() {
     response.writeHead(status, { 'content-type': 'application/json' }).end(body === undefined ? undefined : JSON.stringify(body))
   const missing = (response: ServerResponse) => answer(response, 404, { code: 'not_found', detail: 'Entity not found' })
 
-  const handle = (request: Asked, response: ServerResponse) => {
+  const handle = (request: ReceivedCall, response: ServerResponse) => {
     const [, , , first = '', app = '', second = '', endpoint = '', last = ''] = request.path.split('/')
     const now = new Date().toISOString()
     if (first === 'event-type') return answer(response, 200, { name: app, description: '', createdAt: now, updatedAt: now })

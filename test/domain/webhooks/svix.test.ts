@@ -44,24 +44,24 @@ const wh = (id: string) => encodeId('WebhookEndpoint', id)
 const evt = (id: string) => encodeId('WebhookMessage', id)
 const posted = () => svix.asked.filter(({ method, path }) => method === 'POST' && path.endsWith('/msg'))
 
-it('an endpoint is mirrored with our id as uid, its secret and its headers, and a message has our id twice', async () => {
+it('an endpoint is mirrored with its ID as uid, its secret and its headers, and a message has its ID twice', async () => {
   const { webhookEndpoint, secret } = await create()
   world.work(app)
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', reason: expect.stringContaining('Svix') }])
   const uid = wh(webhookEndpoint.id)
   expect(svix.applications.get(uid)!.get(uid)).toMatchObject({ url: 'http://127.0.0.1:9/', secret, headers: { 'x-team': 'a' } })
   expect(posted()).toMatchObject([
     {
       path: `/api/v1/app/${uid}/msg`,
-      body: { eventId: evt(told), eventType: 'project.updated', payload: { id: evt(told), type: 'project.updated', sequence: 1 } },
-      headers: { 'idempotency-key': evt(told) },
+      body: { eventId: evt(eventId), eventType: 'project.updated', payload: { id: evt(eventId), type: 'project.updated', sequence: 1 } },
+      headers: { 'idempotency-key': evt(eventId) },
     },
   ])
   expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([{ url: svix.url, responseStatus: 202, errorClass: null }])
 })
 
-it('a changed endpoint and a rotated secret reach the mirror before the next message; a deleted one is taken away', async () => {
+it('a changed endpoint and a rotated secret reach the mirror before the next message; a deleted endpoint is removed from it', async () => {
   const { webhookEndpoint } = await create()
   world.work(app)
   await world.publishUpdate()
@@ -78,7 +78,7 @@ it('a changed endpoint and a rotated secret reach the mirror before the next mes
   expect(svix.applications.has(uid)).toBe(false)
 })
 
-it('a message is handed over with integers of 64 bits, emoji and the order of its fields as they are', async () => {
+it('a message keeps 64-bit integers, emoji and the order of its fields', async () => {
   const dispatcher = createSvixDispatcher({ serverUrl: svix.url, token: 'test-token' })
   await dispatcher.mirror({
     id: 'wh_1',
@@ -94,28 +94,28 @@ it('a message is handed over with integers of 64 bits, emoji and the order of it
   expect(svix.asked.at(-1)!.text).toContain(`"payload":${payload}`)
 })
 
-it('event types are declared with their schemas', async () => {
+it('event types are registered with their schemas', async () => {
   await keepMirror.run(app, new AbortController().signal)
   const declared = svix.asked.filter(({ path }) => path.includes('/event-type/'))
   expect(declared.map(({ path }) => path.split('/').at(-1)).toSorted()).toEqual(world.app.domain.eventTypes.all.map(({ type }) => type))
   expect(declared.find(({ path }) => path.endsWith('project.updated'))!.body).toMatchObject({ schemas: { 1: { type: 'object' } } })
 })
 
-it('Svix is down: rows wait without losing a try, then flow', async () => {
+it('while Svix is down, deliveries wait without using an attempt', async () => {
   svix.state.down = true
   const { webhookEndpoint } = await create()
   world.work(app)
-  const told = await world.publishUpdate()
+  const eventId = await world.publishUpdate()
   await until('it was tried in vain', () =>
     app.logged.some(({ msg }) => msg === 'webhooks cannot be sent to an endpoint because of a local failure'),
   )
   expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'PENDING', attemptCount: 0 }])
   svix.state.down = false
   expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 1 }])
-  expect(posted().at(-1)!.body.eventId).toBe(evt(told))
+  expect(posted().at(-1)!.body.eventId).toBe(evt(eventId))
 })
 
-it('the answer to an accepted message is lost: 409 at the next try counts as done', async () => {
+it('if the response to an accepted message is lost, 409 at the next attempt counts as accepted', async () => {
   svix.state.loseAnswers = 1
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -125,7 +125,7 @@ it('the answer to an accepted message is lost: 409 at the next try counts as don
   expect(svix.messages.get(wh(webhookEndpoint.id))!.size).toBe(1)
 })
 
-it('a message that is refused with 4xx is a terminal error that can be seen', async () => {
+it('a message refused with 4xx ends the delivery with a visible reason', async () => {
   svix.state.refuse = 422
   svix.state.detail = 'payload is not good\0'
   const { webhookEndpoint } = await create()
@@ -136,7 +136,7 @@ it('a message that is refused with 4xx is a terminal error that can be seen', as
   ])
 })
 
-it('an endpoint that is refused with 4xx is a terminal error of its deliveries that can be seen; the next one asks again', async () => {
+it('an endpoint refused with 4xx ends its deliveries with a visible reason; the next one tries again', async () => {
   svix.state.refuseEndpoints = 422
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -153,7 +153,7 @@ it('an endpoint that is refused with 4xx is a terminal error of its deliveries t
   expect(found.map(({ status }) => status).toSorted()).toEqual(['DELIVERED', 'EXHAUSTED'])
 })
 
-it('a 4xx that is not JSON, of a proxy before the server, is seen as well', async () => {
+it('a 4xx response that is not JSON, from a proxy in front of the server, is visible as well', async () => {
   svix.state.proxyAnswer = 404
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -163,7 +163,7 @@ it('a 4xx that is not JSON, of a proxy before the server, is seen as well', asyn
   ])
 })
 
-it('409 to the mirroring of an endpoint costs no try and is asked again', async () => {
+it('409 to mirroring an endpoint uses no attempt and is retried', async () => {
   svix.state.refuseEndpoints = 409
   const { webhookEndpoint } = await create()
   world.work(app)
@@ -176,7 +176,7 @@ it('409 to the mirroring of an endpoint costs no try and is asked again', async 
 })
 
 it.each(['before', 'after'])(
-  'a wrong token %s the endpoint was mirrored: the delivery says why it waits, loses no try, and flows once it is mended',
+  'a wrong token %s the endpoint was mirrored: the delivery shows why it waits, uses no attempt, and is sent once the token is fixed',
   async (when) => {
     const { webhookEndpoint } = await create()
     if (when === 'after') {
@@ -187,7 +187,7 @@ it.each(['before', 'after'])(
     }
     const wrong = await svixProcess('another-token')
     const jobs = world.work(wrong, 'wrong')
-    const told = await world.publishUpdate()
+    const eventId = await world.publishUpdate()
     const waiting = await until('it waits with a reason', async () =>
       (await deliveries(world.app, webhookEndpoint.id)).find(({ status, reason }) => status === 'PENDING' && reason !== null),
     )
@@ -197,11 +197,11 @@ it.each(['before', 'after'])(
     world.work(app, 'mended')
     const found = await settled(world.app, webhookEndpoint.id, when === 'after' ? 2 : 1)
     expect(found.every(({ status, attemptCount }) => status === 'DELIVERED' && attemptCount === 1)).toBe(true)
-    expect(posted().at(-1)!.body.eventId).toBe(evt(told))
+    expect(posted().at(-1)!.body.eventId).toBe(evt(eventId))
   },
 )
 
-it('switching modes loses and doubles nothing', async () => {
+it('switching modes neither loses nor duplicates messages', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   const embedded = world.work(world.app, 'embedded')

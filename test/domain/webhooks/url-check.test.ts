@@ -32,7 +32,7 @@ const create = (input: CommandInput, as = world.caller) => run(createWebhookEndp
 const update = (input: CommandInput) => run(updateWebhookEndpoint, input)
 const refused = { code: 'invalid_input', field: 'url', message: 'url: the name cannot be resolved' }
 
-it('a URL is looked up with no transaction open, when an endpoint is made and when it is changed', async () => {
+it('a URL is checked outside a transaction when an endpoint is created or updated', async () => {
   const { webhookEndpoint } = await create({ url: 'https://one.example.com' })
   await update({ id: webhookEndpoint.id, url: 'https://two.example.com' })
   await expect(create({ url: 'https://gone.example.com' })).rejects.toMatchObject(refused)
@@ -40,7 +40,7 @@ it('a URL is looked up with no transaction open, when an endpoint is made and wh
   expect(busy).toEqual([0, 0, 0, 0])
 })
 
-it('a stored answer is repeated, though the name is gone by now', async () => {
+it('a stored result is repeated even if the name no longer resolves', async () => {
   const idempotencyKey = newId()
   const { webhookEndpoint } = await create({ url: 'https://one.example.com', idempotencyKey })
   outgoingHttp.provide(app, { ...outgoingHttp.use(app), check: async () => 'the name cannot be resolved' })
@@ -49,7 +49,7 @@ it('a stored answer is repeated, though the name is gone by now', async () => {
   expect(kept.webhookEndpoint.description).toBe('kept')
 })
 
-it('what is refused for another reason is told that one: a missing right, an unknown endpoint, an old version, other input', async () => {
+it('other errors come first: a missing permission, an unknown endpoint, an old version, other invalid input', async () => {
   const { webhookEndpoint } = await create({ url: 'https://one.example.com' })
   const url = 'https://gone.example.com'
   await expect(update({ id: newId(), url })).rejects.toMatchObject({ code: 'not_found' })

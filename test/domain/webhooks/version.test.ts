@@ -46,7 +46,7 @@ const say = (text: string, { id, subjectId = newId(), as = world.caller, channel
     publish(work, noted, { subjectId, projectId: null, data: { text }, id, channels }),
   )
 
-it('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
+it('an endpoint pinned to v1 keeps receiving v1 after v2 is sent to others; a deprecated type is sent with its date', async () => {
   expect(world.app.domain.eventTypes.all.some(({ type, version }) => type === 'thing.changed' && version === 2)).toBe(true)
   const [old, recent] = [await world.receiver((_, n) => ({ status: n === 1 ? 500 : 200 })), await world.receiver()]
   const pinned = await world.createEndpoint({
@@ -71,7 +71,7 @@ it('an endpoint pinned to v1 keeps the shape of v1 after v2 is sent to others; a
   await jobs.stop({ graceMs: 1_000 })
 })
 
-it('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an older version can’t be made of it', async () => {
+it('with EVENT_SCHEMA=lenient, data that violates its schema arrives, even if it cannot be converted to an older version', async () => {
   const lenient = await world.process({ EVENT_SCHEMA: 'lenient' })
   const [old, recent] = [await world.receiver(), await world.receiver()]
   for (const [receiver, schemaVersion] of [[old, 1] as const, [recent, 2] as const])
@@ -88,7 +88,7 @@ it('with EVENT_SCHEMA=lenient data that breaks its schema arrives, also where an
   await jobs.stop({ graceMs: 1_000 })
 })
 
-it('a schema version is one that a type of the endpoint has; what it has already stays', async () => {
+it('a schema version must be one that a type of the endpoint has, unless it is unchanged', async () => {
   const url = 'http://127.0.0.1:9/'
   const save = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
   await expect(world.createEndpoint({ url, eventTypes: ['thing.noted'], schemaVersion: 2 })).rejects.toMatchObject({
@@ -100,7 +100,7 @@ it('a schema version is one that a type of the endpoint has; what it has already
   await expect(save(webhookEndpoint.id, { schemaVersion: 3 })).rejects.toMatchObject({ field: 'schemaVersion' })
 })
 
-it('data that breaks its schema is refused at publish, and nothing is stored', async () => {
+it('data that violates its schema is refused at publish, and nothing is stored', async () => {
   const before = (await eventsOf(world.app, world.caller, 'thing.noted')).length
   await expect(say(7 as never)).rejects.toThrow('string')
   expect(await eventsOf(world.app, world.caller, 'thing.noted')).toHaveLength(before)
@@ -114,11 +114,11 @@ it('at the size limit accepted; one byte over refused, and nothing is stored', a
   expect(await eventsOf(world.app, world.caller, 'thing.noted')).toHaveLength(before + 1)
 })
 
-it.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a world.caller’s event id %j is refused', async (id) => {
+it.each(['a.b', 'a\nb', 'evt 1', '', 'x'.repeat(300)])('a caller’s event ID %j is refused', async (id) => {
   await expect(say('a', { id })).rejects.toMatchObject({ code: 'invalid_input', field: 'id' })
 })
 
-it('published twice with one id: one event; the same id with other content is a conflict', async () => {
+it('publishing twice with the same ID creates one event; the same ID with other content is a conflict', async () => {
   const [id, subjectId] = [newId(), newId()]
   await Promise.all([say('once', { id, subjectId }), say('once', { id, subjectId })])
   await expect(say('another', { id, subjectId })).rejects.toMatchObject({ code: 'event_id_conflict', kind: 'conflict' })
@@ -138,7 +138,7 @@ it.each([['a b'], ['a\nb'], [''], Array.from({ length: 11 }, (_, n) => `c${n}`)]
   },
 )
 
-it('a flood of one tenant is answered rate_limited; others, and what Quayside does itself, go on', async () => {
+it('one tenant that publishes too much is rate_limited; others and Quayside itself are not', async () => {
   const narrow = await world.process({ EVENT_QUOTA_PER_MINUTE: '5' })
   const member = (as: Caller): Caller => ({ ...as, subject: { type: 'user', id: newId(), name: 'ada' } })
   const flooding = await createOrganization(world.app)
@@ -157,11 +157,11 @@ it('a flood of one tenant is answered rate_limited; others, and what Quayside do
   await publishAs(member(other))
 })
 
-it('the quota counts what other processes published, once it has its position', async () => {
+it('the quota includes events of other processes once they are positioned', async () => {
   const { sequence } = await import('../../../src/platform/sequencer.ts')
   const narrow = await world.process({ EVENT_QUOTA_PER_MINUTE: '5' })
   const tenant = await createOrganization(world.app)
-  // Within one minute by the database's clock, whatever the wall says.
+  // Within one minute of the database's clock, whatever the actual time.
   await run(
     world.app.db.prisma,
     sql`create or replace function app_now() returns timestamptz language sql stable parallel safe as $$ select date_trunc('minute', now()) $$`,

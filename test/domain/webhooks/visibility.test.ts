@@ -49,9 +49,9 @@ const attemptIds = async (endpointId: string) =>
   )
 
 describe.each([
-  { who: 'a key of one project reads what went to its own endpoints alone', as: () => ofProject, sees: () => [own] },
+  { who: 'a key of one project reads only what was sent to its own endpoints', as: () => ofProject, sees: () => [own] },
   {
-    who: 'a caller of the organization reads all, also of endpoints that are deleted',
+    who: 'a caller of the organization reads everything, including deleted endpoints',
     as: () => world.caller,
     sees: () => [own, wide, gone],
   },
@@ -78,13 +78,13 @@ describe.each([
     expect(endpointsOf(nodes.filter((node: unknown) => node !== null))).toEqual(wh(sees()))
   })
 
-  it('the live view', async () => {
+  it('the subscription', async () => {
     const found = await attemptsAfter({ tx: world.app.db.prisma, caller: as() }, null, 0n, [], 100)
     expect(found.map(({ endpointId }) => endpointId).toSorted()).toEqual(sees().toSorted())
   })
 })
 
-it('the live view does not begin behind an attempt that the caller may not see', async () => {
+it('the subscription cannot start after an attempt that the caller may not see', async () => {
   const [hidden] = await attemptIds(wide)
   const begin = (caller: Caller) => {
     const context = createGraphqlContext({ app: world.app, caller, requestId: 'test' })
@@ -94,7 +94,7 @@ it('the live view does not begin behind an attempt that the caller may not see',
   expect(await codeOf(begin(ofProject))).toBe('invalid_input')
 })
 
-it('messages are not found by how they went to an endpoint that the caller may not see', async () => {
+it('messages are not found by their status at an endpoint that the caller may not see', async () => {
   const source = '{ webhookMessages(status: DELIVERED, eventType: "project.updated") { totalCount } }'
   const other = { ...world.caller, projectId: await createProjectRow(world.app, world.caller) }
   const receiver = await world.receiver(() => ({ status: 410 }))
@@ -107,7 +107,7 @@ it('messages are not found by how they went to an endpoint that the caller may n
   expect((await ask(other, source)).webhookMessages.totalCount).toBe(0)
 })
 
-it('an answer of an endpoint that the caller may not see is not expunged by itself', async () => {
+it('a response of an endpoint that the caller may not see cannot be expunged alone', async () => {
   const [hidden] = await attemptIds(wide)
   const expunge = execute(world.request(ofProject), expungeWebhookMessage, {
     messageId: message,
@@ -126,7 +126,7 @@ describe('an id in a filter', () => {
       : []),
   ]
 
-  it.each(['endpointId', 'messageId'])('%s that is unknown, malformed or of another organization answers not_found', async (name) => {
+  it.each(['endpointId', 'messageId'])('%s that is unknown, malformed or of another organization is not_found', async (name) => {
     const foreigner = await createOrganization(world.app)
     const known = name === 'endpointId' ? own : message
     for (const source of [newId(), 'nonsense'].flatMap((id) => lists(`${name}: "${id}"`)))
@@ -137,7 +137,7 @@ describe('an id in a filter', () => {
     }
   })
 
-  it('an endpoint of the organization answers not_found to a key of one project; a deleted one is found by the organization', async () => {
+  it('an endpoint of the organization is not_found for a key of one project; the organization can filter by a deleted one', async () => {
     for (const source of [wide, gone].flatMap((id) => lists(`endpointId: "${id}"`))) {
       expect(await code(ofProject, source)).toBe('not_found')
       expect(await code(world.caller, source)).toBe('done')

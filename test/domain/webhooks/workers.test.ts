@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const child of children) if (child.exitCode === null && child.signalCode === null) await end(child, 'SIGKILL')
 })
 
-/** A short lease where a test kills; a long one where nobody may lose its lease because the machine is busy. */
+/** Use a short lease if the test kills workers, and a long one if no worker may lose its lease on a busy machine. */
 async function start(name: string, leaseMs = 1_500): Promise<ChildProcess> {
   const child = fork(join(import.meta.dirname, '../../support/webhook-worker.ts'), [world.url, name, String(leaseMs)], { execArgv: [] })
   children.push(child)
@@ -45,46 +45,46 @@ const evt = (id: string) => encodeId('WebhookMessage', id)
 it('kill -9 of workers under load: nothing lost, duplicates carry the same id and verify', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint, secret } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
-  const told: string[] = []
+  const published: string[] = []
   const running = [await start('a'), await start('b'), await start('c')]
   for (let round = 0; round < 3; round++) {
-    for (let n = 0; n < 120; n++) told.push(await world.publishUpdate())
+    for (let n = 0; n < 120; n++) published.push(await world.publishUpdate())
     await receiver.waitFor(round * 100 + 20)
     await end(running[round]!, 'SIGKILL')
     running.push(await start(`heir ${round}`))
   }
-  const rows = await settled(world.app, webhookEndpoint.id, told.length)
+  const rows = await settled(world.app, webhookEndpoint.id, published.length)
   expect(rows.every(({ status }) => status === 'DELIVERED')).toBe(true)
   const received = receiver.requests.map(({ headers }) => String(headers['webhook-id']))
-  expect(new Set(received)).toEqual(new Set(told.map(evt)))
+  expect(new Set(received)).toEqual(new Set(published.map(evt)))
   for (const request of receiver.requests) new Webhook(secret!).verify(request.body, request.headers as Record<string, string>)
 })
 
-it('an ordered endpoint goes on when its worker on this machine was killed, long before the lease is over', async () => {
+it('an ordered endpoint continues after its worker on this machine was killed, long before the lease expires', async () => {
   const { promise: never } = Promise.withResolvers<void>()
   const receiver = await world.receiver((_, n) => (n === 1 ? { status: 200, delayUntil: never } : { status: 200 }))
   const input = { url: receiver.url, eventTypes: ['project.updated'], ordered: true }
   const { webhookEndpoint } = await world.createEndpoint(input)
   const doomed = await start('own name', 3_600_000)
-  const told = [await world.publishUpdate(), await world.publishUpdate()]
+  const published = [await world.publishUpdate(), await world.publishUpdate()]
   await receiver.waitFor(1)
   world.work(world.app, 'heir')
   await end(doomed, 'SIGKILL')
   await settled(world.app, webhookEndpoint.id, 2)
-  expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([told[0]!, ...told].map(evt))
+  expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([published[0]!, ...published].map(evt))
 })
 
-it('several workers at once with no kill: every event arrives exactly once', async () => {
+it('with several workers and no crash, every event arrives exactly once', async () => {
   const receiver = await world.receiver()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   await Promise.all([start('a', 60_000), start('b', 60_000), start('c', 60_000)])
-  const told: string[] = []
-  for (let n = 0; n < 150; n++) told.push(await world.publishUpdate())
+  const published: string[] = []
+  for (let n = 0; n < 150; n++) published.push(await world.publishUpdate())
   await settled(world.app, webhookEndpoint.id, 150)
-  expect(receiver.requests.map(({ headers }) => headers['webhook-id']).toSorted()).toEqual(told.map(evt).toSorted())
+  expect(receiver.requests.map(({ headers }) => headers['webhook-id']).toSorted()).toEqual(published.map(evt).toSorted())
 })
 
-it('SIGTERM: what is in flight ends, nothing is left claimed, and the process exits by itself', async () => {
+it('SIGTERM: requests in flight complete, nothing stays claimed, and the process exits by itself', async () => {
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const receiver = await world.receiver(() => ({ status: 200, delayUntil: released }))
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
@@ -105,9 +105,9 @@ it('the database cuts every connection under load: workers recover unaided, no r
   const receiver = await world.receiver()
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
   await Promise.all([start('a'), start('b')])
-  const told: string[] = []
+  const published: string[] = []
   for (let round = 0; round < 4; round++) {
-    for (let n = 0; n < 60; n++) told.push(await world.publishUpdate())
+    for (let n = 0; n < 60; n++) published.push(await world.publishUpdate())
     await rows(
       world.app.db.prisma,
       sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
@@ -118,11 +118,11 @@ it('the database cuts every connection under load: workers recover unaided, no r
         .catch(() => false),
     )
   }
-  await settled(world.app, webhookEndpoint.id, told.length)
-  expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
+  await settled(world.app, webhookEndpoint.id, published.length)
+  expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(published.map(evt)))
 })
 
-it('a database that is stopped at once and started again under load: workers go on, and every committed event arrives', async () => {
+it('a database that is stopped immediately and restarted under load: workers continue, and every committed event arrives', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'quayside-restart-'))
   const settings = { synchronous_commit: 'on' }
   try {
@@ -137,18 +137,18 @@ it('a database that is stopped at once and started again under load: workers go 
     const worker = fork(join(import.meta.dirname, '../../support/webhook-worker.ts'), [url, 'survivor'], { execArgv: [] })
     children.push(worker)
     await once(worker, 'message')
-    const told: string[] = []
-    for (let n = 0; n < 80; n++) told.push(await publishUpdate(inner, tenant))
+    const published: string[] = []
+    for (let n = 0; n < 80; n++) published.push(await publishUpdate(inner, tenant))
     await receiver.waitFor(10)
     await postgres.stop()
     await startEmbeddedPostgres({ dataDir, settings })
     await until('we are connected again', () =>
       publishUpdate(inner, tenant)
-        .then((id) => told.push(id))
+        .then((id) => published.push(id))
         .catch(() => 0),
     )
-    await settled(inner, webhookEndpoint.id, told.length)
-    expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(told.map(evt)))
+    await settled(inner, webhookEndpoint.id, published.length)
+    expect(new Set(receiver.requests.map(({ headers }) => headers['webhook-id']))).toEqual(new Set(published.map(evt)))
     await end(worker, 'SIGTERM')
     await inner.close()
   } finally {
