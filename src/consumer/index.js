@@ -1,30 +1,30 @@
 // @ts-check
 /**
- * What receives Quayside's webhooks: `verify` checks a request after Standard Webhooks 1.0 and gives its event, typed by the
- * catalogue beside this file. Plain JavaScript, since Node strips no types below node_modules; index.d.ts is printed.
+ * For receivers of Quayside's webhooks: `verify` verifies a request according to Standard Webhooks 1.0 and returns its typed event.
+ * Plain JavaScript, because Node does not strip types below node_modules. index.d.ts is generated.
  */
 import { createPublicKey, verify as verifyBytes } from 'node:crypto'
 import { Webhook } from 'svix'
 import { types } from './catalogue.js'
 
-/** The request is not one of ours, not meant for now, or was changed on its way. */
+/** The signature or timestamp of a request is not valid, or the body is not an event. */
 export class WebhookVerificationError extends Error {
   name = 'WebhookVerificationError'
 }
 
-/** Names of all event types that this version of the module knows. */
+/** Names of all event types known to this version of the module. */
 export const eventTypes = Object.freeze(Object.keys(types))
 
 const known = new Set(eventTypes)
 const toleranceSeconds = 300
 
 /**
- * Checks a request and gives its event. An event of a type that this module doesn't know is given as `{ type: 'unknown', … }` with its
- * name in `originalType`. Throws a WebhookVerificationError when the request's signature, id or time is no good or its body is no
- * event, and a TypeError when it is called wrongly: with a parsed body, without a secret, or with one that is malformed.
- * @param {unknown} rawBody the bytes as they arrived, as Uint8Array or string; never parsed JSON, whose bytes are lost
- * @param {RequestHeaders} headers of the request
- * @param {string | readonly string[]} secret `whsec_…`, or `whpk_…` for ed25519; during a rotation several
+ * Verifies a request and returns its event. An event of an unknown type is returned as `{ type: 'unknown', … }` with its type in
+ * `originalType`. Throws a WebhookVerificationError if the request is not valid or its body is not an event, and a TypeError if the body
+ * is parsed or the secret is missing or malformed.
+ * @param {unknown} rawBody body as received, as bytes or a string, not parsed JSON
+ * @param {RequestHeaders} headers headers of the request
+ * @param {string | readonly string[]} secret `whsec_…`, or `whpk_…` with Ed25519. During a rotation, pass several.
  */
 export function verify(rawBody, headers, secret) {
   const body = bytesOf(rawBody)
@@ -56,7 +56,7 @@ const names = /** @type {const} */ (['webhook-id', 'webhook-timestamp', 'webhook
 
 /** @typedef {Record<typeof names[number], string>} Signed */
 
-/** Any `Headers` will do, of whatever library. @typedef {{ get(name: string): string | null } | Record<string, string | string[] | undefined>} RequestHeaders */
+/** Accepts `Headers` of any library. @typedef {{ get(name: string): string | null } | Record<string, string | string[] | undefined>} RequestHeaders */
 
 /** @param {RequestHeaders} headers @returns {(name: string) => unknown} */
 function readerOf(headers) {
@@ -79,7 +79,7 @@ function signedHeaders(headers) {
   return Object.fromEntries(entries)
 }
 
-/** Checks a request with one secret, which is read before anything of the request is. @param {unknown} secret @returns {(body: Buffer, headers: Signed) => void} */
+/** Parses a secret, before anything of the request is read, and returns the check of a request with it. @param {unknown} secret @returns {(body: Buffer, headers: Signed) => void} */
 function checkOf(secret) {
   if (typeof secret === 'string' && secret.startsWith('whsec_')) {
     const webhook = hmacOf(secret)
@@ -110,7 +110,7 @@ function checkHmac(body, headers, webhook) {
   }
 }
 
-/** What SPKI puts before an ed25519 public key (RFC 8410, section 4). */
+/** SPKI prefix of an Ed25519 public key (RFC 8410, section 4). */
 const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex')
 
 /** @param {string} secret */
