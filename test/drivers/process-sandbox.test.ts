@@ -1,11 +1,12 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { describe, expect, it } from 'vitest'
 import type { BuildRequest, BuiltRelease } from '../../src/domain/deploys/instance/ports.ts'
 import { readToolchain } from '../../src/drivers/process/toolchain.ts'
-import { inOwnMounts, openChild } from './process-peer.ts'
+import { inChildCommand, inOwnMounts, openChild } from './process-peer.ts'
 import {
   buildRequest,
   exists,
@@ -159,6 +160,25 @@ it.each(modes)('descriptors that the control plane inherited do not reach builds
     await child.kill()
   } finally {
     await secret.close()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+})
+
+it('the control plane does not close the certificate file that Node is still reading', async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'quayside-certificates-'))
+  const pipe = join(dataDir, 'certificates')
+  execFileSync('mkfifo', [pipe])
+  try {
+    const child = openChild(['env', `NODE_EXTRA_CA_CERTS=${pipe}`, ...inChildCommand])
+    const writer = await open(pipe, 'w')
+    const opened = child.order({ open: { dataDir, sandbox: 'none', hostPath } })
+    await until(() => exists(join(dataDir, 'sandbox')))
+    // Enough that the process opens the runtime while Node reads. Writing fails if the other end is closed.
+    await writer.writeFile(Array.from({ length: 20 }, () => rootCertificates.join('\n')).join('\n'))
+    await writer.close()
+    expect(await opened).toBe('none')
+    await child.kill()
+  } finally {
     await rm(dataDir, { recursive: true, force: true })
   }
 })

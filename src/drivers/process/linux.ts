@@ -1,5 +1,6 @@
 /** The process table, read from /proc. Without /proc, no process exists. */
 import { closeSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { getCACertificates } from 'node:tls'
 import ipaddr from 'ipaddr.js'
 import { type ProcessRow, readProcess } from '../../platform/process-mark.ts'
 
@@ -53,9 +54,11 @@ const closeOnExec = 0o2000000
 
 /**
  * Closes file descriptors inherited from the parent, other than the standard streams, which all child processes would inherit, too. Node
- * marks the ones that it opens itself as close-on-exec.
+ * marks the ones that it opens itself as close-on-exec, except certificate files.
  */
 export function closeInherited(): void {
+  // Node reads the file of NODE_EXTRA_CA_CERTS and the system's certificates in threads. This call waits for them.
+  getCACertificates('default')
   for (const name of readNames('/proc/self/fd')) {
     const descriptor = Number(name)
     if (descriptor <= 2 || descriptor === channelDescriptor()) continue
