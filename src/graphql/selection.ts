@@ -147,6 +147,6 @@ function missingRight(schema: GraphQLSchema, document: DocumentNode, { permissio
 
 /** The permission that a type requires. */
 function permissionOf(type: GraphQLNamedType | null | undefined): string | null {
-  const options = type?.extensions.pothosOptions as { authScopes?: { permission?: string } } | undefined
-  return options?.authScopes?.permission ?? null
+  const options = type?.extensions.pothosOptions as { permission?: string } | undefined
+  return options?.permission ?? null
 }

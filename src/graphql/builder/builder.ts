@@ -1,20 +1,17 @@
 /** The Pothos builder itself, with its scalars and root types. */
 import SchemaBuilder from '@pothos/core'
 import PrismaPlugin from '@pothos/plugin-prisma'
-import ScopeAuthPlugin from '@pothos/plugin-scope-auth'
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql'
 import type PrismaTypes from '../../generated/pothos-types.ts'
 import { getDatamodel } from '../../generated/pothos-types.ts'
-import type { Permission } from '../../platform/access.ts'
-import { errors } from '../../platform/errors.ts'
 import './columns.ts'
 import type { GraphqlContext } from './context.ts'
+import './permission.ts'
 
 export const builder = new SchemaBuilder<{
   Context: GraphqlContext
   PrismaTypes: PrismaTypes
   DefaultFieldNullability: false
-  AuthScopes: { permission: Permission }
   Scalars: {
     ID: { Input: string; Output: string }
     DateTime: { Input: Date; Output: Date }
@@ -22,12 +19,8 @@ export const builder = new SchemaBuilder<{
   }
 }>({
   // The first is asked last, when the others have said what they know of a field.
-  plugins: ['columns', ScopeAuthPlugin, PrismaPlugin],
+  plugins: ['columns', 'permission', PrismaPlugin],
   defaultFieldNullability: false,
-  scopeAuth: {
-    authScopes: (context) => ({ permission: (permission) => context.caller.permissions.has(permission) }),
-    unauthorizedError: () => errors.forbidden(),
-  },
   prisma: {
     client: (context) => context.app.db.prisma,
     dmmf: getDatamodel(),

@@ -14,7 +14,7 @@ export const Operation = builder.prismaObject('Operation', {
   description: 'Long-running operation started by a mutation. Poll it until it completes. Operations survive restarts of Quayside.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:organization' },
+  permission: 'view:organization',
   fields: (t) => ({
     id: t.id(idField('Operation')),
     type: t.exposeString('type', { description: 'Name of the mutation that started the operation.' }),

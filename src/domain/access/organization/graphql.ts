@@ -5,7 +5,7 @@ export const Organization = builder.prismaObject('Organization', {
   description: 'Tenant that owns all other objects.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:organization' },
+  permission: 'view:organization',
   fields: (t) => ({
     id: t.id(idField('Organization')),
     name: t.exposeString('name', { description: 'Name of the organization.' }),

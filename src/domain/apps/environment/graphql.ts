@@ -21,7 +21,7 @@ export const Environment = builder.prismaObject('Environment', {
   description: 'A stage of a project, such as production or staging. It groups services.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:environments' },
+  permission: 'view:environments',
   fields: (t) => ({
     id: t.id(idField('Environment')),
     name: t.exposeString('name', { description: 'Name of the environment.' }),

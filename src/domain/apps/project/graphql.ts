@@ -56,7 +56,7 @@ export const Project = builder.prismaObject('Project', {
   description: 'A group of related environments, services and secrets.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:projects' },
+  permission: 'view:projects',
   fields: (t) => ({
     id: t.id(idField('Project')),
     name: t.exposeString('name', { description: 'Name of the project.' }),

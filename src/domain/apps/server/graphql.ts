@@ -5,7 +5,7 @@ export const Server = builder.prismaObject('Server', {
   description: 'A machine that runs builds and instances.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:servers' },
+  permission: 'view:servers',
   fields: (t) => ({
     id: t.id(idField('Server')),
     name: t.exposeString('name', { description: 'Name of the server.' }),

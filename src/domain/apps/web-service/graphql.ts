@@ -115,7 +115,7 @@ export const WebService = builder.prismaObject('WebService', {
   description: 'An application that is built from a git repository and kept running.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:web_services' },
+  permission: 'view:web_services',
   fields: (t) => ({
     id: t.id(idField('WebService')),
     name: t.exposeString('name', { description: 'Name of the service.' }),

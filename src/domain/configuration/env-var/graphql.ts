@@ -27,7 +27,7 @@ export const EnvVar = builder.prismaObject('EnvVar', {
   description: 'Environment variable of a service. It takes precedence over a bound secret with the same name.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:secrets' },
+  permission: 'view:secrets',
   fields: (t) => ({
     id: t.id(idField('EnvVar')),
     key: t.exposeString('key', { description: 'Name of the variable.' }),

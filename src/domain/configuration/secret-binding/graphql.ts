@@ -24,7 +24,7 @@ export const SecretBinding = builder.prismaObject('SecretBinding', {
   description: 'Binding of a project secret to a service.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:secrets' },
+  permission: 'view:secrets',
   fields: (t) => ({
     id: t.id(idField('SecretBinding')),
     alias: t.exposeString('alias', { description: 'Name of the variable that the service receives.' }),

@@ -66,7 +66,7 @@ export const Secret = builder.prismaObject('Secret', {
   description: 'Secret of a project at one scope. A service receives a secret only through a binding.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:secrets' },
+  permission: 'view:secrets',
   fields: (t) => ({
     id: t.id(idField('Secret')),
     key: t.exposeString('key', { description: 'Key of the secret.' }),

@@ -172,7 +172,7 @@ export const Deployment = builder.prismaObject('Deployment', {
   description: 'A deployment of a commit, or of an earlier release, to a service.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:deployments' },
+  permission: 'view:deployments',
   fields: (t) => ({
     id: t.id(idField('Deployment')),
     number: t.exposeInt('number', { description: 'Number of the deployment, starting at 1 for each service.' }),

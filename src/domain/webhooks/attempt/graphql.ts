@@ -44,7 +44,7 @@ export const WebhookAttempt = builder.prismaObject('WebhookAttempt', {
   description: 'An attempt to deliver a message to an endpoint.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:webhooks' },
+  permission: 'view:webhooks',
   fields: (t) => ({
     id: t.id(idField('WebhookAttempt')),
     number: t.exposeInt('number', { description: 'Number of the attempt, starting at 1 for each delivery.' }),

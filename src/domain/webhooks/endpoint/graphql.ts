@@ -81,7 +81,7 @@ export const WebhookEndpoint = builder.prismaObject('WebhookEndpoint', {
   description: 'URL that events are sent to, with its settings. Requests are signed according to Standard Webhooks 1.0.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:webhooks' },
+  permission: 'view:webhooks',
   fields: (t) => ({
     id: t.id(idField('WebhookEndpoint')),
     url: t.exposeString('url', { description: 'URL that POST requests are sent to.' }),

@@ -5,7 +5,7 @@ export const WebhookMessage = builder.prismaObject('WebhookMessage', {
   description: 'Message sent for an event. Its ID is the `webhook-id` of every request and the `id` of the request body.',
   interfaces: [Node],
   select: { id: true },
-  authScopes: { permission: 'view:webhooks' },
+  permission: 'view:webhooks',
   fields: (t) => ({
     id: t.id(idField('WebhookMessage')),
     eventType: t.exposeString('eventType', { description: 'Type of the event.' }),
