@@ -29,6 +29,7 @@ import { createBudget } from './budget.ts'
 import { createGraphqlContext, type GraphqlContext } from './context.ts'
 import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
 import { exceeded, limitExceeded, limits, weigh } from './limits.ts'
+import { createSharedAnswers } from './shared-answer.ts'
 
 export type Params = {
   query: string
@@ -45,11 +46,19 @@ export const eventCursor = Symbol('cursor')
 /** Key of a large answer's JSON, which was serialized in several turns of the event loop. */
 const writtenText = Symbol('text')
 
+const writtenBytes = Symbol('bytes')
+
 /** A result with formatted errors. Without `data`, the whole operation was refused. */
-export type Answer = ExecutionResult & { [eventCursor]?: string; [writtenText]?: string }
+export type Answer = ExecutionResult & { [eventCursor]?: string; [writtenText]?: string; [writtenBytes]?: Buffer }
 
 /** The JSON of an answer. */
 export const textOf = (answer: Answer): string => answer[writtenText] ?? JSON.stringify(answer)
+
+/** The JSON of an answer in UTF-8, serialized once for all subscriptions that share the answer. */
+export const bytesOf = (answer: Answer): Buffer => {
+  answer[writtenBytes] ??= Buffer.from(textOf(answer))
+  return answer[writtenBytes]
+}
 
 /** Ends immediately on `return()` and when the asker's signal aborts, even while its source is waiting. */
 export type Answers = AsyncGenerator<Answer, void, void>
@@ -82,6 +91,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
   const documentOf = cachedDocuments(schema)
 
   const budget = createBudget(app)
+  const sharedAnswers = createSharedAnswers(schema)
 
   const prepare: Performer['prepare'] = (params, { caller, requestId }) => {
     const checked = documentOf(params.query)
@@ -105,7 +115,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     const began = performance.now()
     const ended = new AbortController()
     const args = argsOf(prepared, asker, ended.signal)
-    const outcome = isSubscription(prepared) ? await subscribe(args, asker, ended) : await answerInTime(args, asker, ended)
+    const outcome = isSubscription(prepared) ? await subscribe(prepared, args, asker, ended) : await answerInTime(args, asker, ended)
     observe({
       operation: prepared.operation.operation,
       code: isStream(outcome) ? 'ok' : codeOf(outcome.errors),
@@ -122,7 +132,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     contextValue: contextOf(asker, signal),
   })
 
-  const contextOf = ({ caller, requestId }: Asker, signal: AbortSignal) => createGraphqlContext({ app, caller, requestId }, signal)
+  const contextOf = ({ caller, requestId }: Asker, signal?: AbortSignal) => createGraphqlContext({ app, caller, requestId }, signal)
 
   /**
    * The answer, or at the deadline `timeout` (`unavailable` during a database outage). The context's signal then aborts, which ends the work
@@ -171,7 +181,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     return { ...result, errors }
   }
 
-  const subscribe = async (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
+  const subscribe = async (prepared: Prepared, args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
     const abandon = () => ended.abort()
     asker.signal.addEventListener('abort', abandon, { once: true })
     if (asker.signal.aborted) abandon()
@@ -179,8 +189,14 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     try {
       const source = await createSourceEventStream(args)
       if (Symbol.asyncIterator in source) {
-        const each = async (event: unknown) =>
-          withCursor(await answer({ ...args, rootValue: event, contextValue: contextOf(asker, ended.signal) }, asker), event)
+        const shape = sharedAnswers.shapeOf(prepared, asker.caller)
+        const answerTo = async (event: unknown, signal?: AbortSignal) =>
+          withCursor(await answer({ ...args, rootValue: event, contextValue: contextOf(asker, signal) }, asker), event)
+        // A shared answer outlives the subscription that requested it first. Errors aren't shared, because they name the request.
+        const each = async (event: unknown) => {
+          const shared = await sharedAnswers.answer(event as object, shape, () => answerTo(event))
+          return shared.errors ? answerTo(event, ended.signal) : shared
+        }
         const failed = (error: unknown): Answer => ({ errors: [formatError(error, { requestId: asker.requestId, app })] })
         return answersOf(source, { each, failed, ended, detach })
       }

@@ -8,7 +8,7 @@ import type { ServerResponse } from 'node:http'
 import { type GraphQLSchema, Kind, type OperationDefinitionNode } from 'graphql'
 import { pause } from '../platform/clock.ts'
 import type { ErrorKind } from '../platform/errors.ts'
-import { type Answer, type Answers, eventCursor, isStream, isSubscription, type Prepared, textOf } from './perform.ts'
+import { type Answer, type Answers, bytesOf, eventCursor, isStream, isSubscription, type Prepared } from './perform.ts'
 
 /** `lastEventId` is set if the client reconnects and has received everything up to that event. */
 export type EventsOptions = { signal: AbortSignal; beatEveryMs: number; lastEventId?: string | undefined }
@@ -99,11 +99,13 @@ async function newsSince(answers: Answers, lastEventId: string): Promise<Answer[
   return second.done ? null : [first.value, second.value]
 }
 
-const next = (answer: Answer) => {
+const next = (answer: Answer): Buffer => {
   const cursor = answer[eventCursor]
   const id = cursor !== undefined && !/[\r\n\0]/.test(cursor) ? `id: ${cursor}\n` : ''
-  return `event: next\n${id}data: ${textOf(answer)}\n\n`
+  return Buffer.concat([Buffer.from(`event: next\n${id}data: `), bytesOf(answer), eventEnd])
 }
+
+const eventEnd = Buffer.from('\n\n')
 
 async function* single(answer: Answer): Answers {
   yield answer

@@ -16,7 +16,7 @@ import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 import type { Authenticate, CredentialWatch } from './credential-watch.ts'
 import { refusal } from './error.ts'
-import { isPrepared, isSubscription, type Performer, type Prepared } from './perform.ts'
+import { type Answers, bytesOf, isPrepared, isStream, isSubscription, type Performer, type Prepared } from './perform.ts'
 
 export type SocketDoorOptions = {
   app: App
@@ -71,7 +71,7 @@ type Socket = {
 type Params = Record<string, unknown>
 type SocketContext = Context<Params, { socket: Socket }>
 /** Passed by graphql-ws from `onSubscribe` to `execute` and `subscribe`. */
-type Args = ExecutionArgs & { prepared: Prepared; socket: Socket; signal: AbortSignal }
+type Args = ExecutionArgs & { id: string; prepared: Prepared; socket: Socket; signal: AbortSignal }
 
 /** Handles the upgrade requests of a server. Paths other than /graphql are refused. */
 export function mountSockets(server: Server, options: SocketDoorOptions): SocketDoor {
@@ -132,23 +132,52 @@ function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, cl
   return { ws, request, requestId, client, closed, caller: null, operations: 0, running, isWanted: () => true, onQuiet: null, close }
 }
 
-/** Adapts a socket for graphql-ws. `send` resolves when the kernel has accepted the frame, so that no answer is computed ahead of the reader. */
+/** Sends a message. Resolves when the kernel has accepted it, so that no answer is computed ahead of the reader. */
+const send = ({ ws, closed }: Socket, ...fragments: (string | Buffer)[]): Promise<void> =>
+  new Promise((resolve) => {
+    if (ws.readyState !== ws.OPEN) {
+      closed.abort()
+      return resolve()
+    }
+    const last = fragments.pop()!
+    for (const fragment of fragments) ws.send(fragment, { binary: false, fin: false })
+    ws.send(last, { binary: false }, () => {
+      if (ws.isPaused && ws.bufferedAmount <= unreadBytes) ws.resume()
+      resolve()
+    })
+    if (ws.bufferedAmount > unreadBytes) ws.pause()
+  })
+
+/** Size from which sockets share the memory of a payload, as a fragment of their message. Copying smaller ones is faster. */
+const sharedBytes = 16 * 1024
+
+/** A subscription that sends its answers itself and yields none, because graphql-ws would serialize them for each socket. */
+function sending(answers: Answers, { id, socket }: Args): AsyncIterableIterator<never, void> {
+  const start = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
+  const sendNext = (payload: Buffer) =>
+    payload.length < sharedBytes ? send(socket, Buffer.concat([start, payload, end])) : send(socket, start, payload, end)
+  return {
+    async next() {
+      for await (const answer of answers) await sendNext(bytesOf(answer))
+      return { done: true, value: undefined }
+    },
+    async return() {
+      await answers.return()
+      return { done: true, value: undefined }
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}
+
+const end = Buffer.from('}')
+
+/** Adapts a socket for graphql-ws. */
 const connectionOf = (socket: Socket, app: App) => ({
   protocol: socket.ws.protocol,
   close: socket.close,
-  send: (text: string) =>
-    new Promise<void>((resolve) => {
-      const { ws } = socket
-      if (ws.readyState !== ws.OPEN) {
-        socket.closed.abort()
-        return resolve()
-      }
-      ws.send(text, () => {
-        if (ws.isPaused && ws.bufferedAmount <= unreadBytes) ws.resume()
-        resolve()
-      })
-      if (ws.bufferedAmount > unreadBytes) ws.pause()
-    }),
+  send: (text: string) => send(socket, text),
   onMessage(take: (text: string) => Promise<void>) {
     socket.ws.on('message', (data, isBinary) => {
       // Messages are JSON text. ws checks text frames for valid UTF-8, but not binary ones.
@@ -203,7 +232,7 @@ function protocolOf(
       const prepared = performer.prepare({ query, operationName, variables }, { caller: socket.caller!, requestId })
       if (!isPrepared(prepared)) return prepared.errors!
       const { document } = prepared
-      const args: Omit<Args, 'schema'> = { document, operationName, prepared, socket, signal: socket.closed.signal }
+      const args: Omit<Args, 'schema'> = { document, operationName, id, prepared, socket, signal: socket.closed.signal }
       // graphql-ws ends a subscription by returning from its generator.
       if (!isSubscription(prepared)) {
         const ended = new AbortController()
@@ -215,7 +244,10 @@ function protocolOf(
       return args as Args
     },
     execute: (args) => run(args as Args),
-    subscribe: (args) => run(args as Args),
+    async subscribe(args) {
+      const outcome = await run(args as Args)
+      return isStream(outcome) ? sending(outcome, args as Args) : outcome
+    },
     onComplete({ extra: { socket } }: SocketContext, id: string) {
       socket.running.delete(id)
       if (socket.running.size === 0) socket.onQuiet?.()
