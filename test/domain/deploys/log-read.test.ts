@@ -346,6 +346,22 @@ describe('following a log', () => {
     expect(new Set(followers.map(({ batches }) => batches[1])).size).toBeLessThan(4)
   })
 
+  it('shares the last batch with a follower that is late, and gives it the lines since in one batch if it is later', async () => {
+    await append(app, logId, ['1'])
+    const [prompt, late, later] = countTo(3).map(() => followLog(app, logId, { mode: 'stored', pollMs: 60_000 }, end.signal))
+    for (const follower of [prompt!, late!, later!]) await follower.next()
+    await append(app, logId, ['2'])
+    const second = (await prompt!.next()).value
+    expect((await late!.next()).value).toBe(second)
+    for (const line of ['3', '4']) {
+      await append(app, logId, [line])
+      expect(messagesOf([(await prompt!.next()).value!])).toEqual([line])
+    }
+    expect(messagesOf([(await later!.next()).value!])).toEqual(['2', '3', '4'])
+    expect(messagesOf([(await late!.next()).value!])).toEqual(['3', '4'])
+    for (const follower of [prompt!, late!, later!]) await follower.return()
+  })
+
   it('yields every line exactly once across any number of reconnects, while lines are written', async () => {
     const large = Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } })
     const other = await createTestApp(database.url)

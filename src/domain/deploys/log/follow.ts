@@ -1,6 +1,7 @@
 /**
- * Follows a log as it grows. A follower stores only its position, and reads its next batch when its consumer requests one, so that slow
- * consumers use no memory. Followers in one process that are at the same position share a read and receive the same batch object.
+ * Follows a log as it grows. A follower stores only its position, and takes its next batch when its consumer requests one, so that slow
+ * consumers use no memory: the longer they take, the more lines their next batch has. Followers in one process that are at the same position
+ * share a read and receive the same batch object.
  */
 import type { Wake } from '../../../platform/db/wake.ts'
 import { DomainError } from '../../../platform/errors.ts'
@@ -24,13 +25,12 @@ export async function* followLog(
   { mode, pollMs = defaultPollMs, ...start }: LogStart & { mode: LogMode; pollMs?: number },
   signal: AbortSignal,
 ): AsyncGenerator<LogBatch, void, void> {
-  const feed = joinFeed(app, logId, pollMs)
+  const feed = joinFeed(app, logId, pollMs, signal)
   try {
-    let seen = feed.version()
     let position = await startPosition(app.db.prisma, logId, start, mode)
     let isFirst = true
     while (!signal.aborted) {
-      let read: LogRead
+      let read: FeedRead
       try {
         read = await throughOutages(app, () => feed.read(position), signal)
       } catch (error) {
@@ -43,58 +43,72 @@ export async function* followLog(
       if (signal.aborted) return
       if (lines.length > 0 || gap || complete) yield read.batch
       if (complete) return
-      if (read.isAtEnd) seen = await feed.changed(seen, signal)
+      if (read.isAtEnd) await feed.changedSince(read.version)
     }
   } finally {
     feed.leave()
   }
 }
 
+/** `version`: version of the feed when the read started. */
+type FeedRead = LogRead & { version: number }
+
 type Feed = {
   followers: number
   /** Number of notifications and polls. A read that starts at a version sees every line that caused this version. */
   version: number
-  waiting: Set<() => void>
-  reads: Map<string, Promise<LogRead>>
+  /** Followers that wait for the next version. */
+  waiting: (() => void)[]
+  /** Running reads, by position. */
+  reads: Map<string, Promise<FeedRead>>
+  /** The last read that found something, until the next poll. It is shared with followers that are one batch behind. */
+  latest: { key: string; read: Promise<FeedRead> } | null
   close(): void
 }
 
 const feedsByWake = new WeakMap<Wake, Map<string, Feed>>()
 
-function joinFeed(app: App, logId: string, pollMs: number) {
+function joinFeed(app: App, logId: string, pollMs: number, signal: AbortSignal) {
   const feeds = feedsByWake.get(app.wake) ?? new Map<string, Feed>()
   feedsByWake.set(app.wake, feeds)
   const feed = feeds.get(logId) ?? openFeed(app, logId, pollMs)
   feeds.set(logId, feed)
   feed.followers++
+  let stopWaiting = () => {}
+  const onAbort = () => stopWaiting()
+  signal.addEventListener('abort', onAbort, { once: true })
 
   return {
-    version: () => feed.version,
     /** Reads the batch after a position, shared with other followers at that position. */
-    read({ seq, bytes }: Position): Promise<LogRead> {
-      const key = `${feed.version}:${seq}:${bytes}`
-      const shared = feed.reads.get(key)
+    read({ seq, bytes }: Position): Promise<FeedRead> {
+      const key = `${seq}:${bytes}`
+      const shared = feed.latest?.key === key ? feed.latest.read : feed.reads.get(key)
       if (shared) return shared
-      const read = readFrom(app.db.prisma, logId, { seq, bytes }, batchLines).finally(() => feed.reads.delete(key))
+      const { version } = feed
+      const read = readFrom(app.db.prisma, logId, { seq, bytes }, batchLines).then(
+        (found) => {
+          feed.reads.delete(key)
+          if (found.position.seq !== seq) feed.latest = { key, read }
+          return { ...found, version }
+        },
+        (error) => {
+          feed.reads.delete(key)
+          throw error
+        },
+      )
       feed.reads.set(key, read)
       return read
     },
-    /** Resolves with the current version once it differs from `seen`, or on abort. */
-    async changed(seen: number, signal: AbortSignal): Promise<number> {
-      if (feed.version === seen && !signal.aborted) {
-        await new Promise<void>((resolve) => {
-          const end = () => {
-            feed.waiting.delete(end)
-            signal.removeEventListener('abort', end)
-            resolve()
-          }
-          feed.waiting.add(end)
-          signal.addEventListener('abort', end, { once: true })
-        })
-      }
-      return feed.version
+    /** Resolves when the version differs from `seen`, or on abort. */
+    async changedSince(seen: number): Promise<void> {
+      if (feed.version !== seen || signal.aborted) return
+      await new Promise<void>((resolve) => {
+        stopWaiting = resolve
+        feed.waiting.push(resolve)
+      })
     },
     leave() {
+      signal.removeEventListener('abort', onAbort)
       feed.followers--
       if (feed.followers > 0) return
       feed.close()
@@ -106,15 +120,19 @@ function joinFeed(app: App, logId: string, pollMs: number) {
 function openFeed(app: App, logId: string, pollMs: number): Feed {
   const bump = () => {
     feed.version++
-    for (const end of [...feed.waiting]) end()
+    for (const resolve of feed.waiting.splice(0)) resolve()
   }
-  const poll = setInterval(bump, pollMs)
+  const poll = setInterval(() => {
+    feed.latest = null
+    bump()
+  }, pollMs)
   const off = app.wake.on(logTopic(logId), bump)
   const feed: Feed = {
     followers: 0,
     version: 0,
-    waiting: new Set(),
+    waiting: [],
     reads: new Map(),
+    latest: null,
     close() {
       clearInterval(poll)
       off()
