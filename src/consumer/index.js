@@ -29,7 +29,7 @@ const toleranceSeconds = 300
 export function verify(rawBody, headers, secret) {
   const body = bytesOf(rawBody)
   const checks = (Array.isArray(secret) ? secret : [secret]).map(checkOf)
-  if (checks.length === 0) throw new TypeError('There is no secret to verify with.')
+  if (checks.length === 0) throw new TypeError('No secret was given.')
   const signed = signedHeaders(headers)
   /** @type {unknown} */
   let refusal
@@ -49,7 +49,7 @@ function bytesOf(rawBody) {
   if (typeof rawBody === 'string') return Buffer.from(rawBody)
   if (rawBody instanceof Uint8Array) return Buffer.from(rawBody.buffer, rawBody.byteOffset, rawBody.byteLength)
   if (rawBody instanceof ArrayBuffer) return Buffer.from(rawBody)
-  throw new TypeError('verify takes the raw body, as bytes or text. Parsed JSON can not be verified: its bytes are lost.')
+  throw new TypeError('verify takes the raw body, as bytes or text. Parsed JSON cannot be verified, because the original bytes are lost.')
 }
 
 const names = /** @type {const} */ (['webhook-id', 'webhook-timestamp', 'webhook-signature'])
@@ -89,7 +89,7 @@ function checkOf(secret) {
     const key = publicKeyOf(secret)
     return (body, headers) => checkEd25519(body, headers, key)
   }
-  throw new TypeError('A secret is a text that begins with whsec_ or whpk_.')
+  throw new TypeError('A secret must begin with whsec_ or whpk_.')
 }
 
 /** @param {string} secret */
@@ -97,7 +97,7 @@ function hmacOf(secret) {
   try {
     return new Webhook(secret)
   } catch (cause) {
-    throw new TypeError('The secret is not valid: whsec_ is followed by base64.', { cause })
+    throw new TypeError('The secret is not valid: whsec_ must be followed by base64.', { cause })
   }
 }
 
@@ -116,27 +116,27 @@ const SPKI_HEAD = Buffer.from('302a300506032b6570032100', 'hex')
 /** @param {string} secret */
 function publicKeyOf(secret) {
   const bytes = Buffer.from(secret.slice('whpk_'.length), 'base64')
-  if (bytes.length !== 32) throw new TypeError('The secret is not valid: whpk_ is followed by 32 bytes in base64.')
+  if (bytes.length !== 32) throw new TypeError('The secret is not valid: whpk_ must be followed by 32 bytes in base64.')
   return createPublicKey({ key: Buffer.concat([SPKI_HEAD, bytes]), format: 'der', type: 'spki' })
 }
 
 /** @param {Buffer} body @param {Signed} headers @param {import('node:crypto').KeyObject} key */
 function checkEd25519(body, headers, key) {
   const seconds = Number(headers['webhook-timestamp'])
-  if (!/^\d{1,12}$/.test(headers['webhook-timestamp'])) throw new WebhookVerificationError('The timestamp is no number.')
+  if (!/^\d{1,12}$/.test(headers['webhook-timestamp'])) throw new WebhookVerificationError('The timestamp is not a number.')
   if (Math.abs(Date.now() / 1000 - seconds) > toleranceSeconds) throw new WebhookVerificationError('The timestamp is too far from now.')
   const text = Buffer.concat([Buffer.from(`${headers['webhook-id']}.${headers['webhook-timestamp']}.`), body])
   const good = headers['webhook-signature'].split(' ').some((part) => {
     const [version, signature] = part.split(',')
     return version === 'v1a' && signature !== undefined && verifyBytes(null, text, key, Buffer.from(signature, 'base64'))
   })
-  if (!good) throw new WebhookVerificationError('No signature fits.')
+  if (!good) throw new WebhookVerificationError('No signature matches.')
 }
 
 /** @param {Buffer} body @returns {any} */
 function eventOf(body) {
   const event = parsed(body)
-  if (typeof event?.type !== 'string') throw new WebhookVerificationError('The body is no event.')
+  if (typeof event?.type !== 'string') throw new WebhookVerificationError('The body is not an event.')
   return known.has(event.type) ? event : { ...event, type: 'unknown', originalType: event.type }
 }
 

@@ -263,7 +263,7 @@ describe.each(modes)('a probe (%s)', (sandbox) => {
     expect(await probe('/?wait=60000', 50)).toEqual({
       ok: false,
       status: null,
-      reason: 'no answer within 50 ms',
+      reason: 'no response within 50 ms',
       otherPorts: [],
       otherHosts: [],
     })

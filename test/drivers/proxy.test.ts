@@ -357,10 +357,10 @@ describe('the router probe', () => {
     expect(await ask(host, '/', 5_000)).toEqual({ ...nothing, status: 204, release: digestA, deployment: 'dep-a' })
     const unknown = { status: 404, error: 'unknown_host', failure: 'the router does not know the service' }
     expect(await ask('none.localhost', '/', 5_000)).toEqual({ ...nothing, ...unknown })
-    expect(await ask('silent.localhost', '/', 50)).toEqual({ ...nothing, failure: 'no answer within 50 ms', timedOut: true })
-    expect(await ask(host, '/not a path', 50)).toEqual({ ...nothing, failure: 'no request can be made of this path' })
+    expect(await ask('silent.localhost', '/', 50)).toEqual({ ...nothing, failure: 'no response within 50 ms', timedOut: true })
+    expect(await ask(host, '/not a path', 50)).toEqual({ ...nothing, failure: 'the path is not valid in a request' })
     await router.close({ graceMs: 0 })
-    expect(await ask(host, '/', 5_000)).toEqual({ ...nothing, failure: 'the router did not answer', routerAway: true })
+    expect(await ask(host, '/', 5_000)).toEqual({ ...nothing, failure: 'the router did not respond', routerAway: true })
   })
 
   it('reaches an instance that is not in the table, with the headers of a regular request', async () => {
@@ -384,23 +384,19 @@ describe('the router probe', () => {
   })
 
   it.each([
-    ['nothing', () => {}, 'no answer within 200 ms'],
-    ['a reset', (socket: Socket) => socket.resetAndDestroy(), 'the connection was closed without a valid HTTP answer'],
-    ['garbage', (socket: Socket) => socket.end('SSH-2.0-garbage\r\n'), 'the connection was closed without a valid HTTP answer'],
+    ['nothing', () => {}, 'no response within 200 ms'],
+    ['a reset', (socket: Socket) => socket.resetAndDestroy(), 'the connection was closed without a valid HTTP response'],
+    ['garbage', (socket: Socket) => socket.end('SSH-2.0-garbage\r\n'), 'the connection was closed without a valid HTTP response'],
     [
       'incomplete headers',
       (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-'),
-      'the connection was closed without a valid HTTP answer',
+      'the connection was closed without a valid HTTP response',
     ],
-    [
-      'an incomplete body',
-      (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'),
-      'it ended its answer half way',
-    ],
+    ['an incomplete body', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'), 'the response ended early'],
     [
       'a body without an end',
       (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf'),
-      'its answer did not end within 200 ms',
+      'the response did not end within 200 ms',
     ],
   ] as [string, (socket: Socket) => void, string][])(
     'reports the failure of an instance that responds with %s',
@@ -419,7 +415,7 @@ describe('the router probe', () => {
     router.apply([])
     const target = { serviceId: 'svc', deploymentId: 'dep-b', digest: digestB, instanceId: 'once' }
     expect(await probe.request({ host, path: '/', timeoutMs: 5_000, target })).toMatchObject({ status: 204, failure: null })
-    expect(await probe.request({ host, path: '/', timeoutMs: 200, target })).toMatchObject({ failure: 'no answer within 200 ms' })
+    expect(await probe.request({ host, path: '/', timeoutMs: 200, target })).toMatchObject({ failure: 'no response within 200 ms' })
   })
 
   it('accepts an event stream as a complete response', async () => {

@@ -45,7 +45,7 @@ it('each of several things begins and ends by itself', () => {
 it('an outage is not logged here, counts as no failure, and is named to the caller', () => {
   const { app, lines } = world()
   const log = createFailureLog(app, { failed: 'it fails', recovered: 'it succeeds again' })
-  const outage = new DatabaseOutage('no answer in time')
+  const outage = new DatabaseOutage('no response in time')
   expect(log.failed(outage)).toBe('database')
   log.succeeded()
   expect(reportFailure(app, outage, 'it failed')).toBe('database')

@@ -275,7 +275,7 @@ function ask(port: number, host: string, path: string): Promise<RouterAnswer> {
       response.on('error', reject)
       response.on('end', () => resolve({ status: response.statusCode!, headers: response.headers, body }))
     })
-    request.setTimeout(30_000, () => request.destroy(new Error('no answer within 30 s')))
+    request.setTimeout(30_000, () => request.destroy(new Error('no response within 30 s')))
     request.on('error', reject)
     request.end()
   })

@@ -94,7 +94,7 @@ export function call(serviceUrl: string, path: string, agent?: Agent): Promise<R
       const release = answer.headers['x-quayside-release']
       text(answer).then((body) => resolve({ status: answer.statusCode ?? 0, body, release: release?.toString() }), reject)
     })
-    sent.once('timeout', () => sent.destroy(new Error('no answer within 10 s')))
+    sent.once('timeout', () => sent.destroy(new Error('no response within 10 s')))
     sent.once('error', reject)
     sent.end()
   })

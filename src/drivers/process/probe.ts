@@ -52,7 +52,7 @@ function tryConnect(address: Address, timeoutMs: number): Promise<Answer> {
 }
 
 function noAnswerWithin(timeoutMs: number): string {
-  return `no answer within ${timeoutMs} ms`
+  return `no response within ${timeoutMs} ms`
 }
 
 function reasonOf(error: Error): string {

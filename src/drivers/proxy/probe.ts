@@ -30,7 +30,7 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
           sent?.destroy()
         }
         const timer = setTimeout(() => {
-          end(answer.status === null ? `no answer within ${timeoutMs} ms` : `its answer did not end within ${timeoutMs} ms`, {
+          end(answer.status === null ? `no response within ${timeoutMs} ms` : `the response did not end within ${timeoutMs} ms`, {
             timedOut: true,
           })
         }, timeoutMs)
@@ -39,9 +39,9 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
           // fetch cannot be used: it does not resolve *.localhost and drops the Host header.
           sent = httpRequest({ host: address, port: port(), path, headers, agent: false })
         } catch {
-          return end('no request can be made of this path')
+          return end('the path is not valid in a request')
         }
-        sent.on('error', () => end('the router did not answer', { routerAway: true }))
+        sent.on('error', () => end('the router did not respond', { routerAway: true }))
         sent.on('response', (response) => {
           answer = { ...answer, ...headOf(response) }
           const reason = answer.error === null ? undefined : routerReasons[answer.error as AnswerCode]
@@ -59,8 +59,8 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
 const routerReasons: Partial<Record<AnswerCode, string>> = {
   internal: 'the router failed',
   no_healthy_instance: 'connection refused',
-  upstream_failed: 'the connection was closed without a valid HTTP answer',
-  upstream_timeout: 'no answer in time',
+  upstream_failed: 'the connection was closed without a valid HTTP response',
+  upstream_timeout: 'no response in time',
   unknown_host: 'the router does not know the service',
   service_stopped: 'the service is stopped',
   service_not_deployed: 'the router does not know the release yet',
@@ -98,4 +98,4 @@ function readToEnd(response: IncomingMessage, end: (failure: string | null) => v
   response.on('error', () => end(half))
 }
 
-const half = 'it ended its answer half way'
+const half = 'the response ended early'

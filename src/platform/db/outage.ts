@@ -50,7 +50,7 @@ export function connectionOutage(error: unknown): DatabaseOutage {
   if (error instanceof DatabaseOutage) return error
   const { code, message } = reasonOf(error)
   const isSilence = code === 'ETIMEDOUT' || /timeout/.test(message)
-  return new DatabaseOutage(isSilence ? 'no answer in time' : message || String(code), { isSilence, cause: error })
+  return new DatabaseOutage(isSilence ? 'no response in time' : message || String(code), { isSilence, cause: error })
 }
 
 /** The first error for a host with several addresses, which fails with one error for each and no message of its own. */

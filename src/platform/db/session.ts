@@ -16,7 +16,7 @@ export type Session = {
   outage(): DatabaseOutage | null
   /** Time since the last reconnection in milliseconds; infinite if the connection was never lost. */
   steadyForMs(): number
-  /** Runs a query on this connection. Throws DatabaseOutage if there is no answer within `withinMs`, and then checks the connection at once. */
+  /** Runs a query on this connection. Throws DatabaseOutage if there is no response within `withinMs`, and then checks the connection at once. */
   ask<Row extends pg.QueryResultRow>(text: string, values?: unknown[], withinMs?: number): Promise<Row[]>
   /** Whether the process ID that the connection received is the backend's, that is, there is no pooler in between. */
   knowsBackends(): boolean
@@ -212,13 +212,13 @@ async function end(client: pg.Client): Promise<void> {
   client.connection.stream.destroy()
 }
 
-/** Rejects with DatabaseOutage if there is no answer in time. An answer that arrived while this process was busy still counts. */
+/** Rejects with DatabaseOutage if there is no response in time. An answer that arrived while this process was busy still counts. */
 export function answered<T>(promise: Promise<T>, withinMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(async () => {
       await nextTurn()
       await nextTurn()
-      reject(new DatabaseOutage('no answer in time', { isSilence: true }))
+      reject(new DatabaseOutage('no response in time', { isSilence: true }))
     }, withinMs)
     promise.then(resolve, reject).finally(() => clearTimeout(timer))
   })

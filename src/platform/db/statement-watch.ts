@@ -37,10 +37,10 @@ export function watchStatements(session: Session, { onDead }: { onDead: () => vo
     const quiet = [...running].filter(([, { since }]) => now - since > quietMs)
     const isSame = ([client, { since }]: (typeof quiet)[number]) => running.get(client)?.since === since
     if (session.outage()?.isSilence) {
-      for (const [client] of quiet) giveUp(client, 'no answer in time')
+      for (const [client] of quiet) giveUp(client, 'no response in time')
       return
     }
-    for (const [client, { since }] of quiet) if (now - since > maxMs) giveUp(client, 'no answer in time')
+    for (const [client, { since }] of quiet) if (now - since > maxMs) giveUp(client, 'no response in time')
     if (quiet.length === 0 || !session.knowsBackends()) return
     const states = await askStates(
       session,

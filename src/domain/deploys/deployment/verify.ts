@@ -132,7 +132,7 @@ function hintFor({ status, otherPorts, otherHosts, timedOut, reason }: HealthRes
   }
   if (status !== null)
     return `The app runs, but ${path} reports that it is not healthy: only 2xx and 3xx count as healthy. See its log for the cause.`
-  if (timedOut && reason?.startsWith('its answer did not end')) {
+  if (timedOut && reason?.startsWith('the response did not end')) {
     return `The app begins its response to GET ${path ?? '/'}, but does not end it. Set healthCheckPath to a path whose response ends.`
   }
   if (timedOut) {

@@ -87,7 +87,7 @@ export type ProbeResult = {
   ok: boolean
   /** HTTP status. Null without a response. */
   status: number | null
-  /** Reason for the failure, such as `connection refused`, `answered 503` or `no answer within 2000 ms`. */
+  /** Reason for the failure, such as `connection refused`, `answered 503` or `no response within 2000 ms`. */
   reason: string | null
   /** Other ports than PORT on which the instance listens. Empty if unknown. */
   otherPorts: number[]
