@@ -1,5 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { routeOf } from '../../../src/domain/deploys/instance/route.ts'
+import { concepts } from '../../../src/domain/index.ts'
+import { assemble } from '../../../src/platform/concept.ts'
+
+// Ids are printed with the prefixes that the concepts declare.
+beforeAll(() => void assemble(concepts))
 
 const id = '0190a6c8-0000-7000-8000-000000000001'
 const deploymentId = '0190a6c8-0000-7000-8000-000000000002'

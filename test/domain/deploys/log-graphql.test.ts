@@ -1,9 +1,14 @@
 import { graphql } from 'graphql'
-import { expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { LogBatchType } from '../../../src/domain/deploys/log/graphql.ts'
 import type { LogBatch } from '../../../src/domain/deploys/log/index.ts'
+import { concepts } from '../../../src/domain/index.ts'
 import { builder } from '../../../src/graphql/builder/index.ts'
+import { assemble } from '../../../src/platform/concept.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
+
+// Ids are printed with the prefixes that the concepts declare.
+beforeAll(() => void assemble(concepts))
 
 it('returns a batch with the field names of the API', async () => {
   const instanceId = newId()
