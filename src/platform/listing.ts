@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import type { Caller, Permission } from './access.ts'
 import { defineQuery, type IdPaths, type Query, type Read, visible } from './command.ts'
-import { join, Prisma, raw, rows, type Sql, sql } from './db/index.ts'
+import { columnOf, join, Prisma, raw, rows, type Sql, sql } from './db/index.ts'
 import type { IdType } from './id.ts'
 import { type Page, type PageInput, type PageOrder, pageSchema, planPage, type Slice, type SliceInput, sliceInput } from './page.ts'
 
@@ -51,7 +51,7 @@ type TableOptions<Row> = {
 /** A table whose rows are found by those of others only. */
 export function defineTable<Name extends Model, Row = Scalars<Name>>(
   model: Name,
-  { table = snake(model), omit = [], computed = {} }: TableOptions<Scalars<Name>> = {},
+  { table = columnOf(model), omit = [], computed = {} }: TableOptions<Scalars<Name>> = {},
 ): Table<Row> {
   const fields = Object.keys(Prisma[`${model}ScalarFieldEnum`]).filter((field) => !(omit as readonly string[]).includes(field))
   const shapeOf = createShapes(fields, Object.keys(computed))
@@ -72,7 +72,7 @@ export function defineTable<Name extends Model, Row = Scalars<Name>>(
       await rows(
         tx,
         sql`select p.n::int as parent, l.* from unnest(${distinct}::uuid[]) with ordinality as p(id, n) cross join lateral (
-              select ${selectOf(shape, caller)} from ${from} where t.${raw(snake(parent))} = p.id and ${where} order by ${orderBy} limit ${limit ?? null}::bigint) l`,
+              select ${selectOf(shape, caller)} from ${from} where t.${raw(columnOf(parent))} = p.id and ${where} order by ${orderBy} limit ${limit ?? null}::bigint) l`,
         (values) => found.get(distinct[(values[0] as number) - 1]!)!.push(shape.build(values, 1) as Row),
       )
       return parentIds.map((id) => found.get(id)!)
@@ -97,7 +97,7 @@ function createShapes(fields: readonly string[], computed: readonly string[]): (
     const asked = new Set([key, ...columns])
     const [stored, extra] = [fields, computed].map((names) => names.filter((field) => asked.has(field))) as [string[], string[]]
     const shape: Shape = {
-      stored: raw(stored.map((field) => `t.${snake(field)} as "${field}"`).join(', ')),
+      stored: raw(stored.map((field) => `t.${columnOf(field)} as "${field}"`).join(', ')),
       extra,
       build: createBuild([...stored, ...extra], all),
     }
@@ -131,8 +131,6 @@ function createBuild(chosen: readonly string[], all: readonly string[]): BuildFr
     return row
   }
 }
-
-const snake = (name: string) => name.replace(/(?<=.)[A-Z]/g, '_$&').toLowerCase()
 
 export type FilterShape = z.ZodRawShape
 export type FilterOf<Filters extends FilterShape> = { [Name in keyof Filters]?: z.output<Filters[Name]> }
@@ -219,7 +217,7 @@ export function defineListing<const Type extends Model & IdType, Filters extends
     },
     count,
     async countsBelow({ tx, caller }, { parent, parentIds, where: more = sql`true`, filter }) {
-      const column = raw(`t.${snake(parent)}`)
+      const column = raw(`t.${columnOf(parent)}`)
       const found = await rows<{ parent: string; n: number }>(
         tx,
         sql`select ${column} as parent, count(*)::int as n from ${from}

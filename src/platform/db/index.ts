@@ -14,6 +14,7 @@ import { type Build, isStale } from './statement.ts'
 import { inTransaction, JoiningAdapter } from './transaction.ts'
 
 export { type Backoff, createBackoff } from './backoff.ts'
+export { assignments, columnOf, newRow } from './column.ts'
 export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
 export const { sql, join, raw, empty, DbNull } = Prisma
 export type Sql = Prisma.Sql

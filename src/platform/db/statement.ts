@@ -3,6 +3,7 @@
  * parses nor describes again. The number of prepared statements per connection is bounded, whatever texts are sent.
  */
 import type pg from 'pg'
+import { fieldOf } from './column.ts'
 import { type Decode, decoderOf, encode, type Parameter } from './values.ts'
 
 /** Builds a row from the values of its columns, in their order. */
@@ -162,7 +163,7 @@ class Batch {
   }
 
   handleRowDescription({ fields }: { fields: { name: string; dataTypeID: number }[] }): void {
-    this.#statements[this.#at]!.columns = fields.map(({ name, dataTypeID }) => ({ name: camel(name), decode: decoderOf(dataTypeID) }))
+    this.#statements[this.#at]!.columns = fields.map(({ name, dataTypeID }) => ({ name: fieldOf(name), decode: decoderOf(dataTypeID) }))
   }
 
   /** Decodes the fields in place: the array belongs to this row. */
@@ -217,16 +218,4 @@ function named(columns: readonly Column[], values: readonly unknown[]): object {
   const row: Record<string, unknown> = {}
   for (let at = 0; at < columns.length; at++) row[columns[at]!.name] = values[at]
   return row
-}
-
-const camelNames = new Map<string, string>()
-
-/** Column name as Prisma spells it: `select s.* from web_service s` returns WebService rows. */
-function camel(column: string): string {
-  let known = camelNames.get(column)
-  if (known === undefined) {
-    known = column.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
-    camelNames.set(column, known)
-  }
-  return known
 }

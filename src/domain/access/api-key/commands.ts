@@ -3,7 +3,7 @@ import type { ApiKey, Member } from '../../../generated/prisma/client.ts'
 import { keyPermissions } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
-import { row, rows, sql } from '../../../platform/db/index.ts'
+import { newRow, row, rows, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -65,20 +65,19 @@ export const createApiKey = defineCommand({
         throw errors.forbidden({ field: 'scope', text: 'The scope of a key must not exceed the permissions of its creator.' })
     }
     const plaintextKey = generateKey(keyPrefixes.PLATFORM)
-    const apiKey = await work.tx.apiKey.create({
-      data: {
-        id: newId(),
-        organizationId: caller.organizationId,
-        createdById: caller.userId,
-        projectId,
-        kind: 'PLATFORM',
-        name: input.name,
-        prefix: shownPrefix(plaintextKey),
-        hash: hashKey(plaintextKey),
-        scope: input.scope,
-        expiresAt: input.expiresAt ?? latest,
-      },
+    const added = newRow({
+      id: newId(),
+      organizationId: caller.organizationId,
+      createdById: caller.userId,
+      projectId,
+      kind: 'PLATFORM',
+      name: input.name,
+      prefix: shownPrefix(plaintextKey),
+      hash: hashKey(plaintextKey),
+      scope: input.scope,
+      expiresAt: input.expiresAt ?? latest,
     })
+    const apiKey = (await row<ApiKey>(work.tx, sql`insert into api_key ${added} returning *`))!
     await publish(work, apiKeyCreated, { subjectId: apiKey.id, projectId, data: eventData(apiKey) })
     return { apiKey, plaintextKey: plaintextKey as string | null }
   },
@@ -113,10 +112,10 @@ export async function revokeKeysOfProject(work: Work, projectId: string): Promis
 }
 
 async function revoke(work: Work, id: string): Promise<ApiKey> {
-  const apiKey = await work.tx.apiKey.update({
-    where: { id },
-    data: { revokedAt: work.app.clock.now(), version: { increment: 1 } },
-  })
+  const apiKey = (await row<ApiKey>(
+    work.tx,
+    sql`update api_key set revoked_at = app_now(), version = version + 1 where id = ${id}::uuid returning *`,
+  ))!
   await publish(work, apiKeyRevoked, { subjectId: apiKey.id, projectId: apiKey.projectId, data: eventData(apiKey) })
   work.wake('credentials')
   return apiKey

@@ -62,10 +62,10 @@ export const updateEnvironment = defineCommand({
   emits: [],
   async run(work, input, target: Environment) {
     if (!changes(target, input)) return { environment: target }
-    const environment = await work.tx.environment.update({
-      where: { id: target.id },
-      data: { name: input.name, version: { increment: 1 } },
-    })
+    const environment = (await row<Environment>(
+      work.tx,
+      sql`update environment set name = ${input.name}, version = version + 1 where id = ${target.id}::uuid returning *`,
+    ))!
     return { environment }
   },
 })
@@ -98,10 +98,10 @@ export const deleteEnvironment = defineCommand({
 
 /** Marks an environment as being deleted. Its services react to the event. */
 export async function markDeleting(work: Work, environment: Environment, cascade: boolean): Promise<Environment> {
-  const marked = await work.tx.environment.update({
-    where: { id: environment.id },
-    data: { deletingAt: work.app.clock.now(), version: { increment: 1 } },
-  })
+  const marked = (await row<Environment>(
+    work.tx,
+    sql`update environment set deleting_at = app_now(), version = version + 1 where id = ${environment.id}::uuid returning *`,
+  ))!
   await publish(work, environmentDeleted, {
     subjectId: environment.id,
     projectId: environment.projectId,

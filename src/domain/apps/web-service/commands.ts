@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { DesiredState, Environment, Project, WebService, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, demand, visible } from '../../../platform/command.ts'
-import { row, rows, run, sql, violated } from '../../../platform/db/index.ts'
+import { assignments, newRow, row, rows, run, sql, violated } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -59,10 +59,9 @@ export const createWebService = defineCommand({
       desiredState: 'STOPPED' as const,
       ...(await settingColumns(work, id, input)),
     }
-    const webService = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'service') }, async (slug) => {
-      const [inserted] = await work.tx.webService.createManyAndReturn({ data: { ...data, slug }, skipDuplicates: true })
-      return inserted ?? null
-    })
+    const webService = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'service') }, (slug) =>
+      row<WebService>(work.tx, sql`insert into web_service ${newRow({ ...data, slug })} on conflict (slug) do nothing returning *`),
+    )
     await publishServiceEvent(work, webServiceCreated, webService)
     return { webService }
   },
@@ -85,11 +84,13 @@ export const updateWebService = defineCommand({
     }
     const wanted = { name: input.name, slug: input.slug, kind: input.kind, ...(await settingColumns(work, target.id, input, target)) }
     if (!changes(target, wanted)) return { webService: target }
-    const data = { ...wanted, version: { increment: 1 } }
-    const webService = await work.tx.webService.update({ where: { id: target.id }, data }).catch((error: unknown) => {
+    const webService = (await row<WebService>(
+      work.tx,
+      sql`update web_service set ${assignments(wanted)}, version = version + 1 where id = ${target.id}::uuid returning *`,
+    ).catch((error: unknown) => {
       if (violated(error)?.constraint !== 'web_service_slug_key') throw error
       throw slugErrors.slug_taken({ field: 'slug', details: { slug: input.slug }, cause: error })
-    })
+    }))!
     await publishServiceEvent(work, webServiceUpdated, webService)
     work.wake('instances', 'routes')
     return { webService }
@@ -216,10 +217,11 @@ export const restartWebService = desiredStateCommand({
   async change(work, target) {
     await demandLive(work, target)
     work.wake('instances')
-    return work.tx.webService.update({
-      where: { id: target.id },
-      data: { desiredState: 'RUNNING', generation: { increment: 1 }, version: { increment: 1 } },
-    })
+    return (await row<WebService>(
+      work.tx,
+      sql`update web_service set desired_state = 'RUNNING', generation = generation + 1, version = version + 1
+          where id = ${target.id}::uuid returning *`,
+    ))!
   },
 })
 
@@ -262,7 +264,10 @@ export async function markAllDeleted(work: Work, environmentId: string): Promise
 /** Sets the desired state of a service; the reconciler starts and stops its instances. Also used when a deployment goes live. */
 export async function setDesiredState(work: Work, id: string, desiredState: DesiredState): Promise<WebService> {
   work.wake('instances')
-  return work.tx.webService.update({ where: { id }, data: { desiredState, version: { increment: 1 } } })
+  return (await row<WebService>(
+    work.tx,
+    sql`update web_service set desired_state = ${desiredState}::desired_state, version = version + 1 where id = ${id}::uuid returning *`,
+  ))!
 }
 
 async function demandLive(work: Work, service: WebService): Promise<void> {
