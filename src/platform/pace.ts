@@ -15,8 +15,8 @@ export type Pace = {
    * work, that follow. Throws or rejects with the signal's reason once it has aborted.
    */
   next(pieces?: number): Promise<void> | undefined
-  /** Whether the work has taken longer than one slice so far. */
-  readonly isLong: boolean
+  /** Number of slices that the work has had after its first one. */
+  readonly slices: number
   /** Calls back once everything that could continue has done so and nothing waits for a turn. */
   whenIdle(run: () => void): void
 }
@@ -30,6 +30,7 @@ type Lane = {
   beganAt: number | null
   /** Pieces admitted since the time was last checked. */
   ahead: number
+  slices: number
   signal: AbortSignal | undefined
 }
 
@@ -39,7 +40,7 @@ let running: Lane | null = null
 let isScheduled = false
 
 export function createPace(signal?: AbortSignal): Pace {
-  const lane: Lane = { waiting: [], taken: 0, idle: [], beganAt: null, ahead: 0, signal }
+  const lane: Lane = { waiting: [], taken: 0, idle: [], beganAt: null, ahead: 0, slices: 0, signal }
   let isLong = false
 
   const isOver = (pieces: number) => {
@@ -71,8 +72,8 @@ export function createPace(signal?: AbortSignal): Pace {
         schedule()
       })
     },
-    get isLong() {
-      return isLong
+    get slices() {
+      return lane.slices
     },
     whenIdle(run) {
       afterMicrotasks(() => {
@@ -90,6 +91,7 @@ function schedule(): void {
     isScheduled = false
     running = turns.shift()!
     running.beganAt = performance.now()
+    running.slices++
     runSlice(running)
   })
 }
