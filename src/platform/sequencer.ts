@@ -3,7 +3,7 @@
  * on positions only: they are assigned after the commit, by one process at a time, so a later commit can't have a lower position.
  */
 import { createHash } from 'node:crypto'
-import { row, rows, run, sql, type Tx } from './db/index.ts'
+import { defer, row, rows, run, sql, type Tx } from './db/index.ts'
 import type { App } from './work.ts'
 
 /** Maximum number of events, and of audit entries, per run. */
@@ -37,22 +37,22 @@ async function positionEvents(tx: Tx, last: bigint): Promise<number> {
     sql`select id, organization_id from event where position is null order by ordinal limit ${sequenceBatch}`,
   )
   if (waiting.length === 0) return 0
-  await run(
+  defer(
     tx,
     sql`update event e set position = ${last}::bigint + w.n
         from unnest(${waiting.map(({ id }) => id)}::uuid[]) with ordinality as w(id, n) where e.id = w.id`,
   )
-  await countUsage(
+  countUsage(
     tx,
     waiting.map(({ organizationId }) => organizationId),
   )
-  await run(tx, sql`update sequencer set event_position = event_position + ${waiting.length} where id = 1`)
+  defer(tx, sql`update sequencer set event_position = event_position + ${waiting.length} where id = 1`)
   return waiting.length
 }
 
 /** Adds one event per occurrence of an organization to its current minute, for the quota. */
-const countUsage = (tx: Tx, organizationIds: readonly string[]): Promise<number> =>
-  run(
+const countUsage = (tx: Tx, organizationIds: readonly string[]): void =>
+  defer(
     tx,
     sql`insert into event_usage as u (organization_id, minute, events)
         select id, date_trunc('minute', app_now()), count(*) from unnest(${[...organizationIds]}::uuid[]) as o(id) group by 1 order by 1
