@@ -16,7 +16,7 @@ export async function recordLostAttempt(app: App, delivery: LoadedDelivery, url:
     const durationMs = message.now.getTime() - startedAt.getTime()
     const attempt = attemptOf(delivery, { url, durationMs, requestHeaders: null, errorClass: 'UNKNOWN' })
     const known = { number: counted, dueAt: null, startedAt, worker: lostBy, nextAttemptAt: delivery.wasInDoubt ? null : nextAttemptAt }
-    await insertAttempts(tx, [{ ...attempt, ...known }])
+    insertAttempts(tx, [{ ...attempt, ...known }])
     return counted
   })
   if (number === null) return null

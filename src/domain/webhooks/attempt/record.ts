@@ -1,6 +1,6 @@
 /** Rows of attempts. */
 import type { WebhookAttempt } from '../../../generated/prisma/client.ts'
-import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { defer, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { LoadedDelivery } from './load.ts'
 
@@ -37,11 +37,11 @@ export const attemptOf = (delivery: LoadedDelivery, finding: Finding): AttemptRo
 })
 
 /**
- * Inserts attempts. The response body is left out if the message has been expunged meanwhile. One JSON text holds all rows: with a
+ * Inserts attempts, together with the next statement. The response body is left out if the message has been expunged meanwhile. One JSON text holds all rows: with a
  * parameter for each column of each row, encoding took longer than the database.
  */
-export const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt: Date | null })[]): Promise<{ id: string }[]> =>
-  rows(
+export const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt: Date | null })[]): void =>
+  defer(
     tx,
     sql`insert into webhook_attempt (id, organization_id, message_id, endpoint_id, number, trigger, url, due_at, started_at, duration_ms,
                                      request_headers, response_status, error_class, response_headers, response_body, worker, next_attempt_at)

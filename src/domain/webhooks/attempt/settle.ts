@@ -119,7 +119,7 @@ async function write(app: App, outcomes: Outcome[]): Promise<HealthChange[]> {
     const attempts = valid.flatMap(({ settlement, attempt }) =>
       attempt ? [{ ...attempt, nextAttemptAt: byKey.get(keyOf(settlement))!.nextAttemptAt }] : [],
     )
-    if (attempts.length > 0) await insertAttempts(tx, attempts)
+    if (attempts.length > 0) insertAttempts(tx, attempts)
     const found = await recordOutcomes(
       tx,
       app,

@@ -1,4 +1,4 @@
-import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { defer, row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { matchesFilter, operationalTypes, type PayloadFilter, recordStartPositions } from '../endpoint/index.ts'
 import { matchesPatterns } from '../event-type/index.ts'
@@ -20,21 +20,20 @@ export async function fanOut(app: App): Promise<number> {
   )
   if (!waiting) return 0
   const { events, deliveries } = await app.db.transaction(async (tx) => {
-    const cursor = await row<{ position: bigint }>(tx, sql`select position from webhook_fan_out where id = 1 for update skip locked`)
-    // Another process is fanning out. It was woken too, and looks again when it is done.
-    if (!cursor) return { events: 0, deliveries: 0 }
+    // Reads nothing while another process is fanning out. That process was woken too, and looks again when it is done.
     const found = await rows<EventRow>(
       tx,
-      sql`select id, organization_id, project_id, position, type, schema_version, sequence, data::text as data, created_at
-          from event where position > ${cursor.position} order by position limit ${fanOutBatch}`,
+      sql`with cursor as (select position from webhook_fan_out where id = 1 for update skip locked)
+          select id, organization_id, project_id, position, type, schema_version, sequence, data::text as data, created_at
+          from event where position > (select position from cursor) order by position limit ${fanOutBatch}`,
     )
     const last = found.at(-1)
     if (!last) return { events: 0, deliveries: 0 }
     const ids = found.map((event) => event.id)
-    await recordStartPositions(tx, ids)
-    await insertMessages(tx, found)
+    recordStartPositions(tx, ids)
+    insertMessages(tx, found)
     const made = await insertDeliveries(tx, found)
-    await run(tx, sql`update webhook_fan_out set position = ${last.position} where id = 1`)
+    defer(tx, sql`update webhook_fan_out set position = ${last.position} where id = 1`)
     return { events: found.length, deliveries: made }
   })
   if (deliveries > 0) app.wake.notify(deliveriesTopic)

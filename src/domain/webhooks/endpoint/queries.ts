@@ -1,6 +1,6 @@
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { row, rows, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { defer, row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
 import { webhookEndpointCreated } from './events.ts'
@@ -110,8 +110,8 @@ export async function newestSecret(app: App, { id, organizationId }: Pick<Recipi
 }
 
 /** Records the position of each endpoint's creation, if it is among these events. An endpoint does not receive earlier events. */
-export const recordStartPositions = (tx: Tx, eventIds: readonly string[]): Promise<number> =>
-  run(
+export const recordStartPositions = (tx: Tx, eventIds: readonly string[]): void =>
+  defer(
     tx,
     sql`update webhook_endpoint e set since_position = v.position from event v
         where v.id = any(${eventIds}::uuid[]) and v.type = ${webhookEndpointCreated.type} and v.subject_id = e.id and e.since_position is null`,

@@ -1,13 +1,13 @@
 /** How messages are written: for events, for tests, and when their bodies are removed. */
-import { row, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { defer, row, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { type EventDefinition, forgetEventData } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { bodyOf, type EventRow } from './model.ts'
 
-/** Inserts the messages of events. */
-export const insertMessages = (tx: Tx, events: readonly EventRow[]): Promise<number> =>
-  run(
+/** Inserts the messages of events, together with the next statement. */
+export const insertMessages = (tx: Tx, events: readonly EventRow[]): void =>
+  defer(
     tx,
     sql`insert into webhook_message (id, organization_id, project_id, position, event_type, schema_version, subject_type, subject_id,
                                      channels, request_id, timestamp, body)
