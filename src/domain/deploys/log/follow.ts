@@ -13,6 +13,8 @@ import { type LogMode, type LogRead, type LogStart, readFrom, startPosition } fr
 const batchLines = 1_000
 /** Fallback for notifications, which can be lost. */
 const defaultPollMs = 2_000
+/** Size up to which the last batch of a log is kept for followers that are late. */
+const keptBytes = 128 * 1024
 
 /**
  * Yields batches from the start position, first of stored lines, then of new ones. Ends after a batch with `complete`, the only one that
@@ -61,7 +63,7 @@ type Feed = {
   waiting: (() => void)[]
   /** Running reads, by position. */
   reads: Map<string, Promise<FeedRead>>
-  /** The last read that found something, until the next poll. It is shared with followers that are one batch behind. */
+  /** The last read that found something, until the next poll, for followers that are one batch behind. Null if it was large. */
   latest: { key: string; read: Promise<FeedRead> } | null
   close(): void
 }
@@ -88,7 +90,8 @@ function joinFeed(app: App, logId: string, pollMs: number, signal: AbortSignal) 
       const read = readFrom(app.db.prisma, logId, { seq, bytes }, batchLines).then(
         (found) => {
           feed.reads.delete(key)
-          if (found.position.seq !== seq) feed.latest = { key, read }
+          const size = found.position.bytes - bytes
+          if (found.position.seq !== seq && size <= keptBytes && feed.followers > 1) feed.latest = { key, read }
           return { ...found, version }
         },
         (error) => {
