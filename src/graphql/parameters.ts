@@ -4,7 +4,7 @@
  */
 import type { FastifyRequest } from 'fastify'
 import type { GraphQLError, GraphQLSchema } from 'graphql'
-import { createYoga, type Plugin } from 'graphql-yoga'
+import type { Plugin } from 'graphql-yoga'
 import type { Params } from './perform.ts'
 
 /** Why a request has no valid parameters. */
@@ -46,7 +46,7 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 
 type Reading = { read?: Params | Fault }
 
-/** Yoga, stopped once it has read the parameters. */
+/** Yoga, stopped once it has read the parameters. It is loaded for the first request that needs it, because it takes 10 MB. */
 export function createYogaReader(schema: GraphQLSchema, endpoint: string): ParameterReader {
   const take: Plugin<Record<string, unknown>, { reading: Reading }> = {
     onParams({ setParamsHandler }) {
@@ -65,23 +65,29 @@ export function createYogaReader(schema: GraphQLSchema, endpoint: string): Param
       setResultProcessor((_result, { Response }) => new Response(null), 'application/json')
     },
   }
-  const yoga = createYoga<{ reading: Reading }>({
-    schema,
-    plugins: [take],
-    graphqlEndpoint: endpoint,
-    graphiql: false,
-    landingPage: false,
-    maskedErrors: false,
-    multipart: false,
-    batching: false,
-    cors: false,
-    logging: false,
-    // Fastify already limits the body size.
-    maxRequestBodySize: false,
-    // Disables Yoga's health check: a request path never contains '#'.
-    healthCheckEndpoint: '#',
-  })
+  const load = async () => {
+    const { createYoga } = await import('graphql-yoga')
+    return createYoga<{ reading: Reading }>({
+      schema,
+      plugins: [take],
+      graphqlEndpoint: endpoint,
+      graphiql: false,
+      landingPage: false,
+      maskedErrors: false,
+      multipart: false,
+      batching: false,
+      cors: false,
+      logging: false,
+      // Fastify already limits the body size.
+      maxRequestBodySize: false,
+      // Disables Yoga's health check: a request path never contains '#'.
+      healthCheckEndpoint: '#',
+    })
+  }
+  let loading: ReturnType<typeof load> | undefined
   return async (request) => {
+    loading ??= load()
+    const yoga = await loading
     const reading: Reading = {}
     const at = request.url.indexOf('?')
     const posted = request.method === 'POST' ? { method: 'POST', body: (request.body as string | undefined) ?? '' } : { method: 'GET' }
