@@ -63,7 +63,10 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
   const session = createSession({ url, outages })
   const { pool, close } = createPool({ url, size: poolSize, waitMs, session, onStatement, onError })
   const adapter = new JoiningAdapter(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError })
-  const prisma = Object.assign(new PrismaClient({ adapter }), { [route]: throughPool(pool) })
+  const client = createOnUse(() => new PrismaClient({ adapter }))
+  const prisma = new Proxy({ [route]: throughPool(pool) } as unknown as PrismaClient & Routed, {
+    get: (own, name) => (name === route ? own[route] : Reflect.get(client.use(), name)),
+  })
   return {
     prisma,
     pool,
@@ -84,11 +87,17 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
     },
     async close() {
       await session.close()
-      await prisma.$disconnect()
+      await client.made()?.$disconnect()
       await close()
       outages.close()
     },
   }
+}
+
+/** Defers creating the Prisma client, which takes up to 70 MB and which SQL doesn't need, to its first use. */
+function createOnUse<Made>(create: () => Made): { use(): Made; made(): Made | undefined } {
+  let made: Made | undefined
+  return { use: () => (made ??= create()), made: () => made }
 }
 
 const maxReruns = 3

@@ -1,5 +1,6 @@
 import { systemCaller } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
+import { row, run, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -17,10 +18,16 @@ export async function bootstrapOrganization(app: App, id = newId()): Promise<Fir
   const owner = { id: newId(), name: 'Owner', email: 'owner@quayside.localhost' }
   return transact(app, systemCaller(organization.id), { emits: [organizationCreated] }, async (work) => {
     await lock(work.tx, 'quayside bootstrap')
-    if ((await work.tx.organization.count()) > 0) return null
-    await work.tx.organization.create({ data: organization })
-    await work.tx.user.create({ data: owner })
-    await work.tx.member.create({ data: { id: newId(), organizationId: organization.id, userId: owner.id, role: 'OWNER' } })
+    if (await row(work.tx, sql`select 1 as one from organization limit 1`)) return null
+    await run(
+      work.tx,
+      sql`insert into organization (id, name, slug) values (${organization.id}::uuid, ${organization.name}, ${organization.slug})`,
+    )
+    await run(work.tx, sql`insert into user_account (id, name, email) values (${owner.id}::uuid, ${owner.name}, ${owner.email})`)
+    await run(
+      work.tx,
+      sql`insert into member (id, organization_id, user_id, role) values (${newId()}::uuid, ${organization.id}::uuid, ${owner.id}::uuid, 'OWNER')`,
+    )
     await publish(work, organizationCreated, {
       subjectId: organization.id,
       projectId: null,
