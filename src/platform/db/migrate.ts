@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
 import type { MigrationList } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
 import { reasonOf } from './outage.ts'
-import { engineName, openSchemaEngine } from './schema-engine.ts'
+import { engineName } from './schema-engine.ts'
 
 /** The migration history of the database doesn't match this program. The message says why and what to do. Nothing was changed. */
 export class MigrationError extends Error {
@@ -47,12 +49,10 @@ export async function migrate({ url, directory }: MigrateOptions): Promise<strin
     assertHistory(known, applied)
     if (known.migrationDirectories.every(({ path }) => applied.some(({ name }) => name === path))) return []
 
-    const engine = await openSchemaEngine(url)
-    try {
-      return await engine.applyMigrations(known)
-    } finally {
-      await engine.close()
-    }
+    const engine = new Worker(new URL('./migrate-worker.ts', import.meta.url), { workerData: { url, known }, execArgv: [] })
+    const [names] = await once(engine, 'message')
+    await engine.terminate()
+    return names
   } finally {
     await client.end()
   }
