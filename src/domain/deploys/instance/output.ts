@@ -54,6 +54,7 @@ const memoryOf = perApp((): Memory => ({ watched: new Map(), loud: new Set(), lo
 /** Sets the instances whose output this process reads. */
 export function watchOutput(app: App, instances: readonly OutputSource[]): void {
   const memory = memoryOf(app)
+  if (memory.watched.size === 0 && instances.length > 0) app.wake.notify(topic)
   memory.watched = new Map(instances.map((instance) => [instance.id, instance]))
   for (const id of memory.loud) if (!memory.watched.has(id)) memory.loud.delete(id)
 }
@@ -236,16 +237,21 @@ async function readEach(
   await Promise.all(Array.from({ length: Math.min(concurrency, instances.length) }, reader))
 }
 
+/** Notified when there are instances again. Without any, the chores rest. */
+const topic = 'output'
+const restMs = 5_000
 const readEveryMs = 50
 /** With more than 200 instances, each one is read less often. */
 const readsPerMs = 4
 
+const isResting = (app: App) => memoryOf(app).watched.size === 0
+
 /** Reads the output of this machine's instances. Runs no statement while nothing is printed. */
 export const readInstanceOutput: Chore = {
   name: 'read instance output',
-  topic: null,
-  everyMs: readEveryMs,
-  dueInMs: (app) => Math.max(readEveryMs, memoryOf(app).watched.size / readsPerMs),
+  topic,
+  everyMs: restMs,
+  dueInMs: (app) => (isResting(app) ? null : Math.max(readEveryMs, memoryOf(app).watched.size / readsPerMs)),
   async run(app, signal) {
     const { watched, loud } = memoryOf(app)
     const quiet = [...watched.values()].filter(({ id }) => !loud.has(id))
@@ -260,9 +266,9 @@ const longestPauseMs = 250
 /** Reads the loud instances, which print more than one quiet read. Pauses for as long as the last pass took. */
 export const readLoudInstances: Chore = {
   name: 'read loud instances',
-  topic: null,
-  everyMs: readEveryMs,
-  dueInMs: (app) => Math.min(Math.max(readEveryMs / 2, memoryOf(app).loudPassMs), longestPauseMs),
+  topic,
+  everyMs: restMs,
+  dueInMs: (app) => (isResting(app) ? null : Math.min(Math.max(readEveryMs / 2, memoryOf(app).loudPassMs), longestPauseMs)),
   async run(app, signal) {
     const memory = memoryOf(app)
     const loud = [...memory.loud].flatMap((id) => memory.watched.get(id) ?? [])
