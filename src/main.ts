@@ -27,7 +27,6 @@ import { createHttpOutgoing } from './drivers/http/index.ts'
 import { type SupervisorChange, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
-import { createSvixDispatcher } from './drivers/svix/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { startJobs } from './jobs/index.ts'
@@ -83,6 +82,8 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
   outgoingHttp.provide(app, http)
   selectionPort.provide(app, createSelection(app, schema))
   if (settings.WEBHOOK_ENGINE === 'svix') {
+    // Imported only here, because its client is large.
+    const { createSvixDispatcher } = await import('./drivers/svix/index.ts')
     dispatcherPort.provide(app, createSvixDispatcher({ serverUrl: settings.SVIX_SERVER_URL!, token: settings.SVIX_TOKEN!.reveal() }))
   }
   sourcePort.provide(
