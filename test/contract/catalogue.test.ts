@@ -1,12 +1,17 @@
 /** Declarations of errors, events and commands, compared with the APIs that offer them. */
+import { glob } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { getNamedType, isInputObjectType } from 'graphql'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { graphqlErrors } from '../../src/graphql/error.ts'
 import { permissions } from '../../src/platform/access.ts'
-import { defineConcept, emittersOf } from '../../src/platform/concept.ts'
+import { type AnyCommand, type AnyQuery, defineConcept, emittersOf } from '../../src/platform/concept.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { commands, concepts, domain, idTypes, queries, schema } from './support.ts'
+
+const root = dirname(dirname(import.meta.dirname))
 
 describe('errors', () => {
   it.each([...domain.errors, ...Object.entries(graphqlErrors)])('%s is in snake_case and has a sentence as its text', (code, { text }) => {
@@ -59,7 +64,30 @@ describe('events', () => {
   })
 })
 
+/** Every command and query that a module of a concept exports. */
+async function exportedOperations(): Promise<{ file: string; operation: AnyCommand | AnyQuery }[]> {
+  const found: { file: string; operation: AnyCommand | AnyQuery }[] = []
+  for await (const file of glob('src/domain/*/*/*.ts', { cwd: root })) {
+    if (/\/graphql[a-z-]*\.ts$/.test(file)) continue
+    const exported = Object.values((await import(pathToFileURL(join(root, file)).href)) as Record<string, unknown>)
+    for (const value of exported) if (isOperation(value)) found.push({ file, operation: value })
+  }
+  return found
+}
+
+const isOperation = (value: unknown): value is AnyCommand | AnyQuery =>
+  typeof value === 'object' && value !== null && 'run' in value && 'ids' in value && 'input' in value
+
 describe('commands and queries', () => {
+  it('every one that a concept defines is declared by it', async () => {
+    const operations = await exportedOperations()
+    expect(operations.length).toBeGreaterThan(60)
+    const declared = new Set<unknown>([...commands.values(), ...queries.values()])
+    expect(
+      operations.filter(({ operation }) => !declared.has(operation)).map(({ file, operation }) => `${operation.name} in ${file}`),
+    ).toEqual([])
+  })
+
   const shapeOf = (input: z.ZodType): string[] => (input instanceof z.ZodObject ? Object.keys(input.shape) : [])
   const mutations = schema.getMutationType()!.getFields()
   /** Input fields of the command's mutation, or null if it has none. */
