@@ -6,8 +6,8 @@ import { apiKeyCreated, apiKeyRevoked } from './events.ts'
 import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
 
 export { createApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
-export { apiKeyCreated, apiKeyRevoked } from './events.ts'
-export { generateKey, hashKey, keyPrefixes, shownPrefix, wellFormedKey } from './model.ts'
+export { apiKeyRevoked } from './events.ts'
+export { generateKey, hashKey, keyPrefixes, wellFormedKey } from './model.ts'
 export { callerOfKey, findApiKey, listApiKeys } from './queries.ts'
 
 declare module '../../../platform/id.ts' {

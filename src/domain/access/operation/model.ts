@@ -6,8 +6,6 @@ import type { App, Work } from '../../../platform/work.ts'
 /** Wake-up topic: an operation may be due. */
 export const operationsTopic = 'operations'
 
-export const operationStatuses = ['PENDING', 'QUEUED', 'RUNNING', 'COMPLETED', 'FAILED', 'CANCELLED'] as const
-
 /** Progress of an operation after a step. */
 export type OperationStep = {
   stepsCompleted: number

@@ -4,7 +4,7 @@ import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationCreated } from './events.ts'
 import { currentOrganization, organizationListing } from './queries.ts'
 
-export { bootstrapOrganization, type FirstOwner } from './commands.ts'
+export { bootstrapOrganization } from './commands.ts'
 export { organizationCreated } from './events.ts'
 export { currentOrganization } from './queries.ts'
 

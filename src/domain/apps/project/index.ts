@@ -10,18 +10,9 @@ import { countProjects, findProject, listProjects, projectListing, sliceProjects
 export { createProject, defaultProject, deleteProject, updateProject } from './commands.ts'
 export { projectErrors } from './errors.ts'
 export { projectCreated, projectDeleted, projectUpdated } from './events.ts'
-export {
-  defaultFallback,
-  type FallbackMode,
-  fallbackOf,
-  isHigher,
-  type ScopeFallback,
-  type SecretFallback,
-  scopeSchema,
-  scopes,
-} from './fallback.ts'
+export { defaultFallback, fallbackOf, isHigher, type SecretFallback, scopeSchema, scopes } from './fallback.ts'
 export { keptProjects } from './model.ts'
-export { countProjects, findProject, listProjects, projectListing, sliceProjects } from './queries.ts'
+export { findProject, listProjects, projectListing, sliceProjects } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -4,8 +4,6 @@ import { stamped } from '../../../platform/db/constraints.ts'
 import { countServers, listServers, serverListing } from './queries.ts'
 import { reactions } from './reactions.ts'
 
-export { countServers, listServers } from './queries.ts'
-
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
     Server: 'srv'

@@ -35,7 +35,6 @@ export {
   updateWebService,
 } from './commands.ts'
 export { type ServiceConditions, serviceConditions } from './conditions.ts'
-export { webServiceErrors } from './errors.ts'
 export {
   webServiceCreated,
   webServiceDeleted,
@@ -45,14 +44,7 @@ export {
   webServiceUpdated,
 } from './events.ts'
 export { hostOf, repositoryCredential } from './model.ts'
-export {
-  countWebServices,
-  countWebServicesByProject,
-  findWebService,
-  listWebServices,
-  sliceWebServices,
-  webServiceListing,
-} from './queries.ts'
+export { countWebServicesByProject, findWebService, listWebServices, sliceWebServices, webServiceListing } from './queries.ts'
 export {
   createWebServiceSchema,
   pinnedSettings,

@@ -11,7 +11,7 @@ import { createWebServiceWithEnvVars } from './with-service.ts'
 export { createEnvVar, deleteEnvVar, importEnvVars, setEnvVars, updateEnvVar } from './commands.ts'
 export { envVarChanged, envVarRevealed } from './events.ts'
 export { valueIdentity } from './model.ts'
-export { envVarsByService, findEnvVar, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
+export { envVarsByService, listEnvVars, plainEnvVarValues, sliceEnvVars } from './queries.ts'
 export { exportEnvVars, markEnvVarsRevealed, openEnvVar, publishReveal, revealEnvVar, revealEnvVars } from './reveal.ts'
 export { createWebServiceWithEnvVars } from './with-service.ts'
 

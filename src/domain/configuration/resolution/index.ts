@@ -14,7 +14,6 @@ export {
   resolve,
   type ScopedSecret,
   type ShadowReason,
-  type ShownEnv,
   type ShownVariable,
   type Source,
   type SourceKind,
@@ -22,7 +21,7 @@ export {
   type Variable,
   warningsOf,
 } from './resolve.ts'
-export { type GivenVariable, type Revision, type ServiceFacts, type VariableSource, variableSources } from './source.ts'
+export { type GivenVariable, type Revision, type VariableSource, variableSources } from './source.ts'
 
 export const resolution = defineConcept({
   name: 'resolution',

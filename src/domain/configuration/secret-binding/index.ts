@@ -9,9 +9,8 @@ import { listSecretBindings, secretBindingListing, servicesBoundTo, sliceSecretB
 import { reactions } from './reactions.ts'
 
 export { bindSecret, setSecretBindings, unbindSecret } from './commands.ts'
-export { secretBindingErrors } from './errors.ts'
-export { secretBindingCreated, secretBindingDeleted } from './events.ts'
-export { bindingsBySecret, bindingsByService, listSecretBindings, type NamedBinding, sliceSecretBindings } from './queries.ts'
+export { secretBindingCreated } from './events.ts'
+export { bindingsByService, listSecretBindings, sliceSecretBindings } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -10,11 +10,10 @@ import { reactions } from './reactions.ts'
 import { revealSecret } from './reveal.ts'
 
 export { createSecret, deleteSecret, revokeSecretVersion, setSecrets, updateSecret } from './commands.ts'
-export { secretErrors } from './errors.ts'
-export { secretCreated, secretDeleted, secretRevealed, secretUpdated } from './events.ts'
-export { type BoundService, boundServices, nameOfSecret, statusOfVersion, versionIdentity } from './model.ts'
-export { currentBySecret, findSecret, plainSecretValues, secretListing, sliceSecrets, versionsBySecret } from './queries.ts'
-export { markSecretsRevealed, openVersion, publishSecretReveal, revealSecret } from './reveal.ts'
+export { secretDeleted, secretRevealed, secretUpdated } from './events.ts'
+export { type BoundService, boundServices, statusOfVersion, versionIdentity } from './model.ts'
+export { plainSecretValues, secretListing, sliceSecrets, versionsBySecret } from './queries.ts'
+export { markSecretsRevealed, publishSecretReveal, revealSecret } from './reveal.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -18,6 +18,6 @@ export {
   writeWarnings,
 } from './model.ts'
 export { countReveal, markRevealed, type RevealedValue } from './reveal.ts'
-export { type StoredValue, sealValues } from './seal.ts'
+export { sealValues } from './seal.ts'
 
 export const variable = defineConcept({ name: 'variable', errors: [variableErrors] })

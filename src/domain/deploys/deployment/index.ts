@@ -25,23 +25,10 @@ export {
   tailServiceLog,
 } from './by-service.ts'
 export { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
-export { deploymentErrors } from './errors.ts'
-export { deploymentEvents } from './events.ts'
-export { findDeploymentLog } from './log.ts'
 export { type ServiceOverview, serviceOverviews } from './overview.ts'
 export { sourcePort } from './ports.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'
-export {
-  countDeployments,
-  currentByService,
-  deploymentListing,
-  findDeployment,
-  listDeployments,
-  planDeploy,
-  planRollback,
-  statusByEnvironment,
-  stepsByDeployment,
-} from './queries.ts'
+export { listDeployments, planDeploy, planRollback } from './queries.ts'
 export { LostDeployment } from './transition.ts'
 
 declare module '../../../platform/id.ts' {

@@ -102,6 +102,3 @@ export const deploymentQueue: Queue<Deployment> = {
   work: deploy,
   setAside,
 }
-
-export { publishEnvironmentStatus } from './environment-status.ts'
-export { sweepLeftovers } from './sweep.ts'

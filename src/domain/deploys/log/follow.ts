@@ -3,9 +3,9 @@
  * consumers use no memory: the longer they take, the more lines their next batch has. Followers in one process that are at the same position
  * share a read and receive the same batch object.
  */
-import type { Wake } from '../../../platform/db/wake.ts'
 import { DomainError } from '../../../platform/errors.ts'
 import { throughOutages } from '../../../platform/outage.ts'
+import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { type LogBatch, logTopic, type Position } from './model.ts'
 import { type LogMode, type LogRead, type LogStart, readFrom, startPosition } from './queries.ts'
@@ -68,11 +68,11 @@ type Feed = {
   close(): void
 }
 
-const feedsByWake = new WeakMap<Wake, Map<string, Feed>>()
+/** Open feeds, by log. */
+const feedsOf = perApp(() => new Map<string, Feed>())
 
 function joinFeed(app: App, logId: string, pollMs: number, signal: AbortSignal) {
-  const feeds = feedsByWake.get(app.wake) ?? new Map<string, Feed>()
-  feedsByWake.set(app.wake, feeds)
+  const feeds = feedsOf(app)
   const feed = feeds.get(logId) ?? openFeed(app, logId, pollMs)
   feeds.set(logId, feed)
   feed.followers++

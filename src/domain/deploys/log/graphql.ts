@@ -5,7 +5,10 @@
 import { builder, enumType, type GraphqlContext } from '../../../graphql/builder/index.ts'
 import { demand, parseInput } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
-import { ensureLogs, type LogBatch, type LogGap, type LogLine, type LogPlace, type LogStart, logInput, readLogs } from './index.ts'
+import type { LogBatch, LogGap, LogLine } from './model.ts'
+import { type LogStart, logInput } from './queries.ts'
+import { readLogs } from './read-many.ts'
+import { ensureLogs, type LogPlace } from './store.ts'
 
 export const LogStreamEnum = enumType('LogStream', 'Source of a log line.', {
   STDOUT: 'Standard output of a build, release command or instance.',

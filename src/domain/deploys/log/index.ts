@@ -4,23 +4,13 @@ import { expireLogs } from './jobs.ts'
 
 export { followLog } from './follow.ts'
 export { type LineSource, splitCompleteLines } from './line-splitter.ts'
-export {
-  type LogBatch,
-  type LogGap,
-  type LogGapReason,
-  type LogLevel,
-  type LogLimits,
-  type LogLine,
-  logLimits,
-  logTopic,
-  type NewLine,
-} from './model.ts'
-export { type LogMode, type LogStart, logInput, maxTail, readLog } from './queries.ts'
+export { type LogBatch, type LogLine, logLimits, type NewLine } from './model.ts'
+export { type LogMode, type LogStart, logInput, readLog } from './queries.ts'
 export { readLogs } from './read-many.ts'
 export { createRedactor, type Hits, type Redact, redacted, type SecretValue } from './redactor.ts'
-export { appendAtOnce, appendLines, completeLog, ensureDeploymentLog, ensureLogs, ensureServiceLog, type LogPlace } from './store.ts'
+export { appendAtOnce, appendLines, completeLog, ensureDeploymentLog, ensureLogs, ensureServiceLog } from './store.ts'
 export { tailsByDeployment } from './tail.ts'
-export { type LogWriter, type LogWriterOptions, openLogWriter } from './writer.ts'
+export { type LogWriter, openLogWriter } from './writer.ts'
 
 export const log = defineConcept({
   name: 'log',

@@ -6,7 +6,7 @@ import { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts, webhoo
 
 export { expungeWebhookMessage } from './commands.ts'
 export { type WebhookFigures, webhookFigures } from './metrics.ts'
-export { beginWebhookAttempts, countWebhookAttempts, listWebhookAttempts } from './queries.ts'
+export { beginWebhookAttempts, listWebhookAttempts } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -34,7 +34,6 @@ export { matchesFilter, type PayloadFilter } from './filter.ts'
 export { defaultTimeoutMs, retryScheduleOf } from './model.ts'
 export { type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
 export {
-  countWebhookEndpoints,
   findRecipients,
   findWebhookEndpoint,
   listWebhookEndpoints,

@@ -4,10 +4,9 @@ import { webhookTest } from './events.ts'
 import { beginEvents, listEventTypes } from './queries.ts'
 
 export { type Baseline, extendBaseline, findBreaks } from './compatibility.ts'
-export { webhookTest } from './events.ts'
 export { inVersion, newestVersion, subjectTypesOf, versionsOf } from './model.ts'
 export { demandPatterns, matchesPatterns, problemOfPattern } from './pattern.ts'
-export { type CatalogueEntry, catalogue, printCatalogueModule, printOpenapi, printSchemas, printTypes } from './print.ts'
+export { catalogue, printCatalogueModule, printOpenapi, printSchemas, printTypes } from './print.ts'
 
 export const eventType = defineConcept({
   name: 'event-type',

@@ -3,7 +3,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { findWebhookMessage, webhookMessageListing } from './queries.ts'
 
 export { bodyOf, type EventRow, type Message, type Sendable } from './model.ts'
-export { bodyBytes, findWebhookMessage, readSendables, webhookMessageListing } from './queries.ts'
+export { findWebhookMessage, readSendables, webhookMessageListing } from './queries.ts'
 export { clearMessages, insertMessages, insertTestMessage } from './store.ts'
 
 export const message = defineConcept({ name: 'message', nodes: [webhookMessageListing], queries: [findWebhookMessage] })
