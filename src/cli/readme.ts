@@ -6,7 +6,7 @@ const path = join(import.meta.dirname, '..', '..', 'README.md')
 const begin = '<!-- error codes, printed by npm run generate -->\n'
 const end = '<!-- end of error codes -->'
 
-/** HTTP has a status of its own for it; its kind would map to 400. */
+/** HTTP has a specific status for it. Its kind would map to 400. */
 const ownStatus: Record<string, number> = { payload_too_large: 413 }
 
 /** README.md with an up-to-date table. Throws if the marks around the table are missing. */

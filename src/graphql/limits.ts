@@ -24,7 +24,7 @@ import { defaultPage, maxPage } from '../platform/page.ts'
 
 export const limits = {
   tokens: 2_000,
-  /** Levels of fields. `edges`, `node` and `nodes` don't count; introspection has a limit of its own. */
+  /** Levels of fields. `edges`, `node` and `nodes` don't count; introspection has a separate limit. */
   depth: 15,
   /** GraphiQL's introspection needs 15. */
   introspectionDepth: 20,

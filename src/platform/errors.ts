@@ -1,6 +1,6 @@
 /**
  * The error type for all failures that callers may see. A concept declares its codes with `defineErrors`. Every door renders an error from
- * `kind` and `code`, so no door has messages or statuses of its own.
+ * `kind` and `code`, so no door has its own messages or statuses.
  */
 
 /** The category of a failure. Each dialect maps every kind to a status, which the type of its map enforces. */

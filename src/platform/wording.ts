@@ -1,4 +1,4 @@
-/** Messages for values that a schema refuses, where the schema has no message of its own. They never contain the value. */
+/** Messages for values that a schema refuses, where the schema has no message. They never contain the value. */
 import type { z } from 'zod'
 
 const kinds: Record<string, string> = {

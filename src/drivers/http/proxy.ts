@@ -18,7 +18,7 @@ export type EgressProxy = {
   covers(host: string, addresses: readonly { address: string }[]): boolean
   /**
    * Opens a connection through the proxy. Rejects with a Failure if the proxy cannot reach the target, and with a PortError if the proxy
-   * itself fails. Has no timeout of its own; the signal aborts it.
+   * itself fails. Has no timeout; the signal aborts it.
    */
   connect(target: { address: string; port: number }, signal: AbortSignal): Promise<Socket>
 }

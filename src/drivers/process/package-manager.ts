@@ -122,7 +122,7 @@ async function pnpmOfLockfile(directory: string): Promise<string> {
   return version.startsWith('6') ? '8' : '9'
 }
 
-/** Yarn 2 and newer write `__metadata` into the lockfile and have a configuration of their own. */
+/** Yarn 2 and newer write `__metadata` into the lockfile and have their own configuration file. */
 async function yarnOfFiles(directory: string): Promise<string> {
   const lockfile = await readSmall(join(directory, 'yarn.lock'), 64 << 20)
   const metadata = /^__metadata:\s*\n\s*version:\s*(\d+)/m.exec(lockfile ?? '')

@@ -1,4 +1,4 @@
-/** Nodes are the objects with a TypeID. Each concept declares the listings of its own, by which `node` and `nodes` find them. */
+/** Nodes are the objects with a TypeID. Each concept declares the listings of its nodes, by which `node` and `nodes` find them. */
 import type { GraphQLResolveInfo } from 'graphql'
 import type PrismaTypes from '../../generated/pothos-types.ts'
 import { sql } from '../../platform/db/index.ts'

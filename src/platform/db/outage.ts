@@ -53,7 +53,7 @@ export function connectionOutage(error: unknown): DatabaseOutage {
   return new DatabaseOutage(isSilence ? 'no response in time' : message || String(code), { isSilence, cause: error })
 }
 
-/** The first error for a host with several addresses, which fails with one error for each and no message of its own. */
+/** The first error for a host with several addresses, which fails with one error for each and no message itself. */
 export function reasonOf(error: unknown): { code: unknown; message: string } {
   const first = error instanceof AggregateError && error.message === '' ? error.errors[0] : error
   return first instanceof Error

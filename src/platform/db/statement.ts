@@ -53,7 +53,7 @@ type Holding = { prepared: Map<string, Prepared>; dropped: string[]; epoch: numb
 const holdings = new WeakMap<Wire, Holding>()
 const sentTexts = new Set<string>()
 let names = 0
-/** Incremented when a prepared statement was stale; every connection then discards all of its own. */
+/** Incremented when a prepared statement was stale; every connection then discards all of its prepared statements. */
 let epoch = 0
 
 /** The prepared statement for a text, to be parsed while its `columns` are null. Null for a text that is not prepared. */

@@ -113,7 +113,7 @@ function handle(prisma: PrismaClient, own: Route, callPrisma: CallPrisma): Trans
 
 const joined = new AsyncLocalStorage<pg.PoolClient>()
 
-/** Prisma's part in a transaction: a transaction of its own on the same connection, which sends neither BEGIN nor COMMIT. */
+/** Prisma's part in a transaction: a separate transaction object on the same connection, which sends neither BEGIN nor COMMIT. */
 function createGuest(prisma: PrismaClient, client: pg.PoolClient) {
   let entered: Promise<Prisma.TransactionClient> | null = null
   let left: Promise<void> | null = null

@@ -14,7 +14,7 @@ const release = (app: App, { id, leaseEpoch }: Pick<ClaimedOperation, 'id' | 'le
     sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
   )
 
-/** Runs the steps of operations, each in a transaction of its own. If a process dies, another one continues with the next step. */
+/** Runs the steps of operations, each in its own transaction. If a process dies, another one continues with the next step. */
 export const operationQueue: Queue<ClaimedOperation> = {
   name: 'operations',
   rows: { table: 'operation', match: ({ id }) => sql`id = ${id}::uuid` },

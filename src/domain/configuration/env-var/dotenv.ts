@@ -92,7 +92,7 @@ function readAlike(value: string): string | null {
   if (value.includes('\r')) return null
   // In single quotes everything is literal, but dotenv lets a backslash escape the closing quote.
   if (!value.includes("'") && !value.endsWith('\\')) return `'${value}'`
-  // In double quotes, each reader has escapes of its own.
+  // In double quotes, each reader has its own escapes.
   return /["$`\\]/.test(value) ? null : `"${value}"`
 }
 

@@ -22,7 +22,7 @@ export const bulkSchema = bulkOf(entrySchema).superRefine(uniqueBy('key', nameOf
 
 export type SecretVersionStatus = 'CURRENT' | 'PREVIOUS' | 'REVOKED'
 
-/** Revocation is permanent. Of the versions that are not revoked, the newest is the current one. */
+/** Revocation is permanent. The current version is the newest one that is not revoked. */
 export const statusOfVersion = (
   version: Pick<SecretVersion, 'version' | 'revokedAt'>,
   secret: Pick<Secret, 'currentVersion'>,

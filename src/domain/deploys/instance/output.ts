@@ -1,7 +1,7 @@
 /**
  * Stores the output of instances in their service's log, each line exactly once: lines and the new read position are stored in one
  * transaction, which first compares the position, so a process that has lost its lease stores nothing twice. Each read has a bounded
- * size, and instances that print a lot have a loop of their own, so they delay only themselves.
+ * size, and instances that print a lot have their own loop, so they delay only themselves.
  */
 import type { Instance } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'

@@ -83,7 +83,7 @@ const longLineBytes = 64 * 1024
 /**
  * Splits the complete lines at the start of `bytes` and returns their total size, for a reader that stores its offset with the lines
  * and reads the rest again later. An unfinished line is left, unless `atEnd`. One over 64 KiB is returned as truncated, and its rest
- * becomes a line of its own; but not until it is twice as long as the longest redacted value, so that no value is split. Pass at least
+ * becomes a separate line; but not until it is twice as long as the longest redacted value, so that no value is split. Pass at least
  * that many bytes.
  */
 export function splitCompleteLines(

@@ -224,7 +224,7 @@ const findChunk = async (
 }
 
 /**
- * Deletes the chunks between the kept head and the kept tail. A statement of its own, because it must see what other writers appended
+ * Deletes the chunks between the kept head and the kept tail. It is a separate statement, because it must see what other writers appended
  * while the append waited. A log only grows, so a chunk that its snapshot allows to be deleted is never needed again.
  */
 async function trim(send: Send, logId: string, { halfBytes }: LogLimits): Promise<void> {

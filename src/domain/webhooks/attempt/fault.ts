@@ -1,4 +1,4 @@
-/** Faults of our own. They are not charged to the endpoint and no attempt is counted, but they do not last for ever. Pure. */
+/** Local faults. They are not charged to the endpoint or counted as attempts, but the delivery is given up eventually. Pure. */
 
 import { PortError } from '../../../platform/errors.ts'
 

@@ -8,7 +8,7 @@ import { judge, keptText, maxReadBytes } from './model.ts'
 import { attemptOf } from './record.ts'
 import { claimOf, exhaustionOf, settle } from './settle.ts'
 
-/** Throws for a fault of our own, and when `signal` aborts unless the request must not be repeated. */
+/** Throws for a local fault, and when `signal` aborts unless the request must not be repeated. */
 export async function send(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
   const body = Buffer.from(text)
   const headers = headersOf(app.domain.eventTypes, delivery.message, recipient, body)
