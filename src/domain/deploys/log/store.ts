@@ -14,13 +14,19 @@ export async function ensureDeploymentLog(
   tx: Tx,
   { organizationId, webServiceId, deploymentId }: ServiceRef & { deploymentId: string },
 ): Promise<Log> {
-  const find = () => tx.log.findUnique({ where: { organizationId_deploymentId: { organizationId, deploymentId } } })
+  const find = () =>
+    row<Log>(tx, sql`select * from log where organization_id = ${organizationId}::uuid and deployment_id = ${deploymentId}::uuid`)
   return (await find()) ?? (await insertLog(tx, { organizationId, webServiceId, deploymentId })) ?? required(await find())
 }
 
 /** Returns the runtime log of a service. Creates it if it does not exist. */
 export async function ensureServiceLog(tx: Tx, { organizationId, webServiceId }: ServiceRef): Promise<Log> {
-  const find = () => tx.log.findFirst({ where: { organizationId, webServiceId, deploymentId: null } })
+  const find = () =>
+    row<Log>(
+      tx,
+      sql`select * from log
+          where organization_id = ${organizationId}::uuid and web_service_id = ${webServiceId}::uuid and deployment_id is null`,
+    )
   return (await find()) ?? (await insertLog(tx, { organizationId, webServiceId, deploymentId: null })) ?? required(await find())
 }
 
