@@ -29,7 +29,7 @@ export const expungeWebhookMessage = defineCommand({
       sql`update webhook_attempt set response_body = null where message_id = ${target.id}::uuid ${byAttempt}`,
     )
     if (attemptId && found === 0) throw errors.not_found({ field: 'attemptId' })
-    const webhookMessage = await work.tx.webhookMessage.findUniqueOrThrow({ where: { id: target.id } })
-    return { webhookMessage }
+    const webhookMessage = await row<WebhookMessage>(work.tx, sql`select * from webhook_message where id = ${target.id}::uuid`)
+    return { webhookMessage: webhookMessage! }
   },
 })

@@ -100,7 +100,7 @@ const recovering = (type: keyof typeof recoveries, description: string) =>
     async run(work, { since, until }, endpoint: WebhookEndpoint) {
       demandEnabled(endpoint)
       // What happens from now on is fresh traffic, which no recovery takes up.
-      const [{ now } = { now: work.app.clock.now() }] = await work.tx.$queryRaw<{ now: Date }[]>`select app_now() as now`
+      const { now } = (await row<{ now: Date }>(work.tx, sql`select app_now() as now`))!
       const end = until && until < now ? until : now
       const input: RecoveryInput = { endpointId: endpoint.id, since: since.toISOString(), until: end.toISOString() }
       const totalSteps = await countRecoverable(work, type, endpoint, input)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { changes, defineCommand, visible } from '../../../platform/command.ts'
-import { row, rows, run, sql } from '../../../platform/db/index.ts'
+import { assignments, newRow, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -16,7 +16,7 @@ import { insertKey, signingKeyFrom } from './key.ts'
 import { headersIdentity, maxEndpoints } from './model.ts'
 import { outgoingHttp, selectionPort } from './ports.ts'
 import { openHeaders } from './queries.ts'
-import { type EndpointInput, keyTypes, settingColumns, settingsInput, storable, urlSchema } from './settings.ts'
+import { type EndpointInput, keyTypes, settingColumns, settingsInput, urlSchema } from './settings.ts'
 
 export const createWebhookEndpoint = defineCommand({
   name: 'createWebhookEndpoint',
@@ -38,17 +38,16 @@ export const createWebhookEndpoint = defineCommand({
     checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))
     await enforceEndpointLimit(work)
     const id = newId()
-    await work.tx.webhookEndpoint.create({
-      data: {
-        id,
-        organizationId,
-        projectId,
-        url: input.url,
-        ...storable(settingColumns(work.app, input)),
-        ...(await headerColumns(work, id, input.headers)),
-        selectionRights: input.selection ? viewRights(work) : [],
-      },
-    })
+    const columns = {
+      id,
+      organizationId,
+      projectId,
+      url: input.url,
+      ...settingColumns(work.app, input),
+      ...(await headerColumns(work, id, input.headers)),
+      selectionRights: input.selection ? viewRights(work) : [],
+    }
+    await run(work.tx, sql`insert into webhook_endpoint ${newRow(columns)}`)
     const webhookEndpoint = await insertKey(work, id, key)
     await publish(work, webhookEndpointCreated, published(webhookEndpoint))
     return { webhookEndpoint, secret: key.secretToReturn }
@@ -91,14 +90,15 @@ export const updateWebhookEndpoint = defineCommand({
     const isChanged = disables || changes(target, columns)
     if (!isChanged && !(await changesHeaders(work.app, target, input.headers))) return { webhookEndpoint: target }
     const disabled = disables ? await markDisabled(work, target.id, 'Disabled manually.') : null
-    const webhookEndpoint = await work.tx.webhookEndpoint.update({
-      where: { id: target.id },
-      data: {
-        ...storable(columns),
-        ...(await headerColumns(work, target.id, input.headers)),
-        ...(disabled ? {} : { version: { increment: 1 } }),
-      },
+    const set = assignments({
+      ...columns,
+      ...(await headerColumns(work, target.id, input.headers)),
+      version: disabled ? disabled.version : target.version + 1,
     })
+    const webhookEndpoint = (await row<WebhookEndpoint>(
+      work.tx,
+      sql`update webhook_endpoint set ${set} where id = ${target.id}::uuid returning *`,
+    ))!
     await publish(work, webhookEndpointUpdated, published(webhookEndpoint))
     if (disabled) await publishDisabled(work, webhookEndpoint)
     return { webhookEndpoint }
@@ -243,7 +243,11 @@ async function resolveProjectId(work: Work, requested: string | null): Promise<s
 async function enforceEndpointLimit(work: Work): Promise<void> {
   const { organizationId } = work.caller
   await lock(work.tx, `webhook_endpoint:${organizationId}`)
-  if ((await work.tx.webhookEndpoint.count({ where: { organizationId } })) >= maxEndpoints) throw endpointErrors.webhook_endpoint_limit()
+  const { n } = (await row<{ n: number }>(
+    work.tx,
+    sql`select count(*)::int as n from webhook_endpoint where organization_id = ${organizationId}::uuid`,
+  ))!
+  if (n >= maxEndpoints) throw endpointErrors.webhook_endpoint_limit()
 }
 
 export const published = (endpoint: WebhookEndpoint) => ({

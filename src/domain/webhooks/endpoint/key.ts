@@ -1,6 +1,6 @@
 /** Signing keys of endpoints: provided or generated, and stored sealed. */
 import type { WebhookEndpoint, WebhookKeyType } from '../../../generated/prisma/client.ts'
-import { run, sql } from '../../../platform/db/index.ts'
+import { assignments, row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -54,5 +54,6 @@ export async function insertKey(work: Work, endpointId: string, key: NewKey): Pr
         on conflict (organization_id, fingerprint) do nothing`,
   )
   if (inserted === 0) throw invalidSecret('is already in use; each endpoint must have its own secret')
-  return work.tx.webhookEndpoint.update({ where: { id: endpointId }, data: { keyType: key.keyType, publicKey: key.publicKey } })
+  const set = assignments({ keyType: key.keyType, publicKey: key.publicKey })
+  return (await row<WebhookEndpoint>(work.tx, sql`update webhook_endpoint set ${set} where id = ${endpointId}::uuid returning *`))!
 }

@@ -36,7 +36,8 @@ export const rotateWebhookSecret = defineCommand({
     // Before the former keys expire, so that none of them is accepted as the new key, even with graceMs 0.
     await insertKey(work, target.id, key)
     await expireFormerKeys(work, target.id, key.id, graceMs ?? defaultGraceMs)
-    const webhookEndpoint = await work.tx.webhookEndpoint.update({ where: { id: target.id }, data: { version: { increment: 1 } } })
+    const rotated = sql`update webhook_endpoint set version = version + 1 where id = ${target.id}::uuid returning *`
+    const webhookEndpoint = (await row<WebhookEndpoint>(work.tx, rotated))!
     await publish(work, webhookEndpointUpdated, published(webhookEndpoint))
     return { webhookEndpoint, secret: key.secretToReturn, publicKey: key.publicKey }
   },

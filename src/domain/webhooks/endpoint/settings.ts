@@ -1,7 +1,6 @@
 /** Settings of an endpoint, with their rules and defaults. */
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
-import { DbNull, type Prisma } from '../../../platform/db/index.ts'
 import { isChannel } from '../../../platform/events.ts'
 import { defineRowSettings } from '../../../platform/row-settings.ts'
 import type { App } from '../../../platform/work.ts'
@@ -91,9 +90,3 @@ const scheduleColumns = (retryScheduleMs: EndpointInput['retryScheduleMs'], curr
   retryScheduleMs === undefined && current
     ? { retryScheduleMs: current.retryScheduleMs, hasOwnSchedule: current.hasOwnSchedule }
     : { retryScheduleMs: retryScheduleMs ?? [], hasOwnSchedule: retryScheduleMs !== undefined && retryScheduleMs !== null }
-
-/** Prisma writes a JSON column's null as `DbNull`. */
-export const storable = <Columns extends { filter: Prisma.JsonValue }>(columns: Columns) => ({
-  ...columns,
-  filter: (columns.filter ?? DbNull) as Prisma.InputJsonValue,
-})

@@ -1,5 +1,6 @@
 /** How messages are written: for events, for tests, and when their bodies are removed. */
-import { defer, row, run, sql, type Tx } from '../../../platform/db/index.ts'
+import type { WebhookMessage } from '../../../generated/prisma/client.ts'
+import { defer, newRow, row, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { type EventDefinition, forgetEventData } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -25,9 +26,8 @@ export async function insertTestMessage(work: Work, { organizationId, projectId,
   const { type } = eventType
   const { now: createdAt } = (await row<{ now: Date }>(work.tx, sql`select app_now() as now`))!
   const body = bodyOf({ id, organizationId, type, schemaVersion, sequence: 0, createdAt }, JSON.stringify(data), true)
-  return work.tx.webhookMessage.create({
-    data: { id, organizationId, projectId, eventType: type, schemaVersion, requestId: work.requestId, timestamp: createdAt, body },
-  })
+  const fields = { id, organizationId, projectId, eventType: type, schemaVersion, requestId: work.requestId, timestamp: createdAt, body }
+  return (await row<WebhookMessage>(work.tx, sql`insert into webhook_message ${newRow(fields)} returning *`))!
 }
 
 /** Removes the bodies of messages and the data of their events. */
