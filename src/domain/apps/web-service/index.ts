@@ -44,7 +44,7 @@ export {
   webServiceUpdated,
 } from './events.ts'
 export { hostOf, repositoryCredential } from './model.ts'
-export { countWebServicesByProject, findWebService, listWebServices, sliceWebServices, webServiceListing } from './queries.ts'
+export { countWebServicesByProject, findWebService, listWebServices, serviceOf, sliceWebServices, webServiceListing } from './queries.ts'
 export {
   createWebServiceSchema,
   pinnedSettings,

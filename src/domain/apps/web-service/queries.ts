@@ -1,6 +1,7 @@
 import { z } from 'zod'
+import type { WebService } from '../../../generated/prisma/client.ts'
 import { defineQuery } from '../../../platform/command.ts'
-import { sql } from '../../../platform/db/index.ts'
+import { row, sql, type Tx } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findBySlugQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
 
 export const webServiceListing = defineListing({
@@ -25,6 +26,10 @@ export const listWebServices = listQuery(webServiceListing)
 export const countWebServices = countQuery(webServiceListing)
 export const sliceWebServices = sliceQuery(webServiceListing)
 export const findWebService = findBySlugQuery(webServiceListing)
+
+/** The service of a row that refers to it, regardless of who may see it. */
+export const serviceOf = async (tx: Tx, { webServiceId }: { webServiceId: string }): Promise<WebService> =>
+  (await row<WebService>(tx, sql`select * from web_service where id = ${webServiceId}::uuid`))!
 
 export const countWebServicesByProject = defineQuery({
   name: 'webServiceCountByProject',

@@ -21,9 +21,9 @@ export const openEnvVar = (work: Pick<Work, 'app' | 'tx'>, item: Pick<EnvVar, 'i
 const openAll = (work: Work, items: readonly EnvVar[]): Promise<RevealedValue[]> =>
   Promise.all(items.map(async (item) => ({ key: item.key, value: await openEnvVar(work, item) })))
 
-/** Marks and counts a reveal of variables of one service, and publishes it. Throws `rate_limited`. */
-async function recordReveal(work: Work, service: Place, items: readonly EnvVar[]): Promise<void> {
-  await markEnvVarsRevealed(
+/** Marks and counts a reveal of variables of one service, publishes it, and returns the marked rows. Throws `rate_limited`. */
+async function recordReveal(work: Work, service: Place, items: readonly EnvVar[]): Promise<EnvVar[]> {
+  const marked = await markEnvVarsRevealed(
     work,
     items.map(({ id }) => id),
   )
@@ -33,6 +33,7 @@ async function recordReveal(work: Work, service: Place, items: readonly EnvVar[]
     service,
     items.map(({ key }) => key),
   )
+  return marked
 }
 
 export const markEnvVarsRevealed = (work: Work, ids: readonly string[]): Promise<EnvVar[]> => markRevealed(work, 'env_var', ids)
@@ -62,9 +63,8 @@ export const revealEnvVar = defineCommand({
   emits: [envVarRevealed],
   once: ['value'],
   async run(work, _input, target: EnvVar) {
-    await recordReveal(work, placeOf(target), [target])
-    const envVar = await work.tx.envVar.findUniqueOrThrow({ where: { id: target.id } })
-    return { envVar, key: target.key, value: (await openEnvVar(work, target)) as string | null }
+    const [envVar] = await recordReveal(work, placeOf(target), [target])
+    return { envVar: envVar!, key: target.key, value: (await openEnvVar(work, target)) as string | null }
   },
   audited: (_input, { key }) => ({ keys: [key] }),
 })

@@ -1,11 +1,11 @@
 import { z } from 'zod'
 import type { Deployment, QueuePolicy, WebService } from '../../../generated/prisma/client.ts'
 import { defineCommand, demand, visible } from '../../../platform/command.ts'
-import { row, rows, run, sql } from '../../../platform/db/index.ts'
+import { newRow, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { validateBranch } from '../../../platform/repository-url.ts'
 import type { Work } from '../../../platform/work.ts'
-import { settingsOf } from '../../apps/web-service/index.ts'
+import { serviceOf, settingsOf } from '../../apps/web-service/index.ts'
 import { advancingStatuses, unfinishedStatuses } from '../instance/index.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
 import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
@@ -82,20 +82,19 @@ export async function queueDeployment(work: Work, service: WebService, policy: Q
     sql`select coalesce(max(number), 0) + 1 as n from deployment where web_service_id = ${service.id}::uuid`,
   ))!
   const { subject } = work.caller
-  const deployment = await work.tx.deployment.create({
-    data: {
-      ...wanted,
-      settings: wanted.settings ?? undefined,
-      id: newId(),
-      organizationId: service.organizationId,
-      webServiceId: service.id,
-      number: n,
-      trigger: wanted.trigger ?? 'API',
-      status: 'QUEUED',
-      createdByType: subject.type,
-      createdById: subject.id,
-    },
-  })
+  const fields = {
+    ...wanted,
+    settings: wanted.settings && JSON.stringify(wanted.settings),
+    id: newId(),
+    organizationId: service.organizationId,
+    webServiceId: service.id,
+    number: n,
+    trigger: wanted.trigger ?? 'API',
+    status: 'QUEUED',
+    createdByType: subject.type,
+    createdById: subject.id,
+  }
+  const deployment = (await row<Deployment>(work.tx, sql`insert into deployment ${newRow(fields)} returning *`))!
   await run(
     work.tx,
     sql`insert into deployment_step (deployment_id, phase, status)
@@ -137,9 +136,10 @@ async function cancel(work: Work, target: Deployment): Promise<Deployment> {
 }
 
 /** Requests the cancellation of a running deployment. Its worker ends it. */
-function requestCancel(work: Work, id: string): Promise<Deployment> {
+async function requestCancel(work: Work, id: string): Promise<Deployment> {
   work.wake(`deployment:${id}`)
-  return work.tx.deployment.update({ where: { id }, data: { status: 'CANCELLING', version: { increment: 1 } } })
+  const cancelling = sql`update deployment set status = 'CANCELLING', version = version + 1 where id = ${id}::uuid returning *`
+  return (await row<Deployment>(work.tx, cancelling))!
 }
 
 /** A deleted service deploys nothing more: what waits is cancelled, what runs is told to stop. */
@@ -179,7 +179,7 @@ export const rollbackDeployment = defineCommand({
     if (blockers[0]) {
       throw deploymentErrors.rollback_not_eligible({ field: 'deploymentId', text: blockers[0].message, details: { blockers } })
     }
-    const service = await work.tx.webService.findUniqueOrThrow({ where: { id: target.webServiceId } })
+    const service = await serviceOf(work.tx, target)
     const deployment = await queueDeployment(work, service, service.queuePolicy, {
       kind: 'ROLLBACK',
       branch: target.branch,

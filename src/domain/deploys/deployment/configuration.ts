@@ -39,7 +39,11 @@ type VersionState = {
  * with a warning. If there is no current value, the variable is omitted, or stays unresolved under STRICT. A variable that has become
  * secret since is secret. Platform defaults are the current ones.
  */
-export async function restoredConfiguration(read: Reading, target: Deployment, revision: Revision): Promise<Configuration> {
+export async function restoredConfiguration(
+  read: Reading,
+  target: Pick<Deployment, 'id' | 'webServiceId'>,
+  revision: Revision,
+): Promise<Configuration> {
   const now = await resolved(read, target.webServiceId, revision)
   const snapshot = await readSnapshot(read, target.id)
   if (!snapshot) {

@@ -5,7 +5,7 @@ import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { countQuery, defineListing, defineTable, findQuery, listQuery, type Reader } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
-import { pinnedSettings, settingsOf } from '../../apps/web-service/index.ts'
+import { pinnedSettings, serviceOf, settingsOf } from '../../apps/web-service/index.ts'
 import { activeStatuses, openValues, readSnapshot, unfinishedStatuses } from '../instance/index.ts'
 import { configurationFor, releaseIsKept } from './commands.ts'
 import { currentConfiguration, sizeProblem } from './configuration.ts'
@@ -53,7 +53,7 @@ export const planRollback = defineQuery({
     demand(read.caller, 'view:secrets')
     const target = await deploymentListing.findOne(read, sql`t.id = ${input.deploymentId}::uuid`)
     if (!target) throw errors.not_found({ field: 'deploymentId' })
-    const service = (await row<WebService>(read.tx, sql`select * from web_service where id = ${target.webServiceId}::uuid`))!
+    const service = await serviceOf(read.tx, target)
     const current = await row<Deployment>(
       read.tx,
       sql`select * from deployment where web_service_id = ${target.webServiceId}::uuid and status = 'LIVE'`,

@@ -10,7 +10,7 @@ import { PortError } from '../../../platform/errors.ts'
 import { createFailureLog, reportFailure } from '../../../platform/failure-log.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
-import { pinnedSettings, repositoryCredential, type ServiceSettings } from '../../apps/web-service/index.ts'
+import { pinnedSettings, repositoryCredential, type ServiceSettings, serviceOf } from '../../apps/web-service/index.ts'
 import {
   activeStatuses,
   countRedactions,
@@ -68,7 +68,7 @@ export type Run = {
 export async function openRun(app: App, claimed: Deployment, lost: AbortSignal): Promise<Run> {
   const db = app.db.prisma
   const caller = systemCaller(claimed.organizationId)
-  const service = await db.webService.findUniqueOrThrow({ where: { id: claimed.webServiceId } })
+  const service = await serviceOf(db, claimed)
   const credential = await repositoryCredential(app, db, service)
   const logRow = await ensureDeploymentLog(db, { ...claimed, deploymentId: claimed.id })
   const platform = [...(credential ? credentialValues(credential) : []), ...platformCredentials(app)]

@@ -2,7 +2,7 @@
 import type { Deployment } from '../../../generated/prisma/client.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
-import { settingsOf } from '../../apps/web-service/index.ts'
+import { serviceOf, settingsOf } from '../../apps/web-service/index.ts'
 import { addInstances, instancesOf, recordRelease, runtimePort, startInstance } from '../instance/index.ts'
 import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
 import { sourcePort } from './ports.ts'
@@ -20,7 +20,7 @@ export async function prepare(run: Run): Promise<StepResult> {
   }
   if (!run.repository)
     throw new StepFailed('REPOSITORY_MISSING', 'The service no longer has a repository.', { hint: 'Set repositoryUrl, then deploy again.' })
-  const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
+  const service = await serviceOf(app.db.prisma, deployment)
   const settings = { ...settingsOf(service), branch: deployment.branch ?? service.branch }
   const source = sourcePort.use(app)
   source.check(run.repository.url, settings.branch)
@@ -45,7 +45,7 @@ async function takeSnapshot(run: Run, change: (work: Work) => Promise<Deployment
     const revision = { deploymentId: deployment.id, commitHash: deployment.commitHash, branch: deployment.branch }
     const restores = deployment.kind === 'ROLLBACK' && deployment.rollbackConfig !== 'CURRENT' ? deployment.restoresId : null
     const configuration = restores
-      ? await restoredConfiguration(work, await work.tx.deployment.findUniqueOrThrow({ where: { id: restores } }), revision)
+      ? await restoredConfiguration(work, { id: restores, webServiceId: deployment.webServiceId }, revision)
       : await currentConfiguration(work, deployment.webServiceId, revision)
     const problem = await saveConfiguration(work, deployment, configuration)
     if (problem) {

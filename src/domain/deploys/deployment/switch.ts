@@ -5,7 +5,7 @@ import { pause } from '../../../platform/clock.ts'
 import { row, run as runSql, sql } from '../../../platform/db/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { hostOf, setDesiredState } from '../../apps/web-service/index.ts'
+import { hostOf, serviceOf, setDesiredState } from '../../apps/web-service/index.ts'
 import { instancesOf, markStarted, resetLoad, routerProbePort, routeTo, untilRouted } from '../instance/index.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
 import { deploymentEvents } from './events.ts'
@@ -45,7 +45,7 @@ export async function switchTraffic(run: Run): Promise<'done'> {
  */
 async function untilServed(run: Run, instances: readonly Instance[]): Promise<void> {
   const { app, deployment } = run
-  const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
+  const service = await serviceOf(app.db.prisma, deployment)
   const host = hostOf(service, app.settings.ROUTER_DOMAIN)
   const id = encodeId('Deployment', deployment.id)
   for (;;) {

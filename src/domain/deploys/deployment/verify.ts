@@ -2,7 +2,7 @@
 import type { Instance } from '../../../generated/prisma/client.ts'
 import { pause } from '../../../platform/clock.ts'
 import { encodeId } from '../../../platform/id.ts'
-import { hostOf } from '../../apps/web-service/index.ts'
+import { hostOf, serviceOf } from '../../apps/web-service/index.ts'
 import { checkHealth, type HealthCheck, type HealthResult, instancesOf, runtimePort } from '../instance/index.ts'
 import { checkTimeoutMs, DeadlineExceeded, type Run, StepFailed } from './run.ts'
 
@@ -58,7 +58,7 @@ type Ask = (instanceId: string | null, timeoutMs: number) => Promise<HealthResul
 
 async function checkerOf(run: Run): Promise<Ask> {
   const { app, deployment } = run
-  const service = await app.db.prisma.webService.findUniqueOrThrow({ where: { id: deployment.webServiceId } })
+  const service = await serviceOf(app.db.prisma, deployment)
   const asked: Omit<HealthCheck, 'timeoutMs'> = {
     host: hostOf(service, app.settings.ROUTER_DOMAIN),
     path: run.settings().healthCheckPath,
