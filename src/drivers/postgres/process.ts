@@ -7,7 +7,6 @@ import { connect } from 'node:net'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ourselves } from './account.ts'
-import { type Place, socketOf } from './place.ts'
 import { run } from './program.ts'
 
 export type Processes = {
@@ -24,6 +23,11 @@ export type Processes = {
  * pid file is gone (a cleaned /tmp, a moved DATA_DIR).
  */
 export type ServerState = 'absent' | 'starting' | 'ready' | 'stopping' | 'unreachable'
+
+/** What identifies the server of a cluster. */
+export type ServerPlace = { data: string; socketDir: string; port: number }
+
+export const socketOf = ({ socketDir, port }: ServerPlace) => join(socketDir, `.s.PGSQL.${port}`)
 
 const programs = new Set(['postgres', 'pg_ctl', 'initdb'])
 
@@ -70,7 +74,7 @@ export async function readPidFile(data: string): Promise<string[]> {
 }
 
 /** A server that has just been started has no pid file yet and counts as unreachable. */
-export async function stateOf(place: Place, { postmaster }: Processes): Promise<ServerState> {
+export async function stateOf(place: ServerPlace, { postmaster }: Processes): Promise<ServerState> {
   if (postmaster === null) return 'absent'
   const lines = await readPidFile(place.data)
   if (lines[0] !== String(postmaster)) return 'unreachable'
@@ -80,7 +84,7 @@ export async function stateOf(place: Place, { postmaster }: Processes): Promise<
 }
 
 /** Whether the server is running and has its socket. Cheaper than `stateOf`, because it is called frequently. */
-export async function isServing(place: Place): Promise<boolean> {
+export async function isServing(place: ServerPlace): Promise<boolean> {
   const pid = Number((await readPidFile(place.data))[0])
   if (!(pid > 0)) return false
   const runs =
