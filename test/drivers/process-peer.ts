@@ -44,6 +44,7 @@ export async function readableCommand(): Promise<{ directory: string; command: s
     'package.json',
     'src/drivers/process',
     'src/platform/errors.ts',
+    'src/platform/loopback-port.ts',
     'src/platform/process-mark.ts',
     'src/platform/published-file.ts',
     'src/platform/whole-file.ts',

@@ -3,8 +3,11 @@
  * DATA_DIR, shared by all processes of the control plane, none of which has to keep running. It knows no database, no deployment rules and
  * no router. Made for Linux.
  */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { ReleaseCommandRequest, Runtime, StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import { createLoopbackPorts, type PortRange } from '../../platform/loopback-port.ts'
 import { build } from './build.ts'
 import { createCaches } from './cache.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
@@ -12,7 +15,6 @@ import { runEnv } from './env.ts'
 import { createInstances } from './instance.ts'
 import { createLayout, fileName } from './layout.ts'
 import { closeInherited } from './linux.ts'
-import { createPorts, type PortRange } from './port.ts'
 import { createReleases } from './release.ts'
 import { runToEnd } from './run.ts'
 import { type Cell, createSandbox } from './sandbox.ts'
@@ -50,7 +52,8 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   const { hostPath, hidden = [] } = options
   const sandbox = await createSandbox({ choice: options.sandbox, layout, hostPath, hidden })
   const releases = createReleases(layout)
-  const ports = createPorts(layout, options.portRange ?? defaults.portRange)
+  const isOwner = async (instanceId: string) => (await stat(join(layout.instances, instanceId)).catch(() => null)) !== null
+  const ports = createLoopbackPorts({ directory: layout.ports, range: options.portRange ?? defaults.portRange, isOwner })
   const tools = createTools(layout, sandbox)
   const caches = createCaches(layout, quotas)
   const instances = createInstances({ layout, sandbox, releases, ports, tools, quotas })

@@ -9,13 +9,13 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Address, Observation, ProbeRequest, ProbeResult, StartRequest } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import type { LoopbackPorts } from '../../platform/loopback-port.ts'
 import { bootId, markOf } from '../../platform/process-mark.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
 import { createInstanceStore, type Run, runName } from './instance-store.ts'
 import { fileName, type Layout } from './layout.ts'
 import { listeningSockets, signalProcess } from './linux.ts'
-import type { Ports } from './port.ts'
 import { probeAddress, refused } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
@@ -25,7 +25,7 @@ import type { Tools } from './tool.ts'
 import { removeTree } from './tree.ts'
 import { discard } from './workspace.ts'
 
-export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releases; ports: Ports; tools: Tools; quotas: Quotas }
+export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releases; ports: LoopbackPorts; tools: Tools; quotas: Quotas }
 
 export type Instances = {
   start(request: StartRequest): Promise<void>
@@ -55,6 +55,7 @@ export function createInstances(parts: InstanceParts): Instances {
     const release = await releases.find(request.digest)
     if (release === null || release.kind !== 'app') throw new PortError('ARTIFACT_MISSING', 'The release is no longer stored.')
     const port = request.kind === 'web' ? await ports.reserve(request.instanceId) : null
+    if (request.kind === 'web' && port === null) throw new PortError('NO_CAPACITY', 'No free port is available for another instance.')
     const { workingDirectory, tools = [] } = release
     if (!(await parts.tools.has(tools)))
       throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
