@@ -12,6 +12,7 @@ import { reactions } from './reactions.ts'
 export { createEnvironment, deleteEnvironment, insertEnvironment, updateEnvironment } from './commands.ts'
 export { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 export { keptEnvironments } from './model.ts'
+export { type Place, placeFor } from './place.ts'
 export { environmentListing, findEnvironment, listEnvironments } from './queries.ts'
 
 declare module '../../../platform/id.ts' {

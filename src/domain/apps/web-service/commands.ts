@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import type { DesiredState, Environment, Project, WebService, WebServiceKind } from '../../../generated/prisma/client.ts'
-import { changes, defineCommand, demand, visible } from '../../../platform/command.ts'
+import type { DesiredState, WebService, WebServiceKind } from '../../../generated/prisma/client.ts'
+import { changes, defineCommand, visible } from '../../../platform/command.ts'
 import { assignments, newRow, row, rows, run, sql, violated } from '../../../platform/db/index.ts'
-import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -12,8 +11,8 @@ import { splitRepositoryUrl } from '../../../platform/repository-url.ts'
 import type { SettingsInput } from '../../../platform/row-settings.ts'
 import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
-import { environmentCreated, insertEnvironment } from '../environment/index.ts'
-import { defaultProject, projectCreated } from '../project/index.ts'
+import { environmentCreated, placeFor } from '../environment/index.ts'
+import { projectCreated } from '../project/index.ts'
 import { holdsFor, serviceCondition } from './conditions.ts'
 import { webServiceErrors } from './errors.ts'
 import {
@@ -46,7 +45,7 @@ export const createWebService = defineCommand({
   emits: [webServiceCreated, projectCreated, environmentCreated],
   async run(work, input) {
     refuseUnsupported(input.kind)
-    const environment = await environmentFor(work, input)
+    const environment = await placeFor(work, input)
     const id = newId()
     const { organizationId, projectId, id: environmentId } = environment
     const data = {
@@ -122,44 +121,6 @@ async function repository(work: Work, id: string, url: string | null | undefined
     : null
   return { repositoryUrl: split.url, repositoryCredential: sealed }
 }
-
-type Place = Pick<z.infer<typeof createWebServiceSchema>, 'projectId' | 'environmentId' | 'environmentType'>
-
-async function environmentFor(work: Work, { projectId, environmentId, environmentType }: Place): Promise<Environment> {
-  const { caller, tx } = work
-  const project =
-    projectId || environmentId || caller.projectId
-      ? await row<Project>(
-          tx,
-          sql`select p.* from project p where ${visible(caller, sql`p`, sql`id`)} and p.deleting_at is null
-              and ${projectId ? sql`p.id = ${projectId}::uuid` : caller.projectId ? sql`p.id = ${caller.projectId}::uuid` : sql`p.id = (select project_id from environment where id = ${environmentId}::uuid)`}
-              for share`,
-        )
-      : await defaultProject(work)
-  if (!project) throw errors.not_found({ field: projectId ? 'projectId' : 'environmentId' })
-  const find = () =>
-    row<Environment>(
-      tx,
-      sql`select * from environment where project_id = ${project.id}::uuid and deleting_at is null
-          and ${environmentId ? sql`id = ${environmentId}::uuid` : sql`type = ${environmentType ?? 'PRODUCTION'}::environment_type`}
-          order by id limit 1 for share`,
-    )
-  const environment = await find()
-  if (environment) return environment
-  if (environmentId) throw errors.not_found({ field: 'environmentId' })
-  if (!environmentType) {
-    throw errors.invalid_input({
-      field: 'environmentId',
-      text: 'environmentId: is required because the project has no production environment',
-    })
-  }
-  demand(caller, 'manage:environments')
-  // Of two concurrent commands, the second finds the environment that the first created.
-  await lock(tx, `${project.id} ${environmentType}`)
-  return (await find()) ?? insertEnvironment(work, project, { name: environmentNames[environmentType], type: environmentType })
-}
-
-const environmentNames: Record<Environment['type'], string> = { PRODUCTION: 'Production', STAGING: 'Staging', DEVELOPMENT: 'Development' }
 
 type DesiredStateCommand = {
   name: string
