@@ -6,9 +6,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import {
   createSourceEventStream,
   type DocumentNode,
-  type ExecutionArgs,
   type ExecutionResult,
-  execute,
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
@@ -28,6 +26,7 @@ import { writeInTurns } from './answer-text.ts'
 import { createBudget } from './budget.ts'
 import { createGraphqlContext, type GraphqlContext } from './context.ts'
 import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
+import { createExecute, type Execution } from './execute/index.ts'
 import { exceeded, limitExceeded, limits, weigh } from './limits.ts'
 import { createSharedAnswers } from './shared-answer.ts'
 
@@ -92,6 +91,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
 
   const budget = createBudget(app)
   const sharedAnswers = createSharedAnswers(schema)
+  const execute = createExecute(schema)
 
   const prepare: Performer['prepare'] = (params, { caller, requestId }) => {
     const checked = documentOf(params.query)
@@ -114,8 +114,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
   const run = async (prepared: Prepared, asker: Asker): Promise<Answer | Answers> => {
     const began = performance.now()
     const ended = new AbortController()
-    const args = argsOf(prepared, asker, ended.signal)
-    const outcome = isSubscription(prepared) ? await subscribe(prepared, args, asker, ended) : await answerInTime(args, asker, ended)
+    const outcome = isSubscription(prepared) ? await subscribe(prepared, asker, ended) : await answerInTime(prepared, asker, ended)
     observe({
       operation: prepared.operation.operation,
       code: isStream(outcome) ? 'ok' : codeOf(outcome.errors),
@@ -124,21 +123,13 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     return outcome
   }
 
-  const argsOf = ({ document, params }: Prepared, asker: Asker, signal: AbortSignal): ExecutionArgs => ({
-    schema,
-    document,
-    operationName: params.operationName,
-    variableValues: params.variables,
-    contextValue: contextOf(asker, signal),
-  })
-
   const contextOf = ({ caller, requestId }: Asker, signal?: AbortSignal) => createGraphqlContext({ app, caller, requestId }, signal)
 
   /**
    * The answer, or at the deadline `timeout` (`unavailable` during a database outage). The context's signal then aborts, which ends the work
    * that observes it.
    */
-  const answerInTime = (args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer> =>
+  const answerInTime = (prepared: Prepared, asker: Asker, ended: AbortController): Promise<Answer> =>
     new Promise((resolve) => {
       const stop = () => {
         ended.abort()
@@ -152,13 +143,13 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
       }
       asker.signal.addEventListener('abort', stop, { once: true })
       if (asker.signal.aborted) stop()
-      else void answer(args, asker).then(settle)
+      else void answer(prepared, asker, contextOf(asker, ended.signal)).then(settle)
     })
 
-  const answer = async (args: ExecutionArgs, asker: Asker): Promise<Answer> => {
-    const { signal, pace } = args.contextValue as GraphqlContext
+  const answer = async (prepared: Prepared, asker: Asker, context: GraphqlContext, rootValue?: unknown): Promise<Answer> => {
+    const { signal, pace } = context
     try {
-      const result = await execute(args)
+      const result = await execute(executionOf(prepared, context, rootValue))
       // The client is gone: errors caused by the abort aren't logged.
       if (signal.aborted) return {}
       const formatted = await format(result, asker, pace)
@@ -168,6 +159,14 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
       return { errors: [formatError(error, { requestId: asker.requestId, app })] }
     }
   }
+
+  const executionOf = ({ document, operation, params }: Prepared, context: GraphqlContext, rootValue: unknown): Execution => ({
+    document,
+    operation,
+    variables: params.variables,
+    context,
+    rootValue,
+  })
 
   const format = async (result: ExecutionResult, { requestId }: Asker, pace: Pace): Promise<Answer> => {
     if (!result.errors) return result
@@ -181,17 +180,25 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     return { ...result, errors }
   }
 
-  const subscribe = async (prepared: Prepared, args: ExecutionArgs, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
+  const subscribe = async (prepared: Prepared, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
     const abandon = () => ended.abort()
     asker.signal.addEventListener('abort', abandon, { once: true })
     if (asker.signal.aborted) abandon()
     const detach = () => asker.signal.removeEventListener('abort', abandon)
     try {
-      const source = await createSourceEventStream(args)
+      const { document, params } = prepared
+      const contextValue = contextOf(asker, ended.signal)
+      const source = await createSourceEventStream({
+        schema,
+        document,
+        operationName: params.operationName,
+        variableValues: params.variables,
+        contextValue,
+      })
       if (Symbol.asyncIterator in source) {
         const shape = sharedAnswers.shapeOf(prepared, asker.caller)
         const answerTo = async (event: unknown, signal?: AbortSignal) =>
-          withCursor(await answer({ ...args, rootValue: event, contextValue: contextOf(asker, signal) }, asker), event)
+          withCursor(await answer(prepared, asker, contextOf(asker, signal), event), event)
         // A shared answer outlives the subscription that requested it first. Errors aren't shared, because they name the request.
         const each = async (event: unknown) => {
           const shared = await sharedAnswers.answer(event as object, shape, () => answerTo(event))
@@ -201,7 +208,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
         return answersOf(source, { each, failed, ended, detach })
       }
       detach()
-      return await format(source, asker, (args.contextValue as GraphqlContext).pace)
+      return await format(source, asker, contextValue.pace)
     } catch (error) {
       detach()
       return { errors: [formatError(error, { requestId: asker.requestId, app })] }

@@ -24,9 +24,9 @@ import '../domain/webhooks/message/graphql.ts'
 import '../domain/webhooks/delivery/graphql.ts'
 import '../domain/webhooks/attempt/graphql.ts'
 import '../domain/webhooks/attempt/graphql-live.ts'
-import { builder, checkPages, paceLists } from './builder/index.ts'
+import { builder, checkPages } from './builder/index.ts'
 
-export const schema: GraphQLSchema = paceLists(checkPages(builder.toSchema({ sortSchema: false })))
+export const schema: GraphQLSchema = checkPages(builder.toSchema({ sortSchema: false }))
 
 /** Configures @graphql-eslint's Relay rules, one of which would otherwise require every list to be edges. The schema has plain lists too. */
 const lint = '# eslint @graphql-eslint/relay-edge-types: ["error", { "listTypeCanWrapOnlyEdgeType": false }]'

@@ -4,7 +4,6 @@
  */
 import {
   type DocumentNode,
-  execute,
   GraphQLError,
   type GraphQLNamedType,
   type GraphQLSchema,
@@ -23,6 +22,7 @@ import { encodeId, type IdType, isIdType } from '../platform/id.ts'
 import type { App } from '../platform/work.ts'
 import { createGraphqlContext } from './context.ts'
 import { withoutLiterals } from './error.ts'
+import { createExecute } from './execute/index.ts'
 import { exceeded, limits, weigh } from './limits.ts'
 
 /** Selections run for every message, so their cost limit is a tenth of a query's. */
@@ -33,6 +33,7 @@ type Checked = { document: DocumentNode } | { problem: string }
 
 export function createSelection(app: App, schema: GraphQLSchema): Selection {
   const cache = new Map<string, Checked>()
+  const execute = createExecute(schema)
   const isNode = (type: string): type is IdType => isIdType(type) && app.domain.nodes.has(type)
   const checked = (selection: string, subjectType: string): Checked => {
     const key = `${subjectType}\n${selection}`
@@ -64,10 +65,10 @@ export function createSelection(app: App, schema: GraphQLSchema): Selection {
       if ('problem' in result) throw new Error(`a selection no longer fits the schema: ${result.problem}`)
       const caller = callerOf(rights)
       const answer = await execute({
-        schema,
         document: result.document,
-        variableValues: { id: encodeId(subjectType, subjectId) },
-        contextValue: createGraphqlContext({ app, caller, requestId: 'webhook' }, AbortSignal.timeout(app.settings.REQUEST_TIMEOUT_MS)),
+        operation: result.document.definitions[0] as OperationDefinitionNode,
+        variables: { id: encodeId(subjectType, subjectId) },
+        context: createGraphqlContext({ app, caller, requestId: 'webhook' }, AbortSignal.timeout(app.settings.REQUEST_TIMEOUT_MS)),
       })
       const node = (answer.data as { node?: unknown } | null | undefined)?.node ?? null
       // A field that failed is null, as in any answer. If the whole node is null, the selection failed.

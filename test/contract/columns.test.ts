@@ -4,12 +4,11 @@
  */
 import {
   createSourceEventStream,
-  type ExecutionResult,
-  execute,
   type GraphQLField,
   type GraphQLNamedType,
   type GraphQLObjectType,
   getNamedType,
+  getOperationAST,
   isInterfaceType,
   isLeafType,
   isObjectType,
@@ -18,6 +17,7 @@ import {
 } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
+import { createExecute } from '../../src/graphql/execute/index.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { decodeId, type IdType } from '../../src/platform/id.ts'
 import { createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
@@ -169,11 +169,12 @@ describe('a field alone is as among all', () => {
 
 async function firstEvent(source: string): Promise<Record<string, unknown>> {
   const ended = new AbortController()
-  const args = { schema, document: parse(source), contextValue: createGraphqlContext(request(world.app, tenant.owner), ended.signal) }
-  const events = await createSourceEventStream(args)
+  const document = parse(source)
+  const context = createGraphqlContext(request(world.app, tenant.owner), ended.signal)
+  const events = await createSourceEventStream({ schema, document, contextValue: context })
   if (!(Symbol.asyncIterator in events)) throw new Error(JSON.stringify(events.errors))
   const { value } = await (events as AsyncIterable<unknown>)[Symbol.asyncIterator]().next()
-  const { data, errors } = (await execute({ ...args, rootValue: value })) as ExecutionResult
+  const { data, errors } = await createExecute(schema)({ document, operation: getOperationAST(document)!, context, rootValue: value })
   ended.abort()
   expect({ source, errors }).toEqual({ source, errors: undefined })
   return JSON.parse(JSON.stringify(data)) as Record<string, unknown>

@@ -1,5 +1,5 @@
 /** Organizations for tests, created like real ones, with callers of every scope. */
-import { graphql } from 'graphql'
+import { getOperationAST, parse, validate } from 'graphql'
 import type pg from 'pg'
 import { organizationCreated } from '../../src/domain/access/organization/index.ts'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
@@ -104,16 +104,35 @@ export type GraphqlAnswer = {
   errors?: { message: string; path?: unknown[]; code: string; field?: string }[]
 }
 
+/** The product's schema and its executor, for tests that use them. */
+async function loadProduct() {
+  const [{ schema }, { createExecute }] = await Promise.all([
+    import('../../src/graphql/schema.ts'),
+    import('../../src/graphql/execute/index.ts'),
+  ])
+  return { schema, execute: createExecute(schema) }
+}
+
+let product: ReturnType<typeof loadProduct> | undefined
+
 /** Executes a GraphQL operation for a caller, without HTTP. An error has the code of its DomainError, or `masked` if it is another error. */
 export async function operation(app: App, caller: Caller, source: string, variables: Record<string, unknown> = {}): Promise<GraphqlAnswer> {
-  const { schema } = await import('../../src/graphql/schema.ts')
-  const answer = await graphql({ schema, source, variableValues: variables, contextValue: createGraphqlContext(request(app, caller)) })
+  product ??= loadProduct()
+  const { schema, execute } = await product
+  const document = parse(source)
+  const invalid = validate(schema, document)
+  const context = createGraphqlContext(request(app, caller))
+  const answer =
+    invalid.length > 0 ? { errors: invalid } : await execute({ document, operation: getOperationAST(document)!, variables, context })
   const errors = answer.errors?.map(({ message, path, originalError }) =>
     originalError instanceof DomainError
       ? { message, path: path as unknown[], code: originalError.code, field: originalError.field }
       : { message, path: path as unknown[], code: originalError ? 'masked' : 'graphql' },
   )
-  return { data: answer.data ? (JSON.parse(JSON.stringify(answer.data)) as GraphqlAnswer['data']) : null, ...(errors ? { errors } : {}) }
+  return {
+    data: 'data' in answer && answer.data ? (JSON.parse(JSON.stringify(answer.data)) as GraphqlAnswer['data']) : null,
+    ...(errors ? { errors } : {}),
+  }
 }
 
 /** The statements that an act sends. */

@@ -18,7 +18,7 @@ import {
 } from 'graphql'
 import type { Columns, Reader } from '../../platform/listing.ts'
 import type { GraphqlContext } from './context.ts'
-import { oncePerLevel } from './level.ts'
+import { oncePerSelection } from './level.ts'
 
 declare global {
   export namespace PothosSchemaTypes {
@@ -44,7 +44,7 @@ SchemaBuilder.registerPlugin('columns', ColumnsPlugin)
 
 /** The columns that the selection of a field asks for of the rows of a type, which the field returns itself or in a connection. */
 export const columnsOf = (info: GraphQLResolveInfo, type: string): Columns =>
-  oncePerLevel(info, `columns of ${type}`, () => collect(info, type))
+  oncePerSelection(info, `columns of ${type}`, () => collect(info, type))
 
 /** Fields of a connection through which its rows are reached. */
 const transparent = new Set(['edges', 'node', 'nodes'])

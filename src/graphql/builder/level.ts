@@ -1,15 +1,42 @@
-/** Values that are the same for all rows of a level of an operation, and are computed once. */
-import type { FieldNode, GraphQLResolveInfo } from 'graphql'
+/**
+ * Levels: all rows at one place of an operation, such as the services of all projects of a page. The executor passes one `info` to all rows
+ * of a level, and can resolve a field for a whole level at once.
+ */
+import type { FieldNode, GraphQLField, GraphQLResolveInfo } from 'graphql'
+import type { GraphqlContext } from './context.ts'
 
-/** By a field's nodes. graphql-js passes the same list for each row of a level, and a new list in each execution. */
-const levels = new WeakMap<readonly FieldNode[], Map<string, unknown>>()
+/** The values of a field for each of the parents, in their order. A value that is an Error fails for its parent only. None is a promise. */
+export type LevelResolver<Parent = unknown, Args = object> = (
+  parents: readonly Parent[],
+  args: Args,
+  context: GraphqlContext,
+  info: GraphQLResolveInfo,
+) => readonly unknown[] | Promise<readonly unknown[]>
+
+export const levelResolverOf = (field: Pick<GraphQLField<unknown, unknown>, 'extensions'>): LevelResolver | undefined =>
+  field.extensions.resolveLevel as LevelResolver | undefined
+
+const levels = new WeakMap<GraphQLResolveInfo, Map<string, unknown>>()
+const selections = new WeakMap<readonly FieldNode[], Map<string, unknown>>()
 
 /** A value that depends on the arguments and the selection of a field, but not on its parent. An error is not remembered. */
-export function oncePerLevel<Value>({ fieldNodes }: GraphQLResolveInfo, name: string, compute: () => Value): Value {
-  let values = levels.get(fieldNodes)
+export const oncePerLevel = <Value>(info: GraphQLResolveInfo, name: string, compute: () => Value): Value =>
+  once(levels, info, name, compute)
+
+/** A value that depends on the selection of a field only, including which of it is skipped. It is remembered with the operation's plan. */
+export const oncePerSelection = <Value>({ fieldNodes }: GraphQLResolveInfo, name: string, compute: () => Value): Value =>
+  once(selections, fieldNodes, name, compute)
+
+function once<Owner extends object, Value>(
+  known: WeakMap<Owner, Map<string, unknown>>,
+  owner: Owner,
+  name: string,
+  compute: () => Value,
+): Value {
+  let values = known.get(owner)
   if (!values) {
     values = new Map()
-    levels.set(fieldNodes, values)
+    known.set(owner, values)
   }
   let value = values.get(name) as Value | undefined
   if (value === undefined) {
