@@ -104,6 +104,17 @@ export default {
       { path: '^src/', pathNot: ['^src/platform/db/', builder] },
       { path: ['(^|/)node_modules/(pg|@prisma/(client|adapter-pg|driver-adapter-utils|schema-engine-wasm))/', '^(pg|@prisma/client)$'] },
     ),
+    // Loading the client takes tens of megabytes, so only a use of it may load it.
+    never(
+      'prisma-client-on-demand',
+      { path: '^src/', pathNot: ['^src/platform/db/(prisma|schema-engine)\\.ts$', generated] },
+      { path: ['(^|/)node_modules/@prisma/(client|adapter-pg)/', '^src/generated/prisma/client\\.ts$'], dependencyTypesNot: ['type-only'] },
+    ),
+    never(
+      'prisma-client-by-a-dynamic-import',
+      { path: '^(src|test)/' },
+      { path: '^src/platform/db/prisma\\.ts$', dependencyTypesNot: ['dynamic-import'] },
+    ),
     never('src-without-tests', { path: '^src/', pathNot: '^src/cli/demo' }, { path: '^test/' }),
     never('demo-with-support-only', { path: '^src/cli/demo' }, { path: '^test/', pathNot: '^test/support/' }),
     never('acceptance-is-a-black-box', { path: '^test/acceptance/' }, { path: '^src/', reachable: true }),

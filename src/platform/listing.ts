@@ -6,12 +6,9 @@
 import { z } from 'zod'
 import type { Caller, Permission } from './access.ts'
 import { defineQuery, type IdPaths, type Query, type Read, visible } from './command.ts'
-import { columnOf, join, Prisma, raw, rows, type Sql, sql } from './db/index.ts'
+import { columnOf, fieldsOf, join, type Model, type RowOf, raw, rows, type Sql, sql } from './db/index.ts'
 import type { IdType } from './id.ts'
 import { type Page, type PageInput, type PageOrder, pageSchema, planPage, type Slice, type SliceInput, sliceInput } from './page.ts'
-
-type Model = Prisma.ModelName
-type Scalars<Name extends Model> = Prisma.TypeMap['model'][Name]['payload']['scalars']
 
 /** Names of columns, as fields of the row. */
 export type Columns = readonly string[]
@@ -49,11 +46,11 @@ type TableOptions<Row> = {
 }
 
 /** A table whose rows are found by those of others only. */
-export function defineTable<Name extends Model, Row = Scalars<Name>>(
+export function defineTable<Name extends Model, Row = RowOf<Name>>(
   model: Name,
-  { table = columnOf(model), omit = [], computed = {} }: TableOptions<Scalars<Name>> = {},
+  { table = columnOf(model), omit = [], computed = {} }: TableOptions<RowOf<Name>> = {},
 ): Table<Row> {
-  const fields = Object.keys(Prisma[`${model}ScalarFieldEnum`]).filter((field) => !(omit as readonly string[]).includes(field))
+  const fields = fieldsOf(model).filter((field) => !(omit as readonly string[]).includes(field))
   const shapeOf = createShapes(fields, Object.keys(computed))
   const from = raw(`${table} t`)
   const selectOf = ({ stored, extra }: Shape, caller: Caller): Sql =>
@@ -135,7 +132,7 @@ function createBuild(chosen: readonly string[], all: readonly string[]): BuildFr
 export type FilterShape = z.ZodRawShape
 export type FilterOf<Filters extends FilterShape> = { [Name in keyof Filters]?: z.output<Filters[Name]> }
 
-type Declared<Type extends Model & IdType, Filters extends FilterShape> = TableOptions<Scalars<Type>> & {
+type Declared<Type extends Model & IdType, Filters extends FilterShape> = TableOptions<RowOf<Type>> & {
   /** Type of the rows: the model, and the type of their ids. */
   type: Type
   /** What descriptions call a row. */
@@ -179,7 +176,7 @@ export type Listing<Row, Filters extends FilterShape = FilterShape> = Table<Row>
 /** The lists of many parents, each narrowed by the same filter and by a condition on `t`. */
 export type ListBelow<Filter> = Pick<Below, 'parent' | 'parentIds' | 'where'> & { filter: Filter }
 
-export function defineListing<const Type extends Model & IdType, Filters extends FilterShape = Record<never, never>, Row = Scalars<Type>>(
+export function defineListing<const Type extends Model & IdType, Filters extends FilterShape = Record<never, never>, Row = RowOf<Type>>(
   declared: Declared<Type, Filters>,
 ): Listing<Row, Filters> {
   const { type, noun, order, permission, where = () => [] } = declared

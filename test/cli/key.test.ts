@@ -26,7 +26,7 @@ const key = (...args: string[]): Promise<Ended> =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     )
   })
-const names = async () => (await world.app.db.prisma.apiKey.findMany({ orderBy: { id: 'asc' } })).map(({ name }) => name)
+const names = async () => (await (await world.app.db.prismaClient()).apiKey.findMany({ orderBy: { id: 'asc' } })).map(({ name }) => name)
 
 it('creates a key with the given name or a default one, and prints it once', async () => {
   const named = await key('laptop')

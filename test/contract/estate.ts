@@ -115,7 +115,7 @@ async function addRows(
   of: { service: string; Deployment: string; endpoint: string; messageId: string },
 ) {
   const [attempt, instance, operationId] = [newId(), newId(), newId()]
-  await app.db.prisma.webhookAttempt.create({
+  await (await app.db.prismaClient()).webhookAttempt.create({
     data: {
       id: attempt,
       organizationId,
@@ -129,8 +129,8 @@ async function addRows(
     },
   })
   // An attempt is inserted in the transaction that counts it.
-  await app.db.prisma.webhookDelivery.updateMany({ where: { messageId: of.messageId }, data: { attemptCount: 1 } })
-  await app.db.prisma.instance.create({
+  await (await app.db.prismaClient()).webhookDelivery.updateMany({ where: { messageId: of.messageId }, data: { attemptCount: 1 } })
+  await (await app.db.prismaClient()).instance.create({
     data: {
       id: instance,
       organizationId,
@@ -149,7 +149,9 @@ async function addRows(
 }
 
 async function addOperation(app: App, organizationId: string, id: string): Promise<void> {
-  await app.db.prisma.operation.create({ data: { id, organizationId, type: 'recoverWebhookEndpoint', status: 'PENDING', input: {} } })
+  await (await app.db.prismaClient()).operation.create({
+    data: { id, organizationId, type: 'recoverWebhookEndpoint', status: 'PENDING', input: {} },
+  })
 }
 
 /** A place that takes an id: an argument of a root field or an input field of a mutation. `type` is null if the schema does not name it. */

@@ -20,7 +20,7 @@ const exceptions = [
   'access/user/queries.ts reads member',
 ]
 
-type Table = { concept: string; model: string; refersTo: Set<string> }
+type Table = { concept: string; refersTo: Set<string> }
 
 /** By name; the concept of a table is the file of its model, a concept of the platform when no folder of the domain has that name. */
 function readTables(): Map<string, Table> {
@@ -38,21 +38,20 @@ function readTables(): Map<string, Table> {
   )
   const conceptOf = new Map(models.map(({ model, concept }) => [model, concept]))
   return new Map(
-    models.map(({ concept, model, name, parents }) => [
+    models.map(({ concept, name, parents }) => [
       name,
-      { concept, model, refersTo: new Set(parents.flatMap((parent) => conceptOf.get(parent) ?? [])) },
+      { concept, refersTo: new Set(parents.flatMap((parent) => conceptOf.get(parent) ?? [])) },
     ]),
   )
 }
 
 const tables = readTables()
-const byAccessor = new Map([...tables].map(([name, { model }]) => [model.charAt(0).toLowerCase() + model.slice(1), name]))
 const parentsOf = (concept: string) =>
   new Set([...tables.values()].filter((table) => table.concept === concept).flatMap(({ refersTo }) => [...refersTo]))
 
 type Use = { table: string; isWrite: boolean }
 
-/** The tables that a file names: in `sql` templates, and by Prisma's accessors. */
+/** The tables that a file names in `sql` templates. */
 function usesIn(text: string): Use[] {
   const uses: Use[] = []
   const visit = (node: ts.Node) => {
@@ -62,11 +61,6 @@ function usesIn(text: string): Use[] {
         ? [template.text]
         : [template.head.text, ...template.templateSpans.map(({ literal }) => literal.text)]
       uses.push(...tablesIn(parts.join('?')))
-    }
-    if (ts.isPropertyAccessExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
-      const table = byAccessor.get(node.expression.name.text)
-      const isWrite = /^(create|update|upsert|delete)/.test(node.name.text)
-      if (table && (isWrite || /^(find|count|aggregate|groupBy)/.test(node.name.text))) uses.push({ table, isWrite })
     }
     ts.forEachChild(node, visit)
   }
@@ -129,8 +123,6 @@ describe('the SQL of a concept', () => {
     ],
     ['reads a later table in a list', 'project', 'sql`select 1 from project p, environment e`', ['reads environment']],
     ['writes an earlier table', 'deployment', 'sql`update instance set routed = true`', ['writes instance']],
-    ['writes one through Prisma', 'deployment', 'tx.webService.update({})', ['writes web_service']],
-    ['reads one through Prisma', 'project', 'tx.environment.findFirst({})', ['reads environment']],
     ['reads what its rows refer to', 'instance', 'sql`select 1 from deployment where id = $1`', []],
     ['locks what it reads', 'deployment', "sql`select 1 from web_service s where s.name = 'from secret' for update`", []],
     ['reads a table of the platform', 'project', 'sql`select 1 from event`', []],

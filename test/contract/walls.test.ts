@@ -1,4 +1,4 @@
-import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -28,6 +28,7 @@ const bystanders = {
   'src/main.ts': '',
   'src/platform/clock.ts': '',
   'src/platform/db/index.ts': '',
+  'src/platform/db/prisma.ts': '',
   'src/rest/core/route.ts': '',
   'src/rest/oec/dialect.ts': '',
   'src/rest/platform/dialect.ts': '',
@@ -53,6 +54,15 @@ async function plant(files: Record<string, string>): Promise<void> {
     await writeFile(join(tree, path), `${text}\nexport type Planted = string\n`)
   }
 }
+
+it('nothing but the command `key` asks for the Prisma client', async () => {
+  const files = (await readdir(join(root, 'src'), { recursive: true })).filter(
+    (name) => /\.m?[jt]s$/.test(name) && !name.startsWith('generated'),
+  )
+  const asking = []
+  for (const file of files) if ((await readFile(join(root, 'src', file), 'utf8')).includes('prismaClient(')) asking.push(file)
+  expect(asking.sort()).toEqual(['cli/key.ts', 'platform/db/index.ts'])
+})
 
 describe('the import check', () => {
   it('finds nothing in a tree without a violation', async () => {
@@ -129,6 +139,18 @@ describe('the import check', () => {
     ],
     ['pg outside platform/db', 'src/domain/apps/project/queries.ts', 'pg', 'database-by-platform-db'],
     ['the Prisma client outside platform/db', 'src/rest/core/route.ts', '@prisma/client', 'database-by-platform-db'],
+    [
+      'a module that loads the Prisma client with itself',
+      'src/platform/db/index.ts',
+      '../../generated/prisma/client.ts',
+      'prisma-client-on-demand',
+    ],
+    [
+      'a program that loads the Prisma client with itself',
+      'src/cli/key.ts',
+      '../platform/db/prisma.ts',
+      'prisma-client-by-a-dynamic-import',
+    ],
     ['a consumer that imports the platform', 'src/consumer/index.js', '../platform/clock.ts', 'consumer-stands-alone'],
     ['a consumer that imports another package', 'src/consumer/index.js', 'zod', 'consumer-uses-svix-only'],
     ['a starter that imports a module of ours', 'src/cli/boot.mjs', '../platform/clock.ts', 'boot-stands-alone'],
@@ -162,12 +184,13 @@ describe('the import check', () => {
       'src/domain/deploys/deployment/graphql.ts': `import '../../apps/project/graphql.ts'\nimport '../../../graphql/builder.ts'`,
       'src/domain/webhooks/endpoint/ports.ts': `import type { Planted } from '../../deploys/deployment/ports.ts'`,
       'src/drivers/git/clone.ts': `import type { Planted } from '../../domain/deploys/deployment/ports.ts'\nimport '../../platform/clock.ts'`,
-      'src/graphql/builder.ts': `import type { Planted } from '../generated/prisma/client.ts'\nimport '@prisma/client'`,
+      'src/graphql/builder.ts': `import type { Planted } from '../generated/prisma/client.ts'`,
       'src/graphql/schema.ts': `import '../domain/apps/project/graphql.ts'\nimport '../domain/apps/project/index.ts'`,
       'src/jobs/runner.ts': `import '../platform/clock.ts'`,
       'src/cli/open-app.ts': `import '../domain/index.ts'`,
       'src/main.ts': `import './drivers/git/index.ts'\nimport './jobs/index.ts'`,
-      'src/platform/db/index.ts': `import 'pg'\nimport '../../generated/prisma/client.ts'`,
+      'src/platform/db/index.ts': `import 'pg'\nexport const load = () => import('./prisma.ts')`,
+      'src/platform/db/prisma.ts': `import '../../generated/prisma/client.ts'`,
       'src/rest/platform/routes.ts': `import '../core/route.ts'\nimport '../../domain/apps/project/index.ts'`,
       'test/acceptance/deploy.test.ts': `import '../support/black-box.ts'`,
     })

@@ -178,7 +178,7 @@ it('an operation whose client has disconnected sends no further statement', asyn
       return rows.length === 0
     })
     // A statement caused by the answer would be sent before this one.
-    await world.app.db.prisma.project.count()
+    await (await world.app.db.prismaClient()).project.count()
     off()
     expect(sent.filter((text) => /log|deployment|env_var/.test(text))).toEqual([])
   } finally {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Project } from '../../src/generated/prisma/client.ts'
 import { defineCommand, visible } from '../../src/platform/command.ts'
 import { defineConcept } from '../../src/platform/concept.ts'
-import { row, rows, run, sql } from '../../src/platform/db/index.ts'
+import { newRow, row, rows, run, sql } from '../../src/platform/db/index.ts'
 import { defineErrors, errors } from '../../src/platform/errors.ts'
 import { defineEvent, onEvent, publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
@@ -47,7 +47,8 @@ export const changeProbe = defineCommand({
   async run(work, input, target: Project) {
     probe.runs += 1
     await probe.before()
-    const project = await work.tx.project.update({ where: { id: target.id }, data: { name: input.name, version: { increment: 1 } } })
+    const changed = sql`update project set name = ${input.name}, version = version + 1 where id = ${target.id}::uuid returning *`
+    const project = (await row<Project>(work.tx, changed))!
     const data = { projectId: encodeId('Project', target.id), name: input.name }
     const heard = await publish(work, probeChanged, { subjectId: target.id, projectId: target.id, data })
     if (input.busy) throw probeErrors.probe_busy()
@@ -84,7 +85,7 @@ export const probes = defineConcept({
 
 export async function createProbe(app: App, tenant: Tenant): Promise<string> {
   const id = newId()
-  await app.db.prisma.project.create({ data: { id, organizationId: tenant.organizationId, name: 'probe', slug: id } })
+  await run(app.db.prisma, sql`insert into project ${newRow({ id, organizationId: tenant.organizationId, name: 'probe', slug: id })}`)
   return id
 }
 

@@ -35,7 +35,7 @@ beforeEach(() => {
 })
 afterAll(() => world?.close())
 
-const project = (id: string) => world.app.db.prisma.project.findUnique({ where: { id } })
+const project = async (id: string) => (await world.app.db.prismaClient()).project.findUnique({ where: { id } })
 
 describe('of several faults the first one in the order is answered', () => {
   /** In the order of `execute`. */

@@ -1,7 +1,7 @@
 /** Every kind of database outage, and the recovery. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { executeScript } from '../../src/platform/db/database.ts'
-import { createDb, DatabaseOutage, outageOf, row, run, sql } from '../../src/platform/db/index.ts'
+import { createDb, DatabaseOutage, outageOf, raw, row, run, sql } from '../../src/platform/db/index.ts'
 import { refusalOf, throughOutages } from '../../src/platform/outage.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -212,10 +212,8 @@ it('the server ends the sessions of a process that disappeared', async () => {
 describe('the error for a caller', () => {
   const states = ['53100', '53200', '53300', '57P01', '57P02', '57P03', '08006', '25006']
   it.each(states)('is unavailable for SQLSTATE %s', async (state) => {
-    const raise = run(app.db.prisma, sql`select 1 from (select set_config('x.y', '1', true)) s where false`).then(() =>
-      app.db.prisma.$executeRawUnsafe(`do $$ begin raise exception 'no more' using errcode = '${state}'; end $$`),
-    )
-    const error = await raise.catch((caught: unknown) => caught)
+    const raise = raw(`do $$ begin raise exception 'no more' using errcode = '${state}'; end $$`)
+    const error = await run(app.db.prisma, raise).catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(DatabaseOutage)
     expect(refusalOf(app, error)).toMatchObject({ code: 'unavailable', kind: 'unavailable' })
   })
@@ -227,7 +225,7 @@ describe('the error for a caller', () => {
     expect(app.logged.filter((line) => line.msg === 'a disk is full')).toHaveLength(1)
   })
   it('is internal for a programming error', async () => {
-    const error = await app.db.prisma.$executeRawUnsafe('select 1 from nowhere').catch((caught: unknown) => caught)
+    const error = await run(app.db.prisma, sql`select 1 from nowhere`).catch((caught: unknown) => caught)
     expect([outageOf(error), refusalOf(app, error)]).toEqual([null, null])
     expect(told()).toEqual([])
   })

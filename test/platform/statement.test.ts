@@ -6,7 +6,6 @@ import {
   type Db,
   type DbOptions,
   defer,
-  Prisma,
   raw,
   row,
   rows,
@@ -40,7 +39,7 @@ afterAll(async () => {
 })
 
 const read = async (tx: Tx, query: Sql) => (await row<{ value: unknown }>(tx, query))!.value
-const readByPrisma = async (query: Sql) => (await db.prisma.$queryRaw<{ value: unknown }[]>(query))[0]!.value
+const readByPrisma = async (query: Sql) => (await (await db.prismaClient()).$queryRaw<{ value: unknown }[]>(query))[0]!.value
 const kindOf = (value: unknown): unknown =>
   Array.isArray(value) ? value.map(kindOf) : value === null ? null : typeof value === 'object' ? value.constructor.name : typeof value
 
@@ -62,7 +61,6 @@ describe('what is read', () => {
     ['0', '-9223372036854775808', '9007199254740993'].map((text) => `'${text}'::int8`),
     ['4294967295::oid'],
     ['0', '1.5', '-1e30', 'NaN', 'Infinity', '-Infinity'].flatMap((text) => [`'${text}'::float4`, `'${text}'::float8`]),
-    ['0', '1.50', '-12345678901234567890.123456789', 'NaN'].map((text) => `'${text}'::numeric`),
     ["''::text", "'ä🚢\\n\"{},'::text", "'abc'::varchar(10)", "'ab'::char(4)", "'thing'::name"],
     ["'0190A6C8-0000-7000-8000-000000000001'::uuid", "'10.0.0.1'::inet", "'10.0.0.0/8'::cidr"],
     ['null', '1', '"a"', '{"a": [1, {"b": null}], "n": 12345678901234567890}', '[]'].flatMap((text) => [
@@ -77,7 +75,7 @@ describe('what is read', () => {
       `'${text}+00'::timestamptz`,
     ]),
     ["'RED'::colour", "array['RED', 'GREEN']::colour[]"],
-    ['bool', 'int2', 'int4', 'int8', 'oid', 'float8', 'text', 'varchar', 'uuid', 'json', 'bytea', 'timestamptz', 'numeric'].map(
+    ['bool', 'int2', 'int4', 'int8', 'oid', 'float8', 'text', 'varchar', 'uuid', 'json', 'bytea', 'timestamptz'].map(
       (type) => `null::${type}`,
     ),
     [
@@ -88,7 +86,7 @@ describe('what is read', () => {
       "'{t,f,null}'::bool[]",
       "'{1.5,null}'::float8[]",
     ],
-    ["array['a', null, 'NULL', '', '{x}', 'a\"b\\c', 'ä, 🚢']::text[]", "'{1.50,null}'::numeric[]", "array['\\x00ff', null]::bytea[]"],
+    ["array['a', null, 'NULL', '', '{x}', 'a\"b\\c', 'ä, 🚢']::text[]", "array['\\x00ff', null]::bytea[]"],
     ["array['{\"a\": 1}', null, '[]']::jsonb[]", 'array[\'{"a": 1}\']::json[]', "'{0190a6c8-0000-7000-8000-000000000001}'::uuid[]"],
     [
       "array['2026-11-27 05:27:25.5+00', null]::timestamptz[]",
@@ -132,7 +130,6 @@ describe('what is sent', () => {
     ['int4', -5],
     ['float8', 1.5],
     ['int8', 9007199254740993n],
-    ['numeric', new Prisma.Decimal('1.50')],
     ['bytea', new Uint8Array([0, 255, 127])],
     ['bytea', Buffer.from('abc').subarray(1)],
     ['timestamptz', new Date('2026-11-27T05:27:25.123Z')],
@@ -159,7 +156,7 @@ describe('what is sent', () => {
 
   it.each(samples)('arrives as %s as it was: %o', async (type, value) => {
     expect(await read(db.prisma, sql`select ${value}::${raw(type)} as value`)).toEqual(
-      type === 'numeric' || !ArrayBuffer.isView(value) ? (value ?? null) : new Uint8Array(value as Uint8Array),
+      !ArrayBuffer.isView(value) ? (value ?? null) : new Uint8Array(value as Uint8Array),
     )
   })
 
@@ -278,12 +275,12 @@ describe('prepared statements', () => {
 })
 
 describe('in a transaction', () => {
-  it("statements and Prisma's calls take one connection, and others don't see it before the commit", async () => {
+  it("statements take one connection, and others don't see it before the commit", async () => {
     const wide = open({ poolSize: 3 })
     await wide.transaction(async (tx) => {
       await run(tx, sql`insert into thing (id, n) values (100, 1)`)
       const own = await read(tx, sql`select pg_backend_pid() as value`)
-      expect(await tx.$queryRaw`select pg_backend_pid() as value, n from thing where id = 100`).toEqual([{ value: own, n: 1 }])
+      expect(await row(tx, sql`select pg_backend_pid() as value, n from thing where id = 100`)).toEqual({ value: own, n: 1 })
       expect(await row(wide.prisma, sql`select * from thing where id = 100`)).toBeNull()
     })
     expect(await row(wide.prisma, sql`select n from thing where id = 100`)).toEqual({ n: 1 })
@@ -333,7 +330,7 @@ describe('in a transaction', () => {
       add(tx, 301)
       expect(await count(tx)).toBe(2)
       add(tx, 302)
-      expect(await tx.$queryRaw`select count(*)::int as n from thing where id between 300 and 399`).toEqual([{ n: 3 }])
+      expect(await count(tx)).toBe(3)
       add(tx, 303)
       add(tx, 304)
     })
@@ -364,9 +361,8 @@ describe('in a transaction', () => {
 
   it('the connection is given back at the deadline, and what comes later fails', async () => {
     const fresh = open()
-    const late = inTransaction({ pool: fresh.pool, prisma: fresh.prisma, timeoutMs: 50 }, async (tx) => {
+    const late = inTransaction({ pool: fresh.pool, timeoutMs: 50 }, async (tx) => {
       await run(tx, sql`insert into thing (id, n) values (500, 1)`)
-      await tx.$queryRaw`select 1`
       // The pool has one connection: this waits for the deadline.
       expect(await row(fresh.prisma, sql`select * from thing where id = 500`)).toBeNull()
       await run(tx, sql`insert into thing (id, n) values (501, 1)`)

@@ -10,6 +10,7 @@ import { routerPort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router } from '../../src/domain/deploys/instance/ports.ts'
 import { type Caller, rolePermissions } from '../../src/platform/access.ts'
 import { execute } from '../../src/platform/command.ts'
+import { newRow, run, sql } from '../../src/platform/db/index.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
 import { transact } from '../../src/platform/work.ts'
@@ -73,9 +74,9 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
     projectId: null,
   }
   await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {
-    await work.tx.organization.create({ data: { id: organizationId, name, slug: name } })
-    await work.tx.user.create({ data: { id: userId, name, email: `${name}@quayside.localhost` } })
-    await work.tx.member.create({ data: { id: newId(), organizationId, userId, role: 'OWNER' } })
+    await run(work.tx, sql`insert into organization ${newRow({ id: organizationId, name, slug: name })}`)
+    await run(work.tx, sql`insert into user_account ${newRow({ id: userId, name, email: `${name}@quayside.localhost` })}`)
+    await run(work.tx, sql`insert into member ${newRow({ id: newId(), organizationId, userId, role: 'OWNER' })}`)
     const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
     await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
   })

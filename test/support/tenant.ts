@@ -6,6 +6,7 @@ import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
 import { type Caller, type KeyScope, keyPermissions, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
 import type { Request } from '../../src/platform/command.ts'
 import type { Concept } from '../../src/platform/concept.ts'
+import { newRow, run, sql } from '../../src/platform/db/index.ts'
 import { DomainError } from '../../src/platform/errors.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
@@ -32,9 +33,9 @@ export async function createTenant(app: App, name = `acme-${newId()}`, role: Sys
     projectId: null,
   }
   await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {
-    await work.tx.organization.create({ data: { id: organizationId, name, slug: name } })
-    await work.tx.user.create({ data: { id: userId, name, email: `${name}@quayside.localhost` } })
-    await work.tx.member.create({ data: { id: newId(), organizationId, userId, role } })
+    await run(work.tx, sql`insert into organization ${newRow({ id: organizationId, name, slug: name })}`)
+    await run(work.tx, sql`insert into user_account ${newRow({ id: userId, name, email: `${name}@quayside.localhost` })}`)
+    await run(work.tx, sql`insert into member ${newRow({ id: newId(), organizationId, userId, role })}`)
     const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
     await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
   })

@@ -22,7 +22,9 @@ export const builder = new SchemaBuilder<{
   plugins: ['columns', 'permission', PrismaPlugin],
   defaultFieldNullability: false,
   prisma: {
-    client: (context) => context.app.db.prisma,
+    client: () => {
+      throw new Error('a field would read by Prisma; read it by a listing or a query of its concept')
+    },
     dmmf: getDatamodel(),
     exposeDescriptions: false,
     filterConnectionTotalCount: true,

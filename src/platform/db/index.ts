@@ -1,35 +1,32 @@
 /**
- * The only room that creates the Prisma client, uses `pg` and opens transactions. Rows are the model: concepts run SQL or Prisma calls
- * on the handles from here, each on its own tables. No domain rule belongs in this room.
+ * The only room that uses `pg`, opens transactions and creates the Prisma client. Rows are the model: concepts run SQL on the handles
+ * from here, each on its own tables. No domain rule belongs in this room.
  */
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import type { PrismaClient } from '../../generated/prisma/client.ts'
 import { namingOutage } from './outage.ts'
 import { createOutageLog, type OutageLog } from './outage-log.ts'
 import { createPool } from './pool.ts'
 import { type Routed, route, throughPool } from './route.ts'
 import { createSession, type Session } from './session.ts'
+import type { Sql } from './sql.ts'
 import { type Build, isStale } from './statement.ts'
-import { inTransaction, JoiningAdapter } from './transaction.ts'
+import { inTransaction } from './transaction.ts'
 
 export { type Backoff, createBackoff } from './backoff.ts'
 export { assignments, columnOf, newRow } from './column.ts'
+export { fieldsOf, type Model, type RowOf } from './model.ts'
 export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
-export const { sql, join, raw, empty, DbNull } = Prisma
-export type Sql = Prisma.Sql
-
-/** The condition that at least one of several holds; false for none. */
-export const anyOf = (conditions: readonly Sql[]): Sql => (conditions.length > 0 ? join(conditions, ' or ', '(', ')') : sql`false`)
-
-export { Prisma }
+export { anyOf, empty, join, raw, type Sql, sql } from './sql.ts'
 
 /** The handle that commands write through and queries read through. */
-export type Tx = Prisma.TransactionClient & Routed
+export type Tx = Routed
 
 export type Db = {
-  prisma: PrismaClient & Routed
-  /** For hot loops that need neither Prisma nor a multi-statement transaction. */
+  /** Runs each statement on its own. */
+  prisma: Routed
+  /** For hot loops that need no multi-statement transaction. */
   pool: pg.Pool
   /**
    * Runs in one READ COMMITTED transaction; anything thrown rolls it back. A transaction that the database aborts because of a deadlock or
@@ -39,6 +36,8 @@ export type Db = {
   /** The process's dedicated connection, outside the pool. Closed until a wake is created from it. */
   session: Session
   outages: OutageLog
+  /** For commands of the CLI and tests: loading it takes up to 70 MB, so nothing that serves requests or runs jobs may use it. */
+  prismaClient(): Promise<PrismaClient>
   /** Calls back for each statement sent; for tests that count statements. Returns a function that unsubscribes. */
   onStatement(listener: (text: string) => void): () => void
   close(): Promise<void>
@@ -62,24 +61,24 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
   const onError = (error: unknown) => void outages.note(namingOutage(error))
   const session = createSession({ url, outages })
   const { pool, close } = createPool({ url, size: poolSize, waitMs, session, onStatement, onError })
-  const adapter = new JoiningAdapter(pool, { disposeExternalPool: false, onPoolError: onError, onConnectionError: onError })
-  const client = createOnUse(() => new PrismaClient({ adapter }))
-  const prisma = new Proxy({ [route]: throughPool(pool) } as unknown as PrismaClient & Routed, {
-    get: (own, name) => (name === route ? own[route] : Reflect.get(client.use(), name)),
-  })
+  let client: Promise<PrismaClient> | undefined
   return {
-    prisma,
+    prisma: { [route]: throughPool(pool) },
     pool,
     session,
     outages,
     async transaction(run) {
       for (let left = maxReruns; ; left--) {
         try {
-          return await inTransaction({ pool, prisma, timeoutMs: 15_000 }, run)
+          return await inTransaction({ pool, timeoutMs: 15_000 }, run)
         } catch (error) {
           if (left === 0 || !isGivenUp(error)) throw error
         }
       }
+    },
+    prismaClient() {
+      client ??= import('./prisma.ts').then(({ createPrismaClient }) => createPrismaClient(pool))
+      return client
     },
     onStatement(listener) {
       listeners.add(listener)
@@ -87,17 +86,11 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
     },
     async close() {
       await session.close()
-      await client.made()?.$disconnect()
+      await (await client)?.$disconnect()
       await close()
       outages.close()
     },
   }
-}
-
-/** Defers creating the Prisma client, which takes up to 70 MB and which SQL doesn't need, to its first use. */
-function createOnUse<Made>(create: () => Made): { use(): Made; made(): Made | undefined } {
-  let made: Made | undefined
-  return { use: () => (made ??= create()), made: () => made }
 }
 
 const maxReruns = 3
@@ -130,27 +123,13 @@ export function violated(error: unknown): { kind: 'unique' | 'foreign_key' | 'ch
     '23001': 'foreign_key',
     '23514': 'check',
   }
-  const cause = driverError(error)
-  const kind = cause && kinds[cause.code]
-  return kind ? { kind, constraint: cause.constraint } : null
+  if (!(error instanceof pg.DatabaseError)) return null
+  const kind = kinds[error.code ?? '']
+  return kind ? { kind, constraint: error.constraint ?? '' } : null
 }
 
 /** Whether the transaction failed for a reason that a retry may overcome: a deadlock, a write conflict, or a stale prepared statement. */
 function isGivenUp(error: unknown): boolean {
   if (isStale(error)) return true
-  if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2034') return true
-  return ['40P01', '40001'].includes(driverError(error)?.code ?? '')
+  return error instanceof pg.DatabaseError && ['40P01', '40001'].includes(error.code ?? '')
 }
-
-/** Prisma nests the server's error under `meta.driverAdapterError`; pg throws it directly. */
-function driverError(error: unknown): { code: string; constraint: string } | null {
-  if (!(error instanceof Error)) return null
-  if (error instanceof pg.DatabaseError) return { code: error.code ?? '', constraint: error.constraint ?? '' }
-  const { meta } = error as Error & { meta?: { driverAdapterError?: { cause?: AdapterCause } } }
-  const cause = meta?.driverAdapterError?.cause
-  if (!cause?.originalCode) return null
-  const named = /constraint "([^"]+)"/.exec(cause.originalMessage ?? '')
-  return { code: cause.originalCode, constraint: named?.[1] ?? '' }
-}
-
-type AdapterCause = { originalCode?: string; originalMessage?: string }

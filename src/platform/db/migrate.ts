@@ -7,7 +7,6 @@ import { Worker } from 'node:worker_threads'
 import type { MigrationList } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
 import { reasonOf } from './outage.ts'
-import { engineName } from './schema-engine.ts'
 
 /** The migration history of the database doesn't match this program. The message says why and what to do. Nothing was changed. */
 export class MigrationError extends Error {
@@ -26,6 +25,9 @@ export type MigrateOptions = {
 }
 
 const connectMs = 10_000
+
+/** The application_name of the engine's sessions. */
+export const engineName = 'quayside migration'
 
 /** An arbitrary number, the same in every program that migrates. */
 const advisoryLock = '7283561409871'

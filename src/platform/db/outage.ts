@@ -2,11 +2,10 @@
  * Outages: the database can't be reached or can't accept work, or a disk is full. They are not bugs and end by themselves or by an
  * operator's action, so they are distinguished from other failures, reported to callers as `unavailable`, and retried by loops.
  */
-import { Prisma } from '../../generated/prisma/client.ts'
 
 export type OutageKind = 'database' | 'disk'
 
-/** Thrown by the pool and the session for any outage, whatever error the driver reported. Prisma passes it on unchanged. */
+/** Thrown by the pool and the session for any outage, whatever error the driver reported. */
 export class DatabaseOutage extends Error {
   override readonly name = 'DatabaseOutage'
   readonly kind: OutageKind
@@ -24,13 +23,9 @@ export class DatabaseOutage extends Error {
 export function outageOf(error: unknown): OutageKind | null {
   if (error instanceof DatabaseOutage) return error.kind
   if (!(error instanceof Error)) return null
-  if (error instanceof Prisma.PrismaClientKnownRequestError && isPrismaOutage(error)) return 'database'
   const code = (error as NodeJS.ErrnoException).code
   return code === 'ENOSPC' || code === 'EDQUOT' ? 'disk' : null
 }
-
-const isPrismaOutage = ({ code }: Prisma.PrismaClientKnownRequestError) =>
-  ['P1001', 'P1002', 'P1008', 'P1017', 'P2024', 'P2037'].includes(code)
 
 /** Maps a statement's error to DatabaseOutage if it is one; otherwise returns it unchanged. */
 export function namingOutage(error: unknown): unknown {

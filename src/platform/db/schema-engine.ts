@@ -4,6 +4,7 @@ import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import type { MigrationList, SchemaContainer, SchemaEngine } from '@prisma/schema-engine-wasm'
 import pg from 'pg'
+import { engineName } from './migrate.ts'
 
 /** A Prisma schema: the files of its folder, in any order. */
 export type SchemaFiles = SchemaContainer[]
@@ -65,9 +66,6 @@ export async function openSchemaEngine(url: string): Promise<Engine> {
     throw error
   }
 }
-
-/** The application_name of the engine's sessions. */
-export const engineName = 'quayside migration'
 
 /**
  * Added to each migration's script, so that it is recorded as finished in the same transaction. The engine records it later, which would leave

@@ -1,14 +1,13 @@
 /**
  * Conversion between JavaScript values and PostgreSQL's text format: `encode` for parameters, `decoderOf` for columns. A column becomes the
- * value that Prisma returns for it, so a row is the same whichever of the two read it.
+ * value that Prisma returns for it, so that a row fits the generated type of its table.
  */
 import pg from 'pg'
-import { Prisma } from '../../generated/prisma/client.ts'
 
 /** A parameter on the wire: text, or binary for a Buffer. */
 export type Parameter = string | Buffer | null
 
-/** Objects other than dates, bytes, arrays and decimals become JSON. Throws for an invalid date. */
+/** Objects other than dates, bytes and arrays become JSON. Throws for an invalid date. */
 export function encode(value: unknown): Parameter {
   if (value === null || value === undefined) return null
   if (typeof value === 'string') return value
@@ -18,8 +17,7 @@ export function encode(value: unknown): Parameter {
 }
 
 // With a time zone, so that the session's time zone doesn't matter.
-const objectText = (value: object): string =>
-  value instanceof Date ? value.toISOString() : Prisma.Decimal.isDecimal(value) ? value.toString() : JSON.stringify(value)
+const objectText = (value: object): string => (value instanceof Date ? value.toISOString() : JSON.stringify(value))
 
 const arrayLiteral = (values: readonly unknown[]): string => `{${values.map(elementLiteral).join(',')}}`
 
@@ -51,7 +49,6 @@ const types: readonly [oid: number, arrayOid: number, decode: Decode][] = [
   [builtins.OID, 1028, BigInt],
   [builtins.FLOAT4, 1021, Number],
   [builtins.FLOAT8, 1022, Number],
-  [builtins.NUMERIC, 1231, (text) => new Prisma.Decimal(text)],
   [builtins.TEXT, 1009, same],
   [builtins.VARCHAR, 1015, same],
   [builtins.BPCHAR, 1014, same],

@@ -204,7 +204,7 @@ describe('a key identifies a caller', () => {
     try {
       const acme = await createTenant(own.app)
       const { apiKey, plaintextKey } = await create({}, acme.owner, own.app)
-      const used = async () => (await own.app.db.prisma.apiKey.findUniqueOrThrow({ where: { id: apiKey.id } })).lastUsedAt
+      const used = async () => (await (await own.app.db.prismaClient()).apiKey.findUniqueOrThrow({ where: { id: apiKey.id } })).lastUsedAt
       expect(await used()).toBeNull()
       await callerOfKey(own.app, plaintextKey!)
       const first = await used()
@@ -317,8 +317,9 @@ describe('a key restricted to a project', () => {
     }
     const [mine, sibling] = [await make('mine'), await make('sibling')]
     await act('mutation { createApiKey(input: {name: "all", scope: READ}) { apiKey { id } } }')
-    const projectId = (await world.app.db.prisma.project.findFirstOrThrow({ where: { organizationId: own.organizationId, name: 'mine' } }))
-      .id
+    const projectId = (
+      await (await world.app.db.prismaClient()).project.findFirstOrThrow({ where: { organizationId: own.organizationId, name: 'mine' } })
+    ).id
     const scoped = own.key('ADMIN', projectId)
 
     const lists = await act(

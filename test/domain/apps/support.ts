@@ -33,7 +33,7 @@ export const exists = async (app: App, table: 'project' | 'environment' | 'web_s
 /** A live deployment, as the pipeline would have written it. */
 export async function liveDeployment(app: App, service: WebService): Promise<string> {
   const id = newId()
-  await app.db.prisma.deployment.create({
+  await (await app.db.prismaClient()).deployment.create({
     data: {
       id,
       organizationId: service.organizationId,

@@ -74,7 +74,7 @@ describe('a new service', () => {
   it('requires an environment if the project has no production environment', async () => {
     const { id } = await project(world.app, tenant.owner)
     const staging = await environment(world.app, tenant.owner, id)
-    await world.app.db.prisma.environment.deleteMany({ where: { projectId: id, type: 'PRODUCTION' } })
+    await (await world.app.db.prismaClient()).environment.deleteMany({ where: { projectId: id, type: 'PRODUCTION' } })
     expect(await refusal(create({ projectId: id }))).toMatchObject({ code: 'invalid_input', field: 'environmentId' })
     expect((await create({ projectId: id, environmentId: staging.id })).environmentId).toBe(staging.id)
   })
@@ -332,7 +332,7 @@ describe('the kind of a service', () => {
   it.each(['LIVE', 'RUNNING', 'CANCELLING'] as const)('cannot be changed while a deployment is %s', async (status) => {
     const service = await create()
     const id = await liveDeployment(world.app, service)
-    await world.app.db.prisma.deployment.update({ where: { id }, data: { status } })
+    await (await world.app.db.prismaClient()).deployment.update({ where: { id }, data: { status } })
     expect(await refusal(update(service, { kind: 'WORKER' }))).toMatchObject({ code: 'kind_in_use', kind: 'conflict', field: 'kind' })
     expect(await update(service, { kind: 'WEB', name: 'The same kind' })).toMatchObject({ kind: 'WEB', name: 'The same kind' })
     expect(await reread(world.app, service)).toMatchObject({ kind: 'WEB' })
@@ -391,7 +391,7 @@ describe('the desired state of a service', () => {
     const service = await create()
     const deploymentId = await liveDeployment(world.app, service)
     await execute(as(), deleteWebService, { id: service.id })
-    await world.app.db.prisma.instance.create({
+    await (await world.app.db.prismaClient()).instance.create({
       data: {
         id: newId(),
         organizationId: service.organizationId,
@@ -404,11 +404,14 @@ describe('the desired state of a service', () => {
     const purge = () => purgeWebServices.run(world.app, new AbortController().signal)
     await purge()
     expect(await exists(world.app, 'web_service', service.id)).toBe(true)
-    await world.app.db.prisma.instance.deleteMany({ where: { webServiceId: service.id } })
-    await world.app.db.prisma.deployment.update({ where: { id: deploymentId }, data: { status: 'CANCELLING' } })
+    await (await world.app.db.prismaClient()).instance.deleteMany({ where: { webServiceId: service.id } })
+    await (await world.app.db.prismaClient()).deployment.update({ where: { id: deploymentId }, data: { status: 'CANCELLING' } })
     await purge()
     expect(await exists(world.app, 'web_service', service.id)).toBe(true)
-    await world.app.db.prisma.deployment.update({ where: { id: deploymentId }, data: { status: 'CANCELLED', finishedAt: new Date() } })
+    await (await world.app.db.prismaClient()).deployment.update({
+      where: { id: deploymentId },
+      data: { status: 'CANCELLED', finishedAt: new Date() },
+    })
     await purge()
     expect(await exists(world.app, 'web_service', service.id)).toBe(false)
   })

@@ -80,7 +80,7 @@ describe('a reveal', () => {
     const [item, own] = [await secret(), await variable()]
     await shop.run(revealSecret, { id: item.id })
     await shop.run(revealEnvVar, { id: own.id })
-    const { prisma } = shop.app.db
+    const prisma = await shop.app.db.prismaClient()
     expect(await prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ updatedAt: item.updatedAt, version: 1 })
     expect(await prisma.envVar.findUniqueOrThrow({ where: { id: own.id } })).toMatchObject({ updatedAt: own.updatedAt, version: 1 })
   })
@@ -130,7 +130,9 @@ describe('a reveal', () => {
     } finally {
       await shop.app.db.pool.query('drop trigger refuse_audit on audit_entry; drop function refuse_audit()')
     }
-    expect(await shop.app.db.prisma.secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({ lastRevealedAt: null })
+    expect(await (await shop.app.db.prismaClient()).secret.findUniqueOrThrow({ where: { id: item.id } })).toMatchObject({
+      lastRevealedAt: null,
+    })
     expect((await eventsOf(shop.app, 'secret.revealed')).some(({ subjectId }) => subjectId === item.id)).toBe(false)
     expect((await operation(shop.app, shop.tenant.owner, query, { id: item.id })).data).toEqual({ revealSecret: { value: 'swordfish' } })
   })

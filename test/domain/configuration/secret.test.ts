@@ -28,7 +28,7 @@ const create = async (key: string, scope: string, value: string, more: object = 
 const bind = async (webServiceId: string, secretId: string, alias?: string) =>
   (await shop.run(bindSecret, { webServiceId, secretId, alias })).secretBinding
 const versionsOf = async (secret: { id: string }) => {
-  const stored = await shop.app.db.prisma.secret.findUniqueOrThrow({ where: { id: secret.id } })
+  const stored = await (await shop.app.db.prismaClient()).secret.findUniqueOrThrow({ where: { id: secret.id } })
   const [versions] = await versionsBySecret(shop.app.db.prisma, [secret.id])
   return versions!.map((version) => [version.version, statusOfVersion(version, stored), version.createdBy])
 }

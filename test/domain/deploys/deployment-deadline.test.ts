@@ -54,7 +54,7 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
   await execute(request(app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
   const [claimed] = await deploymentQueue.claim(app, 'worker', 1)
   await deploymentQueue.work(app, claimed as Deployment, new AbortController().signal)
-  return { ended: await app.db.prisma.deployment.findFirstOrThrow(), probes }
+  return { ended: await (await app.db.prismaClient()).deployment.findFirstOrThrow(), probes }
 }
 
 it('a probe in VERIFY ends by the deadline, and the failure names the deadline', async () => {

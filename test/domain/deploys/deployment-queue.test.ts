@@ -58,7 +58,7 @@ it('fails a deployment with a reason after three consecutive processes crashed w
 
   const jobs = startJobs(app, { queues: [deploymentQueue], chores: [], worker: 'heir' })
   onTestFinished(() => jobs.stop({ graceMs: 0 }))
-  const ended = await until('it has ended', () => app.db.prisma.deployment.findFirst({ where: { status: 'FAILED' } }))
+  const ended = await until('it has ended', async () => (await app.db.prismaClient()).deployment.findFirst({ where: { status: 'FAILED' } }))
   expect(ended).toMatchObject({
     leaseEpoch: 7,
     failureCode: 'WORKER_LOST',

@@ -78,7 +78,7 @@ it('manages the other instances if one of them cannot be observed', async () => 
   runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
   await pass(app)
   await settleReconciler(app)
-  const found = await app.db.prisma.instance.findMany()
+  const found = await (await app.db.prismaClient()).instance.findMany()
   expect(found.find(({ id }) => id === good)).toMatchObject({ status: 'CRASHED', lastExitCode: 3, crashes: 1 })
   expect(found.find(({ id }) => id === bad)).toMatchObject({ status: 'RUNNING', crashes: 0 })
 })

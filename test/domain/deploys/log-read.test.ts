@@ -95,7 +95,7 @@ describe('reading a log', () => {
       await writer.say(`${number}`)
     }
     await writer.close()
-    expect(await app.db.prisma.logChunk.count({ where: { logId } })).toBe(1)
+    expect(await (await app.db.prismaClient()).logChunk.count({ where: { logId } })).toBe(1)
     expect(messagesOf([await readLog(app.db.prisma, logId, { since: new Date(Date.UTC(2026, 0, 1, 0, 0, 40)) })])).toEqual(numbers(40, 50))
   })
 

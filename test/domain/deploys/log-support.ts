@@ -1,7 +1,7 @@
 /** A service with logs, and readers that page through a log as a client does. */
 import { appendLines, type LogBatch, type LogLine, type LogStart, type NewLine, readLog } from '../../../src/domain/deploys/log/index.ts'
 import { systemCaller } from '../../../src/platform/access.ts'
-import { run, sql } from '../../../src/platform/db/index.ts'
+import { newRow, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { type App, transact } from '../../../src/platform/work.ts'
 
@@ -10,14 +10,13 @@ export type Place = { organizationId: string; webServiceId: string }
 /** Inserts the rows that createProject and createWebService create. */
 export async function createPlace(app: App): Promise<Place> {
   const [organizationId, projectId, environmentId, webServiceId] = [newId(), newId(), newId(), newId()]
-  const { prisma } = app.db
-  await prisma.organization.create({ data: { id: organizationId, name: 'Acme', slug: `acme-${organizationId}` } })
-  await prisma.project.create({ data: { id: projectId, organizationId, name: 'Shop', slug: 'shop' } })
-  await prisma.environment.create({
-    data: { id: environmentId, organizationId, projectId, name: 'Production', slug: 'production', type: 'PRODUCTION' },
-  })
+  const tx = app.db.prisma
+  await run(tx, sql`insert into organization ${newRow({ id: organizationId, name: 'Acme', slug: `acme-${organizationId}` })}`)
+  await run(tx, sql`insert into project ${newRow({ id: projectId, organizationId, name: 'Shop', slug: 'shop' })}`)
+  const environment = { id: environmentId, organizationId, projectId, name: 'Production', slug: 'production', type: 'PRODUCTION' }
+  await run(tx, sql`insert into environment ${newRow(environment)}`)
   await run(
-    prisma,
+    tx,
     sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, branch, min_instances, max_instances,
           queue_policy, build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
         values (${webServiceId}::uuid, ${organizationId}::uuid, ${projectId}::uuid, ${environmentId}::uuid, 'Web', ${`w${webServiceId}`}, 'WEB', 'main', 1, 1,

@@ -54,7 +54,7 @@ describe('the rows of logs', () => {
       ]),
     )
     expect(new Set(logs.map(({ id }) => id)).size).toBe(2)
-    expect(await app.db.prisma.log.count({ where: place })).toBe(2)
+    expect(await (await app.db.prismaClient()).log.count({ where: place })).toBe(2)
   })
 
   it('are rejected for the service of another organization', async () => {

@@ -149,10 +149,10 @@ async function deploy({
   const jobs = startJobs(app, { queues: [deploymentQueue] as Queue<never>[] as Queue<Claimed>[], chores: [], worker: 'only' })
   try {
     const ended = await until('it ends', async () => {
-      const now = await other.db.prisma.deployment.findUniqueOrThrow({ where: { id: deployment.id } })
+      const now = await (await other.db.prismaClient()).deployment.findUniqueOrThrow({ where: { id: deployment.id } })
       return now.finishedAt && now
     })
-    const log = await other.db.prisma.log.findFirstOrThrow({ where: { deploymentId: deployment.id } })
+    const log = await (await other.db.prismaClient()).log.findFirstOrThrow({ where: { deploymentId: deployment.id } })
     return { ended, lines: await messages(log.id) }
   } finally {
     await proxy.restore()

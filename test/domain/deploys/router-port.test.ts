@@ -234,7 +234,8 @@ it('an instance is drained when the last router process has released it, without
   const routers = apps.map((app) => recorded(app))
   for (const { state } of routers) state.listens = true
   const instanceId = await drainingInstance(world.app, await createTenant(world.app))
-  const isDrained = async () => (await world.app.db.prisma.instance.findUniqueOrThrow({ where: { id: instanceId } })).drainedAt !== null
+  const isDrained = async () =>
+    (await (await world.app.db.prismaClient()).instance.findUniqueOrThrow({ where: { id: instanceId } })).drainedAt !== null
   for (const { state } of routers) state.load = [{ instanceId, inFlight: 1 }]
   for (const app of apps) await pass(app)
   routers[0]!.state.load = []

@@ -253,7 +253,10 @@ it('the metrics page reports the queue, the lag and disabled endpoints', async (
   const receiver = await world.receiver()
   const { webhookEndpoint } = await create({ url: receiver.url })
   await world.publishUpdate()
-  await settled(world.app, (await world.app.db.prisma.webhookEndpoint.findFirstOrThrow({ where: { url: receiver.url } })).id)
+  await settled(
+    world.app,
+    (await (await world.app.db.prismaClient()).webhookEndpoint.findFirstOrThrow({ where: { url: receiver.url } })).id,
+  )
   await data('mutation ($id: ID!) { updateWebhookEndpoint(input: {id: $id, disabled: true}) { webhookEndpoint { id } } }', {
     id: webhookEndpoint.id,
   })

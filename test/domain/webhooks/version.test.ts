@@ -124,7 +124,7 @@ it('publishing twice with the same ID creates one event; the same ID with other 
   await expect(say('another', { id, subjectId })).rejects.toMatchObject({ code: 'event_id_conflict', kind: 'conflict' })
   await expect(say('once', { id, subjectId, as: await createOrganization(world.app) })).rejects.toMatchObject({ code: 'event_id_conflict' })
   await say('next', { subjectId })
-  const found = await world.app.db.prisma.event.findMany({ where: { subjectId }, orderBy: { sequence: 'asc' } })
+  const found = await (await world.app.db.prismaClient()).event.findMany({ where: { subjectId }, orderBy: { sequence: 'asc' } })
   expect(found.map(({ sequence, data }) => [sequence, data])).toEqual([
     [1, { text: 'once' }],
     [2, { text: 'next' }],

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Prisma } from '../../../src/platform/db/index.ts'
+import type { Prisma } from '../../../src/generated/prisma/client.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
@@ -17,7 +17,8 @@ const post = (path: string, body?: unknown) => rest.call('POST', path, { key, bo
 const makeService = async (): Promise<string> =>
   (await post('/api/web-services', { name: 'Web', git_repository_url: 'https://git.example.com/a/b.git' })).body.id
 const deploy = async (id: string, body?: unknown) => (await post(`/api/web-services/${id}/deployments`, body)).body
-const change = (id: string, data: Prisma.DeploymentUncheckedUpdateInput) => rest.app.db.prisma.deployment.update({ where: { id }, data })
+const change = async (id: string, data: Prisma.DeploymentUncheckedUpdateInput) =>
+  (await rest.app.db.prismaClient()).deployment.update({ where: { id }, data })
 const get = async (service: string, id: string) => (await rest.call('GET', `/api/web-services/${service}/deployments/${id}`, { key })).body
 
 describe('creating a deployment', () => {

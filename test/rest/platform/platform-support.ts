@@ -1,9 +1,11 @@
 /** States that only a running worker causes, written directly. */
+
 import { resolveServices } from '../../../src/domain/configuration/resolution/index.ts'
 import { openValues, saveSnapshot } from '../../../src/domain/deploys/instance/index.ts'
 import { appendLines, ensureDeploymentLog, ensureServiceLog, type NewLine } from '../../../src/domain/deploys/log/index.ts'
+import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import { systemCaller } from '../../../src/platform/access.ts'
-import { run, sql } from '../../../src/platform/db/index.ts'
+import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
 import type { TestServer } from '../support.ts'
@@ -36,7 +38,7 @@ export async function goLive({ app }: TestServer, deploymentId: string): Promise
 /** What the service is given now becomes what the deployment was given. */
 export async function pinPresentEnv({ app, acme }: TestServer, deploymentId: string): Promise<void> {
   await transact(app, systemCaller(acme.organizationId), { emits: app.domain.eventTypes.all }, async (work) => {
-    const deployment = await work.tx.deployment.findUniqueOrThrow({ where: { id: deploymentId } })
+    const deployment = (await row<Deployment>(work.tx, sql`select * from deployment where id = ${deploymentId}::uuid`))!
     const { variables, warnings } = (await resolveServices(work, [deployment.webServiceId])).get(deployment.webServiceId)!
     const given = variables.filter(({ isReserved }) => !isReserved)
     await saveSnapshot(work, deployment, given, await openValues(work, deployment.organizationId, given), warnings)

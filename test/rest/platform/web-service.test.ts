@@ -166,7 +166,7 @@ describe('updating and deleting a web service', () => {
     expect(await remove()).toMatchObject({ status: 204, text: '' })
     expect((await get(id)).status).toBe('pending_deletion')
     expect(await rest.call('PATCH', `/api/web-services/${id}`, { key, body: { name: 'x' } })).toMatchObject({ status: 404 })
-    await rest.app.db.prisma.webService.delete({ where: { id } })
+    await (await rest.app.db.prismaClient()).webService.delete({ where: { id } })
     expect(await remove()).toMatchObject({ status: 204 })
     expect(await rest.call('DELETE', `/api/web-services/${id}`, { key })).toMatchObject({ status: 404 })
   })
@@ -182,7 +182,7 @@ describe('updating and deleting a web service', () => {
   it('a repeated creation returns the first response by its idempotency key even after the service is removed', async () => {
     const create = () => post('/api/web-services', { name: 'Brief' }, { 'idempotency-key': 'brief' })
     const first = await create()
-    await rest.app.db.prisma.webService.delete({ where: { id: first.body.id } })
+    await (await rest.app.db.prismaClient()).webService.delete({ where: { id: first.body.id } })
     expect(await create()).toMatchObject({ status: 201, body: { id: first.body.id, name: 'Brief', status: 'stopped' } })
   })
 })
@@ -210,7 +210,7 @@ describe('the status of a web service', () => {
     expect(await act('stop')).toBe('stopped')
     expect(await act('start')).toBe('starting')
     await setRuntime(rest, id, 'RUNNING')
-    await rest.app.db.prisma.instance.create({
+    await (await rest.app.db.prismaClient()).instance.create({
       data: {
         id: newId(),
         organizationId: rest.acme.organizationId,
@@ -222,7 +222,7 @@ describe('the status of a web service', () => {
     })
     expect(await status()).toBe('running')
     expect(await act('restart')).toBe('restarting')
-    await rest.app.db.prisma.instance.updateMany({ where: { webServiceId: id }, data: { generation: 1 } })
+    await (await rest.app.db.prismaClient()).instance.updateMany({ where: { webServiceId: id }, data: { generation: 1 } })
     expect(await status()).toBe('running')
   })
 
@@ -230,7 +230,7 @@ describe('the status of a web service', () => {
     const { id } = await make()
     const { id: deploymentId } = await deploy(id)
     const failure = { failurePhase: 'BUILD', failureCode: 'BUILD_FAILED', failureMessage: 'no', finishedAt: new Date() } as const
-    await rest.app.db.prisma.deployment.update({ where: { id: deploymentId }, data: { status: 'FAILED', ...failure } })
+    await (await rest.app.db.prismaClient()).deployment.update({ where: { id: deploymentId }, data: { status: 'FAILED', ...failure } })
     expect((await get(id)).status).toBe('failed')
     const next = await deploy(id)
     await post(`/api/web-services/${id}/deployments/${next.id}/cancel`)

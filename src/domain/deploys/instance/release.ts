@@ -45,7 +45,7 @@ const outdated = sql`
 /** The oldest releases that are neither live nor in use, when all together are over the quota. */
 const overQuota = (quota: number) => sql`
   select r.* from (
-    select r.*, sum(r.size_bytes) over (order by r.id desc) as total from release r where r.expired_at is null) r
+    select r.*, sum(r.size_bytes) over (order by r.id desc)::float8 as total from release r where r.expired_at is null) r
   where r.total > ${quota}::bigint
     and not exists (select 1 from deployment d where d.release_digest = r.digest and d.status in ${usingReleaseStatuses.list})
     and not exists (select 1 from deployment d where d.id = r.deployment_id and d.status in ${unfinishedStatuses.list})
