@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createRedactor, splitCompleteLines } from '../../../src/domain/deploys/log/index.ts'
+import { createRedactor } from '../../../src/domain/deploys/log/index.ts'
+import { splitToLines } from './log-support.ts'
 
 const secret = `p/s~s wörd+"1&2<3>(4)'5*6$7\\n🚢`
 const json = JSON.stringify(secret).slice(1, -1)
@@ -98,9 +99,9 @@ describe('a truncated line reveals no part', () => {
     for (const form of forms) {
       for (let before = size - 2 * longest; before <= size; before += 41) {
         const bytes = Buffer.from(`${'-'.repeat(before)}${form}${'-'.repeat(2 * longest)}\n`)
-        const first = splitCompleteLines(source, bytes.subarray(0, size), new Date(0), false)
+        const first = splitToLines(source, bytes.subarray(0, size), new Date(0), false)
         expect(first.consumedBytes).toBeGreaterThan(0)
-        const rest = splitCompleteLines(source, bytes.subarray(first.consumedBytes), new Date(0), true)
+        const rest = splitToLines(source, bytes.subarray(first.consumedBytes), new Date(0), true)
         const shown = [...first.lines, ...rest.lines].map(({ message }) => message).join('')
         expect(shown.replaceAll('[redacted]', '')).toMatch(/^-+$/)
       }
@@ -113,9 +114,9 @@ describe('a truncated line reveals no part', () => {
     const source = { stream: 'stdout' as const, instanceId: null, messageBytes: 1024 * 1024, redact }
     for (let more = 0; more < 9; more++) {
       const text = `${'x'.repeat(more)}${'\\'.repeat(65_536)}${JSON.stringify(value).slice(1, -1)}\n`
-      const first = splitCompleteLines(source, Buffer.from(text).subarray(0, 65_536 + more), new Date(0), false)
+      const first = splitToLines(source, Buffer.from(text).subarray(0, 65_536 + more), new Date(0), false)
       expect(first.consumedBytes).toBeGreaterThan(0)
-      const rest = splitCompleteLines(source, Buffer.from(text).subarray(first.consumedBytes), new Date(0), true)
+      const rest = splitToLines(source, Buffer.from(text).subarray(first.consumedBytes), new Date(0), true)
       expect(rest.lines[0]!.message).toMatch(/^\\*\[redacted\]$/)
     }
   })

@@ -1,15 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRedactor, type NewLine, type Redact, splitCompleteLines } from '../../../src/domain/deploys/log/index.ts'
+import { createRedactor, type NewLine, type Redact } from '../../../src/domain/deploys/log/index.ts'
 import { createLineSplitter, type LineSource } from '../../../src/domain/deploys/log/line-splitter.ts'
-import { createChunker, cursorOf, cutUtf8, logLimits, positionOf, readChunk } from '../../../src/domain/deploys/log/model.ts'
+import { cursorOf, cutUtf8, positionOf } from '../../../src/domain/deploys/log/model.ts'
+import { linesOf, splitToLines } from './log-support.ts'
 
 const at = new Date('2026-01-31T12:00:00Z')
 const source: LineSource = { stream: 'stdout', instanceId: null, messageBytes: 16 * 1024 }
 
 function split(chunks: Uint8Array[], options: Partial<LineSource> = {}): NewLine[] {
   const lines: NewLine[] = []
-  const splitter = createLineSplitter({ ...source, ...options }, (line) => lines.push(line))
+  const splitter = createLineSplitter({ ...source, ...options }, (run) => lines.push(...linesOf(run)))
   for (const chunk of chunks) splitter.push(chunk, at)
   splitter.end(at)
   return lines
@@ -67,7 +68,7 @@ describe('splitting output into lines', () => {
   it('does not read a chunk again after it was pushed', () => {
     const chunk = Buffer.from('half')
     const lines: NewLine[] = []
-    const splitter = createLineSplitter(source, (line) => lines.push(line))
+    const splitter = createLineSplitter(source, (run) => lines.push(...linesOf(run)))
     splitter.push(chunk, at)
     chunk.fill('!')
     splitter.push(Buffer.from(' line\n'), at)
@@ -90,64 +91,22 @@ describe('splitting output into lines', () => {
 describe('splitting output that is read again by offset', () => {
   it('consumes whole lines only, until the source has ended', () => {
     const bytes = Buffer.from('one\ntwo\nthr')
-    const { lines, consumedBytes } = splitCompleteLines(source, bytes, at, false)
+    const { lines, consumedBytes } = splitToLines(source, bytes, at, false)
     expect([lines.map(({ message }) => message), consumedBytes]).toEqual([['one', 'two'], 8])
-    const rest = splitCompleteLines(source, bytes.subarray(consumedBytes), at, true)
+    const rest = splitToLines(source, bytes.subarray(consumedBytes), at, true)
     expect([rest.lines.map(({ message }) => message), rest.consumedBytes]).toEqual([['thr'], 3])
   })
 
   it('continues after a line without an end', () => {
-    expect(splitCompleteLines(source, Buffer.alloc(60_000, 'x'), at, false).consumedBytes).toBe(0)
-    const { lines, consumedBytes } = splitCompleteLines(source, Buffer.alloc(70_000, 'x'), at, false)
+    expect(splitToLines(source, Buffer.alloc(60_000, 'x'), at, false).consumedBytes).toBe(0)
+    const { lines, consumedBytes } = splitToLines(source, Buffer.alloc(70_000, 'x'), at, false)
     expect([lines.length, lines[0]!.message.length, lines[0]!.truncated, consumedBytes]).toEqual([1, 16_384, true, 70_000])
   })
 })
 
-describe('chunks', () => {
-  it('return the lines that were added', () => {
-    const line = (message: string, index: number): NewLine => ({
-      at: new Date(at.getTime() + index),
-      stream: 'stderr',
-      level: 'WARN',
-      instanceId: null,
-      message,
-      truncated: index === 1,
-    })
-    fc.assert(
-      fc.property(
-        fc.array(
-          fc.string({ unit: 'binary' }).map((text) => text.replaceAll('\0', '')),
-          { minLength: 1, maxLength: 20 },
-        ),
-        (texts) => {
-          const chunker = createChunker(logLimits({ LOG_MAX_BYTES: 10_000_000 }))
-          const lines = texts.map(line)
-          for (const item of lines) expect(chunker.add(item)).toBeNull()
-          const chunk = chunker.seal()!
-          expect(readChunk(7, chunk.lines)).toEqual(lines.map((item, index) => ({ ...item, seq: 7 + index })))
-          expect(chunk.bytes).toBe(lines.reduce((sum, { message }) => sum + Buffer.byteLength(message), 0))
-        },
-      ),
-    )
-  })
-
-  it('contain at most 200 lines, and fewer long ones', () => {
-    const limits = logLimits({ LOG_MAX_BYTES: 10_000_000 })
-    const counts = (message: string, lines: number) => {
-      const chunker = createChunker(limits)
-      const chunks = Array.from({ length: lines }, () =>
-        chunker.add({ at, stream: 'stdout', level: null, instanceId: null, message, truncated: false }),
-      )
-      return [...chunks, chunker.seal()].flatMap((chunk) => (chunk ? [chunk.count] : []))
-    }
-    expect(counts('', 401)).toEqual([200, 200, 1])
-    expect(counts('x'.repeat(20_000), 20)).toEqual([15, 5])
-  })
-
-  it('truncate text between characters only', () => {
-    expect(cutUtf8('aé🚢', 7)).toBe('aé🚢')
-    expect([6, 5, 4, 3, 2, 1, 0].map((bytes) => cutUtf8('aé🚢', bytes))).toEqual(['aé', 'aé', 'aé', 'aé', 'a', 'a', ''])
-  })
+it('text is truncated between characters only', () => {
+  expect(cutUtf8('aé🚢', 7)).toBe('aé🚢')
+  expect([6, 5, 4, 3, 2, 1, 0].map((bytes) => cutUtf8('aé🚢', bytes))).toEqual(['aé', 'aé', 'aé', 'aé', 'a', 'a', ''])
 })
 
 describe('cursors', () => {
@@ -180,7 +139,7 @@ function linesWhileGrowing(source: typeof source64 & { redact: Redact }, bytes: 
   let [shown, from] = ['', 0]
   for (let to = step; ; to += step) {
     const isEnd = to >= bytes.length
-    const { lines, consumedBytes } = splitCompleteLines(source, bytes.subarray(from, to), at, isEnd)
+    const { lines, consumedBytes } = splitToLines(source, bytes.subarray(from, to), at, isEnd)
     shown += lines.map(({ message }) => message).join('')
     from += consumedBytes
     if (isEnd) return shown

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createRedactor, type NewLine, splitCompleteLines } from '../../../src/domain/deploys/log/index.ts'
+import { createRedactor, type NewLine } from '../../../src/domain/deploys/log/index.ts'
 import { createLineSplitter } from '../../../src/domain/deploys/log/line-splitter.ts'
+import { linesOf, splitToLines } from './log-support.ts'
 
 const secret = 'S3cr3t-"canary"/+Öß value%&0123456789'
 const lines = ['-----BEGIN KEY-----', 'MIIEvQIBADANBgkqhkiG9w0BAQEFAASC', 'BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj', '-----END KEY-----']
@@ -54,7 +55,7 @@ const redact = createRedactor([
 
 const stored = (chunks: Uint8Array[], options = { messageBytes: 400, redact }): NewLine[] => {
   const found: NewLine[] = []
-  const splitter = createLineSplitter({ stream: 'stdout', instanceId: null, ...options }, (line) => found.push(line))
+  const splitter = createLineSplitter({ stream: 'stdout', instanceId: null, ...options }, (run) => found.push(...linesOf(run)))
   for (const chunk of chunks) splitter.push(chunk, new Date(0))
   splitter.end(new Date(0))
   return found
@@ -97,10 +98,10 @@ describe('a secret is not stored, wherever it occurs', () => {
       // The secret crosses the end of the first read.
       let rest = Buffer.from(`${'x'.repeat(64 * 1024 - shift)}${secret}`)
       const found: NewLine[] = []
-      const first = splitCompleteLines(source, rest, new Date(0), false)
+      const first = splitToLines(source, rest, new Date(0), false)
       found.push(...first.lines)
       rest = Buffer.concat([rest.subarray(first.consumedBytes), Buffer.from(`${secret} end\n`)])
-      found.push(...splitCompleteLines(source, rest, new Date(0), true).lines)
+      found.push(...splitToLines(source, rest, new Date(0), true).lines)
       const text = found.map(({ message }) => message).join('\n')
       expect(leaks(found)).toEqual([])
       expect(text).not.toContain(secret.slice(-8))

@@ -1,5 +1,16 @@
 /** A service with logs, and readers that page through a log as a client does. */
-import { appendLines, type LogBatch, type LogLine, type LogStart, type NewLine, readLog } from '../../../src/domain/deploys/log/index.ts'
+import {
+  appendLines,
+  type LineRun,
+  type LogBatch,
+  type LogLine,
+  type LogStart,
+  logLimits,
+  type NewLine,
+  readLog,
+  runOf,
+  splitCompleteLines,
+} from '../../../src/domain/deploys/log/index.ts'
 import { systemCaller } from '../../../src/platform/access.ts'
 import { newRow, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
@@ -51,12 +62,25 @@ export const lineOf = (message: string, at = new Date()): NewLine => ({
   truncated: false,
 })
 
+/** The lines of runs, one by one. */
+export const linesOf = (...runs: LineRun[]): NewLine[] =>
+  runs.flatMap(({ count, text, ...line }) => {
+    const messages = text.toString().split('\n').slice(0, -1)
+    if (messages.length !== count) throw new Error(`A run of ${count} lines has ${messages.length}.`)
+    return messages.map((message) => ({ ...line, message }))
+  })
+
+export function splitToLines(...args: Parameters<typeof splitCompleteLines>): { lines: NewLine[]; consumedBytes: number } {
+  const { runs, consumedBytes } = splitCompleteLines(...args)
+  return { lines: linesOf(...runs), consumedBytes }
+}
+
 export const append = (app: App, logId: string, messages: string[], at = new Date()): Promise<number | null> =>
   inTransaction(app, (work) =>
     appendLines(
       work,
       logId,
-      messages.map((message) => lineOf(message, at)),
+      messages.map((message) => runOf(lineOf(message, at), logLimits(app.settings).messageBytes)),
     ),
   )
 

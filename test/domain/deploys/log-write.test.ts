@@ -6,6 +6,7 @@ import {
   ensureServiceLog,
   openLogWriter,
   readLog,
+  runOf,
 } from '../../../src/domain/deploys/log/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
@@ -275,7 +276,7 @@ describe('appending within a transaction', () => {
     await append(app, logId, ['one'])
     await expect(
       inTransaction(app, async (work) => {
-        expect(await appendLines(work, logId, [lineOf('never')])).toBe(2)
+        expect(await appendLines(work, logId, [runOf(lineOf('never'), 100)])).toBe(2)
         throw new Error('no')
       }),
     ).rejects.toThrow('no')
@@ -283,12 +284,12 @@ describe('appending within a transaction', () => {
     expect(messagesOf(await readAll(app, logId))).toEqual(['one', 'two', 'three'])
   })
 
-  it('removes NUL and truncates long lines as a writer does', async () => {
-    await append(app, logId, ['a\0b', 'x'.repeat(20_000)])
+  it('removes NUL, replaces line feeds, and truncates long lines', async () => {
+    await append(app, logId, ['a\0b\nc', 'x'.repeat(20_000)])
     const { lines } = await readLog(app.db.prisma, logId)
-    expect(lines.map(({ message, truncated }) => [message.length, truncated])).toEqual([
-      [2, false],
-      [16_384, true],
+    expect(lines.map(({ message, truncated }) => [message, truncated])).toEqual([
+      ['ab c', false],
+      ['x'.repeat(16_384), true],
     ])
   })
 

@@ -2,7 +2,14 @@
 
 import { resolveServices } from '../../../src/domain/configuration/resolution/index.ts'
 import { openValues, saveSnapshot } from '../../../src/domain/deploys/instance/index.ts'
-import { appendLines, ensureDeploymentLog, ensureServiceLog, type NewLine } from '../../../src/domain/deploys/log/index.ts'
+import {
+  appendLines,
+  ensureDeploymentLog,
+  ensureServiceLog,
+  logLimits,
+  type NewLine,
+  runOf,
+} from '../../../src/domain/deploys/log/index.ts'
 import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import { systemCaller } from '../../../src/platform/access.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
@@ -62,7 +69,7 @@ export async function print({ app, acme }: TestServer, { webServiceId, deploymen
     appendLines(
       work,
       id,
-      lines.map((line) => ({ ...plain, ...line })),
+      lines.map((line) => runOf({ ...plain, ...line }, logLimits(app.settings).messageBytes)),
     ),
   )
 }

@@ -21,7 +21,15 @@ import {
   readSnapshot,
   secretValuesOf,
 } from '../instance/index.ts'
-import { createRedactor, ensureDeploymentLog, type Hits, type LogWriter, openLogWriter, type SecretValue } from '../log/index.ts'
+import {
+  countingRedactor,
+  createRedactor,
+  ensureDeploymentLog,
+  type Hits,
+  type LogWriter,
+  openLogWriter,
+  type SecretValue,
+} from '../log/index.ts'
 import { allDeploymentEvents } from './events.ts'
 import type { Failure } from './model.ts'
 import type { RepositoryRef } from './ports.ts'
@@ -74,7 +82,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const platform = [...(credential ? credentialValues(credential) : []), ...platformCredentials(app)]
   const hits: Hits = new Map()
   let present = createRedactor(platform)
-  const log = openLogWriter(app, { logId: logRow.id, redact: (text, isCut) => present(text, isCut, hits) })
+  const log = openLogWriter(app, { logId: logRow.id, redact: countingRedactor(() => present, hits) })
   /** Called when PREPARE has taken the snapshot, and at the start for a worker that takes over a deployment. */
   const redactSnapshot = async () => {
     const pinned = await throughOutages(app, () => readSnapshot({ app, tx: db }, claimed.id), lost)

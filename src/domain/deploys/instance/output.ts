@@ -14,11 +14,13 @@ import { type App, transact } from '../../../platform/work.ts'
 import {
   appendAtOnce,
   appendLines,
+  countingRedactor,
   ensureServiceLog,
   type Hits,
+  type LineRun,
   logLimits,
-  type NewLine,
   type Redact,
+  runOf,
   splitCompleteLines,
 } from '../log/index.ts'
 import { type OutputPosition, type OutputRead, runtimePort } from './ports.ts'
@@ -99,7 +101,8 @@ async function storeNext(app: App, instance: OutputSource, maxBytes: number, fin
     return { bytes, hasAdvanced: false }
   }
   const hits: Hits = new Map()
-  const redact = countingRedactor(await redactorOf(app, instance.deploymentId), hits)
+  const redactor = await redactorOf(app, instance.deploymentId)
+  const redact = countingRedactor(() => redactor, hits)
   const { lines, position } = await linesOf(app, instance, read, redact, final)
   if (position.stdout === from.stdout && position.stderr === from.stderr) {
     if (bytes >= maxBytes && maxBytes < longestLineBytes) return storeNext(app, instance, longestLineBytes, final)
@@ -122,13 +125,13 @@ async function linesOf(
   read: OutputRead,
   redact: Redact,
   final: boolean,
-): Promise<{ lines: NewLine[]; position: OutputPosition }> {
+): Promise<{ lines: LineRun[]; position: OutputPosition }> {
   const at = app.clock.now()
   const pace = createPace()
   const { messageBytes } = logLimits(app.settings)
-  const lines: NewLine[] = []
+  const lines: LineRun[] = []
   if (read.droppedBytes > 0)
-    lines.push(system(at, instance.id, `Dropped ${read.droppedBytes} bytes of output: the instance writes faster than Quayside reads.`))
+    lines.push(system(app, instance.id, `Dropped ${read.droppedBytes} bytes of output: the instance writes faster than Quayside reads.`))
   const position = { ...read.position }
   for (const stream of ['stdout', 'stderr'] as const) {
     const bytes = Buffer.concat(read.chunks.filter((chunk) => chunk.stream === stream).map((chunk) => chunk.bytes))
@@ -136,7 +139,7 @@ async function linesOf(
       await pace.next()
       const whole = splitCompleteLines({ stream, instanceId: instance.id, messageBytes, redact }, part, at, final && isLast)
       position[stream] -= part.length - whole.consumedBytes
-      for (const line of whole.lines) lines.push(line)
+      lines.push(...whole.runs)
     }
   }
   return { lines, position }
@@ -156,7 +159,7 @@ function* partsOf(bytes: Buffer): Generator<{ part: Buffer; isLast: boolean }> {
   yield { part: bytes.subarray(start), isLast: true }
 }
 
-type Storing = { from: OutputPosition; to: OutputPosition; logId: string | null; lines: NewLine[]; hits: Hits }
+type Storing = { from: OutputPosition; to: OutputPosition; logId: string | null; lines: LineRun[]; hits: Hits }
 
 /** Returns the id of the log that the lines were stored in; null if another process has already stored them. */
 async function store(app: App, instance: OutputSource, { from, to, logId, lines, hits }: Storing): Promise<string | null> {
@@ -172,10 +175,6 @@ async function store(app: App, instance: OutputSource, { from, to, logId, lines,
   })
 }
 
-/** A redactor that adds its redactions to `hits`. */
-const countingRedactor = (redact: Redact, hits: Hits): Redact =>
-  Object.assign((text: string, isCut?: boolean) => redact(text, isCut, hits), { cutOf: redact.cutOf })
-
 /** Null if the instance no longer exists. */
 async function storedPosition(app: App, instanceId: string): Promise<OutputPosition | null> {
   const stored = await row<{ stdoutOffset: bigint; stderrOffset: bigint }>(
@@ -188,14 +187,12 @@ async function storedPosition(app: App, instanceId: string): Promise<OutputPosit
 /** Forgets up to where an instance was read: it is restarted, with new output, or removed. */
 export const resetOutput = (app: App, instanceId: string): void => void memoryOf(app).cursors.delete(instanceId)
 
-const system = (at: Date, instanceId: string, message: string): NewLine => ({
-  at,
-  stream: 'system',
-  level: 'WARN',
-  instanceId,
-  message,
-  truncated: false,
-})
+/** A line of Quayside itself. */
+const system = (app: App, instanceId: string, message: string): LineRun =>
+  runOf(
+    { at: app.clock.now(), stream: 'system', level: 'WARN', instanceId, message, truncated: false },
+    logLimits(app.settings).messageBytes,
+  )
 
 /** Adds a line of Quayside itself to the log of a service. */
 export async function logForService(
@@ -206,7 +203,7 @@ export async function logForService(
 ): Promise<void> {
   await transact(app, systemCaller(service.organizationId), {}, async (work) => {
     const log = await ensureServiceLog(work.tx, { organizationId: service.organizationId, webServiceId: service.id })
-    await appendLines(work, log.id, [system(app.clock.now(), instanceId, message)])
+    await appendLines(work, log.id, [system(app, instanceId, message)])
   })
 }
 

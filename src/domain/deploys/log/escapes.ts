@@ -29,6 +29,9 @@ const decoders: readonly Decoder[] = [
   },
 ]
 
+/** Whether an escape can start with this character. */
+export const isEscapeMark = (character: string): boolean => decoders.some(({ mark }) => mark === character)
+
 const letters: Readonly<Record<string, string>> = { b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' }
 
 export const bytesOf = (text: string): string => Buffer.from(text).toString('latin1')

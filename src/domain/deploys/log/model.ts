@@ -21,7 +21,21 @@ export type LogLine = {
   truncated: boolean
 }
 
+/** A line to store. */
 export type NewLine = Omit<LogLine, 'seq'>
+
+/** Consecutive lines that differ only in their message. `text`: their messages in UTF-8, each followed by a line feed. */
+export type LineRun = Omit<NewLine, 'message'> & { count: number; text: Buffer }
+
+export const lineFeed = 0x0a
+
+/** A run of one line. Truncates its message, removes NUL, which programs print by mistake, and replaces line feeds. */
+export function runOf({ message, ...line }: NewLine, messageBytes: number): LineRun {
+  const whole = message.includes('\0') ? message.replaceAll('\0', '') : message
+  const single = whole.includes('\n') ? whole.replaceAll('\n', ' ') : whole
+  const cut = cutUtf8(single, messageBytes)
+  return { ...line, truncated: line.truncated || cut.length < single.length, count: 1, text: Buffer.from(`${cut}\n`) }
+}
 
 /** Reason that lines are missing. If both apply to a gap, that of its last line. */
 export type LogGapReason = 'BYTE_CAP' | 'RETENTION'
@@ -45,7 +59,6 @@ export const logTopic = (logId: string): string => `log:${logId}`
 /** Default level of a stream. The level of a program's output is unknown. */
 export const levelOf = (stream: OutputStream): LogLevel | null => (stream === 'system' ? 'INFO' : null)
 
-export const maxChunkLines = 200
 const maxMessageBytes = 16 * 1024
 const maxChunkBytes = 256 * 1024
 const maxFlushBytes = 1024 * 1024
@@ -66,64 +79,6 @@ export function logLimits({ LOG_MAX_BYTES }: Pick<Settings, 'LOG_MAX_BYTES'>) {
   }
 }
 export type LogLimits = ReturnType<typeof logLimits>
-
-/** Lines to store. They are numbered when they are stored. */
-export type NewChunk = { count: number; bytes: number; firstAt: number; lastAt: number; lines: string }
-
-export const weightOf = (chunk: { count: number; bytes: number }): number => chunk.bytes + chunk.count * lineOverheadBytes
-
-/** Collects lines into chunks. Truncates long lines and removes NUL, which PostgreSQL can't store. */
-export function createChunker(limits: LogLimits) {
-  let parts: string[] = []
-  let [bytes, firstAt, lastAt] = [0, 0, 0]
-
-  const seal = (): NewChunk | null => {
-    if (parts.length === 0) return null
-    const chunk = { count: parts.length, bytes, firstAt, lastAt, lines: `[${parts.join(',')}]` }
-    parts = []
-    bytes = 0
-    return chunk
-  }
-
-  return {
-    get isEmpty() {
-      return parts.length === 0
-    },
-    /** Adds a line. Returns the chunk that is full with it or has no room for it, if any. */
-    add(line: NewLine): NewChunk | null {
-      const message = line.message.includes('\0') ? line.message.replaceAll('\0', '') : line.message
-      const cut = cutUtf8(message, limits.messageBytes)
-      const size = Buffer.byteLength(cut)
-      const isOver = parts.length > 0 && bytes + size + (parts.length + 1) * lineOverheadBytes > limits.chunkBytes
-      const full = isOver ? seal() : null
-      const at = line.at.getTime()
-      if (parts.length === 0) firstAt = lastAt = at
-      firstAt = Math.min(firstAt, at)
-      lastAt = Math.max(lastAt, at)
-      bytes += size
-      const truncated = line.truncated || cut.length < message.length
-      parts.push(JSON.stringify([at, line.stream, line.level, line.instanceId, cut, truncated ? 1 : 0]))
-      return full ?? (parts.length === maxChunkLines ? seal() : null)
-    },
-    seal,
-  }
-}
-
-type StoredLine = [at: number, stream: OutputStream, level: LogLevel | null, instanceId: string | null, message: string, truncated: 0 | 1]
-
-/** The lines of a stored chunk. */
-export function readChunk(firstSeq: number, text: string): LogLine[] {
-  const stored = JSON.parse(text) as StoredLine[]
-  return stored.map(([at, stream, level, instanceId, message, truncated], index) => ({
-    seq: firstSeq + index,
-    at: new Date(at),
-    stream,
-    level,
-    instanceId,
-    message,
-    truncated: truncated === 1,
-  }))
-}
 
 /** The longest prefix of whole characters with at most `maxBytes` bytes of UTF-8. */
 export function cutUtf8(text: string, maxBytes: number): string {

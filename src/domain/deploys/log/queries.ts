@@ -5,7 +5,8 @@
 import { z } from 'zod'
 import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { cursorOf, foreignCursor, type LogBatch, type LogGap, type LogLine, type Position, positionOf, readChunk } from './model.ts'
+import { readChunk } from './chunk.ts'
+import { cursorOf, foreignCursor, type LogBatch, type LogGap, type LogLine, type Position, positionOf } from './model.ts'
 
 export const maxTail = 10_000
 
@@ -57,7 +58,7 @@ export async function startPosition(tx: Tx, logId: string, { after, tail, since 
 }
 
 export type ChunkHeader = { firstSeq: number; lastSeq: number; bytesBefore: number; bytes: number }
-type ChunkPlace = ChunkHeader & { lines: string }
+type ChunkPlace = ChunkHeader & { lines: Uint8Array }
 const chunkPlace = sql`c.first_seq::float8, c.last_seq::float8, c.bytes_before::float8, c.bytes, c.lines`
 
 /** The last stored chunk that starts at or before a line. */

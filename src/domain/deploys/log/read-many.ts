@@ -5,7 +5,8 @@
 import { rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { DomainError, errors } from '../../../platform/errors.ts'
 import type { Pace } from '../../../platform/pace.ts'
-import { cursorOf, foreignCursor, type LogBatch, type LogLine, lineOverheadBytes, type Position, positionOf, readChunk } from './model.ts'
+import { readChunk } from './chunk.ts'
+import { cursorOf, foreignCursor, type LogBatch, type LogLine, lineOverheadBytes, type Position, positionOf } from './model.ts'
 import {
   advance,
   assemble,
@@ -123,7 +124,8 @@ async function readHeaders(tx: Tx, places: readonly (Place | DomainError)[]): Pr
 }
 
 const countOf = ({ firstSeq, lastSeq }: Header) => lastSeq - firstSeq + 1
-const weightOf = (chunk: Header) => chunk.bytes + countOf(chunk) * lineOverheadBytes
+/** Bytes of lines of a chunk, estimated by the average of all its lines, if each line has some bytes in addition to its message. */
+const bytesOf = (chunk: Header, lines: number, additional: number) => Math.ceil(lines * (chunk.bytes / countOf(chunk) + additional))
 /** Bytes of the other fields of a line in a response. */
 const fieldBytes = 96
 const keyOf = (logId: string, { firstSeq }: ChunkHeader) => `${logId}:${firstSeq}`
@@ -133,9 +135,10 @@ function choose(readings: readonly Reading[], room: ReadLimits['room']): void {
   let open = readings.map((reading) => ({ reading, chunks: chunksInOrder(reading) }))
   while (open.length > 0) {
     open = open.filter(({ reading, chunks }) => {
-      const { value: chunk } = chunks.next()
-      if (!chunk) return false
-      const weight = chunk.bytes + countOf(chunk) * fieldBytes
+      const { value: requested } = chunks.next()
+      if (!requested) return false
+      const { chunk, lines } = requested
+      const weight = bytesOf(chunk, lines, fieldBytes)
       if (weight > room.bytesLeft) {
         reading.isCut = true
         return false
@@ -148,13 +151,16 @@ function choose(readings: readonly Reading[], room: ReadLimits['room']): void {
   for (const reading of readings) if (isTail(reading)) reading.chosen.reverse()
 }
 
-/** The chunks to read of one log, starting at the end that is read first. Sets `isCut` when requested chunks remain. */
-function* chunksInOrder(reading: Reading): Generator<Header, undefined> {
+/**
+ * The chunks to read of one log, with the number of requested lines in each, starting at the end that is read first. Sets `isCut` when
+ * requested chunks remain.
+ */
+function* chunksInOrder(reading: Reading): Generator<{ chunk: Header; lines: number }, undefined> {
   const { headers, state } = reading
   const wanted = headers.filter(({ lastSeq }) => lastSeq > state.fromSeq)
   const fromEnd = isTail(reading)
   if (fromEnd) wanted.reverse()
-  let [bytes, lines, gaps] = [0, 0, 0]
+  let [bytes, left, gaps] = [0, fromEnd ? Number.POSITIVE_INFINITY : limitOf(reading), 0]
   let former: Header | undefined
   for (const chunk of wanted) {
     // A batch reports at most one gap.
@@ -163,11 +169,12 @@ function* chunksInOrder(reading: Reading): Generator<Header, undefined> {
       reading.isCut = true
       return
     }
-    if (!fromEnd && lines >= limitOf(reading)) return
-    bytes += weightOf(chunk)
-    lines += chunk.lastSeq - Math.max(chunk.firstSeq, state.fromSeq + 1) + 1
+    if (left <= 0) return
+    const lines = Math.min(left, chunk.lastSeq - Math.max(chunk.firstSeq, state.fromSeq + 1) + 1)
+    bytes += bytesOf(chunk, lines, lineOverheadBytes)
+    left -= lines
     former = chunk
-    yield chunk
+    yield { chunk, lines }
   }
   const isShort = fromEnd && former !== undefined && former.firstSeq > state.fromSeq + 1
   if (isShort && (gaps > 0 || (reading.hasMoreHeaders && headers[0] === former))) reading.isCut = true
@@ -183,7 +190,7 @@ async function readLines(tx: Tx, readings: readonly (Reading | DomainError)[], p
   const lines = new Map<string, LogLine[]>()
   for (const portion of portionsOf([...chosen.values()])) {
     await pace?.next()
-    const found = await rows<{ logId: string; firstSeq: number; lines: string }>(
+    const found = await rows<{ logId: string; firstSeq: number; lines: Uint8Array }>(
       tx,
       sql`select c.log_id, c.first_seq::float8, c.lines from unnest(${portion.map(({ logId }) => logId)}::uuid[],
             ${portion.map(({ chunk }) => chunk.firstSeq)}::bigint[]) as k(log_id, first_seq)
@@ -202,7 +209,7 @@ function* portionsOf(chosen: readonly { logId: string; chunk: Header }[]): Gener
   let bytes = 0
   for (const item of chosen) {
     portion.push(item)
-    bytes += weightOf(item.chunk)
+    bytes += item.chunk.bytes
     if (bytes < portionBytes) continue
     yield portion
     portion = []

@@ -4,7 +4,7 @@
  * also replaced on its own.
  */
 import { isTooShortToRedact, minRedactedLength } from '../../configuration/variable/index.ts'
-import { bytesOf, type Reading, readingsOf, textOf } from './escapes.ts'
+import { bytesOf, isEscapeMark, type Reading, readingsOf, textOf } from './escapes.ts'
 
 /** Number of redactions, by key. */
 export type Hits = Map<string, number>
@@ -16,6 +16,11 @@ export type Redact = ((text: string, isCut?: boolean, hits?: Hits) => string) & 
    * `isCut`. 0 if there is none yet; there is one once the line is twice as long as the longest form of any value.
    */
   cutOf?: (bytes: Buffer) => number
+  /**
+   * Searches whole lines of UTF-8 from the start of a line. Returns an offset in the first line that redaction may change, or the length if
+   * it changes none. Without it, any line may change.
+   */
+  search?: (bytes: Buffer, from: number) => number
 }
 
 /** A value, and the key under which its redactions are counted. */
@@ -41,8 +46,10 @@ export function createRedactor(values: readonly (string | SecretValue)[]): Redac
     }
     longest = Math.max(longest, longestEscape * Buffer.byteLength(value))
   }
-  if (keys.size === 0) return Object.assign((text: string) => text, { cutOf: (bytes: Buffer) => bytes.length })
-  const find = finder(keys)
+  const nothing = (bytes: Buffer) => bytes.length
+  if (keys.size === 0) return Object.assign((text: string) => text, { cutOf: nothing, search: nothing })
+  const starts = startsOf(keys.keys())
+  const find = finder(keys, starts)
   const redact = (text: string, isCut = false, hits?: Hits) => {
     const bytes = bytesOf(text)
     const readings = searchableReadings(bytes, isCut)
@@ -55,8 +62,15 @@ export function createRedactor(values: readonly (string | SecretValue)[]): Redac
     }
     return spans.length > 0 ? textOf(withoutMatches(bytes, spans, hits)) : text
   }
-  return Object.assign(redact, { cutOf: cutter(find, longest) })
+  return Object.assign(redact, { cutOf: cutter(find, longest), search: searcher(starts) })
 }
+
+/** A redactor that adds its redactions to `hits`. `current` returns the redactor to use, which may change over time. */
+export const countingRedactor = (current: () => Redact, hits: Hits): Redact =>
+  Object.assign((text: string, isCut?: boolean) => current()(text, isCut, hits), {
+    cutOf: (bytes: Buffer) => current().cutOf?.(bytes) ?? bytes.length,
+    search: (bytes: Buffer, from: number) => current().search?.(bytes, from) ?? from,
+  })
 
 /** Treats `+` and space as equal, because forms encode a space as `+`, but other URLs do not. */
 const searchable = (bytes: string) => bytes.replaceAll('+', ' ')
@@ -64,18 +78,31 @@ const searchable = (bytes: string) => bytes.replaceAll('+', ' ')
 const searchableReadings = (bytes: string, isCut?: boolean): Reading[] =>
   readingsOf(bytes, isCut).map(({ text, placeOf }) => ({ text: searchable(text), placeOf }))
 
-/** Finds patterns by their first characters, so that the cost of a line does not depend on the number of values. */
-function finder(keys: ReadonlyMap<string, string>): (reading: Reading) => Span[] {
-  const byStart = Map.groupBy(keys.keys(), (pattern) => pattern.slice(0, minRedactedLength))
-  // A filter in front of the map: it rules out most offsets, and makes the search three times as fast.
-  const known = new Uint8Array(2 ** startBits)
-  for (const start of byStart.keys()) known[slotOf(Buffer.from(start, 'latin1').readInt32BE())] = 1
+/** Patterns by their first characters, so that the cost of a line does not depend on the number of values. */
+type Starts = {
+  /** Whether a pattern may start with these four bytes. It rules out most places, and makes the search three times as fast. */
+  mayBe: Uint8Array
+  byStart: ReadonlyMap<string, string[]>
+}
+
+function startsOf(patterns: Iterable<string>): Starts {
+  const byStart = Map.groupBy(patterns, (pattern) => pattern.slice(0, minRedactedLength))
+  const mayBe = new Uint8Array(2 ** startBits)
+  for (const start of byStart.keys()) mayBe[slotOf(Buffer.from(start, 'latin1').readInt32BE())] = 1
+  return { mayBe, byStart }
+}
+
+const startBits = 16
+/** Hash of four bytes. */
+const slotOf = (code: number) => Math.imul(code, 0x9e3779b1) >>> (32 - startBits)
+
+function finder(keys: ReadonlyMap<string, string>, { mayBe, byStart }: Starts): (reading: Reading) => Span[] {
   return ({ text, placeOf }) => {
     const spans: Span[] = []
     let code = 0
     for (let end = 1; end <= text.length; end++) {
       code = (code << 8) | text.charCodeAt(end - 1)
-      if (known[slotOf(code)] === 0 || end < minRedactedLength) continue
+      if (mayBe[slotOf(code)] === 0 || end < minRedactedLength) continue
       const start = end - minRedactedLength
       for (const pattern of byStart.get(text.slice(start, end)) ?? []) {
         if (!text.startsWith(pattern, start)) continue
@@ -86,9 +113,40 @@ function finder(keys: ReadonlyMap<string, string>): (reading: Reading) => Span[]
   }
 }
 
-const startBits = 14
-/** Hash of four bytes. */
-const slotOf = (code: number) => Math.imul(code, 0x9e3779b1) >>> (32 - startBits)
+/** The bytes as `searchable` maps them, and `escapeMark` for those that start an escape. */
+const escapeMark = 0x100
+const searchableByte = Uint16Array.from({ length: 256 }, (_, byte) =>
+  isEscapeMark(String.fromCharCode(byte)) ? escapeMark : searchable(String.fromCharCode(byte)).charCodeAt(0),
+)
+
+/** Searches bytes for the patterns, without decoding them: any escape may be part of one. */
+function searcher({ mayBe, byStart }: Starts): (bytes: Buffer, from: number) => number {
+  const byCode = new Map(
+    [...byStart].map(([start, patterns]) => [
+      Buffer.from(start, 'latin1').readInt32BE(),
+      // A pattern with a line feed is in no line.
+      patterns.filter((pattern) => !pattern.includes('\n')).map((pattern) => Buffer.from(pattern, 'latin1')),
+    ]),
+  )
+  const isAt = (pattern: Buffer, bytes: Buffer, start: number) => {
+    if (start + pattern.length > bytes.length) return false
+    for (let i = minRedactedLength; i < pattern.length; i++) if (searchableByte[bytes[start + i]!] !== pattern[i]) return false
+    return true
+  }
+  return (bytes, from) => {
+    let code = 0
+    for (let at = from; at < bytes.length; at++) {
+      const byte = searchableByte[bytes[at]!]!
+      if (byte === escapeMark) return at
+      code = (code << 8) | byte
+      if (mayBe[slotOf(code)] === 0) continue
+      const start = at - minRedactedLength + 1
+      if (start < from) continue
+      for (const pattern of byCode.get(code) ?? []) if (isAt(pattern, bytes, start)) return start
+    }
+    return bytes.length
+  }
+}
 
 function cutter(find: (reading: Reading) => Span[], longest: number): (bytes: Buffer) => number {
   return (bytes) => {

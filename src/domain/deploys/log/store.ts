@@ -5,7 +5,8 @@ import { newId } from '../../../platform/id.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import type { Settings } from '../../../platform/settings.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { createChunker, type LogLimits, lineOverheadBytes, logLimits, logTopic, type NewChunk, type NewLine, weightOf } from './model.ts'
+import { createChunker, type NewChunk, weightOf } from './chunk.ts'
+import { type LineRun, type LogLimits, lineOverheadBytes, logLimits, logTopic } from './model.ts'
 
 type ServiceRef = { organizationId: string; webServiceId: string }
 
@@ -94,7 +95,7 @@ export async function completeLog({ tx, wake }: Pick<Work, 'tx' | 'wake'>, logId
 export async function appendLines(
   { app, tx, wake }: Pick<Work, 'app' | 'tx' | 'wake'>,
   logId: string,
-  lines: Iterable<NewLine>,
+  lines: Iterable<LineRun>,
 ): Promise<number | null> {
   const limits = logLimits(app.settings)
   let firstSeq: number | null = null
@@ -111,7 +112,7 @@ export async function appendLines(
  * Appends lines and stores the offset in their source (see `appendChunks`) in one statement. Returns false if nothing was stored, which
  * includes too many lines for one statement.
  */
-export async function appendAtOnce(app: App, logId: string, lines: Iterable<NewLine>, source: Sql): Promise<boolean> {
+export async function appendAtOnce(app: App, logId: string, lines: Iterable<LineRun>, source: Sql): Promise<boolean> {
   const limits = logLimits(app.settings)
   const [flush, more] = flushesOf(chunksOf(lines, limits), limits)
   if (!flush || more) return false
@@ -120,12 +121,9 @@ export async function appendAtOnce(app: App, logId: string, lines: Iterable<NewL
   return true
 }
 
-function* chunksOf(lines: Iterable<NewLine>, limits: LogLimits): Generator<NewChunk> {
+function* chunksOf(lines: Iterable<LineRun>, limits: LogLimits): Generator<NewChunk> {
   const chunker = createChunker(limits)
-  for (const line of lines) {
-    const full = chunker.add(line)
-    if (full) yield full
-  }
+  for (const run of lines) yield* chunker.add(run)
   const last = chunker.seal()
   if (last) yield last
 }
@@ -166,11 +164,12 @@ export async function appendChunks(send: Send, logId: string, chunks: NewChunk[]
   const count = chunks.reduce((sum, chunk) => sum + chunk.count, 0)
   const bytes = chunks.reduce((sum, chunk) => sum + chunk.bytes, 0)
   const weight = bytes + count * lineOverheadBytes
-  let [lines, before] = [0, 0]
+  let [lines, before, start] = [0, 0, 1]
   const offsets = chunks.map((chunk) => {
-    const offset = { lines, before }
+    const offset = { lines, before, start }
     lines += chunk.count
     before += chunk.bytes
+    start += chunk.lines.length
     return offset
   })
   const [appended] = await send(
@@ -185,13 +184,14 @@ export async function appendChunks(send: Send, logId: string, chunks: NewChunk[]
         stored as (
           insert into log_chunk (log_id, first_seq, last_seq, bytes_before, bytes, first_at, last_at, lines)
           select ${logId}::uuid, a.first_seq + c.lines_offset, a.first_seq + c.lines_offset + c.count - 1, a.bytes_before + c.bytes_offset, c.bytes,
-            to_timestamp(c.first_at / 1000.0), to_timestamp(c.last_at / 1000.0), c.lines
+            to_timestamp(c.first_at / 1000.0), to_timestamp(c.last_at / 1000.0),
+            substring(${Buffer.concat(chunks.map((chunk) => chunk.lines))}::bytea from c.start for c.length)
           from allotted a, unnest(
             ${offsets.map((offset) => offset.lines)}::int[], ${chunks.map((chunk) => chunk.count)}::int[],
             ${offsets.map((offset) => offset.before)}::int[], ${chunks.map((chunk) => chunk.bytes)}::int[],
             ${chunks.map((chunk) => chunk.firstAt)}::float8[], ${chunks.map((chunk) => chunk.lastAt)}::float8[],
-            ${chunks.map((chunk) => chunk.lines)}::text[]
-          ) as c(lines_offset, count, bytes_offset, bytes, first_at, last_at, lines))
+            ${offsets.map((offset) => offset.start)}::int[], ${chunks.map((chunk) => chunk.lines.length)}::int[]
+          ) as c(lines_offset, count, bytes_offset, bytes, first_at, last_at, start, length))
         select first_seq::float8 as seq, head_seq is not null as full from allotted`,
   )
   if (!appended) return null
@@ -223,7 +223,7 @@ const findChunk = async (
   const [found] = await send(
     sql`select first_seq::float8 as seq, false as full from log_chunk
         where log_id = ${logId}::uuid and first_seq > ${afterSeq}::bigint and last_seq = first_seq + ${count}::int - 1 and bytes = ${bytes}::int
-          and first_at = to_timestamp(${firstAt}::float8 / 1000.0) and lines = ${lines}::text
+          and first_at = to_timestamp(${firstAt}::float8 / 1000.0) and lines = ${lines}::bytea
         order by first_seq limit 1`,
   )
   return found?.seq ?? null

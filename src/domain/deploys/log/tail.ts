@@ -1,6 +1,7 @@
 /** Reads the ends of many logs in one statement, for lists that show a few lines of each. */
 import { rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
-import { type LogLine, readChunk } from './model.ts'
+import { readChunk } from './chunk.ts'
+import type { LogLine } from './model.ts'
 
 const maxChunks = 100
 
@@ -9,7 +10,7 @@ const maxChunks = 100
  * `deploymentIds` is a query for the deployments, limited to the caller's scope. Deployments without lines are omitted.
  */
 export async function tailsByDeployment(tx: Tx, deploymentIds: Sql, bytes: number): Promise<Map<string, LogLine[]>> {
-  const found = await rows<{ deploymentId: string; firstSeq: number; lines: string }>(
+  const found = await rows<{ deploymentId: string; firstSeq: number; lines: Uint8Array }>(
     tx,
     sql`select l.deployment_id, c.first_seq::float8, c.lines
         from log l cross join lateral (

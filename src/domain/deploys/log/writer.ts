@@ -3,8 +3,9 @@
  * writers, also in several processes, may write to one log; the lines of each keep their order.
  */
 import type { App } from '../../../platform/work.ts'
+import { createChunker, type NewChunk, weightOf } from './chunk.ts'
 import { createLineSplitter } from './line-splitter.ts'
-import { createChunker, type LogLevel, logLimits, logTopic, type NewChunk, type NewLine, weightOf } from './model.ts'
+import { type LineRun, type LogLevel, logLimits, logTopic } from './model.ts'
 import type { OutputSink, OutputStream } from './ports.ts'
 import type { Redact } from './redactor.ts'
 import { appendThroughOutages, flushesOf } from './store.ts'
@@ -26,10 +27,12 @@ export type LogWriter = {
 
 /** Maximum time that lines are collected before they are stored. */
 const collectMs = 100
+/** Number of lines that are stored without waiting for more. While others are being stored, chunks grow larger. */
+const promptLines = 200
 /** Size of the queue above which a sink returns a promise. */
 const queueBytes = 1024 * 1024
 /** Bytes that are split before the size of the queue is checked again. */
-const sliceBytes = 16 * 1024
+const sliceBytes = 64 * 1024
 
 /**
  * Lines are stored after at most 100 ms, or earlier once there are 200. While the database is unavailable, lines and sinks wait. After an
@@ -56,23 +59,29 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     for (const resolve of woken) resolve()
   }
 
-  const enqueue = (chunk: NewChunk | null) => {
-    if (!chunk) return
+  const enqueue = (chunk: NewChunk) => {
     queue.push(chunk)
     queuedBytes += weightOf(chunk)
-    start()
   }
 
-  const addLine = (line: NewLine) => {
+  const addRun = (run: LineRun) => {
     if (dropping || failure) return
-    enqueue(chunker.add(line))
-    if (!chunker.isEmpty && !pumping) timer ??= setTimeout(sealNow, collectMs)
+    chunker.add(run).forEach(enqueue)
+    if (queue.length > 0) start()
+    else if (!pumping) sealSoon()
+  }
+
+  const sealSoon = () => {
+    if (chunker.count >= promptLines) sealNow()
+    else if (chunker.count > 0) timer ??= setTimeout(sealNow, collectMs)
   }
 
   const sealNow = () => {
     clearTimeout(timer)
     timer = undefined
-    enqueue(chunker.seal())
+    const chunk = chunker.seal()
+    if (chunk) enqueue(chunk)
+    if (queue.length > 0) start()
   }
 
   const start = () => {
@@ -81,7 +90,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
       pumping = undefined
       wakeWaiting()
       if (queue.length > 0) start()
-      else if (!chunker.isEmpty && !failure) timer ??= setTimeout(sealNow, collectMs)
+      else if (!failure) sealSoon()
     })
   }
 
@@ -140,7 +149,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
   }
 
   const openStream = (stream: OutputStream, instanceId: string | null) => {
-    const splitter = createLineSplitter({ stream, instanceId, messageBytes: limits.messageBytes, redact }, addLine)
+    const splitter = createLineSplitter({ stream, instanceId, messageBytes: limits.messageBytes, redact }, addRun)
     let busy: Promise<void> | undefined
     streams.add({
       async idle() {
@@ -202,7 +211,7 @@ export function openLogWriter(app: App, { logId, redact }: LogWriterOptions): Lo
     async say(message, level = 'INFO') {
       check()
       const source = { stream: 'system' as const, instanceId: null, messageBytes: limits.messageBytes, redact, level }
-      const splitter = createLineSplitter(source, addLine)
+      const splitter = createLineSplitter(source, addRun)
       splitter.push(Buffer.from(message), app.clock.now())
       splitter.end(app.clock.now())
       await waitForRoom()
