@@ -207,7 +207,7 @@ export function drop(client: pg.Client): void {
 }
 
 /** Closes a connection gracefully if the server answers soon. */
-async function end(client: pg.Client): Promise<void> {
+export async function end(client: pg.Client): Promise<void> {
   await answered(client.end(), 500).catch(() => {})
   client.connection.stream.destroy()
 }
