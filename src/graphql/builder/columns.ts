@@ -19,6 +19,7 @@ import {
 import type { Columns, Reader } from '../../platform/listing.ts'
 import type { GraphqlContext } from './context.ts'
 import { oncePerSelection } from './level.ts'
+import type { Loading } from './loader.ts'
 
 declare global {
   export namespace PothosSchemaTypes {
@@ -106,7 +107,7 @@ export function loadRows<Value>(
   key: string,
   columns: Columns,
   read: (reader: Reader, keys: readonly string[]) => Promise<readonly Value[]>,
-): Promise<Value> {
+): Loading<Value> {
   return context.load(name, { key, columns }, (asked: readonly { key: string; columns: Columns }[]) => {
     const [first, ...others] = new Set(asked.map((item) => item.columns))
     const reader = readerOf(context, others.length === 0 ? first : interned(new Set([first!, ...others].flat())))

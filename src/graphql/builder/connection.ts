@@ -10,13 +10,14 @@ import { builder, type Types } from './builder.ts'
 import { columnsOf, loadRows, readerOf } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
 import { oncePerLevel } from './level.ts'
+import { type Loading, loadAlone } from './loader.ts'
 
 /** A list whose page and count are only read if their fields are selected. */
-export type Connection<Row> = { page: () => Promise<Page<Row>>; count: () => Promise<number> }
+export type Connection<Row> = { page: () => Loading<Page<Row>>; count: () => Promise<number> }
 
 /** Wraps two readers. The page is read once, however many of its fields are selected. */
-export function connection<Row>(page: () => Promise<Page<Row>>, count: () => Promise<number>): Connection<Row> {
-  let read: Promise<Page<Row>> | undefined
+export function connection<Row>(page: () => Loading<Page<Row>>, count: () => Promise<number>): Connection<Row> {
+  let read: Loading<Page<Row>> | undefined
   return { page: () => (read ??= page()), count }
 }
 
@@ -57,16 +58,16 @@ export function connectionOf<Row extends { id: string }, Filters extends FilterS
   const type = builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
     description: `The connection type for ${name}.`,
     fields: (t) => ({
-      edges: t.field({ type: [Edge], description: 'A list of edges.', resolve: async (list) => (await list.page()).rows as never }),
+      edges: t.field({ type: [Edge], description: 'A list of edges.', resolve: (list) => list.page().map(({ rows }) => rows) as never }),
       nodes: t.field({
         type: [node] as never,
         description: 'A list of nodes.',
-        resolve: async (list) => (await list.page()).rows as never,
+        resolve: (list) => list.page().map(({ rows }) => rows) as never,
       }),
       pageInfo: t.field({
         type: PageInfo,
         description: 'Information to aid in pagination.',
-        resolve: async (list) => pageInfo(await list.page(), name),
+        resolve: (list) => list.page().map((page) => pageInfo(page, name)),
       }),
       totalCount: t.int({ description: 'Total number of items. Computed only when selected.', resolve: (list) => list.count() }),
     }),
@@ -135,7 +136,7 @@ export function rootConnection<Row extends { id: string }, Filters extends Filte
         const { first, after, last, before, ...filter } = given
         if (check) await context.call(check, filter)
         return connection(
-          () => context.call(list, given, columnsOf(info, listing.type)),
+          () => loadAlone(context, context.call(list, given, columnsOf(info, listing.type))),
           () => context.call(count, filter),
         )
       },

@@ -1,7 +1,7 @@
 /** The context of resolvers, created for each operation. A concept's GraphQL fields use `call` and `load`, and nothing else of the request. */
-import DataLoader from 'dataloader'
 import { ask, type Command, type CommandInput, execute, type Query, type Request, type Target } from '../../platform/command.ts'
 import { createPace, type Pace } from '../../platform/pace.ts'
+import { createLoad, type Load } from './loader.ts'
 import { createRoom, type Room } from './room.ts'
 
 export type GraphqlContext = Request & {
@@ -16,12 +16,11 @@ export type GraphqlContext = Request & {
   pace: Pace
   /** The remaining size of the answer. Resolvers that read large texts must deduct them. */
   room: Room
-  /** Batches all keys of one name that a tick asks for; `batch` gives one value a key, in order. Rejects when `signal` has aborted. */
-  load<Key, Value>(name: string, key: Key, batch: (keys: readonly Key[]) => Promise<readonly Value[]>): Promise<Value>
+  /** Reads the values of all keys together that are asked for under one name. Rejects when `signal` has aborted. */
+  load: Load
 }
 
 export function createGraphqlContext(request: Request, signal: AbortSignal = new AbortController().signal): GraphqlContext {
-  const loaders = new Map<string, DataLoader<unknown, unknown>>()
   const pace = createPace(signal)
   const call = (
     declared: Command<unknown, null, object> | Query<unknown, unknown>,
@@ -32,28 +31,12 @@ export function createGraphqlContext(request: Request, signal: AbortSignal = new
     signal.throwIfAborted()
     return 'emits' in declared ? execute(request, declared, input) : ask(request, declared, input, columns)
   }
-  const unlessGone = <Keys>(keys: Keys): Keys => {
-    signal.throwIfAborted()
-    return keys
-  }
   return {
     ...request,
     signal,
     pace,
     room: createRoom(),
     call: call as GraphqlContext['call'],
-    load(name, key, batch) {
-      let loader = loaders.get(name)
-      if (!loader) {
-        const read = batch as (keys: readonly unknown[]) => Promise<readonly unknown[]>
-        // Siblings that wait for a turn load later, but their keys belong to the same batch.
-        loader = new DataLoader(async (keys) => read(unlessGone(keys)), { cache: false, batchScheduleFn: pace.whenIdle })
-        loaders.set(name, loader)
-      }
-      return loader.load(key).then((value) => {
-        const turn = pace.next()
-        return turn ? turn.then(() => value) : value
-      }) as Promise<never>
-    },
+    load: createLoad(pace, signal),
   }
 }

@@ -8,6 +8,7 @@ export { checkPages, connectionArgs, connectionBelow, connectionOf, nestedConnec
 export type { GraphqlContext } from './context.ts'
 export { enumType } from './enum.ts'
 export { type LevelResolver, levelResolverOf } from './level.ts'
+export { Batch, Loading } from './loader.ts'
 export { type CommandFace, type InputBuilder, mutation, payloadOf } from './mutation.ts'
 export { findNode, findRelated, findVisible, idField, Node, timestamps, versionFields } from './node.ts'
 export { makeRoom } from './room.ts'

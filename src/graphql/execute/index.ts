@@ -15,7 +15,7 @@ import {
   OperationTypeNode,
   visit,
 } from 'graphql'
-import type { GraphqlContext } from '../builder/index.ts'
+import { type Batch, type GraphqlContext, Loading } from '../builder/index.ts'
 import { Failure, openSink, type Scope, type Sink } from './complete.ts'
 import { type Container, Failures, Level } from './level.ts'
 import { createPlan, type Plan, type PlannedField, type Selection, type Variables } from './plan.ts'
@@ -186,18 +186,39 @@ class Run {
       return failAll(error)
     }
     const pending: PromiseLike<void>[] = []
+    const loading = new Map<Batch, LoadingRow[]>()
     const resolveOne = (row: number) => {
       const add = (value: unknown) => sink.add(value, row, key)
       const fail = (error: unknown) => add(new Failure(error))
       try {
         const value: unknown = resolve(sources[row], args, this.#context, info)
-        if (isPromise(value)) pending.push(value.then(add, fail))
+        if (value instanceof Loading) addTo(loading, value.batch, { row, value })
+        else if (isPromise(value)) pending.push(value.then(add, fail))
         else add(value)
       } catch (error) {
         fail(error)
       }
     }
-    return this.#inTurns(sources.length, resolveOne)?.then(() => allOf(pending)) ?? allOf(pending)
+    const settled = () => {
+      for (const [batch, rows] of loading) pending.push(this.#takeOver(batch, rows, sink, key))
+      return allOf(pending)
+    }
+    return this.#inTurns(sources.length, resolveOne)?.then(settled) ?? settled()
+  }
+
+  /** Gives the sink the values of a batch. */
+  #takeOver(batch: Batch, rows: readonly LoadingRow[], sink: Sink, key: string): Promise<void> {
+    const add = (values: Values) =>
+      this.#inTurns(rows.length, (index) => {
+        const { row, value } = rows[index]!
+        try {
+          sink.add(value.of(values), row, key)
+        } catch (error) {
+          sink.add(new Failure(error), row, key)
+        }
+      })
+    const failAll = (error: unknown) => this.#inTurns(rows.length, (index) => sink.add(new Failure(error), rows[index]!.row, key))
+    return batch.values.then(add, failAll)
   }
 
   /** Does something for each row. Takes turns with other operations once it takes long. */
@@ -213,6 +234,14 @@ class Run {
     }
     return undefined
   }
+}
+
+type LoadingRow = { row: number; value: Loading<unknown> }
+
+function addTo(loading: Map<Batch, LoadingRow[]>, batch: Batch, row: LoadingRow): void {
+  const rows = loading.get(batch)
+  if (rows) rows.push(row)
+  else loading.set(batch, [row])
 }
 
 /** What resolvers are told. It is the same object for all rows of a level. */

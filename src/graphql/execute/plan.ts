@@ -93,9 +93,7 @@ export class Selection {
     if (this.#compiled) return this.#compiled
     try {
       const fields = this.#compile()
-      // Without a prototype, `__proto__` is a key like any other.
-      const template = Object.create(null) as Container
-      for (const { key } of fields) template[key] = null
+      const template = Object.fromEntries(fields.map(({ key }) => [key, null])) as Container
       this.#compiled = { fields, template }
       return this.#compiled
     } catch (error) {
