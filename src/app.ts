@@ -57,7 +57,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     requestTimeout: 30_000,
     return503OnClosing: false,
     forceCloseConnections: false,
-    trustProxy: trustOf(app.settings.TRUST_PROXY),
+    trustProxy: app.settings.TRUST_PROXY.length > 0 && trustOf(app.settings.TRUST_PROXY),
     rewriteUrl: decodableUrl,
     // An id in a path may be as long as the headers allow.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: maxHeaderBytes },
@@ -73,7 +73,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     else done()
   })
   addRequestIds(server)
-  addRequestLog(server)
+  addRequestLog(server, app.log)
   addCors(server, app.settings.CORS_ORIGINS)
   addIndexPage(server, app)
   addErrorHandlers(server, app)
@@ -123,20 +123,24 @@ function addClientAddresses(server: FastifyInstance): void {
 }
 
 function addRequestIds(server: FastifyInstance): void {
-  server.addHook('onRequest', async (request, reply) => {
+  server.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
+    done()
   })
 }
 
 /** Logs one line per request, without the query string, which may contain user input. Quiet routes are logged at level debug. */
-function addRequestLog(server: FastifyInstance): void {
-  server.addHook('onResponse', async (request, reply) => {
+function addRequestLog(server: FastifyInstance, log: App['log']): void {
+  server.addHook('onResponse', (request, reply, done) => {
     const level = request.routeOptions.config.quiet ? 'debug' : 'info'
-    const path = request.url.split('?', 1)[0]
-    request.log[level](
-      { client: request.ip, method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
-      'answered',
-    )
+    if (log.isLevelEnabled(level)) {
+      const path = request.url.split('?', 1)[0]
+      request.log[level](
+        { client: request.ip, method: request.method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+        'answered',
+      )
+    }
+    done()
   })
 }
 
@@ -151,12 +155,12 @@ const exposed = 'X-API-Key-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateL
 
 /** Answers OPTIONS for every path. Without CORS_ORIGINS, other origins are not allowed; `*` allows all. */
 function addCors(server: FastifyInstance, origins: readonly string[]): void {
-  server.addHook('onRequest', async (request, reply) => {
+  server.addHook('onRequest', (request, reply, done) => {
     const { origin } = request.headers
     const allowed = origin !== undefined && (origins.includes('*') || origins.includes(origin))
     if (origins.length > 0) reply.header('vary', 'Origin')
     if (allowed) reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': exposed })
-    if (request.method !== 'OPTIONS') return
+    if (request.method !== 'OPTIONS') return done()
     if (allowed) {
       reply.headers({
         'access-control-allow-methods': 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
@@ -164,7 +168,7 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
         'access-control-max-age': '600',
       })
     }
-    return reply.code(204).send()
+    reply.code(204).send()
   })
 }
 
@@ -366,9 +370,10 @@ function addWebhookMetrics(app: App, registers: Registry[]): void {
 }
 
 function addMetrics(server: FastifyInstance, metrics: Metrics): void {
-  server.addHook('onResponse', async (request, reply) => {
+  server.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'unknown'
     metrics.requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
+    done()
   })
   server.get('/metrics', { config: { quiet: true } }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.print()),

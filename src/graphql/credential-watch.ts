@@ -1,10 +1,11 @@
 /** Ends streams and sockets whose credential was revoked, expired or narrowed while they were open. */
 import type { Caller } from '../platform/access.ts'
+import type { Authenticated } from '../platform/credential.ts'
 import { createFailureLog } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
 /** The caller that a credential stands for, or null if it is not valid. */
-export type Authenticate = (credential: string) => Promise<Caller | null>
+export type Authenticate = (credential: string) => Authenticated
 
 export type CredentialWatch = {
   /** Calls back once, when the credential is no longer valid or has lost a permission. Returns a function that stops watching. */

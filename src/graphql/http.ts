@@ -60,14 +60,18 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
   void server.register(async (door) => {
     const { app } = options
     const page = app.settings.GRAPHIQL ? createGraphiqlPage(endpoint) : null
-    const read = createParameterReader(options.schema, endpoint)
+    const readParameters = createParameterReader(options.schema, endpoint)
     const perform = createPerform(options)
 
     door.decorateRequest('graphqlCaller', null)
     door.removeAllContentTypeParsers()
-    door.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) => {
-      if (!isUtf8Type(request.headers['content-type'])) throw Object.assign(new Error('another charset'), { statusCode: 415 })
-      return utf8Text(body)
+    door.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+      if (!isUtf8Type(request.headers['content-type'])) return done(Object.assign(new Error('another charset'), { statusCode: 415 }))
+      try {
+        done(null, utf8Text(body))
+      } catch (error) {
+        done(error as Error)
+      }
     })
     door.setErrorHandler((error: FastifyError, request, reply) => {
       if (error.statusCode === 401 || (error instanceof DomainError && error.kind === 'unauthenticated'))
@@ -93,14 +97,16 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
       onRequest: async (request, reply) => {
         if (page && request.method !== 'POST' && asksForPage(request)) return sendPage(request, reply, await page())
         const credential = credentialOfHeaders(request.headers)
-        const caller = credential === null ? null : await withinDeadline(app, options.authenticate(credential))
+        const found = credential === null ? null : withinDeadline(app, options.authenticate(credential))
+        const caller = found instanceof Promise ? await found : found
         if (credential === null || caller === null) throw errors.unauthenticated()
         request.graphqlCaller = { caller, credential }
       },
       handler: async (request, reply) => {
         demandUtf8Query(request.url)
         const accepts = acceptance(request.headers.accept)
-        const params = await read(request)
+        const read = readParameters(request)
+        const params = read instanceof Promise ? await read : read
         const { answered, status } = isFault(params) ? refused(request, params) : await perform(request, reply, params, accepts)
         if (status === 204) return reply.code(204).send()
         if (isStream(answered) || (accepts.events && !accepts.json && status === undefined)) {
@@ -156,6 +162,7 @@ type Acceptance = { json: boolean; events: boolean }
 
 /** What an Accept header allows. Streams need an explicit text/event-stream: a client that accepts anything expects the response to end. */
 function acceptance(accept: string | undefined): Acceptance {
+  if (acceptsAnything(accept)) return { json: true, events: false }
   const types = mediaTypes(accept)
   return {
     json: types.some((type) => type === '*/*' || type === 'application/*' || type in jsonTypes),
@@ -163,13 +170,16 @@ function acceptance(accept: string | undefined): Acceptance {
   }
 }
 
+const acceptsAnything = (accept: string | undefined): boolean => !accept || accept === '*/*'
+
 const jsonTypes = { 'application/json': true, 'application/graphql-response+json': true }
 
 /** The first JSON type named in the header, otherwise application/json. */
-const jsonType = (accept: string | undefined) => mediaTypes(accept).find((type) => type in jsonTypes) ?? 'application/json'
+const jsonType = (accept: string | undefined) =>
+  (acceptsAnything(accept) ? undefined : mediaTypes(accept).find((type) => type in jsonTypes)) ?? 'application/json'
 
-const mediaTypes = (accept: string | undefined): string[] =>
-  (accept || '*/*')
+const mediaTypes = (accept = ''): string[] =>
+  accept
     .toLowerCase()
     .split(',')
     .map((part) => part.trim().split(/\s*;\s*/))

@@ -10,13 +10,14 @@ import type { Params } from './perform.ts'
 /** Why a request has no valid parameters. */
 export type Fault = { status: number; text: string }
 
-export type ParameterReader = (request: FastifyRequest) => Promise<Params | Fault>
+/** A promise only if Yoga reads them. */
+export type ParameterReader = (request: FastifyRequest) => Params | Fault | Promise<Params | Fault>
 
 export const isFault = (read: Params | Fault): read is Fault => 'status' in read
 
 export function createParameterReader(schema: GraphQLSchema, endpoint: string): ParameterReader {
   const readByYoga = createYogaReader(schema, endpoint)
-  return async (request) => (request.method === 'POST' ? plainParams(request.body) : null) ?? readByYoga(request)
+  return (request) => (request.method === 'POST' ? plainParams(request.body) : null) ?? readByYoga(request)
 }
 
 const names = new Set(['query', 'variables', 'operationName', 'extensions'])

@@ -3,7 +3,7 @@
  * cleared by the wake-up `credentials`, which every change of a key or a membership sends to all processes; should that be lost, entries
  * expire within the second. An entry never outlives its credential.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Caller } from './access.ts'
 import type { Wake } from './db/wake.ts'
 
@@ -16,12 +16,13 @@ const most = 10_000
 type Remembered = { caller: Caller; untilMs: number }
 
 /**
- * Wraps a lookup. Unknown credentials (null) are never cached. Requests that arrive during a lookup share its result or its failure.
+ * Wraps a lookup. Unknown credentials (null) are never cached. Requests that arrive during a lookup share its result or its failure. A
+ * cached caller is returned at once, not as a promise.
  */
 export function cacheCredentials(
   app: { wake: Pick<Wake, 'on'> },
   lookUp: (credential: string) => Promise<Credential | null>,
-): (credential: string) => Promise<Caller | null> {
+): (credential: string) => Caller | Promise<Caller | null> {
   const remembered = new Map<string, Remembered>()
   const underWay = new Map<string, Promise<Caller | null>>()
 
@@ -31,29 +32,30 @@ export function cacheCredentials(
     underWay.clear()
   })
 
-  const find = (credential: string, hash: string): Promise<Caller | null> => {
+  const find = (credential: string, key: string): Promise<Caller | null> => {
     const found = lookUp(credential).then((known) => {
-      if (known && underWay.get(hash) === found) remember(hash, known)
+      if (known && underWay.get(key) === found) remember(key, known)
       return known?.caller ?? null
     })
-    underWay.set(hash, found)
+    underWay.set(key, found)
     const end = () => {
-      if (underWay.get(hash) === found) underWay.delete(hash)
+      if (underWay.get(key) === found) underWay.delete(key)
     }
     found.then(end, end)
     return found
   }
 
-  const remember = (hash: string, { caller, expiresInMs }: Credential) => {
+  const remember = (key: string, { caller, expiresInMs }: Credential) => {
     if (remembered.size >= most) remembered.delete(remembered.keys().next().value!)
-    remembered.set(hash, { caller, untilMs: performance.now() + Math.min(rememberedMs, expiresInMs ?? rememberedMs) })
+    remembered.set(key, { caller, untilMs: performance.now() + Math.min(rememberedMs, expiresInMs ?? rememberedMs) })
   }
 
-  return async (credential) => {
-    const hash = createHash('sha256').update(credential).digest('base64')
-    const known = remembered.get(hash)
+  return (credential) => {
+    // Only hashes are kept, so that no credential stays in memory, and the time of a look-up says nothing about one.
+    const key = hash('sha256', credential, 'base64')
+    const known = remembered.get(key)
     if (known && performance.now() < known.untilMs) return known.caller
-    remembered.delete(hash)
-    return underWay.get(hash) ?? find(credential, hash)
+    remembered.delete(key)
+    return underWay.get(key) ?? find(credential, key)
   }
 }

@@ -1,5 +1,9 @@
 /** Where a request carries its credential; the one reader for every door. What a credential is worth is decided by `authenticate`. */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Caller } from './access.ts'
+
+/** The caller that a credential identifies, or null if it is not valid. A promise only if it has to be looked up. */
+export type Authenticated = Caller | null | Promise<Caller | null>
 
 /**
  * The credential of HTTP headers, from `Authorization: Bearer` or `X-API-Key`; null if there is none. Authorization takes precedence, and
@@ -18,7 +22,9 @@ export function credentialOfSocket(params: Readonly<Record<string, unknown>> | u
 
 /** Null for a malformed or ambiguous credential, undefined if the fields name none. */
 function credentialOf(fields: Readonly<Record<string, unknown>>, keyNames: readonly string[]): string | null | undefined {
-  const named = (name: string) => Object.keys(fields).filter((field) => field.toLowerCase() === name && fields[field] !== undefined)
+  const given = Object.keys(fields)
+  const named = (name: string) =>
+    given.filter((field) => field.length === name.length && field.toLowerCase() === name && fields[field] !== undefined)
   for (const name of ['authorization', ...keyNames]) {
     const [field, ...others] = named(name)
     if (field === undefined) continue

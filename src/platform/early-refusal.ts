@@ -37,12 +37,13 @@ const statusOf: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_RE
 /** `options` are for the constructor of the server. Call `add` before any other hook is added. */
 export function createEarlyRefusals() {
   const wordings: EarlyWording[] = []
-  /** The response in progress on a connection. */
-  const busyWith = new WeakMap<Socket, ServerResponse>()
+  /** The last response on a connection, in progress or finished. */
+  const lastOn = new WeakMap<Socket, ServerResponse>()
 
   const answer = (error: ConnectionError, socket: Socket): void => {
     const status = statusOf[error.code] ?? 400
-    const begun = busyWith.get(socket)
+    const last = lastOn.get(socket)
+    const begun = last?.writableFinished ? undefined : last
     // A response that has begun can't be interrupted by another one.
     if (error.code === 'ECONNRESET' || !socket.writable || begun?.headersSent) return void socket.destroy()
     const path = begun ? pathOfUrl(begun.req.url ?? '') : pathOf(error.rawPacket)
@@ -60,16 +61,20 @@ export function createEarlyRefusals() {
     options: { clientErrorHandler: answer, http: { maxHeaderSize: maxReadHeaderBytes } },
     add(server: FastifyInstance): void {
       server.decorate('earlyWordings', wordings)
-      server.addHook('onRequest', async ({ raw }, reply) => {
-        busyWith.set(raw.socket, reply.raw)
-        if (headerBytes(raw.rawHeaders, raw.url) > maxHeaderBytes) throw Object.assign(new Error(refusals[431]!.text), { statusCode: 431 })
+      server.addHook('onRequest', ({ raw }, reply, done) => {
+        lastOn.set(raw.socket, reply.raw)
+        const isTooLarge = headerBytes(raw.rawHeaders, raw.url) > maxHeaderBytes
+        done(isTooLarge ? Object.assign(new Error(refusals[431]!.text), { statusCode: 431 }) : undefined)
       })
-      server.addHook('onResponse', async ({ raw }) => void busyWith.delete(raw.socket))
     },
   }
 }
 
-const headerBytes = (rawHeaders: readonly string[], url = ''): number => rawHeaders.reduce((sum, part) => sum + part.length + 2, url.length)
+function headerBytes(rawHeaders: readonly string[], url = ''): number {
+  let sum = url.length
+  for (const part of rawHeaders) sum += part.length + 2
+  return sum
+}
 
 /** The path of the request line, if the packet starts with one. */
 function pathOf(packet: unknown): string | null {

@@ -52,8 +52,11 @@ export function followConnections(server: Server): HttpDrain {
     if (!connection) return
     if (isDraining) response.shouldKeepAlive = false
     connection.response = response
-    response.once('close', () => {
-      if (connection.response === response) Object.assign(connection, { response: null, idleSince: performance.now() })
+    response.on('close', () => {
+      if (connection.response === response) {
+        connection.response = null
+        connection.idleSince = performance.now()
+      }
       connection.bytesRead = socket.bytesRead
     })
   })

@@ -19,7 +19,8 @@ export function refusalOf(app: App, error: unknown): DomainError | null {
 }
 
 /** Rejects with `timeout`, or with `unavailable` during a database outage, if `work` takes longer than REQUEST_TIMEOUT_MS. */
-export function withinDeadline<T>(app: App, work: Promise<T>): Promise<T> {
+export function withinDeadline<T>(app: App, work: T | Promise<T>): T | Promise<T> {
+  if (!(work instanceof Promise)) return work
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(overdue(app)), app.settings.REQUEST_TIMEOUT_MS)
     work.then(resolve, reject).finally(() => clearTimeout(timer))

@@ -23,64 +23,63 @@ export type Pace = {
 
 type Waiting = { resolve: () => void; reject: (reason: unknown) => void }
 
-type Lane = {
-  waiting: Waiting[]
-  taken: number
-  idle: (() => void)[]
-  beganAt: number | null
-  /** Pieces admitted since the time was last checked. */
-  ahead: number
-  slices: number
-  signal: AbortSignal | undefined
-}
-
 /** Lanes with waiting work, in the order of their turns. */
 const turns: Lane[] = []
 let running: Lane | null = null
 let isScheduled = false
 
-export function createPace(signal?: AbortSignal): Pace {
-  const lane: Lane = { waiting: [], taken: 0, idle: [], beganAt: null, ahead: 0, slices: 0, signal }
-  let isLong = false
+export const createPace = (signal?: AbortSignal): Pace => new Lane(signal)
 
-  const isOver = (pieces: number) => {
+/** A class, because every operation has one, and closures and accessors cost more to create. */
+class Lane implements Pace {
+  waiting: Waiting[] = []
+  taken = 0
+  idle: (() => void)[] = []
+  beganAt: number | null = null
+  /** Pieces admitted since the time was last checked. */
+  ahead = 0
+  slices = 0
+  #isLong = false
+  readonly signal: AbortSignal | undefined
+
+  constructor(signal: AbortSignal | undefined) {
+    this.signal = signal
+  }
+
+  next(pieces = 1): Promise<void> | undefined {
+    this.signal?.throwIfAborted()
+    if (!this.#isOver(pieces)) return undefined
+    this.#isLong = true
+    return new Promise((resolve, reject) => {
+      if (this.waiting.length === 0 && running !== this) turns.push(this)
+      this.waiting.push({ resolve, reject })
+      schedule()
+    })
+  }
+
+  whenIdle(run: () => void): void {
+    afterMicrotasks(() => {
+      if (this.waiting.length === 0) run()
+      else this.idle.push(run)
+    })
+  }
+
+  #isOver(pieces: number): boolean {
     const now = performance.now()
-    if (running !== lane) {
-      if (isLong) return true
-      if (lane.beganAt === null) {
-        lane.beganAt = now
-        lane.ahead = 0
+    if (running !== this) {
+      if (this.#isLong) return true
+      if (this.beganAt === null) {
+        this.beganAt = now
+        this.ahead = 0
         setImmediate(() => {
-          lane.beganAt = null
+          this.beganAt = null
         })
       }
     }
-    const hasRoom = lane.ahead === 0 || lane.ahead + pieces <= piecesAhead
-    if (!hasRoom || now - lane.beganAt! >= sliceMs) return true
-    lane.ahead += pieces
+    const hasRoom = this.ahead === 0 || this.ahead + pieces <= piecesAhead
+    if (!hasRoom || now - this.beganAt! >= sliceMs) return true
+    this.ahead += pieces
     return false
-  }
-
-  return {
-    next(pieces = 1) {
-      signal?.throwIfAborted()
-      if (!isOver(pieces)) return undefined
-      isLong = true
-      return new Promise((resolve, reject) => {
-        if (lane.waiting.length === 0 && running !== lane) turns.push(lane)
-        lane.waiting.push({ resolve, reject })
-        schedule()
-      })
-    },
-    get slices() {
-      return lane.slices
-    },
-    whenIdle(run) {
-      afterMicrotasks(() => {
-        if (lane.waiting.length === 0) run()
-        else lane.idle.push(run)
-      })
-    },
   }
 }
 

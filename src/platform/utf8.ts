@@ -13,8 +13,9 @@ export function utf8Text(bytes: Uint8Array): string {
 }
 
 /** Whether a Content-Type has the charset UTF-8 or none. */
-export function isUtf8Type(contentType: string | undefined): boolean {
-  const charsets = [...(contentType ?? '').matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi)].map(
+export function isUtf8Type(contentType = ''): boolean {
+  if (!contentType.includes(';')) return true
+  const charsets = [...contentType.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi)].map(
     ([, quoted, plain]) => quoted ?? plain!,
   )
   return charsets.every((charset) => /^utf-?8$/i.test(charset))
@@ -22,9 +23,11 @@ export function isUtf8Type(contentType: string | undefined): boolean {
 
 /** Throws `invalid_input` if the query string of the URL is not percent-encoded UTF-8. */
 export function demandUtf8Query(url: string): void {
-  const query = url.slice(url.indexOf('?') + 1)
+  const at = url.indexOf('?')
+  if (at < 0) return
+  const query = url.slice(at + 1)
   try {
-    if (!url.includes('?') || (isAscii(query) && decodeURIComponent(query) !== null)) return
+    if (isAscii(query) && decodeURIComponent(query) !== null) return
   } catch {}
   throw errors.invalid_input({ text: 'The query string must be percent-encoded UTF-8.' })
 }

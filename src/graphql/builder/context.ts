@@ -31,8 +31,11 @@ export function createGraphqlContext(request: Request, signal: AbortSignal = new
     signal.throwIfAborted()
     return 'emits' in declared ? execute(request, declared, input) : ask(request, declared, input, columns)
   }
+  const { app, caller, requestId } = request
   return {
-    ...request,
+    app,
+    caller,
+    requestId,
     signal,
     pace,
     room: createRoom(),

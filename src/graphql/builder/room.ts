@@ -1,6 +1,6 @@
 /** Limits the size of an operation's answer where it only becomes known during execution. */
 import { row, type Sql } from '../../platform/db/index.ts'
-import { errors } from '../../platform/errors.ts'
+import { type DomainError, errors } from '../../platform/errors.ts'
 import type { GraphqlContext } from './context.ts'
 
 export const roomLimits = {
@@ -18,25 +18,29 @@ export type Room = {
   takeBytes(count: number): void
 }
 
-export function createRoom(): Room {
-  const left = { ...roomLimits }
-  const take = (what: keyof typeof left, count: number) => {
-    if (count > left[what]) {
-      const maximum = roomLimits[what]
-      throw errors.query_limit_exceeded({
-        text: texts[what](maximum),
-        details: { limit: `answer${what === 'rows' ? 'Rows' : 'Bytes'}`, maximum },
-      })
-    }
-    left[what] -= count
+export const createRoom = (): Room => new OperationRoom()
+
+class OperationRoom implements Room {
+  rowsLeft = roomLimits.rows
+  bytesLeft = roomLimits.bytes
+
+  takeRows(count: number): void {
+    if (count > this.rowsLeft) throw exceeded('rows')
+    this.rowsLeft -= count
   }
-  return {
-    get bytesLeft() {
-      return left.bytes
-    },
-    takeRows: (count) => take('rows', count),
-    takeBytes: (count) => take('bytes', count),
+
+  takeBytes(count: number): void {
+    if (count > this.bytesLeft) throw exceeded('bytes')
+    this.bytesLeft -= count
   }
+}
+
+function exceeded(what: keyof typeof roomLimits): DomainError {
+  const maximum = roomLimits[what]
+  return errors.query_limit_exceeded({
+    text: texts[what](maximum),
+    details: { limit: `answer${what === 'rows' ? 'Rows' : 'Bytes'}`, maximum },
+  })
 }
 
 /** Reserves bytes for texts before they are read. `size` selects their total length as `bytes`. Throws `query_limit_exceeded`. */

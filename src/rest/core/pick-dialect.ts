@@ -12,9 +12,10 @@ export function pickDialect(faces: readonly Face[], url: string, headers: Incomi
   const below = faces.flatMap((face) => face.prefixes.filter((prefix) => isBelow(path, prefix)).map((prefix) => ({ face, prefix })))
   const longest = Math.max(...below.map(({ prefix }) => prefix.length))
   const nearest = below.filter(({ prefix }) => prefix.length === longest)
+  if (nearest.every(({ face }) => face === nearest[0]!.face)) return nearest[0]?.face.name ?? null
   const owners = nearest.filter(({ face, prefix }) => isOneOf(face.paths, [prefix], path))
   const candidates = (owners.length > 0 ? owners : nearest).map(({ face }) => face)
-  if (candidates.length < 2) return candidates[0]?.name ?? null
+  if (candidates.length < 2) return candidates[0]!.name
 
   const credential = credentialOfHeaders(headers)
   const byKey = candidates.find(({ keyPrefix }) => credential?.startsWith(keyPrefix))

@@ -41,7 +41,7 @@ afterAll(() => world?.close())
 const create = (input: CommandInput = {}, caller = tenant.owner, app = world.app) =>
   execute(request(app, caller), createApiKey, { name: 'ci', scope: 'ADMIN', ...input })
 const made = async (input: CommandInput = {}, caller = tenant.owner): Promise<string> => (await create(input, caller)).plaintextKey!
-const caller = (text: string, prefix?: string) => callerOfKey(world.app, text, prefix)
+const caller = async (text: string, prefix?: string) => callerOfKey(world.app, text, prefix)
 /** Topic of the wake-up that every change of keys and memberships sends with its commit. */
 const forget = async (app = world.app) => {
   app.wake.notify('credentials')

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, hash, randomBytes } from 'node:crypto'
 import type { ApiKeyKind } from '../../../generated/prisma/client.ts'
 
 /** Prefix of the keys of each API. */
@@ -13,7 +13,7 @@ const ownBody = 51
 const checksumLength = 8
 const body = /^[A-Za-z0-9_-]{8,200}$/
 
-const checksum = (text: string) => createHash('sha256').update(text).digest('base64url').replaceAll(/[_-]/g, 'x').slice(0, checksumLength)
+const checksum = (text: string) => hash('sha256', text, 'base64url').replaceAll(/[_-]/g, 'x').slice(0, checksumLength)
 
 /** A new key: prefix, 256 random bits, checksum. */
 export function generateKey(prefix: string): string {

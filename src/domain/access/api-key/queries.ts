@@ -1,5 +1,6 @@
 import type { ApiKey } from '../../../generated/prisma/client.ts'
 import { type Caller, keyPermissions, type SystemRole } from '../../../platform/access.ts'
+import type { Authenticated } from '../../../platform/credential.ts'
 import { type Credential, cacheCredentials } from '../../../platform/credential-cache.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
@@ -23,12 +24,11 @@ export const findApiKey = findQuery(apiKeyListing)
  * more. `prefix` is the face's; a key of another face is no key there. Notes the use, at most once a minute. Whoever changes what a
  * key is worth wakes `credentials`: without it the change counts after a second.
  */
-export async function callerOfKey(app: App, text: string, prefix?: string): Promise<Caller | null> {
-  if ((prefix && !text.startsWith(prefix)) || !wellFormedKey(text)) return null
-  return knownKeys(app)(text)
+export function callerOfKey(app: App, text: string, prefix?: string): Authenticated {
+  return prefix && !text.startsWith(prefix) ? null : knownKeys(app)(text)
 }
 
-const knownKeys = perApp((app) => cacheCredentials(app, (text) => findKey(app, text)))
+const knownKeys = perApp((app) => cacheCredentials(app, async (text) => (wellFormedKey(text) ? findKey(app, text) : null)))
 
 const usedEveryMs = 60_000
 
