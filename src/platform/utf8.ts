@@ -15,9 +15,7 @@ export function utf8Text(bytes: Uint8Array): string {
 /** Whether a Content-Type has the charset UTF-8 or none. */
 export function isUtf8Type(contentType = ''): boolean {
   if (!contentType.includes(';')) return true
-  const charsets = [...contentType.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi)].map(
-    ([, quoted, plain]) => quoted ?? plain!,
-  )
+  const charsets = [...contentType.matchAll(/;\s*charset\s*=\s*(?:"([^"]*)"|([^\s;]*))/gi)].map(([, quoted, plain]) => quoted ?? plain!)
   return charsets.every((charset) => /^utf-?8$/i.test(charset))
 }
 
