@@ -6,7 +6,7 @@
 import { Counter } from 'prom-client'
 import { validate } from 'uuid'
 import { z } from 'zod'
-import { defer, row, run, sql, type Tx } from './db/index.ts'
+import { defer, row, run, type Sql, sql, type Tx } from './db/index.ts'
 import { lock } from './db/lock.ts'
 import { DomainError, defineErrors, errors } from './errors.ts'
 import { encodeId, type IdType, newId } from './id.ts'
@@ -134,7 +134,7 @@ export async function publishAll<Data>(
   )
 }
 
-type Stored = { id: string; subjectId: string; projectId: string | null; data: string; channels: string }
+type Stored = { id: string; subjectId: string; projectId: string | null; data: string; channels: readonly string[] }
 
 async function write<Data>(
   work: Work,
@@ -144,21 +144,7 @@ async function write<Data>(
 ): Promise<Record<string, unknown>> {
   demandEmits(work, event)
   await demandQuota(work, rows.length)
-  defer(
-    work.tx,
-    sql`with given as (
-          select * from unnest(${rows.map(({ id }) => id)}::uuid[], ${rows.map(({ subjectId }) => subjectId)}::uuid[],
-            ${rows.map(({ projectId }) => projectId)}::uuid[], ${rows.map(({ data }) => data)}::text[], ${rows.map(({ channels }) => channels)}::text[])
-            with ordinality as g(id, subject_id, project_id, data, channels, n)),
-        counter as (
-          insert into event_subject (subject_id, sequence) select subject_id, 1 from given order by subject_id
-          on conflict (subject_id) do update set sequence = event_subject.sequence + 1
-          returning subject_id, sequence)
-        insert into event (id, organization_id, project_id, type, schema_version, subject_type, subject_id, sequence, data, channels, request_id)
-        select g.id, ${work.caller.organizationId}::uuid, g.project_id, ${event.type}, ${event.version}, ${event.subject}, g.subject_id,
-               c.sequence, g.data::json, array(select json_array_elements_text(g.channels::json)), ${work.requestId}
-        from given g join counter c using (subject_id) order by g.n`,
-  )
+  defer(work.tx, rows.length === 1 ? insertOne(work, event, rows[0]!) : insertMany(work, event, rows))
   work.wake('outbox')
   const added: Record<string, unknown> = {}
   for (const reaction of work.app.domain.reactions.get(event.type) ?? []) {
@@ -167,6 +153,34 @@ async function write<Data>(
   }
   return added
 }
+
+const eventColumns = sql`id, organization_id, project_id, type, schema_version, subject_type, subject_id, sequence, data, channels, request_id`
+
+/** PostgreSQL plans a statement with arrays anew each time, so this takes a third of the time of `insertMany`. */
+const insertOne = (
+  { caller, requestId }: Work,
+  { type, version, subject }: EventDefinition,
+  { id, subjectId, projectId, data, channels }: Stored,
+): Sql =>
+  sql`with counter as (
+        insert into event_subject as s (subject_id, sequence) values (${subjectId}::uuid, 1)
+        on conflict (subject_id) do update set sequence = s.sequence + 1 returning sequence)
+      insert into event (${eventColumns})
+      select ${id}::uuid, ${caller.organizationId}::uuid, ${projectId}::uuid, ${type}, ${version}, ${subject}, ${subjectId}::uuid, sequence,
+             ${data}::json, ${channels}::text[], ${requestId} from counter`
+
+const insertMany = ({ caller, requestId }: Work, { type, version, subject }: EventDefinition, rows: readonly Stored[]): Sql =>
+  sql`with given as (
+        select * from unnest(${rows.map(({ id }) => id)}::uuid[], ${rows.map(({ subjectId }) => subjectId)}::uuid[],
+          ${rows.map(({ projectId }) => projectId)}::uuid[], ${rows.map(({ data }) => data)}::text[],
+          ${rows.map(({ channels }) => JSON.stringify(channels))}::text[]) with ordinality as g(id, subject_id, project_id, data, channels, n)),
+      counter as (
+        insert into event_subject as s (subject_id, sequence) select subject_id, 1 from given order by subject_id
+        on conflict (subject_id) do update set sequence = s.sequence + 1 returning subject_id, sequence)
+      insert into event (${eventColumns})
+      select g.id, ${caller.organizationId}::uuid, g.project_id, ${type}, ${version}, ${subject}, g.subject_id, c.sequence, g.data::json,
+             array(select json_array_elements_text(g.channels::json)), ${requestId}
+      from given g join counter c using (subject_id) order by g.n`
 
 /** Work may only publish declared types: otherwise the catalogue, the OpenAPI documents and the permissions of subscribers would be wrong. */
 function demandEmits({ app, emits }: Work, event: EventDefinition): void {
@@ -189,7 +203,7 @@ function storedOf<Data>(work: Work, event: EventDefinition<Data>, published: Pub
     throw new DomainError('payload_too_large', 'invalid', `An event of type ${event.type} must not exceed ${maxEventBytes} bytes.`)
   }
   checkChannels(channels)
-  return { id, subjectId, projectId, data, channels: JSON.stringify(channels) }
+  return { id, subjectId, projectId, data, channels }
 }
 
 /** The data as parsed by the schema. If it doesn't match, those of its top-level fields that the schema names, unchanged. */
