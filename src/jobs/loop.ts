@@ -8,8 +8,6 @@ export type Loop = { stop(graceMs: number): Promise<void> }
 /** What a loop waits for between two rounds. A trigger that is fired during a round is kept for the next wait. */
 export type Trigger = {
   fire(): void
-  /** Whether it was fired since the last wait, so that the next one ends at once. */
-  isFired(): boolean
   /** Resolves when fired (true), after `ms` if given, or on abort. */
   wait(signal: AbortSignal, ms?: number): Promise<boolean>
   close(): void
@@ -26,7 +24,6 @@ export function createTrigger(app: App, topic: string | null): Trigger {
   const off = topic === null ? () => {} : app.wake.on(topic, fire)
   return {
     fire,
-    isFired: () => isFired,
     wait: (signal, ms) =>
       new Promise((resolve) => {
         const timer = ms === undefined ? undefined : setTimeout(() => end(), ms)

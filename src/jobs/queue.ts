@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events'
-import type { Claimed, Queue } from '../platform/claim.ts'
+import type { Claimed, End, Queue } from '../platform/claim.ts'
 import { outageOf } from '../platform/db/index.ts'
 import { createFailureLog, type FailureLog, reportFailure } from '../platform/failure-log.ts'
 import { throughOutages } from '../platform/outage.ts'
@@ -8,8 +8,8 @@ import { createRetry, createTrigger, type Loop } from './loop.ts'
 import { type LossWatch, watchLosses } from './loss.ts'
 
 /**
- * Claims as many items as there are free slots, when a slot becomes free, the topic wakes it, or the poll is due. Slots that become free
- * during a claim are filled in one batch by the next.
+ * Claims as many items as there are free slots, when a slot becomes free, the topic wakes it, the next row is due, or the poll is due. Slots
+ * that become free during a claim are filled in one batch by the next. While no row waits for a slot, the end of an item causes no claim.
  */
 export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, worker: string): Loop {
   const stopping = new AbortController()
@@ -27,37 +27,39 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
     { failed: 'the lease of a queue item could not be renewed', recovered: 'leases of queue items can be renewed again' },
     'warn',
   )
-  const running = new Set<Promise<void>>()
-  /** Whether no row is due at a later time; the wake-up of a new row fires the trigger. */
-  let noneDue = false
+  const running = new Map<Item, Promise<void>>()
+  let ends = 0
+  /** Whether the loop waits for the end of an item. */
+  let isEndAwaited = false
 
   const start = (item: Item) => {
-    const run = runItem(app, queue, losses, renewals, item, aborting.signal).finally(() => {
-      running.delete(run)
-      trigger.fire()
+    const run = runItem(app, queue, losses, renewals, item, aborting.signal).then((end) => {
+      running.delete(item)
+      ends++
+      if (isEndAwaited || end === 'pending') trigger.fire()
     })
-    running.add(run)
+    running.set(item, run)
   }
 
   const ended = (async () => {
     while (!stopping.signal.aborted) {
       const free = queue.concurrency - running.size
       if (free <= 0) {
+        isEndAwaited = true
         await trigger.wait(stopping.signal)
+        isEndAwaited = false
         continue
       }
       try {
         await losses.recordEnded()
-        const items = await queue.claim(app, worker, free)
+        const endsBefore = ends
+        const { items, dueInMs, waitsForOwn } = await queue.claim(app, worker, free, [...running.keys()])
         for (const item of items) start(item)
-        if (items.length === free) retry.succeeded()
-        else {
-          const isKnown: boolean = trigger.isFired() || (noneDue && items.length === 0)
-          const dueInMs: number | null = isKnown ? null : ((await queue.dueInMs?.(app, worker, queue.concurrency - running.size)) ?? null)
-          retry.succeeded()
-          const fired = await trigger.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
-          noneDue = dueInMs === null && !fired
-        }
+        retry.succeeded()
+        if (items.length >= free || (waitsForOwn && ends > endsBefore)) continue
+        isEndAwaited = waitsForOwn
+        await trigger.wait(stopping.signal, Math.min(dueInMs ?? queue.pollMs, queue.pollMs))
+        isEndAwaited = false
       } catch (error) {
         await retry.waitAfter(error, stopping.signal)
       }
@@ -73,7 +75,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
       await ended
       // Again, for items that were claimed meanwhile.
       const allRecorded = recorded.then(() => losses.recordStop())
-      while (running.size > 0) await Promise.all(running)
+      while (running.size > 0) await Promise.all(running.values())
       await allRecorded
       clearTimeout(grace)
       trigger.close()
@@ -83,7 +85,7 @@ export function startQueue<Item extends Claimed>(app: App, queue: Queue<Item>, w
 
 /**
  * Works on one item while renewing its lease. Never rejects: after an error the lease expires, and the next claim continues the work; after
- * a database outage the item is released, if the queue supports that.
+ * a database outage the item is released, if the queue supports that. Resolves to `pending` if its row is to be claimed again.
  */
 async function runItem<Item extends Claimed>(
   app: App,
@@ -92,13 +94,17 @@ async function runItem<Item extends Claimed>(
   renewals: FailureLog,
   item: Item,
   stopping: AbortSignal,
-): Promise<void> {
+): Promise<End> {
   const verdict = losses.judge(item)
-  if (verdict === 'later') return defer(app, queue, losses, item)
+  if (verdict === 'later') {
+    await defer(app, queue, losses, item)
+    return 'pending'
+  }
+  let end: End = 'pending'
   let recorded = false
   const lease = keepLease(app, queue, renewals, item, stopping)
   try {
-    await (verdict === 'setAside' ? queue.setAside(app, item, lease.signal) : queue.work(app, item, lease.signal))
+    end = (await (verdict === 'setAside' ? queue.setAside(app, item, lease.signal) : queue.work(app, item, lease.signal))) ?? 'done'
     recorded = !lease.signal.aborted
   } catch (error) {
     if (lease.signal.aborted)
@@ -112,6 +118,7 @@ async function runItem<Item extends Claimed>(
     losses.ended(item, recorded)
     await lease.end()
   }
+  return end
 }
 
 /** If this fails, the lease expires instead. */

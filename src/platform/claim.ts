@@ -105,6 +105,18 @@ export const defer = <Item extends Claimed>(tx: Tx, { table, match }: LeasedRows
         where ${match(item)} and lease_epoch = ${item.leaseEpoch}`,
   )
 
+/** What a claim found: the claimed items and, if they are fewer than requested, what the other rows of the queue wait for. */
+export type Claims<Item> = {
+  items: Item[]
+  /** In how many milliseconds the next of the other rows can be claimed, at least 0. Null if only a wake-up or the poll can tell. */
+  dueInMs: number | null
+  /** Whether another row can be claimed as soon as an item of the worker has ended. */
+  waitsForOwn: boolean
+}
+
+/** Whether the row of an item is to be claimed again. */
+export type End = 'done' | 'pending'
+
 /** A kind of work that is stored as rows: how it is claimed, processed and kept. Run by the jobs room. */
 export type Queue<Item extends Claimed> = {
   name: string
@@ -117,18 +129,17 @@ export type Queue<Item extends Claimed> = {
   concurrency: number
   /** Whether `signal` aborts as soon as the process stops, without a grace period: for long work, which another process takes over. */
   abortOnStop?: boolean
-  claim(app: App, worker: string, limit: number): Promise<Item[]>
-  /**
-   * For rows with their own due time: the time in milliseconds until the next one is due that a worker with `free` slots could claim. Null if
-   * there is none before one of its own items has ended. The poll interval can then be long.
-   */
-  dueInMs?(app: App, worker: string, free: number): Promise<number | null>
+  /** Claims up to `limit` rows for a worker that is working on the items `held`. */
+  claim(app: App, worker: string, limit: number, held: readonly Item[]): Promise<Claims<Item>>
   /** Returns false if the lease is lost; `signal` then aborts. */
   renew(app: App, item: Item): Promise<boolean>
   /** Releases an item that could not be processed because of a database outage. Does nothing if it has another holder by now. */
   release?(app: App, item: Item): Promise<unknown>
-  /** Resolves when the item is done or `signal` aborts: the lease is lost or the process is stopping. It may be aborted from the start. */
-  work(app: App, item: Item, signal: AbortSignal): Promise<void>
+  /**
+   * Resolves when the item is done or `signal` aborts: the lease is lost or the process is stopping. It may be aborted from the start. With
+   * `pending`, its row is to be claimed again, now or later.
+   */
+  work(app: App, item: Item, signal: AbortSignal): Promise<End | void>
   /** Called instead of `work` for an item that may crash processes. Ends it without another attempt. */
   setAside(app: App, item: Item, signal: AbortSignal): Promise<void>
 }

@@ -49,8 +49,8 @@ const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
   topic: 'errands',
   pollMs: 3_600_000,
   concurrency: 1,
-  claim: ({ db }, owner, limit) =>
-    claim<Errand>(db.prisma, {
+  claim: async ({ db }, owner, limit) => {
+    const items = await claim<Errand>(db.prisma, {
       table: 'errand',
       key: ['id'],
       due: sql`t.done_by is null`,
@@ -58,7 +58,9 @@ const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
       limit,
       owner,
       leaseMs: 600_000,
-    }),
+    })
+    return { items, dueInMs: null, waitsForOwn: true }
+  },
   renew: ({ db }, errand) => renew(db.prisma, 'errand', key(errand), errand.leaseEpoch, 600_000),
   release: ({ db }, errand) =>
     run(

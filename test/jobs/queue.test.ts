@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type JobsOptions, startJobs } from '../../src/jobs/index.ts'
-import { type Claimed, claim, type Queue, recordSurvival, renew } from '../../src/platform/claim.ts'
+import { type Claimed, type Claims, claim, type End, type Queue, recordSurvival, renew } from '../../src/platform/claim.ts'
 import { executeScript } from '../../src/platform/db/database.ts'
 import { rows, run, sql } from '../../src/platform/db/index.ts'
 import type { App } from '../../src/platform/work.ts'
@@ -54,8 +54,11 @@ function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
     topic: 'errands',
     pollMs: 50,
     concurrency: 4,
-    claim: (app, owner, limit) =>
-      claim<Item>(app.db.prisma, { table: 'errand', key: ['id'], due: sql`t.done_by is null`, order: sql`t.id`, limit, owner, leaseMs }),
+    claim: async (app, owner, limit) => {
+      const due = sql`t.done_by is null`
+      const items = await claim<Item>(app.db.prisma, { table: 'errand', key: ['id'], due, order: sql`t.id`, limit, owner, leaseMs })
+      return { items, dueInMs: null, waitsForOwn: true }
+    },
     renew: (app, item) => renew(app.db.prisma, 'errand', sql`id = ${item.id}`, item.leaseEpoch, leaseMs),
     work: async (app, item) => void (await complete(app, item, worker)),
     setAside: async (app, item) => void (await complete(app, item, 'nobody')),
@@ -118,39 +121,81 @@ it('a wake-up is answered long before the poll', async () => {
   await until('it is done', async () => (await all(app))[0]?.doneBy)
 })
 
+/** A queue that records its claims. The first ones find the given waits, the others wait for nothing but a wake-up. */
+function scripted(over: Partial<Queue<Item>>, ...found: Partial<Claims<Item>>[]) {
+  const claims: { held: number[] }[] = []
+  const queue = errands('only', { pollMs: 3_600_000, ...over })
+  const claimNext: Queue<Item>['claim'] = async (app, worker, limit, held) => {
+    const at = claims.push({ held: held.map(({ id }) => id) }) - 1
+    const { items } = await queue.claim(app, worker, limit, held)
+    return { items, dueInMs: null, waitsForOwn: false, ...found[at] }
+  }
+  return { queue: { ...queue, claim: claimNext }, claims }
+}
+
 it('a queue whose rows have due times looks again when the next one is due, not at the poll interval', async () => {
   const app = await process()
-  let asked = 0
-  const dueInMs = async () => (++asked === 1 ? 100 : null)
-  let claims = 0
-  const queue = errands('only', { pollMs: 3_600_000, dueInMs })
-  const counted: Queue<Item>['claim'] = (...given) => {
-    claims++
-    return queue.claim(...given)
-  }
-  start(app, { queues: [{ ...queue, claim: counted }], worker: 'only' })
-  await until('it looked again', () => claims === 2)
+  const { queue, claims } = scripted({}, { dueInMs: 100 })
+  start(app, { queues: [queue], worker: 'only' })
+  await until('it looked again', () => claims.length === 2)
 })
 
-it('a queue without a next row asks for the next due time only after a wake-up or a claim', async () => {
+describe('when an item ends', () => {
+  /** Works on one item until `release`, while the queue has slots left and waits. */
+  async function working(end: End, found: Partial<Claims<Item>>) {
+    const app = await process()
+    const gate = Promise.withResolvers<void>()
+    let [started, ended] = [0, 0]
+    const work: Queue<Item>['work'] = async (_app, item) => {
+      started++
+      await gate.promise
+      await complete(app, item, 'only')
+      ended++
+      return end
+    }
+    const { queue, claims } = scripted({ work }, found)
+    await add(app, 1)
+    start(app, { queues: [queue], worker: 'only' })
+    await until('the item is claimed', () => started === 1)
+    return { app, claims, release: () => gate.resolve(), ended: () => ended }
+  }
+
+  it('the queue is claimed again if a row waited for that', async () => {
+    const { claims, release } = await working('done', { waitsForOwn: true })
+    release()
+    await until('it is claimed again', () => claims.length === 2)
+  })
+
+  it('the queue is claimed again if the row of the item is still pending', async () => {
+    const { claims, release } = await working('pending', {})
+    release()
+    await until('it is claimed again', () => claims.length === 2)
+  })
+
+  it('the queue is not claimed again otherwise, only at the next wake-up', async () => {
+    const { app, claims, release, ended } = await working('done', {})
+    await add(app, 1)
+    release()
+    await until('the item has ended', () => ended() === 1)
+    await new Promise(setImmediate)
+    expect(claims).toHaveLength(1)
+    app.wake.notify('errands')
+    await until('the next one has ended', () => ended() === 2)
+    expect(claims).toHaveLength(2)
+  })
+})
+
+it('a claim is told which items the worker is working on', async () => {
   const app = await process()
-  let [asked, claims] = [0, 0]
-  const dueInMs = async () => {
-    asked++
-    return null
-  }
-  const queue = errands('only', { pollMs: 5, dueInMs })
-  const counted: Queue<Item>['claim'] = (...given) => {
-    claims++
-    return queue.claim(...given)
-  }
-  start(app, { queues: [{ ...queue, claim: counted }], worker: 'only' })
-  await until('it polled some times', () => claims >= 5)
-  expect(asked).toBe(1)
+  const gate = Promise.withResolvers<void>()
+  const { queue, claims } = scripted({ work: () => gate.promise })
+  await add(app, 2)
+  start(app, { queues: [queue], worker: 'only' })
+  await until('the items are claimed', () => claims.length === 1)
   app.wake.notify('errands')
-  await until('it asked again', () => asked === 2)
-  await add(app, 1)
-  await until('it asked after the claim', () => asked > 2)
+  await until('it is claimed again', () => claims.length === 2)
+  expect(claims).toEqual([{ held: [] }, { held: [1, 2] }])
+  gate.resolve()
 })
 
 it('an item is kept by its heartbeat for longer than its lease', async () => {
@@ -183,7 +228,7 @@ it('when a worker dies, another one takes over its item with a higher epoch, and
   const [dead, heir] = [await process(), await process()]
   await add(dead, 1)
   // A killed process: it has claimed an item and neither renews nor ends its lease.
-  const [left] = await errands('dead').claim(dead, 'dead', 1)
+  const [left] = (await errands('dead').claim(dead, 'dead', 1, [])).items
   start(heir, { queues: [errands('heir')], worker: 'heir' })
   await until('the heir has done it', async () => (await all(heir))[0]?.doneBy)
   expect(await complete(dead, left!, 'dead')).toBe(0)
@@ -195,12 +240,12 @@ describe('an item that kills processes', () => {
   /** `times` processes in a row claim all items and die. */
   async function die(app: App, items: number, times: number) {
     for (let n = 0; n < times; n++)
-      await until('the lease before is over', async () => (await errands('dead').claim(app, `dead ${n}`, items)).length === items)
+      await until('the lease before is over', async () => (await errands('dead').claim(app, `dead ${n}`, items, [])).items.length === items)
   }
 
   /** Claims as soon as possible, and releases as a stop does. */
   async function giveBack(app: App) {
-    await until('the lease before is over', async () => (await errands('polite').claim(app, 'polite', 1)).length === 1)
+    await until('the lease before is over', async () => (await errands('polite').claim(app, 'polite', 1, [])).items.length === 1)
     await run(app.db.prisma, sql`update errand set lease_owner = null, lease_expires_at = null`)
   }
 
@@ -245,7 +290,7 @@ describe('an item that kills processes', () => {
   it('is not assumed after a lease expired during a database outage, even if another process claimed the item first', async () => {
     const app = await process()
     await add(app, 1)
-    const [held] = await errands('slow').claim(app, 'slow', 1)
+    const [held] = (await errands('slow').claim(app, 'slow', 1, [])).items
     await die(app, 1, 2)
     expect(await recordSurvival(app.db.prisma, errands('slow').rows, held!)).toBe(1)
     start(app, { queues: [errands('heir')], worker: 'heir' })

@@ -123,7 +123,7 @@ it('a step that fails unexpectedly is rolled back and retried', async () => {
 it('an operation that three processes in a row died with fails with the reason, without running a step', async () => {
   const { id } = await begin('countUp', { to: 5 })
   for (let n = 0; n < 3; n++)
-    await until('the lease before is over', async () => (await operationQueue.claim(app, `dead ${n}`, 1)).length === 1)
+    await until('the lease before is over', async () => (await operationQueue.claim(app, `dead ${n}`, 1, [])).items.length === 1)
   work('heir')
   expect(await ended(id)).toMatchObject({ status: 'FAILED', error: expect.stringMatching(/^The last 3 processes/) })
   expect(stepsMade).toBe(0)

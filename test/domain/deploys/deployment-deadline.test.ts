@@ -52,7 +52,7 @@ async function deploy(answer: 'silence' | 'good', settings: Record<string, strin
   const input = { name: 'Web', repositoryUrl: 'https://git.example/shop', healthTimeoutMs: 400 }
   const { webService } = await execute(request(app, tenant.owner), createWebService, input)
   await execute(request(app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
-  const [claimed] = await deploymentQueue.claim(app, 'worker', 1)
+  const [claimed] = (await deploymentQueue.claim(app, 'worker', 1, [])).items
   await deploymentQueue.work(app, claimed as Deployment, new AbortController().signal)
   return { ended: await (await app.db.prismaClient()).deployment.findFirstOrThrow(), probes }
 }

@@ -36,7 +36,7 @@ const deploy = async (serviceId: string) =>
 const set = (id: string, change: ReturnType<typeof sql>) =>
   run(world.app.db.prisma, sql`update deployment set ${change} where id = ${id}::uuid`)
 const read = async (id: string) => (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
-const claim = async (worker: string) => (await deploymentQueue.claim(world.app, worker, 100)) as Deployment[]
+const claim = async (worker: string) => (await deploymentQueue.claim(world.app, worker, 100, [])).items as Deployment[]
 const inWork = <T>(work: Parameters<typeof transact<T>>[3]) =>
   transact(world.app, tenant.owner, { emits: world.app.domain.eventTypes.all }, work)
 

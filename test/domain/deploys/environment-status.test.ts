@@ -51,7 +51,7 @@ describe('environment.status_changed', () => {
     await execute(request(world.app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
     await look()
     expect(await changesOf(environmentId)).toEqual([])
-    await deploymentQueue.claim(world.app, 'worker', 10)
+    await deploymentQueue.claim(world.app, 'worker', 10, [])
     await Promise.all([look(), look(), look()])
     await look()
     expect(await changesOf(environmentId)).toEqual(['PENDING -> DEPLOYING'])

@@ -7,7 +7,7 @@ const world = webhooksWorld()
 
 const create = async (ordered: boolean) =>
   (await world.createEndpoint({ url: 'http://127.0.0.1:9/', eventTypes: ['project.updated'], ordered })).webhookEndpoint
-const claim = async () => await claimDeliveries(world.app, 'worker', 10)
+const claim = async () => (await claimDeliveries(world.app, 'worker', 10)).items
 const claimed = async () => (await claim()).map(({ messageId }) => messageId)
 
 describe.each([

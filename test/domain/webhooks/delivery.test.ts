@@ -2,7 +2,7 @@ import { Webhook } from 'svix'
 import { expect, it } from 'vitest'
 import { projectUpdated } from '../../../src/domain/apps/project/index.ts'
 import { deliverWebhooks } from '../../../src/domain/webhooks/attempt/jobs.ts'
-import { nextDeliveryInMs } from '../../../src/domain/webhooks/delivery/index.ts'
+import { claimDeliveries } from '../../../src/domain/webhooks/delivery/index.ts'
 import { deleteWebhookEndpoint, findWebhookEndpoint, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { ask, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
@@ -319,7 +319,7 @@ it('a delivery whose worker died is taken over by another worker when the lease 
     sql`update webhook_delivery set status = 'PENDING', next_attempt_at = app_now() - interval '1 second', attempt_count = 0
         where endpoint_id = ${webhookEndpoint.id}::uuid`,
   )
-  const [left] = await deliverWebhooks.claim(dead, 'dead', 10)
+  const [left] = (await deliverWebhooks.claim(dead, 'dead', 10, [])).items
   expect(left?.leaseOwner).toBe('dead')
   world.work(await world.process(), 'heir')
   await receiver.waitFor(2)
@@ -361,15 +361,15 @@ it('stopping aborts a request in flight after the grace period and releases the 
 
 it('a worker learns when the next delivery is due, or that none is', async () => {
   const receiver = await world.receiver(() => ({ status: 500 }))
-  expect(await nextDeliveryInMs(world.app, 'worker', 10)).toBeNull()
+  expect(await claimDeliveries(world.app, 'worker', 10)).toEqual({ items: [], dueInMs: null, waitsForOwn: false })
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, retryScheduleMs: [3_600_000] })
   const jobs = world.work(world.app)
   await world.publishUpdate()
   await until('it waits for its retry', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
   await jobs.stop({ graceMs: 1_000 })
-  const dueInMs = await nextDeliveryInMs(world.app, 'worker', 10)
+  const { dueInMs } = await claimDeliveries(world.app, 'worker', 10)
   expect(dueInMs).toBeGreaterThan(3_000_000)
   expect(dueInMs).toBeLessThan(1.2 * 3_600_000)
   await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 minute'`)
-  expect(await nextDeliveryInMs(world.app, 'worker', 10)).toBe(0)
+  expect(await claimDeliveries(world.app, 'worker', 10)).toMatchObject({ items: [{ endpointId: webhookEndpoint.id }] })
 })

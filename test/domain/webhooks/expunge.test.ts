@@ -14,7 +14,7 @@ const expunge = (messageId: string) => execute(world.request(), expungeWebhookMe
 const bodyOf = (messageId: string) => row(world.app.db.prisma, sql`select body from webhook_delivery where message_id = ${messageId}::uuid`)
 const claimOne = async () => {
   await fanOutAll(world.app)
-  return (await claimDeliveries(world.app, 'worker', 10))[0]!
+  return (await claimDeliveries(world.app, 'worker', 10)).items[0]!
 }
 
 it('a body that is shaped while its message is expunged is not stored', async () => {

@@ -16,6 +16,7 @@ const lane = (organizationId: string, endpointId: string, ownInFlight = 0, over:
   breakerUntil: null,
   now,
   nextAt: now,
+  laterAt: null,
   inFlight: ownInFlight,
   ownInFlight,
   others: null,

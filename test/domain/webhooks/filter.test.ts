@@ -74,7 +74,7 @@ describe('at most once', () => {
     const dead = await world.process({ WORKER_LEASE_MS: '500' })
     await world.publishUpdate()
     await fanOutAll(world.app)
-    expect(await deliverWebhooks.claim(dead, 'dead', 10)).toHaveLength(1)
+    expect((await deliverWebhooks.claim(dead, 'dead', 10, [])).items).toHaveLength(1)
     world.work(world.app)
     expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'UNKNOWN' }])
     expect(receiver.requests).toHaveLength(0)

@@ -13,7 +13,7 @@ const create = async (input: CommandInput) => (await world.createEndpoint({ even
 /** A process claims the due delivery, as soon as the previous lease has expired, and dies silently. */
 async function claimAndDie(worker: string): Promise<void> {
   await fanOutAll(world.app)
-  await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10)).length === 1)
+  await until('the lease before is over', async () => (await claimDeliveries(world.app, worker, 10)).items.length === 1)
 }
 
 it('an attempt whose outcome was lost is listed as UNKNOWN and is not a step of the schedule', async () => {

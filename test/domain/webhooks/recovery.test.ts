@@ -20,7 +20,7 @@ type Look = { status: string; stepsCompleted: number; waitMs: number }
 async function look(): Promise<Look> {
   // The column rounds to milliseconds, so that "now" may be half a millisecond in the future.
   await run(world.app.db.prisma, sql`update operation set due_at = app_now() - interval '1 second'`)
-  const [claimed] = await operationQueue.claim(world.app, 'worker', 1)
+  const [claimed] = (await operationQueue.claim(world.app, 'worker', 1, [])).items
   const before = await row<{ now: Date }>(world.app.db.prisma, sql`select app_now() as now`)
   await operationQueue.work(world.app, claimed!, new AbortController().signal)
   const operation = await row<{ status: string; stepsCompleted: number; dueAt: Date }>(

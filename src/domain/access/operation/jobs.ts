@@ -1,6 +1,6 @@
 import type { Operation } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { type Claimed, claim, firstDueInMs, type Queue, renew, setAsideText } from '../../../platform/claim.ts'
+import { type Claimed, type Claims, claim, firstDueInMs, type Queue, renew, setAsideText } from '../../../platform/claim.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -14,6 +14,27 @@ const release = (app: App, { id, leaseEpoch }: Pick<ClaimedOperation, 'id' | 'le
     sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
   )
 
+/** In how many milliseconds the next operation is due. */
+const firstDue = (app: App): Promise<number | null> =>
+  firstDueInMs(app.db.prisma, 'operation', 'greatest(due_at, lease_expires_at)', sql`status in ('QUEUED', 'RUNNING')`)
+
+/** Costs a single statement if nothing is due, which is the usual case. */
+async function claimOperations(app: App, worker: string, limit: number): Promise<Claims<ClaimedOperation>> {
+  const dueInMs = await firstDue(app)
+  if (dueInMs === null || dueInMs > 0) return { items: [], dueInMs, waitsForOwn: false }
+  const items = await claim<ClaimedOperation>(app.db.prisma, {
+    table: 'operation',
+    key: ['id'],
+    due: sql`t.status in ('QUEUED', 'RUNNING') and t.due_at <= app_now()`,
+    order: sql`t.due_at`,
+    limit,
+    owner: worker,
+    leaseMs: app.settings.WORKER_LEASE_MS,
+    set: sql`, status = 'RUNNING', started_at = coalesce(t.started_at, app_now())`,
+  })
+  return { items, dueInMs: await firstDue(app), waitsForOwn: false }
+}
+
 /** Runs the steps of operations, each in its own transaction. If a process dies, another one continues with the next step. */
 export const operationQueue: Queue<ClaimedOperation> = {
   name: 'operations',
@@ -22,25 +43,16 @@ export const operationQueue: Queue<ClaimedOperation> = {
   pollMs: 5_000,
   concurrency: 4,
   abortOnStop: true,
-  claim: (app, worker, limit) =>
-    claim<ClaimedOperation>(app.db.prisma, {
-      table: 'operation',
-      key: ['id'],
-      due: sql`t.status in ('QUEUED', 'RUNNING') and t.due_at <= app_now()`,
-      order: sql`t.due_at`,
-      limit,
-      owner: worker,
-      leaseMs: app.settings.WORKER_LEASE_MS,
-      set: sql`, status = 'RUNNING', started_at = coalesce(t.started_at, app_now())`,
-    }),
-  dueInMs: (app) => firstDueInMs(app.db.prisma, 'operation', 'due_at', sql`status in ('QUEUED', 'RUNNING') and lease_expires_at is null`),
+  claim: claimOperations,
   renew: (app, operation) =>
     renew(app.db.prisma, 'operation', sql`id = ${operation.id}::uuid`, operation.leaseEpoch, app.settings.WORKER_LEASE_MS),
   async work(app, { id, leaseEpoch }, signal) {
     while (!signal.aborted) {
-      if ((await runStep(app, id, leaseEpoch)) !== 0) return
+      const delayMs = await runStep(app, id, leaseEpoch)
+      if (delayMs !== 0) return delayMs === null ? undefined : 'pending'
     }
     await release(app, { id, leaseEpoch })
+    return 'pending'
   },
   release,
   setAside: (app, { id, leaseEpoch }) => fail(app, id, leaseEpoch, setAsideText),

@@ -4,7 +4,7 @@
  */
 import type { Deployment, DeploymentPhase } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
-import { claim, firstDueInMs, maxLosses, type Queue, renew } from '../../../platform/claim.ts'
+import { type Claims, claim, maxLosses, type Queue, renew } from '../../../platform/claim.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
@@ -53,20 +53,23 @@ async function setAside(app: App, deployment: Deployment, signal: AbortSignal): 
 const unfinished = sql`status in ${unfinishedStatuses.list}`
 
 /** Claims deployments whose worker was lost, and the next one of each service without an active deployment. */
-async function claimDeployments(app: App, worker: string, limit: number): Promise<Deployment[]> {
-  // A single statement if there is nothing to do, which is the usual case.
-  const waiting = await row(
+async function claimDeployments(app: App, worker: string, limit: number): Promise<Claims<Deployment>> {
+  // A single statement if there is nothing to do, which is the usual case. When a lease expires, its worker may be gone.
+  const waiting = await row<{ any: boolean | null; ms: number | null }>(
     app.db.prisma,
-    sql`select 1 as one from deployment where ${unfinished} and (lease_expires_at is null or lease_expires_at < app_now()) limit 1`,
+    sql`select bool_or(lease_expires_at is null or lease_expires_at < app_now()) as any,
+               ceil(extract(epoch from min(lease_expires_at) filter (where lease_expires_at >= app_now()) - app_now()) * 1000)::float8 as ms
+        from deployment where ${unfinished}`,
   )
-  if (!waiting) return []
+  const others = { dueInMs: waiting?.ms ?? null, waitsForOwn: true }
+  if (!waiting?.any) return { items: [], ...others }
   const lease = { table: 'deployment', key: ['id'], order: sql`t.id`, owner: worker, leaseMs: app.settings.WORKER_LEASE_MS }
   const lost = await claim<Deployment>(app.db.prisma, {
     ...lease,
     limit,
     due: sql`t.status in ${activeStatuses.list}`,
   })
-  if (lost.length >= limit) return lost
+  if (lost.length >= limit) return { items: lost, ...others }
   const next = await transact(app, systemCaller(nilId), { emits: allDeploymentEvents }, async (work) => {
     const started = await claim<Deployment>(work.tx, {
       ...lease,
@@ -82,7 +85,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
     }
     return started
   })
-  return [...lost, ...next]
+  return { items: [...lost, ...next], ...others }
 }
 
 export const deploymentQueue: Queue<Deployment> = {
@@ -91,8 +94,6 @@ export const deploymentQueue: Queue<Deployment> = {
   rows: { table: 'deployment', match: ({ id }) => sql`id = ${id}::uuid` },
   topic: 'deployments',
   pollMs: 5_000,
-  // When the first lease expires: its worker may be gone.
-  dueInMs: (app) => firstDueInMs(app.db.prisma, 'deployment', 'lease_expires_at', sql`${unfinished} and lease_expires_at is not null`),
   concurrency: 4,
   abortOnStop: true,
   claim: claimDeployments,

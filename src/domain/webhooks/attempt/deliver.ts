@@ -1,5 +1,5 @@
 /** What happens to a claimed delivery: it is sent, handed to the Svix server, put off, or ended without an attempt. */
-import { setAsideText } from '../../../platform/claim.ts'
+import { type End, setAsideText } from '../../../platform/claim.ts'
 import { outageOf } from '../../../platform/db/index.ts'
 import { createFailureLog } from '../../../platform/failure-log.ts'
 import { perApp } from '../../../platform/per-app.ts'
@@ -14,10 +14,11 @@ import { send } from './send.ts'
 import { claimOf, close, exhaustionOf, settle } from './settle.ts'
 import { isPlain, maxBodyBytes, shapeBody } from './shape.ts'
 
-export async function deliver(app: App, claimed: LoadedDelivery, signal: AbortSignal): Promise<void> {
+/** Resolves to `pending` if the delivery is to be claimed again. */
+export async function deliver(app: App, claimed: LoadedDelivery, signal: AbortSignal): Promise<End> {
   const delivery = await withLostAttempt(app, claimed)
   const recipient = delivery && (await openRecipient(app, delivery))
-  if (!recipient) return
+  if (!recipient) return 'done'
   if (delivery.wasInDoubt)
     return close(app, delivery, 'UNKNOWN', 'An attempt was interrupted. The message may have arrived and is not sent again.')
   if (delivery.message.body === null) return close(app, delivery, 'CANCELLED', 'The payload was removed before the message was delivered.')
@@ -27,18 +28,24 @@ export async function deliver(app: App, claimed: LoadedDelivery, signal: AbortSi
   }
   try {
     const text = delivery.body ?? (await makeBody(app, delivery, recipient, delivery.message.body))
-    if (text === null || signal.aborted) return void (await releaseDelivery(app, delivery, true))
+    if (text === null || signal.aborted) return putBack(app, delivery, true)
     if (Buffer.byteLength(text) > maxBodyBytes) {
       return close(app, delivery, 'EXHAUSTED', `The request body exceeds ${maxBodyBytes} bytes.`, exhaustionOf(delivery, recipient))
     }
-    if (app.settings.WEBHOOK_ENGINE === 'svix') await dispatch(app, delivery, recipient, text)
-    else await send(app, delivery, recipient, text, signal)
+    const isSvix = app.settings.WEBHOOK_ENGINE === 'svix'
+    const end = await (isSvix ? dispatch(app, delivery, recipient, text) : send(app, delivery, recipient, text, signal))
     faultsOf(app).succeeded(recipient.id)
+    return end
   } catch (error) {
-    if (signal.aborted) return void (await releaseDelivery(app, delivery, !delivery.progress.sent))
+    if (signal.aborted) return putBack(app, delivery, !delivery.progress.sent)
     if (outageOf(error) === 'database') throw error
-    await afterFault(app, delivery, recipient, error)
+    return afterFault(app, delivery, recipient, error)
   }
+}
+
+async function putBack(app: App, delivery: LoadedDelivery, untried: boolean): Promise<End> {
+  await releaseDelivery(app, delivery, untried)
+  return 'pending'
 }
 
 /** Ends a delivery that may be what ends processes, without sending it. */
@@ -80,7 +87,7 @@ const faultsOf = perApp((app) =>
  * Puts the delivery off, or ends it when faults have lasted longer than the retry schedule. Of the schedules of endpoint and
  * installation the longer one applies: an endpoint that wants few attempts does not want to suffer from our faults.
  */
-async function afterFault(app: App, delivery: LoadedDelivery, recipient: Recipient | UnreadableRecipient, error: unknown): Promise<void> {
+async function afterFault(app: App, delivery: LoadedDelivery, recipient: Recipient | UnreadableRecipient, error: unknown): Promise<End> {
   faultsOf(app).failed(error, { endpoint: recipient.id }, recipient.id)
   const installation = app.settings.WEBHOOK_RETRY_SCHEDULE_MS
   const total = (schedule: readonly number[]) => schedule.reduce((sum, each) => sum + each, 0)
@@ -90,10 +97,6 @@ async function afterFault(app: App, delivery: LoadedDelivery, recipient: Recipie
     giveUpAfterMs: Math.max(total(installation), total(retryScheduleOf(recipient, installation))),
   })
   if (retryInMs === null) return close(app, delivery, 'EXHAUSTED', reason, exhaustionOf(delivery, recipient))
-  await settle(app, {
-    settlement: { ...claimOf(delivery), status: 'PENDING', reason, retryInMs },
-    attempt: null,
-    lane: null,
-    exhausted: null,
-  })
+  const settlement = { ...claimOf(delivery), status: 'PENDING' as const, reason, retryInMs }
+  return (await settle(app, { settlement, attempt: null, lane: null, exhausted: null })).end
 }

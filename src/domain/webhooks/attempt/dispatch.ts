@@ -2,6 +2,7 @@
  * WEBHOOK_ENGINE=svix: a due delivery is handed to the Svix server, which signs, sends and retries. A delivery that was handed over counts
  * as delivered. Each endpoint is an application there; projects, payload filters and selections are evaluated on our side.
  */
+import type { End } from '../../../platform/claim.ts'
 import { encodeId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import { mirrorEndpoint } from '../delivery/index.ts'
@@ -16,7 +17,7 @@ import { claimOf, settle } from './settle.ts'
  * A final refusal of the message or its endpoint ends the delivery and counts as an attempt. Throws if the server cannot be reached,
  * has no answer or rejects the token: the delivery then waits, and no attempt is counted.
  */
-export async function dispatch(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string): Promise<void> {
+export async function dispatch(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string): Promise<End> {
   const server = dispatcherPort.use(app)
   const messageId = encodeId('WebhookMessage', delivery.messageId)
   const begun = performance.now()
@@ -36,7 +37,7 @@ export async function dispatch(app: App, delivery: LoadedDelivery, recipient: Re
     result = { type: 'refused', status, message: detail }
   }
   const refusal = result.type === 'refused' ? keptText(Buffer.from(result.message)) : null
-  await settle(app, {
+  const { end } = await settle(app, {
     settlement: {
       ...claimOf(delivery),
       attemptCount: delivery.attemptCount + 1,
@@ -55,4 +56,5 @@ export async function dispatch(app: App, delivery: LoadedDelivery, recipient: Re
     lane: null,
     exhausted: null,
   })
+  return end
 }

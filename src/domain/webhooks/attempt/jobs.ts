@@ -1,5 +1,5 @@
 import type { Chore, Queue } from '../../../platform/claim.ts'
-import { deliveriesTopic, deliveryRows, healthEvents, nextDeliveryInMs, releaseDelivery, renewDelivery } from '../delivery/index.ts'
+import { deliveriesTopic, deliveryRows, healthEvents, releaseDelivery, renewDelivery } from '../delivery/index.ts'
 import { webhookEndpointExhausted } from '../endpoint/index.ts'
 import { deliver, setAsideDelivery } from './deliver.ts'
 import { claimLoaded, type LoadedDelivery } from './load.ts'
@@ -13,7 +13,6 @@ export const deliverWebhooks: Queue<LoadedDelivery> = {
   topic: deliveriesTopic,
   pollMs: 5_000,
   concurrency: 160,
-  dueInMs: nextDeliveryInMs,
   claim: claimLoaded,
   renew: renewDelivery,
   release: (app, delivery) => releaseDelivery(app, delivery, !delivery.progress.sent),

@@ -1,3 +1,4 @@
+import type { Claims } from '../../../platform/claim.ts'
 import type { App } from '../../../platform/work.ts'
 import { type ClaimedDelivery, claimDeliveries } from '../delivery/index.ts'
 import { findRecipients, type Recipient, type UnreadableRecipient } from '../endpoint/index.ts'
@@ -16,9 +17,14 @@ export type LoadedDelivery = ClaimedDelivery & {
 export const isTest = ({ message }: LoadedDelivery): boolean => message.position === null
 
 /** Claims due deliveries and reads their messages and endpoints, each in one statement. */
-export async function claimLoaded(app: App, worker: string, limit: number): Promise<LoadedDelivery[]> {
-  const claimed = await claimDeliveries(app, worker, limit)
-  if (claimed.length === 0) return []
+export async function claimLoaded(
+  app: App,
+  worker: string,
+  limit: number,
+  held: readonly LoadedDelivery[],
+): Promise<Claims<LoadedDelivery>> {
+  const { items: claimed, ...outlook } = await claimDeliveries(app, worker, limit, held)
+  if (claimed.length === 0) return { items: [], ...outlook }
   const [recipients, messages] = await Promise.all([
     findRecipients(
       app,
@@ -29,8 +35,9 @@ export async function claimLoaded(app: App, worker: string, limit: number): Prom
       claimed.map(({ messageId }) => messageId),
     ),
   ])
-  return claimed.flatMap((delivery) => {
+  const items = claimed.flatMap((delivery) => {
     const message = messages.get(delivery.messageId)
     return message ? [{ ...delivery, message, recipient: recipients.get(delivery.endpointId) ?? null, progress: { sent: false } }] : []
   })
+  return { items, ...outlook }
 }

@@ -9,6 +9,6 @@ export const expireResponseBodies = (app: App): Promise<number> =>
     app.db.prisma,
     sql`update webhook_attempt set response_body = null where id in (
           select id from webhook_attempt
-          where response_body is not null and created_at < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
+          where response_body <> '' and created_at < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
           order by created_at limit ${expireResponseBodiesBatch})`,
   )

@@ -1,4 +1,5 @@
 /** One HTTP request to an endpoint: signed, sent, judged and recorded. */
+import type { End } from '../../../platform/claim.ts'
 import type { App } from '../../../platform/work.ts'
 import { reportHealth } from '../delivery/index.ts'
 import { defaultTimeoutMs, type OutgoingResult, outgoingHttp, type Recipient, retryScheduleOf } from '../endpoint/index.ts'
@@ -8,8 +9,8 @@ import { judge, keptText, maxReadBytes } from './model.ts'
 import { attemptOf } from './record.ts'
 import { claimOf, exhaustionOf, settle } from './settle.ts'
 
-/** Throws for a local fault, and when `signal` aborts unless the request must not be repeated. */
-export async function send(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<void> {
+/** Resolves to `pending` if the message is to be sent again. Throws for a local fault, and when `signal` aborts unless the request must not be repeated. */
+export async function send(app: App, delivery: LoadedDelivery, recipient: Recipient, text: string, signal: AbortSignal): Promise<End> {
   const body = Buffer.from(text)
   const headers = headersOf(app.domain.eventTypes, delivery.message, recipient, body)
   const begun = performance.now()
@@ -32,14 +33,20 @@ export async function send(app: App, delivery: LoadedDelivery, recipient: Recipi
     if (!signal.aborted || !recipient.atMostOnce || !delivery.progress.sent) throw error
     return recordInterrupted(app, delivery, recipient, headers, Math.round(performance.now() - begun))
   }
-  await conclude(app, delivery, recipient, headers, result)
+  return conclude(app, delivery, recipient, headers, result)
 }
 
 type Headers = Record<string, string>
 
 /** The worker stops while a request that must not be repeated is in flight. */
-async function recordInterrupted(app: App, delivery: LoadedDelivery, recipient: Recipient, headers: Headers, durationMs: number) {
-  await settle(app, {
+async function recordInterrupted(
+  app: App,
+  delivery: LoadedDelivery,
+  recipient: Recipient,
+  headers: Headers,
+  durationMs: number,
+): Promise<End> {
+  const { end } = await settle(app, {
     settlement: {
       ...claimOf(delivery),
       attemptCount: delivery.attemptCount + 1,
@@ -56,9 +63,10 @@ async function recordInterrupted(app: App, delivery: LoadedDelivery, recipient: 
     lane: null,
     exhausted: null,
   })
+  return end
 }
 
-async function conclude(app: App, delivery: LoadedDelivery, recipient: Recipient, headers: Headers, result: OutgoingResult) {
+async function conclude(app: App, delivery: LoadedDelivery, recipient: Recipient, headers: Headers, result: OutgoingResult): Promise<End> {
   const number = delivery.attemptCount + 1
   const test = isTest(delivery)
   const { status, reason, retryInMs, errorClass, disable } = judge({
@@ -70,7 +78,7 @@ async function conclude(app: App, delivery: LoadedDelivery, recipient: Recipient
     mustNotRepeat: recipient.atMostOnce && delivery.progress.sent,
   })
   const response = result.type === 'response' ? result : null
-  const changes = await settle(app, {
+  const { end, changes } = await settle(app, {
     settlement: { ...claimOf(delivery), attemptCount: number, status, reason, retryInMs },
     attempt: attemptOf(delivery, {
       url: recipient.url,
@@ -83,4 +91,5 @@ async function conclude(app: App, delivery: LoadedDelivery, recipient: Recipient
     exhausted: status === 'EXHAUSTED' ? exhaustionOf(delivery, recipient) : null,
   })
   await reportHealth(app, recipient, changes, test ? null : disable)
+  return end
 }

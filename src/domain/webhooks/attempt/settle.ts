@@ -1,5 +1,6 @@
 /** How claims end: deliveries, attempts and the health of endpoints are written together, in batches. */
 import { systemCaller } from '../../../platform/access.ts'
+import type { End } from '../../../platform/claim.ts'
 import { run, sql, type Tx } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -25,7 +26,10 @@ export type Outcome = {
   exhausted: Exhaustion | null
 }
 
-type Waiting = { outcome: Outcome; done: (changes: readonly HealthChange[]) => void; failed: (error: unknown) => void }
+/** `changes`: of the endpoint's health, which the caller has to report. */
+export type Recorded = { end: End; changes: readonly HealthChange[] }
+
+type Waiting = { outcome: Outcome; done: (recorded: Recorded) => void; failed: (error: unknown) => void }
 
 const batch = 200
 /** Outcomes that wait while a batch is being written. Null while none is. */
@@ -56,16 +60,16 @@ export async function close(
   status: ClosedStatus,
   reason: string,
   exhausted: Exhaustion | null = null,
-): Promise<void> {
-  await settle(app, { settlement: { ...claimOf(delivery), status, reason, retryInMs: null }, attempt: null, lane: null, exhausted })
+): Promise<End> {
+  const settlement = { ...claimOf(delivery), status, reason, retryInMs: null }
+  return (await settle(app, { settlement, attempt: null, lane: null, exhausted })).end
 }
 
 /**
- * Writes an outcome with the next batch: outcomes that arrive while a batch is being written form the next one. Resolves to the changes
- * of the endpoint's health that the caller has to report. Rejects if the batch could not be written; the lease then expires and the
+ * Writes an outcome with the next batch: outcomes that arrive while a batch is being written form the next one. Rejects if the batch could not be written; the lease then expires and the
  * delivery is attempted again.
  */
-export function settle(app: App, outcome: Outcome): Promise<readonly HealthChange[]> {
+export function settle(app: App, outcome: Outcome): Promise<Recorded> {
   return new Promise((done, failed) => {
     const gathered = gathering(app)
     if (gathered.waiting) return void gathered.waiting.push({ outcome, done, failed })
@@ -80,7 +84,7 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
     const taken = waiting.splice(0, batch)
     try {
       // Only this process knows what was sent, so the batch is kept until the database accepts it.
-      const changes = await throughOutages(app, () =>
+      const { changes, pending } = await throughOutages(app, () =>
         write(
           app,
           taken.map(({ outcome }) => outcome),
@@ -91,7 +95,7 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
       for (const { outcome, done } of taken) {
         const change = unreported.get(outcome.settlement.endpointId)
         unreported.delete(outcome.settlement.endpointId)
-        done(change ? [change] : [])
+        done({ end: pending.has(keyOf(outcome.settlement)) ? 'pending' : 'done', changes: change ? [change] : [] })
       }
     } catch (error) {
       for (const { failed } of taken) failed(error)
@@ -103,12 +107,12 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
 const keyOf = ({ messageId, endpointId }: { messageId: string; endpointId: string }) => `${messageId} ${endpointId}`
 
 /** Outcomes of claims that have been lost are dropped: the number of their attempt belongs to the next claimant. */
-async function write(app: App, outcomes: Outcome[]): Promise<HealthChange[]> {
+async function write(app: App, outcomes: Outcome[]): Promise<{ changes: HealthChange[]; pending: ReadonlySet<string> }> {
   const topics = new Set<string>()
   const wake = (...names: string[]) => {
     for (const name of names) topics.add(name)
   }
-  const changes = await app.db.transaction(async (tx) => {
+  const written = await app.db.transaction(async (tx) => {
     await lockSubjects(tx, outcomes)
     const settled = await settleDeliveries(
       tx,
@@ -120,7 +124,7 @@ async function write(app: App, outcomes: Outcome[]): Promise<HealthChange[]> {
       attempt ? [{ ...attempt, nextAttemptAt: byKey.get(keyOf(settlement))!.nextAttemptAt }] : [],
     )
     if (attempts.length > 0) insertAttempts(tx, attempts)
-    const found = await recordOutcomes(
+    const changes = await recordOutcomes(
       tx,
       app,
       valid.flatMap(({ settlement, lane }) => (lane ? [{ endpointId: settlement.endpointId, ...lane }] : [])),
@@ -130,10 +134,10 @@ async function write(app: App, outcomes: Outcome[]): Promise<HealthChange[]> {
         await publishExhausted({ app, tx, requestId: null, emits: [webhookEndpointExhausted], wake }, settlement, exhausted)
       }
     }
-    return found
+    return { changes, pending: new Set(settled.filter(({ status }) => status === 'PENDING').map(keyOf)) }
   })
   app.wake.notify(attemptsTopic, ...topics)
-  return changes
+  return written
 }
 
 /** Locks the event counters of the endpoints before any delivery, in the order of the commands on endpoints. */

@@ -1,42 +1,58 @@
 /** How deliveries are claimed, renewed and released. What is sent for them, and how the result is judged, is `attempt`'s. */
-import { type LeasedRows, renew, takeLease, voidLeases } from '../../../platform/claim.ts'
+import { type Claims, type LeasedRows, renew, takeLease } from '../../../platform/claim.ts'
 import { rows, run, sql, type Tx } from '../../../platform/db/index.ts'
-import { isNamedAlive } from '../../../platform/process-name.ts'
 import type { App } from '../../../platform/work.ts'
-import { guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
-import { allowanceOf, type ClaimedDelivery, freedAt, openAt, rateUsedAfter } from './model.ts'
+import { type Claimant, guardedOf, lockLanes, readLanes, type Share, shareOut } from './lane.ts'
+import { allowanceOf, type ClaimedDelivery, type Lane, rateUsedAfter } from './model.ts'
+import { laneAfter, outlookOf } from './outlook.ts'
 
 /**
- * Claims due deliveries for up to `free` slots of a worker: shared fairly among organizations and endpoints, within the rate,
- * concurrency and order of each endpoint. Lanes are locked only for endpoints that have such a limit.
+ * Claims due deliveries for up to `free` slots of a worker that is working on the deliveries `held`: shared fairly among organizations and
+ * endpoints, within the rate, concurrency and order of each endpoint. Lanes are locked only for endpoints that have such a limit.
  */
-export async function claimDeliveries(app: App, worker: string, free: number): Promise<ClaimedDelivery[]> {
-  const lanes = await readLanes(app.db.prisma, worker)
-  if (lanes.length === 0) return []
-  const guarded = new Set(guardedOf(lanes))
+export async function claimDeliveries(
+  app: App,
+  worker: string,
+  free: number,
+  held: readonly ClaimedDelivery[] = [],
+): Promise<Claims<ClaimedDelivery>> {
+  const claimant = { name: worker, held: countByEndpoint(held) }
+  const lanes = await readLanes(app.db.prisma, claimant)
   const shares = shareOut(lanes, free)
+  const guarded = new Set(guardedOf(lanes))
   const plain = shares.filter(({ lane }) => !guarded.has(lane))
   const limited = shares.filter(({ lane }) => guarded.has(lane))
-  const claimed = await Promise.all([
+  const [claimed, underLock] = await Promise.all([
     plain.length > 0 ? claimShares(app, app.db.prisma, worker, plain) : [],
-    limited.length > 0 ? claimGuarded(app, worker, limited) : [],
+    limited.length > 0 ? claimGuarded(app, claimant, limited) : { claimed: [], lanes: [] },
   ])
-  return claimed.flat()
+  const items = [...claimed, ...underLock.claimed]
+  const taken = countByEndpoint(items)
+  const quotas = new Map(shares.map(({ lane, quota }) => [lane.endpointId, quota]))
+  const newest = new Map([...lanes, ...underLock.lanes].map((lane) => [lane.endpointId, lane]))
+  const left = [...newest].map(([id, lane]) => laneAfter(lane, { quota: quotas.get(id) ?? 0, taken: taken.get(id) ?? 0 }))
+  return { items, ...(await outlookOf(app, left)) }
 }
 
-/** Locks the lanes, so that two workers do not both use what is left of a limit. */
-const claimGuarded = (app: App, worker: string, wanted: readonly Share[]): Promise<ClaimedDelivery[]> =>
+const countByEndpoint = (deliveries: readonly ClaimedDelivery[]): Map<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { endpointId } of deliveries) counts.set(endpointId, (counts.get(endpointId) ?? 0) + 1)
+  return counts
+}
+
+/** Locks the lanes, so that two workers do not both use what is left of a limit. Returns them as read under the lock. */
+const claimGuarded = (app: App, claimant: Claimant, wanted: readonly Share[]): Promise<{ claimed: ClaimedDelivery[]; lanes: Lane[] }> =>
   app.db.transaction(async (tx) => {
     const quotas = new Map(wanted.map(({ lane, quota }) => [lane.endpointId, quota]))
-    const lanes = await lockLanes(tx, [...quotas.keys()], worker)
+    const lanes = await lockLanes(tx, [...quotas.keys()], claimant)
     const shares = lanes
       .map((lane) => ({ lane, quota: Math.min(allowanceOf(lane), quotas.get(lane.endpointId) ?? 0) }))
       .filter(({ quota }) => quota > 0)
-    if (shares.length === 0) return []
-    const claimed = await claimShares(app, tx, worker, shares)
-    const taken = Map.groupBy(claimed, ({ endpointId }) => endpointId)
+    if (shares.length === 0) return { claimed: [], lanes }
+    const claimed = await claimShares(app, tx, claimant.name, shares)
+    const taken = countByEndpoint(claimed)
     const used = shares.flatMap(({ lane }) => {
-      const until = rateUsedAfter(lane, taken.get(lane.endpointId)?.length ?? 0)
+      const until = rateUsedAfter(lane, taken.get(lane.endpointId) ?? 0)
       return lane.rateLimitPerSecond !== null && until ? [{ id: lane.endpointId, until }] : []
     })
     if (used.length > 0) {
@@ -47,7 +63,7 @@ const claimGuarded = (app: App, worker: string, wanted: readonly Share[]): Promi
             where l.endpoint_id = u.id`,
       )
     }
-    return claimed
+    return { claimed, lanes }
   })
 
 /**
@@ -117,29 +133,3 @@ export const releaseDelivery = (app: App, delivery: ClaimedDelivery, untried = f
         set lease_expires_at = null, lease_owner = case when ${untried} then null else lease_owner end, in_doubt = in_doubt and not ${untried}
         where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,
   )
-
-/** How often a worker checks whether another process on this machine that blocks an endpoint is alive. */
-const lookAgainMs = 500
-
-/**
- * In how many milliseconds a worker with `free` slots can claim something, at least 0. Null if nothing is pending, or not before one
- * of its own claims has ended. Claims of workers that are known to have exited are voided, so that their deliveries are due now.
- */
-export async function nextDeliveryInMs(app: App, worker: string, free: number): Promise<number | null> {
-  const lanes = await readLanes(app.db.prisma, worker)
-  if (shareOut(lanes, free).length > 0) return 0
-  const heldUp = lanes.filter((lane) => freedAt(lane))
-  const holders = new Map([...new Set(heldUp.flatMap(({ others }) => others ?? []))].map((name) => [name, isNamedAlive(name)]))
-  const gone = [...holders].flatMap(([name, alive]) => (alive === false ? [name] : []))
-  if (gone.length > 0) {
-    await voidLeases(app.db.prisma, deliveryRows.table, gone)
-    return 0
-  }
-  const times = lanes.flatMap((lane) => {
-    const opens = openAt(lane) ?? freedAt(lane)
-    // An open lane only waits for a slot.
-    return opens && opens > lane.now ? [opens.getTime() - lane.now.getTime()] : []
-  })
-  if ([...holders.values()].includes(true)) times.push(lookAgainMs)
-  return times.length === 0 ? null : Math.min(...times)
-}

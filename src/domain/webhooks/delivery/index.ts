@@ -10,7 +10,7 @@ import { checkWebhookFilter, countWebhookMessages, listWebhookMessages } from '.
 import { reactions } from './reactions.ts'
 import { recoveryOperations } from './recovery.ts'
 
-export { claimDeliveries, deliveryRows, nextDeliveryInMs, releaseDelivery, renewDelivery } from './claim.ts'
+export { claimDeliveries, deliveryRows, releaseDelivery, renewDelivery } from './claim.ts'
 export { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 export { type HealthChange, type LaneOutcome, recordOutcomes } from './health.ts'
 export { healthEvents, reportHealth } from './health-report.ts'

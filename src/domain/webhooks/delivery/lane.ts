@@ -3,11 +3,15 @@
  * organizations, and among the endpoints of each.
  */
 import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { maxConcurrency } from '../endpoint/index.ts'
 import { allowanceOf, isGuarded, type Lane } from './model.ts'
 
+/** What a worker is: its name in leases, and the number of deliveries that it is working on, by endpoint. */
+export type Claimant = { name: string; held: ReadonlyMap<string, number> }
+
 /** One row for each endpoint with pending deliveries. Endpoints are found by skipping along the index, without reading every delivery. */
-export const readLanes = (tx: Tx, worker: string): Promise<Lane[]> =>
-  rows<Lane>(
+export async function readLanes(tx: Tx, claimant: Claimant): Promise<Lane[]> {
+  const found = await rows<LaneRow>(
     tx,
     sql`with recursive waiting(endpoint_id) as (
           (select endpoint_id from webhook_delivery where status = 'PENDING' order by endpoint_id limit 1)
@@ -15,28 +19,39 @@ export const readLanes = (tx: Tx, worker: string): Promise<Lane[]> =>
           select (select d.endpoint_id from webhook_delivery d where d.status = 'PENDING' and d.endpoint_id > w.endpoint_id
                   order by d.endpoint_id limit 1)
           from waiting w where w.endpoint_id is not null)
-        select ${laneColumns} from waiting w ${laneJoins(worker)} where w.endpoint_id is not null`,
+        select ${laneColumns} from waiting w ${laneJoins(claimant)} where w.endpoint_id is not null`,
   )
+  return withOwn(found, claimant)
+}
 
 /** Locks the lanes that no other transaction has locked, and reads them under the lock. */
-export async function lockLanes(tx: Tx, endpointIds: readonly string[], worker: string): Promise<Lane[]> {
+export async function lockLanes(tx: Tx, endpointIds: readonly string[], claimant: Claimant): Promise<Lane[]> {
   const locked = await rows<{ endpointId: string }>(
     tx,
     sql`select endpoint_id from webhook_lane where endpoint_id = any(${endpointIds}::uuid[]) order by endpoint_id for update skip locked`,
   )
   if (locked.length === 0) return []
   const ids = locked.map(({ endpointId }) => endpointId)
-  return rows<Lane>(tx, sql`select ${laneColumns} from unnest(${ids}::uuid[]) as w(endpoint_id) ${laneJoins(worker)}`)
+  const found = await rows<LaneRow>(tx, sql`select ${laneColumns} from unnest(${ids}::uuid[]) as w(endpoint_id) ${laneJoins(claimant)}`)
+  return withOwn(found, claimant)
 }
+
+type LaneRow = Omit<Lane, 'ownInFlight'>
+
+const withOwn = (found: readonly LaneRow[], { held }: Claimant): Lane[] =>
+  found.map((lane) => ({ ...lane, ownInFlight: held.get(lane.endpointId) ?? 0 }))
 
 const laneColumns = sql`
   w.endpoint_id, e.id is not null as exists, coalesce(e.organization_id, free.organization_id) as organization_id,
   e.rate_limit_per_second, e.max_concurrency, coalesce(e.ordered, false) as ordered, coalesce(e.at_most_once, false) as at_most_once,
-  l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, flight.in_flight, flight.own_in_flight,
-  flight.others, flight.others_end_at`
+  l.rate_used_until, l.breaker_until, app_now() as now, coalesce(first.next_at, free.next_at) as next_at, later.next_at as later_at,
+  flight.in_flight, flight.others, flight.others_end_at`
 
-/** In an ordered lane only the first delivery counts, whoever holds it. Two joins, so that each uses its own index. */
-const laneJoins = (worker: string) => sql`
+/**
+ * In an ordered lane only the first delivery counts, whoever holds it. Two joins, so that each uses its own index. Claims are read in the
+ * order of an index, because a bitmap scan would read every claim that has ended since the last vacuum.
+ */
+const laneJoins = ({ name }: Claimant) => sql`
   left join webhook_endpoint e on e.id = w.endpoint_id
   left join webhook_lane l on l.endpoint_id = w.endpoint_id
   left join lateral (
@@ -46,13 +61,20 @@ const laneJoins = (worker: string) => sql`
     order by d.next_attempt_at limit 1) free on true
   left join lateral (
     select d.next_attempt_at as next_at from webhook_delivery d
+    where e.ordered is not true and free.next_at <= app_now() and d.endpoint_id = w.endpoint_id and d.status = 'PENDING'
+      and d.next_attempt_at > app_now() and (d.lease_expires_at is null or d.lease_expires_at < app_now())
+    order by d.next_attempt_at limit 1) later on true
+  left join lateral (
+    select d.next_attempt_at as next_at from webhook_delivery d
     where e.ordered and d.endpoint_id = w.endpoint_id and d.status = 'PENDING'
     order by d.position, d.message_id limit 1) first on true
   left join lateral (
-    select count(*)::int as in_flight, (count(*) filter (where h.lease_owner = ${worker}))::int as own_in_flight,
-           array_agg(distinct h.lease_owner) filter (where h.lease_owner <> ${worker}) as others,
-           min(h.lease_expires_at) filter (where h.lease_owner <> ${worker}) as others_end_at from webhook_delivery h
-    where h.endpoint_id = w.endpoint_id and h.lease_owner is not null and h.lease_expires_at >= app_now()) flight on true`
+    select count(*)::int as in_flight, array_agg(distinct h.lease_owner) filter (where h.lease_owner <> ${name}) as others,
+           min(h.lease_expires_at) filter (where h.lease_owner <> ${name}) as others_end_at
+    from (select t.lease_owner, t.lease_expires_at from webhook_delivery t
+          where (e.ordered or e.max_concurrency is not null or l.breaker_until is not null)
+            and t.endpoint_id = w.endpoint_id and t.lease_owner is not null and t.lease_expires_at >= app_now()
+          order by t.lease_expires_at limit ${maxConcurrency}) h) flight on true`
 
 export type Share = { lane: Lane; quota: number }
 

@@ -39,10 +39,13 @@ export type Lane = Pick<WebhookEndpoint, 'organizationId' | 'rateLimitPerSecond'
     now: Date
     /** Due time of the next delivery that is not claimed. */
     nextAt: Date | null
-    /** Number of claimed deliveries, of all workers and of this one. */
+    /** If that time has passed, the due time of the first such delivery that is not due yet. Not for an ordered lane. */
+    laterAt: Date | null
+    /** Number of claimed deliveries of all workers. Counted only if it limits the lane. */
     inFlight: number
+    /** Number of deliveries that this worker is working on. */
     ownInFlight: number
-    /** Other workers with claims, and when the first of these claims expires unless it is renewed. Null means none. */
+    /** Other workers with counted claims, and when the first of these claims expires unless it is renewed. Null means none. */
     others: string[] | null
     othersEndAt: Date | null
   }

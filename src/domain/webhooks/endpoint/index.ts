@@ -31,7 +31,7 @@ export {
   webhookEndpointUpdated,
 } from './events.ts'
 export { matchesFilter, type PayloadFilter } from './filter.ts'
-export { defaultTimeoutMs, retryScheduleOf } from './model.ts'
+export { defaultTimeoutMs, maxConcurrency, retryScheduleOf } from './model.ts'
 export { type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
 export {
   findRecipients,

@@ -3,6 +3,8 @@ import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 export const maxEndpoints = 50
 export const maxEventTypes = 100
 export const maxRetries = 20
+/** Maximum setting of concurrent requests to an endpoint. */
+export const maxConcurrency = 1_000
 /** Maximum delay of a retry after the previous attempt: 7 days. */
 export const maxRetryDelayMs = 604_800_000
 /** Maximum number of keys that sign at the same time during rotations. */

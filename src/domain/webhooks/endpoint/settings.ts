@@ -7,7 +7,7 @@ import type { App } from '../../../platform/work.ts'
 import { newestVersion } from '../event-type/index.ts'
 import { filterSchema } from './filter.ts'
 import { headersSchema } from './header.ts'
-import { maxEventTypes, maxRetries, maxRetryDelayMs } from './model.ts'
+import { maxConcurrency, maxEventTypes, maxRetries, maxRetryDelayMs } from './model.ts'
 
 export const urlSchema = z.string().min(1, { error: 'must not be empty' }).max(2_048, { error: 'must be at most 2048 characters' })
 
@@ -57,7 +57,7 @@ export const endpointSettings = defineRowSettings<Omit<WebhookEndpoint, OtherCol
   },
   filter: { schema: filterSchema, default: null },
   rateLimitPerSecond: { schema: between(1, 1_000), default: null },
-  maxConcurrency: { schema: between(1, 1_000), default: null },
+  maxConcurrency: { schema: between(1, maxConcurrency), default: null },
   ordered: { schema: z.boolean(), default: false },
   atMostOnce: { schema: z.boolean(), default: false },
   legacyHeaders: { schema: z.boolean(), default: false },
