@@ -10,6 +10,12 @@ import type { App } from './work.ts'
 export const sequenceBatch = 2_000
 
 /**
+ * For the rest of the transaction. The planner prefers a bitmap scan for rows without a position, which reads every row that has been given
+ * one since the last vacuum; an index scan skips them.
+ */
+const readInOrder = sql`select set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)`
+
+/**
  * Assigns positions to the rows that have none. The row lock on `sequencer` serves as the lease: it ends with the transaction, so a process
  * that dies blocks nobody. A process that doesn't get the lock does nothing: the holder was woken too and runs again afterwards. Insertion
  * order is correct because the events of a subject are inserted under its lock, in commit order. Returns the number of rows positioned.
@@ -24,6 +30,7 @@ export async function sequence(app: App): Promise<number> {
   const { events, audits } = await app.db.transaction(async (tx) => {
     const state = await row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update skip locked`)
     if (!state) return { events: 0, audits: 0 }
+    defer(tx, readInOrder)
     return { events: await positionEvents(tx, state.eventPosition), audits: await chainAudit(tx) }
   })
   if (events > 0) app.wake.notify('events')

@@ -119,7 +119,7 @@ const publishMany = (app: App, organizations: string[], count: number): Promise<
   run(
     app.db.prisma,
     sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
-        select gen_random_uuid(), (${organizations}::uuid[])[1 + n % ${tenants}], 'project.updated', 1, 'Project', gen_random_uuid(), 1, ${data}::json
+        select uuidv7(), (${organizations}::uuid[])[1 + n % ${tenants}], 'project.updated', 1, 'Project', gen_random_uuid(), 1, ${data}::json
         from generate_series(1, ${count}) n`,
   )
 
