@@ -59,6 +59,7 @@ export const forgetSpool = (directory: string): boolean => blanked.delete(direct
 
 async function blank(directory: string, position: OutputPosition, sizes: OutputPosition): Promise<void> {
   const from = blanked.get(directory) ?? (await readReclaimed(directory))
+  blanked.set(directory, from)
   if (streams.every((stream) => position[stream] <= from[stream])) return
   for (const stream of streams) await overwrite(join(directory, stream), from[stream], Math.min(position[stream], sizes[stream]))
   blanked.set(directory, position)
