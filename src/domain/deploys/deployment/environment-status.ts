@@ -3,50 +3,49 @@ import { systemCaller } from '../../../platform/access.ts'
 import type { Chore } from '../../../platform/claim.ts'
 import { rows, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
-import { encodeId, nilId } from '../../../platform/id.ts'
+import { encodeId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { environmentStatusChanged } from '../../apps/environment/index.ts'
-import { type EnvironmentStatus, statusByEnvironment } from './queries.ts'
+import { type EnvironmentStatus, environmentStatuses } from './queries.ts'
 
-type PublishedStatus = {
+type ChangedStatus = {
   id: string
   organizationId: string
   projectId: string
   name: string
   type: 'PRODUCTION' | 'STAGING' | 'DEVELOPMENT'
   published: EnvironmentStatus
+  status: EnvironmentStatus
 }
 
-const batch = 500
+const changesAtOnce = 500
 
-/** Compares the status of all environments with what was published last. The status is derived, so a missed pass loses nothing. */
+/**
+ * Compares the status of all environments with what was published last. The status is derived, so a missed pass loses nothing. What may
+ * change it wakes the chore, so passes without a wake-up are rare.
+ */
 export const publishEnvironmentStatus: Chore = {
-  name: 'publishChange environment status',
+  name: 'publish environment status',
   emits: [environmentStatusChanged],
   topic: 'environments',
-  everyMs: 30_000,
+  everyMs: 5 * 60_000,
   async run(app, signal) {
-    for (let after = nilId; !signal.aborted; ) {
-      const known = await rows<PublishedStatus>(
-        app.db.prisma,
-        sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as published
-            from environment e left join environment_state t on t.environment_id = e.id where e.id > ${after}::uuid order by e.id limit ${batch}`,
-      )
-      const now = await statusByEnvironment(
-        app.db.prisma,
-        known.map((environment) => environment.id),
-      )
-      for (const [index, environment] of known.entries()) {
-        if (now[index] !== environment.published) await publishChange(app, environment, now[index]!)
-      }
-      if (known.length < batch) return
-      after = known.at(-1)!.id
+    const changed = await rows<ChangedStatus>(
+      app.db.prisma,
+      sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as published, n.status
+          from (${environmentStatuses(sql`true`)}) n join environment e on e.id = n.id left join environment_state t on t.environment_id = e.id
+          where n.status <> coalesce(t.status, 'PENDING') order by e.id limit ${changesAtOnce}`,
+    )
+    for (const environment of changed) {
+      if (signal.aborted) return
+      await publishChange(app, environment)
     }
+    if (changed.length === changesAtOnce) return 'again'
   },
 }
 
 /** If several processes see a change at once, only the one that records it publishes it. */
-const publishChange = (app: App, environment: PublishedStatus, status: EnvironmentStatus): Promise<void> =>
+const publishChange = (app: App, { status, ...environment }: ChangedStatus): Promise<void> =>
   transact(app, systemCaller(environment.organizationId), { emits: [environmentStatusChanged] }, async (work) => {
     const changed = await run(
       work.tx,

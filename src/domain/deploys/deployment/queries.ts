@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Deployment, DeploymentStep, WebService } from '../../../generated/prisma/client.ts'
 import { defineQuery, demand, visible } from '../../../platform/command.ts'
-import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { countQuery, defineListing, defineTable, findQuery, listQuery, type Reader } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
@@ -154,9 +154,14 @@ export type EnvironmentStatus = 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED'
 
 /** Status of many environments in one statement: the first that holds, in the order of the `case`. */
 export async function statusByEnvironment(tx: Tx, environmentIds: readonly string[]): Promise<EnvironmentStatus[]> {
-  const found = await rows<{ id: string; status: EnvironmentStatus }>(
-    tx,
-    sql`select e.id, case
+  const found = await rows<{ id: string; status: EnvironmentStatus }>(tx, environmentStatuses(sql`e.id = any(${environmentIds}::uuid[])`))
+  const status = new Map(found.map((item) => [item.id, item.status]))
+  return environmentIds.map((id) => status.get(id) ?? 'PENDING')
+}
+
+/** The `id` and `status` of the environments (`e`) that match a condition. */
+export const environmentStatuses = (where: Sql): Sql =>
+  sql`select e.id, case
           when e.deleting_at is not null then 'DELETING'
           when f.deploying then 'DEPLOYING'
           when f.failed then 'FAILED'
@@ -179,8 +184,4 @@ export async function statusByEnvironment(tx: Tx, environmentIds: readonly strin
               s.desired_state = 'RUNNING' and exists (select 1 from deployment d where d.web_service_id = s.id and d.status = 'LIVE') as should_run
             from web_service s join service_runtime rt on rt.web_service_id = s.id
             where s.environment_id = e.id and s.desired_state <> 'DELETED') x) f
-        where e.id = any(${environmentIds}::uuid[])`,
-  )
-  const status = new Map(found.map((item) => [item.id, item.status]))
-  return environmentIds.map((id) => status.get(id) ?? 'PENDING')
-}
+        where ${where}`
