@@ -9,6 +9,7 @@ import { newId } from '../../../src/platform/id.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { shiftClock } from '../../support/database.ts'
 import { createTenant, createWorld, request, statementsOf, type Tenant } from '../../support/tenant.ts'
+import { until } from '../../support/wait.ts'
 
 /** A runtime without instances. */
 const nothing = { observe: async () => [] } as Partial<Runtime> as Runtime
@@ -50,6 +51,45 @@ it('runs every half second while there are instances, and otherwise rarely, with
   await run(app.db.prisma, sql`update web_service set desired_state = 'STOPPED'`)
   await pass(app)
   expect(reconcileInstances.dueInMs?.(app)).toBeNull()
+})
+
+it('runs no statement while all instances are running, until something happens to one, a wake-up, or a health check is due', async () => {
+  const world = await createWorld()
+  onTestFinished(world.close)
+  const { app } = world
+  let [now, exited, probes] = [0, false, 0]
+  Object.assign(app, { clock: { ...app.clock, elapsedMs: () => now } })
+  const observe: Runtime['observe'] = async (ids) =>
+    ids.map((instanceId) =>
+      exited
+        ? { instanceId, state: 'exited', exitCode: 1, signal: null, exitedAt: null, cause: 'itself' }
+        : { instanceId, state: 'running', startedAt: new Date() },
+    )
+  const probe: Runtime['probe'] = async () => {
+    probes++
+    return { ok: true, status: 200, reason: null, otherPorts: [], otherHosts: [] }
+  }
+  runtimePort.provide(app, { observe, probe } as Partial<Runtime> as Runtime)
+  await createRunning(app, await createTenant(app))
+  // The first pass finds that the service is running.
+  await pass(app)
+  const tick = () => statementsOf(app, () => pass(app))
+  await until('the service is steady', async () => (await tick()).length === 0)
+
+  app.wake.notify('instances')
+  await until('the pass is not skipped', async () => (await tick()).length > 0)
+  expect(await tick()).toEqual([])
+
+  const before = probes
+  now += app.settings.HEALTH_WATCH_MS
+  expect((await tick()).length).toBeGreaterThan(0)
+  expect(probes).toBe(before + 1)
+
+  exited = true
+  await pass(app)
+  await settleReconciler(app)
+  const [instance] = await (await app.db.prismaClient()).instance.findMany()
+  expect(instance).toMatchObject({ status: 'CRASHED', crashes: 1 })
 })
 
 it('checks every half second whether the process that manages the instances has ended', async () => {

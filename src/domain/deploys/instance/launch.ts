@@ -84,6 +84,7 @@ export async function startInstance(app: App, instanceId: string, facts: LaunchF
     env: facts.env,
   })
   await run(app.db.prisma, sql`update instance set started_at = app_now() where id = ${instanceId}::uuid`)
+  app.wake.notify('instances')
 }
 
 export const instancesOf = (tx: Tx, deploymentId: string): Promise<Instance[]> =>

@@ -20,6 +20,7 @@ import { addInstances, launchFacts, startInstance } from './launch.ts'
 import { type Action, planInstances, restartDelayMs, scaleBy, statusOf } from './model.ts'
 import { logForService, resetOutput, storeOutput, watchOutput } from './output.ts'
 import { type Observation, runtimePort } from './ports.ts'
+import { isResting, isSteady, noRest, type Rest, restOf } from './rest.ts'
 import { type InstanceRow, observeAll, readInstances, readServices, type ServiceRow, stateOf } from './survey.ts'
 
 /** What one process remembers between passes; all of it can be lost without harm. */
@@ -33,14 +34,24 @@ type Memory = {
   failures: { services: FailureLog; instances: FailureLog }
   /** Whether the next pass must not wait for a wake-up: there are instances, another process has the lease, or a service failed. */
   watching: boolean
+  rest: Rest
 }
+
+const topic = 'instances'
 
 const memoryOf = perApp((app): Memory => {
   const failures = {
     services: createFailureLog(app, { failed: 'a service could not be reconciled', recovered: 'a service is reconciled again' }),
     instances: createFailureLog(app, { failed: 'an instance could not be handled', recovered: 'an instance is handled again' }),
   }
-  return { busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set(), failures, watching: true }
+  const memory: Memory = {
+    ...{ busy: new Set(), probedAt: new Map(), watched: new Set(), running: new Set() },
+    ...{ failures, watching: true, rest: noRest() },
+  }
+  app.wake.on(topic, () => {
+    memory.rest.isWoken = true
+  })
+  return memory
 })
 
 /** Whether this process has the lease for the instances of this machine. */
@@ -50,11 +61,13 @@ export const holdsInstances = async (app: App): Promise<boolean> =>
 export const reconcileInstances: Chore = {
   name: 'reconcile instances',
   emits: [webServiceCrashed, webServiceRecovered],
-  topic: 'instances',
+  topic,
   everyMs: 5_000,
   dueInMs: (app) => (memoryOf(app).watching ? 500 : null),
   async run(app, signal) {
     const memory = memoryOf(app)
+    if (await isResting(app, memory.rest)) return
+    memory.rest = noRest()
     const services = await readServices(app)
     memory.watching = services.length > 0
     if (services.length === 0 || !(await holdsInstances(app))) return watchOutput(app, [])
@@ -63,17 +76,20 @@ export const reconcileInstances: Chore = {
     watchOutput(app, instances)
     const observed = await observeAll(app, instances)
     const byService = Map.groupBy(instances, (instance) => instance.webServiceId)
+    let isAllSteady = instances.length > 0
     for (const service of services) {
       if (signal.aborted) return
       try {
-        await reconcile(app, service, byService.get(service.id) ?? [], observed)
+        if (!(await reconcile(app, service, byService.get(service.id) ?? [], observed))) isAllSteady = false
         memory.failures.services.succeeded(service.id)
       } catch (error) {
         // A failure of one service does not affect the others.
         memory.watching = true
+        isAllSteady = false
         memory.failures.services.failed(error, { webServiceId: service.id }, service.id)
       }
     }
+    if (isAllSteady && !memory.rest.isWoken) memory.rest = restOf(app, instances)
   },
 }
 
@@ -89,7 +105,8 @@ export async function settleReconciler(app: App): Promise<void> {
   }
 }
 
-async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[], observed: Map<string, Observation>): Promise<void> {
+/** Returns whether there is nothing to do for the service. */
+async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[], observed: Map<string, Observation>): Promise<boolean> {
   const { watched } = memoryOf(app)
   for (const { id } of instances) if (observed.get(id)?.state === 'running') watched.add(id)
   const states = instances.map((instance) => stateOf(instance, observed.get(instance.id), watched.has(instance.id)))
@@ -111,6 +128,7 @@ async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[]
     if (owned && seen?.state === 'running' && instance.drainingSince === null && !memory.busy.has(instance.id))
       watchHealth(app, service, instance)
   }
+  return isSteady(service, instances, states)
 }
 
 async function act(
@@ -182,7 +200,6 @@ async function restart(app: App, service: ServiceRow, instance: InstanceRow, see
     if (!(error instanceof PortError)) app.log.error({ err: error, instanceId: instance.id }, 'an instance could not be started')
     await noteCrash(app, service, instance, undefined, reason)
   }
-  app.wake.notify('instances')
 }
 
 /** Records an instance that exited or could not be started. It is restarted after a wait that grows with each consecutive crash. */

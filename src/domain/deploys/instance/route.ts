@@ -36,17 +36,30 @@ type Memory = {
   wholeAt: number
   /** State that was last published to the other processes. */
   published: string
+  /** Instances that had requests in flight then. */
+  busy: Set<string>
   publishedAt: number
   released: string[]
 }
 
 const memoryOf = perApp(
-  (): Memory => ({ holds: false, draining: false, snapshot: null, wholeAt: 0, published: '', publishedAt: 0, released: [] }),
+  (): Memory => ({
+    holds: false,
+    draining: false,
+    snapshot: null,
+    wholeAt: 0,
+    published: '',
+    busy: new Set(),
+    publishedAt: 0,
+    released: [],
+  }),
 )
 
 const watchMs = 500
-/** A whole read now and then finds what no trigger could publishState: rows that were written past them. */
-const wholeEveryMs = 60_000
+/** A whole read now and then finds what no trigger could record: rows that were written past them. */
+const wholeEveryMs = 10 * 60_000
+/** Records of changes are kept for longer than the table of any router is behind. */
+const keptChangesMs = 10 * 60_000
 
 export const keepRoutes: Chore = {
   name: 'keep routes',
@@ -86,7 +99,8 @@ export async function openRouter(app: App): Promise<void> {
   memory.released = draining.map(({ id }) => id).filter((id) => !busy.has(id))
   await publishState(app, routes.length > 0)
   if (memory.released.length > 0) await noteDrained(app, memory.released)
-  if (isWhole) await run(app.db.prisma, sql`delete from route_change where created_at < app_now() - interval '10 minutes'`)
+  if (isWhole)
+    await run(app.db.prisma, sql`delete from route_change where created_at < app_now() - ${keptChangesMs} * interval '1 millisecond'`)
 }
 
 /** Publishes the requests in flight. Runs a statement only after a change, or to renew the registration. */
@@ -110,6 +124,9 @@ async function publishState(app: App, changed: boolean): Promise<void> {
   await registerRouter(app, notes)
   memory.published = published
   memory.publishedAt = now
+  // The reconciler may have to add instances.
+  if (Object.keys(load).some((id) => !memory.busy.has(id))) app.wake.notify('instances')
+  memory.busy = new Set(Object.keys(load))
   if (changed) app.wake.notify('routed')
 }
 
