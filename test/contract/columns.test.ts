@@ -158,6 +158,7 @@ describe('a field alone is as among all', () => {
   })
 
   it.each([
+    ['operationUpdated', 'Operation', () => `id: "${estate.Operation}"`],
     ['deploymentUpdated', 'Deployment', () => `deploymentId: "${estate.Deployment}"`],
     ['webhookAttempts', 'WebhookAttempt', () => `after: "${former.WebhookAttempt}"`],
   ] as const)('the first event of %s', async (name, typeName, args) => {

@@ -196,7 +196,7 @@ function* walk(name: string, type: GraphQLInputType, above: string[] = []): Gene
 const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 
 function typeByName(field: string, name: string): IdType | null {
-  const named = name === 'id' ? upper(field) : upper(name.replace(/Id$/, ''))
+  const named = name === 'id' ? upper(field.replace(/Updated$/, '')) : upper(name.replace(/Id$/, ''))
   const known = [named, `Webhook${named}`].find(isIdType)
   return known ?? null
 }

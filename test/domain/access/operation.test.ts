@@ -1,13 +1,16 @@
+import { parse, subscribe } from 'graphql'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { findOperation, operationTypes, startOperation } from '../../../src/domain/access/operation/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
+import { createGraphqlContext } from '../../../src/graphql/context.ts'
+import { schema } from '../../../src/graphql/schema.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { type Caller, systemCaller } from '../../../src/platform/access.ts'
 import { ask } from '../../../src/platform/command.ts'
 import { defineConcept } from '../../../src/platform/concept.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { DomainError } from '../../../src/platform/errors.ts'
-import { newId } from '../../../src/platform/id.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
@@ -133,4 +136,41 @@ it("another organization's operation is not found; an operation of an unknown ty
   const { id } = await begin('countUp', { to: 1 })
   expect(await read(id, systemCaller(newId()))).toBeNull()
   await expect(begin('nothing')).rejects.toThrow('no operation')
+})
+
+async function follow(id: string, as = caller) {
+  const document = parse('subscription ($id: ID!) { operationUpdated(id: $id) { status stepsCompleted totalSteps error } }')
+  const contextValue = createGraphqlContext({ app, caller: as, requestId: 'test' })
+  return subscribe({ schema, document, variableValues: { id: encodeId('Operation', id) }, contextValue })
+}
+
+type State = { status: string; stepsCompleted: number; error: string | null }
+
+async function statesOf(id: string, onFirst: () => void): Promise<State[]> {
+  const states = await follow(id)
+  if (!(Symbol.asyncIterator in states)) throw new Error(JSON.stringify(states))
+  const seen: State[] = []
+  for await (const { data } of states) {
+    seen.push((data as { operationUpdated: State }).operationUpdated)
+    if (seen.length === 1) onFirst()
+  }
+  return seen
+}
+
+it('a subscription returns the current state, then each change, and completes when the operation has ended', async () => {
+  const { id } = await begin('countUp', { to: 3 })
+  const states = await statesOf(id, () => work('one'))
+  expect(states[0]).toMatchObject({ status: 'QUEUED', stepsCompleted: 0 })
+  expect(states.at(-1)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 3 })
+  const steps = states.map(({ stepsCompleted }) => stepsCompleted)
+  expect(steps).toEqual(steps.toSorted((a, b) => a - b))
+  const refused = await begin('refuse')
+  expect((await statesOf(refused.id, () => {})).at(-1)).toMatchObject({ status: 'FAILED', error: 'The thing is gone.' })
+  expect(await statesOf(id, () => {})).toHaveLength(1)
+})
+
+it("a subscription to another organization's operation is refused as not found", async () => {
+  const { id } = await begin('countUp', { to: 1 })
+  const states = (await follow(id, systemCaller(newId()))) as AsyncGenerator
+  await expect(states.next()).rejects.toMatchObject({ code: 'not_found', field: 'id' })
 })

@@ -1,5 +1,20 @@
-import { builder, columnsOf, enumType, idField, Node, timestamps } from '../../../graphql/builder/index.ts'
-import { findOperation } from './queries.ts'
+import type { GraphQLResolveInfo } from 'graphql'
+import type { Operation as OperationRow } from '../../../generated/prisma/client.ts'
+import {
+  builder,
+  columnsOf,
+  enumType,
+  followRow,
+  type GraphqlContext,
+  idField,
+  Node,
+  readerOf,
+  timestamps,
+} from '../../../graphql/builder/index.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { errors } from '../../../platform/errors.ts'
+import { endedStatuses, operationTopic } from './model.ts'
+import { findOperation, operationListing } from './queries.ts'
 
 const OperationStatus = enumType('OperationStatus', 'Status of an operation.', {
   PENDING: 'Waiting for a prerequisite.',
@@ -44,5 +59,27 @@ builder.queryField('operation', (t) =>
     description: 'Operation with the given ID. Null if it does not exist.',
     args: { id: t.arg.id({ required: true, description: 'ID of the operation.' }) },
     resolve: (_root, args, context, info) => context.call(findOperation, args, columnsOf(info, 'Operation')),
+  }),
+)
+
+async function* followOperation(context: GraphqlContext, id: string, info: GraphQLResolveInfo): AsyncGenerator<OperationRow, void, void> {
+  const found = await context.call(findOperation, { id }, [])
+  if (!found) throw errors.not_found({ field: 'id' })
+  const reader = readerOf(context, ['status', 'stepsCompleted', 'totalSteps', ...columnsOf(info, 'Operation')])
+  yield* followRow(context, {
+    topic: operationTopic(found.id),
+    read: async () => (await operationListing.read(reader, sql`t.id = ${found.id}::uuid`))[0],
+    stateOf: ({ status, stepsCompleted, totalSteps }) => `${status} ${stepsCompleted} ${totalSteps}`,
+    isLast: ({ status }) => endedStatuses.has(status),
+  })
+}
+
+builder.subscriptionField('operationUpdated', (t) =>
+  t.field({
+    type: Operation,
+    description: 'State of an operation: the current state, then the state after every change. Completes when the operation has ended.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the operation.' }) },
+    subscribe: (_root, { id }, context, info) => followOperation(context, id, info),
+    resolve: (operation: OperationRow) => operation,
   }),
 )

@@ -4,7 +4,7 @@ import { type Claimed, type Claims, claim, firstDueInMs, type Queue, renew, setA
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import { operationsTopic, operationType } from './model.ts'
+import { operationsTopic, operationTopic, operationType } from './model.ts'
 
 type ClaimedOperation = Claimed & Operation
 
@@ -86,6 +86,7 @@ async function runStep(app: App, id: string, leaseEpoch: number): Promise<number
               ${waiting ? sql`, lease_owner = null, lease_expires_at = null` : sql``}
             where id = ${id}::uuid`,
       )
+      work.wake(operationTopic(id))
       return next === 'done' ? null : next
     })
   } catch (error) {
@@ -101,4 +102,5 @@ async function fail(app: App, id: string, leaseEpoch: number, error: string): Pr
     sql`update operation set status = 'FAILED', error = ${error}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
         where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
   )
+  app.wake.notify(operationTopic(id))
 }

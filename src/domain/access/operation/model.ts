@@ -1,10 +1,15 @@
-import type { Operation } from '../../../generated/prisma/client.ts'
+import type { Operation, OperationStatus } from '../../../generated/prisma/client.ts'
 import { defineExtensionPoint } from '../../../platform/concept.ts'
 import type { EventDefinition } from '../../../platform/events.ts'
 import type { App, Work } from '../../../platform/work.ts'
 
 /** Wake-up topic: an operation may be due. */
 export const operationsTopic = 'operations'
+
+/** Wake-up topic: the state of this operation has changed. */
+export const operationTopic = (id: string): string => `operation:${id}`
+
+export const endedStatuses: ReadonlySet<OperationStatus> = new Set<OperationStatus>(['COMPLETED', 'FAILED', 'CANCELLED'])
 
 /** Progress of an operation after a step. */
 export type OperationStep = {

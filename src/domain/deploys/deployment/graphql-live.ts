@@ -1,10 +1,9 @@
 /** Live views of deployments and services. Rights are checked when a subscription begins; sockets end when a credential does. */
 import type { GraphQLResolveInfo } from 'graphql'
 import type { Deployment as DeploymentRow } from '../../../generated/prisma/client.ts'
-import { builder, columnsOf, type GraphqlContext, readerOf } from '../../../graphql/builder/index.ts'
+import { builder, columnsOf, followRow, type GraphqlContext, readerOf } from '../../../graphql/builder/index.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { throughOutages } from '../../../platform/outage.ts'
 import { findServiceLog, unfinishedStatuses } from '../instance/index.ts'
 import { LogBatchType } from '../log/graphql.ts'
 import { followLog, type LogBatch } from '../log/index.ts'
@@ -12,24 +11,16 @@ import { Deployment } from './graphql.ts'
 import { findDeploymentLog } from './log.ts'
 import { deploymentListing, findDeployment } from './queries.ts'
 
-const pollMs = 2_000
-
-/** The present state, then each change; ends behind the first state that is neither waiting nor running. */
 async function* followDeployment(context: GraphqlContext, id: string, info: GraphQLResolveInfo): AsyncGenerator<DeploymentRow, void, void> {
-  const first = await context.call(findDeployment, { id }, [])
-  if (!first) throw errors.not_found({ field: 'deploymentId' })
-  const { app, signal } = context
+  const found = await context.call(findDeployment, { id }, [])
+  if (!found) throw errors.not_found({ field: 'deploymentId' })
   const reader = readerOf(context, ['status', 'version', ...columnsOf(info, 'Deployment')])
-  let seen = 0
-  while (!signal.aborted) {
-    const changed = app.wake.next(`deployment:${first.id}`, pollMs, signal)
-    const [now] = await throughOutages(app, () => deploymentListing.read(reader, sql`t.id = ${first.id}::uuid`), signal)
-    if (!now || signal.aborted) return
-    if (now.version !== seen) yield now
-    seen = now.version
-    if (!unfinishedStatuses.has(now.status)) return
-    await changed
-  }
+  yield* followRow(context, {
+    topic: `deployment:${found.id}`,
+    read: async () => (await deploymentListing.read(reader, sql`t.id = ${found.id}::uuid`))[0],
+    stateOf: ({ version }) => version,
+    isLast: ({ status }) => !unfinishedStatuses.has(status),
+  })
 }
 
 builder.subscriptionFields((t) => ({
