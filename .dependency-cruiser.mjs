@@ -10,7 +10,7 @@ export const floors = {
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'deployment'],
-  resources: ['database', 'redis', 'backup', 'storage', 'email'],
+  resources: ['resource', 'resource-binding', 'database', 'backup', 'redis', 'storage', 'email'],
   odoo: ['connection', 'bridge-call', 'speed-test'],
   webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],
 }
@@ -99,9 +99,10 @@ export default {
       ),
 
     // Everywhere
+    // The driver of managed databases connects to those, never to the control plane's own.
     never(
       'database-by-platform-db',
-      { path: '^src/', pathNot: ['^src/platform/db/', builder] },
+      { path: '^src/', pathNot: ['^src/platform/db/', builder, '^src/drivers/postgres/managed'] },
       { path: ['(^|/)node_modules/(pg|@prisma/(client|adapter-pg|driver-adapter-utils|schema-engine-wasm))/', '^(pg|@prisma/client)$'] },
     ),
     // Loading the client takes tens of megabytes, so only a use of it may load it.

@@ -21,10 +21,13 @@ import {
   runtimePort,
   settleReconciler,
 } from './domain/deploys/instance/index.ts'
+import { databaseEngine } from './domain/resources/database/index.ts'
+import { settleResources } from './domain/resources/resource/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
 import { type SupervisorChange, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
+import { createManagedPostgres } from './drivers/postgres/managed.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { schema } from './graphql/schema.ts'
@@ -34,7 +37,7 @@ import { pause } from './platform/clock.ts'
 import { demandProviders } from './platform/concept.ts'
 import { createEgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
-import { readSettings, type Settings } from './platform/settings.ts'
+import { portsOf, readSettings, type Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { restPlugin } from './rest/core/index.ts'
@@ -97,6 +100,7 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
       sshKeyFile: settings.GIT_SSH_KEY_FILE,
     }),
   )
+  databaseEngine.provide(app, createManagedPostgres({ dataDir: settings.DATA_DIR, ports: portsOf(settings.DATABASE_PORTS) }))
   demandProviders(app)
   return {
     runtime,
@@ -134,7 +138,7 @@ async function start(role: Role): Promise<void> {
   const drain = async () => {
     const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
     await Promise.all([server?.close(), jobs?.stop({ graceMs })])
-    await settleReconciler(app)
+    await Promise.all([settleReconciler(app), settleResources(app)])
     await drivers.close()
     await leaveRouter(app)
     await close()

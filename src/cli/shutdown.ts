@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Runtime } from '../domain/deploys/instance/ports.ts'
 import { stopEmbeddedPostgres } from '../drivers/postgres/index.ts'
+import { stopManagedPostgres } from '../drivers/postgres/managed.ts'
 import { listProcesses, type RecordedProcess } from './process-record.ts'
 
 export type ShutdownRequest = {
@@ -13,11 +14,11 @@ export type ShutdownRequest = {
   graceMs: number
 }
 
-export type ShutdownReport = { processes: RecordedProcess[]; instances: number }
+export type ShutdownReport = { processes: RecordedProcess[]; instances: number; databases: number }
 
 /**
  * Stops everything of `dataDir` except the calling process: first servers and workers, since they would restart instances, then instances,
- * and finally the embedded PostgreSQL. Also works if the server has crashed, and may be called again.
+ * then managed databases, and finally the embedded PostgreSQL. Also works if the server has crashed, and may be called again.
  */
 export async function shutDown({ dataDir, embedded, runtime, graceMs }: ShutdownRequest): Promise<ShutdownReport> {
   const processes = await others(dataDir)
@@ -28,8 +29,9 @@ export async function shutDown({ dataDir, embedded, runtime, graceMs }: Shutdown
 
   const instances = await runtime.list()
   await Promise.all(instances.map((id) => runtime.stop(id, { graceMs })))
+  const databases = await stopManagedPostgres({ dataDir })
   if (embedded) await stopEmbeddedPostgres({ dataDir })
-  return { processes, instances: instances.length }
+  return { processes, instances: instances.length, databases }
 }
 
 const others = async (dataDir: string) => (await listProcesses(dataDir)).filter(({ pid }) => pid !== process.pid)

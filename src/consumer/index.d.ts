@@ -37,6 +37,111 @@ export type ApiKeyRevokedDataV1 = {
   scope: 'READ' | 'WRITE' | 'ADMIN'
 }
 
+export type DatabaseCreatedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
+export type DatabaseDeletedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
+export type DatabaseFailedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
+export type DatabaseRecoveredDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
+export type DatabaseRestartedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
+export type DatabaseStartedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
+export type DatabaseStoppedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
 export type DeploymentCancelledDataV1 = {
   /** ID of the deployment. */
   deploymentId: string
@@ -396,6 +501,32 @@ export type ProjectUpdatedDataV1 = {
   slug: string
 }
 
+export type ResourceBindingCreatedDataV1 = {
+  /** ID of the resource binding. */
+  resourceBindingId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the connected resource, such as a database. */
+  resourceId: string
+  /** Names of the variables that the service receives. */
+  variables: Array<string>
+}
+
+export type ResourceBindingDeletedDataV1 = {
+  /** ID of the resource binding. */
+  resourceBindingId: string
+  /** ID of the web service. */
+  webServiceId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the connected resource, such as a database. */
+  resourceId: string
+  /** Names of the variables that the service receives. */
+  variables: Array<string>
+}
+
 export type SecretCreatedDataV1 = {
   /** ID of the secret. */
   secretId: string
@@ -692,6 +823,27 @@ export type ApiKeyCreated = Envelope<'api_key.created', 1, ApiKeyCreatedDataV1>
 /** An API key was revoked and no longer works. */
 export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
 
+/** A database was created. `database.started` follows when it is running. */
+export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDataV1>
+
+/** A database was deleted with its data. */
+export type DatabaseDeleted = Envelope<'database.deleted', 1, DatabaseDeletedDataV1>
+
+/** A database exited unexpectedly or could not be started. It is started again automatically. */
+export type DatabaseFailed = Envelope<'database.failed', 1, DatabaseFailedDataV1>
+
+/** A failed database is running again. */
+export type DatabaseRecovered = Envelope<'database.recovered', 1, DatabaseRecoveredDataV1>
+
+/** A database was restarted and is running. */
+export type DatabaseRestarted = Envelope<'database.restarted', 1, DatabaseRestartedDataV1>
+
+/** A database is running, after its creation or a start. */
+export type DatabaseStarted = Envelope<'database.started', 1, DatabaseStartedDataV1>
+
+/** A database was stopped. */
+export type DatabaseStopped = Envelope<'database.stopped', 1, DatabaseStoppedDataV1>
+
 /** A deployment was cancelled. */
 export type DeploymentCancelled = Envelope<'deployment.cancelled', 1, DeploymentCancelledDataV1>
 
@@ -742,6 +894,12 @@ export type ProjectDeleted = Envelope<'project.deleted', 1, ProjectDeletedDataV1
 
 /** The name, description or secret fallback of a project changed. */
 export type ProjectUpdated = Envelope<'project.updated', 1, ProjectUpdatedDataV1>
+
+/** A resource was connected to a service, or an existing connection now refers to another resource. */
+export type ResourceBindingCreated = Envelope<'resource_binding.created', 1, ResourceBindingCreatedDataV1>
+
+/** A resource was disconnected from a service. */
+export type ResourceBindingDeleted = Envelope<'resource_binding.deleted', 1, ResourceBindingDeletedDataV1>
 
 /** A project secret was created. Values are not included. */
 export type SecretCreated = Envelope<'secret.created', 1, SecretCreatedDataV1>
@@ -816,6 +974,13 @@ export type UnknownEvent = Omit<Envelope<'unknown', number, unknown>, 'test'> & 
 export type WebhookEvent =
   | ApiKeyCreated
   | ApiKeyRevoked
+  | DatabaseCreated
+  | DatabaseDeleted
+  | DatabaseFailed
+  | DatabaseRecovered
+  | DatabaseRestarted
+  | DatabaseStarted
+  | DatabaseStopped
   | DeploymentCancelled
   | DeploymentFailed
   | DeploymentQueued
@@ -833,6 +998,8 @@ export type WebhookEvent =
   | ProjectCreated
   | ProjectDeleted
   | ProjectUpdated
+  | ResourceBindingCreated
+  | ResourceBindingDeleted
   | SecretCreated
   | SecretDeleted
   | SecretRevealed

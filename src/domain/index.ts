@@ -20,6 +20,9 @@ import { variable } from './configuration/variable/index.ts'
 import { deployment } from './deploys/deployment/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
+import { database } from './resources/database/index.ts'
+import { resource } from './resources/resource/index.ts'
+import { resourceBinding } from './resources/resource-binding/index.ts'
 import { attempt } from './webhooks/attempt/index.ts'
 import { delivery } from './webhooks/delivery/index.ts'
 import { endpoint } from './webhooks/endpoint/index.ts'
@@ -44,6 +47,9 @@ export const concepts: readonly Concept[] = [
   log,
   instance,
   deployment,
+  resource,
+  resourceBinding,
+  database,
   eventType,
   endpoint,
   message,

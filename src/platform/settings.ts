@@ -50,6 +50,13 @@ const isNetwork = (item: string) => ipaddr.isValidCIDR(item) || isIP(item) !== 0
 const networks = list.refine((items) => items.every(isNetwork), {
   error: 'must be a comma-separated list of addresses such as 10.1.2.3 and CIDRs such as 10.0.0.0/8',
 })
+const portRange = z.string().refine(
+  (text) => {
+    const { first, last } = portsOf(text)
+    return first >= 1 && first <= last && last <= 65_535
+  },
+  { error: 'must be a range of ports such as 15000-15999' },
+)
 const schedule = list
   .transform((items) => items.map(Number))
   .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), {
@@ -66,6 +73,12 @@ function urlCredentials(url: string): string[] {
   return password ? [password, `${username}:${password}`] : []
 }
 
+/** The first and last port of a range such as `15000-15999`; NaN for other text. */
+export function portsOf(range: string): { first: number; last: number } {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(range) ?? []
+  return { first: Number(first ?? Number.NaN), last: Number(last ?? Number.NaN) }
+}
+
 /** The keys of some lines `<version>:<key>`. */
 export const keysOf = (lines: readonly string[]): string[] => lines.map((line) => line.slice(line.indexOf(':') + 1).trim())
 
@@ -80,6 +93,8 @@ const schema = z.object({
   /** Unset: the embedded PostgreSQL under DATA_DIR. */
   DATABASE_URL: secret(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }), urlCredentials),
   DATABASE_POOL: setting(int(2, 200).default(20)),
+  /** Ports of managed databases. By default outside the ranges of instances and of outgoing connections. */
+  DATABASE_PORTS: setting(portRange.default('15000-15999')),
   MASTER_KEYS: secret(z.string(), (keys) => keysOf(keys.split(','))),
   MASTER_KEY_FILE: setting(z.string().optional()),
   EGRESS_ALLOW: setting(networks.optional()),

@@ -17,6 +17,8 @@ import {
 } from 'graphql'
 import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
+import { databaseEngine } from '../../src/domain/resources/database/index.ts'
+import type { DatabaseEngine } from '../../src/domain/resources/database/ports.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
@@ -35,6 +37,8 @@ export async function createFullWorld(): Promise<World> {
   outgoingHttp.provide(world.app, http)
   runtimePort.provide(world.app, { sandbox: 'none' } as Runtime)
   routerPort.provide(world.app, { port: 4080 } as Router)
+  const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false })
+  databaseEngine.provide(world.app, { place, version: async () => '18.4' } as Partial<DatabaseEngine> as DatabaseEngine)
   return {
     ...world,
     async close() {
@@ -52,6 +56,7 @@ const make = `mutation ($p: ID!, $name: String!) {
   createApiKey(input: {name: $name, scope: READ}) { apiKey { id } }
   createSecret(input: {projectId: $p, key: "TOKEN", value: "hunter2"}) { secret { id } }
   createWebhookEndpoint(input: {url: "http://127.0.0.1:9/"}) { webhookEndpoint { id } }
+  createDatabase(input: {projectId: $p, name: $name}) { database { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
@@ -66,11 +71,13 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   const made = await run(make, { p: Project, name })
   const service = made.createWebService.webService
   const secret = made.createSecret.secret.id
+  const database = made.createDatabase.database.id
   const configured = await run(
-    `mutation ($s: ID!, $secret: ID!) {
+    `mutation ($s: ID!, $secret: ID!, $database: ID!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
-       bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } } }`,
-    { s: service.id, secret },
+       bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } }
+       connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } } }`,
+    { s: service.id, secret, database },
   )
   const deployed = await run('mutation ($s: ID!) { deployWebService(input: {webServiceId: $s}) { deployment { id } } }', { s: service.id })
   const Deployment = deployed.deployWebService.deployment.id as string
@@ -101,6 +108,8 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     EnvVar: configured.setEnvVars.envVars[0].id,
     Secret: secret,
     SecretBinding: configured.bindSecret.secretBinding.id,
+    Database: database,
+    ResourceBinding: configured.connectDatabase.resourceBinding.id,
     WebhookEndpoint: endpoint,
     WebhookMessage: encodeId('WebhookMessage', message!.id),
     WebhookAttempt,

@@ -31,6 +31,12 @@ export class Canary {
       for (const part of parts) this.add(part)
       return
     }
+    const password = URL.canParse(value) ? new URL(value).password : ''
+    // The rest of a URL is shown.
+    if (password && password !== value) {
+      this.add(decodeURIComponent(password))
+      return
+    }
     if (value.length < minLength || this.#values.has(value)) return
     this.#values.add(value)
     for (const pattern of formsOf(value)) {

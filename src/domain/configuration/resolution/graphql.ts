@@ -1,13 +1,13 @@
 import { builder, enumType, type GraphqlContext, makeRoom, mutation } from '../../../graphql/builder/index.ts'
 import { demand } from '../../../platform/command.ts'
-import { encodeId } from '../../../platform/id.ts'
+import { encodeId, type IdType } from '../../../platform/id.ts'
 import { EnvironmentType } from '../../apps/project/graphql.ts'
 import { WebService } from '../../apps/web-service/graphql.ts'
 import { revealedValuesField, texts } from '../variable/graphql.ts'
 import { mask } from '../variable/index.ts'
 import { revealResolvedEnv } from './commands.ts'
 import { openValue, resolutionBytes, resolveServices } from './read.ts'
-import type { Resolution, Source, Variable } from './resolve.ts'
+import type { Resolution, Source, SourceKind, Variable } from './resolve.ts'
 
 const VariableSourceKind = enumType(
   'VariableSourceKind',
@@ -20,20 +20,26 @@ const VariableSourceKind = enumType(
   },
 )
 
+const idTypes: Record<Exclude<SourceKind, 'PLATFORM_DEFAULT'>, IdType> = {
+  ENV_VAR: 'EnvVar',
+  SECRET_BINDING: 'Secret',
+  RESOURCE_CONNECTION: 'ResourceBinding',
+}
+
 const VariableSource = builder.objectRef<Source>('VariableSource').implement({
   description: 'Source of a variable.',
   fields: (t) => ({
     kind: t.expose('kind', { type: VariableSourceKind, description: 'Kind of the source.' }),
     id: t.id({
       nullable: true,
-      description: 'ID of the environment variable, secret or connection. Null for defaults of Quayside.',
-      resolve: ({ kind, id }) =>
-        id && (kind === 'ENV_VAR' ? encodeId('EnvVar', id) : kind === 'SECRET_BINDING' ? encodeId('Secret', id) : id),
+      description: 'ID of the environment variable, secret or resource binding. Null for defaults of Quayside.',
+      resolve: ({ kind, id }) => (id && kind !== 'PLATFORM_DEFAULT' ? encodeId(idTypes[kind], id) : null),
     }),
     scope: t.expose('scope', { type: EnvironmentType, nullable: true, description: 'Scope of the secret. Null for other sources.' }),
     version: t.exposeInt('version', {
       nullable: true,
-      description: 'Version of the secret, or version of the environment variable. Null for other sources.',
+      description:
+        'Version of the secret, of the environment variable, or of the credentials of a connected resource. Null for other sources.',
     }),
   }),
 })

@@ -1,0 +1,158 @@
+import { z } from 'zod'
+import type { Database } from '../../../generated/prisma/client.ts'
+import { defineCommand } from '../../../platform/command.ts'
+import { newRow, row, sql } from '../../../platform/db/index.ts'
+import { lock } from '../../../platform/db/lock.ts'
+import { errors } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { newId } from '../../../platform/id.ts'
+import { nameSchema, slugFrom } from '../../../platform/name.ts'
+import { insertWithSlug } from '../../../platform/slug.ts'
+import type { App, Work } from '../../../platform/work.ts'
+import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
+import { projectCreated } from '../../apps/project/index.ts'
+import { keySchema } from '../../configuration/variable/index.ts'
+import { insertResource, lifecycleCommands, lockResource } from '../resource/index.ts'
+import { connectResource, disconnectAll, resourceBindingCreated, resourceBindingDeleted } from '../resource-binding/index.ts'
+import { databaseCreated, eventOf } from './events.ts'
+import { nameOf, newPassword, passwordIdentity, superuserIdentity, urlIdentity, urlOf } from './model.ts'
+import { type DatabasePlace, databaseEngine } from './ports.ts'
+import { mergedSettings, settingsSchema } from './settings.ts'
+
+/** A row without its sealed values, as results contain it. */
+export type DatabaseRow = Omit<Database, 'password' | 'superuserPassword' | 'url' | 'urlFingerprint'>
+
+export const shown = ({ password, superuserPassword, url, urlFingerprint, ...database }: Database): DatabaseRow => database
+
+export const maxConnectionsSchema = z.number().int().min(1).max(500)
+export const lockDatabase = lockResource<Database>('database', { condition: sql`t.primary_id is null` })
+
+type Prepared = { place: DatabasePlace; version: string }
+
+/** Where a new database is going to run. Asked before the transaction, because the engine looks for free ports. */
+export const prepareDatabase = async (app: App): Promise<Prepared> => {
+  const engine = databaseEngine.use(app)
+  return { place: await engine.place(), version: await engine.version() }
+}
+
+export const createDatabase = defineCommand({
+  name: 'createDatabase',
+  description:
+    'Creates a PostgreSQL database and returns it with the status `CREATING`. Its address and credentials are valid as soon as the status is `RUNNING`. The database belongs to the given environment or, by default, to the production environment of the project.',
+  permission: 'manage:databases',
+  ids: { projectId: 'Project', environmentId: 'Environment' },
+  targetType: 'Database',
+  input: z.object({
+    projectId: z.string().nullish(),
+    environmentId: z.string().nullish(),
+    name: nameSchema,
+    maxConnections: maxConnectionsSchema.nullish(),
+    settings: settingsSchema.nullish(),
+  }),
+  emits: [databaseCreated, projectCreated, environmentCreated],
+  prepare: prepareDatabase,
+  async run(work, input, _target, prepared) {
+    const environment = await placeFor(work, input)
+    const database = await insertDatabase(work, {
+      environment,
+      name: input.name,
+      maxConnections: input.maxConnections ?? 50,
+      settings: mergedSettings({}, input.settings ?? {}),
+      ...prepared,
+    })
+    await publish(work, databaseCreated, eventOf(database))
+    return { database: shown(database) }
+  },
+})
+
+export type NewDatabase = Prepared & {
+  environment: Awaited<ReturnType<typeof placeFor>>
+  name: string
+  maxConnections: number
+  settings: Record<string, string>
+}
+
+/** Adds the rows of a database, which the supervisor then creates. Throws `unavailable` if no port is free. */
+export async function insertDatabase(
+  work: Work,
+  { environment, name, maxConnections, settings, place, version }: NewDatabase,
+): Promise<Database> {
+  const id = newId()
+  const port = await choosePort(work, place)
+  await insertResource(work, { id, type: 'Database', environment })
+  const password = newPassword()
+  const { organizationId, projectId, id: environmentId } = environment
+  const database = await insertWithSlug({ requested: null, generated: slugFrom(name, 'database') }, async (slug) => {
+    const address = { host: place.host, port, databaseName: nameOf(slug, id), username: nameOf(slug, id) }
+    const url = urlOf(address, password)
+    const seal = (identity: string, plain: string) => work.app.keyring.seal(work.tx, organizationId, identity, plain)
+    const data = {
+      id,
+      organizationId,
+      projectId,
+      environmentId,
+      name,
+      slug,
+      postgresVersion: version,
+      desiredState: 'RUNNING' as const,
+      status: 'CREATING' as const,
+      ...address,
+      ownsPort: place.ownsPort,
+      password: await seal(passwordIdentity(id), password),
+      superuserPassword: await seal(superuserIdentity(id), newPassword()),
+      url: await seal(urlIdentity(id), url),
+      urlFingerprint: await work.app.keyring.fingerprint(work.tx, organizationId, url),
+      credentialsChangedBy: work.caller.subject.name,
+      maxConnections,
+      settings,
+    }
+    return row<Database>(work.tx, sql`insert into database ${newRow(data)} on conflict (environment_id, slug) do nothing returning *`)
+  })
+  work.wake('database')
+  return database
+}
+
+/** The first free port that no other database has, now or while it is stopped. One transaction at a time chooses. */
+async function choosePort(work: Work, { candidates, ownsPort }: DatabasePlace): Promise<number> {
+  if (ownsPort) await lock(work.tx, 'database ports')
+  const found = await row<{ port: number }>(
+    work.tx,
+    sql`select p.port from unnest(${candidates}::int[]) with ordinality as p(port, n)
+        where not (${ownsPort} and exists (select 1 from database d where d.port = p.port and d.owns_port)) order by p.n limit 1`,
+  )
+  if (!found)
+    throw errors.unavailable({ text: 'No free port is left for another database. Delete a database, or widen the setting DATABASE_PORTS.' })
+  return found.port
+}
+
+export const {
+  start: startDatabase,
+  stop: stopDatabase,
+  restart: restartDatabase,
+  remove: deleteDatabase,
+} = lifecycleCommands({
+  type: 'Database',
+  table: 'database',
+  name: 'database',
+  Name: 'Database',
+  noun: 'database',
+  shown,
+  permissions: { manage: 'manage:databases', delete: 'delete:databases' },
+  disconnect: disconnectAll,
+  disconnectEmits: [resourceBindingDeleted],
+})
+
+export const connectDatabase = defineCommand({
+  name: 'connectDatabase',
+  description:
+    'Connects a database to a service of the same environment, which receives its URL as a secret variable from the next deployment on. Fails with `key_taken` if another connected resource already gives the service a variable of this name.',
+  permission: 'manage:databases',
+  ids: { databaseId: 'Database', webServiceId: 'WebService' },
+  targetType: 'Database',
+  target: (work, { databaseId }) => lockDatabase(work, { id: databaseId! }),
+  input: z.object({ webServiceId: z.string(), alias: keySchema.nullish() }),
+  emits: [resourceBindingCreated],
+  run: (work, { webServiceId, alias }, database: Database) =>
+    connectResource(work, { type: 'Database', resource: database, webServiceId, variables: [alias ?? 'DATABASE_URL'], field: 'alias' }),
+  audited: (_input, { resourceBinding }) => ({ resourceBindingId: resourceBinding.id, variables: resourceBinding.variables }),
+})

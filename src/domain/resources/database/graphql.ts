@@ -1,0 +1,171 @@
+import {
+  builder,
+  columnsOf,
+  connectionOf,
+  findRelated,
+  type InputBuilder,
+  idField,
+  loadRows,
+  mutation,
+  Node,
+  nestedConnection,
+  payloadOf,
+  rootConnection,
+  versionFields,
+} from '../../../graphql/builder/index.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { Environment } from '../../apps/environment/graphql.ts'
+import { environmentListing } from '../../apps/environment/index.ts'
+import { Project } from '../../apps/project/graphql.ts'
+import { projectListing } from '../../apps/project/index.ts'
+import { DesiredState } from '../../apps/web-service/graphql.ts'
+import { writeWarningsField } from '../../configuration/variable/graphql.ts'
+import { ResourceStatus } from '../resource/graphql.ts'
+import { ResourceBinding } from '../resource-binding/graphql.ts'
+import { bindingsByResource } from '../resource-binding/index.ts'
+import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
+import { countDatabases, databaseListing, findDatabase, listDatabases } from './queries.ts'
+import { revealDatabase } from './reveal.ts'
+
+export const Database = builder.prismaObject('Database', {
+  description: 'A managed PostgreSQL database.',
+  interfaces: [Node],
+  select: { id: true },
+  permission: 'view:databases',
+  fields: (t) => ({
+    id: t.id(idField('Database')),
+    name: t.exposeString('name', { description: 'Name of the database.' }),
+    slug: t.exposeString('slug', { description: 'Slug of the database, unique within its environment.' }),
+    postgresVersion: t.exposeString('postgresVersion', { description: 'Version of PostgreSQL.' }),
+    project: t.field({
+      type: Project,
+      description: 'Project that contains the database.',
+      select: { projectId: true },
+      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
+    }),
+    environment: t.field({
+      type: Environment,
+      description: 'Environment that contains the database.',
+      select: { environmentId: true },
+      resolve: ({ environmentId }, _args, context, info) => findRelated(context, info, environmentListing, environmentId),
+    }),
+    desiredState: t.expose('desiredState', {
+      type: DesiredState,
+      description: 'Desired state of the database. See `status` for the observed state.',
+    }),
+    status: t.expose('status', { type: ResourceStatus, description: 'Observed state of the database.' }),
+    statusMessage: t.exposeString('statusMessage', {
+      nullable: true,
+      description: 'Why the database is not running, if it failed. Null otherwise.',
+    }),
+    host: t.exposeString('host', { nullable: true, description: 'Host name or address that clients connect to.' }),
+    port: t.exposeInt('port', { nullable: true, description: 'TCP port that clients connect to. Never changes.' }),
+    databaseName: t.exposeString('databaseName', { description: 'Name of the database in connection parameters.' }),
+    username: t.exposeString('username', { description: 'Role that owns the database. It is no superuser.' }),
+    maxConnections: t.exposeInt('maxConnections', { description: 'Maximum number of concurrent connections of the role.' }),
+    settings: t.expose('settings', { type: 'JSON', description: 'Server settings that differ from the defaults, by name.' }),
+    pendingRestart: t.exposeBoolean('pendingRestart', { description: 'Whether a changed setting takes effect only after a restart.' }),
+    resourceBindings: t.field({
+      type: [ResourceBinding],
+      extensions: { rows: 20 },
+      description: 'Connections of the database to services, oldest first.',
+      select: { id: true },
+      resolve: ({ id }, _args, context, info) =>
+        loadRows(context, 'Database.resourceBindings', id, columnsOf(info, 'ResourceBinding'), bindingsByResource),
+    }),
+    ...versionFields(t),
+  }),
+})
+
+const databases = connectionOf(Database, databaseListing)
+rootConnection(databases, {
+  list: listDatabases,
+  count: countDatabases,
+  args: builder.args((t) => ({
+    projectId: t.id({ description: 'Return only databases of this project.' }),
+    environmentId: t.id({ description: 'Return only databases of this environment.' }),
+  })),
+})
+nestedConnection(Project, 'databases', databases, { by: 'projectId', description: 'Databases of the project, oldest first.' })
+nestedConnection(Environment, 'databases', databases, {
+  by: 'environmentId',
+  description: 'Databases of the environment, oldest first.',
+})
+
+builder.queryField('database', (t) =>
+  t.field({
+    type: Database,
+    nullable: true,
+    description: 'Database with the given ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the database.' }) },
+    resolve: (_root, args, context, info) => context.call(findDatabase, args, columnsOf(info, 'Database')),
+  }),
+)
+
+const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 'ID of the database.' }) })
+
+mutation(createDatabase, {
+  input: (t) => ({
+    projectId: t.id({
+      description:
+        "ID of the project. When both IDs are omitted, the database is created in the key's project or in the organization's default project.",
+    }),
+    environmentId: t.id({ description: "ID of the environment. Defaults to the project's oldest production environment." }),
+    name: t.string({ required: true, description: 'Name of the database, from 1 to 100 characters.' }),
+    maxConnections: t.int({ description: 'Maximum number of concurrent connections of the role, from 1 to 500. Defaults to 50.' }),
+    settings: t.field({
+      type: 'JSON',
+      description:
+        'Server settings by name, such as `{"work_mem": "16MB"}`. Settings that are not allowed, and values out of range, are refused with the allowed ones.',
+    }),
+  }),
+  payload: payloadOf('database', Database, 'The created database.'),
+})
+
+mutation(startDatabase, { input: idInput, payload: payloadOf('database', Database, 'The started database.') })
+mutation(stopDatabase, { input: idInput, payload: payloadOf('database', Database, 'The stopped database.') })
+mutation(restartDatabase, { input: idInput, payload: payloadOf('database', Database, 'The restarted database.') })
+
+mutation(deleteDatabase, {
+  versioned: true,
+  input: (t) => ({
+    ...idInput(t),
+    force: t.boolean({ defaultValue: false, description: 'Whether to delete the database even if services are connected to it.' }),
+  }),
+  payload: (t) => ({
+    deletedId: t.id({ description: 'ID of the deleted database.', resolve: (result) => encodeId('Database', result.deletedId) }),
+  }),
+})
+
+mutation(connectDatabase, {
+  input: (t) => ({
+    databaseId: t.id({ required: true, description: 'ID of the database.' }),
+    webServiceId: t.id({ required: true, description: 'ID of a service in the same environment.' }),
+    alias: t.string({
+      description:
+        'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to `DATABASE_URL`.',
+    }),
+  }),
+  payload: (t) => ({
+    resourceBinding: t.field({ type: ResourceBinding, description: 'The created binding.', resolve: (result) => result.resourceBinding }),
+    warnings: writeWarningsField(t, 'Warnings about the variable, such as one that is hidden by an environment variable of the service.'),
+  }),
+})
+
+mutation(revealDatabase, {
+  input: idInput,
+  payload: (t) => ({
+    url: t.exposeString('url', {
+      nullable: true,
+      description: 'Connection URL with the password. Null if an idempotent request is repeated.',
+    }),
+    host: t.exposeString('host', { description: 'Host name or address.' }),
+    port: t.exposeInt('port', { description: 'TCP port.' }),
+    databaseName: t.exposeString('databaseName', { description: 'Name of the database.' }),
+    username: t.exposeString('username', { description: 'Name of the role.' }),
+    password: t.exposeString('password', {
+      nullable: true,
+      description: 'Password of the role. Null if an idempotent request is repeated.',
+    }),
+  }),
+})

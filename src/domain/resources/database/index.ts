@@ -1,0 +1,48 @@
+/** Managed PostgreSQL databases: created by an engine, supervised like instances, and connected to services by bindings. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { check, stamped } from '../../../platform/db/constraints.ts'
+import { superviseResources } from '../resource/index.ts'
+import { bindableKinds } from '../resource-binding/index.ts'
+import { bindableDatabases } from './bound-value.ts'
+import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
+import { databaseCreated, databaseEvents } from './events.ts'
+import { passwordIdentity, superuserIdentity, urlIdentity } from './model.ts'
+import { databaseEngine } from './ports.ts'
+import { countDatabases, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
+import { reactions } from './reactions.ts'
+import { revealDatabase } from './reveal.ts'
+import { supervisedDatabases } from './supervision.ts'
+
+export { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
+export { databaseEngine } from './ports.ts'
+export { databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
+export { revealDatabase } from './reveal.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Database: 'db'
+  }
+}
+
+export const database = defineConcept({
+  name: 'database',
+  idPrefixes: { Database: 'db' },
+  nodes: [databaseListing],
+  commands: [createDatabase, startDatabase, stopDatabase, restartDatabase, deleteDatabase, revealDatabase, connectDatabase],
+  queries: [findDatabase, listDatabases, sliceDatabases, countDatabases],
+  events: [databaseCreated, ...Object.values(databaseEvents)],
+  reactions,
+  chores: [superviseResources(supervisedDatabases)],
+  ports: [databaseEngine],
+  extensions: [bindableKinds.with(bindableDatabases)],
+  sealed: [
+    { table: 'database', key: 'id', column: 'password', identity: passwordIdentity },
+    { table: 'database', key: 'id', column: 'superuser_password', identity: superuserIdentity },
+    { table: 'database', key: 'id', column: 'url', identity: urlIdentity },
+  ],
+  constraints: [
+    ...stamped('database'),
+    check('database', 'max_connections', 'max_connections BETWEEN 1 AND 500'),
+    check('database', 'port', 'port BETWEEN 1 AND 65535'),
+  ],
+})

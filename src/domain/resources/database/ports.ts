@@ -1,0 +1,63 @@
+/** What the domain needs of a place where databases run. */
+import { definePort } from '../../../platform/port.ts'
+
+/** How a database is to be. Passed to every action, which brings the server from any state to it. */
+export type DatabaseSpec = {
+  id: string
+  port: number
+  databaseName: string
+  username: string
+  password: string
+  /** Password of the server's superuser. The driver creates it with the server and uses it for its own connections. */
+  superuserPassword: string
+  /** Connections that the role may have at the same time. */
+  maxConnections: number
+  /** Server settings that differ from the driver's own, already validated. */
+  settings: Readonly<Record<string, string>>
+  /** The database that this one is a replica of. */
+  primary: Pick<DatabaseSpec, 'id' | 'port' | 'superuserPassword'> | null
+}
+
+/** What identifies a database in its engine. */
+export type DatabaseRef = Pick<DatabaseSpec, 'id' | 'port' | 'databaseName' | 'username'>
+
+/**
+ * `PORT_TAKEN`: another program listens on the port. `NO_CAPACITY`: the disk is full. `UNREACHABLE`: the server does not answer.
+ * `SETTING_REJECTED`: the server does not start with the settings. `PRIMARY_MISSING`: a replica cannot be copied at the moment.
+ */
+export type DatabaseFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' | 'SETTING_REJECTED' | 'PRIMARY_MISSING'
+
+/** Where new databases are reached. `candidates`: free ports, or the only one that all databases share. Empty if none is free. */
+export type DatabasePlace = { host: string; candidates: number[]; ownsPort: boolean }
+
+export type Measured = {
+  sizeBytes: number
+  /** Connections of clients to the database. */
+  activeConnections: number
+  /** Share of block reads that the server's cache answered, from 0 to 1. Null before the first read. */
+  cacheHitRatio: number | null
+  /** Transactions since the statistics of the database began. */
+  transactions: number
+}
+
+/** Where databases run. Servers outlive this process. Every action is idempotent and may be repeated after a crash in the middle. */
+export interface DatabaseEngine {
+  /** Full version of PostgreSQL, such as `18.4`. */
+  version(): Promise<string>
+  /** The place for a new database. */
+  place(): Promise<DatabasePlace>
+  /** Ids of the databases whose servers run, among these. A few system calls each. */
+  running(databases: readonly DatabaseRef[]): Promise<ReadonlySet<string>>
+  /** Creates what is missing and starts the server. Resolves when the role of the spec can run a query. Throws PortError<DatabaseFailureCode>. */
+  start(spec: DatabaseSpec): Promise<void>
+  /** Applies settings and password to the running server. Returns whether a setting needs a restart. Throws PortError<DatabaseFailureCode>. */
+  apply(spec: DatabaseSpec): Promise<{ pendingRestart: boolean }>
+  /** Closes all connections and stops the server. */
+  stop(database: DatabaseRef): Promise<void>
+  /** Stops the server and removes its data. */
+  remove(database: DatabaseRef): Promise<void>
+  /** Reads the metrics of a running database. Throws PortError if it does not answer within two seconds. */
+  measure(spec: DatabaseSpec): Promise<Measured>
+}
+
+export const databaseEngine = definePort<DatabaseEngine>('database engine')

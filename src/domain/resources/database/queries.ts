@@ -1,0 +1,24 @@
+import { z } from 'zod'
+import { visible } from '../../../platform/command.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
+
+export const databaseListing = defineListing({
+  type: 'Database',
+  noun: 'database',
+  permission: 'view:databases',
+  order: 'oldest_first',
+  omit: ['password', 'superuserPassword', 'url', 'urlFingerprint'],
+  visible: (caller) => sql`${visible(caller, sql`t`)} and t.primary_id is null`,
+  filter: { projectId: z.string().nullish(), environmentId: z.string().nullish() },
+  ids: { projectId: 'Project', environmentId: 'Environment' },
+  where: ({ projectId, environmentId }) => [
+    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
+    ...(environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
+  ],
+})
+
+export const listDatabases = listQuery(databaseListing)
+export const countDatabases = countQuery(databaseListing)
+export const sliceDatabases = sliceQuery(databaseListing)
+export const findDatabase = findQuery(databaseListing)

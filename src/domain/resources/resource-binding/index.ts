@@ -1,0 +1,33 @@
+/**
+ * Connections of managed resources to services. A binding gives a service variables, as a source of its own in the resolution of its
+ * configuration. Each kind of resource says which values it gives (`bindableKinds`).
+ */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { variableSources } from '../../configuration/resolution/index.ts'
+import { disconnectResource } from './commands.ts'
+import { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
+import { resourceBindingListing } from './queries.ts'
+import { connectionVariables } from './source.ts'
+
+export { disconnectResource } from './commands.ts'
+export { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
+export { type BindableKind, type BoundValue, bindableKinds } from './model.ts'
+export { bindingsByResource } from './queries.ts'
+export { connectResource, disconnectAll, moveBindings } from './store.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    ResourceBinding: 'rbind'
+  }
+}
+
+export const resourceBinding = defineConcept({
+  name: 'resource-binding',
+  idPrefixes: { ResourceBinding: 'rbind' },
+  nodes: [resourceBindingListing],
+  commands: [disconnectResource],
+  events: [resourceBindingCreated, resourceBindingDeleted],
+  extensions: [variableSources.with(connectionVariables)],
+  constraints: stamped('resource_binding'),
+})

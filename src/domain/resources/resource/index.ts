@@ -1,0 +1,20 @@
+/**
+ * Managed resources of an environment: what all kinds share. A kind that runs as servers declares how they are handled (`Supervised`) and
+ * gets a chore that keeps them as desired, and the commands that say what is desired.
+ */
+import { defineConcept } from '../../../platform/concept.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { keptEnvironments } from '../../apps/environment/index.ts'
+import { resourceErrors } from './errors.ts'
+
+export { resourceErrors } from './errors.ts'
+export { deletionHolds, lifecycleCommands, lockResource, markDeleted } from './lifecycle.ts'
+export { type Observed, planResource, type Supervised, type SupervisedRow } from './model.ts'
+export { insertResource, resourceTopic } from './store.ts'
+export { settleResources, superviseResources } from './supervise.ts'
+
+export const resource = defineConcept({
+  name: 'resource',
+  errors: [resourceErrors],
+  extensions: [keptEnvironments.with(sql`exists (select 1 from resource r where r.environment_id = e.id)`)],
+})

@@ -1,0 +1,63 @@
+/** Managed resources that run as servers: their states, and the next action for one. All pure. */
+import type { DesiredState, ResourceStatus } from '../../../generated/prisma/client.ts'
+import type { EventDefinition, Published } from '../../../platform/events.ts'
+import type { IdType } from '../../../platform/id.ts'
+import type { App } from '../../../platform/work.ts'
+
+/** The columns that the table of every supervised kind has. */
+export type SupervisedRow = {
+  id: string
+  organizationId: string
+  projectId: string
+  environmentId: string
+  name: string
+  desiredState: DesiredState
+  status: ResourceStatus
+  generation: number
+  appliedGeneration: number
+  revision: number
+  appliedRevision: number
+  failures: number
+}
+
+export type Observed = 'running' | 'stopped'
+
+/** A kind of resource that runs as servers, and how its servers are handled. The actions are idempotent and repeated after a crash. */
+export type Supervised<Row extends SupervisedRow> = {
+  type: IdType
+  table: string
+  /** What texts call a resource, such as `database`. */
+  noun: string
+  events: Record<'started' | 'restarted' | 'stopped' | 'failed' | 'recovered' | 'deleted', EventDefinition>
+  /** The event of a change in state. `message` is why it failed. */
+  eventOf(row: Row, message: string | null): Published<unknown>
+  /** Whether the servers run. Called about once a second, for all resources together. */
+  observe(app: App, rows: readonly Row[]): Promise<ReadonlyMap<string, Observed>>
+  /** Brings the server from any state to answering requests with the row's settings and credentials. Throws PortError. */
+  start(app: App, row: Row): Promise<void>
+  /** Applies the row's settings and credentials to the running server. Throws PortError. */
+  apply(app: App, row: Row): Promise<void>
+  stop(app: App, row: Row): Promise<void>
+  /** Stops the server and removes its data. */
+  remove(app: App, row: Row): Promise<void>
+}
+
+export type Action = 'start' | 'lost' | 'restart' | 'apply' | 'stop' | 'stopped' | 'remove'
+
+/** The next action for a resource. Null if it is as desired, or must wait. `startDue`: the wait after its last failure is over. */
+export function planResource(row: SupervisedRow, observed: Observed, startDue: boolean): Action | null {
+  if (row.desiredState === 'DELETED') return 'remove'
+  if (row.desiredState === 'STOPPED') return observed === 'running' ? 'stop' : row.status === 'STOPPED' ? null : 'stopped'
+  if (observed === 'stopped') {
+    if (row.status === 'RUNNING') return 'lost'
+    return startDue ? 'start' : null
+  }
+  if (row.generation > row.appliedGeneration && row.status === 'RUNNING') return 'restart'
+  // A running server is not ready before it has answered.
+  if (row.status !== 'RUNNING') return startDue ? 'start' : null
+  return row.revision > row.appliedRevision && startDue ? 'apply' : null
+}
+
+/** Delay before the next attempt. The first one is immediate; then it doubles with each consecutive failure, up to five minutes. */
+export const retryDelayMs = (failures: number, baseMs: number): number =>
+  failures <= 1 ? 0 : Math.min(baseMs * 2 ** Math.min(failures - 2, 20), 300_000)

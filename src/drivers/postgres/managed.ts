@@ -1,0 +1,187 @@
+/**
+ * Managed databases on this machine: each one is a cluster of its own below DATA_DIR, with a TCP port on loopback for clients and a unix socket
+ * for Quayside, which alone knows the superuser's password. Servers outlive this process.
+ */
+import { randomInt } from 'node:crypto'
+import { mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { DatabaseEngine, DatabaseRef, DatabaseSpec } from '../../domain/resources/database/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
+import { withFileLock } from './lock.ts'
+import { asSuperuser, checkRole, measure, provision, reload } from './managed-client.ts'
+import { accessRules, serverSettings, superuser } from './managed-settings.ts'
+import { socketDirOf } from './place.ts'
+import { isFree, listenerOn } from './port.ts'
+import { findProcesses, isServing } from './process.ts'
+import { findPrograms } from './program.ts'
+
+export type ManagedPostgresOptions = {
+  /** The clusters are in `databases/<id>` below it. */
+  dataDir: string
+  ports: { first: number; last: number }
+  /** Command that creates user namespaces, needed only by root. Defaults to `unshare` in the PATH. */
+  unshare?: string
+}
+
+/** The cluster of a database. `folder` contains its data directory, the archived WAL (`wal`), the log and a lock. */
+export type ManagedCluster = Cluster & { folder: string }
+
+const host = '127.0.0.1'
+/** Free ports that are offered at once. */
+const candidatesMost = 50
+/** How long a stop of everything waits for an action in progress. */
+const stopWaitMs = 5_000
+
+export function createManagedPostgres(options: ManagedPostgresOptions): DatabaseEngine {
+  const clusterOf = createClusters(options)
+  return {
+    version: async () => (await findPrograms()).version.replace(/-.*/, ''),
+
+    async place() {
+      const { first, last } = options.ports
+      const size = last - first + 1
+      const start = randomInt(size)
+      const candidates: number[] = []
+      for (let step = 0; step < size && candidates.length < candidatesMost; step++) {
+        const port = first + ((start + step) % size)
+        if (await isFree(port)) candidates.push(port)
+      }
+      return { host, candidates, ownsPort: true }
+    },
+
+    async running(databases) {
+      const serving = await Promise.all(databases.map(async (one) => ((await isServing(await clusterOf(one))) ? [one.id] : [])))
+      return new Set(serving.flat())
+    },
+
+    async start(spec) {
+      const cluster = await clusterOf(spec)
+      await locked(cluster, async () => {
+        if (!(await isServing(cluster))) await demandPort(spec.port)
+        await startServer(cluster, spec)
+        await asSuperuser(cluster, spec, 'postgres', (client) => provision(client, spec))
+        await checkRole(host, spec)
+      })
+    },
+
+    async apply(spec) {
+      const cluster = await clusterOf(spec)
+      return locked(cluster, async () => {
+        await configure(cluster, serverSettings(spec))
+        return asSuperuser(cluster, spec, 'postgres', async (client) => {
+          await provision(client, spec)
+          return reload(client)
+        })
+      })
+    },
+
+    async stop(database) {
+      const cluster = await clusterOf(database)
+      await locked(cluster, () => stopCluster(cluster))
+    },
+
+    async remove(database) {
+      const cluster = await clusterOf(database)
+      await locked(cluster, async () => {
+        await stopCluster(cluster)
+        await rm(cluster.folder, { recursive: true, force: true, maxRetries: 3 })
+      })
+    },
+
+    measure: async (spec) => asSuperuser(await clusterOf(spec), spec, 'postgres', (client) => measure(client, spec.databaseName)),
+  }
+}
+
+/** Stops all managed databases of `dataDir`, whatever state they are in. Their data is kept. Returns how many were running. */
+export async function stopManagedPostgres(options: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>): Promise<number> {
+  const names = await readdir(join(options.dataDir, 'databases'), { withFileTypes: true }).catch(() => [])
+  const clusterOf = createClusters(options)
+  const stopped = names
+    .filter((entry) => entry.isDirectory())
+    .map(async ({ name }) => {
+      // The port is only needed to remove the socket of a killed server, which the next start does too.
+      const cluster = await clusterOf({ id: name, port: 0 })
+      const { all } = await findProcesses(cluster.data)
+      if (all.length > 0 || (await findProcesses(cluster.draft)).all.length > 0)
+        await locked(cluster, () => stopCluster(cluster), stopWaitMs)
+      return all.length > 0
+    })
+  return (await Promise.all(stopped)).filter(Boolean).length
+}
+
+/** Finds the clusters of databases. The binaries and the account that runs them are determined at the first use. */
+function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>) {
+  const install = async () => {
+    const folder = join(dataDir, 'databases')
+    await mkdir(folder, { recursive: true, mode: 0o711 })
+    const root = await realpath(folder)
+    return { root, installation: await findInstallation({ root, dataDir, data: root, unshare }) }
+  }
+  let installed: ReturnType<typeof install> | undefined
+  return async ({ id, port }: Pick<DatabaseRef, 'id' | 'port'>): Promise<ManagedCluster> => {
+    installed ??= install().catch((error) => {
+      installed = undefined
+      throw error
+    })
+    const { root, installation } = await installed
+    const folder = join(root, id)
+    const socketDir = socketDirOf(root)
+    return {
+      ...installation,
+      folder,
+      data: join(folder, 'data'),
+      draft: join(folder, 'new'),
+      log: join(folder, 'server.log'),
+      socketDir,
+      port,
+    }
+  }
+}
+
+/** One process at a time changes a cluster. */
+async function locked<T>({ folder, account }: ManagedCluster, work: () => Promise<T>, atMostMs?: number): Promise<T> {
+  const wal = join(folder, 'wal')
+  await mkdir(wal, { recursive: true, mode: 0o700 })
+  for (const path of [folder, wal]) await account.adopt(path)
+  return withFileLock(join(folder, 'lock'), work, atMostMs)
+}
+
+async function demandPort(port: number): Promise<void> {
+  if (await isFree(port)) return
+  const listener = (await listenerOn(port)) ?? 'another program'
+  throw new PortError('PORT_TAKEN', `Port ${port} of the database is in use by ${listener}. The database starts when the port is free.`)
+}
+
+async function startServer(cluster: ManagedCluster, spec: DatabaseSpec): Promise<void> {
+  try {
+    await startCluster(cluster, {
+      settings: serverSettings(spec),
+      access: accessRules(spec),
+      create: (draft) => createData(cluster, draft, spec),
+    })
+  } catch (error) {
+    throw startFailure(cluster, error)
+  }
+}
+
+async function createData(cluster: ManagedCluster, draft: string, { superuserPassword }: DatabaseSpec): Promise<void> {
+  const file = join(cluster.folder, 'password')
+  await writeFile(file, superuserPassword, { mode: 0o600 })
+  try {
+    await cluster.account.adopt(file)
+    await initialData(cluster, draft, [`--username=${superuser}`, '--auth=scram-sha-256', `--pwfile=${file}`, '--wal-segsize=4'])
+  } finally {
+    await rm(file, { force: true })
+  }
+}
+
+/** The reason that PostgreSQL gave, without paths of this machine. */
+function startFailure({ folder }: ManagedCluster, error: unknown): PortError {
+  const text = error instanceof Error ? error.message : String(error)
+  if (/ENOSPC|No space left on device|EDQUOT|Disk quota exceeded/.test(text))
+    return new PortError('NO_CAPACITY', 'The disk is full, so the database could not be started.', { cause: error })
+  const reasons = [...text.matchAll(/(?:FATAL|PANIC|ERROR): +([^|]+)/g)].map(([, reason = '']) => reason.replaceAll(folder, '').trim())
+  const reason = reasons.at(-1)
+  return new PortError('UNREACHABLE', reason ? `PostgreSQL did not start: ${reason}` : 'PostgreSQL did not start.', { cause: error })
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from 'vitest'
+import { query, sqlState, useShop } from './support.ts'
+
+const shop = useShop()
+
+describe('a database', () => {
+  it('is CREATING at once, and RUNNING when its role can run a query over TCP', async () => {
+    const { createDatabase } = await shop.run(
+      'mutation ($p: ID!) { createDatabase(input: {projectId: $p, name: "Orders"}) { database { id status desiredState host port slug } } }',
+      { p: shop.projectId },
+    )
+    expect(createDatabase.database).toMatchObject({ status: 'CREATING', desiredState: 'RUNNING', host: '127.0.0.1', slug: 'orders' })
+    await shop.untilStatus(createDatabase.database.id, 'RUNNING')
+    const url = await shop.reveal(createDatabase.database.id)
+    expect(new URL(url).port).toBe(String(createDatabase.database.port))
+    await query(url, 'create table orders (id int); insert into orders values (1)')
+    expect(await query(url, 'select * from orders')).toEqual([{ id: 1 }])
+  })
+
+  it('is not reachable with a wrong password, by another role, or by the role of another database', async () => {
+    const [one, other] = [await shop.createDatabase('one'), await shop.createDatabase('other')]
+    const wrong = new URL(one.url)
+    wrong.password = 'wrong'
+    expect(await sqlState(query(wrong.href, 'select 1'))).toBe('28P01')
+    const superuser = new URL(one.url)
+    superuser.username = 'quayside'
+    expect(await sqlState(query(superuser.href, 'select 1'))).toBe('28000')
+    const stranger = new URL(one.url)
+    stranger.username = new URL(other.url).username
+    stranger.password = new URL(other.url).password
+    expect(await sqlState(query(stranger.href, 'select 1'))).toBe('28000')
+  })
+
+  it('keeps its data while it is stopped, and its address', async () => {
+    const { id, url } = await shop.createDatabase('kept')
+    await query(url, 'create table kept (id int)')
+    await shop.run('mutation ($id: ID!) { stopDatabase(input: {id: $id}) { database { id } } }', { id })
+    await shop.untilStatus(id, 'STOPPED')
+    expect(await sqlState(query(url, 'select 1'))).toBe('ECONNREFUSED')
+    await shop.run('mutation ($id: ID!) { startDatabase(input: {id: $id}) { database { id } } }', { id })
+    await shop.untilStatus(id, 'RUNNING')
+    expect(await query(url, 'select * from kept')).toEqual([])
+  })
+
+  it('is removed with its data when it is deleted', async () => {
+    const { id, url } = await shop.createDatabase('gone')
+    await shop.run('mutation ($id: ID!) { deleteDatabase(input: {id: $id}) { deletedId } }', { id })
+    await shop.untilGone(id)
+    expect(await sqlState(query(url, 'select 1'))).toBe('ECONNREFUSED')
+  })
+
+  it('is refused with the allowed settings named, and nothing is created, for a dangerous setting', async () => {
+    const create = 'mutation ($s: JSON!) { createDatabase(input: {name: "bad", settings: $s}) { database { id } } }'
+    for (const settings of [{ archive_command: 'rm -rf /' }, { shared_preload_libraries: 'x' }, { work_mem: '1TB' }, { work_mem: 5 }]) {
+      expect(await shop.refused(create, { s: settings })).toMatchObject({ code: 'invalid_input' })
+    }
+    expect((await shop.run('{ databases { nodes { name } } }')).databases.nodes.map(({ name }: { name: string }) => name)).not.toContain(
+      'bad',
+    )
+  })
+})
+
+describe('a connected database', () => {
+  it('gives the service its URL as a secret variable, with the connection as its source', async () => {
+    const { id, url } = await shop.createDatabase('connected')
+    const service = await shop.service('web')
+    const { connectDatabase } = await shop.run(
+      'mutation ($d: ID!, $s: ID!) { connectDatabase(input: {databaseId: $d, webServiceId: $s}) { resourceBinding { id variables resource { id } webService { id } } warnings } }',
+      { d: id, s: service },
+    )
+    const binding = connectDatabase.resourceBinding
+    expect(binding).toEqual({
+      id: expect.stringMatching(/^rbind_/),
+      variables: ['DATABASE_URL'],
+      resource: { id },
+      webService: { id: service },
+    })
+    const { webService } = await shop.run(
+      'query ($id: ID!) { webService(id: $id) { resourceBindings { id } resolvedEnv { key maskedValue isSecret source { kind id version } } } }',
+      { id: service },
+    )
+    expect(webService.resourceBindings).toEqual([{ id: binding.id }])
+    expect(webService.resolvedEnv).toContainEqual({
+      key: 'DATABASE_URL',
+      maskedValue: '********',
+      isSecret: true,
+      source: { kind: 'RESOURCE_CONNECTION', id: binding.id, version: 1 },
+    })
+    const { revealResolvedEnv } = await shop.run(
+      'mutation ($id: ID!) { revealResolvedEnv(input: {webServiceId: $id}) { values { key value } } }',
+      { id: service },
+    )
+    expect(revealResolvedEnv.values).toContainEqual({ key: 'DATABASE_URL', value: url })
+  })
+
+  it('is not deleted while services use it, unless forced', async () => {
+    const { id } = await shop.createDatabase('used')
+    const service = await shop.service('user of it')
+    await shop.run('mutation ($d: ID!, $s: ID!) { connectDatabase(input: {databaseId: $d, webServiceId: $s}) { warnings } }', {
+      d: id,
+      s: service,
+    })
+    const remove = 'mutation ($id: ID!, $force: Boolean) { deleteDatabase(input: {id: $id, force: $force}) { deletedId } }'
+    expect(await shop.refused(remove, { id })).toMatchObject({ code: 'resource_in_use', message: expect.stringContaining('user of it') })
+    await shop.run(remove, { id, force: true })
+    await shop.untilGone(id)
+    const { webService } = await shop.run('query ($id: ID!) { webService(id: $id) { resourceBindings { id } } }', { id: service })
+    expect(webService.resourceBindings).toEqual([])
+  })
+
+  it('is refused for a service of another environment, an unknown one, and a name that another connection has', async () => {
+    const { id } = await shop.createDatabase('apart')
+    const { createEnvironment } = await shop.run(
+      'mutation ($p: ID!) { createEnvironment(input: {projectId: $p, name: "Staging", type: STAGING}) { environment { id } } }',
+      { p: shop.projectId },
+    )
+    const connect = 'mutation ($d: ID!, $s: ID!) { connectDatabase(input: {databaseId: $d, webServiceId: $s}) { resourceBinding { id } } }'
+    const staged = await shop.service('staged', createEnvironment.environment.id)
+    expect(await shop.refused(connect, { d: id, s: staged })).toMatchObject({
+      code: 'invalid_input',
+      message: expect.stringContaining('another environment'),
+    })
+    expect(await shop.refused(connect, { d: id, s: 'svc_01h455vb4pex5vsknk084sn02q' })).toMatchObject({ code: 'not_found' })
+    const service = await shop.service('twice')
+    const { connectDatabase } = await shop.run(connect, { d: id, s: service })
+    expect(await shop.refused(connect, { d: id, s: service })).toMatchObject({ code: 'key_taken' })
+    await shop.run('mutation ($id: ID!) { disconnectResource(input: {id: $id}) { deletedId } }', { id: connectDatabase.resourceBinding.id })
+    await shop.run(connect, { d: id, s: service })
+  })
+})
