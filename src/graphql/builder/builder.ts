@@ -6,6 +6,7 @@ import type PrismaTypes from '../../generated/pothos-types.ts'
 import { getDatamodel } from '../../generated/pothos-types.ts'
 import './columns.ts'
 import type { GraphqlContext } from './context.ts'
+import './level.ts'
 import './permission.ts'
 
 export const builder = new SchemaBuilder<{
@@ -19,7 +20,7 @@ export const builder = new SchemaBuilder<{
   }
 }>({
   // The first is asked last, when the others have said what they know of a field.
-  plugins: ['columns', 'permission', PrismaPlugin],
+  plugins: ['columns', 'permission', 'levels', PrismaPlugin],
   defaultFieldNullability: false,
   prisma: {
     client: () => {

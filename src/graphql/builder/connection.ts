@@ -9,7 +9,7 @@ import { cursorOf, maxPage, type Page, type PageInput, pageSchema } from '../../
 import { builder, type Types } from './builder.ts'
 import { columnsOf, loadRows, readerOf } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
-import { oncePerLevel } from './level.ts'
+import { levelResolverOf, ofRow, oncePerLevel } from './level.ts'
 import { type Loading, loadAlone } from './loader.ts'
 
 /** A list whose page and count are only read if their fields are selected. */
@@ -51,8 +51,8 @@ export function connectionOf<Row extends { id: string }, Filters extends FilterS
   const Edge = builder.objectRef<Row>(`${name}Edge`).implement({
     description: 'An edge in a connection.',
     fields: (t) => ({
-      cursor: t.string({ description: 'A cursor for use in pagination.', resolve: (row) => cursorOf(name, row as Row) }),
-      node: t.field({ type: node as never, description: 'The item at the end of the edge.', resolve: (row) => row as never }),
+      cursor: t.string({ description: 'A cursor for use in pagination.', ...ofRow((row: Row) => cursorOf(name, row)) } as never),
+      node: t.field({ type: node as never, description: 'The item at the end of the edge.', ...ofRow((row: Row) => row) } as never),
     }),
   })
   const type = builder.objectRef<Connection<Row>>(`${name}Connection`).implement({
@@ -103,6 +103,7 @@ export function checkPages(schema: GraphQLSchema): GraphQLSchema {
   const fields = Object.values(schema.getTypeMap()).flatMap((type) => (isObjectType(type) ? Object.values(type.getFields()) : []))
   for (const field of fields) {
     if (!field.args.some(({ name }) => name === 'first')) continue
+    if (levelResolverOf(field)) throw new Error(`${field.name} has pages, which are not checked where it is resolved for a level`)
     const { resolve = defaultFieldResolver } = field
     field.resolve = (parent, args, context, info) => {
       oncePerLevel(info, 'page', () => parseInput(pageSchema, args))

@@ -1,8 +1,9 @@
 /**
  * Levels: all rows at one place of an operation, such as the services of all projects of a page. The executor passes one `info` to all rows
- * of a level, and can resolve a field for a whole level at once.
+ * of a level, and can resolve a field for a whole level at once. Exposed fields are read so, and those that `ofRow` declares.
  */
-import type { FieldNode, GraphQLField, GraphQLResolveInfo } from 'graphql'
+import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core'
+import type { FieldNode, GraphQLResolveInfo } from 'graphql'
 import type { GraphqlContext } from './context.ts'
 
 /** The values of a field for each of the parents, in their order. A value that is an Error fails for its parent only. None is a promise. */
@@ -13,8 +14,33 @@ export type LevelResolver<Parent = unknown, Args = object> = (
   info: GraphQLResolveInfo,
 ) => readonly unknown[] | Promise<readonly unknown[]>
 
-export const levelResolverOf = (field: Pick<GraphQLField<unknown, unknown>, 'extensions'>): LevelResolver | undefined =>
-  field.extensions.resolveLevel as LevelResolver | undefined
+export const levelResolverOf = ({ extensions }: { extensions?: object | null }): LevelResolver | undefined =>
+  (extensions as { resolveLevel?: LevelResolver } | null | undefined)?.resolveLevel
+
+declare global {
+  export namespace PothosSchemaTypes {
+    export interface Plugins<Types extends SchemaTypes> {
+      levels: LevelsPlugin<Types>
+    }
+  }
+}
+
+export class LevelsPlugin<Types extends SchemaTypes> extends BasePlugin<Types> {
+  override onOutputFieldConfig(config: PothosOutputFieldConfig<Types>): PothosOutputFieldConfig<Types> {
+    const name = config.extensions?.pothosExposedField
+    if (typeof name !== 'string') return config
+    const { extensions } = ofRow((row: Record<string, unknown>) => row[name])
+    return { ...config, extensions: { ...config.extensions, ...extensions } }
+  }
+}
+
+SchemaBuilder.registerPlugin('levels', LevelsPlugin)
+
+/** A field whose value follows from the row alone. If it fails for one row, it fails for all of them. */
+export const ofRow = <Row, Value>(resolve: (row: Row) => Value) => ({
+  resolve,
+  extensions: { resolveLevel: (rows: readonly Row[]) => rows.map((row) => resolve(row)) },
+})
 
 const levels = new WeakMap<GraphQLResolveInfo, Map<string, unknown>>()
 const selections = new WeakMap<readonly FieldNode[], Map<string, unknown>>()

@@ -9,6 +9,7 @@ import { maxPage } from '../../platform/page.ts'
 import { builder, type Types } from './builder.ts'
 import { columnsOf, loadRows } from './columns.ts'
 import type { GraphqlContext } from './context.ts'
+import { ofRow } from './level.ts'
 
 type NodeRow = { id: string }
 
@@ -28,7 +29,7 @@ export const Node = builder.interfaceRef<NodeRow>('Node').implement({
 /** The id field of a node type. TypeScript requires the `t` of the type's own builder. */
 export const idField = (type: IdType) => ({
   description: 'Globally unique ID of the object, a TypeID. The prefix names the type.',
-  resolve: (row: NodeRow) => encodeId(type, row.id),
+  ...ofRow((row: NodeRow) => encodeId(type, row.id)),
 })
 
 /** `createdAt` and `updatedAt`, which every node has. */

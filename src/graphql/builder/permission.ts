@@ -4,6 +4,7 @@ import type { GraphQLFieldResolver } from 'graphql'
 import type { Permission } from '../../platform/access.ts'
 import { errors } from '../../platform/errors.ts'
 import type { GraphqlContext } from './context.ts'
+import { levelResolverOf } from './level.ts'
 
 declare global {
   export namespace PothosSchemaTypes {
@@ -21,11 +22,25 @@ export class PermissionPlugin<Types extends SchemaTypes> extends BasePlugin<Type
     resolve: GraphQLFieldResolver<unknown, Types['Context'], object>,
     { parentType }: PothosOutputFieldConfig<Types>,
   ): GraphQLFieldResolver<unknown, Types['Context'], object> {
-    const { permission } = this.buildCache.getTypeConfig(parentType).pothosOptions as { permission?: Permission }
+    return this.#guarded(resolve, parentType)
+  }
+
+  override onOutputFieldConfig(config: PothosOutputFieldConfig<Types>): PothosOutputFieldConfig<Types> {
+    const resolveLevel = levelResolverOf(config)
+    if (!resolveLevel) return config
+    return { ...config, extensions: { ...config.extensions, resolveLevel: this.#guarded(resolveLevel, config.parentType) } }
+  }
+
+  /** A resolver, of a row or of a level, that refuses callers without the permission of the type. */
+  #guarded<Parent, Context, Rest extends unknown[], Value>(
+    resolve: (parent: Parent, args: object, context: Context, ...rest: Rest) => Value,
+    type: string,
+  ): (parent: Parent, args: object, context: Context, ...rest: Rest) => Value {
+    const { permission } = this.buildCache.getTypeConfig(type).pothosOptions as { permission?: Permission }
     if (!permission) return resolve
-    return (parent, args, context, info) => {
+    return (parent, args, context, ...rest) => {
       if (!(context as GraphqlContext).caller.permissions.has(permission)) throw errors.forbidden()
-      return resolve(parent, args, context, info)
+      return resolve(parent, args, context, ...rest)
     }
   }
 }
