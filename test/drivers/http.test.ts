@@ -31,7 +31,7 @@ function sender({
       return addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 }))
     },
   })
-  const http = createHttpOutgoing({ guard, ...options })
+  const http = createHttpOutgoing({ guard, keepTargetsMs: 0, ...options })
   cleanups.push(() => http.close())
   const post = (url: string, rest: Partial<OutgoingRequest> = {}) =>
     http.post({ url, headers: {}, body: Buffer.from('{}'), timeoutMs: 10_000, maxResponseBytes: 65_536, ...rest })
@@ -110,6 +110,29 @@ describe('post', () => {
     expect(response(await post(`http://hooks.test:${port}/`)).status).toBe(204)
     expect(asked).toEqual(['hooks.test'])
     expect(receiver.requests[0]?.headers.host).toBe(`hooks.test:${port}`)
+  })
+
+  it('uses the checked addresses of a URL for further requests, also for those that wait for the same lookup', async () => {
+    const { port } = await serveHttp((_request, answer) => answer.end())
+    const { post, asked } = sender({ names: { 'hooks.test': ['127.0.0.1'], 'more.test': ['127.0.0.1'] }, keepTargetsMs: 3_600_000 })
+    const url = `http://hooks.test:${port}/`
+    for (const result of await Promise.all([post(url), post(url), post(url)])) expect(response(result).status).toBe(200)
+    response(await post(url))
+    expect(asked).toEqual(['hooks.test'])
+    response(await post(`http://more.test:${port}/`))
+    expect(asked).toEqual(['hooks.test', 'more.test'])
+  })
+
+  it('never keeps a refusal or a failed lookup', async () => {
+    const { port } = await serveHttp((_request, answer) => answer.end())
+    const names: Answers = { 'hooks.test': ['10.0.0.1'] }
+    const { post } = sender({ names, keepTargetsMs: 3_600_000 })
+    const url = `http://hooks.test:${port}/`
+    expect(failureClass(await post(url))).toBe('blocked')
+    delete names['hooks.test']
+    expect(failureClass(await post(url))).toBe('dns')
+    names['hooks.test'] = ['127.0.0.1']
+    expect(response(await post(url)).status).toBe(200)
   })
 
   it('goes on to the next checked address when the first one refuses', async () => {

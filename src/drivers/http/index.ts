@@ -12,7 +12,7 @@ import { PortError } from '../../platform/errors.ts'
 import { type Agents, type CheckedRequestOptions, createAgents, onceConnected, tunnelTo } from './connection.ts'
 import { classify, Failure, localFault } from './failure.ts'
 import { createProxy, type EgressProxy, type ProxyOptions } from './proxy.ts'
-import { checkTarget, type Target } from './target.ts'
+import { checkTarget, createTargets, type Target } from './target.ts'
 
 export type HttpOutgoingOptions = {
   guard: EgressGuard
@@ -24,6 +24,8 @@ export type HttpOutgoingOptions = {
   tls?: { ca?: string }
   /** Proxy to send requests through. Their targets are checked all the same. */
   proxy?: ProxyOptions
+  /** How long the checked addresses of a URL are used for further requests. */
+  keepTargetsMs?: number
 }
 
 /**
@@ -32,9 +34,10 @@ export type HttpOutgoingOptions = {
  * causes is a result. A response is complete as soon as `maxResponseBytes` are read.
  */
 export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
-  const { guard, maxSocketsPerOrigin = 256, idleTimeoutMs = 4_000, tls } = options
+  const { guard, maxSocketsPerOrigin = 256, idleTimeoutMs = 4_000, keepTargetsMs = 1_000, tls } = options
   const proxy = options.proxy && createProxy(options.proxy)
   const agents = createAgents({ maxSocketsPerOrigin, idleTimeoutMs, ca: tls?.ca })
+  const targetOf = createTargets(guard, keepTargetsMs)
   const closing = new AbortController()
 
   return {
@@ -62,7 +65,7 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
       try {
         const response = await withinDeadline(request.timeoutMs, signals, timeoutError, async (signal) => {
           refuseUnsafeHeaders(request.headers)
-          const target = await checkTarget(guard, request.url)
+          const target = await targetOf(request.url)
           signal.throwIfAborted()
           const route: Route = {
             proxy: proxy?.covers(target.host, target.addresses) ? proxy : undefined,
@@ -125,7 +128,7 @@ function exchange(
   signal: AbortSignal,
   { proxy, enter }: Route,
 ): Promise<ResponseParts> {
-  const { url, host, addresses } = target
+  const { url, host, addresses, addressKey } = target
   const isTls = url.protocol === 'https:'
   const tunnel = async (through: EgressProxy) => {
     enter('proxy')
@@ -139,10 +142,7 @@ function exchange(
     port: url.port,
     path: url.pathname + url.search,
     headers: { ...headers, 'content-length': body.byteLength },
-    pool: `${proxy ? 'proxy ' : ''}${addresses
-      .map(({ address }) => address)
-      .toSorted()
-      .join()}`,
+    pool: proxy ? `proxy ${addressKey}` : addressKey,
     ...(proxy ? { tunnel: () => tunnel(proxy) } : {}),
     // Node always looks up all addresses (autoSelectFamily), and none if the host is itself the checked address. Asynchronous, because
     // otherwise an address that cannot be connected to would fail before the socket has an error listener.

@@ -2,7 +2,38 @@
 import { EgressError, type EgressGuard } from '../../platform/egress.ts'
 import { Failure } from './failure.ts'
 
-export type Target = { url: URL; host: string; addresses: { address: string; family: 4 | 6 }[] }
+export type Target = {
+  url: URL
+  host: string
+  addresses: { address: string; family: 4 | 6 }[]
+  /** The same for targets with the same addresses, in any order. */
+  addressKey: string
+}
+
+/** Targets kept. Beyond it, the oldest are dropped. */
+const maxKept = 1_000
+
+/**
+ * Checks URLs as `checkTarget` does. A result is used again for `keepMs` from the start of its check, so that the requests of a busy endpoint
+ * share one lookup. A connection still goes to exactly the addresses that were checked. Refusals and failures are not kept.
+ */
+export function createTargets(guard: EgressGuard, keepMs: number): (url: string) => Promise<Target> {
+  const kept = new Map<string, { target: Promise<Target>; until: number }>()
+  return (url) => {
+    const known = kept.get(url)
+    const now = performance.now()
+    if (known && now < known.until) return known.target
+    const target = checkTarget(guard, url)
+    const entry = { target, until: now + keepMs }
+    kept.delete(url)
+    kept.set(url, entry)
+    if (kept.size > maxKept) kept.delete(kept.keys().next().value!)
+    target.catch(() => {
+      if (kept.get(url) === entry) kept.delete(url)
+    })
+    return target
+  }
+}
 
 /**
  * Checks a URL, resolving its name once. Allows https to public addresses; http and the well-known ports of other protocols only to
@@ -20,7 +51,11 @@ export async function checkTarget(guard: EgressGuard, text: string): Promise<Tar
       throw blocked(`Port ${port} belongs to another protocol. It is allowed only for addresses in EGRESS_ALLOW.`)
     }
   }
-  return { url, host, addresses }
+  const addressKey = addresses
+    .map(({ address }) => address)
+    .toSorted()
+    .join()
+  return { url, host, addresses, addressKey }
 }
 
 function parseTarget(text: string): URL {
