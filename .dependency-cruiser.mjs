@@ -99,10 +99,9 @@ export default {
       ),
 
     // Everywhere
-    // The driver of managed databases connects to those, never to the control plane's own.
     never(
       'database-by-platform-db',
-      { path: '^src/', pathNot: ['^src/platform/db/', builder, '^src/drivers/postgres/managed'] },
+      { path: '^src/', pathNot: ['^src/platform/db/', builder] },
       { path: ['(^|/)node_modules/(pg|@prisma/(client|adapter-pg|driver-adapter-utils|schema-engine-wasm))/', '^(pg|@prisma/client)$'] },
     ),
     // Loading the client takes tens of megabytes, so only a use of it may load it.

@@ -7,29 +7,30 @@ import { mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseEngine, DatabaseRef, DatabaseSpec } from '../../domain/resources/database/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import { isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
 import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
 import { withFileLock } from './lock.ts'
-import { asSuperuser, checkRole, measure, provision, reload } from './managed-client.ts'
+import { checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
-import { isFree, listenerOn } from './port.ts'
 import { findProcesses, isServing } from './process.ts'
 import { findPrograms } from './program.ts'
 
 export type ManagedPostgresOptions = {
   /** The clusters are in `databases/<id>` below it. */
   dataDir: string
-  ports: { first: number; last: number }
+  ports: PortRange
   /** Command that creates user namespaces, needed only by root. Defaults to `unshare` in the PATH. */
   unshare?: string
 }
 
 /** The cluster of a database. `folder` contains its data directory, the archived WAL (`wal`), the log and a lock. */
-export type ManagedCluster = Cluster & { folder: string }
+export type ManagedCluster = Cluster & { folder: string; wal: string }
 
 const host = '127.0.0.1'
 /** Free ports that are offered at once. */
 const candidatesMost = 50
+const measureMs = 2_000
 /** How long a stop of everything waits for an action in progress. */
 const stopWaitMs = 5_000
 
@@ -45,7 +46,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
       const candidates: number[] = []
       for (let step = 0; step < size && candidates.length < candidatesMost; step++) {
         const port = first + ((start + step) % size)
-        if (await isFree(port)) candidates.push(port)
+        if (await isPortFree(port)) candidates.push(port)
       }
       return { host, candidates, ownsPort: true }
     },
@@ -60,7 +61,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
       await locked(cluster, async () => {
         if (!(await isServing(cluster))) await demandPort(spec.port)
         await startServer(cluster, spec)
-        await asSuperuser(cluster, spec, 'postgres', (client) => provision(client, spec))
+        await connected(superuserUrl(cluster, spec, 'postgres'), (session) => provision(session, spec))
         await checkRole(host, spec)
       })
     },
@@ -68,10 +69,10 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
     async apply(spec) {
       const cluster = await clusterOf(spec)
       return locked(cluster, async () => {
-        await configure(cluster, serverSettings(spec))
-        return asSuperuser(cluster, spec, 'postgres', async (client) => {
-          await provision(client, spec)
-          return reload(client)
+        await configure(cluster, serverSettings(spec, cluster.wal))
+        return connected(superuserUrl(cluster, spec, 'postgres'), async (session) => {
+          await provision(session, spec)
+          return reload(session)
         })
       })
     },
@@ -89,7 +90,8 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
       })
     },
 
-    measure: async (spec) => asSuperuser(await clusterOf(spec), spec, 'postgres', (client) => measure(client, spec.databaseName)),
+    measure: async (spec) =>
+      connected(superuserUrl(await clusterOf(spec), spec, 'postgres'), (session) => measure(session, spec.databaseName), measureMs),
   }
 }
 
@@ -130,6 +132,7 @@ function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOp
     return {
       ...installation,
       folder,
+      wal: join(folder, 'wal'),
       data: join(folder, 'data'),
       draft: join(folder, 'new'),
       log: join(folder, 'server.log'),
@@ -140,23 +143,23 @@ function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOp
 }
 
 /** One process at a time changes a cluster. */
-async function locked<T>({ folder, account }: ManagedCluster, work: () => Promise<T>, atMostMs?: number): Promise<T> {
-  const wal = join(folder, 'wal')
+async function locked<T>({ folder, wal, account }: ManagedCluster, work: () => Promise<T>, atMostMs?: number): Promise<T> {
   await mkdir(wal, { recursive: true, mode: 0o700 })
   for (const path of [folder, wal]) await account.adopt(path)
   return withFileLock(join(folder, 'lock'), work, atMostMs)
 }
 
 async function demandPort(port: number): Promise<void> {
-  if (await isFree(port)) return
-  const listener = (await listenerOn(port)) ?? 'another program'
+  if (await isPortFree(port)) return
+  const found = await listenerOf(port)
+  const listener = found ? `${found.program} (pid ${found.pid})` : 'another program'
   throw new PortError('PORT_TAKEN', `Port ${port} of the database is in use by ${listener}. The database starts when the port is free.`)
 }
 
 async function startServer(cluster: ManagedCluster, spec: DatabaseSpec): Promise<void> {
   try {
     await startCluster(cluster, {
-      settings: serverSettings(spec),
+      settings: serverSettings(spec, cluster.wal),
       access: accessRules(spec),
       create: (draft) => createData(cluster, draft, spec),
     })

@@ -3,10 +3,12 @@
 import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { databaseEngine } from '../../../src/domain/resources/database/index.ts'
+import type { DatabaseRef } from '../../../src/domain/resources/database/ports.ts'
 import { settleResources } from '../../../src/domain/resources/resource/index.ts'
 import { createManagedPostgres } from '../../../src/drivers/postgres/managed.ts'
 import { startChore } from '../../../src/jobs/chore.ts'
 import type { Loop } from '../../../src/jobs/loop.ts'
+import { rows, sql } from '../../../src/platform/db/index.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { createTenant, createWorld, operation, type Tenant, type World } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
@@ -113,7 +115,7 @@ export function useShop(): Shop {
 
 /** Stops the clusters of an App and removes their data, whatever state they are in. */
 export async function stopDatabases(app: App): Promise<void> {
-  const all = await app.db.prisma.database.findMany()
+  const all = await rows<DatabaseRef>(app.db.prisma, sql`select id, port, database_name, username from database`)
   const engine = databaseEngine.use(app)
   for (const database of all) await engine.remove(database)
 }
