@@ -10,6 +10,7 @@ import type { GraphQLSchema } from 'graphql'
 import type { Caller } from '../platform/access.ts'
 import { credentialOfHeaders } from '../platform/credential.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
+import { isModestJson, tooManyValues } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../platform/utf8.ts'
 import type { App } from '../platform/work.ts'
@@ -67,6 +68,7 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
     door.removeAllContentTypeParsers()
     door.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
       if (!isUtf8Type(request.headers['content-type'])) return done(Object.assign(new Error('another charset'), { statusCode: 415 }))
+      if (!isModestJson(body)) return done(Object.assign(tooManyValues(), { statusCode: 413 }))
       try {
         done(null, utf8Text(body))
       } catch (error) {
@@ -236,8 +238,8 @@ function sendPage(request: FastifyRequest, reply: FastifyReply, { html, gzipped 
 /** Errors raised by Fastify itself, by status: body too large, unsupported content type. */
 function errorOfServer(app: App, error: FastifyError): [unknown, number | undefined] {
   const refused = refusalOf(app, error)
+  if (error.statusCode === 413) return [refused ?? errors.payload_too_large(), 413]
   if (refused) return [refused, statusOfKind[refused.kind]]
-  if (error.statusCode === 413) return [errors.payload_too_large(), 413]
   if (error.statusCode === 415) return [errors.invalid_input({ text: 'The body must be application/json in UTF-8.' }), 415]
   if (error.statusCode && error.statusCode < 500) return [errors.invalid_input({ text: error.message }), error.statusCode]
   return [error, 500]

@@ -1,6 +1,6 @@
 /**
- * Limits on the size of an operation. `exceeded` checks the document alone, before validation and without variables; `weigh` computes the
- * cost of a valid operation from its page sizes. Fragments are measured once and added at each spread, so a document of n tokens takes n
+ * Limits on the size of an operation. `exceededByText` checks the text of a document before it is parsed, `exceeded` the document before
+ * validation and without variables; `weigh` computes the cost of a valid operation from its page sizes. Fragments are measured once and added at each spread, so a document of n tokens takes n
  * steps however its fragments nest. Limits over time are in budget.ts.
  */
 import {
@@ -23,7 +23,13 @@ import { type DomainError, errors } from '../platform/errors.ts'
 import { defaultPage, maxPage } from '../platform/page.ts'
 
 export const limits = {
+  /** Ignored characters and comments are no tokens, but must be read, too. */
+  characters: 100_000,
+  /** The location of each error is found by counting lines. */
+  lines: 2_500,
   tokens: 2_000,
+  /** Operations and fragments. */
+  definitions: 100,
   /** Levels of fields. `edges`, `node` and `nodes` don't count; introspection has a separate limit. */
   depth: 15,
   /** GraphiQL's introspection needs 15. */
@@ -46,7 +52,10 @@ export const limits = {
 type Limit = keyof typeof limits
 
 const texts: Record<Limit, string> = {
+  characters: 'characters in the document',
+  lines: 'lines in the document',
   tokens: 'tokens in the document',
+  definitions: 'operations and fragments in the document',
   depth: 'levels of fields',
   introspectionDepth: 'levels of introspection',
   aliases: 'aliases',
@@ -62,8 +71,18 @@ export function limitExceeded(limit: Limit, actual?: number): DomainError {
   return errors.query_limit_exceeded({ text: `At most ${limits[limit]} ${texts[limit]} are allowed.`, details })
 }
 
+/** The limit that the text of a document exceeds, or null. */
+export function exceededByText(text: string): DomainError | null {
+  if (text.length > limits.characters) return limitExceeded('characters', text.length)
+  let lines = 1
+  for (const _break of text.matchAll(/\r\n|\n|\r/g)) if (++lines > limits.lines) return limitExceeded('lines')
+  return null
+}
+
 /** The first limit that the document's structure exceeds, or null. An invalid document may pass: it is validated afterwards. */
 export function exceeded(document: DocumentNode): DomainError | null {
+  const definitions = document.definitions.length
+  if (definitions > limits.definitions) return limitExceeded('definitions', definitions)
   const shapes = createShapes(document)
   for (const definition of document.definitions) {
     if (definition.kind !== Kind.OPERATION_DEFINITION && definition.kind !== Kind.FRAGMENT_DEFINITION) continue

@@ -27,7 +27,7 @@ import { createBudget } from './budget.ts'
 import { createGraphqlContext, type GraphqlContext } from './context.ts'
 import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
 import { createExecute, type Execution } from './execute/index.ts'
-import { exceeded, limitExceeded, limits, weigh } from './limits.ts'
+import { exceeded, exceededByText, limitExceeded, limits, weigh } from './limits.ts'
 import { createSharedAnswers } from './shared-answer.ts'
 
 export type Params = {
@@ -331,6 +331,8 @@ function cachedDocuments(schema: GraphQLSchema): (query: string) => Checked {
 }
 
 function check(schema: GraphQLSchema, query: string): Checked {
+  const oversized = exceededByText(query)
+  if (oversized) return { refused: [{ error: oversized, at: null }] }
   let document: DocumentNode
   try {
     document = parse(query, { maxTokens: limits.tokens })

@@ -12,6 +12,7 @@ import type { Caller } from '../platform/access.ts'
 import { credentialOfSocket } from '../platform/credential.ts'
 import { errors } from '../platform/errors.ts'
 import { forwardedOf, onBehalfOf, trustOf } from '../platform/forwarded.ts'
+import { isModestJson, tooManyValues } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 import type { Authenticate, CredentialWatch } from './credential-watch.ts'
@@ -182,6 +183,7 @@ const connectionOf = (socket: Socket, app: App) => ({
     socket.ws.on('message', (data, isBinary) => {
       // Messages are JSON text. ws checks text frames for valid UTF-8, but not binary ones.
       if (isBinary) return socket.close(CloseCode.BadRequest, 'A message must be a text frame')
+      if (!isModestJson(data as Buffer)) return socket.close(CloseCode.BadRequest, tooManyValues().message)
       onBehalfOf(socket.client, () => take(String(data))).catch((error) => {
         // Clients retry after 1013, but not after 4500.
         if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')

@@ -23,11 +23,15 @@ const nest = (levels: number, field: string, leaf: string) => `${field} { `.repe
 describe('an operation passes at a limit and is refused above it', () => {
   it.each<[string, string, (n: number) => string, number]>([
     ['tokens', '2,000 tokens', (n) => `{ ${times(n - 2, () => 'hello')} }`, 2_000],
+    ['characters', '100,000 characters', (n) => `{ hello ${','.repeat(n - 10)} }`, 100_000],
+    ['lines', '2,500 lines', (n) => `{ hello ${'\r\n'.repeat(n - 1)} }`, 2_500],
+    ['definitions', '100 definitions', (n) => `{ hello } ${times(n - 1, (i) => `fragment F${i} on Item { id }`)}`, 100],
     ['depth', '15 levels', (n) => `{ ${nest(1, 'nodes(ids: [])', nest(n - 1, 'parent', 'id'))} }`, 15],
     ['aliases', '30 aliases', (n) => `{ nodes(ids: []) { ${times(n, (i) => `a${i}: id`)} } }`, 30],
     ['rootFields', '20 root fields', (n) => `{ ${times(n, () => 'hello')} }`, 20],
   ])('%s: %s', async (limit, _promise, query, most) => {
     if (limit === 'tokens') expect(await limitOf(query(most))).toBe('rootFields')
+    else if (limit === 'definitions') expect(await limitOf(query(most))).toBe('graphql_validation_failed')
     else expect(await limitOf(query(most))).toBe('passed')
     expect(await limitOf(query(most + 1))).toBe(limit)
   })
@@ -72,7 +76,7 @@ describe('fragments', () => {
     )
   })
   it('that double at each level are measured once each', async () => {
-    const fragments = times(120, (i) => `fragment F${i} on Item { ${i < 119 ? `...F${i + 1} ...F${i + 1}` : 'a: id'} }`)
+    const fragments = times(90, (i) => `fragment F${i} on Item { ${i < 89 ? `...F${i + 1} ...F${i + 1}` : 'a: id'} }`)
     expect(await limitOf(`{ nodes(ids: []) { ...F0 } } ${fragments}`)).toBe('aliases')
   })
   it.each([

@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import type { Caller } from '../../platform/access.ts'
 import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { errors } from '../../platform/errors.ts'
+import { isModestJson, tooManyValues } from '../../platform/json-body.ts'
 import { withinDeadline } from '../../platform/outage.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
@@ -128,6 +129,7 @@ function acceptJson(server: FastifyInstance): void {
   server.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json\b/, { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8Type(request.headers['content-type'])) return done(unsupportedMediaType(), undefined)
+    if (!isModestJson(body as Buffer)) return done(Object.assign(tooManyValues(), { statusCode: 413 }), undefined)
     try {
       parse(request, utf8Text(body as Buffer), done)
     } catch (error) {
