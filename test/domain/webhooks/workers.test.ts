@@ -13,7 +13,7 @@ import { migrate } from '../../../src/platform/db/migrate.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTestApp } from '../../support/app.ts'
 import { until } from '../../support/wait.ts'
-import { createEndpoint, createOrganization, deliveries, publishUpdate, settled, webhooksWorld } from './support.ts'
+import { attempts, createEndpoint, createOrganization, deliveries, publishUpdate, settled, webhooksWorld } from './support.ts'
 
 const world = webhooksWorld()
 let children: ChildProcess[]
@@ -58,6 +58,38 @@ it('kill -9 of workers under load: nothing lost, duplicates carry the same id an
   const received = receiver.requests.map(({ headers }) => String(headers['webhook-id']))
   expect(new Set(received)).toEqual(new Set(published.map(evt)))
   for (const request of receiver.requests) new Webhook(secret!).verify(request.body, request.headers as Record<string, string>)
+})
+
+it('kill -9 between the response and its record: the message is sent again, and the lost attempt is listed', async () => {
+  const receiver = await world.receiver()
+  const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
+  const doomed = await start('doomed')
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  const locked = Promise.withResolvers<void>()
+  const lock = world.app.db.transaction(async (tx) => {
+    await run(tx, sql`lock table webhook_attempt in exclusive mode`)
+    locked.resolve()
+    await released
+  })
+  await locked.promise
+  const published = await world.publishUpdate()
+  await until('the outcome waits to be recorded', () =>
+    row(
+      world.app.db.prisma,
+      sql`select 1 from pg_locks l join pg_stat_activity a using (pid)
+          where l.relation = 'webhook_attempt'::regclass and not l.granted and a.datname = current_database()`,
+    ),
+  )
+  await end(doomed, 'SIGKILL')
+  release()
+  await lock
+  await start('heir')
+  expect(await settled(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'DELIVERED', attemptCount: 2 }])
+  expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([
+    { number: 1, errorClass: 'UNKNOWN', worker: 'doomed' },
+    { number: 2, responseStatus: 204, worker: 'heir' },
+  ])
+  expect(receiver.requests.map(({ headers }) => headers['webhook-id'])).toEqual([evt(published), evt(published)])
 })
 
 it('an ordered endpoint continues after its worker on this machine was killed, long before the lease expires', async () => {

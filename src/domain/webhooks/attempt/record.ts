@@ -37,8 +37,8 @@ export const attemptOf = (delivery: LoadedDelivery, finding: Finding): AttemptRo
 })
 
 /**
- * Inserts attempts, together with the next statement. The response body is left out if the message has been expunged meanwhile. One JSON text holds all rows: with a
- * parameter for each column of each row, encoding took longer than the database.
+ * Inserts attempts, together with the next statement. The response body is left out if the message has been expunged meanwhile. One JSON
+ * text holds all rows: with a parameter for each column of each row, encoding took longer than the database.
  */
 export const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAttemptAt: Date | null })[]): void =>
   defer(
@@ -48,7 +48,8 @@ export const insertAttempts = (tx: Tx, attempts: readonly (AttemptRow & { nextAt
         select a."id", a."organizationId", a."messageId", a."endpointId", a."number", a."trigger"::webhook_attempt_trigger, a."url", a."dueAt",
                a."startedAt", a."durationMs", nullif(a."requestHeaders"::text, 'null')::json, a."responseStatus", a."errorClass"::webhook_error_class,
                nullif(a."responseHeaders"::text, 'null')::json,
-               case when exists (select 1 from webhook_message m where m.id = a."messageId" and m.body is not null) then a."responseBody" end,
+               case when a."responseBody" = '' or exists (select 1 from webhook_message m where m.id = a."messageId" and m.body is not null)
+                    then a."responseBody" end,
                a."worker", a."nextAttemptAt"
         from json_to_recordset(${JSON.stringify(attempts)}::json) as a(
           "id" uuid, "organizationId" uuid, "messageId" uuid, "endpointId" uuid, "number" int, "trigger" text, "url" text,

@@ -84,7 +84,7 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
     const taken = waiting.splice(0, batch)
     try {
       // Only this process knows what was sent, so the batch is kept until the database accepts it.
-      const { changes, pending } = await throughOutages(app, () =>
+      const { changes, ended } = await throughOutages(app, () =>
         write(
           app,
           taken.map(({ outcome }) => outcome),
@@ -95,7 +95,7 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
       for (const { outcome, done } of taken) {
         const change = unreported.get(outcome.settlement.endpointId)
         unreported.delete(outcome.settlement.endpointId)
-        done({ end: pending.has(keyOf(outcome.settlement)) ? 'pending' : 'done', changes: change ? [change] : [] })
+        done({ end: ended.has(keyOf(outcome.settlement)) ? 'done' : 'pending', changes: change ? [change] : [] })
       }
     } catch (error) {
       for (const { failed } of taken) failed(error)
@@ -106,8 +106,8 @@ async function writeAll(app: App, waiting: Waiting[]): Promise<void> {
 
 const keyOf = ({ messageId, endpointId }: { messageId: string; endpointId: string }) => `${messageId} ${endpointId}`
 
-/** Outcomes of claims that have been lost are dropped: the number of their attempt belongs to the next claimant. */
-async function write(app: App, outcomes: Outcome[]): Promise<{ changes: HealthChange[]; pending: ReadonlySet<string> }> {
+/** Drops outcomes that were written before, and those of lost claims: the number of their attempt belongs to the next claimant. */
+async function write(app: App, outcomes: Outcome[]): Promise<{ changes: HealthChange[]; ended: ReadonlySet<string> }> {
   const topics = new Set<string>()
   const wake = (...names: string[]) => {
     for (const name of names) topics.add(name)
@@ -134,7 +134,7 @@ async function write(app: App, outcomes: Outcome[]): Promise<{ changes: HealthCh
         await publishExhausted({ app, tx, requestId: null, emits: [webhookEndpointExhausted], wake }, settlement, exhausted)
       }
     }
-    return { changes, pending: new Set(settled.filter(({ status }) => status === 'PENDING').map(keyOf)) }
+    return { changes, ended: new Set(settled.filter(({ status }) => status !== 'PENDING').map(keyOf)) }
   })
   app.wake.notify(attemptsTopic, ...topics)
   return written

@@ -29,9 +29,10 @@ export const keepShape = async (app: App, delivery: ClaimedDelivery, body: strin
 export type Settled = Pick<Settlement, 'messageId' | 'endpointId' | 'status'> & { nextAttemptAt: Date | null }
 
 /**
- * Settles claims in one statement and returns those that had not been lost. A delivery that was cancelled or skipped meanwhile keeps
- * that status, and its attempt is counted; one that was resent meanwhile stays due. A settlement that stays PENDING without an attempt
- * is due to a fault of ours. Rows are locked in key order, as in `cancelPending`, so that two batches cannot deadlock.
+ * Settles claims in one statement. Returns those that had neither been lost nor been settled before: a batch is written again if the answer
+ * to its commit was lost. A delivery that was cancelled or skipped meanwhile keeps that status, and its attempt is counted; one that was
+ * resent meanwhile stays due. A settlement that stays PENDING without an attempt is due to a fault of ours. Rows are locked in key order, as
+ * in `cancelPending`, so that two batches cannot deadlock.
  */
 export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Promise<Settled[]> =>
   rows<Settled>(
@@ -45,7 +46,7 @@ export const settleDeliveries = (tx: Tx, settlements: readonly Settlement[]): Pr
             as s(message_id, endpoint_id, lease_epoch, status, reason, attempt_count, retry_in_ms, due_at)),
         held as (
           select d.message_id, d.endpoint_id, d.status = 'PENDING' and d.next_attempt_at is distinct from t.due_at as resent
-          from webhook_delivery d join settlement t using (message_id, endpoint_id, lease_epoch)
+          from webhook_delivery d join settlement t using (message_id, endpoint_id, lease_epoch) where d.lease_expires_at is not null
           order by d.message_id, d.endpoint_id for update of d)
         update webhook_delivery d
         set status = case when d.status = 'PENDING' and not h.resent then t.status else d.status end,
