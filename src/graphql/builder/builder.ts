@@ -4,6 +4,7 @@ import PrismaPlugin from '@pothos/plugin-prisma'
 import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql'
 import type PrismaTypes from '../../generated/pothos-types.ts'
 import { getDatamodel } from '../../generated/pothos-types.ts'
+import { isoText } from '../../platform/iso-text.ts'
 import './columns.ts'
 import type { GraphqlContext } from './context.ts'
 import './level.ts'
@@ -47,7 +48,7 @@ builder.addScalarType(
     description:
       'Point in time, as an ISO 8601 string with a time zone. Always returned in UTC with milliseconds, such as `2026-01-31T12:00:00.000Z`.',
     specifiedByURL: 'https://datatracker.ietf.org/doc/html/rfc3339#section-5.6',
-    serialize: (value) => (value instanceof Date ? value.toISOString() : new Date(value as string).toISOString()),
+    serialize: (value) => isoText(value instanceof Date ? value : new Date(value as string)),
     parseValue: dateTime,
     parseLiteral: (node) => dateTime(node.kind === Kind.STRING ? node.value : null),
   }),

@@ -33,7 +33,28 @@ export type Decode = (text: string) => unknown
 
 const same: Decode = (text) => text
 /** PostgreSQL omits the minutes of a whole-hour offset. */
-const instant = (text: string) => new Date(text.replace(' ', 'T') + (text.at(-3) === ':' ? '' : ':00'))
+const instantOf = (text: string) => new Date(text.replace(' ', 'T') + (text.at(-3) === ':' ? '' : ':00'))
+/** The years below 100 are different ones to `Date.UTC`. */
+const inUtc = /^(?!00)\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?\+00$/
+
+/** Most times are in UTC. A list has many of them, and computing one takes less than half the time of parsing it. */
+function instant(text: string): Date {
+  if (!inUtc.test(text)) return instantOf(text)
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2)
+  const ms = digit(text, 20) * 100 + digit(text, 21) * 10 + digit(text, 22)
+  return new Date(
+    Date.UTC(year, twoDigits(text, 5) - 1, twoDigits(text, 8), twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17), ms),
+  )
+}
+
+const twoDigits = (text: string, at: number) => digit(text, at) * 10 + digit(text, at + 1)
+
+/** 0 for the digits of a fraction that PostgreSQL omits. */
+function digit(text: string, at: number): number {
+  const code = text.charCodeAt(at)
+  return code >= 48 && code <= 57 ? code - 48 : 0
+}
+
 const timeOfDay = (text: string) => new Date(`1970-01-01T${text.replace(/[+-][\d:]+$/, '')}Z`)
 
 const { builtins, getTypeParser } = pg.types
