@@ -22,7 +22,7 @@ import {
 import { expect } from 'vitest'
 import { createRoom } from '../../src/graphql/builder/room.ts'
 import { createExecute, type Execution } from '../../src/graphql/execute/index.ts'
-import { createPace } from '../../src/platform/pace.ts'
+import { createPace, type Pace } from '../../src/platform/pace.ts'
 import { hashOf } from './operation-generator.ts'
 
 const typeDefs = /* GraphQL */ `
@@ -188,6 +188,12 @@ function listOf(type: GraphQLOutputType, seed: number, schema: GraphQLSchema, ca
 export type Asked = { schema: GraphQLSchema; document: DocumentNode; variables?: Record<string, unknown>; rootValue?: unknown }
 
 export const contextOf = (): Execution['context'] => ({ pace: createPace(), room: createRoom() })
+
+/** A context in which an operation waits for its turn as `next` says. */
+export const contextPacedBy = (next: Pace['next']): Execution['context'] => ({
+  ...contextOf(),
+  pace: { next, slices: 0, whenIdle: (run) => run() },
+})
 
 /** The answers of both executors. */
 export async function both(

@@ -1,4 +1,5 @@
 /** The executor answers as graphql-js does, which is asked the same in the same test. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 import fc from 'fast-check'
 import {
@@ -15,8 +16,7 @@ import { describe, expect, it } from 'vitest'
 import { oncePerLevel, oncePerSelection } from '../../src/graphql/builder/level.ts'
 import { roomLimits } from '../../src/graphql/builder/room.ts'
 import { createExecute } from '../../src/graphql/execute/index.ts'
-import { createPace } from '../../src/platform/pace.ts'
-import { both, contextOf, createOddSchema, expectSame, sortedErrors } from './execute-support.ts'
+import { both, contextOf, contextPacedBy, createOddSchema, expectSame, sortedErrors } from './execute-support.ts'
 import { createRandom, type Generated, generateOperation, type Random } from './operation-generator.ts'
 
 const schemas = {
@@ -66,7 +66,7 @@ function generate(
   return { source, document, variables: { ...generated.variables, ...(random(4) > 0 ? values : {}) } }
 }
 
-const compared = (kind: Kind, check: (asked: ReturnType<typeof generate>, seed: number) => Promise<void>, runs = 400) =>
+const compared = (kind: Kind, check: (asked: ReturnType<typeof generate>, seed: number) => Promise<void>, runs = 200) =>
   fc.assert(
     fc.asyncProperty(fc.nat(), async (seed) => check(generate(kind, seed), seed)),
     { numRuns: runs },
@@ -96,8 +96,7 @@ describe('a generated query', () => {
     compared(
       'strict',
       async ({ document, variables }, seed) => {
-        const next = () => new Promise<void>((resolve) => setImmediate(resolve))
-        const context = { ...contextOf(), pace: { next, slices: 0, whenIdle: (run: () => void) => run() } }
+        const context = contextPacedBy(() => nextTurn())
         const { ours, theirs } = await both({ schema: schemas.strict, document, variables, rootValue: { seed } }, executes.strict, context)
         expectSame(ours, theirs)
       },
@@ -253,18 +252,15 @@ describe('a long operation', () => {
 
   it('asks for a turn again and again', async () => {
     let turns = 0
-    const pace = { ...createPace(), next: () => (turns++ % 3 === 2 ? new Promise<void>((resolve) => setImmediate(resolve)) : undefined) }
-    const { data } = await run(schema, '{ items(count: 5000) { id twice } }', {}, { ...contextOf(), pace })
+    const context = contextPacedBy(() => (turns++ % 3 === 2 ? nextTurn() : undefined))
+    const { data } = await run(schema, '{ items(count: 5000) { id twice } }', {}, context)
     expect(data!.items).toHaveLength(5_000)
     expect(turns).toBeGreaterThan(30)
   })
 
   it('rejects when it is aborted, wherever it waits', async () => {
     const gone = new AbortController()
-    const context = {
-      ...contextOf(),
-      pace: { ...createPace(), next: () => new Promise<void>((resolve) => setImmediate(resolve)).then(() => gone.signal.throwIfAborted()) },
-    }
+    const context = contextPacedBy(() => nextTurn().then(() => gone.signal.throwIfAborted()))
     const answer = run(schema, '{ items(count: 5000) { id twice } }', {}, context)
     setImmediate(() => gone.abort(new Error('gone')))
     await expect(answer).rejects.toThrow('gone')

@@ -4,7 +4,7 @@ import { defaultFieldResolver, type GraphQLResolveInfo, type GraphQLSchema, isOb
 import { demand, type IdPaths, parseInput, type Query } from '../../platform/command.ts'
 import type { Sql } from '../../platform/db/index.ts'
 import { decodeId, type IdType } from '../../platform/id.ts'
-import type { FilterOf, FilterShape, Listing } from '../../platform/listing.ts'
+import type { FilterOf, FilterShape, Listing, Reader } from '../../platform/listing.ts'
 import { cursorOf, maxPage, type Page, type PageInput, pageSchema } from '../../platform/page.ts'
 import { builder, type Types } from './builder.ts'
 import { columnsOf, loadRows, readerOf } from './columns.ts'
@@ -12,13 +12,28 @@ import type { GraphqlContext } from './context.ts'
 import { levelResolverOf, ofRow, oncePerLevel } from './level.ts'
 import { type Loading, loadAlone } from './loader.ts'
 
-/** A list whose page and count are only read if their fields are selected. */
-export type Connection<Row> = { page: () => Loading<Page<Row>>; count: () => Promise<number> }
+/** The lists of the parents of a level, by the parent's id. A list at the root has no parent. */
+type Lists<Row> = { page: (id: string) => Loading<Page<Row>>; count: (id: string) => Promise<number> }
 
-/** Wraps two readers. The page is read once, however many of its fields are selected. */
-export function connection<Row>(page: () => Loading<Page<Row>>, count: () => Promise<number>): Connection<Row> {
-  let read: Loading<Page<Row>> | undefined
-  return { page: () => (read ??= page()), count }
+/** A list whose page and count are only read if their fields are selected. The page is read once, however many of its fields are. */
+export class Connection<Row> {
+  readonly #lists: Lists<Row>
+  readonly #id: string
+  #page: Loading<Page<Row>> | undefined
+
+  constructor(lists: Lists<Row>, id = '') {
+    this.#lists = lists
+    this.#id = id
+  }
+
+  page(): Loading<Page<Row>> {
+    this.#page ??= this.#lists.page(this.#id)
+    return this.#page
+  }
+
+  count(): Promise<number> {
+    return this.#lists.count(this.#id)
+  }
 }
 
 type PageInfoShape = { hasNextPage: boolean; hasPreviousPage: boolean; startCursor: string | null; endCursor: string | null }
@@ -136,10 +151,10 @@ export function rootConnection<Row extends { id: string }, Filters extends Filte
       resolve: async (_root, given, context, info) => {
         const { first, after, last, before, ...filter } = given
         if (check) await context.call(check, filter)
-        return connection(
-          () => loadAlone(context, context.call(list, given, columnsOf(info, listing.type))),
-          () => context.call(count, filter),
-        )
+        return new Connection({
+          page: () => loadAlone(context, context.call(list, given, columnsOf(info, listing.type))),
+          count: () => context.call(count, filter),
+        })
       },
     }),
   )
@@ -165,42 +180,58 @@ export function nestedConnection<Row extends { id: string }, Filters extends Fil
       type,
       description,
       args: { ...args, ...connectionArgs },
-      resolve: ({ id }, given, context, info) => {
-        const { first, after, last, before, ...filter } = given
-        return connectionBelow(context, info, listing, { parent: by, id, filter: filter as never, page: { first, after, last, before } })
-      },
+      resolve: ({ id }, given, context, info) =>
+        connectionBelow(context, info, listing, id, () => {
+          const { first, after, last, before, ...filter } = given
+          return { parent: by, filter: filter as never, page: { first, after, last, before } }
+        }),
     }),
   )
 }
 
-type ListOfOne<Filters extends FilterShape> = {
+type ListBelow<Filters extends FilterShape> = {
   /** The column of the listed rows that names the parent. */
   parent: string
-  id: string
   filter: FilterOf<Filters>
   page: PageInput
   /** What else must hold of the rows of these parents; asked when all of a batch are known. */
   where?: (parentIds: readonly string[]) => Sql
 }
 
-/** The list of one parent: all rows of a level are served by one statement a page, and by one a count where it is selected. */
+/**
+ * The list of one parent: all rows of a level are served by one statement a page, and by one a count where it is selected. `describe` says
+ * which list, once for the level.
+ */
 export function connectionBelow<Row extends { id: string }, Filters extends FilterShape>(
   context: GraphqlContext,
   info: GraphQLResolveInfo,
   listing: Listing<Row, Filters>,
-  { parent, id, filter, page, where }: ListOfOne<Filters>,
+  id: string,
+  describe: () => ListBelow<Filters>,
 ): Connection<Row> {
-  demand(context.caller, listing.permission)
-  const { name, decoded } = oncePerLevel(info, 'list', () => ({
-    name: `${info.parentType.name}.${info.fieldName}:${JSON.stringify([filter, page])}`,
-    decoded: decodedIds(filter, listing.ids),
-  }))
-  const below = (parentIds: readonly string[]) => ({ parent, parentIds, filter: decoded, where: where?.(parentIds) })
-  return connection(
-    () =>
-      loadRows(context, `page:${name}`, id, columnsOf(info, listing.type), (reader, ids) => listing.pagesBelow(reader, below(ids), page)),
-    () => context.load(`count:${name}`, id, (ids: readonly string[]) => listing.countsBelow(readerOf(context), below(ids))),
+  return new Connection(
+    oncePerLevel(info, 'lists', () => listsBelow(context, info, listing, describe())),
+    id,
   )
+}
+
+function listsBelow<Row extends { id: string }, Filters extends FilterShape>(
+  context: GraphqlContext,
+  info: GraphQLResolveInfo,
+  listing: Listing<Row, Filters>,
+  { parent, filter, page, where }: ListBelow<Filters>,
+): Lists<Row> {
+  demand(context.caller, listing.permission)
+  const name = `${info.parentType.name}.${info.fieldName}:${JSON.stringify([filter, page])}`
+  const decoded = decodedIds(filter, listing.ids)
+  const below = (parentIds: readonly string[]) => ({ parent, parentIds, filter: decoded, where: where?.(parentIds) })
+  const columns = columnsOf(info, listing.type)
+  const readPages = (reader: Reader, ids: readonly string[]) => listing.pagesBelow(reader, below(ids), page)
+  const readCounts = (ids: readonly string[]) => listing.countsBelow(readerOf(context), below(ids))
+  return {
+    page: (id) => loadRows(context, `page:${name}`, id, columns, readPages),
+    count: (id) => context.load(`count:${name}`, id, readCounts),
+  }
 }
 
 function decodedIds<Filter extends object>(filter: Filter, ids: IdPaths): Filter {

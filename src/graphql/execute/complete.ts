@@ -168,17 +168,18 @@ class ObjectSink extends Sink {
 
   protected override complete(value: unknown, row: number, key: Key): void {
     const { isTypeOf } = this.#type
-    const begin = (isOfType: boolean) => {
-      if (isOfType) this.#begin(value, row, key)
-      else
-        throw new GraphQLError(`Expected value of type "${this.#type.name}" but got: ${inspect(value)}.`, { nodes: this.scope.field.nodes })
-    }
     const isOfType = isTypeOf ? isTypeOf(value, this.scope.context, this.scope.info) : true
-    if (isPromise(isOfType)) this.#pending.push(isOfType.then(begin).then(undefined, (error: unknown) => this.fail(error, row, key)))
-    else begin(isOfType)
+    if (isPromise(isOfType)) {
+      const begin = (settled: boolean) => this.#begin(settled, value, row, key)
+      this.#pending.push(isOfType.then(begin).then(undefined, (error: unknown) => this.fail(error, row, key)))
+    } else this.#begin(isOfType, value, row, key)
   }
 
-  #begin(value: unknown, row: number, key: Key): void {
+  #begin(isOfType: boolean, value: unknown, row: number, key: Key): void {
+    if (!isOfType) {
+      const { nodes } = this.scope.field
+      throw new GraphQLError(`Expected value of type "${this.#type.name}" but got: ${inspect(value)}.`, { nodes })
+    }
     this.#level.add(this.#selection.createObject(), row, key)
     this.#sources.push(value)
   }

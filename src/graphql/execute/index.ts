@@ -187,16 +187,21 @@ class Run {
     }
     const pending: PromiseLike<void>[] = []
     const loading = new Map<Batch, LoadingRow[]>()
+    const fail = (error: unknown, row: number) => sink.add(new Failure(error), row, key)
     const resolveOne = (row: number) => {
-      const add = (value: unknown) => sink.add(value, row, key)
-      const fail = (error: unknown) => add(new Failure(error))
       try {
         const value: unknown = resolve(sources[row], args, this.#context, info)
         if (value instanceof Loading) addTo(loading, value.batch, { row, value })
-        else if (isPromise(value)) pending.push(value.then(add, fail))
-        else add(value)
+        else if (isPromise(value))
+          pending.push(
+            value.then(
+              (settled) => sink.add(settled, row, key),
+              (error: unknown) => fail(error, row),
+            ),
+          )
+        else sink.add(value, row, key)
       } catch (error) {
-        fail(error)
+        fail(error, row)
       }
     }
     const settled = () => {

@@ -143,13 +143,12 @@ builder.prismaObjectField(WebhookMessage, 'attempts', (t) =>
     resolve: async (message, { endpointId, ...page }, context, info) => {
       const returned = returnedDeliveries(context)
       returned.set(message.id, await deliveriesSeen(context, message))
-      return connectionBelow(context, info, webhookAttemptListing, {
+      return connectionBelow(context, info, webhookAttemptListing, message.id, () => ({
         parent: 'messageId',
-        id: message.id,
         filter: { endpointId },
         page,
         where: (ids) => countedIn(returned, ids),
-      })
+      }))
     },
   }),
 )
