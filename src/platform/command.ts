@@ -46,7 +46,7 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
    * It must not refuse: `run` evaluates its result, so that a stored answer, a missing target and a conflict take precedence.
    */
   prepare?: (app: App, input: NoInfer<Input>) => Promise<Prepared>
-  run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Result>
+  run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Soon<Result>>
   /** Details of the audit entry in addition to action and target. They must not contain values of variables. */
   audited?: (input: NoInfer<Input>, result: NoInfer<Result>) => Record<string, unknown>
 }
@@ -69,6 +69,9 @@ export type Read = {
   /** Columns that the result needs if it is made of rows; all of them if undefined. */
   columns?: readonly string[]
 }
+
+/** A result whose parts may be promises: their statements then need no round trip of their own, but travel with the commit. */
+export type Soon<Result> = { [Name in keyof Result]: Result[Name] | Promise<Result[Name]> }
 
 /** Declares a command, which its concept then lists. */
 export const defineCommand = <Input, Result extends object, Row extends Target | null = null, Prepared = void>(
@@ -106,7 +109,7 @@ export async function execute<Input, Row extends Target | null, Result extends o
   demandText({ idempotencyKey })
   const prepared = await prepare(request.app, command, input)
   const { app, caller, requestId } = request
-  return transact(app, caller, { requestId, emits: command.emits }, async (work) => {
+  const result = await transact(app, caller, { requestId, emits: command.emits }, async (work): Promise<Soon<Result>> => {
     const key = idempotencyKey ? await claimIdempotencyKey(work, principalOf(work.caller), command.name, idempotencyKey, rawInput) : null
     if (key?.answer) return key.answer as Result
     const target = await findTarget(work, command, input)
@@ -114,16 +117,27 @@ export async function execute<Input, Row extends Target | null, Result extends o
     if (ifVersion !== undefined && ifVersion !== null && target?.version !== undefined && target.version !== ifVersion) {
       throw errors.version_conflict({ field: 'ifVersion', details: { currentVersion: target.version } })
     }
-    const result = await command.run(work, parsed, target as Row, prepared)
+    const soon = await command.run(work, parsed, target as Row, prepared)
+    // Otherwise nothing that is written depends on it.
+    const isNeeded = key !== null || command.audited !== undefined || target === null
+    const result = isNeeded ? await known(soon) : null
     writeAudit(work, {
       action: command.name,
       targetType: command.targetType,
-      targetId: target?.id ?? createdId(result),
-      details: command.audited?.(parsed, result) ?? {},
+      targetId: target?.id ?? createdId(result!),
+      details: command.audited?.(parsed, result!) ?? {},
     })
-    key?.store(withoutOnce(result, command.once ?? []))
-    return result
+    key?.store(withoutOnce(result!, command.once ?? []))
+    return result ?? soon
   })
+  return known(result)
+}
+
+/** Waits for the parts of a result. */
+export async function known<Result extends object>(soon: Soon<Result>): Promise<Result> {
+  const result: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(soon)) result[name] = value instanceof Promise ? await value : value
+  return result as Result
 }
 
 async function prepare<Input, Row extends Target | null, Result extends object>(

@@ -8,6 +8,7 @@ import {
   defer,
   raw,
   row,
+  rowSoon,
   rows,
   run,
   type Sql,
@@ -369,6 +370,62 @@ describe('in a transaction', () => {
     })
     await expect(late).rejects.toThrow('the transaction took longer than 50 ms')
     expect(await rows(fresh.prisma, sql`select * from thing where id in (500, 501)`)).toEqual([])
+  })
+
+  /** The number of statements in each round trip. */
+  const tripsOf = async (each: Db, act: () => Promise<unknown>): Promise<number[]> => {
+    const client = await each.pool.connect()
+    const query = client.query as (...args: unknown[]) => unknown
+    const trips: number[] = []
+    client.query = ((...args: unknown[]) => {
+      trips.push((args[0] as { texts: string[] }).texts.length)
+      return query.apply(client, args)
+    }) as typeof client.query
+    client.release()
+    await act().finally(() => {
+      client.query = query as typeof client.query
+    })
+    return trips
+  }
+
+  it('what does not wait for each other is one round trip: with BEGIN at the start, with COMMIT at the end', async () => {
+    const fresh = open()
+    const trips = await tripsOf(fresh, () =>
+      fresh.transaction(async (tx) => {
+        await Promise.all([read(tx, sql`select 1 as value`), read(tx, sql`select 2 as value`)])
+        const last = rowSoon<{ n: number }>(tx, sql`insert into thing (id, n) values (600, 6) returning n`)
+        defer(tx, sql`insert into thing (id, n) values (601, 1)`)
+        return { last }
+      }),
+    )
+    expect(trips).toEqual([3, 3])
+    expect(await rows(fresh.prisma, sql`select id from thing where id in (600, 601) order by id`)).toEqual([{ id: 600 }, { id: 601 }])
+  })
+
+  it('a row that nobody waited for is known after the commit, and its error rolls back', async () => {
+    const fresh = open()
+    const insert = (tx: Tx, id: number) => rowSoon<{ id: number }>(tx, sql`insert into thing (id, n) values (${id}, 1) returning id`)
+    const kept = await fresh.transaction(async (tx) => ({ later: insert(tx, 610) }))
+    expect(await kept.later).toEqual({ id: 610 })
+    const failed = fresh.transaction(async (tx) => {
+      await run(tx, sql`insert into thing (id, n) values (611, 1)`)
+      return { later: insert(tx, 610) }
+    })
+    expect(violated(await failed.catch((error: unknown) => error))).toEqual({ kind: 'unique', constraint: 'thing_pkey' })
+    expect(await row(fresh.prisma, sql`select * from thing where id = 611`)).toBeNull()
+  })
+
+  it('an error that was caught rolls it back, too, and the connection is used again', async () => {
+    const fresh = open()
+    const pid = await read(fresh.prisma, sql`select pg_backend_pid() as value`)
+    const failed = fresh.transaction(async (tx) => {
+      await run(tx, sql`insert into thing (id, n) values (620, 1)`)
+      await run(tx, sql`insert into thing (id, n) values (621, 11)`).catch(() => {})
+      return 'done'
+    })
+    expect(violated(await failed.catch((error: unknown) => error))).toEqual({ kind: 'check', constraint: 'thing_n_check' })
+    expect(await rows(fresh.prisma, sql`select * from thing where id in (620, 621)`)).toEqual([])
+    expect(await read(fresh.prisma, sql`select pg_backend_pid() as value`)).toBe(pid)
   })
 
   it('statements of it may be sent at once', async () => {

@@ -109,6 +109,19 @@ export async function row<Row>(tx: Tx, query: Sql): Promise<Row | null> {
   return (await rows<Row>(tx, query))[0] ?? null
 }
 
+/**
+ * The row of a transaction's statement that always returns one, to be awaited after the commit: the statement then travels with what follows
+ * it. An error of it rolls the transaction back, so it need not be handled here.
+ */
+export function rowSoon<Row>(tx: Tx, query: Sql): Promise<Row> {
+  const found = row<Row>(tx, query).then((first) => {
+    if (first === null) throw new Error('a statement that always returns a row returned none')
+    return first
+  })
+  found.catch(() => {})
+  return found
+}
+
 /** Runs a statement and returns the number of rows affected. */
 export const run = async (tx: Tx, query: Sql): Promise<number> => (await tx[route].send(query)).count
 

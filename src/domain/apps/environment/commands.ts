@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Environment, Project } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, visible } from '../../../platform/command.ts'
-import { row, run, sql, violated } from '../../../platform/db/index.ts'
+import { row, rowSoon, run, sql, violated } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { nameSchema, slugFrom } from '../../../platform/name.ts'
@@ -62,10 +62,10 @@ export const updateEnvironment = defineCommand({
   emits: [],
   async run(work, input, target: Environment) {
     if (!changes(target, input)) return { environment: target }
-    const environment = (await row<Environment>(
+    const environment = rowSoon<Environment>(
       work.tx,
       sql`update environment set name = ${input.name}, version = version + 1 where id = ${target.id}::uuid returning *`,
-    ))!
+    )
     return { environment }
   },
 })

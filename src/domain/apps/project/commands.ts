@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Project } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, visible } from '../../../platform/command.ts'
-import { assignments, row, run, sql, violated } from '../../../platform/db/index.ts'
+import { assignments, row, rowSoon, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -61,11 +61,12 @@ export const updateProject = defineCommand({
     const after = { name, description, secretFallback: fallback === undefined ? undefined : fallbackOf({ secretFallback: fallback }) }
     if (!changes(before, after)) return { project: target }
     const set = assignments({ name, description, secretFallback: fallback && JSON.stringify(fallback) })
-    const project = (await row<Project>(
+    const project = rowSoon<Project>(
       work.tx,
       sql`update project set ${set}, version = version + 1 where id = ${target.id}::uuid returning *`,
-    ))!
-    await publish(work, projectUpdated, { subjectId: project.id, projectId: project.id, data: eventData(project) })
+    )
+    const data = eventData({ ...target, name: name ?? target.name })
+    await publish(work, projectUpdated, { subjectId: target.id, projectId: target.id, data })
     return { project }
   },
 })

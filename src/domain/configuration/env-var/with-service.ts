@@ -1,4 +1,4 @@
-import { defineCommand, demand } from '../../../platform/command.ts'
+import { defineCommand, demand, known } from '../../../platform/command.ts'
 import { createWebService, createWebServiceSchema } from '../../apps/web-service/index.ts'
 import { envVarChanged } from './events.ts'
 import { bulkSchema } from './model.ts'
@@ -13,7 +13,7 @@ export const createWebServiceWithEnvVars = defineCommand({
   input: createWebServiceSchema.extend({ envVars: bulkSchema.optional() }),
   emits: [...createWebService.emits, envVarChanged],
   async run(work, { envVars = [], ...input }) {
-    const { webService } = await createWebService.run(work, input, null, undefined)
+    const { webService } = await known(await createWebService.run(work, input, null, undefined))
     if (envVars.length > 0) {
       demand(work.caller, 'manage:secrets')
       await writeEnvVars(work, webService, envVars, {})
