@@ -3,7 +3,7 @@
  * on positions only: they are assigned after the commit, by one process at a time, so a later commit can't have a lower position.
  */
 import { createHash } from 'node:crypto'
-import { defer, row, rows, run, sql, type Tx } from './db/index.ts'
+import { defer, row, rows, sql, type Tx } from './db/index.ts'
 import type { App } from './work.ts'
 
 /** Maximum number of events, and of audit entries, per run. */
@@ -28,22 +28,31 @@ export async function sequence(app: App): Promise<number> {
   )
   if (!waiting) return 0
   const { events, audits } = await app.db.transaction(async (tx) => {
-    const state = await row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update skip locked`)
+    const [state, , events, links] = await Promise.all([
+      row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update skip locked`),
+      rows(tx, readInOrder),
+      rows<EventRow>(tx, sql`select id, organization_id from event where position is null order by ordinal limit ${sequenceBatch}`),
+      rows<WaitingLink>(
+        tx,
+        sql`select a.*, c.position as last_position, c.hash as last_hash
+            from audit_entry a left join audit_chain c on c.organization_id = a.organization_id
+            where a.position is null order by a.ordinal limit ${sequenceBatch}`,
+      ),
+    ])
+    // They were read while another process held the lock, which may have positioned them by now.
     if (!state) return { events: 0, audits: 0 }
-    defer(tx, readInOrder)
-    return { events: await positionEvents(tx, state.eventPosition), audits: await chainAudit(tx) }
+    if (events.length > 0) positionEvents(tx, events, state.eventPosition)
+    if (links.length > 0) chainAudit(tx, links)
+    return { events: events.length, audits: links.length }
   })
   if (events > 0) app.wake.notify('events')
   return events + audits
 }
 
+type EventRow = { id: string; organizationId: string }
+
 /** Updates by id: with a condition on positions, the planner may read the whole table for a few rows. */
-async function positionEvents(tx: Tx, last: bigint): Promise<number> {
-  const waiting = await rows<{ id: string; organizationId: string }>(
-    tx,
-    sql`select id, organization_id from event where position is null order by ordinal limit ${sequenceBatch}`,
-  )
-  if (waiting.length === 0) return 0
+function positionEvents(tx: Tx, waiting: readonly EventRow[], last: bigint): void {
   defer(
     tx,
     sql`update event e set position = ${last}::bigint + w.n
@@ -54,7 +63,6 @@ async function positionEvents(tx: Tx, last: bigint): Promise<number> {
     waiting.map(({ organizationId }) => organizationId),
   )
   defer(tx, sql`update sequencer set event_position = event_position + ${waiting.length} where id = 1`)
-  return waiting.length
 }
 
 /** Adds one event per occurrence of an organization to its current minute, for the quota. */
@@ -100,39 +108,31 @@ export function auditHash(former: Uint8Array, position: bigint, entry: AuditLink
   return createHash('sha256').update(former).update(JSON.stringify(fields)).digest()
 }
 
-async function chainAudit(tx: Tx): Promise<number> {
-  const waiting = await rows<AuditLink>(tx, sql`select * from audit_entry where position is null order by ordinal limit ${sequenceBatch}`)
-  if (waiting.length === 0) return 0
-  const organizationIds = [...new Set(waiting.map((entry) => entry.organizationId))]
-  const ends = await rows<{ organizationId: string; position: bigint; hash: Uint8Array }>(
-    tx,
-    sql`select * from audit_chain where organization_id = any(${organizationIds}::uuid[])`,
-  )
-  const chains = new Map(ends.map((end) => [end.organizationId, { position: end.position, hash: end.hash }]))
-  const positions: bigint[] = []
-  const hashes: string[] = []
-  for (const entry of waiting) {
-    const end = chains.get(entry.organizationId) ?? { position: 0n, hash: new Uint8Array() }
+/** An entry without a position, and the end of its organization's chain. */
+type WaitingLink = AuditLink & { lastPosition: bigint | null; lastHash: Uint8Array | null }
+
+function chainAudit(tx: Tx, waiting: readonly WaitingLink[]): void {
+  const ends = new Map<string, { position: bigint; hash: Uint8Array }>()
+  const links = waiting.map((entry) => {
+    const end = ends.get(entry.organizationId) ?? { position: entry.lastPosition ?? 0n, hash: entry.lastHash ?? new Uint8Array() }
     const position = end.position + 1n
-    const hash = auditHash(end.hash, position, entry)
-    positions.push(position)
-    hashes.push(hash.toString('hex'))
-    chains.set(entry.organizationId, { position, hash })
-  }
-  await run(
+    const link = { position, hash: auditHash(end.hash, position, entry) }
+    ends.set(entry.organizationId, link)
+    return { id: entry.id, ...link }
+  })
+  defer(
     tx,
-    sql`update audit_entry a set position = link.position, hash = decode(link.hash, 'hex')
-        from unnest(${waiting.map((entry) => entry.id)}::uuid[], ${positions}::bigint[], ${hashes}::text[]) as link(id, position, hash)
+    sql`update audit_entry a set position = link.position, hash = link.hash
+        from unnest(${links.map(({ id }) => id)}::uuid[], ${links.map(({ position }) => position)}::bigint[],
+                    ${links.map(({ hash }) => hash)}::bytea[]) as link(id, position, hash)
         where a.id = link.id`,
   )
-  const changed = organizationIds.map((id) => chains.get(id)!)
-  await run(
+  const changed = [...ends]
+  defer(
     tx,
     sql`insert into audit_chain (organization_id, position, hash)
-        select link.id, link.position, decode(link.hash, 'hex')
-        from unnest(${organizationIds}::uuid[], ${changed.map((end) => end.position)}::bigint[],
-                    ${changed.map((end) => Buffer.from(end.hash).toString('hex'))}::text[]) as link(id, position, hash)
+        select * from unnest(${changed.map(([id]) => id)}::uuid[], ${changed.map(([, { position }]) => position)}::bigint[],
+                             ${changed.map(([, { hash }]) => hash)}::bytea[])
         on conflict (organization_id) do update set position = excluded.position, hash = excluded.hash`,
   )
-  return waiting.length
 }
