@@ -151,6 +151,8 @@ export type Chore = {
   emits?: readonly EventDefinition[]
   topic: string | null
   everyMs: number
+  /** Minimum time from the start of a run to that of the next one, in milliseconds, so that a run handles all that was gathered meanwhile. */
+  gatherMs?: number
   /** Called after each run: the time in milliseconds until the next one, or null for `everyMs`. */
   dueInMs?(app: App): number | null
   run(app: App, signal: AbortSignal): Promise<'again' | void>

@@ -80,6 +80,17 @@ it("a chore that answers 'again' runs at once once more", async () => {
   await until('four runs', () => runs === 4)
 })
 
+it('a chore that gathers starts no sooner than that after its last start, and then runs for all wake-ups of the time together', async () => {
+  const starts: number[] = []
+  start({ ...hourly, gatherMs: 60, run: async () => void starts.push(performance.now()) })
+  await until('the first run', () => starts.length === 1)
+  const waker = setInterval(() => app.wake.notify('errand'), 1)
+  await until('more runs', () => starts.length === 4).finally(() => clearInterval(waker))
+  const distances = starts.slice(1).map((at, index) => at - starts[index]!)
+  // A timer may fire a fraction of a millisecond early.
+  for (const distance of distances) expect(distance).toBeGreaterThan(58)
+})
+
 it('a chore that fails is logged and runs again', async () => {
   let runs = 0
   start({
