@@ -9,6 +9,7 @@ export const types = Object.freeze({
   'database.restarted': 1,
   'database.started': 1,
   'database.stopped': 1,
+  'database.updated': 1,
   'deployment.cancelled': 1,
   'deployment.failed': 1,
   'deployment.queued': 1,

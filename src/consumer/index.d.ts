@@ -142,6 +142,21 @@ export type DatabaseStoppedDataV1 = {
   message: string | null
 }
 
+export type DatabaseUpdatedDataV1 = {
+  /** ID of the database. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the database. */
+  name: string
+  /** Slug of the database. */
+  slug: string
+  /** Why the database is not running. Null for other events than `database.failed`. */
+  message: string | null
+}
+
 export type DeploymentCancelledDataV1 = {
   /** ID of the deployment. */
   deploymentId: string
@@ -844,6 +859,9 @@ export type DatabaseStarted = Envelope<'database.started', 1, DatabaseStartedDat
 /** A database was stopped. */
 export type DatabaseStopped = Envelope<'database.stopped', 1, DatabaseStoppedDataV1>
 
+/** The name, the settings or the password of a database changed. */
+export type DatabaseUpdated = Envelope<'database.updated', 1, DatabaseUpdatedDataV1>
+
 /** A deployment was cancelled. */
 export type DeploymentCancelled = Envelope<'deployment.cancelled', 1, DeploymentCancelledDataV1>
 
@@ -981,6 +999,7 @@ export type WebhookEvent =
   | DatabaseRestarted
   | DatabaseStarted
   | DatabaseStopped
+  | DatabaseUpdated
   | DeploymentCancelled
   | DeploymentFailed
   | DeploymentQueued

@@ -54,10 +54,10 @@ export const versionFields = (t: { exposeInt: unknown; expose: unknown }) => {
 }
 
 /** Finds an object by its TypeID. Null if there is none within the caller's scope. */
-export async function findNode(context: GraphqlContext, id: string, info?: GraphQLResolveInfo): Promise<NodeRow | null> {
+export async function findNode(context: GraphqlContext, id: string, asked: Asked = []): Promise<NodeRow | null> {
   const parsed = parseTypeId(id)
   const listing = parsed && context.app.domain.nodes.get(parsed.type)
-  return listing ? findVisible(context, info ?? [], listing, parsed.uuid) : null
+  return listing ? findVisible(context, asked, listing, parsed.uuid) : null
 }
 
 /** Columns, or the field that asks for them. */

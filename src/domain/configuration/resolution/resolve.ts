@@ -80,6 +80,8 @@ export type Resolution = {
   variables: Variable[]
   /** Warnings about omitted variables. Warnings about included variables are in the variables. */
   warnings: string[]
+  /** Values of all connected resources, including hidden ones. */
+  connections: readonly Candidate[]
   /** Variables without a value that STRICT requires. A deployment fails with these messages. */
   unresolved: { key: string; message: string }[]
 }
@@ -122,6 +124,7 @@ export function resolve(facts: Facts): Resolution {
   const messages = missing.map(({ binding }) => ({ key: binding.alias, message: whyMissing(facts, binding) }))
   return {
     variables: variables.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)),
+    connections: facts.connections,
     warnings: isStrict ? [] : messages.map(({ message }) => message),
     unresolved: isStrict ? messages : [],
   }

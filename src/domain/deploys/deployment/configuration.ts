@@ -36,7 +36,8 @@ type VersionState = {
 
 /**
  * The configuration of an earlier deployment. A secret version that has been revoked or deleted since is replaced by the current value,
- * with a warning. If there is no current value, the variable is omitted, or stays unresolved under STRICT. A variable that has become
+ * with a warning, as is the value of a connected resource that has changed. If there is no current value, the variable is omitted, or stays
+ * unresolved under STRICT. A variable that has become
  * secret since is secret. Platform defaults are the current ones.
  */
 export async function restoredConfiguration(
@@ -57,6 +58,12 @@ export async function restoredConfiguration(
   for (const former of snapshot.entries) {
     if (former.source.kind === 'PLATFORM_DEFAULT') continue
     const entry = { ...former, isSecret: snapshot.secretKeys.has(former.key) }
+    if (entry.source.kind === 'RESOURCE_CONNECTION') {
+      const { variable, warning } = restoredConnection(entry, snapshot.values[entry.key]!, now)
+      if (variable) variables.push(variable)
+      if (warning) warnings.push(warning)
+      continue
+    }
     const state = entry.source.kind === 'SECRET_BINDING' ? versions.get(versionName(entry.source)) : null
     if (state === null || (state && !state.isRevoked)) {
       variables.push({ ...entry, value: { plain: snapshot.values[entry.key]! } })
@@ -80,6 +87,15 @@ export async function restoredConfiguration(
 
 const versionName = ({ id, version }: { id: string | null; version: number | null }) => `${id}:${version}`
 const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+
+/** The value of a connection works only as long as its resource has the same address and password, so a changed one is replaced. */
+function restoredConnection(entry: SnapshotEntry, value: string, now: Resolution): { variable?: UnopenedEntry; warning?: string } {
+  const current = now.connections.find(({ source }) => source.id === entry.source.id)
+  if (!current) return { warning: `${entry.key}: its resource is no longer connected. The variable is omitted.` }
+  if (current.fingerprint === entry.fingerprint) return { variable: { ...entry, value: { plain: value } } }
+  const variable = { ...entry, fingerprint: current.fingerprint, source: current.source, value: current.value }
+  return { variable, warning: `${entry.key}: the address or password of its resource has changed. The current value is used instead.` }
+}
 
 /** The current version of the same secret, or else what the key resolves to now. */
 function replacementFor(entry: SnapshotEntry, state: VersionState | undefined, now: Resolution): UnopenedEntry | null {

@@ -6,9 +6,21 @@ import { createRedactor, type Hits, type Redact, type SecretValue } from '../log
 import { platformCredentials } from './platform-credential.ts'
 import { readSnapshot, type Snapshot } from './snapshot.ts'
 
-/** Values that must not appear in the logs of a deployment. */
+/** Values that must not appear in the logs of a deployment. Of a URL with a password, such as that of a database, also the password alone. */
 export const secretValuesOf = ({ secretKeys, values }: Snapshot): SecretValue[] =>
-  [...secretKeys].map((key) => ({ key, value: values[key]! }))
+  [...secretKeys].flatMap((key) => {
+    const value = values[key]!
+    const { password = '' } = URL.parse(value) ?? {}
+    return [...new Set([value, password, decodedOrEmpty(password)])].map((part) => ({ key, value: part }))
+  })
+
+function decodedOrEmpty(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return ''
+  }
+}
 
 type CachedRedactor = { redactor: Promise<Redact>; expiresAtMs: number }
 

@@ -24,6 +24,7 @@ export type DatabaseRow = Omit<Database, 'password' | 'superuserPassword' | 'url
 
 export const shown = ({ password, superuserPassword, url, urlFingerprint, ...database }: Database): DatabaseRow => database
 
+export const defaultMaxConnections = 50
 export const maxConnectionsSchema = z.number().int().min(1).max(500)
 export const lockDatabase = lockResource<Database>('database', { condition: sql`t.primary_id is null` })
 
@@ -56,7 +57,7 @@ export const createDatabase = defineCommand({
     const database = await insertDatabase(work, {
       environment,
       name: input.name,
-      maxConnections: input.maxConnections ?? 50,
+      maxConnections: input.maxConnections ?? defaultMaxConnections,
       settings: mergedSettings({}, input.settings ?? {}),
       ...prepared,
     })

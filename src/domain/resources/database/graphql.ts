@@ -1,3 +1,4 @@
+import type PrismaTypes from '../../../generated/pothos-types.ts'
 import {
   builder,
   columnsOf,
@@ -11,6 +12,7 @@ import {
   nestedConnection,
   payloadOf,
   rootConnection,
+  type Types,
   versionFields,
 } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
@@ -23,9 +25,25 @@ import { writeWarningsField } from '../../configuration/variable/graphql.ts'
 import { ResourceStatus } from '../resource/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { bindingsByResource } from '../resource-binding/index.ts'
+import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
 import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
+import { type Metrics, metricsOf } from './metrics.ts'
 import { countDatabases, databaseListing, findDatabase, listDatabases } from './queries.ts'
 import { revealDatabase } from './reveal.ts'
+
+type FieldBuilder = PothosSchemaTypes.PrismaObjectFieldBuilder<Types, PrismaTypes['Database'], { id: string }>
+
+/** A metric, read from the server at most once in a few seconds. */
+const metric = (t: unknown, type: 'Float' | 'Int', name: keyof Metrics, text: string) =>
+  (t as FieldBuilder).field({
+    type,
+    nullable: true,
+    description: `${text} At most three seconds old. Null if the database is not running or does not answer.`,
+    // The type of the row is that of the builder, which `select` would have to repeat.
+    select: { id: true } as never,
+    resolve: async ({ id }, _args, context) =>
+      (await context.load('Database.metrics', id, (ids: readonly string[]) => metricsOf(context.app, ids)))?.[name] ?? null,
+  })
 
 export const Database = builder.prismaObject('Database', {
   description: 'A managed PostgreSQL database.',
@@ -63,6 +81,15 @@ export const Database = builder.prismaObject('Database', {
     databaseName: t.exposeString('databaseName', { description: 'Name of the database in connection parameters.' }),
     username: t.exposeString('username', { description: 'Role that owns the database. It is no superuser.' }),
     maxConnections: t.exposeInt('maxConnections', { description: 'Maximum number of concurrent connections of the role.' }),
+    sizeBytes: metric(t, 'Float', 'sizeBytes', 'Size of the database on disk, in bytes.'),
+    activeConnections: metric(t, 'Int', 'activeConnections', 'Number of open connections to the database.'),
+    cacheHitRatio: metric(t, 'Float', 'cacheHitRatio', "Share of block reads that the server's cache answered, from 0 to 1."),
+    transactionsPerSecond: metric(
+      t,
+      'Float',
+      'transactionsPerSecond',
+      'Transactions per second since the previous reading, which is null for the first one.',
+    ),
     settings: t.expose('settings', { type: 'JSON', description: 'Server settings that differ from the defaults, by name.' }),
     pendingRestart: t.exposeBoolean('pendingRestart', { description: 'Whether a changed setting takes effect only after a restart.' }),
     resourceBindings: t.field({
@@ -120,6 +147,38 @@ mutation(createDatabase, {
     }),
   }),
   payload: payloadOf('database', Database, 'The created database.'),
+})
+
+mutation(updateDatabase, {
+  versioned: true,
+  input: (t) => ({
+    ...idInput(t),
+    name: t.string({ description: 'New name of the database, from 1 to 100 characters. Its slug and address stay as they are.' }),
+    maxConnections: t.int({
+      description: 'Maximum number of concurrent connections of the role, from 1 to 500. Null restores the default, 50.',
+    }),
+    settings: t.field({
+      type: 'JSON',
+      description: 'Server settings to change, by name. Null for a setting resets it, and null for the field resets all of them.',
+    }),
+  }),
+  payload: payloadOf('database', Database, 'The updated database.'),
+})
+
+mutation(rotateDatabasePassword, { versioned: true, input: idInput, payload: payloadOf('database', Database, 'The changed database.') })
+
+mutation(replaceDatabase, {
+  input: (t) => ({
+    fromDatabaseId: t.id({ required: true, description: 'ID of the database that services are connected to.' }),
+    toDatabaseId: t.id({ required: true, description: 'ID of the database that they are connected to afterwards.' }),
+  }),
+  payload: (t) => ({
+    resourceBindings: t.field({
+      type: [ResourceBinding],
+      description: 'The moved bindings.',
+      resolve: (result) => result.resourceBindings,
+    }),
+  }),
 })
 
 mutation(startDatabase, { input: idInput, payload: payloadOf('database', Database, 'The started database.') })

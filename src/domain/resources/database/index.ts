@@ -1,11 +1,12 @@
 /** Managed PostgreSQL databases: created by an engine, supervised like instances, and connected to services by bindings. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
-import { superviseResources } from '../resource/index.ts'
+import { supervisedTypes, superviseResources } from '../resource/index.ts'
 import { bindableKinds } from '../resource-binding/index.ts'
 import { bindableDatabases } from './bound-value.ts'
+import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
 import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
-import { databaseCreated, databaseEvents } from './events.ts'
+import { databaseCreated, databaseEvents, databaseUpdated } from './events.ts'
 import { passwordIdentity, superuserIdentity, urlIdentity } from './model.ts'
 import { databaseEngine } from './ports.ts'
 import { countDatabases, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
@@ -13,6 +14,7 @@ import { reactions } from './reactions.ts'
 import { revealDatabase } from './reveal.ts'
 import { supervisedDatabases } from './supervision.ts'
 
+export { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
 export { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
 export { databaseEngine } from './ports.ts'
 export { databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
@@ -28,13 +30,24 @@ export const database = defineConcept({
   name: 'database',
   idPrefixes: { Database: 'db' },
   nodes: [databaseListing],
-  commands: [createDatabase, startDatabase, stopDatabase, restartDatabase, deleteDatabase, revealDatabase, connectDatabase],
+  commands: [
+    createDatabase,
+    updateDatabase,
+    startDatabase,
+    stopDatabase,
+    restartDatabase,
+    deleteDatabase,
+    rotateDatabasePassword,
+    revealDatabase,
+    connectDatabase,
+    replaceDatabase,
+  ],
   queries: [findDatabase, listDatabases, sliceDatabases, countDatabases],
-  events: [databaseCreated, ...Object.values(databaseEvents)],
+  events: [databaseCreated, databaseUpdated, ...Object.values(databaseEvents)],
   reactions,
   chores: [superviseResources(supervisedDatabases)],
   ports: [databaseEngine],
-  extensions: [bindableKinds.with(bindableDatabases)],
+  extensions: [bindableKinds.with(bindableDatabases), supervisedTypes.with('Database')],
   sealed: [
     { table: 'database', key: 'id', column: 'password', identity: passwordIdentity },
     { table: 'database', key: 'id', column: 'superuser_password', identity: superuserIdentity },

@@ -1,5 +1,6 @@
 /** Managed resources that run as servers: their states, and the next action for one. All pure. */
 import type { DesiredState, ResourceStatus } from '../../../generated/prisma/client.ts'
+import { defineExtensionPoint } from '../../../platform/concept.ts'
 import type { EventDefinition, Published } from '../../../platform/events.ts'
 import type { IdType } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
@@ -61,3 +62,6 @@ export function planResource(row: SupervisedRow, observed: Observed, startDue: b
 /** Delay before the next attempt. The first one is immediate; then it doubles with each consecutive failure, up to five minutes. */
 export const retryDelayMs = (failures: number, baseMs: number): number =>
   failures <= 1 ? 0 : Math.min(baseMs * 2 ** Math.min(failures - 2, 20), 300_000)
+
+/** Types of the resources that run as servers, whose state can be followed. */
+export const supervisedTypes = defineExtensionPoint<IdType>('types of supervised resources')
