@@ -135,9 +135,9 @@ export async function execute<Input, Row extends Target | null, Result extends o
 
 /** Waits for the parts of a result. */
 export async function known<Result extends object>(soon: Soon<Result>): Promise<Result> {
-  const result: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(soon)) result[name] = value instanceof Promise ? await value : value
-  return result as Result
+  const names = Object.keys(soon)
+  const values = await Promise.all(Object.values(soon))
+  return Object.fromEntries(names.map((name, index) => [name, values[index]])) as Result
 }
 
 async function prepare<Input, Row extends Target | null, Result extends object>(

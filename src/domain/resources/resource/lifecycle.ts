@@ -64,21 +64,21 @@ export function lifecycleCommands<Row extends WithVersion, Shown, const Name ext
     emits: [],
   }
 
-  const start = defineCommand({
+  const start = defineCommand<object, Record<Name, Shown>, Row>({
     ...common,
     name: `start${Name}`,
     description: `Starts a stopped ${noun}. Starting one that should run already returns it unchanged. See \`status\` for the observed state.`,
     run: async (work, _input, target: Row) =>
       resultOf(target.desiredState === 'RUNNING' ? target : await update(work, target, desired('RUNNING'))),
   })
-  const stop = defineCommand({
+  const stop = defineCommand<object, Record<Name, Shown>, Row>({
     ...common,
     name: `stop${Name}`,
     description: `Stops a ${noun} and keeps its data. One that is starting is stopped once it runs. Stopping a stopped ${noun} returns it unchanged.`,
     run: async (work, _input, target: Row) =>
       resultOf(target.desiredState === 'STOPPED' ? target : await update(work, target, desired('STOPPED'))),
   })
-  const restart = defineCommand({
+  const restart = defineCommand<object, Record<Name, Shown>, Row>({
     ...common,
     name: `restart${Name}`,
     description: `Restarts a ${noun}, which closes its connections and applies settings that need a restart. A stopped ${noun} is started.`,
