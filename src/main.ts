@@ -21,13 +21,16 @@ import {
   runtimePort,
   settleReconciler,
 } from './domain/deploys/instance/index.ts'
+import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
+import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
 import { type SupervisorChange, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
 import { createManagedPostgres } from './drivers/postgres/managed.ts'
+import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { schema } from './graphql/schema.ts'
@@ -101,6 +104,15 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
     }),
   )
   databaseEngine.provide(app, createManagedPostgres({ dataDir: settings.DATA_DIR, ports: portsOf(settings.DATABASE_PORTS) }))
+  backupStore.provide(app, createBackupDisk({ directory: settings.BACKUP_DIR, reserveBytes: settings.DISK_RESERVE_BYTES }))
+  backupEngine.provide(
+    app,
+    createManagedBackups({
+      dataDir: settings.DATA_DIR,
+      ports: portsOf(settings.DATABASE_PORTS),
+      reserveBytes: settings.DISK_RESERVE_BYTES,
+    }),
+  )
   demandProviders(app)
   return {
     runtime,

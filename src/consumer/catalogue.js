@@ -2,6 +2,9 @@
 export const types = Object.freeze({
   'api_key.created': 1,
   'api_key.revoked': 1,
+  'backup.completed': 1,
+  'backup.failed': 1,
+  'backup.verified': 1,
   'database.created': 1,
   'database.deleted': 1,
   'database.failed': 1,

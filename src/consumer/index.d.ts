@@ -37,6 +37,63 @@ export type ApiKeyRevokedDataV1 = {
   scope: 'READ' | 'WRITE' | 'ADMIN'
 }
 
+export type BackupCompletedDataV1 = {
+  /** ID of the backup. */
+  backupId: string
+  /** ID of the database. Null if it has been deleted. */
+  databaseId: string | null
+  /** ID of the project. */
+  projectId: string
+  /** What started the backup. */
+  trigger: 'MANUAL' | 'SCHEDULE'
+  /** Status of the backup. */
+  status: 'STORED' | 'VERIFIED' | 'FAILED'
+  /** Size of the archive in bytes. Null if nothing was stored. */
+  sizeBytes: number | null
+  /** SHA-256 of the archive in hexadecimal. Null if nothing was stored. */
+  checksum: string | null
+  /** Why the backup failed. Null for other events than `backup.failed`. */
+  error: string | null
+}
+
+export type BackupFailedDataV1 = {
+  /** ID of the backup. */
+  backupId: string
+  /** ID of the database. Null if it has been deleted. */
+  databaseId: string | null
+  /** ID of the project. */
+  projectId: string
+  /** What started the backup. */
+  trigger: 'MANUAL' | 'SCHEDULE'
+  /** Status of the backup. */
+  status: 'STORED' | 'VERIFIED' | 'FAILED'
+  /** Size of the archive in bytes. Null if nothing was stored. */
+  sizeBytes: number | null
+  /** SHA-256 of the archive in hexadecimal. Null if nothing was stored. */
+  checksum: string | null
+  /** Why the backup failed. Null for other events than `backup.failed`. */
+  error: string | null
+}
+
+export type BackupVerifiedDataV1 = {
+  /** ID of the backup. */
+  backupId: string
+  /** ID of the database. Null if it has been deleted. */
+  databaseId: string | null
+  /** ID of the project. */
+  projectId: string
+  /** What started the backup. */
+  trigger: 'MANUAL' | 'SCHEDULE'
+  /** Status of the backup. */
+  status: 'STORED' | 'VERIFIED' | 'FAILED'
+  /** Size of the archive in bytes. Null if nothing was stored. */
+  sizeBytes: number | null
+  /** SHA-256 of the archive in hexadecimal. Null if nothing was stored. */
+  checksum: string | null
+  /** Why the backup failed. Null for other events than `backup.failed`. */
+  error: string | null
+}
+
 export type DatabaseCreatedDataV1 = {
   /** ID of the database. */
   databaseId: string
@@ -838,6 +895,15 @@ export type ApiKeyCreated = Envelope<'api_key.created', 1, ApiKeyCreatedDataV1>
 /** An API key was revoked and no longer works. */
 export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
 
+/** A backup is stored. `backup.verified` or `backup.failed` follows when it has been restored once. */
+export type BackupCompleted = Envelope<'backup.completed', 1, BackupCompletedDataV1>
+
+/** A backup could not be taken, or it did not pass its verification. */
+export type BackupFailed = Envelope<'backup.failed', 1, BackupFailedDataV1>
+
+/** A backup was restored, read completely and compared with the original. */
+export type BackupVerified = Envelope<'backup.verified', 1, BackupVerifiedDataV1>
+
 /** A database was created. `database.started` follows when it is running. */
 export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDataV1>
 
@@ -992,6 +1058,9 @@ export type UnknownEvent = Omit<Envelope<'unknown', number, unknown>, 'test'> & 
 export type WebhookEvent =
   | ApiKeyCreated
   | ApiKeyRevoked
+  | BackupCompleted
+  | BackupFailed
+  | BackupVerified
   | DatabaseCreated
   | DatabaseDeleted
   | DatabaseFailed

@@ -20,6 +20,7 @@ import { variable } from './configuration/variable/index.ts'
 import { deployment } from './deploys/deployment/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
+import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
 import { resource } from './resources/resource/index.ts'
 import { resourceBinding } from './resources/resource-binding/index.ts'
@@ -50,6 +51,7 @@ export const concepts: readonly Concept[] = [
   resource,
   resourceBinding,
   database,
+  backup,
   eventType,
   endpoint,
   message,

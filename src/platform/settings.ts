@@ -3,7 +3,7 @@
  * child processes do not inherit it. Times are milliseconds, sizes are bytes. A setting declared with `secret` prints as redacted.
  */
 import { isIP } from 'node:net'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import ipaddr from 'ipaddr.js'
 import { z } from 'zod'
@@ -151,6 +151,8 @@ const schema = z.object({
   BUILD_CACHE_QUOTA_BYTES: setting(int(1).default(10 * 1024 ** 3)),
   RELEASE_MAX_BYTES: setting(int(1).default(2 * 1024 ** 3)),
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
+  /** Unset: `backups` below DATA_DIR. */
+  BACKUP_DIR: setting(z.string().optional()),
 })
 
 /** Names of all settings. */
@@ -158,9 +160,11 @@ export const settingNames: readonly string[] = Object.keys(schema.shape)
 
 type Raw = z.infer<typeof schema>
 
-export type Settings = Omit<Raw, 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR'> & {
+export type Settings = Omit<Raw, 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' | 'DATA_DIR' | 'BACKUP_DIR'> & {
   /** Absolute. */
   DATA_DIR: string
+  /** Absolute. */
+  BACKUP_DIR: string
   EGRESS_ALLOW: string[]
   GIT_FILE_ROOTS: string[]
   GRAPHIQL: boolean
@@ -191,6 +195,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
   return {
     ...raw,
     DATA_DIR: resolve(raw.DATA_DIR),
+    BACKUP_DIR: resolve(raw.BACKUP_DIR ?? join(raw.DATA_DIR, 'backups')),
     EGRESS_ALLOW: raw.EGRESS_ALLOW ?? (production ? [] : ['127.0.0.0/8', '::1/128']),
     GIT_FILE_ROOTS: raw.GIT_FILE_ROOTS ?? (production ? [] : ['/']),
     GRAPHIQL: raw.GRAPHIQL ?? !production,

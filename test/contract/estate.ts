@@ -17,12 +17,14 @@ import {
 } from 'graphql'
 import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
+import { backupEngine } from '../../src/domain/resources/backup/index.ts'
+import type { BackupEngine } from '../../src/domain/resources/backup/ports.ts'
 import { databaseEngine } from '../../src/domain/resources/database/index.ts'
 import type { DatabaseEngine } from '../../src/domain/resources/database/ports.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
-import { row, sql } from '../../src/platform/db/index.ts'
+import { row, run as runStatement, sql } from '../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 import { decodeId, encodeId, type IdType, isIdType, newId } from '../../src/platform/id.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
@@ -39,6 +41,8 @@ export async function createFullWorld(): Promise<World> {
   routerPort.provide(world.app, { port: 4080 } as Router)
   const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false })
   databaseEngine.provide(world.app, { place, version: async () => '18.4' } as Partial<DatabaseEngine> as DatabaseEngine)
+  const recordedUntil = async () => null
+  backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
   return {
     ...world,
     async close() {
@@ -79,6 +83,12 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
        connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } } }`,
     { s: service.id, secret, database },
   )
+  await runStatement(app.db.prisma, sql`update database set status = 'RUNNING' where id = ${decodeId('Database', database)}::uuid`)
+  const backedUp = await run(
+    `mutation ($d: ID!) { setBackupSchedule(input: {databaseId: $d, cron: "0 3 * * *"}) { database { id } }
+       createBackup(input: {databaseId: $d}) { backup { id } } }`,
+    { d: database },
+  )
   const deployed = await run('mutation ($s: ID!) { deployWebService(input: {webServiceId: $s}) { deployment { id } } }', { s: service.id })
   const Deployment = deployed.deployWebService.deployment.id as string
   const endpoint = made.createWebhookEndpoint.webhookEndpoint.id
@@ -109,6 +119,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Secret: secret,
     SecretBinding: configured.bindSecret.secretBinding.id,
     Database: database,
+    Backup: backedUp.createBackup.backup.id,
     ResourceBinding: configured.connectDatabase.resourceBinding.id,
     WebhookEndpoint: endpoint,
     WebhookMessage: encodeId('WebhookMessage', message!.id),

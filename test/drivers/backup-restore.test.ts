@@ -4,15 +4,15 @@ import { existsSync } from 'node:fs'
 import { copyFile, open, readFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type RecoveryTarget, restoreBackup, type StoredBackup } from '../../src/drivers/postgres/backup/index.ts'
+import { type RecoveryTarget, restoreBackup } from '../../src/drivers/postgres/backup/index.ts'
 import { startCluster } from '../../src/drivers/postgres/cluster.ts'
 import type { Connection } from '../../src/platform/db/connection.ts'
 import { until } from '../support/wait.ts'
-import { never, noReserve, openSource, problem, type Source } from './backup-support.ts'
+import { never, openSource, problem, type Source, type Taken } from './backup-support.ts'
 
 let source: Source
 let session: Connection
-let stored: StoredBackup & { file: string }
+let stored: Taken
 
 beforeAll(async () => {
   source = await openSource()
@@ -22,10 +22,12 @@ beforeAll(async () => {
 })
 afterAll(() => source?.close())
 
+const nothing = async () => {}
+
 /** Restores, starts the server as an ordinary one, and returns a session. */
 async function restored(target: RecoveryTarget): Promise<Connection> {
   const { cluster, url } = source.newCluster()
-  await restoreBackup(stored, cluster, target, noReserve, never)
+  await restoreBackup({ backup: stored, cluster, target, reserveBytes: 0 }, never, nothing)
   await startCluster(cluster, { settings: { listen_addresses: '' }, create: () => expect.fail('there is no cluster') })
   return source.connect(url)
 }
@@ -45,7 +47,7 @@ async function archiveWal(): Promise<void> {
 describe('a restore', () => {
   it('returns the content at the end of the backup, in a database that accepts writes', async () => {
     await session.run('insert into orders values (101)')
-    const copy = await restored({ lsn: stored.backup.targetLsn })
+    const copy = await restored({ lsn: stored.details.targetLsn })
     expect(await copy.rows('select count(*)::int as n, pg_is_in_recovery() as recovering from orders')).toEqual([
       { n: 100, recovering: false },
     ])
@@ -68,7 +70,11 @@ describe('a restore', () => {
     await archiveWal()
     const { cluster } = source.newCluster()
     const later = new Date(Date.now() + 3_600_000).toISOString()
-    expect(await problem(restoreBackup(stored, cluster, { time: later, wal: [source.wal] }, noReserve, never))).toMatchObject({
+    expect(
+      await problem(
+        restoreBackup({ backup: stored, cluster, target: { time: later, wal: [source.wal] }, reserveBytes: 0 }, never, nothing),
+      ),
+    ).toMatchObject({
       code: 'WAL_MISSING',
     })
   })
@@ -104,7 +110,13 @@ describe('a restore', () => {
       await damage(file)
       const { cluster } = source.newCluster()
       const opened = async () => (existsSync(file) ? (await open(file)).createReadStream() : null)
-      const error = await problem(restoreBackup({ ...stored, open: opened }, cluster, { lsn: stored.backup.targetLsn }, noReserve, never))
+      const error = await problem(
+        restoreBackup(
+          { backup: { ...stored, open: opened }, cluster, target: { lsn: stored.details.targetLsn }, reserveBytes: 0 },
+          never,
+          nothing,
+        ),
+      )
       expect(error).toMatchObject({ code: 'BACKUP_DAMAGED', message: expect.stringContaining(message) })
       expect([cluster.data, cluster.draft, cluster.log].filter((path) => existsSync(path))).toEqual([])
     })
@@ -112,7 +124,9 @@ describe('a restore', () => {
 
   it('is refused before anything is created, if the disk has too little space', async () => {
     const { cluster } = source.newCluster()
-    const error = await problem(restoreBackup(stored, cluster, { lsn: stored.backup.targetLsn }, { reserveBytes: 2 ** 60 }, never))
+    const error = await problem(
+      restoreBackup({ backup: stored, cluster, target: { lsn: stored.details.targetLsn }, reserveBytes: 2 ** 60 }, never, nothing),
+    )
     expect(error).toMatchObject({ code: 'NO_CAPACITY' })
     expect(existsSync(cluster.data)).toBe(false)
   })
@@ -125,7 +139,13 @@ describe('a restore', () => {
       return stored.open()
     }
     expect(
-      await problem(restoreBackup({ ...stored, open }, cluster, { lsn: stored.backup.targetLsn }, noReserve, stopping.signal)),
+      await problem(
+        restoreBackup(
+          { backup: { ...stored, open }, cluster, target: { lsn: stored.details.targetLsn }, reserveBytes: 0 },
+          stopping.signal,
+          nothing,
+        ),
+      ),
     ).toMatchObject({
       message: 'enough',
     })

@@ -4,14 +4,17 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { expect } from 'vitest'
-import { type BaseBackup, discard, type StoredBackup, takeBackup, verifyBackup } from '../../src/drivers/postgres/backup/index.ts'
+import type { BackupDetails, StoredBackup } from '../../src/domain/resources/backup/ports.ts'
+import { discard, takeBackup, verifyBackup } from '../../src/drivers/postgres/backup/index.ts'
 import { type Cluster, findInstallation } from '../../src/drivers/postgres/cluster.ts'
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from '../../src/drivers/postgres/index.ts'
 import { socketDirOf } from '../../src/drivers/postgres/place.ts'
 import { type Connection, openConnection } from '../../src/platform/db/connection.ts'
 
 export const never = new AbortController().signal
-export const noReserve = { reserveBytes: 0 }
+
+/** A backup in a file. */
+export type Taken = Pick<StoredBackup, 'details' | 'open'> & { file: string }
 
 /** The error of work that must fail. */
 export const problem = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -67,18 +70,18 @@ export async function openSource() {
     folder,
     connect,
     newCluster,
-    async backUp({ snapshotWaitMs = 60_000 } = {}): Promise<StoredBackup & { file: string }> {
+    async backUp({ snapshotWaitMs = 60_000 } = {}): Promise<Taken> {
       const file = join(folder, `backup-${++count}.tar.zst`)
-      const backup: BaseBackup = await takeBackup(
+      const details: BackupDetails = await takeBackup(
         { data, url, snapshotWaitMs },
         (archive) => pipeline(archive, createWriteStream(file)),
         never,
       )
-      return { backup, file, open: async () => createReadStream(file) }
+      return { details, file, open: async () => createReadStream(file) }
     },
-    verify(stored: StoredBackup) {
+    verify(backup: Taken) {
       const { cluster, url: scratch } = newCluster()
-      return verifyBackup(stored, cluster, scratch, noReserve, never)
+      return verifyBackup({ backup, cluster, reserveBytes: 0 }, scratch, never)
     },
     async close() {
       await Promise.all(sessions.map((session) => session.close()))

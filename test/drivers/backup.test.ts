@@ -42,7 +42,7 @@ async function keepWriting(statement: (n: number) => string): Promise<() => Prom
 describe('a backup', () => {
   it('is verified by restoring it: every table is read and compared, every index is checked', async () => {
     const stored = await source.backUp()
-    expect(stored.backup.rowCounts).toEqual([
+    expect(stored.details.rowCounts).toEqual([
       { schema: 'Odd "name"', table: 'a table', rows: 7 },
       { schema: 'public', table: 'kept', rows: 300 },
       { schema: 'public', table: 'tags', rows: 2 },
@@ -54,9 +54,9 @@ describe('a backup', () => {
   })
 
   it('has the size and checksum that were recorded, and any program can extract it', async () => {
-    const { file, backup } = await source.backUp()
-    expect((await stat(file)).size).toBe(backup.sizeBytes)
-    expect(execFileSync('sha256sum', [file], { encoding: 'utf8' }).split(' ')[0]).toBe(backup.sha256)
+    const { file, details } = await source.backUp()
+    expect((await stat(file)).size).toBe(details.sizeBytes)
+    expect(execFileSync('sha256sum', [file], { encoding: 'utf8' }).split(' ')[0]).toBe(details.sha256)
     const names = execFileSync(
       'tar',
       ['--use-compress-program', `${process.execPath} ${join(import.meta.dirname, 'unzstd.mjs')}`, '-tf', file],
@@ -82,10 +82,10 @@ describe('a backup', () => {
     const stored = await source.backUp()
     const commits = await Promise.all(stops.map((stop) => stop()))
     expect(Math.min(...commits)).toBeGreaterThan(1)
-    const busy = stored.backup.rowCounts?.find(({ table }) => table === 'busy')
+    const busy = stored.details.rowCounts?.find(({ table }) => table === 'busy')
     await expect(source.verify(stored)).resolves.toBeDefined()
-    const off = stored.backup.rowCounts!.map((count) => (count === busy ? { ...count, rows: count.rows + 1 } : count))
-    expect(await problem(source.verify({ ...stored, backup: { ...stored.backup, rowCounts: off } }))).toMatchObject({
+    const off = stored.details.rowCounts!.map((count) => (count === busy ? { ...count, rows: count.rows + 1 } : count))
+    expect(await problem(source.verify({ ...stored, details: { ...stored.details, rowCounts: off } }))).toMatchObject({
       code: 'VERIFICATION_FAILED',
       message: `Table public.busy has ${busy!.rows} rows instead of ${busy!.rows + 1}.`,
     })
@@ -118,7 +118,7 @@ describe('a backup', () => {
     const open = await source.connect()
     await open.run("begin; insert into kept values (1000000, 'not committed')")
     const stored = await source.backUp({ snapshotWaitMs: 1 })
-    expect(stored.backup.rowCounts).toBeNull()
+    expect(stored.details.rowCounts).toBeNull()
     await open.run('rollback')
     await expect(source.verify(stored)).resolves.toMatchObject({ tables: expect.any(Number) })
   })

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
-import { basename, dirname, join, relative } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { BackupErrorCode, BackupStore } from '../../domain/resources/backup/ports.ts'
@@ -59,14 +59,6 @@ export function createBackupDisk({ directory, reserveBytes }: BackupDiskOptions)
       }
       // It stays while it contains another backup.
       if (dirname(path) !== directory) await rmdir(dirname(path)).catch(() => {})
-    },
-    async list() {
-      const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch((error) => {
-        if (isMissing(error)) return []
-        throw error
-      })
-      const files = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => relative(directory, join(parentPath, name)))
-      return [...new Set(files.map((name) => name.replace(draft, '')))].sort()
     },
   }
 }

@@ -22,7 +22,8 @@ export const serverSettings = (
   max_replication_slots: '6',
   max_wal_size: '128MB',
   min_wal_size: '32MB',
-  wal_level: 'replica',
+  // Backups count rows in a snapshot with a position in the WAL, which only logical decoding determines.
+  wal_level: 'logical',
   archive_mode: 'on',
   archive_library: 'basic_archive',
   'basic_archive.archive_directory': wal,

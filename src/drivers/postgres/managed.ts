@@ -113,7 +113,7 @@ export async function stopManagedPostgres(options: Pick<ManagedPostgresOptions, 
 }
 
 /** Finds the clusters of databases. The binaries and the account that runs them are determined at the first use. */
-function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>) {
+export function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>) {
   const install = async () => {
     const folder = join(dataDir, 'databases')
     await mkdir(folder, { recursive: true, mode: 0o711 })
@@ -143,7 +143,7 @@ function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOp
 }
 
 /** One process at a time changes a cluster. */
-async function locked<T>({ folder, wal, account }: ManagedCluster, work: () => Promise<T>, atMostMs?: number): Promise<T> {
+export async function locked<T>({ folder, wal, account }: ManagedCluster, work: () => Promise<T>, atMostMs?: number): Promise<T> {
   await mkdir(wal, { recursive: true, mode: 0o700 })
   for (const path of [folder, wal]) await account.adopt(path)
   return withFileLock(join(folder, 'lock'), work, atMostMs)

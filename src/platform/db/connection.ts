@@ -44,3 +44,6 @@ export async function openConnection(url: string, { replication = false }: Conne
 
 /** Quotes a name for a statement. */
 export const quoteName = (...parts: string[]): string => parts.map((part) => pg.escapeIdentifier(part)).join('.')
+
+/** Quotes a text for a statement that takes no values. */
+export const quoteText = (text: string): string => pg.escapeLiteral(text)

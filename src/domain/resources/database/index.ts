@@ -15,7 +15,22 @@ import { revealDatabase } from './reveal.ts'
 import { supervisedDatabases } from './supervision.ts'
 
 export { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
-export { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
+export {
+  connectDatabase,
+  createDatabase,
+  type DatabaseRow,
+  deleteDatabase,
+  insertDatabase,
+  lockDatabase,
+  type NewDatabase,
+  prepareDatabase,
+  restartDatabase,
+  shown,
+  startDatabase,
+  stopDatabase,
+} from './commands.ts'
+export { databaseCreated, eventOf as databaseCreation } from './events.ts'
+export { specOf } from './model.ts'
 export { databaseEngine } from './ports.ts'
 export { databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 export { revealDatabase } from './reveal.ts'

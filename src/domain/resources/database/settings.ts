@@ -73,7 +73,6 @@ export const allowedSettings: Readonly<Record<string, Rule>> = {
   temp_buffers: size('800kB', '1GB'),
   track_io_timing: flag,
   wal_buffers: size('64kB', '64MB'),
-  wal_level: choice('replica', 'logical'),
   work_mem: size('64kB', '1GB'),
 }
 

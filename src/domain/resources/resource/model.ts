@@ -1,9 +1,13 @@
 /** Managed resources that run as servers: their states, and the next action for one. All pure. */
 import type { DesiredState, ResourceStatus } from '../../../generated/prisma/client.ts'
 import { defineExtensionPoint } from '../../../platform/concept.ts'
+import type { Sql } from '../../../platform/db/index.ts'
 import type { EventDefinition, Published } from '../../../platform/events.ts'
 import type { IdType } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
+
+/** Conditions on the row `t` of a resource: while any of them holds, it is not started, because its data is being made by another concept. */
+export const startHolds = defineExtensionPoint<Sql>('holds on starts')
 
 /** The columns that the table of every supervised kind has. */
 export type SupervisedRow = {

@@ -6,14 +6,14 @@
 import type { ResourceStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
-import { outageOf, raw, row as readRow, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
+import { anyOf, outageOf, raw, row as readRow, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { type EventDefinition, publish } from '../../../platform/events.ts'
 import { createFailureLog, type FailureLog, reportFailure } from '../../../platform/failure-log.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import { type Action, type Observed, planResource, retryDelayMs, type Supervised, type SupervisedRow } from './model.ts'
+import { type Action, type Observed, planResource, retryDelayMs, type Supervised, type SupervisedRow, startHolds } from './model.ts'
 import { removeResource, resourceTopic } from './store.ts'
 
 /** Servers of one kind that are started, stopped or changed at the same time. */
@@ -74,7 +74,8 @@ const readDue = <Row extends SupervisedRow>(app: App, { table }: Supervised<Row>
     app.db.prisma,
     sql`select t.*, coalesce(t.next_start_at <= app_now(), true) as start_due,
                coalesce(t.started_at < app_now() - ${calmMs} * interval '1 millisecond', true) as ran_calmly
-        from ${raw(table)} t where not (t.status = 'STOPPED' and t.desired_state = 'STOPPED') order by t.id`,
+        from ${raw(table)} t where not (t.status = 'STOPPED' and t.desired_state = 'STOPPED')
+          and (t.desired_state = 'DELETED' or not ${anyOf(startHolds.of(app))}) order by t.id`,
   )
 
 /** For a process that is stopping: waits for actions in progress, then releases the leases, so that another process takes over at once. */

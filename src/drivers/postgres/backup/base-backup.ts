@@ -8,10 +8,11 @@ import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { BackupDetails } from '../../../domain/resources/backup/ports.ts'
 import { type Connection, openConnection } from '../../../platform/db/connection.ts'
-import { type ArchiveDigest, type ArchiveWriter, writeArchive } from './archive.ts'
+import { type ArchiveWriter, writeArchive } from './archive.ts'
 import { controlFile, dataFiles } from './data-files.ts'
-import { countRows, type RowCounts } from './row-count.ts'
+import { countRows } from './row-count.ts'
 import { segmentsOf, type WalFormat } from './wal.ts'
 
 export type BaseBackupRequest = {
@@ -22,26 +23,10 @@ export type BaseBackupRequest = {
   snapshotWaitMs: number
 }
 
-export type BaseBackup = ArchiveDigest & {
-  /** Size of the files in the archive. */
-  contentBytes: number
-  serverVersion: string
-  timeline: number
-  segmentBytes: number
-  /** Start of the WAL that recovery needs. */
-  startLsn: string
-  /** Where recovery of this backup ends. */
-  targetLsn: string
-  /** Time of the state that is restored, by the clock of the database server. */
-  targetTime: string
-  /** Number of rows of each table at `targetLsn`. Null if transactions that were in progress prevented an exact count. */
-  rowCounts: RowCounts | null
-}
-
 const lowestPriority = 19
 
 /** Writes the archive to `out`. If it fails, `out` is destroyed, and the server ends the backup. */
-export async function takeBaseBackup(request: BaseBackupRequest, out: Writable): Promise<BaseBackup> {
+export async function takeBaseBackup(request: BaseBackupRequest, out: Writable): Promise<BackupDetails> {
   const archive = writeArchive(out)
   const sessions: Connection[] = []
   const connect = async (options: { replication?: boolean } = {}) => {
@@ -66,7 +51,7 @@ export async function takeBaseBackup(request: BaseBackupRequest, out: Writable):
 
 type Connect = (options?: { replication?: boolean }) => Promise<Connection>
 
-async function copyCluster(request: BaseBackupRequest, archive: ArchiveWriter, connect: Connect): Promise<BaseBackup> {
+async function copyCluster(request: BaseBackupRequest, archive: ArchiveWriter, connect: Connect): Promise<BackupDetails> {
   const session = await connect()
   await session.run('set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0; set synchronous_commit = on')
   const server = await readServer(session)

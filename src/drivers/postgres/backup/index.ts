@@ -6,34 +6,28 @@ import { mkdir, rm, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { openConnection } from '../../../platform/db/connection.ts'
+import type { BackupDetails, StoredBackup } from '../../../domain/resources/backup/ports.ts'
+import { type Connection, openConnection } from '../../../platform/db/connection.ts'
 import { PortError } from '../../../platform/errors.ts'
 import type { Cluster } from '../cluster.ts'
 import { type ArchiveDigest, damaged } from './archive.ts'
-import type { BaseBackup, BaseBackupRequest } from './base-backup.ts'
+import type { BaseBackupRequest } from './base-backup.ts'
 import type { Task } from './child.ts'
 import { startTask } from './low-priority.ts'
 import { type RecoveryTarget, recoverCluster, stopRecovered } from './recovery.ts'
 import { type Verification, verifyDatabase } from './verify.ts'
 
-export type { BaseBackup } from './base-backup.ts'
 export type { RecoveryTarget } from './recovery.ts'
 export type { Verification } from './verify.ts'
-
-/** A stored backup. `open` returns its archive, or null if the archive does not exist. It is called twice: the first time to check it. */
-export type StoredBackup = { backup: BaseBackup; open(): Promise<Readable | null> }
-
-/** Free disk space that a restore must leave. */
-export type RestoreLimits = { reserveBytes: number }
 
 /** Takes a backup and passes its archive to `store`. The stream fails if the backup does. */
 export async function takeBackup(
   request: BaseBackupRequest,
-  store: (archive: Readable) => Promise<unknown>,
+  store: (archive: Readable) => Promise<void>,
   signal: AbortSignal,
-): Promise<BaseBackup> {
+): Promise<BackupDetails> {
   const stopping = new AbortController()
-  const { output, result } = startTask<BaseBackup>({ name: 'back up', ...request }, AbortSignal.any([signal, stopping.signal]))
+  const { output, result } = startTask<BackupDetails>({ name: 'back up', ...request }, AbortSignal.any([signal, stopping.signal]))
   result.catch(() => {})
   try {
     await store(Readable.from(outcomeOf(output, result), { objectMode: false }))
@@ -51,20 +45,44 @@ async function* outcomeOf(output: Readable, result: Promise<unknown>): AsyncGene
   await result
 }
 
+/** Throws PortError BACKUP_DAMAGED if the archive is missing or not the one that was written. */
+export async function checkArchive(backup: Pick<StoredBackup, 'details' | 'open'>, signal: AbortSignal): Promise<void> {
+  const { details } = backup
+  const found = await feed<ArchiveDigest>(backup, { name: 'check' }, signal)
+  if (found.sha256 === details.sha256) return
+  const change =
+    found.sizeBytes === details.sizeBytes ? 'Its content has changed.' : `It has ${found.sizeBytes} bytes instead of ${details.sizeBytes}.`
+  throw damaged(`The archive of the backup is damaged. ${change}`)
+}
+
+export type Recovery = {
+  backup: Pick<StoredBackup, 'details' | 'open'>
+  /** Where to restore. Its data directory is emptied first. */
+  cluster: Cluster
+  target: RecoveryTarget
+  /** Free disk space that the restore must leave. */
+  reserveBytes: number
+  /** Called when the archive has been checked, before anything is created. */
+  onChecked?: () => Promise<void>
+}
+
 /**
- * Restores a backup into the data directory of `cluster`, which is emptied first, up to the target. The server is left stopped. If it fails,
- * nothing is left. Throws PortError BACKUP_DAMAGED, before anything is created, if the archive is missing or is not the one that was written.
+ * Restores a backup up to the target, lets `use` work with the running server, and leaves the server stopped. If it fails, nothing is left.
+ * Throws PortError BACKUP_DAMAGED before anything is created.
  */
-export async function restoreBackup(
-  stored: StoredBackup,
-  cluster: Cluster,
-  target: RecoveryTarget,
-  limits: RestoreLimits,
-  signal: AbortSignal,
-): Promise<void> {
+export async function restoreBackup<Result>(recovery: Recovery, signal: AbortSignal, use: () => Promise<Result>): Promise<Result> {
+  const { backup, cluster, target, reserveBytes, onChecked } = recovery
+  await checkArchive(backup, signal)
+  await onChecked?.()
   try {
-    await recoverFrom(stored, cluster, target, limits, signal)
+    await demandRoom(cluster, backup.details.contentBytes + reserveBytes)
+    await discard(cluster)
+    await mkdir(cluster.data, { mode: 0o700 })
+    await feed(backup, { name: 'extract', directory: cluster.data }, signal)
+    await recoverCluster(cluster, target, signal)
+    const result = await use()
     await stopRecovered(cluster)
+    return result
   } catch (error) {
     await discard(cluster)
     throw error
@@ -72,29 +90,31 @@ export async function restoreBackup(
 }
 
 /**
- * Restores a backup as `cluster`, reads it completely, compares it with the original, and removes it. `url` connects to its database as
- * superuser. Throws PortError BACKUP_DAMAGED or VERIFICATION_FAILED if the backup is not usable, and other errors if it could not be verified.
+ * Restores a backup, reads it completely, compares it with the original, and removes it. `url` connects to the restored database as superuser.
+ * Throws PortError BACKUP_DAMAGED or VERIFICATION_FAILED if the backup is not usable, and other errors if it could not be verified.
  */
-export async function verifyBackup(
-  stored: StoredBackup,
-  cluster: Cluster,
-  url: string,
-  limits: RestoreLimits,
-  signal: AbortSignal,
-): Promise<Verification> {
+export async function verifyBackup(recovery: Omit<Recovery, 'target'>, url: string, signal: AbortSignal): Promise<Verification> {
+  const { targetLsn: lsn, rowCounts } = recovery.backup.details
   try {
-    await recoverFrom(stored, cluster, { lsn: stored.backup.targetLsn }, limits, signal)
-    const session = await openConnection(url)
-    const stop = () => void session.close()
-    signal.addEventListener('abort', stop, { once: true })
-    try {
-      return await verifyDatabase(session, stored.backup.rowCounts)
-    } finally {
-      signal.removeEventListener('abort', stop)
-      await session.close()
-    }
+    return await restoreBackup({ ...recovery, target: { lsn } }, signal, () =>
+      connected(url, signal, (session) => verifyDatabase(session, rowCounts)),
+    )
   } finally {
-    await discard(cluster)
+    await discard(recovery.cluster)
+  }
+}
+
+/** Runs `work` on a connection of its own, which an abort closes. */
+export async function connected<Result>(url: string, signal: AbortSignal, work: (session: Connection) => Promise<Result>): Promise<Result> {
+  signal.throwIfAborted()
+  const session = await openConnection(url)
+  const stop = () => void session.close()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await work(session)
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await session.close()
   }
 }
 
@@ -104,35 +124,15 @@ export async function discard(cluster: Cluster): Promise<void> {
   for (const path of [cluster.data, cluster.draft, cluster.log]) await rm(path, { recursive: true, force: true })
 }
 
-async function recoverFrom(
-  stored: StoredBackup,
-  cluster: Cluster,
-  target: RecoveryTarget,
-  { reserveBytes }: RestoreLimits,
-  signal: AbortSignal,
-): Promise<void> {
-  const { backup } = stored
-  const found = await feed<ArchiveDigest>(stored, { name: 'check' }, signal)
-  if (found.sha256 !== backup.sha256) {
-    const change =
-      found.sizeBytes === backup.sizeBytes ? 'Its content has changed.' : `It has ${found.sizeBytes} bytes instead of ${backup.sizeBytes}.`
-    throw damaged(`The archive of the backup is damaged. ${change}`)
-  }
-  await mkdir(dirname(cluster.data), { recursive: true, mode: 0o711 })
-  const { bavail, bsize } = await statfs(dirname(cluster.data))
-  if (bavail * bsize < backup.contentBytes + reserveBytes)
-    throw new PortError(
-      'NO_CAPACITY',
-      `The disk has too little free space to restore the backup, which requires ${backup.contentBytes} bytes.`,
-    )
-  await discard(cluster)
-  await mkdir(cluster.data, { mode: 0o700 })
-  await feed(stored, { name: 'extract', directory: cluster.data }, signal)
-  await recoverCluster(cluster, target, signal)
+async function demandRoom({ data }: Cluster, bytes: number): Promise<void> {
+  await mkdir(dirname(data), { recursive: true, mode: 0o711 })
+  const { bavail, bsize } = await statfs(dirname(data))
+  if (bavail * bsize < bytes)
+    throw new PortError('NO_CAPACITY', `The disk has too little free space to restore the backup, which requires ${bytes} bytes.`)
 }
 
 /** Passes the archive to a task. */
-async function feed<Result>({ open }: StoredBackup, task: Task, signal: AbortSignal): Promise<Result> {
+async function feed<Result>({ open }: Pick<StoredBackup, 'open'>, task: Task, signal: AbortSignal): Promise<Result> {
   const archive = await open()
   if (archive === null) throw damaged('The archive of the backup is missing.')
   const { input, result } = startTask<Result>(task, signal)

@@ -1,7 +1,5 @@
+import type { RowCounts } from '../../../domain/resources/backup/ports.ts'
 import { type Connection, quoteName } from '../../../platform/db/connection.ts'
-
-/** Number of rows by schema and table. */
-export type RowCounts = { schema: string; table: string; rows: number }[]
 
 type Table = { schema: string; name: string; file: string }
 

@@ -1,9 +1,9 @@
 /** Whether a restored database is readable and complete: every row of every table, the number of rows, and the structure of tables and indexes. */
 
-import type { BackupErrorCode } from '../../../domain/resources/backup/ports.ts'
+import type { BackupErrorCode, RowCounts } from '../../../domain/resources/backup/ports.ts'
 import { type Connection, quoteName } from '../../../platform/db/connection.ts'
 import { PortError } from '../../../platform/errors.ts'
-import { type RowCounts, storedTables } from './row-count.ts'
+import { storedTables } from './row-count.ts'
 
 export type Verification = { tables: number; rows: number; indexes: number }
 
