@@ -153,7 +153,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
       // The client is gone: errors caused by the abort aren't logged.
       if (signal.aborted) return {}
       const formatted = await format(result, asker, pace)
-      return pace.slices >= slicesOfLarge ? { ...formatted, [writtenText]: await writeInTurns(formatted, pace) } : formatted
+      return context.room.values >= valuesOfLarge ? { ...formatted, [writtenText]: await writeInTurns(formatted, pace) } : formatted
     } catch (error) {
       if (signal.aborted) return {}
       return { errors: [formatError(error, { requestId: asker.requestId, app })] }
@@ -218,11 +218,8 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
   return { prepare, run }
 }
 
-/**
- * An answer that took this many slices is written in turns. Writing takes about a tenth of the time of executing, so the JSON of a smaller
- * answer is one slice's work.
- */
-const slicesOfLarge = 8
+/** An answer with this many values is written in turns. The JSON of a smaller one takes a few milliseconds. */
+const valuesOfLarge = 30_000
 
 const isVariableError = (error: GraphQLError) => !error.path && error.message.startsWith('Variable "$')
 const codeOf = (list: readonly GraphQLError[] | undefined) => (list?.[0] ? String(list[0].extensions.code) : 'ok')

@@ -15,8 +15,6 @@ export type Pace = {
    * work, that follow. Throws or rejects with the signal's reason once it has aborted.
    */
   next(pieces?: number): Promise<void> | undefined
-  /** Number of slices that the work has had after its first one. */
-  readonly slices: number
   /** Calls back once everything that could continue has done so and nothing waits for a turn. */
   whenIdle(run: () => void): void
 }
@@ -38,7 +36,6 @@ class Lane implements Pace {
   beganAt: number | null = null
   /** Pieces admitted since the time was last checked. */
   ahead = 0
-  slices = 0
   #isLong = false
   readonly signal: AbortSignal | undefined
 
@@ -90,7 +87,6 @@ function schedule(): void {
     isScheduled = false
     running = turns.shift()!
     running.beganAt = performance.now()
-    running.slices++
     runSlice(running)
   })
 }

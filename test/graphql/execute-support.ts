@@ -192,7 +192,7 @@ export const contextOf = (): Execution['context'] => ({ pace: createPace(), room
 /** A context in which an operation waits for its turn as `next` says. */
 export const contextPacedBy = (next: Pace['next']): Execution['context'] => ({
   ...contextOf(),
-  pace: { next, slices: 0, whenIdle: (run) => run() },
+  pace: { next, whenIdle: (run) => run() },
 })
 
 /** The answers of both executors. */

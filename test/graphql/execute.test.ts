@@ -255,6 +255,7 @@ describe('a long operation', () => {
     const context = contextPacedBy(() => (turns++ % 3 === 2 ? nextTurn() : undefined))
     const { data } = await run(schema, '{ items(count: 5000) { id twice } }', {}, context)
     expect(data!.items).toHaveLength(5_000)
+    expect(context.room.values).toBe(1 + 5_000 + 2 * 5_000)
     expect(turns).toBeGreaterThan(30)
   })
 

@@ -1,4 +1,4 @@
-/** Limits the size of an operation's answer where it only becomes known during execution. */
+/** The size of an operation's answer, and its limits where it only becomes known during execution. */
 import { row, type Sql } from '../../platform/db/index.ts'
 import { type DomainError, errors } from '../../platform/errors.ts'
 import type { GraphqlContext } from './context.ts'
@@ -12,6 +12,9 @@ export const roomLimits = {
 
 export type Room = {
   readonly bytesLeft: number
+  /** Number of values so far: fields of objects, and items of lists. */
+  readonly values: number
+  countValues(count: number): void
   /** Throws `query_limit_exceeded` if the items exceed the limit. */
   takeRows(count: number): void
   /** Throws `query_limit_exceeded` if the bytes exceed the limit. */
@@ -23,6 +26,11 @@ export const createRoom = (): Room => new OperationRoom()
 class OperationRoom implements Room {
   rowsLeft = roomLimits.rows
   bytesLeft = roomLimits.bytes
+  values = 0
+
+  countValues(count: number): void {
+    this.values += count
+  }
 
   takeRows(count: number): void {
     if (count > this.rowsLeft) throw exceeded('rows')

@@ -127,6 +127,7 @@ class ListSink extends Sink {
 
   protected override complete(value: unknown, row: number, key: Key): void {
     const items = itemsOf(value, this.scope.field)
+    this.scope.room.countValues(items.length)
     if (this.#isCounted) this.scope.room.takeRows(items.length)
     const list = this.#level.add([] as unknown as Container, row, key)
     for (let index = 0; index < items.length; index++) {

@@ -153,6 +153,7 @@ class Run {
   }
 
   #executeField(field: PlannedField, level: Level, sources: Values): Promise<void> | undefined {
+    this.#context.room.countValues(sources.length)
     const info = new LevelInfo(field, this.#plan, this.#variables, this.#rootValue)
     const sink = openSink(field.shape, this.#scopeOf(field, info), level)
     const close = () => sink.close()
