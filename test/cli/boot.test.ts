@@ -76,6 +76,11 @@ describe('the starter', () => {
     expect((await boot(command).ended).output).toBe(output)
   })
 
+  it.each(['start', 'worker'])('limits the heap of %s', async (command) => {
+    await plant({ 'src/main.ts': `import { getHeapStatistics } from 'node:v8'\nconsole.log(getHeapStatistics().heap_size_limit < 1100 * 2 ** 20)` })
+    expect((await boot(command).ended).output).toBe('true')
+  })
+
   it('refuses a command that there is not, and one that is a path', async () => {
     expect(await boot('sing').ended).toMatchObject({ code: 1, output: 'The command sing does not exist.' })
     expect(await boot('../main').ended).toMatchObject({ code: 1 })
