@@ -1,5 +1,5 @@
 /** Output of instances is stored completely and exactly once, and no instance delays the output of another. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { runtimePort } from '../../../src/domain/deploys/instance/index.ts'
 import { readInstanceOutput, readLoudInstances, storeOutput, watchOutput } from '../../../src/domain/deploys/instance/output.ts'
 import type { OutputPosition, Runtime } from '../../../src/domain/deploys/instance/ports.ts'
@@ -10,6 +10,7 @@ import { newId } from '../../../src/platform/id.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts'
 import { statementsOf } from '../../support/tenant.ts'
+import { until } from '../../support/wait.ts'
 import { countTo, createDeployment, createPlace, type Place } from './log-support.ts'
 
 let database: TestDatabase
@@ -139,6 +140,27 @@ describe('the output of an instance', () => {
   })
 })
 
+describe('the loop that reads output', () => {
+  it('rests without instances, and is slower when nothing was printed lately', async () => {
+    const { clock } = app
+    let now = 1_000_000
+    Object.assign(app, { clock: { ...clock, elapsedMs: () => now } })
+    onTestFinished(() => void Object.assign(app, { clock }))
+    watchOutput(app, [])
+    expect(readInstanceOutput.dueInMs?.(app)).toBeNull()
+    const printer = await createPrinter()
+    watchOutput(app, [printer])
+    await look()
+    const idleMs = readInstanceOutput.dueInMs!(app)!
+    print(printer, 'line\n')
+    await look()
+    expect(readInstanceOutput.dueInMs!(app)!).toBeLessThan(idleMs)
+    now += 60_000
+    await look()
+    expect(readInstanceOutput.dueInMs!(app)!).toBe(idleMs)
+  })
+})
+
 describe('an instance with heavy output', () => {
   it('is read in rounds of limited size, by a separate loop', async () => {
     const [loud, quiet] = [await createPrinter(), await createPrinter()]
@@ -165,10 +187,17 @@ describe('an instance with heavy output', () => {
   it('returns to the common loop when its output decreases', async () => {
     const printer = await createPrinter()
     watchOutput(app, [printer])
+    let woken = 0
+    const off = app.wake.on('loud output', () => woken++)
     print(printer, `${numbered(1, 1_000).join('\n')}\n`)
+    expect(readLoudInstances.dueInMs?.(app)).toBeNull()
     await look()
+    await until('the loop of loud instances is woken', () => woken > 0)
+    off()
+    expect(readLoudInstances.dueInMs?.(app)).toBeGreaterThan(0)
     await lookAtLoud()
     await lookAtLoud()
+    expect(readLoudInstances.dueInMs?.(app)).toBeNull()
     print(printer, 'quiet\n')
     await look()
     expect((await messagesOf(printer)).at(-1)).toBe('quiet')

@@ -43,6 +43,8 @@ type Memory = {
   watched: Map<string, OutputSource>
   loud: Set<string>
   loudPassMs: number
+  /** When an instance last printed something, on the monotonic clock. */
+  printedAt: number
   /** The read in progress of each instance: one at a time, because the chores and the end of an instance may coincide. */
   reads: Map<string, Promise<unknown>>
   /** Up to where each instance was read. A cache: every write compares the position in the database. */
@@ -51,7 +53,9 @@ type Memory = {
 
 type Cursor = { position: OutputPosition; logId: string | null }
 
-const memoryOf = perApp((): Memory => ({ watched: new Map(), loud: new Set(), loudPassMs: 0, reads: new Map(), cursors: new Map() }))
+const memoryOf = perApp(
+  (): Memory => ({ watched: new Map(), loud: new Set(), loudPassMs: 0, printedAt: 0, reads: new Map(), cursors: new Map() }),
+)
 
 /** Sets the instances whose output this process reads. */
 export function watchOutput(app: App, instances: readonly OutputSource[]): void {
@@ -236,24 +240,40 @@ async function readEach(
 
 /** Notified when there are instances again. Without any, the chores rest. */
 const topic = 'output'
+/** Notified when there are loud instances again. Without any, their chore rests. */
+const loudTopic = 'loud output'
 const restMs = 5_000
-const readEveryMs = 50
+/** Each read of a busy log becomes a frame for each of its subscribers, so shorter intervals cost much. */
+const readEveryMs = 40
+/** Interval when nothing was printed lately. */
+const idleReadEveryMs = 100
+const idleAfterMs = 2_000
 /** With more than 200 instances, each one is read less often. */
 const readsPerMs = 4
 
 const isResting = (app: App) => memoryOf(app).watched.size === 0
+
+function readInterval(app: App): number {
+  const { watched, printedAt } = memoryOf(app)
+  const isIdle = app.clock.elapsedMs() - printedAt > idleAfterMs
+  return Math.max(isIdle ? idleReadEveryMs : readEveryMs, watched.size / readsPerMs)
+}
 
 /** Reads the output of this machine's instances. Runs no statement while nothing is printed. */
 export const readInstanceOutput: Chore = {
   name: 'read instance output',
   topic,
   everyMs: restMs,
-  dueInMs: (app) => (isResting(app) ? null : Math.max(readEveryMs, memoryOf(app).watched.size / readsPerMs)),
+  dueInMs: (app) => (isResting(app) ? null : readInterval(app)),
   async run(app, signal) {
-    const { watched, loud } = memoryOf(app)
+    const memory = memoryOf(app)
+    const { watched, loud } = memory
     const quiet = [...watched.values()].filter(({ id }) => !loud.has(id))
     await readEach(app, quiet, { concurrency: quietConcurrency, maxBytes: quietBytes }, signal, ({ id }, { bytes }) => {
-      if (bytes >= quietBytes) loud.add(id)
+      if (bytes > 0) memory.printedAt = app.clock.elapsedMs()
+      if (bytes < quietBytes) return
+      if (loud.size === 0) app.wake.notify(loudTopic)
+      loud.add(id)
     })
   },
 }
@@ -263,9 +283,9 @@ const longestPauseMs = 250
 /** Reads the loud instances, which print more than one quiet read. Pauses for as long as the last pass took. */
 export const readLoudInstances: Chore = {
   name: 'read loud instances',
-  topic,
+  topic: loudTopic,
   everyMs: restMs,
-  dueInMs: (app) => (isResting(app) ? null : Math.min(Math.max(readEveryMs / 2, memoryOf(app).loudPassMs), longestPauseMs)),
+  dueInMs: (app) => (memoryOf(app).loud.size === 0 ? null : Math.min(Math.max(readEveryMs / 2, memoryOf(app).loudPassMs), longestPauseMs)),
   async run(app, signal) {
     const memory = memoryOf(app)
     const loud = [...memory.loud].flatMap((id) => memory.watched.get(id) ?? [])
