@@ -87,7 +87,7 @@ export default {
       { path: generated, dependencyTypesNot: ['type-only'] },
     ),
     never('known-concept', { path: ours }, { path: '^src/domain/', pathNot: `^src/domain/(index\\.ts$|(${concepts.join('|')})/)` }),
-    never('concepts-by-the-root', { path: '^src/', pathNot: ['^src/main\\.ts$', '^src/cli/'] }, { path: '^src/domain/index\\.ts$' }),
+    never('concepts-by-the-root', { path: '^src/', pathNot: ['^src/cli/'] }, { path: '^src/domain/index\\.ts$' }),
     ...concepts
       .slice(0, -1)
       .map((name, index) =>

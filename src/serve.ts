@@ -1,7 +1,4 @@
-/**
- * The composition root: settings, then drivers for the domain's ports, then the server and the jobs. The only place that chooses drivers.
- * `main.ts` runs everything in one process, `main.ts worker` only jobs, `main.ts api` only the server.
- */
+/** The composition root: drivers for the domain's ports, then the server and the jobs. The only place that chooses drivers. */
 
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -28,28 +25,31 @@ import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/e
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
-import { type SupervisorChange, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
+import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
 import { createManagedPostgres } from './drivers/postgres/managed.ts'
 import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
-import { startJobs } from './jobs/index.ts'
+import { type Jobs, startJobs } from './jobs/index.ts'
 import { pause } from './platform/clock.ts'
 import { demandProviders } from './platform/concept.ts'
 import { createEgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
-import { portsOf, readSettings, type Settings } from './platform/settings.ts'
+import { portsOf, type Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
 
-type Role = 'all' | 'api' | 'worker'
+export type Role = 'all' | 'api' | 'worker'
 
 /** An error the operator can fix; printed without a stack trace. */
 class StartError extends Error {}
+
+/** What to print for an error of `serve`. */
+export const reportOf = (error: unknown): unknown => (isOperatorError(error) || error instanceof StartError ? error.message : error)
 
 /** How long a start waits for another process of this installation that is starting and may have opened the router's port. */
 const othersStartMs = 20_000
@@ -128,13 +128,18 @@ const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string =
   return `This is the router of Quayside. Services are at {slug}.${ROUTER_DOMAIN} on this port.${api ? ` The API is at ${api}.` : ''}`
 }
 
-async function start(role: Role): Promise<void> {
-  const settings = readSettings()
-  const interrupt = () => {
-    interrupted ??= abandonStart(settings).finally(() => process.exit(130))
-  }
-  process.on('SIGINT', interrupt)
-  const { app, postgres, close } = await openApp(settings, print)
+export type Start = {
+  role: Role
+  settings: Settings
+  /** The embedded PostgreSQL, which may still be starting; null if DATABASE_URL names another database. */
+  database: Promise<EmbeddedPostgres | null>
+  /** Called once Ctrl-C is handled here. */
+  onStarted(): void
+}
+
+/** Resolves when this process is ready. Throws if it can't start. */
+export async function serve({ role, settings, database, onStarted }: Start): Promise<void> {
+  const { app, postgres, close } = await openApp(settings, database)
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
@@ -143,7 +148,7 @@ async function start(role: Role): Promise<void> {
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   const graphqlUrl = server && `${await listen(server, settings)}/graphql`
-  const jobs = role === 'api' ? null : startJobs(app)
+  let jobs: Jobs | null = null
 
   let stopping = false
   /** Stops this process's work and releases its resources. Instances keep running. */
@@ -180,23 +185,16 @@ async function start(role: Role): Promise<void> {
   catchUncaught(app.log, () => beginShutdown(false, restartExitCode))
   process.on('SIGTERM', () => beginShutdown(false))
   process.on('SIGINT', () => beginShutdown(role !== 'worker'))
-  process.off('SIGINT', interrupt)
+  onStarted()
 
   const key = graphqlUrl && (await readyKey(app, graphqlUrl))
   await record.serving(server ? (server.server.address() as AddressInfo).port : null)
   waitsFor.clear()
+  // Last, so that the first round of all jobs delays no one who waits for the start.
+  if (role !== 'api' && !stopping) jobs = startJobs(app)
   if (graphqlUrl) printAddresses(app, graphqlUrl, key!)
   else print('Worker is running.')
   printWarnings(settings, drivers.runtime)
-}
-
-/** Set when Ctrl-C interrupts the start; resolves when nothing is left running. */
-let interrupted: Promise<void> | undefined
-
-/** Stops the embedded PostgreSQL of an interrupted start, unless other processes use it too. */
-async function abandonStart({ DATA_DIR, DATABASE_URL }: Settings): Promise<void> {
-  const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
-  if (DATABASE_URL === undefined && others.length === 0) await stopEmbeddedPostgres({ dataDir: DATA_DIR })
 }
 
 /** Logs each state change of the embedded PostgreSQL. The operator must act only if it can't be started. */
@@ -263,14 +261,4 @@ function printWarnings(settings: Settings, runtime: Runtime): void {
       'Development mode: loopback addresses can be reached and local repositories can be deployed. For production, set NODE_ENV=production.',
     )
   if (runtime.sandboxMissing) print(`NO SANDBOX: builds and instances run with the permissions of the server: ${runtime.sandboxMissing}`)
-}
-
-const role: Role = process.argv[2] === 'worker' ? 'worker' : process.argv[2] === 'api' ? 'api' : 'all'
-try {
-  await start(role)
-} catch (error) {
-  // An interrupted start fails because its database was stopped.
-  await interrupted
-  console.error(isOperatorError(error) || error instanceof StartError ? error.message : error)
-  process.exit(1)
 }

@@ -1,8 +1,7 @@
 /** Opens what every program of Quayside needs: the database with its migrations, the keyring, the wake-ups. Creates no drivers of the domain. */
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { concepts } from '../domain/index.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../drivers/postgres/index.ts'
+import type { EmbeddedPostgres } from '../drivers/postgres/index.ts'
 import { systemClock } from '../platform/clock.ts'
 import { assemble } from '../platform/concept.ts'
 import { MasterKeyError, openKeyring } from '../platform/crypto.ts'
@@ -13,6 +12,7 @@ import { createLogger } from '../platform/log.ts'
 import { nameProcess } from '../platform/process-name.ts'
 import { type Settings, SettingsError } from '../platform/settings.ts'
 import type { App } from '../platform/work.ts'
+import { startDatabase } from './start-database.ts'
 
 export const root = join(import.meta.dirname, '..', '..')
 
@@ -24,13 +24,11 @@ export const isOperatorError = (error: unknown): error is Error =>
   [SettingsError, ConnectionError, MigrationError, MasterKeyError].some((type) => error instanceof type)
 
 /**
- * Throws ConnectionError, MigrationError or MasterKeyError if the database can't be reached or doesn't match this program. `onProgress` is
- * called with a message for each step that takes long.
+ * Throws ConnectionError, MigrationError or MasterKeyError if the database can't be reached or doesn't match this program.
  */
-export async function openApp(settings: Settings, onProgress?: (text: string) => void): Promise<OpenedApp> {
-  await mkdir(settings.DATA_DIR, { recursive: true, mode: 0o700 })
+export async function openApp(settings: Settings, database = startDatabase(settings).database): Promise<OpenedApp> {
   const log = createLogger(settings.LOG_LEVEL, process.stderr)
-  const postgres = settings.DATABASE_URL ? null : await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, onProgress })
+  const postgres = await database
   const url = settings.DATABASE_URL?.reveal() ?? postgres!.url
   await migrate({ url, directory: join(root, 'prisma', 'migrations') })
   const waitMs = Math.min(8_000, Math.ceil(settings.REQUEST_TIMEOUT_MS * 0.8))

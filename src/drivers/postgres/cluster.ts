@@ -31,6 +31,8 @@ export type StartOptions = {
   access?: string
   /** Fills the empty draft folder with a new cluster. Called only if there is no data directory. */
   create(draft: string): Promise<void>
+  /** Called when the server has been launched. */
+  onLaunch?: (() => void) | undefined
   /** Stops waiting when it aborts. */
   signal?: AbortSignal | undefined
   endTimesMs?: EndTimes | undefined
@@ -155,7 +157,7 @@ async function initialize(cluster: Cluster, create: StartOptions['create']): Pro
   await rename(draft, cluster.data)
 }
 
-async function launch(cluster: Cluster, { settings, access }: StartOptions): Promise<void> {
+async function launch(cluster: Cluster, { settings, access, onLaunch }: StartOptions): Promise<void> {
   const { data, log, programs, account } = cluster
   await configure(cluster, settings)
   if (access !== undefined) await writeFile(join(data, 'pg_hba.conf'), access, { mode: 0o600 })
@@ -167,7 +169,9 @@ async function launch(cluster: Cluster, { settings, access }: StartOptions): Pro
   const options = ['-w', '-t', String(launchTimeoutS), '-s', '-D', data, '-l', log]
   for (const deadline = performance.now() + sharedMemoryMs; ; await delay(200)) {
     const from = (await lstat(log)).size
-    const { code, output } = await run(account, join(programs.bin, 'pg_ctl'), ['start', ...options])
+    const launched = run(account, join(programs.bin, 'pg_ctl'), ['start', ...options])
+    onLaunch?.()
+    const { code, output } = await launched
     // Recovery may take longer than pg_ctl waits.
     if (code === 0 || (await findProcesses(data)).postmaster !== null) return
     const printed = (await readFile(log)).subarray(from).toString()

@@ -21,6 +21,8 @@ export type EmbeddedPostgresOptions = {
   unshare?: string
   /** Called with a sentence for steps that take longer, such as creating the cluster. */
   onProgress?: ((text: string) => void) | undefined
+  /** Called when the server has been launched, and only its answer is waited for. Not called if it was already running. */
+  onLaunch?: () => void
   /** Time limits of a stop: before it proceeds from fast to immediate shutdown, and from immediate to SIGKILL. */
   endTimesMs?: EndTimes
 }
@@ -85,6 +87,7 @@ function bringUp(cluster: Cluster, options: EmbeddedPostgresOptions, signal?: Ab
   return startCluster(cluster, {
     settings: { ...settings, ...options.settings },
     create: (draft) => create(cluster, draft, options.onProgress),
+    onLaunch: options.onLaunch,
     signal,
     endTimesMs: options.endTimesMs,
   })
