@@ -1,7 +1,7 @@
 /**
  * A webhook worker as a separate process, for tests that kill it and for the benchmark. Fork it with the URL of the database and a name
- * for its leases ('own name' for the name that servers use). It sends 'ready' once its loops run, answers 'statements' with the number
- * of statements sent to the database, and drains on SIGTERM.
+ * for its leases ('own name' for the name that servers use). It sends 'ready' once its loops run, answers any message with the statements
+ * that it has sent to the database and its CPU time so far, and drains on SIGTERM.
  */
 import { operationQueue } from '../../src/domain/access/operation/jobs.ts'
 import { deliverWebhooks } from '../../src/domain/webhooks/attempt/jobs.ts'
@@ -24,7 +24,10 @@ const jobs = startJobs(app, {
   chores: [fanOutEvents],
   worker: name === 'own name' ? nameProcess() : name,
 })
-process.on('message', () => process.send?.(statements))
+process.on('message', () => {
+  const { user, system } = process.cpuUsage()
+  process.send?.({ statements, cpuMicros: user + system })
+})
 process.on('SIGTERM', async () => {
   await jobs.stop({ graceMs: 5_000 })
   await http.close()
