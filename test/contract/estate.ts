@@ -19,8 +19,6 @@ import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
 import { backupEngine } from '../../src/domain/resources/backup/index.ts'
 import type { BackupEngine } from '../../src/domain/resources/backup/ports.ts'
-import { databaseEngine } from '../../src/domain/resources/database/index.ts'
-import type { DatabaseEngine } from '../../src/domain/resources/database/ports.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
@@ -29,6 +27,7 @@ import { createEgressGuard } from '../../src/platform/egress.ts'
 import { decodeId, encodeId, type IdType, isIdType, newId } from '../../src/platform/id.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
 import type { App } from '../../src/platform/work.ts'
+import { provideEngine } from '../support/database-engine.ts'
 import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
 import { commands, queries } from './support.ts'
 
@@ -39,8 +38,7 @@ export async function createFullWorld(): Promise<World> {
   outgoingHttp.provide(world.app, http)
   runtimePort.provide(world.app, { sandbox: 'none' } as Runtime)
   routerPort.provide(world.app, { port: 4080 } as Router)
-  const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false })
-  databaseEngine.provide(world.app, { place, version: async () => '18.4' } as Partial<DatabaseEngine> as DatabaseEngine)
+  provideEngine(world.app)
   const recordedUntil = async () => null
   backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
   return {
@@ -216,6 +214,8 @@ function* walk(name: string, type: GraphQLInputType, above: string[] = []): Gene
 const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 
 function typeByName(field: string, name: string): IdType | null {
+  // It takes the ids of several types.
+  if (field === 'resourceUpdated') return 'Database'
   const named = name === 'id' ? upper(field.replace(/Updated$/, '')) : upper(name.replace(/Id$/, ''))
   const known = [named, `Webhook${named}`].find(isIdType)
   return known ?? null

@@ -17,6 +17,7 @@ import { transact } from '../../src/platform/work.ts'
 import { type Dialect, printDocument, restPlugin } from '../../src/rest/core/index.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { provideEngine } from '../support/database-engine.ts'
 
 export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
 
@@ -32,6 +33,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   const database = await createTestDatabase()
   const app = await createTestApp(database.url, settings)
   routerPort.provide(app, { port: 4080 } as Router)
+  provideEngine(app)
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
   const validate = createValidator(dialects)
   return {

@@ -3,7 +3,9 @@ import { z } from 'zod'
 import type { SettingColumns } from '../../domain/apps/web-service/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { LogLine } from '../../domain/deploys/log/index.ts'
+import type { DatabaseRow } from '../../domain/resources/database/index.ts'
 import type { Named } from '../core/index.ts'
+import { listedDatabase, listedDatabaseBody } from './database-bodies.ts'
 import { id, time, timeOf, timeOrNull, total, words } from './field.ts'
 import {
   deploymentStatuses,
@@ -59,8 +61,8 @@ const webService = z
 const webServiceList = z.object({ web_services: z.array(webService), total }).describe('List of web services.')
 
 const projectDetail = project
-  .extend({ web_services_list: z.array(webService), databases_list: z.array(z.never()), redis_list: z.array(z.never()) })
-  .describe('A project with its web services.')
+  .extend({ web_services_list: z.array(webService), databases_list: z.array(listedDatabase), redis_list: z.array(z.never()) })
+  .describe('A project with its web services and databases.')
 
 const logText = z.string().describe('Log lines as `<ISO 8601 timestamp> <message>`, each followed by a line feed.')
 
@@ -114,12 +116,12 @@ export type Body<Name extends keyof typeof schemas> = z.infer<(typeof schemas)[N
 
 type ProjectRow = { id: string; organizationId: string; name: string; description: string | null; createdAt: Date; updatedAt: Date }
 
-export const projectBody = (row: ProjectRow, webServices: number): Body<'project'> => ({
+export const projectBody = (row: ProjectRow, { webServices, databases }: { webServices: number; databases: number }): Body<'project'> => ({
   id: row.id,
   name: row.name,
   description: row.description,
   workspace_id: row.organizationId,
-  service_summary: { web_services: webServices, postgresql: 0, redis: 0, object_storage: 0, email: 0 },
+  service_summary: { web_services: webServices, postgresql: databases, redis: 0, object_storage: 0, email: 0 },
   created_at: timeOf(row.createdAt),
   updated_at: timeOf(row.updatedAt),
 })
@@ -166,10 +168,14 @@ export const webServiceBody = (row: ServiceRow, seen: ServiceOverview = overview
 const githubName = (url: string | null): string | null =>
   /^(?:https?:\/\/|ssh:\/\/(?:\w+@)?|(?:\w+@))github\.com[/:]([^/]+\/[^/]+?)(?:\.git)?\/?$/i.exec(url ?? '')?.[1] ?? null
 
-export const projectDetailBody = (row: ProjectRow, services: Body<'webService'>[]): Body<'projectDetail'> => ({
-  ...projectBody(row, services.length),
+export const projectDetailBody = (
+  row: ProjectRow,
+  services: Body<'webService'>[],
+  databases: readonly DatabaseRow[],
+): Body<'projectDetail'> => ({
+  ...projectBody(row, { webServices: services.length, databases: databases.length }),
   web_services_list: services,
-  databases_list: [],
+  databases_list: databases.map(listedDatabaseBody),
   redis_list: [],
 })
 

@@ -8,6 +8,8 @@ import { wholeNumber } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
 import { bodies, errorBody } from './bodies.ts'
 import { configurationBodies } from './configuration-bodies.ts'
+import { databaseBodies } from './database-bodies.ts'
+import { databaseRoutes } from './routes/database.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
 import { envVarRoutes } from './routes/env-var.ts'
 import { projectRoutes } from './routes/project.ts'
@@ -19,11 +21,19 @@ export const platformDialect: Dialect = {
   name: 'platform',
   title: 'Quayside Public API',
   description:
-    'Manage projects, web services, deployments, environment variables and secrets. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
+    'Manage projects, web services, deployments, environment variables, secrets and databases. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
   prefixes: ['/api', '/api/v1'],
   keyPrefix,
   organizationHeader: false,
-  routes: [...projectRoutes, ...webServiceRoutes, ...deploymentRoutes, ...envVarRoutes, ...secretRoutes, ...secretBindingRoutes],
+  routes: [
+    ...projectRoutes,
+    ...webServiceRoutes,
+    ...deploymentRoutes,
+    ...envVarRoutes,
+    ...secretRoutes,
+    ...secretBindingRoutes,
+    ...databaseRoutes,
+  ],
   authenticate,
   page: (size) => ({
     limit: {
@@ -51,6 +61,6 @@ export const platformDialect: Dialect = {
     internal: 500,
   },
   renderError: ({ text }) => ({ detail: text }),
-  schemas: [...bodies, ...configurationBodies],
+  schemas: [...bodies, ...configurationBodies, ...databaseBodies],
   errorSchema: errorBody,
 }

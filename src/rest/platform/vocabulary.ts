@@ -2,6 +2,7 @@
 import { serviceSettings } from '../../domain/apps/web-service/index.ts'
 import type { ShadowReason, SourceKind } from '../../domain/configuration/resolution/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
+import type { DatabaseRow } from '../../domain/resources/database/index.ts'
 import { settingFields } from '../core/index.ts'
 
 export const serviceStatuses = [
@@ -48,6 +49,22 @@ export const shadowReasons = {
   secret_binding_wins: 'secret_wins',
   connection_wins: 'connection_wins',
 } as const satisfies Record<ShadowReason, string>
+
+/** Kinds of managed databases, by the type of their ids. */
+export const databaseKinds = { Database: 'postgresql' } as const
+
+/** The kinds that a web service can be connected to. */
+export const targetTypes = databaseKinds
+
+export const databaseStatuses = {
+  CREATING: 'creating',
+  RUNNING: 'running',
+  STARTING: 'starting',
+  STOPPING: 'stopping',
+  STOPPED: 'stopped',
+  FAILED: 'failed',
+  DELETING: 'pending_deletion',
+} as const satisfies Record<DatabaseRow['status'], string>
 
 export const projectTypes = { WEB: 'web_service', STATIC_SITE: 'static_site', WORKER: 'worker', ODOO: 'odoo' } as const satisfies Record<
   Kind,

@@ -84,6 +84,7 @@ describe('the printed document', () => {
     const revealing = operations.filter(({ operation }) => operation.responses['429'])
     expect(revealing.map(({ operation }) => operation.operationId).sort()).toEqual([
       'getResolvedEnv',
+      'revealDatabase',
       'revealEnvVar',
       'revealEnvVars',
       'revealSecret',

@@ -19,12 +19,28 @@ const deployment = [
 const envVar = ['id', 'web_service_id', 'key', 'value', 'is_secret', 'created_at', 'updated_at']
 const secret = ['id', 'project_id', 'key', 'value', 'scope', 'is_secret', 'version', 'created_at', 'updated_at']
 const binding = ['id', 'web_service_id', 'project_secret_id', 'secret_key', 'alias_key', 'created_at']
+const database = [
+  ...['id', 'kind', 'name', 'status', 'project_id', 'plan_name', 'memory_limit_mb', 'storage_limit_gb', 'internal_hostname'],
+  ...['external_hostname', 'public_access_enabled', 'cpu_usage_percent', 'memory_usage_percent', 'instance_count', 'created_at'],
+]
+const state = ['id', 'kind', 'status']
+const aDatabase = '/databases/{database_id}'
 const service = '/web-services/{web_service_id}'
 const secrets = '/projects/{project_id}/secrets'
 const bindings = `${service}/secret-bindings`
 const one = `${service}/deployments/{deployment_id}`
 
 const rows: [string, string, number, string[] | null][] = [
+  ['POST', '/databases', 201, database],
+  ['GET', '/databases', 200, ['databases', 'total']],
+  ['GET', aDatabase, 200, database],
+  ['PATCH', aDatabase, 200, database],
+  ['DELETE', aDatabase, 204, null],
+  ['POST', `${aDatabase}/start`, 200, state],
+  ['POST', `${aDatabase}/stop`, 200, state],
+  ['GET', `${aDatabase}/status`, 200, state],
+  ['GET', `${aDatabase}/reveal`, 200, ['url']],
+  ['POST', `${service}/connections`, 201, ['id', 'target_type', 'target_id', 'env_var_key']],
   ['GET', '/projects', 200, ['projects', 'total']],
   ['POST', '/projects', 201, project],
   ['GET', '/projects/{project_id}', 200, [...project, 'web_services_list', 'databases_list', 'redis_list']],

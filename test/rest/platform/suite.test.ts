@@ -18,6 +18,7 @@ describeDialect({
       body: { key: 'PASSWORD', value: 'def' },
     })
     const binding = await call('POST', `${ofService}/secret-bindings`, { key: key.ADMIN, body: { project_secret_id: secret.body.id } })
+    const database = await call('POST', '/api/databases', { key: key.ADMIN, body: { name: 'Orders', project_id: project.body.id } })
     return {
       project_id: project.body.id,
       web_service_id: service.body.id,
@@ -25,13 +26,16 @@ describeDialect({
       var_id: variable.body.id,
       secret_id: secret.body.id,
       binding_id: binding.body.id,
+      database_id: database.body.id,
     }
   },
-  bodies: ({ secret_id }) => ({
+  bodies: ({ secret_id, database_id }) => ({
     createProject: { name: 'Refused' },
     createWebService: { name: 'Refused' },
     createEnvVar: { key: 'TOKEN', value: 'abc' },
     createSecret: { key: 'PASSWORD', value: 'def' },
+    createDatabase: { name: 'Refused' },
+    connectDatabase: { target_type: 'postgresql', target_id: database_id, env_var_key: 'DATABASE_URL' },
     bindSecret: { project_secret_id: secret_id, alias_key: 'PASSWORD' },
   }),
 })

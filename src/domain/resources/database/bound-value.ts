@@ -2,12 +2,15 @@
 import type { Database } from '../../../generated/prisma/client.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { BindableKind } from '../resource-binding/index.ts'
+import { lockDatabase } from './lock.ts'
 import { urlIdentity } from './model.ts'
 
 type UrlRow = Pick<Database, 'id' | 'url' | 'urlFingerprint' | 'credentialsVersion' | 'credentialsChangedAt' | 'credentialsChangedBy'>
 
 export const bindableDatabases: BindableKind = {
   type: 'Database',
+  variables: (alias) => [alias ?? 'DATABASE_URL'],
+  lock: (work, id) => lockDatabase(work, { id }),
   async valuesOf(tx, ids) {
     const found = await rows<UrlRow>(
       tx,

@@ -12,9 +12,11 @@ import type { App, Work } from '../../../platform/work.ts'
 import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
 import { projectCreated } from '../../apps/project/index.ts'
 import { keySchema } from '../../configuration/variable/index.ts'
-import { insertResource, lifecycleCommands, lockResource } from '../resource/index.ts'
+import { insertResource, lifecycleCommands } from '../resource/index.ts'
 import { connectResource, disconnectAll, resourceBindingCreated, resourceBindingDeleted } from '../resource-binding/index.ts'
+import { bindableDatabases } from './bound-value.ts'
 import { databaseCreated, eventOf } from './events.ts'
+import { lockDatabase } from './lock.ts'
 import { nameOf, newPassword, passwordIdentity, superuserIdentity, urlIdentity, urlOf } from './model.ts'
 import { type DatabasePlace, databaseEngine } from './ports.ts'
 import { mergedSettings, settingsSchema } from './settings.ts'
@@ -26,7 +28,6 @@ export const shown = ({ password, superuserPassword, url, urlFingerprint, ...dat
 
 export const defaultMaxConnections = 50
 export const maxConnectionsSchema = z.number().int().min(1).max(500)
-export const lockDatabase = lockResource<Database>('database', { condition: sql`t.primary_id is null` })
 
 type Prepared = { place: DatabasePlace; version: string }
 
@@ -154,6 +155,6 @@ export const connectDatabase = defineCommand({
   input: z.object({ webServiceId: z.string(), alias: keySchema.nullish() }),
   emits: [resourceBindingCreated],
   run: (work, { webServiceId, alias }, database: Database) =>
-    connectResource(work, { type: 'Database', resource: database, webServiceId, variables: [alias ?? 'DATABASE_URL'], field: 'alias' }),
+    connectResource(work, { kind: bindableDatabases, resource: database, webServiceId, alias: alias ?? null }),
   audited: (_input, { resourceBinding }) => ({ resourceBindingId: resourceBinding.id, variables: resourceBinding.variables }),
 })

@@ -9,7 +9,7 @@ import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, start
 import { databaseCreated, databaseEvents, databaseUpdated } from './events.ts'
 import { passwordIdentity, superuserIdentity, urlIdentity } from './model.ts'
 import { databaseEngine } from './ports.ts'
-import { countDatabases, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
+import { countDatabases, countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { revealDatabase } from './reveal.ts'
 import { supervisedDatabases } from './supervision.ts'
@@ -21,7 +21,6 @@ export {
   type DatabaseRow,
   deleteDatabase,
   insertDatabase,
-  lockDatabase,
   type NewDatabase,
   prepareDatabase,
   restartDatabase,
@@ -30,9 +29,10 @@ export {
   stopDatabase,
 } from './commands.ts'
 export { databaseCreated, eventOf as databaseCreation } from './events.ts'
+export { lockDatabase } from './lock.ts'
 export { specOf } from './model.ts'
 export { databaseEngine } from './ports.ts'
-export { databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
+export { countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 export { revealDatabase } from './reveal.ts'
 
 declare module '../../../platform/id.ts' {
@@ -57,7 +57,7 @@ export const database = defineConcept({
     connectDatabase,
     replaceDatabase,
   ],
-  queries: [findDatabase, listDatabases, sliceDatabases, countDatabases],
+  queries: [findDatabase, listDatabases, sliceDatabases, countDatabases, countDatabasesByProject],
   events: [databaseCreated, databaseUpdated, ...Object.values(databaseEvents)],
   reactions,
   chores: [superviseResources(supervisedDatabases)],

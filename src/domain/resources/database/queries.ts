@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { visible } from '../../../platform/command.ts'
+import { defineQuery, visible } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
 
@@ -21,4 +21,12 @@ export const databaseListing = defineListing({
 export const listDatabases = listQuery(databaseListing)
 export const countDatabases = countQuery(databaseListing)
 export const sliceDatabases = sliceQuery(databaseListing)
+export const countDatabasesByProject = defineQuery({
+  name: 'databaseCountByProject',
+  description: 'Number of databases of each of several projects, in the order of the projects.',
+  permission: 'view:databases',
+  ids: { 'projectIds.*': 'Project' },
+  input: z.object({ projectIds: z.array(z.string()) }),
+  run: (read, { projectIds }) => databaseListing.countsBelow(read, { parent: 'projectId', parentIds: projectIds, filter: {} }),
+})
 export const findDatabase = findQuery(databaseListing)

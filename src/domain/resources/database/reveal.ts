@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Database } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
 import { countReveal, markRevealed } from '../../configuration/variable/index.ts'
-import { lockDatabase } from './commands.ts'
+import { lockDatabase } from './lock.ts'
 import { passwordIdentity, urlIdentity } from './model.ts'
 
 export const revealDatabase = defineCommand({
@@ -23,6 +23,7 @@ export const revealDatabase = defineCommand({
     const { id, organizationId, host, port, databaseName, username } = target
     const open = (identity: string, sealed: Uint8Array) => work.app.keyring.open(work.tx, organizationId, identity, sealed)
     return {
+      id,
       url: (await open(urlIdentity(id), target.url)) as string | null,
       host,
       port,

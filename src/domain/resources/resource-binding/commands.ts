@@ -1,9 +1,32 @@
 import { z } from 'zod'
-import type { ResourceBinding } from '../../../generated/prisma/client.ts'
+import type { ResourceBinding, WebService } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
-import { lockUnder } from '../../configuration/variable/index.ts'
-import { resourceBindingDeleted } from './events.ts'
-import { removeBindings } from './store.ts'
+import { errors } from '../../../platform/errors.ts'
+import { decodeId } from '../../../platform/id.ts'
+import { keySchema, lockService, lockUnder } from '../../configuration/variable/index.ts'
+import { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
+import { bindableKinds } from './model.ts'
+import { connectResource, removeBindings } from './store.ts'
+
+export const connectToService = defineCommand({
+  name: 'connectToService',
+  description:
+    'Connects a resource of any kind to a service of the same environment, which receives its address and credentials as variables from the next deployment on. Fails with `key_taken` if another connected resource already gives the service a variable of the same name.',
+  permission: 'manage:databases',
+  ids: { webServiceId: 'WebService' },
+  targetType: 'WebService',
+  target: lockService,
+  input: z.object({ type: z.string(), resourceId: z.string(), alias: keySchema.nullish() }),
+  emits: [resourceBindingCreated],
+  async run(work, { type, resourceId, alias }, service: WebService) {
+    const kind = bindableKinds.of(work.app).find((one) => one.type === type)
+    if (!kind) throw errors.invalid_input({ field: 'type', text: 'type: must be a kind of resource that can be connected' })
+    const resource = await kind.lock(work, decodeId(kind.type, resourceId))
+    if (!resource) throw errors.not_found({ field: 'resourceId' })
+    return connectResource(work, { kind, resource, webServiceId: service.id, alias: alias ?? null })
+  },
+  audited: (_input, { resourceBinding }) => ({ resourceId: resourceBinding.resourceId, variables: resourceBinding.variables }),
+})
 
 export const disconnectResource = defineCommand({
   name: 'disconnectResource',

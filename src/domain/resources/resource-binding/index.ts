@@ -5,12 +5,12 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { variableSources } from '../../configuration/resolution/index.ts'
-import { disconnectResource } from './commands.ts'
+import { connectToService, disconnectResource } from './commands.ts'
 import { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
 import { resourceBindingListing } from './queries.ts'
 import { connectionVariables } from './source.ts'
 
-export { disconnectResource } from './commands.ts'
+export { connectToService, disconnectResource } from './commands.ts'
 export { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
 export { type BindableKind, type BoundValue, bindableKinds } from './model.ts'
 export { bindingsByResource } from './queries.ts'
@@ -26,7 +26,7 @@ export const resourceBinding = defineConcept({
   name: 'resource-binding',
   idPrefixes: { ResourceBinding: 'rbind' },
   nodes: [resourceBindingListing],
-  commands: [disconnectResource],
+  commands: [connectToService, disconnectResource],
   events: [resourceBindingCreated, resourceBindingDeleted],
   extensions: [variableSources.with(connectionVariables)],
   constraints: stamped('resource_binding'),

@@ -3,29 +3,21 @@ import type { ResourceBinding, WebService } from '../../../generated/prisma/clie
 import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish, publishAll } from '../../../platform/events.ts'
-import { encodeId, type IdType, newId } from '../../../platform/id.ts'
+import { encodeId, newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { lockService, reservedKeys, variableErrors } from '../../configuration/variable/index.ts'
 import { resourceErrors } from '../resource/index.ts'
 import { eventOf, resourceBindingCreated, resourceBindingDeleted } from './events.ts'
+import type { BindableKind, Connectable } from './model.ts'
 
-export type Connectable = { id: string; projectId: string; environmentId: string }
-
-export type Connection = {
-  type: IdType
-  resource: Connectable
-  webServiceId: string
-  /** Names of the variables, in the order of the kind's values. */
-  variables: readonly string[]
-  /** The input field that the names come from, for errors. */
-  field: string
-}
+export type Connection = { kind: BindableKind; resource: Connectable; webServiceId: string; alias: string | null }
 
 /**
  * Connects a resource to a service of its environment. Throws `not_found` for a service of another project, `invalid_input` for one of another
  * environment, and `key_taken` if another binding of the service has a variable of the same name.
  */
-export async function connectResource(work: Work, { type, resource, webServiceId, variables, field }: Connection) {
+export async function connectResource(work: Work, { kind, resource, webServiceId, alias }: Connection) {
+  const variables = kind.variables(alias)
   const service = await lockService(work, { webServiceId })
   if (!service || service.projectId !== resource.projectId) throw errors.not_found({ field: 'webServiceId' })
   if (service.environmentId !== resource.environmentId) {
@@ -39,13 +31,13 @@ export async function connectResource(work: Work, { type, resource, webServiceId
   )
   if (taken) {
     const text = `The service already receives ${taken.name} from another connected resource. Choose another alias.`
-    throw variableErrors.key_taken({ field, text, details: { key: taken.name } })
+    throw variableErrors.key_taken({ field: 'alias', text, details: { key: taken.name } })
   }
   const resourceBinding = (await row<ResourceBinding>(
     work.tx,
     sql`insert into resource_binding (id, organization_id, project_id, environment_id, web_service_id, resource_id, resource_type, variables, changed_by)
         values (${newId()}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.environmentId}::uuid, ${service.id}::uuid,
-                ${resource.id}::uuid, ${type}, ${[...variables]}::text[], ${work.caller.subject.name}) returning *`,
+                ${resource.id}::uuid, ${kind.type}, ${[...variables]}::text[], ${work.caller.subject.name}) returning *`,
   ))!
   await publish(work, resourceBindingCreated, eventOf(resourceBinding))
   return { resourceBinding, warnings: await warningsAbout(work, service, variables) }

@@ -1,6 +1,7 @@
 /** The subscription to the state of a resource. Rights are checked when it begins; sockets end when a credential does. */
 import type { GraphQLResolveInfo } from 'graphql'
-import { builder, columnsOf, findNode, followRow, type GraphqlContext, Node } from '../../../graphql/builder/index.ts'
+import { builder, columnsOf, findNode, followRow, type GraphqlContext, Node, readerOf } from '../../../graphql/builder/index.ts'
+import { demand } from '../../../platform/command.ts'
 import { errors } from '../../../platform/errors.ts'
 import { parseTypeId } from '../../../platform/id.ts'
 import { supervisedTypes } from './model.ts'
@@ -10,10 +11,12 @@ type Resource = { id: string; updatedAt: Date }
 
 async function* followResource(context: GraphqlContext, id: string, info: GraphQLResolveInfo): AsyncGenerator<Resource, void, void> {
   const parsed = parseTypeId(id)
-  if (!parsed || !supervisedTypes.of(context.app).includes(parsed.type)) throw errors.not_found({ field: 'id' })
+  const listing = parsed && supervisedTypes.of(context.app).includes(parsed.type) && context.app.domain.nodes.get(parsed.type)
+  if (!parsed || !listing) throw errors.not_found({ field: 'id' })
+  demand(context.caller, listing.permission)
+  if ((await listing.find(readerOf(context, []), [parsed.uuid])).length === 0) throw errors.not_found({ field: 'id' })
   const columns = ['updatedAt', ...columnsOf(info, parsed.type)]
   const read = async () => ((await findNode(context, id, columns)) as Resource | null) ?? undefined
-  if (!(await read())) throw errors.not_found({ field: 'id' })
   yield* followRow(context, { topic: resourceTopic(parsed.uuid), read, stateOf: ({ updatedAt }) => updatedAt.getTime() })
 }
 

@@ -1,5 +1,6 @@
 import { createProject, findProject, sliceProjects } from '../../../domain/apps/project/index.ts'
 import { countWebServicesByProject, sliceWebServices } from '../../../domain/apps/web-service/index.ts'
+import { countDatabasesByProject, sliceDatabases } from '../../../domain/resources/database/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { projectBody, projectDetailBody, schemas } from '../bodies.ts'
 import { webServiceBodies } from '../serialize.ts'
@@ -18,8 +19,11 @@ export const projectRoutes: Route[] = [
     status: 200,
     schema: schemas.projectList,
     async reply({ rows, total }, { ask }) {
-      const counts = await ask(countWebServicesByProject, { projectIds: rows.map(({ id }) => id) })
-      return { projects: rows.map((row, index) => projectBody(row, counts[index]!)), total }
+      const projectIds = rows.map(({ id }) => id)
+      const webServices = await ask(countWebServicesByProject, { projectIds })
+      const databases = await ask(countDatabasesByProject, { projectIds })
+      const countsOf = (index: number) => ({ webServices: webServices[index]!, databases: databases[index]! })
+      return { projects: rows.map((row, index) => projectBody(row, countsOf(index))), total }
     },
   }),
   commandRow({
@@ -32,7 +36,7 @@ export const projectRoutes: Route[] = [
     body: { name: 'name', description: 'description' },
     status: 201,
     schema: schemas.project,
-    reply: ({ project }) => projectBody(project, 0),
+    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0 }),
     version: ({ project }) => project.version,
   }),
   queryRow({
@@ -47,7 +51,8 @@ export const projectRoutes: Route[] = [
     schema: schemas.projectDetail,
     async reply(project, view) {
       const { rows } = await view.ask(sliceWebServices, { projectId: project.id })
-      return projectDetailBody(project, await webServiceBodies(rows, view))
+      const databases = await view.ask(sliceDatabases, { projectId: project.id })
+      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows)
     },
     version: (project) => project.version,
   }),

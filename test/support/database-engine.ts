@@ -1,0 +1,9 @@
+import { databaseEngine } from '../../src/domain/resources/database/index.ts'
+import type { DatabaseEngine } from '../../src/domain/resources/database/ports.ts'
+import type { App } from '../../src/platform/work.ts'
+
+/** Provides what the creation of a database needs, for tests in which no database is started. */
+export function provideEngine(app: App): void {
+  const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false })
+  databaseEngine.provide(app, { place, version: async () => '18.4' } as Partial<DatabaseEngine> as DatabaseEngine)
+}
