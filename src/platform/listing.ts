@@ -8,7 +8,17 @@ import type { Caller, Permission } from './access.ts'
 import { defineQuery, type IdPaths, type Query, type Read, visible } from './command.ts'
 import { columnOf, fieldsOf, join, type Model, type RowOf, raw, rows, type Sql, sql } from './db/index.ts'
 import type { IdType } from './id.ts'
-import { type Page, type PageInput, type PageOrder, pageSchema, planPage, type Slice, type SliceInput, sliceInput } from './page.ts'
+import {
+  type Page,
+  type PageInput,
+  type PageOrder,
+  type PagePlan,
+  pageSchema,
+  planPage,
+  type Slice,
+  type SliceInput,
+  sliceInput,
+} from './page.ts'
 
 /** Names of columns, as fields of the row. */
 export type Columns = readonly string[]
@@ -22,10 +32,14 @@ export type Below = {
   parent: string
   parentIds: readonly string[]
   where?: Sql
-  orderBy: Sql
-  /** Of each parent. */
-  limit?: number
-}
+} & (
+  | { page: PagePlan }
+  | {
+      orderBy: Sql
+      /** Of each parent. */
+      limit?: number
+    }
+)
 
 export type Table<Row> = {
   /** The table under the alias `t`, which conditions use. */
@@ -62,14 +76,19 @@ export function defineTable<Name extends Model, Row = RowOf<Name>>(
       const shape = shapeOf(columns)
       return rows(tx, sql`select ${selectOf(shape, caller)} from ${from} where ${where}`, (values) => shape.build(values) as Row)
     },
-    async readBelow({ tx, caller, columns }, { parent, parentIds, where = sql`true`, orderBy, limit }) {
+    async readBelow({ tx, caller, columns }, { parent, parentIds, where = sql`true`, ...below }) {
       const shape = shapeOf(columns)
+      const column = raw(`t.${columnOf(parent)}`)
+      const { condition, orderBy, limit } =
+        'page' in below
+          ? { ...below.page.below(column, sql`p.id`), limit: below.page.limit }
+          : { condition: sql`${column} = p.id`, orderBy: below.orderBy, limit: below.limit ?? null }
       const distinct = [...new Set(parentIds)]
       const found = new Map<string, Row[]>(distinct.map((id) => [id, []]))
       await rows(
         tx,
         sql`select p.n::int as parent, l.* from unnest(${distinct}::uuid[]) with ordinality as p(id, n) cross join lateral (
-              select ${selectOf(shape, caller)} from ${from} where t.${raw(columnOf(parent))} = p.id and ${where} order by ${orderBy} limit ${limit ?? null}::bigint) l`,
+              select ${selectOf(shape, caller)} from ${from} where ${condition} and ${where} order by ${orderBy} limit ${limit}::bigint) l`,
         (values) => found.get(distinct[(values[0] as number) - 1]!)!.push(shape.build(values, 1) as Row),
       )
       return parentIds.map((id) => found.get(id)!)
@@ -208,9 +227,9 @@ export function defineListing<const Type extends Model & IdType, Filters extends
       )
     },
     async pagesBelow(reader, { parent, parentIds, where: more = sql`true`, filter }, page) {
-      const { condition, orderBy, limit, toPage } = planPage(type, order, page)
-      const all = scope(reader.caller, filter, [more, condition])
-      return (await table.readBelow(reader, { parent, parentIds, where: all, orderBy, limit })).map((found) => toPage(found))
+      const plan = planPage(type, order, page)
+      const all = scope(reader.caller, filter, [more])
+      return (await table.readBelow(reader, { parent, parentIds, where: all, page: plan })).map((found) => plan.toPage(found))
     },
     count,
     async countsBelow({ tx, caller }, { parent, parentIds, where: more = sql`true`, filter }) {

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { join, type Sql, sql } from './db/index.ts'
 import { errors } from './errors.ts'
-import { encodeId, type IdType, parseTypeId } from './id.ts'
+import { encodeId, type IdType, maxId, nilId, parseTypeId } from './id.ts'
 
 export const maxPage = 100
 export const defaultPage = 50
@@ -41,6 +41,11 @@ function cursorId(type: IdType, text: string | null | undefined, field: string):
 export type PagePlan = {
   condition: Sql
   orderBy: Sql
+  /**
+   * Condition and order of the page of a parent, whose id `parentId` is in a column. They name both columns of the index that has them in
+   * this order and no other index serves them: for a parent with few rows, the planner would otherwise read all rows in the order of their ids.
+   */
+  below(column: Sql, parentId: Sql): { condition: Sql; orderBy: Sql }
   /** One row more than the page has, which shows whether another page follows. */
   limit: number
   toPage<Row>(found: Row[]): Page<Row>
@@ -53,13 +58,16 @@ export function planPage(type: IdType, order: PageOrder, page: PageInput): PageP
   const after = cursorId(type, page.after, 'after')
   const before = cursorId(type, page.before, 'before')
   const newest = order === 'newest_first'
-  const conditions = [
-    ...(after ? [newest ? sql`t.id < ${after}::uuid` : sql`t.id > ${after}::uuid`] : []),
-    ...(before ? [newest ? sql`t.id > ${before}::uuid` : sql`t.id < ${before}::uuid`] : []),
-  ]
+  const [above, under] = newest ? [before, after] : [after, before]
+  const conditions = [...(above ? [sql`t.id > ${above}::uuid`] : []), ...(under ? [sql`t.id < ${under}::uuid`] : [])]
+  const direction = newest !== backwards ? sql`desc` : sql`asc`
   return {
     condition: conditions.length > 0 ? join(conditions, ' and ') : sql`true`,
-    orderBy: newest !== backwards ? sql`t.id desc` : sql`t.id asc`,
+    orderBy: sql`t.id ${direction}`,
+    below: (column, parentId) => ({
+      condition: sql`(${column}, t.id) > (${parentId}, ${above ?? nilId}::uuid) and (${column}, t.id) < (${parentId}, ${under ?? maxId}::uuid)`,
+      orderBy: sql`${column} ${direction}, t.id ${direction}`,
+    }),
     limit: size + 1,
     toPage(found) {
       const more = found.length > size

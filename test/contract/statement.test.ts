@@ -1,6 +1,6 @@
 /**
- * What lists cost: the number of statements depends on the query and not on the rows, the rows read on the page and not on the list,
- * the bytes on the fields.
+ * What lists cost: the number of statements depends on the query and not on the rows, the bytes on the fields. rows-read.test.ts counts the
+ * rows.
  */
 import {
   type GraphQLField,
@@ -15,21 +15,18 @@ import {
 } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Caller } from '../../src/platform/access.ts'
-import { rows, run, sql, type Tx } from '../../src/platform/db/index.ts'
-import { decodeId, newId } from '../../src/platform/id.ts'
-import type { App } from '../../src/platform/work.ts'
+import { run, sql } from '../../src/platform/db/index.ts'
 import { createTenant, operation, rowBytesOf, statementsOf, type Tenant, type World } from '../support/tenant.ts'
-import { createEstate, createFullWorld, type Estate } from './estate.ts'
+import { createEstate, createFullWorld } from './estate.ts'
 import { schema } from './support.ts'
 
 let world: World
 let tenant: Tenant
-let estate: Estate
 
 beforeAll(async () => {
   world = await createFullWorld()
   tenant = await createTenant(world.app)
-  for (let n = 0; n < 4; n++) estate = await createEstate(world.app, tenant)
+  for (let n = 0; n < 4; n++) await createEstate(world.app, tenant)
 })
 afterAll(() => world?.close())
 
@@ -169,95 +166,5 @@ describe('a field of a list costs the same for one row and for many', () => {
       const { data } = await operation(world.app, tenant.owner, `{ ${list.name} { totalCount } }`)
       expect({ list: list.name, many: data![list.name].totalCount > 2 }).toEqual({ list: list.name, many: true })
     }
-  })
-})
-
-describe('a page below a parent with 5,000 children reads only that page', () => {
-  const count = 5_000
-  const uuid = (type: keyof Estate) => decodeId(type, estate[type])
-
-  beforeAll(async () => {
-    const { prisma } = world.app.db
-    // Ids in order of creation, like UUIDv7.
-    const prefix = newId().slice(0, 24)
-    const id = sql`(${prefix} || lpad(to_hex(n), 12, '0'))::uuid`
-    await run(
-      prisma,
-      sql`insert into environment (id, organization_id, project_id, name, slug, type)
-          select ${id}, ${uuid('Organization')}::uuid, ${uuid('Project')}::uuid, 'e', 'e-' || n, 'STAGING' from generate_series(1, ${count}) n`,
-    )
-    await run(
-      prisma,
-      sql`insert into web_service (id, organization_id, project_id, environment_id, name, slug, kind, branch, min_instances, max_instances, queue_policy,
-            build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
-          select ${id}, s.organization_id, s.project_id, s.environment_id, 's', 's-' || n, s.kind, s.branch, 1, 1, s.queue_policy, 1000, 1000, 1000, 'STOPPED'
-          from web_service s, generate_series(1, ${count}) n where s.id = ${uuid('WebService')}::uuid`,
-    )
-    await run(
-      prisma,
-      sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, finished_at)
-          select ${id}, d.organization_id, d.web_service_id, 100 + n, d.kind, d.trigger, 'CANCELLED', 'system', app_now()
-          from deployment d, generate_series(1, ${count}) n where d.id = ${uuid('Deployment')}::uuid`,
-    )
-    await run(
-      prisma,
-      sql`insert into webhook_attempt (id, organization_id, message_id, endpoint_id, number, trigger, url, started_at, duration_ms)
-          select ${id}, a.organization_id, a.message_id, a.endpoint_id, 100 + n, a.trigger, a.url, a.started_at, 1
-          from webhook_attempt a, generate_series(1, ${count}) n where a.id = ${uuid('WebhookAttempt')}::uuid`,
-    )
-    await world.app.db.pool.query('analyze')
-  })
-
-  /** Rows of a table that an operation read, as PostgreSQL counts them. */
-  async function rowsRead(table: string, source: string): Promise<number> {
-    return world.app.db.transaction(async (tx) => {
-      const before = await read(tx, table)
-      const inside: App = { ...world.app, db: { ...world.app.db, prisma: tx as App['db']['prisma'] } }
-      const { data, errors } = await operation(inside, tenant.owner, source)
-      expect(errors).toBeUndefined()
-      expect(JSON.stringify(data).match(/"id"/g)?.length).toBeGreaterThanOrEqual(3)
-      return (await read(tx, table)) - before
-    })
-  }
-  const read = async (tx: Tx, table: string) =>
-    Number(
-      (
-        await rows<{ n: bigint }>(
-          tx,
-          sql`select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) as n from pg_stat_xact_user_tables where relname = ${table}`,
-        )
-      )[0]!.n,
-    )
-
-  const parents = 4
-  it.each([
-    ['Project.environments', 'environment', '{ projects { nodes { environments(first: 3) { nodes { id } } } } }'],
-    ['Project.environments from the end', 'environment', '{ projects { nodes { environments(last: 3) { nodes { id } } } } }'],
-    ['Project.webServices', 'web_service', '{ projects { nodes { webServices(first: 3) { nodes { id } } } } }'],
-    ['Environment.webServices', 'web_service', '{ environments(first: 8) { nodes { webServices(first: 3) { nodes { id } } } } }'],
-    ['WebService.deployments', 'deployment', '{ webServices(first: 4) { nodes { deployments(first: 3) { nodes { id } } } } }'],
-    [
-      'projects, then all levels',
-      'deployment',
-      '{ projects { nodes { environments(first: 1) { nodes { webServices(first: 1) { nodes { deployments(first: 3) { nodes { id } } } } } } } } }',
-    ],
-  ])('%s', async (_title, table, source) => {
-    // For each parent, a page and one more row, which shows whether there is a next page.
-    expect(await rowsRead(table, source)).toBeLessThanOrEqual(parents * (3 + 1) + 10)
-  })
-
-  it.each([
-    ['environments', 'environment'],
-    ['webServices', 'web_service'],
-    ['deployments', 'deployment'],
-    ['webhookAttempts', 'webhook_attempt'],
-  ])('the list %s itself, from either end', async (name, table) => {
-    for (const page of ['first: 3', 'last: 3'])
-      expect(await rowsRead(table, `{ ${name}(${page}) { nodes { id } } }`)).toBeLessThanOrEqual(3 + 1)
-  })
-
-  it('notices every row: a count reads them all', async () => {
-    const source = '{ projects { nodes { id environments(first: 3) { totalCount nodes { id } } } } }'
-    expect(await rowsRead('environment', source)).toBeGreaterThan(count)
   })
 })
