@@ -77,7 +77,9 @@ describe('the starter', () => {
   })
 
   it.each(['start', 'worker'])('limits the heap of %s', async (command) => {
-    await plant({ 'src/main.ts': `import { getHeapStatistics } from 'node:v8'\nconsole.log(getHeapStatistics().heap_size_limit < 1100 * 2 ** 20)` })
+    await plant({
+      'src/main.ts': `import { getHeapStatistics } from 'node:v8'\nconsole.log(getHeapStatistics().heap_size_limit < 1100 * 2 ** 20)`,
+    })
     expect((await boot(command).ended).output).toBe('true')
   })
 
