@@ -7,6 +7,7 @@ import {
   execute as executeByGraphqlJs,
   type GraphQLAbstractType,
   type GraphQLField,
+  type GraphQLObjectType,
   type GraphQLOutputType,
   GraphQLScalarType,
   type GraphQLSchema,
@@ -18,6 +19,7 @@ import {
   isListType,
   isObjectType,
   isUnionType,
+  parse,
 } from 'graphql'
 import { expect } from 'vitest'
 import { createRoom } from '../../src/graphql/builder/room.ts'
@@ -251,4 +253,22 @@ export function expectSame(ours: ExecutionResult, theirs: ExecutionResult): void
   expect(nulledPlaces(ours)).toEqual(nulledPlaces(theirs))
   const known = new Map(reported(theirs).map(({ at, text }) => [at, text]))
   for (const { at, text } of reported(ours)) expect({ at, text: known.get(at) ?? text }).toEqual({ at, text })
+}
+
+/** A schema with resolvers by `Type.field`. */
+export const schemaOf = (
+  typeDefs: string,
+  resolvers: Record<string, (parent: never, args: never, context: never, info: never) => unknown>,
+): GraphQLSchema => {
+  const schema = buildSchema(typeDefs)
+  for (const [name, resolve] of Object.entries(resolvers)) {
+    const [type, field] = name.split('.')
+    ;(schema.getType(type!) as GraphQLObjectType).getFields()[field!]!.resolve = resolve as never
+  }
+  return schema
+}
+
+export const run = (schema: GraphQLSchema, source: string, variables: Record<string, unknown> = {}, context = contextOf()) => {
+  const document = parse(source)
+  return createExecute(schema)({ document, operation: getOperationAST(document)!, variables, context })
 }
