@@ -83,7 +83,7 @@ export async function openRouter(app: App): Promise<void> {
     sql`select id from instance where draining_since is not null and drained_at is null`,
   )
   memory.draining = draining.length > 0
-  const now = performance.now()
+  const now = app.clock.elapsedMs()
   const isWhole = memory.snapshot === null || now - memory.wholeAt > wholeEveryMs
   const read = await readRoutes(app, isWhole ? null : memory.snapshot)
   const routes = read.services.map(({ id, service }) => ({
@@ -118,7 +118,7 @@ async function publishState(app: App, changed: boolean): Promise<void> {
   const memory = memoryOf(app)
   const load = Object.fromEntries(busyInstances(app).map(({ instanceId, inFlight }) => [instanceId, inFlight]))
   const notes: RouterState = { snapshot: memory.snapshot, load, released: memory.released }
-  const now = performance.now()
+  const now = app.clock.elapsedMs()
   const published = JSON.stringify([load, memory.released])
   if (!changed && published === memory.published && now - memory.publishedAt < app.settings.WORKER_LEASE_MS / 5) return
   await registerRouter(app, notes)
