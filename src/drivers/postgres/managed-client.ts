@@ -59,6 +59,11 @@ export async function provision(session: Connection, { databaseName, username, p
   await session.run(`revoke all on database ${quoteName(databaseName)} from public`)
 }
 
+/** Makes the statistics of statements readable. PostgreSQL lets only a superuser create this extension. */
+export async function addStatistics(session: Connection): Promise<void> {
+  await session.run('create extension if not exists pg_stat_statements')
+}
+
 /** Reloads the configuration files. Returns whether a setting takes effect only after a restart. Throws PortError SETTING_REJECTED. */
 export async function reload(session: Connection): Promise<{ pendingRestart: boolean }> {
   const unapplied = await session.rows<{ name: string; error: string | null; restart: boolean }>(

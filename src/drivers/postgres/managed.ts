@@ -10,7 +10,7 @@ import { PortError } from '../../platform/errors.ts'
 import { isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
 import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
 import { withFileLock } from './lock.ts'
-import { checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
+import { addStatistics, checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
 import { findProcesses, isServing } from './process.ts'
@@ -62,6 +62,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
         if (!(await isServing(cluster))) await demandPort(spec.port)
         await startServer(cluster, spec)
         await connected(superuserUrl(cluster, spec, 'postgres'), (session) => provision(session, spec))
+        await connected(superuserUrl(cluster, spec, spec.databaseName), addStatistics)
         await checkRole(host, spec)
       })
     },

@@ -7,10 +7,13 @@ import {
   saveConfiguration,
 } from '../../../src/domain/deploys/deployment/configuration.ts'
 import { planDeploy, planRollback } from '../../../src/domain/deploys/deployment/index.ts'
+import { connectDatabase, createDatabase, revealDatabase, rotateDatabasePassword } from '../../../src/domain/resources/database/index.ts'
+import { disconnectResource } from '../../../src/domain/resources/resource-binding/index.ts'
 import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import { row, run as runSql, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { transact } from '../../../src/platform/work.ts'
+import { provideEngine } from '../../support/database-engine.ts'
 import { commands, configurationWorld, pinnedIn, revisionOf } from './support.ts'
 
 const shop = configurationWorld()
@@ -45,6 +48,24 @@ describe('a snapshot', () => {
     await shop.run(setEnvVars, { webServiceId: shop.production, variables: [{ key: 'B', value: 'now' }], mode: 'REPLACE' })
     expect(await own(await restored(then))).toEqual({ A: 'then', TOKEN: 'one' })
     expect((await restored(then)).warnings).toEqual([])
+  })
+
+  it('has the URL of a connected database as it was, its current one after a rotation, and none once it is disconnected', async () => {
+    provideEngine(shop.app)
+    const { database } = await shop.run(createDatabase, { projectId: shop.projectId, name: 'Orders' })
+    const { resourceBinding } = await shop.run(connectDatabase, { databaseId: database.id, webServiceId: shop.production })
+    const then = await pinned('SUPERSEDED')
+    const url = async () => (await shop.run(revealDatabase, { id: database.id })).url!
+    expect(await own(await restored(then))).toEqual({ DATABASE_URL: await url() })
+    expect((await restored(then)).warnings).toEqual([])
+    await shop.run(rotateDatabasePassword, { id: database.id })
+    expect(await own(await restored(then))).toEqual({ DATABASE_URL: await url() })
+    expect((await restored(then)).warnings).toEqual([
+      'DATABASE_URL: the address or password of its resource has changed. The current value is used instead.',
+    ])
+    await shop.run(disconnectResource, { id: resourceBinding.id })
+    expect(await own(await restored(then))).toEqual({})
+    expect((await restored(then)).warnings).toEqual(['DATABASE_URL: its resource is no longer connected. The variable is omitted.'])
   })
 
   it('replaces a revoked version by the current value, with a warning, or omits it if there is none', async () => {

@@ -60,6 +60,27 @@ describe('a database', () => {
   })
 })
 
+it('an environment with a database is deleted only with cascade, and takes the database with it', async () => {
+  const { createEnvironment } = await shop.run(
+    'mutation ($p: ID!) { createEnvironment(input: {projectId: $p, name: "Going", type: STAGING}) { environment { id } } }',
+    { p: shop.projectId },
+  )
+  const environment = createEnvironment.environment.id
+  const { createDatabase } = await shop.run(
+    'mutation ($e: ID!) { createDatabase(input: {environmentId: $e, name: "going"}) { database { id environment { id } } } }',
+    { e: environment },
+  )
+  const { id } = createDatabase.database
+  expect(createDatabase.database.environment.id).toBe(environment)
+  await shop.untilStatus(id, 'RUNNING')
+  const url = await shop.reveal(id)
+  const remove = 'mutation ($id: ID!, $cascade: Boolean) { deleteEnvironment(input: {id: $id, cascade: $cascade}) { deletedId } }'
+  expect(await shop.refused(remove, { id: environment })).toMatchObject({ code: 'not_empty' })
+  await shop.run(remove, { id: environment, cascade: true })
+  await shop.untilGone(id)
+  expect(await sqlState(query(url, 'select 1'))).toBe('ECONNREFUSED')
+})
+
 describe('a connected database', () => {
   it('gives the service its URL as a secret variable, with the connection as its source', async () => {
     const { id, url } = await shop.createDatabase('connected')
