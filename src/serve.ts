@@ -20,6 +20,7 @@ import {
 } from './domain/deploys/instance/index.ts'
 import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
+import { redisEngine } from './domain/resources/redis/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
@@ -30,6 +31,7 @@ import { createManagedPostgres } from './drivers/postgres/managed.ts'
 import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
+import { createRedisEngine } from './drivers/redis/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { type Jobs, startJobs } from './jobs/index.ts'
@@ -112,6 +114,10 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
       ports: portsOf(settings.DATABASE_PORTS),
       reserveBytes: settings.DISK_RESERVE_BYTES,
     }),
+  )
+  redisEngine.provide(
+    app,
+    await createRedisEngine({ dataDir: settings.DATA_DIR, hostPath: settings.hostPath, ports: portsOf(settings.REDIS_PORTS) }),
   )
   demandProviders(app)
   return {

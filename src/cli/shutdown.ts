@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Runtime } from '../domain/deploys/instance/ports.ts'
 import { stopEmbeddedPostgres } from '../drivers/postgres/index.ts'
 import { stopManagedPostgres } from '../drivers/postgres/managed.ts'
+import { stopManagedRedis } from '../drivers/redis/index.ts'
 import { listProcesses, type RecordedProcess } from './process-record.ts'
 
 export type ShutdownRequest = {
@@ -10,15 +11,15 @@ export type ShutdownRequest = {
   embedded: boolean
   /** The runtime of the instances. */
   runtime: Pick<Runtime, 'list' | 'stop'>
-  /** Time for a server or worker to drain, and for an instance to exit, before it is killed. */
+  /** Time for a server or worker to drain, and for an instance or a Redis server to exit, before it is killed. */
   graceMs: number
 }
 
-export type ShutdownReport = { processes: RecordedProcess[]; instances: number; databases: number }
+export type ShutdownReport = { processes: RecordedProcess[]; instances: number; databases: number; redis: number }
 
 /**
  * Stops everything of `dataDir` except the calling process: first servers and workers, since they would restart instances, then instances,
- * then managed databases, and finally the embedded PostgreSQL. Also works if the server has crashed, and may be called again.
+ * then managed databases and Redis servers, and finally the embedded PostgreSQL. Also works if the server has crashed, and may be called again.
  */
 export async function shutDown({ dataDir, embedded, runtime, graceMs }: ShutdownRequest): Promise<ShutdownReport> {
   const processes = await others(dataDir)
@@ -29,9 +30,9 @@ export async function shutDown({ dataDir, embedded, runtime, graceMs }: Shutdown
 
   const instances = await runtime.list()
   await Promise.all(instances.map((id) => runtime.stop(id, { graceMs })))
-  const databases = await stopManagedPostgres({ dataDir })
+  const [databases, redis] = await Promise.all([stopManagedPostgres({ dataDir }), stopManagedRedis({ dataDir, graceMs })])
   if (embedded) await stopEmbeddedPostgres({ dataDir })
-  return { processes, instances: instances.length, databases }
+  return { processes, instances: instances.length, databases, redis }
 }
 
 const others = async (dataDir: string) => (await listProcesses(dataDir)).filter(({ pid }) => pid !== process.pid)

@@ -1,4 +1,7 @@
-/** `npm stop`: stops the server, workers, instances, managed databases and the embedded PostgreSQL of DATA_DIR, even if the server has crashed. */
+/**
+ * `npm stop`: stops the server, workers, instances, managed databases and Redis instances, and the embedded PostgreSQL of DATA_DIR, even if the
+ * server has crashed.
+ */
 import { existsSync } from 'node:fs'
 import { createProcessRuntime } from '../drivers/process/index.ts'
 import { readSettings, SettingsError } from '../platform/settings.ts'
@@ -12,10 +15,11 @@ try {
     const sandbox = settings.SANDBOX === 'none' ? 'none' : 'auto'
     const runtime = await createProcessRuntime({ dataDir, sandbox, hostPath: settings.hostPath })
     const embedded = settings.DATABASE_URL === undefined
-    const { processes, instances, databases } = await shutDown({ dataDir, embedded, runtime, graceMs: settings.SHUTDOWN_GRACE_MS })
-    const count = (kind: string) => processes.filter((process) => process.kind === kind).length
+    const stopped = await shutDown({ dataDir, embedded, runtime, graceMs: settings.SHUTDOWN_GRACE_MS })
+    const count = (kind: string) => stopped.processes.filter((process) => process.kind === kind).length
+    const { instances, databases, redis } = stopped
     console.log(
-      `Stopped: ${count('server')} server, ${count('worker')} workers, ${instances} instances, ${databases} databases${embedded ? ', PostgreSQL' : ''}.`,
+      `Stopped: ${count('server')} server, ${count('worker')} workers, ${instances} instances, ${databases} databases, ${redis} Redis instances${embedded ? ', PostgreSQL' : ''}.`,
     )
   } else {
     console.log(`Nothing is running: ${dataDir} does not exist.`)

@@ -573,6 +573,126 @@ export type ProjectUpdatedDataV1 = {
   slug: string
 }
 
+export type RedisCreatedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisDeletedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisFailedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisRecoveredDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisRestartedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisStartedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisStoppedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
+export type RedisUpdatedDataV1 = {
+  /** ID of the Redis instance. */
+  redisId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Name of the Redis instance. */
+  name: string
+  /** Slug of the Redis instance. */
+  slug: string
+  /** Why the Redis instance is not running. Null for other events than `redis.failed`. */
+  message: string | null
+}
+
 export type ResourceBindingCreatedDataV1 = {
   /** ID of the resource binding. */
   resourceBindingId: string
@@ -979,6 +1099,30 @@ export type ProjectDeleted = Envelope<'project.deleted', 1, ProjectDeletedDataV1
 /** The name, description or secret fallback of a project changed. */
 export type ProjectUpdated = Envelope<'project.updated', 1, ProjectUpdatedDataV1>
 
+/** A Redis instance was created. `redis.started` follows when it is running. */
+export type RedisCreated = Envelope<'redis.created', 1, RedisCreatedDataV1>
+
+/** A Redis instance was deleted with its data. */
+export type RedisDeleted = Envelope<'redis.deleted', 1, RedisDeletedDataV1>
+
+/** A Redis instance exited unexpectedly or could not be started. It is started again automatically. */
+export type RedisFailed = Envelope<'redis.failed', 1, RedisFailedDataV1>
+
+/** A failed Redis instance is running again. */
+export type RedisRecovered = Envelope<'redis.recovered', 1, RedisRecoveredDataV1>
+
+/** A Redis instance was restarted and is running. */
+export type RedisRestarted = Envelope<'redis.restarted', 1, RedisRestartedDataV1>
+
+/** A Redis instance is running, after its creation or a start. */
+export type RedisStarted = Envelope<'redis.started', 1, RedisStartedDataV1>
+
+/** A Redis instance was stopped. */
+export type RedisStopped = Envelope<'redis.stopped', 1, RedisStoppedDataV1>
+
+/** The name or the settings of a Redis instance changed. */
+export type RedisUpdated = Envelope<'redis.updated', 1, RedisUpdatedDataV1>
+
 /** A resource was connected to a service, or an existing connection now refers to another resource. */
 export type ResourceBindingCreated = Envelope<'resource_binding.created', 1, ResourceBindingCreatedDataV1>
 
@@ -1086,6 +1230,14 @@ export type WebhookEvent =
   | ProjectCreated
   | ProjectDeleted
   | ProjectUpdated
+  | RedisCreated
+  | RedisDeleted
+  | RedisFailed
+  | RedisRecovered
+  | RedisRestarted
+  | RedisStarted
+  | RedisStopped
+  | RedisUpdated
   | ResourceBindingCreated
   | ResourceBindingDeleted
   | SecretCreated

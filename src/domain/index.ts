@@ -22,6 +22,7 @@ import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
+import { redis } from './resources/redis/index.ts'
 import { resource } from './resources/resource/index.ts'
 import { resourceBinding } from './resources/resource-binding/index.ts'
 import { attempt } from './webhooks/attempt/index.ts'
@@ -52,6 +53,7 @@ export const concepts: readonly Concept[] = [
   resourceBinding,
   database,
   backup,
+  redis,
   eventType,
   endpoint,
   message,

@@ -252,13 +252,14 @@ export function defineListing<const Type extends Model & IdType, Filters extends
   }
 }
 
-/** A page of a listing, as a query: `projects`. */
+/** A page of a listing, as a query: `projects`, or another name. */
 export const listQuery = <Row, Filters extends FilterShape>(
   listing: Listing<Row, Filters>,
+  name = `${lower(listing.type)}s`,
 ): Query<FilterOf<Filters> & PageInput, Page<Row>> =>
   defineQuery({
     ...common(listing),
-    name: `${lower(listing.type)}s`,
+    name,
     description: listing.description,
     input: listing.filter.and(pageSchema) as unknown as z.ZodType<FilterOf<Filters> & PageInput>,
     run: (read, input) => listing.page(read, input, input),

@@ -93,8 +93,9 @@ const schema = z.object({
   /** Unset: the embedded PostgreSQL under DATA_DIR. */
   DATABASE_URL: secret(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }), urlCredentials),
   DATABASE_POOL: setting(int(2, 200).default(20)),
-  /** Ports of managed databases. By default outside the ranges of instances and of outgoing connections. */
+  /** Ports of managed databases and Redis instances. By default outside the ranges of instances and of outgoing connections. */
   DATABASE_PORTS: setting(portRange.default('15000-15999')),
+  REDIS_PORTS: setting(portRange.default('16000-16999')),
   MASTER_KEYS: secret(z.string(), (keys) => keysOf(keys.split(','))),
   MASTER_KEY_FILE: setting(z.string().optional()),
   EGRESS_ALLOW: setting(networks.optional()),

@@ -71,8 +71,18 @@ describe('shutDown', () => {
     server.kill('SIGKILL')
     await once(server, 'exit')
     const runtime = fakeRuntime(['inst_1'])
-    expect(await shutDown({ dataDir, embedded: true, runtime, graceMs: 1_000 })).toEqual({ processes: [], instances: 1, databases: 0 })
-    expect(await shutDown({ dataDir, embedded: true, runtime, graceMs: 1_000 })).toEqual({ processes: [], instances: 0, databases: 0 })
+    expect(await shutDown({ dataDir, embedded: true, runtime, graceMs: 1_000 })).toEqual({
+      processes: [],
+      instances: 1,
+      databases: 0,
+      redis: 0,
+    })
+    expect(await shutDown({ dataDir, embedded: true, runtime, graceMs: 1_000 })).toEqual({
+      processes: [],
+      instances: 0,
+      databases: 0,
+      redis: 0,
+    })
   })
 
   it('ends a server that is still starting', async () => {

@@ -19,6 +19,8 @@ import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
 import { backupEngine } from '../../src/domain/resources/backup/index.ts'
 import type { BackupEngine } from '../../src/domain/resources/backup/ports.ts'
+import { redisEngine } from '../../src/domain/resources/redis/index.ts'
+import type { RedisEngine } from '../../src/domain/resources/redis/ports.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
@@ -41,6 +43,11 @@ export async function createFullWorld(): Promise<World> {
   provideEngine(world.app)
   const recordedUntil = async () => null
   backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
+  const anyPort = Array.from({ length: 1_000 }, (_, n) => 16_000 + n)
+  redisEngine.provide(world.app, {
+    place: async () => ({ host: '127.0.0.1', candidates: anyPort }),
+    availability: async () => ({ version: '7.0.15', missing: null }),
+  } as Partial<RedisEngine> as RedisEngine)
   return {
     ...world,
     async close() {
@@ -59,6 +66,7 @@ const make = `mutation ($p: ID!, $name: String!) {
   createSecret(input: {projectId: $p, key: "TOKEN", value: "hunter2"}) { secret { id } }
   createWebhookEndpoint(input: {url: "http://127.0.0.1:9/"}) { webhookEndpoint { id } }
   createDatabase(input: {projectId: $p, name: $name}) { database { id } }
+  createRedis(input: {projectId: $p, name: $name}) { redis { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
@@ -74,12 +82,14 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   const service = made.createWebService.webService
   const secret = made.createSecret.secret.id
   const database = made.createDatabase.database.id
+  const redis = made.createRedis.redis.id
   const configured = await run(
-    `mutation ($s: ID!, $secret: ID!, $database: ID!) {
+    `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
        bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } }
-       connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } } }`,
-    { s: service.id, secret, database },
+       connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } }
+       connectRedis(input: {redisId: $redis, webServiceId: $s}) { resourceBinding { id } } }`,
+    { s: service.id, secret, database, redis },
   )
   await runStatement(app.db.prisma, sql`update database set status = 'RUNNING' where id = ${decodeId('Database', database)}::uuid`)
   const backedUp = await run(
@@ -118,6 +128,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     SecretBinding: configured.bindSecret.secretBinding.id,
     Database: database,
     Backup: backedUp.createBackup.backup.id,
+    Redis: redis,
     ResourceBinding: configured.connectDatabase.resourceBinding.id,
     WebhookEndpoint: endpoint,
     WebhookMessage: encodeId('WebhookMessage', message!.id),

@@ -1,0 +1,140 @@
+import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import type { Redis } from '../../../generated/prisma/client.ts'
+import { changes, defineCommand } from '../../../platform/command.ts'
+import { assignments, newRow, row, rows, sql } from '../../../platform/db/index.ts'
+import { lock } from '../../../platform/db/lock.ts'
+import { errors } from '../../../platform/errors.ts'
+import { publish } from '../../../platform/events.ts'
+import { newId } from '../../../platform/id.ts'
+import { nameSchema, slugFrom } from '../../../platform/name.ts'
+import { insertWithSlug } from '../../../platform/slug.ts'
+import type { App, Work } from '../../../platform/work.ts'
+import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
+import { projectCreated } from '../../apps/project/index.ts'
+import { keySchema } from '../../configuration/variable/index.ts'
+import { insertResource, lifecycleCommands, resourceTopic } from '../resource/index.ts'
+import { connectResource, disconnectAll, resourceBindingCreated, resourceBindingDeleted } from '../resource-binding/index.ts'
+import { bindableRedis } from './bound-value.ts'
+import { eventOf, redisCreated, redisUpdated } from './events.ts'
+import { lockRedis } from './lock.ts'
+import { memoryRange, passwordIdentity, settingsSchema, urlIdentity, urlOf } from './model.ts'
+import { redisEngine } from './ports.ts'
+
+/** A row without its sealed values, as results contain it. */
+export type RedisRow = Omit<Redis, 'password' | 'url' | 'urlFingerprint'>
+
+export const shown = ({ password, url, urlFingerprint, ...redis }: Redis): RedisRow => redis
+
+type Prepared = { version: string | null; missing: string | null; host: string; candidates: number[] }
+
+/** Whether and where a new instance can run. Asked before the transaction, because the engine looks for the program and for free ports. */
+async function prepareRedis(app: App): Promise<Prepared> {
+  const engine = redisEngine.use(app)
+  const taken = await rows<{ port: number }>(app.db.prisma, sql`select port from redis`)
+  return { ...(await engine.availability()), ...(await engine.place(new Set(taken.map(({ port }) => port)))) }
+}
+
+export const createRedis = defineCommand({
+  name: 'createRedis',
+  description:
+    'Creates a Redis instance and returns it with the status `CREATING`. Its address and credentials are valid as soon as the status is `RUNNING`. The instance belongs to the given environment or, by default, to the production environment of the project. Fails with `unavailable` if the machine has neither Redis nor Valkey; the message contains the command that installs it.',
+  permission: 'manage:databases',
+  ids: { projectId: 'Project', environmentId: 'Environment' },
+  targetType: 'Redis',
+  input: settingsSchema.extend({ projectId: z.string().nullish(), environmentId: z.string().nullish(), name: nameSchema }),
+  emits: [redisCreated, projectCreated, environmentCreated],
+  prepare: prepareRedis,
+  async run(work, input, _target, { version, missing, host, candidates }) {
+    if (missing !== null) throw errors.unavailable({ text: missing })
+    const environment = await placeFor(work, input)
+    const { organizationId, projectId, id: environmentId } = environment
+    const id = newId()
+    const port = await choosePort(work, candidates)
+    await insertResource(work, { id, type: 'Redis', environment })
+    // In characters that need no escapes in a URL.
+    const password = randomBytes(24).toString('base64url')
+    const url = urlOf({ host, port }, password)
+    const { keyring } = work.app
+    const data = {
+      ...{ id, organizationId, projectId, environmentId, name: input.name, redisVersion: version, host, port },
+      ...{ desiredState: 'RUNNING' as const, status: 'CREATING' as const, createdBy: work.caller.subject.name },
+      password: await keyring.seal(work.tx, organizationId, passwordIdentity(id), password),
+      url: await keyring.seal(work.tx, organizationId, urlIdentity(id), url),
+      urlFingerprint: await keyring.fingerprint(work.tx, organizationId, url),
+      maxMemoryBytes: input.maxMemoryBytes ?? memoryRange.usual,
+      evictionPolicy: input.evictionPolicy ?? 'noeviction',
+      persistent: input.persistent ?? true,
+    }
+    const redis = await insertWithSlug({ requested: null, generated: slugFrom(input.name, 'redis') }, (slug) =>
+      row<Redis>(work.tx, sql`insert into redis ${newRow({ ...data, slug })} on conflict (environment_id, slug) do nothing returning *`),
+    )
+    work.wake('redis')
+    await publish(work, redisCreated, eventOf(redis))
+    return { redis: shown(redis) }
+  },
+})
+
+/** The first free port that no other instance has, now or while it is stopped. One transaction at a time chooses. */
+async function choosePort(work: Work, candidates: readonly number[]): Promise<number> {
+  await lock(work.tx, 'redis ports')
+  const found = await row<{ port: number }>(
+    work.tx,
+    sql`select p.port from unnest(${candidates}::int[]) with ordinality as p(port, n)
+        where not exists (select 1 from redis r where r.port = p.port) order by p.n limit 1`,
+  )
+  if (found) return found.port
+  throw errors.unavailable({ text: 'No free port is left for another Redis instance. Delete one, or widen the setting REDIS_PORTS.' })
+}
+
+export const updateRedis = defineCommand({
+  name: 'updateRedis',
+  description:
+    'Updates a Redis instance. Omitted fields are left unchanged. Settings are applied to the running instance without a restart.',
+  permission: 'manage:databases',
+  ids: { id: 'Redis' },
+  targetType: 'Redis',
+  target: lockRedis,
+  input: settingsSchema.extend({ name: nameSchema.nullish() }),
+  emits: [redisUpdated],
+  async run(work, input, target: Redis) {
+    const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null && value !== undefined))
+    if (!changes(target, given)) return { redis: shown(target) }
+    const { name: _name, ...settings } = given
+    const redis = (await row<Redis>(
+      work.tx,
+      sql`update redis set ${assignments(given)}, revision = revision + ${changes(target, settings) ? 1 : 0}, next_start_at = null, version = version + 1
+          where id = ${target.id}::uuid returning *`,
+    ))!
+    await publish(work, redisUpdated, eventOf(redis))
+    work.wake('redis', resourceTopic(redis.id))
+    return { redis: shown(redis) }
+  },
+})
+
+export const {
+  start: startRedis,
+  stop: stopRedis,
+  restart: restartRedis,
+  remove: deleteRedis,
+} = lifecycleCommands({
+  ...{ type: 'Redis', table: 'redis', name: 'redis', Name: 'Redis', noun: 'Redis instance', shown },
+  permissions: { manage: 'manage:databases', delete: 'delete:databases' },
+  disconnect: disconnectAll,
+  disconnectEmits: [resourceBindingDeleted],
+})
+
+export const connectRedis = defineCommand({
+  name: 'connectRedis',
+  description:
+    'Connects a Redis instance to a service of the same environment, which receives its URL as a secret variable from the next deployment on. Fails with `key_taken` if another connected resource already gives the service a variable of this name.',
+  permission: 'manage:databases',
+  ids: { redisId: 'Redis', webServiceId: 'WebService' },
+  targetType: 'Redis',
+  target: (work, { redisId }) => lockRedis(work, { id: redisId! }),
+  input: z.object({ webServiceId: z.string(), alias: keySchema.nullish() }),
+  emits: [resourceBindingCreated],
+  run: (work, { webServiceId, alias }, redis: Redis) =>
+    connectResource(work, { kind: bindableRedis, resource: redis, webServiceId, alias: alias ?? null }),
+  audited: (_input, { resourceBinding }) => ({ resourceBindingId: resourceBinding.id, variables: resourceBinding.variables }),
+})

@@ -1,0 +1,218 @@
+import {
+  builder,
+  columnsOf,
+  connectionOf,
+  findRelated,
+  type GraphqlContext,
+  type InputBuilder,
+  idField,
+  loadRows,
+  mutation,
+  Node,
+  nestedConnection,
+  payloadOf,
+  rootConnection,
+  versionFields,
+} from '../../../graphql/builder/index.ts'
+import { encodeId } from '../../../platform/id.ts'
+import { Environment } from '../../apps/environment/graphql.ts'
+import { environmentListing } from '../../apps/environment/index.ts'
+import { Project } from '../../apps/project/graphql.ts'
+import { projectListing } from '../../apps/project/index.ts'
+import { DesiredState } from '../../apps/web-service/graphql.ts'
+import { writeWarningsField } from '../../configuration/variable/graphql.ts'
+import { ResourceStatus } from '../resource/graphql.ts'
+import { ResourceBinding } from '../resource-binding/graphql.ts'
+import { bindingsByResource } from '../resource-binding/index.ts'
+import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
+import { redisEngine } from './ports.ts'
+import { countRedisInstances, findRedis, listRedisInstances, redisListing } from './queries.ts'
+import { revealRedis } from './reveal.ts'
+
+/** Metrics of a running instance, read once for all fields that ask. Null while it does not answer. */
+const metricsOf = (context: GraphqlContext, { id, status }: { id: string; status: string }) =>
+  status === 'RUNNING' ? redisEngine.use(context.app).measure(id) : null
+
+export const Redis = builder.prismaObject('Redis', {
+  description: 'A managed Redis instance.',
+  interfaces: [Node],
+  select: { id: true },
+  permission: 'view:databases',
+  fields: (t) => ({
+    id: t.id(idField('Redis')),
+    name: t.exposeString('name', { description: 'Name of the instance.' }),
+    slug: t.exposeString('slug', { description: 'Slug of the instance, unique within its environment.' }),
+    redisVersion: t.exposeString('redisVersion', {
+      nullable: true,
+      description: 'Version of Redis or Valkey that the instance was last started with.',
+    }),
+    project: t.field({
+      type: Project,
+      description: 'Project that contains the instance.',
+      select: { projectId: true },
+      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
+    }),
+    environment: t.field({
+      type: Environment,
+      description: 'Environment that contains the instance.',
+      select: { environmentId: true },
+      resolve: ({ environmentId }, _args, context, info) => findRelated(context, info, environmentListing, environmentId),
+    }),
+    desiredState: t.expose('desiredState', {
+      type: DesiredState,
+      description: 'Desired state of the instance. See `status` for the observed state.',
+    }),
+    status: t.expose('status', { type: ResourceStatus, description: 'Observed state of the instance.' }),
+    statusMessage: t.exposeString('statusMessage', {
+      nullable: true,
+      description: 'Why the instance is not running, if it failed. Null otherwise.',
+    }),
+    host: t.exposeString('host', { nullable: true, description: 'Host name or address that clients connect to.' }),
+    port: t.exposeInt('port', { nullable: true, description: 'TCP port that clients connect to. Never changes.' }),
+    maxMemoryBytes: t.exposeFloat('maxMemoryBytes', { description: 'Maximum size of the data in bytes.' }),
+    usedMemoryBytes: t.float({
+      nullable: true,
+      description: 'Memory in use, in bytes. At most a few seconds old. Null while the instance does not answer.',
+      select: { id: true, status: true },
+      resolve: async (redis, _args, context) => (await metricsOf(context, redis))?.usedMemoryBytes ?? null,
+    }),
+    connectedClients: t.int({
+      nullable: true,
+      description: 'Number of open connections of clients. At most a few seconds old. Null while the instance does not answer.',
+      select: { id: true, status: true },
+      resolve: async (redis, _args, context) => (await metricsOf(context, redis))?.connectedClients ?? null,
+    }),
+    keyCount: t.int({
+      nullable: true,
+      description: 'Number of keys. At most a few seconds old. Null while the instance does not answer.',
+      select: { id: true, status: true },
+      resolve: async (redis, _args, context) => (await metricsOf(context, redis))?.keyCount ?? null,
+    }),
+    persistent: t.exposeBoolean('persistent', {
+      description:
+        'Whether the data survives a restart. It is written to disk every second, and with every change to the operating system.',
+    }),
+    evictionPolicy: t.exposeString('evictionPolicy', {
+      description: 'What happens when the memory is full, such as `noeviction` (writes fail) or `allkeys-lru`.',
+    }),
+    resourceBindings: t.field({
+      type: [ResourceBinding],
+      extensions: { rows: 20 },
+      description: 'Connections of the instance to services, oldest first.',
+      select: { id: true },
+      resolve: ({ id }, _args, context, info) =>
+        loadRows(context, 'Redis.resourceBindings', id, columnsOf(info, 'ResourceBinding'), bindingsByResource),
+    }),
+    ...versionFields(t),
+  }),
+})
+
+const instances = connectionOf(Redis, redisListing)
+rootConnection(instances, {
+  list: listRedisInstances,
+  count: countRedisInstances,
+  args: builder.args((t) => ({
+    projectId: t.id({ description: 'Return only instances of this project.' }),
+    environmentId: t.id({ description: 'Return only instances of this environment.' }),
+  })),
+})
+nestedConnection(Project, 'redisInstances', instances, { by: 'projectId', description: 'Redis instances of the project, oldest first.' })
+nestedConnection(Environment, 'redisInstances', instances, {
+  by: 'environmentId',
+  description: 'Redis instances of the environment, oldest first.',
+})
+
+builder.queryField('redis', (t) =>
+  t.field({
+    type: Redis,
+    nullable: true,
+    description: 'Redis instance with the given ID. Null if it does not exist.',
+    args: { id: t.arg.id({ required: true, description: 'ID of the instance.' }) },
+    resolve: (_root, args, context, info) => context.call(findRedis, args, columnsOf(info, 'Redis')),
+  }),
+)
+
+const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 'ID of the instance.' }) })
+const policies =
+  '`noeviction`, `allkeys-lru`, `allkeys-lfu`, `allkeys-random`, `volatile-lru`, `volatile-lfu`, `volatile-random` or `volatile-ttl`'
+
+mutation(createRedis, {
+  input: (t) => ({
+    projectId: t.id({
+      description:
+        "ID of the project. When both IDs are omitted, the instance is created in the key's project or in the organization's default project.",
+    }),
+    environmentId: t.id({ description: "ID of the environment. Defaults to the project's oldest production environment." }),
+    name: t.string({ required: true, description: 'Name of the instance, from 1 to 100 characters.' }),
+    maxMemoryBytes: t.float({
+      description: 'Maximum size of the data in bytes, from 16777216 (16 MiB) to 68719476736 (64 GiB). Defaults to 134217728 (128 MiB).',
+    }),
+    persistent: t.boolean({ defaultValue: true, description: 'Whether the data survives a restart.' }),
+    evictionPolicy: t.string({ description: `What happens when the memory is full: ${policies}. Defaults to \`noeviction\`.` }),
+  }),
+  payload: payloadOf('redis', Redis, 'The created instance.'),
+})
+
+mutation(updateRedis, {
+  versioned: true,
+  input: (t) => ({
+    ...idInput(t),
+    name: t.string({ description: 'New name, from 1 to 100 characters.' }),
+    maxMemoryBytes: t.float({
+      description:
+        'New maximum size of the data in bytes, from 16777216 (16 MiB) to 68719476736 (64 GiB). Data beyond it is evicted according to the eviction policy.',
+    }),
+    persistent: t.boolean({
+      description: 'Whether the data survives a restart. When turned off, the data is lost with the next restart.',
+    }),
+    evictionPolicy: t.string({ description: `What happens when the memory is full: ${policies}.` }),
+  }),
+  payload: payloadOf('redis', Redis, 'The updated instance.'),
+})
+
+mutation(startRedis, { input: idInput, payload: payloadOf('redis', Redis, 'The started instance.') })
+mutation(stopRedis, { input: idInput, payload: payloadOf('redis', Redis, 'The stopped instance.') })
+mutation(restartRedis, { input: idInput, payload: payloadOf('redis', Redis, 'The restarted instance.') })
+
+mutation(deleteRedis, {
+  versioned: true,
+  input: (t) => ({
+    ...idInput(t),
+    force: t.boolean({ defaultValue: false, description: 'Whether to delete the instance even if services are connected to it.' }),
+  }),
+  payload: (t) => ({
+    deletedId: t.id({ description: 'ID of the deleted instance.', resolve: (result) => encodeId('Redis', result.deletedId) }),
+  }),
+})
+
+mutation(connectRedis, {
+  input: (t) => ({
+    redisId: t.id({ required: true, description: 'ID of the Redis instance.' }),
+    webServiceId: t.id({ required: true, description: 'ID of a service in the same environment.' }),
+    alias: t.string({
+      description:
+        'Name of the variable that the service receives: letters, digits and underscores, not starting with a digit. Defaults to `REDIS_URL`.',
+    }),
+  }),
+  payload: (t) => ({
+    resourceBinding: t.field({ type: ResourceBinding, description: 'The created binding.', resolve: (result) => result.resourceBinding }),
+    warnings: writeWarningsField(t, 'Warnings about the variable, such as one that is hidden by an environment variable of the service.'),
+  }),
+})
+
+mutation(revealRedis, {
+  input: idInput,
+  payload: (t) => ({
+    url: t.exposeString('url', {
+      nullable: true,
+      description: 'Connection URL with the password. Null if an idempotent request is repeated.',
+    }),
+    host: t.exposeString('host', { description: 'Host name or address.' }),
+    port: t.exposeInt('port', { description: 'TCP port.' }),
+    username: t.exposeString('username', { description: 'Name of the account.' }),
+    password: t.exposeString('password', {
+      nullable: true,
+      description: 'Password of the account. Null if an idempotent request is repeated.',
+    }),
+  }),
+})

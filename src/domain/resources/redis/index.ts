@@ -1,0 +1,46 @@
+/** Managed Redis instances: run by an engine, supervised, and connected to services by bindings. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { check, stamped } from '../../../platform/db/constraints.ts'
+import { supervisedTypes, superviseResources } from '../resource/index.ts'
+import { bindableKinds } from '../resource-binding/index.ts'
+import { bindableRedis } from './bound-value.ts'
+import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
+import { redisCreated, redisEvents, redisUpdated } from './events.ts'
+import { memoryRange, passwordIdentity, urlIdentity } from './model.ts'
+import { redisEngine } from './ports.ts'
+import { countRedisInstances, findRedis, listRedisInstances, redisListing, sliceRedisInstances } from './queries.ts'
+import { reactions } from './reactions.ts'
+import { revealRedis } from './reveal.ts'
+import { supervisedRedis } from './supervision.ts'
+
+export { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
+export { redisEngine } from './ports.ts'
+export { findRedis, sliceRedisInstances } from './queries.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Redis: 'redis'
+  }
+}
+
+export const redis = defineConcept({
+  name: 'redis',
+  idPrefixes: { Redis: 'redis' },
+  nodes: [redisListing],
+  commands: [createRedis, updateRedis, startRedis, stopRedis, restartRedis, deleteRedis, revealRedis, connectRedis],
+  queries: [findRedis, listRedisInstances, sliceRedisInstances, countRedisInstances],
+  events: [redisCreated, redisUpdated, ...Object.values(redisEvents)],
+  reactions,
+  chores: [superviseResources(supervisedRedis)],
+  ports: [redisEngine],
+  extensions: [bindableKinds.with(bindableRedis), supervisedTypes.with('Redis')],
+  sealed: [
+    { table: 'redis', key: 'id', column: 'password', identity: passwordIdentity },
+    { table: 'redis', key: 'id', column: 'url', identity: urlIdentity },
+  ],
+  constraints: [
+    ...stamped('redis'),
+    check('redis', 'max_memory_bytes', `max_memory_bytes BETWEEN ${memoryRange.least} AND ${memoryRange.most}`),
+    check('redis', 'port', 'port BETWEEN 1 AND 65535'),
+  ],
+})
