@@ -115,7 +115,7 @@ it('a request whose field meets the outage says so there, not internal', async (
 it('a subscription that is open goes on after the outage, each line once', async () => {
   const { webService } = await execute(request(other, tenant.owner), createWebService, { name: 'Web' })
   const { organizationId, id: webServiceId } = webService
-  const { id: logId } = await ensureServiceLog(other.db.prisma, { organizationId, webServiceId })
+  const { id: logId } = await ensureServiceLog(other.db, { organizationId, webServiceId })
   const socket = await new RawSocket(socketUrl()).init({ authorization: `Bearer ${key}` })
   socket.subscribe(
     '1',

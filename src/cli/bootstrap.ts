@@ -48,13 +48,13 @@ const readMarker = (dataDir: string) => readFile(markerFile(dataDir), 'utf8').ca
 
 async function isFinished(app: App): Promise<boolean> {
   if ((await readMarker(app.settings.DATA_DIR)) !== null) return false
-  return (await row(app.db.prisma, sql`select 1 as one from api_key limit 1`)) !== null
+  return (await row(app.db, sql`select 1 as one from api_key limit 1`)) !== null
 }
 
 /** The owner of the organization that the marker names, or of one that a start before markers were introduced left without a key. */
 const ownerWithoutKey = (app: App, organizationId: string): Promise<Owner | null> =>
   row<Owner>(
-    app.db.prisma,
+    app.db,
     sql`select o.id as organization_id, o.slug as organization_slug, m.user_id
         from organization o join member m on m.organization_id = o.id and m.role = 'OWNER'
         where o.id = ${organizationId}::uuid
@@ -70,7 +70,7 @@ async function hasValidKey(app: App): Promise<boolean> {
 
 async function createFirstKey(app: App, owner: Owner, graphqlUrl: string): Promise<Bootstrap> {
   const lost = await rows<{ id: string }>(
-    app.db.prisma,
+    app.db,
     sql`select id from api_key where organization_id = ${owner.organizationId}::uuid and name = ${firstKeyName} and revoked_at is null`,
   )
   for (const { id } of lost) await execute(asOwner(app, owner), revokeApiKey, { id })

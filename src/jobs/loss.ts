@@ -35,20 +35,20 @@ export function watchLosses<Item extends Claimed>(app: App, queue: Queue<Item>, 
       onLastChance = item
       return 'work'
     },
-    defer: (item) => defer(app.db.prisma, queue.rows, item, deferMs),
+    defer: (item) => defer(app.db, queue.rows, item, deferMs),
     ended(item, recorded) {
       if (onLastChance === item) onLastChance = null
       if (!recorded) unrecorded.add(item)
     },
     async recordEnded() {
       for (const item of unrecorded) {
-        await recordSurvival(app.db.prisma, queue.rows, item)
+        await recordSurvival(app.db, queue.rows, item)
         unrecorded.delete(item)
       }
     },
     async recordStop() {
       try {
-        await recordSurvivalOfAll(app.db.prisma, queue.rows.table, worker)
+        await recordSurvivalOfAll(app.db, queue.rows.table, worker)
       } catch (error) {
         reportFailure(app, error, 'the items in progress could not be recorded before the stop', { queue: queue.name }, 'warn')
       }

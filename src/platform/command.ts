@@ -166,7 +166,7 @@ export async function ask<Input, Result>(
   if (request.app.domain.queries.get(query.name) !== query) throw new Error(`no concept declares the query ${query.name}`)
   if (query.permission !== null) demand(request.caller, query.permission)
   const input = parseInput(query.input, decodeIds(rawInput, query.ids))
-  return query.run({ app: request.app, caller: request.caller, tx: request.app.db.prisma, requestId: request.requestId, columns }, input)
+  return query.run({ app: request.app, caller: request.caller, tx: request.app.db, requestId: request.requestId, columns }, input)
 }
 
 async function findTarget<Input, Row extends Target | null, Result extends object>(

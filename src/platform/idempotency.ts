@@ -62,7 +62,7 @@ export const expireIdempotencyKeys: Chore = {
   topic: null,
   everyMs: 10 * 60_000,
   async run(app) {
-    await run(app.db.prisma, sql`delete from idempotency where expires_at <= app_now()`)
+    await run(app.db, sql`delete from idempotency where expires_at <= app_now()`)
   },
 }
 

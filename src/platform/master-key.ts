@@ -54,7 +54,7 @@ export function unwrap(masters: MasterKeys, key: WrappedKey): Buffer {
 
 /** Loads the master keys and checks them against the database. Creates the first key for an empty database. Throws MasterKeyError. */
 export async function loadMasterKeys(db: Db, settings: MasterKeySettings): Promise<MasterKeys> {
-  const checks = await rows<{ version: number; checkValue: Uint8Array }>(db.prisma, sql`select version, check_value from master_key_check`)
+  const checks = await rows<{ version: number; checkValue: Uint8Array }>(db, sql`select version, check_value from master_key_check`)
   const masters = await readMasterKeys(settings, checks.length === 0)
   await checkMasterKeys(db, masters, checks)
   return masters
@@ -103,7 +103,7 @@ async function checkMasterKeys(db: Db, masters: MasterKeys, checks: { version: n
       throw new MasterKeyError(`Master key version ${version} is not the key that this database was sealed with. Restore the original key.`)
     }
   }
-  const needed = await rows<{ masterVersion: number }>(db.prisma, sql`select distinct master_version from organization_key`)
+  const needed = await rows<{ masterVersion: number }>(db, sql`select distinct master_version from organization_key`)
   for (const { masterVersion } of needed) {
     if (!masters.has(masterVersion))
       throw new MasterKeyError(`Master key version ${masterVersion} is in use, but not loaded. Add it to MASTER_KEYS or MASTER_KEY_FILE.`)
@@ -114,7 +114,7 @@ async function checkMasterKeys(db: Db, masters: MasterKeys, checks: { version: n
   for (const [version, key] of masters) {
     if (!stored.has(version)) {
       await run(
-        db.prisma,
+        db,
         sql`insert into master_key_check (version, check_value) values (${version}, ${checkValue(key, version)}) on conflict do nothing`,
       )
     }
@@ -141,7 +141,7 @@ export async function rotateMasterKey(
   settings: MasterKeySettings,
 ): Promise<{ version: number; rewrapped: number; added: boolean }> {
   let masters = await loadMasterKeys(db, settings)
-  const behind = await row(db.prisma, sql`${olderThan(newestOf(masters))} limit 1`)
+  const behind = await row(db, sql`${olderThan(newestOf(masters))} limit 1`)
   const added = !behind
   if (added) {
     if (settings.MASTER_KEYS || settings.MASTER_KEY_FILE) {

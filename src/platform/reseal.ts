@@ -29,7 +29,7 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
  * alone, and a value that can't be opened is logged and left alone. `updated_at` is not changed.
  */
 async function resealColumn(app: App, { table, key, column, identity }: SealedColumn, signal: AbortSignal): Promise<number> {
-  const tx = app.db.prisma
+  const tx = app.db
   const value = sql`t.${raw(column)}`
   let done = 0
   for (let after = nilId; !signal.aborted; ) {
@@ -76,11 +76,11 @@ async function resealColumn(app: App, { table, key, column, identity }: SealedCo
 /** Creates new data keys for organizations whose key is older than DATA_KEY_MAX_AGE_MS. */
 async function renewDataKeys(app: App): Promise<void> {
   const due = await rows<{ organizationId: string }>(
-    app.db.prisma,
+    app.db,
     sql`select organization_id from organization_key group by 1
         having max(created_at) < app_now() - ${app.settings.DATA_KEY_MAX_AGE_MS} * interval '1 millisecond'`,
   )
-  for (const { organizationId } of due) await app.keyring.rotateDataKey(app.db.prisma, organizationId)
+  for (const { organizationId } of due) await app.keyring.rotateDataKey(app.db, organizationId)
 }
 
 /** Two processes may run it concurrently: each key is still added once, and each value replaced once. */

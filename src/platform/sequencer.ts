@@ -23,7 +23,7 @@ const readInOrder = sql`select set_config('enable_bitmapscan', 'off', true), set
 export async function sequence(app: App): Promise<number> {
   // Usually there is nothing to do, and this is the only statement.
   const waiting = await row(
-    app.db.prisma,
+    app.db,
     sql`select 1 as one where exists (select 1 from event where position is null) or exists (select 1 from audit_entry where position is null)`,
   )
   if (!waiting) return 0

@@ -51,14 +51,14 @@ export default async function neighbours(): Promise<BenchResult> {
     const http = createHttpOutgoing({ guard: createEgressGuard({ allow: app.settings.EGRESS_ALLOW }) })
     outgoingHttp.provide(app, http)
     const organizationId = newId()
-    await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${organizationId}::uuid, 'Bench', 'bench')`)
+    await run(app.db, sql`insert into organization (id, name, slug) values (${organizationId}::uuid, 'Bench', 'bench')`)
     const context = { app, caller: systemCaller(organizationId), requestId: 'bench' }
     worker = fork(join(import.meta.dirname, '..', 'support', 'webhook-worker.ts'), [url, 'worker', '15000'], { stdio: 'inherit' })
     await once(worker, 'message')
 
     const publish = async (type: string, count: number) => {
       await run(
-        app.db.prisma,
+        app.db,
         sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
             select gen_random_uuid(), ${organizationId}::uuid, ${type}, 1, 'Project', gen_random_uuid(), 1, '{}'::json
             from generate_series(1, ${count}::int)`,

@@ -44,11 +44,11 @@ export default async function s5(): Promise<BenchResult> {
           isSecret: true,
           version: 1,
           isRevoked: false,
-          fingerprint: await keyring.fingerprint(db.prisma, organizationId, value),
+          fingerprint: await keyring.fingerprint(db, organizationId, value),
           isShort: false,
           writtenAt: at,
           writtenBy: 'bench',
-          value: { identity, sealed: await keyring.seal(db.prisma, organizationId, identity, value) },
+          value: { identity, sealed: await keyring.seal(db, organizationId, identity, value) },
         })
       }
       bindings.push({
@@ -71,7 +71,7 @@ export default async function s5(): Promise<BenchResult> {
     }
     const once = async () => {
       const values: Record<string, string> = {}
-      for (const { key, value } of resolve(facts).variables) values[key] = await openValue({ app, tx: db.prisma }, organizationId, value)
+      for (const { key, value } of resolve(facts).variables) values[key] = await openValue({ app, tx: db }, organizationId, value)
       return values
     }
     const found = await once()

@@ -68,10 +68,7 @@ export default async function s6(): Promise<BenchResult> {
     const seconds = (performance.now() - drainFrom) / 1_000
     const { cpuMicros } = await usageOf(running)
     const { received } = await askReceiver(receiver, 'count')
-    const recorded = (await row<{ n: number }>(
-      app.db.prisma,
-      sql`select count(*)::int as n from webhook_attempt where error_class is null`,
-    ))!.n
+    const recorded = (await row<{ n: number }>(app.db, sql`select count(*)::int as n from webhook_attempt where error_class is null`))!.n
 
     await askReceiver(receiver, 'reset')
     await publishAtPace(app, organizations)
@@ -111,7 +108,7 @@ async function createTenants(app: App, url: string): Promise<string[]> {
   outgoingHttp.provide(app, http)
   const ids = Array.from({ length: tenants }, newId)
   for (const id of ids) {
-    await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Bench', ${id})`)
+    await run(app.db, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Bench', ${id})`)
     const input = { url, eventTypes: ['project.updated'] }
     await execute({ app, caller: systemCaller(id), requestId: 'bench' }, createWebhookEndpoint, input)
   }
@@ -124,7 +121,7 @@ const data = JSON.stringify({ projectId: 'proj_01h455vb4pex5vsknk084sn02q', name
 /** Inserts rows like those of `publish` in one statement, because publishing is not measured. */
 const publishMany = (app: App, organizations: string[], count: number): Promise<number> =>
   run(
-    app.db.prisma,
+    app.db,
     sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
         select uuidv7(), (${organizations}::uuid[])[1 + n % ${tenants}], 'project.updated', 1, 'Project', gen_random_uuid(), 1, ${data}::json
         from generate_series(1, ${count}) n`,
@@ -141,7 +138,7 @@ async function publishAtPace(app: App, organizations: string[]): Promise<void> {
   }
   await until(async () => {
     const left = await row(
-      app.db.prisma,
+      app.db,
       sql`select 1 as one from event e, webhook_fan_out f where e.position is null or e.position > f.position limit 1`,
     )
     return left === null
@@ -149,7 +146,7 @@ async function publishAtPace(app: App, organizations: string[]): Promise<void> {
 }
 
 async function pending(app: App): Promise<number> {
-  const counted = await row<{ n: number }>(app.db.prisma, sql`select count(*)::int as n from webhook_delivery where status = 'PENDING'`)
+  const counted = await row<{ n: number }>(app.db, sql`select count(*)::int as n from webhook_delivery where status = 'PENDING'`)
   return counted?.n ?? 0
 }
 

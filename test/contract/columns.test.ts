@@ -36,19 +36,19 @@ beforeAll(async () => {
   estate = await createEstate(world.app, tenant)
   // What the estates have not: something live, a failure, a rollback, and what belongs to one project.
   const uuid = (of: Estate, type: IdType) => decodeId(type, of[type])
-  const { prisma } = world.app.db
+  const { db } = world.app
   await run(
-    prisma,
+    db,
     sql`update deployment set status = 'LIVE', live_at = app_now(), release_digest = 'sha256:0' where id = ${uuid(former, 'Deployment')}::uuid`,
   )
   await run(
-    prisma,
+    db,
     sql`update deployment set restores_id = ${uuid(former, 'Deployment')}::uuid, failure_phase = 'BUILD', failure_code = 'BUILD_FAILED',
           failure_message = 'told' where id = ${uuid(estate, 'Deployment')}::uuid`,
   )
-  await run(prisma, sql`update api_key set project_id = ${uuid(estate, 'Project')}::uuid where id = ${uuid(estate, 'ApiKey')}::uuid`)
+  await run(db, sql`update api_key set project_id = ${uuid(estate, 'Project')}::uuid where id = ${uuid(estate, 'ApiKey')}::uuid`)
   await run(
-    prisma,
+    db,
     sql`update webhook_endpoint set project_id = ${uuid(estate, 'Project')}::uuid where id = ${uuid(estate, 'WebhookEndpoint')}::uuid`,
   )
 })

@@ -91,7 +91,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
        connectRedis(input: {redisId: $redis, webServiceId: $s}) { resourceBinding { id } } }`,
     { s: service.id, secret, database, redis },
   )
-  await runStatement(app.db.prisma, sql`update database set status = 'RUNNING' where id = ${decodeId('Database', database)}::uuid`)
+  await runStatement(app.db, sql`update database set status = 'RUNNING' where id = ${decodeId('Database', database)}::uuid`)
   const backedUp = await run(
     `mutation ($d: ID!) { setBackupSchedule(input: {databaseId: $d, cron: "0 3 * * *"}) { database { id } }
        createBackup(input: {databaseId: $d}) { backup { id } } }`,
@@ -104,7 +104,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   await sequence(app)
   while ((await fanOutEvents.run(app, new AbortController().signal)) === 'again');
   const message = await row<{ id: string }>(
-    app.db.prisma,
+    app.db,
     sql`select id from webhook_message where organization_id = ${tenant.organizationId}::uuid order by id desc limit 1`,
   )
   const { WebhookAttempt, Instance, Operation } = await addRows(app, tenant, {

@@ -21,12 +21,12 @@ beforeAll(async () => {
   world = await createFullWorld()
   tenant = await createTenant(world.app)
   for (let n = 0; n < parents; n++) estate = await createEstate(world.app, tenant)
-  const { prisma } = world.app.db
+  const { db } = world.app
   // Ids in order of creation, like UUIDv7.
   const prefix = newId().slice(0, 24)
   const id = sql`(${prefix} || lpad(to_hex(n), 12, '0'))::uuid`
   const series = (count: number) => sql`generate_series(1, ${count}) n`
-  const seed = (statement: Sql) => run(prisma, statement)
+  const seed = (statement: Sql) => run(db, statement)
   await seed(
     sql`insert into environment (id, organization_id, project_id, name, slug, type)
         select ${id}, ${uuid('Organization')}::uuid, ${uuid('Project')}::uuid, 'e', 'e-' || n, 'STAGING' from ${series(children)}`,
@@ -79,7 +79,7 @@ async function rowsRead(template: string): Promise<Record<string, number>> {
   const source = template.replaceAll(/"(\w+)"/g, (_quoted, type: keyof Estate) => `"${estate[type]}"`)
   return world.app.db.transaction(async (tx) => {
     const before = await readSoFar(tx)
-    const inside: App = { ...world.app, db: { ...world.app.db, prisma: tx as App['db']['prisma'] } }
+    const inside: App = { ...world.app, db: { ...world.app.db, ...tx } }
     const { data, errors } = await operation(inside, tenant.owner, source)
     expect({ source, errors }).toEqual({ source, errors: undefined })
     expect(JSON.stringify(data)).toContain('"id"')

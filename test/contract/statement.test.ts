@@ -99,9 +99,9 @@ describe('a list fetches the columns that are asked for', () => {
   }
 
   beforeAll(async () => {
-    await run(world.app.db.prisma, sql`update webhook_attempt set response_body = repeat('x', 20000)`)
-    await run(world.app.db.prisma, sql`update deployment set commit_message = repeat('x', 20000)`)
-    await run(world.app.db.prisma, sql`update project set description = repeat('x', 2000)`)
+    await run(world.app.db, sql`update webhook_attempt set response_body = repeat('x', 20000)`)
+    await run(world.app.db, sql`update deployment set commit_message = repeat('x', 20000)`)
+    await run(world.app.db, sql`update project set description = repeat('x', 2000)`)
   })
 
   it.each(lists.map((list) => [list.name]))('%s', async (name) => {

@@ -113,7 +113,7 @@ describe('log fields of one operation', () => {
 })
 
 it('a list of many items is answered completely, written in portions', async () => {
-  const [logId] = await ensureLogs(world.app.db.prisma, [
+  const [logId] = await ensureLogs(world.app.db, [
     { organizationId: tenant.organizationId, webServiceId: decodeId('WebService', service()), deploymentId: null },
   ])
   await append(world.app, logId!, countTo(1_234).map(String))

@@ -124,14 +124,14 @@ it('committed events get their positions', async () => {
   start()
   for (const n of [1, 2, 3]) {
     await run(
-      app.db.prisma,
+      app.db,
       sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
           values (${newId()}::uuid, ${newId()}::uuid, 'test.happened', 1, 'Project', ${newId()}::uuid, ${n}, '{}')`,
     )
   }
   app.wake.notify('outbox')
   const positions = await until('all have a position', async () => {
-    const found = await rows<{ position: bigint | null }>(app.db.prisma, sql`select position from event order by ordinal`)
+    const found = await rows<{ position: bigint | null }>(app.db, sql`select position from event order by ordinal`)
     return found.length === 3 && found.every((event) => event.position !== null) && found
   })
   expect(positions.map((event) => event.position)).toEqual([1n, 2n, 3n])

@@ -28,13 +28,13 @@ const router: Partial<Router> = { listens: true, ready: true, port: 4080, apply(
 /** Creates a live service with one running instance. */
 async function createRunning(app: App, { organizationId, owner }: Tenant): Promise<void> {
   const { id: webServiceId } = (await execute(request(app, owner), createWebService, { name: 'Web' })).webService
-  await run(app.db.prisma, sql`update web_service set desired_state = 'RUNNING' where id = ${webServiceId}::uuid`)
-  await run(app.db.prisma, sql`update service_runtime set status = 'RUNNING' where web_service_id = ${webServiceId}::uuid`)
+  await run(app.db, sql`update web_service set desired_state = 'RUNNING' where id = ${webServiceId}::uuid`)
+  await run(app.db, sql`update service_runtime set status = 'RUNNING' where web_service_id = ${webServiceId}::uuid`)
   const place = { organizationId, webServiceId }
   const deployment = { id: newId(), ...place, number: 1, kind: 'DEPLOY', trigger: 'API', status: 'LIVE', liveAt: new Date() }
-  await run(app.db.prisma, sql`insert into deployment ${newRow({ ...deployment, releaseDigest: 'sha256:1', createdByType: 'system' })}`)
+  await run(app.db, sql`insert into deployment ${newRow({ ...deployment, releaseDigest: 'sha256:1', createdByType: 'system' })}`)
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status, routed, started_at)
         select ${newId()}::uuid, s.organization_id, s.id, ${deployment.id}::uuid, s.generation, 'RUNNING', true, now()
         from web_service s where s.id = ${webServiceId}::uuid`,

@@ -50,7 +50,7 @@ const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
   pollMs: 3_600_000,
   concurrency: 1,
   claim: async ({ db }, owner, limit) => {
-    const items = await claim<Errand>(db.prisma, {
+    const items = await claim<Errand>(db, {
       table: 'errand',
       key: ['id'],
       due: sql`t.done_by is null`,
@@ -61,12 +61,9 @@ const errands = (work: Queue<Errand>['work']): Queue<Errand> => ({
     })
     return { items, dueInMs: null, waitsForOwn: true }
   },
-  renew: ({ db }, errand) => renew(db.prisma, 'errand', key(errand), errand.leaseEpoch, 600_000),
+  renew: ({ db }, errand) => renew(db, 'errand', key(errand), errand.leaseEpoch, 600_000),
   release: ({ db }, errand) =>
-    run(
-      db.prisma,
-      sql`update errand set lease_owner = null, lease_expires_at = null where ${key(errand)} and lease_epoch = ${errand.leaseEpoch}`,
-    ),
+    run(db, sql`update errand set lease_owner = null, lease_expires_at = null where ${key(errand)} and lease_epoch = ${errand.leaseEpoch}`),
   work,
   setAside: () => Promise.reject(new Error('nothing is set aside')),
 })
@@ -77,10 +74,10 @@ function start({ queues = [], chores = [] }: { queues?: Queue<Errand>[]; chores?
 }
 
 const finish = (errand: Errand) =>
-  run(app.db.prisma, sql`update errand set done_by = ${errand.leaseEpoch}, lease_owner = null where ${key(errand)}`)
-const add = (id: number) => run(other.db.prisma, sql`insert into errand (id) values (${id})`)
+  run(app.db, sql`update errand set done_by = ${errand.leaseEpoch}, lease_owner = null where ${key(errand)}`)
+const add = (id: number) => run(other.db, sql`insert into errand (id) values (${id})`)
 const doneBy = async (id: number) =>
-  (await row<{ doneBy: number | null }>(other.db.prisma, sql`select done_by from errand where id = ${id}`))?.doneBy
+  (await row<{ doneBy: number | null }>(other.db, sql`select done_by from errand where id = ${id}`))?.doneBy
 const gone = () => until('the outage is known', () => app.db.session.outage())
 const loud = () => app.logged.filter(({ level }) => Number(level) >= 40).map(({ msg }) => msg)
 
@@ -90,7 +87,7 @@ it('queue, chore and sequencer resume, with two log lines for all of them', asyn
     name: 'errand',
     topic: 'never',
     everyMs: 3_600_000,
-    run: async ({ db }) => void (await row(db.prisma, sql`select ${++runs}::int`)),
+    run: async ({ db }) => void (await row(db, sql`select ${++runs}::int`)),
   }
   start({ queues: [errands((_app, errand) => finish(errand).then(() => {}))], chores: [chore] })
   await until('the chore ran', () => runs === 1)
@@ -98,7 +95,7 @@ it('queue, chore and sequencer resume, with two log lines for all of them', asyn
   await gone()
   await add(1)
   await run(
-    other.db.prisma,
+    other.db,
     sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
         values (${newId()}::uuid, ${newId()}::uuid, 'test.happened', 1, 'Project', ${newId()}::uuid, 1, '{}')`,
   )
@@ -107,7 +104,7 @@ it('queue, chore and sequencer resume, with two log lines for all of them', asyn
   await until('the chore ran again', () => runs >= 2)
   await until(
     'the event has its position',
-    async () => (await rows(other.db.prisma, sql`select 1 as one from event where position is null`)).length === 0,
+    async () => (await rows(other.db, sql`select 1 as one from event where position is null`)).length === 0,
   )
   expect(loud()).toEqual(['the database is not available', 'the database is available again'])
 })

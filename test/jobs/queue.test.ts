@@ -56,10 +56,10 @@ function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
     concurrency: 4,
     claim: async (app, owner, limit) => {
       const due = sql`t.done_by is null`
-      const items = await claim<Item>(app.db.prisma, { table: 'errand', key: ['id'], due, order: sql`t.id`, limit, owner, leaseMs })
+      const items = await claim<Item>(app.db, { table: 'errand', key: ['id'], due, order: sql`t.id`, limit, owner, leaseMs })
       return { items, dueInMs: null, waitsForOwn: true }
     },
-    renew: (app, item) => renew(app.db.prisma, 'errand', sql`id = ${item.id}`, item.leaseEpoch, leaseMs),
+    renew: (app, item) => renew(app.db, 'errand', sql`id = ${item.id}`, item.leaseEpoch, leaseMs),
     work: async (app, item) => void (await complete(app, item, worker)),
     setAside: async (app, item) => void (await complete(app, item, 'nobody')),
     ...over,
@@ -68,14 +68,14 @@ function errands(worker: string, over: Partial<Queue<Item>> = {}): Queue<Item> {
 
 const complete = (app: App, item: Item, worker: string) =>
   run(
-    app.db.prisma,
+    app.db,
     sql`update errand set done_by = ${worker}, lease_owner = null, lease_expires_at = null where id = ${item.id} and lease_epoch = ${item.leaseEpoch}`,
   )
 
 const add = (app: App, count: number) =>
-  run(app.db.prisma, sql`insert into errand (id) select generate_series(1, ${count}) + (select coalesce(max(id), 0) from errand)`)
+  run(app.db, sql`insert into errand (id) select generate_series(1, ${count}) + (select coalesce(max(id), 0) from errand)`)
 
-const all = (app: App) => rows<ItemRow>(app.db.prisma, sql`select * from errand order by id`)
+const all = (app: App) => rows<ItemRow>(app.db, sql`select * from errand order by id`)
 
 const untilAborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => (signal.aborted ? resolve() : signal.addEventListener('abort', () => resolve(), { once: true })))
@@ -211,10 +211,10 @@ it('an item is kept by its heartbeat for longer than its lease', async () => {
   start(holder, { queues: [errands('holder', { work })], worker: 'holder' })
   await until('it is taken', () => taken === 1)
   start(other, { queues: [errands('other', { work })], worker: 'other' })
-  const [claimed] = await rows<{ at: Date }>(holder.db.prisma, sql`select app_now() as at`)
+  const [claimed] = await rows<{ at: Date }>(holder.db, sql`select app_now() as at`)
   await until('two leases have gone by', async () => {
     const [row] = await rows<{ past: boolean }>(
-      holder.db.prisma,
+      holder.db,
       sql`select app_now() > ${claimed?.at}::timestamptz + ${2 * leaseMs} * interval '1 millisecond' as past`,
     )
     return row?.past
@@ -246,7 +246,7 @@ describe('an item that kills processes', () => {
   /** Claims as soon as possible, and releases as a stop does. */
   async function giveBack(app: App) {
     await until('the lease before is over', async () => (await errands('polite').claim(app, 'polite', 1, [])).items.length === 1)
-    await run(app.db.prisma, sql`update errand set lease_owner = null, lease_expires_at = null`)
+    await run(app.db, sql`update errand set lease_owner = null, lease_expires_at = null`)
   }
 
   const settled = (app: App) => until('all are done', async () => (await all(app)).every((item) => item.doneBy) && all(app))
@@ -292,7 +292,7 @@ describe('an item that kills processes', () => {
     await add(app, 1)
     const [held] = (await errands('slow').claim(app, 'slow', 1, [])).items
     await die(app, 1, 2)
-    expect(await recordSurvival(app.db.prisma, errands('slow').rows, held!)).toBe(1)
+    expect(await recordSurvival(app.db, errands('slow').rows, held!)).toBe(1)
     start(app, { queues: [errands('heir')], worker: 'heir' })
     expect(await settled(app)).toMatchObject([{ doneBy: 'heir' }])
   })
@@ -311,7 +311,7 @@ describe('an item that kills processes', () => {
     await until('it is in hand', () => working)
     const stopped = jobs.stop({ graceMs: 60_000 })
     await until('it is known', async () => {
-      const [item] = await rows<Claimed>(app.db.prisma, sql`select lease_epoch, lease_ended from errand`)
+      const [item] = await rows<Claimed>(app.db, sql`select lease_epoch, lease_ended from errand`)
       return item!.leaseEnded === item!.leaseEpoch
     })
     release()
@@ -352,7 +352,7 @@ it('a lost lease aborts the work', async () => {
   const reasons: unknown[] = []
   const work: Queue<Item>['work'] = async (_, item, signal) => {
     if (item.leaseEpoch > 1) return void (await complete(app, item, 'thief'))
-    await run(app.db.prisma, sql`update errand set lease_owner = 'thief', lease_epoch = lease_epoch + 1 where id = ${item.id}`)
+    await run(app.db, sql`update errand set lease_owner = 'thief', lease_epoch = lease_epoch + 1 where id = ${item.id}`)
     await untilAborted(signal)
     reasons.push(signal.reason)
   }

@@ -10,7 +10,7 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const hold = (name: string, owner: string) => holdLease(world.app.db.prisma, name, owner, 60_000)
+const hold = (name: string, owner: string) => holdLease(world.app.db, name, owner, 60_000)
 
 describe('a named lease', () => {
   it('is given to one of many concurrent claimants, who keeps it under one epoch', async () => {
@@ -19,9 +19,7 @@ describe('a named lease', () => {
     const winners = owners.filter((_owner, n) => epochs[n] !== null)
     expect(winners).toHaveLength(1)
     expect(await hold('router', winners[0]!)).toBe(1)
-    expect(await rows(world.app.db.prisma, sql`select owner, epoch from lease where name = 'router'`)).toEqual([
-      { owner: winners[0], epoch: 1 },
-    ])
+    expect(await rows(world.app.db, sql`select owner, epoch from lease where name = 'router'`)).toEqual([{ owner: winners[0], epoch: 1 }])
   })
 
   it('is given to another claimant under a new epoch when it expires', async () => {

@@ -57,8 +57,7 @@ const tell = <Data>(
     publish(work, event, { subjectId: newId(), projectId: null, data, ...more }),
   )
 
-const eventsOf = (subjectId: string) =>
-  rows(world.app.db.prisma, sql`select * from event where subject_id = ${subjectId}::uuid order by sequence`)
+const eventsOf = (subjectId: string) => rows(world.app.db, sql`select * from event where subject_id = ${subjectId}::uuid order by sequence`)
 
 it('an event is stored with everything that readers need, without a position', async () => {
   const [id, subjectId, projectId] = [newId(), newId(), newId()]

@@ -85,14 +85,14 @@ export const probes = defineConcept({
 
 export async function createProbe(app: App, tenant: Tenant): Promise<string> {
   const id = newId()
-  await run(app.db.prisma, sql`insert into project ${newRow({ id, organizationId: tenant.organizationId, name: 'probe', slug: id })}`)
+  await run(app.db, sql`insert into project ${newRow({ id, organizationId: tenant.organizationId, name: 'probe', slug: id })}`)
   return id
 }
 
 /** All rows that a command writes in addition to its change, for one organization. */
 export async function traces(app: App, { organizationId }: Tenant) {
   const events = await rows<{ type: string; sequence: number; data: { name: string } }>(
-    app.db.prisma,
+    app.db,
     sql`select * from event where organization_id = ${organizationId}::uuid and type = 'probe.changed' order by ordinal`,
   )
   const audits = await rows<{
@@ -102,7 +102,7 @@ export async function traces(app: App, { organizationId }: Tenant) {
     targetType: string
     targetId: string
     requestId: string
-  }>(app.db.prisma, sql`select * from audit_entry where organization_id = ${organizationId}::uuid order by ordinal`)
-  const keys = await rows<{ key: string; answer: Uint8Array }>(app.db.prisma, sql`select * from idempotency order by created_at`)
+  }>(app.db, sql`select * from audit_entry where organization_id = ${organizationId}::uuid order by ordinal`)
+  const keys = await rows<{ key: string; answer: Uint8Array }>(app.db, sql`select * from idempotency order by created_at`)
   return { events, audits, keys }
 }

@@ -146,7 +146,7 @@ it('a key is over after 24 hours: it may be used anew, and its row goes', async 
     const acme = await createTenant(own.app)
     const target = await createProbe(own.app, acme)
     const use = (name: string) => execute(request(own.app, acme.owner), changeProbe, { id: target, name, idempotencyKey: 'key' })
-    const kept = () => row<{ n: number }>(own.app.db.prisma, sql`select count(*)::int as n from idempotency`)
+    const kept = () => row<{ n: number }>(own.app.db, sql`select count(*)::int as n from idempotency`)
     await use('first')
     await shiftClock(own.url, 24 * 3_600_000 - 60_000)
     await expireIdempotencyKeys.run(own.app, new AbortController().signal)

@@ -28,7 +28,7 @@ const open = (...keys: string[]) => openKeyring(world.app.db, settingsOf(...keys
 const masterVersions = async () =>
   (
     await rows<{ masterVersion: number; n: number }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select master_version, count(*)::int as n from organization_key group by 1 order by 1`,
     )
   ).map(({ masterVersion, n }) => [masterVersion, n])
@@ -47,15 +47,15 @@ describe('the rotation of data keys', () => {
     await rotateDataKeys.run(world.app, signal)
     expect(await sealedVersions('env_var', 'value')).toEqual([1])
 
-    await run(world.app.db.prisma, sql`update organization_key set created_at = now() - interval '91 days'`)
+    await run(world.app.db, sql`update organization_key set created_at = now() - interval '91 days'`)
     await rotateDataKeys.run(world.app, signal)
     expect(await sealedVersions('env_var', 'value')).toEqual([2])
     expect(await sealedVersions('secret_version', 'value')).toEqual([2])
     expect(await read(shop)).toEqual({ env: 'plain value', secret: 'secret value' })
 
-    const writtenAt = await rows(world.app.db.prisma, sql`select value from env_var`)
+    const writtenAt = await rows(world.app.db, sql`select value from env_var`)
     await rotateDataKeys.run(world.app, signal)
-    expect(await rows(world.app.db.prisma, sql`select value from env_var`)).toEqual(writtenAt)
+    expect(await rows(world.app.db, sql`select value from env_var`)).toEqual(writtenAt)
   })
 
   it('logs a value that does not open, and reseals all others', async () => {
@@ -66,13 +66,13 @@ describe('the rotation of data keys', () => {
     await shop.run(createSecret, { projectId: shop.projectId, key: 'TOKEN', value: 'value of a secret' })
     const broken = envVars.find(({ key }) => key === 'B')!
     await run(
-      app.db.prisma,
+      app.db,
       sql`update env_var set value = set_byte(value, length(value) - 1, get_byte(value, length(value) - 1) # 1) where id = ${broken.id}::uuid`,
     )
-    await app.keyring.rotateDataKey(app.db.prisma, shop.tenant.organizationId)
+    await app.keyring.rotateDataKey(app.db, shop.tenant.organizationId)
     await rotateDataKeys.run(app, new AbortController().signal)
     const versions = await rows(
-      app.db.prisma,
+      app.db,
       sql`select key, ${dataKeyVersion(sql`value`)} as version from env_var
           union all select s.key, ${dataKeyVersion(sql`v.value`)} from secret s join secret_version v on v.secret_id = s.id order by 1`,
     )
@@ -89,7 +89,7 @@ describe('the rotation of data keys', () => {
   it('has no effect if it is rolled back: what is sealed next opens', async () => {
     const { keyring, db } = world.app
     const organizationId = newId()
-    await keyring.seal(db.prisma, organizationId, 'row:column', 'x')
+    await keyring.seal(db, organizationId, 'row:column', 'x')
     await expect(
       db.transaction(async (tx) => {
         await keyring.rotateDataKey(tx, organizationId)
@@ -97,8 +97,8 @@ describe('the rotation of data keys', () => {
         throw new Error('undone')
       }),
     ).rejects.toThrow('undone')
-    const sealed = await keyring.seal(db.prisma, organizationId, 'row:column', 'kept')
-    expect(await (await open(first)).open(db.prisma, organizationId, 'row:column', sealed)).toBe('kept')
+    const sealed = await keyring.seal(db, organizationId, 'row:column', 'kept')
+    expect(await (await open(first)).open(db, organizationId, 'row:column', sealed)).toBe('kept')
   })
 })
 
@@ -114,13 +114,13 @@ describe('the rotation of the master key', () => {
   it('rewraps every data key while a server runs, which can still read', async () => {
     const organizations = Array.from({ length: 230 }, newId)
     const { keyring, db } = world.app
-    const sealed = await Promise.all(organizations.map((id) => keyring.seal(db.prisma, id, 'row:column', plainOf(id))))
+    const sealed = await Promise.all(organizations.map((id) => keyring.seal(db, id, 'row:column', plainOf(id))))
     expect(await rotateMasterKey(db, settingsOf(first, second))).toEqual({ version: 2, rewrapped: 230, added: false })
     expect(await masterVersions()).toEqual([[2, 230]])
     const rotated = await open(second)
     for (const [index, id] of organizations.entries()) {
-      expect(await keyring.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
-      expect(await rotated.open(db.prisma, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
+      expect(await keyring.open(db, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
+      expect(await rotated.open(db, id, 'row:column', sealed[index]!)).toBe(plainOf(id))
     }
     await expect(open(first)).rejects.toThrow('Master key version 2 is in use, but not loaded.')
   })
@@ -128,7 +128,7 @@ describe('the rotation of the master key', () => {
   it('that was interrupted is completed by the next one', async () => {
     const { keyring, db } = world.app
     const organizations = Array.from({ length: 150 }, newId)
-    for (const id of organizations) await keyring.seal(db.prisma, id, 'row:column', plainOf(id))
+    for (const id of organizations) await keyring.seal(db, id, 'row:column', plainOf(id))
     let transactions = 0
     const cut = {
       ...db,
@@ -145,7 +145,7 @@ describe('the rotation of the master key', () => {
   })
 
   it('fails without a newer key, and changes nothing', async () => {
-    await world.app.keyring.seal(world.app.db.prisma, newId(), 'row:column', 'x')
+    await world.app.keyring.seal(world.app.db, newId(), 'row:column', 'x')
     await expect(rotateMasterKey(world.app.db, settingsOf(first))).rejects.toThrow('Add a newer version to MASTER_KEYS')
     expect(await masterVersions()).toEqual([[1, 1]])
   })
@@ -157,10 +157,10 @@ describe('the rotation of the master key', () => {
       const settings = { MASTER_KEYS: undefined, MASTER_KEY_FILE: undefined, DATA_DIR: directory }
       const serving = await openKeyring(world.app.db, settings)
       const organizationId = newId()
-      const sealed = await world.app.keyring.seal(world.app.db.prisma, organizationId, 'row:column', 'x')
+      const sealed = await world.app.keyring.seal(world.app.db, organizationId, 'row:column', 'x')
       expect(await rotateMasterKey(world.app.db, settings)).toEqual({ version: 2, rewrapped: 1, added: true })
       expect(await readFile(join(directory, 'master.key'), 'utf8')).toMatch(/^1:.{44}\n2:.{44}\n$/)
-      expect(await serving.open(world.app.db.prisma, organizationId, 'row:column', sealed)).toBe('x')
+      expect(await serving.open(world.app.db, organizationId, 'row:column', sealed)).toBe('x')
     } finally {
       await rm(directory, { recursive: true, force: true })
     }

@@ -34,7 +34,7 @@ const open = ({ keys, file }: Source) =>
 const seal = (keyring: Keyring, organizationId: string, identity: string, plain: string) =>
   world.app.db.transaction((tx) => keyring.seal(tx, organizationId, identity, plain))
 const reveal = (keyring: Keyring, organizationId: string, identity: string, sealed: Uint8Array) =>
-  keyring.open(world.app.db.prisma, organizationId, identity, sealed)
+  keyring.open(world.app.db, organizationId, identity, sealed)
 
 describe('a sealed value', () => {
   it.each(['', 'hunter2', 'Grüße 🗝\n\u0000', 'x'.repeat(1_000_000)])('opens again, in another process too (%#)', async (plain) => {
@@ -100,9 +100,7 @@ describe('a sealed value', () => {
     for (const keyring of [left, right]) {
       expect(await Promise.all(sealed.map((value) => reveal(keyring, organizationId, 'a', value)))).toEqual(['0', '1', '2', '3'])
     }
-    expect(
-      await rows(world.app.db.prisma, sql`select 1 from organization_key where organization_id = ${organizationId}::uuid`),
-    ).toHaveLength(1)
+    expect(await rows(world.app.db, sql`select 1 from organization_key where organization_id = ${organizationId}::uuid`)).toHaveLength(1)
   })
 })
 
@@ -110,20 +108,20 @@ describe('a fingerprint', () => {
   it('is equal for equal values of one organization, and unrelated between organizations', async () => {
     const keyring = await open({ keys: first })
     const [a, b] = [newId(), newId()]
-    const of = (organizationId: string, value: string) => keyring.fingerprint(world.app.db.prisma, organizationId, value)
+    const of = (organizationId: string, value: string) => keyring.fingerprint(world.app.db, organizationId, value)
     expect(await of(a, 'x')).toMatch(/^[0-9a-f]{32}$/)
     expect(await of(a, 'x')).toBe(await of(a, 'x'))
     expect(await of(a, 'x')).not.toBe(await of(a, 'y'))
     expect(await of(a, 'x')).not.toBe(await of(b, 'x'))
-    expect(await (await open({ keys: first })).fingerprint(world.app.db.prisma, a, 'x')).toBe(await of(a, 'x'))
+    expect(await (await open({ keys: first })).fingerprint(world.app.db, a, 'x')).toBe(await of(a, 'x'))
   })
 
   it('stays the same when the data key is rotated', async () => {
     const keyring = await open({ keys: first })
     const organizationId = newId()
-    const before = await keyring.fingerprint(world.app.db.prisma, organizationId, 'x')
-    await keyring.rotateDataKey(world.app.db.prisma, organizationId)
-    expect(await (await open({ keys: first })).fingerprint(world.app.db.prisma, organizationId, 'x')).toBe(before)
+    const before = await keyring.fingerprint(world.app.db, organizationId, 'x')
+    await keyring.rotateDataKey(world.app.db, organizationId)
+    expect(await (await open({ keys: first })).fingerprint(world.app.db, organizationId, 'x')).toBe(before)
   })
 })
 
@@ -171,7 +169,7 @@ describe('two versions', () => {
     expect(await reveal(both, old, 'a', sealed)).toBe('old')
     await seal(both, fresh, 'a', 'fresh')
     const wrapped = await rows<{ organizationId: string; masterVersion: number }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select organization_id, master_version from organization_key`,
     )
     expect(new Map(wrapped.map((key) => [key.organizationId, key.masterVersion]))).toEqual(
@@ -184,7 +182,7 @@ describe('two versions', () => {
 })
 
 it('for an empty database, a key is created that only its owner can read, and used again at the next start', async () => {
-  await run(world.app.db.prisma, sql`delete from master_key_check`)
+  await run(world.app.db, sql`delete from master_key_check`)
   const [keyring] = await Promise.all([open({}), open({})])
   const file = join(directory, 'master.key')
   expect((await stat(file)).mode & 0o777).toBe(0o600)

@@ -22,10 +22,10 @@ beforeAll(async () => {
   for (const size of sizes) {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: `of ${size}` })
     parents.push(project.id)
-    await run(world.app.db.prisma, sql`delete from environment where project_id = ${project.id}::uuid`)
+    await run(world.app.db, sql`delete from environment where project_id = ${project.id}::uuid`)
     for (let n = 0; n < size; n++) {
       await run(
-        world.app.db.prisma,
+        world.app.db,
         sql`insert into environment (id, organization_id, project_id, name, slug, type)
             values (${newId()}::uuid, ${tenant.organizationId}::uuid, ${project.id}::uuid, 'e', ${`e-${n}`}, 'STAGING')`,
       )
@@ -44,7 +44,7 @@ const listing = (order: PageOrder) =>
     where: ({ projectId }) => (projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
   })
 const orders = ['oldest_first', 'newest_first'] as const
-const reader = (columns?: readonly string[]): Reader => ({ tx: world.app.db.prisma, caller: tenant.owner, columns })
+const reader = (columns?: readonly string[]): Reader => ({ tx: world.app.db, caller: tenant.owner, columns })
 const cursor = (row: { id: string }) => cursorOf('Environment', row)
 const whole = async (list: ReturnType<typeof listing>) => (await list.slice(reader(), {}, {})).rows.map(({ id }) => id)
 
@@ -156,7 +156,7 @@ describe('paging arguments', () => {
   it('without a size, a page has 50 items', async () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'many' })
     await run(
-      world.app.db.prisma,
+      world.app.db,
       sql`insert into environment (id, organization_id, project_id, name, slug, type)
           select gen_random_uuid(), ${tenant.organizationId}::uuid, ${project.id}::uuid, 'e', 's-' || n, 'STAGING' from generate_series(1, 60) n`,
     )

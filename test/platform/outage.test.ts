@@ -24,7 +24,7 @@ afterEach(async () => {
   await database.drop()
 })
 
-const ask = (by: TestApp = app) => row<{ one: number }>(by.db.prisma, sql`select 1 as one`)
+const ask = (by: TestApp = app) => row<{ one: number }>(by.db, sql`select 1 as one`)
 const outcome = (promise: Promise<unknown>) =>
   promise.then(
     () => 'done',
@@ -40,7 +40,7 @@ const listening = async (): Promise<number> => {
   const admin = createDb({ url: database.url, poolSize: 1 })
   try {
     const found = await row<{ n: number }>(
-      admin.prisma,
+      admin,
       sql`select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'quayside wake'`,
     )
     return found!.n
@@ -133,7 +133,7 @@ describe('half-open connections', () => {
   })
 
   it('an idle one is detected by its first statement, which also replaces the other idle ones', async () => {
-    await Promise.all(Array.from({ length: 5 }, () => row(app.db.prisma, sql`select pg_sleep(0.1)::text`)))
+    await Promise.all(Array.from({ length: 5 }, () => row(app.db, sql`select pg_sleep(0.1)::text`)))
     expect(app.db.pool.idleCount).toBeGreaterThan(1)
     proxy.freeze()
     expect(await outcome(ask())).toBe('database')
@@ -143,7 +143,7 @@ describe('half-open connections', () => {
 })
 
 it('a backend that stops before it has read a statement is abandoned, and no other', async () => {
-  const { pid } = (await row<{ pid: number }>(app.db.prisma, sql`select pg_backend_pid() as pid`))!
+  const { pid } = (await row<{ pid: number }>(app.db, sql`select pg_backend_pid() as pid`))!
   process.kill(pid, 'SIGSTOP')
   try {
     expect(await outcome(ask())).toBe('database')
@@ -155,15 +155,15 @@ it('a backend that stops before it has read a statement is abandoned, and no oth
 })
 
 it('a statement that is slow or waits for a lock is not abandoned', async () => {
-  await run(app.db.prisma, sql`create table held (id int primary key)`)
-  await run(app.db.prisma, sql`insert into held values (1)`)
+  await run(app.db, sql`create table held (id int primary key)`)
+  await run(app.db, sql`insert into held values (1)`)
   const { promise: released, resolve: release } = Promise.withResolvers<void>()
   const holder = app.db.transaction(async (tx) => {
     await row(tx, sql`select 1 as one from held for update`)
     await released
   })
   const waiter = app.db.transaction((tx) => row(tx, sql`select id from held for update`))
-  await row(app.db.prisma, sql`select pg_sleep(3.2)::text as slow`)
+  await row(app.db, sql`select pg_sleep(3.2)::text as slow`)
   release()
   await holder
   expect(await waiter).toEqual({ id: 1 })
@@ -189,9 +189,9 @@ it('with too many clients, existing connections work and others fail with unavai
   const db = createDb({ url: url.href, poolSize: 5, log: few.log })
   try {
     await db.session.open()
-    const outcomes = await Promise.all(Array.from({ length: 3 }, () => outcome(row(db.prisma, sql`select pg_sleep(0.2)::text as slept`))))
+    const outcomes = await Promise.all(Array.from({ length: 3 }, () => outcome(row(db, sql`select pg_sleep(0.2)::text as slept`))))
     expect(new Set(outcomes)).toEqual(new Set(['done', 'database']))
-    expect(await outcome(row(db.prisma, sql`select 1 as one`))).toBe('done')
+    expect(await outcome(row(db, sql`select 1 as one`))).toBe('done')
   } finally {
     await db.close()
     await few.close()
@@ -201,7 +201,7 @@ it('with too many clients, existing connections work and others fail with unavai
 
 it('the server ends the sessions of a process that disappeared', async () => {
   const settings = await row<Record<string, string>>(
-    app.db.prisma,
+    app.db,
     sql`select current_setting('idle_in_transaction_session_timeout') as tx, current_setting('idle_session_timeout') as idle,
                current_setting('client_connection_check_interval') as check`,
   )
@@ -213,7 +213,7 @@ describe('the error for a caller', () => {
   const states = ['53100', '53200', '53300', '57P01', '57P02', '57P03', '08006', '25006']
   it.each(states)('is unavailable for SQLSTATE %s', async (state) => {
     const raise = raw(`do $$ begin raise exception 'no more' using errcode = '${state}'; end $$`)
-    const error = await run(app.db.prisma, raise).catch((caught: unknown) => caught)
+    const error = await run(app.db, raise).catch((caught: unknown) => caught)
     expect(error).toBeInstanceOf(DatabaseOutage)
     expect(refusalOf(app, error)).toMatchObject({ code: 'unavailable', kind: 'unavailable' })
   })
@@ -225,7 +225,7 @@ describe('the error for a caller', () => {
     expect(app.logged.filter((line) => line.msg === 'a disk is full')).toHaveLength(1)
   })
   it('is internal for a programming error', async () => {
-    const error = await run(app.db.prisma, sql`select 1 from nowhere`).catch((caught: unknown) => caught)
+    const error = await run(app.db, sql`select 1 from nowhere`).catch((caught: unknown) => caught)
     expect([outageOf(error), refusalOf(app, error)]).toEqual([null, null])
     expect(told()).toEqual([])
   })

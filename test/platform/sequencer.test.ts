@@ -33,7 +33,7 @@ async function sequenceAll(app: App): Promise<number> {
 }
 
 type EventRow = { position: bigint; subjectId: string; sequence: number; ordinal: bigint }
-const positioned = () => rows<EventRow>(world.app.db.prisma, sql`select * from event where position is not null order by position`)
+const positioned = () => rows<EventRow>(world.app.db, sql`select * from event where position is not null order by position`)
 
 describe('positions', () => {
   it('have no gaps, keep the order of each subject, and never go behind what a reader has seen, with many writers', async () => {
@@ -48,10 +48,7 @@ describe('positions', () => {
       let cursor = 0n
       const known = new Set<bigint>()
       while (cursor !== last) {
-        const found = await rows<EventRow>(
-          world.app.db.prisma,
-          sql`select * from event where position > ${cursor} order by position limit 50`,
-        )
+        const found = await rows<EventRow>(world.app.db, sql`select * from event where position > ${cursor} order by position limit 50`)
         for (const event of found) {
           known.add(event.position)
           seen.push(event.position)
@@ -59,7 +56,7 @@ describe('positions', () => {
         }
         lost += Number(
           (await row<{ n: number }>(
-            world.app.db.prisma,
+            world.app.db,
             sql`select count(*)::int as n from event where position <= ${cursor} and position <> all(${[...known]}::bigint[])`,
           ))!.n,
         )
@@ -141,7 +138,7 @@ describe('the audit chain', () => {
   /** Position of the first invalid entry; 0 if the chain is shorter than recorded; null if it is valid. */
   async function verify(organizationId: string): Promise<bigint | null> {
     const entries = await rows<Entry>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select * from audit_entry where organization_id = ${organizationId}::uuid and position is not null order by position`,
     )
     let former: Uint8Array = new Uint8Array()
@@ -151,7 +148,7 @@ describe('the audit chain', () => {
       former = entry.hash
     }
     const end = await row<{ position: bigint; hash: Uint8Array }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select * from audit_chain where organization_id = ${organizationId}::uuid`,
     )
     return end?.position === BigInt(entries.length) && Buffer.compare(end.hash, former) === 0 ? null : 0n
@@ -229,7 +226,7 @@ describe('the audit chain', () => {
     await write(world.app, { organizationId, owner: (await createTenant(world.app)).owner } as Tenant, [])
     expect(await verify(organizationId)).toBeNull()
     await expect(
-      run(world.app.db.prisma, sql`update audit_entry set position = null, hash = null where organization_id = ${organizationId}::uuid`),
+      run(world.app.db, sql`update audit_entry set position = null, hash = null where organization_id = ${organizationId}::uuid`),
     ).rejects.toThrow('append-only')
   })
 })

@@ -31,8 +31,8 @@ let db: Db
 beforeAll(async () => {
   database = await createTestDatabase()
   db = open()
-  await run(db.prisma, sql`create type colour as enum ('RED', 'GREEN')`)
-  await run(db.prisma, sql`create table thing (id int primary key, n int, constraint thing_n_check check (n < 10))`)
+  await run(db, sql`create type colour as enum ('RED', 'GREEN')`)
+  await run(db, sql`create table thing (id int primary key, n int, constraint thing_n_check check (n < 10))`)
 })
 afterAll(async () => {
   for (const each of opened) await each.close()
@@ -48,7 +48,7 @@ const kindOf = (value: unknown): unknown =>
 const expectAsPrisma = async (query: Sql) => {
   const wanted = await readByPrisma(query)
   for (let n = 0; n < 3; n++) {
-    const value = await read(db.prisma, query)
+    const value = await read(db, query)
     expect(value).toEqual(wanted)
     expect(kindOf(value)).toEqual(kindOf(wanted))
   }
@@ -102,24 +102,22 @@ describe('what is read', () => {
   it('is a date of the same moment in any time zone of the session', async () => {
     const elsewhere = open()
     for (const zone of ['Asia/Kathmandu', 'America/New_York', 'UTC']) {
-      await run(elsewhere.prisma, sql`select set_config('timezone', ${zone}, false)`)
+      await run(elsewhere, sql`select set_config('timezone', ${zone}, false)`)
       const moment = new Date('2026-11-27T05:27:25.123Z')
-      expect(await read(elsewhere.prisma, sql`select ${moment}::timestamptz as value`)).toEqual(moment)
-      expect(await read(elsewhere.prisma, sql`select extract(epoch from ${moment}::timestamptz)::float8 * 1000 as value`)).toBe(
-        moment.getTime(),
-      )
+      expect(await read(elsewhere, sql`select ${moment}::timestamptz as value`)).toEqual(moment)
+      expect(await read(elsewhere, sql`select extract(epoch from ${moment}::timestamptz)::float8 * 1000 as value`)).toBe(moment.getTime())
     }
   })
 
   it('has the names of columns in camel case, and the last of two with one name', async () => {
-    expect(await rows(db.prisma, sql`select 1 as web_service_id, 2 as x2_y, 3 as "Weird Name", 4 as twice, 5 as twice`)).toEqual([
+    expect(await rows(db, sql`select 1 as web_service_id, 2 as x2_y, 3 as "Weird Name", 4 as twice, 5 as twice`)).toEqual([
       { webServiceId: 1, x2Y: 2, 'Weird Name': 3, twice: 5 },
     ])
   })
 
   it('fails for a type that no column has', async () => {
-    await expect(read(db.prisma, sql`select point(1, 2) as value`)).rejects.toThrow('unsupported type 600')
-    expect(await read(db.prisma, sql`select 1 as value`)).toBe(1)
+    await expect(read(db, sql`select point(1, 2) as value`)).rejects.toThrow('unsupported type 600')
+    expect(await read(db, sql`select 1 as value`)).toBe(1)
   })
 })
 
@@ -156,7 +154,7 @@ describe('what is sent', () => {
   ]
 
   it.each(samples)('arrives as %s as it was: %o', async (type, value) => {
-    expect(await read(db.prisma, sql`select ${value}::${raw(type)} as value`)).toEqual(
+    expect(await read(db, sql`select ${value}::${raw(type)} as value`)).toEqual(
       !ArrayBuffer.isView(value) ? (value ?? null) : new Uint8Array(value as Uint8Array),
     )
   })
@@ -165,7 +163,7 @@ describe('what is sent', () => {
     const text = fc.string({ unit: 'binary' }).filter((value) => !value.includes('\0') && value.isWellFormed())
     await fc.assert(
       fc.asyncProperty(fc.array(fc.option(text)), async (list) => {
-        expect(await read(db.prisma, sql`select ${list}::text[] as value`)).toEqual(list)
+        expect(await read(db, sql`select ${list}::text[] as value`)).toEqual(list)
       }),
     )
   })
@@ -174,40 +172,40 @@ describe('what is sent', () => {
     const date = fc.date({ min: new Date('0001-01-01T00:00:00Z'), max: new Date('9999-12-31T23:59:59.999Z'), noInvalidDate: true })
     await fc.assert(
       fc.asyncProperty(date, async (moment) => {
-        expect(await read(db.prisma, sql`select ${moment}::timestamptz as value`)).toEqual(moment)
-        expect(await read(db.prisma, sql`select array[${moment}::timestamptz] as value`)).toEqual([moment])
+        expect(await read(db, sql`select ${moment}::timestamptz as value`)).toEqual(moment)
+        expect(await read(db, sql`select array[${moment}::timestamptz] as value`)).toEqual([moment])
       }),
     )
   })
 
   it('is refused before it is sent where it is no value', async () => {
-    await expect(run(db.prisma, sql`select ${new Date(Number.NaN)}::timestamptz`)).rejects.toThrow('Invalid time value')
-    expect(await read(db.prisma, sql`select 1 as value`)).toBe(1)
+    await expect(run(db, sql`select ${new Date(Number.NaN)}::timestamptz`)).rejects.toThrow('Invalid time value')
+    expect(await read(db, sql`select 1 as value`)).toBe(1)
   })
 })
 
 describe('a failure', () => {
   it('names the constraint that was violated, each time', async () => {
-    await run(db.prisma, sql`insert into thing (id, n) values (1, 1) on conflict do nothing`)
+    await run(db, sql`insert into thing (id, n) values (1, 1) on conflict do nothing`)
     for (let n = 0; n < 3; n++) {
-      const twice = await run(db.prisma, sql`insert into thing (id, n) values (${1}, ${1})`).catch((error: unknown) => error)
+      const twice = await run(db, sql`insert into thing (id, n) values (${1}, ${1})`).catch((error: unknown) => error)
       expect(violated(twice)).toEqual({ kind: 'unique', constraint: 'thing_pkey' })
-      const large = await run(db.prisma, sql`insert into thing (id, n) values (${2}, ${11})`).catch((error: unknown) => error)
+      const large = await run(db, sql`insert into thing (id, n) values (${2}, ${11})`).catch((error: unknown) => error)
       expect(violated(large)).toEqual({ kind: 'check', constraint: 'thing_n_check' })
     }
   })
 
   it('says where in the program it was awaited', async () => {
-    const caught = await run(db.prisma, sql`select * from nowhere`).catch((error: Error) => error)
+    const caught = await run(db, sql`select * from nowhere`).catch((error: Error) => error)
     expect(caught).toMatchObject({ message: 'relation "nowhere" does not exist', code: '42P01' })
   })
 
   it('leaves the connection as it was', async () => {
-    const pid = await read(db.prisma, sql`select pg_backend_pid() as value`)
-    for (let n = 0; n < 3; n++) await expect(run(db.prisma, sql`select * from nowhere where id = ${1}`)).rejects.toThrow('nowhere')
-    await run(db.prisma, sql`create table nowhere (id int)`)
-    for (let n = 0; n < 3; n++) expect(await run(db.prisma, sql`select * from nowhere where id = ${1}`)).toBe(0)
-    expect(await read(db.prisma, sql`select pg_backend_pid() as value`)).toBe(pid)
+    const pid = await read(db, sql`select pg_backend_pid() as value`)
+    for (let n = 0; n < 3; n++) await expect(run(db, sql`select * from nowhere where id = ${1}`)).rejects.toThrow('nowhere')
+    await run(db, sql`create table nowhere (id int)`)
+    for (let n = 0; n < 3; n++) expect(await run(db, sql`select * from nowhere where id = ${1}`)).toBe(0)
+    expect(await read(db, sql`select pg_backend_pid() as value`)).toBe(pid)
   })
 })
 
@@ -219,15 +217,15 @@ describe('prepared statements', () => {
 
   it('are those that are sent again', async () => {
     const fresh = open()
-    await run(fresh.prisma, sql`select 1 as sent_once`)
+    await run(fresh, sql`select 1 as sent_once`)
     expect((await held(fresh)).n).toBe(0)
-    for (let n = 0; n < 5; n++) await run(fresh.prisma, sql`select 1 as sent_once, ${n}::int as again`)
+    for (let n = 0; n < 5; n++) await run(fresh, sql`select 1 as sent_once, ${n}::int as again`)
     expect((await held(fresh)).texts).toEqual(['select 1 as sent_once, $1::int as again'])
   })
 
   it('stay within bounds on each connection, whatever is sent', async () => {
     const fresh = open()
-    const send = (n: number) => read(fresh.prisma, sql`select ${n}::int as value, ${raw(`${n}`)} as text`)
+    const send = (n: number) => read(fresh, sql`select ${n}::int as value, ${raw(`${n}`)} as text`)
     for (let n = 0; n < 300; n++) for (let again = 0; again < 3; again++) expect(await send(n)).toBe(n)
     expect((await held(fresh)).n).toBeLessThanOrEqual(200)
     for (let n = 0; n < 300; n++) expect(await send(n)).toBe(n)
@@ -237,27 +235,27 @@ describe('prepared statements', () => {
   it('are not made of long texts', async () => {
     const fresh = open()
     const long = 'x'.repeat(20_000)
-    for (let n = 0; n < 3; n++) expect(await read(fresh.prisma, sql`select length(${raw(`'${long}'`)}) as value`)).toBe(20_000)
+    for (let n = 0; n < 3; n++) expect(await read(fresh, sql`select length(${raw(`'${long}'`)}) as value`)).toBe(20_000)
     expect((await held(fresh)).n).toBe(0)
   })
 
   it('are prepared anew when their tables have changed', async () => {
     const [one, other] = [open(), open()]
-    await run(one.prisma, sql`create table changing (id int)`)
-    await run(one.prisma, sql`insert into changing values (1)`)
+    await run(one, sql`create table changing (id int)`)
+    await run(one, sql`insert into changing values (1)`)
     const all = (tx: Tx) => rows(tx, sql`select * from changing`)
-    for (const each of [one, other]) for (let n = 0; n < 3; n++) expect(await all(each.prisma)).toEqual([{ id: 1 }])
-    await run(one.prisma, sql`alter table changing add column name text default 'new'`)
-    for (const each of [one, other]) expect(await all(each.prisma)).toEqual([{ id: 1, name: 'new' }])
+    for (const each of [one, other]) for (let n = 0; n < 3; n++) expect(await all(each)).toEqual([{ id: 1 }])
+    await run(one, sql`alter table changing add column name text default 'new'`)
+    for (const each of [one, other]) expect(await all(each)).toEqual([{ id: 1, name: 'new' }])
   })
 
   it('are prepared anew within a transaction, which is run again', async () => {
     const fresh = open()
-    await run(fresh.prisma, sql`create table moving (id int)`)
+    await run(fresh, sql`create table moving (id int)`)
     const both = (tx: Tx) => rows(tx, sql`select * from moving`)
     for (let n = 0; n < 3; n++) await fresh.transaction(both)
-    await run(fresh.prisma, sql`alter table moving add column name text`)
-    await run(fresh.prisma, sql`insert into moving values (1, 'a')`)
+    await run(fresh, sql`alter table moving add column name text`)
+    await run(fresh, sql`insert into moving values (1, 'a')`)
     let runs = 0
     const found = await fresh.transaction((tx) => {
       runs++
@@ -269,9 +267,9 @@ describe('prepared statements', () => {
 
   it('are prepared anew when the session was reset', async () => {
     const fresh = open()
-    for (let n = 0; n < 3; n++) await run(fresh.prisma, sql`select ${n}::int as forgotten`)
+    for (let n = 0; n < 3; n++) await run(fresh, sql`select ${n}::int as forgotten`)
     await fresh.pool.query('deallocate all')
-    expect(await run(fresh.prisma, sql`select ${1}::int as forgotten`)).toBe(1)
+    expect(await run(fresh, sql`select ${1}::int as forgotten`)).toBe(1)
   })
 })
 
@@ -282,9 +280,9 @@ describe('in a transaction', () => {
       await run(tx, sql`insert into thing (id, n) values (100, 1)`)
       const own = await read(tx, sql`select pg_backend_pid() as value`)
       expect(await row(tx, sql`select pg_backend_pid() as value, n from thing where id = 100`)).toEqual({ value: own, n: 1 })
-      expect(await row(wide.prisma, sql`select * from thing where id = 100`)).toBeNull()
+      expect(await row(wide, sql`select * from thing where id = 100`)).toBeNull()
     })
-    expect(await row(wide.prisma, sql`select n from thing where id = 100`)).toEqual({ n: 1 })
+    expect(await row(wide, sql`select n from thing where id = 100`)).toEqual({ n: 1 })
   })
 
   it('statements of several transactions at once keep apart', async () => {
@@ -307,7 +305,7 @@ describe('in a transaction', () => {
       throw new Error('no')
     })
     await expect(failed).rejects.toThrow('no')
-    expect(await row(db.prisma, sql`select * from thing where id = 200`)).toBeNull()
+    expect(await row(db, sql`select * from thing where id = 200`)).toBeNull()
   })
 
   const textsOf = async (each: Db, act: () => Promise<unknown>) => {
@@ -335,7 +333,7 @@ describe('in a transaction', () => {
       add(tx, 303)
       add(tx, 304)
     })
-    expect(await count(fresh.prisma)).toBe(5)
+    expect(await count(fresh)).toBe(5)
     expect(await textsOf(fresh, () => fresh.transaction(async (tx) => add(tx, 305)))).toEqual([
       'BEGIN',
       'insert into thing (id, n) values ($1, 1)',
@@ -353,11 +351,11 @@ describe('in a transaction', () => {
       })
       expect(violated(await failed.catch((error: unknown) => error))).toEqual({ kind: 'check', constraint: 'thing_n_check' })
     }
-    expect(await rows(fresh.prisma, sql`select * from thing where id between 400 and 499`)).toEqual([])
+    expect(await rows(fresh, sql`select * from thing where id between 400 and 499`)).toEqual([])
   })
 
   it('nothing can be deferred outside of one', () => {
-    expect(() => defer(db.prisma, sql`select 1`)).toThrow('only be deferred in a transaction')
+    expect(() => defer(db, sql`select 1`)).toThrow('only be deferred in a transaction')
   })
 
   it('the connection is given back at the deadline, and what comes later fails', async () => {
@@ -365,11 +363,11 @@ describe('in a transaction', () => {
     const late = inTransaction({ pool: fresh.pool, timeoutMs: 50 }, async (tx) => {
       await run(tx, sql`insert into thing (id, n) values (500, 1)`)
       // The pool has one connection: this waits for the deadline.
-      expect(await row(fresh.prisma, sql`select * from thing where id = 500`)).toBeNull()
+      expect(await row(fresh, sql`select * from thing where id = 500`)).toBeNull()
       await run(tx, sql`insert into thing (id, n) values (501, 1)`)
     })
     await expect(late).rejects.toThrow('the transaction took longer than 50 ms')
-    expect(await rows(fresh.prisma, sql`select * from thing where id in (500, 501)`)).toEqual([])
+    expect(await rows(fresh, sql`select * from thing where id in (500, 501)`)).toEqual([])
   })
 
   /** The number of statements in each round trip. */
@@ -399,7 +397,7 @@ describe('in a transaction', () => {
       }),
     )
     expect(trips).toEqual([3, 3])
-    expect(await rows(fresh.prisma, sql`select id from thing where id in (600, 601) order by id`)).toEqual([{ id: 600 }, { id: 601 }])
+    expect(await rows(fresh, sql`select id from thing where id in (600, 601) order by id`)).toEqual([{ id: 600 }, { id: 601 }])
   })
 
   it('a row that nobody waited for is known after the commit, and its error rolls back', async () => {
@@ -412,20 +410,20 @@ describe('in a transaction', () => {
       return { later: insert(tx, 610) }
     })
     expect(violated(await failed.catch((error: unknown) => error))).toEqual({ kind: 'unique', constraint: 'thing_pkey' })
-    expect(await row(fresh.prisma, sql`select * from thing where id = 611`)).toBeNull()
+    expect(await row(fresh, sql`select * from thing where id = 611`)).toBeNull()
   })
 
   it('an error that was caught rolls it back, too, and the connection is used again', async () => {
     const fresh = open()
-    const pid = await read(fresh.prisma, sql`select pg_backend_pid() as value`)
+    const pid = await read(fresh, sql`select pg_backend_pid() as value`)
     const failed = fresh.transaction(async (tx) => {
       await run(tx, sql`insert into thing (id, n) values (620, 1)`)
       await run(tx, sql`insert into thing (id, n) values (621, 11)`).catch(() => {})
       return 'done'
     })
     expect(violated(await failed.catch((error: unknown) => error))).toEqual({ kind: 'check', constraint: 'thing_n_check' })
-    expect(await rows(fresh.prisma, sql`select * from thing where id in (620, 621)`)).toEqual([])
-    expect(await read(fresh.prisma, sql`select pg_backend_pid() as value`)).toBe(pid)
+    expect(await rows(fresh, sql`select * from thing where id in (620, 621)`)).toEqual([])
+    expect(await read(fresh, sql`select pg_backend_pid() as value`)).toBe(pid)
   })
 
   it('statements of it may be sent at once', async () => {
@@ -447,7 +445,7 @@ it('each statement is reported to whoever counts them', async () => {
   const counted = open()
   const texts: string[] = []
   const off = counted.onStatement((text) => texts.push(text))
-  for (let n = 0; n < 2; n++) await run(counted.prisma, sql`select ${1}::int`)
+  for (let n = 0; n < 2; n++) await run(counted, sql`select ${1}::int`)
   off()
   expect(texts.filter((text) => text.startsWith('select $1'))).toEqual(['select $1::int', 'select $1::int'])
 })

@@ -104,18 +104,18 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
 
   it.each(reveals)('$title answers 429 with Retry-After beyond the limit', async ({ path }) => {
     const url = urlOf(path, mine)
-    await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
+    await run(rest.app.db, sql`delete from reveal_allowance`)
     const limit = rest.app.settings.REVEALS_PER_MINUTE
     expect(await rest.call('GET', url, { key: rest.acme.key.ADMIN })).toMatchObject({
       status: 200,
       headers: { 'cache-control': 'no-store' },
     })
-    await run(rest.app.db.prisma, sql`update reveal_allowance set used = ${limit}`)
+    await run(rest.app.db, sql`update reveal_allowance set used = ${limit}`)
     const refused = await rest.call('GET', url, { key: rest.acme.key.ADMIN })
     expect(refused.status).toBe(429)
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
     expect(textOf(refused.body)).toEqual(expect.any(String))
-    await run(rest.app.db.prisma, sql`delete from reveal_allowance`)
+    await run(rest.app.db, sql`delete from reveal_allowance`)
   })
 
   it.each(writes.filter(({ route }) => takesBody(route)))(
@@ -245,14 +245,14 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
 
   it('an unexpected error is masked, and logged with the request ID of the response', async () => {
     const { path } = reads[0]!
-    const { prisma } = rest.app.db
-    rest.app.db.prisma = intercepting(prisma, (text, send) => {
+    const { db } = rest.app
+    rest.app.db = intercepting(db, (text, send) => {
       if (text.includes('api_key')) return send()
       throw new Error('the inner reason')
     })
     const url = urlOf(path, mine)
     const answer = await rest.server.inject({ method: 'GET', url, headers: { authorization: `Bearer ${rest.acme.key.READ}` } })
-    rest.app.db.prisma = prisma
+    rest.app.db = db
     expect(answer.statusCode).toBe(500)
     expect(answer.body).not.toContain('inner')
     const logged = rest.app.logged.find((line) => JSON.stringify(line).includes('the inner reason'))

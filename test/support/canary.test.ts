@@ -72,7 +72,7 @@ describe('closing a test world fails', () => {
 
   it('if a row contains a sealed value in plaintext', async () => {
     const { world, projectId } = await withSecret()
-    await run(world.app.db.prisma, sql`update project set name = ${`leaks ${secret}`} where id = ${projectId}::uuid`)
+    await run(world.app.db, sql`update project set name = ${`leaks ${secret}`} where id = ${projectId}::uuid`)
     await expect(world.close()).rejects.toThrow(/public\.project holds/)
   })
 
@@ -84,7 +84,7 @@ describe('closing a test world fails', () => {
 
   it('if an event does not match its published schema', async () => {
     const { world } = await withSecret()
-    await run(world.app.db.prisma, sql`update event set data = '{"name":1}' where type = 'project.created'`)
+    await run(world.app.db, sql`update event set data = '{"name":1}' where type = 'project.created'`)
     await expect(world.close()).rejects.toThrow(/project\.created\.v1 \{"name":1\} does not fit/)
   })
 

@@ -118,4 +118,4 @@ export function loadRows<Value>(
   })
 }
 
-export const readerOf = ({ app, caller }: GraphqlContext, columns?: Columns): Reader => ({ tx: app.db.prisma, caller, columns })
+export const readerOf = ({ app, caller }: GraphqlContext, columns?: Columns): Reader => ({ tx: app.db, caller, columns })

@@ -53,7 +53,7 @@ function exceeded(what: keyof typeof roomLimits): DomainError {
 
 /** Reserves bytes for texts before they are read. `size` selects their total length as `bytes`. Throws `query_limit_exceeded`. */
 export async function makeRoom({ app, room }: Pick<GraphqlContext, 'app' | 'room'>, size: Sql): Promise<void> {
-  const found = await row<{ bytes: number | null }>(app.db.prisma, size)
+  const found = await row<{ bytes: number | null }>(app.db, size)
   room.takeBytes(found?.bytes ?? 0)
 }
 

@@ -20,12 +20,10 @@ export { fieldsOf, type Model, type RowOf } from './model.ts'
 export { DatabaseOutage, type OutageKind, outageOf } from './outage.ts'
 export { anyOf, empty, join, raw, type Sql, sql } from './sql.ts'
 
-/** The handle that commands write through and queries read through. */
+/** The handle that commands write through and queries read through: a transaction, or the Db, which runs each statement on its own. */
 export type Tx = Routed
 
-export type Db = {
-  /** Runs each statement on its own. */
-  prisma: Routed
+export type Db = Routed & {
   /** For hot loops that need no multi-statement transaction. */
   pool: pg.Pool
   /**
@@ -63,7 +61,7 @@ export function createDb({ url, poolSize, log = silence, waitMs = 8_000 }: DbOpt
   const { pool, close } = createPool({ url, size: poolSize, waitMs, session, onStatement, onError })
   let client: Promise<PrismaClient> | undefined
   return {
-    prisma: { [route]: throughPool(pool) },
+    [route]: throughPool(pool),
     pool,
     session,
     outages,

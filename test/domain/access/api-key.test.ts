@@ -108,7 +108,7 @@ describe("a key's text", () => {
       expect({ table, found: found.rowCount }).toEqual({ table, found: 0 })
     }
     const stored = await rows<{ hash: Uint8Array; prefix: string }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select hash, prefix from api_key where hash = ${hashKey(text)}`,
     )
     expect(Buffer.from(stored[0]!.hash)).toEqual(createHash('sha256').update(text).digest())
@@ -138,7 +138,7 @@ describe('a key identifies a caller', () => {
     expect(await execute(request(world.app, tenant.owner), revokeApiKey, { id: apiKey.id })).toEqual(revoked)
     expect(revoked.apiKey.revokedAt).toBeInstanceOf(Date)
     expect(await caller(plaintextKey!)).toBeNull()
-    const events = await rows(world.app.db.prisma, sql`select type from event where subject_id = ${apiKey.id}::uuid order by sequence`)
+    const events = await rows(world.app.db, sql`select type from event where subject_id = ${apiKey.id}::uuid order by sequence`)
     expect(events).toEqual([{ type: 'api_key.created' }, { type: 'api_key.revoked' }])
   })
 
@@ -146,7 +146,7 @@ describe('a key identifies a caller', () => {
     const own = await createTenant(world.app)
     const text = await made({}, own.owner)
     expect(await caller(text)).not.toBeNull()
-    await run(world.app.db.prisma, sql`delete from member where user_id = ${own.owner.userId}::uuid`)
+    await run(world.app.db, sql`delete from member where user_id = ${own.owner.userId}::uuid`)
     await forget()
     expect(await caller(text)).toBeNull()
   })
@@ -191,10 +191,10 @@ describe('a key identifies a caller', () => {
       const own = await createTenant(world.app)
       for (const scope of ['READ', 'WRITE', 'ADMIN'] as KeyScope[]) {
         const text = await made({ scope }, own.owner)
-        await run(world.app.db.prisma, sql`update member set role = ${role}::system_role where user_id = ${own.owner.userId}::uuid`)
+        await run(world.app.db, sql`update member set role = ${role}::system_role where user_id = ${own.owner.userId}::uuid`)
         await forget()
         expect((await caller(text))?.permissions).toEqual(keyPermissions(scope, role))
-        await run(world.app.db.prisma, sql`update member set role = 'OWNER' where user_id = ${own.owner.userId}::uuid`)
+        await run(world.app.db, sql`update member set role = 'OWNER' where user_id = ${own.owner.userId}::uuid`)
       }
     },
   )
@@ -359,8 +359,8 @@ describe('a key restricted to a project', () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'short-lived' })
     const text = await made({ projectId: project.id })
     expect(await caller(text)).toMatchObject({ projectId: project.id })
-    await run(world.app.db.prisma, sql`delete from environment where project_id = ${project.id}::uuid`)
-    await run(world.app.db.prisma, sql`delete from project where id = ${project.id}::uuid`)
+    await run(world.app.db, sql`delete from environment where project_id = ${project.id}::uuid`)
+    await run(world.app.db, sql`delete from project where id = ${project.id}::uuid`)
     await forget()
     expect(await caller(text)).toBeNull()
   })

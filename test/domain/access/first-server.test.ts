@@ -14,7 +14,7 @@ afterAll(() => world.close())
 it('an organization is created with the local server', async () => {
   const owner = await bootstrapOrganization(world.app)
   const servers = await rows<{ name: string; kind: string }>(
-    world.app.db.prisma,
+    world.app.db,
     sql`select name, kind from server where organization_id = ${owner!.organizationId}::uuid`,
   )
   expect(servers).toEqual([{ name: 'local', kind: 'local' }])

@@ -57,7 +57,7 @@ beforeEach(async () => {
   database = await createTestDatabase()
   app = await createTestApp(database.url, { WORKER_LEASE_MS: '2000' }, [counting])
   caller = systemCaller(newId())
-  await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${caller.organizationId}::uuid, 'Acme', ${newId()})`)
+  await run(app.db, sql`insert into organization (id, name, slug) values (${caller.organizationId}::uuid, 'Acme', ${newId()})`)
   jobs = []
   stepsMade = 0
   faults = 0

@@ -17,11 +17,11 @@ it('two processes that start at once create one organization, with its owner and
   const made = await Promise.all(processes.map((app) => bootstrapOrganization(app)))
   expect(made.filter((owner) => owner !== null)).toHaveLength(1)
   const [owner] = made.filter((owner) => owner !== null)
-  expect(await rows(world.app.db.prisma, sql`select id, slug from organization`)).toEqual([
+  expect(await rows(world.app.db, sql`select id, slug from organization`)).toEqual([
     { id: owner!.organizationId, slug: owner!.organizationSlug },
   ])
-  expect(await rows(world.app.db.prisma, sql`select user_id, role from member`)).toEqual([{ userId: owner!.userId, role: 'OWNER' }])
-  expect(await rows(world.app.db.prisma, sql`select name, kind from server`)).toEqual([{ name: 'local', kind: 'local' }])
+  expect(await rows(world.app.db, sql`select user_id, role from member`)).toEqual([{ userId: owner!.userId, role: 'OWNER' }])
+  expect(await rows(world.app.db, sql`select name, kind from server`)).toEqual([{ name: 'local', kind: 'local' }])
   expect([await count('user_account'), await count('event'), await count('audit_entry')]).toEqual([1, 1, 1])
 })
 

@@ -296,7 +296,7 @@ describe('deleting a project', () => {
     expect(await exists(world.app, 'web_service', services[1]!.id)).toBe(false)
     expect((await environmentsOf(world.app, id)).map((found) => found.id)).toEqual([services[0]!.environmentId])
     expect(await exists(world.app, 'project', id)).toBe(true)
-    await run(world.app.db.prisma, sql`delete from release where web_service_id = ${services[0]!.id}::uuid`)
+    await run(world.app.db, sql`delete from release where web_service_id = ${services[0]!.id}::uuid`)
     await purge()
     expect(await exists(world.app, 'project', id)).toBe(false)
     expect(await exists(world.app, 'web_service', untouched.id)).toBe(true)
@@ -305,7 +305,7 @@ describe('deleting a project', () => {
   /** A stored release of a service, which must be deleted before the service. */
   async function holdBack({ id, organizationId }: { id: string; organizationId: string }): Promise<void> {
     await run(
-      world.app.db.prisma,
+      world.app.db,
       sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, size_bytes)
           values (${newId()}::uuid, ${organizationId}::uuid, ${id}::uuid, ${newId()}::uuid, ${newId()}, 1)`,
     )

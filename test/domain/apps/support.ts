@@ -19,11 +19,11 @@ export const webService = async (app: App, caller: Caller, input: CommandInput =
   (await execute(request(app, caller), createWebService, { name: 'web', ...input })).webService
 
 export const environmentsOf = (app: App, projectId: string): Promise<Environment[]> =>
-  rows(app.db.prisma, sql`select * from environment where project_id = ${projectId}::uuid order by id`)
+  rows(app.db, sql`select * from environment where project_id = ${projectId}::uuid order by id`)
 
 /** Types of the events of an object, in order. */
 export const toldOf = async (app: App, subjectId: string): Promise<string[]> =>
-  (await rows<{ type: string }>(app.db.prisma, sql`select type from event where subject_id = ${subjectId}::uuid order by sequence`)).map(
+  (await rows<{ type: string }>(app.db, sql`select type from event where subject_id = ${subjectId}::uuid order by sequence`)).map(
     ({ type }) => type,
   )
 
@@ -52,4 +52,4 @@ export async function liveDeployment(app: App, service: WebService): Promise<str
 }
 
 export const reread = async (app: App, service: WebService): Promise<WebService> =>
-  (await row<WebService>(app.db.prisma, sql`select * from web_service where id = ${service.id}::uuid`))!
+  (await row<WebService>(app.db, sql`select * from web_service where id = ${service.id}::uuid`))!

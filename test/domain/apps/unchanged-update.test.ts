@@ -20,7 +20,7 @@ afterAll(() => world?.close())
 const as = () => request(world.app, tenant.owner)
 const audited = async (action: string, id: string) =>
   (await row<{ n: number }>(
-    world.app.db.prisma,
+    world.app.db,
     sql`select count(*)::int as n from audit_entry where action = ${action} and target_id = ${id}::uuid`,
   ))!.n
 
@@ -76,5 +76,5 @@ it('of a service whose repository has a credential, with or without the credenti
   expect(await update('https://git.example.com/shop.git')).toEqual(made)
   const changed = await update('https://robot:another-token@git.example.com/shop.git')
   expect(changed.version).toBe(2)
-  expect(await repositoryCredential(world.app, world.app.db.prisma, changed)).toMatchObject({ password: 'another-token' })
+  expect(await repositoryCredential(world.app, world.app.db, changed)).toMatchObject({ password: 'another-token' })
 })

@@ -60,7 +60,7 @@ describe('a new service', () => {
       version: 1,
     })
     expect(await toldOf(world.app, made.id)).toEqual(['web_service.created'])
-    expect(await rows(world.app.db.prisma, sql`select 1 from deployment where web_service_id = ${made.id}::uuid`)).toEqual([])
+    expect(await rows(world.app.db, sql`select 1 from deployment where web_service_id = ${made.id}::uuid`)).toEqual([])
   })
 
   it('belongs to the production environment of its project, or to the given environment', async () => {
@@ -106,7 +106,7 @@ describe('a new service', () => {
     const own = await createTenant(world.app)
     const made = await Promise.all(Array.from({ length: 6 }, () => create({ projectId: undefined }, own.owner)))
     const projects = await rows<{ id: string; slug: string }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select id, slug from project where organization_id = ${own.organizationId}::uuid`,
     )
     expect(projects).toMatchObject([{ slug: 'default' }])
@@ -280,7 +280,7 @@ describe('a credential in the URL of a repository', () => {
     const service = await create({ repositoryUrl: url, idempotencyKey: 'credential' })
     await create({ repositoryUrl: url, idempotencyKey: 'credential' })
     expect(service.repositoryUrl).toBe('https://git.example.com/shop.git')
-    expect(await repositoryCredential(world.app, world.app.db.prisma, service)).toEqual({
+    expect(await repositoryCredential(world.app, world.app.db, service)).toEqual({
       username: 'robot',
       password: 'p@ss-w0rd-of-mine',
     })
@@ -299,7 +299,7 @@ describe('a credential in the URL of a repository', () => {
   it('is kept by an update of other settings, and removed by an update of the URL', async () => {
     const service = await create({ repositoryUrl: url })
     const kept = await update(service, { name: 'Renamed' })
-    expect(await repositoryCredential(world.app, world.app.db.prisma, kept)).toMatchObject({ username: 'robot' })
+    expect(await repositoryCredential(world.app, world.app.db, kept)).toMatchObject({ username: 'robot' })
     const moved = await update(service, { repositoryUrl: 'https://git.example.com/other.git' })
     expect(moved).toMatchObject({ repositoryUrl: 'https://git.example.com/other.git', repositoryCredential: null })
     expect(await update(service, { repositoryUrl: null })).toMatchObject({ repositoryUrl: null, repositoryCredential: null })
@@ -307,9 +307,9 @@ describe('a credential in the URL of a repository', () => {
 
   it("does not open in another service's row", async () => {
     const [one, two] = [await create({ repositoryUrl: url }), await create()]
-    await expect(
-      repositoryCredential(world.app, world.app.db.prisma, { ...two, repositoryCredential: one.repositoryCredential }),
-    ).rejects.toThrow('unable to authenticate data')
+    await expect(repositoryCredential(world.app, world.app.db, { ...two, repositoryCredential: one.repositoryCredential })).rejects.toThrow(
+      'unable to authenticate data',
+    )
   })
 })
 

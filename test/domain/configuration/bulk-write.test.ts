@@ -83,7 +83,7 @@ describe('a bulk write takes as many statements for 100 entries as for 2', () =>
 type Told = { type: string; key: string | null; version: number | null; sequence: number }
 const told = () =>
   rows<Told>(
-    shop.app.db.prisma,
+    shop.app.db,
     sql`select type, coalesce(data ->> 'key', data ->> 'alias') as key, (data ->> 'currentVersion')::int as version, sequence::int
         from event where project_id = ${shop.projectId}::uuid and type like 'secret%' order by ordinal`,
   )

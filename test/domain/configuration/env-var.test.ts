@@ -10,10 +10,10 @@ const shop = configurationWorld()
 const { setEnvVars, createEnvVar, updateEnvVar, deleteEnvVar, importEnvVars, exportEnvVars } = commands
 
 const set = (variables: object[], more: object = {}) => shop.run(setEnvVars, { webServiceId: shop.production, variables, ...more })
-const list = async () => (await envVarsByService({ tx: shop.app.db.prisma, caller: shop.tenant.owner }, [shop.production]))[0]!
+const list = async () => (await envVarsByService({ tx: shop.app.db, caller: shop.tenant.owner }, [shop.production]))[0]!
 const values = async () =>
   Object.fromEntries(
-    await Promise.all((await list()).map(async (item) => [item.key, await openEnvVar({ app: shop.app, tx: shop.app.db.prisma }, item)])),
+    await Promise.all((await list()).map(async (item) => [item.key, await openEnvVar({ app: shop.app, tx: shop.app.db }, item)])),
   )
 
 describe('env vars', () => {

@@ -33,7 +33,7 @@ describe('variables that were marked secret after a deployment', () => {
     const marked = await plainOnes()
     const then = await pinnedIn(shop, 'SUPERSEDED')
     await marked()
-    const restored = await restoredConfiguration({ app: shop.app, tx: shop.app.db.prisma }, then, revisionOf(then))
+    const restored = await restoredConfiguration({ app: shop.app, tx: shop.app.db }, then, revisionOf(then))
     expect(restored.variables.filter(({ isSecret }) => isSecret).map(({ key }) => key)).toEqual(['BOUND', 'OWN'])
   })
 
@@ -43,7 +43,7 @@ describe('variables that were marked secret after a deployment', () => {
     await shop.run(setEnvVars, { webServiceId: shop.production, variables: [], mode: 'REPLACE' })
     const { secret } = await shop.run(createSecret, { projectId: shop.projectId, key: 'OWN', value: values.OWN })
     await shop.run(bindSecret, { webServiceId: shop.production, secretId: secret.id })
-    const restored = await restoredConfiguration({ app: shop.app, tx: shop.app.db.prisma }, then, revisionOf(then))
+    const restored = await restoredConfiguration({ app: shop.app, tx: shop.app.db }, then, revisionOf(then))
     expect(restored.variables.find(({ key }) => key === 'OWN')).toMatchObject({ isSecret: true })
   })
 

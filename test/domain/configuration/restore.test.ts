@@ -21,13 +21,13 @@ const shop = configurationWorld()
 const { setEnvVars, createSecret, updateSecret, bindSecret, deleteSecret, revokeSecretVersion, unbindSecret, updateProject } = commands
 
 const pinned = (status: 'LIVE' | 'SUPERSEDED') => pinnedIn(shop, status)
-const restored = (target: Deployment) => restoredConfiguration({ app: shop.app, tx: shop.app.db.prisma }, target, revisionOf(target))
+const restored = (target: Deployment) => restoredConfiguration({ app: shop.app, tx: shop.app.db }, target, revisionOf(target))
 
 const own = async ({ variables }: Configuration) => {
   const given: Record<string, string> = {}
   for (const { key, source, value } of variables) {
     if (source.kind !== 'PLATFORM_DEFAULT')
-      given[key] = await openValue({ app: shop.app, tx: shop.app.db.prisma }, shop.tenant.organizationId, value)
+      given[key] = await openValue({ app: shop.app, tx: shop.app.db }, shop.tenant.organizationId, value)
   }
   return given
 }
@@ -144,11 +144,11 @@ it('a configuration that exceeds the size limit of an environment is refused wit
 async function pinnedProblem(): Promise<string | null> {
   const id = newId()
   await runSql(
-    shop.app.db.prisma,
+    shop.app.db,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
         values (${id}::uuid, ${shop.tenant.organizationId}::uuid, ${shop.production}::uuid, 1, 'DEPLOY', 'API', 'QUEUED', 'system')`,
   )
-  const deployment = (await row<Deployment>(shop.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+  const deployment = (await row<Deployment>(shop.app.db, sql`select * from deployment where id = ${id}::uuid`))!
   return transact(shop.app, shop.tenant.owner, { emits: shop.app.domain.eventTypes.all }, async (work) =>
     saveConfiguration(work, deployment, await currentConfiguration(work, shop.production)),
   )

@@ -29,7 +29,7 @@ const bind = async (webServiceId: string, secretId: string, alias?: string) =>
   (await shop.run(bindSecret, { webServiceId, secretId, alias })).secretBinding
 const versionsOf = async (secret: { id: string }) => {
   const stored = await (await shop.app.db.prismaClient()).secret.findUniqueOrThrow({ where: { id: secret.id } })
-  const [versions] = await versionsBySecret(shop.app.db.prisma, [secret.id])
+  const [versions] = await versionsBySecret(shop.app.db, [secret.id])
   return versions!.map((version) => [version.version, statusOfVersion(version, stored), version.createdBy])
 }
 
@@ -106,7 +106,7 @@ describe('secrets', () => {
     expect(refused).toMatchObject({ code: 'secret_bound', details: { services: [{ name: 'Web' }] } })
     expect(refused.message).toContain('bound to Web')
     await shop.run(deleteSecret, { id: secret.id, force: true })
-    expect((await bindingsByService({ tx: shop.app.db.prisma, caller: shop.tenant.owner }, [shop.production]))[0]).toEqual([])
+    expect((await bindingsByService({ tx: shop.app.db, caller: shop.tenant.owner }, [shop.production]))[0]).toEqual([])
     expect((await eventsOf(shop.app, 'secret_binding.deleted')).some(({ subjectId }) => subjectId === binding.id)).toBe(true)
     expect(await codeOf(shop.run(deleteSecret, { id: secret.id, force: true }))).toBe('not_found')
   })
@@ -115,7 +115,7 @@ describe('secrets', () => {
     await bind(shop.production, (await create('TOKEN', 'PRODUCTION', 'one')).id)
     expect(await codeOf(shop.run(deleteProject, { id: shop.projectId }))).toBe('not_empty')
     await shop.run(deleteProject, { id: shop.projectId, cascade: true })
-    expect(await rows(shop.app.db.prisma, sql`select 1 from secret where project_id = ${shop.projectId}::uuid`)).toEqual([])
+    expect(await rows(shop.app.db, sql`select 1 from secret where project_id = ${shop.projectId}::uuid`)).toEqual([])
   })
 
   it('of another organization are not found', async () => {
@@ -174,7 +174,7 @@ describe('a binding', () => {
         field: 'bindings.1.secretId',
       })
     }
-    expect((await bindingsByService({ tx: shop.app.db.prisma, caller: shop.tenant.owner }, [shop.production]))[0]).toEqual([])
+    expect((await bindingsByService({ tx: shop.app.db, caller: shop.tenant.owner }, [shop.production]))[0]).toEqual([])
   })
 
   it('is written in bulk by alias: rebound, deleted by REPLACE, refused if repeated', async () => {
@@ -312,11 +312,9 @@ it('a ciphertext that is copied to another row does not open', async () => {
     await create('A', 'PRODUCTION', 'value-a', { isSecret: false }),
     await create('B', 'PRODUCTION', 'value-b', { isSecret: false }),
   ]
-  const value = (await row<{ value: Uint8Array }>(
-    shop.app.db.prisma,
-    sql`select value from secret_version where secret_id = ${a.id}::uuid`,
-  ))!.value
-  await runSql(shop.app.db.prisma, sql`update secret_version set value = ${new Uint8Array(value)} where secret_id = ${b.id}::uuid`)
+  const value = (await row<{ value: Uint8Array }>(shop.app.db, sql`select value from secret_version where secret_id = ${a.id}::uuid`))!
+    .value
+  await runSql(shop.app.db, sql`update secret_version set value = ${new Uint8Array(value)} where secret_id = ${b.id}::uuid`)
   const answer = await operation(shop.app, shop.tenant.owner, 'query ($id: ID!) { secret(id: $id) { value } }', { id: b.id })
   expect(answer.errors?.[0]?.code).toBe('masked')
   expect(JSON.stringify(answer)).not.toContain('value-a')

@@ -124,10 +124,10 @@ export function configurationWorld(settings: Record<string, string> = {}): Confi
 }
 
 export const eventsOf = (app: App, type: string): Promise<{ subjectId: string; data: Record<string, unknown> }[]> =>
-  rows(app.db.prisma, sql`select subject_id, data from event where type = ${type} order by ordinal`)
+  rows(app.db, sql`select subject_id, data from event where type = ${type} order by ordinal`)
 
 export const auditOf = (app: App, action: string): Promise<{ actorName: string; targetId: string; details: Record<string, unknown> }[]> =>
-  rows(app.db.prisma, sql`select actor_name, target_id, details from audit_entry where action = ${action} order by created_at, id`)
+  rows(app.db, sql`select actor_name, target_id, details from audit_entry where action = ${action} order by created_at, id`)
 
 let number = 1_000
 
@@ -136,17 +136,17 @@ export async function pinnedIn({ app, tenant, production }: Shop, status: 'LIVE'
   const id = newId()
   number++
   await runSql(
-    app.db.prisma,
+    app.db,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, release_digest, live_at, finished_at, commit_hash)
         values (${id}::uuid, ${tenant.organizationId}::uuid, ${production}::uuid, ${number}, 'DEPLOY', 'API', ${status}::deployment_status,
           'system', ${`sha256:${id}`}, now(), now(), 'abc')`,
   )
   await runSql(
-    app.db.prisma,
+    app.db,
     sql`insert into release (id, organization_id, web_service_id, deployment_id, digest, size_bytes)
         values (${newId()}::uuid, ${tenant.organizationId}::uuid, ${production}::uuid, ${id}::uuid, ${`sha256:${id}`}, 1)`,
   )
-  const deployment = (await row<Deployment>(app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+  const deployment = (await row<Deployment>(app.db, sql`select * from deployment where id = ${id}::uuid`))!
   await transact(app, tenant.owner, { emits: app.domain.eventTypes.all }, async (work) => {
     const problem = await saveConfiguration(work, deployment, await currentConfiguration(work, production, revisionOf(deployment)))
     if (problem) throw new Error(problem)

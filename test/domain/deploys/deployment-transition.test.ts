@@ -33,9 +33,8 @@ const createService = async (queuePolicy: 'QUEUE_LATEST' | 'QUEUE_ALL' = 'QUEUE_
 const deploy = async (serviceId: string) =>
   (await execute(request(world.app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', serviceId) }))
     .deployment as Deployment
-const set = (id: string, change: ReturnType<typeof sql>) =>
-  run(world.app.db.prisma, sql`update deployment set ${change} where id = ${id}::uuid`)
-const read = async (id: string) => (await row<Deployment>(world.app.db.prisma, sql`select * from deployment where id = ${id}::uuid`))!
+const set = (id: string, change: ReturnType<typeof sql>) => run(world.app.db, sql`update deployment set ${change} where id = ${id}::uuid`)
+const read = async (id: string) => (await row<Deployment>(world.app.db, sql`select * from deployment where id = ${id}::uuid`))!
 const claim = async (worker: string) => (await deploymentQueue.claim(world.app, worker, 100, [])).items as Deployment[]
 const inWork = <T>(work: Parameters<typeof transact<T>>[3]) =>
   transact(world.app, tenant.owner, { emits: world.app.domain.eventTypes.all }, work)
@@ -65,7 +64,7 @@ describe('the database', () => {
     const service = await createService()
     const created = await Promise.all(Array.from({ length: 5 }, () => deploy(service.id)))
     expect(created.map(({ number }) => number).sort()).toEqual([1, 2, 3, 4, 5])
-    const steps = await rows(world.app.db.prisma, sql`select * from deployment_step where deployment_id = ${created[0]!.id}::uuid`)
+    const steps = await rows(world.app.db, sql`select * from deployment_step where deployment_id = ${created[0]!.id}::uuid`)
     expect(steps).toHaveLength(6)
   })
 
@@ -74,7 +73,7 @@ describe('the database', () => {
     const other = await createTenant(world.app)
     await expect(
       run(
-        world.app.db.prisma,
+        world.app.db,
         sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
             values (gen_random_uuid(), ${other.organizationId}::uuid, ${service.id}::uuid, 99, 'DEPLOY', 'API', 'QUEUED', 'system')`,
       ),
@@ -122,27 +121,24 @@ describe('ending a deployment', () => {
     const { id } = await deploy((await createService()).id)
     await claim('worker')
     await run(
-      world.app.db.prisma,
+      world.app.db,
       sql`update deployment_step set status = 'RUNNING', started_at = now() where deployment_id = ${id}::uuid and phase = 'BUILD'`,
     )
     await inWork((work) => end(work, id, ['RUNNING'], { status: 'FAILED', failure: { ...failure, phase: 'BUILD' } }))
     expect(await read(id)).toMatchObject({ status: 'FAILED', failurePhase: 'BUILD', failureCode: 'BUILD_FAILED', leaseOwner: null })
     const steps = await rows<{ phase: string; status: string; exitCode: number | null }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select phase, status, exit_code from deployment_step where deployment_id = ${id}::uuid order by phase`,
     )
     expect(steps.find((step) => step.phase === 'BUILD')).toMatchObject({ status: 'FAILED', exitCode: 1 })
     expect(steps.filter((step) => step.status === 'SKIPPED')).toHaveLength(5)
-    const log = await row<{ completedAt: Date | null }>(
-      world.app.db.prisma,
-      sql`select completed_at from log where deployment_id = ${id}::uuid`,
-    )
+    const log = await row<{ completedAt: Date | null }>(world.app.db, sql`select completed_at from log where deployment_id = ${id}::uuid`)
     expect(log!.completedAt).not.toBeNull()
     await expect(
       inWork((work) => end(work, id, ['RUNNING'], { status: 'FAILED', failure: { ...failure, phase: 'BUILD' } })),
     ).rejects.toThrow(LostDeployment)
     const published = await rows<{ type: string }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select type from event where subject_id = ${id}::uuid order by sequence`,
     )
     expect(published.map(({ type }) => type)).toEqual(['deployment.queued', 'deployment.started', 'deployment.failed'])
@@ -167,10 +163,7 @@ describe('ending a deployment', () => {
     const { id } = await deploy((await createService()).id)
     const cancel = () => codeOf(execute(request(world.app, tenant.owner), cancelDeployment, { id: encodeId('Deployment', id) }))
     expect((await Promise.all([cancel(), cancel()])).sort()).toEqual(['deployment_not_cancellable', 'done'])
-    const published = await rows(
-      world.app.db.prisma,
-      sql`select 1 from event where subject_id = ${id}::uuid and type = 'deployment.cancelled'`,
-    )
+    const published = await rows(world.app.db, sql`select 1 from event where subject_id = ${id}::uuid and type = 'deployment.cancelled'`)
     expect(published).toHaveLength(1)
   })
 })

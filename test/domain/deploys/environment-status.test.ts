@@ -26,14 +26,14 @@ const look = () => publishEnvironmentStatus.run(world.app, new AbortController()
 const changesOf = async (environmentId: string) =>
   (
     await rows<{ data: { status: string; formerStatus: string } }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select data from event where type = 'environment.status_changed' and subject_id = ${environmentId}::uuid order by ordinal`,
     )
   ).map(({ data }) => `${data.formerStatus} -> ${data.status}`)
 
 async function createShop(): Promise<{ projectId: string; environmentId: string }> {
   const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'Shop' })
-  const environment = await row<{ id: string }>(world.app.db.prisma, sql`select id from environment where project_id = ${project.id}::uuid`)
+  const environment = await row<{ id: string }>(world.app.db, sql`select id from environment where project_id = ${project.id}::uuid`)
   return { projectId: project.id, environmentId: environment!.id }
 }
 

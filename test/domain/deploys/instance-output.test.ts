@@ -57,7 +57,7 @@ async function createPrinter(): Promise<Printer> {
   const place = await createPlace(app)
   const [id, deploymentId] = [newId(), await createDeployment(app, place)]
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status)
         values (${id}::uuid, ${place.organizationId}::uuid, ${place.webServiceId}::uuid, ${deploymentId}::uuid, 1, 'RUNNING')`,
   )
@@ -70,10 +70,10 @@ const print = ({ id }: Printer, text: string, stream: 'stdout' | 'stderr' = 'std
 }
 
 async function linesOf(printer: Printer): Promise<LogLine[]> {
-  const log = await ensureServiceLog(app.db.prisma, printer)
+  const log = await ensureServiceLog(app.db, printer)
   const lines: LogLine[] = []
   for (let after: string | undefined; ; ) {
-    const batch = await readLog(app.db.prisma, log.id, { after })
+    const batch = await readLog(app.db, log.id, { after })
     lines.push(...batch.lines)
     after = batch.cursor
     if (!batch.hasMore) return lines
@@ -106,7 +106,7 @@ describe('the output of an instance', () => {
       print(printer, `${numbered(round * 300 + 1, round * 300 + 300).join('\n')}\n`)
       await Promise.all([look(), storeOutput(app, printer), lookAtLoud(), storeOutput(app, printer)])
     }
-    await run(app.db.prisma, sql`update instance set stdout_offset = stdout_offset + 14 where id = ${printer.id}::uuid`)
+    await run(app.db, sql`update instance set stdout_offset = stdout_offset + 14 where id = ${printer.id}::uuid`)
     print(printer, 'taken already\nby this one\n')
     await storeOutput(app, printer)
     await storeOutput(app, printer)

@@ -47,8 +47,8 @@ it('runs every half second while there are instances, and otherwise rarely, with
   await pass(app)
   expect(reconcileInstances.dueInMs?.(app)).toBe(500)
   await settleReconciler(app)
-  await run(app.db.prisma, sql`delete from instance where id = ${instanceId}::uuid`)
-  await run(app.db.prisma, sql`update web_service set desired_state = 'STOPPED'`)
+  await run(app.db, sql`delete from instance where id = ${instanceId}::uuid`)
+  await run(app.db, sql`update web_service set desired_state = 'STOPPED'`)
   await pass(app)
   expect(reconcileInstances.dueInMs?.(app)).toBeNull()
 })
@@ -130,17 +130,16 @@ async function createRunning(app: App, tenant: Tenant): Promise<string> {
   await setDesired(app, webService.id)
   const place = sql`${tenant.organizationId}::uuid, ${webService.id}::uuid`
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, live_at, release_digest, created_by_type)
         values (${deploymentId}::uuid, ${place}, 1, 'DEPLOY', 'API', 'LIVE', now(), 'sha256:1', 'system')`,
   )
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status, started_at)
         select ${instanceId}::uuid, ${place}, ${deploymentId}::uuid, generation, 'RUNNING', now() from web_service where id = ${webService.id}::uuid`,
   )
   return instanceId
 }
 
-const setDesired = (app: App, id: string) =>
-  run(app.db.prisma, sql`update web_service set desired_state = 'RUNNING' where id = ${id}::uuid`)
+const setDesired = (app: App, id: string) => run(app.db, sql`update web_service set desired_state = 'RUNNING' where id = ${id}::uuid`)

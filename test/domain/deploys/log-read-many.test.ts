@@ -28,8 +28,8 @@ const roomOf = (bytes: number) => {
 }
 const large = 100 * 1024 * 1024
 const batchesOf = (requests: { logId: string; start: LogStart }[], bytes = large) =>
-  readLogs(app.db.prisma, requests, { room: roomOf(bytes) }) as Promise<LogBatch[]>
-const newLog = async () => (await ensureLogs(app.db.prisma, [{ ...(await createPlace(app)), deploymentId: null }]))[0]!
+  readLogs(app.db, requests, { room: roomOf(bytes) }) as Promise<LogBatch[]>
+const newLog = async () => (await ensureLogs(app.db, [{ ...(await createPlace(app)), deploymentId: null }]))[0]!
 const unbounded = () => Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1e9 } })
 
 describe('reading many logs at once', () => {
@@ -40,7 +40,7 @@ describe('reading many logs at once', () => {
     await append(app, logs[1]!, ['a', 'b', 'c'], at(5))
     for (let round = 0; round < 4; round++) await append(app, logs[2]!, countTo(250).map(String), at(round * 10))
     for (let round = 0; round < 11; round++) await append(app, logs[3]!, countTo(100).map(String), at(round))
-    const cursor = async (logId: string, limit: number) => ({ after: (await readLog(app.db.prisma, logId, { limit })).cursor })
+    const cursor = async (logId: string, limit: number) => ({ after: (await readLog(app.db, logId, { limit })).cursor })
     const starts: LogStart[] = [
       {},
       ...[0, 1, 2, 3, 90, 250, 251, 700, 1_000, 10_000].map((tail) => ({ tail })),
@@ -52,7 +52,7 @@ describe('reading many logs at once', () => {
       const own = [...starts, await cursor(logId, 1), await cursor(logId, 130), { ...(await cursor(logId, 90)), tail: 3 }]
       const [together, alone] = [
         await batchesOf(own.map((start) => ({ logId, start }))),
-        await Promise.all(own.map((start) => readLog(app.db.prisma, logId, start))),
+        await Promise.all(own.map((start) => readLog(app.db, logId, start))),
       ]
       for (const [index, start] of own.entries()) expect({ start, ...together[index] }).toEqual({ start, ...alone[index] })
     }
@@ -62,14 +62,14 @@ describe('reading many logs at once', () => {
     const places = await Promise.all(countTo(6).map(() => createPlace(app)))
     const read = async (count: number) => {
       const logIds = await ensureLogs(
-        app.db.prisma,
+        app.db,
         places.slice(0, count).map((place) => ({ ...place, deploymentId: null })),
       )
       return batchesOf(logIds.map((logId) => ({ logId, start: { tail: 5 } })))
     }
     await read(6)
     for (const place of places) {
-      const [logId] = await ensureLogs(app.db.prisma, [{ ...place, deploymentId: null }])
+      const [logId] = await ensureLogs(app.db, [{ ...place, deploymentId: null }])
       await append(app, logId!, ['one'])
     }
     const [one, six] = [await statementsOf(app, () => read(1)), await statementsOf(app, () => read(6))]
@@ -84,17 +84,17 @@ describe('reading many logs at once', () => {
       { ...place, deploymentId: null },
       { ...place, deploymentId },
     ]
-    const ids = await ensureLogs(app.db.prisma, places)
+    const ids = await ensureLogs(app.db, places)
     expect(new Set(ids).size).toBe(2)
-    expect(await ensureLogs(app.db.prisma, places.toReversed())).toEqual(ids.toReversed())
+    expect(await ensureLogs(app.db, places.toReversed())).toEqual(ids.toReversed())
   })
 
   it('returns an error in place of the batch that failed', async () => {
     const [one, other] = [await newLog(), await newLog()]
     await append(app, one, ['one'])
-    const { cursor } = await readLog(app.db.prisma, one)
+    const { cursor } = await readLog(app.db, one)
     const found = await readLogs(
-      app.db.prisma,
+      app.db,
       [
         { logId: other, start: { after: cursor } },
         { logId: newId(), start: {} },
@@ -161,7 +161,7 @@ describe('a batch that exceeds the size limit', () => {
       { logId, start: { tail: 1_000 } },
       { logId, start: {} },
     ])
-    const found = (await readLogs(app.db.prisma, requests, { room })) as LogBatch[]
+    const found = (await readLogs(app.db, requests, { room })) as LogBatch[]
     expect(room.bytesLeft).toBeGreaterThanOrEqual(0)
     expect(found.slice(-2).map(({ lines, hasMore }) => [lines.map(({ message }) => message), hasMore])).toEqual([
       [['small'], false],

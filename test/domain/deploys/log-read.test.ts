@@ -30,7 +30,7 @@ beforeAll(async () => {
 afterAll(() => database.drop())
 beforeEach(async () => {
   app = await createTestApp(database.url, { LOG_MAX_BYTES: '20000' })
-  logId = (await ensureServiceLog(app.db.prisma, await createPlace(app))).id
+  logId = (await ensureServiceLog(app.db, await createPlace(app))).id
   end = new AbortController()
 })
 afterEach(async () => {
@@ -54,22 +54,22 @@ function follow(on: App, start: LogStart & { mode: LogMode }, signal = end.signa
 describe('reading a log', () => {
   it('continues after the cursor, and reports when the log is complete', async () => {
     await append(app, logId, numbers(1, 450))
-    const first = await readLog(app.db.prisma, logId, { limit: 300 })
+    const first = await readLog(app.db, logId, { limit: 300 })
     expect([seqsOf([first]), first.gap, first.complete]).toEqual([countTo(300), null, false])
-    const second = await readLog(app.db.prisma, logId, { after: first.cursor })
+    const second = await readLog(app.db, logId, { after: first.cursor })
     expect([messagesOf([second]), second.complete]).toEqual([numbers(301, 450), false])
     await complete()
-    const third = await readLog(app.db.prisma, logId, { after: second.cursor })
+    const third = await readLog(app.db, logId, { after: second.cursor })
     expect(third).toEqual({ lines: [], cursor: second.cursor, gap: null, complete: true, hasMore: false })
-    expect((await readLog(app.db.prisma, logId, { after: first.cursor, limit: 149 })).complete).toBe(false)
-    expect((await readLog(app.db.prisma, logId, { after: first.cursor, limit: 150 })).complete).toBe(true)
+    expect((await readLog(app.db, logId, { after: first.cursor, limit: 149 })).complete).toBe(false)
+    expect((await readLog(app.db, logId, { after: first.cursor, limit: 150 })).complete).toBe(true)
   })
 
   it('returns the last lines for `tail`', async () => {
     await append(app, logId, numbers(1, 250))
-    expect(messagesOf([await readLog(app.db.prisma, logId, { tail: 60 })])).toEqual(numbers(191, 250))
-    expect(messagesOf([await readLog(app.db.prisma, logId, { tail: 1_000 })])).toEqual(numbers(1, 250))
-    expect(messagesOf([await readLog(app.db.prisma, logId, { tail: 0 })])).toEqual([])
+    expect(messagesOf([await readLog(app.db, logId, { tail: 60 })])).toEqual(numbers(191, 250))
+    expect(messagesOf([await readLog(app.db, logId, { tail: 1_000 })])).toEqual(numbers(1, 250))
+    expect(messagesOf([await readLog(app.db, logId, { tail: 0 })])).toEqual([])
   })
 
   it('returns the lines since a time, applies the later of tail and since, and prefers a cursor', async () => {
@@ -77,13 +77,13 @@ describe('reading a log', () => {
       await append(app, logId, numbers(index * 10 + 1, index * 10 + 10), new Date(Date.UTC(2026, 0, 1, 12, minute)))
     }
     const at = (minute: number, second = 0) => new Date(Date.UTC(2026, 0, 1, 12, minute, second))
-    const first = async (start: LogStart) => (await readLog(app.db.prisma, logId, start)).lines[0]?.seq
+    const first = async (start: LogStart) => (await readLog(app.db, logId, start)).lines[0]?.seq
     expect(await first({ since: at(1) })).toBe(11)
     expect(await first({ since: at(0, 30) })).toBe(11)
     expect(await first({ since: at(1, 30), tail: 25 })).toBe(21)
     expect(await first({ since: at(1), tail: 5 })).toBe(26)
     expect(await first({ since: at(3) })).toBeUndefined()
-    const { cursor } = await readLog(app.db.prisma, logId, { limit: 3 })
+    const { cursor } = await readLog(app.db, logId, { limit: 3 })
     expect(await first({ after: cursor, since: at(3), tail: 1 })).toBe(4)
   })
 
@@ -96,26 +96,26 @@ describe('reading a log', () => {
     }
     await writer.close()
     expect(await (await app.db.prismaClient()).logChunk.count({ where: { logId } })).toBe(1)
-    expect(messagesOf([await readLog(app.db.prisma, logId, { since: new Date(Date.UTC(2026, 0, 1, 0, 0, 40)) })])).toEqual(numbers(40, 50))
+    expect(messagesOf([await readLog(app.db, logId, { since: new Date(Date.UTC(2026, 0, 1, 0, 0, 40)) })])).toEqual(numbers(40, 50))
   })
 
   it('rejects a cursor of another log, one past the end, and text that is not a cursor', async () => {
-    const other = await ensureServiceLog(app.db.prisma, await createPlace(app))
+    const other = await ensureServiceLog(app.db, await createPlace(app))
     await append(app, other.id, ['other'])
     await append(app, logId, ['one'])
-    const foreign = await readLog(app.db.prisma, other.id)
-    const future = await readLog(app.db.prisma, logId)
-    await expect(readLog(app.db.prisma, logId, { after: foreign.cursor })).rejects.toEqual(refused)
-    await expect(readLog(app.db.prisma, logId, { after: 'nonsense' })).rejects.toEqual(refused)
+    const foreign = await readLog(app.db, other.id)
+    const future = await readLog(app.db, logId)
+    await expect(readLog(app.db, logId, { after: foreign.cursor })).rejects.toEqual(refused)
+    await expect(readLog(app.db, logId, { after: 'nonsense' })).rejects.toEqual(refused)
     await app.db.pool.query('delete from log_chunk where log_id = $1', [logId])
     await app.db.pool.query('update log set next_seq = 1 where id = $1', [logId])
-    await expect(readLog(app.db.prisma, logId, { after: future.cursor })).rejects.toEqual(refused)
+    await expect(readLog(app.db, logId, { after: future.cursor })).rejects.toEqual(refused)
   })
 
   it('throws not_found for a log that does not exist', async () => {
     const unknown = expect.objectContaining({ code: 'not_found' })
-    await expect(readLog(app.db.prisma, newId())).rejects.toEqual(unknown)
-    await expect(readLog(app.db.prisma, newId(), { tail: 5 })).rejects.toEqual(unknown)
+    await expect(readLog(app.db, newId())).rejects.toEqual(unknown)
+    await expect(readLog(app.db, newId(), { tail: 5 })).rejects.toEqual(unknown)
   })
 
   it('reads a batch with one statement, and a limited part of a log with many chunks', async () => {
@@ -127,7 +127,7 @@ describe('reading a log', () => {
     )
     const statements: string[] = []
     const off = app.db.onStatement((text) => statements.push(text))
-    const batch = await readLog(app.db.prisma, logId)
+    const batch = await readLog(app.db, logId)
     off()
     expect(statements).toHaveLength(1)
     const size = batch.lines.reduce((sum, { message }) => sum + message.length, 0)
@@ -139,7 +139,7 @@ describe('reading a log', () => {
 describe('a gap in a log', () => {
   it('is reported once, and to a reader within it from its position on', async () => {
     await append(app, logId, numbers(1, 100))
-    const { cursor } = await readLog(app.db.prisma, logId, { limit: 90 })
+    const { cursor } = await readLog(app.db, logId, { limit: 90 })
     for (let round = 1; round <= 10; round++) await append(app, logId, numbers(round * 100 + 1, round * 100 + 100))
     const whole = await readAll(app, logId)
     const gap = whole.flatMap((batch) => batch.gap ?? [])
@@ -151,7 +151,7 @@ describe('a gap in a log', () => {
     expect(seqsOf(rest)).toEqual(seqsOf(whole).filter((seq) => seq > 90))
 
     // A reader that has already read some of the missing lines.
-    const seen = await readLog(app.db.prisma, logId, { tail: 1_100 - gap[0]!.toSeq, limit: 10 })
+    const seen = await readLog(app.db, logId, { tail: 1_100 - gap[0]!.toSeq, limit: 10 })
     for (let round = 11; round <= 20; round++) await append(app, logId, numbers(round * 100 + 1, round * 100 + 100))
     const later = await readAll(app, logId, { after: seen.cursor })
     const grown = (await readAll(app, logId)).flatMap((batch) => batch.gap ?? [])[0]!
@@ -165,10 +165,10 @@ describe('a gap in a log', () => {
     const at = (round: number) => new Date(Date.UTC(2026, 0, 1, 0, round))
     for (let round = 0; round < 20; round++) await append(app, logId, numbers(round * 100 + 1, round * 100 + 100), at(round))
     const [gap] = (await readAll(app, logId)).flatMap((batch) => batch.gap ?? [])
-    expect((await readLog(app.db.prisma, logId, { tail: 2_000 - gap!.toSeq + 5 })).gap).toEqual(gap)
-    expect((await readLog(app.db.prisma, logId, { tail: 2_000 - gap!.toSeq })).gap).toBeNull()
-    expect((await readLog(app.db.prisma, logId, { since: at(10) })).gap).toEqual(gap)
-    expect((await readLog(app.db.prisma, logId, { since: at(19) })).gap).toBeNull()
+    expect((await readLog(app.db, logId, { tail: 2_000 - gap!.toSeq + 5 })).gap).toEqual(gap)
+    expect((await readLog(app.db, logId, { tail: 2_000 - gap!.toSeq })).gap).toBeNull()
+    expect((await readLog(app.db, logId, { since: at(10) })).gap).toEqual(gap)
+    expect((await readLog(app.db, logId, { since: at(19) })).gap).toBeNull()
   })
 
   it('is always correct while a log exceeds its cap', async () => {
@@ -184,7 +184,7 @@ describe('a gap in a log', () => {
     let expected = 1
     let after: string | undefined
     for (let isComplete = false; !isComplete; ) {
-      const batch = await readLog(app.db.prisma, logId, { after, limit: 40 })
+      const batch = await readLog(app.db, logId, { after, limit: 40 })
       const missing = batch.gap ? numbers(batch.gap.fromSeq, batch.gap.toSeq) : []
       if (batch.gap) expect([batch.gap.lines, batch.gap.bytes]).toEqual([missing.length, missing.join('').length])
       const all = [...missing, ...messagesOf([batch])].map(Number).sort((a, b) => a - b)
@@ -207,17 +207,17 @@ describe('retention', () => {
   it('deletes old lines, and every reader sees the gap', async () => {
     await append(app, logId, numbers(1, 10), new Date(Date.now() - 20 * day))
     await append(app, logId, numbers(11, 20))
-    const { cursor } = await readLog(app.db.prisma, logId, { limit: 4 })
+    const { cursor } = await readLog(app.db, logId, { limit: 4 })
     await expire()
     expect(seqsOf(await readAll(app, logId))).toEqual(countTo(20))
 
     await shiftClock(database.url, 15 * day)
     await expire()
     const gap = { fromSeq: 1, toSeq: 10, lines: 10, bytes: 11, reason: 'RETENTION' }
-    expect(await readLog(app.db.prisma, logId)).toMatchObject({ gap, lines: numbers(11, 20).map((message) => ({ message })) })
-    expect(await readLog(app.db.prisma, logId, { after: cursor })).toMatchObject({ gap: { ...gap, fromSeq: 5, lines: 6, bytes: 7 } })
-    expect((await readLog(app.db.prisma, logId, { tail: 10 })).gap).toBeNull()
-    expect((await readLog(app.db.prisma, logId, { tail: 11 })).gap).toEqual(gap)
+    expect(await readLog(app.db, logId)).toMatchObject({ gap, lines: numbers(11, 20).map((message) => ({ message })) })
+    expect(await readLog(app.db, logId, { after: cursor })).toMatchObject({ gap: { ...gap, fromSeq: 5, lines: 6, bytes: 7 } })
+    expect((await readLog(app.db, logId, { tail: 10 })).gap).toBeNull()
+    expect((await readLog(app.db, logId, { tail: 11 })).gap).toEqual(gap)
   })
 
   it('keeps a completed log readable to its end when all of its lines are deleted', async () => {
@@ -225,9 +225,9 @@ describe('retention', () => {
     await complete()
     await shiftClock(database.url, 31 * day)
     await expire()
-    const batch = await readLog(app.db.prisma, logId)
+    const batch = await readLog(app.db, logId)
     expect(batch).toMatchObject({ lines: [], gap: { fromSeq: 1, toSeq: 10, lines: 10, bytes: 11, reason: 'RETENTION' }, complete: true })
-    expect(await readLog(app.db.prisma, logId, { after: batch.cursor })).toMatchObject({ lines: [], gap: null, complete: true })
+    expect(await readLog(app.db, logId, { after: batch.cursor })).toMatchObject({ lines: [], gap: null, complete: true })
   })
 
   it('continues the numbering, and keeps its gap apart from that of the byte cap', async () => {
@@ -292,7 +292,7 @@ describe('following a log', () => {
   it('misses no line that is written while it reads', async () => {
     await append(app, logId, ['one'])
     let isAppended = false
-    const prisma = intercepting(app.db.prisma, async (text, send) => {
+    const db = intercepting(app.db, async (text, send) => {
       const found = await send()
       if (!isAppended && text.includes('bytes_ahead')) {
         isAppended = true
@@ -302,7 +302,7 @@ describe('following a log', () => {
       }
       return found
     })
-    const { batches } = follow(Object.assign({}, app, { db: { ...app.db, prisma } }), { mode: 'stored' })
+    const { batches } = follow(Object.assign({}, app, { db }), { mode: 'stored' })
     await until('both lines have come', () => messagesOf(batches).length === 2)
     expect(messagesOf(batches)).toEqual(['one', 'two'])
   })

@@ -21,7 +21,7 @@ export type Place = { organizationId: string; webServiceId: string }
 /** Inserts the rows that createProject and createWebService create. */
 export async function createPlace(app: App): Promise<Place> {
   const [organizationId, projectId, environmentId, webServiceId] = [newId(), newId(), newId(), newId()]
-  const tx = app.db.prisma
+  const tx = app.db
   await run(tx, sql`insert into organization ${newRow({ id: organizationId, name: 'Acme', slug: `acme-${organizationId}` })}`)
   await run(tx, sql`insert into project ${newRow({ id: projectId, organizationId, name: 'Shop', slug: 'shop' })}`)
   const environment = { id: environmentId, organizationId, projectId, name: 'Production', slug: 'production', type: 'PRODUCTION' }
@@ -43,7 +43,7 @@ export async function createDeployment(app: App, { organizationId, webServiceId 
   const id = newId()
   deployments++
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type)
         values (${id}::uuid, ${organizationId}::uuid, ${webServiceId}::uuid, ${deployments}, 'DEPLOY', 'API', 'QUEUED', 'system')`,
   )
@@ -86,10 +86,10 @@ export const append = (app: App, logId: string, messages: string[], at = new Dat
 
 /** Reads all stored batches. */
 export async function readAll(app: App, logId: string, start: LogStart & { limit?: number } = {}): Promise<LogBatch[]> {
-  const batches = [await readLog(app.db.prisma, logId, start)]
+  const batches = [await readLog(app.db, logId, start)]
   for (;;) {
     const last = batches.at(-1)!
-    const next = await readLog(app.db.prisma, logId, { after: last.cursor, limit: start.limit })
+    const next = await readLog(app.db, logId, { after: last.cursor, limit: start.limit })
     if (next.lines.length === 0 && !next.gap) return batches
     batches.push(next)
   }

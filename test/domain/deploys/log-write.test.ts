@@ -39,7 +39,7 @@ afterAll(() => database.drop())
 beforeEach(async () => {
   app = await createTestApp(database.url, { LOG_MAX_BYTES: String(capBytes) })
   place = await createPlace(app)
-  logId = (await ensureServiceLog(app.db.prisma, place)).id
+  logId = (await ensureServiceLog(app.db, place)).id
 })
 afterEach(() => app.close())
 
@@ -59,7 +59,7 @@ describe('the rows of logs', () => {
   })
 
   it('are rejected for the service of another organization', async () => {
-    await expect(ensureServiceLog(app.db.prisma, { ...place, organizationId: newId() })).rejects.toThrow('neither')
+    await expect(ensureServiceLog(app.db, { ...place, organizationId: newId() })).rejects.toThrow('neither')
   })
 })
 
@@ -75,7 +75,7 @@ describe('a writer', () => {
     await instance('stdout', bytes('lines\n'))
     await writer.say('Built.')
     await writer.close()
-    const { lines } = await readLog(app.db.prisma, logId)
+    const { lines } = await readLog(app.db, logId)
     expect(lines.map(({ seq, stream, level, instanceId: from, message }) => [seq, stream, level, from, message])).toEqual([
       [1, 'stderr', null, null, 'oops'],
       [2, 'stdout', null, null, 'one line'],
@@ -90,7 +90,7 @@ describe('a writer', () => {
     const off = app.wake.on(`log:${logId}`, () => woken++)
     const writer = openLogWriter(app, { logId })
     await writer.sink()('stdout', bytes('hello\n'))
-    await until('the line is stored', async () => (await readLog(app.db.prisma, logId)).lines.length === 1)
+    await until('the line is stored', async () => (await readLog(app.db, logId)).lines.length === 1)
     await until('the topic is woken', () => woken > 0)
     off()
     await writer.close()
@@ -109,7 +109,7 @@ describe('a writer', () => {
     const writer = openLogWriter(app, { logId })
     await writer.sink()('stdout', bytes(`${'x'.repeat(20_000)}\nshort\n`))
     await writer.close()
-    const { lines } = await readLog(app.db.prisma, logId)
+    const { lines } = await readLog(app.db, logId)
     expect(lines.map(({ message, truncated }) => [message.length, truncated])).toEqual([
       [16_384, true],
       [5, false],
@@ -221,7 +221,7 @@ describe('the byte cap', () => {
     expect(kept.lines).toBeGreaterThan(capBytes / 2 / 32)
 
     const tiny = Object.assign({}, app, { settings: { ...app.settings, LOG_MAX_BYTES: 1_000 } })
-    const other = await ensureServiceLog(app.db.prisma, await createPlace(app))
+    const other = await ensureServiceLog(app.db, await createPlace(app))
     await append(
       tiny,
       other.id,
@@ -286,7 +286,7 @@ describe('appending within a transaction', () => {
 
   it('removes NUL, replaces line feeds, and truncates long lines', async () => {
     await append(app, logId, ['a\0b\nc', 'x'.repeat(20_000)])
-    const { lines } = await readLog(app.db.prisma, logId)
+    const { lines } = await readLog(app.db, logId)
     expect(lines.map(({ message, truncated }) => [message, truncated])).toEqual([
       ['ab c', false],
       ['x'.repeat(16_384), true],
@@ -295,7 +295,7 @@ describe('appending within a transaction', () => {
 
   it('changes nothing without lines', async () => {
     expect(await append(app, logId, [])).toBeNull()
-    expect((await readLog(app.db.prisma, logId)).lines).toEqual([])
+    expect((await readLog(app.db, logId)).lines).toEqual([])
   })
 })
 

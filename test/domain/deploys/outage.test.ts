@@ -39,11 +39,11 @@ afterEach(async () => {
 })
 
 const gone = () => until('the outage is known', () => app.db.session.outage())
-const messages = async (logId: string) => (await readLog(other.db.prisma, logId)).lines.map(({ message }) => message)
+const messages = async (logId: string) => (await readLog(other.db, logId)).lines.map(({ message }) => message)
 
 describe('a log', () => {
   it('keeps its lines until the database is back', async () => {
-    const { id: logId } = await ensureServiceLog(other.db.prisma, await createPlace(other))
+    const { id: logId } = await ensureServiceLog(other.db, await createPlace(other))
     const writer = openLogWriter(app, { logId })
     await writer.say('before')
     await writer.flush()
@@ -59,7 +59,7 @@ describe('a log', () => {
   })
 
   it('contains a line once if it was stored but the response was lost', async () => {
-    const { id: logId } = await ensureServiceLog(other.db.prisma, await createPlace(other))
+    const { id: logId } = await ensureServiceLog(other.db, await createPlace(other))
     const writer = openLogWriter(app, { logId })
     await writer.say('same')
     await writer.flush()
@@ -74,7 +74,7 @@ describe('a log', () => {
   })
 
   it('is followed across an outage, with each line once', async () => {
-    const { id: logId } = await ensureServiceLog(other.db.prisma, await createPlace(other))
+    const { id: logId } = await ensureServiceLog(other.db, await createPlace(other))
     await append(other, logId, ['one', 'two'])
     const seen: string[] = []
     const followed = (async () => {

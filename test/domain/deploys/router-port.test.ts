@@ -180,16 +180,15 @@ it('reads only the routes of the changed service', async () => {
   const tenant = await createTenant(app)
   const { webService } = await execute(request(app, tenant.owner), createWebService, { name: 'One' })
   await multiply(app, webService.id, 5_000)
-  await run(app.db.prisma, sql`analyze`)
+  await run(app.db, sql`analyze`)
   await pass(app)
   /** Connections report their statistics with a delay, unless this is forced. */
-  const flush = () =>
-    Promise.all(Array.from({ length: 20 }, () => run(app.db.prisma, sql`select pg_stat_force_next_flush(), pg_sleep(0.05)`)))
+  const flush = () => Promise.all(Array.from({ length: 20 }, () => run(app.db, sql`select pg_stat_force_next_flush(), pg_sleep(0.05)`)))
   const touched = async () => {
     await flush()
     return Number(
       (await row<{ n: string }>(
-        app.db.prisma,
+        app.db,
         sql`select sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::text as n from pg_stat_user_tables where relname in ('web_service', 'service_runtime', 'instance', 'deployment')`,
       ))!.n,
     )
@@ -217,7 +216,7 @@ it('misses no change that was committed after a later one', async () => {
     run(tx, sql`update web_service set slug = ${slug} where id = ${ids[index]}::uuid`)
   await app.db.transaction(async (tx) => {
     await rename(tx, 0, 'slow-renamed')
-    await rename(app.db.prisma, 1, 'quick-renamed')
+    await rename(app.db, 1, 'quick-renamed')
     await pass(app)
   })
   await pass(app)
@@ -293,12 +292,12 @@ async function drainingInstance(app: App, tenant: Tenant): Promise<string> {
   const { webService } = await execute(request(app, tenant.owner), createWebService, { name: 'Web' })
   const place = sql`${tenant.organizationId}::uuid, ${webService.id}::uuid`
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, live_at, release_digest, created_by_type)
         values (${deploymentId}::uuid, ${place}, 1, 'DEPLOY', 'API', 'LIVE', now(), 'sha256:1', 'system')`,
   )
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into instance (id, organization_id, web_service_id, deployment_id, generation, status, draining_since)
         values (${instanceId}::uuid, ${place}, ${deploymentId}::uuid, 0, 'RUNNING', app_now())`,
   )

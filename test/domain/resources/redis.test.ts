@@ -26,8 +26,8 @@ afterEach(() => {
   for (const client of clients.splice(0)) client.disconnect()
 })
 afterAll(async () => {
-  await run(shop.app.db.prisma, sql`delete from resource_binding`)
-  await run(shop.app.db.prisma, sql`delete from resource where type = 'Redis'`)
+  await run(shop.app.db, sql`delete from resource_binding`)
+  await run(shop.app.db, sql`delete from resource where type = 'Redis'`)
   await settleResources(shop.app)
   const engine = redisEngine.use(shop.app)
   for (const id of await engine.list()) await engine.remove(id)
@@ -75,9 +75,7 @@ const pidOf = async (url: string): Promise<number> => {
 }
 
 const eventsOf = async (slug: string): Promise<string[]> =>
-  (await rows<{ type: string }>(shop.app.db.prisma, sql`select type from event where data->>'slug' = ${slug} order by id`)).map(
-    ({ type }) => type,
-  )
+  (await rows<{ type: string }>(shop.app.db, sql`select type from event where data->>'slug' = ${slug} order by id`)).map(({ type }) => type)
 
 describe('a Redis instance', () => {
   it('is CREATING at once, and RUNNING when it answers', async () => {

@@ -115,7 +115,7 @@ export function useShop(): Shop {
 
 /** Stops the clusters of an App and removes their data, whatever state they are in. */
 export async function stopDatabases(app: App): Promise<void> {
-  const all = await rows<DatabaseRef>(app.db.prisma, sql`select id, port, database_name, username from database`)
+  const all = await rows<DatabaseRef>(app.db, sql`select id, port, database_name, username from database`)
   const engine = databaseEngine.use(app)
   for (const database of all) await engine.remove(database)
 }

@@ -32,9 +32,9 @@ describe('tests, lists and metrics', () => {
       id: evt(webhookMessage.id),
     })
     expect(await attempts(world.app, webhookEndpoint.id)).toMatchObject([{ trigger: 'TEST' }])
-    expect(
-      await row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`),
-    ).toEqual({ failingSince: null })
+    expect(await row(world.app.db, sql`select failing_since from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual({
+      failingSince: null,
+    })
     expect(await eventsOf(world.app, world.caller, 'webhook_endpoint.exhausted')).toHaveLength(0)
     await expect(execute(world.request(), sendTestWebhook, { endpointId: webhookEndpoint.id, eventType: 'no.such' })).rejects.toMatchObject(
       {
@@ -98,7 +98,7 @@ describe('tests, lists and metrics', () => {
     world.work(world.app)
     const eventId = await world.publishUpdate()
     await settled(world.app, webhookEndpoint.id)
-    expect(await row(world.app.db.prisma, sql`select request_id from webhook_message where id = ${eventId}::uuid`)).toEqual({
+    expect(await row(world.app.db, sql`select request_id from webhook_message where id = ${eventId}::uuid`)).toEqual({
       requestId: 'request-1',
     })
   })
@@ -119,15 +119,15 @@ describe('tests, lists and metrics', () => {
     await world.publishUpdate()
     await until('it failed for a reason of ours', () => faults === 1)
     await until('it was given back', async () =>
-      row(world.app.db.prisma, sql`select 1 from webhook_delivery where endpoint_id = ${webhookEndpoint.id}::uuid and lease_owner is null`),
+      row(world.app.db, sql`select 1 from webhook_delivery where endpoint_id = ${webhookEndpoint.id}::uuid and lease_owner is null`),
     )
     expect(await deliveries(world.app, webhookEndpoint.id)).toMatchObject([{ status: 'PENDING', attemptCount: 0 }])
     expect(await attempts(world.app, webhookEndpoint.id)).toEqual([])
-    expect(
-      await row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`),
-    ).toEqual({ failingSince: null })
+    expect(await row(world.app.db, sql`select failing_since from webhook_lane where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual({
+      failingSince: null,
+    })
     outgoingHttp.provide(world.app, http)
-    await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() where status = 'PENDING'`)
+    await run(world.app.db, sql`update webhook_delivery set next_attempt_at = app_now() where status = 'PENDING'`)
     world.app.wake.notify('webhook deliveries')
     await receiver.waitFor(1)
   })

@@ -23,7 +23,7 @@ beforeAll(async () => {
 /** Inserts attempts without notifying anyone. */
 const record = (count: number) =>
   run(
-    world.app.db.prisma,
+    world.app.db,
     sql`insert into webhook_attempt (id, organization_id, message_id, endpoint_id, number, trigger, url, started_at, duration_ms)
         select gen_random_uuid(), organization_id, message_id, endpoint_id, number + n, trigger, url, started_at, duration_ms
         from webhook_attempt, generate_series(1, ${count}::int) as n where number = 1 and message_id = ${first}::uuid`,
@@ -34,7 +34,7 @@ it('catching up reads page after page without waiting', async () => {
   const gone = new AbortController()
   const never = { ...world.app.wake, next: () => new Promise<void>(() => {}) }
   const contextValue = createGraphqlContext({ app: { ...world.app, wake: never }, caller: world.caller, requestId: 'test' }, gone.signal)
-  const begin = (await rows<{ id: string }>(world.app.db.prisma, sql`select id from webhook_attempt order by ordinal limit 1`))[0]!.id
+  const begin = (await rows<{ id: string }>(world.app.db, sql`select id from webhook_attempt order by ordinal limit 1`))[0]!.id
   const document = parse('subscription ($after: String) { webhookAttempts(after: $after) { number } }')
   const after = encodeId('WebhookAttempt', begin)
   const source = await subscribe({ schema, document, variableValues: { after }, contextValue })
@@ -49,10 +49,10 @@ it('catching up reads page after page without waiting', async () => {
 })
 
 it('known attempts are not read again', async () => {
-  const { prisma } = world.app.db
-  const all = await attemptsAfter({ tx: prisma, caller: world.caller }, null, 0n, [], 10)
+  const { db } = world.app
+  const all = await attemptsAfter({ tx: db, caller: world.caller }, null, 0n, [], 10)
   const known = all.slice(0, 9).map(({ ordinal }) => ordinal)
-  expect((await attemptsAfter({ tx: prisma, caller: world.caller }, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([
+  expect((await attemptsAfter({ tx: db, caller: world.caller }, null, 0n, known, 1)).map(({ ordinal }) => ordinal)).toEqual([
     all[9]!.ordinal,
   ])
 })

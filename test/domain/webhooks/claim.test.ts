@@ -34,7 +34,7 @@ it('an ordered endpoint waits until its first delivery is due again', async () =
   expect(first!.messageId).toBe(published[0])
   await releaseDelivery(world.app, first!, true)
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`update webhook_delivery set next_attempt_at = app_now() + interval '1 minute' where message_id = ${published[0]!}::uuid`,
   )
   expect(await claimed()).toEqual([])

@@ -53,7 +53,7 @@ it('numbers that JavaScript cannot hold and the order of keys reach the receiver
   const id = await world.publishUpdate()
   // No event type has such a number, so the row is inserted directly.
   const odd = sql`type = 'test.odd', data = '{"z":12345678901234567890,"a":"\\u00e9\\/"}'`
-  await run(world.app.db.prisma, sql`update event set ${odd} where id = ${id}::uuid`)
+  await run(world.app.db, sql`update event set ${odd} where id = ${id}::uuid`)
   world.work(world.app)
   const [received] = await receiver.waitFor(1)
   expect(received!.body.toString()).toContain('"data":{"z":12345678901234567890,"a":"\\u00e9\\/"}')
@@ -315,7 +315,7 @@ it('a delivery whose worker died is taken over by another worker when the lease 
   await settled(world.app, webhookEndpoint.id)
   await fanOutOnly.stop({ graceMs: 1_000 })
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`update webhook_delivery set status = 'PENDING', next_attempt_at = app_now() - interval '1 second', attempt_count = 0
         where endpoint_id = ${webhookEndpoint.id}::uuid`,
   )
@@ -370,6 +370,6 @@ it('a worker learns when the next delivery is due, or that none is', async () =>
   const { dueInMs } = await claimDeliveries(world.app, 'worker', 10)
   expect(dueInMs).toBeGreaterThan(3_000_000)
   expect(dueInMs).toBeLessThan(1.2 * 3_600_000)
-  await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 minute'`)
+  await run(world.app.db, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 minute'`)
   expect(await claimDeliveries(world.app, 'worker', 10)).toMatchObject({ items: [{ endpointId: webhookEndpoint.id }] })
 })

@@ -22,7 +22,7 @@ const update = (endpoint: WebhookEndpoint, input: CommandInput, as = world.calle
   execute(world.request(as), updateWebhookEndpoint, { id: endpoint.id, ...input })
 const events = (type: string) =>
   rows<{ data: Record<string, unknown>; projectId: string | null }>(
-    world.app.db.prisma,
+    world.app.db,
     sql`select data, project_id from event where organization_id = ${world.caller.organizationId}::uuid and type = ${type} order by ordinal`,
   )
 
@@ -42,7 +42,7 @@ it('creates an endpoint with its own secret, which is stored sealed', async () =
   })
   expect(secret).toMatch(/^whsec_[A-Za-z0-9+/]{43}=$/)
   const key = await row<{ sealed: Uint8Array }>(
-    world.app.db.prisma,
+    world.app.db,
     sql`select sealed from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`,
   )
   const stored = Buffer.from(key!.sealed)
@@ -204,7 +204,7 @@ it('deleting an endpoint deletes its keys and its lane and publishes an event', 
   await execute(world.request(), deleteWebhookEndpoint, { id: webhookEndpoint.id })
   expect(await ask(world.request(), findWebhookEndpoint, { id: webhookEndpoint.id })).toBeNull()
   for (const table of ['webhook_key', 'webhook_lane'])
-    expect(await rows(world.app.db.prisma, sql`select 1 from ${raw(table)} where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
+    expect(await rows(world.app.db, sql`select 1 from ${raw(table)} where endpoint_id = ${webhookEndpoint.id}::uuid`)).toEqual([])
   expect(await events('webhook_endpoint.deleted')).toHaveLength(1)
 })
 
@@ -252,7 +252,7 @@ it('a reader can view but not change, and a writer can change but not delete', a
 
 it('the 51st endpoint of an organization is refused', async () => {
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`insert into webhook_endpoint (id, organization_id, url)
         select gen_random_uuid(), ${world.caller.organizationId}::uuid, ${url} from generate_series(1, 49)`,
   )
@@ -292,7 +292,7 @@ it('an update that changes nothing keeps the version and publishes no event', as
 
 it('headers that cannot be decrypted are replaced by any update of them', async () => {
   const { webhookEndpoint } = await create({ headers: { 'x-token': 'hunter2' } })
-  await run(world.app.db.prisma, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
+  await run(world.app.db, sql`update webhook_endpoint set sealed_headers = '\\x0102' where id = ${webhookEndpoint.id}::uuid`)
   expect((await update(webhookEndpoint, { headers: { 'x-token': 'hunter2' } })).webhookEndpoint.version).toBe(2)
 })
 

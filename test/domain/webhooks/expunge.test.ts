@@ -11,7 +11,7 @@ const world = webhooksWorld()
 
 const create = async (url = 'http://127.0.0.1:9/') => (await world.createEndpoint({ url, eventTypes: ['project.updated'] })).webhookEndpoint
 const expunge = (messageId: string) => execute(world.request(), expungeWebhookMessage, { messageId })
-const bodyOf = (messageId: string) => row(world.app.db.prisma, sql`select body from webhook_delivery where message_id = ${messageId}::uuid`)
+const bodyOf = (messageId: string) => row(world.app.db, sql`select body from webhook_delivery where message_id = ${messageId}::uuid`)
 const claimOne = async () => {
   await fanOutAll(world.app)
   return (await claimDeliveries(world.app, 'worker', 10)).items[0]!
@@ -30,7 +30,7 @@ it('a body is not stored for a delivery that is no longer pending', async () => 
   await create()
   const eventId = await world.publishUpdate()
   const delivery = await claimOne()
-  await run(world.app.db.prisma, sql`update webhook_delivery set status = 'CANCELLED', next_attempt_at = null`)
+  await run(world.app.db, sql`update webhook_delivery set status = 'CANCELLED', next_attempt_at = null`)
   expect(await keepShape(world.app, delivery, 'shaped')).toBe(false)
   expect(await bodyOf(eventId)).toEqual({ body: null })
 })
@@ -39,8 +39,8 @@ it('retention finds shaped bodies of messages whose own body has been removed', 
   await create()
   const eventId = await world.publishUpdate()
   expect(await keepShape(world.app, await claimOne(), 'shaped')).toBe(true)
-  await run(world.app.db.prisma, sql`update webhook_message set body = null where id = ${eventId}::uuid`)
-  await run(world.app.db.prisma, sql`update webhook_delivery set status = 'DELIVERED', next_attempt_at = null`)
+  await run(world.app.db, sql`update webhook_message set body = null where id = ${eventId}::uuid`)
+  await run(world.app.db, sql`update webhook_delivery set status = 'DELIVERED', next_attempt_at = null`)
   await expireWebhookBodies.run(world.app, new AbortController().signal)
   expect(await bodyOf(eventId)).toEqual({ body: null })
 })

@@ -52,9 +52,9 @@ it('events committed before an endpoint was created are not sent to it, even if 
 it('an event that matches no endpoint becomes a message without deliveries', async () => {
   const published = await world.publishUpdate()
   await fanOutAll(world.app)
-  const message = await row(world.app.db.prisma, sql`select event_type from webhook_message where id = ${published}::uuid`)
+  const message = await row(world.app.db, sql`select event_type from webhook_message where id = ${published}::uuid`)
   expect(message).toEqual({ eventType: 'project.updated' })
-  const made = await rows(world.app.db.prisma, sql`select 1 from webhook_delivery where message_id = ${published}::uuid`)
+  const made = await rows(world.app.db, sql`select 1 from webhook_delivery where message_id = ${published}::uuid`)
   expect(made).toEqual([])
 })
 
@@ -73,7 +73,7 @@ it('a fan-out of a thousand events takes a handful of statements for each batch'
   for (let n = 0; n < 3; n++) await world.createEndpoint({ url })
   await fanOutAll(world.app)
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`insert into event (id, organization_id, type, schema_version, subject_type, subject_id, sequence, data)
         select gen_random_uuid(), ${world.caller.organizationId}::uuid, 'project.updated', 1, 'Project', ${newId()}::uuid, n, '{}'
         from generate_series(1, 1000) n`,

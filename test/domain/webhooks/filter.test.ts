@@ -102,7 +102,7 @@ describe('headers and formats', () => {
     const [attempt] = await attempts(world.app, webhookEndpoint.id)
     expect(attempt!.requestHeaders).toMatchObject({ Authorization: '[masked]', 'x-team': '[masked]' })
     const dump = await row<{ text: string }>(
-      world.app.db.prisma,
+      world.app.db,
       sql`select e::text as text from webhook_endpoint e where id = ${webhookEndpoint.id}::uuid`,
     )
     expect(dump!.text).not.toContain(Buffer.from('s3cret-value').toString('hex'))

@@ -74,20 +74,20 @@ describe('the rotation of data keys', () => {
     })
     const read = async () => ({
       ...(await row<{ endpointAt: Date; headers: Uint8Array }>(
-        world.app.db.prisma,
+        world.app.db,
         sql`select updated_at as endpoint_at, sealed_headers as headers from webhook_endpoint where id = ${webhookEndpoint.id}::uuid`,
       ))!,
       ...(await row<{ serviceAt: Date; credential: Uint8Array }>(
-        world.app.db.prisma,
+        world.app.db,
         sql`select updated_at as service_at, repository_credential as credential from web_service where id = ${webService.id}::uuid`,
       ))!,
       ...(await row<{ key: Uint8Array }>(
-        world.app.db.prisma,
+        world.app.db,
         sql`select sealed as key from webhook_key where endpoint_id = ${webhookEndpoint.id}::uuid`,
       ))!,
     })
     const before = await read()
-    await world.app.keyring.rotateDataKey(world.app.db.prisma, owner.organizationId)
+    await world.app.keyring.rotateDataKey(world.app.db, owner.organizationId)
     await shiftClock(world.url, 5_000)
     await rotateDataKeys.run(world.app, new AbortController().signal)
 
@@ -121,10 +121,10 @@ it('the migration sets the organization of existing keys and deletes lanes of de
        insert into webhook_lane (endpoint_id) values ('${endpointId}'), ('${goneId}');`,
     )
     await apply(names.slice(at))
-    expect(await rows(db.prisma, sql`select organization_id, endpoint_id, fingerprint from webhook_key`)).toEqual([
+    expect(await rows(db, sql`select organization_id, endpoint_id, fingerprint from webhook_key`)).toEqual([
       { organizationId, endpointId, fingerprint: null },
     ])
-    expect(await rows(db.prisma, sql`select endpoint_id from webhook_lane`)).toEqual([{ endpointId }])
+    expect(await rows(db, sql`select endpoint_id from webhook_lane`)).toEqual([{ endpointId }])
   } finally {
     await db.close()
     await database.drop()

@@ -19,7 +19,7 @@ async function publish(count: number): Promise<void> {
 it.each([{ maxConcurrency: 5 }, {}])('lanes are read in as many blocks after thousands of deliveries as before: %o', async (settings) => {
   await create(settings)
   await publish(1)
-  const { prisma } = world.app.db
+  const { db } = world.app
   const blocksRead = () =>
     world.app.db.transaction(async (tx) => {
       const fetched = async () =>
@@ -35,24 +35,21 @@ it.each([{ maxConcurrency: 5 }, {}])('lanes are read in as many blocks after tho
   const before = await blocksRead()
 
   await run(
-    prisma,
+    db,
     sql`insert into webhook_message select (m.copy).* from (
     select jsonb_populate_record(one.m, jsonb_build_object('id', gen_random_uuid(), 'position', 1000 + n)) as copy
     from (select m from webhook_message m join webhook_delivery d on d.message_id = m.id limit 1) one, generate_series(1, 3000) n) m`,
   )
   await run(
-    prisma,
+    db,
     sql`insert into webhook_delivery (message_id, endpoint_id, organization_id, position, status, next_attempt_at)
     select m.id, d.endpoint_id, d.organization_id, m.position, 'PENDING', app_now()
     from webhook_message m cross join (select * from webhook_delivery limit 1) d where m.position > 1000`,
   )
   const others = sql`position > 1000`
+  await run(db, sql`update webhook_delivery set lease_owner = 'worker', lease_expires_at = app_now() - interval '1 second' where ${others}`)
   await run(
-    prisma,
-    sql`update webhook_delivery set lease_owner = 'worker', lease_expires_at = app_now() - interval '1 second' where ${others}`,
-  )
-  await run(
-    prisma,
+    db,
     sql`update webhook_delivery set lease_owner = null, lease_expires_at = null, status = 'DELIVERED', next_attempt_at = null where ${others}`,
   )
 
@@ -65,7 +62,7 @@ it('a claim tells when the next delivery is due, beside those that it took', asy
   const endpoint = await create()
   await publish(3)
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`update webhook_delivery set next_attempt_at = app_now() + interval '1 hour' where position = (select max(position) from webhook_delivery)`,
   )
   const { items, dueInMs, waitsForOwn } = await claimDeliveries(world.app, 'worker', 10)
@@ -109,7 +106,7 @@ it('behind the claim of another process on this machine, a worker looks again wh
   expect((await claimDeliveries(world.app, alive, 10)).items).toHaveLength(1)
   expect(await claimDeliveries(world.app, 'worker', 10)).toEqual({ items: [], dueInMs: 500, waitsForOwn: false })
 
-  await run(world.app.db.prisma, sql`update webhook_delivery set lease_owner = ${exited} where lease_owner is not null`)
+  await run(world.app.db, sql`update webhook_delivery set lease_owner = ${exited} where lease_owner is not null`)
   expect(await claimDeliveries(world.app, 'worker', 10)).toEqual({ items: [], dueInMs: 0, waitsForOwn: false })
   expect((await claimDeliveries(world.app, 'worker', 10)).items).toMatchObject([{ lostBy: exited }])
 })

@@ -16,12 +16,12 @@ const create = async (input: CommandInput) => (await world.createEndpoint({ even
 const waiting = (endpointId: string) =>
   until('it waits with a reason', async () => (await deliveries(world.app, endpointId)).find(({ reason }) => reason !== null))
 const failingSince = (endpointId: string) =>
-  row(world.app.db.prisma, sql`select failing_since from webhook_lane where endpoint_id = ${endpointId}::uuid`)
+  row(world.app.db, sql`select failing_since from webhook_lane where endpoint_id = ${endpointId}::uuid`)
 
 it('a local fault is logged once for an endpoint, however many deliveries it affects', async () => {
   const receiver = await world.receiver()
   const bad = await create({ url: receiver.url })
-  await run(world.app.db.prisma, sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${bad.id}::uuid`)
+  await run(world.app.db, sql`update webhook_key set sealed = '\\x0102' where endpoint_id = ${bad.id}::uuid`)
   world.work(world.app)
   for (let n = 0; n < 3; n++) await world.publishUpdate()
   await until('all wait with a reason', async () => {
@@ -39,7 +39,7 @@ it.each([
   const receiver = await world.receiver()
   const bad = await create({ url: receiver.url, headers: { 'x-token': 'hunter2' } })
   const good = await create({ url: receiver.url })
-  await run(world.app.db.prisma, corrupt(bad.id))
+  await run(world.app.db, corrupt(bad.id))
   world.work(world.app)
   await world.publishUpdate()
   expect(await settled(world.app, good.id)).toMatchObject([{ status: 'DELIVERED' }])
@@ -57,7 +57,7 @@ it('a delivery whose selection is no longer valid waits with the reason; after t
   const projectId = await createProjectRow(world.app, world.caller)
   const endpoint = await create({ url: receiver.url, projectId, ordered: true, selection: '{ id }' })
   const also = await create({ url: receiver.url, eventTypes: ['webhook_endpoint.exhausted'] })
-  await run(world.app.db.prisma, sql`update webhook_endpoint set selection = '{ id gone }' where id = ${endpoint.id}::uuid`)
+  await run(world.app.db, sql`update webhook_endpoint set selection = '{ id gone }' where id = ${endpoint.id}::uuid`)
   world.work(world.app)
   const first = await world.publishUpdate({ projectId })
   const waits = await waiting(endpoint.id)
@@ -76,8 +76,8 @@ it('a delivery whose selection is no longer valid waits with the reason; after t
   ])
   expect(await failingSince(endpoint.id)).toEqual({ failingSince: null })
 
-  await run(world.app.db.prisma, sql`update webhook_endpoint set selection = '{ id }' where id = ${endpoint.id}::uuid`)
-  await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() where status = 'PENDING'`)
+  await run(world.app.db, sql`update webhook_endpoint set selection = '{ id }' where id = ${endpoint.id}::uuid`)
+  await run(world.app.db, sql`update webhook_delivery set next_attempt_at = app_now() where status = 'PENDING'`)
   world.app.wake.notify('webhook deliveries')
   await settled(world.app, endpoint.id, 2)
   const last = (await deliveries(world.app, endpoint.id)).find(({ messageId }) => messageId === second)
@@ -148,7 +148,7 @@ describe('an endpoint with at-most-once delivery', () => {
 
 it('a delivery to an endpoint without a route waits with the reason and does not count against the endpoint', async () => {
   const endpoint = await create({ url: 'http://127.0.0.1:9/' })
-  await run(world.app.db.prisma, sql`update webhook_endpoint set url = 'https://255.255.255.255/' where id = ${endpoint.id}::uuid`)
+  await run(world.app.db, sql`update webhook_endpoint set url = 'https://255.255.255.255/' where id = ${endpoint.id}::uuid`)
   const http = createHttpOutgoing({ guard: createEgressGuard({ allow: ['0.0.0.0/0'] }) })
   onTestFinished(() => http.close())
   outgoingHttp.provide(world.app, http)

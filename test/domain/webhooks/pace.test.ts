@@ -25,10 +25,8 @@ const create = (input: CommandInput) => world.createEndpoint({ eventTypes: ['pro
 const update = (id: string, input: CommandInput) => execute(world.request(), updateWebhookEndpoint, { id, ...input })
 const ids = (requests: readonly ReceivedRequest[]) => requests.map((received) => received.headers['webhook-id'])
 const breakerUntil = async (id: string) =>
-  (await row<{ until: Date | null }>(
-    world.app.db.prisma,
-    sql`select breaker_until as until from webhook_lane where endpoint_id = ${id}::uuid`,
-  ))!.until
+  (await row<{ until: Date | null }>(world.app.db, sql`select breaker_until as until from webhook_lane where endpoint_id = ${id}::uuid`))!
+    .until
 const evt = (id: string) => encodeId('WebhookMessage', id)
 describe('ordering', () => {
   it('by default, a failing event does not block later ones', async () => {
@@ -127,7 +125,7 @@ describe('throttle and fairness', () => {
     await until('the breaker is open', () => breakerUntil(webhookEndpoint.id))
     await until('what was in flight has ended', async () => {
       const flying = await row(
-        world.app.db.prisma,
+        world.app.db,
         sql`select 1 from webhook_delivery where lease_owner is not null and lease_expires_at > app_now() limit 1`,
       )
       return flying === null
@@ -182,7 +180,7 @@ describe('throttle and fairness', () => {
     const hanging = await world.receiver(() => ({ status: 200, delayUntil: never }))
     const inFlight = async () =>
       (await row<{ n: number }>(
-        world.app.db.prisma,
+        world.app.db,
         sql`select count(*)::int as n from webhook_delivery
             where organization_id = ${world.caller.organizationId}::uuid and lease_owner is not null and lease_expires_at > app_now()`,
       ))!.n

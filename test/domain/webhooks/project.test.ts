@@ -26,7 +26,7 @@ const key = (input: CommandInput = {}) => execute(as(), createApiKey, { name: 'c
 const remove = (input: CommandInput = {}) => execute(as(), deleteProject, { id: projectId, ...input })
 const auditOf = (targetId: string) =>
   rows(
-    world.app.db.prisma,
+    world.app.db,
     sql`select action, actor_id, target_type, details from audit_entry where target_id = ${targetId}::uuid order by ordinal`,
   )
 
@@ -54,8 +54,8 @@ describe.each([{ cascade: false }, { cascade: true }])('deleting a project (%j)'
     const left = await deliveries(world.app, id)
     expect(left.length).toBeGreaterThan(0)
     for (const delivery of left) expect(delivery).toMatchObject({ status: 'CANCELLED', reason: 'The endpoint was deleted.' })
-    expect(await rows(world.app.db.prisma, sql`select endpoint_id from webhook_lane`)).toEqual([{ endpointId: other.id }])
-    expect(await rows(world.app.db.prisma, sql`select id from webhook_endpoint`)).toEqual([{ id: other.id }])
+    expect(await rows(world.app.db, sql`select endpoint_id from webhook_lane`)).toEqual([{ endpointId: other.id }])
+    expect(await rows(world.app.db, sql`select id from webhook_endpoint`)).toEqual([{ id: other.id }])
   })
 
   it('revokes its keys immediately, each with an event and an audit entry, but not keys of the organization or those already revoked', async () => {
@@ -93,7 +93,7 @@ it('a refused deletion deletes nothing', async () => {
 it('a key created while the project is being deleted is refused or revoked with it', async () => {
   const [, made] = await Promise.all([remove(), key().catch(() => null)])
   if (made) expect(await toldOf(world.app, made.apiKey.id)).toEqual(['api_key.created', 'api_key.revoked'])
-  expect(await row(world.app.db.prisma, sql`select 1 from api_key where revoked_at is null`)).toBeNull()
+  expect(await row(world.app.db, sql`select 1 from api_key where revoked_at is null`)).toBeNull()
 })
 
 it('open sockets of its keys are closed, and no others', async () => {

@@ -9,14 +9,14 @@ const world = webhooksWorld()
 /** The same process, but runs something before the first statement that reads attempts. */
 function beforeTries(app: App, happens: () => Promise<unknown>): App {
   let happened: Promise<unknown> | undefined
-  const prisma = intercepting(app.db.prisma, async (text, send) => {
+  const db = intercepting(app.db, async (text, send) => {
     if (text.includes('from webhook_attempt')) {
       happened ??= happens()
       await happened
     }
     return send()
   })
-  return { ...app, db: { ...app.db, prisma } }
+  return { ...app, db }
 }
 
 it.each([

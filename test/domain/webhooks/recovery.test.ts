@@ -19,12 +19,12 @@ type Look = { status: string; stepsCompleted: number; waitMs: number }
 /** Makes the operation due, runs it once, and returns the minimum time until it runs again. */
 async function look(): Promise<Look> {
   // The column rounds to milliseconds, so that "now" may be half a millisecond in the future.
-  await run(world.app.db.prisma, sql`update operation set due_at = app_now() - interval '1 second'`)
+  await run(world.app.db, sql`update operation set due_at = app_now() - interval '1 second'`)
   const [claimed] = (await operationQueue.claim(world.app, 'worker', 1, [])).items
-  const before = await row<{ now: Date }>(world.app.db.prisma, sql`select app_now() as now`)
+  const before = await row<{ now: Date }>(world.app.db, sql`select app_now() as now`)
   await operationQueue.work(world.app, claimed!, new AbortController().signal)
   const operation = await row<{ status: string; stepsCompleted: number; dueAt: Date }>(
-    world.app.db.prisma,
+    world.app.db,
     sql`select status, steps_completed, due_at from operation`,
   )
   return { ...operation!, waitMs: operation!.dueAt.getTime() - before!.now.getTime() }
@@ -32,7 +32,7 @@ async function look(): Promise<Look> {
 
 const accept = (most: number) =>
   run(
-    world.app.db.prisma,
+    world.app.db,
     sql`update webhook_delivery set status = 'DELIVERED', attempt_count = 1, next_attempt_at = null
         where message_id in (select message_id from webhook_delivery where status = 'PENDING' limit ${most})`,
   )

@@ -82,12 +82,9 @@ describe('replay and recover', () => {
     await settled(world.app, webhookEndpoint.id)
     await shiftClock(world.url, 91 * 86_400_000)
     expect(await expireBodies(world.app)).toBeGreaterThan(0)
-    const message = await row(
-      world.app.db.prisma,
-      sql`select body, body_removed_at, event_type from webhook_message where id = ${eventId}::uuid`,
-    )
+    const message = await row(world.app.db, sql`select body, body_removed_at, event_type from webhook_message where id = ${eventId}::uuid`)
     expect(message).toEqual({ body: null, bodyRemovedAt: expect.any(Date), eventType: 'project.updated' })
-    expect(await row(world.app.db.prisma, sql`select data from event where id = ${eventId}::uuid`)).toEqual({ data: {} })
+    expect(await row(world.app.db, sql`select data from event where id = ${eventId}::uuid`)).toEqual({ data: {} })
     await expect(
       execute(world.request(), resendWebhookMessage, { messageId: eventId, endpointId: webhookEndpoint.id }),
     ).rejects.toMatchObject({
@@ -106,11 +103,11 @@ describe('replay and recover', () => {
     expect(list[0]!.responseBody).toBe('thanks')
     await execute(world.request(), expungeWebhookMessage, { messageId: eventId, attemptId: list[0]!.id })
     expect((await ask(world.request(), listWebhookAttempts, { messageId: eventId })).rows[0]!.responseBody).toBeNull()
-    expect(
-      (await row<{ body: string }>(world.app.db.prisma, sql`select body from webhook_message where id = ${eventId}::uuid`))!.body,
-    ).toContain(evt(eventId))
+    expect((await row<{ body: string }>(world.app.db, sql`select body from webhook_message where id = ${eventId}::uuid`))!.body).toContain(
+      evt(eventId),
+    )
     await execute(world.request(), expungeWebhookMessage, { messageId: eventId })
-    expect(await row(world.app.db.prisma, sql`select body from webhook_message where id = ${eventId}::uuid`)).toEqual({ body: null })
+    expect(await row(world.app.db, sql`select body from webhook_message where id = ${eventId}::uuid`)).toEqual({ body: null })
   })
 
   it('recover resends failed messages, and replay missing sends skipped and earlier ones; both are operations', async () => {

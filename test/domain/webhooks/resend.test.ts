@@ -15,7 +15,7 @@ const attemptsAre = (endpointId: string, count: number) =>
   until(`there are ${count} attempts`, async () => (await attempts(world.app, endpointId)).length === count)
 const laneOf = (endpointId: string) =>
   row<{ breakerUntil: Date | null; failingSince: Date | null; silentFailures: number }>(
-    world.app.db.prisma,
+    world.app.db,
     sql`select breaker_until, failing_since, silent_failures from webhook_lane where endpoint_id = ${endpointId}::uuid`,
   )
 
@@ -54,7 +54,7 @@ describe.each([{ ordered: false }, { ordered: true }])('behind an open breaker (
   const failingSince = new Date('2026-01-01T00:00:00Z')
   const open = (id: string) =>
     run(
-      world.app.db.prisma,
+      world.app.db,
       sql`update webhook_lane set breaker_until = app_now() + interval '1 hour', silent_failures = 20, failing_since = ${failingSince},
             last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
     )
@@ -102,7 +102,7 @@ it('an accepted test does not end the failing period', async () => {
   const { id } = await create({ url: receiver.url })
   const failingSince = new Date('2026-01-01T00:00:00Z')
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`update webhook_lane set silent_failures = 3, failing_since = ${failingSince}, last_failure_at = app_now() where endpoint_id = ${id}::uuid`,
   )
   world.work(world.app)

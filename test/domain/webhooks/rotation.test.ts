@@ -89,7 +89,7 @@ describe('rotation', () => {
     await world.publishUpdate()
     await until('the retry is scheduled', async () => (await deliveries(world.app, webhookEndpoint.id))[0]?.attemptCount === 1)
     const rotated = await execute(world.request(), rotateWebhookSecret, { id: webhookEndpoint.id, graceMs: 0 })
-    await run(world.app.db.prisma, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 second'`)
+    await run(world.app.db, sql`update webhook_delivery set next_attempt_at = app_now() - interval '1 second'`)
     world.app.wake.notify('webhook deliveries')
     const [, second] = await receiver.waitFor(2)
     expect(signatures(second!)).toHaveLength(1)

@@ -33,7 +33,7 @@ it("a selection on the event's subject determines the data, with the same bytes 
     name: 'Shop',
     environments: { nodes: [] },
   })
-  await run(world.app.db.prisma, sql`update project set name = 'Renamed' where id = ${projectId}::uuid`)
+  await run(world.app.db, sql`update project set name = 'Renamed' where id = ${projectId}::uuid`)
   const [, second] = await receiver.waitFor(2)
   expect(second!.body.equals(first!.body)).toBe(true)
 })

@@ -129,14 +129,14 @@ export function webhooksWorld(
 /** Creates an organization and returns a caller with all permissions. */
 export async function createOrganization(app: App): Promise<Caller> {
   const id = newId()
-  await run(app.db.prisma, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Acme', ${id})`)
+  await run(app.db, sql`insert into organization (id, name, slug) values (${id}::uuid, 'Acme', ${id})`)
   return systemCaller(id)
 }
 
 export async function createProjectRow(app: App, caller: Caller): Promise<string> {
   const id = newId()
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into project (id, organization_id, name, slug) values (${id}::uuid, ${caller.organizationId}::uuid, 'Shop', ${id})`,
   )
   return id
@@ -170,10 +170,7 @@ export async function publishUpdate(
 
 /** Events of a type in an organization, oldest first. */
 export const eventsOf = (app: App, caller: Caller, type: string): Promise<{ id: string; data: Record<string, unknown> }[]> =>
-  rows(
-    app.db.prisma,
-    sql`select id, data from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`,
-  )
+  rows(app.db, sql`select id, data from event where organization_id = ${caller.organizationId}::uuid and type = ${type} order by ordinal`)
 
 /** Publishes `api_key.revoked`, which does not belong to a project, and returns the ID of the event. */
 export async function publishKeyRevoked(app: App, caller: Caller): Promise<string> {
@@ -195,13 +192,13 @@ export async function fanOutAll(app: App): Promise<void> {
 export async function fannedOut(app: App, caller: Caller): Promise<string[]> {
   await until('all events are messages', async () => {
     const left = await row<{ n: number }>(
-      app.db.prisma,
+      app.db,
       sql`select count(*)::int as n from event e where not exists (select 1 from webhook_message m where m.id = e.id)`,
     )
     return left?.n === 0
   })
   const found = await rows<{ id: string }>(
-    app.db.prisma,
+    app.db,
     sql`select id from webhook_message where organization_id = ${caller.organizationId}::uuid order by position`,
   )
   return found.map((message) => message.id)
@@ -217,7 +214,7 @@ export type DeliveryRow = {
 }
 
 export const deliveries = (app: App, endpointId: string): Promise<DeliveryRow[]> =>
-  rows(app.db.prisma, sql`select * from webhook_delivery where endpoint_id = ${endpointId}::uuid order by message_id`)
+  rows(app.db, sql`select * from webhook_delivery where endpoint_id = ${endpointId}::uuid order by message_id`)
 
 /** Waits until the endpoint has at least `count` deliveries and none of them is pending. */
 export const settled = (app: App, endpointId: string, count = 1): Promise<DeliveryRow[]> =>
@@ -242,4 +239,4 @@ export type AttemptRow = {
 }
 
 export const attempts = (app: App, endpointId: string): Promise<AttemptRow[]> =>
-  rows(app.db.prisma, sql`select * from webhook_attempt where endpoint_id = ${endpointId}::uuid order by message_id, number`)
+  rows(app.db, sql`select * from webhook_attempt where endpoint_id = ${endpointId}::uuid order by message_id, number`)

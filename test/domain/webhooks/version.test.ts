@@ -163,7 +163,7 @@ it('the quota includes events of other processes once they are positioned', asyn
   const tenant = await createOrganization(world.app)
   // Within one minute of the database's clock, whatever the actual time.
   await run(
-    world.app.db.prisma,
+    world.app.db,
     sql`create or replace function app_now() returns timestamptz language sql stable parallel safe as $$ select date_trunc('minute', now()) $$`,
   )
   for (let n = 0; n < 5; n++) await say('a', { as: tenant })

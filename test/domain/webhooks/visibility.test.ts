@@ -44,8 +44,8 @@ const ask = async (caller: Caller, source: string) => {
 const wh = (ids: string[]) => ids.map((id) => encodeId('WebhookEndpoint', id)).toSorted()
 const endpointsOf = (items: { endpointId: string }[]) => items.map(({ endpointId }) => endpointId).toSorted()
 const attemptIds = async (endpointId: string) =>
-  (await rows<{ id: string }>(world.app.db.prisma, sql`select id from webhook_attempt where endpoint_id = ${endpointId}::uuid`)).map(
-    ({ id }) => encodeId('WebhookAttempt', id),
+  (await rows<{ id: string }>(world.app.db, sql`select id from webhook_attempt where endpoint_id = ${endpointId}::uuid`)).map(({ id }) =>
+    encodeId('WebhookAttempt', id),
   )
 
 describe.each([
@@ -79,7 +79,7 @@ describe.each([
   })
 
   it('the subscription', async () => {
-    const found = await attemptsAfter({ tx: world.app.db.prisma, caller: as() }, null, 0n, [], 100)
+    const found = await attemptsAfter({ tx: world.app.db, caller: as() }, null, 0n, [], 100)
     expect(found.map(({ endpointId }) => endpointId).toSorted()).toEqual(sees().toSorted())
   })
 })

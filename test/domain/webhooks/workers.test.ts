@@ -75,7 +75,7 @@ it('kill -9 between the response and its record: the message is sent again, and 
   const published = await world.publishUpdate()
   await until('the outcome waits to be recorded', () =>
     row(
-      world.app.db.prisma,
+      world.app.db,
       sql`select 1 from pg_locks l join pg_stat_activity a using (pid)
           where l.relation = 'webhook_attempt'::regclass and not l.granted and a.datname = current_database()`,
     ),
@@ -129,7 +129,7 @@ it('SIGTERM: requests in flight complete, nothing stays claimed, and the process
   expect((await deliveries(world.app, webhookEndpoint.id)).map(({ status }) => status)).toEqual(
     Array.from({ length: 5 }, () => 'DELIVERED'),
   )
-  const left = await row(world.app.db.prisma, sql`select 1 from webhook_delivery where lease_owner is not null limit 1`)
+  const left = await row(world.app.db, sql`select 1 from webhook_delivery where lease_owner is not null limit 1`)
   expect(left).toBeNull()
 })
 
@@ -141,11 +141,11 @@ it('the database cuts every connection under load: workers recover unaided, no r
   for (let round = 0; round < 4; round++) {
     for (let n = 0; n < 60; n++) published.push(await world.publishUpdate())
     await rows(
-      world.app.db.prisma,
+      world.app.db,
       sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`,
     )
     await until('our own connections are back', () =>
-      run(world.app.db.prisma, sql`select 1`)
+      run(world.app.db, sql`select 1`)
         .then(() => true)
         .catch(() => false),
     )

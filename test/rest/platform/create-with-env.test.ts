@@ -14,7 +14,7 @@ const make = (body: object, headers?: Record<string, string>, key = rest.acme.ke
   rest.call('POST', '/api/web-services', { key, body: { name: 'Web', ...body }, headers })
 const listed = async (id: string) =>
   (await rest.call('GET', `/api/web-services/${id}/env`, { key: rest.acme.key.READ })).body.environment_variables
-const count = async () => (await rows(rest.app.db.prisma, sql`select 1 as one from web_service`)).length
+const count = async () => (await rows(rest.app.db, sql`select 1 as one from web_service`)).length
 
 it('creates both, with secret values masked from then on', async () => {
   const made = await make({

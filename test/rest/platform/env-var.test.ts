@@ -200,19 +200,19 @@ describe('reveal', () => {
       total: 2,
     })
     const audited = await rows<{ action: string; details: unknown }>(
-      rest.app.db.prisma,
+      rest.app.db,
       sql`select action, details from audit_entry where target_id in (${made.id}::uuid, ${service}::uuid) and action like 'reveal%' order by id`,
     )
     expect(audited).toMatchObject([{ action: 'revealEnvVar' }, { action: 'revealEnvVars' }])
     expect(JSON.stringify(audited)).not.toContain('canary')
-    expect(await row(rest.app.db.prisma, sql`select last_revealed_by from env_var where id = ${made.id}::uuid`)).toEqual({
+    expect(await row(rest.app.db, sql`select last_revealed_by from env_var where id = ${made.id}::uuid`)).toEqual({
       lastRevealedBy: 'ADMIN',
     })
   })
 
   it('changes neither the list nor updated_at', async () => {
     const made = await add('TOKEN', 'hidden', { is_secret: true })
-    await run(rest.app.db.prisma, sql`update env_var set changed_at = changed_at - interval '1 hour' where id = ${made.id}::uuid`)
+    await run(rest.app.db, sql`update env_var set changed_at = changed_at - interval '1 hour' where id = ${made.id}::uuid`)
     const before = await list()
     await send('GET', '/reveal-all')
     expect(await list()).toEqual(before)

@@ -19,7 +19,7 @@ import type { TestServer } from '../support.ts'
 
 /** A live deployment with a stored release. The previous live one is superseded. */
 export async function goLive({ app }: TestServer, deploymentId: string): Promise<void> {
-  const tx = app.db.prisma
+  const tx = app.db
   const digest = `sha256:${deploymentId.replaceAll('-', '').repeat(2)}`
   await run(
     tx,
@@ -53,7 +53,7 @@ export async function pinPresentEnv({ app, acme }: TestServer, deploymentId: str
 }
 
 export async function setRuntime({ app }: TestServer, webServiceId: string, status: string): Promise<void> {
-  await run(app.db.prisma, sql`update service_runtime set status = ${status}::runtime_status where web_service_id = ${webServiceId}::uuid`)
+  await run(app.db, sql`update service_runtime set status = ${status}::runtime_status where web_service_id = ${webServiceId}::uuid`)
 }
 
 type LogOf = { webServiceId: string; deploymentId?: string }
@@ -62,8 +62,8 @@ type LogOf = { webServiceId: string; deploymentId?: string }
 export async function print({ app, acme }: TestServer, { webServiceId, deploymentId }: LogOf, lines: Partial<NewLine>[]): Promise<void> {
   const { organizationId } = acme
   const { id } = deploymentId
-    ? await ensureDeploymentLog(app.db.prisma, { organizationId, webServiceId, deploymentId })
-    : await ensureServiceLog(app.db.prisma, { organizationId, webServiceId })
+    ? await ensureDeploymentLog(app.db, { organizationId, webServiceId, deploymentId })
+    : await ensureServiceLog(app.db, { organizationId, webServiceId })
   const plain: NewLine = { at: new Date(), stream: 'stdout', level: null, instanceId: null, message: '', truncated: false }
   await transact(app, systemCaller(organizationId), { emits: app.domain.eventTypes.all }, (work) =>
     appendLines(

@@ -122,7 +122,7 @@ describe('the resolved variables', () => {
   const valuesOf = ({ variables }: { variables: { key: string; value: string | null }[] }) =>
     Object.fromEntries(variables.map(({ key, value }) => [key, value]))
   const reveals = () =>
-    rows(rest.app.db.prisma, sql`select details from audit_entry where action = 'revealResolvedEnv' and target_id = ${service}::uuid`)
+    rows(rest.app.db, sql`select details from audit_entry where action = 'revealResolvedEnv' and target_id = ${service}::uuid`)
 
   beforeEach(async () => {
     await post(`/web-services/${service}/env`, { key: 'PLAIN', value: 'seen' })

@@ -174,13 +174,13 @@ describe('reveal', () => {
     const shown = await send('GET', `/${made.id}/reveal`, undefined, rest.acme.key.WRITE)
     expect(shown).toMatchObject({ status: 200, body: { id: made.id, value: 'canary-77aa' }, headers: { 'cache-control': 'no-store' } })
     const told = await rows<{ what: string }>(
-      rest.app.db.prisma,
+      rest.app.db,
       sql`select row_to_json(a)::text as what from audit_entry a where action = 'revealSecret' and target_id = ${made.id}::uuid
           union all select row_to_json(e)::text from event e where type = 'secret.revealed' and subject_id = ${made.id}::uuid`,
     )
     expect(told).toHaveLength(2)
     expect(JSON.stringify(told)).not.toContain('canary')
-    expect(await row(rest.app.db.prisma, sql`select last_revealed_by from secret where id = ${made.id}::uuid`)).toEqual({
+    expect(await row(rest.app.db, sql`select last_revealed_by from secret where id = ${made.id}::uuid`)).toEqual({
       lastRevealedBy: 'WRITE',
     })
   })

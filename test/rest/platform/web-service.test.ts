@@ -85,7 +85,7 @@ describe('creating a web service', () => {
     const made = await Promise.all(Array.from({ length: 4 }, () => post('/api/web-services', body)))
     expect(made.map(({ status }) => status)).toEqual([201, 201, 201, 201])
     const found = await rows<{ type: string }>(
-      rest.app.db.prisma,
+      rest.app.db,
       sql`select type::text from environment where project_id = ${project.id}::uuid order by id`,
     )
     expect(found.map(({ type }) => type)).toEqual(['PRODUCTION', 'DEVELOPMENT'])

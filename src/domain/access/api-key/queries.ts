@@ -34,14 +34,14 @@ const usedEveryMs = 60_000
 
 async function findKey(app: App, text: string): Promise<Credential | null> {
   const key = await row<ApiKey & { role: SystemRole; expiresInMs: number | null; stale: boolean }>(
-    app.db.prisma,
+    app.db,
     sql`select k.*, m.role, (extract(epoch from k.expires_at - app_now()) * 1000)::float8 as expires_in_ms,
                coalesce(k.last_used_at < app_now() - ${usedEveryMs} * interval '1 millisecond', true) as stale
         from api_key k join member m on m.organization_id = k.organization_id and m.user_id = k.created_by_id
         where k.hash = ${hashKey(text)} and k.revoked_at is null`,
   )
   if (!key || (key.expiresInMs !== null && key.expiresInMs <= 0)) return null
-  if (key.stale) await run(app.db.prisma, sql`update api_key set last_used_at = app_now() where id = ${key.id}::uuid`)
+  if (key.stale) await run(app.db, sql`update api_key set last_used_at = app_now() where id = ${key.id}::uuid`)
   const caller: Caller = {
     subject: { type: 'api_key', id: key.id, name: key.name },
     userId: key.createdById,

@@ -9,20 +9,17 @@ import { operationsTopic, operationTopic, operationType } from './model.ts'
 type ClaimedOperation = Claimed & Operation
 
 const release = (app: App, { id, leaseEpoch }: Pick<ClaimedOperation, 'id' | 'leaseEpoch'>): Promise<number> =>
-  run(
-    app.db.prisma,
-    sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
-  )
+  run(app.db, sql`update operation set lease_owner = null, lease_expires_at = null where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`)
 
 /** In how many milliseconds the next operation is due. */
 const firstDue = (app: App): Promise<number | null> =>
-  firstDueInMs(app.db.prisma, 'operation', 'greatest(due_at, lease_expires_at)', sql`status in ('QUEUED', 'RUNNING')`)
+  firstDueInMs(app.db, 'operation', 'greatest(due_at, lease_expires_at)', sql`status in ('QUEUED', 'RUNNING')`)
 
 /** Costs a single statement if nothing is due, which is the usual case. */
 async function claimOperations(app: App, worker: string, limit: number): Promise<Claims<ClaimedOperation>> {
   const dueInMs = await firstDue(app)
   if (dueInMs === null || dueInMs > 0) return { items: [], dueInMs, waitsForOwn: false }
-  const items = await claim<ClaimedOperation>(app.db.prisma, {
+  const items = await claim<ClaimedOperation>(app.db, {
     table: 'operation',
     key: ['id'],
     due: sql`t.status in ('QUEUED', 'RUNNING') and t.due_at <= app_now()`,
@@ -45,7 +42,7 @@ export const operationQueue: Queue<ClaimedOperation> = {
   abortOnStop: true,
   claim: claimOperations,
   renew: (app, operation) =>
-    renew(app.db.prisma, 'operation', sql`id = ${operation.id}::uuid`, operation.leaseEpoch, app.settings.WORKER_LEASE_MS),
+    renew(app.db, 'operation', sql`id = ${operation.id}::uuid`, operation.leaseEpoch, app.settings.WORKER_LEASE_MS),
   async work(app, { id, leaseEpoch }, signal) {
     while (!signal.aborted) {
       const delayMs = await runStep(app, id, leaseEpoch)
@@ -61,7 +58,7 @@ export const operationQueue: Queue<ClaimedOperation> = {
 /** Returns the delay before the next step in milliseconds. Null if the operation has ended or another worker holds it. */
 async function runStep(app: App, id: string, leaseEpoch: number): Promise<number | null> {
   const held = await row<Operation>(
-    app.db.prisma,
+    app.db,
     sql`select * from operation where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
   )
   if (!held) return null
@@ -98,7 +95,7 @@ async function runStep(app: App, id: string, leaseEpoch: number): Promise<number
 
 async function fail(app: App, id: string, leaseEpoch: number, error: string): Promise<void> {
   await run(
-    app.db.prisma,
+    app.db,
     sql`update operation set status = 'FAILED', error = ${error}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
         where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
   )

@@ -58,7 +58,7 @@ const ShadowedVariable = builder.objectRef<Variable['shadowed'][number]>('Shadow
 export type ResolvedVariableShape = Variable & { webServiceId: string; organizationId: string }
 
 const opened = ({ app }: GraphqlContext, { organizationId, value }: ResolvedVariableShape) =>
-  openValue({ app, tx: app.db.prisma }, organizationId, value)
+  openValue({ app, tx: app.db }, organizationId, value)
 
 export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('ResolvedVariable').implement({
   description: 'A variable that the next deployment gives to a service, and where its value comes from.',
@@ -104,7 +104,7 @@ export const ResolvedVariable = builder.objectRef<ResolvedVariableShape>('Resolv
 export const resolutionOf = (context: GraphqlContext, serviceId: string): Promise<Resolution> =>
   context.load('WebService.resolution', serviceId, async (ids: readonly string[]) => {
     await makeRoom(context, resolutionBytes(ids))
-    const resolved = await resolveServices({ app: context.app, tx: context.app.db.prisma }, ids)
+    const resolved = await resolveServices({ app: context.app, tx: context.app.db }, ids)
     return ids.map((id) => resolved.get(id)!)
   })
 

@@ -56,11 +56,11 @@ const SecretVersion = builder.objectRef<VersionShape>('SecretVersion').implement
 const current = (context: GraphqlContext, id: string): Promise<SecretVersionRow> =>
   context.load('Secret.current', id, async (ids: readonly string[]) => {
     await makeRoom(context, currentBytes(ids))
-    return currentBySecret(context.app.db.prisma, ids)
+    return currentBySecret(context.app.db, ids)
   })
 
 const shown = async (context: GraphqlContext, secret: { id: string }) =>
-  openVersion({ app: context.app, tx: context.app.db.prisma }, await current(context, secret.id))
+  openVersion({ app: context.app, tx: context.app.db }, await current(context, secret.id))
 
 export const Secret = builder.prismaObject('Secret', {
   description: 'Secret of a project at one scope. A service receives a secret only through a binding.',
@@ -96,9 +96,7 @@ export const Secret = builder.prismaObject('Secret', {
       description: 'All versions of the secret, newest first.',
       select: { currentVersion: true },
       resolve: async (secret, _args, context) => {
-        const found = await context.load('Secret.versions', secret.id, (ids: readonly string[]) =>
-          versionsBySecret(context.app.db.prisma, ids),
-        )
+        const found = await context.load('Secret.versions', secret.id, (ids: readonly string[]) => versionsBySecret(context.app.db, ids))
         return found.map((version) => ({ ...version, secret }))
       },
     }),

@@ -31,7 +31,7 @@ export const publishEnvironmentStatus: Chore = {
   everyMs: 5 * 60_000,
   async run(app, signal) {
     const changed = await rows<ChangedStatus>(
-      app.db.prisma,
+      app.db,
       sql`select e.id, e.organization_id, e.project_id, e.name, e.type::text as type, coalesce(t.status, 'PENDING') as published, n.status
           from (${environmentStatuses(sql`true`)}) n join environment e on e.id = n.id left join environment_state t on t.environment_id = e.id
           where n.status <> coalesce(t.status, 'PENDING') order by e.id limit ${changesAtOnce}`,

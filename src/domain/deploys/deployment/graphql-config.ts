@@ -11,7 +11,7 @@ import { type DeployPlan as DeployPlanRow, planDeploy } from './queries.ts'
 import { isChangedSince, isPending } from './variable-change.ts'
 
 const liveEntries = (context: GraphqlContext, serviceId: string) =>
-  context.load('WebService.liveEntries', serviceId, (ids: readonly string[]) => liveEntriesByService(context.app.db.prisma, ids))
+  context.load('WebService.liveEntries', serviceId, (ids: readonly string[]) => liveEntriesByService(context.app.db, ids))
 
 builder.objectField(ResolvedVariable, 'changedSinceLive', (t) =>
   t.boolean({
@@ -79,9 +79,7 @@ builder.prismaObjectField(Deployment, 'redactions', (t) =>
       'Redactions in the log of the deployment and in the output of its instances, by variable. Requires the permission `view:secrets`.',
     resolve: (deployment, _args, context) => {
       demand(context.caller, 'view:secrets')
-      return context.load('Deployment.redactions', deployment.id, (ids: readonly string[]) =>
-        redactionsByDeployment(context.app.db.prisma, ids),
-      )
+      return context.load('Deployment.redactions', deployment.id, (ids: readonly string[]) => redactionsByDeployment(context.app.db, ids))
     },
   }),
 )

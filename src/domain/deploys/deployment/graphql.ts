@@ -318,7 +318,7 @@ builder.prismaObjectField(Environment, 'status', (t) =>
     type: EnvironmentStatus,
     description: 'Status of the environment, derived from its services.',
     resolve: (environment, _args, context) =>
-      context.load('Environment.status', environment.id, (ids: readonly string[]) => statusByEnvironment(context.app.db.prisma, ids)),
+      context.load('Environment.status', environment.id, (ids: readonly string[]) => statusByEnvironment(context.app.db, ids)),
   }),
 )
 

@@ -56,7 +56,7 @@ const unfinished = sql`status in ${unfinishedStatuses.list}`
 async function claimDeployments(app: App, worker: string, limit: number): Promise<Claims<Deployment>> {
   // A single statement if there is nothing to do, which is the usual case. When a lease expires, its worker may be gone.
   const waiting = await row<{ any: boolean | null; ms: number | null }>(
-    app.db.prisma,
+    app.db,
     sql`select bool_or(lease_expires_at is null or lease_expires_at < app_now()) as any,
                ceil(extract(epoch from min(lease_expires_at) filter (where lease_expires_at >= app_now()) - app_now()) * 1000)::float8 as ms
         from deployment where ${unfinished}`,
@@ -64,7 +64,7 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
   const others = { dueInMs: waiting?.ms ?? null, waitsForOwn: true }
   if (!waiting?.any) return { items: [], ...others }
   const lease = { table: 'deployment', key: ['id'], order: sql`t.id`, owner: worker, leaseMs: app.settings.WORKER_LEASE_MS }
-  const lost = await claim<Deployment>(app.db.prisma, {
+  const lost = await claim<Deployment>(app.db, {
     ...lease,
     limit,
     due: sql`t.status in ${activeStatuses.list}`,
@@ -98,7 +98,7 @@ export const deploymentQueue: Queue<Deployment> = {
   abortOnStop: true,
   claim: claimDeployments,
   renew: (app, deployment) =>
-    renew(app.db.prisma, 'deployment', sql`id = ${deployment.id}::uuid`, deployment.leaseEpoch, app.settings.WORKER_LEASE_MS),
+    renew(app.db, 'deployment', sql`id = ${deployment.id}::uuid`, deployment.leaseEpoch, app.settings.WORKER_LEASE_MS),
   release: releaseDeployment,
   work: deploy,
   setAside,

@@ -74,7 +74,7 @@ export type Run = {
 }
 
 export async function openRun(app: App, claimed: Deployment, lost: AbortSignal): Promise<Run> {
-  const db = app.db.prisma
+  const db = app.db
   const caller = systemCaller(claimed.organizationId)
   const service = await serviceOf(db, claimed)
   const credential = await repositoryCredential(app, db, service)
@@ -247,7 +247,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
 /** Ends a worker's lease early. Does nothing if another worker has it. */
 export const releaseDeployment = (app: App, { id, leaseEpoch }: Pick<Deployment, 'id' | 'leaseEpoch'>): Promise<number> =>
   runSql(
-    app.db.prisma,
+    app.db,
     sql`update deployment set lease_owner = null, lease_expires_at = null
         where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status in ${activeStatuses.list}`,
   )

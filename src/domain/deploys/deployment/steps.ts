@@ -20,7 +20,7 @@ export async function prepare(run: Run): Promise<StepResult> {
   }
   if (!run.repository)
     throw new StepFailed('REPOSITORY_MISSING', 'The service no longer has a repository.', { hint: 'Set repositoryUrl, then deploy again.' })
-  const service = await serviceOf(app.db.prisma, deployment)
+  const service = await serviceOf(app.db, deployment)
   const settings = { ...settingsOf(service), branch: deployment.branch ?? service.branch }
   const source = sourcePort.use(app)
   source.check(run.repository.url, settings.branch)
@@ -140,13 +140,13 @@ export async function start(run: Run): Promise<StepResult> {
   const settings = run.settings()
   if (settings.kind === 'STATIC_SITE') return 'skipped'
   const { wanted } = (await row<{ wanted: number }>(
-    app.db.prisma,
+    app.db,
     sql`select least(greatest(rt.wanted, s.min_instances), s.max_instances) as wanted
         from web_service s join service_runtime rt on rt.web_service_id = s.id where s.id = ${deployment.webServiceId}::uuid`,
   ))!
-  const known = await instancesOf(app.db.prisma, deployment.id)
+  const known = await instancesOf(app.db, deployment.id)
   const missing = wanted - known.length
-  const added = missing > 0 ? await addInstances(app.db.prisma, { ...deployment, deploymentId: deployment.id }, missing) : []
+  const added = missing > 0 ? await addInstances(app.db, { ...deployment, deploymentId: deployment.id }, missing) : []
   const facts = await run.facts()
   await log.say(`Starting ${wanted} instance${wanted === 1 ? '' : 's'} with \`${facts.startCommand}\`.`)
   for (const instance of [...known, ...added]) {

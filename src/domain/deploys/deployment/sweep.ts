@@ -28,7 +28,7 @@ export const sweepLeftovers: Chore = {
 
 const unknownReleases = async (app: App, digests: string[]): Promise<string[]> => {
   const found = await rows<{ digest: string }>(
-    app.db.prisma,
+    app.db,
     sql`select k.digest from unnest(${digests}::text[]) as k(digest)
         where not exists (select 1 from release r where r.digest = k.digest and r.expired_at is null)`,
   )
@@ -40,7 +40,7 @@ async function isNeeded(app: App, digest: string): Promise<boolean> {
   const release = await runtimePort.use(app).describeRelease(digest)
   if (release === null) return false
   const user = await row(
-    app.db.prisma,
+    app.db,
     sql`select 1 as one from deployment d
         where (d.id::text = ${release.deploymentId} or d.release_digest = ${digest}) and d.web_service_id::text = ${release.serviceId}
           and (d.status in ${usingReleaseStatuses.list} or exists (select 1 from instance i where i.deployment_id = d.id)) limit 1`,
@@ -50,7 +50,7 @@ async function isNeeded(app: App, digest: string): Promise<boolean> {
 
 const unknownServices = async (app: App, serviceIds: string[]): Promise<string[]> => {
   const found = await rows<{ id: string }>(
-    app.db.prisma,
+    app.db,
     sql`select k.id from unnest(${serviceIds}::text[]) as k(id) where not exists (select 1 from web_service s where s.id::text = k.id)`,
   )
   return found.map(({ id }) => id)

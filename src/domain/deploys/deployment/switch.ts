@@ -16,7 +16,7 @@ import { requireHealthy, requireRunning } from './verify.ts'
 /** Routes the service to the new release, and makes the deployment live once the release has responded through the router for a while. */
 export async function switchTraffic(run: Run): Promise<'done'> {
   const { app, deployment, log } = run
-  const instances = await instancesOf(app.db.prisma, deployment.id)
+  const instances = await instancesOf(app.db, deployment.id)
   const takesRequests = run.settings().kind !== 'WORKER'
   let isShown = takesRequests
   // A lost worker may have seen it fail and restored traffic. A static site, which skips VERIFY, is checked here for the first time.
@@ -45,7 +45,7 @@ export async function switchTraffic(run: Run): Promise<'done'> {
  */
 async function untilServed(run: Run, instances: readonly Instance[]): Promise<void> {
   const { app, deployment } = run
-  const service = await serviceOf(app.db.prisma, deployment)
+  const service = await serviceOf(app.db, deployment)
   const host = hostOf(service, app.settings.ROUTER_DOMAIN)
   const id = encodeId('Deployment', deployment.id)
   for (;;) {

@@ -13,7 +13,7 @@ export async function verify(run: Run): Promise<'done' | 'skipped'> {
   const { app, deployment, log } = run
   const settings = run.settings()
   if (settings.kind === 'STATIC_SITE') return 'skipped'
-  const instances = await instancesOf(app.db.prisma, deployment.id)
+  const instances = await instancesOf(app.db, deployment.id)
   await log.say(
     settings.kind === 'WORKER'
       ? `Watching ${instances.length} instance(s) for ${app.settings.WORKER_VERIFY_MS} ms to verify that they keep running.`
@@ -58,7 +58,7 @@ type Ask = (instanceId: string | null, timeoutMs: number) => Promise<HealthResul
 
 async function checkerOf(run: Run): Promise<Ask> {
   const { app, deployment } = run
-  const service = await serviceOf(app.db.prisma, deployment)
+  const service = await serviceOf(app.db, deployment)
   const asked: Omit<HealthCheck, 'timeoutMs'> = {
     host: hostOf(service, app.settings.ROUTER_DOMAIN),
     path: run.settings().healthCheckPath,

@@ -60,7 +60,7 @@ builder.prismaObjectFields(WebService, (t) => ({
     type: RuntimeStatus,
     description: 'Observed status of the service. See `desiredState` for the desired state.',
     resolve: (service, _args, context) =>
-      context.load('WebService.status', service.id, (ids: readonly string[]) => statusByService(context.app.db.prisma, ids)),
+      context.load('WebService.status', service.id, (ids: readonly string[]) => statusByService(context.app.db, ids)),
   }),
   instances: t.field({
     type: [Instance],

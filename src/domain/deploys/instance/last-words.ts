@@ -11,14 +11,14 @@ const maxLines = 30
 
 /** At most 30 lines from the service's log, oldest first. They are redacted like that log. */
 export async function lastOutput(app: App, deployment: { id: string; organizationId: string; webServiceId: string }): Promise<LogLine[]> {
-  const instances = await instancesOf(app.db.prisma, deployment.id)
+  const instances = await instancesOf(app.db, deployment.id)
   if (instances.length === 0) return []
   const seen = await runtimePort.use(app).observe(instances.map((instance) => instance.id))
   for (const [index, instance] of instances.entries()) {
     await storeOutput(app, instance, { final: seen[index]?.state === 'exited' })
   }
-  const log = await ensureServiceLog(app.db.prisma, deployment)
-  const { lines } = await readLog(app.db.prisma, log.id, { tail, limit: tail })
+  const log = await ensureServiceLog(app.db, deployment)
+  const { lines } = await readLog(app.db, log.id, { tail, limit: tail })
   const ids = new Set(instances.map((instance) => instance.id))
   return lines.filter((line) => line.stream !== 'system' && line.instanceId !== null && ids.has(line.instanceId)).slice(-maxLines)
 }

@@ -34,7 +34,7 @@ type FactsRow = {
 
 /** Reads the facts that a deployment has pinned. `releaseDigest` is empty before its build. */
 export async function launchFacts(app: App, deploymentId: string): Promise<LaunchFacts> {
-  const tx = app.db.prisma
+  const tx = app.db
   const facts = await row<FactsRow>(
     tx,
     sql`select d.organization_id, d.web_service_id, d.settings, d.release_digest, r.start_command, r.release_command
@@ -83,7 +83,7 @@ export async function startInstance(app: App, instanceId: string, facts: LaunchF
     startCommand: facts.startCommand ?? '',
     env: facts.env,
   })
-  await run(app.db.prisma, sql`update instance set started_at = app_now() where id = ${instanceId}::uuid`)
+  await run(app.db, sql`update instance set started_at = app_now() where id = ${instanceId}::uuid`)
   app.wake.notify('instances')
 }
 

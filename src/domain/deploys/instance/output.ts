@@ -182,7 +182,7 @@ async function store(app: App, instance: OutputSource, { from, to, logId, lines,
 /** Null if the instance no longer exists. */
 async function storedPosition(app: App, instanceId: string): Promise<OutputPosition | null> {
   const stored = await row<{ stdoutOffset: bigint; stderrOffset: bigint }>(
-    app.db.prisma,
+    app.db,
     sql`select stdout_offset, stderr_offset from instance where id = ${instanceId}::uuid`,
   )
   return stored && { stdout: Number(stored.stdoutOffset), stderr: Number(stored.stderrOffset) }

@@ -56,7 +56,7 @@ const memoryOf = perApp((app): Memory => {
 
 /** Whether this process has the lease for the instances of this machine. */
 export const holdsInstances = async (app: App): Promise<boolean> =>
-  (await holdLease(app.db.prisma, 'instances', app.processId, app.settings.WORKER_LEASE_MS)) !== null
+  (await holdLease(app.db, 'instances', app.processId, app.settings.WORKER_LEASE_MS)) !== null
 
 export const reconcileInstances: Chore = {
   name: 'reconcile instances',
@@ -97,7 +97,7 @@ export const reconcileInstances: Chore = {
 export async function settleReconciler(app: App): Promise<void> {
   await Promise.allSettled(memoryOf(app).running)
   try {
-    await dropLease(app.db.prisma, 'instances', app.processId)
+    await dropLease(app.db, 'instances', app.processId)
     app.wake.notify('instances')
   } catch (error) {
     // It expires anyway.
@@ -115,7 +115,7 @@ async function reconcile(app: App, service: ServiceRow, instances: InstanceRow[]
   const memory = memoryOf(app)
   for (const action of planInstances(service, states)) {
     if (action.type === 'add') {
-      await addInstances(app.db.prisma, { ...service, webServiceId: service.id, deploymentId: service.liveDeploymentId! }, action.count)
+      await addInstances(app.db, { ...service, webServiceId: service.id, deploymentId: service.liveDeploymentId! }, action.count)
       app.wake.notify('instances')
     } else if (!memory.busy.has(action.id)) {
       await act(app, service, instances.find((instance) => instance.id === action.id)!, observed.get(action.id), action)
@@ -142,7 +142,7 @@ async function act(
     case 'drain':
       // A worker gets no requests, so it is drained immediately.
       await run(
-        app.db.prisma,
+        app.db,
         sql`update instance set routed = false, draining_since = app_now(), drained_at = ${service.kind === 'WORKER' ? sql`app_now()` : sql`null`}
             where id = ${instance.id}::uuid and draining_since is null`,
       )
@@ -152,7 +152,7 @@ async function act(
     case 'start':
       return background(app, instance.id, () => restart(app, service, instance, seen))
     case 'stop':
-      await run(app.db.prisma, sql`update instance set status = 'STOPPING', routed = false where id = ${instance.id}::uuid`)
+      await run(app.db, sql`update instance set status = 'STOPPING', routed = false where id = ${instance.id}::uuid`)
       return background(app, instance.id, async () => {
         await runtimePort.use(app).stop(instance.id, { graceMs: service.shutdownGraceMs })
         app.wake.notify('instances')
@@ -164,7 +164,7 @@ async function act(
         resetOutput(app, instance.id)
         memoryOf(app).probedAt.delete(instance.id)
         memoryOf(app).watched.delete(instance.id)
-        await run(app.db.prisma, sql`delete from instance where id = ${instance.id}::uuid`)
+        await run(app.db, sql`delete from instance where id = ${instance.id}::uuid`)
         app.wake.notify('instances', 'purge', `service:${service.id}`)
       })
   }
@@ -173,7 +173,7 @@ async function act(
 /** Records the start of an instance whose starter was lost before it could do so. */
 const noteStart = (app: App, instance: InstanceRow, startedAt: Date) =>
   run(
-    app.db.prisma,
+    app.db,
     sql`update instance set started_at = least(${startedAt}::timestamptz, app_now()) where id = ${instance.id}::uuid and started_at is null`,
   )
 
@@ -184,7 +184,7 @@ async function restart(app: App, service: ServiceRow, instance: InstanceRow, see
     await storeOutput(app, instance, { final: true })
     await runtimePort.use(app).forget(instance.id)
     await run(
-      app.db.prisma,
+      app.db,
       sql`update instance set status = 'STARTING', routed = false, restarts = restarts + ${crashed ? 1 : 0}, stdout_offset = 0, stderr_offset = 0, failed_probes = 0
           where id = ${instance.id}::uuid`,
     )
@@ -216,7 +216,7 @@ async function noteCrash(
   const crashes = lost ? 0 : instance.ranCalmly ? 1 : instance.crashes + 1
   const delayMs = lost ? 0 : restartDelayMs(crashes, app.settings.RESTART_BACKOFF_MS)
   await run(
-    app.db.prisma,
+    app.db,
     sql`update instance set status = 'CRASHED', routed = false, crashes = ${crashes}, last_exit_code = coalesce(${exitCode}::int, last_exit_code),
           next_start_at = app_now() + ${delayMs} * interval '1 millisecond'
         where id = ${instance.id}::uuid`,
@@ -253,7 +253,7 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
       const takesRequests = service.kind !== 'WORKER'
       // Reads the routed deployment here, because traffic may have switched during the probe.
       await run(
-        app.db.prisma,
+        app.db,
         sql`update instance i set status = 'RUNNING', failed_probes = 0,
               routed = ${takesRequests} and i.deployment_id is not distinct from rt.routed_deployment_id
             from service_runtime rt
@@ -266,7 +266,7 @@ function watchHealth(app: App, service: ServiceRow, instance: InstanceRow): void
       await runtimePort.use(app).stop(instance.id, { graceMs: service.shutdownGraceMs })
       return noteCrash(app, service, instance, undefined, 'failed its health check')
     }
-    if (!starting) await run(app.db.prisma, sql`update instance set failed_probes = ${failures} where id = ${instance.id}::uuid`)
+    if (!starting) await run(app.db, sql`update instance set failed_probes = ${failures} where id = ${instance.id}::uuid`)
   })
 }
 
@@ -330,7 +330,7 @@ async function scale(app: App, service: ServiceRow, instances: InstanceRow[]): P
     running.reduce((sum, instance) => sum + instance.inFlight, 0),
     running.length,
   )
-  const tx = app.db.prisma
+  const tx = app.db
   const where = sql`where web_service_id = ${service.id}::uuid`
   if (load === 'more' && running.length < service.maxInstances) {
     await run(tx, sql`update service_runtime set wanted = ${running.length + 1}, quiet_since = null ${where}`)

@@ -43,7 +43,7 @@ export function redactorOf(app: App, deploymentId: string): Promise<Redact> {
   const now = app.clock.elapsedMs()
   const cached = cache.get(deploymentId)
   if (cached && cached.expiresAtMs > now) return cached.redactor
-  const redactor = readSnapshot({ app, tx: app.db.prisma }, deploymentId).then((snapshot) =>
+  const redactor = readSnapshot({ app, tx: app.db }, deploymentId).then((snapshot) =>
     createRedactor([...(snapshot ? secretValuesOf(snapshot) : []), ...platformCredentials(app)]),
   )
   redactor.catch(() => cache.delete(deploymentId))

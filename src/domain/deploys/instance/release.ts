@@ -59,8 +59,8 @@ export const expireReleases: Chore = {
   everyMs: 60_000,
   async run(app) {
     const found = [
-      ...(await rows<Release>(app.db.prisma, outdated)),
-      ...(await rows<Release>(app.db.prisma, overQuota(app.settings.ARTIFACT_QUOTA_BYTES))),
+      ...(await rows<Release>(app.db, outdated)),
+      ...(await rows<Release>(app.db, overQuota(app.settings.ARTIFACT_QUOTA_BYTES))),
     ]
     for (const release of found) await expire(app, release)
     if (found.length > 0) app.wake.notify('purge')
@@ -71,9 +71,9 @@ async function expire(app: App, release: Release): Promise<void> {
   const runtime = runtimePort.use(app)
   await runtime.removeRelease(release.digest)
   const deleted = await run(
-    app.db.prisma,
+    app.db,
     sql`delete from release r using web_service s where r.id = ${release.id}::uuid and s.id = r.web_service_id and s.desired_state = 'DELETED'`,
   )
   if (deleted > 0) await runtime.removeService(release.webServiceId)
-  else await run(app.db.prisma, sql`update release set expired_at = app_now() where id = ${release.id}::uuid`)
+  else await run(app.db, sql`update release set expired_at = app_now() where id = ${release.id}::uuid`)
 }

@@ -78,10 +78,7 @@ export async function openRouter(app: App): Promise<void> {
   if (!held) memory.snapshot = null
   // Published before the table is read: from now on, an instance is drained only when this process has released it, too.
   if (!held) await publishState(app, true)
-  const draining = await rows<{ id: string }>(
-    app.db.prisma,
-    sql`select id from instance where draining_since is not null and drained_at is null`,
-  )
+  const draining = await rows<{ id: string }>(app.db, sql`select id from instance where draining_since is not null and drained_at is null`)
   memory.draining = draining.length > 0
   const now = app.clock.elapsedMs()
   const isWhole = memory.snapshot === null || now - memory.wholeAt > wholeEveryMs
@@ -99,8 +96,7 @@ export async function openRouter(app: App): Promise<void> {
   memory.released = draining.map(({ id }) => id).filter((id) => !busy.has(id))
   await publishState(app, routes.length > 0)
   if (memory.released.length > 0) await noteDrained(app, memory.released)
-  if (isWhole)
-    await run(app.db.prisma, sql`delete from route_change where created_at < app_now() - ${keptChangesMs} * interval '1 millisecond'`)
+  if (isWhole) await run(app.db, sql`delete from route_change where created_at < app_now() - ${keptChangesMs} * interval '1 millisecond'`)
 }
 
 /** Publishes the requests in flight. Runs a statement only after a change, or to renew the registration. */
@@ -144,7 +140,7 @@ type Read = { snapshot: string; services: { id: string; service: RouteRow | null
  */
 async function readRoutes(app: App, since: string | null): Promise<Read> {
   const { snapshot, ids } = (await row<{ snapshot: string; ids: string[] }>(
-    app.db.prisma,
+    app.db,
     since === null
       ? sql`select pg_current_snapshot()::text as snapshot, '{}'::text[] as ids`
       : sql`select pg_current_snapshot()::text as snapshot, array(
@@ -153,7 +149,7 @@ async function readRoutes(app: App, since: string | null): Promise<Read> {
   ))!
   if (since !== null && ids.length === 0) return { snapshot, services: [] }
   const found = await rows<RouteRow>(
-    app.db.prisma,
+    app.db,
     sql`select s.id, s.slug, coalesce(d.settings->>'kind', s.kind::text) as kind, s.desired_state, d.id as deployment_id, d.release_digest as digest,
                coalesce((d.settings->>'singlePage')::boolean, false) as single_page,
                coalesce(d.status in ${activeStatuses.list} and not d.leaves_stopped, false) as switching,
@@ -180,7 +176,7 @@ export function routeOf(service: RouteRow, domain: string): Route {
 /** Marks instances as drained that every router process has released. */
 async function noteDrained(app: App, released: string[]): Promise<void> {
   const drained = await run(
-    app.db.prisma,
+    app.db,
     sql`update instance i set drained_at = app_now() where id = any(${released}::uuid[]) and drained_at is null and draining_since is not null
           and not exists (select 1 from router r where r.expires_at > app_now() and not (i.id = any(r.released)))`,
   )

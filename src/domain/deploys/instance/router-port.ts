@@ -20,11 +20,11 @@ export async function takeRouter(app: App): Promise<boolean> {
   const fixed = app.settings.ROUTER_PORT
   if (fixed !== 0) return router.listens || router.listen(fixed, { shared: await isOurs(app, fixed) })
   if (router.listens) {
-    if ((await holdLease(app.db.prisma, agreement, String(router.port), agreedForMs)) !== null) return true
+    if ((await holdLease(app.db, agreement, String(router.port), agreedForMs)) !== null) return true
     await router.close({ graceMs: 1_000 })
   }
   const agreed = await row<{ port: string; isAbandoned: boolean }>(
-    app.db.prisma,
+    app.db,
     sql`select owner as port, expires_at < app_now() - ${abandonedAfterMs} * interval '1 millisecond' as is_abandoned
         from lease where name = ${agreement}`,
   )
@@ -33,14 +33,13 @@ export async function takeRouter(app: App): Promise<boolean> {
   // Abandoned and in use: another program has the port now. Right after a database outage, registrations are outdated and prove nothing.
   const isStrangers = agreed?.isAbandoned && app.db.session.steadyForMs() >= steadyAfterMs
   if (!listens && !(isStrangers && (await router.listen(0)))) return false
-  if ((await holdLease(app.db.prisma, agreement, String(router.port), agreedForMs)) !== null) return true
+  if ((await holdLease(app.db, agreement, String(router.port), agreedForMs)) !== null) return true
   await router.close({ graceMs: 1_000 })
   return takeRouter(app)
 }
 
 const isOurs = async (app: App, port: number): Promise<boolean> =>
-  port !== 0 &&
-  (await row(app.db.prisma, sql`select 1 as ours from router where port = ${port} and expires_at > app_now() limit 1`)) !== null
+  port !== 0 && (await row(app.db, sql`select 1 as ours from router where port = ${port} and expires_at > app_now() limit 1`)) !== null
 
 export type RouterState = {
   /** Snapshot of its table. Null before the first one. */
@@ -55,7 +54,7 @@ const emptySnapshot = '1:1:'
 /** Registers this process as a router, with the state of its table and its requests in flight. */
 export const registerRouter = (app: App, { snapshot, load, released }: RouterState): Promise<number> =>
   run(
-    app.db.prisma,
+    app.db,
     sql`insert into router (process_id, port, snapshot, load, released, expires_at)
         values (${app.processId}, ${routerPort.use(app).port}, ${snapshot ?? emptySnapshot}, ${JSON.stringify(load)}::jsonb, ${released}::uuid[],
                 app_now() + ${app.settings.WORKER_LEASE_MS} * interval '1 millisecond')
@@ -65,7 +64,7 @@ export const registerRouter = (app: App, { snapshot, load, released }: RouterSta
 
 /** Removes the registration of this process, which has answered all its requests. */
 export async function leaveRouter(app: App): Promise<void> {
-  await run(app.db.prisma, sql`delete from router where process_id = ${app.processId} or expires_at < app_now() - interval '1 hour'`)
+  await run(app.db, sql`delete from router where process_id = ${app.processId} or expires_at < app_now() - interval '1 hour'`)
   app.wake.notify('routes', 'routed')
 }
 
@@ -74,7 +73,7 @@ export async function untilRouted(app: App, xid: string, signal: AbortSignal): P
   while (!signal.aborted) {
     const changed = app.wake.next('routed', 200, signal)
     const behind = await row(
-      app.db.prisma,
+      app.db,
       sql`select 1 as behind from router where expires_at > app_now() and not pg_visible_in_snapshot(${xid}::xid8, snapshot::pg_snapshot) limit 1`,
     )
     if (!behind) return

@@ -31,7 +31,7 @@ export type InstanceRow = Instance & {
 
 export const readServices = (app: App): Promise<ServiceRow[]> =>
   rows<ServiceRow>(
-    app.db.prisma,
+    app.db,
     sql`select s.id, s.organization_id, s.project_id, s.name, s.slug, coalesce(live.settings->>'kind', s.kind::text) as kind, s.desired_state, s.generation, s.min_instances, s.max_instances,
                s.shutdown_grace_ms, s.health_timeout_ms, live.settings->>'healthCheckPath' as health_check_path,
                live.id as live_deployment_id, active.id as active_deployment_id, rt.status, rt.wanted,
@@ -45,7 +45,7 @@ export const readServices = (app: App): Promise<ServiceRow[]> =>
 
 export const readInstances = (app: App): Promise<InstanceRow[]> =>
   rows<InstanceRow>(
-    app.db.prisma,
+    app.db,
     sql`select i.*, coalesce((select sum((r.load->>i.id::text)::int) from router r where r.expires_at > app_now()), 0)::int as in_flight,
                coalesce(i.next_start_at <= app_now(), true) as start_due,
                coalesce(i.draining_since < app_now() - ${app.settings.DRAIN_TIMEOUT_MS} * interval '1 millisecond', false) as drain_timed_out,

@@ -29,7 +29,7 @@ export async function* followLog(
 ): AsyncGenerator<LogBatch, void, void> {
   const feed = joinFeed(app, logId, pollMs, signal)
   try {
-    let position = await startPosition(app.db.prisma, logId, start, mode)
+    let position = await startPosition(app.db, logId, start, mode)
     let isFirst = true
     while (!signal.aborted) {
       let read: FeedRead
@@ -87,7 +87,7 @@ function joinFeed(app: App, logId: string, pollMs: number, signal: AbortSignal) 
       const shared = feed.latest?.key === key ? feed.latest.read : feed.reads.get(key)
       if (shared) return shared
       const { version } = feed
-      const read = readFrom(app.db.prisma, logId, { seq, bytes }, batchLines).then(
+      const read = readFrom(app.db, logId, { seq, bytes }, batchLines).then(
         (found) => {
           feed.reads.delete(key)
           const size = found.position.bytes - bytes

@@ -110,7 +110,7 @@ export async function loadLog(context: GraphqlContext, place: LogPlace, start: L
   const request = { place, start: parseInput(logInput, start) }
   const { room, pace } = context
   return context.load('logs', request, async (requests: readonly (typeof request)[]) => {
-    const tx = context.app.db.prisma
+    const tx = context.app.db
     const logIds = await ensureLogs(
       tx,
       requests.map((item) => item.place),

@@ -8,7 +8,7 @@ export const expireLogs: Chore = {
   everyMs: 10 * 60_000,
   async run(app, signal) {
     if (signal.aborted) return
-    const removed = await expireChunks(app.db.prisma, app.settings)
+    const removed = await expireChunks(app.db, app.settings)
     if (removed > 0) return 'again'
   },
 }

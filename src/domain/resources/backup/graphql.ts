@@ -119,7 +119,7 @@ const BackupSchedule = builder.objectRef<BackupScheduleRow>('BackupSchedule').im
 
 const windowOf = (context: GraphqlContext, id: string): Promise<RecoveryWindow | null> => {
   demand(context.caller, 'view:backups')
-  return context.load('recovery windows', id, (ids: readonly string[]) => recoveryWindows(context.app, context.app.db.prisma, ids))
+  return context.load('recovery windows', id, (ids: readonly string[]) => recoveryWindows(context.app, context.app.db, ids))
 }
 
 builder.prismaObjectFields(Database, (t) => ({
@@ -129,7 +129,7 @@ builder.prismaObjectFields(Database, (t) => ({
     description: 'When the database is backed up. Null if no schedule was set.',
     resolve: ({ id }, _args, context) => {
       demand(context.caller, 'view:backups')
-      return context.load('backup schedules', id, (ids: readonly string[]) => schedulesByDatabase(context.app.db.prisma, ids))
+      return context.load('backup schedules', id, (ids: readonly string[]) => schedulesByDatabase(context.app.db, ids))
     },
   }),
   recoverableFrom: t.field({

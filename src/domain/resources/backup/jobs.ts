@@ -24,10 +24,10 @@ type ClaimRequest = {
 /** Claims backups in some states. Costs a single statement if nothing is due, which is the usual case. */
 export async function claimBackups(app: App, worker: string, limit: number, { due, dueAt, set }: ClaimRequest): Promise<Claims<Backup>> {
   const wanted = sql`${due} and t.deleting_at is null`
-  const firstDue = () => firstDueInMs(app.db.prisma, 'backup t', dueAt, wanted)
+  const firstDue = () => firstDueInMs(app.db, 'backup t', dueAt, wanted)
   const dueInMs = await firstDue()
   if (dueInMs === null || dueInMs > 0) return { items: [], dueInMs, waitsForOwn: false }
-  const items = await claim<Backup>(app.db.prisma, {
+  const items = await claim<Backup>(app.db, {
     table: 'backup',
     key: ['id'],
     due: sql`${wanted} and ${raw(dueAt)} <= app_now()`,
@@ -41,12 +41,12 @@ export async function claimBackups(app: App, worker: string, limit: number, { du
 }
 
 export const renewBackup = (app: App, { id, leaseEpoch }: Backup) =>
-  renew(app.db.prisma, 'backup', sql`id = ${id}::uuid`, leaseEpoch, app.settings.WORKER_LEASE_MS)
+  renew(app.db, 'backup', sql`id = ${id}::uuid`, leaseEpoch, app.settings.WORKER_LEASE_MS)
 
 /** Lets another worker continue after `waitMs`. */
 export const releaseBackup = (app: App, { id, leaseEpoch }: Backup, waitMs = 0, error: string | null = null): Promise<number> =>
   run(
-    app.db.prisma,
+    app.db,
     sql`update backup set lease_owner = null, lease_expires_at = null, due_at = app_now() + ${waitMs} * interval '1 millisecond', error = ${error}
         where id = ${id}::uuid and lease_epoch = ${leaseEpoch}`,
   )
@@ -115,7 +115,7 @@ async function takeBackup(app: App, backup: Backup, signal: AbortSignal): Promis
 }
 
 async function writeArchive(app: App, backup: Backup, signal: AbortSignal): Promise<BackupDetails> {
-  const tx = app.db.prisma
+  const tx = app.db
   const database = await row<Database>(tx, sql`select * from database where id = ${backup.databaseId}::uuid and status = 'RUNNING'`)
   if (!database) throw new PortError('DATABASE_UNAVAILABLE', 'The database is not running.')
   const store = backupStore.use(app)

@@ -16,15 +16,15 @@ const match = ({ databaseId }: Restore) => sql`database_id = ${databaseId}::uuid
 const held = ({ databaseId, leaseEpoch }: ClaimedRestore) => sql`database_id = ${databaseId}::uuid and lease_epoch = ${leaseEpoch}`
 
 const release = (app: App, restore: ClaimedRestore): Promise<number> =>
-  run(app.db.prisma, sql`update restore set lease_owner = null, lease_expires_at = null where ${held(restore)}`)
+  run(app.db, sql`update restore set lease_owner = null, lease_expires_at = null where ${held(restore)}`)
 
 const firstDue = (app: App): Promise<number | null> =>
-  firstDueInMs(app.db.prisma, 'restore', 'greatest(due_at, lease_expires_at)', sql`status in ('PENDING', 'RUNNING')`)
+  firstDueInMs(app.db, 'restore', 'greatest(due_at, lease_expires_at)', sql`status in ('PENDING', 'RUNNING')`)
 
 async function claimRestores(app: App, worker: string, limit: number): Promise<Claims<ClaimedRestore>> {
   const dueInMs = await firstDue(app)
   if (dueInMs === null || dueInMs > 0) return { items: [], dueInMs, waitsForOwn: false }
-  const items = await claim<ClaimedRestore>(app.db.prisma, {
+  const items = await claim<ClaimedRestore>(app.db, {
     table: 'restore',
     key: ['database_id'],
     due: sql`t.status in ('PENDING', 'RUNNING') and t.due_at <= app_now()`,
@@ -45,14 +45,14 @@ export const restoreQueue: Queue<ClaimedRestore> = {
   concurrency: 2,
   abortOnStop: true,
   claim: claimRestores,
-  renew: (app, restore) => renew(app.db.prisma, 'restore', match(restore), restore.leaseEpoch, app.settings.WORKER_LEASE_MS),
+  renew: (app, restore) => renew(app.db, 'restore', match(restore), restore.leaseEpoch, app.settings.WORKER_LEASE_MS),
   release,
   work: restoreOne,
   setAside: (app, restore) => fail(app, restore, setAsideText),
 }
 
 async function restoreOne(app: App, restore: ClaimedRestore, signal: AbortSignal): Promise<End | void> {
-  const tx = app.db.prisma
+  const tx = app.db
   const database = await row<Database>(
     tx,
     sql`select * from database where id = ${restore.databaseId}::uuid and desired_state <> 'DELETED'`,

@@ -51,7 +51,7 @@ export const restoreBackup = defineCommand({
 
 /** What is wrong with the archive of a backup. Null if nothing is, or if the check takes too long. */
 async function damageOf(app: App, backupId: string): Promise<string | null> {
-  const backup = await row<Backup>(app.db.prisma, sql`select * from backup where id = ${backupId}::uuid and details is not null`)
+  const backup = await row<Backup>(app.db, sql`select * from backup where id = ${backupId}::uuid and details is not null`)
   if (!backup) return null
   const deadline = AbortSignal.timeout(checkWithinMs)
   try {

@@ -22,7 +22,7 @@ export const runSchedules: Chore = {
   async run(app) {
     const again = await transact(app, systemCaller(nilId), {}, runOne)
     if (again) return 'again'
-    const dueInMs = await firstDueInMs(app.db.prisma, 'backup_schedule', 'next_run_at', sql`next_run_at is not null`)
+    const dueInMs = await firstDueInMs(app.db, 'backup_schedule', 'next_run_at', sql`next_run_at is not null`)
     waits(app).dueInMs = dueInMs === null ? null : Math.min(dueInMs, 60_000)
   },
 }
@@ -54,7 +54,7 @@ export const pruneBackups: Chore = {
   everyMs: 10 * 60_000,
   async run(app, signal) {
     await markSurplus(app)
-    const databases = await rows<{ id: string }>(app.db.prisma, sql`select id from database where primary_id is null`)
+    const databases = await rows<{ id: string }>(app.db, sql`select id from database where primary_id is null`)
     for (const { id } of databases) {
       if (signal.aborted) return
       await pruneWal(app, id)
@@ -84,13 +84,13 @@ async function pruneWal(app: App, databaseId: string): Promise<void> {
   const files = await engine.listWal(databaseId)
   if (files.length === 0) return
   const busy = await row(
-    app.db.prisma,
+    app.db,
     sql`select 1 as one from backup where database_id = ${databaseId}::uuid and status in ('PENDING', 'RUNNING')
         union all select 1 from restore where source_id = ${databaseId}::uuid and status in ('PENDING', 'RUNNING')`,
   )
   if (busy) return
   const kept = await rows<{ details: BackupDetails }>(
-    app.db.prisma,
+    app.db,
     sql`select k.details from (${recoverableBackups([databaseId])}) k order by k.id limit 1`,
   )
   await engine.pruneWal(databaseId, files, kept[0]?.details ?? null)
@@ -103,13 +103,13 @@ export const purgeBackups: Chore = {
   everyMs: 60_000,
   async run(app, signal) {
     const deleted = await rows<{ id: string; archive: string }>(
-      app.db.prisma,
+      app.db,
       sql`select id, archive from backup where deleting_at is not null and (lease_expires_at is null or lease_expires_at < app_now()) order by deleting_at limit 100`,
     )
     for (const { id, archive } of deleted) {
       if (signal.aborted) return
       await backupStore.use(app).remove(archive)
-      await run(app.db.prisma, sql`delete from backup where id = ${id}::uuid`)
+      await run(app.db, sql`delete from backup where id = ${id}::uuid`)
     }
     if (deleted.length > 0) app.wake.notify('purge projects')
     if (deleted.length === 100) return 'again'

@@ -26,7 +26,7 @@ export async function metricsOf(app: App, ids: readonly string[]): Promise<(Metr
   const now = app.clock.elapsedMs()
   const due = ids.filter((id) => !((readings.get(id)?.atMs ?? Number.NEGATIVE_INFINITY) > now - keptMs))
   const found = due.length
-    ? await rows<Database>(app.db.prisma, sql`select * from database where id = any(${due}::uuid[]) and status = 'RUNNING'`)
+    ? await rows<Database>(app.db, sql`select * from database where id = any(${due}::uuid[]) and status = 'RUNNING'`)
     : []
   for (const database of found) if (due.includes(database.id)) begin(app, database)
   for (const id of due) if (!found.some((database) => database.id === id)) readings.delete(id)
@@ -38,7 +38,7 @@ function begin(app: App, database: Database): void {
   const former = readings.get(database.id)
   const reading: Reading = { atMs: app.clock.elapsedMs(), transactions: null, metrics: Promise.resolve(null) }
   reading.metrics = limited(app, async () => {
-    const { transactions, ...measured } = await databaseEngine.use(app).measure(await specOf({ app, tx: app.db.prisma }, database))
+    const { transactions, ...measured } = await databaseEngine.use(app).measure(await specOf({ app, tx: app.db }, database))
     reading.transactions = transactions
     return { ...measured, transactionsPerSecond: former ? rateOf(former, reading.atMs, transactions) : null }
   }).catch((error) => {

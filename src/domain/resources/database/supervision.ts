@@ -7,7 +7,7 @@ import { databaseEvents, eventOf } from './events.ts'
 import { specOf } from './model.ts'
 import { databaseEngine } from './ports.ts'
 
-const spec = (app: App, database: Database) => specOf({ app, tx: app.db.prisma }, database)
+const spec = (app: App, database: Database) => specOf({ app, tx: app.db }, database)
 
 export const supervisedDatabases: Supervised<Database> = {
   type: 'Database',
@@ -32,4 +32,4 @@ export const supervisedDatabases: Supervised<Database> = {
 }
 
 const setPendingRestart = (app: App, { id }: Database, pending: boolean) =>
-  run(app.db.prisma, sql`update database set pending_restart = ${pending} where id = ${id}::uuid and pending_restart <> ${pending}`)
+  run(app.db, sql`update database set pending_restart = ${pending} where id = ${id}::uuid and pending_restart <> ${pending}`)

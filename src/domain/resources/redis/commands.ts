@@ -31,7 +31,7 @@ type Prepared = { version: string | null; missing: string | null; host: string; 
 /** Whether and where a new instance can run. Asked before the transaction, because the engine looks for the program and for free ports. */
 async function prepareRedis(app: App): Promise<Prepared> {
   const engine = redisEngine.use(app)
-  const taken = await rows<{ port: number }>(app.db.prisma, sql`select port from redis`)
+  const taken = await rows<{ port: number }>(app.db, sql`select port from redis`)
   return { ...(await engine.availability()), ...(await engine.place(new Set(taken.map(({ port }) => port)))) }
 }
 

@@ -7,7 +7,7 @@ import { eventOf, redisEvents } from './events.ts'
 import { specOf } from './model.ts'
 import { redisEngine } from './ports.ts'
 
-const spec = (app: App, redis: Redis) => specOf({ app, tx: app.db.prisma }, redis)
+const spec = (app: App, redis: Redis) => specOf({ app, tx: app.db }, redis)
 
 export const supervisedRedis: Supervised<Redis> = {
   type: 'Redis',
@@ -23,7 +23,7 @@ export const supervisedRedis: Supervised<Redis> = {
   },
   async start(app, redis) {
     const { version } = await redisEngine.use(app).start(await spec(app, redis))
-    await run(app.db.prisma, sql`update redis set redis_version = ${version} where id = ${redis.id}::uuid and redis_version <> ${version}`)
+    await run(app.db, sql`update redis set redis_version = ${version} where id = ${redis.id}::uuid and redis_version <> ${version}`)
   },
   apply: async (app, redis) => redisEngine.use(app).apply(await spec(app, redis)),
   stop: (app, { id }) => redisEngine.use(app).stop(id, { graceMs: app.settings.SHUTDOWN_GRACE_MS }),

@@ -55,7 +55,7 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
       const found = await readDue(app, kind)
       if (found.length === 0) return
       memory.watched.add(kind.table)
-      if ((await holdLease(app.db.prisma, lease, app.processId, app.settings.WORKER_LEASE_MS)) === null) return
+      if ((await holdLease(app.db, lease, app.processId, app.settings.WORKER_LEASE_MS)) === null) return
       memory.leases.add(lease)
       const observed = await kind.observe(app, found)
       const busyKind = () => found.filter(({ id }) => memory.busy.has(id)).length
@@ -71,7 +71,7 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
 
 const readDue = <Row extends SupervisedRow>(app: App, { table }: Supervised<Row>): Promise<Due<Row>[]> =>
   rows<Due<Row>>(
-    app.db.prisma,
+    app.db,
     sql`select t.*, coalesce(t.next_start_at <= app_now(), true) as start_due,
                coalesce(t.started_at < app_now() - ${calmMs} * interval '1 millisecond', true) as ran_calmly
         from ${raw(table)} t where not (t.status = 'STOPPED' and t.desired_state = 'STOPPED')
@@ -84,7 +84,7 @@ export async function settleResources(app: App): Promise<void> {
   await Promise.allSettled(memory.running)
   for (const lease of memory.leases) {
     try {
-      await dropLease(app.db.prisma, lease, app.processId)
+      await dropLease(app.db, lease, app.processId)
     } catch (error) {
       // It expires anyway.
       reportFailure(app, error, 'the lease of a supervisor could not be released', {}, 'warn')
@@ -217,6 +217,6 @@ async function change<Row extends SupervisedRow>(
 }
 
 async function setStatus<Row extends SupervisedRow>(app: App, { table }: Supervised<Row>, row: Row, status: ResourceStatus): Promise<void> {
-  await run(app.db.prisma, sql`update ${raw(table)} set status = ${status}::resource_status where id = ${row.id}::uuid`)
+  await run(app.db, sql`update ${raw(table)} set status = ${status}::resource_status where id = ${row.id}::uuid`)
   app.wake.notify(resourceTopic(row.id))
 }

@@ -31,7 +31,7 @@ export async function claimLoaded(
       claimed.map(({ endpointId }) => endpointId),
     ),
     readSendables(
-      app.db.prisma,
+      app.db,
       claimed.map(({ messageId }) => messageId),
     ),
   ])

@@ -16,7 +16,7 @@ export type WebhookFigures = {
 
 /** Reads the figures of the whole installation, not only of this process, in two statements. */
 export async function webhookFigures(app: App): Promise<WebhookFigures> {
-  const tx = app.db.prisma
+  const tx = app.db
   const counts = await row<{ pending: number; due: number; oldest: number; disabled: number }>(
     tx,
     sql`select count(*)::int as pending, (count(*) filter (where next_attempt_at <= app_now()))::int as due,

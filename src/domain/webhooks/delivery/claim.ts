@@ -17,13 +17,13 @@ export async function claimDeliveries(
   held: readonly ClaimedDelivery[] = [],
 ): Promise<Claims<ClaimedDelivery>> {
   const claimant = { name: worker, held: countByEndpoint(held) }
-  const lanes = await readLanes(app.db.prisma, claimant)
+  const lanes = await readLanes(app.db, claimant)
   const shares = shareOut(lanes, free)
   const guarded = new Set(guardedOf(lanes))
   const plain = shares.filter(({ lane }) => !guarded.has(lane))
   const limited = shares.filter(({ lane }) => guarded.has(lane))
   const [claimed, underLock] = await Promise.all([
-    plain.length > 0 ? claimShares(app, app.db.prisma, worker, plain) : [],
+    plain.length > 0 ? claimShares(app, app.db, worker, plain) : [],
     limited.length > 0 ? claimGuarded(app, claimant, limited) : { claimed: [], lanes: [] },
   ])
   const items = [...claimed, ...underLock.claimed]
@@ -120,7 +120,7 @@ export const keyOf = (delivery: ClaimedDelivery) =>
 export const deliveryRows: LeasedRows<ClaimedDelivery> = { table: 'webhook_delivery', match: keyOf }
 
 export const renewDelivery = (app: App, delivery: ClaimedDelivery): Promise<boolean> =>
-  renew(app.db.prisma, 'webhook_delivery', keyOf(delivery), delivery.leaseEpoch, app.settings.WORKER_LEASE_MS)
+  renew(app.db, 'webhook_delivery', keyOf(delivery), delivery.leaseEpoch, app.settings.WORKER_LEASE_MS)
 
 /**
  * Releases a claim; does nothing if it has been lost. Unless `untried`, the outcome of its attempt is unknown, and the row keeps the
@@ -128,7 +128,7 @@ export const renewDelivery = (app: App, delivery: ClaimedDelivery): Promise<bool
  */
 export const releaseDelivery = (app: App, delivery: ClaimedDelivery, untried = false): Promise<number> =>
   run(
-    app.db.prisma,
+    app.db,
     sql`update webhook_delivery
         set lease_expires_at = null, lease_owner = case when ${untried} then null else lease_owner end, in_doubt = in_doubt and not ${untried}
         where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch}`,

@@ -15,7 +15,7 @@ export const fanOutBatch = 250
 export async function fanOut(app: App): Promise<number> {
   // Usually there is nothing to do, so this costs one statement. Ordered, because the planner would read the whole table otherwise.
   const waiting = await row(
-    app.db.prisma,
+    app.db,
     sql`select 1 as one from event where position > (select position from webhook_fan_out where id = 1) order by position limit 1`,
   )
   if (!waiting) return 0

@@ -74,7 +74,7 @@ export function deliveriesSeen(context: GraphqlContext, message: Delivered): Pro
   if (known) return known
   const read = message.deliveries
     ? Promise.resolve(message.deliveries.map(deliveryOf))
-    : context.load('webhook deliveries', message.id, (ids: readonly string[]) => deliveriesOf(context.app.db.prisma, context.caller, ids))
+    : context.load('webhook deliveries', message.id, (ids: readonly string[]) => deliveriesOf(context.app.db, context.caller, ids))
   seen.set(message, read)
   return read
 }

@@ -29,9 +29,9 @@ export const keepMirror: Chore = {
       )
       state.typesAreDeclared = true
     }
-    for (const id of await orphanedMirrors(app.db.prisma)) {
+    for (const id of await orphanedMirrors(app.db)) {
       await server.remove(encodeId('WebhookEndpoint', id))
-      await run(app.db.prisma, sql`delete from webhook_lane where endpoint_id = ${id}::uuid`)
+      await run(app.db, sql`delete from webhook_lane where endpoint_id = ${id}::uuid`)
     }
   },
 }
@@ -60,7 +60,7 @@ export async function mirrorEndpoint(app: App, recipient: Recipient): Promise<vo
 async function mirrorIfChanged(app: App, recipient: Recipient): Promise<void> {
   const { id: endpointId, version, url, description, headers, rateLimitPerSecond } = recipient
   const lane = await row<{ mirroredVersion: number | null }>(
-    app.db.prisma,
+    app.db,
     sql`select mirrored_version from webhook_lane where endpoint_id = ${endpointId}::uuid`,
   )
   if (lane?.mirroredVersion === version) return
@@ -70,7 +70,7 @@ async function mirrorIfChanged(app: App, recipient: Recipient): Promise<void> {
     .use(app)
     .mirror({ id, url, description, secret, formerKeysSign: recipient.keys.length > 1, headers, rateLimitPerSecond })
   await run(
-    app.db.prisma,
+    app.db,
     sql`insert into webhook_lane (endpoint_id, mirrored_version) values (${endpointId}::uuid, ${version})
         on conflict (endpoint_id) do update set mirrored_version = excluded.mirrored_version`,
   )

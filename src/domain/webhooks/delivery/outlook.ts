@@ -46,7 +46,7 @@ export async function outlookOf(app: App, left: readonly LeftLane[]): Promise<Om
     const states = [...holders].map((name) => ({ name, alive: isNamedAlive(name) }))
     const gone = states.flatMap(({ name, alive }) => (alive === false ? [name] : []))
     if (gone.length > 0) {
-      await voidLeases(app.db.prisma, 'webhook_delivery', gone)
+      await voidLeases(app.db, 'webhook_delivery', gone)
       return { dueInMs: 0, waitsForOwn }
     }
     if (states.some(({ alive }) => alive)) times.push(checkAgainMs)

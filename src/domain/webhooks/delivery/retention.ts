@@ -25,7 +25,7 @@ export async function removeBodies(tx: Tx, messageIds: readonly string[]): Promi
 /** Removes payloads older than WEBHOOK_RETENTION_MS without pending deliveries, and remains of removed ones. Returns their number, at most one batch. */
 export async function expireBodies(app: App): Promise<number> {
   const old = await rows<{ id: string }>(
-    app.db.prisma,
+    app.db,
     sql`(select m.id from webhook_message m
          where m.body is not null and m.timestamp < app_now() - ${app.settings.WEBHOOK_RETENTION_MS} * interval '1 millisecond'
            and not exists (select 1 from webhook_delivery d where d.message_id = m.id and d.status = 'PENDING')

@@ -20,7 +20,7 @@ export async function countLostAttempt(tx: Tx, delivery: ClaimedDelivery): Promi
  */
 export const keepShape = async (app: App, delivery: ClaimedDelivery, body: string): Promise<boolean> =>
   (await run(
-    app.db.prisma,
+    app.db,
     sql`update webhook_delivery set body = ${body}
         where ${keyOf(delivery)} and lease_epoch = ${delivery.leaseEpoch} and status = 'PENDING'
           and exists (select 1 from webhook_message m where m.id = ${delivery.messageId}::uuid and m.body is not null)`,

@@ -61,7 +61,7 @@ export type UnreadableRecipient = Omit<Recipient, 'keys' | 'headers'> & { unread
 export async function findRecipients(app: App, ids: readonly string[]): Promise<Map<string, Recipient | UnreadableRecipient>> {
   type Row = Omit<Recipient, 'keys' | 'headers'> & { sealedHeaders: Uint8Array | null; keyId: string; sealed: Uint8Array }
   const found = await rows<Row>(
-    app.db.prisma,
+    app.db,
     sql`select e.id, e.organization_id, e.project_id, e.url, e.description, e.version, e.disabled_at, e.has_own_schedule, e.retry_schedule_ms,
                e.at_most_once, e.rate_limit_per_second, e.legacy_headers, e.schema_version, e.timeout_ms, e.format, e.selection, e.selection_rights, e.sealed_headers,
                k.id as key_id, k.sealed
@@ -74,7 +74,7 @@ export async function findRecipients(app: App, ids: readonly string[]): Promise<
     const known = recipients.get(endpoint.id)
     if (known && 'unreadable' in known) continue
     try {
-      const key = parseSecret(await app.keyring.open(app.db.prisma, organizationId, keyIdentity(keyId), sealed))
+      const key = parseSecret(await app.keyring.open(app.db, organizationId, keyIdentity(keyId), sealed))
       if (known) known.keys.push(key)
       else
         recipients.set(endpoint.id, {
@@ -96,17 +96,17 @@ export async function openHeaders(
   sealed: Uint8Array | null,
 ): Promise<Record<string, string>> {
   if (sealed === null) return {}
-  return JSON.parse(await app.keyring.open(app.db.prisma, organizationId, headersIdentity(endpointId), sealed)) as Record<string, string>
+  return JSON.parse(await app.keyring.open(app.db, organizationId, headersIdentity(endpointId), sealed)) as Record<string, string>
 }
 
 /** The newest signing secret, to mirror an endpoint to another server. */
 export async function newestSecret(app: App, { id, organizationId }: Pick<Recipient, 'id' | 'organizationId'>): Promise<string> {
   const key = await row<{ id: string; sealed: Uint8Array }>(
-    app.db.prisma,
+    app.db,
     sql`select id, sealed from webhook_key where endpoint_id = ${id}::uuid order by created_at desc, id desc limit 1`,
   )
   if (!key) throw new Error('The endpoint has no signing key.')
-  return app.keyring.open(app.db.prisma, organizationId, keyIdentity(key.id), key.sealed)
+  return app.keyring.open(app.db, organizationId, keyIdentity(key.id), key.sealed)
 }
 
 /** Records the position of each endpoint's creation, if it is among these events. An endpoint does not receive earlier events. */

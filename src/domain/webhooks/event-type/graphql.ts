@@ -62,7 +62,7 @@ async function* followEvents(context: GraphqlContext, args: Record<string, unkno
     const after = position
     const read = () =>
       rows<Omit<EventRow, 'cursor'>>(
-        app.db.prisma,
+        app.db,
         sql`select * from event e where e.position > ${after} and ${visible(caller, sql`e`)}
             ${projectId ? sql`and e.project_id = ${projectId}::uuid` : sql``} and ${matchesPatterns(sql`e.type`, sql`${types}::text[]`)}
             order by e.position limit ${batch}`,

@@ -23,7 +23,7 @@ export const WebhookMessage = builder.prismaObject('WebhookMessage', {
       resolve: (message, _args, context) =>
         context.load('webhook payload', message.id, async (ids: readonly string[]) => {
           await makeRoom(context, bodyBytes(ids))
-          const found = await readSendables(context.app.db.prisma, ids)
+          const found = await readSendables(context.app.db, ids)
           const payloads = new Map<string, unknown>()
           for (const id of ids) {
             await context.pace.next()
