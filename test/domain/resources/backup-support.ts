@@ -1,5 +1,4 @@
 /** Backups in a shop: the disk store, the engine, and the queues that take, verify and restore. */
-import { join } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
 import { backupEngine, backupStore } from '../../../src/domain/resources/backup/index.ts'
 import { createBackupDisk } from '../../../src/drivers/backup-disk/index.ts'
@@ -31,8 +30,6 @@ export type BackupRow = {
 }
 
 export type Backups = {
-  /** The archive of a backup. */
-  archiveOf(databaseId: string): Promise<string[]>
   create(databaseId: string): Promise<string>
   read(id: string): Promise<BackupRow | null>
   untilStatus(id: string, ...statuses: string[]): Promise<BackupRow>
@@ -79,7 +76,6 @@ export function useBackups(shop: Shop): Backups {
       read,
       create,
       untilStatus,
-      archiveOf: async (id) => [join(app.settings.BACKUP_DIR, id)],
       async verified(databaseId) {
         const id = await create(databaseId)
         await untilStatus(id, 'VERIFIED')

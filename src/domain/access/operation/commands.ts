@@ -1,8 +1,8 @@
 import type { Operation } from '../../../generated/prisma/client.ts'
-import { newRow, row, sql } from '../../../platform/db/index.ts'
+import { newRow, row, run, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { operationsTopic, operationType } from './model.ts'
+import { operationsTopic, operationTopic, operationType } from './model.ts'
 
 export type NewOperation = { type: string; projectId: string | null; input: object; totalSteps: number | null }
 
@@ -12,4 +12,14 @@ export async function startOperation(work: Work, { type, projectId, input, total
   work.wake(operationsTopic)
   const fields = { id: newId(), organizationId: work.caller.organizationId, projectId, type, input, totalSteps }
   return (await row<Operation>(work.tx, sql`insert into operation ${newRow(fields)} returning *`))!
+}
+
+/** Fails an operation in the transaction that ends its work, unless it has ended. */
+export async function failOperation(work: Work, id: string, error: string): Promise<void> {
+  await run(
+    work.tx,
+    sql`update operation set status = 'FAILED', error = ${error}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
+        where id = ${id}::uuid and status in ('QUEUED', 'RUNNING')`,
+  )
+  work.wake(operationTopic(id))
 }

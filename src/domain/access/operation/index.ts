@@ -4,7 +4,7 @@ import { stamped } from '../../../platform/db/constraints.ts'
 import { operationQueue } from './jobs.ts'
 import { findOperation, operationListing } from './queries.ts'
 
-export { startOperation } from './commands.ts'
+export { failOperation, startOperation } from './commands.ts'
 export { type OperationStep, type OperationType, operationTypes } from './model.ts'
 export { findOperation } from './queries.ts'
 

@@ -5,6 +5,7 @@ import { type Claimed, type Claims, claim, type End, firstDueInMs, type Queue, r
 import { outageOf, row, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { type App, transact } from '../../../platform/work.ts'
+import { failOperation } from '../../access/operation/index.ts'
 import { specOf } from '../database/index.ts'
 import { markDeleted } from '../resource/index.ts'
 import { restoresTopic, storedBackup } from './model.ts'
@@ -90,12 +91,14 @@ async function targetOf(app: App, tx: Tx, { sourceId, targetTime }: Restore): Pr
   return { time: targetTime, source: await specOf({ app, tx }, source), sourceIsRunning: source.status === 'RUNNING' }
 }
 
-/** Records why a restore failed, and deletes the new database: nothing half restored is left. */
+/** Fails the operation with the reason, and deletes the new database: nothing half restored is left. */
 const fail = (app: App, restore: ClaimedRestore, error: string): Promise<void> =>
   transact(app, systemCaller(restore.organizationId), {}, async (work) => {
     const failed = await run(
       work.tx,
-      sql`update restore set status = 'FAILED', error = ${error}, lease_owner = null, lease_expires_at = null where ${held(restore)}`,
+      sql`update restore set status = 'FAILED', lease_owner = null, lease_expires_at = null where ${held(restore)}`,
     )
-    if (failed > 0) await markDeleted(work, 'database', restore.databaseId)
+    if (failed === 0) return
+    await failOperation(work, restore.operationId, error)
+    await markDeleted(work, 'database', restore.databaseId)
   })

@@ -114,9 +114,17 @@ async function startRestore(
     ...prepared,
   })
   const { organizationId, projectId, id: databaseId } = database
-  const restore = { databaseId, organizationId, projectId, backupId: backup.id, sourceId: source?.id ?? null, targetTime: at }
-  await run(work.tx, sql`insert into restore ${newRow(restore)}`)
   const operation = await startOperation(work, { type, projectId, input: { databaseId }, totalSteps: restoreSteps + 1 })
+  const restore = {
+    databaseId,
+    organizationId,
+    projectId,
+    backupId: backup.id,
+    operationId: operation.id,
+    sourceId: source?.id ?? null,
+    targetTime: at,
+  }
+  await run(work.tx, sql`insert into restore ${newRow(restore)}`)
   await publish(work, databaseCreated, databaseCreation(database))
   work.wake(restoresTopic)
   return { database: shown(database), operation }
@@ -125,7 +133,7 @@ async function startRestore(
 /** Delay between two looks at the progress. */
 const lookAgainMs = 500
 
-type Progress = { status: string; stepsCompleted: number; error: string | null; isRunning: boolean }
+type Progress = { status: string; stepsCompleted: number; isRunning: boolean }
 
 /** Operations that follow a restore until the new database runs. */
 export const restoreOperations: OperationType[] = ['restoreBackup', 'restoreDatabase'].map((type) => ({
@@ -134,11 +142,10 @@ export const restoreOperations: OperationType[] = ['restoreBackup', 'restoreData
     const { databaseId } = operation.input as { databaseId: string }
     const found = await row<Progress>(
       work.tx,
-      sql`select r.status, r.steps_completed, r.error, d.status = 'RUNNING' as is_running
+      sql`select r.status, r.steps_completed, d.status = 'RUNNING' as is_running
           from restore r join database d on d.id = r.database_id where r.database_id = ${databaseId}::uuid`,
     )
     if (!found) throw new DomainError('not_found', 'not_found', 'The new database was deleted.')
-    if (found.status === 'FAILED') throw new DomainError('restore_failed', 'unprocessable', found.error ?? 'The restore failed.')
     const isDone = found.status === 'COMPLETED' && found.isRunning
     if (isDone) await run(work.tx, sql`delete from restore where database_id = ${databaseId}::uuid`)
     return {

@@ -1,0 +1,3 @@
+-- AlterTable
+ALTER TABLE "restore" DROP COLUMN "error",
+ADD COLUMN     "operation_id" UUID NOT NULL;
