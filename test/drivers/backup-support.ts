@@ -3,7 +3,6 @@ import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { expect } from 'vitest'
 import type { BackupDetails, StoredBackup } from '../../src/domain/resources/backup/ports.ts'
 import { discard, takeBackup, verifyBackup } from '../../src/drivers/postgres/backup/index.ts'
 import { type Cluster, findInstallation } from '../../src/drivers/postgres/cluster.ts'
@@ -19,7 +18,9 @@ export type Taken = Pick<StoredBackup, 'details' | 'open'> & { file: string }
 /** The error of work that must fail. */
 export const problem = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
   work.then(
-    () => expect.fail('it succeeded'),
+    () => {
+      throw new Error('it succeeded')
+    },
     (error) => error,
   )
 
