@@ -7,11 +7,12 @@ import { parseArgs } from 'node:util'
 import { chapter as config } from './demo/config.ts'
 import { chapter as main } from './demo/main.ts'
 import { Report } from './demo/report.ts'
+import { chapter as resources } from './demo/resources.ts'
 import { openServer } from './demo/server.ts'
 import { type Chapter, openStage } from './demo/stage.ts'
 import { chapter as webhooks } from './demo/webhooks.ts'
 
-const chapters: Record<string, Chapter> = { main, config, webhooks }
+const chapters: Record<string, Chapter> = { main, config, webhooks, resources }
 
 const help = `npm run demo [-- [chapter] [--url <GraphQL URL> --key <API key>]]
 

@@ -88,7 +88,8 @@ export async function openStage(server: Server, undo: Stage['undo'], report: Rep
   }
 }
 
-async function filesOf(folder: string): Promise<RepositoryFiles> {
+/** The files of a folder, as a repository takes them. */
+export async function filesOf(folder: string): Promise<RepositoryFiles> {
   const entries = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
   const files = entries.map(async (entry) => {
     const path = join(entry.parentPath, entry.name)
