@@ -16,7 +16,7 @@ async function claimAndDie(name: string, table: string): Promise<void> {
   const { items } = await queue.claim(shop.app, 'killed process', 1, [])
   expect(items).toHaveLength(1)
   await run(
-    shop.app.db.prisma,
+    shop.app.db,
     sql`update ${raw(table)} set lease_expires_at = app_now() - interval '1 second' where lease_owner = 'killed process'`,
   )
 }

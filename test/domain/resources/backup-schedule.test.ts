@@ -22,7 +22,7 @@ const listed = async (id: string): Promise<{ id: string; status: string; trigger
 async function runNow(databaseId: string): Promise<string> {
   const known = (await listed(databaseId)).map(({ id }) => id)
   await run(
-    shop.app.db.prisma,
+    shop.app.db,
     sql`update backup_schedule set next_run_at = app_now() where database_id = ${decodeId('Database', databaseId)}::uuid`,
   )
   shop.app.wake.notify('backup schedules')
