@@ -8,7 +8,7 @@ import { deployWebService } from '../../../src/domain/deploys/deployment/index.t
 import { deploymentQueue } from '../../../src/domain/deploys/deployment/jobs.ts'
 import '../../../src/domain/deploys/instance/index.ts'
 import { execute } from '../../../src/platform/command.ts'
-import { row, rows, sql } from '../../../src/platform/db/index.ts'
+import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
 import { createTenant, createWorld, request, type Tenant, type World } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
@@ -55,6 +55,24 @@ describe('environment.status_changed', () => {
     await Promise.all([look(), look(), look()])
     await look()
     expect(await changesOf(environmentId)).toEqual(['PENDING -> DEPLOYING'])
+  })
+
+  it('is compared for the environments of a change only, until all are compared again', async () => {
+    const [{ environmentId: other }, { projectId, environmentId }] = [await createShop(), await createShop()]
+    await look()
+    // Nothing notes this change.
+    await run(world.app.db, sql`insert into environment_state (environment_id, status) values (${other}::uuid, 'RUNNING')`)
+    const service = { projectId: encodeId('Project', projectId), name: 'Web', repositoryUrl: 'file:///shop' }
+    const { webService } = await execute(request(world.app, tenant.owner), createWebService, service)
+    await execute(request(world.app, tenant.owner), deployWebService, { webServiceId: encodeId('WebService', webService.id) })
+    await deploymentQueue.claim(world.app, 'worker', 10, [])
+    await look()
+    expect(await changesOf(environmentId)).toEqual(['PENDING -> DEPLOYING'])
+    expect(await changesOf(other)).toEqual([])
+    expect(await rows(world.app.db, sql`select id from environment_change`)).toEqual([])
+    const restarted = { ...world.app }
+    await publishEnvironmentStatus.run(restarted, new AbortController().signal)
+    expect(await changesOf(other)).toEqual(['RUNNING -> PENDING'])
   })
 
   it('is checked immediately when a service or an environment is deleted', async () => {

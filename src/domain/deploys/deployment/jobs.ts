@@ -8,7 +8,7 @@ import { type Claims, claim, maxLosses, type Queue, renew } from '../../../platf
 import { row, sql } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import { activeStatuses, unfinishedStatuses } from '../instance/index.ts'
+import { activeStatuses, environmentOf, noteEnvironments, unfinishedStatuses } from '../instance/index.ts'
 import { allDeploymentEvents, deploymentEvents } from './events.ts'
 import { phases } from './model.ts'
 import { openRun, type Run, releaseDeployment, StepFailed } from './run.ts'
@@ -81,7 +81,8 @@ async function claimDeployments(app: App, worker: string, limit: number): Promis
     })
     for (const deployment of started) {
       await publishDeploymentEvent({ ...work, caller: systemCaller(deployment.organizationId) }, deploymentEvents.started, deployment)
-      work.wake(`deployment:${deployment.id}`, `service:${deployment.webServiceId}`, 'environments')
+      noteEnvironments(work, environmentOf(deployment.webServiceId))
+      work.wake(`deployment:${deployment.id}`, `service:${deployment.webServiceId}`)
     }
     return started
   })

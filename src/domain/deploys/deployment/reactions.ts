@@ -4,7 +4,7 @@ import type { Work } from '../../../platform/work.ts'
 import { environmentDeleted } from '../../apps/environment/index.ts'
 import { webServiceDeleted, webServiceRestarted, webServiceStarted, webServiceStopped } from '../../apps/web-service/index.ts'
 import { envVarChanged } from '../../configuration/env-var/index.ts'
-import { unfinishedStatuses } from '../instance/index.ts'
+import { environmentOf, noteEnvironments, unfinishedStatuses } from '../instance/index.ts'
 import { cancelPending, queueRedeploy } from './commands.ts'
 import { deploymentEvents } from './events.ts'
 
@@ -22,9 +22,6 @@ const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { sub
   )
 }
 
-/** Updates the status of environments, which depends on the desired states of their services and on a pending deletion. */
-const updateEnvironments = async (work: Work) => work.wake('environments')
-
 /** Queues one deployment after a change of variables, if requested. */
 const deployChange = onEvent(
   envVarChanged,
@@ -38,7 +35,10 @@ export const reactions: Reaction[] = [
   cancelWithService,
   onEvent(webServiceStopped, leaveStopped(true)),
   onEvent([webServiceStarted, webServiceRestarted], leaveStopped(false)),
-  onEvent(environmentDeleted, updateEnvironments),
-  onEvent([webServiceStarted, webServiceStopped, webServiceDeleted], updateEnvironments),
+  // The status of an environment depends on the desired states of its services and on a pending deletion.
+  onEvent(environmentDeleted, async (work, { subjectId }) => noteEnvironments(work, sql`select ${subjectId}::uuid`)),
+  onEvent([webServiceStarted, webServiceStopped, webServiceDeleted], async (work, { subjectId }) =>
+    noteEnvironments(work, environmentOf(subjectId)),
+  ),
   deployChange,
 ]

@@ -5,6 +5,7 @@
 import type { Deployment, DeploymentPhase, DeploymentStatus } from '../../../generated/prisma/client.ts'
 import { empty, join, row, run, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
+import { environmentOf, noteEnvironments } from '../instance/index.ts'
 import { completeLog, ensureDeploymentLog } from '../log/index.ts'
 import { type DeploymentEvent, deploymentEvents, publishInProject } from './events.ts'
 import { type Failure, transitions } from './model.ts'
@@ -79,7 +80,8 @@ export async function compareAndSet(
           ${epoch === undefined ? empty : sql`and lease_epoch = ${epoch}`} returning *`,
   )
   if (!changed) throw new LostDeployment(`deployment ${id} is not ${from.join(' or ')} any more`)
-  work.wake(`deployment:${id}`, `service:${changed.webServiceId}`, 'environments')
+  noteEnvironments(work, environmentOf(changed.webServiceId))
+  work.wake(`deployment:${id}`, `service:${changed.webServiceId}`)
   return changed
 }
 

@@ -21,6 +21,14 @@ import { sealedSnapshot } from './snapshot.ts'
 export { routeChange } from './constraints.ts'
 export { deploymentKeys } from './default-variables.ts'
 export { activeStatuses, advancingStatuses, deployedStatuses, unfinishedStatuses, usingReleaseStatuses } from './deployment-status.ts'
+export {
+  environmentChangesAtOnce,
+  environmentOf,
+  environmentTopic,
+  forgetEnvironmentChanges,
+  noteEnvironments,
+  readEnvironmentChanges,
+} from './environment-change.ts'
 export { checkHealth, type HealthCheck, type HealthResult } from './health.ts'
 export { lastOutput } from './last-words.ts'
 export { addInstances, instancesOf, type LaunchFacts, launchFacts, markStarted, resetLoad, routeTo, startInstance } from './launch.ts'

@@ -14,6 +14,7 @@ import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { hostOf } from '../../apps/web-service/index.ts'
+import { environmentOf, noteEnvironments } from './environment-change.ts'
 import { webServiceCrashed, webServiceRecovered } from './events.ts'
 import { checkHealth } from './health.ts'
 import { addInstances, launchFacts, startInstance } from './launch.ts'
@@ -318,7 +319,8 @@ async function reportStatus(app: App, service: ServiceRow, status: RuntimeStatus
         },
       })
     }
-    work.wake(`service:${service.id}`, 'environments')
+    noteEnvironments(work, environmentOf(service.id))
+    work.wake(`service:${service.id}`)
   })
 }
 

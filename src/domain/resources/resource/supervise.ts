@@ -47,7 +47,7 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
     name: `supervise ${kind.table}`,
     emits: Object.values(kind.events),
     topic: kind.table,
-    everyMs: 5_000,
+    everyMs: 60_000,
     dueInMs: (app) => (memoryOf(app).watched.has(kind.table) ? watchMs : null),
     async run(app, signal) {
       const memory = memoryOf(app)
