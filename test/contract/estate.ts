@@ -19,8 +19,6 @@ import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
 import { backupEngine } from '../../src/domain/resources/backup/index.ts'
 import type { BackupEngine } from '../../src/domain/resources/backup/ports.ts'
-import { redisEngine } from '../../src/domain/resources/redis/index.ts'
-import type { RedisEngine } from '../../src/domain/resources/redis/ports.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
@@ -30,6 +28,7 @@ import { decodeId, encodeId, type IdType, isIdType, newId } from '../../src/plat
 import { sequence } from '../../src/platform/sequencer.ts'
 import type { App } from '../../src/platform/work.ts'
 import { provideEngine } from '../support/database-engine.ts'
+import { provideRedisEngine } from '../support/redis-engine.ts'
 import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
 import { commands, queries } from './support.ts'
 
@@ -43,11 +42,7 @@ export async function createFullWorld(): Promise<World> {
   provideEngine(world.app)
   const recordedUntil = async () => null
   backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
-  const anyPort = Array.from({ length: 1_000 }, (_, n) => 16_000 + n)
-  redisEngine.provide(world.app, {
-    place: async () => ({ host: '127.0.0.1', candidates: anyPort }),
-    availability: async () => ({ version: '7.0.15', missing: null }),
-  } as Partial<RedisEngine> as RedisEngine)
+  provideRedisEngine(world.app)
   return {
     ...world,
     async close() {

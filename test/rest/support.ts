@@ -18,6 +18,7 @@ import { type Dialect, printDocument, restPlugin } from '../../src/rest/core/ind
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { provideEngine } from '../support/database-engine.ts'
+import { provideRedisEngine } from '../support/redis-engine.ts'
 
 export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
 
@@ -34,6 +35,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   const app = await createTestApp(database.url, settings)
   routerPort.provide(app, { port: 4080 } as Router)
   provideEngine(app)
+  provideRedisEngine(app)
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
   const validate = createValidator(dialects)
   return {

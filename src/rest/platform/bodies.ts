@@ -4,8 +4,9 @@ import type { SettingColumns } from '../../domain/apps/web-service/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { LogLine } from '../../domain/deploys/log/index.ts'
 import type { DatabaseRow } from '../../domain/resources/database/index.ts'
+import type { RedisRow } from '../../domain/resources/redis/index.ts'
 import type { Named } from '../core/index.ts'
-import { listedDatabase, listedDatabaseBody } from './database-bodies.ts'
+import { listedDatabase, listedDatabaseBody, listedRedis, listedRedisBody } from './database-bodies.ts'
 import { id, time, timeOf, timeOrNull, total, words } from './field.ts'
 import {
   deploymentStatuses,
@@ -61,8 +62,8 @@ const webService = z
 const webServiceList = z.object({ web_services: z.array(webService), total }).describe('List of web services.')
 
 const projectDetail = project
-  .extend({ web_services_list: z.array(webService), databases_list: z.array(listedDatabase), redis_list: z.array(z.never()) })
-  .describe('A project with its web services and databases.')
+  .extend({ web_services_list: z.array(webService), databases_list: z.array(listedDatabase), redis_list: z.array(listedRedis) })
+  .describe('A project with its web services, databases and Redis instances.')
 
 const logText = z.string().describe('Log lines as `<ISO 8601 timestamp> <message>`, each followed by a line feed.')
 
@@ -116,12 +117,14 @@ export type Body<Name extends keyof typeof schemas> = z.infer<(typeof schemas)[N
 
 type ProjectRow = { id: string; organizationId: string; name: string; description: string | null; createdAt: Date; updatedAt: Date }
 
-export const projectBody = (row: ProjectRow, { webServices, databases }: { webServices: number; databases: number }): Body<'project'> => ({
+type ServiceCounts = { webServices: number; databases: number; redis: number }
+
+export const projectBody = (row: ProjectRow, { webServices, databases, redis }: ServiceCounts): Body<'project'> => ({
   id: row.id,
   name: row.name,
   description: row.description,
   workspace_id: row.organizationId,
-  service_summary: { web_services: webServices, postgresql: databases, redis: 0, object_storage: 0, email: 0 },
+  service_summary: { web_services: webServices, postgresql: databases, redis, object_storage: 0, email: 0 },
   created_at: timeOf(row.createdAt),
   updated_at: timeOf(row.updatedAt),
 })
@@ -172,11 +175,12 @@ export const projectDetailBody = (
   row: ProjectRow,
   services: Body<'webService'>[],
   databases: readonly DatabaseRow[],
+  redis: readonly RedisRow[],
 ): Body<'projectDetail'> => ({
-  ...projectBody(row, { webServices: services.length, databases: databases.length }),
+  ...projectBody(row, { webServices: services.length, databases: databases.length, redis: redis.length }),
   web_services_list: services,
   databases_list: databases.map(listedDatabaseBody),
-  redis_list: [],
+  redis_list: redis.map(listedRedisBody),
 })
 
 const textOf = (lines: readonly LogLine[]): string => lines.map((line) => `${line.at.toISOString()} ${line.message}\n`).join('')

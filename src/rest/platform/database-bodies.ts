@@ -1,9 +1,13 @@
-/** Bodies of databases and of their connections to web services. Credentials are only in the body of a reveal. */
+/**
+ * Bodies of managed databases of both kinds, PostgreSQL and Redis, and of their connections to web services. Credentials are only in the
+ * body of a reveal.
+ */
 import { z } from 'zod'
 import type { DatabaseRow } from '../../domain/resources/database/index.ts'
+import type { RedisRow } from '../../domain/resources/redis/index.ts'
 import type { Named } from '../core/index.ts'
 import { id, time, timeOf, total, words } from './field.ts'
-import { databaseKinds, databaseStatuses } from './vocabulary.ts'
+import { type DatabaseKind, databaseKinds, databaseStatuses } from './vocabulary.ts'
 
 const kind = words(databaseKinds)
 const status = words(databaseStatuses)
@@ -16,7 +20,7 @@ const database = z
     status,
     project_id: id,
     plan_name: z.null(),
-    memory_limit_mb: z.null(),
+    memory_limit_mb: z.int().nullable().describe('Memory for data in MiB. Null for PostgreSQL.'),
     storage_limit_gb: z.null(),
     internal_hostname: z.string().describe('Host name or address that web services connect to.'),
     external_hostname: z.null(),
@@ -29,8 +33,10 @@ const database = z
   .describe('A managed database.')
 
 const databaseList = z.object({ databases: z.array(database), total }).describe('List of databases, oldest first.')
+const redisList = z.object({ redis_instances: z.array(database), total }).describe('List of Redis instances, oldest first.')
 const databaseState = z.object({ id, kind, status }).describe('State of a managed database.')
 export const listedDatabase = database.extend({ postgres_version: z.string() }).describe('A managed PostgreSQL database of a project.')
+export const listedRedis = database.extend({ redis_version: z.string() }).describe('A managed Redis instance of a project.')
 
 const databaseCredentials = z
   .object({
@@ -53,27 +59,31 @@ const connection = z
   })
   .describe('A connection of a managed database to a web service.')
 
-export const databaseSchemas = { database, databaseList, databaseState, databaseCredentials, connection }
+export const databaseSchemas = { database, databaseList, redisList, databaseState, databaseCredentials, connection }
 
 export const databaseBodies: Named[] = [
   { id: 'Database', schema: database },
   { id: 'DatabaseList', schema: databaseList },
+  { id: 'RedisList', schema: redisList },
   { id: 'DatabaseState', schema: databaseState },
   { id: 'ListedDatabase', schema: listedDatabase },
+  { id: 'ListedRedis', schema: listedRedis },
   { id: 'DatabaseCredentials', schema: databaseCredentials },
   { id: 'Connection', schema: connection },
 ]
 
 export type DatabaseBody<Name extends keyof typeof databaseSchemas> = z.infer<(typeof databaseSchemas)[Name]>
 
-export const databaseBody = (row: DatabaseRow): DatabaseBody<'database'> => ({
+type Row = Pick<DatabaseRow, 'id' | 'name' | 'status' | 'projectId' | 'host' | 'createdAt'> & { maxMemoryBytes?: number }
+
+const bodyOf = (kind: DatabaseKind, row: Row): DatabaseBody<'database'> => ({
   id: row.id,
-  kind: databaseKinds.Database,
+  kind: databaseKinds[kind],
   name: row.name,
   status: databaseStatuses[row.status],
   project_id: row.projectId,
   plan_name: null,
-  memory_limit_mb: null,
+  memory_limit_mb: row.maxMemoryBytes === undefined ? null : Math.floor(row.maxMemoryBytes / 2 ** 20),
   storage_limit_gb: null,
   internal_hostname: row.host,
   external_hostname: null,
@@ -84,13 +94,24 @@ export const databaseBody = (row: DatabaseRow): DatabaseBody<'database'> => ({
   created_at: timeOf(row.createdAt),
 })
 
+export const databaseBody = (row: DatabaseRow) => bodyOf('Database', row)
+export const redisBody = (row: RedisRow) => bodyOf('Redis', row)
+
 export const listedDatabaseBody = (row: DatabaseRow): z.infer<typeof listedDatabase> => ({
   ...databaseBody(row),
   postgres_version: row.postgresVersion,
 })
 
-export const databaseStateBody = (row: DatabaseRow): DatabaseBody<'databaseState'> => ({
-  id: row.id,
-  kind: databaseKinds.Database,
-  status: databaseStatuses[row.status],
+export const listedRedisBody = (row: RedisRow): z.infer<typeof listedRedis> => ({
+  ...redisBody(row),
+  redis_version: row.redisVersion,
 })
+
+const stateOf = (kind: DatabaseKind, { id, status }: Pick<Row, 'id' | 'status'>): DatabaseBody<'databaseState'> => ({
+  id,
+  kind: databaseKinds[kind],
+  status: databaseStatuses[status],
+})
+
+export const databaseStateBody = (row: DatabaseRow) => stateOf('Database', row)
+export const redisStateBody = (row: RedisRow) => stateOf('Redis', row)

@@ -9,10 +9,12 @@ import { authenticate, keyPrefix } from './access.ts'
 import { bodies, errorBody } from './bodies.ts'
 import { configurationBodies } from './configuration-bodies.ts'
 import { databaseBodies } from './database-bodies.ts'
+import { connectionRoutes } from './routes/connection.ts'
 import { databaseRoutes } from './routes/database.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
 import { envVarRoutes } from './routes/env-var.ts'
 import { projectRoutes } from './routes/project.ts'
+import { redisRoutes } from './routes/redis.ts'
 import { secretRoutes } from './routes/secret.ts'
 import { secretBindingRoutes } from './routes/secret-binding.ts'
 import { webServiceRoutes } from './routes/web-service.ts'
@@ -21,7 +23,7 @@ export const platformDialect: Dialect = {
   name: 'platform',
   title: 'Quayside Public API',
   description:
-    'Manage projects, web services, deployments, environment variables, secrets and databases. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
+    'Manage projects, web services, deployments, environment variables, secrets, databases and Redis instances. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
   prefixes: ['/api', '/api/v1'],
   keyPrefix,
   organizationHeader: false,
@@ -33,6 +35,8 @@ export const platformDialect: Dialect = {
     ...secretRoutes,
     ...secretBindingRoutes,
     ...databaseRoutes,
+    ...redisRoutes,
+    ...connectionRoutes,
   ],
   authenticate,
   page: (size) => ({

@@ -51,7 +51,8 @@ export const shadowReasons = {
 } as const satisfies Record<ShadowReason, string>
 
 /** Kinds of managed databases, by the type of their ids. */
-export const databaseKinds = { Database: 'postgresql' } as const
+export const databaseKinds = { Database: 'postgresql', Redis: 'valkey' } as const
+export type DatabaseKind = keyof typeof databaseKinds
 
 /** The kinds that a web service can be connected to. */
 export const targetTypes = databaseKinds

@@ -25,6 +25,7 @@ const database = [
 ]
 const state = ['id', 'kind', 'status']
 const aDatabase = '/databases/{database_id}'
+const aRedis = '/redis/{redis_id}'
 const service = '/web-services/{web_service_id}'
 const secrets = '/projects/{project_id}/secrets'
 const bindings = `${service}/secret-bindings`
@@ -40,6 +41,14 @@ const rows: [string, string, number, string[] | null][] = [
   ['POST', `${aDatabase}/stop`, 200, state],
   ['GET', `${aDatabase}/status`, 200, state],
   ['GET', `${aDatabase}/reveal`, 200, ['url']],
+  ['POST', '/redis', 201, database],
+  ['GET', '/redis', 200, ['redis_instances', 'total']],
+  ['GET', aRedis, 200, database],
+  ['PATCH', aRedis, 200, database],
+  ['DELETE', aRedis, 204, null],
+  ['POST', `${aRedis}/start`, 200, state],
+  ['POST', `${aRedis}/stop`, 200, state],
+  ['GET', `${aRedis}/status`, 200, state],
   ['POST', `${service}/connections`, 201, ['id', 'target_type', 'target_id', 'env_var_key']],
   ['GET', '/projects', 200, ['projects', 'total']],
   ['POST', '/projects', 201, project],

@@ -19,6 +19,7 @@ describeDialect({
     })
     const binding = await call('POST', `${ofService}/secret-bindings`, { key: key.ADMIN, body: { project_secret_id: secret.body.id } })
     const database = await call('POST', '/api/databases', { key: key.ADMIN, body: { name: 'Orders', project_id: project.body.id } })
+    const redis = await call('POST', '/api/redis', { key: key.ADMIN, body: { name: 'Cache', project_id: project.body.id } })
     return {
       project_id: project.body.id,
       web_service_id: service.body.id,
@@ -27,6 +28,7 @@ describeDialect({
       secret_id: secret.body.id,
       binding_id: binding.body.id,
       database_id: database.body.id,
+      redis_id: redis.body.id,
     }
   },
   bodies: ({ secret_id, database_id }) => ({
@@ -35,6 +37,7 @@ describeDialect({
     createEnvVar: { key: 'TOKEN', value: 'abc' },
     createSecret: { key: 'PASSWORD', value: 'def' },
     createDatabase: { name: 'Refused' },
+    createRedis: { name: 'Refused' },
     connectDatabase: { target_type: 'postgresql', target_id: database_id, env_var_key: 'DATABASE_URL' },
     bindSecret: { project_secret_id: secret_id, alias_key: 'PASSWORD' },
   }),

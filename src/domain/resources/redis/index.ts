@@ -8,14 +8,30 @@ import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopR
 import { redisCreated, redisEvents, redisUpdated } from './events.ts'
 import { memoryRange, passwordIdentity, urlIdentity } from './model.ts'
 import { redisEngine } from './ports.ts'
-import { countRedisInstances, findRedis, listRedisInstances, redisListing, sliceRedisInstances } from './queries.ts'
+import {
+  countRedisInstances,
+  countRedisInstancesByProject,
+  findRedis,
+  listRedisInstances,
+  redisListing,
+  sliceRedisInstances,
+} from './queries.ts'
 import { reactions } from './reactions.ts'
 import { revealRedis } from './reveal.ts'
 import { supervisedRedis } from './supervision.ts'
 
-export { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
+export {
+  connectRedis,
+  createRedis,
+  deleteRedis,
+  type RedisRow,
+  restartRedis,
+  startRedis,
+  stopRedis,
+  updateRedis,
+} from './commands.ts'
 export { redisEngine } from './ports.ts'
-export { findRedis, sliceRedisInstances } from './queries.ts'
+export { countRedisInstancesByProject, findRedis, sliceRedisInstances } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -28,7 +44,7 @@ export const redis = defineConcept({
   idPrefixes: { Redis: 'redis' },
   nodes: [redisListing],
   commands: [createRedis, updateRedis, startRedis, stopRedis, restartRedis, deleteRedis, revealRedis, connectRedis],
-  queries: [findRedis, listRedisInstances, sliceRedisInstances, countRedisInstances],
+  queries: [findRedis, listRedisInstances, sliceRedisInstances, countRedisInstances, countRedisInstancesByProject],
   events: [redisCreated, redisUpdated, ...Object.values(redisEvents)],
   reactions,
   chores: [superviseResources(supervisedRedis)],

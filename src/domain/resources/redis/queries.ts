@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { defineQuery } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
 
@@ -19,4 +20,12 @@ export const redisListing = defineListing({
 export const listRedisInstances = listQuery(redisListing, 'redisInstances')
 export const countRedisInstances = countQuery(redisListing)
 export const sliceRedisInstances = sliceQuery(redisListing)
+export const countRedisInstancesByProject = defineQuery({
+  name: 'redisCountByProject',
+  description: 'Number of Redis instances of each of several projects, in the order of the projects.',
+  permission: 'view:databases',
+  ids: { 'projectIds.*': 'Project' },
+  input: z.object({ projectIds: z.array(z.string()) }),
+  run: (read, { projectIds }) => redisListing.countsBelow(read, { parent: 'projectId', parentIds: projectIds, filter: {} }),
+})
 export const findRedis = findQuery(redisListing)

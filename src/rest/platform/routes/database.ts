@@ -8,10 +8,8 @@ import {
   stopDatabase,
   updateDatabase,
 } from '../../../domain/resources/database/index.ts'
-import { connectToService } from '../../../domain/resources/resource-binding/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { databaseBody, databaseStateBody, databaseSchemas as schemas } from '../database-bodies.ts'
-import { databaseKinds, targetTypes } from '../vocabulary.ts'
 
 const tag = 'Databases'
 const params = { database_id: 'id' }
@@ -138,30 +136,6 @@ export const databaseRoutes: Route[] = [
       database_name: databaseName,
       username,
       password,
-    }),
-  }),
-  commandRow({
-    id: 'connectDatabase',
-    method: 'POST',
-    path: '/web-services/{web_service_id}/connections',
-    tag,
-    summary: 'Connect a database to a web service',
-    description:
-      'The web service receives the URL of the database as a secret variable from the next deployment on: `DATABASE_URL`, unless `env_var_key` names another one.',
-    command: connectToService,
-    params: { web_service_id: 'webServiceId' },
-    body: {
-      target_type: { to: 'type', words: targetTypes },
-      target_id: 'resourceId',
-      env_var_key: 'alias',
-    },
-    status: 201,
-    schema: schemas.connection,
-    reply: ({ resourceBinding }) => ({
-      id: resourceBinding.id,
-      target_type: databaseKinds[resourceBinding.resourceType as keyof typeof databaseKinds],
-      target_id: resourceBinding.resourceId,
-      env_var_key: resourceBinding.variables[0]!,
     }),
   }),
 ]

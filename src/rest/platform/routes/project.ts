@@ -1,6 +1,7 @@
 import { createProject, findProject, sliceProjects } from '../../../domain/apps/project/index.ts'
 import { countWebServicesByProject, sliceWebServices } from '../../../domain/apps/web-service/index.ts'
 import { countDatabasesByProject, sliceDatabases } from '../../../domain/resources/database/index.ts'
+import { countRedisInstancesByProject, sliceRedisInstances } from '../../../domain/resources/redis/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { projectBody, projectDetailBody, schemas } from '../bodies.ts'
 import { webServiceBodies } from '../serialize.ts'
@@ -22,7 +23,8 @@ export const projectRoutes: Route[] = [
       const projectIds = rows.map(({ id }) => id)
       const webServices = await ask(countWebServicesByProject, { projectIds })
       const databases = await ask(countDatabasesByProject, { projectIds })
-      const countsOf = (index: number) => ({ webServices: webServices[index]!, databases: databases[index]! })
+      const redis = await ask(countRedisInstancesByProject, { projectIds })
+      const countsOf = (index: number) => ({ webServices: webServices[index]!, databases: databases[index]!, redis: redis[index]! })
       return { projects: rows.map((row, index) => projectBody(row, countsOf(index))), total }
     },
   }),
@@ -36,7 +38,7 @@ export const projectRoutes: Route[] = [
     body: { name: 'name', description: 'description' },
     status: 201,
     schema: schemas.project,
-    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0 }),
+    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0, redis: 0 }),
     version: ({ project }) => project.version,
   }),
   queryRow({
@@ -52,7 +54,8 @@ export const projectRoutes: Route[] = [
     async reply(project, view) {
       const { rows } = await view.ask(sliceWebServices, { projectId: project.id })
       const databases = await view.ask(sliceDatabases, { projectId: project.id })
-      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows)
+      const redis = await view.ask(sliceRedisInstances, { projectId: project.id })
+      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows, redis.rows)
     },
     version: (project) => project.version,
   }),
