@@ -6,5 +6,16 @@ export type { Dialect, Face, Failure } from './dialect.ts'
 export { faceOf, restPlugin } from './mount.ts'
 export { type Named, printDocument } from './openapi.ts'
 export { pickDialect } from './pick-dialect.ts'
-export { commandRow, pathsOf, queryRow, type Route, type Source, type Sources, trueOrFalse, type View, wholeNumber } from './route.ts'
+export {
+  commandRow,
+  eitherRow,
+  pathsOf,
+  queryRow,
+  type Route,
+  type Source,
+  type Sources,
+  trueOrFalse,
+  type View,
+  wholeNumber,
+} from './route.ts'
 export { settingFields } from './row-settings.ts'

@@ -5,7 +5,7 @@
 import type { z } from 'zod'
 import type { Caller } from '../../platform/access.ts'
 import { ask, type Command, execute, type Query, type Request, type Target } from '../../platform/command.ts'
-import { errors } from '../../platform/errors.ts'
+import { DomainError, errors } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
@@ -128,6 +128,25 @@ export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, 
     within: null,
     mayMiss: shape.params !== undefined,
     run: async (request, input) => answer(row, request, await found(request, query, input)),
+  }
+}
+
+/**
+ * A row for objects of two kinds: where `row` fails with `not_found`, `other` runs with the same input. Throws an Error unless both have the
+ * same response.
+ */
+export function eitherRow(row: Route, other: Route): Route {
+  if (row.schema !== other.schema || row.status !== other.status) throw new Error(`${row.id} and ${other.id} have different responses`)
+  return {
+    ...row,
+    async run(...request) {
+      try {
+        return await row.run(...request)
+      } catch (error) {
+        if (!(error instanceof DomainError) || error.kind !== 'not_found') throw error
+        return other.run(...request)
+      }
+    },
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import type { DatabaseRow } from '../../domain/resources/database/index.ts'
-import type { RedisRow } from '../../domain/resources/redis/index.ts'
+import type { ManagedDatabase, RedisRow } from '../../domain/resources/redis/index.ts'
 import type { Named } from '../core/index.ts'
 import { id, time, timeOf, total, words } from './field.ts'
 import { type DatabaseKind, databaseKinds, databaseStatuses } from './vocabulary.ts'
@@ -32,7 +32,7 @@ const database = z
   })
   .describe('A managed database.')
 
-const databaseList = z.object({ databases: z.array(database), total }).describe('List of databases, oldest first.')
+const databaseList = z.object({ databases: z.array(database), total }).describe('List of databases of both kinds, oldest first.')
 const redisList = z.object({ redis_instances: z.array(database), total }).describe('List of Redis instances, oldest first.')
 const databaseState = z.object({ id, kind, status }).describe('State of a managed database.')
 export const listedDatabase = database.extend({ postgres_version: z.string() }).describe('A managed PostgreSQL database of a project.')
@@ -44,7 +44,7 @@ const databaseCredentials = z
     url: z.string().nullable().describe('Connection URL with the password.'),
     host: z.string(),
     port: z.int(),
-    database_name: z.string(),
+    database_name: z.string().nullable().describe('Null for a Redis instance.'),
     username: z.string(),
     password: z.string().nullable(),
   })
@@ -95,6 +95,7 @@ const bodyOf = (kind: DatabaseKind, row: Row): DatabaseBody<'database'> => ({
 })
 
 export const databaseBody = (row: DatabaseRow) => bodyOf('Database', row)
+export const managedDatabaseBody = ({ type, row }: ManagedDatabase) => bodyOf(type, row)
 export const redisBody = (row: RedisRow) => bodyOf('Redis', row)
 
 export const listedDatabaseBody = (row: DatabaseRow): z.infer<typeof listedDatabase> => ({

@@ -87,6 +87,7 @@ describe('the printed document', () => {
       'revealDatabase',
       'revealEnvVar',
       'revealEnvVars',
+      'revealRedis',
       'revealSecret',
     ])
     for (const { operation } of revealing) {

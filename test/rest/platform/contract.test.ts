@@ -49,6 +49,7 @@ const rows: [string, string, number, string[] | null][] = [
   ['POST', `${aRedis}/start`, 200, state],
   ['POST', `${aRedis}/stop`, 200, state],
   ['GET', `${aRedis}/status`, 200, state],
+  ['GET', `${aRedis}/reveal`, 200, ['url']],
   ['POST', `${service}/connections`, 201, ['id', 'target_type', 'target_id', 'env_var_key']],
   ['GET', '/projects', 200, ['projects', 'total']],
   ['POST', '/projects', 201, project],

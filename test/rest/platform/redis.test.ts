@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, run, sql } from '../../../src/platform/db/index.ts'
@@ -141,4 +141,83 @@ it('a project lists its instances with their version, and counts them', async ()
   expect(detail.service_summary).toMatchObject({ postgresql: 0, redis: 1 })
   const listed = (await send('GET', '/api/projects')).body.projects.find(({ id }: { id: string }) => id === project)
   expect(listed.service_summary).toMatchObject({ postgresql: 0, redis: 1 })
+})
+
+describe('the paths of databases', () => {
+  const createDatabase = async (name: string): Promise<string> =>
+    (await send('POST', '/api/databases', { name, project_id: projectId })).body.id
+
+  it('list both kinds in order of creation, by limit and offset, and only of what the key may see', async () => {
+    const before = (await send('GET', '/api/databases')).body.total
+    const ids = [await create('one'), await createDatabase('two'), await create('three'), await createDatabase('four')]
+    const all = (await send('GET', '/api/databases')).body
+    expect(all).toMatchObject({ total: before + 4 })
+    expect(all.databases).toHaveLength(all.total)
+    expect(all.databases.slice(-4).map(({ id, kind }: { id: string; kind: string }) => [id, kind])).toEqual([
+      [ids[0], 'valkey'],
+      [ids[1], 'postgresql'],
+      [ids[2], 'valkey'],
+      [ids[3], 'postgresql'],
+    ])
+    const part = (await send('GET', `/api/databases?limit=2&offset=${before + 1}`)).body
+    expect(part).toEqual({ databases: all.databases.slice(-3, -1), total: all.total })
+    expect((await send('GET', `/api/databases?offset=${all.total}`)).body).toEqual({ databases: [], total: all.total })
+    expect((await rest.call('GET', '/api/databases', { key: rest.other.key.READ })).body).toEqual({ databases: [], total: 0 })
+  })
+
+  it('list any number of them with three statements besides the key check', async () => {
+    await send('GET', '/api/databases')
+    const statements: string[] = []
+    const off = rest.app.db.onStatement((text) => statements.push(text))
+    await send('GET', '/api/databases')
+    off()
+    expect(statements.filter((text) => !text.includes('api_key'))).toHaveLength(3)
+  })
+
+  it('take the ID of a Redis instance as well', async () => {
+    const id = await create('either')
+    const found = await send('GET', `/api/databases/${id}`)
+    expect(found).toMatchObject({ status: 200, body: { id, kind: 'valkey' }, headers: { etag: '"1"' } })
+    expect(found.body).toEqual((await send('GET', `/api/redis/${id}`)).body)
+    expect(await send('PATCH', `/api/databases/${id}`, { name: '' })).toMatchObject({ status: 400 })
+    expect((await send('PATCH', `/api/databases/${id}`, { name: 'renamed' })).body).toMatchObject({ id, name: 'renamed' })
+    await observe(id, 'RUNNING')
+    const state = { id, kind: 'valkey', status: 'running' }
+    expect((await send('POST', `/api/databases/${id}/stop`)).body).toEqual(state)
+    expect((await send('POST', `/api/databases/${id}/start`)).body).toEqual(state)
+    expect((await send('GET', `/api/databases/${id}/status`)).body).toEqual(state)
+    const remove = () => rest.call('DELETE', `/api/databases/${id}`, { key, headers: { 'idempotency-key': 'remove either' } })
+    expect(await remove()).toMatchObject({ status: 204 })
+    await run(rest.app.db, sql`delete from resource where id = ${id}::uuid`)
+    expect(await remove()).toMatchObject({ status: 204 })
+    expect(await send('DELETE', `/api/databases/${id}`)).toMatchObject({ status: 404 })
+  })
+
+  it('do not find a database below /redis', async () => {
+    const id = await createDatabase('not redis')
+    for (const [method, path] of [
+      ['GET', ''],
+      ['PATCH', ''],
+      ['DELETE', ''],
+      ['POST', '/start'],
+      ['GET', '/reveal'],
+    ] as const)
+      expect(await send(method, `/api/redis/${id}${path}`, method === 'PATCH' ? { name: 'x' } : undefined)).toMatchObject({ status: 404 })
+  })
+
+  it('reveal the same credentials as the paths of Redis, and audit each reveal', async () => {
+    const id = await create('revealed')
+    const revealed = await send('GET', `/api/redis/${id}/reveal`)
+    const { password, port } = revealed.body
+    expect(revealed.body).toEqual({
+      ...{ id, url: `redis://app:${password}@127.0.0.1:${port}/0`, host: '127.0.0.1', port, database_name: null, username: 'app' },
+      password: expect.stringMatching(/^[\w-]{32}$/),
+    })
+    expect((await send('GET', `/api/databases/${id}/reveal`)).body).toEqual(revealed.body)
+    const audited = await row<{ n: number }>(
+      rest.app.db,
+      sql`select count(*)::int as n from audit_entry where action = 'revealRedis' and target_id = ${id}::uuid`,
+    )
+    expect(audited).toEqual({ n: 2 })
+  })
 })

@@ -14,6 +14,7 @@ import {
   findRedis,
   listRedisInstances,
   redisListing,
+  sliceManagedDatabases,
   sliceRedisInstances,
 } from './queries.ts'
 import { reactions } from './reactions.ts'
@@ -31,7 +32,8 @@ export {
   updateRedis,
 } from './commands.ts'
 export { redisEngine } from './ports.ts'
-export { countRedisInstancesByProject, findRedis, sliceRedisInstances } from './queries.ts'
+export { countRedisInstancesByProject, findRedis, type ManagedDatabase, sliceManagedDatabases, sliceRedisInstances } from './queries.ts'
+export { revealRedis } from './reveal.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -44,7 +46,7 @@ export const redis = defineConcept({
   idPrefixes: { Redis: 'redis' },
   nodes: [redisListing],
   commands: [createRedis, updateRedis, startRedis, stopRedis, restartRedis, deleteRedis, revealRedis, connectRedis],
-  queries: [findRedis, listRedisInstances, sliceRedisInstances, countRedisInstances, countRedisInstancesByProject],
+  queries: [findRedis, listRedisInstances, sliceRedisInstances, countRedisInstances, countRedisInstancesByProject, sliceManagedDatabases],
   events: [redisCreated, redisUpdated, ...Object.values(redisEvents)],
   reactions,
   chores: [superviseResources(supervisedRedis)],

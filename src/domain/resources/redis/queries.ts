@@ -1,7 +1,10 @@
 import { z } from 'zod'
 import { defineQuery } from '../../../platform/command.ts'
-import { sql } from '../../../platform/db/index.ts'
+import { row, sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
+import { type Slice, sliceInput } from '../../../platform/page.ts'
+import { type DatabaseRow, databaseListing } from '../database/index.ts'
+import type { RedisRow } from './commands.ts'
 
 export const redisListing = defineListing({
   type: 'Redis',
@@ -29,3 +32,28 @@ export const countRedisInstancesByProject = defineQuery({
   run: (read, { projectIds }) => redisListing.countsBelow(read, { parent: 'projectId', parentIds: projectIds, filter: {} }),
 })
 export const findRedis = findQuery(redisListing)
+
+/** A database of either kind. */
+export type ManagedDatabase = { type: 'Database'; row: DatabaseRow } | { type: 'Redis'; row: RedisRow }
+
+export const sliceManagedDatabases = defineQuery({
+  name: 'managedDatabaseSlice',
+  description: 'Databases and Redis instances visible to the caller by offset, oldest first, with their total number.',
+  permission: 'view:databases',
+  ids: {},
+  input: z.object(sliceInput),
+  async run(read, { limit, offset }): Promise<Slice<ManagedDatabase>> {
+    const idsOf = ({ from, scope }: typeof databaseListing | typeof redisListing) =>
+      sql`select t.id from ${from} where ${scope(read.caller, {})}`
+    const { ids, total } = (await row<{ ids: string[]; total: number }>(
+      read.tx,
+      sql`with managed as (${idsOf(databaseListing)} union all ${idsOf(redisListing)})
+          select (select count(*)::int from managed) as total,
+            array(select id::text from managed order by id limit ${limit ?? null}::bigint offset ${offset ?? 0}::bigint) as ids`,
+    ))!
+    const databases = (await databaseListing.find(read, ids)).map((row) => ({ type: 'Database' as const, row }))
+    const redis = (await redisListing.find(read, ids)).map((row) => ({ type: 'Redis' as const, row }))
+    const byId = new Map<string, ManagedDatabase>([...databases, ...redis].map((item) => [item.row.id, item]))
+    return { rows: ids.flatMap((id) => byId.get(id) ?? []), total }
+  },
+})

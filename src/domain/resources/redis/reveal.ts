@@ -23,7 +23,7 @@ export const revealRedis = defineCommand({
     const { id, organizationId, host, port } = target
     const open = (identity: string, sealed: Uint8Array) => work.app.keyring.open(work.tx, organizationId, identity, sealed)
     return {
-      ...{ host, port, username },
+      ...{ id, host, port, username },
       url: (await open(urlIdentity(id), target.url)) as string | null,
       password: (await open(passwordIdentity(id), target.password)) as string | null,
     }

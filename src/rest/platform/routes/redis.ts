@@ -2,6 +2,7 @@ import {
   createRedis,
   deleteRedis,
   findRedis,
+  revealRedis,
   sliceRedisInstances,
   startRedis,
   stopRedis,
@@ -13,8 +14,9 @@ import { redisBody, redisStateBody, databaseSchemas as schemas } from '../databa
 const tag = 'Redis'
 const params = { redis_id: 'id' }
 
-export const redisRoutes: Route[] = [
-  commandRow({
+/** Rows by action. Those of a single instance also serve the paths below `/databases/{database_id}`. */
+export const redisRows = {
+  create: commandRow({
     id: 'createRedis',
     method: 'POST',
     path: '/redis',
@@ -29,7 +31,7 @@ export const redisRoutes: Route[] = [
     reply: ({ redis }) => redisBody(redis),
     version: ({ redis }) => redis.version,
   }),
-  queryRow({
+  list: queryRow({
     id: 'listRedis',
     method: 'GET',
     path: '/redis',
@@ -41,7 +43,7 @@ export const redisRoutes: Route[] = [
     schema: schemas.redisList,
     reply: ({ rows, total }) => ({ redis_instances: rows.map(redisBody), total }),
   }),
-  queryRow({
+  get: queryRow({
     id: 'getRedis',
     method: 'GET',
     path: '/redis/{redis_id}',
@@ -54,7 +56,7 @@ export const redisRoutes: Route[] = [
     reply: redisBody,
     version: ({ version }) => version,
   }),
-  commandRow({
+  update: commandRow({
     id: 'updateRedis',
     method: 'PATCH',
     path: '/redis/{redis_id}',
@@ -68,7 +70,7 @@ export const redisRoutes: Route[] = [
     reply: ({ redis }) => redisBody(redis),
     version: ({ redis }) => redis.version,
   }),
-  commandRow({
+  remove: commandRow({
     id: 'deleteRedis',
     method: 'DELETE',
     path: '/redis/{redis_id}',
@@ -80,7 +82,7 @@ export const redisRoutes: Route[] = [
     params,
     status: 204,
   }),
-  commandRow({
+  start: commandRow({
     id: 'startRedis',
     method: 'POST',
     path: '/redis/{redis_id}/start',
@@ -92,7 +94,7 @@ export const redisRoutes: Route[] = [
     schema: schemas.databaseState,
     reply: ({ redis }) => redisStateBody(redis),
   }),
-  commandRow({
+  stop: commandRow({
     id: 'stopRedis',
     method: 'POST',
     path: '/redis/{redis_id}/stop',
@@ -104,7 +106,7 @@ export const redisRoutes: Route[] = [
     schema: schemas.databaseState,
     reply: ({ redis }) => redisStateBody(redis),
   }),
-  queryRow({
+  status: queryRow({
     id: 'getRedisStatus',
     method: 'GET',
     path: '/redis/{redis_id}/status',
@@ -116,4 +118,20 @@ export const redisRoutes: Route[] = [
     schema: schemas.databaseState,
     reply: redisStateBody,
   }),
-]
+  reveal: commandRow({
+    id: 'revealRedis',
+    method: 'GET',
+    path: '/redis/{redis_id}/reveal',
+    tag,
+    summary: 'Reveal the credentials of a Redis instance',
+    description: 'Reveals are audited and limited per minute.',
+    command: revealRedis,
+    reveals: true,
+    params,
+    status: 200,
+    schema: schemas.databaseCredentials,
+    reply: ({ id, url, host, port, username, password }) => ({ id, url, host, port, database_name: null, username, password }),
+  }),
+} satisfies Record<string, Route>
+
+export const redisRoutes: Route[] = Object.values(redisRows)
