@@ -106,7 +106,7 @@ it('stop and start answer with the observed state, and say what is desired', asy
   expect(await desired()).toBe('RUNNING')
 })
 
-it('a connection gives the service REDIS_URL or the named variable, and keeps the instance from being deleted', async () => {
+it('a connection gives the service REDIS_URL or the named variable', async () => {
   const id = await create('connected')
   const service = (await send('POST', '/api/web-services', { name: 'Web', project_id: projectId })).body.id
   const connect = (extra: object) =>
@@ -121,9 +121,32 @@ it('a connection gives the service REDIS_URL or the named variable, and keeps th
   expect(url).toMatchObject({ is_secret: true, source: 'connection' })
   expect(url.value).toMatch(/^redis:\/\/app:[\w-]{32}@127\.0\.0\.1:\d+\/0$/)
   expect(await connect({ target_type: 'postgresql' })).toMatchObject({ status: 404 })
-  expect((await send('DELETE', `/api/redis/${id}`)).status).toBe(409)
-  expect((await send('GET', `/api/redis/${id}/status`)).body.status).toBe('creating')
 })
+
+it.each([
+  ['redis', 'valkey'],
+  ['databases', 'valkey'],
+  ['databases', 'postgresql'],
+])(
+  'DELETE below /%s of a connected %s answers 409 with the names of the services; with force=true it is disconnected',
+  async (path, kind) => {
+    const created = await send('POST', kind === 'valkey' ? '/api/redis' : '/api/databases', { name: 'used', project_id: projectId })
+    const { id } = created.body
+    const service = (await send('POST', '/api/web-services', { name: 'Storefront', project_id: projectId })).body.id
+    await send('POST', `/api/web-services/${service}/connections`, { target_type: kind, target_id: id })
+    for (const query of ['', '?force=false']) {
+      const refused = await send('DELETE', `/api/${path}/${id}${query}`)
+      expect(refused).toMatchObject({ status: 409, body: { detail: expect.stringContaining('connected to Storefront') } })
+    }
+    expect(await send('DELETE', `/api/${path}/${id}?force=maybe`)).toMatchObject({ status: 400 })
+    const status = async () => (await send('GET', `/api/${path}/${id}/status`)).body.status
+    expect(await status()).toBe('creating')
+    expect(await send('DELETE', `/api/${path}/${id}?force=true`)).toMatchObject({ status: 204 })
+    expect(await status()).toBe('pending_deletion')
+    const { variables } = (await send('GET', `/api/web-services/${service}/secret-bindings/resolved`)).body
+    expect(variables.filter(({ source }: { source: string }) => source === 'connection')).toEqual([])
+  },
+)
 
 it('an instance is pending_deletion until its data is removed', async () => {
   const id = await create('deleted')

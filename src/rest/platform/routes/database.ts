@@ -10,6 +10,7 @@ import {
 import { sliceManagedDatabases } from '../../../domain/resources/redis/index.ts'
 import { commandRow, eitherRow, queryRow, type Route } from '../../core/index.ts'
 import { databaseBody, databaseStateBody, managedDatabaseBody, databaseSchemas as schemas } from '../database-bodies.ts'
+import { disconnects } from './disconnects.ts'
 import { redisRows } from './redis.ts'
 
 const tag = 'Databases'
@@ -85,10 +86,10 @@ export const databaseRoutes: Route[] = [
       path: '/databases/{database_id}',
       tag,
       summary: 'Delete a database',
-      description:
-        'Fails while web services are connected to the database. Until its data is removed, it has the status `pending_deletion`.',
+      description: 'Until its data is removed, the database has the status `pending_deletion`.',
       command: deleteDatabase,
       params,
+      query: { force: disconnects },
       status: 204,
     }),
     redisRows.remove,

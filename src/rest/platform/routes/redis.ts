@@ -10,6 +10,7 @@ import {
 } from '../../../domain/resources/redis/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { redisBody, redisStateBody, databaseSchemas as schemas } from '../database-bodies.ts'
+import { disconnects } from './disconnects.ts'
 
 const tag = 'Redis'
 const params = { redis_id: 'id' }
@@ -76,10 +77,10 @@ export const redisRows = {
     path: '/redis/{redis_id}',
     tag,
     summary: 'Delete a Redis instance',
-    description:
-      'Fails while web services are connected to the Redis instance. Until its data is removed, it has the status `pending_deletion`.',
+    description: 'Until its data is removed, the Redis instance has the status `pending_deletion`.',
     command: deleteRedis,
     params,
+    query: { force: disconnects },
     status: 204,
   }),
   start: commandRow({
