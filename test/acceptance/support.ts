@@ -1,11 +1,10 @@
 /** Helpers of the acceptance tests: sample apps in real repositories, services, deployments and their outcomes. */
-import { readdir, readFile } from 'node:fs/promises'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, vi } from 'vitest'
-import { createRepository, type GitRepository, type RepositoryFiles } from '../support/git-repository.ts'
+import { createRepository, filesOf, type GitRepository, type RepositoryFiles } from '../support/git-repository.ts'
 import { type Data, Refused, type Settings, startServer, type TestServer } from '../support/server.ts'
 import { until as poll } from '../support/wait.ts'
 
@@ -26,14 +25,10 @@ export const until = <T>(what: string, ask: () => T | Promise<T>, timeoutMs = 20
 const apps = join(import.meta.dirname, '..', 'support', 'apps')
 
 /** The files of a sample app, with some replaced. */
-export async function appFiles(name: string, changed: RepositoryFiles = {}): Promise<RepositoryFiles> {
-  const files: RepositoryFiles = {}
-  for (const entry of await readdir(join(apps, name), { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name)
-    if (entry.isFile()) files[path.slice(join(apps, name).length + 1)] = await readFile(path)
-  }
-  return { ...files, ...changed }
-}
+export const appFiles = async (name: string, changed: RepositoryFiles = {}): Promise<RepositoryFiles> => ({
+  ...(await filesOf(join(apps, name))),
+  ...changed,
+})
 
 const deploymentFields = `id number kind status phase isLive branch commitHash commitMessage trigger version liveAt finishedAt
   restores { id } steps { phase status startedAt finishedAt exitCode reasonCode } failure { phase code message hint }`

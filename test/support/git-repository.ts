@@ -1,8 +1,8 @@
 /** Creates real git repositories in a temporary folder, for tests and the demo. The host's git configuration is ignored. */
 import { spawn } from 'node:child_process'
-import { chmod, mkdir, mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 
@@ -48,6 +48,16 @@ export async function createRepository(files: RepositoryFiles = {}): Promise<Git
     },
     close: () => rm(path, { recursive: true, force: true, maxRetries: 3 }),
   }
+}
+
+/** The files of a folder, by their path within it. */
+export async function filesOf(folder: string): Promise<RepositoryFiles> {
+  const files: RepositoryFiles = {}
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name)
+    if (entry.isFile()) files[relative(folder, path)] = await readFile(path)
+  }
+  return files
 }
 
 async function put(path: string, content: RepositoryFiles[string]): Promise<void> {

@@ -1,8 +1,9 @@
 /** The story of an accident: a service loses its table, and gets it back from a second before, in another database. */
 import { join } from 'node:path'
+import { filesOf } from '../../../test/support/git-repository.ts'
 import { call } from './client.ts'
 import { ensure } from './report.ts'
-import { type Chapter, deploy, filesOf, liveEndOf, type Stage, until } from './stage.ts'
+import { type Chapter, deploy, liveEndOf, type Stage, until } from './stage.ts'
 
 export const chapter: Chapter = {
   about: 'database, backup, an accident, restore to the second before, services moved to the restored database',

@@ -1,9 +1,8 @@
 /** The setup of all chapters: a repository, a webhook receiver, a project, an endpoint and a service; and the actions that chapters share. */
-import { readdir, readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Webhook } from 'svix'
-import { createRepository, type GitRepository, type RepositoryFiles } from '../../../test/support/git-repository.ts'
+import { createRepository, filesOf, type GitRepository } from '../../../test/support/git-repository.ts'
 import { type ReceivedRequest, type Receiver, startReceiver } from '../../../test/support/receiver.ts'
 import { type Client, type Line, type LogBatch, logFields, openClient } from './client.ts'
 import { ensure, type Part, type Report } from './report.ts'
@@ -86,16 +85,6 @@ export async function openStage(server: Server, undo: Stage['undo'], report: Rep
     projectId,
     service: createWebService.webService,
   }
-}
-
-/** The files of a folder, as a repository takes them. */
-export async function filesOf(folder: string): Promise<RepositoryFiles> {
-  const entries = (await readdir(folder, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile())
-  const files = entries.map(async (entry) => {
-    const path = join(entry.parentPath, entry.name)
-    return [relative(folder, path), await readFile(path)] as const
-  })
-  return Object.fromEntries(await Promise.all(files))
 }
 
 /** Deletes the project with its contents, and waits until instances and rows are gone. */
