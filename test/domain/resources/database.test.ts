@@ -60,6 +60,18 @@ describe('a database', () => {
   })
 })
 
+describe('a creation', () => {
+  it('of 20 databases at one moment gives 20 running databases with ports of their own', async () => {
+    const names = Array.from({ length: 20 }, (_, n) => `crowd ${n}`)
+    const databases = await Promise.all(names.map((name) => shop.createDatabase(name)))
+    expect(new Set(databases.map(({ url }) => new URL(url).port)).size).toBe(20)
+    for (const { url } of databases)
+      expect(await query(url, 'select current_database() as name')).toEqual([{ name: new URL(url).pathname.slice(1) }])
+    for (const { id } of databases) await shop.run('mutation ($id: ID!) { deleteDatabase(input: {id: $id}) { deletedId } }', { id })
+    for (const { id } of databases) await shop.untilGone(id)
+  })
+})
+
 it('an environment with a database is deleted only with cascade, and takes the database with it', async () => {
   const { createEnvironment } = await shop.run(
     'mutation ($p: ID!) { createEnvironment(input: {projectId: $p, name: "Going", type: STAGING}) { environment { id } } }',
