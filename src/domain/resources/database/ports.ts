@@ -40,10 +40,13 @@ export type Measured = {
   transactions: number
 }
 
+/** Full version of PostgreSQL, such as `18.4`, or why no server can be started, with the command that installs it. */
+export type Availability = { version: string; missing: null } | { version: null; missing: string }
+
 /** Where databases run. Servers outlive this process. Every action is idempotent and may be repeated after a crash in the middle. */
 export interface DatabaseEngine {
-  /** Full version of PostgreSQL, such as `18.4`. */
-  version(): Promise<string>
+  /** Whether servers can be started. */
+  availability(): Promise<Availability>
   /** The place for a new database. */
   place(): Promise<DatabasePlace>
   /** Ids of the databases whose servers run, among these. A few system calls each. */
