@@ -26,8 +26,8 @@ import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/e
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
+import { createDatabaseEngine } from './drivers/postgres/engine.ts'
 import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
-import { createManagedPostgres } from './drivers/postgres/managed.ts'
 import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
@@ -105,16 +105,10 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
       sshKeyFile: settings.GIT_SSH_KEY_FILE,
     }),
   )
-  databaseEngine.provide(app, createManagedPostgres({ dataDir: settings.DATA_DIR, ports: portsOf(settings.DATABASE_PORTS) }))
+  const databases = { dataDir: settings.DATA_DIR, ports: portsOf(settings.DATABASE_PORTS) }
+  databaseEngine.provide(app, createDatabaseEngine({ ...databases, serverUrl: settings.MANAGED_POSTGRES_URL }))
   backupStore.provide(app, createBackupDisk({ directory: settings.BACKUP_DIR, reserveBytes: settings.DISK_RESERVE_BYTES }))
-  backupEngine.provide(
-    app,
-    createManagedBackups({
-      dataDir: settings.DATA_DIR,
-      ports: portsOf(settings.DATABASE_PORTS),
-      reserveBytes: settings.DISK_RESERVE_BYTES,
-    }),
-  )
+  backupEngine.provide(app, createManagedBackups({ ...databases, reserveBytes: settings.DISK_RESERVE_BYTES }))
   redisEngine.provide(
     app,
     await createRedisEngine({ dataDir: settings.DATA_DIR, hostPath: settings.hostPath, ports: portsOf(settings.REDIS_PORTS) }),

@@ -96,6 +96,15 @@ const schema = z.object({
   /** Ports of managed databases and Redis instances. By default outside the ranges of instances and of outgoing connections. */
   DATABASE_PORTS: setting(portRange.default('15000-15999')),
   REDIS_PORTS: setting(portRange.default('16000-16999')),
+  /** Server for new managed databases. Unset: each has a server of its own under DATA_DIR. */
+  MANAGED_POSTGRES_URL: secret(
+    z.url({
+      protocol: /^postgres(ql)?$/,
+      hostname: /./,
+      error: 'must be a postgresql:// URL with a host, such as postgresql://admin:password@db.internal:5432/postgres',
+    }),
+    urlCredentials,
+  ),
   MASTER_KEYS: secret(z.string(), (keys) => keysOf(keys.split(','))),
   MASTER_KEY_FILE: setting(z.string().optional()),
   EGRESS_ALLOW: setting(networks.optional()),

@@ -23,6 +23,7 @@ describe('an invalid setting', () => {
     ROUTER_PORT: '65536',
     PUBLIC_URL: 'here',
     DATABASE_URL: 'mysql://localhost/x',
+    MANAGED_POSTGRES_URL: 'postgresql:///x?host=/tmp',
     DATABASE_POOL: '1',
     EGRESS_ALLOW: '10.0.0.0/8, 10.0.0.300/8',
     SANDBOX: 'docker',

@@ -4,6 +4,6 @@ import type { App } from '../../src/platform/work.ts'
 
 /** Provides what the creation of a database needs, for tests in which no database is started. */
 export function provideEngine(app: App): void {
-  const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false })
-  databaseEngine.provide(app, { place, version: async () => '18.4' } as Partial<DatabaseEngine> as DatabaseEngine)
+  const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false, version: '18.4' })
+  databaseEngine.provide(app, { place } as Partial<DatabaseEngine> as DatabaseEngine)
 }

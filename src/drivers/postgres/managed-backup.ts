@@ -31,6 +31,7 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
 
   return {
     async backUp(source, store, signal) {
+      demandOwnServer(source)
       const cluster = await clusterOf(source)
       if (!(await isServing(cluster))) throw unavailable('The database is not running.')
       const url = superuserUrl(cluster, source, source.databaseName)
@@ -54,6 +55,7 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
     },
 
     async restore(database, backup, target, onStep, signal) {
+      demandOwnServer(database)
       const place = await clusterOf(database)
       const cluster = await aside.open(database.id, backup.details)
       try {
@@ -77,6 +79,13 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
     listWal: async (id) => archivedFiles(await walOf(id)),
     pruneWal: async (id, files, oldest) => pruneArchive(await walOf(id), files, oldest),
   }
+}
+
+/** A physical backup contains a whole server, with the databases of others. */
+function demandOwnServer({ ownsPort }: Pick<DatabaseSpec, 'ownsPort'>): void {
+  if (ownsPort) return
+  const text = 'The database is on the server of MANAGED_POSTGRES_URL, so Quayside does not back it up. Use the backups of that server.'
+  throw new PortError<BackupErrorCode>('NOT_SUPPORTED', text)
 }
 
 type ClusterOf = ReturnType<typeof createClusters>

@@ -37,7 +37,7 @@ export const superuserUrl = (
 ): string => `postgresql://${superuser}:${superuserPassword}@localhost:${port}/${database}?host=${encodeURIComponent(socketDir)}`
 
 /** Runs a query as clients do: over TCP, as the role. */
-export const checkRole = (host: string, { port, databaseName, username, password }: DatabaseSpec): Promise<void> =>
+export const checkRole = ({ host, port, databaseName, username, password }: DatabaseSpec): Promise<void> =>
   connected(`postgresql://${username}:${password}@${host}:${port}/${databaseName}`, async (session) => {
     await session.rows('select 1')
   })

@@ -37,12 +37,8 @@ const stopWaitMs = 5_000
 export function createManagedPostgres(options: ManagedPostgresOptions): DatabaseEngine {
   const clusterOf = createClusters(options)
   return {
-    async availability() {
-      if (findPackage() === null) return { version: null, missing: missingText() }
-      return { version: (await findPrograms()).version.replace(/-.*/, ''), missing: null }
-    },
-
     async place() {
+      if (findPackage() === null) throw new PortError('NOT_INSTALLED', missingText())
       const { first, last } = options.ports
       const size = last - first + 1
       const start = randomInt(size)
@@ -51,12 +47,12 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
         const port = first + ((start + step) % size)
         if (await isPortFree(port)) candidates.push(port)
       }
-      return { host, candidates, ownsPort: true }
+      return { host, candidates, ownsPort: true, version: (await findPrograms()).version.replace(/-.*/, '') }
     },
 
-    async running(databases) {
-      const serving = await Promise.all(databases.map(async (one) => ((await isServing(await clusterOf(one))) ? [one.id] : [])))
-      return new Set(serving.flat())
+    async observe(databases) {
+      const stateOf = async (one: DatabaseRef) => ((await isServing(await clusterOf(one))) ? 'running' : 'stopped')
+      return new Map(await Promise.all(databases.map(async (one) => [one.id, await stateOf(one)] as const)))
     },
 
     async start(spec) {
@@ -66,7 +62,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
         await startServer(cluster, spec)
         await connected(superuserUrl(cluster, spec, 'postgres'), (session) => provision(session, spec))
         await connected(superuserUrl(cluster, spec, spec.databaseName), addStatistics)
-        await checkRole(host, spec)
+        await checkRole(spec)
       })
     },
 

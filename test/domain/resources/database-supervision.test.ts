@@ -35,8 +35,9 @@ it('another engine finds a running server running, and does not restart it', asy
   const { id, url } = await shop.createDatabase('adopted')
   const pid = await postmaster(id)
   const other = engineOf(shop.app)
-  const ref = { id: decodeId('Database', id), port: Number(new URL(url).port), databaseName: '', username: '' }
-  expect([...(await other.running([ref]))]).toEqual([ref.id])
+  const address = { host: '127.0.0.1', port: Number(new URL(url).port), ownsPort: true }
+  const ref = { id: decodeId('Database', id), ...address, databaseName: '', username: '' }
+  expect([...(await other.observe([ref]))]).toEqual([[ref.id, 'running']])
   expect(await postmaster(id)).toBe(pid)
 })
 
@@ -59,10 +60,12 @@ it('a port that another program has taken is named in the message, and the datab
 
 it('a creation that is killed in the middle is completed by the next pass', async () => {
   const engine = databaseEngine.use(shop.app)
-  const place = await engine.place()
+  const place = await engine.place('new')
   const spec = {
     id: '01a21c00-0000-7000-8000-00000000abcd',
+    host: place.host,
     port: place.candidates[0]!,
+    ownsPort: true,
     databaseName: 'half',
     username: 'half',
     password: 'password-of-half',
@@ -134,6 +137,15 @@ describe('the plan', () => {
     ['restarts on request', { generation: 1 }, 'running', true, 'restart'],
     ['applies a change', { revision: 2 }, 'running', true, 'apply'],
     ['stops', { desiredState: 'STOPPED' }, 'running', true, 'stop'],
+    [
+      'asks a server that was unreachable to stop, until it has',
+      { desiredState: 'STOPPED', status: 'STOPPING' },
+      'unreachable',
+      true,
+      'stop',
+    ],
+    ['notes one that became unreachable', {}, 'unreachable', true, 'lost'],
+    ['tries to start one whose server is unreachable', { status: 'FAILED' }, 'unreachable', true, 'start'],
     ['notes a stop', { desiredState: 'STOPPED' }, 'stopped', true, 'stopped'],
     ['does nothing for a stopped one', { desiredState: 'STOPPED', status: 'STOPPED' }, 'stopped', true, null],
     ['removes, whatever it does', { desiredState: 'DELETED', status: 'DELETING' }, 'running', false, 'remove'],

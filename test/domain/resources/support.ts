@@ -3,7 +3,7 @@
 import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { databaseEngine } from '../../../src/domain/resources/database/index.ts'
-import type { DatabaseRef } from '../../../src/domain/resources/database/ports.ts'
+import type { DatabaseEngine, DatabaseRef } from '../../../src/domain/resources/database/ports.ts'
 import { settleResources } from '../../../src/domain/resources/resource/index.ts'
 import { createManagedPostgres } from '../../../src/drivers/postgres/managed.ts'
 import { startChore } from '../../../src/jobs/chore.ts'
@@ -43,14 +43,14 @@ export const engineOf = (app: App) => createManagedPostgres({ dataDir: app.setti
 export const supervisorsOf = (app: App): Loop[] =>
   app.domain.chores.filter(({ name }) => name.startsWith('supervise ')).map((chore) => startChore(app, chore))
 
-/** Sets up before the tests of a file, and stops every cluster after them. */
-export function useShop(): Shop {
+/** Sets up before the tests of a file, and removes every database after them. */
+export function useShop(engineFor: (app: App) => DatabaseEngine = engineOf): Shop {
   const shop = {} as Shop
   let loops: Loop[] = []
   beforeAll(async () => {
     const world = await createWorld()
     const { app } = world
-    databaseEngine.provide(app, engineOf(app))
+    databaseEngine.provide(app, engineFor(app))
     const tenant = await createTenant(app)
     loops = supervisorsOf(app)
     const run: Shop['run'] = async (source, variables) => {
@@ -115,7 +115,7 @@ export function useShop(): Shop {
 
 /** Stops the clusters of an App and removes their data, whatever state they are in. */
 export async function stopDatabases(app: App): Promise<void> {
-  const all = await rows<DatabaseRef>(app.db, sql`select id, port, database_name, username from database`)
+  const all = await rows<DatabaseRef>(app.db, sql`select id, host, port, owns_port, database_name, username from database`)
   const engine = databaseEngine.use(app)
   for (const database of all) await engine.remove(database)
 }

@@ -57,7 +57,7 @@ export type BackupDetails = {
 }
 
 /** A running database to back up. */
-export type BackupSource = Pick<DatabaseSpec, 'id' | 'port' | 'databaseName' | 'username' | 'superuserPassword'>
+export type BackupSource = Pick<DatabaseSpec, 'id' | 'port' | 'ownsPort' | 'databaseName' | 'username' | 'superuserPassword'>
 
 /** A backup in the store. `open` returns null if the archive does not exist. */
 export type StoredBackup = {

@@ -25,7 +25,7 @@ import { type Original, restoresTopic, storedBackup } from './model.ts'
 import { backupEngine, restoreSteps } from './ports.ts'
 import { recoveryWindows } from './window.ts'
 
-type Prepared = Pick<NewDatabase, 'place' | 'availability'>
+type Prepared = Pick<NewDatabase, 'place'>
 
 /** How long a command checks the archive. A longer check is left to the operation. */
 const checkWithinMs = 5_000
@@ -40,7 +40,7 @@ export const restoreBackup = defineCommand({
   target: (work, { backupId }) => lockBackup(work, { id: backupId! }),
   input: z.object({ backupId: z.string(), name: nameSchema.nullish() }),
   emits: [databaseCreated],
-  prepare: async (app, { backupId }) => ({ damage: await damageOf(app, backupId), ...(await prepareDatabase(app)) }),
+  prepare: async (app, { backupId }) => ({ damage: await damageOf(app, backupId), ...(await prepareDatabase(app, 'restored')) }),
   run(work, { name }, backup: Backup, { damage, ...prepared }: Prepared & { damage: string | null }) {
     if (backup.status !== 'STORED' && backup.status !== 'VERIFIED') throw backupErrors.backup_not_usable({ field: 'backupId' })
     if (damage) throw backupErrors.backup_damaged({ field: 'backupId', text: damage })
@@ -74,7 +74,7 @@ export const restoreDatabase = defineCommand({
   target: (work, { databaseId }) => lockDatabase(work, { id: databaseId! }),
   input: z.object({ at: z.date(), name: nameSchema.nullish() }),
   emits: [databaseCreated],
-  prepare: prepareDatabase,
+  prepare: (app) => prepareDatabase(app, 'restored'),
   async run(work, { at, name }, source: Database, prepared: Prepared) {
     const [window] = await recoveryWindows(work.app, work.tx, [source.id])
     if (!window) {

@@ -3,7 +3,7 @@ import type { Database } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
 import { newRow, row, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
-import { errors } from '../../../platform/errors.ts'
+import { errors, PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema, slugFrom } from '../../../platform/name.ts'
@@ -18,7 +18,7 @@ import { bindableDatabases } from './bound-value.ts'
 import { databaseCreated, eventOf } from './events.ts'
 import { lockDatabase } from './lock.ts'
 import { nameOf, newPassword, passwordIdentity, superuserIdentity, urlIdentity, urlOf } from './model.ts'
-import { type Availability, type DatabasePlace, databaseEngine } from './ports.ts'
+import { type DatabaseOrigin, type DatabasePlace, databaseEngine } from './ports.ts'
 import { mergedSettings, settingsSchema } from './settings.ts'
 
 /** A row without its sealed values, as results contain it. */
@@ -29,12 +29,16 @@ export const shown = ({ password, superuserPassword, url, urlFingerprint, ...dat
 export const defaultMaxConnections = 50
 export const maxConnectionsSchema = z.number().int().min(1).max(500)
 
-type Prepared = { place: DatabasePlace; availability: Availability }
+type Prepared = { place: DatabasePlace | PortError }
 
-/** Whether and where a new database can run. Asked before the transaction, because the engine looks for its programs and for free ports. */
-export const prepareDatabase = async (app: App): Promise<Prepared> => {
-  const engine = databaseEngine.use(app)
-  return { place: await engine.place(), availability: await engine.availability() }
+/** Where a database is going to run, or why it cannot. Asked before the transaction, because the engine looks for programs and free ports. */
+export async function prepareDatabase(app: App, origin: DatabaseOrigin): Promise<Prepared> {
+  try {
+    return { place: await databaseEngine.use(app).place(origin) }
+  } catch (error) {
+    if (error instanceof PortError) return { place: error }
+    throw error
+  }
 }
 
 export const createDatabase = defineCommand({
@@ -52,7 +56,7 @@ export const createDatabase = defineCommand({
     settings: settingsSchema.nullish(),
   }),
   emits: [databaseCreated, projectCreated, environmentCreated],
-  prepare: prepareDatabase,
+  prepare: (app) => prepareDatabase(app, 'new'),
   async run(work, input, _target, prepared) {
     const environment = await placeFor(work, input)
     const database = await insertDatabase(work, {
@@ -74,19 +78,17 @@ export type NewDatabase = Prepared & {
   settings: Record<string, string>
 }
 
-/** Adds the rows of a database, which the supervisor then creates. Throws `unavailable` if PostgreSQL is missing or no port is free. */
-export async function insertDatabase(
-  work: Work,
-  { environment, name, maxConnections, settings, place, availability }: NewDatabase,
-): Promise<Database> {
-  if (availability.missing !== null) throw errors.unavailable({ text: availability.missing })
+/** Adds the rows of a database, which the supervisor then creates. Throws `unavailable` if there is no place or no port is free. */
+export async function insertDatabase(work: Work, { environment, name, maxConnections, settings, place }: NewDatabase): Promise<Database> {
+  if (place instanceof PortError) throw errors.unavailable({ text: place.message, cause: place })
   const id = newId()
   const port = await choosePort(work, place)
   await insertResource(work, { id, type: 'Database', environment })
   const password = newPassword()
   const { organizationId, projectId, id: environmentId } = environment
   const database = await insertWithSlug({ requested: null, generated: slugFrom(name, 'database') }, async (slug) => {
-    const address = { host: place.host, port, databaseName: nameOf(slug, id), username: nameOf(slug, id) }
+    const databaseName = nameOf(slug, id, place.ownsPort)
+    const address = { host: place.host, port, databaseName, username: databaseName }
     const url = urlOf(address, password)
     const seal = (identity: string, plain: string) => work.app.keyring.seal(work.tx, organizationId, identity, plain)
     const data = {
@@ -96,7 +98,7 @@ export async function insertDatabase(
       environmentId,
       name,
       slug,
-      postgresVersion: availability.version,
+      postgresVersion: place.version,
       desiredState: 'RUNNING' as const,
       status: 'CREATING' as const,
       ...address,

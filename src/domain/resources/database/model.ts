@@ -13,11 +13,12 @@ export const urlIdentity = (id: string) => `database:${id}:url`
 export const newPassword = () => randomBytes(24).toString('base64url')
 
 /**
- * Name of the database and its role: that of the slug, with the end of the id, because a server of several databases needs distinct ones.
- * PostgreSQL reserves names that begin with `pg_`.
+ * Name of the database and its role: that of the slug, with the end of the id. On a server that other installations may use too, with the
+ * whole id. PostgreSQL reserves names that begin with `pg_`, and cuts names after 63 bytes.
  */
-export function nameOf(slug: string, id: string): string {
-  const name = `${slug.replaceAll('-', '_')}_${id.slice(-6)}`
+export function nameOf(slug: string, id: string, ownsServer: boolean): string {
+  const suffix = ownsServer ? id.slice(-6) : id.replaceAll('-', '')
+  const name = `${slug.replaceAll('-', '_').slice(0, 59 - suffix.length)}_${suffix}`
   return /^(pg_|\d)/.test(name) ? `db_${name}` : name
 }
 
@@ -28,12 +29,14 @@ export const urlOf = ({ host, port, databaseName, username }: Address, password:
 
 /** What the engine needs, with the opened passwords. */
 export async function specOf({ app, tx }: { app: App; tx: Tx }, database: Database): Promise<DatabaseSpec> {
-  const { id, organizationId, port, databaseName, username, maxConnections } = database
+  const { id, organizationId, host, port, ownsPort, databaseName, username, maxConnections } = database
   const open = (identity: string, sealed: Uint8Array) => app.keyring.open(tx, organizationId, identity, sealed)
   const primary = database.primaryId ? await row<Database>(tx, sql`select * from database where id = ${database.primaryId}::uuid`) : null
   return {
     id,
+    host,
     port,
+    ownsPort,
     databaseName,
     username,
     password: await open(passwordIdentity(id), database.password),

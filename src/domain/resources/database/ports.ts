@@ -4,7 +4,10 @@ import { definePort } from '../../../platform/port.ts'
 /** How a database is to be. Passed to every action, which brings the server from any state to it. */
 export type DatabaseSpec = {
   id: string
+  host: string
   port: number
+  /** Whether the database has a server of its own, on a port of its own. */
+  ownsPort: boolean
   databaseName: string
   username: string
   password: string
@@ -19,16 +22,26 @@ export type DatabaseSpec = {
 }
 
 /** What identifies a database in its engine. */
-export type DatabaseRef = Pick<DatabaseSpec, 'id' | 'port' | 'databaseName' | 'username'>
+export type DatabaseRef = Pick<DatabaseSpec, 'id' | 'host' | 'port' | 'ownsPort' | 'databaseName' | 'username'>
+
+/** `unreachable`: its server cannot be asked, so that its state is unknown. */
+export type ObservedDatabase = 'running' | 'stopped' | 'unreachable'
 
 /**
  * `PORT_TAKEN`: another program listens on the port. `NO_CAPACITY`: the disk is full. `UNREACHABLE`: the server does not answer.
- * `SETTING_REJECTED`: the server does not start with the settings. `PRIMARY_MISSING`: a replica cannot be copied at the moment.
+ * `SETTING_REJECTED`: the server refuses a setting. `PRIMARY_MISSING`: a replica cannot be copied at the moment.
+ * `NOT_INSTALLED`: PostgreSQL is missing; the message contains the command that installs it.
  */
-export type DatabaseFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' | 'SETTING_REJECTED' | 'PRIMARY_MISSING'
+export type DatabaseFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' | 'SETTING_REJECTED' | 'PRIMARY_MISSING' | 'NOT_INSTALLED'
 
-/** Where new databases are reached. `candidates`: free ports, or the only one that all databases share. Empty if none is free. */
-export type DatabasePlace = { host: string; candidates: number[]; ownsPort: boolean }
+/**
+ * Where a database is going to be reached. `candidates`: free ports, or the only one that all databases share. Empty if none is free.
+ * `version`: full version of PostgreSQL, such as `18.4`.
+ */
+export type DatabasePlace = { host: string; candidates: number[]; ownsPort: boolean; version: string }
+
+/** `restored`: the backup engine creates the data of the database. */
+export type DatabaseOrigin = 'new' | 'restored'
 
 export type Measured = {
   sizeBytes: number
@@ -40,17 +53,12 @@ export type Measured = {
   transactions: number
 }
 
-/** Full version of PostgreSQL, such as `18.4`, or why no server can be started, with the command that installs it. */
-export type Availability = { version: string; missing: null } | { version: null; missing: string }
-
 /** Where databases run. Servers outlive this process. Every action is idempotent and may be repeated after a crash in the middle. */
 export interface DatabaseEngine {
-  /** Whether servers can be started. */
-  availability(): Promise<Availability>
-  /** The place for a new database. */
-  place(): Promise<DatabasePlace>
-  /** Ids of the databases whose servers run, among these. A few system calls each. */
-  running(databases: readonly DatabaseRef[]): Promise<ReadonlySet<string>>
+  /** The place for another database. Throws PortError<DatabaseFailureCode> if there is none, for example because PostgreSQL is not installed. */
+  place(origin: DatabaseOrigin): Promise<DatabasePlace>
+  /** The state of each of these databases, by id. A few system calls each, or one query for all on a server. */
+  observe(databases: readonly DatabaseRef[]): Promise<ReadonlyMap<string, ObservedDatabase>>
   /** Creates what is missing and starts the server. Resolves when the role of the spec can run a query. Throws PortError<DatabaseFailureCode>. */
   start(spec: DatabaseSpec): Promise<void>
   /** Applies settings and password to the running server. Returns whether a setting needs a restart. Throws PortError<DatabaseFailureCode>. */

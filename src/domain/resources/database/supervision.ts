@@ -15,10 +15,7 @@ export const supervisedDatabases: Supervised<Database> = {
   noun: 'database',
   events: databaseEvents,
   eventOf,
-  async observe(app, databases) {
-    const running = await databaseEngine.use(app).running(databases)
-    return new Map(databases.map(({ id }) => [id, running.has(id) ? 'running' : 'stopped']))
-  },
+  observe: (app, databases) => databaseEngine.use(app).observe(databases),
   async start(app, database) {
     await databaseEngine.use(app).start(await spec(app, database))
     await setPendingRestart(app, database, false)

@@ -25,7 +25,8 @@ export type SupervisedRow = {
   failures: number
 }
 
-export type Observed = 'running' | 'stopped'
+/** `unreachable`: the state is unknown. It is neither taken for running nor for stopped. */
+export type Observed = 'running' | 'stopped' | 'unreachable'
 
 /** A kind of resource that runs as servers, and how its servers are handled. The actions are idempotent and repeated after a crash. */
 export type Supervised<Row extends SupervisedRow> = {
@@ -52,8 +53,8 @@ export type Action = 'start' | 'lost' | 'restart' | 'apply' | 'stop' | 'stopped'
 /** The next action for a resource. Null if it is as desired, or must wait. `startDue`: the wait after its last failure is over. */
 export function planResource(row: SupervisedRow, observed: Observed, startDue: boolean): Action | null {
   if (row.desiredState === 'DELETED') return 'remove'
-  if (row.desiredState === 'STOPPED') return observed === 'running' ? 'stop' : row.status === 'STOPPED' ? null : 'stopped'
-  if (observed === 'stopped') {
+  if (row.desiredState === 'STOPPED') return observed !== 'stopped' ? 'stop' : row.status === 'STOPPED' ? null : 'stopped'
+  if (observed !== 'running') {
     if (row.status === 'RUNNING') return 'lost'
     return startDue ? 'start' : null
   }
