@@ -1,5 +1,5 @@
 /** Output of instances is stored completely and exactly once, and no instance delays the output of another. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { runtimePort } from '../../../src/domain/deploys/instance/index.ts'
 import { readInstanceOutput, readLoudInstances, storeOutput, watchOutput } from '../../../src/domain/deploys/instance/output.ts'
 import type { OutputPosition, Runtime } from '../../../src/domain/deploys/instance/ports.ts'
@@ -141,23 +141,11 @@ describe('the output of an instance', () => {
 })
 
 describe('the loop that reads output', () => {
-  it('rests without instances, and is slower when nothing was printed lately', async () => {
-    const { clock } = app
-    let now = 1_000_000
-    Object.assign(app, { clock: { ...clock, elapsedMs: () => now } })
-    onTestFinished(() => void Object.assign(app, { clock }))
+  it('rests without instances', async () => {
     watchOutput(app, [])
     expect(readInstanceOutput.dueInMs?.(app)).toBeNull()
-    const printer = await createPrinter()
-    watchOutput(app, [printer])
-    await look()
-    const idleMs = readInstanceOutput.dueInMs!(app)!
-    print(printer, 'line\n')
-    await look()
-    expect(readInstanceOutput.dueInMs!(app)!).toBeLessThan(idleMs)
-    now += 60_000
-    await look()
-    expect(readInstanceOutput.dueInMs!(app)!).toBe(idleMs)
+    watchOutput(app, [await createPrinter()])
+    expect(readInstanceOutput.dueInMs?.(app)).toBeGreaterThan(0)
   })
 })
 

@@ -43,8 +43,6 @@ type Memory = {
   watched: Map<string, OutputSource>
   loud: Set<string>
   loudPassMs: number
-  /** When an instance last printed something, on the monotonic clock. */
-  printedAt: number
   /** The read in progress of each instance: one at a time, because the chores and the end of an instance may coincide. */
   reads: Map<string, Promise<unknown>>
   /** Up to where each instance was read. A cache: every write compares the position in the database. */
@@ -53,9 +51,7 @@ type Memory = {
 
 type Cursor = { position: OutputPosition; logId: string | null }
 
-const memoryOf = perApp(
-  (): Memory => ({ watched: new Map(), loud: new Set(), loudPassMs: 0, printedAt: 0, reads: new Map(), cursors: new Map() }),
-)
+const memoryOf = perApp((): Memory => ({ watched: new Map(), loud: new Set(), loudPassMs: 0, reads: new Map(), cursors: new Map() }))
 
 /** Sets the instances whose output this process reads. */
 export function watchOutput(app: App, instances: readonly OutputSource[]): void {
@@ -245,32 +241,21 @@ const loudTopic = 'loud output'
 const restMs = 5_000
 /** Each read of a busy log becomes a frame for each of its subscribers, so shorter intervals cost much. */
 const readEveryMs = 40
-/** Interval when nothing was printed lately. */
-const idleReadEveryMs = 100
-const idleAfterMs = 2_000
 /** With more than 200 instances, each one is read less often. */
 const readsPerMs = 4
 
 const isResting = (app: App) => memoryOf(app).watched.size === 0
-
-function readInterval(app: App): number {
-  const { watched, printedAt } = memoryOf(app)
-  const isIdle = app.clock.elapsedMs() - printedAt > idleAfterMs
-  return Math.max(isIdle ? idleReadEveryMs : readEveryMs, watched.size / readsPerMs)
-}
 
 /** Reads the output of this machine's instances. Runs no statement while nothing is printed. */
 export const readInstanceOutput: Chore = {
   name: 'read instance output',
   topic,
   everyMs: restMs,
-  dueInMs: (app) => (isResting(app) ? null : readInterval(app)),
+  dueInMs: (app) => (isResting(app) ? null : Math.max(readEveryMs, memoryOf(app).watched.size / readsPerMs)),
   async run(app, signal) {
-    const memory = memoryOf(app)
-    const { watched, loud } = memory
+    const { watched, loud } = memoryOf(app)
     const quiet = [...watched.values()].filter(({ id }) => !loud.has(id))
     await readEach(app, quiet, { concurrency: quietConcurrency, maxBytes: quietBytes }, signal, ({ id }, { bytes }) => {
-      if (bytes > 0) memory.printedAt = app.clock.elapsedMs()
       if (bytes < quietBytes) return
       if (loud.size === 0) app.wake.notify(loudTopic)
       loud.add(id)
