@@ -2,7 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { supervisedTypes, superviseResources } from '../resource/index.ts'
-import { bindableKinds } from '../resource-binding/index.ts'
+import { bindableKinds, deleteWithEnvironment } from '../resource-binding/index.ts'
 import { bindableDatabases } from './bound-value.ts'
 import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
 import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
@@ -10,7 +10,6 @@ import { databaseCreated, databaseEvents, databaseUpdated } from './events.ts'
 import { passwordIdentity, superuserIdentity, urlIdentity } from './model.ts'
 import { databaseEngine } from './ports.ts'
 import { countDatabases, countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
-import { reactions } from './reactions.ts'
 import { revealDatabase } from './reveal.ts'
 import { supervisedDatabases } from './supervision.ts'
 
@@ -59,7 +58,7 @@ export const database = defineConcept({
   ],
   queries: [findDatabase, listDatabases, sliceDatabases, countDatabases, countDatabasesByProject],
   events: [databaseCreated, databaseUpdated, ...Object.values(databaseEvents)],
-  reactions,
+  reactions: [deleteWithEnvironment('database')],
   chores: [superviseResources(supervisedDatabases)],
   ports: [databaseEngine],
   extensions: [bindableKinds.with(bindableDatabases), supervisedTypes.with('Database')],

@@ -2,7 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { supervisedTypes, superviseResources } from '../resource/index.ts'
-import { bindableKinds } from '../resource-binding/index.ts'
+import { bindableKinds, deleteWithEnvironment } from '../resource-binding/index.ts'
 import { bindableRedis } from './bound-value.ts'
 import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
 import { redisCreated, redisEvents, redisUpdated } from './events.ts'
@@ -17,7 +17,6 @@ import {
   sliceManagedDatabases,
   sliceRedisInstances,
 } from './queries.ts'
-import { reactions } from './reactions.ts'
 import { revealRedis } from './reveal.ts'
 import { supervisedRedis } from './supervision.ts'
 
@@ -48,7 +47,7 @@ export const redis = defineConcept({
   commands: [createRedis, updateRedis, startRedis, stopRedis, restartRedis, deleteRedis, revealRedis, connectRedis],
   queries: [findRedis, listRedisInstances, sliceRedisInstances, countRedisInstances, countRedisInstancesByProject, sliceManagedDatabases],
   events: [redisCreated, redisUpdated, ...Object.values(redisEvents)],
-  reactions,
+  reactions: [deleteWithEnvironment('redis')],
   chores: [superviseResources(supervisedRedis)],
   ports: [redisEngine],
   extensions: [bindableKinds.with(bindableRedis), supervisedTypes.with('Redis')],

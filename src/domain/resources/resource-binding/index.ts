@@ -10,6 +10,7 @@ import { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
 import { resourceBindingListing } from './queries.ts'
 import { connectionVariables } from './source.ts'
 
+export { deleteWithEnvironment } from './cascade.ts'
 export { connectToService, disconnectResource } from './commands.ts'
 export { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
 export { type BindableKind, type BoundValue, bindableKinds } from './model.ts'
