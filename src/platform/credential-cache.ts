@@ -1,30 +1,29 @@
 /**
- * Caches the caller of a credential for a second, so that a busy client costs one lookup per second instead of one per request. The cache is
- * cleared by the wake-up `credentials`, which every change of a key or a membership sends to all processes; should that be lost, entries
- * expire within the second. An entry never outlives its credential.
+ * Caches what a credential identifies, such as a caller, for a second, so that a busy client costs one lookup per second instead of one per
+ * request. The cache is cleared by the wake-up `credentials`, which every change of a key or a membership sends to all processes; should that
+ * be lost, entries expire within the second. An entry never outlives its credential.
  */
 import { hash } from 'node:crypto'
-import type { Caller } from './access.ts'
 import type { Wake } from './db/wake.ts'
 
 /** `expiresInMs` is the remaining validity by the database's clock; null if the credential doesn't expire. */
-export type Credential = { caller: Caller; expiresInMs: number | null }
+export type Credential<Holder> = { holder: Holder; expiresInMs: number | null }
 
 const rememberedMs = 1_000
 const most = 10_000
 
-type Remembered = { caller: Caller; untilMs: number }
+type Remembered<Holder> = { holder: Holder; untilMs: number }
 
 /**
  * Wraps a lookup. Unknown credentials (null) are never cached. Requests that arrive during a lookup share its result or its failure. A
- * cached caller is returned at once, not as a promise.
+ * cached holder is returned at once, not as a promise.
  */
-export function cacheCredentials(
+export function cacheCredentials<Holder>(
   app: { wake: Pick<Wake, 'on'> },
-  lookUp: (credential: string) => Promise<Credential | null>,
-): (credential: string) => Caller | Promise<Caller | null> {
-  const remembered = new Map<string, Remembered>()
-  const underWay = new Map<string, Promise<Caller | null>>()
+  lookUp: (credential: string) => Promise<Credential<Holder> | null>,
+): (credential: string) => Holder | Promise<Holder | null> {
+  const remembered = new Map<string, Remembered<Holder>>()
+  const underWay = new Map<string, Promise<Holder | null>>()
 
   // A lookup that began before the change may return the former state: it is no longer shared and won't be cached.
   app.wake.on('credentials', () => {
@@ -32,10 +31,10 @@ export function cacheCredentials(
     underWay.clear()
   })
 
-  const find = (credential: string, key: string): Promise<Caller | null> => {
+  const find = (credential: string, key: string): Promise<Holder | null> => {
     const found = lookUp(credential).then((known) => {
       if (known && underWay.get(key) === found) remember(key, known)
-      return known?.caller ?? null
+      return known?.holder ?? null
     })
     underWay.set(key, found)
     const end = () => {
@@ -45,16 +44,16 @@ export function cacheCredentials(
     return found
   }
 
-  const remember = (key: string, { caller, expiresInMs }: Credential) => {
+  const remember = (key: string, { holder, expiresInMs }: Credential<Holder>) => {
     if (remembered.size >= most) remembered.delete(remembered.keys().next().value!)
-    remembered.set(key, { caller, untilMs: performance.now() + Math.min(rememberedMs, expiresInMs ?? rememberedMs) })
+    remembered.set(key, { holder, untilMs: performance.now() + Math.min(rememberedMs, expiresInMs ?? rememberedMs) })
   }
 
   return (credential) => {
     // Only hashes are kept, so that no credential stays in memory, and the time of a look-up says nothing about one.
     const key = hash('sha256', credential, 'base64')
     const known = remembered.get(key)
-    if (known && performance.now() < known.untilMs) return known.caller
+    if (known && performance.now() < known.untilMs) return known.holder
     remembered.delete(key)
     return underWay.get(key) ?? find(credential, key)
   }

@@ -5,7 +5,7 @@ import type { Wake } from '../../src/platform/db/wake.ts'
 
 /** Known credentials, the number of lookups of each, and the wake-up that announces changes. */
 function world() {
-  const known = new Map<string, Credential>()
+  const known = new Map<string, Credential<Caller>>()
   const asked: string[] = []
   const listeners: (() => void)[] = []
   const wake: Pick<Wake, 'on'> = {
@@ -36,7 +36,7 @@ function world() {
 }
 
 const caller = (name: string) => ({ subject: { type: 'api_key', id: name, name } }) as Caller
-const holds = (name: string, expiresInMs: number | null = null): Credential => ({ caller: caller(name), expiresInMs })
+const holds = (name: string, expiresInMs: number | null = null): Credential<Caller> => ({ holder: caller(name), expiresInMs })
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['performance'] }))
 afterEach(() => void vi.useRealTimers())

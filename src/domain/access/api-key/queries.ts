@@ -32,7 +32,7 @@ const knownKeys = perApp((app) => cacheCredentials(app, async (text) => (wellFor
 
 const usedEveryMs = 60_000
 
-async function findKey(app: App, text: string): Promise<Credential | null> {
+async function findKey(app: App, text: string): Promise<Credential<Caller> | null> {
   const key = await row<ApiKey & { role: SystemRole; expiresInMs: number | null; stale: boolean }>(
     app.db,
     sql`select k.*, m.role, (extract(epoch from k.expires_at - app_now()) * 1000)::float8 as expires_in_ms,
@@ -50,5 +50,5 @@ async function findKey(app: App, text: string): Promise<Credential | null> {
     apiKeyId: key.id,
     projectId: key.projectId,
   }
-  return { caller, expiresInMs: key.expiresInMs }
+  return { holder: caller, expiresInMs: key.expiresInMs }
 }
