@@ -22,6 +22,7 @@ import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
 import { redisEngine } from './domain/resources/redis/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
+import { storageEndpoint } from './domain/resources/storage/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
@@ -113,6 +114,7 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
     app,
     await createRedisEngine({ dataDir: settings.DATA_DIR, hostPath: settings.hostPath, ports: portsOf(settings.REDIS_PORTS) }),
   )
+  storageEndpoint.provide(app, { url: settings.S3_PUBLIC_URL ?? `http://${reachableHost(settings.HOST)}:${settings.S3_PORT}` })
   demandProviders(app)
   return {
     runtime,
@@ -122,6 +124,10 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
     },
   }
 }
+
+/** A host that clients on this machine can connect to. HOST may be every address. */
+const reachableHost = (host: string): string =>
+  host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
 
 const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string => {
   const api = PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`)

@@ -25,6 +25,7 @@ import { database } from './resources/database/index.ts'
 import { redis } from './resources/redis/index.ts'
 import { resource } from './resources/resource/index.ts'
 import { resourceBinding } from './resources/resource-binding/index.ts'
+import { storage } from './resources/storage/index.ts'
 import { attempt } from './webhooks/attempt/index.ts'
 import { delivery } from './webhooks/delivery/index.ts'
 import { endpoint } from './webhooks/endpoint/index.ts'
@@ -54,6 +55,7 @@ export const concepts: readonly Concept[] = [
   database,
   backup,
   redis,
+  storage,
   eventType,
   endpoint,
   message,

@@ -89,6 +89,18 @@ const schema = z.object({
   ROUTER_PORT: port(4080),
   ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
   PUBLIC_URL: setting(z.url().optional()),
+  /** Port of the S3 endpoint, and its address as clients see it. Unset: the port on HOST, or on loopback if HOST is every address. */
+  S3_PORT: port(4090),
+  S3_PUBLIC_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
+  STORAGE_REGION: setting(
+    z
+      .string()
+      .regex(/^[a-z0-9-]{1,32}$/, { error: 'must be 1 to 32 lowercase letters, digits and hyphens' })
+      .default('us-east-1'),
+  ),
+  /** Quotas of each organization. */
+  STORAGE_MAX_BUCKETS: setting(int(0).default(100)),
+  STORAGE_MAX_BYTES: setting(int(0).default(100 * 1024 ** 3)),
   DATA_DIR: setting(z.string().default('.quayside')),
   /** Unset: the embedded PostgreSQL under DATA_DIR. */
   DATABASE_URL: secret(z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }), urlCredentials),

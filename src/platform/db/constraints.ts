@@ -47,6 +47,13 @@ export const stamped = (...tables: string[]): Statement[] =>
     drop: `DROP TRIGGER ${table}_stamp ON ${table};`,
   }))
 
+/** The same for a table with counters: only an update that sets `version` is a change by a user. */
+export const stampedByVersion = (table: string): Statement => ({
+  name: `${table}_stamp`,
+  create: `CREATE TRIGGER ${table}_stamp BEFORE UPDATE OF version ON ${table} FOR EACH ROW EXECUTE FUNCTION stamp_updated_at();`,
+  drop: `DROP TRIGGER ${table}_stamp ON ${table};`,
+})
+
 /** A CHECK constraint named `<table>_<name>_check`. */
 export const check = (table: string, name: string, condition: string): Statement => ({
   name: `${table}_${name}_check`,

@@ -30,5 +30,14 @@ export const resourceBinding = defineConcept({
   commands: [connectToService, disconnectResource],
   events: [resourceBindingCreated, resourceBindingDeleted],
   extensions: [variableSources.with(connectionVariables)],
-  constraints: stamped('resource_binding'),
+  constraints: [
+    ...stamped('resource_binding'),
+    {
+      name: 'resource_binding_environment_fkey',
+      // Not checked for a resource of the organization, which has no environment.
+      create:
+        'ALTER TABLE resource_binding ADD CONSTRAINT resource_binding_environment_fkey FOREIGN KEY (organization_id, project_id, environment_id, resource_id) REFERENCES resource (organization_id, project_id, environment_id, id) ON DELETE RESTRICT;',
+      drop: 'ALTER TABLE resource_binding DROP CONSTRAINT resource_binding_environment_fkey;',
+    },
+  ],
 })

@@ -1,8 +1,9 @@
 /**
- * Managed resources of an environment: what all kinds share. A kind that runs as servers declares how they are handled (`Supervised`) and
+ * Managed resources of an environment or of the organization: what all kinds share. A kind that runs as servers declares how they are handled (`Supervised`) and
  * gets a chore that keeps them as desired, and the commands that say what is desired.
  */
 import { defineConcept } from '../../../platform/concept.ts'
+import { check } from '../../../platform/db/constraints.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { keptEnvironments } from '../../apps/environment/index.ts'
 import { resourceErrors } from './errors.ts'
@@ -16,5 +17,6 @@ export { settleResources, superviseResources } from './supervise.ts'
 export const resource = defineConcept({
   name: 'resource',
   errors: [resourceErrors],
+  constraints: [check('resource', 'environment', '(project_id IS NULL) = (environment_id IS NULL)')],
   extensions: [keptEnvironments.with(sql`exists (select 1 from resource r where r.environment_id = e.id)`)],
 })

@@ -7,13 +7,12 @@ import type { Work } from '../../../platform/work.ts'
 /** Wake-up topic: a resource has changed. */
 export const resourceTopic = (id: string) => `resource:${id}`
 
-/** Adds the resource to which a kind then adds its row with the same id. */
-export async function insertResource(work: Work, { id, type, environment }: { id: string; type: IdType; environment: Environment }) {
-  const { organizationId, projectId, id: environmentId } = environment
+/** Adds the resource to which a kind then adds its row with the same id. Without an environment, it belongs to the organization. */
+export async function insertResource(work: Work, { id, type, environment }: { id: string; type: IdType; environment: Environment | null }) {
   await run(
     work.tx,
     sql`insert into resource (id, organization_id, project_id, environment_id, type)
-        values (${id}::uuid, ${organizationId}::uuid, ${projectId}::uuid, ${environmentId}::uuid, ${type})`,
+        values (${id}::uuid, ${work.caller.organizationId}::uuid, ${environment?.projectId}::uuid, ${environment?.id}::uuid, ${type})`,
   )
 }
 
