@@ -13,7 +13,7 @@ import { connectionVariables } from './source.ts'
 export { deleteWithEnvironment } from './cascade.ts'
 export { connectToService, disconnectResource } from './commands.ts'
 export { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
-export { type BindableKind, type BoundValue, bindableKinds } from './model.ts'
+export { type BindableKind, type BoundTo, type BoundValue, bindableKinds, oneValueFor } from './model.ts'
 export { bindingsByResource } from './queries.ts'
 export { connectResource, disconnectAll, moveBindings } from './store.ts'
 

@@ -11,12 +11,14 @@ export const connectionVariables: VariableSource = {
       tx,
       sql`select * from resource_binding where web_service_id = any(${services.map(({ id }) => id)}::uuid[]) order by id`,
     )
-    if (bindings.length === 0) return new Map()
-    const ids = bindings.map(({ resourceId }) => resourceId)
     const values = new Map<string, readonly BoundValue[]>()
-    for (const kind of bindableKinds.of(app)) for (const [id, found] of await kind.valuesOf(tx, ids)) values.set(id, found)
+    for (const kind of bindableKinds.of(app)) {
+      const own = bindings.filter(({ resourceType }) => resourceType === kind.type)
+      if (own.length === 0) continue
+      for (const [id, found] of await kind.valuesOf({ app, tx }, own)) values.set(id, found)
+    }
     const given = bindings.flatMap((binding) => {
-      const found = values.get(binding.resourceId) ?? []
+      const found = values.get(binding.id) ?? []
       return found.map((value, index) => ({ webServiceId: binding.webServiceId, variable: variableOf(binding, value, index) }))
     })
     const byService = Map.groupBy(given, ({ webServiceId }) => webServiceId)
@@ -24,18 +26,16 @@ export const connectionVariables: VariableSource = {
   },
 }
 
-function variableOf(binding: ResourceBinding, value: BoundValue, index: number): GivenVariable {
-  const isRebound = binding.updatedAt > value.changedAt
+function variableOf(binding: ResourceBinding, bound: BoundValue, index: number): GivenVariable {
+  const { version, changedAt, changedBy, ...value } = bound
+  const isRebound = binding.updatedAt > changedAt
   return {
+    ...value,
     key: binding.variables[index]!,
-    source: { kind: 'RESOURCE_CONNECTION', id: binding.id, scope: null, version: value.version },
-    fingerprint: value.fingerprint,
-    isSecret: value.isSecret,
-    isShort: value.isShort,
+    source: { kind: 'RESOURCE_CONNECTION', id: binding.id, scope: null, version },
     buildTime: true,
     runTime: true,
-    changedAt: isRebound ? binding.updatedAt : value.changedAt,
-    changedBy: isRebound ? binding.changedBy : value.changedBy,
-    value: { identity: value.identity, sealed: value.sealed },
+    changedAt: isRebound ? binding.updatedAt : changedAt,
+    changedBy: isRebound ? binding.changedBy : changedBy,
   }
 }

@@ -13,14 +13,15 @@ import type { BindableKind, Connectable } from './model.ts'
 export type Connection = { kind: BindableKind; resource: Connectable; webServiceId: string; alias: string | null }
 
 /**
- * Connects a resource to a service of its environment. Throws `not_found` for a service of another project, `invalid_input` for one of another
- * environment, and `key_taken` if another binding of the service has a variable of the same name.
+ * Connects a resource to a service. Throws `not_found` for a service of another project, `invalid_input` for one of another
+ * environment, unless the resource is one of the organization, and `key_taken` if another binding of the service has a variable of the same name.
  */
 export async function connectResource(work: Work, { kind, resource, webServiceId, alias }: Connection) {
   const variables = kind.variables(alias)
   const service = await lockService(work, { webServiceId })
-  if (!service || service.projectId !== resource.projectId) throw errors.not_found({ field: 'webServiceId' })
-  if (service.environmentId !== resource.environmentId) {
+  const isElsewhere = (own: string | null, its: string) => own !== null && own !== its
+  if (!service || isElsewhere(resource.projectId, service.projectId)) throw errors.not_found({ field: 'webServiceId' })
+  if (isElsewhere(resource.environmentId, service.environmentId)) {
     const text = 'webServiceId: the service belongs to another environment than the resource'
     throw errors.invalid_input({ field: 'webServiceId', text })
   }
@@ -36,7 +37,7 @@ export async function connectResource(work: Work, { kind, resource, webServiceId
   const resourceBinding = (await row<ResourceBinding>(
     work.tx,
     sql`insert into resource_binding (id, organization_id, project_id, environment_id, web_service_id, resource_id, resource_type, variables, changed_by)
-        values (${newId()}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${service.environmentId}::uuid, ${service.id}::uuid,
+        values (${newId()}::uuid, ${service.organizationId}::uuid, ${service.projectId}::uuid, ${resource.environmentId}::uuid, ${service.id}::uuid,
                 ${resource.id}::uuid, ${kind.type}, ${[...variables]}::text[], ${work.caller.subject.name}) returning *`,
   ))!
   await publish(work, resourceBindingCreated, eventOf(resourceBinding))
