@@ -35,9 +35,6 @@ export const newId = (): string => v7()
  */
 export const nilId = '00000000-0000-0000-0000-000000000000'
 
-/** The max UUID, above every id. */
-export const maxId = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-
 const alphabet = '0123456789abcdefghjkmnpqrstvwxyz'
 const charCodes = Uint8Array.from(alphabet, (digit) => digit.charCodeAt(0))
 const hexBytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))

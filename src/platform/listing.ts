@@ -166,6 +166,11 @@ type Declared<Type extends Model & IdType, Filters extends FilterShape> = TableO
   filter?: Filters
   /** Which filters are ids. */
   ids?: IdPaths
+  /**
+   * Filters that name a column with the id of a parent. A page of such a list is read by an index of that column and `id`, so declare no column
+   * without one. If several are given, the first one of this order is used.
+   */
+  parents?: readonly (keyof Filters & string)[]
   /** Conditions on `t` that a filter makes. */
   where?: (filter: FilterOf<Filters>, caller: Caller) => readonly Sql[]
 }
@@ -198,12 +203,17 @@ export type ListBelow<Filter> = Pick<Below, 'parent' | 'parentIds' | 'where'> & 
 export function defineListing<const Type extends Model & IdType, Filters extends FilterShape = Record<never, never>, Row = RowOf<Type>>(
   declared: Declared<Type, Filters>,
 ): Listing<Row, Filters> {
-  const { type, noun, order, permission, where = () => [] } = declared
+  const { type, noun, order, permission, parents = [], where = () => [] } = declared
   const table = defineTable<Type, Row>(type, declared)
   const { from } = table
   const seen = declared.visible ?? ((caller: Caller) => visible(caller, sql`t`))
+  const columnBy = (name: string) => raw(`t.${columnOf(name)}`)
+  const idOf = (filter: FilterOf<Filters>, name: string) => sql`${filter[name]}::uuid`
+  const givenParents = (filter: FilterOf<Filters>) => parents.filter((name) => filter[name])
+  const within = (caller: Caller, filter: FilterOf<Filters>, below: readonly string[], more: readonly Sql[] = []): Sql =>
+    join([seen(caller), ...below.map((name) => sql`${columnBy(name)} = ${idOf(filter, name)}`), ...where(filter, caller), ...more], ' and ')
   const scope = (caller: Caller, filter: FilterOf<Filters>, more: readonly Sql[] = []): Sql =>
-    join([seen(caller), ...where(filter, caller), ...more], ' and ')
+    within(caller, filter, givenParents(filter), more)
   const [ordered, orderBy] = order === 'newest_first' ? ['newest', sql`t.id desc`] : ['oldest', sql`t.id asc`]
   const count: Listing<Row, Filters>['count'] = async ({ tx, caller }, filter) =>
     (await rows<{ n: number }>(tx, sql`select count(*)::int as n from ${from} where ${scope(caller, filter)}`))[0]!.n
@@ -221,10 +231,10 @@ export function defineListing<const Type extends Model & IdType, Filters extends
     findOne: async (reader, condition) => (await table.read(reader, sql`${condition} and ${scope(reader.caller, {})}`))[0] ?? null,
     async page(reader, filter, page) {
       const plan = planPage(type, order, page)
-      const { condition, limit } = plan
-      return plan.toPage(
-        await table.read(reader, sql`${scope(reader.caller, filter)} and ${condition} order by ${plan.orderBy} limit ${limit}`),
-      )
+      const [parent, ...others] = givenParents(filter)
+      const { condition, orderBy } = parent === undefined ? plan : plan.below(columnBy(parent), idOf(filter, parent))
+      const all = within(reader.caller, filter, others, [condition])
+      return plan.toPage(await table.read(reader, sql`${all} order by ${orderBy} limit ${plan.limit}`))
     },
     async pagesBelow(reader, { parent, parentIds, where: more = sql`true`, filter }, page) {
       const plan = planPage(type, order, page)
@@ -233,7 +243,7 @@ export function defineListing<const Type extends Model & IdType, Filters extends
     },
     count,
     async countsBelow({ tx, caller }, { parent, parentIds, where: more = sql`true`, filter }) {
-      const column = raw(`t.${columnOf(parent)}`)
+      const column = columnBy(parent)
       const found = await rows<{ parent: string; n: number }>(
         tx,
         sql`select ${column} as parent, count(*)::int as n from ${from}

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { join, type Sql, sql } from './db/index.ts'
 import { errors } from './errors.ts'
-import { encodeId, type IdType, maxId, nilId, parseTypeId } from './id.ts'
+import { encodeId, type IdType, parseTypeId } from './id.ts'
 
 export const maxPage = 100
 export const defaultPage = 50
@@ -42,8 +42,10 @@ export type PagePlan = {
   condition: Sql
   orderBy: Sql
   /**
-   * Condition and order of the page of a parent, whose id `parentId` is in a column. They name both columns of the index that has them in
-   * this order and no other index serves them: for a parent with few rows, the planner would otherwise read all rows in the order of their ids.
+   * Condition and order of the page of a parent, whose id `parentId` is in a column. The order names both columns of the index that has them
+   * in this order: for a parent with few rows, the planner would otherwise read all rows in the order of their ids. The parent is given as a
+   * range, because the planner ignores an order by a column that equals something, and overestimates a range of both columns so much that it
+   * reads all rows of each parent by another index.
    */
   below(column: Sql, parentId: Sql): { condition: Sql; orderBy: Sql }
   /** One row more than the page has, which shows whether another page follows. */
@@ -65,7 +67,14 @@ export function planPage(type: IdType, order: PageOrder, page: PageInput): PageP
     condition: conditions.length > 0 ? join(conditions, ' and ') : sql`true`,
     orderBy: sql`t.id ${direction}`,
     below: (column, parentId) => ({
-      condition: sql`(${column}, t.id) > (${parentId}, ${above ?? nilId}::uuid) and (${column}, t.id) < (${parentId}, ${under ?? maxId}::uuid)`,
+      condition: join(
+        [
+          sql`${column} >= ${parentId} and ${column} <= ${parentId}`,
+          ...(above ? [sql`(${column}, t.id) > (${parentId}, ${above}::uuid)`] : []),
+          ...(under ? [sql`(${column}, t.id) < (${parentId}, ${under}::uuid)`] : []),
+        ],
+        ' and ',
+      ),
       orderBy: sql`${column} ${direction}, t.id ${direction}`,
     }),
     limit: size + 1,

@@ -14,6 +14,8 @@ let estate: Estate
 const parents = 4
 const deployments = 50_000
 const children = 5_000
+/** Services that have a few deployments each, which together are many. */
+const small = { services: 2_000, deployments: 15 }
 
 const uuid = (type: keyof Estate) => decodeId(type, estate[type])
 
@@ -46,6 +48,13 @@ beforeAll(async () => {
     sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, finished_at)
         select ${id}, d.organization_id, d.web_service_id, 100 + n, d.kind, d.trigger, 'SUPERSEDED', 'system', app_now()
         from deployment d, ${series(deployments)} where d.id = ${uuid('Deployment')}::uuid`,
+  )
+  await seed(
+    sql`insert into deployment (id, organization_id, web_service_id, number, kind, trigger, status, created_by_type, finished_at)
+        select (${prefix} || lpad(to_hex(n * ${children} + s.rank), 12, 'a'))::uuid, d.organization_id, s.id, n, d.kind, d.trigger, 'SUPERSEDED', 'system', app_now()
+        from deployment d, ${series(small.deployments)},
+             (select id, row_number() over (order by id) as rank from web_service where slug like 's-%' order by id limit ${small.services}) s
+        where d.id = ${uuid('Deployment')}::uuid`,
   )
   await seed(
     sql`insert into deployment_step (deployment_id, phase, status)
@@ -97,6 +106,14 @@ async function readSoFar(tx: Tx): Promise<Record<string, number>> {
 }
 
 const page = 3
+
+it.each(['first: 3', 'last: 3', 'first: 3, after: "Deployment"', 'last: 3, before: "Deployment"'])(
+  'a page (%s) of each of many services reads only these pages, of those with a few deployments and of those with many',
+  async (range) => {
+    const read = await rowsRead(`{ webServices(first: 100) { nodes { id deployments(${range}) { nodes { id } } } } }`)
+    expect(read.deployment).toBeLessThanOrEqual(100 * (page + 1) + 10)
+  },
+)
 
 describe('a page of a parent with many children reads only that page', () => {
   it.each([

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
 
 export const environmentListing = defineListing({
@@ -9,7 +8,7 @@ export const environmentListing = defineListing({
   order: 'oldest_first',
   filter: { projectId: z.string().nullish() },
   ids: { projectId: 'Project' },
-  where: ({ projectId }) => (projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
+  parents: ['projectId'],
 })
 
 export const listEnvironments = listQuery(environmentListing)

@@ -15,11 +15,8 @@ export const webServiceListing = defineListing({
     kind: z.enum(['WEB', 'STATIC_SITE', 'WORKER', 'ODOO']).nullish(),
   },
   ids: { projectId: 'Project', environmentId: 'Environment' },
-  where: ({ projectId, environmentId, kind }) => [
-    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
-    ...(environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
-    ...(kind ? [sql`t.kind = ${kind}::web_service_kind`] : []),
-  ],
+  parents: ['environmentId', 'projectId'],
+  where: ({ kind }) => (kind ? [sql`t.kind = ${kind}::web_service_kind`] : []),
 })
 
 export const listWebServices = listQuery(webServiceListing)

@@ -15,10 +15,8 @@ export const secretListing = defineListing({
   order: 'oldest_first',
   filter: { projectId: z.string().nullish(), scope: scopeSchema.nullish() },
   ids: { projectId: 'Project' },
-  where: ({ projectId, scope }) => [
-    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
-    ...(scope ? [sql`t.scope = ${scope}::environment_type`] : []),
-  ],
+  parents: ['projectId'],
+  where: ({ scope }) => (scope ? [sql`t.scope = ${scope}::environment_type`] : []),
 })
 
 export const findSecret = defineQuery({

@@ -23,10 +23,8 @@ export const deploymentListing = defineListing({
       : sql`t.web_service_id in (select s.id from web_service s where ${visible(caller, sql`s`)})`,
   filter: { webServiceId: z.string().nullish(), status: z.array(z.enum(deploymentStatuses)).nullish() },
   ids: { webServiceId: 'WebService' },
-  where: ({ webServiceId, status }) => [
-    ...(webServiceId ? [sql`t.web_service_id = ${webServiceId}::uuid`] : []),
-    ...(status ? [sql`t.status = any(${status}::deployment_status[])`] : []),
-  ],
+  parents: ['webServiceId'],
+  where: ({ status }) => (status ? [sql`t.status = any(${status}::deployment_status[])`] : []),
 })
 
 export const listDeployments = listQuery(deploymentListing)

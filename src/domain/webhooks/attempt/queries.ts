@@ -39,10 +39,9 @@ export const webhookAttemptListing = defineListing({
     until: z.date().nullish(),
   },
   ids: { endpointId: 'WebhookEndpoint', messageId: 'WebhookMessage' },
-  where: ({ endpointId, messageId, eventType, errorClass, statusClass, since, until }) => [
+  parents: ['messageId', 'endpointId'],
+  where: ({ eventType, errorClass, statusClass, since, until }) => [
     ...(eventType ? [ofMessage(sql`m.event_type = ${eventType}`)] : []),
-    ...(endpointId ? [sql`t.endpoint_id = ${endpointId}::uuid`] : []),
-    ...(messageId ? [sql`t.message_id = ${messageId}::uuid`] : []),
     ...(errorClass ? [sql`t.error_class = ${errorClass}::webhook_error_class`] : []),
     ...(statusClass ? [sql`t.response_status / 100 = ${statusClass}`] : []),
     ...(since ? [sql`t.started_at >= ${since}`] : []),
