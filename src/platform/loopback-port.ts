@@ -83,6 +83,18 @@ async function readOwner(file: string): Promise<string | null> {
   return await readFile(file, 'utf8').catch(() => null)
 }
 
+/** Up to `most` free ports of a range that are not `taken`, in the order of a random start. */
+export async function freePorts({ first, last }: PortRange, taken: ReadonlySet<number>, most = 50): Promise<number[]> {
+  const size = last - first + 1
+  const start = randomInt(size)
+  const found: number[] = []
+  for (let step = 0; step < size && found.length < most; step++) {
+    const port = first + ((start + step) % size)
+    if (!taken.has(port) && (await isPortFree(port))) found.push(port)
+  }
+  return found
+}
+
 /** Binding to all addresses fails if any of them has a listener. Uses IPv4 on a host without IPv6. */
 export async function isPortFree(port: number): Promise<boolean> {
   const answer = await tryToListen(port, '::')

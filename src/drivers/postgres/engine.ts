@@ -15,7 +15,7 @@ export function createDatabaseEngine({ serverUrl, ...local }: DatabaseEngineOpti
   const engineOf = ({ ownsPort }: Pick<DatabaseRef, 'ownsPort'>) => (ownsPort ? own : shared)
   return {
     // Backups are those of whole servers, so that their copies need one too.
-    place: (origin) => (serverUrl && origin === 'new' ? shared : own).place(origin),
+    place: (origin, taken) => (serverUrl && origin === 'new' ? shared : own).place(origin, taken),
     async observe(databases) {
       const states = await Promise.all([
         own.observe(databases.filter(({ ownsPort }) => ownsPort)),

@@ -2,12 +2,11 @@
  * Managed databases on this machine: each one is a cluster of its own below DATA_DIR, with a TCP port on loopback for clients and a unix socket
  * for Quayside, which alone knows the superuser's password. Servers outlive this process.
  */
-import { randomInt } from 'node:crypto'
 import { mkdir, readdir, realpath, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DatabaseEngine, DatabaseRef, DatabaseSpec } from '../../domain/resources/database/ports.ts'
 import { PortError } from '../../platform/errors.ts'
-import { isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
+import { freePorts, isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
 import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
 import { withFileLock } from './lock.ts'
 import { addStatistics, checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
@@ -28,8 +27,6 @@ export type ManagedPostgresOptions = {
 export type ManagedCluster = Cluster & { folder: string; wal: string }
 
 const host = '127.0.0.1'
-/** Free ports that are offered at once. */
-const candidatesMost = 50
 const measureMs = 2_000
 /** How long a stop of everything waits for an action in progress. */
 const stopWaitMs = 5_000
@@ -37,16 +34,9 @@ const stopWaitMs = 5_000
 export function createManagedPostgres(options: ManagedPostgresOptions): DatabaseEngine {
   const clusterOf = createClusters(options)
   return {
-    async place() {
+    async place(_origin, taken) {
       if (findPackage() === null) throw new PortError('NOT_INSTALLED', missingText())
-      const { first, last } = options.ports
-      const size = last - first + 1
-      const start = randomInt(size)
-      const candidates: number[] = []
-      for (let step = 0; step < size && candidates.length < candidatesMost; step++) {
-        const port = first + ((start + step) % size)
-        if (await isPortFree(port)) candidates.push(port)
-      }
+      const candidates = await freePorts(options.ports, taken)
       return { host, candidates, ownsPort: true, version: (await findPrograms()).version.replace(/-.*/, '') }
     },
 

@@ -3,13 +3,12 @@
  * disk (store.ts), so that a server outlives the control plane and any of its processes can manage it. It knows no database and decides
  * nothing: what should run is up to the domain. Made for Linux.
  */
-import { randomInt } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { RedisEngine, RedisSpec } from '../../domain/resources/redis/ports.ts'
 import { PortError } from '../../platform/errors.ts'
-import { isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
+import { freePorts, isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
 import { bootId, isAlive } from '../../platform/process-mark.ts'
 import { appendDirectory, configOf, liveSettings, processLimits } from './config.ts'
 import { loopback, onConnection } from './connection.ts'
@@ -31,8 +30,6 @@ export type RedisEngineOptions = {
 const defaultSilenceMs = 15_000
 const removeGraceMs = 1_000
 const pollMs = 50
-/** Free ports that are offered at once. */
-const candidatesMost = 50
 
 export async function createRedisEngine(options: RedisEngineOptions): Promise<RedisEngine> {
   const { dataDir, hostPath, ports, silenceMs = defaultSilenceMs } = options
@@ -117,14 +114,7 @@ export async function createRedisEngine(options: RedisEngineOptions): Promise<Re
       return typeof program === 'string' ? { version: null, missing: program } : { version: program.version, missing: null }
     },
     async place(taken) {
-      const size = ports.last - ports.first + 1
-      const start = randomInt(size)
-      const candidates: number[] = []
-      for (let step = 0; step < size && candidates.length < candidatesMost; step++) {
-        const port = ports.first + ((start + step) % size)
-        if (!taken.has(port) && (await isPortFree(port))) candidates.push(port)
-      }
-      return { host: loopback, candidates }
+      return { host: loopback, candidates: await freePorts(ports, taken) }
     },
     async start(spec) {
       const isFresh = await ensureLaunched(spec)

@@ -238,7 +238,7 @@ describe('a server', () => {
       ports: local,
       serverUrl: new Secret(server.adminUrl),
     })
-    expect(await engine.place('new')).toMatchObject({ candidates: [port], ownsPort: false })
-    expect(await engine.place('restored')).toMatchObject({ ownsPort: true })
+    expect(await engine.place('new', new Set())).toMatchObject({ candidates: [port], ownsPort: false })
+    expect(await engine.place('restored', new Set())).toMatchObject({ ownsPort: true })
   })
 })

@@ -60,7 +60,7 @@ it('a port that another program has taken is named in the message, and the datab
 
 it('a creation that is killed in the middle is completed by the next pass', async () => {
   const engine = databaseEngine.use(shop.app)
-  const place = await engine.place('new')
+  const place = await engine.place('new', new Set())
   const spec = {
     id: '01a21c00-0000-7000-8000-00000000abcd',
     host: place.host,

@@ -2,7 +2,6 @@ import { z } from 'zod'
 import type { Database } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
 import { newRow, row, sql } from '../../../platform/db/index.ts'
-import { lock } from '../../../platform/db/lock.ts'
 import { errors, PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
@@ -12,7 +11,7 @@ import type { App, Work } from '../../../platform/work.ts'
 import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
 import { projectCreated } from '../../apps/project/index.ts'
 import { keySchema } from '../../configuration/variable/index.ts'
-import { insertResource, lifecycleCommands } from '../resource/index.ts'
+import { choosePort, insertResource, lifecycleCommands, takenPorts } from '../resource/index.ts'
 import { connectResource, disconnectAll, resourceBindingCreated, resourceBindingDeleted } from '../resource-binding/index.ts'
 import { bindableDatabases } from './bound-value.ts'
 import { databaseCreated, eventOf } from './events.ts'
@@ -34,7 +33,7 @@ type Prepared = { place: DatabasePlace | PortError }
 /** Where a database is going to run, or why it cannot. Asked before the transaction, because the engine looks for programs and free ports. */
 export async function prepareDatabase(app: App, origin: DatabaseOrigin): Promise<Prepared> {
   try {
-    return { place: await databaseEngine.use(app).place(origin) }
+    return { place: await databaseEngine.use(app).place(origin, await takenPorts(app)) }
   } catch (error) {
     if (error instanceof PortError) return { place: error }
     throw error
@@ -82,8 +81,8 @@ export type NewDatabase = Prepared & {
 export async function insertDatabase(work: Work, { environment, name, maxConnections, settings, place }: NewDatabase): Promise<Database> {
   if (place instanceof PortError) throw errors.unavailable({ text: place.message, cause: place })
   const id = newId()
-  const port = await choosePort(work, place)
-  await insertResource(work, { id, type: 'Database', environment })
+  const port = place.ownsPort ? await choosePort(work, { ...place, noun: 'database', setting: 'DATABASE_PORTS' }) : place.candidates[0]!
+  await insertResource(work, { id, type: 'Database', environment, ...(place.ownsPort ? { port } : {}) })
   const password = newPassword()
   const { organizationId, projectId, id: environmentId } = environment
   const database = await insertWithSlug({ requested: null, generated: slugFrom(name, 'database') }, async (slug) => {
@@ -115,19 +114,6 @@ export async function insertDatabase(work: Work, { environment, name, maxConnect
   })
   work.wake('database')
   return database
-}
-
-/** The first free port that no other database has, now or while it is stopped. One transaction at a time chooses. */
-async function choosePort(work: Work, { candidates, ownsPort }: DatabasePlace): Promise<number> {
-  if (ownsPort) await lock(work.tx, 'database ports')
-  const found = await row<{ port: number }>(
-    work.tx,
-    sql`select p.port from unnest(${candidates}::int[]) with ordinality as p(port, n)
-        where not (${ownsPort} and exists (select 1 from database d where d.port = p.port and d.owns_port)) order by p.n limit 1`,
-  )
-  if (!found)
-    throw errors.unavailable({ text: 'No free port is left for another database. Delete a database, or widen the setting DATABASE_PORTS.' })
-  return found.port
 }
 
 export const {

@@ -55,8 +55,11 @@ export type Measured = {
 
 /** Where databases run. Servers outlive this process. Every action is idempotent and may be repeated after a crash in the middle. */
 export interface DatabaseEngine {
-  /** The place for another database. Throws PortError<DatabaseFailureCode> if there is none, for example because PostgreSQL is not installed. */
-  place(origin: DatabaseOrigin): Promise<DatabasePlace>
+  /**
+   * The place for another database, on a port that is not `taken`. Throws PortError<DatabaseFailureCode> if there is none, for example because
+   * PostgreSQL is not installed.
+   */
+  place(origin: DatabaseOrigin, taken: ReadonlySet<number>): Promise<DatabasePlace>
   /** The state of each of these databases, by id. A few system calls each, or one query for all on a server. */
   observe(databases: readonly DatabaseRef[]): Promise<ReadonlyMap<string, ObservedDatabase>>
   /** Creates what is missing and starts the server. Resolves when the role of the spec can run a query. Throws PortError<DatabaseFailureCode>. */

@@ -2,18 +2,17 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import type { Redis } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand } from '../../../platform/command.ts'
-import { assignments, newRow, row, rows, sql } from '../../../platform/db/index.ts'
-import { lock } from '../../../platform/db/lock.ts'
+import { assignments, newRow, row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema, slugFrom } from '../../../platform/name.ts'
 import { insertWithSlug } from '../../../platform/slug.ts'
-import type { App, Work } from '../../../platform/work.ts'
+import type { App } from '../../../platform/work.ts'
 import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
 import { projectCreated } from '../../apps/project/index.ts'
 import { keySchema } from '../../configuration/variable/index.ts'
-import { insertResource, lifecycleCommands, resourceTopic } from '../resource/index.ts'
+import { choosePort, insertResource, lifecycleCommands, resourceTopic, takenPorts } from '../resource/index.ts'
 import { connectResource, disconnectAll, resourceBindingCreated, resourceBindingDeleted } from '../resource-binding/index.ts'
 import { bindableRedis } from './bound-value.ts'
 import { eventOf, redisCreated, redisUpdated } from './events.ts'
@@ -31,8 +30,7 @@ type Prepared = { version: string | null; missing: string | null; host: string; 
 /** Whether and where a new instance can run. Asked before the transaction, because the engine looks for the program and for free ports. */
 async function prepareRedis(app: App): Promise<Prepared> {
   const engine = redisEngine.use(app)
-  const taken = await rows<{ port: number }>(app.db, sql`select port from redis`)
-  return { ...(await engine.availability()), ...(await engine.place(new Set(taken.map(({ port }) => port)))) }
+  return { ...(await engine.availability()), ...(await engine.place(await takenPorts(app))) }
 }
 
 export const createRedis = defineCommand({
@@ -50,8 +48,8 @@ export const createRedis = defineCommand({
     const environment = await placeFor(work, input)
     const { organizationId, projectId, id: environmentId } = environment
     const id = newId()
-    const port = await choosePort(work, candidates)
-    await insertResource(work, { id, type: 'Redis', environment })
+    const port = await choosePort(work, { candidates, noun: 'Redis instance', setting: 'REDIS_PORTS' })
+    await insertResource(work, { id, type: 'Redis', environment, port })
     // In characters that need no escapes in a URL.
     const password = randomBytes(24).toString('base64url')
     const url = urlOf({ host, port }, password)
@@ -74,18 +72,6 @@ export const createRedis = defineCommand({
     return { redis: shown(redis) }
   },
 })
-
-/** The first free port that no other instance has, now or while it is stopped. One transaction at a time chooses. */
-async function choosePort(work: Work, candidates: readonly number[]): Promise<number> {
-  await lock(work.tx, 'redis ports')
-  const found = await row<{ port: number }>(
-    work.tx,
-    sql`select p.port from unnest(${candidates}::int[]) with ordinality as p(port, n)
-        where not exists (select 1 from redis r where r.port = p.port) order by p.n limit 1`,
-  )
-  if (found) return found.port
-  throw errors.unavailable({ text: 'No free port is left for another Redis instance. Delete one, or widen the setting REDIS_PORTS.' })
-}
 
 export const updateRedis = defineCommand({
   name: 'updateRedis',

@@ -11,7 +11,7 @@ import { resourceErrors } from './errors.ts'
 export { resourceErrors } from './errors.ts'
 export { deletionHolds, lifecycleCommands, lockResource, markDeleted } from './lifecycle.ts'
 export { type Observed, planResource, type Supervised, type SupervisedRow, startHolds, supervisedTypes } from './model.ts'
-export { insertResource, resourceTopic } from './store.ts'
+export { choosePort, insertResource, resourceTopic, takenPorts } from './store.ts'
 export { settleResources, superviseResources } from './supervise.ts'
 
 export const resource = defineConcept({
