@@ -19,12 +19,14 @@ import {
   settleReconciler,
 } from './domain/deploys/instance/index.ts'
 import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
+import type { BackupStore } from './domain/resources/backup/ports.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
 import { redisEngine } from './domain/resources/redis/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
+import { createBackupS3 } from './drivers/backup-s3/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
 import { createDatabaseEngine } from './drivers/postgres/engine.ts'
@@ -108,7 +110,7 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
   )
   const databases = { dataDir: settings.DATA_DIR, ports: portsOf(settings.DATABASE_PORTS) }
   databaseEngine.provide(app, createDatabaseEngine({ ...databases, serverUrl: settings.MANAGED_POSTGRES_URL }))
-  backupStore.provide(app, createBackupDisk({ directory: settings.BACKUP_DIR, reserveBytes: settings.DISK_RESERVE_BYTES }))
+  backupStore.provide(app, createBackupStore(settings))
   backupEngine.provide(app, createManagedBackups({ ...databases, reserveBytes: settings.DISK_RESERVE_BYTES }))
   redisEngine.provide(
     app,
@@ -128,6 +130,21 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
 /** A host that clients on this machine can connect to. HOST may be every address. */
 const reachableHost = (host: string): string =>
   host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host
+
+function createBackupStore(settings: Settings): BackupStore {
+  const disk = createBackupDisk({ directory: settings.BACKUP_DIR, reserveBytes: settings.DISK_RESERVE_BYTES })
+  const { BACKUP_S3_BUCKET: bucket } = settings
+  if (bucket === undefined) return disk
+  return createBackupS3({
+    others: disk,
+    bucket,
+    endpoint: settings.BACKUP_S3_ENDPOINT,
+    region: settings.BACKUP_S3_REGION,
+    accessKeyId: settings.BACKUP_S3_ACCESS_KEY_ID!,
+    secretAccessKey: settings.BACKUP_S3_SECRET_ACCESS_KEY!,
+    prefix: settings.BACKUP_S3_PREFIX,
+  })
+}
 
 const bareText = ({ ROUTER_DOMAIN, PUBLIC_URL, HOST, PORT }: Settings): string => {
   const api = PUBLIC_URL ?? (PORT === 0 ? null : `http://${HOST}:${PORT}`)

@@ -175,6 +175,20 @@ const schema = z.object({
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
   /** Unset: `backups` below DATA_DIR. */
   BACKUP_DIR: setting(z.string().optional()),
+  /** Bucket for new backups. Unset: they are stored in BACKUP_DIR. */
+  BACKUP_S3_BUCKET: setting(
+    z
+      .string()
+      .regex(/^[\w.-]{3,63}$/, { error: 'must be the name of a bucket' })
+      .optional(),
+  ),
+  /** Unset: AWS, in the region. */
+  BACKUP_S3_ENDPOINT: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
+  BACKUP_S3_REGION: setting(z.string().default('us-east-1')),
+  BACKUP_S3_ACCESS_KEY_ID: setting(z.string().optional()),
+  BACKUP_S3_SECRET_ACCESS_KEY: secret(z.string()),
+  /** Start of the keys of all backups. Nothing else in the bucket may have it. */
+  BACKUP_S3_PREFIX: setting(z.string().max(200).default('quayside-backups')),
 })
 
 /** Names of all settings. */
@@ -212,6 +226,11 @@ export function readSettings(environment: Record<string, string | undefined> = p
   const raw = parsed.data
   if (raw.WEBHOOK_ENGINE === 'svix' && !(raw.SVIX_SERVER_URL && raw.SVIX_TOKEN)) {
     throw new SettingsError('These settings are not valid:\n  WEBHOOK_ENGINE: svix requires SVIX_SERVER_URL and SVIX_TOKEN')
+  }
+  if (raw.BACKUP_S3_BUCKET && !(raw.BACKUP_S3_ACCESS_KEY_ID && raw.BACKUP_S3_SECRET_ACCESS_KEY)) {
+    throw new SettingsError(
+      'These settings are not valid:\n  BACKUP_S3_BUCKET: requires BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY',
+    )
   }
   const production = raw.NODE_ENV === 'production' || !isLoopback(raw.HOST)
   return {

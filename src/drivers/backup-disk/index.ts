@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, rmdir, statfs } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, rmdir, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -24,10 +24,12 @@ const draft = /\.[0-9a-f]{12}\.draft$/
 
 export function createBackupDisk({ directory, reserveBytes }: BackupDiskOptions): BackupStore {
   const pathOf = (name: string) => {
+    if (name.includes('://')) throw elsewhere(name)
     if (!name.split('/').every((part) => /^[\w-][\w.-]*$/.test(part))) throw new Error(`${name} cannot be the name of a backup`)
     return join(directory, name)
   }
   return {
+    nameOf: (path) => path,
     async put(name, content, signal) {
       const path = pathOf(name)
       const part = `${path}.${randomBytes(6).toString('hex')}.draft`
@@ -60,6 +62,16 @@ export function createBackupDisk({ directory, reserveBytes }: BackupDiskOptions)
       // It stays while it contains another backup.
       if (dirname(path) !== directory) await rmdir(dirname(path)).catch(() => {})
     },
+    async sweep(inUse, ageMs) {
+      for (const folder of await list(directory)) {
+        for (const found of await list(join(directory, folder))) {
+          if (!draft.test(found) || inUse.includes(`${folder}/${found.replace(draft, '')}`)) continue
+          const path = join(directory, folder, found)
+          const changed = await stat(path).catch(() => null)
+          if (changed && Date.now() - changed.mtimeMs > ageMs) await rm(path, { force: true })
+        }
+      }
+    },
   }
 }
 
@@ -67,7 +79,7 @@ async function list(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)
   } catch (error) {
-    if (isMissing(error)) return []
+    if (isMissing(error) || isFile(error)) return []
     throw error
   }
 }
@@ -103,7 +115,12 @@ async function syncDirectories(path: string, top: string): Promise<void> {
   }
 }
 
+/** An archive that was stored while other settings applied. */
+const elsewhere = (name: string): PortError<BackupErrorCode> =>
+  new PortError('STORE_UNAVAILABLE', `The backup is stored at ${name}, but the settings BACKUP_S3_… name no bucket.`)
+
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT'
+const isFile = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOTDIR'
 const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')
 
 const diskFull = (cause?: unknown): PortError<BackupErrorCode> =>

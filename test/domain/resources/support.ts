@@ -10,12 +10,13 @@ import { startChore } from '../../../src/jobs/chore.ts'
 import type { Loop } from '../../../src/jobs/loop.ts'
 import { rows, sql } from '../../../src/platform/db/index.ts'
 import type { App } from '../../../src/platform/work.ts'
+import type { TestApp } from '../../support/app.ts'
 import { createTenant, createWorld, operation, type Tenant, type World } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 
 export type Shop = {
   world: World
-  app: App
+  app: TestApp
   tenant: Tenant
   projectId: string
   environmentId: string

@@ -7,7 +7,8 @@ import type { Work } from '../../../platform/work.ts'
 import { lockDatabase, shown } from '../database/index.ts'
 import { cronSchema, nextRun } from './cron.ts'
 import { backupErrors } from './errors.ts'
-import { archiveName, backupsTopic, defaultKeep, originalOf, schedulesTopic } from './model.ts'
+import { archivePath, backupsTopic, defaultKeep, originalOf, schedulesTopic } from './model.ts'
+import { backupStore } from './ports.ts'
 
 /** Locks the backup within the caller's scope. Null if it does not exist or is being deleted. */
 export const lockBackup = (work: Work, ids: Record<string, string>): Promise<Backup | null> =>
@@ -46,7 +47,7 @@ export async function insertBackup(work: Work, database: Database, trigger: Back
     environmentId,
     databaseId: database.id,
     trigger,
-    archive: archiveName(database.id, id),
+    archive: backupStore.use(work.app).nameOf(archivePath(database.id, id)),
     postgresVersion,
     original: originalOf(database),
   }
@@ -73,7 +74,7 @@ export const deleteBackup = defineCommand({
       sql`select 1 as one from restore where backup_id = ${backup.id}::uuid and status in ('PENDING', 'RUNNING')`,
     )
     if (backup.status === 'RUNNING' || restore) throw backupErrors.backup_in_use({ field: 'id' })
-    await run(work.tx, sql`update backup set deleting_at = app_now() where id = ${backup.id}::uuid`)
+    await run(work.tx, sql`update backup set deleting_at = app_now(), due_at = app_now() where id = ${backup.id}::uuid`)
     work.wake('purge backups')
     return { deletedId: backup.id }
   },

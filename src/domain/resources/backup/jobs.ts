@@ -85,7 +85,10 @@ export const backupQueue: Queue<Backup> = {
   renew: renewBackup,
   release: releaseBackup,
   work: takeBackup,
-  setAside: (app, backup) => fail(app, backup, setAsideText),
+  async setAside(app, backup) {
+    await backupStore.use(app).remove(backup.archive)
+    await fail(app, backup, setAsideText)
+  },
 }
 
 async function takeBackup(app: App, backup: Backup, signal: AbortSignal): Promise<End | void> {
@@ -116,11 +119,11 @@ async function takeBackup(app: App, backup: Backup, signal: AbortSignal): Promis
 
 async function writeArchive(app: App, backup: Backup, signal: AbortSignal): Promise<BackupDetails> {
   const tx = app.db
-  const database = await row<Database>(tx, sql`select * from database where id = ${backup.databaseId}::uuid and status = 'RUNNING'`)
-  if (!database) throw new PortError('DATABASE_UNAVAILABLE', 'The database is not running.')
   const store = backupStore.use(app)
   // What an earlier attempt left.
   await store.remove(backup.archive)
+  const database = await row<Database>(tx, sql`select * from database where id = ${backup.databaseId}::uuid and status = 'RUNNING'`)
+  if (!database) throw new PortError('DATABASE_UNAVAILABLE', 'The database is not running.')
   const source = await specOf({ app, tx }, database)
   const details = await backupEngine.use(app).backUp(source, (archive) => store.put(backup.archive, archive, signal), signal)
   signal.throwIfAborted()

@@ -8,8 +8,8 @@ export const backupsTopic = 'backups'
 export const restoresTopic = 'restores'
 export const schedulesTopic = 'backup schedules'
 
-/** Name of the archive in the store. */
-export const archiveName = (databaseId: string, backupId: string) => `${databaseId}/${backupId}.tar.zst`
+/** Where the archive is in its store. */
+export const archivePath = (databaseId: string, backupId: string) => `${databaseId}/${backupId}.tar.zst`
 
 /** What a restored database gets from the original. */
 export type Original = Pick<Database, 'name' | 'databaseName' | 'username' | 'maxConnections'> & { settings: Record<string, string> }

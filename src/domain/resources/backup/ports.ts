@@ -10,6 +10,7 @@ import type { DatabaseSpec } from '../database/ports.ts'
  * - `WAL_MISSING`: the write-ahead log does not reach the requested time.
  * - `NO_CAPACITY`: the disk has too little free space.
  * - `DATABASE_UNAVAILABLE`: the database is not running, or stopped during the backup.
+ * - `STORE_UNAVAILABLE`: the place of the archives does not answer or refuses access.
  * - `NOT_SUPPORTED`: this database cannot be backed up or restored; the message says why.
  */
 export type BackupErrorCode =
@@ -18,16 +19,21 @@ export type BackupErrorCode =
   | 'WAL_MISSING'
   | 'NO_CAPACITY'
   | 'DATABASE_UNAVAILABLE'
+  | 'STORE_UNAVAILABLE'
   | 'NOT_SUPPORTED'
 
-/** Where archives of backups are stored. A name is a path of several parts, such as `db/backup.tar.zst`. */
+/** Where archives of backups are stored. Throws PortError STORE_UNAVAILABLE. Errors of a stream that it returns are of that kind too. */
 export interface BackupStore {
+  /** The name of a new archive, which also says where it is. `path` has several parts, such as `db/backup.tar.zst`. */
+  nameOf(path: string): string
   /** Stores content under a name, or nothing at all if it fails. Replaces what had the name. Throws PortError NO_CAPACITY. */
   put(name: string, content: Readable, signal: AbortSignal): Promise<void>
   /** Null if there is nothing with this name. */
   get(name: string): Promise<Readable | null>
   /** Removes what has the name, and what was left behind by interrupted calls of `put`. */
   remove(name: string): Promise<void>
+  /** Removes what interrupted calls of `put` left behind more than `ageMs` ago, except under the names in use. */
+  sweep(inUse: readonly string[], ageMs: number): Promise<void>
 }
 
 export const backupStore = definePort<BackupStore>('backup store')

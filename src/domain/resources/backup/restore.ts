@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Backup, Database } from '../../../generated/prisma/client.ts'
 import { defineCommand, demand } from '../../../platform/command.ts'
 import { newRow, row, run, sql } from '../../../platform/db/index.ts'
-import { DomainError } from '../../../platform/errors.ts'
+import { DomainError, errors, PortError } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
@@ -33,24 +33,24 @@ const checkWithinMs = 5_000
 export const restoreBackup = defineCommand({
   name: 'restoreBackup',
   description:
-    'Restores a backup into a new database, in the environment of the original. The new database has its own address and credentials, and the settings of the original. Fails with `backup_damaged`, before anything is created, if the archive is missing or damaged.',
+    'Restores a backup into a new database, in the environment of the original. The new database has its own address and credentials, and the settings of the original. Fails with `backup_damaged`, before anything is created, if the archive is missing or damaged, and with `unavailable` if the object storage of the backups cannot be used.',
   permission: 'manage:backups',
   ids: { backupId: 'Backup' },
   targetType: 'Backup',
   target: (work, { backupId }) => lockBackup(work, { id: backupId! }),
   input: z.object({ backupId: z.string(), name: nameSchema.nullish() }),
   emits: [databaseCreated],
-  prepare: async (app, { backupId }) => ({ damage: await damageOf(app, backupId), ...(await prepareDatabase(app, 'restored')) }),
-  run(work, { name }, backup: Backup, { damage, ...prepared }: Prepared & { damage: string | null }) {
+  prepare: async (app, { backupId }) => ({ problem: await problemOf(app, backupId), ...(await prepareDatabase(app, 'restored')) }),
+  run(work, { name }, backup: Backup, { problem, ...prepared }: Prepared & { problem: DomainError | null }) {
     if (backup.status !== 'STORED' && backup.status !== 'VERIFIED') throw backupErrors.backup_not_usable({ field: 'backupId' })
-    if (damage) throw backupErrors.backup_damaged({ field: 'backupId', text: damage })
+    if (problem) throw problem
     return startRestore(work, 'restoreBackup', backup, { name, source: null, at: null, prepared })
   },
   audited: (_input, { database }) => ({ databaseId: encodeId('Database', database.id) }),
 })
 
-/** What is wrong with the archive of a backup. Null if nothing is, or if the check takes too long. */
-async function damageOf(app: App, backupId: string): Promise<string | null> {
+/** Why the archive of a backup cannot be restored. Null if nothing is wrong with it, or if the check takes too long. */
+async function problemOf(app: App, backupId: string): Promise<DomainError | null> {
   const backup = await row<Backup>(app.db, sql`select * from backup where id = ${backupId}::uuid and details is not null`)
   if (!backup) return null
   const deadline = AbortSignal.timeout(checkWithinMs)
@@ -58,9 +58,11 @@ async function damageOf(app: App, backupId: string): Promise<string | null> {
     await backupEngine.use(app).check(storedBackup(app, backup), deadline)
     return null
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'BACKUP_DAMAGED') return error.message
     if (deadline.aborted) return null
-    throw error
+    if (!(error instanceof PortError)) throw error
+    return error.code === 'BACKUP_DAMAGED'
+      ? backupErrors.backup_damaged({ field: 'backupId', text: error.message })
+      : errors.unavailable({ text: error.message, cause: error })
   }
 }
 

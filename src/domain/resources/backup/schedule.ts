@@ -67,7 +67,7 @@ const markSurplus = (app: App) =>
   transact(app, systemCaller(nilId), {}, async (work) => {
     const marked = await run(
       work.tx,
-      sql`update backup b set deleting_at = app_now()
+      sql`update backup b set deleting_at = app_now(), due_at = app_now()
           from backup_schedule s
           where s.enabled and b.database_id = s.database_id and b.deleting_at is null and b.status in ('STORED', 'VERIFIED', 'FAILED')
             and b.trigger = 'SCHEDULE' and b.lease_expires_at is null
@@ -96,7 +96,9 @@ async function pruneWal(app: App, databaseId: string): Promise<void> {
   await engine.pruneWal(databaseId, files, kept[0]?.details ?? null)
 }
 
-/** Removes the archives of deleted backups, then their rows. */
+const removeAgainMs = 10 * 60_000
+
+/** Removes the archives of deleted backups, then their rows. One that cannot be removed is tried again later, after the others. */
 export const purgeBackups: Chore = {
   name: 'purge backups',
   topic: 'purge backups',
@@ -104,14 +106,38 @@ export const purgeBackups: Chore = {
   async run(app, signal) {
     const deleted = await rows<{ id: string; archive: string }>(
       app.db,
-      sql`select id, archive from backup where deleting_at is not null and (lease_expires_at is null or lease_expires_at < app_now()) order by deleting_at limit 100`,
+      sql`select id, archive from backup where deleting_at is not null and due_at <= app_now()
+            and (lease_expires_at is null or lease_expires_at < app_now()) order by deleting_at limit 100`,
     )
     for (const { id, archive } of deleted) {
       if (signal.aborted) return
-      await backupStore.use(app).remove(archive)
+      try {
+        await backupStore.use(app).remove(archive)
+      } catch (error) {
+        app.log.error({ err: error, backup: id }, 'the archive of a deleted backup could not be removed and is removed later')
+        await run(app.db, sql`update backup set due_at = app_now() + ${removeAgainMs} * interval '1 millisecond' where id = ${id}::uuid`)
+        continue
+      }
       await run(app.db, sql`delete from backup where id = ${id}::uuid`)
     }
     if (deleted.length > 0) app.wake.notify('purge projects')
     if (deleted.length === 100) return 'again'
+  },
+}
+
+/** Age of what an interrupted backup left behind before it is removed. No backup takes as long. */
+const leftoverAgeMs = 24 * 3_600_000
+
+/** Removes what interrupted backups left in the store and could not be removed by their next attempt, for example because the store was away. */
+export const sweepStore: Chore = {
+  name: 'sweep backup store',
+  topic: null,
+  everyMs: 6 * 3_600_000,
+  async run(app) {
+    const inProgress = await rows<{ archive: string }>(app.db, sql`select archive from backup where status in ('PENDING', 'RUNNING')`)
+    await backupStore.use(app).sweep(
+      inProgress.map(({ archive }) => archive),
+      leftoverAgeMs,
+    )
   },
 }
