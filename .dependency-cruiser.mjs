@@ -6,7 +6,7 @@
 
 /** Floors from the ground up, and the concepts of each in order: a concept may use those before it. */
 export const floors = {
-  access: ['organization', 'user', 'session', 'role', 'member', 'api-key', 'audit-log', 'operation'],
+  access: ['organization', 'mail', 'user', 'session', 'role', 'member', 'api-key', 'audit-log', 'operation'],
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'deployment'],

@@ -5,6 +5,7 @@
 import type { Concept } from '../platform/concept.ts'
 import { foundation } from '../platform/foundation.ts'
 import { apiKey } from './access/api-key/index.ts'
+import { mail } from './access/mail/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
 import { user } from './access/user/index.ts'
@@ -35,6 +36,7 @@ import { message } from './webhooks/message/index.ts'
 export const concepts: readonly Concept[] = [
   foundation,
   organization,
+  mail,
   user,
   apiKey,
   operation,

@@ -1,6 +1,7 @@
 /** The GraphQL schema: one import for each concept's types, from the ground floor up. Nothing else belongs here. */
 import { type GraphQLSchema, lexicographicSortSchema, printSchema as print } from 'graphql'
 import '../domain/access/organization/graphql.ts'
+import '../domain/access/mail/graphql.ts'
 import '../domain/access/user/graphql.ts'
 import '../domain/access/api-key/graphql.ts'
 import '../domain/access/operation/graphql.ts'

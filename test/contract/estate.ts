@@ -102,7 +102,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     app.db,
     sql`select id from webhook_message where organization_id = ${tenant.organizationId}::uuid order by id desc limit 1`,
   )
-  const { WebhookAttempt, Instance, Operation } = await addRows(app, tenant, {
+  const { WebhookAttempt, Instance, Operation, MailSuppression } = await addRows(app, tenant, {
     service: service.id,
     Deployment,
     endpoint,
@@ -129,6 +129,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     WebhookMessage: encodeId('WebhookMessage', message!.id),
     WebhookAttempt,
     Operation,
+    MailSuppression,
   }
 }
 
@@ -138,7 +139,7 @@ async function addRows(
   { organizationId }: Tenant,
   of: { service: string; Deployment: string; endpoint: string; messageId: string },
 ) {
-  const [attempt, instance, operationId] = [newId(), newId(), newId()]
+  const [attempt, instance, operationId, suppression] = [newId(), newId(), newId(), newId()]
   await (await app.db.prismaClient()).webhookAttempt.create({
     data: {
       id: attempt,
@@ -165,10 +166,14 @@ async function addRows(
     },
   })
   await addOperation(app, organizationId, operationId)
+  await (await app.db.prismaClient()).mailSuppression.create({
+    data: { id: suppression, organizationId, address: `${suppression}@example.com`, reason: 'BOUNCED' },
+  })
   return {
     WebhookAttempt: encodeId('WebhookAttempt', attempt),
     Instance: encodeId('Instance', instance),
     Operation: encodeId('Operation', operationId),
+    MailSuppression: encodeId('MailSuppression', suppression),
   }
 }
 

@@ -52,14 +52,19 @@ export async function createTestApp(url: string, settings: Record<string, string
 
 /** A keyring whose plaintext values are searched for when the database is dropped. */
 function recorded(url: string, keyring: Keyring): Keyring {
+  const record = (identity: string, plain: string) => {
+    if (!/^(mail|outbox_mail):/.test(identity)) return canaryOf(url).add(plain)
+    const { text, html } = JSON.parse(plain) as { text?: string | null; html?: string | null }
+    for (const body of [text, html]) if (body) canaryOf(url).addText(body)
+  }
   return {
     ...keyring,
     seal(tx, organizationId, identity, plain) {
-      canaryOf(url).add(plain)
+      record(identity, plain)
       return keyring.seal(tx, organizationId, identity, plain)
     },
     sealAll(tx, organizationId, values) {
-      for (const { plain } of values) canaryOf(url).add(plain)
+      for (const { identity, plain } of values) record(identity, plain)
       return keyring.sealAll(tx, organizationId, values)
     },
   }

@@ -38,13 +38,22 @@ export class Canary {
       return
     }
     if (value.length < minLength || this.#values.has(value)) return
+    this.#register(value, formsOf(value, value.match(/[A-Za-z0-9]{12,}/g) ?? []))
+  }
+
+  #register(value: string, forms: readonly string[]): void {
     this.#values.add(value)
-    for (const pattern of formsOf(value)) {
+    for (const pattern of forms) {
       const start = pattern.slice(0, minLength)
       const known = this.#byStart.get(start)
       if (known) known.push({ pattern, value })
       else this.#byStart.set(start, [{ pattern, value }])
     }
+  }
+
+  /** Registers a text that is searched for as a whole only, because it has words that also occur elsewhere. */
+  addText(text: string): void {
+    if (text.length >= minLength && !this.#values.has(text)) this.#register(text, formsOf(text, []))
   }
 
   /** The places where a text contains a registered value, an API key or a signing secret. */
@@ -138,15 +147,14 @@ function leavesOf(value: string): string[] | null {
   }
 }
 
-function formsOf(value: string): string[] {
+/** `plain`: parts that no escaping changes, for values that are escaped more than once. */
+function formsOf(value: string, plain: readonly string[]): string[] {
   const bytes = Buffer.from(value)
   const base64 = [0, 1, 2].map((offset) => {
     const text = Buffer.concat([Buffer.alloc(offset), bytes]).toString('base64')
     return text.slice([0, 2, 3][offset], Math.floor(((offset + bytes.length) * 4) / 3))
   })
   const json = JSON.stringify(value).slice(1, -1)
-  // The longest part that no escaping changes, for values that are escaped more than once.
-  const plain = value.match(/[A-Za-z0-9]{12,}/g) ?? []
   const forms = [
     value,
     ...plain,

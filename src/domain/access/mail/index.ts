@@ -1,0 +1,39 @@
+/**
+ * Mails: queued in the transaction of a change, sent by workers, and followed until their outcome is known. Every mail of Quayside goes through
+ * here. What a mail says, and who may send it, is the business of the concept that queues it.
+ */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { dnsResolver, mailTransport } from './ports.ts'
+import { countSuppressions, listSuppressions, removeSuppression, suppressionListing } from './suppression.ts'
+
+export { addressOf, domainOf, formatMailbox, type Mailbox, parseMailbox } from './address.ts'
+export {
+  attachmentsSchema,
+  decodedBytes,
+  mailboxSchema,
+  mailHeadersSchema,
+  maxAttachmentBytes,
+  maxRecipients,
+  subjectSchema,
+} from './input.ts'
+export { type MailAttachment, type MailOutcome, type MailOutcomeReader, type MailSigning, mailOutcomes, type NewMail } from './model.ts'
+export { dnsResolver, mailTransport } from './ports.ts'
+export { queueMail } from './queue.ts'
+export { countSuppressions, listSuppressions, removeSuppression, suppressedAmong, suppressionListing } from './suppression.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    MailSuppression: 'supp'
+  }
+}
+
+export const mail = defineConcept({
+  name: 'mail',
+  idPrefixes: { MailSuppression: 'supp' },
+  nodes: [suppressionListing],
+  commands: [removeSuppression],
+  queries: [listSuppressions, countSuppressions],
+  ports: [mailTransport, dnsResolver],
+  constraints: stamped('mail', 'mail_recipient', 'mail_suppression', 'outbox_mail'),
+})

@@ -1,0 +1,62 @@
+/** What the domain needs to send mail, to receive reports about it, and to look up DNS records. */
+import { definePort } from '../../../platform/port.ts'
+
+/**
+ * - `UNREACHABLE`: the server could not be reached, did not answer in time, answered garbage or refused the login. Says nothing of the mail; if
+ *   the connection was lost after the mail was sent, the server may have accepted it.
+ */
+export type MailErrorCode = 'UNREACHABLE'
+
+export type OutgoingMail = {
+  /** Envelope sender. */
+  from: string
+  /** Envelope recipients. */
+  to: readonly string[]
+  /** The complete message of RFC 5322. */
+  raw: Buffer
+  /** Whether to request delivery reports (RFC 3461) under this envelope id. Null: none. */
+  reportId: string | null
+}
+
+/** The server's answer for one recipient. `whole`: it refused the mail and not the recipient. */
+export type RecipientAnswer = {
+  address: string
+  answer: 'accepted' | 'deferred' | 'refused'
+  whole: boolean
+  code: string | null
+  text: string
+}
+
+export type SendResult = {
+  recipients: RecipientAnswer[]
+  /** Whether the server promised delivery reports. */
+  reports: boolean
+}
+
+/** Sends mail over an SMTP server. */
+export interface MailTransport {
+  /** Makes one attempt. Throws PortError with a MailErrorCode, or the reason of `signal`. */
+  send(mail: OutgoingMail, signal: AbortSignal): Promise<SendResult>
+}
+
+/** Provided if SMTP_URL is set. Otherwise mail is kept in the local outbox. */
+export const mailTransport = definePort<MailTransport>('mail transport', { isOptional: true })
+
+/** An MX record. */
+export type MailExchange = { exchange: string; priority: number }
+
+/**
+ * - `NOT_FOUND`: the name or the record does not exist.
+ * - `UNAVAILABLE`: no server answered in time, or the answer could not be used. Says nothing of the record.
+ */
+export type DnsErrorCode = 'NOT_FOUND' | 'UNAVAILABLE'
+
+/** Looks up DNS records. All methods throw PortError with a DnsErrorCode. */
+export interface DnsResolver {
+  /** Each record with its parts joined. */
+  txt(name: string): Promise<string[]>
+  mx(name: string): Promise<MailExchange[]>
+  cname(name: string): Promise<string[]>
+}
+
+export const dnsResolver = definePort<DnsResolver>('DNS resolver', { isOptional: true })
