@@ -196,6 +196,28 @@ describe('the audit chain', () => {
     expect(await verify(organizationId)).toBe(3n)
   })
 
+  const others = edits.filter(([title]) => !['the hash', 'the position'].includes(title))
+
+  it.each(others)('refuses an edit of %s together with the position', async (_title, edit) => {
+    const { organizationId } = await chained(1)
+    const id = newId()
+    const given = `'${id}', '${organizationId}', 'api_key', 'key', 'test', '{"ä": 1}'`
+    const insertion = `insert into audit_entry (id, organization_id, actor_type, actor_name, action, details) values (${given})`
+    const position = `update audit_entry set position = 2, hash = sha256('x')`
+    const client = await world.app.db.pool.connect()
+    try {
+      for (const more of [`, ${edit}`, '']) {
+        await client.query(`begin; ${insertion}`)
+        const positioned = client.query(`${position}${more} where id = '${id}'`)
+        if (more) await expect(positioned).rejects.toThrow('append-only')
+        else await positioned
+        await client.query('rollback')
+      }
+    } finally {
+      client.release()
+    }
+  })
+
   it.each([
     ['one from the middle', 'position = 3', 3n],
     ['the first', 'position = 1', 1n],
