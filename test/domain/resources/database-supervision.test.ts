@@ -119,7 +119,6 @@ describe('the plan', () => {
     organizationId: 'o',
     projectId: 'p',
     environmentId: 'e',
-    name: 'n',
     desiredState: 'RUNNING',
     status: 'RUNNING',
     generation: 0,

@@ -7,7 +7,7 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
-import { resourceTopic } from '../resource/index.ts'
+import { letFollow, resourceTopic } from '../resource/index.ts'
 import { moveBindings, resourceBindingCreated } from '../resource-binding/index.ts'
 import { defaultMaxConnections, maxConnectionsSchema, shown } from './commands.ts'
 import { databaseUpdated, eventOf } from './events.ts'
@@ -45,6 +45,7 @@ async function updated(work: Work, { id }: Database, data: Record<string, unknow
   ))!
   await publish(work, databaseUpdated, eventOf(database))
   work.wake('database', resourceTopic(id))
+  await letFollow(work, id)
   return database
 }
 

@@ -9,8 +9,16 @@ import { keptEnvironments } from '../../apps/environment/index.ts'
 import { resourceErrors } from './errors.ts'
 
 export { resourceErrors } from './errors.ts'
-export { deletionHolds, lifecycleCommands, lockResource, markDeleted } from './lifecycle.ts'
-export { type Observed, planResource, type Supervised, type SupervisedRow, startHolds, supervisedTypes } from './model.ts'
+export { deletionHolds, followers, letFollow, lifecycleCommands, lockResource, markDeleted } from './lifecycle.ts'
+export {
+  type Observed,
+  planResource,
+  removalHolds,
+  type Supervised,
+  type SupervisedRow,
+  startHolds,
+  supervisedTypes,
+} from './model.ts'
 export { choosePort, insertResource, resourceTopic, takenPorts } from './store.ts'
 export { settleResources, superviseResources } from './supervise.ts'
 

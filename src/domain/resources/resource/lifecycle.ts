@@ -15,6 +15,13 @@ import { resourceTopic } from './store.ts'
 /** Why a resource must not be deleted at the moment, as a sentence; null if it may. Later concepts add reasons. */
 export const deletionHolds = defineExtensionPoint<(work: Work, resourceId: string) => Promise<string | null>>('holds on deletions')
 
+/** Called in the transaction of a change of what is desired of a resource, after it. Later concepts let follow what depends on the resource. */
+export const followers = defineExtensionPoint<(work: Work, resourceId: string) => Promise<void>>('followers of resources')
+
+export async function letFollow(work: Work, resourceId: string): Promise<void> {
+  for (const follow of followers.of(work.app)) await follow(work, resourceId)
+}
+
 export type Lifecycle<Row, Shown, Name extends string> = {
   type: IdType
   table: string
@@ -49,10 +56,12 @@ export function lifecycleCommands<Row extends WithVersion, Shown, const Name ext
   const resultOf = (found: Row) => ({ [name]: kind.shown(found) }) as Record<Name, Shown>
   const update = async (work: Work, target: Row, assignments: Sql): Promise<Row> => {
     work.wake(table, resourceTopic(target.id))
-    return (await row<Row>(
+    const updated = (await row<Row>(
       work.tx,
       sql`update ${raw(table)} set ${assignments}, version = version + 1 where id = ${target.id}::uuid returning *`,
     ))!
+    await letFollow(work, target.id)
+    return updated
   }
   const desired = (state: DesiredState) => sql`desired_state = ${state}::desired_state, next_start_at = null`
   const common = {
@@ -114,4 +123,5 @@ export async function markDeleted(work: Work, table: string, id: string): Promis
     work.tx,
     sql`update ${raw(table)} set desired_state = 'DELETED', status = 'DELETING', version = version + 1 where id = ${id}::uuid returning id`,
   )
+  await letFollow(work, id)
 }

@@ -9,13 +9,15 @@ import type { App } from '../../../platform/work.ts'
 /** Conditions on the row `t` of a resource: while any of them holds, it is not started, because its data is being made by another concept. */
 export const startHolds = defineExtensionPoint<Sql>('holds on starts')
 
+/** Conditions on the row `t` of a resource: while any of them holds, its data is not removed, because other resources depend on it. */
+export const removalHolds = defineExtensionPoint<Sql>('holds on removals')
+
 /** The columns that the table of every supervised kind has. */
 export type SupervisedRow = {
   id: string
   organizationId: string
   projectId: string
   environmentId: string
-  name: string
   desiredState: DesiredState
   status: ResourceStatus
   generation: number
@@ -25,8 +27,11 @@ export type SupervisedRow = {
   failures: number
 }
 
-/** `unreachable`: the state is unknown. It is neither taken for running nor for stopped. */
-export type Observed = 'running' | 'stopped' | 'unreachable'
+/**
+ * `unreachable`: the state is unknown. It is neither taken for running nor for stopped. A `reason`: the server runs, but is of no use, so that
+ * it must be started again.
+ */
+export type Observed = 'running' | 'stopped' | 'unreachable' | { reason: string }
 
 /** A kind of resource that runs as servers, and how its servers are handled. The actions are idempotent and repeated after a crash. */
 export type Supervised<Row extends SupervisedRow> = {

@@ -3,6 +3,7 @@
  * acts. One process at a time does it for each kind, by lease. Servers outlive the control plane, so a pass after its restart finds them
  * running; an interrupted action is repeated.
  */
+import { availableParallelism } from 'node:os'
 import type { ResourceStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
@@ -13,19 +14,30 @@ import { createFailureLog, type FailureLog, reportFailure } from '../../../platf
 import { encodeId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import { type Action, type Observed, planResource, retryDelayMs, type Supervised, type SupervisedRow, startHolds } from './model.ts'
+import {
+  type Action,
+  type Observed,
+  planResource,
+  removalHolds,
+  retryDelayMs,
+  type Supervised,
+  type SupervisedRow,
+  startHolds,
+} from './model.ts'
 import { removeResource, resourceTopic } from './store.ts'
 
-/** Servers of one kind that are started, stopped or changed at the same time. */
-const concurrency = 3
+/** Servers of one kind that are started, stopped or changed at the same time. These actions mostly need CPU time. */
+const concurrency = Math.max(3, availableParallelism())
+/** Time after which an action no longer counts as one of them, because it waits for something. */
+const patienceMs = 5_000
 const watchMs = 1_000
 /** Uptime after which an end counts as the first failure again. */
 const calmMs = 60_000
 
 /** What one process remembers between passes; all of it can be lost without harm. */
 type Memory = {
-  /** Resources with an action under way. */
-  busy: Set<string>
+  /** Resources with an action under way, and when it began. */
+  busy: Map<string, number>
   running: Set<Promise<void>>
   failures: FailureLog
   leases: Set<string>
@@ -35,10 +47,10 @@ type Memory = {
 
 const memoryOf = perApp((app): Memory => {
   const failures = createFailureLog(app, { failed: 'a resource could not be handled', recovered: 'a resource is handled again' })
-  return { busy: new Set(), running: new Set(), failures, leases: new Set(), watched: new Set() }
+  return { busy: new Map(), running: new Set(), failures, leases: new Set(), watched: new Set() }
 })
 
-type Due<Row> = Row & { startDue: boolean; ranCalmly: boolean }
+type Due<Row> = Row & { startDue: boolean; ranCalmly: boolean; isHeld: boolean }
 
 /** The chore that keeps the resources of a kind as desired. Its wake-up topic is the kind's table. */
 export function superviseResources<Row extends SupervisedRow>(kind: Supervised<Row>): Chore {
@@ -52,15 +64,18 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
     async run(app, signal) {
       const memory = memoryOf(app)
       memory.watched.delete(kind.table)
-      const found = await readDue(app, kind)
-      if (found.length === 0) return
+      const all = await readDue(app, kind)
+      if (all.length === 0) return
       memory.watched.add(kind.table)
+      const found = all.filter(({ isHeld }) => !isHeld)
       if ((await holdLease(app.db, lease, app.processId, app.settings.WORKER_LEASE_MS)) === null) return
       memory.leases.add(lease)
       const observed = await kind.observe(app, found)
-      const busyKind = () => found.filter(({ id }) => memory.busy.has(id)).length
+      const now = app.clock.elapsedMs()
+      const places = () =>
+        concurrency - found.filter(({ id }) => now - (memory.busy.get(id) ?? Number.NEGATIVE_INFINITY) < patienceMs).length
       for (const row of found) {
-        if (signal.aborted || busyKind() >= concurrency) return
+        if (signal.aborted || places() <= 0) return
         if (memory.busy.has(row.id)) continue
         const action = planResource(row, observed.get(row.id) ?? 'stopped', row.startDue)
         if (action) background(app, kind, row, action, observed.get(row.id) ?? 'stopped')
@@ -73,9 +88,9 @@ const readDue = <Row extends SupervisedRow>(app: App, { table }: Supervised<Row>
   rows<Due<Row>>(
     app.db,
     sql`select t.*, coalesce(t.next_start_at <= app_now(), true) as start_due,
-               coalesce(t.started_at < app_now() - ${calmMs} * interval '1 millisecond', true) as ran_calmly
-        from ${raw(table)} t where not (t.status = 'STOPPED' and t.desired_state = 'STOPPED')
-          and (t.desired_state = 'DELETED' or not ${anyOf(startHolds.of(app))}) order by t.id`,
+               coalesce(t.started_at < app_now() - ${calmMs} * interval '1 millisecond', true) as ran_calmly,
+               case when t.desired_state = 'DELETED' then ${anyOf(removalHolds.of(app))} else ${anyOf(startHolds.of(app))} end as is_held
+        from ${raw(table)} t where not (t.status = 'STOPPED' and t.desired_state = 'STOPPED') order by t.id`,
   )
 
 /** For a process that is stopping: waits for actions in progress, then releases the leases, so that another process takes over at once. */
@@ -94,7 +109,7 @@ export async function settleResources(app: App): Promise<void> {
 
 function background<Row extends SupervisedRow>(app: App, kind: Supervised<Row>, row: Due<Row>, action: Action, observed: Observed): void {
   const memory = memoryOf(app)
-  memory.busy.add(row.id)
+  memory.busy.set(row.id, app.clock.elapsedMs())
   const running = act(app, kind, row, action, observed)
     .then(
       () => memory.failures.succeeded(row.id),
@@ -117,7 +132,12 @@ async function act<Row extends SupervisedRow>(
 ): Promise<void> {
   switch (action) {
     case 'lost':
-      return noteFailure(app, kind, row, `The ${kind.noun} exited unexpectedly. It is being restarted.`)
+      return noteFailure(
+        app,
+        kind,
+        row,
+        typeof observed === 'object' ? observed.reason : `The ${kind.noun} exited unexpectedly. It is being restarted.`,
+      )
     case 'start':
     case 'restart':
       return attempt(app, kind, row, async () => {
