@@ -17,8 +17,8 @@ import {
 } from 'graphql'
 import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
-import { backupEngine } from '../../src/domain/resources/backup/index.ts'
-import type { BackupEngine } from '../../src/domain/resources/backup/ports.ts'
+import { backupEngine, backupStore } from '../../src/domain/resources/backup/index.ts'
+import type { BackupEngine, BackupStore } from '../../src/domain/resources/backup/ports.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
@@ -41,6 +41,7 @@ export async function createFullWorld(): Promise<World> {
   routerPort.provide(world.app, { port: 4080 } as Router)
   provideEngine(world.app)
   const recordedUntil = async () => null
+  backupStore.provide(world.app, { nameOf: (path) => path } as Partial<BackupStore> as BackupStore)
   backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
   provideRedisEngine(world.app)
   return {
