@@ -66,7 +66,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const state = { draining: false }
 
   early.add(server)
-  addClientAddresses(server)
+  addOrigins(server)
   const connections = followConnections(server.server)
   server.addHook('onRequest', (_request, _reply, done) => {
     if (connections.portClosing) void connections.portClosing.then(() => done())
@@ -117,9 +117,12 @@ function requestIdOf(request: IncomingMessage): string {
   return typeof given === 'string' && /^[\w.:-]{1,100}$/.test(given) ? given : randomUUID()
 }
 
-/** Runs each request on behalf of its client, whose address audit entries contain. */
-function addClientAddresses(server: FastifyInstance): void {
-  server.addHook('onRequest', (request, _reply, done) => onBehalfOf(request.ip, done))
+/** Runs each request on behalf of its client, which audit entries name. */
+function addOrigins(server: FastifyInstance): void {
+  server.addHook('onRequest', (request, _reply, done) => {
+    const userAgent = request.headers['user-agent'] ?? null
+    onBehalfOf({ address: request.ip, userAgent, door: request.routeOptions.config.door ?? 'http' }, done)
+  })
 }
 
 function addRequestIds(server: FastifyInstance): void {
@@ -148,6 +151,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Log requests at level debug only, because they are frequent. */
     quiet?: boolean
+    /** Name of the door that the route belongs to, for audit entries. */
+    door?: string
   }
 }
 

@@ -96,6 +96,7 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
     door.route({
       method: ['GET', 'POST'],
       url: endpoint,
+      config: { door: 'graphql' },
       onRequest: async (request, reply) => {
         if (page && request.method !== 'POST' && asksForPage(request)) return sendPage(request, reply, await page())
         const credential = credentialOfHeaders(request.headers)

@@ -11,7 +11,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import type { Caller } from '../platform/access.ts'
 import { credentialOfSocket } from '../platform/credential.ts'
 import { errors } from '../platform/errors.ts'
-import { forwardedOf, onBehalfOf, trustOf } from '../platform/forwarded.ts'
+import { forwardedOf, type Origin, onBehalfOf, trustOf } from '../platform/forwarded.ts'
 import { isModestJson, tooManyValues } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
@@ -56,8 +56,7 @@ type Socket = {
   ws: WebSocket
   request: IncomingMessage
   requestId: string
-  /** Address of the client. */
-  client: string
+  origin: Origin
   closed: AbortController
   caller: Caller | null
   operations: number
@@ -96,8 +95,13 @@ export function mountSockets(server: Server, options: SocketDoorOptions): Socket
   })
 
   const trust = trustOf(app.settings.TRUST_PROXY)
+  const originOf = (request: IncomingMessage): Origin => ({
+    address: forwardedOf(request, trust).client,
+    userAgent: request.headers['user-agent'] ?? null,
+    door: 'websocket',
+  })
   const open = (ws: WebSocket, request: IncomingMessage) => {
-    const socket = socketOf(ws, request, options.requestId(request), forwardedOf(request, trust).client)
+    const socket = socketOf(ws, request, options.requestId(request), originOf(request))
     sockets.add(socket)
     const beat = keepAlive(ws, options.pingEveryMs)
     const gone = protocol.opened(connectionOf(socket, app), { socket })
@@ -120,7 +124,7 @@ export function mountSockets(server: Server, options: SocketDoorOptions): Socket
   }
 }
 
-function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, client: string): Socket {
+function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, origin: Origin): Socket {
   const closed = new AbortController()
   const close = (code: number, reason: string) => {
     ws.close(code, reason)
@@ -130,7 +134,7 @@ function socketOf(ws: WebSocket, request: IncomingMessage, requestId: string, cl
   }
   const running = new Map<string, AbortController>()
   closed.signal.addEventListener('abort', () => running.forEach((ended) => void ended.abort()), { once: true })
-  return { ws, request, requestId, client, closed, caller: null, operations: 0, running, isWanted: () => true, onQuiet: null, close }
+  return { ws, request, requestId, origin, closed, caller: null, operations: 0, running, isWanted: () => true, onQuiet: null, close }
 }
 
 /** Sends a message. Resolves when the kernel has accepted it, so that no answer is computed ahead of the reader. */
@@ -184,7 +188,7 @@ const connectionOf = (socket: Socket, app: App) => ({
       // Messages are JSON text. ws checks text frames for valid UTF-8, but not binary ones.
       if (isBinary) return socket.close(CloseCode.BadRequest, 'A message must be a text frame')
       if (!isModestJson(data as Buffer)) return socket.close(CloseCode.BadRequest, tooManyValues().message)
-      onBehalfOf(socket.client, () => take(String(data))).catch((error) => {
+      onBehalfOf(socket.origin, () => take(String(data))).catch((error) => {
         // Clients retry after 1013, but not after 4500.
         if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')
         app.log.error({ err: error, requestId: socket.requestId }, 'a WebSocket message could not be handled')

@@ -6,7 +6,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { z } from 'zod'
 import { type Caller, type Permission, principalOf } from './access.ts'
-import { writeAudit } from './audit.ts'
+import { type AuditTarget, writeAudit } from './audit.ts'
+import { recordRefusal } from './audit-refusal.ts'
 import { type Sql, sql, type Tx } from './db/index.ts'
 import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
@@ -33,8 +34,10 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
   description: string
   permission: Permission
   ids: IdPaths
-  /** The type of the target, for the audit entry. */
+  /** The type of the target or, if the command has none, of the row that it creates, for the audit entry. */
   targetType: IdType | null
+  /** The type of the row that the command creates below its target. The audit entry is then about that row. */
+  creates?: IdType
   /** Finds and locks the row that the command changes, within the caller's scope. Null fails with `not_found`. Omitted: no target. */
   target?: (work: Work, ids: Ids) => Promise<Row | null>
   input: z.ZodType<Input>
@@ -49,6 +52,8 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
   run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Soon<Result>>
   /** Details of the audit entry in addition to action and target. They must not contain values of variables. */
   audited?: (input: NoInfer<Input>, result: NoInfer<Result>) => Record<string, unknown>
+  /** The new values of the target's columns, for a command whose result is known only after the commit. */
+  changed?: (input: NoInfer<Input>, target: NoInfer<Row>) => object
 }
 
 export type Query<Input, Result> = {
@@ -102,6 +107,19 @@ export async function execute<Input, Row extends Target | null, Result extends o
   command: Command<Input, Row, Result>,
   rawInput: CommandInput,
 ): Promise<Result> {
+  try {
+    return await perform(request, command, rawInput)
+  } catch (error) {
+    await recordRefusal(request, command, rawInput, error)
+    throw error
+  }
+}
+
+async function perform<Input, Row extends Target | null, Result extends object>(
+  request: Request,
+  command: Command<Input, Row, Result>,
+  rawInput: CommandInput,
+): Promise<Result> {
   if (request.app.domain.commands.get(command.name) !== command) throw new Error(`no concept declares the command ${command.name}`)
   const { idempotencyKey, ifVersion, ...rest } = rawInput
   const input = decodeIds(rest, command.ids)
@@ -118,19 +136,43 @@ export async function execute<Input, Row extends Target | null, Result extends o
       throw errors.version_conflict({ field: 'ifVersion', details: { currentVersion: target.version } })
     }
     const soon = await command.run(work, parsed, target as Row, prepared)
-    // Otherwise nothing that is written depends on it.
-    const isNeeded = key !== null || command.audited !== undefined || target === null
+    // A result that travels with the commit is awaited only if something that is written depends on it.
+    const isNeeded = key !== null || command.audited !== undefined || command.changed === undefined || !hasPromise(soon)
     const result = isNeeded ? await known(soon) : null
     writeAudit(work, {
       action: command.name,
-      targetType: command.targetType,
-      targetId: target?.id ?? createdId(result!),
+      target: auditTarget(command, parsed, target as Row, result),
       details: command.audited?.(parsed, result!) ?? {},
     })
     key?.store(withoutOnce(result!, command.once ?? []))
     return result ?? soon
   })
   return known(result)
+}
+
+const hasPromise = (soon: object): boolean => Object.values(soon).some((value) => value instanceof Promise)
+
+/** The row that the audit entry of a command is about, before and after. The result of a command that creates a row begins with that row. */
+function auditTarget<Input, Row extends Target | null, Result extends object>(
+  { targetType, creates, changed }: Command<Input, Row, Result>,
+  input: Input,
+  target: Row,
+  result: Result | null,
+): AuditTarget | null {
+  const type = creates ?? targetType
+  if (type === null) return null
+  if (target === null || creates) {
+    const created = result && rowOf(result, (id) => typeof id === 'string')
+    return created ? { type, before: null, after: created } : { type, id: null }
+  }
+  if (changed) return { type, before: target, after: { ...target, ...changed(input, target) } }
+  if (result && 'deletedId' in result && result.deletedId === target.id) return { type, before: target, after: null }
+  return { type, before: target, after: result ? rowOf(result, (id) => id === target.id) : undefined }
+}
+
+/** The first row of a result whose id fulfils a condition. */
+function rowOf(result: object, condition: (id: unknown) => boolean): { id: string } | undefined {
+  for (const value of Object.values(result)) if (condition(value?.id)) return value
 }
 
 /** Waits for the parts of a result. */
@@ -164,9 +206,14 @@ export async function ask<Input, Result>(
   columns?: readonly string[],
 ): Promise<Result> {
   if (request.app.domain.queries.get(query.name) !== query) throw new Error(`no concept declares the query ${query.name}`)
-  if (query.permission !== null) demand(request.caller, query.permission)
-  const input = parseInput(query.input, decodeIds(rawInput, query.ids))
-  return query.run({ app: request.app, caller: request.caller, tx: request.app.db, requestId: request.requestId, columns }, input)
+  try {
+    if (query.permission !== null) demand(request.caller, query.permission)
+    const input = parseInput(query.input, decodeIds(rawInput, query.ids))
+    return await query.run({ app: request.app, caller: request.caller, tx: request.app.db, requestId: request.requestId, columns }, input)
+  } catch (error) {
+    await recordRefusal(request, query, rawInput, error)
+    throw error
+  }
 }
 
 async function findTarget<Input, Row extends Target | null, Result extends object>(
@@ -246,12 +293,6 @@ const refusedText = (path: string, problem: string) =>
 /** Whether an update would change a row, that is, whether a field is given and differs. */
 export const changes = (row: object, data: object): boolean =>
   Object.entries(data).some(([field, value]) => value !== undefined && !isDeepStrictEqual(value, row[field as keyof typeof row]))
-
-/** The id of the created row. The result of a create command is `{ project: row }`, with one row that has an id. */
-const createdId = (result: object): string | null => {
-  for (const value of Object.values(result)) if (typeof value?.id === 'string') return value.id
-  return null
-}
 
 function withoutOnce<Result extends object>(result: Result, once: readonly string[]): object {
   return Object.fromEntries(Object.entries(result).map(([name, value]) => [name, once.includes(name) ? null : value]))

@@ -53,10 +53,18 @@ function plain(address: string): string {
   return isIP(bare) === 0 ? bare : ipaddr.process(bare).toString()
 }
 
-const present = new AsyncLocalStorage<string>()
+/** Where a request comes from. */
+export type Origin = {
+  address: string
+  userAgent: string | null
+  /** The way in: graphql, websocket, or the name of a REST dialect. */
+  door: string
+}
 
-/** Runs `run` on behalf of a client, whose address `clientAddress` then returns. */
-export const onBehalfOf = <T>(client: string, run: () => T): T => present.run(client, run)
+const present = new AsyncLocalStorage<Origin>()
 
-/** Address of the current client; null for work that the control plane does by itself. */
-export const clientAddress = (): string | null => present.getStore() ?? null
+/** Runs `run` on behalf of a client, which `currentOrigin` then returns. */
+export const onBehalfOf = <T>(origin: Origin, run: () => T): T => present.run(origin, run)
+
+/** The client on whose behalf the present code runs; null for work that the control plane does by itself. */
+export const currentOrigin = (): Origin | null => present.getStore() ?? null

@@ -1,4 +1,5 @@
 /** The platform's own declarations, in the form of a concept: the first in `src/domain/index.ts`. */
+import { countRefusals } from './audit-refusal.ts'
 import { defineConcept } from './concept.ts'
 import { check, type Statement } from './db/constraints.ts'
 import { errors } from './errors.ts'
@@ -11,7 +12,7 @@ const constraints: Statement[] = [
   {
     name: 'audit_entry_append_only',
     // Only the sequencer may update a row, once, to set its position and hash. The rest is compared as stored (`*=`): that takes 1 µs, and a
-    // comparison as JSON 20 µs for each entry.
+    // comparison as JSON 20 µs for each entry. Only entries that the chain records as removed may be deleted.
     create: `CREATE OR REPLACE FUNCTION audit_entry_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   entry audit_entry := NEW;
@@ -22,6 +23,9 @@ BEGIN
     IF entry *= OLD THEN
       RETURN NEW;
     END IF;
+  END IF;
+  IF TG_OP = 'DELETE' AND OLD.position <= (SELECT removed_position FROM audit_chain WHERE organization_id = OLD.organization_id) THEN
+    RETURN OLD;
   END IF;
   RAISE EXCEPTION 'audit entries are append-only';
 END $$;`,
@@ -52,6 +56,6 @@ export const foundation = defineConcept({
   name: 'platform',
   idPrefixes: { WebhookMessage: 'evt' },
   errors: [errors, eventErrors, slugErrors],
-  chores: [expireIdempotencyKeys, rotateDataKeys],
+  chores: [expireIdempotencyKeys, rotateDataKeys, countRefusals],
   constraints,
 })

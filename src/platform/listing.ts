@@ -160,6 +160,10 @@ type Declared<Type extends Model & IdType, Filters extends FilterShape> = TableO
   description?: string
   permission: Permission
   order: PageOrder
+  /** Column with the name of a row, for audit entries. Default: `name`. */
+  nameColumn?: keyof RowOf<Type> & string
+  /** Columns that audit entries show when they change. They must not contain secrets. Default: none. */
+  audited?: readonly (keyof RowOf<Type> & string)[]
   /** Which rows `t` the caller may see. Default: those of its organization and project. */
   visible?: (caller: Caller) => Sql
   /** What a list may be filtered by. */
@@ -180,6 +184,8 @@ export type Listing<Row, Filters extends FilterShape = FilterShape> = Table<Row>
   noun: string
   description: string
   permission: Permission
+  nameColumn: string
+  audited: readonly string[]
   filter: z.ZodObject<Filters>
   ids: IdPaths
   /** Holds for the rows `t` that the caller may see and that a filter selects. */
@@ -223,6 +229,8 @@ export function defineListing<const Type extends Model & IdType, Filters extends
     type,
     noun,
     permission,
+    nameColumn: declared.nameColumn ?? 'name',
+    audited: declared.audited ?? [],
     description: declared.description ?? `${upper(noun)}s visible to the caller, ${ordered} first.`,
     filter: z.object(declared.filter ?? ({} as Filters)),
     ids: declared.ids ?? {},

@@ -2,7 +2,7 @@
  * Assigns positions to committed events and audit entries, and chains audit entries by hash. Cursors, deliveries and `verifyAuditLog` rely
  * on positions only: they are assigned after the commit, by one process at a time, so a later commit can't have a lower position.
  */
-import { createHash } from 'node:crypto'
+import { type AuditLink, auditHash, chainStart, linkColumns } from './audit-chain.ts'
 import { defer, row, rows, sql, type Tx } from './db/index.ts'
 import type { App } from './work.ts'
 
@@ -34,7 +34,7 @@ export async function sequence(app: App): Promise<number> {
       rows<EventRow>(tx, sql`select id, organization_id from event where position is null order by ordinal limit ${sequenceBatch}`),
       rows<WaitingLink>(
         tx,
-        sql`select a.*, c.position as last_position, c.hash as last_hash
+        sql`select ${linkColumns}, c.position as last_position, c.hash as last_hash
             from audit_entry a left join audit_chain c on c.organization_id = a.organization_id
             where a.position is null order by a.ordinal limit ${sequenceBatch}`,
       ),
@@ -75,46 +75,13 @@ const countUsage = (tx: Tx, organizationIds: readonly string[]): void =>
         set minute = excluded.minute, events = case when u.minute = excluded.minute then u.events + excluded.events else excluded.events end`,
   )
 
-export type AuditLink = {
-  id: string
-  organizationId: string
-  actorType: string
-  actorId: string | null
-  actorName: string
-  action: string
-  targetType: string | null
-  targetId: string | null
-  details: unknown
-  requestId: string | null
-  createdAt: Date
-}
-
-/** SHA-256 over the previous entry's hash, the position and every field of the entry. */
-export function auditHash(former: Uint8Array, position: bigint, entry: AuditLink): Buffer {
-  const fields = [
-    entry.id,
-    entry.organizationId,
-    String(position),
-    entry.actorType,
-    entry.actorId,
-    entry.actorName,
-    entry.action,
-    entry.targetType,
-    entry.targetId,
-    JSON.stringify(entry.details),
-    entry.requestId,
-    entry.createdAt.toISOString(),
-  ]
-  return createHash('sha256').update(former).update(JSON.stringify(fields)).digest()
-}
-
 /** An entry without a position, and the end of its organization's chain. */
 type WaitingLink = AuditLink & { lastPosition: bigint | null; lastHash: Uint8Array | null }
 
 function chainAudit(tx: Tx, waiting: readonly WaitingLink[]): void {
   const ends = new Map<string, { position: bigint; hash: Uint8Array }>()
   const links = waiting.map((entry) => {
-    const end = ends.get(entry.organizationId) ?? { position: entry.lastPosition ?? 0n, hash: entry.lastHash ?? new Uint8Array() }
+    const end = ends.get(entry.organizationId) ?? { position: entry.lastPosition ?? 0n, hash: entry.lastHash ?? chainStart }
     const position = end.position + 1n
     const link = { position, hash: auditHash(end.hash, position, entry) }
     ends.set(entry.organizationId, link)

@@ -192,7 +192,10 @@ describe('a change', () => {
     const outcome = execute(request(world.app, own.owner), changeProbe, { id, name: 'named', idempotencyKey: 'k' })
     await expect(outcome).rejects.toThrow('broken')
     const { events, audits, keys } = await traces(world.app, own)
-    expect({ events, audits, keys: keys.length - keysBefore }).toEqual({ events: [], audits: [], keys: 0 })
+    expect({ events, keys: keys.length - keysBefore }).toEqual({ events: [], keys: 0 })
+    expect(audits).toMatchObject([
+      { action: 'changeProbe', outcome: 'FAILED', targetId: id, before: null, after: null, details: { code: 'internal' } },
+    ])
     expect(await project(id)).toMatchObject({ name: 'probe', version: 1, description: null })
   })
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { clientAddress, forwardedOf, onBehalfOf, trustOf } from '../../src/platform/forwarded.ts'
+import { currentOrigin, forwardedOf, onBehalfOf, trustOf } from '../../src/platform/forwarded.ts'
 
 const trust = trustOf(['10.0.0.0/8', 'fd00::/8'])
 const asked = (remoteAddress: string, headers: Record<string, string>) => forwardedOf({ socket: { remoteAddress }, headers }, trust)
@@ -40,11 +40,12 @@ it.each([
   expect(asked(peer, headers)).toMatchObject({ client: chain[0], chain, proto })
 })
 
-it('provides the client address to work on its behalf, including later work, and to nothing else', async () => {
-  const later = onBehalfOf('1.2.3.4', async () => {
+it('provides the client to work on its behalf, including later work, and to nothing else', async () => {
+  const client = { address: '1.2.3.4', userAgent: null, door: 'graphql' }
+  const later = onBehalfOf(client, async () => {
     await Promise.resolve()
-    return clientAddress()
+    return currentOrigin()
   })
-  expect(clientAddress()).toBeNull()
-  expect(await later).toBe('1.2.3.4')
+  expect(currentOrigin()).toBeNull()
+  expect(await later).toEqual(client)
 })

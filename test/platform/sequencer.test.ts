@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeAudit } from '../../src/platform/audit.ts'
+import { type AuditLink, auditHash, linkColumns } from '../../src/platform/audit-chain.ts'
 import { row, rows, run, sql } from '../../src/platform/db/index.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
-import { type AuditLink, auditHash, sequence } from '../../src/platform/sequencer.ts'
+import { sequence } from '../../src/platform/sequencer.ts'
 import { type App, transact } from '../../src/platform/work.ts'
 import { createTenant, createWorld, statementsOf, type Tenant, type World } from '../support/tenant.ts'
 import { until } from '../support/wait.ts'
@@ -22,7 +23,7 @@ const write = (app: App, tenant: Tenant, subjects: readonly string[], hold: () =
     for (const subjectId of subjects) {
       await publish(work, probeChanged, { subjectId, projectId: null, data: { projectId: encodeId('Project', subjectId), name: 'told' } })
     }
-    await writeAudit(work, { action: 'probe', targetType: null, targetId: null, details: { ä: 1.5, list: [1, null, 'x'] } })
+    writeAudit(work, { action: 'probe', details: { ä: 1.5, list: [1, null, 'x'] } })
     await hold()
   })
 
@@ -139,7 +140,8 @@ describe('the audit chain', () => {
   async function verify(organizationId: string): Promise<bigint | null> {
     const entries = await rows<Entry>(
       world.app.db,
-      sql`select * from audit_entry where organization_id = ${organizationId}::uuid and position is not null order by position`,
+      sql`select ${linkColumns}, a.position, a.hash from audit_entry a
+          where organization_id = ${organizationId}::uuid and position is not null order by position`,
     )
     let former: Uint8Array = new Uint8Array()
     for (const [index, entry] of entries.entries()) {

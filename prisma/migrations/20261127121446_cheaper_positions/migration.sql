@@ -31,5 +31,8 @@ BEGIN
       RETURN NEW;
     END IF;
   END IF;
+  IF TG_OP = 'DELETE' AND OLD.position <= (SELECT removed_position FROM audit_chain WHERE organization_id = OLD.organization_id) THEN
+    RETURN OLD;
+  END IF;
   RAISE EXCEPTION 'audit entries are append-only';
 END $$;

@@ -109,6 +109,7 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       method: route.method,
       url,
       constraints: { dialect: dialect.name },
+      config: { door: dialect.name },
       exposeHeadRoute: route.method === 'GET',
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
       async handler(request, reply) {

@@ -126,8 +126,20 @@ export function configurationWorld(settings: Record<string, string> = {}): Confi
 export const eventsOf = (app: App, type: string): Promise<{ subjectId: string; data: Record<string, unknown> }[]> =>
   rows(app.db, sql`select subject_id, data from event where type = ${type} order by ordinal`)
 
-export const auditOf = (app: App, action: string): Promise<{ actorName: string; targetId: string; details: Record<string, unknown> }[]> =>
-  rows(app.db, sql`select actor_name, target_id, details from audit_entry where action = ${action} order by created_at, id`)
+type Audited = {
+  actorName: string
+  targetId: string
+  targetName: string
+  before: unknown
+  after: unknown
+  details: Record<string, unknown>
+}
+
+export const auditOf = (app: App, action: string): Promise<Audited[]> =>
+  rows(
+    app.db,
+    sql`select actor_name, target_id, target_name, before, after, details from audit_entry where action = ${action} order by created_at, id`,
+  )
 
 let number = 1_000
 

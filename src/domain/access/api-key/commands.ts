@@ -101,13 +101,13 @@ export const revokeApiKey = defineCommand({
 
 /** Revokes the keys of a project that is being deleted, each with its own event and audit row. */
 export async function revokeKeysOfProject(work: Work, projectId: string): Promise<void> {
-  const keys = await rows<Pick<ApiKey, 'id'>>(
+  const keys = await rows<ApiKey>(
     work.tx,
-    sql`select id from api_key where project_id = ${projectId}::uuid and revoked_at is null order by id for update`,
+    sql`select * from api_key where project_id = ${projectId}::uuid and revoked_at is null order by id for update`,
   )
-  for (const { id } of keys) {
-    await revoke(work, id)
-    writeAudit(work, { action: revokeApiKey.name, targetType: 'ApiKey', targetId: id, details: { reason: 'project deleted' } })
+  for (const key of keys) {
+    const target = { type: 'ApiKey', before: key, after: await revoke(work, key.id) } as const
+    writeAudit(work, { action: revokeApiKey.name, target, details: { reason: 'project deleted' } })
   }
 }
 

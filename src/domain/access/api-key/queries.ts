@@ -13,6 +13,7 @@ export const apiKeyListing = defineListing({
   noun: 'API key',
   permission: 'view:api_keys',
   order: 'oldest_first',
+  audited: ['name', 'kind', 'scope', 'projectId', 'prefix', 'expiresAt', 'revokedAt'],
 })
 
 export const listApiKeys = listQuery(apiKeyListing)

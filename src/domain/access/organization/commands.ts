@@ -33,7 +33,7 @@ export async function bootstrapOrganization(app: App, id = newId()): Promise<Fir
       projectId: null,
       data: { organizationId: encodeId('Organization', organization.id), name: organization.name, slug: organization.slug },
     })
-    writeAudit(work, { action: 'bootstrapOrganization', targetType: 'Organization', targetId: organization.id, details: {} })
+    writeAudit(work, { action: 'bootstrapOrganization', target: { type: 'Organization', before: null, after: organization } })
     return { organizationId: organization.id, organizationSlug: organization.slug, userId: owner.id, ownerEmail: owner.email }
   })
 }

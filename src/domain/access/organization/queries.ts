@@ -9,6 +9,7 @@ export const organizationListing = defineListing({
   noun: 'organization',
   permission: 'view:organization',
   order: 'oldest_first',
+  audited: ['name', 'slug'],
   visible: (caller) => sql`t.id = ${caller.organizationId}::uuid`,
 })
 

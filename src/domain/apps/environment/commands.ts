@@ -22,6 +22,7 @@ export const createEnvironment = defineCommand({
   permission: 'manage:environments',
   ids: { projectId: 'Project' },
   targetType: 'Project',
+  creates: 'Environment',
   target: (work, ids) =>
     row<Project>(
       work.tx,
@@ -68,6 +69,7 @@ export const updateEnvironment = defineCommand({
     )
     return { environment }
   },
+  changed: (input) => input,
 })
 
 export const deleteEnvironment = defineCommand({

@@ -6,6 +6,7 @@ export const environmentListing = defineListing({
   noun: 'environment',
   permission: 'view:environments',
   order: 'oldest_first',
+  audited: ['name', 'slug', 'type', 'projectId'],
   filter: { projectId: z.string().nullish() },
   ids: { projectId: 'Project' },
   parents: ['projectId'],

@@ -69,6 +69,11 @@ export const updateProject = defineCommand({
     await publish(work, projectUpdated, { subjectId: target.id, projectId: target.id, data })
     return { project }
   },
+  changed: ({ name, description, secretFallback }, target) => ({
+    name,
+    description,
+    ...(secretFallback && { secretFallback: withFallback(target, secretFallback) }),
+  }),
 })
 
 /** Scopes that the input omits keep their setting. */

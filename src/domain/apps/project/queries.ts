@@ -7,6 +7,7 @@ export const projectListing = defineListing({
   noun: 'project',
   permission: 'view:projects',
   order: 'oldest_first',
+  audited: ['name', 'slug', 'description', 'secretFallback'],
   visible: (caller) => visible(caller, sql`t`, sql`id`),
 })
 

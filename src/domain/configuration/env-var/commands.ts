@@ -59,6 +59,7 @@ export const createEnvVar = defineCommand({
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
+  creates: 'EnvVar',
   target: lockService,
   input: entrySchema.extend({ deploy: z.boolean().nullish() }),
   emits: [envVarChanged],
@@ -70,7 +71,6 @@ export const createEnvVar = defineCommand({
     const { envVars: _all, ...concluded } = await conclude(work, service, { created: [key], deploy })
     return { envVar, ...concluded }
   },
-  audited: ({ key }) => ({ keys: [key] }),
 })
 
 export const lockEnvVar = lockUnder<EnvVar>('web_service', 'env_var')
@@ -98,7 +98,6 @@ export const updateEnvVar = defineCommand({
     const added = await publishChange(work, placeOf(target), { updated: changed ? [target.key] : [], deploy })
     return { envVar: changed ?? target, warnings: changed ? writeWarnings(changed.key, changed) : [], ...added }
   },
-  audited: (_input, { envVar }) => ({ keys: [envVar.key] }),
 })
 
 export const deleteEnvVar = defineCommand({
@@ -115,5 +114,4 @@ export const deleteEnvVar = defineCommand({
     await publishChange(work, placeOf(target), { deleted: [target.key] })
     return { deletedId: target.id, key: target.key }
   },
-  audited: (_input, { key }) => ({ keys: [key] }),
 })

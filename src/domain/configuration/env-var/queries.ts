@@ -12,6 +12,8 @@ export const envVarListing = defineListing({
   noun: 'environment variable',
   permission: 'view:secrets',
   order: 'oldest_first',
+  nameColumn: 'key',
+  audited: ['key', 'fingerprint', 'isSecret', 'buildTime', 'runTime', 'webServiceId'],
 })
 
 /** Env vars of many services in one statement, by key. */

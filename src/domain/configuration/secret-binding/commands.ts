@@ -19,6 +19,7 @@ export const bindSecret = defineCommand({
   permission: 'manage:secrets',
   ids: { webServiceId: 'WebService', secretId: 'Secret' },
   targetType: 'WebService',
+  creates: 'SecretBinding',
   target: lockService,
   input: entrySchema,
   emits: [secretBindingCreated],
@@ -38,7 +39,6 @@ export const bindSecret = defineCommand({
     await demandRoom(work, service.id)
     return { secretBinding, secretKey: secret.key, warnings: await aliasWarnings(work, service.id, [alias]) }
   },
-  audited: (_input, { secretBinding }) => ({ secretId: secretBinding.secretId, alias: secretBinding.alias }),
 })
 
 /** The given secrets of the service's project, locked against deletion. */
@@ -147,5 +147,4 @@ export const unbindSecret = defineCommand({
     await removeBindings(work, [target])
     return { deletedId: target.id, alias: target.alias }
   },
-  audited: (_input, { alias }) => ({ alias }),
 })

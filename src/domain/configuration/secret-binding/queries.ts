@@ -14,6 +14,8 @@ export const secretBindingListing = defineListing<'SecretBinding', Record<never,
   noun: 'secret binding',
   permission: 'view:secrets',
   order: 'oldest_first',
+  nameColumn: 'alias',
+  audited: ['alias', 'secretId', 'webServiceId'],
   computed: { secretKey: () => sql`(select s.key from secret s where s.id = t.secret_id)` },
 })
 

@@ -26,6 +26,7 @@ export const createSecret = defineCommand({
   permission: 'manage:secrets',
   ids: { projectId: 'Project' },
   targetType: 'Project',
+  creates: 'Secret',
   target: lockProject,
   input: entrySchema,
   emits: [secretCreated],
@@ -44,7 +45,6 @@ export const createSecret = defineCommand({
     await demandRoom(work, project.id, 'key')
     return { secret, warnings: warningsOf(entry, secret) }
   },
-  audited: (entry, { secret }) => ({ secretId: secret.id, key: entry.key, scope: scopeOf(entry) }),
 })
 
 const warningsOf = ({ value }: { value: string }, { key, isSecret }: Secret) =>
@@ -74,7 +74,6 @@ export const updateSecret = defineCommand({
     const changed = (await updateSecrets(work, [{ known: target, ...input }])).get(target.id)
     return { secret: changed ?? target, warnings: changed ? warningsOf(input, changed) : [] }
   },
-  audited: (_input, { secret }) => ({ key: secret.key, scope: secret.scope, version: secret.currentVersion }),
 })
 
 export const setSecrets = defineCommand({

@@ -13,6 +13,8 @@ export const secretListing = defineListing({
   noun: 'secret',
   permission: 'view:secrets',
   order: 'oldest_first',
+  nameColumn: 'key',
+  audited: ['key', 'scope', 'isSecret', 'currentVersion', 'projectId'],
   filter: { projectId: z.string().nullish(), scope: scopeSchema.nullish() },
   ids: { projectId: 'Project' },
   parents: ['projectId'],

@@ -52,6 +52,7 @@ export const deployWebService = defineCommand({
     })
     return { deployment }
   },
+  audited: (_input, { deployment }) => ({ deploymentId: encodeId('Deployment', deployment.id) }),
 })
 
 type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
@@ -192,6 +193,7 @@ export const rollbackDeployment = defineCommand({
     })
     return { deployment }
   },
+  audited: ({ config }, { deployment }) => ({ deploymentId: encodeId('Deployment', deployment.id), config: config ?? 'SNAPSHOT' }),
 })
 
 export const releaseIsKept = async (tx: Work['tx'], digest: string | null): Promise<boolean> =>

@@ -17,6 +17,8 @@ export const deploymentListing = defineListing({
   noun: 'deployment',
   permission: 'view:deployments',
   order: 'newest_first',
+  nameColumn: 'number',
+  audited: ['number', 'kind', 'trigger', 'status', 'branch', 'requestedCommit', 'webServiceId'],
   visible: (caller) =>
     caller.projectId === null
       ? sql`t.organization_id = ${caller.organizationId}::uuid`

@@ -181,10 +181,11 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
           { status: failure ? 'FAILED' : 'CANCELLED', failure: told ? { ...told, phase } : undefined },
           claimed.leaseEpoch,
         )
+        const former: Deployment = { ...claimed, status: now.status }
         writeAudit(work, {
           action: failure ? 'deployment.fail' : 'deployment.cancel',
-          targetType: 'Deployment',
-          targetId: claimed.id,
+          outcome: failure ? 'FAILED' : 'SUCCEEDED',
+          target: { type: 'Deployment', before: former, after: ended },
           details: failure ? { code: failure.code } : {},
         })
         return ended

@@ -105,7 +105,7 @@ async function goLive(run: Run, work: Work): Promise<Deployment> {
   await completeLog(work, log.id)
   await publishDeploymentEvent(work, deploymentEvents.succeeded, live)
   if (live.kind === 'ROLLBACK') await publishDeploymentEvent(work, deploymentEvents.rolledBack, live)
-  writeAudit(work, { action: 'deployment.succeed', targetType: 'Deployment', targetId: live.id, details: {} })
+  writeAudit(work, { action: 'deployment.succeed', target: { type: 'Deployment', before: deployment, after: live } })
   work.wake('deployments', 'purge')
   return live
 }

@@ -10,6 +10,8 @@ export const backupListing = defineListing({
   noun: 'backup',
   permission: 'view:backups',
   order: 'newest_first',
+  nameColumn: 'archive',
+  audited: ['databaseId', 'trigger', 'status'],
   omit: ['archive', 'original', 'details'],
   filter: { databaseId: z.string().nullish(), status: z.array(statuses).nullish() },
   ids: { databaseId: 'Database' },

@@ -35,7 +35,6 @@ export const updateDatabase = defineCommand({
     const isApplied = wanted.maxConnections !== undefined || wanted.settings !== undefined
     return { database: shown(await updated(work, target, { ...wanted, revision: target.revision + (isApplied ? 1 : 0) })) }
   },
-  audited: ({ name, maxConnections, settings }) => ({ name, maxConnections, settings }),
 })
 
 async function updated(work: Work, { id }: Database, data: Record<string, unknown>): Promise<Database> {

@@ -8,6 +8,7 @@ export const databaseListing = defineListing({
   noun: 'database',
   permission: 'view:databases',
   order: 'oldest_first',
+  audited: ['name', 'desiredState', 'maxConnections', 'settings', 'credentialsVersion', 'environmentId', 'projectId'],
   omit: ['password', 'superuserPassword', 'url', 'urlFingerprint'],
   visible: (caller) => sql`${visible(caller, sql`t`)} and t.primary_id is null`,
   filter: { projectId: z.string().nullish(), environmentId: z.string().nullish() },

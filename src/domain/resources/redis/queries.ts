@@ -11,6 +11,7 @@ export const redisListing = defineListing({
   noun: 'Redis instance',
   permission: 'view:databases',
   order: 'oldest_first',
+  audited: ['name', 'desiredState', 'maxMemoryBytes', 'evictionPolicy', 'persistent', 'environmentId', 'projectId'],
   omit: ['password', 'url', 'urlFingerprint'],
   filter: { projectId: z.string().nullish(), environmentId: z.string().nullish() },
   ids: { projectId: 'Project', environmentId: 'Environment' },

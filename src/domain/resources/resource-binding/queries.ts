@@ -7,6 +7,8 @@ export const resourceBindingListing = defineListing({
   noun: 'resource binding',
   permission: 'view:databases',
   order: 'oldest_first',
+  nameColumn: 'resourceType',
+  audited: ['resourceId', 'resourceType', 'variables', 'webServiceId'],
 })
 
 /** Bindings of many services in one statement, oldest first. */

@@ -128,8 +128,8 @@ export async function deleteEndpointsOfProject(work: Work, projectId: string): P
   )
   for (const endpoint of endpoints) {
     await remove(work, endpoint)
-    const details = { reason: 'project deleted' }
-    writeAudit(work, { action: deleteWebhookEndpoint.name, targetType: 'WebhookEndpoint', targetId: endpoint.id, details })
+    const target = { type: 'WebhookEndpoint', before: endpoint, after: null } as const
+    writeAudit(work, { action: deleteWebhookEndpoint.name, target, details: { reason: 'project deleted' } })
   }
 }
 

@@ -8,6 +8,7 @@ export const webhookMessageListing = defineListing<'WebhookMessage', Record<neve
   noun: 'webhook message',
   permission: 'view:webhooks',
   order: 'newest_first',
+  nameColumn: 'eventType',
   omit: ['body'],
 })
 
