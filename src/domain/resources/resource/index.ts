@@ -9,6 +9,7 @@ import { keptEnvironments } from '../../apps/environment/index.ts'
 import { resourceErrors } from './errors.ts'
 
 export { resourceErrors } from './errors.ts'
+export { lifecycleEvents, namedFields } from './events.ts'
 export { deletionHolds, followers, letFollow, lifecycleCommands, lockResource, markDeleted } from './lifecycle.ts'
 export {
   type Observed,
