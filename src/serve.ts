@@ -8,6 +8,7 @@ import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
 import { isOperatorError, openApp, root } from './cli/open-app.ts'
 import { listProcesses, recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
+import { dnsResolver, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import {
   leaveRouter,
@@ -27,6 +28,7 @@ import { storageEndpoint } from './domain/resources/storage/index.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createBackupS3 } from './drivers/backup-s3/index.ts'
+import { createDnsResolver } from './drivers/dns/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
 import { createDatabaseEngine } from './drivers/postgres/engine.ts'
@@ -35,6 +37,7 @@ import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createRedisEngine } from './drivers/redis/index.ts'
+import { createSmtpTransport } from './drivers/smtp/index.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { type Jobs, startJobs } from './jobs/index.ts'
@@ -117,12 +120,16 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
     await createRedisEngine({ dataDir: settings.DATA_DIR, hostPath: settings.hostPath, ports: portsOf(settings.REDIS_PORTS) }),
   )
   storageEndpoint.provide(app, { url: settings.S3_PUBLIC_URL ?? `http://${reachableHost(settings.HOST)}:${settings.S3_PORT}` })
+  dnsResolver.provide(app, createDnsResolver({ servers: settings.DNS_SERVERS }))
+  const smtp = settings.SMTP_URL && createSmtpTransport({ url: settings.SMTP_URL, maxConnections: mailConcurrency })
+  if (smtp) mailTransport.provide(app, smtp)
   demandProviders(app)
   return {
     runtime,
     async close() {
       await router.close({ graceMs: settings.SHUTDOWN_GRACE_MS * 0.8 })
       await http.close()
+      smtp?.close()
     },
   }
 }
@@ -283,5 +290,6 @@ function printWarnings(settings: Settings, runtime: Runtime): void {
     print(
       'Development mode: loopback addresses can be reached and local repositories can be deployed. For production, set NODE_ENV=production.',
     )
+  if (!settings.SMTP_URL) print('Mail is kept in the local outbox (`mailOutbox` in GraphQL). To send it, set SMTP_URL.')
   if (runtime.sandboxMissing) print(`NO SANDBOX: builds and instances run with the permissions of the server: ${runtime.sandboxMissing}`)
 }

@@ -36,10 +36,15 @@ type ClaimRequest = {
   leaseMs: number
   /** Additional columns to set, for example sql`, status = 'RUNNING'`. */
   set?: Sql
+  /** Columns that are returned, of the table under the alias `t`. Default: all. */
+  returning?: Sql
 }
 
 /** Claims due rows whose lease is free or expired. Each gets a new epoch, which fences off the former holder. */
-export function claim<Row>(tx: Tx, { table, key, due, order, limit, owner, leaseMs, set }: ClaimRequest): Promise<(Row & Claimed)[]> {
+export function claim<Row>(
+  tx: Tx,
+  { table, key, due, order, limit, owner, leaseMs, set, returning }: ClaimRequest,
+): Promise<(Row & Claimed)[]> {
   const keys = raw(key.map((column) => `t.${column}`).join(', '))
   const match = raw(key.map((column) => `c.${column} = t.${column}`).join(' and '))
   return rows(
@@ -50,7 +55,7 @@ export function claim<Row>(tx: Tx, { table, key, due, order, limit, owner, lease
           order by ${order} limit ${limit} for update of t skip locked)
         update ${raw(table)} t
         set ${takeLease(owner, leaseMs)}${set ?? sql``}
-        from candidate c where ${match} returning t.*`,
+        from candidate c where ${match} returning ${returning ?? sql`t.*`}`,
   )
 }
 

@@ -57,6 +57,12 @@ const portRange = z.string().refine(
   },
   { error: 'must be a range of ports such as 15000-15999' },
 )
+const mailbox = z.string().regex(/^([^<>@\p{Cc}]+<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/u, {
+  error: 'must be an address such as Quayside <no-reply@example.com>',
+})
+const resolvers = list.refine((items) => items.every((item) => isIP(item.replace(/^\[(.*)\](:\d+)?$|^([\d.]+):\d+$/, '$1$3')) !== 0), {
+  error: 'must be a comma-separated list of addresses such as 10.0.0.53 and 10.0.0.53:5353',
+})
 const schedule = list
   .transform((items) => items.map(Number))
   .refine((items) => items.every((item) => Number.isInteger(item) && item >= 0), {
@@ -149,6 +155,21 @@ const schema = z.object({
   EGRESS_PROXY: secret(z.url({ protocol: /^(http|socks5)$/, error: 'must be an http:// or socks5:// URL' }), urlCredentials),
   /** Hosts, .domains and CIDRs that are called without the proxy. `*` means all. */
   NO_PROXY: setting(list.default([])),
+  /** Unset: mail is kept in the local outbox. */
+  SMTP_URL: secret(
+    z.url({
+      protocol: /^smtps?$/,
+      hostname: /./,
+      error: 'must be an smtp:// or smtps:// URL, such as smtps://user:password@mail.example.com',
+    }),
+    urlCredentials,
+  ),
+  /** Sender of the mails of Quayside itself. */
+  MAIL_FROM: setting(mailbox.default('Quayside <no-reply@localhost>')),
+  MAIL_RETRY_SCHEDULE_MS: setting(schedule.default([60_000, 300_000, 900_000, 3_600_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000])),
+  MAIL_RETENTION_MS: ms(30 * 24 * 3_600_000),
+  /** Servers for DNS lookups of mail domains. Unset: those of the machine. */
+  DNS_SERVERS: setting(resolvers.optional()),
   PREPARE_TIMEOUT_MS: ms(120_000),
   BUILD_TIMEOUT_MS: ms(1_200_000),
   RELEASE_TIMEOUT_MS: ms(600_000),

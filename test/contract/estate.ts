@@ -15,6 +15,7 @@ import {
   isRequiredArgument,
   isRequiredInputField,
 } from 'graphql'
+import { outboxIdentity } from '../../src/domain/access/mail/model.ts'
 import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
 import { backupEngine, backupStore } from '../../src/domain/resources/backup/index.ts'
@@ -103,7 +104,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     app.db,
     sql`select id from webhook_message where organization_id = ${tenant.organizationId}::uuid order by id desc limit 1`,
   )
-  const { WebhookAttempt, Instance, Operation, MailSuppression } = await addRows(app, tenant, {
+  const { WebhookAttempt, Instance, Operation, MailSuppression, OutboxMail } = await addRows(app, tenant, {
     service: service.id,
     Deployment,
     endpoint,
@@ -131,6 +132,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     WebhookAttempt,
     Operation,
     MailSuppression,
+    OutboxMail,
   }
 }
 
@@ -140,7 +142,7 @@ async function addRows(
   { organizationId }: Tenant,
   of: { service: string; Deployment: string; endpoint: string; messageId: string },
 ) {
-  const [attempt, instance, operationId, suppression] = [newId(), newId(), newId(), newId()]
+  const [attempt, instance, operationId, suppression, mail] = [newId(), newId(), newId(), newId(), newId()]
   await (await app.db.prismaClient()).webhookAttempt.create({
     data: {
       id: attempt,
@@ -170,11 +172,24 @@ async function addRows(
   await (await app.db.prismaClient()).mailSuppression.create({
     data: { id: suppression, organizationId, address: `${suppression}@example.com`, reason: 'BOUNCED' },
   })
+  const outboxMail = {
+    id: mail,
+    organizationId,
+    ownerId: newId(),
+    purpose: 'email_message',
+    sender: 'shop@example.com',
+    subject: 'Hello',
+    toAddresses: [],
+    recipients: [],
+  }
+  const content = await app.keyring.seal(app.db, organizationId, outboxIdentity(mail), JSON.stringify({ text: null, html: null, raw: '' }))
+  await (await app.db.prismaClient()).outboxMail.create({ data: { ...outboxMail, content, sizeBytes: content.length } })
   return {
     WebhookAttempt: encodeId('WebhookAttempt', attempt),
     Instance: encodeId('Instance', instance),
     Operation: encodeId('Operation', operationId),
     MailSuppression: encodeId('MailSuppression', suppression),
+    OutboxMail: encodeId('OutboxMail', mail),
   }
 }
 

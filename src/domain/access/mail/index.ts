@@ -4,6 +4,8 @@
  */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { expireMails, mailQueue } from './jobs.ts'
+import { countOutbox, listOutbox, outboxListing } from './outbox.ts'
 import { dnsResolver, mailTransport } from './ports.ts'
 import { countSuppressions, listSuppressions, removeSuppression, suppressionListing } from './suppression.ts'
 
@@ -17,6 +19,7 @@ export {
   maxRecipients,
   subjectSchema,
 } from './input.ts'
+export { mailConcurrency } from './jobs.ts'
 export { type MailAttachment, type MailOutcome, type MailOutcomeReader, type MailSigning, mailOutcomes, type NewMail } from './model.ts'
 export { dnsResolver, mailTransport } from './ports.ts'
 export { queueMail } from './queue.ts'
@@ -25,15 +28,18 @@ export { countSuppressions, listSuppressions, removeSuppression, suppressedAmong
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
     MailSuppression: 'supp'
+    OutboxMail: 'mail'
   }
 }
 
 export const mail = defineConcept({
   name: 'mail',
-  idPrefixes: { MailSuppression: 'supp' },
-  nodes: [suppressionListing],
+  idPrefixes: { MailSuppression: 'supp', OutboxMail: 'mail' },
+  nodes: [suppressionListing, outboxListing],
   commands: [removeSuppression],
-  queries: [listSuppressions, countSuppressions],
+  queries: [listSuppressions, countSuppressions, listOutbox, countOutbox],
+  queues: [mailQueue],
+  chores: [expireMails],
   ports: [mailTransport, dnsResolver],
   constraints: stamped('mail', 'mail_recipient', 'mail_suppression', 'outbox_mail'),
 })

@@ -59,4 +59,4 @@ export interface DnsResolver {
   cname(name: string): Promise<string[]>
 }
 
-export const dnsResolver = definePort<DnsResolver>('DNS resolver', { isOptional: true })
+export const dnsResolver = definePort<DnsResolver>('DNS resolver')
