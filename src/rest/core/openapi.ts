@@ -113,11 +113,10 @@ function success(dialect: Dialect, route: Route): Json {
   return { description: found.schema.description ?? found.id, content: json(reference(found.id)) }
 }
 
-/** The errors that a row can return: for every row those of the credential, others depending on its input. */
+/** The errors that a row can return: for every row those of the credential and of a malformed query string, others depending on its input. */
 function failures(dialect: Dialect, route: Route): Json {
-  const takesInput = [route.params, route.query, route.body, route.page].some(Boolean)
   const texts: [number, string, boolean][] = [
-    [dialect.status.invalid, 'The request is not valid.', takesInput || route.writes],
+    [dialect.status.invalid, 'The request is not valid.', true],
     [dialect.status.unauthenticated, 'The credential is missing or not valid.', true],
     [dialect.status.forbidden, 'The credential does not have the required permission.', true],
     [dialect.status.not_found, 'The object does not exist or is not visible to the caller.', route.mayMiss],
@@ -142,7 +141,8 @@ function propertiesOf(route: Route, sources: Sources = {}, input = toJson(route.
     const source = sourceOf(entry)
     const field = source.schema ? toJson(source.schema, 'input') : known[source.to]
     if (!field) throw new Error(`${route.method} ${route.path}: ${route.name} has no field ${source.to}`)
-    const schema = source.items ? { ...field, items: objectOf(propertiesOf(route, source.items, field.items as Json)) } : field
+    const { items } = source
+    const schema = items ? withItems(field, (item) => objectOf(propertiesOf(route, items, item))) : field
     return {
       name,
       schema: withDefault(schema, source),
@@ -151,6 +151,12 @@ function propertiesOf(route: Route, sources: Sources = {}, input = toJson(route.
     }
   })
 }
+
+/** A list, which may be nullable, with other items. */
+const withItems = (list: Json, change: (items: Json) => Json): Json =>
+  list.items
+    ? { ...list, items: change(list.items as Json) }
+    : { ...list, anyOf: (list.anyOf as Json[]).map((option) => (option.items ? withItems(option, change) : option)) }
 
 const withDefault = (schema: Json, { fallback }: Source): Json => (fallback === undefined ? schema : { ...schema, default: fallback })
 
