@@ -94,6 +94,33 @@ export type BackupVerifiedDataV1 = {
   error: string | null
 }
 
+export type BucketCreatedDataV1 = {
+  /** ID of the bucket. */
+  bucketId: string
+  /** Name of the bucket. */
+  name: string
+  /** Whether the objects of the bucket can be read without a key. */
+  public: boolean
+}
+
+export type BucketDeletedDataV1 = {
+  /** ID of the bucket. */
+  bucketId: string
+  /** Name of the bucket. */
+  name: string
+  /** Whether the objects of the bucket can be read without a key. */
+  public: boolean
+}
+
+export type BucketUpdatedDataV1 = {
+  /** ID of the bucket. */
+  bucketId: string
+  /** Name of the bucket. */
+  name: string
+  /** Whether the objects of the bucket can be read without a key. */
+  public: boolean
+}
+
 export type DatabaseCreatedDataV1 = {
   /** ID of the database. */
   databaseId: string
@@ -803,6 +830,24 @@ export type SecretBindingDeletedDataV1 = {
   alias: string
 }
 
+export type StorageKeyCreatedDataV1 = {
+  /** ID of the storage key. */
+  storageKeyId: string
+  /** Name of the storage key. */
+  name: string
+  /** Access key ID, which is not secret. */
+  accessKeyId: string
+}
+
+export type StorageKeyRevokedDataV1 = {
+  /** ID of the storage key. */
+  storageKeyId: string
+  /** Name of the storage key. */
+  name: string
+  /** Access key ID, which is not secret. */
+  accessKeyId: string
+}
+
 export type WebServiceCrashedDataV1 = {
   /** ID of the web service. */
   webServiceId: string
@@ -1024,6 +1069,15 @@ export type BackupFailed = Envelope<'backup.failed', 1, BackupFailedDataV1>
 /** A backup was restored, read completely and compared with the original. */
 export type BackupVerified = Envelope<'backup.verified', 1, BackupVerifiedDataV1>
 
+/** A bucket was created. */
+export type BucketCreated = Envelope<'bucket.created', 1, BucketCreatedDataV1>
+
+/** A bucket was deleted with its objects. */
+export type BucketDeleted = Envelope<'bucket.deleted', 1, BucketDeletedDataV1>
+
+/** The settings of a bucket changed. */
+export type BucketUpdated = Envelope<'bucket.updated', 1, BucketUpdatedDataV1>
+
 /** A database was created. `database.started` follows when it is running. */
 export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDataV1>
 
@@ -1147,6 +1201,12 @@ export type SecretBindingCreated = Envelope<'secret_binding.created', 1, SecretB
 /** A secret was unbound from a service. */
 export type SecretBindingDeleted = Envelope<'secret_binding.deleted', 1, SecretBindingDeletedDataV1>
 
+/** A storage key was created. */
+export type StorageKeyCreated = Envelope<'storage_key.created', 1, StorageKeyCreatedDataV1>
+
+/** A storage key was deleted and no longer works. */
+export type StorageKeyRevoked = Envelope<'storage_key.revoked', 1, StorageKeyRevokedDataV1>
+
 /** A running service crashed: none of its instances is healthy, and at least one exited unexpectedly. It is being restarted. */
 export type WebServiceCrashed = Envelope<'web_service.crashed', 1, WebServiceCrashedDataV1>
 
@@ -1205,6 +1265,9 @@ export type WebhookEvent =
   | BackupCompleted
   | BackupFailed
   | BackupVerified
+  | BucketCreated
+  | BucketDeleted
+  | BucketUpdated
   | DatabaseCreated
   | DatabaseDeleted
   | DatabaseFailed
@@ -1246,6 +1309,8 @@ export type WebhookEvent =
   | SecretUpdated
   | SecretBindingCreated
   | SecretBindingDeleted
+  | StorageKeyCreated
+  | StorageKeyRevoked
   | WebServiceCrashed
   | WebServiceCreated
   | WebServiceDeleted

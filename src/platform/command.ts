@@ -99,6 +99,15 @@ export const visible = (caller: Caller, alias: Sql, projectColumn: Sql = sql`pro
     ? sql`${alias}.organization_id = ${caller.organizationId}::uuid`
     : sql`${alias}.organization_id = ${caller.organizationId}::uuid and ${alias}.${projectColumn} = ${caller.projectId}::uuid`
 
+/** Condition for the rows of a table whose rows belong to the organization as a whole: a caller that is limited to a project sees none. */
+export const ofOrganization = (caller: Caller, alias: Sql): Sql =>
+  caller.projectId === null ? sql`${alias}.organization_id = ${caller.organizationId}::uuid` : sql`false`
+
+/** Throws `forbidden` for a caller that is limited to a project. `act` says what such a key cannot do. */
+export function demandOrganization(caller: Caller, act: string): void {
+  if (caller.projectId !== null) throw errors.forbidden({ text: `An API key that is limited to one project cannot ${act}.` })
+}
+
 export type CommandInput = Record<string, unknown> & { idempotencyKey?: string | null | undefined; ifVersion?: number | null | undefined }
 
 /** Runs a command for a caller. Throws DomainError for every failure that a caller can cause. */

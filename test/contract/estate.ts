@@ -20,6 +20,7 @@ import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
 import { backupEngine, backupStore } from '../../src/domain/resources/backup/index.ts'
 import type { BackupEngine, BackupStore } from '../../src/domain/resources/backup/ports.ts'
+import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
@@ -45,6 +46,7 @@ export async function createFullWorld(): Promise<World> {
   backupStore.provide(world.app, { nameOf: (path) => path } as Partial<BackupStore> as BackupStore)
   backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
   provideRedisEngine(world.app)
+  storageEndpoint.provide(world.app, { url: 'http://127.0.0.1:4090' })
   return {
     ...world,
     async close() {
@@ -57,13 +59,14 @@ export async function createFullWorld(): Promise<World> {
 /** TypeIDs by type. */
 export type Estate = Record<IdType, string>
 
-const make = `mutation ($p: ID!, $name: String!) {
+const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createWebService(input: {projectId: $p, name: $name, repositoryUrl: "file:///srv/nothing.git"}) { webService { id environment { id } } }
   createApiKey(input: {name: $name, scope: READ}) { apiKey { id } }
   createSecret(input: {projectId: $p, key: "TOKEN", value: "hunter2"}) { secret { id } }
   createWebhookEndpoint(input: {url: "http://127.0.0.1:9/"}) { webhookEndpoint { id } }
   createDatabase(input: {projectId: $p, name: $name}) { database { id } }
   createRedis(input: {projectId: $p, name: $name}) { redis { id } }
+  createBucket(input: {name: $bucket}) { bucket { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
@@ -75,18 +78,21 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   const name = `estate ${newId()}`
   const { createProject } = await run('mutation ($name: String!) { createProject(input: {name: $name}) { project { id } } }', { name })
   const Project = createProject.project.id as string
-  const made = await run(make, { p: Project, name })
+  const made = await run(make, { p: Project, name, bucket: `estate-${newId()}` })
   const service = made.createWebService.webService
   const secret = made.createSecret.secret.id
   const database = made.createDatabase.database.id
   const redis = made.createRedis.redis.id
+  const bucket = made.createBucket.bucket.id
   const configured = await run(
-    `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!) {
+    `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
        bindSecret(input: {webServiceId: $s, secretId: $secret}) { secretBinding { id } }
        connectDatabase(input: {databaseId: $database, webServiceId: $s}) { resourceBinding { id } }
-       connectRedis(input: {redisId: $redis, webServiceId: $s}) { resourceBinding { id } } }`,
-    { s: service.id, secret, database, redis },
+       connectRedis(input: {redisId: $redis, webServiceId: $s}) { resourceBinding { id } }
+       connectBucket(input: {bucketId: $bucket, webServiceId: $s}) { resourceBinding { id } }
+       createStorageKey(input: {name: $name, bucketIds: [$bucket], permissions: {}}) { storageKey { id } } }`,
+    { s: service.id, secret, database, redis, bucket, name },
   )
   await runStatement(app.db, sql`update database set status = 'RUNNING' where id = ${decodeId('Database', database)}::uuid`)
   const backedUp = await run(
@@ -126,6 +132,8 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Database: database,
     Backup: backedUp.createBackup.backup.id,
     Redis: redis,
+    Bucket: bucket,
+    StorageKey: configured.createStorageKey.storageKey.id,
     ResourceBinding: configured.connectDatabase.resourceBinding.id,
     WebhookEndpoint: endpoint,
     WebhookMessage: encodeId('WebhookMessage', message!.id),
@@ -224,7 +232,7 @@ export function idSlots(kind: Slot['kind'], fields: Record<string, GraphQLField<
           field,
           path,
           isList,
-          type: ids?.[inner.join('.')] ?? typeByName(field.name, inner.at(-1)!),
+          type: ids?.[inner.join('.')] ?? ids?.[`${inner.join('.')}.*`] ?? typeByName(field.name, inner.at(-1)!),
         }
       }),
   )
@@ -258,7 +266,7 @@ export function variablesFor(
   const ids = commands.get(field.name)?.ids ?? queries.get(field.name)?.ids
   const idAt = (path: string[]) => {
     const inner = kind === 'mutation' ? path.slice(1) : path
-    const type = ids?.[inner.join('.')] ?? typeByName(field.name, inner.at(-1)!)
+    const type = ids?.[inner.join('.')] ?? ids?.[`${inner.join('.')}.*`] ?? typeByName(field.name, inner.at(-1)!)
     return type ? estate[type] : estate.Project
   }
   const valueAt = (type: GraphQLInputType, path: string[]): unknown => {

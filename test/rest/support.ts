@@ -8,6 +8,7 @@ import { organizationCreated } from '../../src/domain/access/organization/index.
 import '../../src/domain/apps/server/index.ts'
 import { routerPort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router } from '../../src/domain/deploys/instance/ports.ts'
+import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
 import { type Caller, rolePermissions } from '../../src/platform/access.ts'
 import { execute } from '../../src/platform/command.ts'
 import { newRow, run, sql } from '../../src/platform/db/index.ts'
@@ -36,6 +37,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   routerPort.provide(app, { port: 4080 } as Router)
   provideEngine(app)
   provideRedisEngine(app)
+  storageEndpoint.provide(app, { url: 'http://127.0.0.1:4090' })
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
   const validate = createValidator(dialects)
   return {

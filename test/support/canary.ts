@@ -24,7 +24,7 @@ export class Canary {
     return this.#values.size
   }
 
-  /** Registers a value. Of a JSON object, registers its strings, except those that describe the service. */
+  /** Registers a value. Of a JSON object, registers its strings, except those that are shown. */
   add(value: string): void {
     const parts = leavesOf(value)
     if (parts) {
@@ -137,10 +137,13 @@ export function assertNoLeak(leaks: readonly Leak[]): void {
   throw new Error(`Secrets were found in ${leaks.length} places:\n${shown.join('\n')}`)
 }
 
+/** Variables that describe the service, and those of a connected bucket other than its secret. */
+const isShown = /^QUAYSIDE_|^NODE_ENV$|_(ENDPOINT|REGION|BUCKET|ACCESS_KEY_ID)$/
+
 function leavesOf(value: string): string[] | null {
   if (!value.startsWith('{')) return null
   try {
-    const entries = Object.entries(JSON.parse(value)).filter(([key]) => !key.startsWith('QUAYSIDE_') && key !== 'NODE_ENV')
+    const entries = Object.entries(JSON.parse(value)).filter(([key]) => !isShown.test(key))
     return entries.flatMap(([, part]) => (typeof part === 'string' ? [part] : []))
   } catch {
     return null

@@ -17,13 +17,15 @@ import { projectRoutes } from './routes/project.ts'
 import { redisRoutes } from './routes/redis.ts'
 import { secretRoutes } from './routes/secret.ts'
 import { secretBindingRoutes } from './routes/secret-binding.ts'
+import { storageRoutes } from './routes/storage.ts'
 import { webServiceRoutes } from './routes/web-service.ts'
+import { storageBodies } from './storage-bodies.ts'
 
 export const platformDialect: Dialect = {
   name: 'platform',
   title: 'Quayside Public API',
   description:
-    'Manage projects, web services, deployments, environment variables, secrets, databases and Redis instances. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
+    'Manage projects, web services, deployments, environment variables, secrets, databases, Redis instances and object storage. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
   prefixes: ['/api', '/api/v1'],
   keyPrefix,
   organizationHeader: false,
@@ -36,6 +38,7 @@ export const platformDialect: Dialect = {
     ...secretBindingRoutes,
     ...databaseRoutes,
     ...redisRoutes,
+    ...storageRoutes,
     ...connectionRoutes,
   ],
   authenticate,
@@ -65,6 +68,6 @@ export const platformDialect: Dialect = {
     internal: 500,
   },
   renderError: ({ text }) => ({ detail: text }),
-  schemas: [...bodies, ...configurationBodies, ...databaseBodies],
+  schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies],
   errorSchema: errorBody,
 }

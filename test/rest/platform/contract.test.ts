@@ -24,6 +24,10 @@ const database = [
   ...['external_hostname', 'public_access_enabled', 'cpu_usage_percent', 'memory_usage_percent', 'instance_count', 'created_at'],
 ]
 const state = ['id', 'kind', 'status']
+const bucket = ['id', 'name', 'public', 'size_bytes', 'object_count', 'endpoint', 'created_at']
+const storageKey = ['id', 'name', 'access_key_id', 'secret_access_key', 'buckets', 'permissions', 'created_at', 'endpoint', 'region']
+const tenant = ['max_buckets', 'max_bytes', 'used_bytes', 'bucket_count', 'key_count', 'endpoint', 'region']
+const aBucket = '/storage/buckets/{bucket_id}'
 const aDatabase = '/databases/{database_id}'
 const aRedis = '/redis/{redis_id}'
 const service = '/web-services/{web_service_id}'
@@ -50,6 +54,14 @@ const rows: [string, string, number, string[] | null][] = [
   ['POST', `${aRedis}/stop`, 200, state],
   ['GET', `${aRedis}/status`, 200, state],
   ['GET', `${aRedis}/reveal`, 200, ['url']],
+  ['GET', '/storage/tenant', 200, tenant],
+  ['POST', '/storage/buckets', 201, bucket],
+  ['GET', '/storage/buckets', 200, ['buckets', 'total']],
+  ['PATCH', aBucket, 200, bucket],
+  ['DELETE', aBucket, 204, null],
+  ['POST', '/storage/keys', 201, storageKey],
+  ['GET', '/storage/keys', 200, ['keys', 'total']],
+  ['DELETE', '/storage/keys/{key_id}', 204, null],
   ['POST', `${service}/connections`, 201, ['id', 'target_type', 'target_id', 'env_var_key']],
   ['GET', '/projects', 200, ['projects', 'total']],
   ['POST', '/projects', 201, project],

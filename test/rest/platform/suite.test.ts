@@ -20,6 +20,12 @@ describeDialect({
     const binding = await call('POST', `${ofService}/secret-bindings`, { key: key.ADMIN, body: { project_secret_id: secret.body.id } })
     const database = await call('POST', '/api/databases', { key: key.ADMIN, body: { name: 'Orders', project_id: project.body.id } })
     const redis = await call('POST', '/api/redis', { key: key.ADMIN, body: { name: 'Cache', project_id: project.body.id } })
+    const bucket = await call('POST', '/api/storage/buckets', { key: key.ADMIN, body: { name: `bucket-${project.body.id}` } })
+    const permissions = { read: true }
+    const storageKey = await call('POST', '/api/storage/keys', {
+      key: key.ADMIN,
+      body: { name: 'Web', buckets: [bucket.body.id], permissions },
+    })
     return {
       project_id: project.body.id,
       web_service_id: service.body.id,
@@ -29,15 +35,19 @@ describeDialect({
       binding_id: binding.body.id,
       database_id: database.body.id,
       redis_id: redis.body.id,
+      bucket_id: bucket.body.id,
+      key_id: storageKey.body.id,
     }
   },
-  bodies: ({ secret_id, database_id }) => ({
+  bodies: ({ secret_id, database_id, bucket_id }) => ({
     createProject: { name: 'Refused' },
     createWebService: { name: 'Refused' },
     createEnvVar: { key: 'TOKEN', value: 'abc' },
     createSecret: { key: 'PASSWORD', value: 'def' },
     createDatabase: { name: 'Refused' },
     createRedis: { name: 'Refused' },
+    createBucket: { name: 'refused' },
+    createStorageKey: { name: 'Refused', buckets: [bucket_id], permissions: { read: true } },
     connectDatabase: { target_type: 'postgresql', target_id: database_id, env_var_key: 'DATABASE_URL' },
     bindSecret: { project_secret_id: secret_id, alias_key: 'PASSWORD' },
   }),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { Project } from '../../../generated/prisma/client.ts'
-import { changes, defineCommand, visible } from '../../../platform/command.ts'
+import { changes, defineCommand, demandOrganization, visible } from '../../../platform/command.ts'
 import { assignments, row, rowSoon, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -30,7 +30,7 @@ export const createProject = defineCommand({
   input: z.object({ name: nameSchema, slug: slugSchema.nullish(), description: descriptionSchema.nullish() }),
   emits: [projectCreated],
   async run(work, input) {
-    if (work.caller.projectId) throw errors.forbidden({ text: 'An API key that is limited to one project cannot create projects.' })
+    demandOrganization(work.caller, 'create projects')
     const project = await insertWithSlug({ requested: input.slug, generated: slugFrom(input.name, 'project') }, (slug) =>
       row<Project>(
         work.tx,

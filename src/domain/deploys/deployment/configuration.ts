@@ -90,7 +90,7 @@ const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : 
 
 /** The value of a connection works only as long as its resource has the same address and password, so a changed one is replaced. */
 function restoredConnection(entry: SnapshotEntry, value: string, now: Resolution): { variable?: UnopenedEntry; warning?: string } {
-  const current = now.connections.find(({ source }) => source.id === entry.source.id)
+  const current = now.connections.find(({ key, source }) => key === entry.key && source.id === entry.source.id)
   if (!current) return { warning: `${entry.key}: its resource is no longer connected. The variable is omitted.` }
   if (current.fingerprint === entry.fingerprint) return { variable: { ...entry, value: { plain: value } } }
   const variable = { ...entry, fingerprint: current.fingerprint, source: current.source, value: current.value }

@@ -20,7 +20,7 @@ export {
   startHolds,
   supervisedTypes,
 } from './model.ts'
-export { choosePort, insertResource, resourceTopic, takenPorts } from './store.ts'
+export { choosePort, insertResource, removeResource, resourceTopic, takenPorts } from './store.ts'
 export { settleResources, superviseResources } from './supervise.ts'
 
 export const resource = defineConcept({

@@ -2,6 +2,7 @@ import { createProject, findProject, sliceProjects } from '../../../domain/apps/
 import { countWebServicesByProject, sliceWebServices } from '../../../domain/apps/web-service/index.ts'
 import { countDatabasesByProject, sliceDatabases } from '../../../domain/resources/database/index.ts'
 import { countRedisInstancesByProject, sliceRedisInstances } from '../../../domain/resources/redis/index.ts'
+import { countBucketsByProject } from '../../../domain/resources/storage/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { projectBody, projectDetailBody, schemas } from '../bodies.ts'
 import { webServiceBodies } from '../serialize.ts'
@@ -24,7 +25,11 @@ export const projectRoutes: Route[] = [
       const webServices = await ask(countWebServicesByProject, { projectIds })
       const databases = await ask(countDatabasesByProject, { projectIds })
       const redis = await ask(countRedisInstancesByProject, { projectIds })
-      const countsOf = (index: number) => ({ webServices: webServices[index]!, databases: databases[index]!, redis: redis[index]! })
+      const buckets = await ask(countBucketsByProject, { projectIds })
+      const countsOf = (index: number) => ({
+        ...{ webServices: webServices[index]!, databases: databases[index]! },
+        ...{ redis: redis[index]!, buckets: buckets[index]! },
+      })
       return { projects: rows.map((row, index) => projectBody(row, countsOf(index))), total }
     },
   }),
@@ -38,7 +43,7 @@ export const projectRoutes: Route[] = [
     body: { name: 'name', description: 'description' },
     status: 201,
     schema: schemas.project,
-    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0, redis: 0 }),
+    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0, redis: 0, buckets: 0 }),
     version: ({ project }) => project.version,
   }),
   queryRow({
@@ -55,7 +60,8 @@ export const projectRoutes: Route[] = [
       const { rows } = await view.ask(sliceWebServices, { projectId: project.id })
       const databases = await view.ask(sliceDatabases, { projectId: project.id })
       const redis = await view.ask(sliceRedisInstances, { projectId: project.id })
-      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows, redis.rows)
+      const [buckets] = await view.ask(countBucketsByProject, { projectIds: [project.id] })
+      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows, redis.rows, buckets!)
     },
     version: (project) => project.version,
   }),
