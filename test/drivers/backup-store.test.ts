@@ -243,7 +243,7 @@ describe('the bucket store of backups', () => {
   })
 
   it('does not wait for a storage that stalls', async () => {
-    const impatient = openBucket({ answerMs: 300, stallMs: 100 })
+    const impatient = openBucket({ answerMs: 1_500 })
     storage.fault = (request) => (isPart(request) ? 'stall' : null)
     expect(await problem(impatient.put(name(), large(), never))).toMatchObject(unavailable('did not answer in time'))
     expect(await kept.bucket()).toEqual([])

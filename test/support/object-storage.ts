@@ -8,9 +8,9 @@ export type StorageRequest = { method: string; key: string; query: URLSearchPara
 
 /**
  * `away`: the connection is reset. `stall`: nothing is answered, or the body ends in the middle without an end. `cut`: the connection is closed
- * in the middle of the body. A number is a status.
+ * in the middle of the body. `late`: the request is carried out, but not answered. A number is a status.
  */
-export type Fault = 'away' | 'stall' | 'cut' | number | null
+export type Fault = 'away' | 'stall' | 'cut' | 'late' | number | null
 
 export type ObjectStorage = {
   endpoint: string
@@ -58,6 +58,7 @@ async function answer(storage: ObjectStorage, message: IncomingMessage, response
   if (bucket !== bucketName) return fail(response, 404, 'NoSuchBucket')
   const sent = message.headers['x-amz-content-sha256']
   if (body.length > 0 && sent !== createHash('sha256').update(body).digest('hex')) return fail(response, 400, 'XAmzContentSHA256Mismatch')
+  if (fault === 'late') response.end = () => response
   return respond(storage, request, body, response, fault)
 }
 

@@ -75,6 +75,7 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
       }
     },
 
+    sweep: aside.sweep,
     recordedUntil: async (id) => lastChange((await clusterOf({ id, port: 0 })).data),
     listWal: async (id) => archivedFiles(await walOf(id)),
     pruneWal: async (id, files, oldest) => pruneArchive(await walOf(id), files, oldest),
@@ -92,8 +93,9 @@ type ClusterOf = ReturnType<typeof createClusters>
 
 /** Places for copies. An interrupted attempt leaves one behind, which the next attempt with the same id removes. */
 function createAside({ dataDir }: ManagedBackupOptions, clusterOf: ClusterOf) {
+  const root = join(dataDir, 'restores')
+  const names = (): Promise<string[]> => readdir(root).catch(() => [])
   const at = async (name: string): Promise<Cluster> => {
-    const root = join(dataDir, 'restores')
     await mkdir(root, { recursive: true, mode: 0o711 })
     const folder = join(await realpath(root), name)
     const { programs, account } = await clusterOf({ id: 'none', port: 0 })
@@ -113,13 +115,19 @@ function createAside({ dataDir }: ManagedBackupOptions, clusterOf: ClusterOf) {
           'NOT_SUPPORTED',
           `The backup is of PostgreSQL ${major}, which cannot be restored with PostgreSQL ${cluster.programs.major}.`,
         )
-      const left = (await readdir(join(dataDir, 'restores'))).filter((name) => name.startsWith(`${id}-`))
+      const left = (await names()).filter((name) => name.startsWith(`${id}-`))
       for (const name of left) await close(await at(name))
       await mkdir(join(cluster.data, '..'), { mode: 0o711 })
       await cluster.account.adopt(join(cluster.data, '..'))
       return cluster
     },
     close,
+    async sweep(inUse: () => Promise<readonly string[]>): Promise<void> {
+      const found = await names()
+      if (found.length === 0) return
+      const used = await inUse()
+      for (const name of found) if (!used.some((id) => name.startsWith(`${id}-`))) await close(await at(name))
+    },
   }
 }
 

@@ -1,24 +1,39 @@
 /** A process that handled a backup or a restore was killed: what it left is cleaned up, and another process goes on. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, realpath, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { type Cluster, findInstallation, initialData, startCluster } from '../../../src/drivers/postgres/cluster.ts'
+import { socketDirOf } from '../../../src/drivers/postgres/place.ts'
+import { isServing } from '../../../src/drivers/postgres/process.ts'
 import { raw, run, sql } from '../../../src/platform/db/index.ts'
-import { decodeId } from '../../../src/platform/id.ts'
+import { decodeId, newId } from '../../../src/platform/id.ts'
+import { until } from '../../support/wait.ts'
 import { useBackups } from './backup-support.ts'
 import { query, useShop } from './support.ts'
 
 const shop = useShop()
 const backups = useBackups(shop)
 
+async function claimAs(owner: string, name: string): Promise<void> {
+  const queue = shop.app.domain.queues.find((one) => one.name === name)!
+  const { items } = await queue.claim(shop.app, owner, 1, [])
+  expect(items).toHaveLength(1)
+}
+
+const expire = (owner: string, table: string) =>
+  run(shop.app.db, sql`update ${raw(table)} set lease_expires_at = app_now() - interval '1 second' where lease_owner = ${owner}`)
+
 /** Claims the item of a queue as another process, whose lease then expires. */
 async function claimAndDie(name: string, table: string): Promise<void> {
-  const queue = shop.app.domain.queues.find((one) => one.name === name)!
-  const { items } = await queue.claim(shop.app, 'killed process', 1, [])
-  expect(items).toHaveLength(1)
-  await run(
-    shop.app.db,
-    sql`update ${raw(table)} set lease_expires_at = app_now() - interval '1 second' where lease_owner = 'killed process'`,
-  )
+  await claimAs('killed process', name)
+  await expire('killed process', table)
+}
+
+/** Takes the backup that is due, in this process. */
+async function store(): Promise<void> {
+  const queue = shop.app.domain.queues.find(({ name }) => name === 'backups')!
+  const { items } = await queue.claim(shop.app, shop.app.processId, 1, [])
+  await queue.work(shop.app, items[0]!, new AbortController().signal)
 }
 
 const leave = async (path: string) => {
@@ -48,9 +63,7 @@ describe('after the process that handled it was killed', () => {
     const { id } = await shop.createDatabase('Unverified')
     await backups.stop()
     const backupId = await backups.create(id)
-    const queue = shop.app.domain.queues.find(({ name }) => name === 'backups')!
-    const { items } = await queue.claim(shop.app, shop.app.processId, 1, [])
-    await queue.work(shop.app, items[0]!, new AbortController().signal)
+    await store()
     await claimAndDie('backup verifications', 'backup')
     await leave(join(asideOf(decodeId('Backup', backupId)), 'data/PG_VERSION'))
     backups.start()
@@ -92,6 +105,42 @@ describe('after the process that handled it was killed', () => {
     for (let death = 0; death < 3; death++) await claimAndDie('backups', 'backup')
     backups.start()
     expect(await backups.untilStatus(backupId, 'FAILED')).toMatchObject({ error: expect.stringContaining('The last 3 processes') })
+  })
+})
+
+/** A copy whose server still runs. */
+async function startCopy(path: string): Promise<Cluster> {
+  await mkdir(path, { recursive: true })
+  const folder = await realpath(path)
+  const files = { data: join(folder, 'data'), draft: join(folder, 'new'), log: join(folder, 'server.log'), socketDir: socketDirOf(folder) }
+  const request = { root: folder, dataDir: shop.app.settings.DATA_DIR, data: files.data, unshare: 'unshare' }
+  const cluster = { ...(await findInstallation(request)), ...files, port: 5432 }
+  await startCluster(cluster, {
+    settings: { listen_addresses: '' },
+    create: (draft) => initialData(cluster, draft, ['--username=quayside', '--auth=trust']),
+  })
+  return cluster
+}
+
+describe('a start', () => {
+  it('ends and removes the copies of databases that nothing will continue, and none that another process works on', async () => {
+    const { id } = await shop.createDatabase('Swept')
+    await backups.stop()
+    const backupId = await backups.create(id)
+    await store()
+    await claimAs('living process', 'backup verifications')
+    const working = asideOf(decodeId('Backup', backupId))
+    await leave(join(working, 'data/PG_VERSION'))
+    const copy = await startCopy(asideOf(newId()))
+    expect(await isServing(copy)).toBe(true)
+    backups.start()
+    await until('one copy is removed', async () => (await aside()).length === 1)
+    expect(await isServing(copy)).toBe(false)
+    expect(await aside()).toEqual([basename(working)])
+    await expire('living process', 'backup')
+    shop.app.wake.notify('backups')
+    await backups.untilStatus(backupId, 'VERIFIED')
+    expect(await aside()).toEqual([])
   })
 })
 

@@ -18,6 +18,7 @@ const jobs = new Set([
   'run backup schedules',
   'prune backups',
   'purge backups',
+  'sweep leftovers of backups',
 ])
 
 export type BackupRow = {
@@ -58,7 +59,8 @@ export function useBackups(shop: Shop): Backups {
     const untilStatus: Backups['untilStatus'] = async (id, ...statuses) => {
       await until(`the backup is ${statuses.join(' or ')}`, async () => {
         const found = await read(id)
-        if (found?.status === 'FAILED' && !statuses.includes('FAILED')) throw new Error(`the backup failed: ${found.error}`)
+        if (found?.status === 'FAILED' && !statuses.includes('FAILED'))
+          throw new Error(`the backup failed: ${found.error} ${JSON.stringify(app.logged.filter(({ err }) => err).slice(-2))}`)
         return found !== null && statuses.includes(found.status)
       })
       return (await read(id))!

@@ -18,7 +18,7 @@ import { backupListing, countBackups, findBackup, listBackups } from './queries.
 import { reactions } from './reactions.ts'
 import { restoreBackup, restoreDatabase, restoreOperations } from './restore.ts'
 import { restoreQueue } from './restore-queue.ts'
-import { pruneBackups, purgeBackups, runSchedules, sweepStore } from './schedule.ts'
+import { pruneBackups, purgeBackups, runSchedules, sweepLeftovers } from './schedule.ts'
 import { verificationQueue } from './verification.ts'
 
 export { backupEngine, backupStore } from './ports.ts'
@@ -39,7 +39,7 @@ export const backup = defineConcept({
   errors: [backupErrors],
   reactions,
   queues: [backupQueue, verificationQueue, restoreQueue],
-  chores: [runSchedules, pruneBackups, purgeBackups, sweepStore],
+  chores: [runSchedules, pruneBackups, purgeBackups, sweepLeftovers],
   ports: [backupEngine, backupStore],
   extensions: [
     ...restoreOperations.map((type) => operationTypes.with(type)),

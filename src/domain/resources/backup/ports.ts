@@ -98,6 +98,11 @@ export interface BackupEngine {
     onStep: (completed: number) => Promise<void>,
     signal: AbortSignal,
   ): Promise<void>
+  /**
+   * Ends and removes the copies that interrupted calls of `verify` and `restore` left behind, except those of the ids in use, which are asked
+   * for when the copies are known.
+   */
+  sweep(inUse: () => Promise<readonly string[]>): Promise<void>
   /** Time up to which the changes of a stopped database can be restored. Null if there is no record of any. */
   recordedUntil(databaseId: string): Promise<Date | null>
   /** The files of archived WAL of a database. */

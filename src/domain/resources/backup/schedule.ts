@@ -125,19 +125,25 @@ export const purgeBackups: Chore = {
   },
 }
 
-/** Age of what an interrupted backup left behind before it is removed. No backup takes as long. */
+/** Age of what an interrupted backup left in the store before it is removed. No backup takes as long. */
 const leftoverAgeMs = 24 * 3_600_000
 
-/** Removes what interrupted backups left in the store and could not be removed by their next attempt, for example because the store was away. */
-export const sweepStore: Chore = {
-  name: 'sweep backup store',
+/** Removes what killed processes left behind and no next attempt will: copies of databases, and parts in a store that was away. */
+export const sweepLeftovers: Chore = {
+  name: 'sweep leftovers of backups',
   topic: null,
   everyMs: 6 * 3_600_000,
   async run(app) {
+    await backupEngine.use(app).sweep(async () => {
+      const held = await rows<{ id: string }>(
+        app.db,
+        sql`select id from backup where status = 'STORED' and lease_expires_at > app_now()
+            union all select database_id from restore where status = 'RUNNING' and lease_expires_at > app_now()`,
+      )
+      return held.map(({ id }) => id)
+    })
     const inProgress = await rows<{ archive: string }>(app.db, sql`select archive from backup where status in ('PENDING', 'RUNNING')`)
-    await backupStore.use(app).sweep(
-      inProgress.map(({ archive }) => archive),
-      leftoverAgeMs,
-    )
+    const names = inProgress.map(({ archive }) => archive)
+    await backupStore.use(app).sweep(names, leftoverAgeMs)
   },
 }
