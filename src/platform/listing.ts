@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import type { Caller, Permission } from './access.ts'
 import { defineQuery, type IdPaths, type Query, type Read, visible } from './command.ts'
-import { columnOf, fieldsOf, join, type Model, type RowOf, raw, rows, type Sql, sql } from './db/index.ts'
+import { columnOf, fieldsOf, join, lookUp, type Model, type RowOf, raw, rows, type Sql, sql } from './db/index.ts'
 import type { IdType } from './id.ts'
 import {
   type Page,
@@ -46,6 +46,8 @@ export type Table<Row> = {
   from: Sql
   /** Rows for which a condition holds, in the order and number that the text after it says; without the caller's scope. */
   read(reader: Reader, where: Sql): Promise<Row[]>
+  /** The row for which a condition on a unique key holds; without the caller's scope. */
+  lookUp(reader: Reader, where: Sql): Promise<Row | null>
   /** Rows of many parents in one statement, without the caller's scope. */
   readBelow(reader: Reader, below: Below): Promise<Row[][]>
 }
@@ -70,12 +72,15 @@ export function defineTable<Name extends Model, Row = RowOf<Name>>(
   const selectOf = ({ stored, extra }: Shape, caller: Caller): Sql =>
     extra.length === 0 ? stored : join([stored, ...extra.map((field) => sql`${computed[field]!(caller)} as ${raw(`"${field}"`)}`)])
 
+  const statement = ({ caller, columns }: Reader, where: Sql): [Sql, (values: readonly unknown[]) => Row] => {
+    const shape = shapeOf(columns)
+    return [sql`select ${selectOf(shape, caller)} from ${from} where ${where}`, (values) => shape.build(values) as Row]
+  }
+
   return {
     from,
-    read({ tx, caller, columns }, where) {
-      const shape = shapeOf(columns)
-      return rows(tx, sql`select ${selectOf(shape, caller)} from ${from} where ${where}`, (values) => shape.build(values) as Row)
-    },
+    read: (reader, where) => rows(reader.tx, ...statement(reader, where)),
+    lookUp: (reader, where) => lookUp(reader.tx, ...statement(reader, where)),
     async readBelow({ tx, caller, columns }, { parent, parentIds, where = sql`true`, ...below }) {
       const shape = shapeOf(columns)
       const column = raw(`t.${columnOf(parent)}`)
@@ -192,7 +197,7 @@ export type Listing<Row, Filters extends FilterShape = FilterShape> = Table<Row>
   scope(caller: Caller, filter: FilterOf<Filters>): Sql
   /** The rows among these ids that the caller may see, in any order. */
   find(reader: Reader, ids: readonly string[]): Promise<Row[]>
-  /** The row that the caller may see and for which a condition on `t` holds. */
+  /** The row that the caller may see and for which a condition on a unique key of `t` holds. */
   findOne(reader: Reader, condition: Sql): Promise<Row | null>
   page(reader: Reader, filter: FilterOf<Filters>, page: PageInput): Promise<Page<Row>>
   /** The same page of many parents in one statement. */
@@ -236,7 +241,7 @@ export function defineListing<const Type extends Model & IdType, Filters extends
     ids: declared.ids ?? {},
     scope,
     find: (reader, ids) => table.read(reader, sql`t.id = any(${ids}::uuid[]) and ${scope(reader.caller, {})}`),
-    findOne: async (reader, condition) => (await table.read(reader, sql`${condition} and ${scope(reader.caller, {})}`))[0] ?? null,
+    findOne: (reader, condition) => table.lookUp(reader, sql`${condition} and ${scope(reader.caller, {})}`),
     async page(reader, filter, page) {
       const plan = planPage(type, order, page)
       const [parent, ...others] = givenParents(filter)

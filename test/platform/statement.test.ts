@@ -6,6 +6,7 @@ import {
   type Db,
   type DbOptions,
   defer,
+  lookUp,
   raw,
   row,
   rowSoon,
@@ -270,6 +271,43 @@ describe('prepared statements', () => {
     for (let n = 0; n < 3; n++) await run(fresh, sql`select ${n}::int as forgotten`)
     await fresh.pool.query('deallocate all')
     expect(await run(fresh, sql`select ${1}::int as forgotten`)).toBe(1)
+  })
+})
+
+describe('look-ups', () => {
+  const backend = (n: number) => sql`select ${n}::int as n, pg_backend_pid() as pid`
+
+  it('of one turn are one round trip of one connection, each with its own answer', async () => {
+    const fresh = open({ poolSize: 4 })
+    const found = await Promise.all([1, 2, 3].map((n) => lookUp<{ n: number; pid: number }>(fresh, backend(n))))
+    expect(found.map((each) => each?.n)).toEqual([1, 2, 3])
+    expect(new Set(found.map((each) => each?.pid)).size).toBe(1)
+    expect(await lookUp(fresh, sql`select 1 where false`)).toBeNull()
+  })
+
+  it('of which one fails leave the others their answers', async () => {
+    const fresh = open({ poolSize: 4 })
+    const broken = lookUp(fresh, sql`select ${'x'}::text::int as n`)
+    const others = Promise.all([1, 2].map((n) => lookUp<{ n: number }>(fresh, sql`select ${n}::int as n`)))
+    await expect(broken).rejects.toThrow('invalid input syntax')
+    expect(await others).toEqual([{ n: 1 }, { n: 2 }])
+  })
+
+  it('of more than a few are several round trips', async () => {
+    const fresh = open({ poolSize: 4 })
+    const found = await Promise.all(Array.from({ length: 40 }, (_, n) => lookUp<{ n: number }>(fresh, sql`select ${n}::int as n`)))
+    expect(found.map((each) => each?.n)).toEqual(Array.from({ length: 40 }, (_, n) => n))
+  })
+
+  it('in a transaction see what it wrote', async () => {
+    await db
+      .transaction(async (tx) => {
+        await run(tx, sql`insert into thing values (77, 7)`)
+        expect(await lookUp(tx, sql`select n from thing where id = ${77}`)).toEqual({ n: 7 })
+        throw new Error('undone')
+      })
+      .catch((error: Error) => expect(error.message).toBe('undone'))
+    expect(await lookUp(db, sql`select n from thing where id = ${77}`)).toBeNull()
   })
 })
 

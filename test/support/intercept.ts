@@ -6,5 +6,6 @@ type Send = Route['send']
 /** The same database, with `intercept` before each statement that is sent outside of a transaction. */
 export function intercepting(db: Db, intercept: (text: string, send: () => ReturnType<Send>) => ReturnType<Send>): Db {
   const own = db[route]
-  return { ...db, [route]: { ...own, send: (query) => intercept(query.text, () => own.send(query)) } }
+  const send: Send = (query) => intercept(query.text, () => own.send(query))
+  return { ...db, [route]: { ...own, send, lookUp: send } }
 }

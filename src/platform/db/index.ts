@@ -102,6 +102,11 @@ export async function rows<Row>(tx: Tx, { text, values }: Sql, build?: Build<Row
   return (await tx[route].send({ text, values, build })).rows as Row[]
 }
 
+/** The row with a unique key, or null. See `Route.lookUp`. */
+export async function lookUp<Row>(tx: Tx, { text, values }: Sql, build?: Build<Row>): Promise<Row | null> {
+  return ((await tx[route].lookUp({ text, values, build })).rows[0] as Row | undefined) ?? null
+}
+
 /** The first row, or null. */
 export async function row<Row>(tx: Tx, query: Sql): Promise<Row | null> {
   return (await rows<Row>(tx, query))[0] ?? null

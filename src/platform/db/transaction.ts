@@ -84,7 +84,7 @@ function openLine(client: pg.PoolClient): Line {
     process.nextTick(flush)
   }
 
-  return {
+  const line: Line = {
     send(query) {
       if (over) return Promise.reject(over)
       if (failure) return Promise.reject(failure.error)
@@ -95,6 +95,7 @@ function openLine(client: pg.PoolClient): Line {
       schedule()
       return promise.promise
     },
+    lookUp: (query) => line.send(query),
     defer: (query) => void waiting.push({ query }),
     async end(final, reason) {
       if (over) throw over
@@ -110,6 +111,7 @@ function openLine(client: pg.PoolClient): Line {
       if (final === commit && failure) throw failure.error
     },
   }
+  return line
 }
 
 const answers = (client: pg.PoolClient, query: Query): Promise<boolean> =>
