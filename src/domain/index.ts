@@ -5,6 +5,7 @@
 import type { Concept } from '../platform/concept.ts'
 import { foundation } from '../platform/foundation.ts'
 import { apiKey } from './access/api-key/index.ts'
+import { auditLog } from './access/audit-log/index.ts'
 import { mail } from './access/mail/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
@@ -39,6 +40,7 @@ export const concepts: readonly Concept[] = [
   mail,
   user,
   apiKey,
+  auditLog,
   operation,
   server,
   project,

@@ -3,7 +3,7 @@
  * on positions only: they are assigned after the commit, by one process at a time, so a later commit can't have a lower position.
  */
 import { type AuditLink, auditHash, chainStart, linkColumns } from './audit-chain.ts'
-import { defer, row, rows, sql, type Tx } from './db/index.ts'
+import { defer, empty, row, rows, sql, type Tx } from './db/index.ts'
 import type { App } from './work.ts'
 
 /** Maximum number of events, and of audit entries, per run. */
@@ -17,10 +17,11 @@ const readInOrder = sql`select set_config('enable_bitmapscan', 'off', true), set
 
 /**
  * Assigns positions to the rows that have none. The row lock on `sequencer` serves as the lease: it ends with the transaction, so a process
- * that dies blocks nobody. A process that doesn't get the lock does nothing: the holder was woken too and runs again afterwards. Insertion
- * order is correct because the events of a subject are inserted under its lock, in commit order. Returns the number of rows positioned.
+ * that dies blocks nobody. A process that doesn't get the lock does nothing: the holder was woken too and runs again afterwards; with `waits`,
+ * it waits for the lock. Insertion order is correct because the events of a subject are inserted under its lock, in commit order. Returns the
+ * number of rows positioned.
  */
-export async function sequence(app: App): Promise<number> {
+export async function sequence(app: App, { waits = false } = {}): Promise<number> {
   // Usually there is nothing to do, and this is the only statement.
   const waiting = await row(
     app.db,
@@ -29,7 +30,7 @@ export async function sequence(app: App): Promise<number> {
   if (!waiting) return 0
   const { events, audits } = await app.db.transaction(async (tx) => {
     const [state, , events, links] = await Promise.all([
-      row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update skip locked`),
+      row<{ eventPosition: bigint }>(tx, sql`select event_position from sequencer where id = 1 for update ${waits ? empty : skipLocked}`),
       rows(tx, readInOrder),
       rows<EventRow>(tx, sql`select id, organization_id from event where position is null order by ordinal limit ${sequenceBatch}`),
       rows<WaitingLink>(
@@ -47,6 +48,22 @@ export async function sequence(app: App): Promise<number> {
   })
   if (events > 0) app.wake.notify('events')
   return events + audits
+}
+
+const skipLocked = sql`skip locked`
+
+/** At most as many runs as make up for a long pause; a constant stream of writes doesn't keep a reader waiting. */
+const runsAtMost = 10
+
+/** Assigns positions to everything that was committed before, even while another process is doing so. Returns the number of rows positioned. */
+export async function sequenceAll(app: App): Promise<number> {
+  let total = 0
+  for (let runs = 0; runs < runsAtMost; runs++) {
+    const positioned = await sequence(app, { waits: true })
+    if (positioned === 0) break
+    total += positioned
+  }
+  return total
 }
 
 type EventRow = { id: string; organizationId: string }

@@ -188,6 +188,7 @@ const schema = z.object({
   SHUTDOWN_GRACE_MS: ms(10_000),
   /** Age at which an organization's data key is replaced by a new one. */
   DATA_KEY_MAX_AGE_MS: ms(90 * 24 * 3_600_000),
+  AUDIT_RETENTION_MS: ms(365 * 24 * 3_600_000),
   /** Maximum number of reveals per minute by one principal. */
   REVEALS_PER_MINUTE: setting(int(1).default(60)),
   ARTIFACT_QUOTA_BYTES: setting(int(1).default(20 * 1024 ** 3)),

@@ -121,6 +121,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     User: encodeId('User', tenant.owner.userId!),
     ApiKey: made.createApiKey.apiKey.id,
     Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
+    AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,
     Project,
     Environment: service.environment.id,
     WebService: service.id,
@@ -249,8 +250,9 @@ function* walk(name: string, type: GraphQLInputType, above: string[] = []): Gene
 const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 
 function typeByName(field: string, name: string): IdType | null {
-  // It takes the ids of several types.
+  // These take the ids of several types.
   if (field === 'resourceUpdated') return 'Database'
+  if (field === 'auditLog') return name === 'actorId' ? 'User' : 'Project'
   const named = name === 'id' ? upper(field.replace(/Updated$/, '')) : upper(name.replace(/Id$/, ''))
   const known = [named, `Webhook${named}`].find(isIdType)
   return known ?? null

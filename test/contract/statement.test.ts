@@ -58,10 +58,13 @@ async function costs(around: (selection: string) => string): Promise<Record<stri
   return found
 }
 
+/** Statements that a list needs before its page: the audit log looks for entries that have no position yet. */
+const before: Record<string, number> = { auditLog: 1 }
+
 it.each(lists.map((list) => [list.name]))(
   '%s costs one statement for its page and one for its count, each only if selected',
   async (name) => {
-    expect(await costs((selection) => `{ ${name}(first: 3) ${selection} }`)).toEqual(one)
+    expect(await costs((selection) => `{ ${name}(first: 3) ${selection} }`)).toEqual(plus(before[name] ?? 0))
   },
 )
 

@@ -1,0 +1,22 @@
+/** The audit log: reads, verifies, exports and expires the entries that the platform writes with every change. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { removeOldEntries } from './jobs.ts'
+import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog } from './queries.ts'
+import { verifyAuditLog } from './verify.ts'
+
+export { verifyAuditLog } from './verify.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    AuditEntry: 'aud'
+  }
+}
+
+export const auditLog = defineConcept({
+  name: 'audit-log',
+  idPrefixes: { AuditEntry: 'aud' },
+  nodes: [auditEntryListing],
+  commands: [verifyAuditLog],
+  queries: [listAuditLog, countAuditLog, prepareAuditLog],
+  chores: [removeOldEntries],
+})
