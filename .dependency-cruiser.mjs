@@ -10,7 +10,7 @@ export const floors = {
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'deployment'],
-  resources: ['resource', 'resource-binding', 'database', 'backup', 'redis', 'storage', 'email'],
+  resources: ['resource', 'resource-binding', 'database', 'backup', 'redis', 'storage', 'stored-object', 'email'],
   odoo: ['connection', 'bridge-call', 'speed-test'],
   webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],
 }
@@ -55,9 +55,10 @@ export default {
       { path: '^src/rest/[^/]+/', pathNot: ['^src/rest/$1/', '^src/rest/core/'] },
     ),
     never('rest-core-knows-no-dialect', { path: '^src/rest/core/' }, { path: '^src/rest/', pathNot: '^src/rest/core/' }),
+    room('s3', { path: '^src/s3/' }, ['^src/s3/', platform, door('index|ports')]),
     room('jobs', { path: '^src/jobs/' }, ['^src/jobs/', platform]),
     room('drivers', { path: '^src/drivers/([^/]+)/' }, ['^src/drivers/$1/', platform, door('ports')]),
-    never('ports-are-types', { path: '^src/(drivers|graphql|rest|jobs)/' }, { path: door('ports'), dependencyTypesNot: ['type-only'] }),
+    never('ports-are-types', { path: '^src/(drivers|graphql|rest|s3|jobs)/' }, { path: door('ports'), dependencyTypesNot: ['type-only'] }),
     room('platform-db', { path: '^src/platform/db/' }, ['^src/platform/db/', generated]),
     room('platform', { path: platform, pathNot: '^src/platform/db/' }, [platform]),
 

@@ -8,7 +8,7 @@ import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyRequest, fastify, LogController } from 'fastify'
 import type { GraphQLSchema } from 'graphql'
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client'
 import { callerOfKey } from './domain/access/api-key/index.ts'
 import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/index.ts'
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
@@ -21,6 +21,7 @@ import { followConnections, type HttpDrain } from './platform/http-drain.ts'
 import { refusalOf } from './platform/outage.ts'
 import { uncaughtErrors } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
+import { s3Bytes, s3Requests } from './s3/metrics.ts'
 
 export type AppOptions = {
   app: App
@@ -262,7 +263,7 @@ function createMetrics(app: App, sockets: () => number) {
   }
   const registers = [new Registry()]
   registers[0]!.registerMetric(flaggedEvents)
-  registers[0]!.registerMetric(uncaughtErrors)
+  for (const metric of [uncaughtErrors, s3Requests, s3Bytes]) registers[0]!.registerMetric(metric as Metric)
   const buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
   const requests = new Histogram({
     name: 'quayside_http_request_seconds',

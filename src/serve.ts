@@ -25,9 +25,13 @@ import { databaseEngine } from './domain/resources/database/index.ts'
 import { redisEngine } from './domain/resources/redis/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
+import { blobStore } from './domain/resources/stored-object/index.ts'
+import type { BlobStore } from './domain/resources/stored-object/ports.ts'
 import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createBackupS3 } from './drivers/backup-s3/index.ts'
+import { createBlobDisk } from './drivers/blob-disk/index.ts'
+import { createBlobS3 } from './drivers/blob-s3/index.ts'
 import { createDnsResolver } from './drivers/dns/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
@@ -50,6 +54,7 @@ import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
+import { createS3Endpoint, type S3Endpoint } from './s3/index.ts'
 
 export type Role = 'all' | 'api' | 'worker'
 
@@ -65,7 +70,7 @@ const othersStartMs = 20_000
 const print = (line: string) => console.log(line)
 
 /** Creates the drivers and provides them to the ports. */
-async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Promise<void> }> {
+async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: S3Endpoint; close(): Promise<void> }> {
   const { settings } = app
   const guard = createEgressGuard({ allow: settings.EGRESS_ALLOW })
   const runtime = await createProcessRuntime({
@@ -119,19 +124,37 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; close(): Pr
     app,
     await createRedisEngine({ dataDir: settings.DATA_DIR, hostPath: settings.hostPath, ports: portsOf(settings.REDIS_PORTS) }),
   )
-  storageEndpoint.provide(app, { url: settings.S3_PUBLIC_URL ?? `http://${reachableHost(settings.HOST)}:${settings.S3_PORT}` })
+  const blobs = createBlobStore(settings)
+  blobStore.provide(app, blobs)
+  const s3 = createS3Endpoint(app, { host: settings.HOST, port: settings.S3_PORT })
+  storageEndpoint.provide(app, {
+    get url() {
+      return settings.S3_PUBLIC_URL ?? `http://${reachableHost(settings.HOST)}:${s3.port}`
+    },
+  })
   dnsResolver.provide(app, createDnsResolver({ servers: settings.DNS_SERVERS }))
   const smtp = settings.SMTP_URL && createSmtpTransport({ url: settings.SMTP_URL, maxConnections: mailConcurrency })
   if (smtp) mailTransport.provide(app, smtp)
   demandProviders(app)
   return {
     runtime,
+    s3,
     async close() {
-      await router.close({ graceMs: settings.SHUTDOWN_GRACE_MS * 0.8 })
+      const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
+      await Promise.all([router.close({ graceMs }), s3.close({ graceMs })])
       await http.close()
       smtp?.close()
+      await blobs.close?.()
     },
   }
+}
+
+/** The bytes of objects are on another S3 server, or else below DATA_DIR. */
+function createBlobStore(settings: Settings): BlobStore & { close?(): Promise<void> } {
+  const { S3_ENDPOINT: endpoint, S3_REGION: region, S3_BUCKET: bucket, DATA_DIR, DISK_RESERVE_BYTES: reserveBytes } = settings
+  if (!endpoint) return createBlobDisk({ directory: join(DATA_DIR, 'objects'), reserveBytes })
+  const secretAccessKey = settings.S3_SECRET_ACCESS_KEY!.reveal()
+  return createBlobS3({ endpoint, region, bucket, accessKeyId: settings.S3_ACCESS_KEY_ID!, secretAccessKey })
 }
 
 /** A host that clients on this machine can connect to. HOST may be every address. */
@@ -174,6 +197,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
   if (role !== 'api') await openRouterPort(app)
+  if (role !== 'worker') await openS3Port(app, drivers.s3)
   const waitsFor = new Set(['the first start has not finished'])
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
@@ -249,6 +273,13 @@ async function openRouterPort(app: App): Promise<void> {
   }
 }
 
+/** Opens the port of the S3 endpoint, which other servers of this installation may have too; other programs not. */
+async function openS3Port({ settings }: App, s3: S3Endpoint): Promise<void> {
+  const shared = (await othersServing(settings)).length > 0
+  if (!(await s3.listen({ shared })))
+    throw new StartError(`Port ${settings.S3_PORT} is in use by another program. Set S3_PORT to another port.`)
+}
+
 const othersServing = async ({ DATA_DIR }: Settings) =>
   (await listProcesses(DATA_DIR)).filter(({ pid, serving }) => serving && pid !== process.pid)
 
@@ -282,6 +313,7 @@ async function readyKey(app: App, graphqlUrl: string): Promise<string> {
 function printAddresses(app: App, graphqlUrl: string, key: string): void {
   print(`GraphQL ${graphqlUrl}`)
   print(`Router http://${app.settings.ROUTER_DOMAIN}:${routerPort.use(app).port}`)
+  print(`S3 ${storageEndpoint.use(app).url}`)
   print(key)
 }
 

@@ -28,6 +28,7 @@ import { redis } from './resources/redis/index.ts'
 import { resource } from './resources/resource/index.ts'
 import { resourceBinding } from './resources/resource-binding/index.ts'
 import { storage } from './resources/storage/index.ts'
+import { storedObject } from './resources/stored-object/index.ts'
 import { attempt } from './webhooks/attempt/index.ts'
 import { delivery } from './webhooks/delivery/index.ts'
 import { endpoint } from './webhooks/endpoint/index.ts'
@@ -60,6 +61,7 @@ export const concepts: readonly Concept[] = [
   backup,
   redis,
   storage,
+  storedObject,
   eventType,
   endpoint,
   message,

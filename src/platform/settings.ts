@@ -98,6 +98,12 @@ const schema = z.object({
   /** Port of the S3 endpoint, and its address as clients see it. Unset: the port on HOST, or on loopback if HOST is every address. */
   S3_PORT: port(4090),
   S3_PUBLIC_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
+  /** S3 server for the bytes of objects, and its bucket. Unset: files below DATA_DIR. */
+  S3_ENDPOINT: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
+  S3_REGION: setting(z.string().default('us-east-1')),
+  S3_ACCESS_KEY_ID: setting(z.string().optional()),
+  S3_SECRET_ACCESS_KEY: secret(z.string()),
+  S3_BUCKET: setting(z.string().default('quayside')),
   STORAGE_REGION: setting(
     z
       .string()
@@ -253,6 +259,9 @@ export function readSettings(environment: Record<string, string | undefined> = p
     throw new SettingsError(
       'These settings are not valid:\n  BACKUP_S3_BUCKET: requires BACKUP_S3_ACCESS_KEY_ID and BACKUP_S3_SECRET_ACCESS_KEY',
     )
+  }
+  if (raw.S3_ENDPOINT && !(raw.S3_ACCESS_KEY_ID && raw.S3_SECRET_ACCESS_KEY)) {
+    throw new SettingsError('These settings are not valid:\n  S3_ENDPOINT: requires S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY')
   }
   const production = raw.NODE_ENV === 'production' || !isLoopback(raw.HOST)
   return {

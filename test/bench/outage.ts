@@ -182,6 +182,7 @@ async function startProduct(folder: string, databaseUrl: string, children: Child
         DATABASE_URL: databaseUrl,
         PORT: '0',
         ROUTER_PORT: '0',
+        S3_PORT: '0',
         LOG_LEVEL: 'warn',
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -32,7 +32,7 @@ export async function openServer(given: Server | undefined, undo: (() => Promise
 /** Starts a program of src with the demo's settings, in its own process group, so that Ctrl-C only reaches the demo, which then stops it. */
 function program(dataDir: string, entry: string): ChildProcess {
   const unset = settingNames.filter((name) => !kept.includes(name)).flatMap((name) => ['-u', name])
-  const set = [`DATA_DIR=${dataDir}`, 'PORT=0', 'ROUTER_PORT=0', 'LOG_LEVEL=warn']
+  const set = [`DATA_DIR=${dataDir}`, 'PORT=0', 'ROUTER_PORT=0', 'S3_PORT=0', 'LOG_LEVEL=warn']
   return spawn('env', [...unset, ...set, process.execPath, join(source, entry)], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 

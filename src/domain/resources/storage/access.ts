@@ -1,7 +1,7 @@
 /** What the S3 endpoint needs for each request: the key that signed it, and the bucket that it names. */
 import type { Bucket, StorageKey } from '../../../generated/prisma/client.ts'
 import { type Credential, cacheCredentials } from '../../../platform/credential-cache.ts'
-import { row, run, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
 import { type CorsRule, isAccessKeyId, type StoragePermissions, secretIdentity } from './model.ts'
@@ -68,3 +68,7 @@ export const findBucket = (tx: Tx, name: string): Promise<ServedBucket | null> =
     sql`select id, organization_id, name, public, cors_rules, cache_control, created_at from bucket
         where name = ${name} and deleting_at is null`,
   )
+
+/** The buckets of a key by their names, without those that are being deleted. */
+export const listBucketsOfKey = (tx: Tx, { bucketIds }: Pick<SigningKey, 'bucketIds'>): Promise<Pick<Bucket, 'name' | 'createdAt'>[]> =>
+  rows(tx, sql`select name, created_at from bucket where id = any(${[...bucketIds]}::uuid[]) and deleting_at is null order by name`)

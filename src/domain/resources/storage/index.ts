@@ -28,7 +28,7 @@ import {
 } from './queries.ts'
 import { removeBuckets } from './removal.ts'
 
-export { findBucket, findStorageKey, type ServedBucket, type SigningKey, touchStorageKey } from './access.ts'
+export { findBucket, findStorageKey, listBucketsOfKey, type ServedBucket, type SigningKey, touchStorageKey } from './access.ts'
 export { type BucketRow, createBucket, deleteBucket, updateBucket } from './commands.ts'
 export { connectBucket } from './connection.ts'
 export { type BucketContents, bucketContents } from './contents.ts'
