@@ -8,7 +8,7 @@ import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
 import { isOperatorError, openApp, root } from './cli/open-app.ts'
 import { listProcesses, recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
-import { dnsResolver, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
+import { dnsResolver, inboundDomain, inboundMail, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import {
   leaveRouter,
@@ -42,12 +42,14 @@ import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createRedisEngine } from './drivers/redis/index.ts'
 import { createSmtpTransport } from './drivers/smtp/index.ts'
+import { type MailReceiver, openMailReceiver } from './drivers/smtp/receiver.ts'
 import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { type Jobs, startJobs } from './jobs/index.ts'
 import { pause } from './platform/clock.ts'
 import { demandProviders } from './platform/concept.ts'
 import { createEgressGuard } from './platform/egress.ts'
+import { reportFailure } from './platform/failure-log.ts'
 import { trustOf } from './platform/forwarded.ts'
 import { portsOf, type Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
@@ -201,6 +203,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const waitsFor = new Set(['the first start has not finished'])
   const options = { app, schema, rest: [restPlugin(app, [platformDialect])], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
+  const receiver = server && (await openInbound(app))
   const graphqlUrl = server && `${await listen(server, settings)}/graphql`
   let jobs: Jobs | null = null
 
@@ -208,7 +211,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   /** Stops this process's work and releases its resources. Instances keep running. */
   const drain = async () => {
     const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
-    await Promise.all([server?.close(), jobs?.stop({ graceMs })])
+    await Promise.all([server?.close(), receiver?.close(), jobs?.stop({ graceMs })])
     await Promise.all([settleReconciler(app), settleResources(app)])
     await drivers.close()
     await leaveRouter(app)
@@ -282,6 +285,20 @@ async function openS3Port({ settings }: App, s3: S3Endpoint): Promise<void> {
 
 const othersServing = async ({ DATA_DIR }: Settings) =>
   (await listProcesses(DATA_DIR)).filter(({ pid, serving }) => serving && pid !== process.pid)
+
+/** Opens the port for reports about mail. Null without MAIL_IN_PORT. */
+async function openInbound(app: App): Promise<MailReceiver | null> {
+  const { MAIL_IN_PORT: port, MAIL_IN_HOST, HOST } = app.settings
+  if (port === undefined) return null
+  const options = { host: MAIL_IN_HOST ?? HOST, port, name: inboundDomain(app.settings), handler: inboundMail(app) }
+  const onError = (error: unknown) => void reportFailure(app, error, 'a report about mail could not be handled')
+  try {
+    return await openMailReceiver({ ...options, onError })
+  } catch (error) {
+    if (!['EADDRINUSE', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    throw new StartError(`Port ${port} cannot be opened for reports about mail. Set MAIL_IN_PORT to another port, or unset it.`)
+  }
+}
 
 async function listen(server: FastifyInstance, settings: Settings): Promise<string> {
   const { HOST, PORT, PUBLIC_URL } = settings

@@ -174,6 +174,12 @@ const schema = z.object({
   MAIL_FROM: setting(mailbox.default('Quayside <no-reply@localhost>')),
   MAIL_RETRY_SCHEDULE_MS: setting(schedule.default([60_000, 300_000, 900_000, 3_600_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000])),
   MAIL_RETENTION_MS: ms(30 * 24 * 3_600_000),
+  /** Port for reports about mail. Unset: none are received. */
+  MAIL_IN_PORT: setting(int(0, 65_535).optional()),
+  /** Unset: HOST. */
+  MAIL_IN_HOST: setting(z.string().optional()),
+  /** Domain that reports are addressed to. Unset: the domain of MAIL_FROM. */
+  MAIL_IN_DOMAIN: setting(z.string().toLowerCase().optional()),
   /** Servers for DNS lookups of mail domains. Unset: those of the machine. */
   DNS_SERVERS: setting(resolvers.optional()),
   PREPARE_TIMEOUT_MS: ms(120_000),

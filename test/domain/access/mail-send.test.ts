@@ -2,15 +2,16 @@ import { generateKeyPairSync } from 'node:crypto'
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js'
 import { simpleParser } from 'mailparser'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { breakerOf } from '../../../src/domain/access/mail/breaker.ts'
 import { mailOutcomes, mailTransport, type NewMail, queueMail } from '../../../src/domain/access/mail/index.ts'
 import { mailQueue } from '../../../src/domain/access/mail/jobs.ts'
 import type { MailOutcome } from '../../../src/domain/access/mail/model.ts'
 import type { MailTransport, OutgoingMail } from '../../../src/domain/access/mail/ports.ts'
+import type { ClaimedMail } from '../../../src/domain/access/mail/send.ts'
 import { createSmtpTransport, type SmtpTransport } from '../../../src/drivers/smtp/index.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { defineConcept } from '../../../src/platform/concept.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
-import { PortError } from '../../../src/platform/errors.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { Secret } from '../../../src/platform/settings.ts'
 import { type App, transact } from '../../../src/platform/work.ts'
@@ -319,19 +320,22 @@ describe('workers', () => {
 
   it('try a dead server with one mail at a time after a few failures', async () => {
     await start({ MAIL_RETRY_SCHEDULE_MS: '3600000' })
-    let current = 0
-    const together: number[] = []
-    provideTransport(world.app, async () => {
-      together.push(++current)
-      await new Promise((resolve) => setImmediate(resolve))
-      current--
-      throw new PortError('UNREACHABLE', 'The SMTP server could not be reached.')
+    provideTransport(world.app)
+    for (let n = 0; n < 5; n++) await queue({ to: [`user${n}@example.com`] })
+    const breaker = breakerOf(world.app)
+    for (let n = 0; n < 3; n++) breaker.failed()
+    const claim = (held: ClaimedMail[] = []) => mailQueue.claim(world.app, 'worker', 8, held)
+    const probe = await until('a mail may be tried', async () => {
+      const { items } = await claim()
+      return items.length > 0 && items
     })
-    for (let n = 0; n < 20; n++) await queue({ to: [`user${n}@example.com`] })
-    work()
-    const { concurrency } = mailQueue
-    await until('several mails are tried alone', () => together.length >= concurrency + 3)
-    expect(together.slice(concurrency)).toEqual(together.slice(concurrency).map(() => 1))
+    expect(probe).toHaveLength(1)
+    expect(await claim(probe)).toEqual({ items: [], dueInMs: null, waitsForOwn: true })
+    breaker.failed()
+    expect((await claim()).items.length).toBeLessThanOrEqual(1)
+    breaker.answered()
+    const { items } = await claim()
+    expect(items.length).toBeGreaterThanOrEqual(3)
   })
 })
 

@@ -10,6 +10,7 @@ import { dnsResolver, mailTransport } from './ports.ts'
 import { countSuppressions, listSuppressions, removeSuppression, suppressionListing } from './suppression.ts'
 
 export { addressOf, domainOf, formatMailbox, type Mailbox, parseMailbox } from './address.ts'
+export { inboundMail } from './inbound.ts'
 export {
   attachmentsSchema,
   decodedBytes,
@@ -23,6 +24,7 @@ export { mailConcurrency } from './jobs.ts'
 export { type MailAttachment, type MailOutcome, type MailOutcomeReader, type MailSigning, mailOutcomes, type NewMail } from './model.ts'
 export { dnsResolver, mailTransport } from './ports.ts'
 export { queueMail } from './queue.ts'
+export { inboundDomain } from './return-path.ts'
 export { countSuppressions, listSuppressions, removeSuppression, suppressedAmong, suppressionListing } from './suppression.ts'
 
 declare module '../../../platform/id.ts' {

@@ -42,6 +42,14 @@ export interface MailTransport {
 /** Provided if SMTP_URL is set. Otherwise mail is kept in the local outbox. */
 export const mailTransport = definePort<MailTransport>('mail transport', { isOptional: true })
 
+/** Handles mail that arrives at MAIL_IN_PORT. Both may reject during an outage of the database; the sender then tries again later. */
+export interface InboundMail {
+  /** Whether mail to this address is accepted. */
+  accepts(address: string): Promise<boolean>
+  /** Handles a mail to accepted addresses, whose end may be missing. `later`: the sender is asked to send it again. */
+  receive(to: readonly string[], raw: Buffer): Promise<'handled' | 'later'>
+}
+
 /** An MX record. */
 export type MailExchange = { exchange: string; priority: number }
 

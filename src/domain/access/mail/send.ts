@@ -7,7 +7,6 @@ import { createFailureLog } from '../../../platform/failure-log.ts'
 import { throughOutages } from '../../../platform/outage.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { addressOf } from './address.ts'
 import { breakerOf } from './breaker.ts'
 import { compose } from './compose.ts'
 import { contentIdentity, type MailContent, type MailRow, mailsTopic } from './model.ts'
@@ -79,7 +78,7 @@ async function attempt(app: App, mail: ClaimedMail, signal: AbortSignal): Promis
     const kept = recipients.map((recipient): Answer => ({ ...recipient, outcome: 'sent', code: null, text, permanent: false }))
     return { ...made, answers: [...refused, ...kept], kept: { content, raw } }
   }
-  const { address: from, takesReports } = returnPathOf(app.settings, mail.returnPath ?? addressOf(mail.sender), token)
+  const { address: from, takesReports } = returnPathOf(app.settings, mail, token)
   const to = recipients.map(({ address }) => address)
   try {
     const result = await mailTransport.use(app).send({ from, to, raw, reportId: takesReports ? token : null }, signal)
