@@ -76,7 +76,16 @@ const createdStorageKey = storageKey
 
 const storageKeyList = z.object({ keys: z.array(storageKey), total }).describe('List of storage keys, oldest first.')
 
-export const storageSchemas = { tenant, bucket, bucketList, storageKey, createdStorageKey, storageKeyList }
+const presigned = z
+  .object({
+    url: z.string().nullable().describe('Null when a request is repeated with the same idempotency key.'),
+    method: z.enum(['GET', 'PUT']),
+    expires_at: time,
+    headers: z.record(z.string(), z.string()).describe('Headers that must be sent with the request.'),
+  })
+  .describe('A presigned URL for an object.')
+
+export const storageSchemas = { presigned, tenant, bucket, bucketList, storageKey, createdStorageKey, storageKeyList }
 
 export const storageBodies: Named[] = [
   { id: 'StorageTenant', schema: tenant },
@@ -85,6 +94,7 @@ export const storageBodies: Named[] = [
   { id: 'StorageKey', schema: storageKey },
   { id: 'CreatedStorageKey', schema: createdStorageKey },
   { id: 'StorageKeyList', schema: storageKeyList },
+  { id: 'PresignedUrl', schema: presigned },
 ]
 
 type StorageBody<Name extends keyof typeof storageSchemas> = z.infer<(typeof storageSchemas)[Name]>
@@ -127,6 +137,15 @@ const keyBody = (row: StorageKeyRow, buckets: string[], { app }: View): StorageB
   ...storageAddress(app),
   last_used_at: timeOrNull(row.lastUsedAt),
   created_at: timeOf(row.createdAt),
+})
+
+type Presigned = { url: string | null; method: 'GET' | 'PUT'; expiresAt: Date; headers: Record<string, string> }
+
+export const presignedBody = ({ url, method, expiresAt, headers }: Presigned): StorageBody<'presigned'> => ({
+  url,
+  method,
+  expires_at: timeOf(expiresAt),
+  headers,
 })
 
 type Created = { storageKey: StorageKeyRow; buckets: string[]; secretAccessKey: string | null }

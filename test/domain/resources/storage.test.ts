@@ -225,9 +225,9 @@ describe('a storage key', () => {
     expect(await store.eventsOf(storageKey.id)).toEqual(['storage_key.created'])
     const audit = await rows(
       store.world.app.db,
-      sql`select action, details from audit_entry where target_id = ${decodeId('StorageKey', storageKey.id)}::uuid`,
+      sql`select action, details, after->>'canWrite' as can_write from audit_entry where target_id = ${decodeId('StorageKey', storageKey.id)}::uuid`,
     )
-    expect(audit).toEqual([{ action: 'createStorageKey', details: { buckets: [one.name, two.name], permissions } }])
+    expect(audit).toEqual([{ action: 'createStorageKey', details: { buckets: [one.name, two.name] }, canWrite: 'true' }])
   })
 
   it('that is deleted is refused at once in every process', async () => {

@@ -62,6 +62,7 @@ const rows: [string, string, number, string[] | null][] = [
   ['POST', '/storage/keys', 201, storageKey],
   ['GET', '/storage/keys', 200, ['keys', 'total']],
   ['DELETE', '/storage/keys/{key_id}', 204, null],
+  ['POST', `${aBucket}/presign`, 200, ['url', 'method', 'expires_at', 'headers']],
   ['POST', `${service}/connections`, 201, ['id', 'target_type', 'target_id', 'env_var_key']],
   ['GET', '/projects', 200, ['projects', 'total']],
   ['POST', '/projects', 201, project],

@@ -133,3 +133,24 @@ it('the tenant shows quotas and use, and a bucket beyond the quota answers 403',
   })
   expect(await send('POST', '/buckets', { name: 'one-too-many' })).toMatchObject({ status: 403 })
 })
+
+it('a presigned URL answers 200 with what the request must send, and a bad request for one is refused', async () => {
+  const { buckets } = (await send('GET', '/buckets')).body
+  const presign = (body: object, by = key) => send('POST', `/buckets/${buckets[0].id}/presign`, body, by)
+  const made = await presign({ key: 'a b/ü.png', method: 'PUT', content_type: 'image/png' })
+  expect(made).toMatchObject({ status: 200, body: { method: 'PUT', headers: { 'content-type': 'image/png' } } })
+  const url = new URL(made.body.url)
+  expect([url.origin, url.pathname]).toEqual([address.endpoint, `/${buckets[0].name}/a%20b/%C3%BC.png`])
+  expect(url.searchParams.get('X-Amz-Expires')).toBe('600')
+  expect(made.body.expires_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+  expect(await presign({ key: 'a', method: 'GET' }, rest.acme.key.READ)).toMatchObject({ status: 403 })
+  expect(await presign({ key: 'a', method: 'GET' }, rest.other.key.ADMIN)).toMatchObject({ status: 404 })
+  for (const [field, body] of [
+    ['key', { method: 'GET' }],
+    ['key', { key: '../a', method: 'GET' }],
+    ['method', { key: 'a', method: 'DELETE' }],
+    ['expires_in', { key: 'a', method: 'GET', expires_in: 86_401 }],
+    ['content_type', { key: 'a', method: 'PUT', content_type: 'image' }],
+  ] as const)
+    expect(await presign(body)).toMatchObject({ status: 400, body: { detail: expect.stringContaining(`${field}: `) } })
+})

@@ -47,6 +47,7 @@ describeDialect({
     createDatabase: { name: 'Refused' },
     createRedis: { name: 'Refused' },
     createBucket: { name: 'refused' },
+    presignObject: { key: 'a.txt', method: 'GET' },
     createStorageKey: { name: 'Refused', buckets: [bucket_id], permissions: { read: true } },
     connectDatabase: { target_type: 'postgresql', target_id: database_id, env_var_key: 'DATABASE_URL' },
     bindSecret: { project_secret_id: secret_id, alias_key: 'PASSWORD' },

@@ -2,6 +2,7 @@ import {
   builder,
   columnsOf,
   connectionOf,
+  enumType,
   idField,
   loadRows,
   mutation,
@@ -14,6 +15,7 @@ import { encodeId } from '../../../platform/id.ts'
 import { Bucket } from './graphql.ts'
 import { createStorageKey, deleteStorageKey } from './key-commands.ts'
 import { permissionsOf, type StoragePermissions } from './model.ts'
+import { presignObject } from './presign.ts'
 import { bucketsByKey, countStorageKeys, listStorageKeys, storageKeyListing } from './queries.ts'
 
 const texts = {
@@ -96,5 +98,34 @@ mutation(deleteStorageKey, {
   input: (t) => ({ id: t.id({ required: true, description: 'ID of the storage key.' }) }),
   payload: (t) => ({
     deletedId: t.id({ description: 'ID of the deleted storage key.', resolve: (result) => encodeId('StorageKey', result.deletedId) }),
+  }),
+})
+
+const PresignMethod = enumType('PresignMethod', 'What a presigned URL is for.', {
+  GET: 'Reads an object.',
+  PUT: 'Stores an object.',
+})
+
+mutation(presignObject, {
+  input: (t) => ({
+    bucketId: t.id({ required: true, description: 'ID of the bucket.' }),
+    key: t.string({
+      required: true,
+      description: 'Key of the object, from 1 to 1024 bytes, without control characters and the path segments `.` and `..`.',
+    }),
+    method: t.field({ type: PresignMethod, required: true, description: 'What the URL is for.' }),
+    expiresInSeconds: t.int({ defaultValue: 600, description: 'Time in seconds until the URL expires, from 1 to 86400.' }),
+    contentType: t.string({
+      description: 'Media type, such as `image/png`, that the request must then send as its `Content-Type` header. Null means any.',
+    }),
+  }),
+  payload: (t) => ({
+    url: t.exposeString('url', {
+      nullable: true,
+      description: 'Signed URL. Null when a request is repeated with the same idempotency key.',
+    }),
+    method: t.expose('method', { type: PresignMethod, description: 'What the URL is for.' }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'Time when the URL expires.' }),
+    headers: t.expose('headers', { type: 'JSON', description: 'Headers that must be sent with the request, by name.' }),
   }),
 })

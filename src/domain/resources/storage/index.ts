@@ -12,6 +12,7 @@ import { bucketCreated, bucketDeleted, bucketUpdated, storageKeyCreated, storage
 import { createStorageKey, deleteStorageKey } from './key-commands.ts'
 import { secretIdentity } from './model.ts'
 import { storageEndpoint } from './ports.ts'
+import { presignObject } from './presign.ts'
 import {
   bucketListing,
   bucketNamesByKey,
@@ -36,6 +37,7 @@ export { storageErrors } from './errors.ts'
 export { createStorageKey, deleteStorageKey } from './key-commands.ts'
 export { type CorsRule, permissionsOf, type StoragePermissions } from './model.ts'
 export { type StorageEndpoint, storageEndpoint } from './ports.ts'
+export { presignObject } from './presign.ts'
 export {
   bucketListing,
   bucketNamesByKey,
@@ -61,7 +63,7 @@ export const storage = defineConcept({
   name: 'storage',
   idPrefixes: { Bucket: 'bkt', StorageKey: 'skey' },
   nodes: [bucketListing, storageKeyListing],
-  commands: [createBucket, updateBucket, deleteBucket, createStorageKey, deleteStorageKey, connectBucket],
+  commands: [createBucket, updateBucket, deleteBucket, createStorageKey, deleteStorageKey, presignObject, connectBucket],
   queries: [
     findStorageTenant,
     findBucketByName,

@@ -46,7 +46,7 @@ export const createStorageKey = defineCommand({
     await publish(work, storageKeyCreated, keyEventOf(storageKey))
     return { storageKey: shown(storageKey), buckets: found.map((bucket) => bucket.name), secretAccessKey: secretAccessKey as string | null }
   },
-  audited: ({ permissions }, { buckets }) => ({ buckets, permissions }),
+  audited: (_input, { buckets }) => ({ buckets }),
 })
 
 type Named = { id: string; name: string }

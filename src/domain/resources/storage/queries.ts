@@ -11,6 +11,7 @@ import { storageEndpoint } from './ports.ts'
 export const bucketListing = defineListing({
   type: 'Bucket',
   noun: 'bucket',
+  audited: ['name', 'public', 'corsRules', 'cacheControl'],
   permission: 'view:storage',
   order: 'oldest_first',
   visible: (caller) => sql`t.organization_id = ${caller.organizationId}::uuid and t.deleting_at is null
@@ -22,6 +23,7 @@ export const bucketListing = defineListing({
 export const storageKeyListing = defineListing({
   type: 'StorageKey',
   noun: 'storage key',
+  audited: ['name', 'accessKeyId', 'canRead', 'canWrite', 'canDelete', 'canAdmin'],
   permission: 'view:storage',
   order: 'oldest_first',
   omit: ['secret', 'secretFingerprint'],

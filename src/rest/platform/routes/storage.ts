@@ -5,12 +5,13 @@ import {
   deleteBucket,
   deleteStorageKey,
   findStorageTenant,
+  presignObject,
   sliceBuckets,
   sliceStorageKeys,
   updateBucket,
 } from '../../../domain/resources/storage/index.ts'
 import { commandRow, queryRow, type Route, type Source, trueOrFalse } from '../../core/index.ts'
-import { bucketBody, createdKeyBody, keyBodies, storageSchemas as schemas, tenantBody } from '../storage-bodies.ts'
+import { bucketBody, createdKeyBody, keyBodies, presignedBody, storageSchemas as schemas, tenantBody } from '../storage-bodies.ts'
 
 const tag = 'Object storage'
 const bucketParams = { bucket_id: 'id' }
@@ -162,5 +163,19 @@ export const storageRoutes: Route[] = [
     command: deleteStorageKey,
     params: { key_id: 'id' },
     status: 204,
+  }),
+  commandRow({
+    id: 'presignObject',
+    method: 'POST',
+    path: '/storage/buckets/{bucket_id}/presign',
+    tag,
+    summary: 'Create a presigned URL',
+    description: 'Anyone can read or store the object with the URL until it expires.',
+    command: presignObject,
+    params: { bucket_id: 'bucketId' },
+    body: { key: 'key', method: 'method', expires_in: { to: 'expiresInSeconds', fallback: 600 }, content_type: 'contentType' },
+    status: 200,
+    schema: schemas.presigned,
+    reply: presignedBody,
   }),
 ]
