@@ -209,6 +209,8 @@ const schema = z.object({
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
   /** Unset: `backups` below DATA_DIR. */
   BACKUP_DIR: setting(z.string().optional()),
+  /** Maximum size of the changes that are archived for a database, for restores to a point in time. */
+  BACKUP_WAL_MAX_BYTES: setting(int(1).default(10 * 1024 ** 3)),
   /** Bucket for new backups. Unset: they are stored in BACKUP_DIR. */
   BACKUP_S3_BUCKET: setting(
     z

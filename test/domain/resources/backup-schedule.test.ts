@@ -100,3 +100,49 @@ describe('a backup schedule', () => {
     ])
   })
 })
+
+describe('archived changes', () => {
+  const segmentsOf = async (id: string) => {
+    const folder = join(shop.app.settings.DATA_DIR, 'databases', decodeId('Database', id), 'wal')
+    return (await readdir(folder)).filter((name) => /^[0-9A-F]{24}$/.test(name))
+  }
+  const archive = async (id: string, url: string) => {
+    await query(url, 'create table if not exists changes (n int); insert into changes select generate_series(1, 200000)')
+    await until('changes are archived', async () => (await segmentsOf(id)).length > 1)
+  }
+  const prune = () => shop.app.wake.notify('prune backups')
+  const windowOf = async (id: string) =>
+    (await shop.run('query ($id: ID!) { database(id: $id) { recoverableFrom recoverableUntil } }', { id })).database
+
+  it('are not kept without a backup', async () => {
+    const { id, url } = await shop.createDatabase('Unbacked')
+    await archive(id, url)
+    prune()
+    await until('they are removed', async () => (await segmentsOf(id)).length === 0)
+  })
+
+  it('are limited: beyond it, a backup is restored only as it is, and the next backup begins a new window', async () => {
+    const { id, url } = await shop.createDatabase('Limited')
+    const backupId = await backups.verified(id)
+    await archive(id, url)
+    prune()
+    const at = (await windowOf(id)).recoverableUntil
+    expect(await segmentsOf(id)).not.toEqual([])
+    const settings = shop.app.settings as { BACKUP_WAL_MAX_BYTES: number }
+    const { BACKUP_WAL_MAX_BYTES: limit } = settings
+    settings.BACKUP_WAL_MAX_BYTES = 2 ** 20
+    prune()
+    await until('they are removed', async () => (await segmentsOf(id)).length === 0)
+    settings.BACKUP_WAL_MAX_BYTES = limit
+
+    expect(await windowOf(id)).toEqual({ recoverableFrom: null, recoverableUntil: null })
+    const toTime = 'mutation ($d: ID!, $at: DateTime!) { restoreDatabase(input: {databaseId: $d, at: $at}) { database { id } } }'
+    expect(await shop.refused(toTime, { d: id, at })).toMatchObject({ code: 'time_not_recoverable' })
+    expect(shop.app.logged).toContainEqual(expect.objectContaining({ msg: expect.stringContaining('BACKUP_WAL_MAX_BYTES') }))
+    const restore = 'mutation ($id: ID!) { restoreBackup(input: {backupId: $id}) { operation { id } } }'
+    const { restoreBackup } = await shop.run(restore, { id: backupId })
+    expect(await backups.ended(restoreBackup.operation.id)).toMatchObject({ status: 'COMPLETED', error: null })
+    await backups.verified(id)
+    expect((await windowOf(id)).recoverableFrom > at).toBe(true)
+  })
+})

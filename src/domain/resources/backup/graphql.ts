@@ -135,13 +135,13 @@ builder.prismaObjectFields(Database, (t) => ({
   recoverableFrom: t.field({
     type: 'DateTime',
     nullable: true,
-    description: 'Earliest time to which the database can be restored. Null if it has no stored backup.',
+    description: 'Earliest time to which the database can be restored. Null if it has no stored backup whose later changes are kept.',
     resolve: async ({ id }, _args, context) => (await windowOf(context, id))?.from ?? null,
   }),
   recoverableUntil: t.field({
     type: 'DateTime',
     nullable: true,
-    description: 'Latest time to which the database can be restored. Null if it has no stored backup.',
+    description: 'Latest time to which the database can be restored. Null if it has no stored backup whose later changes are kept.',
     resolve: async ({ id }, _args, context) => (await windowOf(context, id))?.until ?? null,
   }),
 }))

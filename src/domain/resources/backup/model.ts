@@ -28,10 +28,10 @@ export const isUsable: Sql = sql`b.status in ('STORED', 'VERIFIED') and b.deleti
 /** Number of backups that are kept without a schedule, as far as the changes after them are concerned. */
 export const defaultKeep = 7
 
-/** Backups whose changes are kept too: a database can be restored to any time since the oldest of them. */
+/** Backups with the changes since then: a database can be restored to any time since the oldest of them. */
 export const recoverableBackups = (databaseIds: readonly string[]): Sql => sql`
   select b.* from unnest(${databaseIds}::uuid[]) as d(id) left join backup_schedule s on s.database_id = d.id cross join lateral (
-    select b.* from backup b where b.database_id = d.id and ${isUsable} order by b.id desc limit coalesce(s.keep, ${defaultKeep})) b`
+    select b.* from backup b where b.database_id = d.id and b.wal_kept and ${isUsable} order by b.id desc limit coalesce(s.keep, ${defaultKeep})) b`
 
 /** A stored backup as the engine takes it. */
 export const storedBackup = (app: App, { archive, original, details }: Backup): StoredBackup => ({

@@ -107,12 +107,15 @@ export interface BackupEngine {
   recordedUntil(databaseId: string): Promise<Date | null>
   /** The files of archived WAL of a database. */
   listWal(databaseId: string): Promise<string[]>
-  /** Removes those of the files that the restore of a backup and its later changes do not need. With null, removes all of them. */
+  /**
+   * Removes those of the files that the restore of a backup and its later changes do not need. With null, removes all of them. Returns the size
+   * of the others.
+   */
   pruneWal(
     databaseId: string,
     files: readonly string[],
     oldest: Pick<BackupDetails, 'startLsn' | 'timeline' | 'segmentBytes'> | null,
-  ): Promise<void>
+  ): Promise<number>
 }
 
 export const backupEngine = definePort<BackupEngine>('backup engine')

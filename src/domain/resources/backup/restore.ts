@@ -80,7 +80,10 @@ export const restoreDatabase = defineCommand({
   async run(work, { at, name }, source: Database, prepared: Prepared) {
     const [window] = await recoveryWindows(work.app, work.tx, [source.id])
     if (!window) {
-      throw backupErrors.time_not_recoverable({ field: 'at', text: 'The database has no stored backup, so it cannot be restored.' })
+      throw backupErrors.time_not_recoverable({
+        field: 'at',
+        text: 'The database has no stored backup whose later changes are kept, so it cannot be restored to a point in time.',
+      })
     }
     const { from, until, backups } = window
     const backup = backups.find(({ consistentAt }) => consistentAt && consistentAt <= at)

@@ -1,5 +1,5 @@
 /** Starts the backups of schedules, and deletes those that are no longer kept. */
-import type { BackupSchedule, Database } from '../../../generated/prisma/client.ts'
+import type { Backup, BackupSchedule, Database } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { type Chore, firstDueInMs } from '../../../platform/claim.ts'
 import { row, rows, run, sql } from '../../../platform/db/index.ts'
@@ -47,14 +47,15 @@ async function runOne(work: Work): Promise<boolean> {
   return true
 }
 
-/** Marks the backups that a schedule no longer keeps, and removes archived WAL that no kept backup needs. */
+/** Marks the backups that a schedule no longer keeps, and removes archived WAL that no kept backup needs, or that exceeds its limit. */
 export const pruneBackups: Chore = {
   name: 'prune backups',
   topic: 'prune backups',
-  everyMs: 10 * 60_000,
+  // The WAL of databases without a backup grows for as long.
+  everyMs: 60_000,
   async run(app, signal) {
     await markSurplus(app)
-    const databases = await rows<{ id: string }>(app.db, sql`select id from database where primary_id is null`)
+    const databases = await rows<{ id: string }>(app.db, sql`select id from database where primary_id is null and owns_port`)
     for (const { id } of databases) {
       if (signal.aborted) return
       await pruneWal(app, id)
@@ -89,11 +90,17 @@ async function pruneWal(app: App, databaseId: string): Promise<void> {
         union all select 1 from restore where source_id = ${databaseId}::uuid and status in ('PENDING', 'RUNNING')`,
   )
   if (busy) return
-  const kept = await rows<{ details: BackupDetails }>(
+  const kept = await rows<Backup & { details: BackupDetails }>(
     app.db,
-    sql`select k.details from (${recoverableBackups([databaseId])}) k order by k.id limit 1`,
+    sql`select k.* from (${recoverableBackups([databaseId])}) k order by k.id`,
   )
-  await engine.pruneWal(databaseId, files, kept[0]?.details ?? null)
+  for (const [index, oldest] of [...kept, null].entries()) {
+    const keptBytes = await engine.pruneWal(databaseId, files, oldest?.details ?? null)
+    if (oldest === null || keptBytes <= app.settings.BACKUP_WAL_MAX_BYTES) return
+    await run(app.db, sql`update backup set wal_kept = false where id = ${oldest.id}::uuid`)
+    const text = 'the changes since a backup exceed BACKUP_WAL_MAX_BYTES: they are removed, and it can be restored only as it is'
+    app.log.warn({ database: databaseId, backup: oldest.id, keptBytes, laterBackups: kept.length - index - 1 }, text)
+  }
 }
 
 const removeAgainMs = 10 * 60_000

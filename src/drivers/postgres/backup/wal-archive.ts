@@ -17,13 +17,17 @@ const pollMs = 100
 export const archivedFiles = async (folder: string): Promise<string[]> =>
   (await list(folder)).filter((name) => /^[0-9A-F]{8}(\.history$|[0-9A-F]{16}(\.[0-9A-F]{8}\.backup)?$)/.test(name))
 
-/** Removes those of the files that precede the start of a backup, or all of them. The history of timelines is small and kept. */
-export async function pruneArchive(folder: string, files: readonly string[], oldest: Start | null): Promise<void> {
+/** Removes those of the files that precede the start of a backup, or all of them. Returns the size of the others. History files stay: they are small. */
+export async function pruneArchive(folder: string, files: readonly string[], oldest: Start | null): Promise<number> {
   const first = oldest && segmentAt(oldest, oldest.startLsn)
+  let keptBytes = 0
   for (const name of files) {
+    const path = join(folder, name)
     const isNeeded = name.endsWith('.history') || (first !== null && name.slice(8, 24) >= first.slice(8))
-    if (!isNeeded) await rm(join(folder, name), { force: true })
+    if (isNeeded) keptBytes += (await stat(path).catch(() => null))?.size ?? 0
+    else await rm(path, { force: true })
   }
+  return keptBytes
 }
 
 /** Makes a running server archive everything that has happened up to now, and waits until it has. */

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "backup" ADD COLUMN     "wal_kept" BOOLEAN NOT NULL DEFAULT true;
