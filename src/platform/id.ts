@@ -2,6 +2,7 @@
  * Ids are UUIDv7 internally, and TypeIDs (`proj_…`, specification v0.3 of jetify-com/typeid) in the doors that use them. Ids sort by time of
  * creation, so lists need no other stable sort key.
  */
+import { randomFillSync } from 'node:crypto'
 import { v7, validate } from 'uuid'
 
 /** TypeID prefixes by type. Each concept adds those of its types by declaration merging, and lists them as its `idPrefixes`. */
@@ -27,7 +28,30 @@ export function declareIdPrefixes(prefixes: Partial<IdPrefixes>): void {
 /** Whether a stored name is a type with public ids. */
 export const isIdType = (name: string): name is IdType => prefixByType.has(name)
 
-export const newId = (): string => v7()
+/** Greater than every id that this process has created before. */
+export function newId(): string {
+  const random = randomBytes16()
+  const now = Date.now()
+  if (now > lastId.msecs) lastId = { msecs: now, seq: random.readUInt32BE(6) >>> 1 }
+  // Half of the sequence numbers follow the first one of a millisecond, so they last.
+  else lastId.seq++
+  return v7({ random, msecs: lastId.msecs, seq: lastId.seq })
+}
+
+let lastId = { msecs: 0, seq: 0 }
+
+/** Random bytes are fetched for many ids at once, because a call of the system's generator takes longer than the rest of an id. */
+const randomPool = Buffer.alloc(4_096)
+let randomUsed = randomPool.length
+
+function randomBytes16(): Buffer {
+  if (randomUsed === randomPool.length) {
+    randomFillSync(randomPool)
+    randomUsed = 0
+  }
+  randomUsed += 16
+  return randomPool.subarray(randomUsed - 16, randomUsed)
+}
 
 /**
  * The nil UUID, below every id and the id of no row. A malformed id decodes to it, so it is answered exactly as an unknown one; loops that
