@@ -6,6 +6,6 @@ export const positionRows: Chore = {
   name: 'position events and audit rows',
   topic: 'outbox',
   everyMs: 5_000,
-  gatherMs: 10,
+  gatherMs: 20,
   run: async (app) => ((await sequence(app)) >= sequenceBatch ? 'again' : undefined),
 }

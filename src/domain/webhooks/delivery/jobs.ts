@@ -7,7 +7,7 @@ export const fanOutEvents: Chore = {
   name: 'fan events out to webhooks',
   topic: 'events',
   everyMs: 5_000,
-  gatherMs: 10,
+  gatherMs: 20,
   run: async (app) => ((await fanOut(app)) >= fanOutBatch ? 'again' : undefined),
 }
 
