@@ -26,6 +26,7 @@ export { dnsResolver, mailTransport } from './ports.ts'
 export { queueMail } from './queue.ts'
 export { inboundDomain } from './return-path.ts'
 export { countSuppressions, listSuppressions, removeSuppression, suppressedAmong, suppressionListing } from './suppression.ts'
+export { type MailBody, type PlatformMail, queuePlatformMail } from './template.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

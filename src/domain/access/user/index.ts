@@ -3,7 +3,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { userListing } from './queries.ts'
 
-export { userListing } from './queries.ts'
+export { ownerAddresses, userListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -1,4 +1,4 @@
-import { sql } from '../../../platform/db/index.ts'
+import { rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { defineListing } from '../../../platform/listing.ts'
 
 /** The members of the caller's organization. */
@@ -10,3 +10,16 @@ export const userListing = defineListing({
   order: 'oldest_first',
   visible: (caller) => sql`exists (select 1 from member m where m.user_id = t.id and m.organization_id = ${caller.organizationId}::uuid)`,
 })
+
+/** Most owners that a notice is sent to. */
+const maxOwners = 50
+
+/** Mail addresses of the owners of an organization. */
+export async function ownerAddresses(tx: Tx, organizationId: string): Promise<string[]> {
+  const owners = await rows<{ email: string }>(
+    tx,
+    sql`select u.email from user_account u join member m on m.user_id = u.id
+        where m.organization_id = ${organizationId}::uuid and m.role = 'OWNER' order by u.id limit ${maxOwners}`,
+  )
+  return owners.map(({ email }) => email)
+}
