@@ -27,6 +27,7 @@ export { queueMail } from './queue.ts'
 export { inboundDomain } from './return-path.ts'
 export { countSuppressions, listSuppressions, removeSuppression, suppressedAmong, suppressionListing } from './suppression.ts'
 export { type MailBody, type PlatformMail, queuePlatformMail } from './template.ts'
+export { canTrack, readTrackingToken, recordTracked, type Tracked, type TrackingKind } from './tracking.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -16,6 +16,7 @@ import { mailTransport, type RecipientAnswer, type SendResult } from './ports.ts
 import { returnPathOf } from './return-path.ts'
 import { suppressedAmong } from './suppression.ts'
 import { keyOwner, tokenOf } from './token.ts'
+import { trackedHtml } from './tracking.ts'
 
 /** A claimed mail without its content. */
 export type ClaimedMail = Omit<MailRow, 'content'> & Claimed
@@ -70,7 +71,8 @@ async function attempt(app: App, mail: ClaimedMail, signal: AbortSignal): Promis
   if (recipients.length === 0) return made
 
   const sealed = await app.keyring.open(app.db, keyOwner(mail.organizationId), contentIdentity(mail.id), loaded.content)
-  const content = JSON.parse(sealed) as MailContent
+  const stored = JSON.parse(sealed) as MailContent
+  const content = { ...stored, html: await trackedHtml(app, app.db, mail.id, stored) }
   const token = await tokenOf(app, app.db, mail.id)
   const raw = await compose(mail, content, token)
   if (!mailTransport.isProvided(app)) {
