@@ -4,6 +4,8 @@
  */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check } from '../../../platform/db/constraints.ts'
+import { bucketContents } from '../storage/index.ts'
+import { objectsOfBuckets } from './bucket.ts'
 import { expireUploads, purgeBlobs, recountBuckets } from './jobs.ts'
 import { blobStore } from './ports.ts'
 
@@ -45,6 +47,7 @@ const byBytes = (table: string) => ({
 export const storedObject = defineConcept({
   name: 'stored-object',
   ports: [blobStore],
+  extensions: [bucketContents.with(objectsOfBuckets)],
   chores: [purgeBlobs, expireUploads, recountBuckets],
   constraints: [
     byBytes('stored_object'),

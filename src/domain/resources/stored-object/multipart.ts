@@ -185,22 +185,25 @@ async function completedBefore(tx: Tx, place: Place, key: string, parts: readonl
 
 /** Removes an upload and its parts. Throws ObjectError `NoSuchUpload`. */
 export const abortMultipartUpload = (app: App, place: Omit<Place, 'name'>, id: string): Promise<void> =>
-  app.db.transaction(async (tx) => {
-    const found = await row(
-      tx,
-      sql`select 1 as one from multipart_upload where id = ${id}::uuid and bucket_id = ${place.id}::uuid for update`,
-    )
-    if (!found) throw noSuchUpload()
-    const parts = await rows<MultipartPart>(tx, sql`delete from multipart_part where upload_id = ${id}::uuid returning *`)
-    await run(tx, sql`delete from multipart_upload where id = ${id}::uuid`)
-    await release(
-      tx,
-      parts.map(({ contentId }) => contentId),
-      0,
-    )
-    const bytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    if (bytes > 0) await applyUsage({ app, tx }, place, { bytes: -bytes, objects: 0 })
-  })
+  app.db.transaction((tx) => removeUpload({ app, tx }, place, id))
+
+/** The same in a transaction. */
+export async function removeUpload({ app, tx }: { app: App; tx: Tx }, place: Omit<Place, 'name'>, id: string): Promise<void> {
+  const found = await row(
+    tx,
+    sql`select 1 as one from multipart_upload where id = ${id}::uuid and bucket_id = ${place.id}::uuid for update`,
+  )
+  if (!found) throw noSuchUpload()
+  const parts = await rows<MultipartPart>(tx, sql`delete from multipart_part where upload_id = ${id}::uuid returning *`)
+  await run(tx, sql`delete from multipart_upload where id = ${id}::uuid`)
+  await release(
+    tx,
+    parts.map(({ contentId }) => contentId),
+    0,
+  )
+  const bytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  if (bytes > 0) await applyUsage({ app, tx }, place, { bytes: -bytes, objects: 0 })
+}
 
 /** Parts of an upload by their numbers. */
 export const listParts = (tx: Tx, uploadId: string, after: number, limit: number): Promise<MultipartPart[]> =>

@@ -116,15 +116,23 @@ export const checksumOf = ({ checksumAlgorithm, checksumType, checksum }: Stored
 
 /** Deletes the objects with these keys; unknown keys are ignored. */
 export const deleteObjects = (app: App, place: Place, keys: readonly string[], graceMs?: number): Promise<void> =>
-  app.db.transaction(async (tx) => {
-    // Locked in one order, so that two of these do not wait for each other.
-    await run(tx, sql`select 1 from stored_object where bucket_id = ${place.id}::uuid and key = any(${keys}) order by key for update`)
-    const deleted = await rows<{ contentId: string; sizeBytes: number }>(
-      tx,
-      sql`delete from stored_object where bucket_id = ${place.id}::uuid and key = any(${keys}) returning content_id, size_bytes`,
-    )
-    if (deleted.length === 0) return
-    await release(tx, [...new Set(deleted.map(({ contentId }) => contentId))], graceMs)
-    const bytes = deleted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    await applyUsage({ app, tx }, place, { bytes: -bytes, objects: -deleted.length })
-  })
+  app.db.transaction((tx) => removeObjects({ app, tx }, place, keys, graceMs))
+
+/** The same in a transaction. */
+export async function removeObjects(
+  { app, tx }: { app: App; tx: Tx },
+  place: Omit<Place, 'name'>,
+  keys: readonly string[],
+  graceMs?: number,
+): Promise<void> {
+  // Locked in one order, so that two of these do not wait for each other.
+  await run(tx, sql`select 1 from stored_object where bucket_id = ${place.id}::uuid and key = any(${keys}) order by key for update`)
+  const deleted = await rows<{ contentId: string; sizeBytes: number }>(
+    tx,
+    sql`delete from stored_object where bucket_id = ${place.id}::uuid and key = any(${keys}) returning content_id, size_bytes`,
+  )
+  if (deleted.length === 0) return
+  await release(tx, [...new Set(deleted.map(({ contentId }) => contentId))], graceMs)
+  const bytes = deleted.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  await applyUsage({ app, tx }, place, { bytes: -bytes, objects: -deleted.length })
+}
