@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type NewMail, parseMailbox, queueMail, suppressedAmong } from '../../../src/domain/access/mail/index.ts'
+import { attachmentsSchema, type NewMail, parseMailbox, queueMail, suppressedAmong } from '../../../src/domain/access/mail/index.ts'
 import { contentIdentity } from '../../../src/domain/access/mail/model.ts'
 import { suppress } from '../../../src/domain/access/mail/suppression.ts'
 import { mailOfToken } from '../../../src/domain/access/mail/token.ts'
@@ -101,6 +101,14 @@ describe('queueMail', () => {
     ['a return path that is no address', { returnPath: 'a> SIZE=1' }],
   ])('refuses %s', async (_what, changes) => {
     expect(await codeOf(queue(changes))).toBe('invalid_input')
+  })
+
+  it('accepts attachments of 10 MB in all, and refuses bad base64 among them', () => {
+    const contentBase64 = Buffer.alloc(5 * 1024 * 1024, 'a').toString('base64')
+    const two = (content: string) => ['a', 'b'].map((filename) => ({ filename, contentBase64: content }))
+    expect(attachmentsSchema.safeParse(two(contentBase64)).success).toBe(true)
+    expect(attachmentsSchema.safeParse(two(`${contentBase64.slice(0, -4)}aa-=`)).success).toBe(false)
+    expect(attachmentsSchema.safeParse([...two(contentBase64), { filename: 'c', contentBase64: 'YQ==' }]).success).toBe(false)
   })
 
   it('accepts 50 recipients', async () => {
