@@ -169,10 +169,13 @@ function append<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): v
   lists.set(key, [...(lists.get(key) ?? []), value])
 }
 
-/** Everything of a concept that emits events, with a name for messages: commands, reactions, queues and chores. */
-export const emittersOf = ({ commands, reactions, queues, chores }: Concept): { name: string; emits: readonly EventDefinition[] }[] => [
+type Emitter = { name: string; emits: readonly EventDefinition[] }
+
+/** Everything of a concept that emits events, with a name for messages: commands, reactions, queues, chores and what it adds to extension points. */
+export const emittersOf = ({ commands, reactions, queues, chores, extensions }: Concept): Emitter[] => [
   ...[...commands, ...queues, ...chores].map(({ name, emits = [] }) => ({ name, emits })),
   ...reactions.map(({ to, emits }) => ({ name: `the reaction to ${to.map(({ type }) => type).join(', ')}`, emits })),
+  ...extensions.map(({ point, item }) => ({ name: `its ${point.name}`, emits: (item as Partial<Emitter> | null)?.emits ?? [] })),
 ]
 
 /** Whatever a concept emits or reacts to is declared by it or an earlier one. */
