@@ -22,6 +22,7 @@ import {
 import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
 import type { BackupStore } from './domain/resources/backup/ports.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
+import { emailApi } from './domain/resources/email/index.ts'
 import { redisEngine } from './domain/resources/redis/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
@@ -199,13 +200,17 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const drivers = await provideDrivers(app)
+  const api = { url: apiAddress(settings, settings.PORT) }
+  emailApi.provide(app, api)
   if (role !== 'api') await openRouterPort(app)
   if (role !== 'worker') await openS3Port(app, drivers.s3)
   const waitsFor = new Set(['the first start has not finished'])
   const options = { app, schema, rest: [restPlugin(app, [platformDialect]), trackingPlugin(app)], startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   const receiver = server && (await openInbound(app))
-  const graphqlUrl = server && `${await listen(server, settings)}/graphql`
+  const apiUrl = server && (await listen(server, settings))
+  if (apiUrl) api.url = apiUrl
+  const graphqlUrl = apiUrl && `${apiUrl}/graphql`
   let jobs: Jobs | null = null
 
   let stopping = false
@@ -302,7 +307,7 @@ async function openInbound(app: App): Promise<MailReceiver | null> {
 }
 
 async function listen(server: FastifyInstance, settings: Settings): Promise<string> {
-  const { HOST, PORT, PUBLIC_URL } = settings
+  const { HOST, PORT } = settings
   try {
     await server.listen({ host: HOST, port: PORT })
   } catch (error) {
@@ -314,9 +319,12 @@ async function listen(server: FastifyInstance, settings: Settings): Promise<stri
         : `Port ${PORT} is in use by another program. Set PORT to another port.`,
     )
   }
-  const { port } = server.server.address() as AddressInfo
-  return PUBLIC_URL?.replace(/\/+$/, '') ?? `http://${HOST.includes(':') ? `[${HOST}]` : HOST}:${port}`
+  return apiAddress(settings, (server.server.address() as AddressInfo).port)
 }
+
+/** Where the API is reached, without a slash at the end. */
+const apiAddress = ({ PUBLIC_URL, HOST }: Settings, port: number): string =>
+  PUBLIC_URL?.replace(/\/+$/, '') ?? `http://${reachableHost(HOST)}:${port}`
 
 /** Creates the first API key if there is none. Returns the line that tells the operator where to find a key. */
 async function readyKey(app: App, graphqlUrl: string): Promise<string> {

@@ -497,6 +497,124 @@ export type DeploymentSupersededDataV1 = {
   } | null
 }
 
+export type EmailBouncedDataV1 = {
+  /** ID of the message. */
+  emailMessageId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. If a message with several recipients was opened or clicked, all its addresses, with commas. */
+  to: string
+  /** Sender of the message. */
+  from: string
+  /** Subject of the message. */
+  subject: string
+  /** SMTP reply code such as `550`, or status code such as `5.1.1`. Null if unknown. */
+  code: string | null
+  /** Text of the answer or report. Null if there is none. */
+  reason: string | null
+  /** Whether the address is suppressed from now on. */
+  permanent: boolean
+}
+
+export type EmailClickedDataV1 = {
+  /** ID of the message. */
+  emailMessageId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. If a message with several recipients was opened or clicked, all its addresses, with commas. */
+  to: string
+  /** Sender of the message. */
+  from: string
+  /** Subject of the message. */
+  subject: string
+  /** Target of the link. */
+  url: string
+}
+
+export type EmailComplainedDataV1 = {
+  /** ID of the message. */
+  emailMessageId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. If a message with several recipients was opened or clicked, all its addresses, with commas. */
+  to: string
+  /** Sender of the message. */
+  from: string
+  /** Subject of the message. */
+  subject: string
+}
+
+export type EmailDeliveredDataV1 = {
+  /** ID of the message. */
+  emailMessageId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. If a message with several recipients was opened or clicked, all its addresses, with commas. */
+  to: string
+  /** Sender of the message. */
+  from: string
+  /** Subject of the message. */
+  subject: string
+}
+
+export type EmailOpenedDataV1 = {
+  /** ID of the message. */
+  emailMessageId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. If a message with several recipients was opened or clicked, all its addresses, with commas. */
+  to: string
+  /** Sender of the message. */
+  from: string
+  /** Subject of the message. */
+  subject: string
+}
+
+export type EmailApiKeyCreatedDataV1 = {
+  /** ID of the API key. */
+  emailApiKeyId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the API key. */
+  name: string
+}
+
+export type EmailApiKeyRevokedDataV1 = {
+  /** ID of the API key. */
+  emailApiKeyId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the API key. */
+  name: string
+}
+
+export type EmailServiceCreatedDataV1 = {
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the email service. */
+  name: string
+  /** Mode of the email service. */
+  mode: 'SANDBOX' | 'PRODUCTION'
+}
+
+export type EmailServiceDeletedDataV1 = {
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the email service. */
+  name: string
+  /** Mode of the email service. */
+  mode: 'SANDBOX' | 'PRODUCTION'
+}
+
+export type EmailServiceUpdatedDataV1 = {
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the email service. */
+  name: string
+  /** Mode of the email service. */
+  mode: 'SANDBOX' | 'PRODUCTION'
+}
+
 export type EnvVarChangedDataV1 = {
   /** ID of the web service. */
   webServiceId: string
@@ -746,6 +864,33 @@ export type ResourceBindingDeletedDataV1 = {
   variables: Array<string>
 }
 
+export type SandboxRecipientCreatedDataV1 = {
+  /** ID of the sandbox recipient. */
+  sandboxRecipientId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. */
+  email: string
+}
+
+export type SandboxRecipientDeletedDataV1 = {
+  /** ID of the sandbox recipient. */
+  sandboxRecipientId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. */
+  email: string
+}
+
+export type SandboxRecipientVerifiedDataV1 = {
+  /** ID of the sandbox recipient. */
+  sandboxRecipientId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Address of the recipient. */
+  email: string
+}
+
 export type SecretCreatedDataV1 = {
   /** ID of the secret. */
   secretId: string
@@ -828,6 +973,50 @@ export type SecretBindingDeletedDataV1 = {
   secretId: string
   /** Name of the variable that the service receives. */
   alias: string
+}
+
+export type SendingDomainCreatedDataV1 = {
+  /** ID of the sending domain. */
+  sendingDomainId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Status of the domain. */
+  status: 'PENDING' | 'VERIFIED' | 'FAILED'
+}
+
+export type SendingDomainDeletedDataV1 = {
+  /** ID of the sending domain. */
+  sendingDomainId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Status of the domain. */
+  status: 'PENDING' | 'VERIFIED' | 'FAILED'
+}
+
+export type SendingDomainFailedDataV1 = {
+  /** ID of the sending domain. */
+  sendingDomainId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Status of the domain. */
+  status: 'PENDING' | 'VERIFIED' | 'FAILED'
+}
+
+export type SendingDomainVerifiedDataV1 = {
+  /** ID of the sending domain. */
+  sendingDomainId: string
+  /** ID of the email service. */
+  emailServiceId: string
+  /** Name of the domain. */
+  domain: string
+  /** Status of the domain. */
+  status: 'PENDING' | 'VERIFIED' | 'FAILED'
 }
 
 export type StorageKeyCreatedDataV1 = {
@@ -1126,6 +1315,36 @@ export type DeploymentSucceeded = Envelope<'deployment.succeeded', 1, Deployment
 /** A live deployment was replaced by a newer one. */
 export type DeploymentSuperseded = Envelope<'deployment.superseded', 1, DeploymentSupersededDataV1>
 
+/** A message could not be delivered to a recipient. */
+export type EmailBounced = Envelope<'email.bounced', 1, EmailBouncedDataV1>
+
+/** A link of a message was followed. Reported once for each link, if the service tracks clicks. */
+export type EmailClicked = Envelope<'email.clicked', 1, EmailClickedDataV1>
+
+/** A recipient reported a message as spam. The address is suppressed from now on. */
+export type EmailComplained = Envelope<'email.complained', 1, EmailComplainedDataV1>
+
+/** A mail server of the recipient accepted a message. */
+export type EmailDelivered = Envelope<'email.delivered', 1, EmailDeliveredDataV1>
+
+/** A message was opened. Reported once for each message, if the service tracks opened messages. */
+export type EmailOpened = Envelope<'email.opened', 1, EmailOpenedDataV1>
+
+/** An API key of an email service was created. */
+export type EmailApiKeyCreated = Envelope<'email_api_key.created', 1, EmailApiKeyCreatedDataV1>
+
+/** An API key of an email service was revoked and no longer works. */
+export type EmailApiKeyRevoked = Envelope<'email_api_key.revoked', 1, EmailApiKeyRevokedDataV1>
+
+/** An email service was created. */
+export type EmailServiceCreated = Envelope<'email_service.created', 1, EmailServiceCreatedDataV1>
+
+/** An email service was deleted with its domains, keys and messages. */
+export type EmailServiceDeleted = Envelope<'email_service.deleted', 1, EmailServiceDeletedDataV1>
+
+/** The name, the mode or the settings of an email service changed. */
+export type EmailServiceUpdated = Envelope<'email_service.updated', 1, EmailServiceUpdatedDataV1>
+
 /** Environment variables of a service were created, updated or deleted. A bulk write causes one event. Values are not included. */
 export type EnvVarChanged = Envelope<'env_var.changed', 1, EnvVarChangedDataV1>
 
@@ -1183,6 +1402,15 @@ export type ResourceBindingCreated = Envelope<'resource_binding.created', 1, Res
 /** A resource was disconnected from a service. */
 export type ResourceBindingDeleted = Envelope<'resource_binding.deleted', 1, ResourceBindingDeletedDataV1>
 
+/** A recipient was added to the sandbox of an email service. */
+export type SandboxRecipientCreated = Envelope<'sandbox_recipient.created', 1, SandboxRecipientCreatedDataV1>
+
+/** A sandbox recipient was deleted. */
+export type SandboxRecipientDeleted = Envelope<'sandbox_recipient.deleted', 1, SandboxRecipientDeletedDataV1>
+
+/** A sandbox recipient was verified by its code. */
+export type SandboxRecipientVerified = Envelope<'sandbox_recipient.verified', 1, SandboxRecipientVerifiedDataV1>
+
 /** A project secret was created. Values are not included. */
 export type SecretCreated = Envelope<'secret.created', 1, SecretCreatedDataV1>
 
@@ -1200,6 +1428,18 @@ export type SecretBindingCreated = Envelope<'secret_binding.created', 1, SecretB
 
 /** A secret was unbound from a service. */
 export type SecretBindingDeleted = Envelope<'secret_binding.deleted', 1, SecretBindingDeletedDataV1>
+
+/** A sending domain was added to an email service. */
+export type SendingDomainCreated = Envelope<'sending_domain.created', 1, SendingDomainCreatedDataV1>
+
+/** A sending domain was removed from its email service. */
+export type SendingDomainDeleted = Envelope<'sending_domain.deleted', 1, SendingDomainDeletedDataV1>
+
+/** The DNS records of a sending domain are wrong, so that it cannot be sent from. */
+export type SendingDomainFailed = Envelope<'sending_domain.failed', 1, SendingDomainFailedDataV1>
+
+/** The DNS records of a sending domain were found, so that it can be sent from. */
+export type SendingDomainVerified = Envelope<'sending_domain.verified', 1, SendingDomainVerifiedDataV1>
 
 /** A storage key was created. */
 export type StorageKeyCreated = Envelope<'storage_key.created', 1, StorageKeyCreatedDataV1>
@@ -1284,6 +1524,16 @@ export type WebhookEvent =
   | DeploymentStarted
   | DeploymentSucceeded
   | DeploymentSuperseded
+  | EmailBounced
+  | EmailClicked
+  | EmailComplained
+  | EmailDelivered
+  | EmailOpened
+  | EmailApiKeyCreated
+  | EmailApiKeyRevoked
+  | EmailServiceCreated
+  | EmailServiceDeleted
+  | EmailServiceUpdated
   | EnvVarChanged
   | EnvVarRevealed
   | EnvironmentCreated
@@ -1303,12 +1553,19 @@ export type WebhookEvent =
   | RedisUpdated
   | ResourceBindingCreated
   | ResourceBindingDeleted
+  | SandboxRecipientCreated
+  | SandboxRecipientDeleted
+  | SandboxRecipientVerified
   | SecretCreated
   | SecretDeleted
   | SecretRevealed
   | SecretUpdated
   | SecretBindingCreated
   | SecretBindingDeleted
+  | SendingDomainCreated
+  | SendingDomainDeleted
+  | SendingDomainFailed
+  | SendingDomainVerified
   | StorageKeyCreated
   | StorageKeyRevoked
   | WebServiceCrashed

@@ -24,6 +24,7 @@ import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
+import { email } from './resources/email/index.ts'
 import { redis } from './resources/redis/index.ts'
 import { resource } from './resources/resource/index.ts'
 import { resourceBinding } from './resources/resource-binding/index.ts'
@@ -62,6 +63,7 @@ export const concepts: readonly Concept[] = [
   redis,
   storage,
   storedObject,
+  email,
   eventType,
   endpoint,
   message,

@@ -24,12 +24,13 @@ export const resources = [
 ] as const
 
 export type Resource = (typeof resources)[number]
-export type Permission = `${'view' | 'manage' | 'delete'}:${Resource}` | 'deploy:web_services' | 'reveal:secrets'
+export type Permission = `${'view' | 'manage' | 'delete'}:${Resource}` | 'deploy:web_services' | 'reveal:secrets' | 'send:email'
 
 export const permissions: Permission[] = [
   ...resources.flatMap((resource): Permission[] => [`view:${resource}`, `manage:${resource}`, `delete:${resource}`]),
   'deploy:web_services',
   'reveal:secrets',
+  'send:email',
 ]
 
 export type SystemRole = 'OWNER' | 'ADMIN' | 'DEVELOPER' | 'VIEWER'
@@ -61,8 +62,8 @@ export const rolePermissions = (role: SystemRole): ReadonlySet<Permission> =>
   new Set(permissions.filter((permission) => roleRights[role](permission)))
 
 export type Caller = {
-  /** `system` is Quayside itself, for example a step of a background job. */
-  subject: { type: 'user' | 'api_key' | 'system'; id: string | null; name: string }
+  /** `system` is Quayside itself, for example a step of a background job. An `email_api_key` may do nothing but send with its email service. */
+  subject: { type: 'user' | 'api_key' | 'email_api_key' | 'system'; id: string | null; name: string }
   /** The user to whom the key belongs; null for the system. */
   userId: string | null
   organizationId: string

@@ -207,6 +207,19 @@ const schema = z.object({
   BUILD_CACHE_QUOTA_BYTES: setting(int(1).default(10 * 1024 ** 3)),
   RELEASE_MAX_BYTES: setting(int(1).default(2 * 1024 ** 3)),
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
+  /** Recipients that one organization may send mail to a day. */
+  EMAIL_DAILY_LIMIT: setting(int(0).default(10_000)),
+  /** Mechanism of SPF for the servers that send. Unset: the host of SMTP_URL. */
+  EMAIL_SPF: setting(
+    z
+      .string()
+      .toLowerCase()
+      .regex(/^[a-z0-9:./_-]{1,200}$/, { error: 'must be a mechanism of SPF such as include:_spf.example.com' })
+      .optional(),
+  ),
+  /** Time between checks of a verified domain, and how long one that fails them still counts as verified. */
+  EMAIL_DOMAIN_CHECK_MS: ms(24 * 3_600_000, 1_000),
+  EMAIL_DOMAIN_GRACE_MS: ms(72 * 3_600_000, 0),
   /** Unset: `backups` below DATA_DIR. */
   BACKUP_DIR: setting(z.string().optional()),
   /** Maximum size of the changes that are archived for a database, for restores to a point in time. */

@@ -30,6 +30,7 @@ import { decodeId, encodeId, type IdType, isIdType, newId } from '../../src/plat
 import { sequence } from '../../src/platform/sequencer.ts'
 import type { App } from '../../src/platform/work.ts'
 import { provideEngine } from '../support/database-engine.ts'
+import { provideEmail } from '../support/email.ts'
 import { provideRedisEngine } from '../support/redis-engine.ts'
 import { createWorld, operation, type Tenant, type World } from '../support/tenant.ts'
 import { commands, queries } from './support.ts'
@@ -47,6 +48,7 @@ export async function createFullWorld(): Promise<World> {
   backupEngine.provide(world.app, { recordedUntil, check: async () => {} } as Partial<BackupEngine> as BackupEngine)
   provideRedisEngine(world.app)
   storageEndpoint.provide(world.app, { url: 'http://127.0.0.1:4090' })
+  provideEmail(world.app)
   return {
     ...world,
     async close() {
@@ -67,6 +69,7 @@ const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createDatabase(input: {projectId: $p, name: $name}) { database { id } }
   createRedis(input: {projectId: $p, name: $name}) { redis { id } }
   createBucket(input: {name: $bucket}) { bucket { id } }
+  createEmailService(input: {name: $name}) { emailService { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
@@ -84,6 +87,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   const database = made.createDatabase.database.id
   const redis = made.createRedis.redis.id
   const bucket = made.createBucket.bucket.id
+  const EmailService = made.createEmailService.emailService.id
   const configured = await run(
     `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
@@ -102,6 +106,23 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   )
   const deployed = await run('mutation ($s: ID!) { deployWebService(input: {webServiceId: $s}) { deployment { id } } }', { s: service.id })
   const Deployment = deployed.deployWebService.deployment.id as string
+  const emailing = await run(
+    `mutation ($e: ID!, $s: ID!) {
+       addSendingDomain(input: {emailServiceId: $e, domain: "mail.example.com"}) { sendingDomain { id } }
+       addSandboxRecipient(input: {emailServiceId: $e, email: "ada@example.com"}) { sandboxRecipient { id } }
+       createEmailApiKey(input: {emailServiceId: $e, name: "shop"}) { emailApiKey { id } }
+       connectEmailService(input: {emailServiceId: $e, webServiceId: $s}) { resourceBinding { id } } }`,
+    { e: EmailService, s: service.id },
+  )
+  await runStatement(
+    app.db,
+    sql`update sandbox_recipient set verified_at = app_now(), code_mac = null where id = ${decodeId('SandboxRecipient', emailing.addSandboxRecipient.sandboxRecipient.id)}::uuid`,
+  )
+  const sent = await run(
+    `mutation ($e: ID!) { sendEmail(input: {emailServiceId: $e, from: "shop@example.com", to: ["ada@example.com"], subject: "Hello", text: "Hello"}) {
+       emailMessage { id } } }`,
+    { e: EmailService },
+  )
   const endpoint = made.createWebhookEndpoint.webhookEndpoint.id
   await run('mutation ($p: ID!) { updateProject(input: {id: $p, description: "told"}) { project { id } } }', { p: Project })
   await sequence(app)
@@ -135,6 +156,11 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Redis: redis,
     Bucket: bucket,
     StorageKey: configured.createStorageKey.storageKey.id,
+    EmailService,
+    SendingDomain: emailing.addSendingDomain.sendingDomain.id,
+    SandboxRecipient: emailing.addSandboxRecipient.sandboxRecipient.id,
+    EmailApiKey: emailing.createEmailApiKey.emailApiKey.id,
+    EmailMessage: sent.sendEmail.emailMessage.id,
     ResourceBinding: configured.connectDatabase.resourceBinding.id,
     WebhookEndpoint: endpoint,
     WebhookMessage: encodeId('WebhookMessage', message!.id),

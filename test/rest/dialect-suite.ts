@@ -125,7 +125,10 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
       const key = rest.acme.key.ADMIN
       const answers = {
         400: await rest.call(route.method, url, { key, payload: '{"name":' }),
-        413: await rest.call(route.method, url, { key, payload: JSON.stringify({ name: 'x'.repeat(3 * 1024 * 1024) }) }),
+        413: await rest.call(route.method, url, {
+          key,
+          payload: JSON.stringify({ name: 'x'.repeat((route.maxBodyBytes ?? 2 * 1024 * 1024) + 1) }),
+        }),
         415: await rest.call(route.method, url, {
           key,
           payload: 'name=x',

@@ -19,6 +19,7 @@ import { type Dialect, printDocument, restPlugin } from '../../src/rest/core/ind
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { provideEngine } from '../support/database-engine.ts'
+import { provideEmail } from '../support/email.ts'
 import { provideRedisEngine } from '../support/redis-engine.ts'
 
 export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
@@ -38,11 +39,13 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   provideEngine(app)
   provideRedisEngine(app)
   storageEndpoint.provide(app, { url: 'http://127.0.0.1:4090' })
+  const dns = provideEmail(app)
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
   const validate = createValidator(dialects)
   return {
     app,
     server,
+    dns,
     acme: await createTenant(app, 'acme'),
     other: await createTenant(app, 'other'),
     async call(method: string, url: string, { key, body, payload, headers = {} }: Call = {}): Promise<Answer> {

@@ -15,12 +15,15 @@ import { documentPaths, mountDocument } from './document.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
 import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
-import { pathsOf, type Route, urlsOf } from './route.ts'
+import { pathsOf, type Route, type RowCredential, urlsOf } from './route.ts'
 import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
     restCaller: Caller | null
+  }
+  interface FastifyContextConfig {
+    credential?: RowCredential | undefined
   }
 }
 
@@ -93,7 +96,7 @@ const serveDialect =
       guarded.decorateRequest('restCaller', null)
       guarded.addHook('onRequest', async (request, reply) => {
         reply.header('cache-control', 'no-store')
-        request.restCaller = await withinDeadline(app, dialect.authenticate(app, request.headers))
+        request.restCaller = await withinDeadline(app, authenticate(app, dialect, request))
         if (!request.restCaller) throw errors.unauthenticated()
         demandUtf8Query(request.url)
       })
@@ -102,6 +105,9 @@ const serveDialect =
     })
   }
 
+const authenticate = async (app: App, dialect: Dialect, { headers, routeOptions }: FastifyRequest): Promise<Caller | null> =>
+  (await dialect.authenticate(app, headers)) ?? (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
   for (const url of urlsOf(dialect.prefixes, pathsOf(route))) {
@@ -109,13 +115,14 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       method: route.method,
       url,
       constraints: { dialect: dialect.name },
-      config: { door: dialect.name },
+      config: { door: dialect.name, credential: route.credential },
       exposeHeadRoute: route.method === 'GET',
+      ...(route.maxBodyBytes === undefined ? {} : { bodyLimit: route.maxBodyBytes }),
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
       async handler(request, reply) {
         const domainRequest = { app, caller: request.restCaller!, requestId: request.id }
-        const { body, version } = await withinDeadline(app, route.run(domainRequest, read(request), place(request)))
-        reply.code(route.status)
+        const { status, body, version } = await withinDeadline(app, route.run(domainRequest, read(request), place(request)))
+        reply.code(status)
         if (version !== null) reply.header('etag', `"${version}"`)
         return reply.send(body ?? undefined)
       },

@@ -10,6 +10,9 @@ export type Named = { id: string; schema: z.ZodType }
 type Json = Record<string, unknown>
 type Property = { name: string; schema: Json; required: boolean; description: string | undefined }
 
+/** Those that every row accepts. */
+const credentials: Json[] = [{ bearer: [] }, { apiKey: [] }]
+
 /** Throws for a row with a source whose field the command or query does not have, and for a response schema without a name. */
 export function printDocument(dialect: Dialect): string {
   const [prefix] = dialect.prefixes
@@ -24,7 +27,7 @@ export function printDocument(dialect: Dialect): string {
     openapi: '3.1.0',
     info: { title: dialect.title, version: '1.0.0', description: dialect.description, license: { name: 'MIT', identifier: 'MIT' } },
     servers: [{ url: '/', description: 'This server' }],
-    security: [{ bearer: [] }, { apiKey: [] }],
+    security: credentials,
     tags: [...new Set(dialect.routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
@@ -36,6 +39,13 @@ export function printDocument(dialect: Dialect): string {
           name: 'X-API-Key',
           description: 'API key. If the Authorization header is sent too, it takes precedence.',
         },
+        ...Object.fromEntries(
+          dialect.routes.flatMap(({ credential }) =>
+            credential
+              ? [[credential.name, { type: 'apiKey', in: 'header', name: credential.header, description: credential.description }]]
+              : [],
+          ),
+        ),
       },
       schemas: componentSchemas(named),
     },
@@ -56,9 +66,10 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     summary,
     ...(description ? { description } : {}),
     tags: [tag],
+    ...(route.credential ? { security: [...credentials, { [route.credential.name]: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body.length > 0 ? { requestBody: requestBody(body) } : {}),
-    responses: { [route.status]: success(dialect, route), ...failures(dialect, route) },
+    responses: { ...successes(dialect, route), ...failures(dialect, route) },
   }
 }
 
@@ -106,6 +117,9 @@ const objectOf = (properties: Property[]): Json => {
   return { type: 'object', properties: Object.fromEntries(described), ...(required.length > 0 ? { required } : {}) }
 }
 
+const successes = (dialect: Dialect, route: Route): Json =>
+  Object.fromEntries([route.status, route.otherStatus].flatMap((status) => (status === null ? [] : [[status, success(dialect, route)]])))
+
 function success(dialect: Dialect, route: Route): Json {
   if (!route.schema) return { description: 'No content.' }
   const found = dialect.schemas.find(({ schema }) => schema === route.schema)
@@ -128,7 +142,11 @@ function failures(dialect: Dialect, route: Route): Json {
       'The request cannot be processed.',
       route.writes && dialect.status.unprocessable !== dialect.status.invalid,
     ],
-    [dialect.status.rate_limited, 'Too many reveals per minute.', route.reveals === true],
+    [
+      dialect.status.rate_limited,
+      'Too many requests, or a limit is reached. See `Retry-After`.',
+      route.reveals === true || route.limited === true,
+    ],
   ]
   const content = json(reference(dialect.errorSchema.id))
   return Object.fromEntries(texts.filter(([, , applies]) => applies).map(([status, description]) => [status, { description, content }]))

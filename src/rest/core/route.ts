@@ -2,9 +2,11 @@
  * A row of a dialect's route table: the request, the command or query of the domain that runs, and the mapping between the two. A row
  * contains no condition, no database access and no permission check.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import type { z } from 'zod'
 import type { Caller } from '../../platform/access.ts'
 import { ask, type Command, execute, type Query, type Request, type Target } from '../../platform/command.ts'
+import type { Authenticated } from '../../platform/credential.ts'
 import { DomainError, errors } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
 
@@ -59,6 +61,22 @@ type Shape = {
   words?: Words
   /** The row reveals secret values, so its rate is limited. */
   reveals?: true
+  /** The command has a limit of its own, such as mails a day. */
+  limited?: true
+  /** A credential that this row accepts in addition to those of the dialect. */
+  credential?: RowCredential
+  /** Maximum size of the body in bytes. Default: that of the server. */
+  maxBodyBytes?: number
+}
+
+/** A credential that only some rows accept. */
+export type RowCredential = {
+  /** Name in the document. */
+  name: string
+  /** Header that it is sent in. */
+  header: string
+  description: string
+  authenticate(app: App, headers: IncomingHttpHeaders): Authenticated
 }
 
 /** A query that must find something, else the row fails with `not_found`, such as a deployment of another service than the path names. */
@@ -72,14 +90,18 @@ type Answer<Result, Body> =
       reply: (result: Result, view: View) => Body | Promise<Body>
       /** Version of the returned object, for `ETag` and `If-Match`. */
       version?: (result: Result) => number
+      /** Another status, for some results. */
+      otherwise?: { status: 200; when: (result: Result) => boolean }
     }
 
-export type Answered = { body: unknown; version: number | null }
+export type Answered = { status: number; body: unknown; version: number | null }
 
 export type Route = Shape & {
   /** Name of the command or query. */
   name: string
   status: 200 | 201 | 202 | 204
+  /** Another status of some results. */
+  otherStatus: number | null
   schema: z.ZodType | null
   runs: 'command' | 'query'
   /** Whether the row changes something and accepts `Idempotency-Key` and `If-Match`. False for a command behind GET, such as a reveal. */
@@ -103,6 +125,7 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
     ...shape,
     name: command.name,
     schema: shape.status === 204 ? null : shape.schema,
+    otherStatus: shape.status === 204 ? null : (shape.otherwise?.status ?? null),
     runs: 'command',
     writes: shape.method !== 'GET',
     input: command.input,
@@ -122,6 +145,7 @@ export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, 
     ...shape,
     name: query.name,
     schema: shape.status === 204 ? null : shape.schema,
+    otherStatus: null,
     runs: 'query',
     writes: false,
     input: query.input,
@@ -161,9 +185,10 @@ async function found<Input, Result>(
 }
 
 async function answer<Result, Body>(row: Answer<Result, Body>, request: Request, result: Result): Promise<Answered> {
-  if (row.status === 204) return { body: null, version: null }
+  if (row.status === 204) return { status: 204, body: null, version: null }
   const view: View = { ...request, ask: (query, input) => ask(request, query, input) }
-  return { body: await row.reply(result, view), version: row.version?.(result) ?? null }
+  const status = row.otherwise?.when(result) ? row.otherwise.status : row.status
+  return { status, body: await row.reply(result, view), version: row.version?.(result) ?? null }
 }
 
 export const sourceOf = (source: string | Source): Source => (typeof source === 'string' ? { to: source } : source)

@@ -9,9 +9,11 @@ import { authenticate, keyPrefix } from './access.ts'
 import { bodies, errorBody } from './bodies.ts'
 import { configurationBodies } from './configuration-bodies.ts'
 import { databaseBodies } from './database-bodies.ts'
+import { emailBodies } from './email-bodies.ts'
 import { connectionRoutes } from './routes/connection.ts'
 import { databaseRoutes } from './routes/database.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
+import { emailRoutes } from './routes/email.ts'
 import { envVarRoutes } from './routes/env-var.ts'
 import { projectRoutes } from './routes/project.ts'
 import { redisRoutes } from './routes/redis.ts'
@@ -25,7 +27,7 @@ export const platformDialect: Dialect = {
   name: 'platform',
   title: 'Quayside Public API',
   description:
-    'Manage projects, web services, deployments, environment variables, secrets, databases, Redis instances and object storage. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
+    'Manage projects, web services, deployments, environment variables, secrets, databases, Redis instances, object storage and email. Authenticate with an API key, as `Authorization: Bearer ak_live_…` or `X-API-Key`. `/api/v1` is an alias of `/api`.',
   prefixes: ['/api', '/api/v1'],
   keyPrefix,
   organizationHeader: false,
@@ -40,6 +42,7 @@ export const platformDialect: Dialect = {
     ...redisRoutes,
     ...storageRoutes,
     ...connectionRoutes,
+    ...emailRoutes,
   ],
   authenticate,
   page: (size) => ({
@@ -68,6 +71,6 @@ export const platformDialect: Dialect = {
     internal: 500,
   },
   renderError: ({ text }) => ({ detail: text }),
-  schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies],
+  schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies, ...emailBodies],
   errorSchema: errorBody,
 }

@@ -3,6 +3,7 @@ import { serviceSettings } from '../../domain/apps/web-service/index.ts'
 import type { ShadowReason, SourceKind } from '../../domain/configuration/resolution/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { DatabaseRow } from '../../domain/resources/database/index.ts'
+import type { EmailMessageRow, EmailServiceRow, SendingDomainRow } from '../../domain/resources/email/index.ts'
 import { settingFields } from '../core/index.ts'
 
 export const serviceStatuses = [
@@ -66,6 +67,22 @@ export const databaseStatuses = {
   FAILED: 'failed',
   DELETING: 'pending_deletion',
 } as const satisfies Record<DatabaseRow['status'], string>
+
+export const emailModes = { SANDBOX: 'sandbox', PRODUCTION: 'production' } as const satisfies Record<EmailServiceRow['mode'], string>
+
+export const dnsStatuses = { PENDING: 'pending', VERIFIED: 'verified', FAILED: 'failed' } as const satisfies Record<
+  SendingDomainRow['status'],
+  string
+>
+
+export const emailStatuses = {
+  QUEUED: 'queued',
+  SENT: 'sent',
+  DELIVERED: 'delivered',
+  BOUNCED: 'bounced',
+  COMPLAINED: 'complained',
+  FAILED: 'failed',
+} as const satisfies Record<EmailMessageRow['status'], string>
 
 export const projectTypes = { WEB: 'web_service', STATIC_SITE: 'static_site', WORKER: 'worker', ODOO: 'odoo' } as const satisfies Record<
   Kind,

@@ -81,7 +81,9 @@ describe('the printed document', () => {
   })
 
   it('declares 429 and no idempotency key for reveals', () => {
-    const revealing = operations.filter(({ operation }) => operation.responses['429'])
+    const revealing = operations.filter(
+      ({ operation }) => !['addSandboxRecipient', 'sendEmail'].includes(operation.operationId) && operation.responses['429'],
+    )
     expect(revealing.map(({ operation }) => operation.operationId).sort()).toEqual([
       'getResolvedEnv',
       'revealDatabase',

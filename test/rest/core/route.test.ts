@@ -13,14 +13,14 @@ const answering =
   (answer: string | Error): Route['run'] =>
   async () => {
     if (answer instanceof Error) throw answer
-    return { body: answer, version: null }
+    return { status: 200, body: answer, version: null }
   }
 const either = (first: string | Error, second: string | Error) =>
   eitherRow({ ...ofDatabase, run: answering(first) }, { ...ofRedis, run: answering(second) }).run({} as Request, {}, {})
 
 it('the second of two rows runs only where the first finds nothing', async () => {
-  expect(await either('first', 'second')).toEqual({ body: 'first', version: null })
-  expect(await either(errors.not_found(), 'second')).toEqual({ body: 'second', version: null })
+  expect(await either('first', 'second')).toEqual({ status: 200, body: 'first', version: null })
+  expect(await either(errors.not_found(), 'second')).toEqual({ status: 200, body: 'second', version: null })
   await expect(either(errors.not_found(), errors.not_found())).rejects.toMatchObject({ kind: 'not_found' })
   await expect(either(errors.not_found(), errors.forbidden())).rejects.toMatchObject({ kind: 'forbidden' })
 })

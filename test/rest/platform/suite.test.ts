@@ -26,6 +26,8 @@ describeDialect({
       key: key.ADMIN,
       body: { name: 'Web', buckets: [bucket.body.id], permissions },
     })
+    const email = await call('POST', '/api/email/services', { key: key.ADMIN, body: { name: 'Receipts' } })
+    const domain = await call('POST', `/api/email/services/${email.body.id}/domains`, { key: key.ADMIN, body: { domain: 'shop.example' } })
     return {
       project_id: project.body.id,
       web_service_id: service.body.id,
@@ -37,6 +39,8 @@ describeDialect({
       redis_id: redis.body.id,
       bucket_id: bucket.body.id,
       key_id: storageKey.body.id,
+      service_id: email.body.id,
+      domain_id: domain.body.id,
     }
   },
   bodies: ({ secret_id, database_id, bucket_id }) => ({
@@ -50,6 +54,11 @@ describeDialect({
     presignObject: { key: 'a.txt', method: 'GET' },
     createStorageKey: { name: 'Refused', buckets: [bucket_id], permissions: { read: true } },
     connectDatabase: { target_type: 'postgresql', target_id: database_id, env_var_key: 'DATABASE_URL' },
+    createEmailService: { name: 'Refused' },
+    createEmailApiKey: { name: 'Refused' },
+    addSendingDomain: { domain: 'refused.example' },
+    addSandboxRecipient: { email: 'ada@example.com' },
+    sendEmail: { from: 'shop@shop.example', to: ['ada@example.com'], subject: 'Hello', text: 'Hello' },
     bindSecret: { project_secret_id: secret_id, alias_key: 'PASSWORD' },
   }),
 })
