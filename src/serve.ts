@@ -56,6 +56,7 @@ import { portsOf, type Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { restPlugin } from './rest/core/index.ts'
+import { downloadPlugin } from './rest/download/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
 import { trackingPlugin } from './rest/tracking/index.ts'
 import { createS3Endpoint, type S3Endpoint } from './s3/index.ts'
@@ -205,7 +206,8 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   if (role !== 'api') await openRouterPort(app)
   if (role !== 'worker') await openS3Port(app, drivers.s3)
   const waitsFor = new Set(['the first start has not finished'])
-  const options = { app, schema, rest: [restPlugin(app, [platformDialect]), trackingPlugin(app)], startWaitsFor: () => [...waitsFor] }
+  const rest = [restPlugin(app, [platformDialect]), trackingPlugin(app), downloadPlugin(app)]
+  const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   const receiver = server && (await openInbound(app))
   const apiUrl = server && (await listen(server, settings))

@@ -278,7 +278,7 @@ const upper = (text: string) => text[0]!.toUpperCase() + text.slice(1)
 function typeByName(field: string, name: string): IdType | null {
   // These take the ids of several types.
   if (field === 'resourceUpdated') return 'Database'
-  if (field === 'auditLog') return name === 'actorId' ? 'User' : 'Project'
+  if (field === 'auditLog' || field === 'exportAuditLog') return name === 'actorId' ? 'User' : 'Project'
   const named = name === 'id' ? upper(field.replace(/Updated$/, '')) : upper(name.replace(/Id$/, ''))
   const known = [named, `Webhook${named}`].find(isIdType)
   return known ?? null

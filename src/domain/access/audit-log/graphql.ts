@@ -1,4 +1,5 @@
 import { builder, connectionOf, enumType, idField, mutation, Node, rootConnection, timestamps } from '../../../graphql/builder/index.ts'
+import { exportAuditLog } from './export.ts'
 import { actorIdOf, hexOf, shownColumns, targetIdOf } from './model.ts'
 import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog } from './queries.ts'
 import { verifyAuditLog } from './verify.ts'
@@ -129,5 +130,31 @@ mutation(verifyAuditLog, {
       description: 'Last position that was verified. Null if there are no entries.',
       resolve: ({ to }) => positionText(to),
     }),
+  }),
+})
+
+const AuditLogFormat = enumType('AuditLogFormat', 'Format of an export of the audit log.', {
+  NDJSON: 'A JSON object per line.',
+  CSV: 'Comma-separated values with a header line.',
+})
+
+mutation(exportAuditLog, {
+  input: (t) => ({
+    format: t.field({ type: AuditLogFormat, required: true, description: 'Format of the export.' }),
+    action: t.string({ description: 'Export only entries of this action, such as `createProject`.' }),
+    targetType: t.string({ description: 'Export only entries about objects of this type, such as `Project`.' }),
+    targetId: t.id({ description: 'Export only entries about this object.' }),
+    actorId: t.id({ description: 'Export only entries of this user or API key.' }),
+    outcome: t.field({ type: AuditOutcome, description: 'Export only entries with this outcome.' }),
+    since: t.field({ type: 'DateTime', description: 'Export only entries at or after this time.' }),
+    until: t.field({ type: 'DateTime', description: 'Export only entries before this time.' }),
+  }),
+  payload: (t) => ({
+    url: t.exposeString('url', {
+      nullable: true,
+      description:
+        'Link to download the export, valid until `expiresAt`. Relative to the address of the API unless the setting `PUBLIC_URL` is set. Null when a request is repeated with the same idempotency key.',
+    }),
+    expiresAt: t.expose('expiresAt', { type: 'DateTime', description: 'Time until which the link is valid.' }),
   }),
 })

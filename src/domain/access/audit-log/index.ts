@@ -1,9 +1,11 @@
 /** The audit log: reads, verifies, exports and expires the entries that the platform writes with every change. */
 import { defineConcept } from '../../../platform/concept.ts'
+import { exportAuditLog } from './export.ts'
 import { removeOldEntries } from './jobs.ts'
 import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog } from './queries.ts'
 import { verifyAuditLog } from './verify.ts'
 
+export { exportPath, openExport } from './export.ts'
 export { verifyAuditLog } from './verify.ts'
 
 declare module '../../../platform/id.ts' {
@@ -16,7 +18,7 @@ export const auditLog = defineConcept({
   name: 'audit-log',
   idPrefixes: { AuditEntry: 'aud' },
   nodes: [auditEntryListing],
-  commands: [verifyAuditLog],
+  commands: [verifyAuditLog, exportAuditLog],
   queries: [listAuditLog, countAuditLog, prepareAuditLog],
   chores: [removeOldEntries],
 })

@@ -31,7 +31,7 @@ export function shownColumns(columns: unknown): unknown {
 /** `webServiceId` names a WebService. */
 const typeNamed = (name: string): string => name[0]!.toUpperCase() + name.slice(1).replace(/Id$/, '')
 
-/** An entry as an export contains it. */
+/** An entry as an export contains it. What is hashed as JSON is unchanged, so that the chain can be verified from the export alone. */
 export const exported = (entry: ShownEntry) => ({
   id: encodeId('AuditEntry', entry.id),
   position: String(entry.position),
@@ -49,8 +49,8 @@ export const exported = (entry: ShownEntry) => ({
   userAgent: entry.userAgent,
   door: entry.door,
   requestId: entry.requestId,
-  before: shownColumns(entry.before),
-  after: shownColumns(entry.after),
+  before: entry.before,
+  after: entry.after,
   details: entry.details,
   hash: hexOf(entry.hash),
   previousHash: hexOf(entry.previousHash),
