@@ -10,7 +10,7 @@ export const floors = {
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'deployment'],
-  resources: ['resource', 'resource-binding', 'database', 'backup', 'redis', 'storage', 'stored-object', 'email'],
+  resources: ['resource', 'resource-binding', 'database', 'database-replica', 'backup', 'redis', 'storage', 'stored-object', 'email'],
   odoo: ['connection', 'bridge-call', 'speed-test'],
   webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],
 }

@@ -22,6 +22,7 @@ import {
 import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
 import type { BackupStore } from './domain/resources/backup/ports.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
+import { replicaEngine } from './domain/resources/database-replica/index.ts'
 import { emailApi } from './domain/resources/email/index.ts'
 import { redisEngine } from './domain/resources/redis/index.ts'
 import { settleResources } from './domain/resources/resource/index.ts'
@@ -39,6 +40,7 @@ import { createHttpOutgoing } from './drivers/http/index.ts'
 import { createDatabaseEngine } from './drivers/postgres/engine.ts'
 import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
 import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
+import { createManagedReplicas } from './drivers/postgres/managed-replica.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
 import { createRedisEngine } from './drivers/redis/index.ts'
@@ -123,6 +125,7 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: S3Endpo
   )
   const databases = { dataDir: settings.DATA_DIR, ports: portsOf(settings.DATABASE_PORTS) }
   databaseEngine.provide(app, createDatabaseEngine({ ...databases, serverUrl: settings.MANAGED_POSTGRES_URL }))
+  replicaEngine.provide(app, createManagedReplicas(databases))
   backupStore.provide(app, createBackupStore(settings))
   backupEngine.provide(app, createManagedBackups({ ...databases, reserveBytes: settings.DISK_RESERVE_BYTES }))
   redisEngine.provide(

@@ -241,6 +241,97 @@ export type DatabaseUpdatedDataV1 = {
   message: string | null
 }
 
+export type DatabaseReplicaCreatedDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
+export type DatabaseReplicaDeletedDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
+export type DatabaseReplicaFailedDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
+export type DatabaseReplicaRecoveredDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
+export type DatabaseReplicaRestartedDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
+export type DatabaseReplicaStartedDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
+export type DatabaseReplicaStoppedDataV1 = {
+  /** ID of the replica. */
+  databaseReplicaId: string
+  /** ID of the database that the replica follows. */
+  databaseId: string
+  /** ID of the project. */
+  projectId: string
+  /** ID of the environment. */
+  environmentId: string
+  /** Why the replica is not running. Null for other events than `database_replica.failed`. */
+  message: string | null
+}
+
 export type DeploymentCancelledDataV1 = {
   /** ID of the deployment. */
   deploymentId: string
@@ -1291,6 +1382,27 @@ export type DatabaseStopped = Envelope<'database.stopped', 1, DatabaseStoppedDat
 /** The name, the settings or the password of a database changed. */
 export type DatabaseUpdated = Envelope<'database.updated', 1, DatabaseUpdatedDataV1>
 
+/** A replica was created. `database_replica.started` follows when it is running. */
+export type DatabaseReplicaCreated = Envelope<'database_replica.created', 1, DatabaseReplicaCreatedDataV1>
+
+/** A replica was deleted with its data. */
+export type DatabaseReplicaDeleted = Envelope<'database_replica.deleted', 1, DatabaseReplicaDeletedDataV1>
+
+/** A replica exited unexpectedly or could not be started. It is started again automatically. */
+export type DatabaseReplicaFailed = Envelope<'database_replica.failed', 1, DatabaseReplicaFailedDataV1>
+
+/** A failed replica is running again. */
+export type DatabaseReplicaRecovered = Envelope<'database_replica.recovered', 1, DatabaseReplicaRecoveredDataV1>
+
+/** A replica was restarted and is running. */
+export type DatabaseReplicaRestarted = Envelope<'database_replica.restarted', 1, DatabaseReplicaRestartedDataV1>
+
+/** A replica is running, after its creation or a start. */
+export type DatabaseReplicaStarted = Envelope<'database_replica.started', 1, DatabaseReplicaStartedDataV1>
+
+/** A replica was stopped. */
+export type DatabaseReplicaStopped = Envelope<'database_replica.stopped', 1, DatabaseReplicaStoppedDataV1>
+
 /** A deployment was cancelled. */
 export type DeploymentCancelled = Envelope<'deployment.cancelled', 1, DeploymentCancelledDataV1>
 
@@ -1516,6 +1628,13 @@ export type WebhookEvent =
   | DatabaseStarted
   | DatabaseStopped
   | DatabaseUpdated
+  | DatabaseReplicaCreated
+  | DatabaseReplicaDeleted
+  | DatabaseReplicaFailed
+  | DatabaseReplicaRecovered
+  | DatabaseReplicaRestarted
+  | DatabaseReplicaStarted
+  | DatabaseReplicaStopped
   | DeploymentCancelled
   | DeploymentFailed
   | DeploymentQueued

@@ -24,6 +24,7 @@ import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
+import { databaseReplica } from './resources/database-replica/index.ts'
 import { email } from './resources/email/index.ts'
 import { redis } from './resources/redis/index.ts'
 import { resource } from './resources/resource/index.ts'
@@ -59,6 +60,7 @@ export const concepts: readonly Concept[] = [
   resource,
   resourceBinding,
   database,
+  databaseReplica,
   backup,
   redis,
   storage,

@@ -104,6 +104,9 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
        createBackup(input: {databaseId: $d}) { backup { id } } }`,
     { d: database },
   )
+  const replicated = await run('mutation ($d: ID!) { createDatabaseReplica(input: {databaseId: $d}) { databaseReplica { id } } }', {
+    d: database,
+  })
   const deployed = await run('mutation ($s: ID!) { deployWebService(input: {webServiceId: $s}) { deployment { id } } }', { s: service.id })
   const Deployment = deployed.deployWebService.deployment.id as string
   const emailing = await run(
@@ -152,6 +155,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Secret: secret,
     SecretBinding: configured.bindSecret.secretBinding.id,
     Database: database,
+    DatabaseReplica: replicated.createDatabaseReplica.databaseReplica.id,
     Backup: backedUp.createBackup.backup.id,
     Redis: redis,
     Bucket: bucket,

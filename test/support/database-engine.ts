@@ -4,6 +4,9 @@ import type { App } from '../../src/platform/work.ts'
 
 /** Provides what the creation of a database needs, for tests in which no database is started. */
 export function provideEngine(app: App): void {
-  const place = async () => ({ host: '127.0.0.1', candidates: [5432], ownsPort: false, version: '18.4' })
+  const place: DatabaseEngine['place'] = async (_origin, taken) => {
+    const first = Math.max(10_000, ...taken) + 1
+    return { host: '127.0.0.1', candidates: Array.from({ length: 50 }, (_, n) => first + n), ownsPort: true, version: '18.4' }
+  }
   databaseEngine.provide(app, { place } as Partial<DatabaseEngine> as DatabaseEngine)
 }

@@ -16,16 +16,24 @@ export async function connected<T>(url: string, work: (session: Connection) => P
   const session = await openConnection(url).catch((cause: Error) => {
     throw new PortError('UNREACHABLE', `The database does not accept connections: ${cause.message}`, { cause })
   })
+  try {
+    return await answered(work(session), withinMs)
+  } finally {
+    await session.close()
+  }
+}
+
+/** Throws PortError UNREACHABLE if there is no answer within `withinMs`. */
+export async function answered<T>(answer: Promise<T>, withinMs = answerMs): Promise<T> {
   const timeout = new AbortController()
   const tooLate = delay(withinMs, undefined, { signal: timeout.signal }).then(() => {
     throw new PortError('UNREACHABLE', `The database did not answer within ${withinMs} ms.`)
   })
-  tooLate.catch(() => {})
+  for (const promise of [answer, tooLate]) promise.catch(() => {})
   try {
-    return await Promise.race([work(session), tooLate])
+    return await Promise.race([answer, tooLate])
   } finally {
     timeout.abort()
-    await session.close()
   }
 }
 
@@ -66,9 +74,10 @@ export async function addStatistics(session: Connection): Promise<void> {
 
 /** Reloads the configuration files. Returns whether a setting takes effect only after a restart. Throws PortError SETTING_REJECTED. */
 export async function reload(session: Connection): Promise<{ pendingRestart: boolean }> {
-  const unapplied = await session.rows<{ name: string; error: string | null; restart: boolean }>(
+  const unapplied = await session.rows<{ name: string; error: string; restart: boolean }>(
     `select f.name, f.error, coalesce(s.context = 'postmaster', false) as restart
-     from pg_file_settings f left join pg_settings s on s.name = f.name where not f.applied`,
+     from pg_file_settings f left join pg_settings s on s.name = f.name
+     where not f.applied and f.error is not null`,
   )
   const refused = unapplied.find(({ restart }) => !restart)
   if (refused) throw new PortError('SETTING_REJECTED', `PostgreSQL refuses the setting ${refused.name}: ${refused.error}`)

@@ -45,7 +45,7 @@ function newSpec(changed: Partial<DatabaseSpec> = {}): DatabaseSpec {
   const name = `db_${id.replaceAll('-', '')}`
   const address = { host: '127.0.0.1', port, ownsPort: false, databaseName: name, username: name }
   const passwords = { password: `password-of-${name}`, superuserPassword: 'unused' }
-  return { id, ...address, ...passwords, maxConnections: 5, settings: {}, primary: null, ...changed }
+  return { id, ...address, ...passwords, maxConnections: 5, settings: {}, ...changed }
 }
 const urlOf = ({ username, password, databaseName }: DatabaseSpec) =>
   `postgresql://${username}:${password}@127.0.0.1:${port}/${databaseName}`

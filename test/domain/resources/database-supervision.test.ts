@@ -72,7 +72,6 @@ it('a creation that is killed in the middle is completed by the next pass', asyn
     superuserPassword: 'password-of-superuser',
     maxConnections: 5,
     settings: {},
-    primary: null,
   }
   const driver = join(import.meta.dirname, '../../../src/drivers/postgres/managed.ts')
   const script = `import { createManagedPostgres } from ${JSON.stringify(driver)}

@@ -4,8 +4,12 @@ import pg from 'pg'
 import { afterAll, beforeAll } from 'vitest'
 import { databaseEngine } from '../../../src/domain/resources/database/index.ts'
 import type { DatabaseEngine, DatabaseRef } from '../../../src/domain/resources/database/ports.ts'
+import { replicaEngine } from '../../../src/domain/resources/database-replica/index.ts'
+import { replicaSpecOf } from '../../../src/domain/resources/database-replica/model.ts'
 import { settleResources } from '../../../src/domain/resources/resource/index.ts'
 import { createManagedPostgres } from '../../../src/drivers/postgres/managed.ts'
+import { createManagedReplicas } from '../../../src/drivers/postgres/managed-replica.ts'
+import type { DatabaseReplica } from '../../../src/generated/prisma/client.ts'
 import { startChore } from '../../../src/jobs/chore.ts'
 import type { Loop } from '../../../src/jobs/loop.ts'
 import { rows, sql } from '../../../src/platform/db/index.ts'
@@ -52,6 +56,7 @@ export function useShop(engineFor: (app: App) => DatabaseEngine = engineOf): Sho
     const world = await createWorld()
     const { app } = world
     databaseEngine.provide(app, engineFor(app))
+    replicaEngine.provide(app, createManagedReplicas({ dataDir: app.settings.DATA_DIR }))
     const tenant = await createTenant(app)
     loops = supervisorsOf(app)
     const run: Shop['run'] = async (source, variables) => {
@@ -116,6 +121,8 @@ export function useShop(engineFor: (app: App) => DatabaseEngine = engineOf): Sho
 
 /** Stops the clusters of an App and removes their data, whatever state they are in. */
 export async function stopDatabases(app: App): Promise<void> {
+  const replicas = await rows<DatabaseReplica>(app.db, sql`select * from database_replica`)
+  for (const replica of replicas) await replicaEngine.use(app).remove(await replicaSpecOf(app, replica))
   const all = await rows<DatabaseRef>(app.db, sql`select id, host, port, owns_port, database_name, username from database`)
   const engine = databaseEngine.use(app)
   for (const database of all) await engine.remove(database)

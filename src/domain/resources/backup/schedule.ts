@@ -55,7 +55,7 @@ export const pruneBackups: Chore = {
   everyMs: 60_000,
   async run(app, signal) {
     await markSurplus(app)
-    const databases = await rows<{ id: string }>(app.db, sql`select id from database where primary_id is null and owns_port`)
+    const databases = await rows<{ id: string }>(app.db, sql`select id from database where owns_port`)
     for (const { id } of databases) {
       if (signal.aborted) return
       await pruneWal(app, id)

@@ -27,11 +27,12 @@ export {
   startDatabase,
   stopDatabase,
 } from './commands.ts'
-export { databaseCreated, eventOf as databaseCreation } from './events.ts'
+export { databaseCreated, databaseEvents, eventOf as databaseCreation } from './events.ts'
 export { lockDatabase } from './lock.ts'
 export { specOf } from './model.ts'
 export { databaseEngine } from './ports.ts'
 export { countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
+export { createReadings } from './readings.ts'
 export { revealDatabase } from './reveal.ts'
 
 declare module '../../../platform/id.ts' {

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Database } from '../../../generated/prisma/client.ts'
-import { row, sql, type Tx } from '../../../platform/db/index.ts'
+import type { Tx } from '../../../platform/db/index.ts'
 import type { App } from '../../../platform/work.ts'
 import type { DatabaseSpec } from './ports.ts'
 
@@ -31,7 +31,6 @@ export const urlOf = ({ host, port, databaseName, username }: Address, password:
 export async function specOf({ app, tx }: { app: App; tx: Tx }, database: Database): Promise<DatabaseSpec> {
   const { id, organizationId, host, port, ownsPort, databaseName, username, maxConnections } = database
   const open = (identity: string, sealed: Uint8Array) => app.keyring.open(tx, organizationId, identity, sealed)
-  const primary = database.primaryId ? await row<Database>(tx, sql`select * from database where id = ${database.primaryId}::uuid`) : null
   return {
     id,
     host,
@@ -43,10 +42,5 @@ export async function specOf({ app, tx }: { app: App; tx: Tx }, database: Databa
     superuserPassword: await open(superuserIdentity(id), database.superuserPassword),
     maxConnections,
     settings: database.settings as Record<string, string>,
-    primary: primary && {
-      id: primary.id,
-      port: primary.port,
-      superuserPassword: await open(superuserIdentity(primary.id), primary.superuserPassword),
-    },
   }
 }

@@ -17,8 +17,6 @@ export type DatabaseSpec = {
   maxConnections: number
   /** Server settings that differ from the driver's own, already validated. */
   settings: Readonly<Record<string, string>>
-  /** The database that this one is a replica of. */
-  primary: Pick<DatabaseSpec, 'id' | 'port' | 'superuserPassword'> | null
 }
 
 /** What identifies a database in its engine. */
@@ -29,10 +27,9 @@ export type ObservedDatabase = 'running' | 'stopped' | 'unreachable'
 
 /**
  * `PORT_TAKEN`: another program listens on the port. `NO_CAPACITY`: the disk is full. `UNREACHABLE`: the server does not answer.
- * `SETTING_REJECTED`: the server refuses a setting. `PRIMARY_MISSING`: a replica cannot be copied at the moment.
- * `NOT_INSTALLED`: PostgreSQL is missing; the message contains the command that installs it.
+ * `SETTING_REJECTED`: the server refuses a setting. `NOT_INSTALLED`: PostgreSQL is missing; the message contains the command that installs it.
  */
-export type DatabaseFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' | 'SETTING_REJECTED' | 'PRIMARY_MISSING' | 'NOT_INSTALLED'
+export type DatabaseFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' | 'SETTING_REJECTED' | 'NOT_INSTALLED'
 
 /**
  * Where a database is going to be reached. `candidates`: free ports, or the only one that all databases share. Empty if none is free.
@@ -40,8 +37,8 @@ export type DatabaseFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' |
  */
 export type DatabasePlace = { host: string; candidates: number[]; ownsPort: boolean; version: string }
 
-/** `restored`: the backup engine creates the data of the database. */
-export type DatabaseOrigin = 'new' | 'restored'
+/** `restored`: the backup engine creates the data of the database. `replica`: it is a copy of another one. Both have servers of their own. */
+export type DatabaseOrigin = 'new' | 'restored' | 'replica'
 
 export type Measured = {
   sizeBytes: number

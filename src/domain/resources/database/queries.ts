@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { defineQuery, visible } from '../../../platform/command.ts'
+import { defineQuery } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
 
@@ -10,7 +10,6 @@ export const databaseListing = defineListing({
   order: 'oldest_first',
   audited: ['name', 'desiredState', 'maxConnections', 'settings', 'credentialsVersion', 'environmentId', 'projectId'],
   omit: ['password', 'superuserPassword', 'url', 'urlFingerprint'],
-  visible: (caller) => sql`${visible(caller, sql`t`)} and t.primary_id is null`,
   filter: { projectId: z.string().nullish(), environmentId: z.string().nullish() },
   ids: { projectId: 'Project', environmentId: 'Environment' },
   where: ({ projectId, environmentId }) => [

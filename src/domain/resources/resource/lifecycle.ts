@@ -43,11 +43,11 @@ type WithVersion = SupervisedRow & { version: number }
 
 /** Locks the row within the caller's scope. Null if it does not exist, and for one that is being deleted, unless `deleted`. */
 export const lockResource =
-  <Row>(table: string, { deleted = false, condition = sql`true` }: { deleted?: boolean; condition?: Sql } = {}) =>
+  <Row>(table: string, { deleted = false }: { deleted?: boolean } = {}) =>
   (work: Work, ids: Record<string, string>): Promise<Row | null> =>
     row<Row>(
       work.tx,
-      sql`select t.* from ${raw(table)} t where t.id = ${ids.id}::uuid and ${visible(work.caller, sql`t`)} and ${condition}
+      sql`select t.* from ${raw(table)} t where t.id = ${ids.id}::uuid and ${visible(work.caller, sql`t`)}
           and (${deleted} or t.desired_state <> 'DELETED') for update`,
     )
 
