@@ -203,9 +203,9 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const { app, postgres, close } = await openApp(settings, database)
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
-  const drivers = await provideDrivers(app)
   const api = { url: apiAddress(settings, settings.PORT) }
   emailApi.provide(app, api)
+  const drivers = await provideDrivers(app)
   if (role !== 'api') await openRouterPort(app)
   if (role !== 'worker') await openS3Port(app, drivers.s3)
   const waitsFor = new Set(['the first start has not finished'])
