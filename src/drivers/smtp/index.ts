@@ -52,9 +52,9 @@ export function createSmtpTransport({ url, maxConnections, timeouts = usual }: S
   return {
     async send({ from, to, raw, reportId }, signal) {
       client ??= load()
-      const late = AbortSignal.timeout(timeouts.attemptMs)
+      const attempt = limited(signal, timeouts.attemptMs)
       const dsn = reportId === null ? {} : { dsn: { ret: 'HDRS', envid: reportId, notify: ['SUCCESS', 'FAILURE', 'DELAY'] } }
-      const mail = { envelope: { from, to: [...to] }, raw, signal: AbortSignal.any([signal, late]), ...dsn }
+      const mail = { envelope: { from, to: [...to] }, raw, signal: attempt.signal, ...dsn }
       try {
         const info = await (await client).sendMail(mail)
         const { ehlo = [], response, rejectedErrors = [] } = info as { ehlo?: string[]; response: string; rejectedErrors?: ClientError[] }
@@ -62,14 +62,30 @@ export function createSmtpTransport({ url, maxConnections, timeouts = usual }: S
         return { recipients: answersOf(to, rejectedErrors, accepted), reports: ehlo.some((line) => /^DSN\b/i.test(line)) }
       } catch (error) {
         signal.throwIfAborted()
-        if (late.aborted) throw unreachable('The SMTP server did not finish in time.', error)
+        if (attempt.signal.aborted) throw unreachable('The SMTP server did not finish in time.', error)
         return resultOf(to, error as ClientError)
+      } finally {
+        attempt.end()
       }
     },
     close() {
       void client?.then((pool) => pool.close())
     },
   }
+}
+
+/** A signal that aborts with another one, or after a time. `end` releases the timer, of which there would otherwise be one for each mail sent. */
+function limited(signal: AbortSignal, ms: number): { signal: AbortSignal; end(): void } {
+  const own = new AbortController()
+  const stop = () => own.abort(signal.reason)
+  if (signal.aborted) stop()
+  else signal.addEventListener('abort', stop, { once: true })
+  const timer = setTimeout(() => own.abort(new Error('The attempt took too long.')), ms)
+  const end = () => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', stop)
+  }
+  return { signal: own.signal, end }
 }
 
 /** What an error means for each recipient. Throws PortError if it says nothing of the mail. */
