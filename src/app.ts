@@ -10,12 +10,14 @@ import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, 
 import type { GraphQLSchema } from 'graphql'
 import { collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client'
 import { callerOfKey } from './domain/access/api-key/index.ts'
-import { type WebhookFigures, webhookFigures } from './domain/webhooks/attempt/index.ts'
+import { storageFigures } from './domain/resources/storage/index.ts'
+import { webhookFigures } from './domain/webhooks/attempt/index.ts'
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
 import { createEarlyRefusals, maxHeaderBytes } from './platform/early-refusal.ts'
 import { type DomainError, errors } from './platform/errors.ts'
 import { flaggedEvents } from './platform/events.ts'
 import { createFailureLog } from './platform/failure-log.ts'
+import { figureGauges } from './platform/figure-gauges.ts'
 import { onBehalfOf, trustOf } from './platform/forwarded.ts'
 import { followConnections, type HttpDrain } from './platform/http-drain.ts'
 import { refusalOf } from './platform/outage.ts'
@@ -301,6 +303,7 @@ function createMetrics(app: App, sockets: () => number) {
     },
   })
   addWebhookMetrics(app, registers)
+  addStorageMetrics(app, registers)
   return {
     print: async () => Registry.merge([processRegistry!, ...registers]).metrics(),
     contentType: processRegistry.contentType,
@@ -310,48 +313,8 @@ function createMetrics(app: App, sockets: () => number) {
   }
 }
 
-/** Metrics of the whole installation, read from the database at each scrape of any process. */
 function addWebhookMetrics(app: App, registers: Registry[]): void {
-  const failures = createFailureLog(
-    app,
-    { failed: 'the webhook metrics could not be read', recovered: 'the webhook metrics can be read again' },
-    'warn',
-  )
-  let reading: Promise<WebhookFigures | null> | undefined
-  const figures = () => {
-    reading ??= read().finally(() => {
-      reading = undefined
-    })
-    return reading
-  }
-  /** Null if they can't be read: the metrics of the process itself are still served then. */
-  const read = async (): Promise<WebhookFigures | null> => {
-    try {
-      const figures = await webhookFigures(app)
-      failures.succeeded()
-      return figures
-    } catch (error) {
-      failures.failed(error)
-      return null
-    }
-  }
-  const gauge = <Label extends string>(
-    name: string,
-    help: string,
-    labelNames: Label[],
-    set: (own: Gauge<Label>, now: WebhookFigures) => void,
-  ) =>
-    new Gauge<Label>({
-      name: `quayside_webhook_${name}`,
-      help,
-      labelNames,
-      registers,
-      async collect() {
-        this.reset()
-        const now = await figures()
-        if (now) set(this, now)
-      },
-    })
+  const gauge = figureGauges(app, { prefix: 'quayside_webhook', noun: 'webhook', read: webhookFigures, registers })
   gauge('queue_depth', 'Pending webhook deliveries: due now (due) or later (waiting).', ['state'], (own, now) => {
     own.set({ state: 'due' }, now.due)
     own.set({ state: 'waiting' }, now.pending - now.due)
@@ -374,6 +337,13 @@ function addWebhookMetrics(app: App, registers: Registry[]): void {
       own.set({ kind, quantile: '0.99' }, p99Seconds)
     }
   })
+}
+
+function addStorageMetrics(app: App, registers: Registry[]): void {
+  const gauge = figureGauges(app, { prefix: 'quayside_storage', noun: 'storage', read: storageFigures, registers })
+  gauge('buckets', 'Number of buckets.', [], (own, now) => own.set(now.buckets))
+  gauge('objects', 'Number of objects in all buckets.', [], (own, now) => own.set(now.objects))
+  gauge('bytes', 'Total size of the objects in all buckets, in bytes.', [], (own, now) => own.set(now.bytes))
 }
 
 function addMetrics(server: FastifyInstance, metrics: Metrics): void {

@@ -144,6 +144,9 @@ it('/metrics tells the process, HTTP by route, GraphQL by code, sockets and the 
     /^quayside_websockets 0/m,
     /^# TYPE quayside_events_flagged_total counter/m,
     /^# TYPE quayside_uncaught_errors_total counter/m,
+    /^quayside_storage_buckets 0$/m,
+    /^quayside_storage_bytes 0$/m,
+    /^quayside_webhook_disabled_endpoints 0$/m,
     /^quayside_database_connections\{state="idle"\} \d+/m,
   ]
   // A request is counted after its response.

@@ -1,6 +1,6 @@
 /** What the S3 endpoint asks of the storage concept for each request: the key, the bucket, and the counters. */
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { applyUsage, findBucket, findStorageKey, touchStorageKey } from '../../../src/domain/resources/storage/index.ts'
+import { applyUsage, findBucket, findStorageKey, storageFigures, touchStorageKey } from '../../../src/domain/resources/storage/index.ts'
 import { generateAccessKey, secretIdentity } from '../../../src/domain/resources/storage/model.ts'
 import { newRow, row, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
@@ -98,6 +98,7 @@ const counted = () =>
 it('usage is counted for the bucket and its organization, and is no change of the bucket', async () => {
   await use(700, 1)
   await use(-200, 0)
+  expect(await storageFigures(world.app)).toMatchObject({ objects: 1, bytes: 500 })
   expect(await counted()).toEqual({ sizeBytes: 500, objectCount: 1, usedBytes: 500, unchanged: true })
 })
 
