@@ -37,9 +37,9 @@ import { createBlobS3 } from './drivers/blob-s3/index.ts'
 import { createDnsResolver } from './drivers/dns/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
+import { createBackupEngine } from './drivers/postgres/backup-engine.ts'
 import { createDatabaseEngine } from './drivers/postgres/engine.ts'
 import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
-import { createManagedBackups } from './drivers/postgres/managed-backup.ts'
 import { createManagedReplicas } from './drivers/postgres/managed-replica.ts'
 import { createProcessRuntime } from './drivers/process/index.ts'
 import { createProxyRouter, createRouterProbe, openPrivateRoutes } from './drivers/proxy/index.ts'
@@ -127,7 +127,8 @@ async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: S3Endpo
   databaseEngine.provide(app, createDatabaseEngine({ ...databases, serverUrl: settings.MANAGED_POSTGRES_URL }))
   replicaEngine.provide(app, createManagedReplicas(databases))
   backupStore.provide(app, createBackupStore(settings))
-  backupEngine.provide(app, createManagedBackups({ ...databases, reserveBytes: settings.DISK_RESERVE_BYTES }))
+  const server = { url: settings.MANAGED_POSTGRES_URL, pgDump: settings.PG_DUMP }
+  backupEngine.provide(app, createBackupEngine({ ...databases, reserveBytes: settings.DISK_RESERVE_BYTES, server }))
   redisEngine.provide(
     app,
     await createRedisEngine({ dataDir: settings.DATA_DIR, hostPath: settings.hostPath, ports: portsOf(settings.REDIS_PORTS) }),

@@ -222,6 +222,8 @@ const schema = z.object({
   EMAIL_DOMAIN_GRACE_MS: ms(72 * 3_600_000, 0),
   /** Unset: `backups` below DATA_DIR. */
   BACKUP_DIR: setting(z.string().optional()),
+  /** Path of `pg_dump`, for backups of databases on the server of MANAGED_POSTGRES_URL. Beside it must be `pg_restore`. */
+  PG_DUMP: setting(z.string().optional()),
   /** Maximum size of the changes that are archived for a database, for restores to a point in time. */
   BACKUP_WAL_MAX_BYTES: setting(int(1).default(10 * 1024 ** 3)),
   /** Bucket for new backups. Unset: they are stored in BACKUP_DIR. */

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import type { BackupDetails, StoredBackup } from '../../src/domain/resources/backup/ports.ts'
+import type { FileBackup, StoredBackup } from '../../src/domain/resources/backup/ports.ts'
 import { discard, takeBackup, verifyBackup } from '../../src/drivers/postgres/backup/index.ts'
 import { type Cluster, findInstallation } from '../../src/drivers/postgres/cluster.ts'
 import { startEmbeddedPostgres, stopEmbeddedPostgres } from '../../src/drivers/postgres/index.ts'
@@ -13,7 +13,7 @@ import { type Connection, openConnection } from '../../src/platform/db/connectio
 export const never = new AbortController().signal
 
 /** A backup in a file. */
-export type Taken = Pick<StoredBackup, 'details' | 'open'> & { file: string }
+export type Taken = Pick<StoredBackup<FileBackup>, 'details' | 'open'> & { file: string }
 
 /** The error of work that must fail. */
 export const problem = (work: Promise<unknown>): Promise<Error & { code?: string }> =>
@@ -73,7 +73,7 @@ export async function openSource() {
     newCluster,
     async backUp({ snapshotWaitMs = 60_000 } = {}): Promise<Taken> {
       const file = join(folder, `backup-${++count}.tar.zst`)
-      const details: BackupDetails = await takeBackup(
+      const details: FileBackup = await takeBackup(
         { data, url, snapshotWaitMs },
         (archive) => pipeline(archive, createWriteStream(file)),
         never,

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { lstat, mkdir, readdir, realpath, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { BackupDetails, BackupEngine, BackupErrorCode, RestoreTarget, StoredBackup } from '../../domain/resources/backup/ports.ts'
+import type { BackupEngine, BackupErrorCode, FileBackup, RestoreTarget, StoredBackup } from '../../domain/resources/backup/ports.ts'
 import type { DatabaseSpec } from '../../domain/resources/database/ports.ts'
 import { quoteName, quoteText } from '../../platform/db/connection.ts'
 import { PortError } from '../../platform/errors.ts'
@@ -23,7 +23,7 @@ export type ManagedBackupOptions = ManagedPostgresOptions & {
 /** How long a backup waits for the end of transactions, so that rows can be counted. */
 const snapshotWaitMs = 120_000
 
-export function createManagedBackups(options: ManagedBackupOptions): BackupEngine {
+export function createManagedBackups(options: ManagedBackupOptions): BackupEngine<FileBackup> {
   const clusterOf = createClusters(options)
   const { reserveBytes } = options
   const aside = createAside(options, clusterOf)
@@ -31,7 +31,6 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
 
   return {
     async backUp(source, store, signal) {
-      demandOwnServer(source)
       const cluster = await clusterOf(source)
       if (!(await isServing(cluster))) throw unavailable('The database is not running.')
       const url = superuserUrl(cluster, source, source.databaseName)
@@ -55,7 +54,6 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
     },
 
     async restore(database, backup, target, onStep, signal) {
-      demandOwnServer(database)
       const place = await clusterOf(database)
       const cluster = await aside.open(database.id, backup.details)
       try {
@@ -82,13 +80,6 @@ export function createManagedBackups(options: ManagedBackupOptions): BackupEngin
   }
 }
 
-/** A physical backup contains a whole server, with the databases of others. */
-function demandOwnServer({ ownsPort }: Pick<DatabaseSpec, 'ownsPort'>): void {
-  if (ownsPort) return
-  const text = 'The database is on the server of MANAGED_POSTGRES_URL, so Quayside does not back it up. Use the backups of that server.'
-  throw new PortError<BackupErrorCode>('NOT_SUPPORTED', text)
-}
-
 type ClusterOf = ReturnType<typeof createClusters>
 
 /** Places for copies. An interrupted attempt leaves one behind, which the next attempt with the same id removes. */
@@ -107,7 +98,7 @@ function createAside({ dataDir }: ManagedBackupOptions, clusterOf: ClusterOf) {
     await rm(join(cluster.data, '..'), { recursive: true, force: true })
   }
   return {
-    async open(id: string, { serverVersion }: BackupDetails): Promise<Cluster> {
+    async open(id: string, { serverVersion }: FileBackup): Promise<Cluster> {
       const cluster = await at(`${id}-${randomBytes(4).toString('hex')}`)
       const major = serverVersion.split('.')[0]
       if (major !== cluster.programs.major)
@@ -135,7 +126,7 @@ function createAside({ dataDir }: ManagedBackupOptions, clusterOf: ClusterOf) {
 const urlOfCopy = (copy: Cluster, database: string): string => superuserUrl(copy, { port: copy.port, superuserPassword: '' }, database)
 
 async function recoveryTarget(
-  details: BackupDetails,
+  details: FileBackup,
   target: RestoreTarget,
   clusterOf: ClusterOf,
   signal: AbortSignal,

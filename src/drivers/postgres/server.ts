@@ -82,7 +82,7 @@ export function createServerPostgres(url: Secret | undefined): DatabaseEngine {
   }
 }
 
-function addressOf(text: string): Address {
+export function addressOf(text: string): Address {
   const url = new URL(text)
   // A role has seldom a database of its own name, which is where PostgreSQL's clients connect by default.
   if (url.pathname.length <= 1) url.pathname = '/postgres'

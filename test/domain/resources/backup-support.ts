@@ -2,7 +2,8 @@
 import { afterAll, beforeAll } from 'vitest'
 import { backupEngine, backupStore } from '../../../src/domain/resources/backup/index.ts'
 import { createBackupDisk } from '../../../src/drivers/backup-disk/index.ts'
-import { createManagedBackups } from '../../../src/drivers/postgres/managed-backup.ts'
+import { createBackupEngine } from '../../../src/drivers/postgres/backup-engine.ts'
+import type { ServerBackupOptions } from '../../../src/drivers/postgres/server-backup.ts'
 import { startChore } from '../../../src/jobs/chore.ts'
 import type { Loop } from '../../../src/jobs/loop.ts'
 import { startQueue } from '../../../src/jobs/queue.ts'
@@ -42,10 +43,12 @@ export type Backups = {
   stop(): Promise<void>
 }
 
-export function provideBackups(app: App, { reserveBytes = 0 } = {}): void {
+const noServer: ServerBackupOptions = { url: undefined, pgDump: undefined }
+
+export function provideBackups(app: App, { reserveBytes = 0, server = noServer } = {}): void {
   const { DATA_DIR: dataDir, BACKUP_DIR: directory } = app.settings
   backupStore.provide(app, createBackupDisk({ directory, reserveBytes }))
-  backupEngine.provide(app, createManagedBackups({ dataDir, ports, reserveBytes }))
+  backupEngine.provide(app, createBackupEngine({ dataDir, ports, reserveBytes, server }))
 }
 
 export function useBackups(shop: Shop): Backups {

@@ -3,10 +3,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { BackupDetails } from '../../../src/domain/resources/backup/ports.ts'
 import type { DatabaseSpec } from '../../../src/domain/resources/database/ports.ts'
 import { createDatabaseEngine } from '../../../src/drivers/postgres/engine.ts'
-import { createManagedBackups } from '../../../src/drivers/postgres/managed-backup.ts'
 import { createServerPostgres } from '../../../src/drivers/postgres/server.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { isPortFree } from '../../../src/platform/loopback-port.ts'
@@ -169,15 +167,6 @@ describe('a database on a shared server', () => {
     expect(await asSuperuser('select datallowconn from pg_database where datname = $1', [spec.databaseName])).toEqual([
       { datallowconn: true },
     ])
-  })
-
-  it('is not backed up or restored, with the reason', async () => {
-    const backups = createManagedBackups({ dataDir: shop.app.settings.DATA_DIR, ports: local, reserveBytes: 0 })
-    const { signal } = new AbortController()
-    const refusal = { code: 'NOT_SUPPORTED', message: expect.stringContaining('MANAGED_POSTGRES_URL') }
-    await expect(backups.backUp(newSpec(), async () => {}, signal)).rejects.toMatchObject(refusal)
-    const backup = { original: newSpec(), details: {} as BackupDetails, open: async () => null }
-    await expect(backups.restore(newSpec(), backup, null, async () => {}, signal)).rejects.toMatchObject(refusal)
   })
 })
 

@@ -47,7 +47,7 @@ export async function insertBackup(work: Work, database: Database, trigger: Back
     environmentId,
     databaseId: database.id,
     trigger,
-    archive: backupStore.use(work.app).nameOf(archivePath(database.id, id)),
+    archive: backupStore.use(work.app).nameOf(archivePath(database, id)),
     postgresVersion,
     original: originalOf(database),
   }

@@ -9,7 +9,7 @@ import { type App, transact } from '../../../platform/work.ts'
 import { specOf } from '../database/index.ts'
 import { allBackupEvents, backupEvents, eventOf } from './events.ts'
 import { backupsTopic } from './model.ts'
-import { type BackupDetails, backupEngine, backupStore } from './ports.ts'
+import { type BackupDetails, backupEngine, backupStore, isOfFiles } from './ports.ts'
 
 export const backupRows = { table: 'backup', match: ({ id }: Backup) => sql`id = ${id}::uuid` }
 
@@ -112,7 +112,7 @@ async function takeBackup(app: App, backup: Backup, signal: AbortSignal): Promis
     app,
     backup,
     sql`status = 'STORED', details = ${JSON.stringify(details)}::json, size_bytes = ${details.sizeBytes}, checksum = ${details.sha256},
-        postgres_version = ${details.serverVersion}, consistent_at = ${details.targetTime}::timestamptz, finished_at = app_now(), error = null`,
+        postgres_version = ${details.serverVersion}, wal_kept = ${isOfFiles(details)}, consistent_at = ${details.targetTime}::timestamptz, finished_at = app_now(), error = null`,
     backupEvents.completed,
   )
 }

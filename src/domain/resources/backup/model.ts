@@ -9,7 +9,8 @@ export const restoresTopic = 'restores'
 export const schedulesTopic = 'backup schedules'
 
 /** Where the archive is in its store. */
-export const archivePath = (databaseId: string, backupId: string) => `${databaseId}/${backupId}.tar.zst`
+export const archivePath = ({ id, ownsPort }: Pick<Database, 'id' | 'ownsPort'>, backupId: string) =>
+  `${id}/${backupId}.${ownsPort ? 'tar.zst' : 'dump'}`
 
 /** What a restored database gets from the original. */
 export type Original = Pick<Database, 'name' | 'databaseName' | 'username' | 'maxConnections'> & { settings: Record<string, string> }

@@ -41,35 +41,45 @@ export const backupStore = definePort<BackupStore>('backup store')
 /** Number of rows by schema and table. */
 export type RowCounts = { schema: string; table: string; rows: number }[]
 
-/** What is known of a backup when its archive is complete. Positions in the write-ahead log are LSNs. */
+/** What is known of a backup when its archive is complete. */
 export type BackupDetails = {
   /** Size of the compressed archive. */
   sizeBytes: number
   /** SHA-256 of the archive in hexadecimal. */
   sha256: string
-  /** Size of the files in the archive. */
+  /** Size of the data in the archive. */
   contentBytes: number
   serverVersion: string
+  /** Time of the state that is restored, by the clock of the database server. */
+  targetTime: string
+  /** Number of rows of each table in that state. Null if transactions that were in progress prevented an exact count. */
+  rowCounts: RowCounts | null
+}
+
+/** A copy of the files of a server. Positions in the write-ahead log are LSNs. */
+export type FileBackup = BackupDetails & {
   timeline: number
   segmentBytes: number
   /** Start of the WAL that recovery needs. */
   startLsn: string
   /** Where recovery of this backup ends. */
   targetLsn: string
-  /** Time of the state that is restored, by the clock of the database server. */
-  targetTime: string
-  /** Number of rows of each table at `targetLsn`. Null if transactions that were in progress prevented an exact count. */
-  rowCounts: RowCounts | null
 }
 
+/** Whether the backup is a copy of files. Otherwise it is a dump, which does not go on to later times. */
+export const isOfFiles = (details: BackupDetails): details is FileBackup => 'startLsn' in details
+
 /** A running database to back up. */
-export type BackupSource = Pick<DatabaseSpec, 'id' | 'port' | 'ownsPort' | 'databaseName' | 'username' | 'superuserPassword'>
+export type BackupSource = Pick<
+  DatabaseSpec,
+  'id' | 'host' | 'port' | 'ownsPort' | 'databaseName' | 'username' | 'password' | 'superuserPassword'
+>
 
 /** A backup in the store. `open` returns null if the archive does not exist. */
-export type StoredBackup = {
+export type StoredBackup<Details extends BackupDetails = BackupDetails> = {
   /** Names in the original, which the copy has until they are changed. */
   original: { databaseName: string; username: string }
-  details: BackupDetails
+  details: Details
   open(): Promise<Readable | null>
 }
 
@@ -80,20 +90,20 @@ export type RestoreTarget = { time: Date; source: BackupSource; sourceIsRunning:
 export const restoreSteps = 3
 
 /** Takes, verifies and restores backups. Every action runs with low priority and may be repeated after a crash in the middle. */
-export interface BackupEngine {
+export interface BackupEngine<Details extends BackupDetails = BackupDetails> {
   /** Takes a backup and passes its archive to `store`. The stream fails if the backup does. */
-  backUp(source: BackupSource, store: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<BackupDetails>
+  backUp(source: BackupSource, store: (archive: Readable) => Promise<void>, signal: AbortSignal): Promise<Details>
   /** Throws PortError BACKUP_DAMAGED if the archive is missing or not the one that was stored. */
   check(backup: StoredBackup, signal: AbortSignal): Promise<void>
   /** Restores the backup `id` aside, reads it completely, compares it with the original, and removes it. */
-  verify(id: string, backup: StoredBackup, signal: AbortSignal): Promise<void>
+  verify(id: string, backup: StoredBackup<Details>, signal: AbortSignal): Promise<void>
   /**
    * Creates the data of a new database, whose server must not be running, and leaves it stopped. If it fails, nothing is left. Calls back after
    * each step: the archive was checked, the changes were replayed, the data is in place.
    */
   restore(
     database: DatabaseSpec,
-    backup: StoredBackup,
+    backup: StoredBackup<Details>,
     target: RestoreTarget,
     onStep: (completed: number) => Promise<void>,
     signal: AbortSignal,
@@ -114,7 +124,7 @@ export interface BackupEngine {
   pruneWal(
     databaseId: string,
     files: readonly string[],
-    oldest: Pick<BackupDetails, 'startLsn' | 'timeline' | 'segmentBytes'> | null,
+    oldest: Pick<FileBackup, 'startLsn' | 'timeline' | 'segmentBytes'> | null,
   ): Promise<number>
 }
 

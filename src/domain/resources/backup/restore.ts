@@ -22,7 +22,7 @@ import {
 import { lockBackup } from './commands.ts'
 import { backupErrors } from './errors.ts'
 import { type Original, restoresTopic, storedBackup } from './model.ts'
-import { backupEngine, restoreSteps } from './ports.ts'
+import { type BackupDetails, backupEngine, isOfFiles, restoreSteps } from './ports.ts'
 import { recoveryWindows } from './window.ts'
 
 type Prepared = Pick<NewDatabase, 'place'>
@@ -40,7 +40,12 @@ export const restoreBackup = defineCommand({
   target: (work, { backupId }) => lockBackup(work, { id: backupId! }),
   input: z.object({ backupId: z.string(), name: nameSchema.nullish() }),
   emits: [databaseCreated],
-  prepare: async (app, { backupId }) => ({ problem: await problemOf(app, backupId), ...(await prepareDatabase(app, 'restored')) }),
+  async prepare(app, { backupId }) {
+    const backup = await row<Backup>(app.db, sql`select * from backup where id = ${backupId}::uuid and details is not null`)
+    // The server of a dump makes the new database, as it does any other.
+    const origin = backup && !isOfFiles(backup.details as BackupDetails) ? 'new' : 'restored'
+    return { problem: backup && (await problemOf(app, backup)), ...(await prepareDatabase(app, origin)) }
+  },
   run(work, { name }, backup: Backup, { problem, ...prepared }: Prepared & { problem: DomainError | null }) {
     if (backup.status !== 'STORED' && backup.status !== 'VERIFIED') throw backupErrors.backup_not_usable({ field: 'backupId' })
     if (problem) throw problem
@@ -50,9 +55,7 @@ export const restoreBackup = defineCommand({
 })
 
 /** Why the archive of a backup cannot be restored. Null if nothing is wrong with it, or if the check takes too long. */
-async function problemOf(app: App, backupId: string): Promise<DomainError | null> {
-  const backup = await row<Backup>(app.db, sql`select * from backup where id = ${backupId}::uuid and details is not null`)
-  if (!backup) return null
+async function problemOf(app: App, backup: Backup): Promise<DomainError | null> {
   const deadline = AbortSignal.timeout(checkWithinMs)
   try {
     await backupEngine.use(app).check(storedBackup(app, backup), deadline)
@@ -82,7 +85,9 @@ export const restoreDatabase = defineCommand({
     if (!window) {
       throw backupErrors.time_not_recoverable({
         field: 'at',
-        text: 'The database has no stored backup whose later changes are kept, so it cannot be restored to a point in time.',
+        text: source.ownsPort
+          ? 'The database has no stored backup whose later changes are kept, so it cannot be restored to a point in time.'
+          : 'The database is on a server whose changes are not archived. Restore one of its backups instead.',
       })
     }
     const { from, until, backups } = window

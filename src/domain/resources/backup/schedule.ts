@@ -9,7 +9,7 @@ import { type App, transact, type Work } from '../../../platform/work.ts'
 import { insertBackup, now } from './commands.ts'
 import { nextRun } from './cron.ts'
 import { recoverableBackups, schedulesTopic } from './model.ts'
-import { type BackupDetails, backupEngine, backupStore } from './ports.ts'
+import { backupEngine, backupStore, type FileBackup } from './ports.ts'
 
 /** Time until the next run of this process's pass, as found by the last one. */
 const waits = perApp(() => ({ dueInMs: null as number | null }))
@@ -90,7 +90,7 @@ async function pruneWal(app: App, databaseId: string): Promise<void> {
         union all select 1 from restore where source_id = ${databaseId}::uuid and status in ('PENDING', 'RUNNING')`,
   )
   if (busy) return
-  const kept = await rows<Backup & { details: BackupDetails }>(
+  const kept = await rows<Backup & { details: FileBackup }>(
     app.db,
     sql`select k.* from (${recoverableBackups([databaseId])}) k order by k.id`,
   )

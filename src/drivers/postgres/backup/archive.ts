@@ -138,7 +138,7 @@ function manifestOf(systemIdentifier: string, files: readonly ManifestFile[], ra
 }
 
 /** Passes bytes through and computes their digest. */
-function createDigest(): { stream: Transform; result(): ArchiveDigest } {
+export function createDigest(): { stream: Transform; result(): ArchiveDigest } {
   const hash = createHash('sha256')
   let sizeBytes = 0
   const stream = new Transform({

@@ -8,7 +8,7 @@ import { setPriority } from 'node:os'
 import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { BackupDetails } from '../../../domain/resources/backup/ports.ts'
+import type { FileBackup } from '../../../domain/resources/backup/ports.ts'
 import { type Connection, openConnection } from '../../../platform/db/connection.ts'
 import { type ArchiveWriter, writeArchive } from './archive.ts'
 import { controlFile, dataFiles } from './data-files.ts'
@@ -26,7 +26,7 @@ export type BaseBackupRequest = {
 const lowestPriority = 19
 
 /** Writes the archive to `out`. If it fails, `out` is destroyed, and the server ends the backup. */
-export async function takeBaseBackup(request: BaseBackupRequest, out: Writable): Promise<BackupDetails> {
+export async function takeBaseBackup(request: BaseBackupRequest, out: Writable): Promise<FileBackup> {
   const archive = writeArchive(out)
   const sessions: Connection[] = []
   const connect = async (options: { replication?: boolean } = {}) => {
@@ -51,7 +51,7 @@ export async function takeBaseBackup(request: BaseBackupRequest, out: Writable):
 
 type Connect = (options?: { replication?: boolean }) => Promise<Connection>
 
-async function copyCluster(request: BaseBackupRequest, archive: ArchiveWriter, connect: Connect): Promise<BackupDetails> {
+async function copyCluster(request: BaseBackupRequest, archive: ArchiveWriter, connect: Connect): Promise<FileBackup> {
   const session = await connect()
   await session.run('set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0; set synchronous_commit = on')
   const server = await readServer(session)

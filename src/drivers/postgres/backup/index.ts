@@ -6,14 +6,14 @@ import { mkdir, rm, statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { BackupDetails, StoredBackup } from '../../../domain/resources/backup/ports.ts'
+import type { FileBackup, StoredBackup } from '../../../domain/resources/backup/ports.ts'
 import { type Connection, openConnection } from '../../../platform/db/connection.ts'
 import { PortError } from '../../../platform/errors.ts'
 import type { Cluster } from '../cluster.ts'
 import { type ArchiveDigest, damaged } from './archive.ts'
 import type { BaseBackupRequest } from './base-backup.ts'
 import type { Task } from './child.ts'
-import { startTask } from './low-priority.ts'
+import { type RunningTask, startTask } from './low-priority.ts'
 import { type RecoveryTarget, recoverCluster, stopRecovered } from './recovery.ts'
 import { type Verification, verifyDatabase } from './verify.ts'
 
@@ -21,13 +21,20 @@ export type { RecoveryTarget } from './recovery.ts'
 export type { Verification } from './verify.ts'
 
 /** Takes a backup and passes its archive to `store`. The stream fails if the backup does. */
-export async function takeBackup(
+export const takeBackup = (
   request: BaseBackupRequest,
   store: (archive: Readable) => Promise<void>,
   signal: AbortSignal,
-): Promise<BackupDetails> {
+): Promise<FileBackup> => storeOutput((stopping) => startTask<FileBackup>({ name: 'back up', ...request }, stopping), store, signal)
+
+/** Passes the output of a task to `store`, and returns its result. If either fails, so does the other. */
+export async function storeOutput<Result>(
+  start: (signal: AbortSignal) => Pick<RunningTask<Result>, 'output' | 'result'>,
+  store: (archive: Readable) => Promise<void>,
+  signal: AbortSignal,
+): Promise<Result> {
   const stopping = new AbortController()
-  const { output, result } = startTask<BackupDetails>({ name: 'back up', ...request }, AbortSignal.any([signal, stopping.signal]))
+  const { output, result } = start(AbortSignal.any([signal, stopping.signal]))
   result.catch(() => {})
   try {
     await store(Readable.from(outcomeOf(output, result), { objectMode: false }))
@@ -56,7 +63,7 @@ export async function checkArchive(backup: Pick<StoredBackup, 'details' | 'open'
 }
 
 export type Recovery = {
-  backup: Pick<StoredBackup, 'details' | 'open'>
+  backup: Pick<StoredBackup<FileBackup>, 'details' | 'open'>
   /** Where to restore. Its data directory is emptied first. */
   cluster: Cluster
   target: RecoveryTarget
@@ -131,11 +138,18 @@ async function demandRoom({ data }: Cluster, bytes: number): Promise<void> {
     throw new PortError('NO_CAPACITY', `The disk has too little free space to restore the backup, which requires ${bytes} bytes.`)
 }
 
-/** Passes the archive to a task. */
-async function feed<Result>({ open }: Pick<StoredBackup, 'open'>, task: Task, signal: AbortSignal): Promise<Result> {
+/** Passes the archive to a task of this program. */
+const feed = <Result>(backup: Pick<StoredBackup, 'open'>, task: Task, signal: AbortSignal): Promise<Result> =>
+  feedTask(backup, () => startTask<Result>(task, signal))
+
+/** Passes the archive to a task, and returns its result. */
+export async function feedTask<Result>(
+  { open }: Pick<StoredBackup, 'open'>,
+  start: () => Pick<RunningTask<Result>, 'input' | 'result'>,
+): Promise<Result> {
   const archive = await open()
   if (archive === null) throw damaged('The archive of the backup is missing.')
-  const { input, result } = startTask<Result>(task, signal)
+  const { input, result } = start()
   const [outcome, fed] = await Promise.allSettled([result, pipeline(archive, input)])
   // A task that ends before its input explains why. An archive that cannot be read is not damaged.
   if (fed.status === 'rejected' && !endsEarly(fed.reason)) throw fed.reason

@@ -2,12 +2,12 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { BackupDetails, BackupErrorCode } from '../../../domain/resources/backup/ports.ts'
+import type { BackupErrorCode, FileBackup } from '../../../domain/resources/backup/ports.ts'
 import type { Connection } from '../../../platform/db/connection.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { isSegment, segmentAfter, segmentAt } from './wal.ts'
 
-type Start = Pick<BackupDetails, 'startLsn' | 'timeline' | 'segmentBytes'>
+type Start = Pick<FileBackup, 'startLsn' | 'timeline' | 'segmentBytes'>
 
 /** How long to wait for the server to archive a segment. */
 const archiveWaitMs = 60_000
