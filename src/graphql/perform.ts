@@ -18,7 +18,8 @@ import {
   validate,
 } from 'graphql'
 import type { Caller } from '../platform/access.ts'
-import { type DomainError, errors } from '../platform/errors.ts'
+import { recordRefusal } from '../platform/audit-refusal.ts'
+import { DomainError, errors } from '../platform/errors.ts'
 import { overdue } from '../platform/outage.ts'
 import type { Pace } from '../platform/pace.ts'
 import type { App } from '../platform/work.ts'
@@ -85,6 +86,9 @@ export const isStream = (value: Answer | Answers): value is Answers => Symbol.as
 
 export const isMutation = (prepared: Prepared) => prepared.operation.operation === OperationTypeNode.MUTATION
 export const isSubscription = (prepared: Prepared) => prepared.operation.operation === OperationTypeNode.SUBSCRIPTION
+
+/** The field that an error is about, for audit entries: `field viewer.organization`. Rows of a list are not distinguished. */
+const fieldOf = ({ path = [] }: GraphQLError): string => `field ${path.filter((part) => typeof part === 'string').join('.')}`.slice(0, 200)
 
 export function createPerformer({ app, schema, observe = () => {} }: PerformerOptions): Performer {
   const documentOf = cachedDocuments(schema)
@@ -168,13 +172,16 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     rootValue,
   })
 
-  const format = async (result: ExecutionResult, { requestId }: Asker, pace: Pace): Promise<Answer> => {
+  const format = async (result: ExecutionResult, { caller, requestId }: Asker, pace: Pace): Promise<Answer> => {
     if (!result.errors) return result
     const scope = { requestId, app }
     const refused = !('data' in result)
     const errors: GraphQLError[] = []
     for (const error of result.errors) {
       await pace.next()
+      const { originalError } = error
+      if (originalError instanceof DomainError && originalError.kind === 'forbidden')
+        await recordRefusal({ app, caller, requestId }, { name: fieldOf(error), ids: {} }, {}, originalError)
       errors.push(refused && isVariableError(error) ? variableError(error, requestId) : formatError(error, scope))
     }
     return { ...result, errors }

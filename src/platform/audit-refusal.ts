@@ -40,6 +40,9 @@ type Window = { endsAt: number; repeats: Map<string, { refusal: Refusal; count: 
 
 const recorderOf = perApp(createRecorder)
 
+/** Errors that have been handled here. A command's error also reaches the door that answers it. */
+const handled = new WeakSet<object>()
+
 /** Records a refusal, if it is one of those that are. Never throws: a refusal that can't be recorded is logged. */
 export async function recordRefusal(
   request: Request,
@@ -47,6 +50,8 @@ export async function recordRefusal(
   input: Record<string, unknown>,
   error: unknown,
 ): Promise<void> {
+  if (!(error instanceof Error) || handled.has(error)) return
+  handled.add(error)
   const reason = reasonOf(request.app, error)
   if (reason) await recorderOf(request.app).record(request, name, ids, input, reason)
 }

@@ -5,7 +5,10 @@ import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { bootstrap } from '../../src/cli/bootstrap.ts'
+import { type Answer, createPerformer, type Prepared } from '../../src/graphql/perform.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { type Caller, systemCaller } from '../../src/platform/access.ts'
+import { row, rows, sql } from '../../src/platform/db/index.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
 import { type Body, RawSocket, startServer, type TestServer } from './support.ts'
 
@@ -85,4 +88,25 @@ it('events over server-sent events have their cursor as id, and continue after L
   const first = await listen(Buffer.from('event:0').toString('base64url'))
   expect([first.id, first.event.data.name]).toEqual([first.event.cursor, 'one'])
   expect((await listen(first.id)).event.data.name).toBe('two')
+})
+
+it('a field without its permission is denied, and that is in the audit log once, however often it is asked for', async () => {
+  const { app } = api
+  const { id: organizationId } = (await row<{ id: string }>(app.db, sql`select id from organization`))!
+  await ask(apiKey, 'mutation { createProject(input: { name: "seen" }) { project { id } } }')
+  const caller: Caller = { ...systemCaller(organizationId), permissions: new Set(['view:projects']) }
+  const performer = createPerformer({ app, schema })
+  for (let times = 0; times < 3; times++) {
+    const asker = { caller, requestId: 'denied', signal: new AbortController().signal }
+    const prepared = performer.prepare({ query: '{ projects { nodes { environments { nodes { id } } } } }' }, asker) as Prepared
+    const { errors } = (await performer.run(prepared, asker)) as Answer
+    expect(errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
+  }
+  expect(await rows(app.db, sql`select action, outcome, details from audit_entry where request_id = 'denied'`)).toEqual([
+    {
+      action: 'field projects.nodes.environments',
+      outcome: 'DENIED',
+      details: { code: 'forbidden', permission: 'view:environments' },
+    },
+  ])
 })

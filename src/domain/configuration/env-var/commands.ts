@@ -21,7 +21,7 @@ export const setEnvVars = defineCommand({
   input: z.object({ variables: bulkSchema, mode: modeSchema, deploy: z.boolean().nullish() }),
   emits: [envVarChanged],
   run: (work, { variables, mode, deploy }, service: WebService) => writeEnvVars(work, service, variables, { mode, deploy }),
-  audited: (input) => ({ keys: input.variables.map(({ key }) => key), mode: input.mode ?? 'MERGE' }),
+  audited: ({ variables, mode }, { envVars }) => auditedWrite(variables, envVars, mode),
 })
 
 export const importEnvVars = defineCommand({
@@ -36,10 +36,16 @@ export const importEnvVars = defineCommand({
   emits: [envVarChanged],
   async run(work, { text, mode, deploy }, service: WebService) {
     const entries = entriesOf(text)
-    return { ...(await writeEnvVars(work, service, entries, { mode, deploy })), keys: entries.map(({ key }) => key) }
+    return { ...(await writeEnvVars(work, service, entries, { mode, deploy })), written: entries.map(({ key }) => ({ key })) }
   },
-  audited: ({ mode }, { keys }) => ({ keys, mode: mode ?? 'MERGE' }),
+  audited: ({ mode }, { written, envVars }) => auditedWrite(written, envVars, mode),
 })
+
+/** The written variables by key, with the fingerprints of their values. */
+function auditedWrite(written: readonly { key: string }[], stored: readonly EnvVar[], mode: 'MERGE' | 'REPLACE' | null | undefined) {
+  const fingerprints = new Map(stored.map(({ key, fingerprint }) => [key, fingerprint]))
+  return { fingerprints: Object.fromEntries(written.map(({ key }) => [key, fingerprints.get(key)])), mode: mode ?? 'MERGE' }
+}
 
 function entriesOf(text: string): Entry[] {
   const refused = (message: string) => errors.invalid_input({ field: 'text', text: `text: ${message}` })

@@ -43,8 +43,9 @@ export const createSecret = defineCommand({
     }
     const secret = (await insertSecrets(work, project, [entry]))[0]!
     await demandRoom(work, project.id, 'key')
-    return { secret, warnings: warningsOf(entry, secret) }
+    return { secret, warnings: warningsOf(entry, secret), ...(await fingerprints(work, [entry])) }
   },
+  audited: (_entry, { fingerprints }) => ({ fingerprints }),
 })
 
 const warningsOf = ({ value }: { value: string }, { key, isSecret }: Secret) =>
@@ -72,8 +73,10 @@ export const updateSecret = defineCommand({
   emits: [secretUpdated],
   async run(work, input, target: Secret) {
     const changed = (await updateSecrets(work, [{ known: target, ...input }])).get(target.id)
-    return { secret: changed ?? target, warnings: changed ? warningsOf(input, changed) : [] }
+    const warnings = changed ? warningsOf(input, changed) : []
+    return { secret: changed ?? target, warnings, ...(await fingerprints(work, [{ ...input, key: target.key, scope: target.scope }])) }
   },
+  audited: (_input, { fingerprints }) => ({ fingerprints }),
 })
 
 export const setSecrets = defineCommand({
@@ -101,10 +104,17 @@ export const setSecrets = defineCommand({
       await removeUnboundSecrets(work, others, 'secrets')
     }
     await demandRoom(work, project.id, 'secrets')
-    return { secrets: await all(), warnings }
+    return { secrets: await all(), warnings, ...(await fingerprints(work, entries)) }
   },
-  audited: (input) => ({ secrets: input.secrets.map(nameOfEntry), mode: input.mode ?? 'MERGE' }),
+  audited: ({ mode }, { fingerprints }) => ({ fingerprints, mode: mode ?? 'MERGE' }),
 })
+
+/** Fingerprints of written values by the names of their secrets, for audit entries. */
+async function fingerprints({ app, tx, caller }: Work, entries: readonly Entry[]): Promise<{ fingerprints: Record<string, string> }> {
+  const values = entries.map(({ value }) => value)
+  const all = await app.keyring.fingerprintAll(tx, caller.organizationId, values)
+  return { fingerprints: Object.fromEntries(entries.map((entry, index) => [nameOfEntry(entry), all[index]!])) }
+}
 
 /** Creates or updates secrets by name. Returns those that were created or changed, by name. */
 async function writeByName(
