@@ -110,7 +110,7 @@ function copyOf(id: string, { host, port }: Pick<Login, 'host' | 'port'>): Datab
   const name = copyPrefix + id.replaceAll('-', '')
   const password = randomBytes(24).toString('base64url')
   const names = { databaseName: name, username: name, password, superuserPassword: '' }
-  return { id, host, port, ownsPort: false, ...names, maxConnections: 5, settings: {}, primary: null }
+  return { id, host, port, ownsPort: false, ...names, maxConnections: 5, settings: {} }
 }
 
 const idOf = (name: string): string => name.slice(copyPrefix.length).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5')
