@@ -1,5 +1,8 @@
 /** A service deployed from git uses a database and a Redis instance through its resolved environment, whatever happens to any of them. */
-import { readdir, readFile, readlink } from 'node:fs/promises'
+import { once } from 'node:events'
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { beforeAll, expect, it } from 'vitest'
@@ -189,6 +192,52 @@ it('npm stop ends both and leaves no process, and a start brings back both, thei
   expect([await databaseUrl(), await redisUrl()]).toEqual([rowsUrl, hitsUrl])
   expect(await rowsIn(rowsUrl)).toBeGreaterThan(rows)
   expect(await hitsIn(hitsUrl)).toBeGreaterThan(hits)
+})
+
+it('after a failure of the machine, with stale pid files and a port that a stranger has taken, everything runs again', async () => {
+  const [rowsUrl, hitsUrl] = [await databaseUrl(), await redisUrl()]
+  await world.mutate('createDatabaseReplica', { databaseId: database.id }, 'databaseReplica { id }')
+  const replica = async () =>
+    (await world.server.gql('query ($id: ID!) { database(id: $id) { replicas { status port } } }', { id: database.id })).database
+      .replicas[0]
+  const replicaRuns = () => until('the replica runs', async () => (await replica()).status === 'RUNNING')
+  await replicaRuns()
+  const rows = (await usesBoth()).inserts
+  const { dataDir } = world.server
+  await world.server.kill('SIGKILL')
+  await until('no process is left', async () => {
+    const left = await processesOf(dataDir)
+    for (const pid of left) {
+      try {
+        process.kill(pid, 'SIGKILL')
+      } catch {}
+    }
+    return left.length === 0
+  })
+  // After a boot, the pids in these files are those of other programs.
+  for (const name of await readdir(join(dataDir, 'databases'))) {
+    const file = join(dataDir, 'databases', name, 'data/postmaster.pid')
+    await writeFile(file, (await readFile(file, 'utf8')).replace(/^\d+/, String(process.pid)))
+  }
+  const port = Number(new URL(rowsUrl).port)
+  const stranger = createServer((socket) => socket.destroy()).listen(port, '127.0.0.1')
+  await once(stranger, 'listening')
+  await world.server.start()
+  const message = async () =>
+    (await world.server.gql('query ($id: ID!) { database(id: $id) { statusMessage } }', { id: database.id })).database.statusMessage
+  await until('the stranger is named', async () => (await message())?.includes(`Port ${port} of the database is in use by`))
+  stranger.close()
+  await once(stranger, 'close')
+  await bothRun()
+  await replicaRuns()
+  await answers()
+  await usesBoth()
+  expect([await databaseUrl(), await redisUrl()]).toEqual([rowsUrl, hitsUrl])
+  expect(await rowsIn(rowsUrl)).toBeGreaterThanOrEqual(rows)
+  const copy = new URL(rowsUrl)
+  copy.port = String((await replica()).port)
+  const last = await rowsIn(rowsUrl)
+  await until('the replica follows', async () => (await rowsIn(copy.href)) >= last)
 })
 
 it('while the service is connected, both are deleted only by force, and are gone then', async () => {
