@@ -1,20 +1,9 @@
-import {
-  builder,
-  columnsOf,
-  findRelated,
-  type InputBuilder,
-  idField,
-  loadRows,
-  mutation,
-  Node,
-  payloadOf,
-  versionFields,
-} from '../../../graphql/builder/index.ts'
+import { builder, columnsOf, findRelated, type InputBuilder, loadRows, mutation, Node, payloadOf } from '../../../graphql/builder/index.ts'
 import { demand } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { Database } from '../database/graphql.ts'
 import { databaseListing } from '../database/index.ts'
-import { ResourceStatus } from '../resource/graphql.ts'
+import { serverFields } from '../resource/graphql.ts'
 import { createDatabaseReplica, deleteDatabaseReplica } from './commands.ts'
 import { lagsOf } from './lag.ts'
 import { maxReplicas } from './model.ts'
@@ -27,20 +16,13 @@ export const DatabaseReplica = builder.prismaObject('DatabaseReplica', {
   select: { id: true },
   permission: 'view:databases',
   fields: (t) => ({
-    id: t.id(idField('DatabaseReplica')),
+    ...serverFields(t, 'DatabaseReplica', 'replica'),
     database: t.field({
       type: Database,
       description: 'Database that the replica follows.',
       select: { databaseId: true },
       resolve: ({ databaseId }, _args, context, info) => findRelated(context, info, databaseListing, databaseId),
     }),
-    status: t.expose('status', { type: ResourceStatus, description: 'Observed state of the replica.' }),
-    statusMessage: t.exposeString('statusMessage', {
-      nullable: true,
-      description: 'Why the replica is not running, if it failed. Null otherwise.',
-    }),
-    host: t.exposeString('host', { nullable: true, description: 'Host name or address that clients connect to.' }),
-    port: t.exposeInt('port', { nullable: true, description: 'TCP port that clients connect to. Never changes.' }),
     lagBytes: t.float({
       nullable: true,
       description:
@@ -48,7 +30,6 @@ export const DatabaseReplica = builder.prismaObject('DatabaseReplica', {
       resolve: ({ id }, _args, context) =>
         context.load('DatabaseReplica.lagBytes', id, (ids: readonly string[]) => lagsOf(context.app, ids)),
     }),
-    ...versionFields(t),
   }),
 })
 

@@ -3,9 +3,7 @@ import {
   builder,
   columnsOf,
   connectionOf,
-  findRelated,
   type InputBuilder,
-  idField,
   loadRows,
   mutation,
   Node,
@@ -13,16 +11,11 @@ import {
   payloadOf,
   rootConnection,
   type Types,
-  versionFields,
 } from '../../../graphql/builder/index.ts'
-import { encodeId } from '../../../platform/id.ts'
 import { Environment } from '../../apps/environment/graphql.ts'
-import { environmentListing } from '../../apps/environment/index.ts'
 import { Project } from '../../apps/project/graphql.ts'
-import { projectListing } from '../../apps/project/index.ts'
-import { DesiredState } from '../../apps/web-service/graphql.ts'
 import { writeWarningsField } from '../../configuration/variable/graphql.ts'
-import { ResourceStatus } from '../resource/graphql.ts'
+import { lifecycleMutations, supervisedFields } from '../resource/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { bindingsByResource } from '../resource-binding/index.ts'
 import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
@@ -51,33 +44,8 @@ export const Database = builder.prismaObject('Database', {
   select: { id: true },
   permission: 'view:databases',
   fields: (t) => ({
-    id: t.id(idField('Database')),
-    name: t.exposeString('name', { description: 'Name of the database.' }),
-    slug: t.exposeString('slug', { description: 'Slug of the database, unique within its environment.' }),
+    ...supervisedFields(t, 'Database', 'database'),
     postgresVersion: t.exposeString('postgresVersion', { description: 'Version of PostgreSQL.' }),
-    project: t.field({
-      type: Project,
-      description: 'Project that contains the database.',
-      select: { projectId: true },
-      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
-    }),
-    environment: t.field({
-      type: Environment,
-      description: 'Environment that contains the database.',
-      select: { environmentId: true },
-      resolve: ({ environmentId }, _args, context, info) => findRelated(context, info, environmentListing, environmentId),
-    }),
-    desiredState: t.expose('desiredState', {
-      type: DesiredState,
-      description: 'Desired state of the database. See `status` for the observed state.',
-    }),
-    status: t.expose('status', { type: ResourceStatus, description: 'Observed state of the database.' }),
-    statusMessage: t.exposeString('statusMessage', {
-      nullable: true,
-      description: 'Why the database is not running, if it failed. Null otherwise.',
-    }),
-    host: t.exposeString('host', { nullable: true, description: 'Host name or address that clients connect to.' }),
-    port: t.exposeInt('port', { nullable: true, description: 'TCP port that clients connect to. Never changes.' }),
     databaseName: t.exposeString('databaseName', { description: 'Name of the database in connection parameters.' }),
     username: t.exposeString('username', { description: 'Role that owns the database. It is no superuser.' }),
     maxConnections: t.exposeInt('maxConnections', { description: 'Maximum number of concurrent connections of the role.' }),
@@ -100,7 +68,6 @@ export const Database = builder.prismaObject('Database', {
       resolve: ({ id }, _args, context, info) =>
         loadRows(context, 'Database.resourceBindings', id, columnsOf(info, 'ResourceBinding'), bindingsByResource),
     }),
-    ...versionFields(t),
   }),
 })
 
@@ -181,20 +148,10 @@ mutation(replaceDatabase, {
   }),
 })
 
-mutation(startDatabase, { input: idInput, payload: payloadOf('database', Database, 'The started database.') })
-mutation(stopDatabase, { input: idInput, payload: payloadOf('database', Database, 'The stopped database.') })
-mutation(restartDatabase, { input: idInput, payload: payloadOf('database', Database, 'The restarted database.') })
-
-mutation(deleteDatabase, {
-  versioned: true,
-  input: (t) => ({
-    ...idInput(t),
-    force: t.boolean({ defaultValue: false, description: 'Whether to delete the database even if services are connected to it.' }),
-  }),
-  payload: (t) => ({
-    deletedId: t.id({ description: 'ID of the deleted database.', resolve: (result) => encodeId('Database', result.deletedId) }),
-  }),
-})
+lifecycleMutations(
+  { start: startDatabase, stop: stopDatabase, restart: restartDatabase, remove: deleteDatabase },
+  { type: 'Database', name: 'database', ref: Database, noun: 'database', idText: 'ID of the database.' },
+)
 
 mutation(connectDatabase, {
   input: (t) => ({

@@ -2,26 +2,19 @@ import {
   builder,
   columnsOf,
   connectionOf,
-  findRelated,
   type GraphqlContext,
   type InputBuilder,
-  idField,
   loadRows,
   mutation,
   Node,
   nestedConnection,
   payloadOf,
   rootConnection,
-  versionFields,
 } from '../../../graphql/builder/index.ts'
-import { encodeId } from '../../../platform/id.ts'
 import { Environment } from '../../apps/environment/graphql.ts'
-import { environmentListing } from '../../apps/environment/index.ts'
 import { Project } from '../../apps/project/graphql.ts'
-import { projectListing } from '../../apps/project/index.ts'
-import { DesiredState } from '../../apps/web-service/graphql.ts'
 import { writeWarningsField } from '../../configuration/variable/graphql.ts'
-import { ResourceStatus } from '../resource/graphql.ts'
+import { lifecycleMutations, supervisedFields } from '../resource/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { bindingsByResource } from '../resource-binding/index.ts'
 import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
@@ -39,36 +32,11 @@ export const Redis = builder.prismaObject('Redis', {
   select: { id: true },
   permission: 'view:databases',
   fields: (t) => ({
-    id: t.id(idField('Redis')),
-    name: t.exposeString('name', { description: 'Name of the instance.' }),
-    slug: t.exposeString('slug', { description: 'Slug of the instance, unique within its environment.' }),
+    ...supervisedFields(t, 'Redis', 'instance'),
     redisVersion: t.exposeString('redisVersion', {
       nullable: true,
       description: 'Version of Redis or Valkey that the instance was last started with.',
     }),
-    project: t.field({
-      type: Project,
-      description: 'Project that contains the instance.',
-      select: { projectId: true },
-      resolve: ({ projectId }, _args, context, info) => findRelated(context, info, projectListing, projectId),
-    }),
-    environment: t.field({
-      type: Environment,
-      description: 'Environment that contains the instance.',
-      select: { environmentId: true },
-      resolve: ({ environmentId }, _args, context, info) => findRelated(context, info, environmentListing, environmentId),
-    }),
-    desiredState: t.expose('desiredState', {
-      type: DesiredState,
-      description: 'Desired state of the instance. See `status` for the observed state.',
-    }),
-    status: t.expose('status', { type: ResourceStatus, description: 'Observed state of the instance.' }),
-    statusMessage: t.exposeString('statusMessage', {
-      nullable: true,
-      description: 'Why the instance is not running, if it failed. Null otherwise.',
-    }),
-    host: t.exposeString('host', { nullable: true, description: 'Host name or address that clients connect to.' }),
-    port: t.exposeInt('port', { nullable: true, description: 'TCP port that clients connect to. Never changes.' }),
     maxMemoryBytes: t.exposeFloat('maxMemoryBytes', { description: 'Maximum size of the data in bytes.' }),
     usedMemoryBytes: t.float({
       nullable: true,
@@ -103,7 +71,6 @@ export const Redis = builder.prismaObject('Redis', {
       resolve: ({ id }, _args, context, info) =>
         loadRows(context, 'Redis.resourceBindings', id, columnsOf(info, 'ResourceBinding'), bindingsByResource),
     }),
-    ...versionFields(t),
   }),
 })
 
@@ -170,20 +137,10 @@ mutation(updateRedis, {
   payload: payloadOf('redis', Redis, 'The updated instance.'),
 })
 
-mutation(startRedis, { input: idInput, payload: payloadOf('redis', Redis, 'The started instance.') })
-mutation(stopRedis, { input: idInput, payload: payloadOf('redis', Redis, 'The stopped instance.') })
-mutation(restartRedis, { input: idInput, payload: payloadOf('redis', Redis, 'The restarted instance.') })
-
-mutation(deleteRedis, {
-  versioned: true,
-  input: (t) => ({
-    ...idInput(t),
-    force: t.boolean({ defaultValue: false, description: 'Whether to delete the instance even if services are connected to it.' }),
-  }),
-  payload: (t) => ({
-    deletedId: t.id({ description: 'ID of the deleted instance.', resolve: (result) => encodeId('Redis', result.deletedId) }),
-  }),
-})
+lifecycleMutations(
+  { start: startRedis, stop: stopRedis, restart: restartRedis, remove: deleteRedis },
+  { type: 'Redis', name: 'redis', ref: Redis, noun: 'instance', idText: 'ID of the instance.' },
+)
 
 mutation(connectRedis, {
   input: (t) => ({
