@@ -139,6 +139,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Deployment,
     endpoint,
     messageId: message!.id,
+    emailService: EmailService,
   })
   return {
     Organization: encodeId('Organization', tenant.organizationId),
@@ -179,7 +180,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
 async function addRows(
   app: App,
   { organizationId }: Tenant,
-  of: { service: string; Deployment: string; endpoint: string; messageId: string },
+  of: { service: string; Deployment: string; endpoint: string; messageId: string; emailService: string },
 ) {
   const [attempt, instance, operationId, suppression, mail] = [newId(), newId(), newId(), newId(), newId()]
   await (await app.db.prismaClient()).webhookAttempt.create({
@@ -214,7 +215,7 @@ async function addRows(
   const outboxMail = {
     id: mail,
     organizationId,
-    ownerId: newId(),
+    ownerId: decodeId('EmailService', of.emailService),
     purpose: 'email_message',
     sender: 'shop@example.com',
     subject: 'Hello',

@@ -12,7 +12,7 @@ import { createSmtpTransport, type SmtpTransport } from '../../../src/drivers/sm
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { defineConcept } from '../../../src/platform/concept.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
-import { newId } from '../../../src/platform/id.ts'
+import { encodeId, newId } from '../../../src/platform/id.ts'
 import { Secret } from '../../../src/platform/settings.ts'
 import { type App, transact } from '../../../src/platform/work.ts'
 import { type MailServer, openMailServer } from '../../support/mail-server.ts'
@@ -340,7 +340,7 @@ describe('workers', () => {
 })
 
 describe('without an SMTP server', () => {
-  const outbox = `query ($to: String) { mailOutbox(to: $to) { totalCount nodes { id from to subject text html raw createdAt updatedAt } } }`
+  const outbox = `query ($to: String, $of: ID) { mailOutbox(to: $to, emailServiceId: $of) { totalCount nodes { id from to subject text html raw createdAt updatedAt } } }`
 
   it('a mail is kept in the local outbox', async () => {
     await start()
@@ -362,6 +362,9 @@ describe('without an SMTP server', () => {
     expect(mail.id).toMatch(/^mail_/)
     expect((await simpleParser(mail.raw)).messageId).toBe(messageId)
     expect((await operation(world.app, tenant.owner, outbox)).data!.mailOutbox.totalCount).toBe(2)
+    const of = async (id: string) =>
+      (await operation(world.app, tenant.owner, outbox, { of: encodeId('EmailService', id) })).data!.mailOutbox.totalCount
+    expect([await of(ownerId), await of(newId())]).toEqual([2, 0])
   })
 
   it('mails of Quayside itself, which may give access, are shown to owners only', async () => {

@@ -97,5 +97,8 @@ const OutboxMail = builder.prismaObject('OutboxMail', {
 rootConnection(connectionOf(OutboxMail, outboxListing), {
   list: listOutbox,
   count: countOutbox,
-  args: builder.args((t) => ({ to: t.string({ description: 'Return only mails to this address, also as Cc or Bcc.' }) })),
+  args: builder.args((t) => ({
+    emailServiceId: t.id({ description: 'Return only mails of this email service.' }),
+    to: t.string({ description: 'Return only mails to this address, also as Cc or Bcc.' }),
+  })),
 })

@@ -27,8 +27,12 @@ export const outboxListing = defineListing({
   order: 'newest_first',
   omit: ['content'],
   visible: seen,
-  filter: { to: z.string().nullish() },
-  where: ({ to }) => (to ? [sql`t.recipients @> array[${to.toLowerCase()}]`] : []),
+  filter: { emailServiceId: z.string().nullish(), to: z.string().nullish() },
+  ids: { emailServiceId: 'EmailService' },
+  where: ({ emailServiceId, to }) => [
+    ...(emailServiceId ? [sql`t.owner_id = ${emailServiceId}::uuid`] : []),
+    ...(to ? [sql`t.recipients @> array[${to.toLowerCase()}]`] : []),
+  ],
 })
 
 export const listOutbox = listQuery(outboxListing, 'mailOutbox')
