@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { parseCLI, startVitest } from 'vitest/node'
 
 /** Debian packages, each with a program that shows whether it is installed. */
-const packages = { bubblewrap: 'bwrap', 'redis-server': 'redis-server', git: 'git' }
+const packages = { bubblewrap: 'bwrap', 'redis-server': 'redis-server', git: 'git', s3cmd: 's3cmd', rclone: 'rclone' }
 const installTimeoutMs = 300_000
 
 const isInstalled = (program: string) => spawnSync(program, ['--version'], { stdio: 'ignore' }).status === 0

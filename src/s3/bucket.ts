@@ -6,7 +6,7 @@ import { readCheckedText } from './body.ts'
 import { S3Error, type S3ErrorCode } from './error.ts'
 import { type BucketExchange, type Exchange, sendEmpty, sendXml } from './exchange.ts'
 import { maxKeys, ownerOf } from './listing.ts'
-import { fromXml, listOf, textOf } from './xml.ts'
+import { childrenOf, fromXml, optionalText, textOf } from './xml.ts'
 
 export async function listBuckets(exchange: Exchange): Promise<void> {
   const { app, key } = exchange
@@ -67,10 +67,10 @@ const corsRule = (rule: CorsRule) => ({
 export async function deleteMany(exchange: BucketExchange): Promise<void> {
   const { app, bucket } = exchange
   const document = fromXml(await readCheckedText(exchange), 'Delete')
-  const entries = listOf(document.Object)
+  const entries = childrenOf(document, 'Object')
   if (entries.length === 0 || entries.length > maxKeys) throw new S3Error('MalformedXML', `A request deletes 1 to ${maxKeys} objects.`)
-  const isQuiet = document.Quiet === 'true'
-  const keys = entries.map((entry) => textOf(entry?.Key))
+  const isQuiet = optionalText(document, 'Quiet') === 'true'
+  const keys = entries.map((entry) => textOf(entry, 'Key'))
   const failures = keys.flatMap((key) => failureOf(key) ?? [])
   const valid = keys.filter((key) => failureOf(key) === null)
   if (valid.length > 0) await deleteObjects(app, bucket, valid)

@@ -3,7 +3,6 @@ import { validate } from 'uuid'
 import {
   abortMultipartUpload,
   type ChecksumAlgorithm,
-  checksumAlgorithms,
   completeMultipartUpload,
   createMultipartUpload,
   findObject,
@@ -28,7 +27,7 @@ import { maxKeys, ownerOf, readListing, requireText } from './listing.ts'
 import { s3Bytes } from './metrics.ts'
 import { readSource, readWriteConditions } from './object.ts'
 import { etagOf, readAttributes, readConditions, readRange } from './object-header.ts'
-import { fromXml, listOf, optionalText, textOf } from './xml.ts'
+import { childrenOf, fromXml, textOf } from './xml.ts'
 
 export async function create(exchange: BucketExchange): Promise<void> {
   const { app, bucket, s3 } = exchange
@@ -111,12 +110,12 @@ export async function complete(exchange: BucketExchange): Promise<void> {
 }
 
 function readParts(xml: string): NamedPart[] {
-  return listOf(fromXml(xml, 'CompleteMultipartUpload').Part).map((part) => {
-    const number = Number(textOf(part?.PartNumber))
+  return childrenOf(fromXml(xml, 'CompleteMultipartUpload'), 'Part').map((part) => {
+    const number = Number(textOf(part, 'PartNumber'))
     if (!Number.isInteger(number) || number < 1 || number > maxParts)
       throw new S3Error('InvalidArgument', `PartNumber must be an integer from 1 to ${maxParts}.`)
-    const algorithm = checksumAlgorithms.find((name) => part[`Checksum${name}`] !== undefined)
-    return { number, etag: etagOf(textOf(part.ETag)), checksum: algorithm ? optionalText(part[`Checksum${algorithm}`]) : null }
+    const checksum = part.children.find(({ name }) => name.startsWith('Checksum'))?.text ?? null
+    return { number, etag: etagOf(textOf(part, 'ETag')), checksum }
   })
 }
 

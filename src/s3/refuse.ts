@@ -40,7 +40,6 @@ function readOn(request: IncomingMessage, response: ServerResponse): void {
     bytes += chunk.length
     if (bytes > linger.bytes) close()
   })
-  request.once('end', () => clearTimeout(timer))
-  socket.once('close', () => clearTimeout(timer))
+  for (const event of ['end', 'close']) request.once(event, () => clearTimeout(timer))
   request.resume()
 }

@@ -7,6 +7,7 @@ import { pipeline, type Readable, Transform } from 'node:stream'
 import { run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
+import { storageErrors } from '../storage/index.ts'
 import { type Checksum, type ChecksumAlgorithm, createDigest, type Digest } from './checksum.ts'
 import { ObjectError } from './errors.ts'
 import { blobName, purgeTopic, readersGraceMs, uploadLeaseMs } from './model.ts'
@@ -48,12 +49,7 @@ export async function store<T>(app: App, place: Place, key: string, upload: Uplo
   const name = blobName(place.name, key, blobId)
   try {
     const meter = await measure(upload)
-    await run(
-      app.db,
-      sql`insert into object_blob (id, organization_id, bucket_id, content_id, size_bytes, name, removable_at)
-          values (${blobId}::uuid, ${place.organizationId}::uuid, ${place.id}::uuid, ${contentId}::uuid, ${sizeBytes}, ${name},
-                  app_now() + ${uploadLeaseMs} * interval '1 millisecond')`,
-    )
+    await announce(app, place, key, { blobId, contentId, name, sizeBytes })
     // The store reads the end of the pipeline, and so gets its errors.
     pipeline(upload.body, meter.stream, () => {})
     await blobStore.use(app).write(name, meter.stream, { sizeBytes, signal })
@@ -63,6 +59,29 @@ export async function store<T>(app: App, place: Place, key: string, upload: Uplo
     await discard(app, blobId, name)
     throw error
   }
+}
+
+/**
+ * Writes the row of a blob before its bytes. Throws `storage_quota_exceeded` if they cannot fit, so that they are not read in vain; whether they
+ * do fit is decided when they become part of an object.
+ */
+async function announce(
+  app: App,
+  place: Place,
+  key: string,
+  { blobId, contentId, name, sizeBytes }: { blobId: string; contentId: string; name: string; sizeBytes: number },
+): Promise<void> {
+  const quota = app.settings.STORAGE_MAX_BYTES
+  const inserted = await run(
+    app.db,
+    sql`insert into object_blob (id, organization_id, bucket_id, content_id, size_bytes, name, removable_at)
+        select ${blobId}::uuid, t.organization_id, ${place.id}::uuid, ${contentId}::uuid, ${sizeBytes}, ${name},
+               app_now() + ${uploadLeaseMs} * interval '1 millisecond'
+        from storage_tenant t
+        where t.organization_id = ${place.organizationId}::uuid and t.used_bytes + ${sizeBytes}::float8 - coalesce(
+          (select o.size_bytes from stored_object o where o.bucket_id = ${place.id}::uuid and o.key = ${key}), 0) <= ${quota}::float8`,
+  )
+  if (inserted === 0) throw storageErrors.storage_quota_exceeded({ details: { maxBytes: quota } })
 }
 
 /** Removes bytes that nothing uses. If that fails now, it is done later. */
