@@ -5,7 +5,7 @@
 import type { Chore } from './claim.ts'
 import { dataKeyVersion } from './crypto.ts'
 import { unstamped } from './db/constraints.ts'
-import { raw, rows, run, sql } from './db/index.ts'
+import { raw, row, rows, run, sql } from './db/index.ts'
 import { nilId } from './id.ts'
 import type { App } from './work.ts'
 
@@ -83,6 +83,10 @@ async function renewDataKeys(app: App): Promise<void> {
   for (const { organizationId } of due) await app.keyring.rotateDataKey(app.db, organizationId)
 }
 
+/** Whether values can be sealed with a former key: reading all of them to see that none is would be the cost of an idle server. */
+const formerKeysExist = async (app: App): Promise<boolean> =>
+  (await row(app.db, sql`select 1 as one from organization_key group by organization_id having count(*) > 1 limit 1`)) !== null
+
 /** Two processes may run it concurrently: each key is still added once, and each value replaced once. */
 export const rotateDataKeys: Chore = {
   name: 'rotate data keys',
@@ -90,6 +94,7 @@ export const rotateDataKeys: Chore = {
   everyMs: 3_600_000,
   async run(app, signal) {
     await renewDataKeys(app)
+    if (!(await formerKeysExist(app))) return
     let done = 0
     for (const column of app.domain.sealed) done += await resealColumn(app, column, signal)
     if (done > 0) app.log.info({ values: done }, 'values were sealed again with the newest data keys')

@@ -5,6 +5,8 @@ import { sourcePort } from '../../src/domain/deploys/deployment/index.ts'
 import type { Source } from '../../src/domain/deploys/deployment/ports.ts'
 import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
+import { backupEngine, backupStore } from '../../src/domain/resources/backup/index.ts'
+import type { BackupEngine, BackupStore } from '../../src/domain/resources/backup/ports.ts'
 import type { Chore } from '../../src/platform/claim.ts'
 import { execute } from '../../src/platform/command.ts'
 import { newRow, run, sql } from '../../src/platform/db/index.ts'
@@ -22,6 +24,8 @@ const runtime: Partial<Runtime> = {
   sweep: async () => {},
 }
 const source: Partial<Source> = { sweep: async () => {} }
+const backups: Partial<BackupEngine> = { sweep: async (inUse) => void (await inUse()) }
+const archives: Partial<BackupStore> = { sweep: async () => {} }
 /** A router without requests. */
 const router: Partial<Router> = { listens: true, ready: true, port: 4080, apply() {}, change() {}, load: () => [] }
 
@@ -72,6 +76,8 @@ it('sends few statements a minute while its services run quietly, however many t
   runtimePort.provide(app, runtime as Runtime)
   sourcePort.provide(app, source as Source)
   routerPort.provide(app, router as Router)
+  backupEngine.provide(app, backups as BackupEngine)
+  backupStore.provide(app, archives as BackupStore)
   const tenant = await createTenant(app)
   await createRunning(app, tenant)
   const ofOne = await statementsByChore(app)
