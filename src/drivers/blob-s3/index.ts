@@ -104,6 +104,8 @@ async function loadSdk({ endpoint, region, accessKeyId, secretAccessKey, stallMs
     ...{ requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' },
     // The client of Quayside repeats its request. A stream cannot be sent twice.
     maxAttempts: 1,
+    // Failures are reported by those who make the requests.
+    logger: { debug() {}, info() {}, warn() {}, error() {} },
     requestHandler: {
       connectionTimeout: connectMs,
       socketTimeout: stallMs,

@@ -5,13 +5,14 @@
 import { createHash, type Hash } from 'node:crypto'
 import { pipeline, type Readable, Transform } from 'node:stream'
 import { run, sql, type Tx } from '../../../platform/db/index.ts'
+import { PortError } from '../../../platform/errors.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import { storageErrors } from '../storage/index.ts'
 import { type Checksum, type ChecksumAlgorithm, createDigest, type Digest } from './checksum.ts'
 import { ObjectError } from './errors.ts'
 import { blobName, purgeTopic, readersGraceMs, uploadLeaseMs } from './model.ts'
-import { blobStore } from './ports.ts'
+import { type BlobErrorCode, blobStore } from './ports.ts'
 
 /** The bucket that bytes are for. */
 export type Place = { id: string; organizationId: string; name: string }
@@ -120,6 +121,8 @@ async function measure({ sizeBytes, md5, sha256, checksum }: Upload) {
     },
   })
   const verify = async (): Promise<{ md5: string; checksum: Checksum | null }> => {
+    // The store must not claim to have bytes that it did not take.
+    if (seen !== sizeBytes) throw new PortError<BlobErrorCode>('STORE_UNAVAILABLE', 'The store answered before it had all bytes.')
     const found = { md5: md5Hash.digest('hex'), checksum: await digest?.digest() }
     if (md5 !== undefined && md5 !== found.md5)
       throw new ObjectError('BadDigest', 'The Content-MD5 of the request is not that of the body.')
