@@ -114,6 +114,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
        addSendingDomain(input: {emailServiceId: $e, domain: "mail.example.com"}) { sendingDomain { id } }
        addSandboxRecipient(input: {emailServiceId: $e, email: "ada@example.com"}) { sandboxRecipient { id } }
        createEmailApiKey(input: {emailServiceId: $e, name: "shop"}) { emailApiKey { id } }
+       createEmailWebhook(input: {emailServiceId: $e, url: "http://127.0.0.1:9/email", events: ["bounced"]}) { secret }
        connectEmailService(input: {emailServiceId: $e, webServiceId: $s}) { resourceBinding { id } } }`,
     { e: EmailService, s: service.id },
   )

@@ -9,6 +9,8 @@ import '../../src/domain/apps/server/index.ts'
 import { routerPort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router } from '../../src/domain/deploys/instance/ports.ts'
 import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
+import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
+import type { OutgoingHttp } from '../../src/domain/webhooks/endpoint/ports.ts'
 import { type Caller, rolePermissions } from '../../src/platform/access.ts'
 import { execute } from '../../src/platform/command.ts'
 import { newRow, run, sql } from '../../src/platform/db/index.ts'
@@ -40,6 +42,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   provideRedisEngine(app)
   storageEndpoint.provide(app, { url: 'http://127.0.0.1:4090' })
   const dns = provideEmail(app)
+  outgoingHttp.provide(app, { check: async () => null } as Partial<OutgoingHttp> as OutgoingHttp)
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
   const validate = createValidator(dialects)
   return {

@@ -147,6 +147,7 @@ function failures(dialect: Dialect, route: Route): Json {
       'Too many requests, or a limit is reached. See `Retry-After`.',
       route.reveals === true || route.limited === true,
     ],
+    [dialect.status.unavailable, 'A system that the request depends on does not answer. Retry later.', route.asksOutside === true],
   ]
   const content = json(reference(dialect.errorSchema.id))
   return Object.fromEntries(texts.filter(([, , applies]) => applies).map(([status, description]) => [status, { description, content }]))

@@ -61,6 +61,8 @@ type Shape = {
   words?: Words
   /** The row reveals secret values, so its rate is limited. */
   reveals?: true
+  /** The command asks a system outside, such as the DNS, and fails with `unavailable` if that does not answer. */
+  asksOutside?: true
   /** The command has a limit of its own, such as mails a day. */
   limited?: true
   /** A credential that this row accepts in addition to those of the dialect. */

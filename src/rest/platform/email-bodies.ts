@@ -89,13 +89,27 @@ const sentEmail = z
   })
   .describe('A queued mail.')
 
+const emailWebhook = z
+  .object({
+    id,
+    url: z.string(),
+    events: z.array(z.string()),
+    secret: z
+      .string()
+      .nullable()
+      .describe('Signing secret, returned only once. Null if a request is repeated with the same idempotency key.'),
+    is_active: z.boolean(),
+    created_at: time,
+  })
+  .describe('A webhook endpoint that receives events of an email service.')
+
 const emailStats = z
   .object({ sent: count, delivered: count, bounced: count, complained: count, opened: count, clicked: count, failed: count })
   .describe('Numbers of the mail of an email service.')
 
 export const emailSchemas = {
   ...{ emailTenant, emailService, emailServiceList, emailApiKey, createdEmailApiKey, emailApiKeyList },
-  ...{ sendingDomain, sendingDomainList, sandboxRecipient, sentEmail, emailStats },
+  ...{ sendingDomain, sendingDomainList, sandboxRecipient, sentEmail, emailStats, emailWebhook },
 }
 
 export const emailBodies: Named[] = Object.entries(emailSchemas).map(([name, schema]) => ({
@@ -130,6 +144,13 @@ export const sendingDomainBody = (domain: SendingDomainRow, { app }: Pick<View, 
 
 export const sandboxRecipientBody = ({ id, email, verifiedAt, expiresAt }: SandboxRecipientRow): Body<'sandboxRecipient'> => ({
   ...{ id, email, status: verifiedAt ? 'verified' : 'pending', expires_at: timeOrNull(expiresAt) },
+})
+
+type Webhook = { id: string; url: string; eventTypes: string[]; disabledAt: Date | null; createdAt: Date }
+
+export const emailWebhookBody = (endpoint: Webhook, secret: string | null): Body<'emailWebhook'> => ({
+  ...{ id: endpoint.id, url: endpoint.url, events: endpoint.eventTypes.map((type) => type.replace(/^email\./, '')), secret },
+  ...{ is_active: endpoint.disabledAt === null, created_at: timeOf(endpoint.createdAt) },
 })
 
 export const sentEmailBody = ({ id, status, mode, sender, toAddresses }: EmailMessageRow): Body<'sentEmail'> => ({

@@ -50,6 +50,7 @@ const rows: [string, string, number, string[] | null][] = [
   ['POST', `${email}/domains/{domain_id}/verify`, 200, ['id', 'domain', 'status', 'records']],
   ['POST', `${email}/sandbox-emails`, 201, ['id', 'email', 'status', 'expires_at']],
   ['POST', `${email}/send`, 200, ['id', 'status', 'mode', 'from', 'to', 'message']],
+  ['POST', `${email}/webhooks`, 201, ['id', 'url', 'events', 'secret', 'is_active', 'created_at']],
   ['GET', `${email}/stats`, 200, ['sent', 'delivered', 'bounced', 'complained', 'opened', 'clicked', 'failed']],
   ['POST', '/databases', 201, database],
   ['GET', '/databases', 200, ['databases', 'total']],

@@ -55,6 +55,7 @@ describeDialect({
     createStorageKey: { name: 'Refused', buckets: [bucket_id], permissions: { read: true } },
     connectDatabase: { target_type: 'postgresql', target_id: database_id, env_var_key: 'DATABASE_URL' },
     createEmailService: { name: 'Refused' },
+    createEmailWebhook: { url: 'http://127.0.0.1:9/', events: ['delivered'] },
     createEmailApiKey: { name: 'Refused' },
     addSendingDomain: { domain: 'refused.example' },
     addSandboxRecipient: { email: 'ada@example.com' },

@@ -98,7 +98,7 @@ rootConnection(connectionOf(OutboxMail, outboxListing), {
   list: listOutbox,
   count: countOutbox,
   args: builder.args((t) => ({
-    emailServiceId: t.id({ description: 'Return only mails of this email service.' }),
+    emailServiceId: t.id({ description: 'Return only mails of this email service, codes for its sandbox recipients included.' }),
     to: t.string({ description: 'Return only mails to this address, also as Cc or Bcc.' }),
   })),
 })

@@ -8,7 +8,7 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { queueMail } from '../../access/mail/index.ts'
+import { queuePlatformMail } from '../../access/mail/index.ts'
 import { emailErrors } from './errors.ts'
 import { recipientEventOf, sandboxRecipientEvents } from './events.ts'
 import { addressSchema, codeTries, codeTtlMs, lockEmailService, maxCodes, maxRecipients, newCode, ofOrganization } from './model.ts'
@@ -48,7 +48,7 @@ export const addSandboxRecipient = defineCommand({
     const code = newCode()
     const codeMac = await macOf(work, id, code)
     const recipient = known ? await renewCode(work, known, codeMac) : await insertRecipient(work, service, { id, email, codeMac })
-    await queueMail(work, codeMail(work.app.settings.MAIL_FROM, service, recipient, code))
+    await sendCode(work, service, recipient, code)
     return { sandboxRecipient: shown(recipient) }
   },
 })
@@ -96,15 +96,18 @@ async function countCode(work: Work, email: string): Promise<void> {
   })
 }
 
-const codeMail = (from: string, service: EmailService, { id, organizationId, email }: SandboxRecipient, code: string) => ({
-  ...{ organizationId, purpose: 'sandbox_recipient', ownerId: service.id, ref: id, from, to: [email] },
-  subject: `${code} is your confirmation code`,
-  text: [
-    `Your confirmation code is ${code}.`,
-    `The email service "${service.name}" would like to send test mail to this address. Give the code to the person who asked you for it.`,
-    'The code is valid for 24 hours. If you did not expect this mail, ignore it: you will not receive any other.',
-  ].join('\n\n'),
-})
+const sendCode = (work: Work, service: EmailService, { id, organizationId, email }: SandboxRecipient, code: string) =>
+  queuePlatformMail(work, {
+    ...{ organizationId, purpose: 'sandbox_recipient', ownerId: service.id, ref: id, to: [email] },
+    subject: `${code} is your confirmation code`,
+    body: {
+      paragraphs: [
+        `The email service "${service.name}" would like to send test mail to this address. To allow that, give this code to the person who asked you for it.`,
+        'The code is valid for 24 hours. If you did not expect this mail, ignore it.',
+      ],
+      code,
+    },
+  })
 
 const findRecipient = (work: Work, { id }: Record<string, string>): Promise<SandboxRecipient | null> =>
   row<SandboxRecipient>(work.tx, sql`select t.* from sandbox_recipient t where t.id = ${id}::uuid and ${ofOrganization(work.caller)}`)

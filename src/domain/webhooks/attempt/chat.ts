@@ -1,12 +1,14 @@
 /** Events as chat messages, in the JSON format of the incoming webhooks of each chat service. Pure. */
 import type { WebhookFormat } from '../../../generated/prisma/client.ts'
 
+type ChatFormat = Exclude<WebhookFormat, 'RAW' | 'EMAIL'>
+
 export type ChatEvent = { type: string; timestamp: string; data: unknown }
 
 /** Maximum length of a Discord message. The other services allow more, but nobody reads that much. */
 const maxLength = 2_000
 
-export function chatBody(format: Exclude<WebhookFormat, 'RAW'>, event: ChatEvent): string {
+export function chatBody(format: ChatFormat, event: ChatEvent): string {
   const text = textOf(event, escapes[format])
   switch (format) {
     case 'SLACK':
@@ -35,7 +37,7 @@ export function chatBody(format: Exclude<WebhookFormat, 'RAW'>, event: ChatEvent
 const escapeWithBackslash = (marks: RegExp) => (text: string) => text.replace(marks, '\\$&')
 
 /** Escapes the markup of each service, so that a name in the data can neither format the text nor hide a link in it. */
-const escapes: Record<Exclude<WebhookFormat, 'RAW'>, (text: string) => string> = {
+const escapes: Record<ChatFormat, (text: string) => string> = {
   SLACK: (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;'),
   DISCORD: escapeWithBackslash(/[\\*_~`|<>[\]()]/g),
   TEAMS: escapeWithBackslash(/[\\*_~`|<>[\](){}&!]/g),

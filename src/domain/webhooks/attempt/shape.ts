@@ -1,9 +1,10 @@
-/** Bodies that differ from that of the message: an older schema version, a selection, or the format of a chat service. */
+/** Bodies that differ from that of the message: an older schema version, a selection, or another format. */
 import type { App } from '../../../platform/work.ts'
 import { type Recipient, selectionPort } from '../endpoint/index.ts'
 import { inVersion } from '../event-type/index.ts'
 import type { Sendable } from '../message/index.ts'
 import { chatBody } from './chat.ts'
+import { emailBody } from './email-body.ts'
 import { Fault } from './fault.ts'
 
 type Body = { type: string; timestamp: string; data: unknown; schemaVersion: number }
@@ -17,6 +18,7 @@ export const maxBodyBytes = 256 * 1024
 /** Returns the JSON text to send. Throws a Fault if the selection cannot be run now. */
 export async function shapeBody(app: App, message: Sendable, recipient: Recipient, body: string): Promise<string> {
   const plain = JSON.parse(body) as Body
+  if (recipient.format === 'EMAIL') return emailBody(plain)
   if (recipient.format !== 'RAW') return chatBody(recipient.format, plain)
   const { version, data } = inVersion(app.domain.eventTypes, message.eventType, message.schemaVersion, plain.data, recipient.schemaVersion)
   const selected = await select(app, message, recipient)

@@ -28,31 +28,43 @@ export const createWebhookEndpoint = defineCommand({
   emits: [webhookEndpointCreated],
   once: ['secret'],
   prepare: (app, { url }) => problemOfUrl(app, url),
-  async run(work, input, _target, urlProblem) {
-    const { organizationId } = work.caller
-    demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
-    checkVersion(work, input.schemaVersion, input.eventTypes)
-    const key = signingKeyFrom(input)
-    const projectId = await resolveProjectId(work, input.projectId ?? null)
-    if (urlProblem) throw invalidUrl(urlProblem)
-    checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))
-    await enforceEndpointLimit(work)
-    const id = newId()
-    const columns = {
-      id,
-      organizationId,
-      projectId,
-      url: input.url,
-      ...settingColumns(work.app, input),
-      ...(await headerColumns(work, id, input.headers)),
-      selectionRights: input.selection ? viewRights(work) : [],
-    }
-    await run(work.tx, sql`insert into webhook_endpoint ${newRow(columns)}`)
-    const webhookEndpoint = await insertKey(work, id, key)
-    await publish(work, webhookEndpointCreated, published(webhookEndpoint))
-    return { webhookEndpoint, secret: key.secretToReturn }
-  },
+  run: (work, input, _target, urlProblem) => addEndpoint(work, input, urlProblem, {}),
 })
+
+type NewEndpoint = EndpointInput & {
+  url: string
+  secret?: string | null | undefined
+  keyType?: (typeof keyTypes)[number] | null | undefined
+}
+/** The columns that an endpoint of an email service has besides its settings. */
+type EmailColumns = Partial<Pick<WebhookEndpoint, 'format' | 'emailServiceId'>>
+
+/** Adds an endpoint, with its event. `urlProblem` is what `problemOfUrl` found. */
+export async function addEndpoint(work: Work, input: NewEndpoint, urlProblem: string | null, columnsOfEmail: EmailColumns) {
+  const { organizationId } = work.caller
+  demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')
+  checkVersion(work, input.schemaVersion, input.eventTypes)
+  const key = signingKeyFrom(input)
+  const projectId = await resolveProjectId(work, input.projectId ?? null)
+  if (urlProblem) throw invalidUrl(urlProblem)
+  checkSelection(work, { ...input, eventTypes: input.eventTypes ?? [] }, projectId, viewRights(work))
+  await enforceEndpointLimit(work)
+  const id = newId()
+  const columns = {
+    id,
+    organizationId,
+    projectId,
+    url: input.url,
+    ...settingColumns(work.app, input),
+    ...(await headerColumns(work, id, input.headers)),
+    selectionRights: input.selection ? viewRights(work) : [],
+    ...columnsOfEmail,
+  }
+  await run(work.tx, sql`insert into webhook_endpoint ${newRow(columns)}`)
+  const webhookEndpoint = await insertKey(work, id, key)
+  await publish(work, webhookEndpointCreated, published(webhookEndpoint))
+  return { webhookEndpoint, secret: key.secretToReturn }
+}
 
 export const lockEndpoint = (work: Work, ids: Record<string, string>) =>
   row<WebhookEndpoint>(
@@ -133,7 +145,7 @@ export async function deleteEndpointsOfProject(work: Work, projectId: string): P
   }
 }
 
-async function remove(work: Work, endpoint: WebhookEndpoint): Promise<void> {
+export async function remove(work: Work, endpoint: WebhookEndpoint): Promise<void> {
   await run(work.tx, sql`delete from webhook_endpoint where id = ${endpoint.id}::uuid`)
   await publish(work, webhookEndpointDeleted, published(endpoint))
 }
@@ -160,7 +172,7 @@ const markDisabled = (work: Work, id: string, reason: string) =>
   )
 
 /** Why the URL cannot be used, or null. Checked again before each request, because the name may resolve to another address by then. */
-const problemOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
+export const problemOfUrl = (app: App, url: string): Promise<string | null> => outgoingHttp.use(app).check(url)
 const invalidUrl = (text: string) => errors.invalid_input({ field: 'url', text: `url: ${text}` })
 
 /** Refuses a schema version that none of the endpoint's event types has, which can only be a mistake. */

@@ -30,6 +30,8 @@ const WebhookFormat = enumType('WebhookFormat', 'Format of the request body.', {
   SLACK: 'Message for a Slack incoming webhook.',
   TEAMS: 'Adaptive card for a Microsoft Teams workflow.',
   DISCORD: 'Message for a Discord webhook.',
+  EMAIL:
+    'Body of email events, with `event`, `email_id`, `service_id`, `to`, `from`, `subject`, `timestamp` and `data`. Only for endpoints that `createEmailWebhook` creates.',
 })
 
 const WebhookKeyType = enumType('WebhookKeyType', 'Algorithm that requests are signed with.', {

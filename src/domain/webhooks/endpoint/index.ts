@@ -2,6 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } from './commands.ts'
+import { createEmailWebhook } from './email.ts'
 import { endpointErrors } from './errors.ts'
 import {
   webhookEndpointCreated,
@@ -19,6 +20,7 @@ import { reactions } from './reactions.ts'
 import { rotateWebhookSecret } from './rotate.ts'
 
 export { createWebhookEndpoint, deleteWebhookEndpoint, disableEndpoint, lockEndpoint, updateWebhookEndpoint } from './commands.ts'
+export { createEmailWebhook } from './email.ts'
 export { endpointErrors } from './errors.ts'
 export {
   operationalTypes,
@@ -56,7 +58,7 @@ export const endpoint = defineConcept({
   name: 'endpoint',
   idPrefixes: { WebhookEndpoint: 'wh' },
   nodes: [webhookEndpointListing],
-  commands: [createWebhookEndpoint, updateWebhookEndpoint, deleteWebhookEndpoint, rotateWebhookSecret],
+  commands: [createWebhookEndpoint, createEmailWebhook, updateWebhookEndpoint, deleteWebhookEndpoint, rotateWebhookSecret],
   queries: [findWebhookEndpoint, listWebhookEndpoints, countWebhookEndpoints],
   events: [
     webhookEndpointCreated,

@@ -17,6 +17,7 @@ export const webhookEndpointListing = defineListing({
     'url',
     'description',
     'projectId',
+    'emailServiceId',
     'eventTypes',
     'channels',
     'filter',

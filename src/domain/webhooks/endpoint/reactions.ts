@@ -3,6 +3,7 @@ import { queuePlatformMail } from '../../access/mail/index.ts'
 import { ownerAddresses } from '../../access/user/index.ts'
 import { projectDeleted } from '../../apps/project/index.ts'
 import { deleteEndpointsOfProject } from './commands.ts'
+import { deleteWithEmailService } from './email.ts'
 import { webhookEndpointDeleted, webhookEndpointDisabled } from './events.ts'
 
 /** Deletes the endpoints of a project together with it. */
@@ -28,4 +29,4 @@ const noticeOfDisabling = onEvent(webhookEndpointDisabled, async (work, { subjec
   })
 })
 
-export const reactions: Reaction[] = [deleteWithProject, noticeOfDisabling]
+export const reactions: Reaction[] = [deleteWithProject, deleteWithEmailService, noticeOfDisabling]

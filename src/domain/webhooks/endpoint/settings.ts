@@ -24,6 +24,7 @@ type OtherColumn =
   | 'id'
   | 'organizationId'
   | 'projectId'
+  | 'emailServiceId'
   | 'url'
   | 'headerNames'
   | 'sealedHeaders'

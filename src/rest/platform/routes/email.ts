@@ -5,6 +5,7 @@ import {
   createEmailApiKey,
   createEmailService,
   deleteEmailService,
+  emailEventWords,
   emailStats,
   emailTenant,
   sendEmail,
@@ -14,12 +15,14 @@ import {
   updateEmailService,
   verifySendingDomain,
 } from '../../../domain/resources/email/index.ts'
+import { createEmailWebhook } from '../../../domain/webhooks/endpoint/index.ts'
 import { commandRow, queryRow, type Route, type Source, trueOrFalse } from '../../core/index.ts'
 import { authenticateEmailKey } from '../access.ts'
 import {
   emailApiKeyBody,
   emailServiceBody,
   emailTenantBody,
+  emailWebhookBody,
   sandboxRecipientBody,
   emailSchemas as schemas,
   sendingDomainBody,
@@ -181,6 +184,7 @@ export const emailRoutes: Route[] = [
     summary: 'Verify a sending domain',
     description: 'Looks up the DNS records now. Fails with 503 if the DNS does not answer; the status is then unchanged.',
     command: verifySendingDomain,
+    asksOutside: true,
     params: { ...ofService, domain_id: 'id' },
     status: 200,
     schema: schemas.sendingDomain,
@@ -259,5 +263,21 @@ export const emailRoutes: Route[] = [
     status: 200,
     schema: schemas.emailStats,
     reply: (stats) => stats,
+  }),
+  commandRow({
+    id: 'createEmailWebhook',
+    method: 'POST',
+    path: `${path}/webhooks`,
+    tag,
+    summary: 'Create a webhook for email events',
+    description:
+      'Requests are signed according to Standard Webhooks. Their body is `{event, email_id, service_id, to, from, subject, timestamp, data}`.',
+    command: createEmailWebhook,
+    params: ofService,
+    body: { url: 'url', events: { to: 'events', schema: z.array(z.enum(emailEventWords)).min(1) } },
+    status: 201,
+    schema: schemas.emailWebhook,
+    reply: ({ webhookEndpoint, secret }) => emailWebhookBody(webhookEndpoint, secret),
+    version: ({ webhookEndpoint }) => webhookEndpoint.version,
   }),
 ]
