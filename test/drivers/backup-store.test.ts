@@ -6,47 +6,66 @@ import { buffer, text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BackupStore } from '../../src/domain/resources/backup/ports.ts'
 import { createBackupDisk } from '../../src/drivers/backup-disk/index.ts'
-import { createBackupS3 } from '../../src/drivers/backup-s3/index.ts'
+import { type BackupS3Options, createBackupS3 } from '../../src/drivers/backup-s3/index.ts'
+import { rows, sql } from '../../src/platform/db/index.ts'
+import { newId } from '../../src/platform/id.ts'
 import { Secret } from '../../src/platform/settings.ts'
+import { s3World } from '../s3/support.ts'
 import { bucketName, type ObjectStorage, type StorageRequest, startObjectStorage } from '../support/object-storage.ts'
 import { until } from '../support/wait.ts'
 import { never, problem } from './backup-support.ts'
 
+/** Quayside's own S3 endpoint, as another storage. */
+const quayside = s3World()
 let directory: string
 let storage: ObjectStorage
 let disk: BackupStore
 let bucket: BackupStore
+let own: BackupStore
+/** Another one for each test in the endpoint, which they share. */
+let prefix: string
 
-const openBucket = (times: { answerMs?: number; stallMs?: number } = {}, name = bucketName) =>
+const openBucket = (changed: Partial<BackupS3Options> = {}) =>
   createBackupS3({
     endpoint: storage.endpoint,
     region: 'us-east-1',
-    bucket: name,
+    bucket: bucketName,
     accessKeyId: 'AKIDEXAMPLE',
     secretAccessKey: new Secret('the secret of the bucket'),
-    prefix: 'installation/one',
+    prefix,
     others: disk,
-    ...times,
+    ...changed,
   })
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'quayside-test-'))
   storage = await startObjectStorage()
   disk = createBackupDisk({ directory: join(directory, 'backups'), reserveBytes: 0 })
+  prefix = `installation/${newId()}`
   bucket = openBucket()
+  const { accessKeyId, secretAccessKey } = quayside.key
+  const secret = { accessKeyId, secretAccessKey: new Secret(secretAccessKey) }
+  own = openBucket({ endpoint: quayside.url, bucket: quayside.bucket.name, ...secret })
 })
 afterEach(async () => {
   await storage.close()
   await rm(directory, { recursive: true, force: true })
 })
 
+const lastPart = (path: string) => path.split('/').at(-1)!
 const files = async () =>
   (await readdir(directory, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name }) => name)
 /** What a store has of complete and incomplete archives. */
 const kept = {
   disk: files,
-  bucket: async () =>
-    [...storage.objects.keys(), ...[...storage.uploads.values()].map(({ key }) => key)].map((key) => key.split('/').at(-1)!),
+  bucket: async () => [...storage.objects.keys(), ...[...storage.uploads.values()].map(({ key }) => key)].map(lastPart),
+  'Quayside bucket': async () => {
+    const found = await rows<{ key: string }>(
+      quayside.app.db,
+      sql`select key from stored_object where starts_with(key, ${prefix}) union all select key from multipart_upload where starts_with(key, ${prefix})`,
+    )
+    return found.map(({ key }) => lastPart(key))
+  },
 }
 
 async function* failing() {
@@ -55,9 +74,9 @@ async function* failing() {
 }
 const silent = () => new Readable({ read() {} })
 
-for (const kind of ['disk', 'bucket'] as const) {
+for (const kind of ['disk', 'bucket', 'Quayside bucket'] as const) {
   describe(`the ${kind} store of backups`, () => {
-    const store = () => (kind === 'disk' ? disk : bucket)
+    const store = () => ({ disk, bucket, 'Quayside bucket': own })[kind]
     const name = (path: string) => store().nameOf(path)
     const put = (path: string, content: Readable, signal = never) => store().put(name(path), content, signal)
     const read = async (path: string) => {
@@ -187,7 +206,7 @@ describe('the bucket store of backups', () => {
   const unavailable = (reason: string) => ({ code: 'STORE_UNAVAILABLE', message: expect.stringContaining(reason) })
 
   it('names bucket and key, and still has the backups that are on the disk', async () => {
-    expect(name()).toBe('s3://backups/installation/one/db/one')
+    expect(name()).toBe(`s3://backups/${prefix}/db/one`)
     await disk.put('db/one', Readable.from(['older']), never)
     expect(await text((await bucket.get('db/one'))!)).toBe('older')
     await bucket.remove('db/one')
@@ -283,7 +302,7 @@ describe('the bucket store of backups', () => {
   })
 
   it('does not take a bucket that does not exist for a missing backup', async () => {
-    const other = openBucket({}, 'other')
+    const other = openBucket({ bucket: 'other' })
     expect(await problem(other.get(other.nameOf('db/one')))).toMatchObject(unavailable('NoSuchBucket'))
   })
 
