@@ -64,6 +64,8 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
     async run(app, signal) {
       const memory = memoryOf(app)
       memory.watched.delete(kind.table)
+      // The rows of these may be read before their action ends, and acted on after it.
+      const busyBefore = new Set(memory.busy.keys())
       const all = await readDue(app, kind)
       if (all.length === 0) return
       memory.watched.add(kind.table)
@@ -76,7 +78,7 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
         concurrency - found.filter(({ id }) => now - (memory.busy.get(id) ?? Number.NEGATIVE_INFINITY) < patienceMs).length
       for (const row of found) {
         if (signal.aborted || places() <= 0) return
-        if (memory.busy.has(row.id)) continue
+        if (memory.busy.has(row.id) || busyBefore.has(row.id)) continue
         const action = planResource(row, observed.get(row.id) ?? 'stopped', row.startDue)
         if (action) background(app, kind, row, action, observed.get(row.id) ?? 'stopped')
       }
