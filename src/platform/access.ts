@@ -62,8 +62,11 @@ export const rolePermissions = (role: SystemRole): ReadonlySet<Permission> =>
   new Set(permissions.filter((permission) => roleRights[role](permission)))
 
 export type Caller = {
-  /** `system` is Quayside itself, for example a step of a background job. An `email_api_key` may do nothing but send with its email service. */
-  subject: { type: 'user' | 'api_key' | 'email_api_key' | 'system'; id: string | null; name: string }
+  /**
+   * `system` is Quayside itself, for example a step of a background job. An `email_api_key` may do nothing but send with its email service, a
+   * `storage_key` changes its buckets through S3.
+   */
+  subject: { type: 'user' | 'api_key' | 'email_api_key' | 'storage_key' | 'system'; id: string | null; name: string }
   /** The user to whom the key belongs; null for the system. */
   userId: string | null
   organizationId: string

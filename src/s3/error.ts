@@ -90,6 +90,8 @@ const domainErrors: Record<string, S3ErrorCode> = {
   bucket_limit: 'TooManyBuckets',
   bucket_name_taken: 'BucketAlreadyExists',
   bucket_not_empty: 'BucketNotEmpty',
+  resource_in_use: 'BucketNotEmpty',
+  rate_limited: 'SlowDown',
   not_found: 'NoSuchBucket',
   forbidden: 'AccessDenied',
   invalid_input: 'InvalidArgument',

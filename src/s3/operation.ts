@@ -1,6 +1,7 @@
 /** Which operation a request asks for: by its method, by whether it names a bucket and a key, and by a parameter that names a subresource. */
 import type { Permission } from './authorize.ts'
 import * as buckets from './bucket.ts'
+import * as admins from './bucket-admin.ts'
 import { S3Error } from './error.ts'
 import { type BucketExchange, type Exchange, headerOf } from './exchange.ts'
 import * as listings from './listing.ts'
@@ -22,6 +23,7 @@ export type ServiceOperation = { name: string; run(exchange: Exchange): Promise<
 const read = (name: string, run: Operation['run']): Operation => ({ name, permission: 'read', run })
 const write = (name: string, run: Operation['run']): Operation => ({ name, permission: 'write', run })
 const remove = (name: string, run: Operation['run']): Operation => ({ name, permission: 'delete', run })
+const admin = (name: string, run: Operation['run']): Operation => ({ name, permission: 'admin', run })
 
 /** By method and subresource. `''`: without one. */
 const ofBucket: Record<string, Record<string, Operation>> = {
@@ -51,7 +53,9 @@ const ofBucket: Record<string, Record<string, Operation>> = {
     requestPayment: read('GetBucketRequestPayment', buckets.empty('RequestPaymentConfiguration', { Payer: 'BucketOwner' })),
   },
   HEAD: { '': read('HeadBucket', buckets.headBucket) },
+  PUT: { cors: admin('PutBucketCors', admins.putCors) },
   POST: { delete: remove('DeleteObjects', buckets.deleteMany) },
+  DELETE: { '': admin('DeleteBucket', admins.remove), cors: admin('DeleteBucketCors', admins.deleteCors) },
 }
 
 const ofObject: Record<string, Record<string, Operation>> = {

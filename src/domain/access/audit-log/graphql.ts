@@ -36,7 +36,9 @@ const AuditEntry = builder.prismaObject('AuditEntry', {
       nullable: true,
       description: 'Name of the object at the time of the action, before any change.',
     }),
-    actorType: t.exposeString('actorType', { description: 'Who acted: `user`, `api_key`, or `system` for Quayside itself.' }),
+    actorType: t.exposeString('actorType', {
+      description: 'Who acted: `user`, `api_key`, `storage_key` through S3, or `system` for Quayside itself.',
+    }),
     actorId: t.id({
       nullable: true,
       description: 'ID of the user or API key that acted. Null for Quayside itself.',

@@ -22,7 +22,7 @@ const texts = {
   read: 'Whether objects can be read and listed.',
   write: 'Whether objects can be stored.',
   delete: 'Whether objects can be deleted.',
-  admin: 'Whether the settings of the buckets can be read and changed through S3. Does not include the other permissions.',
+  admin: 'Whether CORS rules can be changed, and empty buckets deleted, through S3. Does not include the other permissions.',
 }
 
 const StorageKeyPermissions = builder.objectRef<StoragePermissions>('StorageKeyPermissions').implement({
