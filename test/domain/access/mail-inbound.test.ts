@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { createTransport } from 'nodemailer'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { inboundMail, mailOutcomes, queueMail } from '../../../src/domain/access/mail/index.ts'
@@ -12,7 +14,6 @@ import { rows, run, sql } from '../../../src/platform/db/index.ts'
 import { transact } from '../../../src/platform/work.ts'
 import { openTcpServer } from '../../support/mail-server.ts'
 import { createTenant, createWorld, type Tenant, type World } from '../../support/tenant.ts'
-import { until } from '../../support/wait.ts'
 
 let world: World
 let tenant: Tenant
@@ -290,24 +291,27 @@ describe('what is no report', () => {
     expect(await deliver(returnPath, `Subject: big\n\n${`${'y'.repeat(998)}\n`.repeat(34_000)}`)).toMatch(/^552|size/i)
   })
 
-  it('connections that do nothing are closed, and never more than the limit are served', async () => {
-    const { Socket } = await import('node:net')
-    const small = await openMailReceiver({
-      ...{ host: '127.0.0.1', port: 0, name: 'quay.example', handler: inboundMail(world.app), onError: () => {} },
-      ...{ maxConnections: 2, idleMs: 20_000, connectionMs: 300 },
-    })
-    const greetings: string[] = []
-    let closed = 0
-    for (let n = 0; n < 4; n++) {
-      const socket = new Socket()
-      socket.on('data', (bytes) => greetings.push(bytes.toString().slice(0, 3)))
-      socket.on('error', () => {})
-      socket.on('close', () => closed++)
-      socket.connect(small.port, '127.0.0.1')
-    }
-    await until('all are closed', () => closed === 4)
-    expect(greetings.filter((code) => code === '220').length).toBeLessThanOrEqual(2)
-    expect(greetings).toContain('421')
+  const open = (limits: { maxConnections?: number; connectionMs?: number }) =>
+    openMailReceiver({ ...{ host: '127.0.0.1', port: 0, name: 'x', handler: inboundMail(world.app), onError: () => {} }, ...limits })
+  /** Connects and says nothing. `greeting` is the code that the server begins with, `ended` the end of the connection. */
+  const listenTo = ({ port }: MailReceiver) => {
+    const socket = connect(port, '127.0.0.1').on('error', () => {})
+    const greeting = once(socket, 'data').then(([bytes]) => String(bytes).slice(0, 3))
+    return { greeting, ended: once(socket, 'close'), close: () => socket.destroy() }
+  }
+
+  it('no more connections than the limit are served', async () => {
+    const small = await open({ maxConnections: 2 })
+    const served = [listenTo(small), listenTo(small)]
+    for (const { greeting } of served) expect(await greeting).toBe('220')
+    expect(await listenTo(small).greeting).toBe('421')
+    for (const { close } of served) close()
+    await small.close()
+  })
+
+  it('a connection that does nothing is closed', async () => {
+    const small = await open({ connectionMs: 200 })
+    await listenTo(small).ended
     await small.close()
   })
 
