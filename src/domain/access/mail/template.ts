@@ -8,8 +8,6 @@ export type MailBody = {
   paragraphs: readonly string[]
   /** A code to type, shown by itself. */
   code?: string
-  /** A link to follow, after the paragraphs. */
-  link?: { label: string; url: string }
 }
 
 export type PlatformMail = Pick<NewMail, 'organizationId' | 'purpose' | 'ownerId' | 'ref' | 'to' | 'subject'> & { body: MailBody }
@@ -25,14 +23,12 @@ export const queuePlatformMail = (work: Work, { body, ...mail }: PlatformMail): 
     headers: { 'Auto-Submitted': 'auto-generated' },
   })
 
-export const textOf = ({ paragraphs, code, link }: MailBody): string =>
-  `${[...paragraphs, ...(code ? [`    ${code}`] : []), ...(link ? [`${link.label}:\n${link.url}`] : [])].join('\n\n')}\n`
+const textOf = ({ paragraphs, code }: MailBody): string => `${[...paragraphs, ...(code ? [`    ${code}`] : [])].join('\n\n')}\n`
 
-export function htmlOf(title: string, { paragraphs, code, link }: MailBody): string {
+function htmlOf(title: string, { paragraphs, code }: MailBody): string {
   const parts = [
     ...paragraphs.map((text) => `<p>${escapeHtml(text)}</p>`),
     ...(code ? [`<p style="font-size:24px;letter-spacing:4px;font-family:monospace">${escapeHtml(code)}</p>`] : []),
-    ...(link ? [`<p><a href="${escapeHtml(link.url)}">${escapeHtml(link.label)}</a></p>`] : []),
   ]
   const style = 'font-family:sans-serif;font-size:15px;line-height:1.5;max-width:600px'
   return `<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(title)}</title></head><body style="${style}">\n${parts.join('\n')}\n</body></html>\n`
