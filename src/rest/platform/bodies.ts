@@ -117,14 +117,17 @@ export type Body<Name extends keyof typeof schemas> = z.infer<(typeof schemas)[N
 
 type ProjectRow = { id: string; organizationId: string; name: string; description: string | null; createdAt: Date; updatedAt: Date }
 
-type ServiceCounts = { webServices: number; databases: number; redis: number; buckets: number }
+type ServiceCounts = { webServices: number; databases: number; redis: number; buckets: number; emailServices: number }
 
-export const projectBody = (row: ProjectRow, { webServices, databases, redis, buckets }: ServiceCounts): Body<'project'> => ({
+export const projectBody = (
+  row: ProjectRow,
+  { webServices, databases, redis, buckets, emailServices }: ServiceCounts,
+): Body<'project'> => ({
   id: row.id,
   name: row.name,
   description: row.description,
   workspace_id: row.organizationId,
-  service_summary: { web_services: webServices, postgresql: databases, redis, object_storage: buckets, email: 0 },
+  service_summary: { web_services: webServices, postgresql: databases, redis, object_storage: buckets, email: emailServices },
   created_at: timeOf(row.createdAt),
   updated_at: timeOf(row.updatedAt),
 })
@@ -177,8 +180,9 @@ export const projectDetailBody = (
   databases: readonly DatabaseRow[],
   redis: readonly RedisRow[],
   buckets: number,
+  emailServices: number,
 ): Body<'projectDetail'> => ({
-  ...projectBody(row, { webServices: services.length, databases: databases.length, redis: redis.length, buckets }),
+  ...projectBody(row, { webServices: services.length, databases: databases.length, redis: redis.length, buckets, emailServices }),
   web_services_list: services,
   databases_list: databases.map(listedDatabaseBody),
   redis_list: redis.map(listedRedisBody),

@@ -449,6 +449,17 @@ describe('a connection', () => {
       EMAIL_API_KEY: expect.stringMatching(/^rs_eml_[\w-]{32}$/),
       EMAIL_FROM: 'no-reply@connected.example',
     })
+    const limited = tenant.key('ADMIN', decodeId('Project', createProject.project.id))
+    const seen = await run(
+      'query ($s: ID!) { emailServices { nodes { id } } webService(id: $s) { resourceBindings { resource { id } } } }',
+      { s: web },
+      limited,
+    )
+    expect(seen).toEqual({ emailServices: { nodes: [{ id: service }] }, webService: { resourceBindings: [{ resource: { id: service } }] } })
+    expect(
+      (await refused('mutation ($id: ID!) { deleteEmailService(input: {id: $id, force: true}) { deletedId } }', { id: service }, limited))
+        .code,
+    ).toBe('not_found')
     const keys = 'query ($id: ID!) { emailService(id: $id) { apiKeys { name prefix revokedAt } resourceBindings { id } } }'
     expect((await run(keys, { id: service })).emailService.apiKeys).toMatchObject([
       { name: 'Web', prefix: expect.stringMatching(/^rs_eml_.{4}$/) },

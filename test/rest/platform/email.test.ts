@@ -1,5 +1,7 @@
 /** Email by the rows of the contract, and the key of an email service, which works for `send` of its own service and nowhere else. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { connectEmailService } from '../../../src/domain/resources/email/index.ts'
+import { execute } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from '../support.ts'
@@ -152,6 +154,16 @@ it('tells the usage and the numbers of a window', async () => {
   expect(tenant.body.sent_today).toBeGreaterThan(0)
   expect((await get(`/services/${services[0]}/stats?from=2026-01-01&to=2030-01-01T00:00:00Z`)).body).toMatchObject({ sent: 0, failed: 0 })
   expect((await get(`/services/${services[0]}/stats?from=yesterday`)).status).toBe(400)
+})
+
+it('counts the services that the web services of a project are connected to', async () => {
+  const project = (await rest.call('POST', '/api/projects', { key, body: { name: 'Shop' } })).body
+  const web = (await rest.call('POST', '/api/web-services', { key, body: { name: 'Web', project_id: project.id } })).body
+  const request = { app: rest.app, caller: rest.acme.owner, requestId: 'test' }
+  await execute(request, connectEmailService, { emailServiceId: services[0]!, webServiceId: web.id })
+  expect((await rest.call('GET', `/api/projects/${project.id}`, { key })).body.service_summary.email).toBe(1)
+  const { projects } = (await rest.call('GET', '/api/projects', { key })).body
+  expect(projects.find(({ id }: { id: string }) => id === project.id).service_summary.email).toBe(1)
 })
 
 it('creates a webhook with its secret, and refuses unknown events', async () => {

@@ -4,7 +4,7 @@ import { domainToASCII } from 'node:url'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import type { EmailService, SendingDomain } from '../../../generated/prisma/client.ts'
-import { defineCommand } from '../../../platform/command.ts'
+import { defineCommand, ofOrganization } from '../../../platform/command.ts'
 import { newRow, row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -13,7 +13,7 @@ import type { Work } from '../../../platform/work.ts'
 import { hourMs, lookUp, recordCheck } from './domain-check.ts'
 import { emailErrors } from './errors.ts'
 import { domainEventOf, emailServiceEvents, sendingDomainEvents } from './events.ts'
-import { lockEmailService, maxDomains, ofOrganization, privateKeyIdentity } from './model.ts'
+import { lockEmailService, maxDomains, privateKeyIdentity } from './model.ts'
 import { shownDomain } from './queries.ts'
 
 /** A name with at least one dot, in lower case and ASCII. */
@@ -76,7 +76,7 @@ export const addSendingDomain = defineCommand({
 const lockDomain = (work: Work, { id, emailServiceId }: Record<string, string>): Promise<SendingDomain | null> =>
   row<SendingDomain>(
     work.tx,
-    sql`select t.* from sending_domain t where t.id = ${id}::uuid and ${ofOrganization(work.caller)}
+    sql`select t.* from sending_domain t where t.id = ${id}::uuid and ${ofOrganization(work.caller, sql`t`)}
         and (${emailServiceId ?? null}::uuid is null or t.email_service_id = ${emailServiceId ?? null}::uuid) for update`,
   )
 

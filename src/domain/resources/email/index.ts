@@ -18,6 +18,7 @@ import { emailOutcomes } from './outcome.ts'
 import { emailApi } from './ports.ts'
 import {
   countEmailServices,
+  countEmailServicesByProject,
   emailApiKeyListing,
   emailMessageListing,
   emailServiceListing,
@@ -43,6 +44,7 @@ export { emailEvents, emailEventWords } from './message-events.ts'
 export { lockEmailService } from './model.ts'
 export { type EmailApi, emailApi } from './ports.ts'
 export {
+  countEmailServicesByProject,
   type EmailApiKeyRow,
   type EmailMessageRow,
   type EmailServiceRow,
@@ -79,7 +81,7 @@ export const email = defineConcept({
     sendEmail,
   ],
   queries: [
-    ...[listEmailServices, countEmailServices, sliceEmailServices, findEmailService],
+    ...[listEmailServices, countEmailServices, countEmailServicesByProject, sliceEmailServices, findEmailService],
     ...[sliceSendingDomains, sliceEmailApiKeys, emailStats, emailTenant],
   ],
   events: [emailServiceEvents, sendingDomainEvents, sandboxRecipientEvents, emailApiKeyEvents, emailEvents].flatMap((events) =>

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { EmailApiKey, EmailService } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { defineCommand } from '../../../platform/command.ts'
+import { defineCommand, ofOrganization } from '../../../platform/command.ts'
 import type { Authenticated } from '../../../platform/credential.ts'
 import { type Credential, cacheCredentials } from '../../../platform/credential-cache.ts'
 import { newRow, row, run, sql } from '../../../platform/db/index.ts'
@@ -14,7 +14,7 @@ import type { App, Work } from '../../../platform/work.ts'
 import { hashKey } from '../../access/api-key/index.ts'
 import { emailErrors } from './errors.ts'
 import { emailApiKeyEvents, keyEventOf } from './events.ts'
-import { isKey, keyIdentity, keyPrefix, lockEmailService, maxKeys, newKey, ofOrganization } from './model.ts'
+import { isKey, keyIdentity, keyPrefix, lockEmailService, maxKeys, newKey } from './model.ts'
 import { shownKey } from './queries.ts'
 
 type NewKey = { emailServiceId: string; name: string; resourceBindingId: string | null }
@@ -81,7 +81,7 @@ export const deleteEmailApiKey = defineCommand({
   target: (work, { id }) =>
     row<EmailApiKey>(
       work.tx,
-      sql`select t.* from email_api_key t where t.id = ${id}::uuid and t.resource_binding_id is null and ${ofOrganization(work.caller)} for update`,
+      sql`select t.* from email_api_key t where t.id = ${id}::uuid and t.resource_binding_id is null and ${ofOrganization(work.caller, sql`t`)} for update`,
     ),
   input: z.object({}),
   emits: [emailApiKeyEvents.revoked],

@@ -1,9 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto'
 import { z } from 'zod'
 import type { EmailService } from '../../../generated/prisma/client.ts'
-import type { Caller } from '../../../platform/access.ts'
-import { visible } from '../../../platform/command.ts'
-import { row, type Sql, sql } from '../../../platform/db/index.ts'
+import { ofOrganization } from '../../../platform/command.ts'
+import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
 import { parseMailbox } from '../../access/mail/index.ts'
 
@@ -27,12 +26,12 @@ export const keyPrefix = 'rs_eml_'
 export const newKey = (): string => keyPrefix + randomBytes(24).toString('base64url')
 export const isKey = (text: string): boolean => /^rs_eml_[A-Za-z0-9_-]{32}$/.test(text)
 
-/** Email belongs to the organization as a whole, so a key that is limited to a project sees none of it. */
-export const ofOrganization = (caller: Caller): Sql => (caller.projectId === null ? visible(caller, sql`t`) : sql`false`)
-
 /** Locks a service within the caller's scope. Null if it does not exist. */
 export const lockEmailService = (work: Work, id: string): Promise<EmailService | null> =>
-  row<EmailService>(work.tx, sql`select t.* from email_service t where t.id = ${id}::uuid and ${ofOrganization(work.caller)} for update`)
+  row<EmailService>(
+    work.tx,
+    sql`select t.* from email_service t where t.id = ${id}::uuid and ${ofOrganization(work.caller, sql`t`)} for update`,
+  )
 
 /** A bare address in lower case. */
 export const addressSchema = z.string().transform((text, context) => {

@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import type { EmailApiKey, EmailMessage, EmailService, SandboxRecipient, SendingDomain } from '../../../generated/prisma/client.ts'
-import { defineQuery } from '../../../platform/command.ts'
+import type { Caller } from '../../../platform/access.ts'
+import { defineQuery, ofOrganization } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { countQuery, defineListing, findQuery, type Listing, listQuery, type Reader, sliceQuery } from '../../../platform/listing.ts'
 import { type Slice, sliceInput } from '../../../platform/page.ts'
-import { ofOrganization } from './model.ts'
+import { countConnectedByProject } from '../resource-binding/index.ts'
 
-const common = { permission: 'view:email', order: 'oldest_first', visible: ofOrganization } as const
+const common = { permission: 'view:email', order: 'oldest_first', visible: (caller: Caller) => ofOrganization(caller, sql`t`) } as const
 const ofService = {
   filter: { emailServiceId: z.string().nullish() },
   ids: { emailServiceId: 'EmailService' as const },
@@ -15,16 +16,19 @@ const ofService = {
     emailServiceId ? [sql`t.email_service_id = ${emailServiceId}::uuid`] : [],
 }
 
+/** A caller that is limited to a project sees the services that are connected to its web services. */
 export const emailServiceListing = defineListing({
-  ...common,
-  type: 'EmailService',
-  noun: 'email service',
-  audited: ['name', 'mode', 'trackOpens', 'trackClicks'],
+  ...{ ...common, type: 'EmailService', noun: 'email service', audited: ['name', 'mode', 'trackOpens', 'trackClicks'] },
+  visible: (caller) => sql`t.organization_id = ${caller.organizationId}::uuid and (${caller.projectId}::uuid is null
+    or exists (select 1 from resource_binding b where b.resource_id = t.id and b.project_id = ${caller.projectId}::uuid))`,
 })
 export const listEmailServices = listQuery(emailServiceListing)
 export const countEmailServices = countQuery(emailServiceListing)
 export const sliceEmailServices = sliceQuery(emailServiceListing)
 export const findEmailService = findQuery(emailServiceListing)
+export const countEmailServicesByProject = countConnectedByProject({
+  ...{ type: 'EmailService', name: 'emailServiceCountByProject', noun: 'email service', permission: 'view:email' },
+})
 
 type OfService = { emailServiceId: z.ZodOptional<z.ZodNullable<z.ZodString>> }
 

@@ -2,7 +2,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
 import type { EmailService, SandboxRecipient } from '../../../generated/prisma/client.ts'
-import { defineCommand } from '../../../platform/command.ts'
+import { defineCommand, ofOrganization } from '../../../platform/command.ts'
 import { newRow, row, run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
@@ -11,7 +11,7 @@ import type { Work } from '../../../platform/work.ts'
 import { queuePlatformMail } from '../../access/mail/index.ts'
 import { emailErrors } from './errors.ts'
 import { recipientEventOf, sandboxRecipientEvents } from './events.ts'
-import { addressSchema, codeTries, codeTtlMs, lockEmailService, maxCodes, maxRecipients, newCode, ofOrganization } from './model.ts'
+import { addressSchema, codeTries, codeTtlMs, lockEmailService, maxCodes, maxRecipients, newCode } from './model.ts'
 
 /** A row without its code, as results contain it. */
 export type SandboxRecipientRow = Omit<SandboxRecipient, 'codeMac'>
@@ -110,7 +110,10 @@ const sendCode = (work: Work, service: EmailService, { id, organizationId, email
   })
 
 const findRecipient = (work: Work, { id }: Record<string, string>): Promise<SandboxRecipient | null> =>
-  row<SandboxRecipient>(work.tx, sql`select t.* from sandbox_recipient t where t.id = ${id}::uuid and ${ofOrganization(work.caller)}`)
+  row<SandboxRecipient>(
+    work.tx,
+    sql`select t.* from sandbox_recipient t where t.id = ${id}::uuid and ${ofOrganization(work.caller, sql`t`)}`,
+  )
 
 export const verifySandboxRecipient = defineCommand({
   name: 'verifySandboxRecipient',

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { EmailMessage, EmailService, SendingDomain } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
-import { defineCommand, visible } from '../../../platform/command.ts'
+import { defineCommand, ofOrganization } from '../../../platform/command.ts'
 import { newRow, row, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { newId } from '../../../platform/id.ts'
@@ -50,7 +50,7 @@ type SendInput = z.infer<typeof sendInput>
 
 /** The services that a caller may send with: those that it sees, or the one that its key belongs to. */
 const sendable = (caller: Caller): Sql => {
-  if (caller.subject.type !== 'email_api_key') return caller.projectId === null ? visible(caller, sql`t`) : sql`false`
+  if (caller.subject.type !== 'email_api_key') return ofOrganization(caller, sql`t`)
   return sql`t.id = (select k.email_service_id from email_api_key k where k.id = ${caller.subject.id}::uuid and k.revoked_at is null)`
 }
 

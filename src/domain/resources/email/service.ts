@@ -1,9 +1,8 @@
 /** Commands on email services. */
 import { z } from 'zod'
 import type { EmailService } from '../../../generated/prisma/client.ts'
-import { changes, defineCommand } from '../../../platform/command.ts'
+import { changes, defineCommand, demandOrganization } from '../../../platform/command.ts'
 import { assignments, newRow, row, sql } from '../../../platform/db/index.ts'
-import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
@@ -27,8 +26,8 @@ export const createEmailService = defineCommand({
   input: z.object({ name: nameSchema }),
   emits: [emailServiceEvents.created],
   async run(work, { name }) {
-    const { organizationId, projectId, subject } = work.caller
-    if (projectId) throw errors.forbidden({ text: 'An API key that is limited to one project cannot create email services.' })
+    const { organizationId, subject } = work.caller
+    demandOrganization(work.caller, 'create email services')
     const id = newId()
     await insertResource(work, { id, type: 'EmailService', environment: null })
     const emailService = (await row<EmailService>(

@@ -14,7 +14,7 @@ export { deleteWithEnvironment } from './cascade.ts'
 export { connectToService, disconnectResource } from './commands.ts'
 export { resourceBindingCreated, resourceBindingDeleted } from './events.ts'
 export { type BindableKind, type BoundTo, type BoundValue, bindableKinds, oneValueFor } from './model.ts'
-export { bindingsByResource } from './queries.ts'
+export { bindingsByResource, countConnectedByProject } from './queries.ts'
 export { connectResource, disconnectAll, moveBindings } from './store.ts'
 
 declare module '../../../platform/id.ts' {

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import type { StorageKey } from '../../../generated/prisma/client.ts'
-import { defineQuery, ofOrganization, visible } from '../../../platform/command.ts'
+import { defineQuery, ofOrganization } from '../../../platform/command.ts'
 import { row, rows, sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, listQuery, type Reader, sliceQuery } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
+import { countConnectedByProject } from '../resource-binding/index.ts'
 import type { BucketRow } from './commands.ts'
 import { storageEndpoint } from './ports.ts'
 
@@ -73,21 +74,8 @@ export const bucketNamesByKey = defineQuery({
 })
 
 /** A project has the buckets that are connected to its services. */
-export const countBucketsByProject = defineQuery({
-  name: 'bucketCountByProject',
-  description: 'Number of buckets connected to the services of each of several projects, in the order of the projects.',
-  permission: 'view:storage',
-  ids: { 'projectIds.*': 'Project' },
-  input: z.object({ projectIds: z.array(z.string()) }),
-  async run({ tx, caller }, { projectIds }) {
-    const found = await rows<{ projectId: string; n: number }>(
-      tx,
-      sql`select b.project_id, count(distinct b.resource_id)::int as n from resource_binding b
-          where b.project_id = any(${projectIds}::uuid[]) and b.resource_type = 'Bucket' and ${visible(caller, sql`b`)} group by 1`,
-    )
-    const counts = new Map(found.map(({ projectId, n }) => [projectId, n]))
-    return projectIds.map((id) => counts.get(id) ?? 0)
-  },
+export const countBucketsByProject = countConnectedByProject({
+  ...{ type: 'Bucket', name: 'bucketCountByProject', noun: 'bucket', permission: 'view:storage' },
 })
 
 /** Where S3 clients find the buckets. */

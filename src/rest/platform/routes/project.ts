@@ -1,6 +1,7 @@
 import { createProject, findProject, sliceProjects } from '../../../domain/apps/project/index.ts'
 import { countWebServicesByProject, sliceWebServices } from '../../../domain/apps/web-service/index.ts'
 import { countDatabasesByProject, sliceDatabases } from '../../../domain/resources/database/index.ts'
+import { countEmailServicesByProject } from '../../../domain/resources/email/index.ts'
 import { countRedisInstancesByProject, sliceRedisInstances } from '../../../domain/resources/redis/index.ts'
 import { countBucketsByProject } from '../../../domain/resources/storage/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
@@ -26,9 +27,10 @@ export const projectRoutes: Route[] = [
       const databases = await ask(countDatabasesByProject, { projectIds })
       const redis = await ask(countRedisInstancesByProject, { projectIds })
       const buckets = await ask(countBucketsByProject, { projectIds })
+      const emailServices = await ask(countEmailServicesByProject, { projectIds })
       const countsOf = (index: number) => ({
         ...{ webServices: webServices[index]!, databases: databases[index]! },
-        ...{ redis: redis[index]!, buckets: buckets[index]! },
+        ...{ redis: redis[index]!, buckets: buckets[index]!, emailServices: emailServices[index]! },
       })
       return { projects: rows.map((row, index) => projectBody(row, countsOf(index))), total }
     },
@@ -43,7 +45,7 @@ export const projectRoutes: Route[] = [
     body: { name: 'name', description: 'description' },
     status: 201,
     schema: schemas.project,
-    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0, redis: 0, buckets: 0 }),
+    reply: ({ project }) => projectBody(project, { webServices: 0, databases: 0, redis: 0, buckets: 0, emailServices: 0 }),
     version: ({ project }) => project.version,
   }),
   queryRow({
@@ -61,7 +63,8 @@ export const projectRoutes: Route[] = [
       const databases = await view.ask(sliceDatabases, { projectId: project.id })
       const redis = await view.ask(sliceRedisInstances, { projectId: project.id })
       const [buckets] = await view.ask(countBucketsByProject, { projectIds: [project.id] })
-      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows, redis.rows, buckets!)
+      const [emailServices] = await view.ask(countEmailServicesByProject, { projectIds: [project.id] })
+      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows, redis.rows, buckets!, emailServices!)
     },
     version: (project) => project.version,
   }),
