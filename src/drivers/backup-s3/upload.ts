@@ -75,22 +75,28 @@ async function uploadParts<Result>(
   return Promise.all(sent)
 }
 
-/** At least one part, which may be empty. */
+/**
+ * At least one part, which may be empty. Two buffers take turns, because garbage of this size would pile up: a part is valid until the next
+ * but one is requested.
+ */
 async function* partsOf(content: Readable): AsyncGenerator<Part> {
-  let body = Buffer.allocUnsafe(partBytes)
+  let body = Buffer.allocUnsafeSlow(partBytes)
+  let other = Buffer.allocUnsafeSlow(partBytes)
   let filled = 0
   let hash = createHash('sha256')
   let count = 0
   const take = (): Part => {
     const part = { body: body.subarray(0, filled), sha256: hash.digest('hex') }
-    body = Buffer.allocUnsafe(partBytes)
+    const former = body
+    body = other
+    other = former
     filled = 0
     hash = createHash('sha256')
     count++
     return part
   }
   for await (const chunk of content as AsyncIterable<Buffer | string>) {
-    for (let rest = Buffer.from(chunk as Buffer); rest.length > 0; ) {
+    for (let rest = typeof chunk === 'string' ? Buffer.from(chunk) : chunk; rest.length > 0; ) {
       const bytes = rest.copy(body, filled)
       hash.update(rest.subarray(0, bytes))
       filled += bytes
