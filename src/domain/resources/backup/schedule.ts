@@ -135,22 +135,33 @@ export const purgeBackups: Chore = {
 /** Age of what an interrupted backup left in the store before it is removed. No backup takes as long. */
 const leftoverAgeMs = 24 * 3_600_000
 
-/** Removes what killed processes left behind and no next attempt will: copies of databases, and parts in a store that was away. */
+/**
+ * Removes what killed processes left behind and no next attempt will: copies of databases, and parts in a store that was away. Neither waits for
+ * a place that the other one cannot reach.
+ */
 export const sweepLeftovers: Chore = {
   name: 'sweep leftovers of backups',
   topic: null,
   everyMs: 6 * 3_600_000,
   async run(app) {
-    await backupEngine.use(app).sweep(async () => {
-      const held = await rows<{ id: string }>(
-        app.db,
-        sql`select id from backup where status = 'STORED' and lease_expires_at > app_now()
-            union all select database_id from restore where status = 'RUNNING' and lease_expires_at > app_now()`,
-      )
-      return held.map(({ id }) => id)
-    })
-    const inProgress = await rows<{ archive: string }>(app.db, sql`select archive from backup where status in ('PENDING', 'RUNNING')`)
-    const names = inProgress.map(({ archive }) => archive)
-    await backupStore.use(app).sweep(names, leftoverAgeMs)
+    const swept = await Promise.allSettled([sweepCopies(app), sweepStore(app)])
+    const failed = swept.find(({ status }) => status === 'rejected')
+    if (failed) throw (failed as PromiseRejectedResult).reason
   },
+}
+
+const sweepCopies = (app: App): Promise<void> =>
+  backupEngine.use(app).sweep(async () => {
+    const held = await rows<{ id: string }>(
+      app.db,
+      sql`select id from backup where status = 'STORED' and lease_expires_at > app_now()
+          union all select database_id from restore where status = 'RUNNING' and lease_expires_at > app_now()`,
+    )
+    return held.map(({ id }) => id)
+  })
+
+async function sweepStore(app: App): Promise<void> {
+  const inProgress = await rows<{ archive: string }>(app.db, sql`select archive from backup where status in ('PENDING', 'RUNNING')`)
+  const names = inProgress.map(({ archive }) => archive)
+  await backupStore.use(app).sweep(names, leftoverAgeMs)
 }
