@@ -17,6 +17,8 @@ export const suppressionListing = defineListing({
   description: 'Suppressed addresses of the organization, newest first.',
   permission: 'view:email',
   order: 'newest_first',
+  nameColumn: 'address',
+  audited: ['address', 'reason'],
   visible: ofOrganization,
   filter: { address: z.string().nullish() },
   where: ({ address }) => (address ? [sql`t.address = ${address.toLowerCase()}`] : []),

@@ -7,6 +7,8 @@ export const replicaListing = defineListing({
   noun: 'replica',
   permission: 'view:databases',
   order: 'oldest_first',
+  nameColumn: 'databaseId',
+  audited: ['databaseId', 'desiredState'],
 })
 
 /** Replicas of many databases in one statement, oldest first. */
