@@ -1,6 +1,6 @@
 /** Email by the rows of the contract, and the key of an email service, which works for `send` of its own service and nowhere else. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { connectEmailService } from '../../../src/domain/resources/email/index.ts'
+import { connectEmailService, revokeEmailApiKey } from '../../../src/domain/resources/email/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
@@ -102,6 +102,17 @@ it('a key of a deleted service is refused at once', async () => {
   expect((await post(`/services/${id}/send`, mail, { 'api-key': emailKey })).status).toBe(400)
   expect((await rest.call('DELETE', `/api/email/services/${id}`, { key })).status).toBe(204)
   expect((await post(`/services/${id}/send`, mail, { 'api-key': emailKey })).status).toBe(401)
+})
+
+it('a revoked key is refused at once, and revoking it again changes nothing', async () => {
+  const own = services[0]!
+  const { id, plaintext_key: emailKey } = (await post(`/services/${own}/api-keys`, { name: 'old' })).body
+  expect((await post(`/services/${own}/send`, mail, { 'api-key': emailKey })).status).toBe(200)
+  const request = { app: rest.app, caller: rest.acme.owner, requestId: 'test' }
+  const { emailApiKey } = await execute(request, revokeEmailApiKey, { id })
+  expect(emailApiKey).toMatchObject({ id, revokedAt: expect.any(Date) })
+  expect((await post(`/services/${own}/send`, mail, { 'api-key': emailKey })).status).toBe(401)
+  expect(await execute(request, revokeEmailApiKey, { id })).toEqual({ emailApiKey })
 })
 
 it('an unverified recipient is named, and a repeated idempotency key sends once', async () => {

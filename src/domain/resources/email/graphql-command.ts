@@ -4,7 +4,7 @@ import { writeWarningsField } from '../../configuration/variable/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { addSendingDomain, deleteSendingDomain, verifySendingDomain } from './domain.ts'
 import { EmailApiKey, EmailMessage, EmailMode, EmailService, SandboxRecipient, SendingDomain } from './graphql.ts'
-import { createEmailApiKey, deleteEmailApiKey } from './key.ts'
+import { createEmailApiKey, revokeEmailApiKey } from './key.ts'
 import { addSandboxRecipient, deleteSandboxRecipient, verifySandboxRecipient } from './recipient.ts'
 import { sendEmail } from './send.ts'
 import { connectEmailService, createEmailService, deleteEmailService, updateEmailService } from './service.ts'
@@ -53,7 +53,7 @@ mutation(createEmailApiKey, {
   }),
 })
 
-mutation(deleteEmailApiKey, { versioned: true, input: idInput('API key'), payload: deletedId('EmailApiKey', 'key') })
+mutation(revokeEmailApiKey, { input: idInput('API key'), payload: payloadOf('emailApiKey', EmailApiKey, 'The revoked key.') })
 
 mutation(addSendingDomain, {
   input: (t) => ({

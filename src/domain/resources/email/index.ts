@@ -11,7 +11,7 @@ import { addSendingDomain, deleteSendingDomain, verifySendingDomain } from './do
 import { checkSendingDomains } from './domain-check.ts'
 import { emailErrors } from './errors.ts'
 import { emailApiKeyEvents, emailServiceEvents, sandboxRecipientEvents, sendingDomainEvents } from './events.ts'
-import { createEmailApiKey, deleteEmailApiKey } from './key.ts'
+import { createEmailApiKey, revokeEmailApiKey } from './key.ts'
 import { emailEvents } from './message-events.ts'
 import { keyIdentity, privateKeyIdentity } from './model.ts'
 import { emailOutcomes } from './outcome.ts'
@@ -39,7 +39,7 @@ import { emailStats, emailTenant } from './stats.ts'
 export { type DnsRecord, recordsOf, spfMechanism } from './dns-record.ts'
 export { addSendingDomain, deleteSendingDomain, verifySendingDomain } from './domain.ts'
 export { emailServiceEvents } from './events.ts'
-export { callerOfEmailKey, createEmailApiKey, deleteEmailApiKey } from './key.ts'
+export { callerOfEmailKey, createEmailApiKey, revokeEmailApiKey } from './key.ts'
 export { emailEvents, emailEventWords } from './message-events.ts'
 export { lockEmailService } from './model.ts'
 export { type EmailApi, emailApi } from './ports.ts'
@@ -75,7 +75,7 @@ export const email = defineConcept({
   nodes: [emailServiceListing, sendingDomainListing, sandboxRecipientListing, emailApiKeyListing, emailMessageListing],
   commands: [
     ...[createEmailService, updateEmailService, deleteEmailService, connectEmailService],
-    ...[createEmailApiKey, deleteEmailApiKey],
+    ...[createEmailApiKey, revokeEmailApiKey],
     ...[addSendingDomain, verifySendingDomain, deleteSendingDomain],
     ...[addSandboxRecipient, verifySandboxRecipient, deleteSandboxRecipient],
     sendEmail,

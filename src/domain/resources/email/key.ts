@@ -68,13 +68,13 @@ async function demandRoom(work: Work, emailServiceId: string): Promise<void> {
     sql`select count(*)::int as n from email_api_key where email_service_id = ${emailServiceId}::uuid and revoked_at is null
         and resource_binding_id is null`,
   ))!
-  if (n >= maxKeys) throw emailErrors.email_limit({ text: `An email service can have at most ${maxKeys} API keys. Delete one first.` })
+  if (n >= maxKeys) throw emailErrors.email_limit({ text: `An email service can have at most ${maxKeys} API keys. Revoke one first.` })
 }
 
-export const deleteEmailApiKey = defineCommand({
-  name: 'deleteEmailApiKey',
+export const revokeEmailApiKey = defineCommand({
+  name: 'revokeEmailApiKey',
   description:
-    'Revokes an API key of an email service. The key stops working immediately, and stays listed with `revokedAt` for 30 days. The key of a connection cannot be deleted; it is revoked by `disconnectResource`.',
+    'Revokes an API key of an email service permanently. The key stops working immediately, and stays listed with `revokedAt` for 30 days. Revoking a revoked key returns it unchanged. The key of a connection is revoked by `disconnectResource`.',
   permission: 'delete:email',
   ids: { id: 'EmailApiKey' },
   targetType: 'EmailApiKey',
@@ -86,12 +86,14 @@ export const deleteEmailApiKey = defineCommand({
   input: z.object({}),
   emits: [emailApiKeyEvents.revoked],
   async run(work, _input, target: EmailApiKey) {
-    if (target.revokedAt === null) {
-      await run(work.tx, sql`update email_api_key set revoked_at = app_now(), version = version + 1 where id = ${target.id}::uuid`)
-      await publish(work, emailApiKeyEvents.revoked, keyEventOf(target))
-      work.wake('credentials')
-    }
-    return { deletedId: target.id }
+    if (target.revokedAt !== null) return { emailApiKey: shownKey(target) }
+    const revoked = await row<EmailApiKey>(
+      work.tx,
+      sql`update email_api_key set revoked_at = app_now(), version = version + 1 where id = ${target.id}::uuid returning *`,
+    )
+    await publish(work, emailApiKeyEvents.revoked, keyEventOf(target))
+    work.wake('credentials')
+    return { emailApiKey: shownKey(revoked!) }
   },
 })
 
