@@ -126,6 +126,7 @@ describe('the import check', () => {
     ['rest that imports graphql', 'src/rest/platform/routes.ts', '../../graphql/schema.ts', 'rest'],
     ['a dialect that imports another', 'src/rest/platform/routes.ts', '../oec/dialect.ts', 'rest-dialects-apart'],
     ['the core of rest that imports a dialect', 'src/rest/core/mount.ts', '../oec/dialect.ts', 'rest-core-knows-no-dialect'],
+    ['the S3 endpoint that goes past a front door', 'src/s3/index.ts', '../domain/apps/project/queries.ts', 's3'],
     ['jobs that import a driver', 'src/jobs/runner.ts', '../drivers/git/index.ts', 'jobs'],
     ['jobs that import a concept', 'src/jobs/runner.ts', '../domain/deploys/instance/jobs.ts', 'jobs'],
     ['a platform that imports the domain', 'src/platform/log.ts', '../domain/apps/project/index.ts', 'platform'],
