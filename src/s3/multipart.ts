@@ -110,7 +110,9 @@ export async function complete(exchange: BucketExchange): Promise<void> {
 }
 
 function readParts(xml: string): NamedPart[] {
-  return childrenOf(fromXml(xml, 'CompleteMultipartUpload'), 'Part').map((part) => {
+  const parts = childrenOf(fromXml(xml, 'CompleteMultipartUpload'), 'Part')
+  if (parts.length === 0) throw new S3Error('MalformedXML', 'At least one part must be named.')
+  return parts.map((part) => {
     const number = Number(textOf(part, 'PartNumber'))
     if (!Number.isInteger(number) || number < 1 || number > maxParts)
       throw new S3Error('InvalidArgument', `PartNumber must be an integer from 1 to ${maxParts}.`)
