@@ -37,12 +37,19 @@ export async function answered<T>(answer: Promise<T>, withinMs = answerMs): Prom
   }
 }
 
+/**
+ * Settings of the superuser's sessions. They override those that the owner of a database gives it with `alter database … set`: a search path
+ * of the owner could make these sessions call functions of the owner, with the rights of the superuser.
+ */
+const ownSettings = encodeURIComponent('-c search_path=pg_catalog -c role=none -c default_transaction_read_only=off')
+
 /** Connects as superuser over the socket. */
 export const superuserUrl = (
   { socketDir }: Pick<Cluster, 'socketDir'>,
   { port, superuserPassword }: Pick<DatabaseSpec, 'port' | 'superuserPassword'>,
   database: string,
-): string => `postgresql://${superuser}:${superuserPassword}@localhost:${port}/${database}?host=${encodeURIComponent(socketDir)}`
+): string =>
+  `postgresql://${superuser}:${superuserPassword}@localhost:${port}/${database}?host=${encodeURIComponent(socketDir)}&options=${ownSettings}`
 
 /** Runs a query as clients do: over TCP, as the role. */
 export const checkRole = ({ host, port, databaseName, username, password }: DatabaseSpec): Promise<void> =>
@@ -69,7 +76,7 @@ export async function provision(session: Connection, { databaseName, username, p
 
 /** Makes the statistics of statements readable. PostgreSQL lets only a superuser create this extension. */
 export async function addStatistics(session: Connection): Promise<void> {
-  await session.run('create extension if not exists pg_stat_statements')
+  await session.run('create extension if not exists pg_stat_statements schema public')
 }
 
 /** Reloads the configuration files. Returns whether a setting takes effect only after a restart. Throws PortError SETTING_REJECTED. */

@@ -123,6 +123,20 @@ describe('a backup of a database', () => {
     expect(await query(await shop.reveal(database.id), 'select n from kept')).toEqual([{ n: 7 }])
   })
 
+  it('calls no function of the owner, and does not depend on the settings that the owner gives the database', async () => {
+    const { id, url } = await shop.createDatabase('Trap')
+    const name = new URL(url).pathname.slice(1)
+    await query(
+      url,
+      `create schema trap;
+       create function trap.current_setting(text) returns text language plpgsql as $$ begin raise 'called by %', current_user; end $$;
+       alter database ${name} set search_path = trap, pg_catalog; alter database ${name} set role = ${name};
+       alter database ${name} set default_transaction_read_only = on`,
+    )
+    await expect(query(url, "select current_setting('is_superuser')")).rejects.toThrow('called by')
+    await backups.verified(id)
+  })
+
   it('is refused for a database that is not running, and a second one at the same time', async () => {
     const { id } = await shop.createDatabase('Busy')
     await backups.stop()
