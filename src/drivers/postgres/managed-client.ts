@@ -7,6 +7,7 @@ import type { Cluster } from './cluster.ts'
 import { superuser } from './managed-settings.ts'
 
 const answerMs = 30_000
+const tooManyConnections = '53300'
 
 /**
  * Runs `work` on a connection of its own, which is closed afterwards. Throws PortError UNREACHABLE if the server does not accept it or has not
@@ -51,10 +52,12 @@ export const superuserUrl = (
 ): string =>
   `postgresql://${superuser}:${superuserPassword}@localhost:${port}/${database}?host=${encodeURIComponent(socketDir)}&options=${ownSettings}`
 
-/** Runs a query as clients do: over TCP, as the role. */
+/** Runs a query as clients do: over TCP, as the role. If all connections that the role may have are in use, it can connect. */
 export const checkRole = ({ host, port, databaseName, username, password }: DatabaseSpec): Promise<void> =>
   connected(`postgresql://${username}:${password}@${host}:${port}/${databaseName}`, async (session) => {
     await session.rows('select 1')
+  }).catch((error: Error) => {
+    if ((error.cause as { code?: string } | undefined)?.code !== tooManyConnections) throw error
   })
 
 /** Creates the role and its database if they are missing, and sets password and connection limit. */
@@ -74,8 +77,9 @@ export async function provision(session: Connection, { databaseName, username, p
   await session.run(`revoke all on database ${quoteName(databaseName)} from public`)
 }
 
-/** Makes the statistics of statements readable. PostgreSQL lets only a superuser create this extension. */
+/** Makes the statistics of statements readable, unless the owner removed their schema. PostgreSQL lets only a superuser create this extension. */
 export async function addStatistics(session: Connection): Promise<void> {
+  if ((await session.rows("select 1 from pg_namespace where nspname = 'public'")).length === 0) return
   await session.run('create extension if not exists pg_stat_statements schema public')
 }
 

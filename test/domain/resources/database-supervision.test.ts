@@ -91,6 +91,16 @@ it('a creation that is killed in the middle is completed by the next pass', asyn
   await engine.remove(spec)
 })
 
+it('starts without its schema public, and while its owner lets nobody connect', async () => {
+  const { id, url } = await shop.createDatabase('emptied')
+  await query(url, `drop schema public cascade; alter database ${new URL(url).pathname.slice(1)} connection limit 0`)
+  await shop.run('mutation ($id: ID!) { stopDatabase(input: {id: $id}) { database { id } } }', { id })
+  await shop.untilStatus(id, 'STOPPED')
+  await shop.run('mutation ($id: ID!) { startDatabase(input: {id: $id}) { database { id } } }', { id })
+  await shop.untilStatus(id, 'RUNNING')
+  expect(await sqlState(query(url, 'select 1'))).toBe('53300')
+})
+
 describe('the role of a database', () => {
   it('creates trusted extensions, but runs no program, reads no file, and creates neither roles nor databases', async () => {
     const { url } = await shop.createDatabase('confined')
