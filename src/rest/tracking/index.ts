@@ -4,7 +4,6 @@
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import { readTrackingToken, recordTracked, type Tracked, type TrackingKind } from '../../domain/access/mail/index.ts'
-import { errors } from '../../platform/errors.ts'
 import { createFailureLog } from '../../platform/failure-log.ts'
 import type { App } from '../../platform/work.ts'
 
@@ -29,7 +28,7 @@ export function trackingPlugin(app: App): FastifyPluginAsync {
   const serve = (kind: TrackingKind, answer: (reply: FastifyReply, tracked: Tracked) => FastifyReply) => {
     return async (request: TokenRequest, reply: FastifyReply) => {
       const tracked = await readTrackingToken(app, app.db, kind, request.params.token)
-      if (!tracked) throw errors.not_found()
+      if (!tracked) return reply.callNotFound()
       // Scanners and previews look at the headers only.
       if (request.method === 'GET') await record(tracked)
       return answer(reply.headers({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex' }), tracked)

@@ -36,7 +36,6 @@ beforeAll(async () => {
   world = await createWorld({ PUBLIC_URL: 'https://quay.example/' }, [follower])
   tenant = await createTenant(world.app)
   server = fastify({ routerOptions: { maxParamLength: 10_000 } })
-  server.setErrorHandler((error, _request, reply) => reply.code((error as { code?: string }).code === 'not_found' ? 404 : 500).send())
   await server.register(trackingPlugin(world.app))
 })
 afterAll(async () => {
