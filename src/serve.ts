@@ -288,11 +288,20 @@ async function openRouterPort(app: App): Promise<void> {
   }
 }
 
-/** Opens the port of the S3 endpoint, which other servers of this installation may have too; other programs not. */
-async function openS3Port({ settings }: App, s3: S3Endpoint): Promise<void> {
-  const shared = (await othersServing(settings)).length > 0
-  if (!(await s3.listen({ shared })))
-    throw new StartError(`Port ${settings.S3_PORT} is in use by another program. Set S3_PORT to another port.`)
+/**
+ * Opens the port of the S3 endpoint, which other servers of this installation may have too. If another program has a port that nobody chose,
+ * the endpoint gets a free one: a second installation on a machine starts with PORT and ROUTER_PORT alone.
+ */
+async function openS3Port(app: App, s3: S3Endpoint): Promise<void> {
+  const { DATA_DIR, S3_PORT, s3PortIsSet } = app.settings
+  const shared = (await listProcesses(DATA_DIR)).some(({ pid }) => pid !== process.pid)
+  if (await s3.listen({ shared })) return
+  if (s3PortIsSet) throw new StartError(`Port ${S3_PORT} is in use by another program. Set S3_PORT to another port.`)
+  await s3.listen({ shared: true, port: 0 })
+  app.log.warn(
+    { port: s3.port },
+    `port ${S3_PORT} is in use, so object storage has another port until the next start; set S3_PORT to keep one`,
+  )
 }
 
 const othersServing = async ({ DATA_DIR }: Settings) =>

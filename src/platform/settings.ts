@@ -256,6 +256,8 @@ export type Settings = Omit<Raw, 'EGRESS_ALLOW' | 'GIT_FILE_ROOTS' | 'GRAPHIQL' 
   GIT_FILE_ROOTS: string[]
   GRAPHIQL: boolean
   production: boolean
+  /** Whether S3_PORT is set, so that no other port may take its place. */
+  s3PortIsSet: boolean
   /** PATH of builds and git. */
   hostPath: string
 }
@@ -295,6 +297,7 @@ export function readSettings(environment: Record<string, string | undefined> = p
     GIT_FILE_ROOTS: raw.GIT_FILE_ROOTS ?? (production ? [] : ['/']),
     GRAPHIQL: raw.GRAPHIQL ?? !production,
     production,
+    s3PortIsSet: environment.S3_PORT !== undefined,
     hostPath: environment.PATH ?? '/usr/local/bin:/usr/bin:/bin',
   }
 }

@@ -14,10 +14,10 @@ export type S3Endpoint = {
   /** The port that it listens on, or is to listen on. */
   readonly port: number
   /**
-   * Starts listening. A port that other processes of this installation listen on is shared with them. Returns false if another program has the
-   * port.
+   * Starts listening, on `port` instead of its own if it is given. A port that other processes of this installation listen on is shared with
+   * them. Returns false if another program has the port.
    */
-  listen(options: { shared: boolean }): Promise<boolean>
+  listen(options: { shared: boolean; port?: number }): Promise<boolean>
   /** Closes the port, answers the requests in progress, and resolves when all connections are closed, at the latest after `graceMs`. */
   close(options: { graceMs: number }): Promise<void>
 }
@@ -38,10 +38,10 @@ const loadHandler = () => {
 
 const usualPatience: Patience = { stallMs: 30_000, bytesPerSecond: 16 * 1024 }
 
-export function createS3Endpoint(app: App, { host, port, patience = usualPatience }: S3EndpointOptions): S3Endpoint {
+export function createS3Endpoint(app: App, { host, port: ownPort, patience = usualPatience }: S3EndpointOptions): S3Endpoint {
   const hosts = hostsOf(app)
   let server: Server | null = null
-  let listeningPort = port
+  let listeningPort = ownPort
   let connections: ReturnType<typeof followConnections> | null = null
 
   const accept = async (request: IncomingMessage, response: ServerResponse, beginBody: () => void) => {
@@ -53,7 +53,7 @@ export function createS3Endpoint(app: App, { host, port, patience = usualPatienc
     get port() {
       return listeningPort
     },
-    async listen({ shared }) {
+    async listen({ shared, port = ownPort }) {
       if (!shared && !(await isFree(host, port))) return false
       await letConnectionsMove()
       const created = createServer({

@@ -136,6 +136,26 @@ describe('a further process on the same data', () => {
     expect(await world.server.gql('{ organization { id } }')).toHaveProperty('organization.id')
   })
 
+  it('serves object storage on a free port if another program has the default one, and refuses a chosen port that is in use', async ({
+    onTestFinished,
+  }) => {
+    const stranger = createServer()
+    // Another program may have the port already. That is as good.
+    await new Promise<void>((resolve) => stranger.once('error', () => resolve()).listen(4090, '127.0.0.1', resolve))
+    onTestFinished(() => void stranger.close())
+    const refused = world.server.spawn({ S3_PORT: '4090' })
+    expect(await refused.ended).toBe(1)
+    expect(refused.output()).toContain('Port 4090 is in use by another program. Set S3_PORT to another port.')
+    const second = world.server.spawn({ S3_PORT: undefined, LOG_LEVEL: 'warn' })
+    const query = '{ storageTenant { endpoint } }'
+    const { endpoint } = (await ask(await urlOf(second), world.server.key, query)).storageTenant
+    expect(endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+    expect(endpoint).not.toContain(':4090')
+    expect((await fetch(endpoint)).status).toBe(403)
+    expect(second.output()).toContain('port 4090 is in use')
+    expect(await second.kill('SIGTERM')).toBe(0)
+  })
+
   it('reports all problems of its settings at once', async () => {
     const refused = world.server.spawn({ PORT: 'four thousand', WORKER_LEASE_MS: '0', EGRESS_ALLOW: 'everything' })
     expect(await refused.ended).toBe(1)

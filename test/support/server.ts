@@ -30,7 +30,7 @@ const quick: Settings = {
   LOG_LEVEL: 'warn',
 }
 
-export type Settings = Record<string, string>
+export type Settings = Record<string, string | undefined>
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer of any shape
 export type Data = Record<string, any>
