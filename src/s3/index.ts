@@ -61,6 +61,8 @@ export function createS3Endpoint(app: App, { host, port: ownPort, patience = usu
         requestTimeout: 0,
         keepAliveTimeout: 15_000,
         connectionsCheckingInterval: 5_000,
+        // Clients that offer HTTP/2 or a WebSocket are answered as if they had not.
+        shouldUpgradeCallback: () => false,
       })
       created.on('request', (request, response) => accept(request, response, () => {}))
       created.on('checkContinue', (request, response) => accept(request, response, () => response.writeContinue()))

@@ -182,6 +182,11 @@ it('requests that make no sense get an error in XML, and the endpoint goes on', 
   expect(metadata).toMatchObject({ status: 400, code: 'MetadataTooLarge' })
 })
 
+it.each(['h2c', 'websocket'])('an offer to upgrade to %s is not taken up, and the request is answered', async (upgrade) => {
+  const headers = { connection: 'Upgrade', upgrade }
+  expect(await send({ path: '/', headers, port: s3.port })).toMatchObject({ status: 403, code: 'AccessDenied' })
+})
+
 it('a bucket that is deleted during an upload does not get the object', async () => {
   const bucket = await insertBucket(s3, s3.tenant)
   const key = await insertKey(s3, s3.tenant, [bucket])
