@@ -15,11 +15,8 @@ export const backupListing = defineListing({
   omit: ['archive', 'original', 'details'],
   filter: { databaseId: z.string().nullish(), status: z.array(statuses).nullish() },
   ids: { databaseId: 'Database' },
-  where: ({ databaseId, status }) => [
-    sql`t.deleting_at is null`,
-    ...(databaseId ? [sql`t.database_id = ${databaseId}::uuid`] : []),
-    ...(status ? [sql`t.status = any(${status}::backup_status[])`] : []),
-  ],
+  parents: ['databaseId'],
+  where: ({ status }) => [sql`t.deleting_at is null`, ...(status ? [sql`t.status = any(${status}::backup_status[])`] : [])],
 })
 
 export const listBackups = listQuery(backupListing)

@@ -12,10 +12,8 @@ export const databaseListing = defineListing({
   omit: ['password', 'superuserPassword', 'url', 'urlFingerprint'],
   filter: { projectId: z.string().nullish(), environmentId: z.string().nullish() },
   ids: { projectId: 'Project', environmentId: 'Environment' },
-  where: ({ projectId, environmentId }) => [
-    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
-    ...(environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
-  ],
+  parents: ['projectId'],
+  where: ({ environmentId }) => (environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
 })
 
 export const listDatabases = listQuery(databaseListing)

@@ -15,10 +15,8 @@ export const redisListing = defineListing({
   omit: ['password', 'url', 'urlFingerprint'],
   filter: { projectId: z.string().nullish(), environmentId: z.string().nullish() },
   ids: { projectId: 'Project', environmentId: 'Environment' },
-  where: ({ projectId, environmentId }) => [
-    ...(projectId ? [sql`t.project_id = ${projectId}::uuid`] : []),
-    ...(environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
-  ],
+  parents: ['projectId'],
+  where: ({ environmentId }) => (environmentId ? [sql`t.environment_id = ${environmentId}::uuid`] : []),
 })
 
 export const listRedisInstances = listQuery(redisListing, 'redisInstances')
