@@ -1,6 +1,6 @@
 /**
  * XML of requests and responses: elements and text. S3's documents need no more, and a reader for all of XML takes 300 ms for the largest valid
- * request, during which the process serves nobody. This one takes 20 ms, and refuses document types, comments and CDATA sections.
+ * request, during which the process serves nobody. This one takes 30 ms, and refuses document types, comments and CDATA sections.
  */
 import { S3Error } from './error.ts'
 
