@@ -124,6 +124,7 @@ describe('a replica', () => {
 
   it('stops, starts and restarts with its database, and takes a rotated password', async () => {
     await act('stopDatabase', database.id)
+    expect(['STOPPING', 'STOPPED']).toContain((await replica(database.id))?.status)
     await untilReplica(database.id, 'STOPPED')
     expect(await sqlState(query(copy.url, 'select 1'))).toBe('ECONNREFUSED')
     await act('startDatabase', database.id)

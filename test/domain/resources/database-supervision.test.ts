@@ -142,7 +142,9 @@ describe('the plan', () => {
     ['notes one that was lost', {}, 'stopped', true, 'lost'],
     ['waits before another attempt', { status: 'FAILED' }, 'stopped', false, null],
     ['asks a running one whether it answers', { status: 'STARTING' }, 'running', true, 'start'],
-    ['restarts on request', { generation: 1 }, 'running', true, 'restart'],
+    ['restarts on request', { generation: 1, status: 'STARTING' }, 'running', true, 'restart'],
+    ['starts a stopped one that is to be restarted', { generation: 1, status: 'STARTING' }, 'stopped', true, 'start'],
+    ['waits before another restart', { generation: 1, status: 'FAILED' }, 'running', false, null],
     ['applies a change', { revision: 2 }, 'running', true, 'apply'],
     ['stops', { desiredState: 'STOPPED' }, 'running', true, 'stop'],
     [

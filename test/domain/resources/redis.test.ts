@@ -124,13 +124,13 @@ describe('a Redis instance', () => {
     const { id, url } = await create('stopped')
     await (await connect(url)).set('key', 'value')
     expect((await act('start', id)).startRedis.redis.status).toBe('RUNNING')
-    await act('stop', id)
+    expect((await act('stop', id)).stopRedis.redis).toMatchObject({ status: 'STOPPING', desiredState: 'STOPPED' })
     await untilStatus(id, 'STOPPED')
     await expect(connect(url)).rejects.toThrow()
     const version = (await show(id))!.version
     await act('stop', id)
     expect((await show(id))!.version).toBe(version)
-    await act('start', id)
+    expect((await act('start', id)).startRedis.redis).toMatchObject({ status: 'STARTING', desiredState: 'RUNNING' })
     await untilStatus(id, 'RUNNING')
     expect(await (await connect(url)).get('key')).toBe('value')
     expect(await eventsOf('stopped')).toEqual(['redis.created', 'redis.started', 'redis.stopped', 'redis.started'])
@@ -139,10 +139,15 @@ describe('a Redis instance', () => {
   it('is restarted on request', async () => {
     const { id, url } = await create('restarted')
     const pid = await pidOf(url)
-    await act('restart', id)
+    expect((await act('restart', id)).restartRedis.redis.status).toBe('STARTING')
     await until('another process serves it', async () => (await pidOf(url).catch(() => pid)) !== pid)
     await untilStatus(id, 'RUNNING')
     await until('the event is there', async () => (await eventsOf('restarted')).includes('redis.restarted'))
+
+    await act('stop', id)
+    await untilStatus(id, 'STOPPED')
+    expect((await act('restart', id)).restartRedis.redis.status).toBe('STARTING')
+    await untilStatus(id, 'RUNNING')
   })
 
   it('is restarted with its data if its process is killed', async () => {

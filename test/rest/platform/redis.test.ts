@@ -94,15 +94,18 @@ it.each([
   expect((await send('GET', `/api/redis/${id}/status`)).body).toEqual({ id, kind: 'valkey', status: word })
 })
 
-it('stop and start answer with the observed state, and say what is desired', async () => {
+it('stop and start answer that they have begun, as a read right after them does', async () => {
   const id = await create('switched')
   await observe(id, 'RUNNING')
+  const status = async () => (await send('GET', `/api/redis/${id}/status`)).body.status
   const desired = async () =>
     (await row<{ desired: string }>(rest.app.db, sql`select desired_state as desired from redis where id = ${id}::uuid`))!.desired
-  expect(await send('POST', `/api/redis/${id}/stop`)).toMatchObject({ status: 200, body: { id, kind: 'valkey', status: 'running' } })
+  expect(await send('POST', `/api/redis/${id}/stop`)).toMatchObject({ status: 200, body: { id, kind: 'valkey', status: 'stopping' } })
+  expect(await status()).toBe('stopping')
   expect(await desired()).toBe('STOPPED')
   await observe(id, 'STOPPED')
-  expect(await send('POST', `/api/redis/${id}/start`)).toMatchObject({ status: 200, body: { id, kind: 'valkey', status: 'stopped' } })
+  expect(await send('POST', `/api/redis/${id}/start`)).toMatchObject({ status: 200, body: { id, kind: 'valkey', status: 'starting' } })
+  expect(await status()).toBe('starting')
   expect(await desired()).toBe('RUNNING')
 })
 
@@ -205,10 +208,10 @@ describe('the paths of databases', () => {
     expect(await send('PATCH', `/api/databases/${id}`, { name: '' })).toMatchObject({ status: 400 })
     expect((await send('PATCH', `/api/databases/${id}`, { name: 'renamed' })).body).toMatchObject({ id, name: 'renamed' })
     await observe(id, 'RUNNING')
-    const state = { id, kind: 'valkey', status: 'running' }
-    expect((await send('POST', `/api/databases/${id}/stop`)).body).toEqual(state)
-    expect((await send('POST', `/api/databases/${id}/start`)).body).toEqual(state)
-    expect((await send('GET', `/api/databases/${id}/status`)).body).toEqual(state)
+    const state = (status: string) => ({ id, kind: 'valkey', status })
+    expect((await send('POST', `/api/databases/${id}/stop`)).body).toEqual(state('stopping'))
+    expect((await send('POST', `/api/databases/${id}/start`)).body).toEqual(state('starting'))
+    expect((await send('GET', `/api/databases/${id}/status`)).body).toEqual(state('starting'))
     const remove = () => rest.call('DELETE', `/api/databases/${id}`, { key, headers: { 'idempotency-key': 'remove either' } })
     expect(await remove()).toMatchObject({ status: 204 })
     await run(rest.app.db, sql`delete from resource where id = ${id}::uuid`)

@@ -3,14 +3,16 @@ import { rows, run, sql } from '../../../platform/db/index.ts'
 import { onEvent, type Reaction } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { databaseEvents } from '../database/index.ts'
-import { resourceTopic } from '../resource/index.ts'
+import { resourceTopic, statusOnceDesired } from '../resource/index.ts'
 
 /** Copies what is desired of a database to its replicas. */
 export async function followDatabase(work: Work, databaseId: string): Promise<void> {
   const followed = await rows<{ id: string }>(
     work.tx,
     sql`update database_replica r set desired_state = d.desired_state, generation = d.generation, revision = d.revision, next_start_at = null,
-          status = case when d.desired_state = 'DELETED' then 'DELETING' else r.status end, version = r.version + 1
+          status = case when d.desired_state = 'DELETED' then 'DELETING'
+                        when (d.desired_state, d.generation) is distinct from (r.desired_state, r.generation)
+                        then ${statusOnceDesired(sql`d.desired_state`, sql`r.status`)} else r.status end, version = r.version + 1
         from database d where d.id = ${databaseId}::uuid and r.database_id = d.id and r.desired_state <> 'DELETED' returning r.id`,
   )
   if (followed.length > 0) work.wake('database_replica', ...followed.map(({ id }) => resourceTopic(id)))

@@ -18,6 +18,7 @@ export {
   type Supervised,
   type SupervisedRow,
   startHolds,
+  statusOnceDesired,
   supervisedTypes,
 } from './model.ts'
 export { choosePort, insertResource, removeResource, resourceTopic, takenPorts } from './store.ts'

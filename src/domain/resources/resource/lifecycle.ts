@@ -9,7 +9,7 @@ import type { EventDefinition } from '../../../platform/events.ts'
 import type { IdType } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { resourceErrors } from './errors.ts'
-import type { SupervisedRow } from './model.ts'
+import { type SupervisedRow, statusOnceDesired } from './model.ts'
 import { resourceTopic } from './store.ts'
 
 /** Why a resource must not be deleted at the moment, as a sentence; null if it may. Later concepts add reasons. */
@@ -63,7 +63,8 @@ export function lifecycleCommands<Row extends WithVersion, Shown, const Name ext
     await letFollow(work, target.id)
     return updated
   }
-  const desired = (state: DesiredState) => sql`desired_state = ${state}::desired_state, next_start_at = null`
+  const desired = (state: DesiredState) =>
+    sql`desired_state = ${state}::desired_state, status = ${statusOnceDesired(sql`${state}::desired_state`, sql`status`)}, next_start_at = null`
   const common = {
     permission: permissions.manage,
     ids: { id: type },
@@ -76,21 +77,21 @@ export function lifecycleCommands<Row extends WithVersion, Shown, const Name ext
   const start = defineCommand<object, Record<Name, Shown>, Row>({
     ...common,
     name: `start${Name}`,
-    description: `Starts a stopped ${noun}. Starting one that should run already returns it unchanged. See \`status\` for the observed state.`,
+    description: `Starts a stopped ${noun} and returns it with the status \`STARTING\`. Starting one that should run already returns it unchanged.`,
     run: async (work, _input, target: Row) =>
       resultOf(target.desiredState === 'RUNNING' ? target : await update(work, target, desired('RUNNING'))),
   })
   const stop = defineCommand<object, Record<Name, Shown>, Row>({
     ...common,
     name: `stop${Name}`,
-    description: `Stops a ${noun} and keeps its data. One that is starting is stopped once it runs. Stopping a stopped ${noun} returns it unchanged.`,
+    description: `Stops a ${noun}, keeps its data and returns it with the status \`STOPPING\`. One that is starting is stopped once it runs. Stopping a stopped ${noun} returns it unchanged.`,
     run: async (work, _input, target: Row) =>
       resultOf(target.desiredState === 'STOPPED' ? target : await update(work, target, desired('STOPPED'))),
   })
   const restart = defineCommand<object, Record<Name, Shown>, Row>({
     ...common,
     name: `restart${Name}`,
-    description: `Restarts a ${noun}, which closes its connections and applies settings that need a restart. A stopped ${noun} is started.`,
+    description: `Restarts a ${noun}, which closes its connections and applies settings that need a restart. Returns it with the status \`STARTING\`. A stopped ${noun} is started. One that has not run yet or has failed keeps its status until it runs.`,
     run: async (work, _input, target: Row) => resultOf(await update(work, target, sql`${desired('RUNNING')}, generation = generation + 1`)),
   })
   const remove = defineCommand({

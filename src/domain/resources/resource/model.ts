@@ -1,7 +1,7 @@
 /** Managed resources that run as servers: their states, and the next action for one. All pure. */
 import type { DesiredState, ResourceStatus } from '../../../generated/prisma/client.ts'
 import { defineExtensionPoint } from '../../../platform/concept.ts'
-import type { Sql } from '../../../platform/db/index.ts'
+import { type Sql, sql } from '../../../platform/db/index.ts'
 import type { EventDefinition, Published } from '../../../platform/events.ts'
 import type { IdType } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
@@ -63,11 +63,19 @@ export function planResource(row: SupervisedRow, observed: Observed, startDue: b
     if (row.status === 'RUNNING') return 'lost'
     return startDue ? 'start' : null
   }
-  if (row.generation > row.appliedGeneration && row.status === 'RUNNING') return 'restart'
+  if (!startDue) return null
+  if (row.generation > row.appliedGeneration) return 'restart'
   // A running server is not ready before it has answered.
-  if (row.status !== 'RUNNING') return startDue ? 'start' : null
-  return row.revision > row.appliedRevision && startDue ? 'apply' : null
+  if (row.status !== 'RUNNING') return 'start'
+  return row.revision > row.appliedRevision ? 'apply' : null
 }
+
+/**
+ * The status of a resource as soon as `desired` is RUNNING or STOPPED by a command, until the supervisor writes what it observes. One that has
+ * not run yet, or has failed, remains so until it runs.
+ */
+export const statusOnceDesired = (desired: Sql, status: Sql): Sql =>
+  sql`case when ${desired} = 'STOPPED' then 'STOPPING' when ${status} in ('CREATING', 'FAILED') then ${status} else 'STARTING' end`
 
 /** Delay before the next attempt. The first one is immediate; then it doubles with each consecutive failure, up to five minutes. */
 export const retryDelayMs = (failures: number, baseMs: number): number =>

@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os'
 import type { ResourceStatus } from '../../../generated/prisma/client.ts'
 import { systemCaller } from '../../../platform/access.ts'
 import { type Chore, dropLease, holdLease } from '../../../platform/claim.ts'
-import { anyOf, outageOf, raw, row as readRow, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
+import { anyOf, outageOf, raw, row as readRow, rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { type EventDefinition, publish } from '../../../platform/events.ts'
 import { createFailureLog, type FailureLog, reportFailure } from '../../../platform/failure-log.ts'
@@ -144,8 +144,7 @@ async function act<Row extends SupervisedRow>(
     case 'restart':
       return attempt(app, kind, row, async () => {
         if (row.status !== 'CREATING' && row.status !== 'FAILED') await setStatus(app, kind, row, 'STARTING')
-        // A request to restart, or a server that is running but was never seen to answer.
-        if (action === 'restart' || (observed === 'running' && row.generation > row.appliedGeneration)) await kind.stop(app, row)
+        if (action === 'restart') await kind.stop(app, row)
         await kind.start(app, row)
         await becameRunning(app, kind, row, action)
       })
@@ -192,8 +191,14 @@ const becameRunning = <Row extends SupervisedRow>(app: App, kind: Supervised<Row
     row,
     sql`status = 'RUNNING', status_message = null, applied_generation = ${row.generation}, applied_revision = ${row.revision},
         started_at = app_now(), next_start_at = null`,
-    action === 'restart' ? kind.events.restarted : row.status === 'FAILED' ? kind.events.recovered : kind.events.started,
+    runningEvent(kind, row, action),
   )
+
+/** A failure is always followed by a recovery, and a creation by a start, also if a restart was requested meanwhile. */
+function runningEvent<Row extends SupervisedRow>({ events }: Supervised<Row>, { status }: Row, action: Action): EventDefinition {
+  if (status === 'FAILED') return events.recovered
+  return action === 'restart' && status !== 'CREATING' ? events.restarted : events.started
+}
 
 const becameStopped = <Row extends SupervisedRow>(app: App, kind: Supervised<Row>, row: Row) =>
   change(
@@ -238,7 +243,5 @@ async function change<Row extends SupervisedRow>(
   })
 }
 
-async function setStatus<Row extends SupervisedRow>(app: App, { table }: Supervised<Row>, row: Row, status: ResourceStatus): Promise<void> {
-  await run(app.db, sql`update ${raw(table)} set status = ${status}::resource_status where id = ${row.id}::uuid`)
-  app.wake.notify(resourceTopic(row.id))
-}
+const setStatus = <Row extends SupervisedRow>(app: App, kind: Supervised<Row>, row: Row, status: ResourceStatus): Promise<void> =>
+  change(app, kind, row, sql`status = ${status}::resource_status`, null)
