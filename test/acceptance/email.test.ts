@@ -19,7 +19,7 @@ it('sends through its variables until it is disconnected, and the mail is in the
       })
       return found.mailOutbox.nodes.find((mail: { subject: string }) => subject.test(mail.subject))
     })
-  const code = /\d{6}/.exec((await outbox(/confirmation code/)).subject)![0]
+  const code = /^ +(\d{6})$/m.exec((await outbox(/confirmation code/)).text)![1]!
   await world.mutate('verifySandboxRecipient', { id: sandboxRecipient.id, code }, 'sandboxRecipient { verifiedAt }')
 
   const repository = await world.app('mailer')

@@ -3,7 +3,7 @@ import { dkimVerify } from 'mailauth/lib/dkim/verify.js'
 import { simpleParser } from 'mailparser'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { breakerOf } from '../../../src/domain/access/mail/breaker.ts'
-import { mailOutcomes, mailTransport, type NewMail, queueMail } from '../../../src/domain/access/mail/index.ts'
+import { codePurpose, mailOutcomes, mailTransport, type NewMail, queueMail } from '../../../src/domain/access/mail/index.ts'
 import { mailQueue } from '../../../src/domain/access/mail/jobs.ts'
 import type { MailOutcome } from '../../../src/domain/access/mail/model.ts'
 import type { MailTransport, OutgoingMail } from '../../../src/domain/access/mail/ports.ts'
@@ -376,5 +376,22 @@ describe('without an SMTP server', () => {
     expect((await operation(world.app, tenant.key('WRITE'), outbox)).data!.mailOutbox.totalCount).toBe(0)
     const stranger = await createTenant(world.app)
     expect((await operation(world.app, stranger.owner, outbox)).data!.mailOutbox.totalCount).toBe(0)
+  })
+
+  it('a mail with a code is shown to those who may manage email, and by no way to readers', async () => {
+    await start()
+    work()
+    const ownerId = newId()
+    const { id } = await queue({ ownerId, purpose: codePurpose })
+    await ended(id)
+    for (const caller of [tenant.owner, tenant.key('WRITE')]) {
+      const { nodes } = (await operation(world.app, caller, outbox)).data!.mailOutbox
+      expect(nodes).toMatchObject([{ text: 'The order number is 4711-0815.' }])
+      const node = 'query ($id: ID!) { node(id: $id) { id } }'
+      expect((await operation(world.app, caller, node, { id: nodes[0].id })).data).toEqual({ node: { id: nodes[0].id } })
+      expect((await operation(world.app, tenant.key('READ'), node, { id: nodes[0].id })).data).toEqual({ node: null })
+    }
+    for (const filter of [{}, { to: 'ada@example.com' }, { of: encodeId('EmailService', ownerId) }])
+      expect((await operation(world.app, tenant.key('READ'), outbox, filter)).data!.mailOutbox).toEqual({ totalCount: 0, nodes: [] })
   })
 })

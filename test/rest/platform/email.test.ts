@@ -1,5 +1,6 @@
 /** Email by the rows of the contract, and the key of an email service, which works for `send` of its own service and nowhere else. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { contentIdentity } from '../../../src/domain/access/mail/model.ts'
 import { connectEmailService, revokeEmailApiKey } from '../../../src/domain/resources/email/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, sql } from '../../../src/platform/db/index.ts'
@@ -26,8 +27,10 @@ const get = (path: string) => rest.call('GET', `/api/email${path}`, { key })
 async function addVerified(service: string, email: string): Promise<void> {
   const added = await post(`/services/${service}/sandbox-emails`, { email })
   expect(added).toMatchObject({ status: 201, body: { email, status: 'pending', expires_at: expect.any(String) } })
-  const { subject } = (await row<{ subject: string }>(rest.app.db, sql`select subject from mail where ref = ${added.body.id}::uuid`))!
-  const code = /\d{6}/.exec(subject)![0]
+  const queued = sql`select id, organization_id, content from mail where ref = ${added.body.id}::uuid`
+  const { id, organizationId, content } = (await row<{ id: string; organizationId: string; content: Uint8Array }>(rest.app.db, queued))!
+  const { text } = JSON.parse(await rest.app.keyring.open(rest.app.db, organizationId, contentIdentity(id), content))
+  const code = /^ +(\d{6})$/m.exec(text)![1]!
   const wrong = code === '000000' ? '111111' : '000000'
   expect(await post(`/services/${service}/sandbox-emails`, { email, code: wrong })).toMatchObject({
     status: 400,

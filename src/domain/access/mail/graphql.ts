@@ -98,7 +98,10 @@ rootConnection(connectionOf(OutboxMail, outboxListing), {
   list: listOutbox,
   count: countOutbox,
   args: builder.args((t) => ({
-    emailServiceId: t.id({ description: 'Return only mails of this email service, codes for its sandbox recipients included.' }),
+    emailServiceId: t.id({
+      description:
+        'Return only mails of this email service. Codes for its sandbox recipients are included if the caller has the permission `manage:email`.',
+    }),
     to: t.string({ description: 'Return only mails to this address, also as Cc or Bcc.' }),
   })),
 })

@@ -21,7 +21,15 @@ export {
   subjectSchema,
 } from './input.ts'
 export { mailConcurrency } from './jobs.ts'
-export { type MailAttachment, type MailOutcome, type MailOutcomeReader, type MailSigning, mailOutcomes, type NewMail } from './model.ts'
+export {
+  codePurpose,
+  type MailAttachment,
+  type MailOutcome,
+  type MailOutcomeReader,
+  type MailSigning,
+  mailOutcomes,
+  type NewMail,
+} from './model.ts'
 export { dnsResolver, mailTransport } from './ports.ts'
 export { queueMail } from './queue.ts'
 export { inboundDomain } from './return-path.ts'

@@ -46,6 +46,9 @@ export type NewMail = {
 /** The part of a mail that is stored sealed, as JSON, until the mail has ended. */
 export type MailContent = Pick<NewMail, 'text' | 'html' | 'headers' | 'attachments' | 'signing' | 'tracking'>
 
+/** The purpose of a mail of Quayside that contains a code: whoever has the code has shown that they read the mail of its address. */
+export const codePurpose = 'confirmation_code'
+
 export const contentIdentity = (id: string): string => `mail:${id}:content`
 export const outboxIdentity = (id: string): string => `outbox_mail:${id}:content`
 

@@ -5,7 +5,7 @@ import { newRow, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import type { App, Work } from '../../../platform/work.ts'
-import { type MailContent, outboxIdentity } from './model.ts'
+import { codePurpose, type MailContent, outboxIdentity } from './model.ts'
 import type { ClaimedMail } from './send.ts'
 import { ofOrganization } from './suppression.ts'
 import { keyOwner } from './token.ts'
@@ -13,16 +13,20 @@ import { keyOwner } from './token.ts'
 export type OutboxContent = { text: string | null; html: string | null; raw: string }
 
 /**
- * Whoever may view e-mail sees what services sent. Mails of Quayside itself may contain links that give access, so only callers with all
- * permissions see them.
+ * Whoever may view e-mail sees what services sent. Codes that confirm the recipients of a service are shown to those who may manage e-mail. Other
+ * mails of Quayside itself may contain links that give access, so only callers with all permissions see them.
  */
-const seen = (caller: Caller): Sql =>
-  caller.permissions.has('delete:organization') ? ofOrganization(caller) : sql`${ofOrganization(caller)} and t.owner_id is not null`
+function seen(caller: Caller): Sql {
+  if (caller.permissions.has('delete:organization')) return ofOrganization(caller)
+  const ofService = sql`${ofOrganization(caller)} and t.owner_id is not null`
+  return caller.permissions.has('manage:email') ? ofService : sql`${ofService} and t.purpose <> ${codePurpose}`
+}
 
 export const outboxListing = defineListing({
   type: 'OutboxMail',
   noun: 'mail of the local outbox',
-  description: 'Mails that were kept because the setting SMTP_URL is not set, newest first.',
+  description:
+    'Mails that were kept because the setting SMTP_URL is not set, newest first. Mails with a code are returned only to callers with the permission `manage:email`, and other mails of Quayside itself only to owners.',
   permission: 'view:email',
   order: 'newest_first',
   omit: ['content'],

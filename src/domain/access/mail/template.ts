@@ -1,16 +1,18 @@
 /** The mails that Quayside itself sends: plain text and simple HTML with the same content. */
 import type { Work } from '../../../platform/work.ts'
-import type { NewMail } from './model.ts'
+import type { codePurpose, NewMail } from './model.ts'
 import { queueMail } from './queue.ts'
 
 /** What a mail says. Texts are plain; the templates escape them. */
 export type MailBody = {
   paragraphs: readonly string[]
-  /** A code to type, shown by itself. */
+  /** A code to type, shown by itself. The subject must not contain it, because subjects are stored as plain text. */
   code?: string
 }
 
-export type PlatformMail = Pick<NewMail, 'organizationId' | 'purpose' | 'ownerId' | 'ref' | 'to' | 'subject'> & { body: MailBody }
+/** A mail with a code has the purpose that decides who can read it in the local outbox. */
+export type PlatformMail = Pick<NewMail, 'organizationId' | 'ownerId' | 'ref' | 'to' | 'subject'> &
+  ({ purpose: string; body: MailBody & { code?: never } } | { purpose: typeof codePurpose; body: MailBody })
 
 /** Queues a mail of Quayside itself, from MAIL_FROM, in the transaction of the change that it is about. */
 export const queuePlatformMail = (work: Work, { body, ...mail }: PlatformMail): Promise<{ id: string; messageId: string }> =>

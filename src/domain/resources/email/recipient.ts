@@ -8,7 +8,7 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { queuePlatformMail } from '../../access/mail/index.ts'
+import { codePurpose, queuePlatformMail } from '../../access/mail/index.ts'
 import { emailErrors } from './errors.ts'
 import { recipientEventOf, sandboxRecipientEvents } from './events.ts'
 import { addressSchema, codeTries, codeTtlMs, lockEmailService, maxCodes, maxRecipients, newCode } from './model.ts'
@@ -98,8 +98,8 @@ async function countCode(work: Work, email: string): Promise<void> {
 
 const sendCode = (work: Work, service: EmailService, { id, organizationId, email }: SandboxRecipient, code: string) =>
   queuePlatformMail(work, {
-    ...{ organizationId, purpose: 'sandbox_recipient', ownerId: service.id, ref: id, to: [email] },
-    subject: `${code} is your confirmation code`,
+    ...{ organizationId, purpose: codePurpose, ownerId: service.id, ref: id, to: [email] },
+    subject: 'Your confirmation code',
     body: {
       paragraphs: [
         `The email service "${service.name}" would like to send test mail to this address. To allow that, give this code to the person who asked you for it.`,
