@@ -100,14 +100,18 @@ it('creating a key shows its secret once; it is for buckets by name or ID, with 
   expect(keys[0]).toEqual(rest_)
 })
 
+const permissionsText = 'permissions: must be an object with the fields read, write, delete and admin, or a list of these words'
+
 it.each([
   [{ name: 'x', permissions: { read: true } }, 400, 'buckets'],
   [{ name: 'x', buckets: [], permissions: { read: true } }, 400, 'buckets'],
   [{ name: 'x', buckets: 'photos', permissions: { read: true } }, 400, 'buckets'],
   [{ name: 'x', buckets: ['nobody-has-this'], permissions: { read: true } }, 404, ''],
-  [{ name: 'x', buckets: ['photos'] }, 400, 'permissions'],
+  [{ name: 'x', buckets: ['photos'] }, 400, 'permissions: is required'],
   [{ name: 'x', buckets: ['photos'], permissions: [] }, 400, 'permissions'],
-  [{ name: 'x', buckets: ['photos'], permissions: ['everything'] }, 400, 'permissions'],
+  [{ name: 'x', buckets: ['photos'], permissions: ['fly'] }, 400, permissionsText],
+  [{ name: 'x', buckets: ['photos'], permissions: 'read' }, 400, permissionsText],
+  [{ name: 'x', buckets: ['photos'], permissions: null }, 400, 'permissions: must not be null'],
   [{ name: 'x', buckets: ['photos'], permissions: { read: 'yes' } }, 400, 'permissions.read'],
   [{ buckets: ['photos'], permissions: ['read'] }, 400, 'name'],
 ])('a key of %j answers %i and is not created', async (body, status, detail) => {

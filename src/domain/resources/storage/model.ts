@@ -35,9 +35,16 @@ export const bucketNameSchema = z
 export type StoragePermissions = { read: boolean; write: boolean; delete: boolean; admin: boolean }
 
 const permission = z.boolean().nullish()
+const permissionsText = 'must be an object with the fields read, write, delete and admin, or a list of these words'
 
 export const permissionsSchema = z
-  .object({ read: permission, write: permission, delete: permission, admin: permission })
+  .object(
+    { read: permission, write: permission, delete: permission, admin: permission },
+    {
+      // The words are what the REST API offers. An absent value has the usual message.
+      error: ({ input }) => (input === undefined || input === null ? undefined : permissionsText),
+    },
+  )
   .transform(({ read, write, delete: remove, admin }): StoragePermissions => {
     return { read: read ?? true, write: write ?? false, delete: remove ?? false, admin: admin ?? false }
   })
