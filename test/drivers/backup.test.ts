@@ -123,6 +123,13 @@ describe('a backup', () => {
     await expect(source.verify(stored)).resolves.toMatchObject({ tables: expect.any(Number) })
   })
 
+  it('is verified whatever schemas the database has', async () => {
+    await session.run('create schema quayside_check; create schema amcheck')
+    const stored = await source.backUp()
+    await session.run('drop schema quayside_check; drop schema amcheck')
+    await expect(source.verify(stored)).resolves.toMatchObject({ tables: expect.any(Number) })
+  })
+
   it('is not verified if an index disagrees with its table', async () => {
     await session.run(`create table wrong (n int); insert into wrong select generate_series(1, 10);
       create function twisted(int) returns int immutable language sql as 'select $1';

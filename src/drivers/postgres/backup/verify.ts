@@ -1,5 +1,6 @@
 /** Whether a restored database is readable and complete: every row of every table, the number of rows, and the structure of tables and indexes. */
 
+import { randomUUID } from 'node:crypto'
 import type { BackupErrorCode, RowCounts } from '../../../domain/resources/backup/ports.ts'
 import { type Connection, quoteName } from '../../../platform/db/connection.ts'
 import { PortError } from '../../../platform/errors.ts'
@@ -39,14 +40,16 @@ type Index = { oid: string; name: string; method: 'btree' | 'gin' }
 
 /** Checks tables and indexes, including those of the system, and returns the number of indexes. */
 async function checkStructure(session: Connection): Promise<number> {
-  await session.run('create schema quayside_check; create extension amcheck schema quayside_check')
+  // A random name, because the owner of the database may have created a schema with any other one.
+  const schema = `check_${randomUUID().replaceAll('-', '')}`
+  await session.run(`create schema ${schema}; create extension amcheck schema ${schema}`)
   const tables = await session.rows<{ oid: string; name: string }>(
     `select c.oid::text as oid, c.oid::regclass::text as name from pg_class c
      where c.relkind in ('r', 't', 'm') and c.relpersistence = 'p' order by c.oid`,
   )
   for (const { oid, name } of tables) {
     const [problem] = await checking(`Table ${name} cannot be checked`, () =>
-      session.rows<{ msg: string }>('select msg from quayside_check.verify_heapam($1::oid::regclass, true, true) limit 1', [oid]),
+      session.rows<{ msg: string }>(`select msg from ${schema}.verify_heapam($1::oid::regclass, true, true) limit 1`, [oid]),
     )
     if (problem) throw finding(`Table ${name} is damaged: ${problem.msg}`)
   }
@@ -57,7 +60,7 @@ async function checkStructure(session: Connection): Promise<number> {
   )
   for (const { oid, name, method } of indexes) {
     const check = method === 'btree' ? 'bt_index_check($1::oid::regclass, true)' : 'gin_index_check($1::oid::regclass)'
-    await checking(`Index ${name} is damaged`, () => session.rows(`select quayside_check.${check}`, [oid]))
+    await checking(`Index ${name} is damaged`, () => session.rows(`select ${schema}.${check}`, [oid]))
   }
   return indexes.length
 }
