@@ -70,8 +70,11 @@ class Sha256 {
   reset(): void {}
 }
 
-/** What a request says about its signature; null if it has none. Throws SignatureError if that is malformed or not for this region. */
-export function readClaim(request: ReceivedRequest, region: string): Claim | null {
+/**
+ * What a request says about its signature; null if it has none. Throws SignatureError if that is malformed or not for this region. Null: for any
+ * region; the signature is still verified with the one that it names.
+ */
+export function readClaim(request: ReceivedRequest, region: string | null): Claim | null {
   const { authorization } = request.headers
   const ofQuery = request.query.some(([name]) => name === 'X-Amz-Algorithm' || name === 'X-Amz-Signature')
   if (authorization === undefined && !ofQuery) return null
@@ -82,7 +85,8 @@ export function readClaim(request: ReceivedRequest, region: string): Claim | nul
     )
   const claim = ofQuery ? claimOfQuery(request) : claimOfHeader(request, authorization!)
   const malformed = claim.isPresigned ? 'AuthorizationQueryParametersError' : 'AuthorizationHeaderMalformed'
-  if (claim.region !== region) throw new SignatureError(malformed, `The region '${claim.region}' is wrong; expecting '${region}'.`)
+  if (region !== null && claim.region !== region)
+    throw new SignatureError(malformed, `The region '${claim.region}' is wrong; expecting '${region}'.`)
   if (!claim.signedHeaders.includes('host')) throw new SignatureError(malformed, 'The host header must be signed.')
   return claim
 }

@@ -15,9 +15,12 @@ import type { S3Request } from './request.ts'
 
 export type Signed = { key: SigningKey; signer: ChunkSigner; payload: string }
 
-/** The key that signed a request. Null if the request is not signed. Throws S3Error or SignatureError if its signature is not valid. */
-export async function authenticate(app: App, request: S3Request): Promise<Signed | null> {
-  const claim = readClaim(request, app.settings.STORAGE_REGION)
+/**
+ * The key that signed a request for this region; null: for any. Null if the request is not signed. Throws S3Error or SignatureError if its
+ * signature is not valid.
+ */
+export async function authenticate(app: App, request: S3Request, region: string | null): Promise<Signed | null> {
+  const claim = readClaim(request, region)
   if (!claim) return null
   const key = await findStorageKey(app, claim.accessKeyId)
   if (!key) throw new S3Error('InvalidAccessKeyId', 'The access key ID does not exist.')

@@ -14,7 +14,9 @@ export async function dispatch(request: Exchange, name: (operation: string) => v
     name('Preflight')
     return answerPreflight(request)
   }
-  const signed = await authenticate(app, s3)
+  // Clients sign the creation of a bucket for the region that they want it in. That it is refused says more than that the region is wrong.
+  const region = isBucketCreation(s3) ? null : app.settings.STORAGE_REGION
+  const signed = await authenticate(app, s3, region)
   const exchange: Exchange = signed ? { ...request, ...signed } : request
   if (s3.bucket === null) {
     if (s3.method !== 'GET') throw new S3Error('MethodNotAllowed', 'The method is not allowed for this resource.')

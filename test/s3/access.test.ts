@@ -62,6 +62,15 @@ it('a bucket that the key does not include is refused, and one of another organi
   expect(await refusalOf(s3.client.send(new CreateBucketCommand({ Bucket: s3.bucket.name })))).toBe('BucketAlreadyOwnedByYou 409')
 })
 
+it('the creation of a bucket in another region is refused as any other, and only with a valid signature', async () => {
+  const create = () => new CreateBucketCommand({ Bucket: 'made-elsewhere' })
+  const client = clientOf(s3.url, s3.key, { region: 'US' })
+  const wrong = clientOf(s3.url, { ...s3.key, secretAccessKey: 'x'.repeat(40) }, { region: 'US' })
+  expect(await refusalOf(client.send(create()))).toBe('AccessDenied 403')
+  expect(await refusalOf(wrong.send(create()))).toBe('SignatureDoesNotMatch 403')
+  for (const one of [client, wrong]) one.destroy()
+})
+
 it('a revoked key is refused by the next request, and unknown keys and wrong secrets always', async () => {
   const key = await insertKey(s3, s3.tenant, [s3.bucket])
   const client = clientOf(s3.url, key)

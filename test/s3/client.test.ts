@@ -107,6 +107,8 @@ describe.each(stores)('with the bytes in %s', (store) => {
     await s3cmd('sync', `${tree}/`, remote)
     await s3cmd('sync', remote, `${join(own, 's3cmd')}/`)
     expect(await contentOf(join(own, 's3cmd'))).toEqual(await contentOf(tree))
+    // Its own default is a region that is not the one of the installation.
+    await expect(s3cmd('--bucket-location=US', 'mb', 's3://made-by-s3cmd')).rejects.toThrow('Storage keys cannot create buckets')
     expect((await s3cmd('ls')).stdout).toContain(`s3://${s3.bucket.name}`)
     const count = (await contentOf(tree)).size
     expect((await s3cmd('ls', '--recursive', remote)).stdout.trim().split('\n')).toHaveLength(count)
