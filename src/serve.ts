@@ -8,7 +8,7 @@ import { recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
 import { leaveRouter, type Runtime, routerPort, settleReconciler } from './domain/deploys/instance/index.ts'
 import { emailApi } from './domain/resources/email/index.ts'
-import { settleResources } from './domain/resources/resource/index.ts'
+import { adoptResources, settleResources } from './domain/resources/resource/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
 import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
 import { schema } from './graphql/schema.ts'
@@ -50,6 +50,8 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const drivers = await provideDrivers(app)
   if (role !== 'api') await openRouterPort(app)
   if (role !== 'worker') await openS3Port(app, drivers.s3)
+  // Before the API shows them.
+  if (role !== 'api') await adoptResources(app)
   const waitsFor = new Set(['the first start has not finished'])
   const rest = [restPlugin(app, [platformDialect]), trackingPlugin(app), downloadPlugin(app)]
   const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }

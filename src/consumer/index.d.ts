@@ -1364,7 +1364,7 @@ export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDat
 /** A database was deleted with its data. */
 export type DatabaseDeleted = Envelope<'database.deleted', 1, DatabaseDeletedDataV1>
 
-/** A database exited unexpectedly or could not be started. It is started again automatically. */
+/** A database exited unexpectedly while Quayside was running, or could not be started. It is started again automatically. */
 export type DatabaseFailed = Envelope<'database.failed', 1, DatabaseFailedDataV1>
 
 /** A failed database is running again. */
@@ -1373,7 +1373,7 @@ export type DatabaseRecovered = Envelope<'database.recovered', 1, DatabaseRecove
 /** A database was restarted and is running. */
 export type DatabaseRestarted = Envelope<'database.restarted', 1, DatabaseRestartedDataV1>
 
-/** A database is running, after its creation or a start. */
+/** A database is running, after its creation or a start, including a start of Quayside or of the machine. */
 export type DatabaseStarted = Envelope<'database.started', 1, DatabaseStartedDataV1>
 
 /** A database was stopped. */
@@ -1388,7 +1388,7 @@ export type DatabaseReplicaCreated = Envelope<'database_replica.created', 1, Dat
 /** A replica was deleted with its data. */
 export type DatabaseReplicaDeleted = Envelope<'database_replica.deleted', 1, DatabaseReplicaDeletedDataV1>
 
-/** A replica exited unexpectedly or could not be started. It is started again automatically. */
+/** A replica exited unexpectedly while Quayside was running, or could not be started. It is started again automatically. */
 export type DatabaseReplicaFailed = Envelope<'database_replica.failed', 1, DatabaseReplicaFailedDataV1>
 
 /** A failed replica is running again. */
@@ -1397,7 +1397,7 @@ export type DatabaseReplicaRecovered = Envelope<'database_replica.recovered', 1,
 /** A replica was restarted and is running. */
 export type DatabaseReplicaRestarted = Envelope<'database_replica.restarted', 1, DatabaseReplicaRestartedDataV1>
 
-/** A replica is running, after its creation or a start. */
+/** A replica is running, after its creation or a start, including a start of Quayside or of the machine. */
 export type DatabaseReplicaStarted = Envelope<'database_replica.started', 1, DatabaseReplicaStartedDataV1>
 
 /** A replica was stopped. */
@@ -1490,7 +1490,7 @@ export type RedisCreated = Envelope<'redis.created', 1, RedisCreatedDataV1>
 /** A Redis instance was deleted with its data. */
 export type RedisDeleted = Envelope<'redis.deleted', 1, RedisDeletedDataV1>
 
-/** A Redis instance exited unexpectedly or could not be started. It is started again automatically. */
+/** A Redis instance exited unexpectedly while Quayside was running, or could not be started. It is started again automatically. */
 export type RedisFailed = Envelope<'redis.failed', 1, RedisFailedDataV1>
 
 /** A failed Redis instance is running again. */
@@ -1499,7 +1499,7 @@ export type RedisRecovered = Envelope<'redis.recovered', 1, RedisRecoveredDataV1
 /** A Redis instance was restarted and is running. */
 export type RedisRestarted = Envelope<'redis.restarted', 1, RedisRestartedDataV1>
 
-/** A Redis instance is running, after its creation or a start. */
+/** A Redis instance is running, after its creation or a start, including a start of Quayside or of the machine. */
 export type RedisStarted = Envelope<'redis.started', 1, RedisStartedDataV1>
 
 /** A Redis instance was stopped. */

@@ -186,6 +186,12 @@ it('npm stop ends both and leaves no process, and a start brings back both, thei
   await world.server.stop()
   expect(await processesOf(world.server.dataDir)).toEqual([])
   await world.server.start()
+  const seen = await world.server.gql('query ($d: ID!, $r: ID!) { database(id: $d) { status } redis(id: $r) { status } }', {
+    d: database.id,
+    r: redis.id,
+  })
+  if (seen.database.status !== 'STARTING') expect(await query(rowsUrl, 'select 1 as n')).toEqual({ n: 1 })
+  if (seen.redis.status !== 'STARTING') expect(await command(hitsUrl, (client) => client.ping())).toBe('PONG')
   await answers()
   await bothRun()
   await usesBoth()

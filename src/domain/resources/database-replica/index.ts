@@ -1,7 +1,7 @@
 /** Read-only replicas of managed databases: copied from their database, supervised, and made to follow it. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
-import { followers, removalHolds, startHolds, supervisedTypes, superviseResources } from '../resource/index.ts'
+import { followers, removalHolds, startHolds, supervisedKinds, superviseResources } from '../resource/index.ts'
 import { createDatabaseReplica, deleteDatabaseReplica } from './commands.ts'
 import { replicaErrors } from './errors.ts'
 import { replicaCreated, replicaEvents } from './events.ts'
@@ -30,7 +30,7 @@ export const databaseReplica = defineConcept({
   chores: [superviseResources(supervisedReplicas)],
   ports: [replicaEngine],
   extensions: [
-    supervisedTypes.with('DatabaseReplica'),
+    supervisedKinds.with(supervisedReplicas),
     followers.with(followDatabase),
     startHolds.with(waitsForDatabase),
     removalHolds.with(hasReplicas),

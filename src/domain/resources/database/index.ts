@@ -1,7 +1,7 @@
 /** Managed PostgreSQL databases: created by an engine, supervised like instances, and connected to services by bindings. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
-import { supervisedTypes, superviseResources } from '../resource/index.ts'
+import { supervisedKinds, superviseResources } from '../resource/index.ts'
 import { bindableKinds, deleteWithEnvironment } from '../resource-binding/index.ts'
 import { bindableDatabases } from './bound-value.ts'
 import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
@@ -62,7 +62,7 @@ export const database = defineConcept({
   reactions: [deleteWithEnvironment('database')],
   chores: [superviseResources(supervisedDatabases)],
   ports: [databaseEngine],
-  extensions: [bindableKinds.with(bindableDatabases), supervisedTypes.with('Database')],
+  extensions: [bindableKinds.with(bindableDatabases), supervisedKinds.with(supervisedDatabases)],
   sealed: [
     { table: 'database', key: 'id', column: 'password', identity: passwordIdentity },
     { table: 'database', key: 'id', column: 'superuser_password', identity: superuserIdentity },

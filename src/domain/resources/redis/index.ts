@@ -1,7 +1,7 @@
 /** Managed Redis instances: run by an engine, supervised, and connected to services by bindings. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
-import { supervisedTypes, superviseResources } from '../resource/index.ts'
+import { supervisedKinds, superviseResources } from '../resource/index.ts'
 import { bindableKinds, deleteWithEnvironment } from '../resource-binding/index.ts'
 import { bindableRedis } from './bound-value.ts'
 import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
@@ -50,7 +50,7 @@ export const redis = defineConcept({
   reactions: [deleteWithEnvironment('redis')],
   chores: [superviseResources(supervisedRedis)],
   ports: [redisEngine],
-  extensions: [bindableKinds.with(bindableRedis), supervisedTypes.with('Redis')],
+  extensions: [bindableKinds.with(bindableRedis), supervisedKinds.with(supervisedRedis)],
   sealed: [
     { table: 'redis', key: 'id', column: 'password', identity: passwordIdentity },
     { table: 'redis', key: 'id', column: 'url', identity: urlIdentity },

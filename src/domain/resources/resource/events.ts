@@ -26,10 +26,14 @@ export function lifecycleEvents<Shape extends z.ZodRawShape>({ name, subject, no
     define,
     created: define('created', `A ${noun} was created. \`${name}.started\` follows when it is running.`),
     supervised: {
-      started: define('started', `A ${noun} is running, after its creation or a start.`),
+      started: define('started', `A ${noun} is running, after its creation or a start, including a start of Quayside or of the machine.`),
       restarted: define('restarted', `A ${noun} was restarted and is running.`),
       stopped: define('stopped', `A ${noun} was stopped.`),
-      failed: define('failed', `A ${noun} exited unexpectedly or could not be started. It is started again automatically.`, failure),
+      failed: define(
+        'failed',
+        `A ${noun} exited unexpectedly while Quayside was running, or could not be started. It is started again automatically.`,
+        failure,
+      ),
       recovered: define('recovered', `A failed ${noun} is running again.`),
       deleted: define('deleted', `A ${noun} was deleted with its data.`),
     },

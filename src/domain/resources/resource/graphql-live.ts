@@ -4,14 +4,15 @@ import { builder, columnsOf, findNode, followRow, type GraphqlContext, Node, rea
 import { demand } from '../../../platform/command.ts'
 import { errors } from '../../../platform/errors.ts'
 import { parseTypeId } from '../../../platform/id.ts'
-import { supervisedTypes } from './model.ts'
+import { supervisedKinds } from './model.ts'
 import { resourceTopic } from './store.ts'
 
 type Resource = { id: string; updatedAt: Date }
 
 async function* followResource(context: GraphqlContext, id: string, info: GraphQLResolveInfo): AsyncGenerator<Resource, void, void> {
   const parsed = parseTypeId(id)
-  const listing = parsed && supervisedTypes.of(context.app).includes(parsed.type) && context.app.domain.nodes.get(parsed.type)
+  const listing =
+    parsed && supervisedKinds.of(context.app).some(({ type }) => type === parsed.type) && context.app.domain.nodes.get(parsed.type)
   if (!parsed || !listing) throw errors.not_found({ field: 'id' })
   demand(context.caller, listing.permission)
   if ((await listing.find(readerOf(context, []), [parsed.uuid])).length === 0) throw errors.not_found({ field: 'id' })

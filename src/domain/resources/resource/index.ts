@@ -19,10 +19,10 @@ export {
   type SupervisedRow,
   startHolds,
   statusOnceDesired,
-  supervisedTypes,
+  supervisedKinds,
 } from './model.ts'
 export { choosePort, insertResource, removeResource, resourceTopic, takenPorts } from './store.ts'
-export { settleResources, superviseResources } from './supervise.ts'
+export { adoptResources, settleResources, superviseResources } from './supervise.ts'
 
 export const resource = defineConcept({
   name: 'resource',

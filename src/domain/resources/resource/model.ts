@@ -81,5 +81,6 @@ export const statusOnceDesired = (desired: Sql, status: Sql): Sql =>
 export const retryDelayMs = (failures: number, baseMs: number): number =>
   failures <= 1 ? 0 : Math.min(baseMs * 2 ** Math.min(failures - 2, 20), 300_000)
 
-/** Types of the resources that run as servers, whose state can be followed. */
-export const supervisedTypes = defineExtensionPoint<IdType>('types of supervised resources')
+/** The kinds of resources that run as servers. */
+// biome-ignore lint/suspicious/noExplicitAny: rows of any kind
+export const supervisedKinds = defineExtensionPoint<Supervised<any>>('supervised kinds of resources')

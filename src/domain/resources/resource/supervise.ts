@@ -1,7 +1,8 @@
 /**
  * Supervises resources that run as servers: each pass reads what is desired, observes the servers, plans with a pure function (model.ts) and
  * acts. One process at a time does it for each kind, by lease. Servers outlive the control plane, so a pass after its restart finds them
- * running; an interrupted action is repeated.
+ * running; an interrupted action is repeated. Only an end that this process could watch is a failure: a server that is gone at its first look was
+ * ended by a stop of the platform or of the machine, or nobody can tell.
  */
 import { availableParallelism } from 'node:os'
 import type { ResourceStatus } from '../../../generated/prisma/client.ts'
@@ -23,6 +24,7 @@ import {
   type Supervised,
   type SupervisedRow,
   startHolds,
+  supervisedKinds,
 } from './model.ts'
 import { removeResource, resourceTopic } from './store.ts'
 
@@ -41,20 +43,21 @@ type Memory = {
   running: Set<Promise<void>>
   failures: FailureLog
   leases: Set<string>
+  /** Kinds whose servers this process has looked at. */
+  adopted: Set<string>
   /** Kinds of which there are resources, so that the next pass must not wait for a wake-up. */
   watched: Set<string>
 }
 
 const memoryOf = perApp((app): Memory => {
   const failures = createFailureLog(app, { failed: 'a resource could not be handled', recovered: 'a resource is handled again' })
-  return { busy: new Map(), running: new Set(), failures, leases: new Set(), watched: new Set() }
+  return { busy: new Map(), running: new Set(), failures, leases: new Set(), adopted: new Set(), watched: new Set() }
 })
 
 type Due<Row> = Row & { startDue: boolean; ranCalmly: boolean; isHeld: boolean }
 
 /** The chore that keeps the resources of a kind as desired. Its wake-up topic is the kind's table. */
 export function superviseResources<Row extends SupervisedRow>(kind: Supervised<Row>): Chore {
-  const lease = `${kind.table} supervisor`
   return {
     name: `supervise ${kind.table}`,
     emits: Object.values(kind.events),
@@ -63,27 +66,62 @@ export function superviseResources<Row extends SupervisedRow>(kind: Supervised<R
     dueInMs: (app) => (memoryOf(app).watched.has(kind.table) ? watchMs : null),
     async run(app, signal) {
       const memory = memoryOf(app)
-      memory.watched.delete(kind.table)
       // The rows of these may be read before their action ends, and acted on after it.
       const busyBefore = new Set(memory.busy.keys())
-      const all = await readDue(app, kind)
-      if (all.length === 0) return
-      memory.watched.add(kind.table)
-      const found = all.filter(({ isHeld }) => !isHeld)
-      if ((await holdLease(app.db, lease, app.processId, app.settings.WORKER_LEASE_MS)) === null) return
-      memory.leases.add(lease)
-      const observed = await kind.observe(app, found)
+      const found = await look(app, kind)
       const now = app.clock.elapsedMs()
       const places = () =>
-        concurrency - found.filter(({ id }) => now - (memory.busy.get(id) ?? Number.NEGATIVE_INFINITY) < patienceMs).length
-      for (const row of found) {
+        concurrency - found.filter(({ row }) => now - (memory.busy.get(row.id) ?? Number.NEGATIVE_INFINITY) < patienceMs).length
+      for (const { row, observed } of found) {
         if (signal.aborted || places() <= 0) return
         if (memory.busy.has(row.id) || busyBefore.has(row.id)) continue
-        const action = planResource(row, observed.get(row.id) ?? 'stopped', row.startDue)
-        if (action) background(app, kind, row, action, observed.get(row.id) ?? 'stopped')
+        const action = planResource(row, observed, row.startDue)
+        if (action) background(app, kind, row, action, observed)
       }
     },
   }
+}
+
+/**
+ * For a process that is about to serve: looks at the servers, so that none that ended while no process watched it is shown as running. What
+ * fails here is repeated by the chores.
+ */
+export async function adoptResources(app: App): Promise<void> {
+  const adopted = supervisedKinds.of(app).map((kind) =>
+    look(app, kind).catch((error) => {
+      reportFailure(app, error, 'the state of resources could not be observed', { kind: kind.table }, 'warn')
+    }),
+  )
+  await Promise.all(adopted)
+}
+
+type Sight<Row> = { row: Due<Row>; observed: Observed }
+
+/** What is desired of the servers of a kind, and what they do. Empty if another process supervises them. */
+async function look<Row extends SupervisedRow>(app: App, kind: Supervised<Row>): Promise<Sight<Row>[]> {
+  const memory = memoryOf(app)
+  const lease = `${kind.table} supervisor`
+  memory.watched.delete(kind.table)
+  const all = await readDue(app, kind)
+  if (all.length === 0) return []
+  memory.watched.add(kind.table)
+  if ((await holdLease(app.db, lease, app.processId, app.settings.WORKER_LEASE_MS)) === null) return []
+  memory.leases.add(lease)
+  const found = all.filter(({ isHeld }) => !isHeld)
+  const states = await kind.observe(app, found)
+  const sights = found.map((row) => ({ row, observed: states.get(row.id) ?? 'stopped' }))
+  if (memory.adopted.has(kind.table)) return sights
+  const adopted = await Promise.all(sights.map((sight) => adopt(app, kind, sight)))
+  memory.adopted.add(kind.table)
+  return adopted
+}
+
+/** The end of a server that no process watched is no failure: it is only started again. */
+async function adopt<Row extends SupervisedRow>(app: App, kind: Supervised<Row>, { row, observed }: Sight<Row>): Promise<Sight<Row>> {
+  if (row.desiredState !== 'RUNNING' || row.status !== 'RUNNING' || observed !== 'stopped') return { row, observed }
+  app.log.info({ [kind.noun]: encodeId(kind.type, row.id) }, `a ${kind.noun} was not running at the first look and is started`)
+  await setStatus(app, kind, row, 'STARTING')
+  return { row: { ...row, status: 'STARTING' }, observed }
 }
 
 const readDue = <Row extends SupervisedRow>(app: App, { table }: Supervised<Row>): Promise<Due<Row>[]> =>
