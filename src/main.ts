@@ -5,7 +5,7 @@
 
 import { listProcesses } from './cli/process-record.ts'
 import { startDatabase } from './cli/start-database.ts'
-import { stopEmbeddedPostgres } from './drivers/postgres/index.ts'
+import { type EmbeddedPostgres, stopEmbeddedPostgres } from './drivers/postgres/index.ts'
 import { readSettings, type Settings, SettingsError } from './platform/settings.ts'
 import type { Role } from './serve.ts'
 
@@ -22,7 +22,7 @@ async function start(role: Role): Promise<void> {
   try {
     await serve({ role, settings, database, onStarted: () => process.off('SIGINT', interrupt) })
   } catch (error) {
-    await fail(reportOf(error))
+    await fail(reportOf(error), () => stopStarted(settings, database))
   }
 }
 
@@ -31,14 +31,25 @@ let interrupted: Promise<void> | undefined
 
 /** Stops the embedded PostgreSQL of an interrupted start, unless other processes use it too. */
 async function abandonStart({ DATA_DIR, DATABASE_URL }: Settings): Promise<void> {
-  const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
-  if (DATABASE_URL === undefined && others.length === 0) await stopEmbeddedPostgres({ dataDir: DATA_DIR })
+  if (DATABASE_URL === undefined && !(await isShared(DATA_DIR))) await stopEmbeddedPostgres({ dataDir: DATA_DIR })
 }
 
-async function fail(report: unknown): Promise<never> {
+/**
+ * Stops the embedded PostgreSQL that a failed start has started, unless other processes use it by now. One that does not become ready is not
+ * stopped: it may be recovering, and the next start waits for it again.
+ */
+async function stopStarted({ DATA_DIR }: Settings, database: Promise<EmbeddedPostgres | null>): Promise<void> {
+  const postgres = await database.catch(() => null)
+  if (postgres && !postgres.joined && !(await isShared(DATA_DIR))) await postgres.stop()
+}
+
+const isShared = async (dataDir: string): Promise<boolean> => (await listProcesses(dataDir)).some(({ pid }) => pid !== process.pid)
+
+async function fail(report: unknown, cleanUp?: () => Promise<void>): Promise<never> {
   // An interrupted start fails because its database was stopped.
   await interrupted
   console.error(report)
+  await cleanUp?.().catch((error) => console.error(error))
   process.exit(1)
 }
 

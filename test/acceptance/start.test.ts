@@ -233,6 +233,45 @@ describe('a start with a database that does not match', () => {
   })
 })
 
+describe('a start that fails', () => {
+  it('stops the database that it has started, and none that was running before', async ({ onTestFinished }) => {
+    const DATA_DIR = await mkdtemp(join(tmpdir(), 'quayside-acceptance-'))
+    const stranger = createServer()
+    await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve))
+    const launch = (settings: Record<string, string> = {}) => world.server.spawn({ DATA_DIR, ...settings })
+    onTestFinished(async () => {
+      stranger.close()
+      // Ctrl-C stops the database too, whoever has started it.
+      const last = launch()
+      await routerOf(last)
+      await last.kill('SIGINT')
+      await rm(DATA_DIR, { recursive: true, force: true, maxRetries: 3 })
+    })
+    const hasDatabase = () => existsSync(join(DATA_DIR, 'postgres', '18', 'postmaster.pid'))
+    const refuses = async (settings: Record<string, string>, why: RegExp) => {
+      const refused = launch(settings)
+      expect(await refused.ended).toBe(1)
+      expect(refused.output()).toMatch(why)
+      expect(refused.output()).not.toContain('    at ')
+    }
+    const { port } = stranger.address() as { port: number }
+    await refuses({ PORT: String(port) }, /is in use/)
+    expect(hasDatabase()).toBe(false)
+
+    const otherKey = join(DATA_DIR, 'other.key')
+    await writeFile(otherKey, `1:${Buffer.alloc(32, 9).toString('base64')}\n`, { mode: 0o600 })
+    await refuses({ MASTER_KEY_FILE: otherKey }, /master key/i)
+    expect(hasDatabase()).toBe(false)
+
+    const serving = launch()
+    await routerOf(serving)
+    expect(await serving.kill('SIGTERM')).toBe(0)
+    expect(hasDatabase()).toBe(true)
+    await refuses({ MASTER_KEY_FILE: otherKey }, /master key/i)
+    expect(hasDatabase()).toBe(true)
+  })
+})
+
 describe('a full disk', () => {
   it('fails deployments with NO_CAPACITY, and running services continue', async () => {
     const repository = await world.app('lab')

@@ -37,7 +37,7 @@ export type EmbeddedPostgres = {
    * supervise it: with the lock in DATA_DIR, one of them restarts it and the others find it running.
    */
   supervise(onChange: (change: SupervisorChange) => void): Supervisor
-  /** Stops the server for all processes that use it. */
+  /** Stops the server for all processes that use it, and ends the supervision by this one. */
   stop(): Promise<void>
 }
 
@@ -53,16 +53,23 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await mkdir(join(options.dataDir, 'postgres'), { recursive: true, mode: 0o711 })
   return locked(options.dataDir, async (root) => {
     const place = await findPlace(root, options.unshare ?? 'unshare')
+    const supervisors: Supervisor[] = []
     return {
       url: `postgresql://quayside@localhost/quayside?host=${encodeURIComponent(place.socketDir)}`,
       joined: await bringUp(place, options),
-      supervise: (onChange) =>
-        supervise({
+      supervise(onChange) {
+        const supervisor = supervise({
           onChange,
           isServing: () => isServing(place),
           bringUp: (signal) => locked(options.dataDir, () => bringUp(place, options, signal)),
-        }),
-      stop: () => stopEmbeddedPostgres(options),
+        })
+        supervisors.push(supervisor)
+        return supervisor
+      },
+      stop() {
+        for (const supervisor of supervisors) supervisor.close()
+        return stopEmbeddedPostgres(options)
+      },
     }
   })
 }
