@@ -1364,7 +1364,7 @@ export type DatabaseCreated = Envelope<'database.created', 1, DatabaseCreatedDat
 /** A database was deleted with its data. */
 export type DatabaseDeleted = Envelope<'database.deleted', 1, DatabaseDeletedDataV1>
 
-/** A database exited unexpectedly while Quayside was running, or could not be started. It is started again automatically. */
+/** A database exited unexpectedly while Quayside was running, does not respond, or could not be started. One that exited is started again automatically. */
 export type DatabaseFailed = Envelope<'database.failed', 1, DatabaseFailedDataV1>
 
 /** A failed database is running again. */
@@ -1388,7 +1388,7 @@ export type DatabaseReplicaCreated = Envelope<'database_replica.created', 1, Dat
 /** A replica was deleted with its data. */
 export type DatabaseReplicaDeleted = Envelope<'database_replica.deleted', 1, DatabaseReplicaDeletedDataV1>
 
-/** A replica exited unexpectedly while Quayside was running, or could not be started. It is started again automatically. */
+/** A replica exited unexpectedly while Quayside was running, does not respond, or could not be started. One that exited is started again automatically. */
 export type DatabaseReplicaFailed = Envelope<'database_replica.failed', 1, DatabaseReplicaFailedDataV1>
 
 /** A failed replica is running again. */
@@ -1490,7 +1490,7 @@ export type RedisCreated = Envelope<'redis.created', 1, RedisCreatedDataV1>
 /** A Redis instance was deleted with its data. */
 export type RedisDeleted = Envelope<'redis.deleted', 1, RedisDeletedDataV1>
 
-/** A Redis instance exited unexpectedly while Quayside was running, or could not be started. It is started again automatically. */
+/** A Redis instance exited unexpectedly while Quayside was running, does not respond, or could not be started. One that exited is started again automatically. */
 export type RedisFailed = Envelope<'redis.failed', 1, RedisFailedDataV1>
 
 /** A failed Redis instance is running again. */

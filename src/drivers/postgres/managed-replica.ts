@@ -7,24 +7,34 @@ import { join } from 'node:path'
 import type { ReplicaEngine, ReplicaFailureCode, ReplicaRef, ReplicaSpec } from '../../domain/resources/database-replica/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { configure, isCreated, startCluster, stopCluster } from './cluster.ts'
-import { createClusters, demandPort, locked, type ManagedCluster, type ManagedPostgresOptions, startFailure } from './managed.ts'
+import {
+  createClusters,
+  demandPort,
+  locked,
+  type ManagedCluster,
+  type ManagedPostgresOptions,
+  observedState,
+  startFailure,
+} from './managed.ts'
 import { checkRole, connected, reload, superuserUrl } from './managed-client.ts'
 import { accessRules, leastSettings, replicaSettings } from './managed-settings.ts'
 import { isServing } from './process.ts'
 import { copyPrimary } from './replica-copy.ts'
 import { dropSlot, prepareReplication, replicationPassword, slotOf, usableSlot } from './replica-slot.ts'
+import { createResponseWatch } from './response.ts'
 
 const answerMs = 2_000
 /** How long a start waits until the replica has caught up with the moment of its copy. The server continues afterwards. */
 const catchUpMs = 60_000
 
-export function createManagedReplicas(options: Pick<ManagedPostgresOptions, 'dataDir' | 'unshare'>): ReplicaEngine {
+export function createManagedReplicas(options: Omit<ManagedPostgresOptions, 'ports'>): ReplicaEngine {
   const clusterOf = createClusters(options)
+  const watch = createResponseWatch(options.responseTimes)
   const clustersOf = async (replica: ReplicaSpec) => [await clusterOf(replica), await clusterOf(replica.primary)] as const
 
   return {
     async observe(replicas) {
-      const stateOf = async (one: ReplicaRef) => ((await isServing(await clusterOf(one))) ? 'running' : 'stopped')
+      const stateOf = async (one: ReplicaRef) => observedState(await clusterOf(one), watch)
       return new Map(await Promise.all(replicas.map(async (one) => [one.id, await stateOf(one)] as const)))
     },
 
@@ -58,6 +68,7 @@ export function createManagedReplicas(options: Pick<ManagedPostgresOptions, 'dat
       const [cluster, primary] = await clustersOf(replica)
       await locked(cluster, async () => {
         await stopCluster(cluster)
+        watch.forget(cluster)
         await forgetReplica(primary, replica)
         await rm(cluster.folder, { recursive: true, force: true, maxRetries: 3 })
       })

@@ -12,8 +12,9 @@ import { withFileLock } from './lock.ts'
 import { addStatistics, checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
 import { accessRules, serverSettings, superuser } from './managed-settings.ts'
 import { socketDirOf } from './place.ts'
-import { findProcesses, isServing } from './process.ts'
+import { findProcesses, isServing, servingPid } from './process.ts'
 import { findPrograms, packageFault } from './program.ts'
+import { createResponseWatch, type ResponseTimes, type ResponseWatch } from './response.ts'
 
 export type ManagedPostgresOptions = {
   /** The clusters are in `databases/<id>` below it. */
@@ -21,6 +22,7 @@ export type ManagedPostgresOptions = {
   ports: PortRange
   /** Command that creates user namespaces, needed only by root. Defaults to `unshare` in the PATH. */
   unshare?: string
+  responseTimes?: ResponseTimes
 }
 
 /** The cluster of a database. `folder` contains its data directory, the archived WAL (`wal`), the log and a lock. */
@@ -33,6 +35,7 @@ const stopWaitMs = 5_000
 
 export function createManagedPostgres(options: ManagedPostgresOptions): DatabaseEngine {
   const clusterOf = createClusters(options)
+  const watch = createResponseWatch(options.responseTimes)
   return {
     async place(_origin, taken) {
       await demandPrograms()
@@ -41,7 +44,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
     },
 
     async observe(databases) {
-      const stateOf = async (one: DatabaseRef) => ((await isServing(await clusterOf(one))) ? 'running' : 'stopped')
+      const stateOf = async (one: DatabaseRef) => observedState(await clusterOf(one), watch)
       return new Map(await Promise.all(databases.map(async (one) => [one.id, await stateOf(one)] as const)))
     },
 
@@ -76,6 +79,7 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
       const cluster = await clusterOf(database)
       await locked(cluster, async () => {
         await stopCluster(cluster)
+        watch.forget(cluster)
         await rm(cluster.folder, { recursive: true, force: true, maxRetries: 3 })
       })
     },
@@ -83,6 +87,12 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
     measure: async (spec) =>
       connected(superuserUrl(await clusterOf(spec), spec, 'postgres'), (session) => measure(session, spec.databaseName), measureMs),
   }
+}
+
+export async function observedState(cluster: ManagedCluster, watch: ResponseWatch): Promise<'running' | 'silent' | 'stopped'> {
+  const pid = await servingPid(cluster)
+  if (pid === null) return 'stopped'
+  return watch.isSilent(cluster, pid) ? 'silent' : 'running'
 }
 
 async function demandPrograms(): Promise<void> {

@@ -83,16 +83,18 @@ export async function stateOf(place: ServerPlace, { postmaster }: Processes): Pr
   return (await accepts(socketOf(place))) ? 'ready' : 'unreachable'
 }
 
-/** Whether the server is running and has its socket. Cheaper than `stateOf`, because it is called frequently. */
-export async function isServing(place: ServerPlace): Promise<boolean> {
+/** The process of a server that is running and has its socket, else null. Cheaper than `stateOf`, because it is called frequently. */
+export async function servingPid(place: ServerPlace): Promise<number | null> {
   const pid = Number((await readPidFile(place.data))[0])
-  if (!(pid > 0)) return false
+  if (!(pid > 0)) return null
   const runs =
     process.platform === 'linux'
       ? (await readlink(`/proc/${pid}/cwd`).catch(() => null)) === place.data
       : (await findByPidFile(place.data)).postmaster !== null
-  return runs && (await lstat(socketOf(place)).catch(() => null)) !== null
+  return runs && (await lstat(socketOf(place)).catch(() => null)) !== null ? pid : null
 }
+
+export const isServing = async (place: ServerPlace): Promise<boolean> => (await servingPid(place)) !== null
 
 function accepts(path: string): Promise<boolean> {
   return new Promise((resolve) => {

@@ -6,6 +6,7 @@ import { databaseEngine } from '../../../src/domain/resources/database/index.ts'
 import type { DatabaseEngine, DatabaseRef } from '../../../src/domain/resources/database/ports.ts'
 import { replicaEngine } from '../../../src/domain/resources/database-replica/index.ts'
 import { replicaSpecOf } from '../../../src/domain/resources/database-replica/model.ts'
+import type { ReplicaEngine } from '../../../src/domain/resources/database-replica/ports.ts'
 import { settleResources } from '../../../src/domain/resources/resource/index.ts'
 import { createManagedPostgres } from '../../../src/drivers/postgres/managed.ts'
 import { createManagedReplicas } from '../../../src/drivers/postgres/managed-replica.ts'
@@ -43,20 +44,21 @@ const worker = Number(process.env.VITEST_POOL_ID ?? 1) % 20
 export const ports = { first: 13_000 + worker * 100, last: 13_099 + worker * 100 }
 
 export const engineOf = (app: App) => createManagedPostgres({ dataDir: app.settings.DATA_DIR, ports })
+const replicasOf = (app: App) => createManagedReplicas({ dataDir: app.settings.DATA_DIR })
 
 /** The chores that supervise resources, running in this process. */
 export const supervisorsOf = (app: App): Loop[] =>
   app.domain.chores.filter(({ name }) => name.startsWith('supervise ')).map((chore) => startChore(app, chore))
 
 /** Sets up before the tests of a file, and removes every database after them. */
-export function useShop(engineFor: (app: App) => DatabaseEngine = engineOf): Shop {
+export function useShop(engineFor: (app: App) => DatabaseEngine = engineOf, replicasFor: (app: App) => ReplicaEngine = replicasOf): Shop {
   const shop = {} as Shop
   let loops: Loop[] = []
   beforeAll(async () => {
     const world = await createWorld()
     const { app } = world
     databaseEngine.provide(app, engineFor(app))
-    replicaEngine.provide(app, createManagedReplicas({ dataDir: app.settings.DATA_DIR }))
+    replicaEngine.provide(app, replicasFor(app))
     const tenant = await createTenant(app)
     loops = supervisorsOf(app)
     const run: Shop['run'] = async (source, variables) => {

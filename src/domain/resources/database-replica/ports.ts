@@ -19,8 +19,8 @@ export type ReplicaFailureCode = 'PORT_TAKEN' | 'NO_CAPACITY' | 'UNREACHABLE' | 
  * repeated after a crash in the middle.
  */
 export interface ReplicaEngine {
-  /** Whether the server of each of these replicas runs, by id. A few system calls each. */
-  observe(replicas: readonly ReplicaRef[]): Promise<ReadonlyMap<string, 'running' | 'stopped'>>
+  /** Whether the server of each of these replicas runs, by id. A few system calls each. `silent`: it has not answered for a while. */
+  observe(replicas: readonly ReplicaRef[]): Promise<ReadonlyMap<string, 'running' | 'silent' | 'stopped'>>
   /**
    * Copies the database if there is no copy yet, or if the copy cannot follow the database any more, and starts the server. Resolves when the
    * role of the database can run a query. Throws PortError<ReplicaFailureCode>.

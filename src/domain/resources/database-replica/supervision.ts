@@ -17,9 +17,9 @@ export const supervisedReplicas: Supervised<DatabaseReplica> = {
   async observe(app, replicas) {
     const states = await replicaEngine.use(app).observe(replicas)
     const observed = replicas.map((replica): [string, Observed] => {
-      const isRunning = states.get(replica.id) === 'running'
-      const reason = isRunning ? lastReason(app, replica) : null
-      return [replica.id, reason === null ? (isRunning ? 'running' : 'stopped') : { reason }]
+      const state = states.get(replica.id) ?? 'stopped'
+      const reason = state === 'running' ? lastReason(app, replica) : null
+      return [replica.id, reason === null ? state : { reason }]
     })
     forgetOthers(app, replicas)
     return new Map(observed)

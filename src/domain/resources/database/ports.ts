@@ -22,8 +22,8 @@ export type DatabaseSpec = {
 /** What identifies a database in its engine. */
 export type DatabaseRef = Pick<DatabaseSpec, 'id' | 'host' | 'port' | 'ownsPort' | 'databaseName' | 'username'>
 
-/** `unreachable`: its server cannot be asked, so that its state is unknown. */
-export type ObservedDatabase = 'running' | 'stopped' | 'unreachable'
+/** `silent`: its server runs, but has not answered for a while. `unreachable`: its server cannot be asked, so that its state is unknown. */
+export type ObservedDatabase = 'running' | 'silent' | 'stopped' | 'unreachable'
 
 /**
  * `PORT_TAKEN`: another program listens on the port. `NO_CAPACITY`: the disk is full. `UNREACHABLE`: the server does not answer.
@@ -57,7 +57,7 @@ export interface DatabaseEngine {
    * PostgreSQL is not installed.
    */
   place(origin: DatabaseOrigin, taken: ReadonlySet<number>): Promise<DatabasePlace>
-  /** The state of each of these databases, by id. A few system calls each, or one query for all on a server. */
+  /** The state of each of these databases, by id. A few system calls each, or one query for all on a server. Delayed by no server of its own. */
   observe(databases: readonly DatabaseRef[]): Promise<ReadonlyMap<string, ObservedDatabase>>
   /** Creates what is missing and starts the server. Resolves when the role of the spec can run a query. Throws PortError<DatabaseFailureCode>. */
   start(spec: DatabaseSpec): Promise<void>

@@ -31,7 +31,7 @@ export function lifecycleEvents<Shape extends z.ZodRawShape>({ name, subject, no
       stopped: define('stopped', `A ${noun} was stopped.`),
       failed: define(
         'failed',
-        `A ${noun} exited unexpectedly while Quayside was running, or could not be started. It is started again automatically.`,
+        `A ${noun} exited unexpectedly while Quayside was running, does not respond, or could not be started. One that exited is started again automatically.`,
         failure,
       ),
       recovered: define('recovered', `A failed ${noun} is running again.`),

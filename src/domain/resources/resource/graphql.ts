@@ -25,7 +25,8 @@ export const ResourceStatus = enumType('ResourceStatus', 'Observed state of a ma
   STARTING: 'Starting.',
   STOPPING: 'Stopping.',
   STOPPED: 'Stopped. Its data is kept.',
-  FAILED: 'Could not be started, or exited unexpectedly. See `statusMessage`. It is started again automatically.',
+  FAILED:
+    'Could not be started, exited unexpectedly or does not respond. See `statusMessage`. One that exited is started again automatically.',
   DELETING: 'Being deleted.',
 })
 

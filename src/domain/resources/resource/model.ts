@@ -28,10 +28,11 @@ export type SupervisedRow = {
 }
 
 /**
+ * `silent`: the server runs, but has not answered for a while. It is not ended for that, because it may be in the middle of something.
  * `unreachable`: the state is unknown. It is neither taken for running nor for stopped. A `reason`: the server runs, but is of no use, so that
  * it must be started again.
  */
-export type Observed = 'running' | 'stopped' | 'unreachable' | { reason: string }
+export type Observed = 'running' | 'silent' | 'stopped' | 'unreachable' | { reason: string }
 
 /** A kind of resource that runs as servers, and how its servers are handled. The actions are idempotent and repeated after a crash. */
 export type Supervised<Row extends SupervisedRow> = {
@@ -61,6 +62,7 @@ export function planResource(row: SupervisedRow, observed: Observed, startDue: b
   if (row.desiredState === 'STOPPED') return observed !== 'stopped' ? 'stop' : row.status === 'STOPPED' ? null : 'stopped'
   if (observed !== 'running') {
     if (row.status === 'RUNNING') return 'lost'
+    if (observed === 'silent' && row.status === 'FAILED') return row.generation > row.appliedGeneration && startDue ? 'restart' : null
     return startDue ? 'start' : null
   }
   if (!startDue) return null

@@ -172,12 +172,7 @@ async function act<Row extends SupervisedRow>(
 ): Promise<void> {
   switch (action) {
     case 'lost':
-      return noteFailure(
-        app,
-        kind,
-        row,
-        typeof observed === 'object' ? observed.reason : `The ${kind.noun} exited unexpectedly. It is being restarted.`,
-      )
+      return noteFailure(app, kind, row, reasonOf(kind, observed))
     case 'start':
     case 'restart':
       return attempt(app, kind, row, async () => {
@@ -203,6 +198,12 @@ async function act<Row extends SupervisedRow>(
         if (await removeResource(work, row.id)) await publish(work, kind.events.deleted, kind.eventOf(row, null))
       })
   }
+}
+
+function reasonOf({ noun }: Pick<Supervised<never>, 'noun'>, observed: Observed): string {
+  if (typeof observed === 'object') return observed.reason
+  if (observed === 'silent') return `The ${noun} does not respond. To end its server and start another one, restart the ${noun}.`
+  return `The ${noun} exited unexpectedly. It is being restarted.`
 }
 
 /** Performs an action whose failure is the resource's, and is shown to users. */
