@@ -322,7 +322,7 @@ export const findQuery = <Row>(listing: Listing<Row>): Query<{ id: string }, Row
   })
 
 /** Exactly one of an id and a slug. */
-export const idOrSlug = z
+const idOrSlug = z
   .object({ id: z.string().nullish(), slug: z.string().nullish() })
   .refine((input) => Boolean(input.id) !== Boolean(input.slug), { error: 'exactly one of id and slug is required', path: ['id'] })
 

@@ -276,7 +276,7 @@ function queryOf({ query }: ReceivedRequest): Record<string, string[]> {
 }
 
 /** Percent-encodes a path as S3 does, all but unreserved characters and slashes. */
-export const encodePath = (path: string): string =>
+const encodePath = (path: string): string =>
   encodeURIComponent(path)
     .replace(/%2F/g, '/')
     .replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)

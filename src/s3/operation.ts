@@ -18,8 +18,6 @@ export type Operation = {
   run(exchange: BucketExchange): Promise<void>
 }
 
-export type ServiceOperation = { name: string; run(exchange: Exchange): Promise<void> }
-
 const read = (name: string, run: Operation['run']): Operation => ({ name, permission: 'read', run })
 const write = (name: string, run: Operation['run']): Operation => ({ name, permission: 'write', run })
 const remove = (name: string, run: Operation['run']): Operation => ({ name, permission: 'delete', run })

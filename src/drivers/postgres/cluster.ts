@@ -133,7 +133,7 @@ export async function mustRun({ account }: Pick<Installation, 'account'>, file: 
     throw new Error(`PostgreSQL: ${file} ${args[0]} exited with code ${code}: ${output.trim().split('\n').slice(-5).join(' ')}`)
 }
 
-export async function logTail({ log }: Pick<Cluster, 'log'>): Promise<string> {
+async function logTail({ log }: Pick<Cluster, 'log'>): Promise<string> {
   const lines = (await readFile(log, 'utf8').catch(() => '')).trim().split('\n').slice(-5)
   return `The end of ${log}: ${lines.join(' | ')}`
 }

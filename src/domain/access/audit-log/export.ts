@@ -15,7 +15,7 @@ import { csvHeader, csvLine } from './csv.ts'
 import { exported, type ShownEntry } from './model.ts'
 import { auditEntryListing, auditFilter, demandWholeOrganization } from './queries.ts'
 
-export const exportFormats = ['NDJSON', 'CSV'] as const
+const exportFormats = ['NDJSON', 'CSV'] as const
 export type ExportFormat = (typeof exportFormats)[number]
 
 /** Path of the links, below the address of the API. */

@@ -8,7 +8,7 @@ import { nilId, parseTypeId } from '../../../platform/id.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import { sequenceAll } from '../../../platform/sequencer.ts'
 
-export const auditOutcomes = ['SUCCEEDED', 'DENIED', 'FAILED'] as const
+const auditOutcomes = ['SUCCEEDED', 'DENIED', 'FAILED'] as const
 
 /** The id of an object of any type, as a UUID. A malformed one is the id of no object. */
 const anyId = z.string().transform((text) => (validate(text) ? text.toLowerCase() : (parseTypeId(text)?.uuid ?? nilId)))

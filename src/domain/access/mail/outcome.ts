@@ -44,7 +44,7 @@ export async function report(work: Work, mail: Followed, findings: readonly Find
  * Whether a permanent refusal concerns the address itself (RFC 3463: 5.1.x, a disabled mailbox) and not a full mailbox, the size or content of
  * the mail, or the policy of the server.
  */
-export function condemns(code: string | null, text: string | null): boolean {
+function condemns(code: string | null, text: string | null): boolean {
   const status = /\b5\.\d{1,3}\.\d{1,3}\b/.exec(`${code ?? ''} ${text ?? ''}`)?.[0]
   return status ? /^5\.1\.(?!8$|7$)|^5\.2\.[01]$|^5\.0\.0$/.test(status) : ['550', '551', '553'].includes(code ?? '')
 }

@@ -66,7 +66,7 @@ type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
   >
 
 /** Adds a deployment to a locked service's queue, by its policy. */
-export async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
+async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
   const unfinished = await rows<Waiting>(
     work.tx,
     sql`select id, status, kind, phase from deployment where web_service_id = ${service.id}::uuid and status in ${unfinishedStatuses.list} order by id for update`,

@@ -24,7 +24,7 @@ export const originalOf = ({ name, databaseName, username, maxConnections, setti
 })
 
 /** Condition on the backup `b`: its archive is complete, and nothing was found to be wrong with it. */
-export const isUsable: Sql = sql`b.status in ('STORED', 'VERIFIED') and b.deleting_at is null`
+const isUsable: Sql = sql`b.status in ('STORED', 'VERIFIED') and b.deleting_at is null`
 
 /** Number of backups that are kept without a schedule, as far as the changes after them are concerned. */
 export const defaultKeep = 7

@@ -12,7 +12,7 @@ import { extract, type Header, pack } from 'tar-stream'
 import type { BackupErrorCode } from '../../../domain/resources/backup/ports.ts'
 import { PortError } from '../../../platform/errors.ts'
 
-export const manifestFile = 'backup_manifest'
+const manifestFile = 'backup_manifest'
 
 /** Size of the compressed archive, and its SHA-256 in hexadecimal. */
 export type ArchiveDigest = { sizeBytes: number; sha256: string }
