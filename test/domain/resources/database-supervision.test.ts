@@ -157,6 +157,7 @@ describe('the plan', () => {
     ['notes one that became silent', {}, 'silent', true, 'lost'],
     ['waits for the answer of a silent one', { status: 'FAILED' }, 'silent', true, null],
     ['restarts a silent one on request', { status: 'FAILED', generation: 1 }, 'silent', true, 'restart'],
+    ['restarts one on request that became silent since', { status: 'STARTING', generation: 1 }, 'silent', true, 'restart'],
     ['stops a silent one', { desiredState: 'STOPPED', status: 'FAILED' }, 'silent', true, 'stop'],
     ['notes one that became unreachable', {}, 'unreachable', true, 'lost'],
     ['tries to start one whose server is unreachable', { status: 'FAILED' }, 'unreachable', true, 'start'],

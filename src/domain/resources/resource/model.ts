@@ -62,8 +62,10 @@ export function planResource(row: SupervisedRow, observed: Observed, startDue: b
   if (row.desiredState === 'STOPPED') return observed !== 'stopped' ? 'stop' : row.status === 'STOPPED' ? null : 'stopped'
   if (observed !== 'running') {
     if (row.status === 'RUNNING') return 'lost'
-    if (observed === 'silent' && row.status === 'FAILED') return row.generation > row.appliedGeneration && startDue ? 'restart' : null
-    return startDue ? 'start' : null
+    if (!startDue) return null
+    if (observed === 'silent' && row.generation > row.appliedGeneration) return 'restart'
+    // Whether it responds again is observed.
+    return observed === 'silent' && row.status === 'FAILED' ? null : 'start'
   }
   if (!startDue) return null
   if (row.generation > row.appliedGeneration) return 'restart'
