@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { backupStore } from '../../../src/domain/resources/backup/index.ts'
 import { createBackupDisk } from '../../../src/drivers/backup-disk/index.ts'
 import { createBackupS3 } from '../../../src/drivers/backup-s3/index.ts'
-import { run, sql } from '../../../src/platform/db/index.ts'
+import { rows, run, sql } from '../../../src/platform/db/index.ts'
 import { Secret } from '../../../src/platform/settings.ts'
 import { bucketName, type ObjectStorage, startObjectStorage } from '../../support/object-storage.ts'
 import { until } from '../../support/wait.ts'
@@ -76,6 +76,8 @@ it('while the bucket is away, a backup fails with the reason, and the archive of
   expect(await shop.refused(restore, { id: backupId })).toMatchObject({ code: 'unavailable' })
   await shop.run('mutation ($id: ID!) { deleteBackup(input: {id: $id}) { deletedId } }', { id: backupId })
   await until('the removal has failed', () => shop.app.logged.some(({ msg }) => String(msg).includes('is removed later')))
+  const postponed = sql`select 1 as one from backup where deleting_at is not null and due_at > app_now()`
+  await until('its next attempt is due later', async () => (await rows(shop.app.db, postponed)).length === 1)
   const count = storage.objects.size
   storage.fault = () => null
   await run(shop.app.db, sql`update backup set due_at = app_now() where deleting_at is not null`)
