@@ -6,12 +6,26 @@
 
 /** Floors from the ground up, and the concepts of each in order: a concept may use those before it. */
 export const floors = {
-  access: ['organization', 'mail', 'user', 'session', 'role', 'member', 'api-key', 'audit-log', 'operation'],
+  access: [
+    'organization',
+    'mail',
+    'role',
+    'member',
+    'user',
+    'session',
+    'totp',
+    'passkey',
+    'ssh-key',
+    'invitation',
+    'api-key',
+    'audit-log',
+    'operation',
+  ],
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'deployment'],
   resources: ['resource', 'resource-binding', 'database', 'database-replica', 'backup', 'redis', 'storage', 'stored-object', 'email'],
-  odoo: ['connection', 'bridge-call', 'speed-test'],
+  odoo: ['odoo-account', 'bridge-call', 'speed-test'],
   webhooks: ['event-type', 'endpoint', 'message', 'delivery', 'attempt'],
 }
 

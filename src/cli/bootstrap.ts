@@ -56,7 +56,8 @@ const ownerWithoutKey = (app: App, organizationId: string): Promise<Owner | null
   row<Owner>(
     app.db,
     sql`select o.id as organization_id, o.slug as organization_slug, m.user_id
-        from organization o join member m on m.organization_id = o.id and m.role = 'OWNER'
+        from organization o join member m on m.organization_id = o.id
+        join role r on r.id = m.role_id and r.system = 'OWNER'
         where o.id = ${organizationId}::uuid
           or (o.created_at < app_now() - interval '1 minute' and not exists (select 1 from api_key))
         order by o.id limit 1`,
@@ -99,7 +100,7 @@ const asOwner = (app: App, owner: { organizationId: string; userId: string }): R
     organizationId: owner.organizationId,
     permissions: rolePermissions('OWNER'),
     apiKeyId: null,
-    projectId: null,
+    projectIds: null,
   },
 })
 

@@ -22,7 +22,7 @@ function readName(): string | null {
 async function make(name: string): Promise<void> {
   const { app, close } = await openApp(readSettings())
   try {
-    const owner = await (await app.db.prismaClient()).member.findFirst({ where: { role: 'OWNER' }, orderBy: { id: 'asc' } })
+    const owner = await (await app.db.prismaClient()).member.findFirst({ where: { role: { system: 'OWNER' } }, orderBy: { id: 'asc' } })
     if (owner) {
       const { plaintextKey } = await makeKey(app, owner, name)
       console.log(`API key ${plaintextKey}`)

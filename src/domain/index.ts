@@ -7,8 +7,10 @@ import { foundation } from '../platform/foundation.ts'
 import { apiKey } from './access/api-key/index.ts'
 import { auditLog } from './access/audit-log/index.ts'
 import { mail } from './access/mail/index.ts'
+import { member } from './access/member/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
+import { role } from './access/role/index.ts'
 import { user } from './access/user/index.ts'
 import { environment } from './apps/environment/index.ts'
 import { project } from './apps/project/index.ts'
@@ -41,6 +43,8 @@ export const concepts: readonly Concept[] = [
   foundation,
   organization,
   mail,
+  role,
+  member,
   user,
   apiKey,
   auditLog,

@@ -81,9 +81,13 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
   }
 }
 
+/** Whether access to a project was lost. */
+const narrowed = (before: Caller['projectIds'], present: Caller['projectIds']): boolean =>
+  present !== null && (before === null || before.some((id) => !present.includes(id)))
+
 /** Also true if a permission was lost or the scope was narrowed. */
 function lost(before: Caller, present: Caller | null): boolean {
-  if (!present || present.organizationId !== before.organizationId || present.projectId !== before.projectId) return true
+  if (!present || present.organizationId !== before.organizationId || narrowed(before.projectIds, present.projectIds)) return true
   for (const permission of before.permissions) if (!present.permissions.has(permission)) return true
   return false
 }

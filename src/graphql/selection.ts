@@ -84,7 +84,7 @@ const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): 
   organizationId,
   permissions: new Set(permissions as Permission[]),
   apiKeyId: null,
-  projectId,
+  projectIds: projectId === null ? null : [projectId],
 })
 
 /** The query for a selection: as written if it uses fragments on types, otherwise narrowed to the subject's type. */

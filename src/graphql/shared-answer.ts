@@ -24,7 +24,7 @@ export function createSharedAnswers(schema: GraphQLSchema): SharedAnswers {
       const selection = selections.get(document) ?? selectionOf(document, schema)
       selections.set(document, selection)
       const values = selection.variables.map((name) => variables?.[name])
-      const rights = [caller.organizationId, caller.projectId, [...caller.permissions].sort()]
+      const rights = [caller.organizationId, caller.projectIds, [...caller.permissions].sort()]
       return createHash('sha256')
         .update(JSON.stringify([selection.text, operationName, values, rights]))
         .digest('base64')

@@ -54,12 +54,12 @@ const scopeRights: Record<KeyScope, (permission: Permission) => boolean> = {
   ADMIN: () => true,
 }
 
-/** Permissions of a key: those that both its scope and its creator's current role grant. */
-export const keyPermissions = (scope: KeyScope, role: SystemRole): ReadonlySet<Permission> =>
-  new Set(permissions.filter((permission) => scopeRights[scope](permission) && roleRights[role](permission)))
-
 export const rolePermissions = (role: SystemRole): ReadonlySet<Permission> =>
   new Set(permissions.filter((permission) => roleRights[role](permission)))
+
+/** Permissions of a key: those that both its scope and its creator's current role grant. */
+export const keyPermissions = (scope: KeyScope, granted: ReadonlySet<Permission>): ReadonlySet<Permission> =>
+  new Set([...granted].filter((permission) => scopeRights[scope](permission)))
 
 export type Caller = {
   /**
@@ -72,8 +72,8 @@ export type Caller = {
   organizationId: string
   permissions: ReadonlySet<Permission>
   apiKeyId: string | null
-  /** If set, the caller can access this project only. */
-  projectId: string | null
+  /** The projects that the caller can access; null for all of them, and for what belongs to the organization as a whole. */
+  projectIds: readonly string[] | null
 }
 
 export const systemCaller = (organizationId: string): Caller => ({
@@ -82,7 +82,7 @@ export const systemCaller = (organizationId: string): Caller => ({
   organizationId,
   permissions: new Set(permissions),
   apiKeyId: null,
-  projectId: null,
+  projectIds: null,
 })
 
 /** Identifies the caller for idempotency keys, rate limits and quotas. */

@@ -32,7 +32,8 @@ export type Target = { id: string; version?: number }
 export type Command<Input, Row extends Target | null, Result extends object, Prepared = any> = {
   name: string
   description: string
-  permission: Permission
+  /** Null: every authenticated caller may run it, such as a command on one's own account. */
+  permission: Permission | null
   ids: IdPaths
   /** The type of the target or, if the command has none, of the row that it creates, for the audit entry. */
   targetType: IdType | null
@@ -90,22 +91,38 @@ export function demand(caller: Caller, permission: Permission): void {
   if (!caller.permissions.has(permission)) throw errors.forbidden({ details: { permission } })
 }
 
+/** The id of the user who is signed in. Throws `forbidden` for other callers, such as API keys: they don't act on accounts. */
+export function demandPerson({ subject, userId }: Caller): string {
+  if (subject.type !== 'user' || userId === null) throw errors.forbidden({ text: 'Only a signed-in user can do this, not an API key.' })
+  return userId
+}
+
 /**
  * Condition for the rows that a caller may see, of a table with these two columns: those of its organization, and, if the caller is limited to
- * a project, of that project.
+ * projects, of those projects.
  */
 export const visible = (caller: Caller, alias: Sql, projectColumn: Sql = sql`project_id`): Sql =>
-  caller.projectId === null
+  caller.projectIds === null
     ? sql`${alias}.organization_id = ${caller.organizationId}::uuid`
-    : sql`${alias}.organization_id = ${caller.organizationId}::uuid and ${alias}.${projectColumn} = ${caller.projectId}::uuid`
+    : sql`${alias}.organization_id = ${caller.organizationId}::uuid and ${alias}.${projectColumn} = any(${caller.projectIds}::uuid[])`
 
-/** Condition for the rows of a table whose rows belong to the organization as a whole: a caller that is limited to a project sees none. */
+/** Condition for the rows of a table whose rows belong to the organization as a whole: a caller that is limited to projects sees none. */
 export const ofOrganization = (caller: Caller, alias: Sql): Sql =>
-  caller.projectId === null ? sql`${alias}.organization_id = ${caller.organizationId}::uuid` : sql`false`
+  caller.projectIds === null ? sql`${alias}.organization_id = ${caller.organizationId}::uuid` : sql`false`
 
-/** Throws `forbidden` for a caller that is limited to a project. `act` says what such a key cannot do. */
+/** Throws `forbidden` for a caller that is limited to projects. `act` says what such a caller cannot do. */
 export function demandOrganization(caller: Caller, act: string): void {
-  if (caller.projectId !== null) throw errors.forbidden({ text: `An API key that is limited to one project cannot ${act}.` })
+  if (caller.projectIds !== null) throw errors.forbidden({ text: `A caller that is limited to certain projects cannot ${act}.` })
+}
+
+/**
+ * The project that something belongs to which was requested without one: that of a caller who has access to one project only. Null for the
+ * organization as a whole. Throws `invalid_input` for a caller that is limited to several projects or none and must choose.
+ */
+export function impliedProject({ projectIds }: Caller): string | null {
+  if (projectIds === null) return null
+  if (projectIds.length === 1) return projectIds[0]!
+  throw errors.invalid_input({ field: 'projectId', text: 'projectId: is required because your access is limited to certain projects' })
 }
 
 export type CommandInput = Record<string, unknown> & { idempotencyKey?: string | null | undefined; ifVersion?: number | null | undefined }
@@ -132,7 +149,7 @@ async function perform<Input, Row extends Target | null, Result extends object>(
   if (request.app.domain.commands.get(command.name) !== command) throw new Error(`no concept declares the command ${command.name}`)
   const { idempotencyKey, ifVersion, ...rest } = rawInput
   const input = decodeIds(rest, command.ids)
-  demand(request.caller, command.permission)
+  if (command.permission !== null) demand(request.caller, command.permission)
   demandText({ idempotencyKey })
   const prepared = await prepare(request.app, command, input)
   const { app, caller, requestId } = request

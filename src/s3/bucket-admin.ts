@@ -45,5 +45,5 @@ const callerOf = ({ id, name, organizationId }: SigningKey): Caller => ({
   organizationId,
   permissions: new Set(['manage:storage', 'delete:storage']),
   apiKeyId: null,
-  projectId: null,
+  projectIds: null,
 })

@@ -23,7 +23,7 @@ export const caller = (rights: Caller['permissions'] = new Set(permissions)): Ca
   organizationId: '0190a6c8-0000-7000-8000-000000000002',
   permissions: rights,
   apiKeyId: '0190a6c8-0000-7000-8000-000000000001',
-  projectId: null,
+  projectIds: null,
 })
 
 /** What the event sources of the test schema did. */

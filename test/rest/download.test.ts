@@ -6,7 +6,7 @@ import { createApp } from '../../src/app.ts'
 import { createApiKey, revokeApiKey } from '../../src/domain/access/api-key/index.ts'
 import { openExport } from '../../src/domain/access/audit-log/index.ts'
 import { createProject, updateProject } from '../../src/domain/apps/project/index.ts'
-import { type Caller, keyPermissions } from '../../src/platform/access.ts'
+import { type Caller, keyPermissions, rolePermissions } from '../../src/platform/access.ts'
 import { writeAudit } from '../../src/platform/audit.ts'
 import { type AuditLink, auditHash } from '../../src/platform/audit-chain.ts'
 import { execute } from '../../src/platform/command.ts'
@@ -199,7 +199,7 @@ describe('a link', () => {
       ...tenant.owner,
       subject: { type: 'api_key', id: apiKey.id, name: 'auditor' },
       apiKeyId: apiKey.id,
-      permissions: keyPermissions('READ', 'OWNER'),
+      permissions: keyPermissions('READ', rolePermissions('OWNER')),
     }
     const [byKey, byUser] = [tokenOf(await linkOf(caller)), tokenOf(await linkOf(tenant.owner))]
     expect(await openExport(world.app, byKey)).not.toBeNull()

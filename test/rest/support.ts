@@ -83,12 +83,11 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
     organizationId,
     permissions: rolePermissions('OWNER'),
     apiKeyId: null,
-    projectId: null,
+    projectIds: null,
   }
   await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {
     await run(work.tx, sql`insert into organization ${newRow({ id: organizationId, name, slug: name })}`)
     await run(work.tx, sql`insert into user_account ${newRow({ id: userId, name, email: `${name}@quayside.localhost` })}`)
-    await run(work.tx, sql`insert into member ${newRow({ id: newId(), organizationId, userId, role: 'OWNER' })}`)
     const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
     await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
   })

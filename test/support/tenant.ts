@@ -10,7 +10,7 @@ import { newRow, run, sql } from '../../src/platform/db/index.ts'
 import { DomainError } from '../../src/platform/errors.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
-import { type App, transact } from '../../src/platform/work.ts'
+import { type App, transact, type Work } from '../../src/platform/work.ts'
 import { createTestApp, type TestApp } from './app.ts'
 import { createTestDatabase } from './database.ts'
 
@@ -30,24 +30,39 @@ export async function createTenant(app: App, name = `acme-${newId()}`, role: Sys
     organizationId,
     permissions: rolePermissions(role),
     apiKeyId: null,
-    projectId: null,
+    projectIds: null,
   }
   await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {
     await run(work.tx, sql`insert into organization ${newRow({ id: organizationId, name, slug: name })}`)
     await run(work.tx, sql`insert into user_account ${newRow({ id: userId, name, email: `${name}@quayside.localhost` })}`)
-    await run(work.tx, sql`insert into member ${newRow({ id: newId(), organizationId, userId, role })}`)
     const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
     await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
+    if (role !== 'OWNER') await setRole(work, owner, role)
   })
   return {
     organizationId,
     owner,
     key(scope, projectId = null) {
       const id = newId()
-      return { ...owner, subject: { type: 'api_key', id, name: scope }, permissions: keyPermissions(scope, role), apiKeyId: id, projectId }
+      return {
+        ...owner,
+        subject: { type: 'api_key', id, name: scope },
+        permissions: keyPermissions(scope, owner.permissions),
+        apiKeyId: id,
+        projectIds: projectId === null ? null : [projectId],
+      }
     },
   }
 }
+
+/** Gives a user another system role in an organization, without waking anything. */
+export const setRole = ({ tx }: Pick<Work, 'tx'>, { organizationId, userId }: Caller, role: SystemRole): Promise<unknown> =>
+  run(
+    tx,
+    sql`update member m set role_id = r.id from role r
+        where m.organization_id = ${organizationId}::uuid and m.user_id = ${userId}::uuid
+          and r.organization_id = m.organization_id and r.system = ${role}::system_role`,
+  )
 
 export type World = {
   url: string

@@ -24,6 +24,7 @@ import {
   operation,
   refusal,
   request,
+  setRole,
   statementsOf,
   type Tenant,
   type World,
@@ -131,7 +132,7 @@ describe('a key identifies a caller', () => {
       organizationId: tenant.organizationId,
       userId: tenant.owner.userId,
       apiKeyId: apiKey.id,
-      projectId: null,
+      projectIds: null,
       subject: { type: 'api_key', id: apiKey.id, name: 'ci' },
     })
     const revoked = await execute(request(world.app, tenant.owner), revokeApiKey, { id: apiKey.id })
@@ -191,10 +192,10 @@ describe('a key identifies a caller', () => {
       const own = await createTenant(world.app)
       for (const scope of ['READ', 'WRITE', 'ADMIN'] as KeyScope[]) {
         const text = await made({ scope }, own.owner)
-        await run(world.app.db, sql`update member set role = ${role}::system_role where user_id = ${own.owner.userId}::uuid`)
+        await setRole({ tx: world.app.db }, own.owner, role)
         await forget()
-        expect((await caller(text))?.permissions).toEqual(keyPermissions(scope, role))
-        await run(world.app.db, sql`update member set role = 'OWNER' where user_id = ${own.owner.userId}::uuid`)
+        expect((await caller(text))?.permissions).toEqual(keyPermissions(scope, rolePermissions(role)))
+        await setRole({ tx: world.app.db }, own.owner, 'OWNER')
       }
     },
   )
@@ -358,7 +359,7 @@ describe('a key restricted to a project', () => {
   it('is revoked with its project', async () => {
     const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'short-lived' })
     const text = await made({ projectId: project.id })
-    expect(await caller(text)).toMatchObject({ projectId: project.id })
+    expect(await caller(text)).toMatchObject({ projectIds: [project.id] })
     await run(world.app.db, sql`delete from environment where project_id = ${project.id}::uuid`)
     await run(world.app.db, sql`delete from project where id = ${project.id}::uuid`)
     await forget()

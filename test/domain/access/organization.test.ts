@@ -20,7 +20,9 @@ it('two processes that start at once create one organization, with its owner and
   expect(await rows(world.app.db, sql`select id, slug from organization`)).toEqual([
     { id: owner!.organizationId, slug: owner!.organizationSlug },
   ])
-  expect(await rows(world.app.db, sql`select user_id, role from member`)).toEqual([{ userId: owner!.userId, role: 'OWNER' }])
+  expect(await rows(world.app.db, sql`select m.user_id, r.system from member m join role r on r.id = m.role_id`)).toEqual([
+    { userId: owner!.userId, system: 'OWNER' },
+  ])
   expect(await rows(world.app.db, sql`select name, kind from server`)).toEqual([{ name: 'local', kind: 'local' }])
   expect([await count('user_account'), await count('event'), await count('audit_entry')]).toEqual([1, 1, 1])
 })

@@ -34,8 +34,12 @@ const mails = async () => (await row<{ n: number }>(world.app.db, sql`select cou
 it('the owners are told by mail that Quayside has disabled an endpoint, and of nothing that people do', async () => {
   const developer = { id: newId(), name: 'Dev', email: 'dev@example.com' }
   await run(world.app.db, sql`insert into user_account ${newRow(developer)}`)
-  const member = { id: newId(), organizationId: tenant.organizationId, userId: developer.id, role: 'DEVELOPER' }
-  await run(world.app.db, sql`insert into member ${newRow(member)}`)
+  const { organizationId } = tenant
+  const role = await row<{ id: string }>(
+    world.app.db,
+    sql`select id from role where organization_id = ${organizationId}::uuid and system = 'DEVELOPER'`,
+  )
+  await run(world.app.db, sql`insert into member ${newRow({ id: newId(), organizationId, userId: developer.id, roleId: role!.id })}`)
 
   const manual = await create('By hand')
   await ask('mutation ($id: ID!) { updateWebhookEndpoint(input: {id: $id, disabled: true}) { webhookEndpoint { id } } }', { id: manual })

@@ -8,7 +8,7 @@ import {
   updateWebhookEndpoint,
 } from '../../../src/domain/webhooks/endpoint/index.ts'
 import type { WebhookEndpoint } from '../../../src/generated/prisma/client.ts'
-import { keyPermissions } from '../../../src/platform/access.ts'
+import { keyPermissions, rolePermissions } from '../../../src/platform/access.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { raw, row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
@@ -228,7 +228,7 @@ it("another organization's endpoint is not_found in every call", async () => {
 it('a key of one project can create, see and change only endpoints of that project', async () => {
   const projectId = await createProjectRow(world.app, world.caller)
   const other = await createProjectRow(world.app, world.caller)
-  const bound = { ...world.caller, projectId }
+  const bound = { ...world.caller, projectIds: [projectId] }
   const { webhookEndpoint: wide } = await create()
   const { webhookEndpoint: own } = await create({}, bound)
   expect(own.projectId).toBe(projectId)
@@ -240,8 +240,8 @@ it('a key of one project can create, see and change only endpoints of that proje
 
 it('a reader can view but not change, and a writer can change but not delete', async () => {
   const { webhookEndpoint } = await create()
-  const reader = { ...world.caller, permissions: keyPermissions('READ', 'OWNER') }
-  const writer = { ...world.caller, permissions: keyPermissions('WRITE', 'OWNER') }
+  const reader = { ...world.caller, permissions: keyPermissions('READ', rolePermissions('OWNER')) }
+  const writer = { ...world.caller, permissions: keyPermissions('WRITE', rolePermissions('OWNER')) }
   expect((await ask(world.request(reader), listWebhookEndpoints, {})).rows).toHaveLength(1)
   await expect(create({}, reader)).rejects.toMatchObject({ code: 'forbidden' })
   await update(webhookEndpoint, { description: 'by a writer' }, writer)

@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
 import { updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { keyPermissions } from '../../../src/platform/access.ts'
+import { keyPermissions, rolePermissions } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
@@ -89,7 +89,7 @@ it('a field that only some of the subjects have is refused', async () => {
 it('a selection needs the rights of its author, and keeps them', async () => {
   const poor = {
     ...world.caller,
-    permissions: new Set([...keyPermissions('WRITE', 'OWNER')].filter((right) => right !== 'view:environments')),
+    permissions: new Set([...keyPermissions('WRITE', rolePermissions('OWNER'))].filter((right) => right !== 'view:environments')),
   }
   const selection = '{ environments(first: 1) { nodes { name } } }'
   await expect(create({ eventTypes: ['project.updated'], selection }, poor)).rejects.toMatchObject({

@@ -1,6 +1,6 @@
 import { beforeEach, expect, it } from 'vitest'
 import { createWebhookEndpoint, outgoingHttp, updateWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
-import { keyPermissions } from '../../../src/platform/access.ts'
+import { keyPermissions, rolePermissions } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { newId } from '../../../src/platform/id.ts'
 import type { TestApp } from '../../support/app.ts'
@@ -55,7 +55,7 @@ it('other errors come first: a missing permission, an unknown endpoint, an old v
   await expect(update({ id: newId(), url })).rejects.toMatchObject({ code: 'not_found' })
   await expect(update({ id: webhookEndpoint.id, url, ifVersion: 7 })).rejects.toMatchObject({ code: 'version_conflict' })
   checked = []
-  const reader = { ...world.caller, permissions: keyPermissions('READ', 'OWNER') }
+  const reader = { ...world.caller, permissions: keyPermissions('READ', rolePermissions('OWNER')) }
   await expect(create({ url }, reader)).rejects.toMatchObject({ code: 'forbidden' })
   await expect(create({ url, timeoutMs: 1 })).rejects.toMatchObject({ field: 'timeoutMs' })
   expect(checked).toEqual([])

@@ -21,7 +21,7 @@ let gone: string
 
 beforeAll(async () => {
   const projectId = await createProjectRow(world.app, world.caller)
-  ofProject = { ...world.caller, projectId }
+  ofProject = { ...world.caller, projectIds: [projectId] }
   const receiver = await world.receiver(() => ({ status: 200, body: 'an answer' }))
   const create = async (name: string, ofProjectId: string | null) => {
     const input = { url: new URL(name, receiver.url).href, projectId: ofProjectId, eventTypes: ['project.updated'] }
@@ -96,11 +96,12 @@ it('the subscription cannot start after an attempt that the caller may not see',
 
 it('messages are not found by their status at an endpoint that the caller may not see', async () => {
   const source = '{ webhookMessages(status: DELIVERED, eventType: "project.updated") { totalCount } }'
-  const other = { ...world.caller, projectId: await createProjectRow(world.app, world.caller) }
+  const projectId = await createProjectRow(world.app, world.caller)
+  const other = { ...world.caller, projectIds: [projectId] }
   const receiver = await world.receiver(() => ({ status: 410 }))
   expect((await ask(ofProject, source)).webhookMessages.totalCount).toBe(1)
   const { webhookEndpoint } = await world.createEndpoint({ url: receiver.url, eventTypes: ['project.updated'] })
-  await world.publishUpdate({ projectId: other.projectId })
+  await world.publishUpdate({ projectId })
   await settled(world.app, webhookEndpoint.id)
   await settled(world.app, wide, 2)
   expect((await ask(world.caller, source)).webhookMessages.totalCount).toBe(2)

@@ -1,14 +1,15 @@
 import { z } from 'zod'
-import type { ApiKey, Member } from '../../../generated/prisma/client.ts'
+import type { ApiKey } from '../../../generated/prisma/client.ts'
 import { keyPermissions } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
-import { defineCommand, visible } from '../../../platform/command.ts'
+import { defineCommand, impliedProject, visible } from '../../../platform/command.ts'
 import { newRow, row, rows, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
+import { type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
 import { apiKeyCreated, apiKeyRevoked } from './events.ts'
 import { generateKey, hashKey, keyPrefixes, shownPrefix } from './model.ts'
 
@@ -35,7 +36,7 @@ export const createApiKey = defineCommand({
     if (input.expiresAt && input.expiresAt <= work.app.clock.now())
       throw errors.invalid_input({ field: 'expiresAt', text: 'expiresAt: must be in the future' })
     const { caller } = work
-    const projectId = input.projectId ?? caller.projectId
+    const projectId = input.projectId ?? (caller.apiKeyId ? impliedProject(caller) : null)
     if (projectId) {
       const project = await row(
         work.tx,
@@ -44,9 +45,10 @@ export const createApiKey = defineCommand({
       )
       if (!project) throw errors.not_found({ field: 'projectId' })
     }
-    const member = await row<Pick<Member, 'role'>>(
+    const member = await row<Membership>(
       work.tx,
-      sql`select role from member where organization_id = ${caller.organizationId}::uuid and user_id = ${caller.userId}::uuid`,
+      sql`select ${membershipColumns} from ${memberships}
+          where m.organization_id = ${caller.organizationId}::uuid and m.user_id = ${caller.userId}::uuid`,
     )
     if (!caller.userId || !member) throw errors.forbidden({ text: 'Only a member of the organization can create an API key.' })
     const creatingKey = await row<Pick<ApiKey, 'expiresAt'>>(
@@ -60,7 +62,7 @@ export const createApiKey = defineCommand({
         text: `expiresAt: must not be later than ${latest.toISOString()}, when the key that creates this one expires`,
       })
     }
-    for (const permission of keyPermissions(input.scope, member.role)) {
+    for (const permission of keyPermissions(input.scope, rightsOf(member).permissions)) {
       if (!caller.permissions.has(permission))
         throw errors.forbidden({ field: 'scope', text: 'The scope of a key must not exceed the permissions of its creator.' })
     }

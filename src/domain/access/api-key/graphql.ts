@@ -143,9 +143,9 @@ const Viewer = builder.objectRef<{ kind: 'viewer' }>('Viewer').implement({
   }),
 })
 
-/** Whether the caller's permissions apply to an object: it must be visible. A key restricted to a project has none on the organization. */
+/** Whether the caller's permissions apply to an object: it must be visible. A caller that is limited to projects has none on the organization. */
 async function covers(context: GraphqlContext, id: string): Promise<boolean> {
-  if (context.caller.projectId !== null && parseTypeId(id)?.type === 'Organization') return false
+  if (context.caller.projectIds !== null && parseTypeId(id)?.type === 'Organization') return false
   return (await findNode(context, id)) !== null
 }
 

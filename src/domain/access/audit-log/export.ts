@@ -4,16 +4,17 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import { z } from 'zod'
-import type { ApiKeyScope, SystemRole } from '../../../generated/prisma/client.ts'
-import { type Caller, keyPermissions, rolePermissions } from '../../../platform/access.ts'
-import { defineCommand } from '../../../platform/command.ts'
+import type { ApiKeyScope } from '../../../generated/prisma/client.ts'
+import { type Caller, keyPermissions } from '../../../platform/access.ts'
+import { defineCommand, demandOrganization } from '../../../platform/command.ts'
 import { row, sql, type Tx } from '../../../platform/db/index.ts'
 import { sequenceAll } from '../../../platform/sequencer.ts'
 import type { App } from '../../../platform/work.ts'
+import { type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
 import { chainOf } from './chain.ts'
 import { csvHeader, csvLine } from './csv.ts'
 import { exported, type ShownEntry } from './model.ts'
-import { auditEntryListing, auditFilter, demandWholeOrganization } from './queries.ts'
+import { auditEntryListing, auditFilter } from './queries.ts'
 
 const exportFormats = ['NDJSON', 'CSV'] as const
 export type ExportFormat = (typeof exportFormats)[number]
@@ -44,7 +45,7 @@ export const exportAuditLog = defineCommand({
   emits: [],
   once: ['url'],
   async run({ app, tx, caller }, { format, ...filter }) {
-    demandWholeOrganization(caller)
+    demandOrganization(caller, 'read the audit log')
     const { organizationId, userId, apiKeyId } = caller
     const expiresAt = new Date(app.clock.now().getTime() + validForMs)
     const payload = Buffer.from(JSON.stringify({ organizationId, userId, apiKeyId, format, filter, expiresAt })).toString('base64url')
@@ -90,16 +91,17 @@ function parseJson(text: string): unknown {
 }
 
 async function authorOf(app: App, { organizationId, userId, apiKeyId }: Link): Promise<Caller | null> {
-  const found = await row<{ role: SystemRole; scope: ApiKeyScope | null }>(
+  const found = await row<Membership & { scope: ApiKeyScope | null }>(
     app.db,
-    sql`select m.role, k.scope from member m
+    sql`select ${membershipColumns}, k.scope from ${memberships}
         left join api_key k on k.id = ${apiKeyId}::uuid and k.revoked_at is null and (k.expires_at is null or k.expires_at > app_now())
         where m.organization_id = ${organizationId}::uuid and m.user_id = ${userId}::uuid`,
   )
   if (!found || (apiKeyId !== null && found.scope === null)) return null
-  const permissions = found.scope === null ? rolePermissions(found.role) : keyPermissions(found.scope, found.role)
-  if (!permissions.has('view:audit_logs')) return null
-  return { subject: { type: 'user', id: userId, name: '' }, userId, organizationId, permissions, apiKeyId, projectId: null }
+  const rights = rightsOf(found)
+  const permissions = found.scope === null ? rights.permissions : keyPermissions(found.scope, rights.permissions)
+  if (!permissions.has('view:audit_logs') || rights.projectIds !== null) return null
+  return { subject: { type: 'user', id: userId, name: '' }, userId, organizationId, permissions, apiKeyId, projectIds: null }
 }
 
 /** Chunks of lines. Each batch is a statement of its own, read when the former one has been sent, so a slow client costs nothing. */

@@ -1,9 +1,7 @@
 import { validate } from 'uuid'
 import { z } from 'zod'
-import type { Caller } from '../../../platform/access.ts'
-import { defineQuery } from '../../../platform/command.ts'
+import { defineQuery, demandOrganization, ofOrganization } from '../../../platform/command.ts'
 import { type Sql, sql } from '../../../platform/db/index.ts'
-import { errors } from '../../../platform/errors.ts'
 import { nilId, parseTypeId } from '../../../platform/id.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import { sequenceAll } from '../../../platform/sequencer.ts'
@@ -42,9 +40,7 @@ export const auditEntryListing = defineListing({
   permission: 'view:audit_logs',
   order: 'newest_first',
   nameColumn: 'action',
-  // Entries have no project, so a key that is limited to one sees none.
-  visible: ({ organizationId, projectId }) =>
-    sql`t.organization_id = ${organizationId}::uuid and t.position is not null and ${projectId === null}`,
+  visible: (caller) => sql`${ofOrganization(caller, sql`t`)} and t.position is not null`,
   filter: auditFilter,
   where: ({ action, targetType, targetId, actorId, outcome, since, until }): Sql[] => [
     ...(action ? [sql`t.action = ${action}`] : []),
@@ -68,10 +64,6 @@ export const auditEntryListing = defineListing({
 export const listAuditLog = listQuery(auditEntryListing, 'auditLog')
 export const countAuditLog = countQuery(auditEntryListing)
 
-export function demandWholeOrganization({ projectId }: Caller): void {
-  if (projectId !== null) throw errors.forbidden({ text: 'An API key that is limited to one project cannot read the audit log.' })
-}
-
 /** Runs before a list, so that it has an entry for every request that was answered before. */
 export const prepareAuditLog = defineQuery({
   name: 'auditLogReady',
@@ -80,7 +72,7 @@ export const prepareAuditLog = defineQuery({
   ids: {},
   input: z.object({}),
   async run({ app, caller }) {
-    demandWholeOrganization(caller)
+    demandOrganization(caller, 'read the audit log')
     await sequenceAll(app)
   },
 })

@@ -1,10 +1,9 @@
 /** Verification of the audit log: recomputes the hash of every entry, in batches, so that its memory is bounded. */
 import { z } from 'zod'
-import { defineCommand } from '../../../platform/command.ts'
+import { defineCommand, demandOrganization } from '../../../platform/command.ts'
 import { row, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { chainOf, entriesAfter, follows, type Place } from './chain.ts'
-import { demandWholeOrganization } from './queries.ts'
 
 const batch = 500
 /** The answer must be ready before the request times out, of which this is a share. */
@@ -38,7 +37,7 @@ export const verifyAuditLog = defineCommand({
     .refine(({ from, to }) => !from || !to || from <= to, { error: 'must not be before from', path: ['to'] }),
   emits: [],
   async run({ app, tx, caller }, { from, to }): Promise<Verification> {
-    demandWholeOrganization(caller)
+    demandOrganization(caller, 'read the audit log')
     const until = performance.now() + app.settings.REQUEST_TIMEOUT_MS * timeShare
     const result = await verifyChain(tx, caller.organizationId, { from: from ?? 1n, to: to ?? null }, () => performance.now() > until)
     if (!result.valid) {

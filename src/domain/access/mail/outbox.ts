@@ -1,13 +1,13 @@
 /** The local outbox: mails that were kept because no SMTP server is configured. */
 import { z } from 'zod'
 import type { Caller } from '../../../platform/access.ts'
+import { ofOrganization } from '../../../platform/command.ts'
 import { newRow, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { codePurpose, type MailContent, outboxIdentity } from './model.ts'
 import type { ClaimedMail } from './send.ts'
-import { ofOrganization } from './suppression.ts'
 import { keyOwner } from './token.ts'
 
 export type OutboxContent = { text: string | null; html: string | null; raw: string }
@@ -17,8 +17,8 @@ export type OutboxContent = { text: string | null; html: string | null; raw: str
  * mails of Quayside itself may contain links that give access, so only callers with all permissions see them.
  */
 function seen(caller: Caller): Sql {
-  if (caller.permissions.has('delete:organization')) return ofOrganization(caller)
-  const ofService = sql`${ofOrganization(caller)} and t.owner_id is not null`
+  if (caller.permissions.has('delete:organization')) return ofOrganization(caller, sql`t`)
+  const ofService = sql`${ofOrganization(caller, sql`t`)} and t.owner_id is not null`
   return caller.permissions.has('manage:email') ? ofService : sql`${ofService} and t.purpose <> ${codePurpose}`
 }
 

@@ -1,15 +1,10 @@
 /** Addresses that an organization sends no mail to. */
 import { z } from 'zod'
 import type { MailSuppression, MailSuppressionReason } from '../../../generated/prisma/client.ts'
-import type { Caller } from '../../../platform/access.ts'
-import { defineCommand } from '../../../platform/command.ts'
+import { defineCommand, ofOrganization } from '../../../platform/command.ts'
 import { newRow, row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
-
-/** Mail belongs to the organization as a whole, so a key that is limited to a project sees none of it. */
-export const ofOrganization = (caller: Caller) =>
-  caller.projectId === null ? sql`t.organization_id = ${caller.organizationId}::uuid` : sql`false`
 
 export const suppressionListing = defineListing({
   type: 'MailSuppression',
@@ -19,7 +14,7 @@ export const suppressionListing = defineListing({
   order: 'newest_first',
   nameColumn: 'address',
   audited: ['address', 'reason'],
-  visible: ofOrganization,
+  visible: (caller) => ofOrganization(caller, sql`t`),
   filter: { address: z.string().nullish() },
   where: ({ address }) => (address ? [sql`t.address = ${address.toLowerCase()}`] : []),
 })
@@ -36,7 +31,7 @@ export const removeSuppression = defineCommand({
   target: (work, { id }) =>
     row<MailSuppression>(
       work.tx,
-      sql`select * from mail_suppression t where id = ${id}::uuid and ${ofOrganization(work.caller)} for update`,
+      sql`select * from mail_suppression t where id = ${id}::uuid and ${ofOrganization(work.caller, sql`t`)} for update`,
     ),
   input: z.object({ id: z.string() }),
   emits: [],

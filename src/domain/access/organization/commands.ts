@@ -16,7 +16,7 @@ export type FirstOwner = { organizationId: string; organizationSlug: string; use
 export async function bootstrapOrganization(app: App, id = newId()): Promise<FirstOwner | null> {
   const organization = { id, name: 'Default', slug: 'default' }
   const owner = { id: newId(), name: 'Owner', email: 'owner@quayside.localhost' }
-  return transact(app, systemCaller(organization.id), { emits: [organizationCreated] }, async (work) => {
+  return transact(app, { ...systemCaller(organization.id), userId: owner.id }, { emits: [organizationCreated] }, async (work) => {
     await lock(work.tx, 'quayside bootstrap')
     if (await row(work.tx, sql`select 1 as one from organization limit 1`)) return null
     await run(
@@ -24,10 +24,6 @@ export async function bootstrapOrganization(app: App, id = newId()): Promise<Fir
       sql`insert into organization (id, name, slug) values (${organization.id}::uuid, ${organization.name}, ${organization.slug})`,
     )
     await run(work.tx, sql`insert into user_account (id, name, email) values (${owner.id}::uuid, ${owner.name}, ${owner.email})`)
-    await run(
-      work.tx,
-      sql`insert into member (id, organization_id, user_id, role) values (${newId()}::uuid, ${organization.id}::uuid, ${owner.id}::uuid, 'OWNER')`,
-    )
     await publish(work, organizationCreated, {
       subjectId: organization.id,
       projectId: null,

@@ -20,5 +20,5 @@ export const organization = defineConcept({
   nodes: [organizationListing],
   queries: [currentOrganization],
   events: [organizationCreated],
-  constraints: stamped('organization', 'member'),
+  constraints: stamped('organization'),
 })

@@ -19,7 +19,8 @@ export async function ownerAddresses(tx: Tx, organizationId: string): Promise<st
   const owners = await rows<{ email: string }>(
     tx,
     sql`select u.email from user_account u join member m on m.user_id = u.id
-        where m.organization_id = ${organizationId}::uuid and m.role = 'OWNER' order by u.id limit ${maxOwners}`,
+        join role r on r.organization_id = m.organization_id and r.id = m.role_id
+        where m.organization_id = ${organizationId}::uuid and r.system = 'OWNER' order by u.id limit ${maxOwners}`,
   )
   return owners.map(({ email }) => email)
 }

@@ -1,5 +1,5 @@
 import type { Environment, Project } from '../../../generated/prisma/client.ts'
-import { demand, visible } from '../../../platform/command.ts'
+import { demand, impliedProject, visible } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
@@ -7,7 +7,7 @@ import type { Work } from '../../../platform/work.ts'
 import { defaultProject } from '../project/index.ts'
 import { insertEnvironment } from './commands.ts'
 
-/** Where something is created. Without ids: in the caller's only project, or else in the organization's default project. */
+/** Where something is created. Without ids: in the only project of a caller that is limited to one, or else in the organization's default project. */
 export type Place = {
   projectId?: string | null | undefined
   environmentId?: string | null | undefined
@@ -21,12 +21,13 @@ export type Place = {
  */
 export async function placeFor(work: Work, { projectId, environmentId, environmentType }: Place): Promise<Environment> {
   const { caller, tx } = work
+  const chosen = projectId || (environmentId ? null : impliedProject(caller))
   const project =
-    projectId || environmentId || caller.projectId
+    chosen || environmentId
       ? await row<Project>(
           tx,
           sql`select p.* from project p where ${visible(caller, sql`p`, sql`id`)} and p.deleting_at is null
-              and ${projectId ? sql`p.id = ${projectId}::uuid` : caller.projectId ? sql`p.id = ${caller.projectId}::uuid` : sql`p.id = (select project_id from environment where id = ${environmentId}::uuid)`}
+              and ${chosen ? sql`p.id = ${chosen}::uuid` : sql`p.id = (select project_id from environment where id = ${environmentId}::uuid)`}
               for share`,
         )
       : await defaultProject(work)

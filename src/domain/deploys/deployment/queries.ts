@@ -20,7 +20,7 @@ export const deploymentListing = defineListing({
   nameColumn: 'number',
   audited: ['number', 'kind', 'trigger', 'status', 'branch', 'requestedCommit', 'webServiceId'],
   visible: (caller) =>
-    caller.projectId === null
+    caller.projectIds === null
       ? sql`t.organization_id = ${caller.organizationId}::uuid`
       : sql`t.web_service_id in (select s.id from web_service s where ${visible(caller, sql`s`)})`,
   filter: { webServiceId: z.string().nullish(), status: z.array(z.enum(deploymentStatuses)).nullish() },

@@ -116,7 +116,7 @@ async function findKey(app: App, text: string): Promise<Credential<Caller> | nul
     organizationId: key.organizationId,
     permissions: new Set(['send:email'] as const),
     apiKeyId: null,
-    projectId: null,
+    projectIds: null,
   }
   return { holder, expiresInMs: null }
 }

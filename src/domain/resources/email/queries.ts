@@ -16,11 +16,11 @@ const ofService = {
     emailServiceId ? [sql`t.email_service_id = ${emailServiceId}::uuid`] : [],
 }
 
-/** A caller that is limited to a project sees the services that are connected to its web services. */
+/** A caller that is limited to projects sees the services that are connected to their web services. */
 export const emailServiceListing = defineListing({
   ...{ ...common, type: 'EmailService', noun: 'email service', audited: ['name', 'mode', 'trackOpens', 'trackClicks'] },
-  visible: (caller) => sql`t.organization_id = ${caller.organizationId}::uuid and (${caller.projectId}::uuid is null
-    or exists (select 1 from resource_binding b where b.resource_id = t.id and b.project_id = ${caller.projectId}::uuid))`,
+  visible: (caller) => sql`t.organization_id = ${caller.organizationId}::uuid and (${caller.projectIds === null}
+    or exists (select 1 from resource_binding b where b.resource_id = t.id and b.project_id = any(${caller.projectIds}::uuid[])))`,
 })
 export const listEmailServices = listQuery(emailServiceListing)
 export const countEmailServices = countQuery(emailServiceListing)

@@ -56,7 +56,7 @@ export const emailTenant = defineQuery({
   ids: {},
   input: z.object({}),
   async run({ app, tx, caller }): Promise<EmailTenant> {
-    const mine = sql`organization_id = ${caller.organizationId}::uuid and ${caller.projectId === null}`
+    const mine = sql`organization_id = ${caller.organizationId}::uuid and ${caller.projectIds === null}`
     const today = sql`(app_now() at time zone 'UTC')::date`
     const numbers = (await row<Omit<EmailTenant, 'dailyLimit'>>(
       tx,

@@ -8,7 +8,7 @@ import { countConnectedByProject } from '../resource-binding/index.ts'
 import type { BucketRow } from './commands.ts'
 import { storageEndpoint } from './ports.ts'
 
-/** A caller that is limited to a project sees the buckets that are connected to its services. */
+/** A caller that is limited to projects sees the buckets that are connected to their services. */
 export const bucketListing = defineListing({
   type: 'Bucket',
   noun: 'bucket',
@@ -16,8 +16,8 @@ export const bucketListing = defineListing({
   permission: 'view:storage',
   order: 'oldest_first',
   visible: (caller) => sql`t.organization_id = ${caller.organizationId}::uuid and t.deleting_at is null
-    and (${caller.projectId}::uuid is null
-         or exists (select 1 from resource_binding b where b.resource_id = t.id and b.project_id = ${caller.projectId}::uuid))`,
+    and (${caller.projectIds === null}
+         or exists (select 1 from resource_binding b where b.resource_id = t.id and b.project_id = any(${caller.projectIds}::uuid[])))`,
 })
 
 /** Keys that users created. Those that belong to connections or sign URLs are not shown. */
@@ -73,7 +73,7 @@ export const bucketNamesByKey = defineQuery({
   run: async (read, { ids }) => (await bucketsByKey({ ...read, columns: ['name'] }, ids)).map((found) => found.map(({ name }) => name)),
 })
 
-/** A project has the buckets that are connected to its services. */
+/** A project has the buckets that are connected to their services. */
 export const countBucketsByProject = countConnectedByProject({
   ...{ type: 'Bucket', name: 'bucketCountByProject', noun: 'bucket', permission: 'view:storage' },
 })

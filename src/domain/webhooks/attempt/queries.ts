@@ -20,7 +20,7 @@ export const webhookAttemptListing = defineListing({
       [
         sql`t.organization_id = ${caller.organizationId}::uuid`,
         visibleByEndpoint(caller, sql`t.endpoint_id`),
-        ...(caller.projectId ? [ofMessage(sql`m.project_id = ${caller.projectId}::uuid`)] : []),
+        ...(caller.projectIds ? [ofMessage(sql`m.project_id = any(${caller.projectIds}::uuid[])`)] : []),
       ],
       ' and ',
     ),

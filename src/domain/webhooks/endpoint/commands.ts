@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
-import { changes, defineCommand, visible } from '../../../platform/command.ts'
+import { changes, defineCommand, impliedProject, visible } from '../../../platform/command.ts'
 import { assignments, newRow, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { errors } from '../../../platform/errors.ts'
@@ -238,9 +238,9 @@ async function changesHeaders(app: App, { id, organizationId, sealedHeaders }: W
   return !isDeepStrictEqual(current, { ...headers })
 }
 
-/** The project to restrict the endpoint to. A caller restricted to a project can only create endpoints of that project. */
+/** The project to restrict the endpoint to. A caller that is limited to projects can only create endpoints of those. */
 async function resolveProjectId(work: Work, requested: string | null): Promise<string | null> {
-  const projectId = requested ?? work.caller.projectId
+  const projectId = requested ?? impliedProject(work.caller)
   if (projectId === null) return null
   const project = await row(
     work.tx,

@@ -45,12 +45,12 @@ export const findWebhookEndpoint = findQuery(webhookEndpointListing)
 
 /**
  * Condition on rows of the caller's organization: whether the caller may see what was sent to the endpoint that `column` names. The
- * project of a deleted endpoint is no longer known, so only callers without a project see its rows.
+ * project of a deleted endpoint is no longer known, so only callers that are not limited to projects see its rows.
  */
-export const visibleByEndpoint = ({ projectId }: Caller, column: Sql): Sql =>
-  projectId === null
+export const visibleByEndpoint = ({ projectIds }: Caller, column: Sql): Sql =>
+  projectIds === null
     ? sql`true`
-    : sql`exists (select 1 from webhook_endpoint e where e.id = ${column} and e.project_id = ${projectId}::uuid)`
+    : sql`exists (select 1 from webhook_endpoint e where e.id = ${column} and e.project_id = any(${projectIds}::uuid[]))`
 
 /** The columns of an endpoint that a delivery needs, with its keys and headers decrypted. */
 export type Recipient = Pick<
