@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, type FastifyRequest, fastify, LogController } from 'fastify'
 import type { GraphQLSchema } from 'graphql'
 import { collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client'
-import { callerOfKey } from './domain/access/api-key/index.ts'
+import { callerOfCredential } from './domain/access/api-key/index.ts'
 import { storageFigures } from './domain/resources/storage/index.ts'
 import { webhookFigures } from './domain/webhooks/attempt/index.ts'
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
@@ -30,7 +30,7 @@ export type AppOptions = {
   schema: GraphQLSchema
   /** Plugins of the REST dialects; each formats its own errors. */
   rest?: readonly FastifyPluginAsync[]
-  /** Authenticates credentials at /graphql. Defaults to API keys. */
+  /** Authenticates credentials at /graphql. Defaults to those that the domain knows. */
   authenticate?: Authenticate
   /** Directory of the migrations that the database must have. */
   migrationsDirectory?: string
@@ -49,7 +49,7 @@ const graceShare = 0.8
  * and sockets, waits for running requests, and aborts the remaining ones before SHUTDOWN_GRACE_MS is over.
  */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { app, rest = [], authenticate = (credential) => callerOfKey(app, credential) } = options
+  const { app, rest = [], authenticate = (credential) => callerOfCredential(app, credential) } = options
   const early = createEarlyRefusals()
   const server = fastify({
     ...early.options,

@@ -100,6 +100,7 @@ const asOwner = (app: App, owner: { organizationId: string; userId: string }): R
     organizationId: owner.organizationId,
     permissions: rolePermissions('OWNER'),
     apiKeyId: null,
+    sessionId: null,
     projectIds: null,
   },
 })

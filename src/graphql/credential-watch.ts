@@ -1,23 +1,25 @@
 /** Ends streams and sockets whose credential was revoked, expired or narrowed while they were open. */
 import type { Caller } from '../platform/access.ts'
-import type { Authenticated } from '../platform/credential.ts'
+import type { Authenticated, PresentedCredential } from '../platform/credential.ts'
+import { DomainError } from '../platform/errors.ts'
 import { createFailureLog } from '../platform/failure-log.ts'
 import type { App } from '../platform/work.ts'
 
-/** The caller that a credential stands for, or null if it is not valid. */
-export type Authenticate = (credential: string) => Authenticated
+/** The caller that a credential stands for, or null if it is not valid. Throws DomainError if the organization that it names is not the caller's. */
+export type Authenticate = (credential: PresentedCredential) => Authenticated
 
 export type CredentialWatch = {
   /** Calls back once, when the credential is no longer valid or has lost a permission. Returns a function that stops watching. */
-  follow(credential: string, caller: Caller, onLost: () => void): () => void
+  follow(credential: PresentedCredential, caller: Caller, onLost: () => void): () => void
   close(): void
 }
 
 type Follower = { caller: Caller; onLost: () => void }
+type Followed = { credential: PresentedCredential; followers: Set<Follower> }
 
 /** Verifies every followed credential again at the wake-up `credentials` and every `everyMs`, once for all followers of a credential. */
 export function watchCredentials(app: App, authenticate: Authenticate, everyMs: number): CredentialWatch {
-  const followed = new Map<string, Set<Follower>>()
+  const followed = new Map<string, Followed>()
   const failures = createFailureLog(
     app,
     {
@@ -37,13 +39,13 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
     await Promise.resolve()
     while (again) {
       again = false
-      for (const [credential, followers] of [...followed]) await lookAt(credential, followers)
+      for (const each of [...followed.values()]) await lookAt(each)
     }
     looking = false
   }
-  const lookAt = async (credential: string, followers: Set<Follower>) => {
+  const lookAt = async ({ credential, followers }: Followed) => {
     try {
-      const present = await authenticate(credential)
+      const present = await presentCaller(authenticate, credential)
       failures.succeeded()
       for (const follower of [...followers]) if (lost(follower.caller, present)) follower.onLost()
     } catch (err) {
@@ -58,11 +60,12 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
 
   return {
     follow(credential, caller, onLost) {
-      const followers = followed.get(credential) ?? new Set()
-      followed.set(credential, followers)
+      const key = `${credential.organization ?? ''} ${credential.text}`
+      const known = followed.get(key) ?? { credential, followers: new Set() }
+      followed.set(key, known)
       const end = () => {
-        followers.delete(follower)
-        if (followers.size === 0 && followed.get(credential) === followers) followed.delete(credential)
+        known.followers.delete(follower)
+        if (known.followers.size === 0 && followed.get(key) === known) followed.delete(key)
       }
       const follower: Follower = {
         caller,
@@ -71,13 +74,23 @@ export function watchCredentials(app: App, authenticate: Authenticate, everyMs: 
           onLost()
         },
       }
-      followers.add(follower)
+      known.followers.add(follower)
       return end
     },
     close() {
       off()
       clearInterval(timer)
     },
+  }
+}
+
+/** Null also if the credential is refused for the organization that it names. */
+export async function presentCaller(authenticate: Authenticate, credential: PresentedCredential): Promise<Caller | null> {
+  try {
+    return await authenticate(credential)
+  } catch (error) {
+    if (error instanceof DomainError && ['unauthenticated', 'forbidden', 'not_found'].includes(error.kind)) return null
+    throw error
   }
 }
 

@@ -2,16 +2,17 @@
  * /graphql over HTTP: authentication, GraphiQL for browsers, and GraphQL over HTTP. parameters.ts reads the request, perform.ts
  * runs the operation and sse.ts writes streams; this file chooses the media type and status.
  *
- * No CSRF token or special header is required: credentials are only read from Authorization and X-API-Key, which browsers never add by
- * themselves and which a page of another origin can't set without a preflight. Bodies must be JSON; mutations must use POST.
+ * No CSRF token or special header is required: browsers never add Authorization and X-API-Key by themselves, and a page of another origin
+ * can't set them without a preflight. With a cookie, a POST must come from a page of this server. Bodies must be JSON; mutations must use POST.
  */
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { GraphQLSchema } from 'graphql'
 import type { Caller } from '../platform/access.ts'
-import { credentialOfHeaders } from '../platform/credential.ts'
+import { credentialOfHeaders, type PresentedCredential } from '../platform/credential.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
 import { isModestJson, tooManyValues } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
+import { demandOwnPage } from '../platform/own-origin.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../platform/utf8.ts'
 import type { App } from '../platform/work.ts'
 import type { Authenticate, CredentialWatch } from './credential-watch.ts'
@@ -46,7 +47,7 @@ export type HttpDoorOptions = {
 declare module 'fastify' {
   interface FastifyRequest {
     /** Set after the credential check of /graphql. */
-    graphqlCaller: { caller: Caller; credential: string } | null
+    graphqlCaller: { caller: Caller; credential: PresentedCredential } | null
   }
 }
 
@@ -100,6 +101,7 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
       onRequest: async (request, reply) => {
         if (page && request.method !== 'POST' && asksForPage(request)) return sendPage(request, reply, await page())
         const credential = credentialOfHeaders(request.headers)
+        if (credential?.fromCookie && request.method === 'POST') demandOwnPage(app, request.raw)
         const found = credential === null ? null : withinDeadline(app, options.authenticate(credential))
         const caller = found instanceof Promise ? await found : found
         if (credential === null || caller === null) throw errors.unauthenticated()

@@ -84,6 +84,7 @@ const callerOf = ({ organizationId, projectId, permissions }: SelectionRights): 
   organizationId,
   permissions: new Set(permissions as Permission[]),
   apiKeyId: null,
+  sessionId: null,
   projectIds: projectId === null ? null : [projectId],
 })
 

@@ -14,8 +14,9 @@ import { errors } from '../platform/errors.ts'
 import { forwardedOf, type Origin, onBehalfOf, trustOf } from '../platform/forwarded.ts'
 import { isModestJson, tooManyValues } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
+import { isFromOwnPage } from '../platform/own-origin.ts'
 import type { App } from '../platform/work.ts'
-import type { Authenticate, CredentialWatch } from './credential-watch.ts'
+import { type Authenticate, type CredentialWatch, presentCaller } from './credential-watch.ts'
 import { refusal } from './error.ts'
 import { type Answers, bytesOf, isPrepared, isStream, isSubscription, type Performer, type Prepared } from './perform.ts'
 
@@ -215,7 +216,8 @@ function protocolOf(
     connectionInitWaitTimeout: initTimeoutMs,
     async onConnect({ extra: { socket }, connectionParams }: SocketContext) {
       const credential = credentialOfSocket(connectionParams, socket.request.headers)
-      const caller = credential === null ? null : await withinDeadline(app, authenticate(credential))
+      if (credential?.fromCookie && !isFromOwnPage(app, socket.request)) return false
+      const caller = credential && (await withinDeadline(app, presentCaller(authenticate, credential)))
       if (credential === null || caller === null) return false
       socket.caller = caller
       const unfollow = watch.follow(credential, caller, () => socket.close(CloseCode.Forbidden, 'Forbidden'))

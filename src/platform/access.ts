@@ -72,6 +72,8 @@ export type Caller = {
   organizationId: string
   permissions: ReadonlySet<Permission>
   apiKeyId: string | null
+  /** The session of a user who is signed in; null for keys and the system. */
+  sessionId: string | null
   /** The projects that the caller can access; null for all of them, and for what belongs to the organization as a whole. */
   projectIds: readonly string[] | null
 }
@@ -82,6 +84,7 @@ export const systemCaller = (organizationId: string): Caller => ({
   organizationId,
   permissions: new Set(permissions),
   apiKeyId: null,
+  sessionId: null,
   projectIds: null,
 })
 

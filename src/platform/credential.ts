@@ -2,36 +2,80 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Caller } from './access.ts'
 
+/** A credential as a request carries it. */
+export type PresentedCredential = {
+  text: string
+  /** Slug of the organization that the request names in `X-Org-Slug`. */
+  organization: string | null
+  /** Browsers send cookies by themselves: see `demandOwnPage`. */
+  fromCookie: boolean
+}
+
 /** The caller that a credential identifies, or null if it is not valid. A promise only if it has to be looked up. */
 export type Authenticated = Caller | null | Promise<Caller | null>
 
+/** Name of the cookie that contains the access token of a person who is signed in. */
+export const accessCookie = 'access_token'
+
 /**
- * The credential of HTTP headers, from `Authorization: Bearer` or `X-API-Key`; null if there is none. Authorization takes precedence, and
- * a malformed one is refused rather than skipped.
+ * The credential of HTTP headers: from `Authorization: Bearer`, otherwise `X-API-Key`, otherwise the cookie. Null if there is none. The first
+ * of them that is present counts, and is refused rather than skipped if it is malformed.
  */
-export const credentialOfHeaders = (headers: IncomingHttpHeaders): string | null => credentialOf(headers, ['x-api-key']) ?? null
+export function credentialOfHeaders(headers: IncomingHttpHeaders): PresentedCredential | null {
+  const text = credentialOf(headers, ['x-api-key'])
+  if (text !== undefined) return presented(text, headers)
+  return headers.cookie === undefined ? null : presented(cookieOf(headers.cookie, accessCookie), headers, true)
+}
 
 /**
  * The credential of a WebSocket: from its connectionParams, named `authorization`, `apiKey` or `x-api-key` in any case, otherwise from the
- * headers of the upgrade request. Params that name a malformed credential are refused: the headers don't count then.
+ * headers of the upgrade request. Params that name a malformed credential are refused: the headers don't count then. Params may also name
+ * the organization, as `x-org-slug`.
  */
-export function credentialOfSocket(params: Readonly<Record<string, unknown>> | undefined, headers: IncomingHttpHeaders): string | null {
-  const credential = credentialOf(params ?? {}, ['apikey', 'x-api-key'])
-  return credential === undefined ? credentialOfHeaders(headers) : credential
+export function credentialOfSocket(
+  params: Readonly<Record<string, unknown>> = {},
+  headers: IncomingHttpHeaders,
+): PresentedCredential | null {
+  const named = fieldOf(params, organizationHeader)
+  const all = named === undefined ? headers : { ...headers, [organizationHeader]: typeof named === 'string' ? named : '' }
+  const text = credentialOf(params, ['apikey', 'x-api-key'])
+  return text === undefined ? credentialOfHeaders(all) : presented(text, all)
+}
+
+const organizationHeader = 'x-org-slug'
+
+function presented(text: string | null, headers: IncomingHttpHeaders, fromCookie = false): PresentedCredential | null {
+  if (text === null) return null
+  const organization = headers[organizationHeader]
+  return { text, organization: organization === undefined ? null : String(organization), fromCookie }
 }
 
 /** Null for a malformed or ambiguous credential, undefined if the fields name none. */
 function credentialOf(fields: Readonly<Record<string, unknown>>, keyNames: readonly string[]): string | null | undefined {
-  const given = Object.keys(fields)
-  const named = (name: string) =>
-    given.filter((field) => field.length === name.length && field.toLowerCase() === name && fields[field] !== undefined)
   for (const name of ['authorization', ...keyNames]) {
-    const [field, ...others] = named(name)
-    if (field === undefined) continue
-    const value = others.length === 0 ? fields[field] : null
+    const value = fieldOf(fields, name)
+    if (value === undefined) continue
     return typeof value !== 'string' ? null : name === 'authorization' ? bearerOf(value) : value || null
   }
   return undefined
 }
 
+/** The value of a field whose name is in any case; null if several match. */
+function fieldOf(fields: Readonly<Record<string, unknown>>, name: string): unknown {
+  const [field, ...others] = Object.keys(fields).filter(
+    (given) => given.length === name.length && given.toLowerCase() === name && fields[given] !== undefined,
+  )
+  return field === undefined ? undefined : others.length === 0 ? fields[field] : null
+}
+
 const bearerOf = (text: string): string | null => /^Bearer +(\S+) *$/i.exec(text)?.[1] ?? null
+
+/** A cookie of a Cookie header. Null if it is absent or, since another host of the domain may have set one too, there are several. */
+export function cookieOf(header: string, name: string): string | null {
+  const start = `${name}=`
+  const [found, ...others] = header
+    .split(';')
+    .map((part) => part.trim())
+    .filter((part) => part.startsWith(start))
+  return found === undefined || others.length > 0 ? null : found.slice(start.length) || null
+}

@@ -45,5 +45,6 @@ const callerOf = ({ id, name, organizationId }: SigningKey): Caller => ({
   organizationId,
   permissions: new Set(['manage:storage', 'delete:storage']),
   apiKeyId: null,
+  sessionId: null,
   projectIds: null,
 })

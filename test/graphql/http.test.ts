@@ -151,6 +151,36 @@ describe('credentials', () => {
   ])('accepts %s', async (_name, headers) => {
     expect(await body(await anonymous(headers))).toEqual({ data: { me: 'test' } })
   })
+
+  describe('in the cookie', () => {
+    const cookie = `access_token=${key}`
+    const origin = () => new URL(api.url).origin
+
+    it.each([
+      ['from a page of this server', () => ({ cookie, origin: origin() })],
+      ['from a page of this server whose browser omits Origin', () => ({ cookie, 'sec-fetch-site': 'same-origin' })],
+    ])('authorize a POST %s', async (_name, headers) => {
+      expect(await body(await anonymous(headers()))).toEqual({ data: { me: 'test' } })
+    })
+    it.each([
+      ['a foreign page', { cookie, origin: 'http://evil.example' }],
+      ['a page of another port of this host', { cookie, origin: 'http://127.0.0.1:1', 'sec-fetch-site': 'same-site' }],
+      ['no page', { cookie }],
+    ])('answer 403 for a POST from %s', async (_name, headers) => {
+      const response = await anonymous(headers)
+      expect(response.status).toBe(403)
+      expect(await body(response)).toMatchObject({
+        errors: [{ message: expect.stringContaining('Origin'), extensions: { code: 'forbidden' } }],
+      })
+    })
+    it('authorize a query by GET, and neither a mutation nor a foreign header beside them', async () => {
+      const get = (query: string, headers = {}) =>
+        fetch(`${api.url}?query=${encodeURIComponent(query)}`, { headers: { cookie, ...headers } })
+      expect(await body(await get('{ me }'))).toEqual({ data: { me: 'test' } })
+      expect((await get('mutation { __typename }')).status).toBe(405)
+      expect((await get('{ me }', { authorization: 'Bearer other' })).status).toBe(401)
+    })
+  })
 })
 
 describe('errors', () => {

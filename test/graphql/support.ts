@@ -9,6 +9,7 @@ import type { GraphqlContext } from '../../src/graphql/context.ts'
 import type { Times } from '../../src/graphql/index.ts'
 import { type Caller, permissions } from '../../src/platform/access.ts'
 import { pause } from '../../src/platform/clock.ts'
+import type { PresentedCredential } from '../../src/platform/credential.ts'
 import { errors } from '../../src/platform/errors.ts'
 import type { App } from '../../src/platform/work.ts'
 import { createTestApp } from '../support/app.ts'
@@ -23,6 +24,7 @@ export const caller = (rights: Caller['permissions'] = new Set(permissions)): Ca
   organizationId: '0190a6c8-0000-7000-8000-000000000002',
   permissions: rights,
   apiKeyId: '0190a6c8-0000-7000-8000-000000000001',
+  sessionId: null,
   projectIds: null,
 })
 
@@ -53,7 +55,7 @@ export type TestServerOptions = {
   schema?: GraphQLSchema
   times?: Partial<Times>
   startWaitsFor?: () => readonly string[]
-  authenticate?: (credential: string) => Promise<Caller | null>
+  authenticate?: (credential: PresentedCredential) => Promise<Caller | null>
 }
 
 export async function startServer(options: TestServerOptions = {}): Promise<TestServer> {
@@ -64,7 +66,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   const server = await createApp({
     app,
     schema: options.schema ?? testSchema(probe),
-    authenticate: options.realKeys ? undefined : (options.authenticate ?? (async (credential) => keys.get(credential) ?? null)),
+    authenticate: options.realKeys ? undefined : (options.authenticate ?? (async ({ text }) => keys.get(text) ?? null)),
     rest: options.rest,
     times: options.times,
     startWaitsFor: options.startWaitsFor,

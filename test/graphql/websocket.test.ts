@@ -95,6 +95,16 @@ describe('close codes', () => {
 })
 
 describe('credentials', () => {
+  it('are taken from the cookie of an upgrade that a page of this server asked for', async () => {
+    const cookie = `access_token=${key}`
+    const own = socket(undefined, { cookie, origin: new URL(api.url).origin })
+    await own.init({})
+    for (const origin of [{}, { origin: 'http://evil.example' }]) {
+      const foreign = await socket(undefined, { cookie, ...origin }).open()
+      foreign.send({ type: 'connection_init' })
+      expect(await foreign.closed()).toEqual([4403, 'Forbidden'])
+    }
+  })
   it.each([
     ['authorization', { authorization: `Bearer ${key}` }],
     ['Authorization', { Authorization: `Bearer ${key}` }],

@@ -83,6 +83,7 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
     organizationId,
     permissions: rolePermissions('OWNER'),
     apiKeyId: null,
+    sessionId: null,
     projectIds: null,
   }
   await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {

@@ -30,6 +30,7 @@ export async function createTenant(app: App, name = `acme-${newId()}`, role: Sys
     organizationId,
     permissions: rolePermissions(role),
     apiKeyId: null,
+    sessionId: null,
     projectIds: null,
   }
   await transact(app, owner, { emits: app.domain.eventTypes.all }, async (work) => {

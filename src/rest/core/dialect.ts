@@ -1,6 +1,5 @@
 /** A dialect: everything in which one contract differs from another. The rest of core knows no contract. */
-import type { IncomingHttpHeaders } from 'node:http'
-import type { Authenticated } from '../../platform/credential.ts'
+import type { Authenticated, PresentedCredential } from '../../platform/credential.ts'
 import type { ErrorKind } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
 import type { Named } from './openapi.ts'
@@ -34,8 +33,8 @@ export type Dialect = Omit<Face, 'paths'> & {
   title: string
   description: string
   routes: readonly Route[]
-  /** The caller that a request's credential identifies. Null if the credential is missing or not valid. */
-  authenticate(app: App, headers: IncomingHttpHeaders): Authenticated
+  /** The caller that a credential identifies. Null if it is not valid. */
+  authenticate(app: App, credential: PresentedCredential): Authenticated
   /** Query parameters for a page. `size` is the row's default page size; null means the whole list. */
   page(size: number | null): Sources
   /** Headers for an idempotency key. The first one present is used. */

@@ -4,10 +4,12 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
+import { credentialOfHeaders } from '../../platform/credential.ts'
 import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { errors } from '../../platform/errors.ts'
 import { isModestJson, tooManyValues } from '../../platform/json-body.ts'
 import { withinDeadline } from '../../platform/outage.ts'
+import { demandOwnPage } from '../../platform/own-origin.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Face } from './dialect.ts'
@@ -24,6 +26,8 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     credential?: RowCredential | undefined
+    /** Whether the row only reads. */
+    reads?: boolean
   }
 }
 
@@ -105,8 +109,12 @@ const serveDialect =
     })
   }
 
-const authenticate = async (app: App, dialect: Dialect, { headers, routeOptions }: FastifyRequest): Promise<Caller | null> =>
-  (await dialect.authenticate(app, headers)) ?? (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+async function authenticate(app: App, dialect: Dialect, { raw, headers, routeOptions }: FastifyRequest): Promise<Caller | null> {
+  const credential = credentialOfHeaders(headers)
+  if (credential?.fromCookie && !routeOptions.config.reads) demandOwnPage(app, raw)
+  const caller = credential && (await dialect.authenticate(app, credential))
+  return caller ?? (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+}
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
@@ -115,7 +123,7 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       method: route.method,
       url,
       constraints: { dialect: dialect.name },
-      config: { door: dialect.name, credential: route.credential },
+      config: { door: dialect.name, credential: route.credential, reads: route.runs === 'query' },
       exposeHeadRoute: route.method === 'GET',
       ...(route.maxBodyBytes === undefined ? {} : { bodyLimit: route.maxBodyBytes }),
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),

@@ -18,7 +18,7 @@ export function pickDialect(faces: readonly Face[], url: string, headers: Incomi
   if (candidates.length < 2) return candidates[0]!.name
 
   const credential = credentialOfHeaders(headers)
-  const byKey = candidates.find(({ keyPrefix }) => credential?.startsWith(keyPrefix))
+  const byKey = candidates.find(({ keyPrefix }) => credential?.text.startsWith(keyPrefix))
   if (byKey) return byKey.name
   const asksForOrganization = headers['x-org-slug'] !== undefined
   return (candidates.find(({ organizationHeader }) => organizationHeader === asksForOrganization) ?? candidates[0]!).name

@@ -6,6 +6,7 @@ import { apiKeyCreated, apiKeyRevoked } from './events.ts'
 import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
 
 export { createApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
+export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
 export { generateKey, hashKey, keyPrefixes, wellFormedKey } from './model.ts'
 export { callerOfKey, findApiKey, listApiKeys } from './queries.ts'

@@ -51,6 +51,7 @@ async function findKey(app: App, text: string): Promise<Credential<Caller> | nul
     organizationId: key.organizationId,
     permissions: keyPermissions(key.scope, rights.permissions),
     apiKeyId: key.id,
+    sessionId: null,
     projectIds: withinProject(rights.projectIds, key.projectId),
   }
   return { holder: caller, expiresInMs: key.expiresInMs }

@@ -101,7 +101,15 @@ async function authorOf(app: App, { organizationId, userId, apiKeyId }: Link): P
   const rights = rightsOf(found)
   const permissions = found.scope === null ? rights.permissions : keyPermissions(found.scope, rights.permissions)
   if (!permissions.has('view:audit_logs') || rights.projectIds !== null) return null
-  return { subject: { type: 'user', id: userId, name: '' }, userId, organizationId, permissions, apiKeyId, projectIds: null }
+  return {
+    subject: { type: 'user', id: userId, name: '' },
+    userId,
+    organizationId,
+    permissions,
+    apiKeyId,
+    sessionId: null,
+    projectIds: null,
+  }
 }
 
 /** Chunks of lines. Each batch is a statement of its own, read when the former one has been sent, so a slow client costs nothing. */

@@ -116,6 +116,7 @@ async function findKey(app: App, text: string): Promise<Credential<Caller> | nul
     organizationId: key.organizationId,
     permissions: new Set(['send:email'] as const),
     apiKeyId: null,
+    sessionId: null,
     projectIds: null,
   }
   return { holder, expiresInMs: null }
