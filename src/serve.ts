@@ -6,8 +6,8 @@ import { bootstrap, bootstrapFile, refreshBootstrap } from './cli/bootstrap.ts'
 import { isOperatorError, openApp } from './cli/open-app.ts'
 import { recordProcess } from './cli/process-record.ts'
 import { shutDown } from './cli/shutdown.ts'
+import { apiEndpoint } from './domain/access/mail/index.ts'
 import { leaveRouter, type Runtime, routerPort, settleReconciler } from './domain/deploys/instance/index.ts'
-import { emailApi } from './domain/resources/email/index.ts'
 import { adoptResources, settleResources } from './domain/resources/resource/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
 import type { EmbeddedPostgres, SupervisorChange } from './drivers/postgres/index.ts'
@@ -46,7 +46,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const supervisor = postgres?.supervise((change) => logDatabase(app, change))
   const record = await recordProcess(settings.DATA_DIR, role === 'worker' ? 'worker' : 'server')
   const api = { url: apiAddress(settings, settings.PORT) }
-  emailApi.provide(app, api)
+  apiEndpoint.provide(app, api)
   const drivers = await provideDrivers(app)
   if (role !== 'api') await openRouterPort(app)
   if (role !== 'worker') await openS3Port(app, drivers.s3)

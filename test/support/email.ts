@@ -1,7 +1,6 @@
 /** What email needs from outside, for tests: DNS records that they publish, and the address of the API. */
-import { dnsResolver } from '../../src/domain/access/mail/index.ts'
+import { apiEndpoint, dnsResolver } from '../../src/domain/access/mail/index.ts'
 import type { DnsErrorCode } from '../../src/domain/access/mail/ports.ts'
-import { emailApi } from '../../src/domain/resources/email/index.ts'
 import { PortError } from '../../src/platform/errors.ts'
 import type { App } from '../../src/platform/work.ts'
 
@@ -25,6 +24,6 @@ export function provideEmail(app: App): Dns {
     mx: none,
     cname: none,
   })
-  emailApi.provide(app, { url: 'http://127.0.0.1:4000' })
+  apiEndpoint.provide(app, { url: 'http://127.0.0.1:4000' })
   return dns
 }

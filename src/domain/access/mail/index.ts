@@ -6,7 +6,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { expireMails, mailQueue } from './jobs.ts'
 import { countOutbox, listOutbox, outboxListing } from './outbox.ts'
-import { dnsResolver, mailTransport } from './ports.ts'
+import { apiEndpoint, dnsResolver, mailTransport } from './ports.ts'
 import { countSuppressions, listSuppressions, removeSuppression, suppressionListing } from './suppression.ts'
 
 export { addressOf, domainOf, formatMailbox, type Mailbox, parseMailbox } from './address.ts'
@@ -30,7 +30,7 @@ export {
   mailOutcomes,
   type NewMail,
 } from './model.ts'
-export { dnsResolver, mailTransport } from './ports.ts'
+export { apiEndpoint, dnsResolver, mailTransport } from './ports.ts'
 export { queueMail } from './queue.ts'
 export { inboundDomain } from './return-path.ts'
 export { countSuppressions, listSuppressions, removeSuppression, suppressedAmong, suppressionListing } from './suppression.ts'
@@ -52,6 +52,6 @@ export const mail = defineConcept({
   queries: [listSuppressions, countSuppressions, listOutbox, countOutbox],
   queues: [mailQueue],
   chores: [expireMails],
-  ports: [mailTransport, dnsResolver],
+  ports: [mailTransport, dnsResolver, apiEndpoint],
   constraints: stamped('mail', 'mail_recipient', 'mail_suppression', 'outbox_mail'),
 })

@@ -1,4 +1,4 @@
-/** What the domain needs to send mail, to receive reports about it, and to look up DNS records. */
+/** What the domain needs to send mail, to receive reports about it, to look up DNS records, and to lead readers back to the API. */
 import { definePort } from '../../../platform/port.ts'
 
 /**
@@ -68,3 +68,11 @@ export interface DnsResolver {
 }
 
 export const dnsResolver = definePort<DnsResolver>('DNS resolver')
+
+/** Where clients reach the API: users by links in mails, and services on this machine. */
+export type ApiEndpoint = {
+  /** Without a slash at the end. */
+  readonly url: string
+}
+
+export const apiEndpoint = definePort<ApiEndpoint>('API endpoint')

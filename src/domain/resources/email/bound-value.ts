@@ -1,9 +1,9 @@
 /** The variables that web services receive from a connected email service: the address of its API, a key of their own, and a sender. */
 import type { EmailApiKey } from '../../../generated/prisma/client.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
+import { apiEndpoint } from '../../access/mail/index.ts'
 import type { BindableKind, BoundValue } from '../resource-binding/index.ts'
 import { keyIdentity, lockEmailService } from './model.ts'
-import { emailApi } from './ports.ts'
 
 type BoundRow = Pick<EmailApiKey, 'id' | 'resourceBindingId' | 'emailServiceId' | 'sealed' | 'fingerprint' | 'createdAt' | 'createdBy'> & {
   domain: string | null
@@ -27,7 +27,7 @@ export const bindableEmailService: BindableKind = {
             order by s.status = 'VERIFIED' desc, s.id limit 1) d on true
           where k.resource_binding_id = any(${bindings.map(({ id }) => id)}::uuid[])`,
     )
-    return new Map(found.map((key) => [key.resourceBindingId!, valuesOf(emailApi.use(app).url, key)]))
+    return new Map(found.map((key) => [key.resourceBindingId!, valuesOf(apiEndpoint.use(app).url, key)]))
   },
 }
 

@@ -15,7 +15,6 @@ import { createEmailApiKey, revokeEmailApiKey } from './key.ts'
 import { emailEvents } from './message-events.ts'
 import { keyIdentity, privateKeyIdentity } from './model.ts'
 import { emailOutcomes } from './outcome.ts'
-import { emailApi } from './ports.ts'
 import {
   countEmailServices,
   countEmailServicesByProject,
@@ -42,7 +41,6 @@ export { emailServiceEvents } from './events.ts'
 export { callerOfEmailKey, createEmailApiKey, revokeEmailApiKey } from './key.ts'
 export { emailEvents, emailEventWords } from './message-events.ts'
 export { lockEmailService } from './model.ts'
-export { type EmailApi, emailApi } from './ports.ts'
 export {
   countEmailServicesByProject,
   type EmailApiKeyRow,
@@ -89,7 +87,6 @@ export const email = defineConcept({
   ),
   errors: [emailErrors],
   chores: [checkSendingDomains, expireEmailMessages],
-  ports: [emailApi],
   extensions: [bindableKinds.with(bindableEmailService), mailOutcomes.with(emailOutcomes)],
   sealed: [
     { table: 'sending_domain', key: 'id', column: 'private_key', identity: privateKeyIdentity },
