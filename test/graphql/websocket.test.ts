@@ -99,8 +99,8 @@ describe('credentials', () => {
     const cookie = `access_token=${key}`
     const own = socket(undefined, { cookie, origin: new URL(api.url).origin })
     await own.init({})
-    for (const origin of [{}, { origin: 'http://evil.example' }]) {
-      const foreign = await socket(undefined, { cookie, ...origin }).open()
+    for (const headers of [{ cookie }, { cookie, origin: 'http://evil.example' }] as Record<string, string>[]) {
+      const foreign = await socket(undefined, headers).open()
       foreign.send({ type: 'connection_init' })
       expect(await foreign.closed()).toEqual([4403, 'Forbidden'])
     }
