@@ -47,6 +47,7 @@ export const types = Object.freeze({
   'environment.deleted': 1,
   'environment.status_changed': 1,
   'organization.created': 1,
+  'organization.updated': 1,
   'project.created': 1,
   'project.deleted': 1,
   'project.updated': 1,

@@ -780,6 +780,15 @@ export type OrganizationCreatedDataV1 = {
   slug: string
 }
 
+export type OrganizationUpdatedDataV1 = {
+  /** ID of the organization. */
+  organizationId: string
+  /** Name of the organization. */
+  name: string
+  /** Slug of the organization. */
+  slug: string
+}
+
 export type ProjectCreatedDataV1 = {
   /** ID of the project. */
   projectId: string
@@ -1475,6 +1484,9 @@ export type EnvironmentStatusChanged = Envelope<'environment.status_changed', 1,
 /** An organization was created. */
 export type OrganizationCreated = Envelope<'organization.created', 1, OrganizationCreatedDataV1>
 
+/** The name or slug of an organization was changed. */
+export type OrganizationUpdated = Envelope<'organization.updated', 1, OrganizationUpdatedDataV1>
+
 /** A project was created, together with its production environment. */
 export type ProjectCreated = Envelope<'project.created', 1, ProjectCreatedDataV1>
 
@@ -1659,6 +1671,7 @@ export type WebhookEvent =
   | EnvironmentDeleted
   | EnvironmentStatusChanged
   | OrganizationCreated
+  | OrganizationUpdated
   | ProjectCreated
   | ProjectDeleted
   | ProjectUpdated

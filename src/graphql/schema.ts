@@ -2,6 +2,7 @@
 import { type GraphQLSchema, lexicographicSortSchema, printSchema as print } from 'graphql'
 import '../domain/access/organization/graphql.ts'
 import '../domain/access/mail/graphql.ts'
+import '../domain/access/member/graphql-organization.ts'
 import '../domain/access/user/graphql.ts'
 import '../domain/access/api-key/graphql.ts'
 import '../domain/access/audit-log/graphql.ts'

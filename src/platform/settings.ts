@@ -110,6 +110,8 @@ const schema = z.object({
       .regex(/^[a-z0-9-]{1,32}$/, { error: 'must be 1 to 32 lowercase letters, digits and hyphens' })
       .default('us-east-1'),
   ),
+  /** Maximum number of organizations that one user may own. */
+  ORGANIZATIONS_PER_OWNER: setting(int(1).default(20)),
   /** Quotas of each organization. */
   STORAGE_MAX_BUCKETS: setting(int(0).default(100)),
   STORAGE_MAX_BYTES: setting(int(0).default(100 * 1024 ** 3)),

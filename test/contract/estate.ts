@@ -70,6 +70,7 @@ const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createRedis(input: {projectId: $p, name: $name}) { redis { id } }
   createBucket(input: {name: $bucket}) { bucket { id } }
   createEmailService(input: {name: $name}) { emailService { id } }
+  createOrganization(input: {name: $name}) { organization { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {

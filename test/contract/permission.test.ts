@@ -30,13 +30,26 @@ function allowed(permission: Permission, scope: KeyScope): boolean {
 /** Empty input is refused after the permission check. The test only checks whether the permission check passed. */
 const outcome = async (act: Promise<unknown>) => ((await codeOf(act)) === 'forbidden' ? 'forbidden' : 'allowed')
 
+/** Commands on one's own account need no permission of an organization. */
+const withPermission = [...commands.values()].filter(({ permission }) => permission !== null)
+const ownAccount = [...commands.values()].filter(({ permission }) => permission === null).map(({ name }) => name)
+
 const cases = <Declared extends { name: string }>(declared: Iterable<Declared>) =>
   [...declared].flatMap((each) => scopes.map((scope) => [each.name, scope, each] as const))
 
 describe('a key’s scope', () => {
-  it.each(cases(commands.values()))('for %s: %s', async (_name, scope, command) => {
+  it.each(cases(withPermission))('for %s: %s', async (_name, scope, command) => {
     const act = execute(request(world.app, tenant.key(scope)), command as unknown as Command<unknown, null, object>, {})
-    expect(await outcome(act)).toBe(command.permission === null || allowed(command.permission, scope) ? 'allowed' : 'forbidden')
+    expect(await outcome(act)).toBe(allowed(command.permission!, scope) ? 'allowed' : 'forbidden')
+  })
+
+  it.each(ownAccount)('%s is for people only, whatever the scope', async (name) => {
+    const field = schema.getMutationType()!.getFields()[name]!
+    const variables = variablesFor(field, estate, 'mutation')
+    for (const scope of scopes) {
+      const { errors } = await operation(world.app, tenant.key(scope), documentFor('mutation', field, variables), variables)
+      expect(errors?.map(({ code }) => code)).toEqual(['forbidden'])
+    }
   })
 
   it.each(cases(queries.values()))('for the query %s: %s', async (_name, scope, query) => {
@@ -78,7 +91,8 @@ describe('GraphQL for a caller without permissions', () => {
     return operation(world.app, nobody(), documentFor(kind, field, variables, selection), variables)
   }
 
-  it.each(Object.keys(schema.getMutationType()!.getFields()))('mutation %s is forbidden', async (name) => {
+  const mutations = Object.keys(schema.getMutationType()!.getFields()).filter((name) => !ownAccount.includes(name))
+  it.each(mutations)('mutation %s is forbidden', async (name) => {
     expect(await run('mutation', name)).toEqual({ data: { [name]: null }, errors: [expect.objectContaining({ code: 'forbidden' })] })
   })
 

@@ -1,12 +1,13 @@
 /** Organizations: the tenants of an installation. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
-import { organizationCreated } from './events.ts'
+import { createOrganization, updateOrganization } from './commands.ts'
+import { organizationCreated, organizationUpdated } from './events.ts'
 import { currentOrganization, organizationListing } from './queries.ts'
 
-export { bootstrapOrganization } from './commands.ts'
-export { organizationCreated } from './events.ts'
-export { currentOrganization } from './queries.ts'
+export { bootstrapOrganization, createOrganization, insertOrganization, type NewOrganization, updateOrganization } from './commands.ts'
+export { organizationCreated, organizationUpdated } from './events.ts'
+export { currentOrganization, organizationListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -18,7 +19,8 @@ export const organization = defineConcept({
   name: 'organization',
   idPrefixes: { Organization: 'org' },
   nodes: [organizationListing],
+  commands: [createOrganization, updateOrganization],
   queries: [currentOrganization],
-  events: [organizationCreated],
+  events: [organizationCreated, organizationUpdated],
   constraints: stamped('organization'),
 })
