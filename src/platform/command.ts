@@ -97,6 +97,11 @@ export function demandPerson({ subject, userId }: Caller): string {
   return userId
 }
 
+/** Throws `forbidden` unless the caller is this user, who is signed in: accounts show nothing of their own to others. */
+export function demandSelf(caller: Caller, userId: string): void {
+  if (demandPerson(caller) !== userId) throw errors.forbidden({ text: 'Only the user can see this part of the account.' })
+}
+
 /**
  * Condition for the rows that a caller may see, of a table with these two columns: those of its organization, and, if the caller is limited to
  * projects, of those projects.

@@ -9,12 +9,14 @@ import { raw, row, rows, run, sql } from './db/index.ts'
 import { nilId } from './id.ts'
 import type { App } from './work.ts'
 
-/** A column with sealed values, in a table that has `organization_id`. */
+/** A column with sealed values. */
 export type SealedColumn = {
   table: string
   /** The uuid column that `identity` is derived from. */
   key: string
   column: string
+  /** Whose data key seals it: that of `organization_id` in the row, or that of the installation (`nilId`). Default: organization. */
+  of?: 'organization' | 'installation'
   /** The identity that the value was sealed for. */
   identity: (key: string) => string
 }
@@ -28,16 +30,21 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
  * Reseals a column's values that were sealed with a former data key, and returns their number. A value that is changed meanwhile is left
  * alone, and a value that can't be opened is logged and left alone. `updated_at` is not changed.
  */
-async function resealColumn(app: App, { table, key, column, identity }: SealedColumn, signal: AbortSignal): Promise<number> {
+async function resealColumn(
+  app: App,
+  { table, key, column, of = 'organization', identity }: SealedColumn,
+  signal: AbortSignal,
+): Promise<number> {
   const tx = app.db
   const value = sql`t.${raw(column)}`
+  const owner = of === 'installation' ? sql`${nilId}::uuid` : sql`t.organization_id`
   let done = 0
   for (let after = nilId; !signal.aborted; ) {
     const old = await rows<{ key: string; organizationId: string; value: Uint8Array }>(
       tx,
-      sql`select t.${raw(key)} as key, t.organization_id, ${value} as value from ${raw(table)} t
+      sql`select t.${raw(key)} as key, ${owner} as organization_id, ${value} as value from ${raw(table)} t
           where t.${raw(key)} > ${after}::uuid and ${value} is not null and ${dataKeyVersion(value)} <>
-            (select max(k.version) from organization_key k where k.organization_id = t.organization_id)
+            (select max(k.version) from organization_key k where k.organization_id = ${owner})
           order by t.${raw(key)} limit ${batch}`,
     )
     for (const [organizationId, found] of Map.groupBy(old, (row) => row.organizationId)) {

@@ -71,6 +71,7 @@ const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createBucket(input: {name: $bucket}) { bucket { id } }
   createEmailService(input: {name: $name}) { emailService { id } }
   createOrganization(input: {name: $name}) { organization { id } }
+  generateSshKey(input: {label: $name}) { sshKey { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
@@ -89,6 +90,10 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   const redis = made.createRedis.redis.id
   const bucket = made.createBucket.bucket.id
   const EmailService = made.createEmailService.emailService.id
+  await runStatement(
+    app.db,
+    sql`update web_service set ssh_key_id = ${decodeId('SshKey', made.generateSshKey.sshKey.id)}::uuid where id = ${decodeId('WebService', service.id)}::uuid`,
+  )
   const configured = await run(
     `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
@@ -146,6 +151,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   return {
     Organization: encodeId('Organization', tenant.organizationId),
     User: encodeId('User', tenant.owner.userId!),
+    SshKey: made.generateSshKey.sshKey.id,
     ApiKey: made.createApiKey.apiKey.id,
     Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
     AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,

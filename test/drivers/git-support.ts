@@ -73,7 +73,11 @@ export function recordedIo(): RecordedIo {
   }
 }
 
-export const ref = (url: string, credential: RepositoryRef['credential'] = null): RepositoryRef => ({ url, credential })
+export const ref = (
+  url: string,
+  credential: RepositoryRef['credential'] = null,
+  sshKey: RepositoryRef['sshKey'] = null,
+): RepositoryRef => ({ url, credential, sshKey })
 
 /** The PortError with which a promise rejects. */
 export async function refusal(promise: Promise<unknown>): Promise<PortError> {

@@ -1,9 +1,17 @@
 /** Maps git's error messages to the codes of the port. git has no error codes, so its English messages are matched (LC_ALL is set). */
-import type { SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
+import type { RepositoryRef, SourceFailureCode } from '../../domain/deploys/deployment/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { GitResult } from './command.ts'
 
 export type FailureContext = { transport: 'https' | 'http' | 'ssh' | 'file'; hasCredential: boolean }
+
+export const contextOf = (
+  { protocol }: { protocol: FailureContext['transport'] },
+  { credential, sshKey }: RepositoryRef,
+): FailureContext => ({
+  transport: protocol,
+  hasCredential: (protocol === 'ssh' ? sshKey : credential) !== null,
+})
 
 type SourceError = PortError<SourceFailureCode | 'NO_CAPACITY'>
 
@@ -57,7 +65,7 @@ const rules: {
     pattern: /Host key verification failed|REMOTE HOST IDENTIFICATION HAS CHANGED/i,
     code: 'SOURCE_UNREACHABLE',
     message: "The remote's ssh host key has changed.",
-    hint: 'If the change is legitimate, remove the old key from the known_hosts file of the git driver.',
+    hint: 'Somebody may be intercepting the connection. If the change is legitimate, remove the lines of this host from the file git/known_hosts in DATA_DIR.',
   },
   {
     pattern:
@@ -106,7 +114,9 @@ const rules: {
 
 function authenticationHint({ transport, hasCredential }: FailureContext): string {
   if (transport === 'ssh')
-    return 'ssh requires a deploy key that the remote accepts. Without one, use an https URL with a token: https://user:token@host/path.'
+    return hasCredential
+      ? 'Add the public key of the SSH key of this service to the repository as a deploy key. Read access is sufficient.'
+      : 'ssh requires a deploy key that the remote accepts. Set sshKeyId of the service to an SSH key whose public key is a deploy key of the repository. Without one, use an https URL with a token: https://user:token@host/path.'
   if (transport === 'file') return 'The account that runs Quayside does not have permission to read the repository.'
   if (hasCredential) return 'Check that the token is correct, has not expired and has permission to read this repository.'
   return 'A private repository requires a token. Add it to the URL: https://user:token@host/path. It is stored encrypted.'

@@ -1,5 +1,5 @@
 /** Fetches one commit, or the history of a branch, from the remote into the repository of a session. */
-import { commitNotFound, explainFailure, isUnadvertised, isUnknownRef } from './failure.ts'
+import { commitNotFound, contextOf, explainFailure, isUnadvertised, isUnknownRef } from './failure.ts'
 import type { GitSession } from './session.ts'
 
 /** Each step fetches more history if the commit was not found in the previous one. The last one bounds the cost of a pin. */
@@ -43,7 +43,7 @@ export async function searchHistory(
 }
 
 export function failure(session: GitSession, result: Parameters<typeof explainFailure>[0]) {
-  return explainFailure(result, { transport: session.transport.protocol, hasCredential: session.repository.credential !== null })
+  return explainFailure(result, contextOf(session.transport, session.repository))
 }
 
 function fetchArgs(depth: number, content: FetchContent): string[] {

@@ -9,7 +9,7 @@ import type { StepIo } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { isAlive, markOf } from '../../platform/process-mark.ts'
 import { type GitResult, runGit } from './command.ts'
-import { explainFailure } from './failure.ts'
+import { contextOf, explainFailure } from './failure.ts'
 import type { GitSettings } from './options.ts'
 import { createRedactor } from './redactor.ts'
 import { openTransport, section, type Transport } from './transport.ts'
@@ -42,13 +42,22 @@ export async function withSession<T>(
   work: (session: GitSession) => Promise<T>,
 ): Promise<T> {
   refuseBadCredential(repository.credential)
-  const transport = await openTransport(repository, settings, io.signal)
   const folder = await makeFolder(settings.workDir)
   try {
+    const sshKeyFile = await writeKeyFile(repository, folder)
+    const transport = await openTransport(repository, sshKeyFile === null ? settings : { ...settings, sshKeyFile }, io.signal)
     return await work(await openSession({ repository, transport, settings, io, folder }))
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 3 })
   }
+}
+
+/** ssh reads keys only from files and agents. The file lives as long as the session. */
+async function writeKeyFile({ sshKey }: RepositoryRef, folder: string): Promise<string | null> {
+  if (sshKey === null) return null
+  const path = join(folder, 'identity')
+  await writeFile(path, sshKey, { mode: 0o600 })
+  return path
 }
 
 /** git reads one line from askpass for each value. */
@@ -105,7 +114,7 @@ async function openSession(parts: {
     runGit({ ...common, ...options, args: [`--git-dir=${gitDirectory}`, ...args], env: localEnv, output: null })
   const mustLocal = async (args: string[], options: RunOptions = {}) => {
     const result = await local(args, options)
-    if (result.exitCode !== 0) throw explainFailure(result, { transport: transport.protocol, hasCredential: credential !== null })
+    if (result.exitCode !== 0) throw explainFailure(result, contextOf(transport, repository))
     return result
   }
   return {

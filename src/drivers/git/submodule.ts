@@ -3,7 +3,7 @@ import type { RepositoryRef } from '../../domain/deploys/deployment/ports.ts'
 import { splitRepositoryUrl } from '../../platform/repository-url.ts'
 import { sourceRejected } from './failure.ts'
 import type { GitSession } from './session.ts'
-import { parseAddress } from './transport.ts'
+import { originOf, parseAddress } from './transport.ts'
 
 /** URLs by path, from the `.gitmodules` of the commit. */
 export async function readSubmodules(session: GitSession, commit: string): Promise<Map<string, string>> {
@@ -20,7 +20,7 @@ export async function readSubmodules(session: GitSession, commit: string): Promi
 }
 
 /**
- * The repository of a submodule, to be checked like any other. It gets the credential only if it has the same origin. Throws
+ * The repository of a submodule, to be checked like any other. It gets the credential or key only if it has the same origin. Throws
  * SOURCE_REJECTED for a file: submodule of a remote repository, which would read this machine's disk.
  */
 export function submoduleRef(session: GitSession, url: string): RepositoryRef {
@@ -30,8 +30,9 @@ export function submoduleRef(session: GitSession, url: string): RepositoryRef {
   const address = parseAddress(split.url, settings)
   if (address.transport === 'file' && transport.protocol !== 'file')
     throw sourceRejected('A file: submodule is allowed only in a file: repository.')
-  const isSameOrigin = 'origin' in address && address.origin === transport.origin
-  return { url: split.url, credential: split.credential ?? (isSameOrigin ? repository.credential : null) }
+  const isSameOrigin = address.transport !== 'file' && originOf(address) === transport.origin
+  const { credential, sshKey } = isSameOrigin ? repository : { credential: null, sshKey: null }
+  return { url: split.url, credential: split.credential ?? credential, sshKey }
 }
 
 /** Like git: each `../` removes one part of the parent's URL, at a `/` or at the colon of an scp-like URL. */

@@ -15,7 +15,7 @@ export type Transport = {
   protocol: RepositoryAddress['transport']
   /** URL that git gets for the repository. */
   remote: string
-  /** Scheme, host and port for http(s). Credentials are sent only there. */
+  /** Scheme, host and port; null for file:. Credentials are sent only there. */
   origin: string | null
   /** Lines for the git configuration file. */
   config: string
@@ -28,6 +28,12 @@ export function parseAddress(url: string, settings: GitSettings): RepositoryAddr
   if ('reason' in address) throw new PortError<SourceFailureCode>('SOURCE_REJECTED', `The repository URL is not valid: ${address.reason}.`)
   if (address.transport === 'file') checkFileRoot(address.path, settings)
   return address
+}
+
+/** Scheme, host and port of a remote. Null for file:. */
+export function originOf(address: RepositoryAddress): string | null {
+  if (address.transport === 'file') return null
+  return address.transport === 'ssh' ? `ssh://${address.host}:${address.port}` : address.origin
 }
 
 /** Throws PortError, or `signal.reason`. */
@@ -75,7 +81,7 @@ function httpTransport(address: RepositoryAddress & { transport: 'http' | 'https
     lowSpeedTime: String(Math.max(1, Math.ceil(settings.limits.stallMs / 1000))),
     ...(settings.caFile === undefined ? {} : { sslCAInfo: settings.caFile }),
   })
-  return { protocol: address.transport, remote: address.remote, origin: address.origin, config, env: {} }
+  return { protocol: address.transport, remote: address.remote, origin: originOf(address), config, env: {} }
 }
 
 function sshTransport(address: RepositoryAddress & { transport: 'ssh' }, pinned: string, settings: GitSettings): Transport {
@@ -102,7 +108,7 @@ function sshTransport(address: RepositoryAddress & { transport: 'ssh' }, pinned:
   return {
     protocol: 'ssh',
     remote: address.remote,
-    origin: null,
+    origin: originOf(address),
     config: '',
     env: { GIT_SSH_COMMAND: words.map(shellWord).join(' '), GIT_SSH_VARIANT: 'ssh' },
   }

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import type { DesiredState, WebService, WebServiceKind } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, visible } from '../../../platform/command.ts'
@@ -7,7 +6,6 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { slugFrom } from '../../../platform/name.ts'
-import { splitRepositoryUrl } from '../../../platform/repository-url.ts'
 import type { SettingsInput } from '../../../platform/row-settings.ts'
 import { insertWithSlug, slugErrors } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -24,7 +22,7 @@ import {
   webServiceStopped,
   webServiceUpdated,
 } from './events.ts'
-import { credentialIdentity, repositoryCredential } from './model.ts'
+import { type RepositoryColumns, repositoryColumns } from './repository.ts'
 import { createWebServiceSchema, type SettingColumns, serviceSettings, updateWebServiceSchema } from './settings.ts'
 
 /** Locks the service. Null if it does not exist or was deleted. */
@@ -39,7 +37,7 @@ export const createWebService = defineCommand({
   description:
     "Creates a web service. Nothing is deployed until `deployWebService` is called. The service belongs to the given environment or, by default, to the project's production environment.",
   permission: 'manage:web_services',
-  ids: { projectId: 'Project', environmentId: 'Environment' },
+  ids: { projectId: 'Project', environmentId: 'Environment', sshKeyId: 'SshKey' },
   targetType: 'WebService',
   input: createWebServiceSchema,
   emits: [webServiceCreated, projectCreated, environmentCreated],
@@ -71,7 +69,7 @@ export const updateWebService = defineCommand({
   description:
     'Updates the settings of a web service. Omitted fields keep their value. Null clears an optional field or restores its default; an empty string is refused. `slug`, `minInstances`, `maxInstances` and `shutdownGraceMs` take effect immediately. Other settings of builds and instances take effect with the next deployment. An update that changes nothing returns the service unchanged.',
   permission: 'manage:web_services',
-  ids: { id: 'WebService' },
+  ids: { id: 'WebService', sshKeyId: 'SshKey' },
   targetType: 'WebService',
   target: lockService,
   input: updateWebServiceSchema,
@@ -97,29 +95,16 @@ export const updateWebService = defineCommand({
 })
 
 /** The columns of the settings, from `input`, else from `current`, else the defaults. */
-async function settingColumns(work: Work, id: string, input: SettingsInput<SettingColumns>, current?: WebService) {
+async function settingColumns(
+  work: Work,
+  id: string,
+  input: SettingsInput<SettingColumns> & Pick<SettingsInput<RepositoryColumns>, 'sshKeyId'>,
+  current?: WebService,
+) {
   const values = serviceSettings.values(work.app, input, current)
   if (values.minInstances > values.maxInstances)
     throw errors.invalid_input({ field: 'maxInstances', text: 'maxInstances: must be greater than or equal to minInstances' })
-  return { ...values, ...(await repository(work, id, input.repositoryUrl, current)) }
-}
-
-/** Removes `user:token@` from the URL and seals it. */
-async function repository(work: Work, id: string, url: string | null | undefined, current?: WebService) {
-  if (url === undefined && current) {
-    return { repositoryUrl: current.repositoryUrl, repositoryCredential: current.repositoryCredential as Uint8Array<ArrayBuffer> | null }
-  }
-  if (!url) return { repositoryUrl: null, repositoryCredential: null }
-  const split = splitRepositoryUrl(url)
-  // The URL as the API returns it, or with the stored credential in it, leaves the credential as it is.
-  if (current && split.url === current.repositoryUrl) {
-    const stored = await repositoryCredential(work.app, work.tx, current)
-    if (!split.credential || isDeepStrictEqual(split.credential, stored)) return repository(work, id, undefined, current)
-  }
-  const sealed = split.credential
-    ? await work.app.keyring.seal(work.tx, work.caller.organizationId, credentialIdentity(id), JSON.stringify(split.credential))
-    : null
-  return { repositoryUrl: split.url, repositoryCredential: sealed }
+  return { ...values, ...(await repositoryColumns(work, id, input, current)) }
 }
 
 type DesiredStateCommand = {

@@ -15,6 +15,8 @@ import {
   versionFields,
 } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
+import { SshKey } from '../../access/ssh-key/graphql.ts'
+import { sshKeyListing } from '../../access/ssh-key/index.ts'
 import { Environment } from '../environment/graphql.ts'
 import { environmentListing } from '../environment/index.ts'
 import { Project } from '../project/graphql.ts'
@@ -134,6 +136,13 @@ export const WebService = builder.prismaObject('WebService', {
       resolve: ({ environmentId }, _args, context, info) => findRelated(context, info, environmentListing, environmentId),
     }),
     ...settings.output(t),
+    sshKey: t.field({
+      type: SshKey,
+      nullable: true,
+      description: 'SSH key that opens the repository. Null if none is set, or if it was deleted.',
+      select: { sshKeyId: true },
+      resolve: ({ sshKeyId }, _args, context, info) => (sshKeyId === null ? null : findRelated(context, info, sshKeyListing, sshKeyId)),
+    }),
     desiredState: t.expose('desiredState', {
       type: DesiredState,
       description: 'Desired state of the service. See `status` for the observed state.',
@@ -171,6 +180,11 @@ builder.queryField('webService', (t) =>
 const slugText =
   'Slug of the service, the first label of its host name: lowercase letters, digits and inner hyphens, at most 50 characters. Fails with `slug_taken` if another service has this slug.'
 
+const sshKeyInput = (t: InputBuilder, absent: string) =>
+  t.id({
+    description: `ID of an SSH key of the signed-in user that opens the repository, whose URL must be an ssh URL. Fails with \`no_private_key\` if Quayside does not have its private key. ${absent}`,
+  })
+
 const idInput = (t: InputBuilder) => ({ id: t.id({ required: true, description: 'ID of the service.' }) })
 
 mutation(createWebService, {
@@ -186,6 +200,7 @@ mutation(createWebService, {
     slug: t.string({
       description: `${slugText} When omitted, Quayside derives a free slug from the name.`,
     }),
+    sshKeyId: sshKeyInput(t, 'Defaults to none.'),
     ...settings.input(t, { initial: true }),
   }),
   payload: payloadOf('webService', WebService, 'The created service.'),
@@ -201,6 +216,10 @@ mutation(updateWebService, {
       description: 'New kind of the service. Can be changed only while no deployment is live or in progress.',
     }),
     slug: t.string({ description: slugText }),
+    sshKeyId: sshKeyInput(
+      t,
+      'When omitted, the key is kept, unless `repositoryUrl` changes: a key opens only the repository that its owner chose it for.',
+    ),
     ...settings.input(t, { initial: false }),
   }),
   payload: payloadOf('webService', WebService, 'The updated service.'),

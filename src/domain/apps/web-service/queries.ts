@@ -16,6 +16,7 @@ export const webServiceListing = defineListing({
     'projectId',
     'environmentId',
     'repositoryUrl',
+    'sshKeyId',
     'branch',
     'rootDirectory',
     'buildCommand',

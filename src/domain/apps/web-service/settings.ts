@@ -48,6 +48,7 @@ type OtherColumn =
   | 'slug'
   | 'kind'
   | 'repositoryCredential'
+  | 'sshKeyId'
   | 'desiredState'
   | 'generation'
   | 'version'
@@ -95,12 +96,14 @@ export const createWebServiceSchema = serviceSettings.input.extend({
   environmentId: z.string().nullish(),
   /** Without `environmentId`: the project's oldest environment of this type, which is created if there is none. */
   environmentType: z.enum(['PRODUCTION', 'STAGING', 'DEVELOPMENT']).nullish(),
+  sshKeyId: z.string().nullish(),
   name: nameSchema,
   slug: slugSchema.nullish(),
   kind: kindSchema.nullish(),
 })
 
 export const updateWebServiceSchema = serviceSettings.input.extend({
+  sshKeyId: z.string().nullish(),
   name: nameSchema.optional(),
   slug: slugSchema.optional(),
   kind: kindSchema.optional(),

@@ -9,6 +9,8 @@ export type RepositoryRef = {
   url: string
   /** Given by askpass; never in argv, a log or `.git/config`. */
   credential: { username: string; password: string } | null
+  /** Private key for ssh, in OpenSSH's format; null for that of the installation, if there is one. Never in argv or a log. */
+  sshKey: string | null
 }
 
 export type PinRequest = {

@@ -49,7 +49,8 @@ export type Run = {
   app: App
   /** As it was last written. */
   deployment: Deployment
-  repository: RepositoryRef | null
+  /** As it was when this worker took the deployment. */
+  repository: (Omit<RepositoryRef, 'sshKey'> & { sshKeyId: string | null }) | null
   log: LogWriter
   /** Aborts the current step: at its deadline, on cancellation, loss of the lease, or when the process stops. */
   signal: AbortSignal
@@ -112,7 +113,7 @@ export async function openRun(app: App, claimed: Deployment, lost: AbortSignal):
   const run: Run = {
     app,
     deployment: claimed,
-    repository: service.repositoryUrl ? { url: service.repositoryUrl, credential } : null,
+    repository: service.repositoryUrl ? { url: service.repositoryUrl, credential, sshKeyId: service.sshKeyId } : null,
     log,
     signal: lost,
     probeTimeoutMs: () => Math.max(1, Math.min(checkTimeoutMs, Math.ceil(deadlineAt - performance.now()))),

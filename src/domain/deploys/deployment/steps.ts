@@ -2,10 +2,11 @@
 import type { Deployment } from '../../../generated/prisma/client.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
+import { openDeployKey } from '../../access/ssh-key/index.ts'
 import { serviceOf, settingsOf } from '../../apps/web-service/index.ts'
 import { addInstances, instancesOf, recordRelease, runtimePort, startInstance } from '../instance/index.ts'
 import { currentConfiguration, restoredConfiguration, saveConfiguration } from './configuration.ts'
-import { sourcePort } from './ports.ts'
+import { type RepositoryRef, sourcePort } from './ports.ts'
 import { type Run, StepFailed } from './run.ts'
 
 type StepResult = 'done' | 'skipped'
@@ -18,14 +19,13 @@ export async function prepare(run: Run): Promise<StepResult> {
     await takeSnapshot(run, (work) => run.set(work, sql`phase = phase`))
     return 'done'
   }
-  if (!run.repository)
-    throw new StepFailed('REPOSITORY_MISSING', 'The service no longer has a repository.', { hint: 'Set repositoryUrl, then deploy again.' })
+  const repository = await repositoryOf(run)
   const service = await serviceOf(app.db, deployment)
   const settings = { ...settingsOf(service), branch: deployment.branch ?? service.branch }
   const source = sourcePort.use(app)
-  source.check(run.repository.url, settings.branch)
+  source.check(repository.url, settings.branch)
   const pinned = await source.pin(
-    { repository: run.repository, branch: settings.branch, commit: deployment.requestedCommit },
+    { repository, branch: settings.branch, commit: deployment.requestedCommit },
     { output: log.sink(), signal },
   )
   await takeSnapshot(run, (work) =>
@@ -35,6 +35,23 @@ export async function prepare(run: Run): Promise<StepResult> {
     ),
   )
   return 'done'
+}
+
+/** The repository with the private key that opens it. */
+async function repositoryOf({ app, deployment, repository }: Run): Promise<RepositoryRef> {
+  if (!repository)
+    throw new StepFailed('REPOSITORY_MISSING', 'The service no longer has a repository.', { hint: 'Set repositoryUrl, then deploy again.' })
+  const { sshKeyId, ...rest } = repository
+  const sshKey = sshKeyId === null ? null : await openDeployKey(app, deployment.organizationId, sshKeyId)
+  if (sshKeyId !== null && sshKey === null)
+    throw new StepFailed(
+      'SOURCE_REJECTED',
+      'The SSH key of the service was deleted, or its owner is no longer a member of the organization.',
+      {
+        hint: 'Set sshKeyId to a key of a member, then deploy again.',
+      },
+    )
+  return { ...rest, sshKey }
 }
 
 /** Takes the snapshot in the transaction of `change`, and redacts its secret values in the log from then on. */
@@ -82,7 +99,7 @@ export async function build(run: Run): Promise<StepResult> {
       serviceId: deployment.webServiceId,
       deploymentId: deployment.id,
       kind: settings.kind === 'WORKER' ? 'worker' : settings.kind === 'STATIC_SITE' ? 'static_site' : 'web',
-      source: sourcePort.use(app).tree(run.repository!, commit),
+      source: sourcePort.use(app).tree(await repositoryOf(run), commit),
       rootDirectory: settings.rootDirectory,
       buildCommand: settings.buildCommand,
       startCommand: settings.startCommand,
