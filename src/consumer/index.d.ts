@@ -26,6 +26,17 @@ export type ApiKeyCreatedDataV1 = {
   scope: 'READ' | 'WRITE' | 'ADMIN'
 }
 
+export type ApiKeyExpiredDataV1 = {
+  /** ID of the API key. */
+  apiKeyId: string
+  /** Name of the API key. */
+  name: string
+  /** API that accepts this key. */
+  kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
+  /** Scope of the API key. */
+  scope: 'READ' | 'WRITE' | 'ADMIN'
+}
+
 export type ApiKeyRevokedDataV1 = {
   /** ID of the API key. */
   apiKeyId: string
@@ -35,6 +46,19 @@ export type ApiKeyRevokedDataV1 = {
   kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
   /** Scope of the API key. */
   scope: 'READ' | 'WRITE' | 'ADMIN'
+}
+
+export type ApiKeyRotatedDataV1 = {
+  /** ID of the API key. */
+  apiKeyId: string
+  /** Name of the API key. */
+  name: string
+  /** API that accepts this key. */
+  kind: 'PLATFORM' | 'OEC' | 'OCORE' | 'BRIDGE'
+  /** Scope of the API key. */
+  scope: 'READ' | 'WRITE' | 'ADMIN'
+  /** Time when the former plaintext key stops working, unless the API key itself expires earlier. */
+  formerExpiresAt: string
 }
 
 export type BackupCompletedDataV1 = {
@@ -1346,8 +1370,14 @@ export type WebhookEndpointUpdatedDataV1 = {
 /** An API key was created. */
 export type ApiKeyCreated = Envelope<'api_key.created', 1, ApiKeyCreatedDataV1>
 
+/** An API key has expired and no longer works. */
+export type ApiKeyExpired = Envelope<'api_key.expired', 1, ApiKeyExpiredDataV1>
+
 /** An API key was revoked and no longer works. */
 export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
+
+/** An API key was rotated: it has a new plaintext, and the former one stops working after a grace period. */
+export type ApiKeyRotated = Envelope<'api_key.rotated', 1, ApiKeyRotatedDataV1>
 
 /** A backup is stored. `backup.verified` or `backup.failed` follows when it has been restored once. */
 export type BackupCompleted = Envelope<'backup.completed', 1, BackupCompletedDataV1>
@@ -1625,7 +1655,9 @@ export type UnknownEvent = Omit<Envelope<'unknown', number, unknown>, 'test'> & 
 /** An event returned by `verify`. */
 export type WebhookEvent =
   | ApiKeyCreated
+  | ApiKeyExpired
   | ApiKeyRevoked
+  | ApiKeyRotated
   | BackupCompleted
   | BackupFailed
   | BackupVerified

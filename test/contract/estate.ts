@@ -1,4 +1,5 @@
 /** One object of every type that has an id, for an organization, and operations that are generated from the schema. */
+import { randomBytes } from 'node:crypto'
 import {
   type GraphQLField,
   type GraphQLInputType,
@@ -325,10 +326,16 @@ export function variablesFor(
     }
     if (isEnumType(nullable)) return nullable.getValues()[0]!.name
     const samples: Record<string, unknown> = { String: 'text', Int: 1, Float: 1, Boolean: true, DateTime: '2030-01-01T00:00:00Z', JSON: {} }
-    return nullable.name === 'ID' ? idAt(path) : samples[nullable.name]
+    return nullable.name === 'ID' ? idAt(path) : (texts[path.at(-1)!]?.() ?? samples[nullable.name])
   }
   const given = field.args.filter((arg) => isRequiredArgument(arg) || at?.path[0] === arg.name)
   return Object.fromEntries(given.map((arg) => [arg.name, valueAt(arg.type, [arg.name])]))
+}
+
+/** Values of fields that accept a certain format only, without which their operations would be refused before anything else. */
+const texts: Record<string, () => string> = {
+  sha256: () => randomBytes(32).toString('hex'),
+  prefix: () => 'ak_live_text',
 }
 
 /** A document that selects one field, with its arguments as variables and a small selection. */

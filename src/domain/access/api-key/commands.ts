@@ -1,25 +1,14 @@
 import { z } from 'zod'
 import type { ApiKey } from '../../../generated/prisma/client.ts'
-import { keyPermissions } from '../../../platform/access.ts'
 import { writeAudit } from '../../../platform/audit.ts'
-import { defineCommand, impliedProject, visible } from '../../../platform/command.ts'
-import { newRow, row, rows, sql } from '../../../platform/db/index.ts'
+import { defineCommand, visible } from '../../../platform/command.ts'
+import { row, rows, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
-import { encodeId, newId } from '../../../platform/id.ts'
-import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
-import { type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
-import { apiKeyCreated, apiKeyRevoked } from './events.ts'
-import { generateKey, hashKey, keyPrefixes, shownPrefix } from './model.ts'
-
-const createInput = z.object({
-  name: nameSchema,
-  kind: z.enum(['PLATFORM', 'OEC', 'OCORE', 'BRIDGE']).nullish(),
-  scope: z.enum(['READ', 'WRITE', 'ADMIN']),
-  projectId: z.string().nullish(),
-  expiresAt: z.date().nullish(),
-})
+import { apiKeyCreated, apiKeyRevoked, eventOf } from './events.ts'
+import { generateKey, hashKey, shownPrefix } from './model.ts'
+import { insertKey, newKeySchema, planKey } from './new-key.ts'
 
 export const createApiKey = defineCommand({
   name: 'createApiKey',
@@ -27,63 +16,56 @@ export const createApiKey = defineCommand({
   permission: 'manage:api_keys',
   ids: { projectId: 'Project' },
   targetType: 'ApiKey',
-  input: createInput,
+  input: newKeySchema,
   emits: [apiKeyCreated],
   once: ['plaintextKey'],
   async run(work, input) {
-    if (input.kind && input.kind !== 'PLATFORM')
-      throw errors.invalid_input({ field: 'kind', text: `kind: ${input.kind} is not supported yet` })
-    if (input.expiresAt && input.expiresAt <= work.app.clock.now())
-      throw errors.invalid_input({ field: 'expiresAt', text: 'expiresAt: must be in the future' })
-    const { caller } = work
-    const projectId = input.projectId ?? (caller.apiKeyId ? impliedProject(caller) : null)
-    if (projectId) {
-      const project = await row(
-        work.tx,
-        sql`select id from project p where p.id = ${projectId}::uuid and ${visible(caller, sql`p`, sql`id`)} and p.deleting_at is null
-            for key share`,
-      )
-      if (!project) throw errors.not_found({ field: 'projectId' })
-    }
-    const member = await row<Membership>(
-      work.tx,
-      sql`select ${membershipColumns} from ${memberships}
-          where m.organization_id = ${caller.organizationId}::uuid and m.user_id = ${caller.userId}::uuid`,
-    )
-    if (!caller.userId || !member) throw errors.forbidden({ text: 'Only a member of the organization can create an API key.' })
-    const creatingKey = await row<Pick<ApiKey, 'expiresAt'>>(
-      work.tx,
-      sql`select expires_at from api_key where id = ${caller.apiKeyId}::uuid`,
-    )
-    const latest = creatingKey?.expiresAt ?? null
-    if (latest && input.expiresAt && input.expiresAt > latest) {
-      throw errors.forbidden({
-        field: 'expiresAt',
-        text: `expiresAt: must not be later than ${latest.toISOString()}, when the key that creates this one expires`,
-      })
-    }
-    for (const permission of keyPermissions(input.scope, rightsOf(member).permissions)) {
-      if (!caller.permissions.has(permission))
-        throw errors.forbidden({ field: 'scope', text: 'The scope of a key must not exceed the permissions of its creator.' })
-    }
-    const plaintextKey = generateKey(keyPrefixes.PLATFORM)
-    const added = newRow({
-      id: newId(),
-      organizationId: caller.organizationId,
-      createdById: caller.userId,
-      projectId,
-      kind: 'PLATFORM',
-      name: input.name,
-      prefix: shownPrefix(plaintextKey),
-      hash: hashKey(plaintextKey),
-      scope: input.scope,
-      expiresAt: input.expiresAt ?? latest,
-    })
-    const apiKey = (await row<ApiKey>(work.tx, sql`insert into api_key ${added} returning *`))!
-    await publish(work, apiKeyCreated, { subjectId: apiKey.id, projectId, data: eventData(apiKey) })
+    const planned = await planKey(work, input)
+    const plaintextKey = generateKey(planned.plaintextPrefix)
+    const shown = { prefix: shownPrefix(plaintextKey, planned.plaintextPrefix), hash: hashKey(plaintextKey) }
+    const apiKey = await insertKey(work, planned, shown)
+    await publish(work, apiKeyCreated, eventOf(apiKey))
     return { apiKey, plaintextKey: plaintextKey as string | null }
   },
 })
+
+/** Characters of an imported key that may be shown after the prefix of its API. */
+const maxShown = 8
+
+export const importApiKey = defineCommand({
+  name: 'importApiKey',
+  description:
+    'Adds an existing key of another system by its SHA-256 hash, so that its users can keep it. The key works as one that was created with the same input. Fails with `api_key_taken` if the key was already added to this installation, in whichever organization, even if it has been revoked or rotated since.',
+  permission: 'manage:api_keys',
+  ids: { projectId: 'Project' },
+  targetType: 'ApiKey',
+  input: newKeySchema.extend({
+    sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, { error: 'must be a SHA-256 hash in hexadecimal, which has 64 digits' }),
+    prefix: z.string(),
+  }),
+  emits: [apiKeyCreated],
+  async run(work, { sha256, prefix, ...input }) {
+    const planned = await planKey(work, input)
+    const hash = new Uint8Array(Buffer.from(sha256, 'hex'))
+    demandShownPrefix(prefix, planned.plaintextPrefix, hash)
+    const apiKey = await insertKey(work, planned, { prefix, hash })
+    await publish(work, apiKeyCreated, eventOf(apiKey))
+    return { apiKey }
+  },
+})
+
+function demandShownPrefix(prefix: string, expected: string, hash: Uint8Array): void {
+  const refuse = (text: string) => errors.invalid_input({ field: 'prefix', text: `prefix: ${text}` })
+  const rest = prefix.startsWith(expected) ? prefix.slice(expected.length) : null
+  if (rest === null) throw refuse(`must begin with ${expected}`)
+  if (rest.length > maxShown || !/^[A-Za-z0-9_-]*$/.test(rest))
+    throw refuse(`must continue after ${expected} with at most ${maxShown} letters, digits, hyphens and underscores`)
+  if (Buffer.from(hashKey(prefix)).equals(hash)) throw refuse('must not be the whole key')
+}
+
+/** Finds and locks a key within the caller's scope. */
+export const lockKey = (work: Work, { id }: Record<string, string>): Promise<ApiKey | null> =>
+  row<ApiKey>(work.tx, sql`select * from api_key k where k.id = ${id}::uuid and ${visible(work.caller, sql`k`)} for update`)
 
 export const revokeApiKey = defineCommand({
   name: 'revokeApiKey',
@@ -92,8 +74,7 @@ export const revokeApiKey = defineCommand({
   permission: 'manage:api_keys',
   ids: { id: 'ApiKey' },
   targetType: 'ApiKey',
-  target: (work, ids) =>
-    row<ApiKey>(work.tx, sql`select * from api_key k where k.id = ${ids.id}::uuid and ${visible(work.caller, sql`k`)} for update`),
+  target: lockKey,
   input: z.object({}),
   emits: [apiKeyRevoked],
   async run(work, _input, target: ApiKey) {
@@ -118,9 +99,7 @@ async function revoke(work: Work, id: string): Promise<ApiKey> {
     work.tx,
     sql`update api_key set revoked_at = app_now(), version = version + 1 where id = ${id}::uuid returning *`,
   ))!
-  await publish(work, apiKeyRevoked, { subjectId: apiKey.id, projectId: apiKey.projectId, data: eventData(apiKey) })
+  await publish(work, apiKeyRevoked, eventOf(apiKey))
   work.wake('credentials')
   return apiKey
 }
-
-const eventData = (key: ApiKey) => ({ apiKeyId: encodeId('ApiKey', key.id), name: key.name, kind: key.kind, scope: key.scope })

@@ -5,7 +5,7 @@ import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
-import { callerOfKey } from './queries.ts'
+import { callerOfKey } from './caller.ts'
 
 /**
  * The caller that a credential identifies; null if it is not valid. `keyPrefix` is that of the keys that the door accepts; omitted: all.

@@ -1,15 +1,20 @@
 /** API keys for all APIs. The plaintext of a key is returned once; its hash and its scope are stored. */
 import { defineConcept } from '../../../platform/concept.ts'
-import { stamped } from '../../../platform/db/constraints.ts'
-import { createApiKey, revokeApiKey } from './commands.ts'
-import { apiKeyCreated, apiKeyRevoked } from './events.ts'
+import { stampedByVersion } from '../../../platform/db/constraints.ts'
+import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
+import { apiKeyCreated, apiKeyExpired, apiKeyRevoked, apiKeyRotated } from './events.ts'
+import { announceExpiry } from './expiry.ts'
 import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
+import { rotateApiKey } from './rotate.ts'
 
-export { createApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
+export { callerOfKey } from './caller.ts'
+export { createApiKey, importApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
 export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
-export { generateKey, hashKey, keyPrefixes, wellFormedKey } from './model.ts'
-export { callerOfKey, findApiKey, listApiKeys } from './queries.ts'
+export { announceExpiry } from './expiry.ts'
+export { generateKey, hashKey, keyPrefixes, permissionsOfKey, wellFormedKey } from './model.ts'
+export { findApiKey, listApiKeys } from './queries.ts'
+export { rotateApiKey } from './rotate.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -21,8 +26,16 @@ export const apiKey = defineConcept({
   name: 'api-key',
   idPrefixes: { ApiKey: 'key' },
   nodes: [apiKeyListing],
-  commands: [createApiKey, revokeApiKey],
+  commands: [createApiKey, importApiKey, rotateApiKey, revokeApiKey],
   queries: [findApiKey, listApiKeys, countApiKeys],
-  events: [apiKeyCreated, apiKeyRevoked],
-  constraints: stamped('api_key'),
+  events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
+  chores: [announceExpiry],
+  constraints: [
+    stampedByVersion('api_key'),
+    {
+      name: 'api_key_expiry_idx',
+      create: 'CREATE INDEX api_key_expiry_idx ON api_key (expires_at) WHERE expired_at IS NULL AND revoked_at IS NULL;',
+      drop: 'DROP INDEX api_key_expiry_idx;',
+    },
+  ],
 })

@@ -1,12 +1,18 @@
 import { createHash, hash, randomBytes } from 'node:crypto'
-import type { ApiKeyKind } from '../../../generated/prisma/client.ts'
+import type { ApiKey, ApiKeyKind, ApiKeyScope } from '../../../generated/prisma/client.ts'
+import { keyPermissions, type Permission, permissions } from '../../../platform/access.ts'
 
-/** Prefix of the keys of each API. */
-export const keyPrefixes: Record<Exclude<ApiKeyKind, 'BRIDGE'>, string> = {
-  PLATFORM: 'ak_live_',
-  OEC: 'oec_live_',
-  OCORE: 'ocore_k_',
+/** Prefixes of keys, by API and scope. A combination without a prefix does not exist. */
+const prefixes: Record<ApiKeyKind, Partial<Record<ApiKeyScope, string>>> = {
+  PLATFORM: { READ: 'ak_live_', WRITE: 'ak_live_', ADMIN: 'ak_live_' },
+  OEC: { READ: 'oec_live_ro_', WRITE: 'oec_live_rw_' },
+  OCORE: { READ: 'ocore_k_', WRITE: 'ocore_k_', ADMIN: 'ocore_k_' },
+  BRIDGE: {},
 }
+
+export const keyPrefixes: string[] = [...new Set(Object.values(prefixes).flatMap((scopes) => Object.values(scopes)))]
+
+export const prefixOf = ({ kind, scope }: Pick<ApiKey, 'kind' | 'scope'>): string | null => prefixes[kind][scope] ?? null
 
 /** Length of a key that Quayside generated, after the prefix: 43 characters of base64url (256 bits) and 8 of checksum. Keys of former systems have other lengths. */
 const ownBody = 51
@@ -26,7 +32,7 @@ export function generateKey(prefix: string): string {
  * length of a generated key, a correct checksum.
  */
 export function wellFormedKey(text: string): boolean {
-  const prefix = Object.values(keyPrefixes).find((word) => text.startsWith(word))
+  const prefix = keyPrefixes.find((word) => text.startsWith(word))
   if (!prefix) return false
   const rest = text.slice(prefix.length)
   if (!body.test(rest)) return false
@@ -36,5 +42,43 @@ export function wellFormedKey(text: string): boolean {
 /** Hash under which a key is stored. */
 export const hashKey = (text: string): Uint8Array<ArrayBuffer> => new Uint8Array(createHash('sha256').update(text).digest())
 
+const shownAfterPrefix = 4
+
 /** First characters of a key, which are enough to recognize it and too few to use it. */
-export const shownPrefix = (text: string): string => text.slice(0, 12)
+export const shownPrefix = (text: string, prefix: string): string => text.slice(0, prefix.length + shownAfterPrefix)
+
+export const knownPermissions: ReadonlySet<string> = new Set(permissions)
+
+/** Permissions that a scope has at an API, whatever the role of the key's creator. */
+export const scopePermissions = ({ kind, scope }: Pick<ApiKey, 'kind' | 'scope'>): ReadonlySet<Permission> =>
+  kind === 'OEC' && scope === 'WRITE' ? fullAccess : ofScope[scope]
+
+const ofScope = Object.fromEntries(
+  (['READ', 'WRITE', 'ADMIN'] as const).map((scope) => [scope, keyPermissions(scope, new Set(permissions))]),
+) as Record<ApiKeyScope, ReadonlySet<Permission>>
+
+/** In the oec.sh Public API, keys with full access also delete what they can change, and revoke API keys. */
+const fullAccess: ReadonlySet<Permission> = new Set(
+  permissions.filter((permission) => {
+    const [verb, resource] = permission.split(':')
+    const manages = ofScope.WRITE.has(`manage:${resource}` as Permission)
+    return ofScope.WRITE.has(permission) || (verb === 'delete' && manages) || permission === 'manage:api_keys'
+  }),
+)
+
+/** Permissions that a key has if its creator has them. */
+export const permissionsOfKey = (key: Pick<ApiKey, 'kind' | 'scope' | 'permissions'>): ReadonlySet<Permission> =>
+  key.kind === 'OCORE' ? new Set(key.permissions.filter((name): name is Permission => knownPermissions.has(name))) : scopePermissions(key)
+
+/** The permissions that both sets have. */
+export const common = (some: ReadonlySet<Permission>, others: ReadonlySet<Permission>): ReadonlySet<Permission> =>
+  new Set([...some].filter((permission) => others.has(permission)))
+
+export const keyStatus = (
+  { revokedAt, expiresAt }: Pick<ApiKey, 'revokedAt' | 'expiresAt'>,
+  now: Date,
+): 'active' | 'expired' | 'revoked' => (revokedAt ? 'revoked' : expiresAt && expiresAt <= now ? 'expired' : 'active')
+
+/** How long the former plaintext key is accepted after a rotation, in milliseconds. */
+export const defaultGraceMs = 24 * 3_600_000
+export const maxGraceMs = 7 * defaultGraceMs
