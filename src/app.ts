@@ -21,6 +21,7 @@ import { figureGauges } from './platform/figure-gauges.ts'
 import { onBehalfOf, trustOf } from './platform/forwarded.ts'
 import { followConnections, type HttpDrain } from './platform/http-drain.ts'
 import { refusalOf } from './platform/outage.ts'
+import { stopRateLimits } from './platform/rate-limit/index.ts'
 import { uncaughtErrors } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { s3Bytes, s3Requests } from './s3/metrics.ts'
@@ -369,4 +370,5 @@ function addDraining(server: FastifyInstance, app: App, state: { draining: boole
     await Promise.all([graphql.stop(cut.signal), connections.drain(cut.signal)])
     clearTimeout(grace)
   })
+  server.addHook('onClose', () => stopRateLimits(app))
 }

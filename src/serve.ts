@@ -15,6 +15,7 @@ import { schema } from './graphql/schema.ts'
 import { type Jobs, startJobs } from './jobs/index.ts'
 import { apiAddress, listen, openInbound, openRouterPort, openS3Port, StartError } from './open-ports.ts'
 import { pause } from './platform/clock.ts'
+import { demandKnownLimits } from './platform/rate-limit/index.ts'
 import type { Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
@@ -56,6 +57,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   const rest = [restPlugin(app, [platformDialect]), trackingPlugin(app), downloadPlugin(app)]
   const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
+  if (server) demandKnownLimits(app)
   const receiver = server && (await openInbound(app))
   const apiUrl = server && (await listen(server, settings))
   if (apiUrl) api.url = apiUrl

@@ -5,6 +5,7 @@ import { check, type Statement } from './db/constraints.ts'
 import { errors } from './errors.ts'
 import { eventErrors } from './events.ts'
 import { expireIdempotencyKeys } from './idempotency.ts'
+import { expireRateLimits } from './rate-limit/expire.ts'
 import { rotateDataKeys } from './reseal.ts'
 import { slugErrors } from './slug.ts'
 
@@ -43,6 +44,12 @@ END $$;`,
     drop: 'DELETE FROM sequencer;',
   },
   check('sequencer', 'single', 'id = 1'),
+  {
+    name: 'rate_limit_unlogged',
+    // Written every second, and worth nothing after a minute.
+    create: 'ALTER TABLE rate_limit SET UNLOGGED;',
+    drop: 'ALTER TABLE rate_limit SET LOGGED;',
+  },
 ]
 
 declare module './id.ts' {
@@ -56,6 +63,6 @@ export const foundation = defineConcept({
   name: 'platform',
   idPrefixes: { WebhookMessage: 'evt' },
   errors: [errors, eventErrors, slugErrors],
-  chores: [expireIdempotencyKeys, rotateDataKeys, countRefusals],
+  chores: [expireIdempotencyKeys, rotateDataKeys, countRefusals, expireRateLimits],
   constraints,
 })

@@ -69,6 +69,16 @@ const schedule = list
     error: 'must be a comma-separated list of milliseconds',
   })
 
+const nameOfLimit = (item: string): string => item.split('=', 1)[0]!
+const rateLimits = list
+  .refine(
+    (items) => items.every((item) => /^[a-z][a-z-]*=[1-9]\d{0,11}$/.test(item)) && new Set(items.map(nameOfLimit)).size === items.length,
+    {
+      error: 'must be a comma-separated list of limits per minute such as platform=600,graphql=6000000',
+    },
+  )
+  .transform((items): ReadonlyMap<string, number> => new Map(items.map((item) => [nameOfLimit(item), Number(item.split('=')[1])])))
+
 /** A secret setting. `credentialsOf` finds the parts of its value that must not appear in any log, by default all of it. */
 const secret = (schema: z.ZodType<string>, credentialsOf?: (value: string) => string[]) =>
   setting(schema.transform((value) => new Secret(value, credentialsOf?.(value))).optional())
@@ -155,6 +165,8 @@ const schema = z.object({
   WEBHOOK_ENGINE: setting(z.enum(['embedded', 'svix']).default('embedded')),
   SVIX_SERVER_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),
   SVIX_TOKEN: secret(z.string()),
+  /** Points per minute of limits, by name; see platform/rate-limit. */
+  RATE_LIMITS: setting(rateLimits.default(new Map())),
   /** Maximum number of events that one organization may cause per minute. */
   EVENT_QUOTA_PER_MINUTE: setting(int(1).default(300_000)),
   /** When an event's data violates its type's schema, `strict` fails the change; `lenient` sends the event with a flag. */

@@ -34,6 +34,7 @@ export type Probe = { open: number; opened: number; pulled: number; slowBegun: n
 export type TestServer = {
   server: FastifyInstance
   app: App
+  databaseUrl: string
   url: string
   wsUrl: string
   probe: Probe
@@ -82,6 +83,7 @@ export async function startServer(options: TestServerOptions = {}): Promise<Test
   return {
     server,
     app,
+    databaseUrl: database.url,
     url: `${base}/graphql`,
     wsUrl: `${base.replace('http', 'ws')}/graphql`,
     probe,
