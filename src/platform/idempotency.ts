@@ -1,5 +1,5 @@
 /**
- * Idempotency keys, unique per principal and operation, and valid for 24 hours. A key is stored in the transaction of its effect, so that
+ * Idempotency keys, unique per organization, principal and operation, and valid for 24 hours. A key is stored in the transaction of its effect, so that
  * both exist or neither does.
  */
 import { deserialize, serialize } from 'node:v8'
@@ -26,20 +26,18 @@ export async function claimIdempotencyKey(
   key: string,
   input: object,
 ): Promise<ClaimedKey> {
+  const { organizationId } = work.caller
   if (key.length > 255) throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must be at most 255 characters' })
-  if (!(await tryLock(work.tx, `${principal}\n${operation}\n${key}`))) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
+  if (!(await tryLock(work.tx, `${organizationId}\n${principal}\n${operation}\n${key}`)))
+    throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
   // A keyed MAC, since the input may contain a secret that could be guessed from a plain hash. Computed after taking the lock, because the
   // first use of an organization's data key creates it, which makes concurrent requests wait for this commit.
-  const inputMac = await work.app.keyring.fingerprint(
-    work.tx,
-    work.caller.organizationId,
-    canonicalJson({ ...input, idempotencyKey: undefined }),
-  )
+  const inputMac = await work.app.keyring.fingerprint(work.tx, organizationId, canonicalJson({ ...input, idempotencyKey: undefined }))
   const inputHash = new Uint8Array(Buffer.from(inputMac, 'hex'))
   const stored = await row<{ inputHash: Uint8Array; answer: Uint8Array }>(
     work.tx,
     sql`select input_hash, answer from idempotency
-        where principal = ${principal} and operation = ${operation} and key = ${key} and expires_at > app_now()`,
+        where organization_id = ${organizationId}::uuid and principal = ${principal} and operation = ${operation} and key = ${key} and expires_at > app_now()`,
   )
   if (stored && Buffer.compare(stored.inputHash, inputHash) !== 0) throw errors.idempotency_key_reused({ field: 'idempotencyKey' })
   return {
@@ -47,9 +45,9 @@ export async function claimIdempotencyKey(
     store(answer) {
       defer(
         work.tx,
-        sql`insert into idempotency (principal, operation, key, input_hash, answer, expires_at)
-            values (${principal}, ${operation}, ${key}, ${inputHash}, ${new Uint8Array(serialize(answer))}, app_now() + interval '24 hours')
-            on conflict (principal, operation, key) do update
+        sql`insert into idempotency (organization_id, principal, operation, key, input_hash, answer, expires_at)
+            values (${organizationId}::uuid, ${principal}, ${operation}, ${key}, ${inputHash}, ${new Uint8Array(serialize(answer))}, app_now() + interval '24 hours')
+            on conflict (organization_id, principal, operation, key) do update
             set input_hash = excluded.input_hash, answer = excluded.answer, created_at = app_now(), expires_at = excluded.expires_at`,
       )
     },

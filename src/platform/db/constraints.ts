@@ -54,6 +54,13 @@ export const stampedByVersion = (table: string): Statement => ({
   drop: `DROP TRIGGER ${table}_stamp ON ${table};`,
 })
 
+/** A foreign key within an organization that clears one column when the row it refers to is deleted. Models can only clear all columns. */
+export const clearedReference = (table: string, column: string, target: string): Statement => ({
+  name: `${table}_${column}_fkey`,
+  create: `ALTER TABLE ${table} ADD CONSTRAINT ${table}_${column}_fkey FOREIGN KEY (organization_id, ${column}) REFERENCES ${target} (organization_id, id) ON DELETE SET NULL (${column});`,
+  drop: `ALTER TABLE ${table} DROP CONSTRAINT ${table}_${column}_fkey;`,
+})
+
 /** A CHECK constraint named `<table>_<name>_check`. */
 export const check = (table: string, name: string, condition: string): Statement => ({
   name: `${table}_${name}_check`,

@@ -1,8 +1,9 @@
-import { check, type Statement, stamped } from '../../../platform/db/constraints.ts'
+import { check, clearedReference, type Statement, stamped } from '../../../platform/db/constraints.ts'
 import { routeChange } from '../instance/index.ts'
 
 export const constraints: Statement[] = [
   ...stamped('deployment'),
+  clearedReference('deployment', 'restores_id', 'deployment'),
   routeChange(
     'deployment',
     'web_service_id',

@@ -3,7 +3,7 @@
  * later time.
  */
 import { defineConcept } from '../../../platform/concept.ts'
-import { check, stamped } from '../../../platform/db/constraints.ts'
+import { check, clearedReference, stamped } from '../../../platform/db/constraints.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
 import { operationTypes } from '../../access/operation/index.ts'
@@ -49,6 +49,9 @@ export const backup = defineConcept({
   ],
   constraints: [
     ...stamped('backup', 'backup_schedule', 'restore'),
+    clearedReference('backup', 'environment_id', 'environment'),
+    clearedReference('backup', 'database_id', 'database'),
+    clearedReference('restore', 'source_id', 'database'),
     check(
       'backup',
       'stored',
