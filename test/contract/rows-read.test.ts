@@ -1,5 +1,6 @@
 /** What a page costs in rows: it reads itself and one row more, however many rows its parent has. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readServices } from '../../src/domain/deploys/instance/survey.ts'
 import { rows, run, type Sql, sql, type Tx } from '../../src/platform/db/index.ts'
 import { decodeId, newId } from '../../src/platform/id.ts'
 import type { App } from '../../src/platform/work.ts'
@@ -40,6 +41,9 @@ beforeAll(async () => {
           build_timeout_ms, health_timeout_ms, shutdown_grace_ms, desired_state)
         select ${id}, s.organization_id, s.project_id, s.environment_id, 's', 's-' || n, s.kind, s.branch, 1, 1, s.queue_policy, 1000, 1000, 1000, 'STOPPED'
         from web_service s, ${series(children)} where s.id = ${uuid('WebService')}::uuid`,
+  )
+  await seed(
+    sql`insert into service_runtime (web_service_id, organization_id, status) select id, organization_id, 'STOPPED' from web_service on conflict do nothing`,
   )
   await seed(
     sql`insert into secret (id, organization_id, project_id, key, scope, is_secret, current_version)
@@ -92,19 +96,24 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(() => world?.close())
 
-/** Rows that an operation read, by table, as PostgreSQL counts them. `"Type"` stands for the id of that type which has many children. */
+/** Rows that an operation read, by table. `"Type"` stands for the id of that type which has many children. */
 async function rowsRead(template: string): Promise<Record<string, number>> {
   const source = template.replaceAll(/"(\w+)"/g, (quoted, type: keyof Estate) => (type in estate ? `"${estate[type]}"` : quoted))
-  return world.app.db.transaction(async (tx) => {
-    const before = await readSoFar(tx)
-    const inside: App = { ...world.app, db: { ...world.app.db, ...tx } }
-    const { data, errors } = await operation(inside, tenant.owner, source)
+  return rowsReadBy(async (app) => {
+    const { data, errors } = await operation(app, tenant.owner, source)
     expect({ source, errors }).toEqual({ source, errors: undefined })
     expect(JSON.stringify(data)).toContain('"id"')
+  })
+}
+
+/** Rows that a work read, by table, as PostgreSQL counts them. */
+const rowsReadBy = (work: (app: App) => Promise<unknown>): Promise<Record<string, number>> =>
+  world.app.db.transaction(async (tx) => {
+    const before = await readSoFar(tx)
+    await work({ ...world.app, db: { ...world.app.db, ...tx } })
     const after = await readSoFar(tx)
     return Object.fromEntries(Object.entries(after).map(([table, n]) => [table, n - (before[table] ?? 0)]))
   })
-}
 
 async function readSoFar(tx: Tx): Promise<Record<string, number>> {
   const found = await rows<{ table: string; n: number }>(
@@ -190,4 +199,10 @@ describe('a page of a parent with many children reads only that page', () => {
     const source = '{ projects { nodes { id environments(first: 3) { totalCount nodes { id } } } } }'
     expect((await rowsRead(source)).environment).toBeGreaterThan(children)
   })
+})
+
+it('a pass of the reconciler reads the services that run or are to run, however many are stopped', async () => {
+  const read = await rowsReadBy(readServices)
+  expect(read.web_service! + read.service_runtime!).toBeLessThanOrEqual(20 * parents)
+  expect(read.deployment).toBeLessThanOrEqual(20 * parents)
 })

@@ -29,14 +29,19 @@ export type InstanceRow = Instance & {
   ranCalmly: boolean
 }
 
+/** The candidates are found by indexes: most services have neither run for long nor are to run. */
 export const readServices = (app: App): Promise<ServiceRow[]> =>
   rows<ServiceRow>(
     app.db,
-    sql`select s.id, s.organization_id, s.project_id, s.name, s.slug, coalesce(live.settings->>'kind', s.kind::text) as kind, s.desired_state, s.generation, s.min_instances, s.max_instances,
+    sql`with candidate as materialized (
+          select web_service_id from service_runtime where status <> 'STOPPED'
+          union select web_service_id from deployment where status = 'LIVE'
+          union select web_service_id from instance)
+        select s.id, s.organization_id, s.project_id, s.name, s.slug, coalesce(live.settings->>'kind', s.kind::text) as kind, s.desired_state, s.generation, s.min_instances, s.max_instances,
                s.shutdown_grace_ms, s.health_timeout_ms, live.settings->>'healthCheckPath' as health_check_path,
                live.id as live_deployment_id, active.id as active_deployment_id, rt.status, rt.wanted,
                rt.quiet_since < app_now() - ${app.settings.SCALE_QUIET_MS} * interval '1 millisecond' as quiet_too_long
-        from web_service s join service_runtime rt on rt.web_service_id = s.id
+        from candidate c join web_service s on s.id = c.web_service_id join service_runtime rt on rt.web_service_id = s.id
         left join deployment live on live.web_service_id = s.id and live.status = 'LIVE'
         left join deployment active on active.web_service_id = s.id and active.status in ${activeStatuses.list}
         where rt.status <> 'STOPPED' or (s.desired_state = 'RUNNING' and live.id is not null)
