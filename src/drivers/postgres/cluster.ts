@@ -195,7 +195,7 @@ async function launch(cluster: Cluster, { settings, access, onLaunch }: StartOpt
 /** Resolves when a server that has just been launched says that it is ready. */
 async function readyOf(data: string, signal: AbortSignal): Promise<'ready'> {
   while (!signal.aborted) {
-    const lines = await readPidFile(data)
+    const lines = readPidFile(data)
     if (lines[0] !== String(unusedPid) && lines[7] === 'ready') return 'ready'
     await delay(readyPollMs)
   }
@@ -208,7 +208,7 @@ async function readyOf(data: string, signal: AbortSignal): Promise<'ready'> {
  * the kernel's range.
  */
 async function clearPreviousServer(cluster: Cluster): Promise<void> {
-  const [pid, ...rest] = await readPidFile(cluster.data)
+  const [pid, ...rest] = readPidFile(cluster.data)
   const file = join(cluster.data, 'postmaster.pid')
   if (!(Number(pid) > 0)) await rm(file, { force: true })
   else await writeFile(file, [String(unusedPid), ...rest].join('\n'))
