@@ -123,10 +123,21 @@ function requestIdOf(request: IncomingMessage): string {
 
 /** Runs each request on behalf of its client, which audit entries name. */
 function addOrigins(server: FastifyInstance): void {
+  server.decorateRequest('route', null)
   server.addHook('onRequest', (request, _reply, done) => {
     const userAgent = request.headers['user-agent'] ?? null
-    onBehalfOf({ address: request.ip, userAgent, door: request.routeOptions.config.door ?? 'http' }, done)
+    onBehalfOf({ address: request.ip, userAgent, door: routeOf(request).door }, done)
   })
+}
+
+type Route = { path: string; door: string; quiet: boolean }
+
+/** What the hooks need of a request's route, kept because Fastify puts all its options together for each reader. */
+function routeOf(request: FastifyRequest): Route {
+  if (request.route) return request.route
+  const { url: path = 'unknown', config } = request.routeOptions
+  request.route = { path, door: config.door ?? 'http', quiet: config.quiet ?? false }
+  return request.route
 }
 
 function addRequestIds(server: FastifyInstance): void {
@@ -139,7 +150,7 @@ function addRequestIds(server: FastifyInstance): void {
 /** Logs one line per request, without the query string, which may contain user input. Quiet routes are logged at level debug. */
 function addRequestLog(server: FastifyInstance, log: App['log']): void {
   server.addHook('onResponse', (request, reply, done) => {
-    const level = request.routeOptions.config.quiet ? 'debug' : 'info'
+    const level = routeOf(request).quiet ? 'debug' : 'info'
     if (log.isLevelEnabled(level)) {
       const path = request.url.split('?', 1)[0]
       request.log[level](
@@ -157,6 +168,10 @@ declare module 'fastify' {
     quiet?: boolean
     /** Name of the door that the route belongs to, for audit entries. */
     door?: string
+  }
+  interface FastifyRequest {
+    /** See `routeOf`. */
+    route: Route | null
   }
 }
 
@@ -349,7 +364,7 @@ function addStorageMetrics(app: App, registers: Registry[]): void {
 
 function addMetrics(server: FastifyInstance, metrics: Metrics): void {
   server.addHook('onResponse', (request, reply, done) => {
-    const route = request.routeOptions.url ?? 'unknown'
+    const { path: route } = routeOf(request)
     metrics.requests.observe({ method: request.method, route, status: reply.statusCode }, reply.elapsedTime / 1000)
     done()
   })

@@ -103,6 +103,9 @@ export function exceeded(document: DocumentNode): DomainError | null {
   return null
 }
 
+/** Costs of operations that are the same for all variables, kept for as long as their document is. */
+const fixedCosts = new WeakMap<OperationDefinitionNode, number>()
+
 /** The cost of a valid operation with these raw variables, or an error for the limit it exceeds. */
 export function weigh(
   schema: GraphQLSchema,
@@ -110,11 +113,20 @@ export function weigh(
   operation: OperationDefinitionNode,
   variables: Readonly<Record<string, unknown>>,
 ): number | DomainError {
+  const known = fixedCosts.get(operation)
+  if (known !== undefined) return known
   const root = schema.getRootType(operation.operation)
   if (!root) return 0
-  const { nestedPages, cost } = createWeights(schema, document, operation, variables)(operation.selectionSet, root)
+  let isFixed = true
+  const rawValue = (name: string) => {
+    isFixed = false
+    return Object.hasOwn(variables, name) ? { raw: variables[name] } : null
+  }
+  const { nestedPages, cost } = createWeights(schema, document, operation, rawValue)(operation.selectionSet, root)
   if (nestedPages > limits.nestedPages) return limitExceeded('nestedPages', nestedPages)
-  return cost > limits.cost ? limitExceeded('cost', cost) : cost
+  if (cost > limits.cost) return limitExceeded('cost', cost)
+  if (isFixed) fixedCosts.set(operation, cost)
+  return cost
 }
 
 type Shape = { depth: number; introspectionDepth: number; aliases: number; directives: number; repeats: number; fields: number }
@@ -193,7 +205,8 @@ function createWeights(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
-  variables: Readonly<Record<string, unknown>>,
+  /** The raw value of a variable; null if it has none. */
+  rawValue: (variable: string) => { raw: unknown } | null,
 ): (selectionSet: SelectionSetNode, type: GraphQLCompositeType) => Weight {
   const ofFragment = memoByFragment(document, (fragment) => {
     const type = schema.getType(fragment.typeCondition.name.value)
@@ -262,7 +275,8 @@ function createWeights(
         return value.values
       case Kind.VARIABLE: {
         const name = value.name.value
-        if (Object.hasOwn(variables, name)) return variables[name]
+        const given = rawValue(name)
+        if (given) return given.raw
         return literalOf(operation.variableDefinitions?.find((defined) => defined.variable.name.value === name)?.defaultValue)
       }
       default:

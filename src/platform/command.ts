@@ -263,19 +263,34 @@ async function findTarget<Input, Row extends Target | null, Result extends objec
 
 function decodeIds(input: Record<string, unknown>, paths: IdPaths): Record<string, unknown> {
   const decoded = { ...input }
-  for (const [path, type] of Object.entries(paths)) {
-    const [head, star, field] = path.split('.')
-    const value = decoded[head!]
-    if (star === '*' && field && Array.isArray(value)) {
+  for (const { head, isList, field, type } of placesOf(paths)) {
+    const value = decoded[head]
+    if (isList && field && Array.isArray(value)) {
       // A value that is no object is left unchanged, and the schema refuses it.
-      decoded[head!] = value.map((item) => (isObject(item) ? { ...item, [field]: decodeId(type, item[field]) } : item))
-    } else if (star === '*' && Array.isArray(value)) {
-      decoded[head!] = value.map((item) => decodeId(type, item))
-    } else if (star === undefined && value !== undefined && value !== null) {
-      decoded[head!] = decodeId(type, value)
+      decoded[head] = value.map((item) => (isObject(item) ? { ...item, [field]: decodeId(type, item[field]) } : item))
+    } else if (isList && Array.isArray(value)) {
+      decoded[head] = value.map((item) => decodeId(type, item))
+    } else if (!isList && value !== undefined && value !== null) {
+      decoded[head] = decodeId(type, value)
     }
   }
   return decoded
+}
+
+type Place = { head: string; isList: boolean; field: string | undefined; type: IdType }
+
+const knownPlaces = new WeakMap<IdPaths, readonly Place[]>()
+
+/** The places that paths name. They are taken apart once for each declaration. */
+function placesOf(paths: IdPaths): readonly Place[] {
+  const known = knownPlaces.get(paths)
+  if (known) return known
+  const places = Object.entries(paths).map(([path, type]): Place => {
+    const [head, star, field] = path.split('.') as [string, string?, string?]
+    return { head, isList: star === '*', field, type }
+  })
+  knownPlaces.set(paths, places)
+  return places
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

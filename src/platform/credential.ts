@@ -62,10 +62,13 @@ function credentialOf(fields: Readonly<Record<string, unknown>>, keyNames: reado
 
 /** The value of a field whose name is in any case; null if several match. */
 function fieldOf(fields: Readonly<Record<string, unknown>>, name: string): unknown {
-  const [field, ...others] = Object.keys(fields).filter(
-    (given) => given.length === name.length && given.toLowerCase() === name && fields[given] !== undefined,
-  )
-  return field === undefined ? undefined : others.length === 0 ? fields[field] : null
+  let found: unknown
+  for (const given of Object.keys(fields)) {
+    if (given.length !== name.length || given.toLowerCase() !== name || fields[given] === undefined) continue
+    if (found !== undefined) return null
+    found = fields[given]
+  }
+  return found
 }
 
 const bearerOf = (text: string): string | null => /^Bearer +(\S+) *$/i.exec(text)?.[1] ?? null

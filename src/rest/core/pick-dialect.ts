@@ -9,10 +9,12 @@ import type { Face } from './dialect.ts'
  */
 export function pickDialect(faces: readonly Face[], url: string, headers: IncomingHttpHeaders): string | null {
   const path = pathOf(url)
+  // Most requests of the other doors, which pass here too.
+  if (!faces.some(({ prefixes }) => prefixes.some((prefix) => isBelow(path, prefix)))) return null
   const below = faces.flatMap((face) => face.prefixes.filter((prefix) => isBelow(path, prefix)).map((prefix) => ({ face, prefix })))
   const longest = Math.max(...below.map(({ prefix }) => prefix.length))
   const nearest = below.filter(({ prefix }) => prefix.length === longest)
-  if (nearest.every(({ face }) => face === nearest[0]!.face)) return nearest[0]?.face.name ?? null
+  if (nearest.every(({ face }) => face === nearest[0]!.face)) return nearest[0]!.face.name
   const owners = nearest.filter(({ face, prefix }) => isOneOf(face.paths, [prefix], path))
   const candidates = (owners.length > 0 ? owners : nearest).map(({ face }) => face)
   if (candidates.length < 2) return candidates[0]!.name
@@ -26,11 +28,13 @@ export function pickDialect(faces: readonly Face[], url: string, headers: Incomi
 
 /** The path of a URL without query and trailing slash, which select the same route. */
 export const pathOf = (url: string): string => {
-  const path = url.split(/[?#]/, 1)[0]!
+  const end = url.search(/[?#]/)
+  const path = end < 0 ? url : url.slice(0, end)
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
 }
 
-export const isBelow = (path: string, prefix: string): boolean => path === prefix || path.startsWith(`${prefix}/`)
+export const isBelow = (path: string, prefix: string): boolean =>
+  path.startsWith(prefix) && (path.length === prefix.length || path[prefix.length] === '/')
 
 /** Whether a path matches one of the patterns, with parameters in braces, below one of the prefixes. */
 export const isOneOf = (patterns: readonly string[], prefixes: readonly string[], path: string): boolean =>
