@@ -5,6 +5,7 @@
  * No CSRF token or special header is required: browsers never add Authorization and X-API-Key by themselves, and a page of another origin
  * can't set them without a preflight. With a cookie, a POST must come from a page of this server. Bodies must be JSON; mutations must use POST.
  */
+import type { ServerResponse } from 'node:http'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { GraphQLSchema } from 'graphql'
 import type { Caller } from '../platform/access.ts'
@@ -138,11 +139,7 @@ type Perform = (request: FastifyRequest, reply: FastifyReply, params: Params, ac
 const createPerform =
   ({ performer, schema }: HttpDoorOptions): Perform =>
   async (request, reply, params, { json, events }) => {
-    const gone = new AbortController()
-    reply.raw.once('close', () => {
-      if (!reply.raw.writableFinished) gone.abort()
-    })
-    const asker: Asker = { caller: request.graphqlCaller!.caller, requestId: request.id, signal: gone.signal }
+    const asker: Asker = { caller: request.graphqlCaller!.caller, requestId: request.id, whenGone: (act) => whenClosed(reply.raw, act) }
     const prepared = performer.prepare(params, asker)
     if (!isPrepared(prepared)) return { answered: prepared }
     if (request.method !== 'POST' && isMutation(prepared)) return refused(request, { status: 405, text: 'A mutation must use POST.' })
@@ -157,6 +154,16 @@ const createPerform =
       })
     return { answered: await performer.run(lastEventId ? resumedAfter(prepared, schema, lastEventId) : prepared, asker) }
   }
+
+/** Calls back when the connection is closed before the response has been sent. */
+function whenClosed(response: ServerResponse, act: () => void): () => void {
+  const closed = () => {
+    if (!response.writableFinished) act()
+  }
+  if (response.closed) queueMicrotask(closed)
+  else response.on('close', closed)
+  return () => response.off('close', closed)
+}
 
 function lastEventIdOf(request: FastifyRequest): string | undefined {
   const id = request.headers['last-event-id']

@@ -37,8 +37,13 @@ export type Params = {
   variables?: Record<string, unknown> | null
 }
 
-/** Who sent the operation. `signal` aborts when the client has disconnected. */
-export type Asker = { caller: Caller; requestId: string; signal: AbortSignal }
+export type Asker = {
+  /** Who sent the operation. */
+  caller: Caller
+  requestId: string
+  /** Calls back once the client has disconnected, later than this call. Returns a function that prevents it. */
+  whenGone: (act: () => void) => () => void
+}
 
 /** Key of the event cursor in a subscription's result. A symbol, so JSON omits it. */
 export const eventCursor = Symbol('cursor')
@@ -140,14 +145,13 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
         settle({ errors: [refusal(overdue(app), asker.requestId)] })
       }
       const deadline = setTimeout(stop, app.settings.REQUEST_TIMEOUT_MS)
+      const stopWaiting = asker.whenGone(stop)
       const settle = (answer: Answer) => {
         clearTimeout(deadline)
-        asker.signal.removeEventListener('abort', stop)
+        stopWaiting()
         resolve(answer)
       }
-      asker.signal.addEventListener('abort', stop, { once: true })
-      if (asker.signal.aborted) stop()
-      else void answer(prepared, asker, contextOf(asker, ended.signal)).then(settle)
+      void answer(prepared, asker, contextOf(asker, ended.signal)).then(settle)
     })
 
   const answer = async (prepared: Prepared, asker: Asker, context: GraphqlContext, rootValue?: unknown): Promise<Answer> => {
@@ -188,10 +192,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
   }
 
   const subscribe = async (prepared: Prepared, asker: Asker, ended: AbortController): Promise<Answer | Answers> => {
-    const abandon = () => ended.abort()
-    asker.signal.addEventListener('abort', abandon, { once: true })
-    if (asker.signal.aborted) abandon()
-    const detach = () => asker.signal.removeEventListener('abort', abandon)
+    const detach = asker.whenGone(() => ended.abort())
     try {
       const { document, params } = prepared
       const contextValue = contextOf(asker, ended.signal)

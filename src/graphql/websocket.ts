@@ -205,12 +205,18 @@ function endUnwanted({ running, isWanted }: Socket): void {
   for (const [id, ended] of running) if (!isWanted(id)) ended.abort()
 }
 
+function whenAborted(signal: AbortSignal, act: () => void): () => void {
+  if (signal.aborted) queueMicrotask(act)
+  else signal.addEventListener('abort', act, { once: true })
+  return () => signal.removeEventListener('abort', act)
+}
+
 function protocolOf(
   { app, performer, authenticate, watch, initTimeoutMs }: SocketDoorOptions,
   stopping: () => boolean,
 ): ServerOptions<Params, { socket: Socket }> {
   const run = ({ prepared, socket, signal }: Args) =>
-    performer.run(prepared, { caller: socket.caller!, requestId: prepared.requestId, signal })
+    performer.run(prepared, { caller: socket.caller!, requestId: prepared.requestId, whenGone: (act) => whenAborted(signal, act) })
 
   return {
     connectionInitWaitTimeout: initTimeoutMs,

@@ -29,7 +29,11 @@ function run(
   query: string,
   { caller = tenant.key('READ'), signal = new AbortController().signal }: { caller?: Caller; signal?: AbortSignal } = {},
 ) {
-  const asker = { caller, requestId: 'test', signal }
+  const whenGone = (act: () => void) => {
+    signal.addEventListener('abort', act)
+    return () => signal.removeEventListener('abort', act)
+  }
+  const asker = { caller, requestId: 'test', whenGone }
   const prepared = performer.prepare({ query }, asker)
   return isPrepared(prepared) ? performer.run(prepared, asker) : prepared
 }

@@ -97,7 +97,7 @@ it('a field without its permission is denied, and that is in the audit log once,
   const caller: Caller = { ...systemCaller(organizationId), permissions: new Set(['view:projects']) }
   const performer = createPerformer({ app, schema })
   for (let times = 0; times < 3; times++) {
-    const asker = { caller, requestId: 'denied', signal: new AbortController().signal }
+    const asker = { caller, requestId: 'denied', whenGone: () => () => {} }
     const prepared = performer.prepare({ query: '{ projects { nodes { environments { nodes { id } } } } }' }, asker) as Prepared
     const { errors } = (await performer.run(prepared, asker)) as Answer
     expect(errors).toMatchObject([{ extensions: { code: 'forbidden' } }])
