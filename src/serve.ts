@@ -20,6 +20,7 @@ import type { Settings } from './platform/settings.ts'
 import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { provideDrivers } from './provide-drivers.ts'
+import { authDialect, keysPlugin } from './rest/auth/index.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { downloadPlugin } from './rest/download/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
@@ -54,7 +55,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   // Before the API shows them.
   if (role !== 'api') await adoptResources(app)
   const waitsFor = new Set(['the first start has not finished'])
-  const rest = [restPlugin(app, [platformDialect]), trackingPlugin(app), downloadPlugin(app)]
+  const rest = [restPlugin(app, [platformDialect, authDialect]), keysPlugin(app), trackingPlugin(app), downloadPlugin(app)]
   const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   if (server) demandKnownLimits(app)

@@ -1143,6 +1143,15 @@ export type SendingDomainVerifiedDataV1 = {
   status: 'PENDING' | 'VERIFIED' | 'FAILED'
 }
 
+export type SessionRevokedDataV1 = {
+  /** ID of the session. */
+  sessionId: string
+  /** ID of the user. */
+  userId: string
+  /** Why the session ended. `token_reused`: a refresh token was used that had been replaced, so that it may have been stolen. */
+  reason: 'logout' | 'revoked' | 'token_reused' | 'password_changed' | 'password_reset'
+}
+
 export type StorageKeyCreatedDataV1 = {
   /** ID of the storage key. */
   storageKeyId: string
@@ -1159,6 +1168,15 @@ export type StorageKeyRevokedDataV1 = {
   name: string
   /** Access key ID, which is not secret. */
   accessKeyId: string
+}
+
+export type UserLockedDataV1 = {
+  /** ID of the user. */
+  userId: string
+  /** Number of consecutive failed attempts. */
+  failures: number
+  /** Time from which attempts are possible again, in ISO format. */
+  lockedUntil: string
 }
 
 export type WebServiceCrashedDataV1 = {
@@ -1595,11 +1613,17 @@ export type SendingDomainFailed = Envelope<'sending_domain.failed', 1, SendingDo
 /** The DNS records of a sending domain were found, so that it can be sent from. */
 export type SendingDomainVerified = Envelope<'sending_domain.verified', 1, SendingDomainVerifiedDataV1>
 
+/** A session of a member ended before it expired. It is reported in each organization of the member. */
+export type SessionRevoked = Envelope<'session.revoked', 1, SessionRevokedDataV1>
+
 /** A storage key was created. */
 export type StorageKeyCreated = Envelope<'storage_key.created', 1, StorageKeyCreatedDataV1>
 
 /** A storage key was deleted and no longer works. */
 export type StorageKeyRevoked = Envelope<'storage_key.revoked', 1, StorageKeyRevokedDataV1>
+
+/** Too many attempts to sign in as a member failed, so that further attempts are refused for a while. It is reported in each organization of the member. */
+export type UserLocked = Envelope<'user.locked', 1, UserLockedDataV1>
 
 /** A running service crashed: none of its instances is healthy, and at least one exited unexpectedly. It is being restarted. */
 export type WebServiceCrashed = Envelope<'web_service.crashed', 1, WebServiceCrashedDataV1>
@@ -1730,8 +1754,10 @@ export type WebhookEvent =
   | SendingDomainDeleted
   | SendingDomainFailed
   | SendingDomainVerified
+  | SessionRevoked
   | StorageKeyCreated
   | StorageKeyRevoked
+  | UserLocked
   | WebServiceCrashed
   | WebServiceCreated
   | WebServiceDeleted

@@ -11,6 +11,7 @@ import { member } from './access/member/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
 import { role } from './access/role/index.ts'
+import { session } from './access/session/index.ts'
 import { sshKey } from './access/ssh-key/index.ts'
 import { user } from './access/user/index.ts'
 import { environment } from './apps/environment/index.ts'
@@ -47,6 +48,7 @@ export const concepts: readonly Concept[] = [
   role,
   member,
   user,
+  session,
   sshKey,
   apiKey,
   auditLog,

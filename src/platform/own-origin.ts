@@ -32,3 +32,9 @@ export function demandOwnPage(app: App, request: IncomingMessage): void {
     text: 'With a cookie, this request is accepted only from pages of this server. Its Origin header must be the address of this server (see PUBLIC_URL). Otherwise, send the token in the Authorization header.',
   })
 }
+
+/** The same for a request that changes something by itself, such as a login: one without a trace of any page comes from a program. */
+export function demandNoForeignPage(app: App, request: IncomingMessage): void {
+  const { origin, 'sec-fetch-site': site } = request.headers
+  if (origin !== undefined || (site !== undefined && site !== 'none')) demandOwnPage(app, request)
+}

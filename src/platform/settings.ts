@@ -79,6 +79,18 @@ const rateLimits = list
   )
   .transform((items): ReadonlyMap<string, number> => new Map(items.map((item) => [nameOfLimit(item), Number(item.split('=')[1])])))
 
+const unitSeconds: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 }
+
+/** A duration in seconds, such as `3600`, or with a unit: `90s`, `15m`, `1h`, `30d`. */
+const duration = (fallback: string) =>
+  setting(
+    z
+      .string()
+      .regex(/^[1-9]\d{0,8}[smhd]?$/, { error: 'must be a number of seconds, or a number with the unit s, m, h or d, such as 1h' })
+      .default(fallback)
+      .transform((text) => Number.parseInt(text, 10) * (unitSeconds[text.at(-1)!] ?? 1)),
+  )
+
 /** A secret setting. `credentialsOf` finds the parts of its value that must not appear in any log, by default all of it. */
 const secret = (schema: z.ZodType<string>, credentialsOf?: (value: string) => string[]) =>
   setting(schema.transform((value) => new Secret(value, credentialsOf?.(value))).optional())
@@ -105,6 +117,11 @@ const schema = z.object({
   ROUTER_PORT: port(4080),
   ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
   PUBLIC_URL: setting(z.url().optional()),
+  /** Who can create an account: anyone, people with an invitation, or nobody. */
+  SIGN_UP: setting(z.enum(['open', 'invited', 'off']).default('invited')),
+  /** Lifetime of an access token, and how long a session lasts without use, in seconds. */
+  JWT_ACCESS_EXPIRY: duration('1h'),
+  SESSION_EXPIRY: duration('30d'),
   /** Port of the S3 endpoint, and its address as clients see it. Unset: the port on HOST, or on loopback if HOST is every address. */
   S3_PORT: port(4090),
   S3_PUBLIC_URL: setting(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// URL' }).optional()),

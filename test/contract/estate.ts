@@ -153,6 +153,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Organization: encodeId('Organization', tenant.organizationId),
     User: encodeId('User', tenant.owner.userId!),
     SshKey: made.generateSshKey.sshKey.id,
+    Session: await addSession(app, tenant),
     ApiKey: made.createApiKey.apiKey.id,
     Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
     AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,
@@ -240,6 +241,14 @@ async function addRows(
     MailSuppression: encodeId('MailSuppression', suppression),
     OutboxMail: encodeId('OutboxMail', mail),
   }
+}
+
+async function addSession(app: App, { owner }: Tenant): Promise<string> {
+  const id = newId()
+  await (await app.db.prismaClient()).session.create({
+    data: { id, userId: owner.userId!, tokenHash: new Uint8Array(32), method: 'password', expiresAt: new Date(Date.now() + 3_600_000) },
+  })
+  return encodeId('Session', id)
 }
 
 async function addOperation(app: App, organizationId: string, id: string): Promise<void> {

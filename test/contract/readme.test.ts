@@ -46,10 +46,12 @@ it('states the default of each setting that has a fixed default', () => {
   expect(told).toEqual(real)
 })
 
+const isUnset = (value: unknown) => value === undefined || (value instanceof Map ? value.size === 0 : String(value) === '')
+
 it('marks no setting as unset that has a fixed default', () => {
   const settings: Record<string, unknown> = readSettings({})
   const unset = tableOf('Settings').filter(([, told]) => told === 'none')
-  const filled = unset.map(([name]) => plain(name)).filter((name) => settings[name] !== undefined && String(settings[name]) !== '')
+  const filled = unset.map(([name]) => plain(name)).filter((name) => !isUnset(settings[name]))
   expect(filled).toEqual([])
 })
 

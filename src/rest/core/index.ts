@@ -7,8 +7,10 @@ export { faceOf, restPlugin } from './mount.ts'
 export { type Named, printDocument } from './openapi.ts'
 export { pickDialect } from './pick-dialect.ts'
 export {
+  type AnswerHeaders,
   commandRow,
   eitherRow,
+  openRow,
   pathsOf,
   queryRow,
   type Route,
@@ -16,6 +18,7 @@ export {
   type Sources,
   trueOrFalse,
   type View,
+  type Visit,
   wholeNumber,
 } from './route.ts'
 export { settingFields } from './row-settings.ts'

@@ -28,6 +28,8 @@ declare module 'fastify' {
     credential?: RowCredential | undefined
     /** Whether the row only reads. */
     reads?: boolean
+    /** Whether the row needs no credential. */
+    open?: boolean
   }
 }
 
@@ -100,6 +102,7 @@ const serveDialect =
       guarded.decorateRequest('restCaller', null)
       guarded.addHook('onRequest', async (request, reply) => {
         reply.header('cache-control', 'no-store')
+        if (request.routeOptions.config.open) return demandUtf8Query(request.url)
         request.restCaller = await withinDeadline(app, authenticate(app, dialect, request))
         if (!request.restCaller) throw errors.unauthenticated()
         demandUtf8Query(request.url)
@@ -123,14 +126,14 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       method: route.method,
       url,
       constraints: { dialect: dialect.name },
-      config: { door: dialect.name, credential: route.credential, reads: route.runs === 'query' },
+      config: { door: dialect.name, credential: route.credential, reads: route.runs === 'query', open: route.runs === 'visit' },
       exposeHeadRoute: route.method === 'GET',
       ...(route.maxBodyBytes === undefined ? {} : { bodyLimit: route.maxBodyBytes }),
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
       async handler(request, reply) {
-        const domainRequest = { app, caller: request.restCaller!, requestId: request.id }
-        const { status, body, version } = await withinDeadline(app, route.run(domainRequest, read(request), place(request)))
-        reply.code(status)
+        const visit = { app, caller: request.restCaller, requestId: request.id, raw: request.raw }
+        const { status, body, version, headers = {} } = await withinDeadline(app, route.run(visit, read(request), place(request)))
+        reply.code(status).headers(headers)
         if (version !== null) reply.header('etag', `"${version}"`)
         return reply.send(body ?? undefined)
       },

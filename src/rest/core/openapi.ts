@@ -1,5 +1,6 @@
 /** Prints a dialect's OpenAPI 3.1 document from its route tables. The same tables always produce the same bytes. */
 import { z } from 'zod'
+import { accessCookie } from '../../platform/credential.ts'
 import type { Dialect } from './dialect.ts'
 import { pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
 import { headerName, ifMatch } from './vocabulary.ts'
@@ -10,8 +11,8 @@ export type Named = { id: string; schema: z.ZodType }
 type Json = Record<string, unknown>
 type Property = { name: string; schema: Json; required: boolean; description: string | undefined }
 
-/** Those that every row accepts. */
-const credentials: Json[] = [{ bearer: [] }, { apiKey: [] }]
+/** Those that every row accepts that is not open to everyone. */
+const credentials: Json[] = [{ bearer: [] }, { apiKey: [] }, { cookie: [] }]
 
 /** Throws for a row with a source whose field the command or query does not have, and for a response schema without a name. */
 export function printDocument(dialect: Dialect): string {
@@ -23,35 +24,42 @@ export function printDocument(dialect: Dialect): string {
       paths[prefix + path] = { ...paths[prefix + path], [route.method.toLowerCase()]: operation(dialect, route, path, index > 0) }
     }
   }
+  const isOpen = dialect.routes.every(({ runs }) => runs === 'visit')
   const document = {
     openapi: '3.1.0',
     info: { title: dialect.title, version: '1.0.0', description: dialect.description, license: { name: 'MIT', identifier: 'MIT' } },
     servers: [{ url: '/', description: 'This server' }],
-    security: credentials,
+    ...(isOpen ? {} : { security: credentials }),
     tags: [...new Set(dialect.routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
-      securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: `API key that begins with \`${dialect.keyPrefix}\`.` },
-        apiKey: {
-          type: 'apiKey',
-          in: 'header',
-          name: 'X-API-Key',
-          description: 'API key. If the Authorization header is sent too, it takes precedence.',
-        },
-        ...Object.fromEntries(
-          dialect.routes.flatMap(({ credential }) =>
-            credential
-              ? [[credential.name, { type: 'apiKey', in: 'header', name: credential.header, description: credential.description }]]
-              : [],
-          ),
-        ),
-      },
+      ...(isOpen ? {} : { securitySchemes: securitySchemes(dialect) }),
       schemas: componentSchemas(named),
     },
   }
   return `${JSON.stringify(document, null, 2)}\n`
 }
+
+const securitySchemes = ({ keyPrefix, routes }: Dialect): Json => ({
+  bearer: { type: 'http', scheme: 'bearer', description: `API key that begins with \`${keyPrefix}\`, or access token of a person.` },
+  apiKey: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-API-Key',
+    description: 'API key. If the Authorization header is sent too, it takes precedence.',
+  },
+  cookie: {
+    type: 'apiKey',
+    in: 'cookie',
+    name: accessCookie,
+    description: 'Access token that a login has set as a cookie. Requests that change something must come from a page of this server.',
+  },
+  ...Object.fromEntries(
+    routes.flatMap(({ credential }) =>
+      credential ? [[credential.name, { type: 'apiKey', in: 'header', name: credential.header, description: credential.description }]] : [],
+    ),
+  ),
+})
 
 function operation(dialect: Dialect, route: Route, path: string, isAlias: boolean): Json {
   const { summary, description, tag } = route
@@ -133,21 +141,29 @@ function failures(dialect: Dialect, route: Route): Json {
     [dialect.status.invalid, 'The request is not valid.', true],
     [dialect.status.unauthenticated, 'The credential is missing or not valid.', true],
     [dialect.status.forbidden, 'The credential does not have the required permission.', true],
-    [dialect.status.not_found, 'The object does not exist or is not visible to the caller.', route.mayMiss],
+    [
+      dialect.status.not_found,
+      'The object does not exist or is not visible to the caller, or the organization in `X-Org-Slug` is not one of the caller.',
+      route.runs !== 'visit',
+    ],
     [dialect.status.conflict, 'The request conflicts with the current state of the object.', route.runs === 'command'],
-    [413, 'The request body is too large.', route.writes],
-    [415, 'The request body is not JSON.', route.writes],
+    [413, 'The request body is too large.', route.writes || route.runs === 'visit'],
+    [415, 'The request body is not JSON.', route.writes || route.runs === 'visit'],
     [
       dialect.status.unprocessable,
       'The request cannot be processed.',
-      route.writes && dialect.status.unprocessable !== dialect.status.invalid,
+      (route.writes || route.runs === 'visit') && dialect.status.unprocessable !== dialect.status.invalid,
     ],
     [
       dialect.status.rate_limited,
       'Too many requests, or a limit is reached. See `Retry-After`.',
-      route.reveals === true || route.limited === true,
+      route.reveals === true || route.limited === true || route.runs === 'visit',
     ],
-    [dialect.status.unavailable, 'A system that the request depends on does not answer. Retry later.', route.asksOutside === true],
+    [
+      dialect.status.unavailable,
+      'A system that the request depends on does not answer. Retry later.',
+      route.asksOutside === true || route.runs === 'visit',
+    ],
   ]
   const content = json(reference(dialect.errorSchema.id))
   return Object.fromEntries(texts.filter(([, , applies]) => applies).map(([status, description]) => [status, { description, content }]))

@@ -2,10 +2,10 @@
  * A row of a dialect's route table: the request, the command or query of the domain that runs, and the mapping between the two. A row
  * contains no condition, no database access and no permission check.
  */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { z } from 'zod'
 import type { Caller } from '../../platform/access.ts'
-import { ask, type Command, execute, type Query, type Request, type Target } from '../../platform/command.ts'
+import { ask, type Command, execute, parseInput, type Query, type Request, type Target } from '../../platform/command.ts'
 import type { Authenticated } from '../../platform/credential.ts'
 import { DomainError, errors } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
@@ -96,7 +96,12 @@ type Answer<Result, Body> =
       otherwise?: { status: 200; when: (result: Result) => boolean }
     }
 
-export type Answered = { status: number; body: unknown; version: number | null }
+export type Answered = { status: number; body: unknown; version: number | null; headers?: AnswerHeaders }
+
+export type AnswerHeaders = Record<string, string | string[]>
+
+/** A request for a row. `caller` is null for a row that is open to everyone. */
+export type Visit = Omit<Request, 'caller'> & { caller: Caller | null; raw: IncomingMessage }
 
 export type Route = Shape & {
   /** Name of the command or query. */
@@ -105,7 +110,8 @@ export type Route = Shape & {
   /** Another status of some results. */
   otherStatus: number | null
   schema: z.ZodType | null
-  runs: 'command' | 'query'
+  /** `visit`: what needs no caller, such as a login. */
+  runs: 'command' | 'query' | 'visit'
   /** Whether the row changes something and accepts `Idempotency-Key` and `If-Match`. False for a command behind GET, such as a reveal. */
   writes: boolean
   /** Schema of the whole input, for the document. */
@@ -114,7 +120,7 @@ export type Route = Shape & {
   /** Whether the path or the body identifies an object that may not exist. */
   mayMiss: boolean
   /** `place` is the input of the query in `within`. */
-  run(request: Request, input: Record<string, unknown>, place: Record<string, unknown>): Promise<Answered>
+  run(visit: Visit, input: Record<string, unknown>, place: Record<string, unknown>): Promise<Answered>
 }
 
 /** A row that runs a command: it changes something or audits what it reveals. */
@@ -133,7 +139,8 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
     input: command.input,
     within,
     mayMiss: Object.keys(command.ids).length > 0,
-    async run(request, input, place) {
+    async run(visit, input, place) {
+      const request = requestOf(visit)
       if (within) await found(request, within.query, place)
       return answer(row, request, await execute(request, command, input))
     },
@@ -153,8 +160,40 @@ export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, 
     input: query.input,
     within: null,
     mayMiss: shape.params !== undefined,
-    run: async (request, input) => answer(row, request, await found(request, query, input)),
+    async run(visit, input) {
+      const request = requestOf(visit)
+      return answer(row, request, await found(request, query, input))
+    },
   }
+}
+
+/** A row that is open to everyone: what people do before they have a credential. It says itself who may do what. */
+export function openRow<Input, Result, Body>(
+  row: Shape & {
+    name: string
+    input: z.ZodType<Input>
+    act(visit: Visit, input: Input): Promise<Result>
+    headers?: (result: Result, visit: Visit) => AnswerHeaders
+  } & { status: 200 | 201; schema: z.ZodType<Body>; reply: (result: Result) => Body },
+): Route {
+  const { act, headers, reply, ...shape } = row
+  return {
+    ...shape,
+    otherStatus: null,
+    runs: 'visit',
+    writes: false,
+    within: null,
+    mayMiss: false,
+    async run(visit, input) {
+      const result = await act(visit, parseInput(row.input, input))
+      return { status: row.status, body: reply(result), version: null, ...(headers ? { headers: headers(result, visit) } : {}) }
+    },
+  }
+}
+
+function requestOf({ app, caller, requestId }: Visit): Request {
+  if (caller === null) throw errors.unauthenticated()
+  return { app, caller, requestId }
 }
 
 /**

@@ -1,9 +1,8 @@
 import { expect, it } from 'vitest'
 import { findDatabase } from '../../../src/domain/resources/database/index.ts'
 import { findRedis } from '../../../src/domain/resources/redis/index.ts'
-import type { Request } from '../../../src/platform/command.ts'
 import { errors } from '../../../src/platform/errors.ts'
-import { eitherRow, queryRow, type Route } from '../../../src/rest/core/index.ts'
+import { eitherRow, queryRow, type Route, type Visit } from '../../../src/rest/core/index.ts'
 
 const shape = { method: 'GET' as const, path: '/things/{thing_id}', tag: 'Things', summary: 'Thing', params: { thing_id: 'id' } }
 const ofDatabase = queryRow({ ...shape, id: 'one', read: findDatabase, status: 204 })
@@ -16,7 +15,7 @@ const answering =
     return { status: 200, body: answer, version: null }
   }
 const either = (first: string | Error, second: string | Error) =>
-  eitherRow({ ...ofDatabase, run: answering(first) }, { ...ofRedis, run: answering(second) }).run({} as Request, {}, {})
+  eitherRow({ ...ofDatabase, run: answering(first) }, { ...ofRedis, run: answering(second) }).run({} as Visit, {}, {})
 
 it('the second of two rows runs only where the first finds nothing', async () => {
   expect(await either('first', 'second')).toEqual({ status: 200, body: 'first', version: null })

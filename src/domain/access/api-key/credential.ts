@@ -5,14 +5,17 @@ import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
+import { callerOfToken, isToken } from '../session/index.ts'
 import { callerOfKey } from './caller.ts'
 
 /**
- * The caller that a credential identifies; null if it is not valid. `keyPrefix` is that of the keys that the door accepts; omitted: all.
- * Throws `forbidden` if the request names another organization than that of the key.
+ * The caller that a credential identifies: an API key, or the access token of a person. Null if it is not valid. `keyPrefix` is that of the
+ * keys that the door accepts; omitted: all. Throws `forbidden` if the request names another organization than that of the key, and
+ * `not_found` if it names one that the person does not belong to.
  */
-export function callerOfCredential(app: App, { text, organization, fromCookie }: PresentedCredential, keyPrefix?: string): Authenticated {
-  if (fromCookie) return null
+export function callerOfCredential(app: App, credential: PresentedCredential, keyPrefix?: string): Authenticated {
+  const { text, organization, fromCookie } = credential
+  if (fromCookie || isToken(text)) return callerOfToken(app, credential)
   const caller = callerOfKey(app, text, keyPrefix)
   return organization === null ? caller : ofNamedOrganization(app, caller, organization)
 }

@@ -1,4 +1,5 @@
-import { builder, idField, Node, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, idField, mutation, Node, payloadOf, timestamps } from '../../../graphql/builder/index.ts'
+import { updateViewer } from './commands.ts'
 
 export const User = builder.prismaObject('User', {
   description: 'A person with access to the organization.',
@@ -12,4 +13,10 @@ export const User = builder.prismaObject('User', {
     createdAt: t.expose('createdAt', timestamps.createdAt),
     updatedAt: t.expose('updatedAt', timestamps.updatedAt),
   }),
+})
+
+mutation(updateViewer, {
+  versioned: true,
+  input: (t) => ({ name: t.string({ description: 'New name of the user.' }) }),
+  payload: payloadOf('user', User, 'The updated user.'),
 })

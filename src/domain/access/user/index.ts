@@ -1,8 +1,21 @@
 /** Users: the members of an organization. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { updateViewer } from './commands.ts'
+import { userErrors } from './errors.ts'
 import { userListing } from './queries.ts'
 
+export {
+  type Account,
+  accountOf,
+  createAccount,
+  emailSchema,
+  lockAccount,
+  renewPasswordHash,
+  setPasswordHash,
+} from './account.ts'
+export { userErrors } from './errors.ts'
+export { demandAcceptable, hashPassword, passwordSchema, verifyPassword } from './password.ts'
 export { ownerAddresses, userListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
@@ -15,5 +28,7 @@ export const user = defineConcept({
   name: 'user',
   idPrefixes: { User: 'usr' },
   nodes: [userListing],
+  commands: [updateViewer],
+  errors: [userErrors],
   constraints: stamped('user_account'),
 })

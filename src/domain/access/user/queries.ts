@@ -8,6 +8,9 @@ export const userListing = defineListing({
   noun: 'user',
   permission: 'view:members',
   order: 'oldest_first',
+  nameColumn: 'email',
+  omit: ['passwordHash'],
+  audited: ['email', 'name'],
   visible: (caller) => sql`exists (select 1 from member m where m.user_id = t.id and m.organization_id = ${caller.organizationId}::uuid)`,
 })
 

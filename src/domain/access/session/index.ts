@@ -1,0 +1,41 @@
+/** Sessions: how people sign in, stay signed in, and are signed out. Passwords are those of the concept user. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { forgetAttempts } from './attempt.ts'
+import { changePassword, revokeSession } from './commands.ts'
+import { sessionErrors } from './errors.ts'
+import { sessionRevoked, userLocked } from './events.ts'
+import { expireSessions } from './jobs.ts'
+import { listSessions, sessionListing } from './queries.ts'
+import { renewSigningKeys } from './signing-key.ts'
+
+export { isToken } from './access-token.ts'
+export { clearAttempts, takeAttempt } from './attempt.ts'
+export { callerOfToken } from './authenticate.ts'
+export { changePassword, revokeSession } from './commands.ts'
+export { sessionErrors } from './errors.ts'
+export { sessionRevoked, userLocked } from './events.ts'
+export { type SecondFactor, secondFactors } from './factor.ts'
+export { login, loginInput, loginWithSecondFactor, type PartialLogin, secondFactorInput } from './login.ts'
+export type { LoginMethod, SignedIn } from './model.ts'
+export { listSessions } from './queries.ts'
+export { endSession, endSessionOf, refreshSession, startSession } from './session.ts'
+export { publishedKeys } from './signing-key.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Session: 'ses'
+  }
+}
+
+export const session = defineConcept({
+  name: 'session',
+  idPrefixes: { Session: 'ses' },
+  nodes: [sessionListing],
+  commands: [revokeSession, changePassword],
+  queries: [listSessions],
+  events: [sessionRevoked, userLocked],
+  errors: [sessionErrors],
+  chores: [renewSigningKeys, forgetAttempts, expireSessions],
+  constraints: stamped('session'),
+})

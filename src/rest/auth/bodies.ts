@@ -1,0 +1,66 @@
+import { z } from 'zod'
+import type { PartialLogin, SignedIn } from '../../domain/access/session/index.ts'
+import type { Named } from '../core/index.ts'
+
+const person = {
+  id: z.uuid().describe('ID of the user.'),
+  email: z.string().describe('Email address of the user.'),
+  name: z.string().describe('Name of the user.'),
+}
+
+export const signedInBody = z
+  .object({
+    ...person,
+    user: z.object(person),
+    accessToken: z.string().describe('Access token, a JWT.'),
+    refreshToken: z.string().describe('Refresh token. It can be used once, and is replaced by each refresh.'),
+    tokenType: z.literal('Bearer'),
+    expiresIn: z.int().describe('Lifetime of the access token in seconds.'),
+  })
+  .describe('The user is signed in.')
+
+export const partialLoginBody = z
+  .object({
+    requiresTOTP: z.literal(true),
+    partialToken: z.string().describe('Token for `POST /login/2fa`, valid for 5 minutes.'),
+  })
+  .describe('The password is right, and a code is required in addition.')
+
+export const loginBody = z
+  .union([signedInBody, partialLoginBody])
+  .describe('The user is signed in, or a code is required in addition to the password.')
+
+export const messageBody = z.object({ message: z.string() }).describe('What was done.')
+
+export const errorBody = {
+  id: 'Error',
+  schema: z
+    .object({
+      error: z.object({
+        code: z.string().describe('Machine-readable category of the error.'),
+        message: z.string(),
+        details: z.object({
+          reason: z.string().describe('Code of the error.'),
+          field: z.string().optional().describe('Field of the body that is not valid.'),
+          retryAfterSeconds: z.int().optional().describe('Time after which a request can succeed.'),
+        }),
+      }),
+      detail: z.string().describe('The message again.'),
+    })
+    .describe('An error.'),
+} satisfies Named
+
+export const schemas: readonly Named[] = [
+  { id: 'SignedIn', schema: signedInBody },
+  { id: 'CodeRequired', schema: partialLoginBody },
+  { id: 'Login', schema: loginBody },
+  { id: 'Message', schema: messageBody },
+]
+
+export function signedIn({ user, accessToken, refreshToken, expiresIn }: SignedIn): z.output<typeof signedInBody> {
+  const { id, email, name } = user
+  return { id, email, name, user: { id, email, name }, accessToken, refreshToken, tokenType: 'Bearer', expiresIn }
+}
+
+export const loggedIn = (result: SignedIn | PartialLogin): z.output<typeof loginBody> =>
+  'partialToken' in result ? { requiresTOTP: true, partialToken: result.partialToken } : signedIn(result)

@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import {
+  callerOfToken,
+  endSession,
+  endSessionOf,
+  login,
+  loginInput,
+  loginWithSecondFactor,
+  refreshSession,
+  secondFactorInput,
+  sessionErrors,
+} from '../../domain/access/session/index.ts'
+import { credentialOfHeaders } from '../../platform/credential.ts'
+import { demandNoForeignPage } from '../../platform/own-origin.ts'
+import { openRow, type Route, type Visit } from '../core/index.ts'
+import { loggedIn, loginBody, messageBody, signedIn, signedInBody } from './bodies.ts'
+import { refreshTokenOf, signedInCookies, signedOutCookies } from './cookies.ts'
+
+const tag = 'Sign-in'
+
+/** Runs an act that sets cookies, which a page of another site must not cause. */
+const fromOwnPage =
+  <Input, Result>(act: (visit: Visit, input: Input) => Promise<Result>) =>
+  (visit: Visit, input: Input): Promise<Result> => {
+    demandNoForeignPage(visit.app, visit.raw)
+    return act(visit, input)
+  }
+
+const refreshInput = z.object({ refreshToken: z.string().max(1_000).nullish() })
+
+export const routes: Route[] = [
+  openRow({
+    id: 'login',
+    name: 'login',
+    method: 'POST',
+    path: '/login',
+    tag,
+    summary: 'Sign in with a password',
+    description:
+      'If the user has set up a second factor, the answer contains a `partialToken` for `POST /login/2fa`. After 10 failed attempts, further ones are refused for a time that doubles with each failure.',
+    body: { email: 'email', password: 'password' },
+    input: loginInput,
+    act: fromOwnPage(({ app, requestId }, input) => login(app, input, requestId)),
+    headers: (result, visit) => ('partialToken' in result ? {} : signedInCookies(result, visit)),
+    status: 200,
+    schema: loginBody,
+    reply: loggedIn,
+  }),
+  openRow({
+    id: 'loginWithSecondFactor',
+    name: 'loginWithSecondFactor',
+    method: 'POST',
+    path: '/login/2fa',
+    tag,
+    summary: 'Complete a login with a code',
+    body: { partialToken: 'partialToken', code: 'code' },
+    input: secondFactorInput,
+    act: fromOwnPage(({ app, requestId }, input) => loginWithSecondFactor(app, input, requestId)),
+    headers: signedInCookies,
+    status: 200,
+    schema: signedInBody,
+    reply: signedIn,
+  }),
+  openRow({
+    id: 'refresh',
+    name: 'refresh',
+    method: 'POST',
+    path: '/refresh',
+    tag,
+    summary: 'Get new tokens',
+    description:
+      'Exchanges a refresh token, from the body or the cookie, for new tokens. A refresh token can be used once: if one that was replaced is used again, the session ends, because the token may have been stolen. Requests that use the same token within 10 seconds get the same new refresh token.',
+    body: { refreshToken: 'refreshToken' },
+    input: refreshInput,
+    act: fromOwnPage((visit, { refreshToken }) => {
+      const text = refreshToken ?? refreshTokenOf(visit)
+      if (!text) throw sessionErrors.refresh_failed()
+      return refreshSession(visit.app, text)
+    }),
+    headers: signedInCookies,
+    status: 200,
+    schema: signedInBody,
+    reply: signedIn,
+  }),
+  openRow({
+    id: 'logout',
+    name: 'logout',
+    method: 'POST',
+    path: '/logout',
+    tag,
+    summary: 'Sign out',
+    description: 'Ends the session of the access token and of the refresh token that the request contains. Their tokens stop working.',
+    body: { refreshToken: 'refreshToken' },
+    input: refreshInput,
+    act: fromOwnPage(async (visit, { refreshToken }) => {
+      const credential = credentialOfHeaders(visit.raw.headers)
+      const caller = credential && (await callerOfToken(visit.app, { ...credential, organization: null }))
+      if (caller?.sessionId) await endSession(visit.app, caller.sessionId)
+      const text = refreshToken ?? refreshTokenOf(visit)
+      if (text) await endSessionOf(visit.app, text)
+      return visit
+    }),
+    headers: signedOutCookies,
+    status: 200,
+    schema: messageBody,
+    reply: () => ({ message: 'Signed out.' }),
+  }),
+]
