@@ -52,13 +52,13 @@ export type Table<Row> = {
   readBelow(reader: Reader, below: Below): Promise<Row[][]>
 }
 
-type TableOptions<Row> = {
+type TableOptions<Row, Computed extends string = string> = {
   /** Default: the name of the model in snake_case. */
   table?: string
   /** Columns that are never read here. */
   omit?: readonly (keyof Row & string)[]
   /** Values that are computed beside the columns, by field; read only when they are asked for by name. */
-  computed?: Record<string, (caller: Caller) => Sql>
+  computed?: Record<Computed, (caller: Caller) => Sql>
 }
 
 /** A table whose rows are found by those of others only. */
@@ -156,7 +156,7 @@ function createBuild(chosen: readonly string[], all: readonly string[]): BuildFr
 export type FilterShape = z.ZodRawShape
 export type FilterOf<Filters extends FilterShape> = { [Name in keyof Filters]?: z.output<Filters[Name]> }
 
-type Declared<Type extends Model & IdType, Filters extends FilterShape> = TableOptions<RowOf<Type>> & {
+type Declared<Type extends Model & IdType, Filters extends FilterShape, Computed extends string> = TableOptions<RowOf<Type>, Computed> & {
   /** Type of the rows: the model, and the type of their ids. */
   type: Type
   /** What descriptions call a row. */
@@ -165,10 +165,10 @@ type Declared<Type extends Model & IdType, Filters extends FilterShape> = TableO
   description?: string
   permission: Permission
   order: PageOrder
-  /** Column with the name of a row, for audit entries. Default: `name`. */
-  nameColumn?: keyof RowOf<Type> & string
-  /** Columns that audit entries show when they change. They must not contain secrets. Default: none. */
-  audited?: readonly (keyof RowOf<Type> & string)[]
+  /** Column or computed value with the name of a row, for audit entries. Default: `name`. */
+  nameColumn?: NoInfer<(keyof RowOf<Type> & string) | Computed>
+  /** Columns and computed values that audit entries show when they change. They must not contain secrets. Default: none. */
+  audited?: readonly NoInfer<(keyof RowOf<Type> & string) | Computed>[]
   /** Which rows `t` the caller may see. Default: those of its organization and project. */
   visible?: (caller: Caller) => Sql
   /** What a list may be filtered by. */
@@ -191,6 +191,8 @@ export type Listing<Row, Filters extends FilterShape = FilterShape> = Table<Row>
   permission: Permission
   nameColumn: string
   audited: readonly string[]
+  /** Names of the computed values. */
+  computed: readonly string[]
   filter: z.ZodObject<Filters>
   ids: IdPaths
   /** Holds for the rows `t` that the caller may see and that a filter selects. */
@@ -211,9 +213,12 @@ export type Listing<Row, Filters extends FilterShape = FilterShape> = Table<Row>
 /** The lists of many parents, each narrowed by the same filter and by a condition on `t`. */
 export type ListBelow<Filter> = Pick<Below, 'parent' | 'parentIds' | 'where'> & { filter: Filter }
 
-export function defineListing<const Type extends Model & IdType, Filters extends FilterShape = Record<never, never>, Row = RowOf<Type>>(
-  declared: Declared<Type, Filters>,
-): Listing<Row, Filters> {
+export function defineListing<
+  const Type extends Model & IdType,
+  Filters extends FilterShape = Record<never, never>,
+  Row = RowOf<Type>,
+  Computed extends string = never,
+>(declared: Declared<Type, Filters, Computed>): Listing<Row, Filters> {
   const { type, noun, order, permission, parents = [], where = () => [] } = declared
   const table = defineTable<Type, Row>(type, declared)
   const { from } = table
@@ -236,6 +241,7 @@ export function defineListing<const Type extends Model & IdType, Filters extends
     permission,
     nameColumn: declared.nameColumn ?? 'name',
     audited: declared.audited ?? [],
+    computed: Object.keys(declared.computed ?? {}),
     description: declared.description ?? `${upper(noun)}s visible to the caller, ${ordered} first.`,
     filter: z.object(declared.filter ?? ({} as Filters)),
     ids: declared.ids ?? {},

@@ -26,7 +26,7 @@ export const deliveredMessageListing = defineListing<'WebhookMessage', typeof me
   permission: 'view:webhooks',
   order: 'newest_first',
   omit: ['body'],
-  computed: { deliveries: (caller) => shownDeliveries(caller, sql`t.id`) },
+  computed: { deliveries: (caller: Caller) => shownDeliveries(caller, sql`t.id`) },
   filter: messageFilter,
   ids: { endpointId: 'WebhookEndpoint' },
   where({ endpointId, eventType, status, since, until }, caller) {
