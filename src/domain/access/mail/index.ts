@@ -12,6 +12,7 @@ import { countSuppressions, listSuppressions, removeSuppression, suppressionList
 export { addressOf, domainOf, formatMailbox, type Mailbox, parseMailbox } from './address.ts'
 export { inboundMail } from './inbound.ts'
 export {
+  addressSchema,
   attachmentsSchema,
   decodedBytes,
   mailboxSchema,

@@ -17,6 +17,14 @@ export const mailboxSchema = z.string().transform((text, context) => {
   return z.NEVER
 })
 
+/** A bare address in lower case. */
+export const addressSchema = z.string().transform((text, context) => {
+  const mailbox = parseMailbox(text)
+  if (mailbox && mailbox.name === '') return mailbox.address.toLowerCase()
+  context.addIssue({ code: 'custom', message: 'must be an email address, such as ada@example.com' })
+  return z.NEVER
+})
+
 /** Subject of a mail. */
 export const subjectSchema = z
   .string()

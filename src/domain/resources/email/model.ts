@@ -1,10 +1,8 @@
 import { randomBytes, randomInt } from 'node:crypto'
-import { z } from 'zod'
 import type { EmailService } from '../../../generated/prisma/client.ts'
 import { ofOrganization } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
-import { parseMailbox } from '../../access/mail/index.ts'
 
 /** What the sealed columns are sealed for. */
 export const privateKeyIdentity = (domainId: string) => `sending_domain:${domainId}:private_key`
@@ -32,11 +30,3 @@ export const lockEmailService = (work: Work, id: string): Promise<EmailService |
     work.tx,
     sql`select t.* from email_service t where t.id = ${id}::uuid and ${ofOrganization(work.caller, sql`t`)} for update`,
   )
-
-/** A bare address in lower case. */
-export const addressSchema = z.string().transform((text, context) => {
-  const mailbox = parseMailbox(text)
-  if (mailbox && mailbox.name === '') return mailbox.address.toLowerCase()
-  context.addIssue({ code: 'custom', message: 'must be an email address, such as ada@example.com' })
-  return z.NEVER
-})

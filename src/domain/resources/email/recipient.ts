@@ -8,10 +8,10 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
-import { codePurpose, queuePlatformMail } from '../../access/mail/index.ts'
+import { addressSchema, codePurpose, queuePlatformMail } from '../../access/mail/index.ts'
 import { emailErrors } from './errors.ts'
 import { recipientEventOf, sandboxRecipientEvents } from './events.ts'
-import { addressSchema, codeTries, codeTtlMs, lockEmailService, maxCodes, maxRecipients, newCode } from './model.ts'
+import { codeTries, codeTtlMs, lockEmailService, maxCodes, maxRecipients, newCode } from './model.ts'
 
 /** A row without its code, as results contain it. */
 export type SandboxRecipientRow = Omit<SandboxRecipient, 'codeMac'>
