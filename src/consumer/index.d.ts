@@ -795,6 +795,81 @@ export type EnvironmentStatusChangedDataV1 = {
   formerStatus: 'PENDING' | 'DEPLOYING' | 'RUNNING' | 'DEGRADED' | 'STOPPED' | 'FAILED' | 'DELETING'
 }
 
+export type MemberInvitedDataV1 = {
+  /** ID of the invitation. */
+  invitationId: string
+  /** Email address that was invited. */
+  email: string
+  /** ID of the role that the member will have. */
+  roleId: string
+  /** IDs of the projects that the member will be limited to. Null means all projects. */
+  projectIds: Array<string> | null
+  /** Name of the user or API key that invited. */
+  invitedBy: string
+  /** Expiry time of the invitation, in ISO format. */
+  expiresAt: string
+}
+
+export type MemberJoinedDataV1 = {
+  /** ID of the member. */
+  memberId: string
+  /** ID of the user. */
+  userId: string
+  /** Email address of the user. */
+  email: string
+  /** ID of the role of the member. */
+  roleId: string
+  /** Name of the role of the member. */
+  roleName: string
+  /** IDs of the projects that the member is limited to. Null means all projects. */
+  projectIds: Array<string> | null
+}
+
+export type MemberLeftDataV1 = {
+  /** ID of the member. */
+  memberId: string
+  /** ID of the user. */
+  userId: string
+  /** Email address of the user. */
+  email: string
+  /** ID of the role of the member. */
+  roleId: string
+  /** Name of the role of the member. */
+  roleName: string
+  /** IDs of the projects that the member is limited to. Null means all projects. */
+  projectIds: Array<string> | null
+}
+
+export type MemberRemovedDataV1 = {
+  /** ID of the member. */
+  memberId: string
+  /** ID of the user. */
+  userId: string
+  /** Email address of the user. */
+  email: string
+  /** ID of the role of the member. */
+  roleId: string
+  /** Name of the role of the member. */
+  roleName: string
+  /** IDs of the projects that the member is limited to. Null means all projects. */
+  projectIds: Array<string> | null
+}
+
+export type MemberUpdatedDataV1 = {
+  /** ID of the member. */
+  memberId: string
+  /** ID of the user. */
+  userId: string
+  /** Email address of the user. */
+  email: string
+  /** ID of the role of the member. */
+  roleId: string
+  /** Name of the role of the member. */
+  roleName: string
+  /** IDs of the projects that the member is limited to. Null means all projects. */
+  projectIds: Array<string> | null
+}
+
 export type OrganizationCreatedDataV1 = {
   /** ID of the organization. */
   organizationId: string
@@ -986,6 +1061,33 @@ export type ResourceBindingDeletedDataV1 = {
   resourceId: string
   /** Names of the variables that the service receives. */
   variables: Array<string>
+}
+
+export type RoleCreatedDataV1 = {
+  /** ID of the role. */
+  roleId: string
+  /** Name of the role. */
+  name: string
+  /** Permissions of the role, each as `<verb>:<resource>`. */
+  permissions: Array<string>
+}
+
+export type RoleDeletedDataV1 = {
+  /** ID of the role. */
+  roleId: string
+  /** Name of the role. */
+  name: string
+  /** Permissions of the role, each as `<verb>:<resource>`. */
+  permissions: Array<string>
+}
+
+export type RoleUpdatedDataV1 = {
+  /** ID of the role. */
+  roleId: string
+  /** Name of the role. */
+  name: string
+  /** Permissions of the role, each as `<verb>:<resource>`. */
+  permissions: Array<string>
 }
 
 export type SandboxRecipientCreatedDataV1 = {
@@ -1529,6 +1631,21 @@ export type EnvironmentDeleted = Envelope<'environment.deleted', 1, EnvironmentD
 /** The status of an environment changed. */
 export type EnvironmentStatusChanged = Envelope<'environment.status_changed', 1, EnvironmentStatusChangedDataV1>
 
+/** Somebody was invited to the organization. A newer invitation replaces an earlier one to the same address. */
+export type MemberInvited = Envelope<'member.invited', 1, MemberInvitedDataV1>
+
+/** A user joined the organization by accepting an invitation. */
+export type MemberJoined = Envelope<'member.joined', 1, MemberJoinedDataV1>
+
+/** A member left the organization. */
+export type MemberLeft = Envelope<'member.left', 1, MemberLeftDataV1>
+
+/** A member was removed from the organization. */
+export type MemberRemoved = Envelope<'member.removed', 1, MemberRemovedDataV1>
+
+/** The role of a member changed, or the projects that the member can access. */
+export type MemberUpdated = Envelope<'member.updated', 1, MemberUpdatedDataV1>
+
 /** An organization was created. */
 export type OrganizationCreated = Envelope<'organization.created', 1, OrganizationCreatedDataV1>
 
@@ -1573,6 +1690,15 @@ export type ResourceBindingCreated = Envelope<'resource_binding.created', 1, Res
 
 /** A resource was disconnected from a service. */
 export type ResourceBindingDeleted = Envelope<'resource_binding.deleted', 1, ResourceBindingDeletedDataV1>
+
+/** A custom role was created. */
+export type RoleCreated = Envelope<'role.created', 1, RoleCreatedDataV1>
+
+/** A custom role was deleted. */
+export type RoleDeleted = Envelope<'role.deleted', 1, RoleDeletedDataV1>
+
+/** The name, description or permissions of a custom role changed. */
+export type RoleUpdated = Envelope<'role.updated', 1, RoleUpdatedDataV1>
 
 /** A recipient was added to the sandbox of an email service. */
 export type SandboxRecipientCreated = Envelope<'sandbox_recipient.created', 1, SandboxRecipientCreatedDataV1>
@@ -1726,6 +1852,11 @@ export type WebhookEvent =
   | EnvironmentCreated
   | EnvironmentDeleted
   | EnvironmentStatusChanged
+  | MemberInvited
+  | MemberJoined
+  | MemberLeft
+  | MemberRemoved
+  | MemberUpdated
   | OrganizationCreated
   | OrganizationUpdated
   | ProjectCreated
@@ -1741,6 +1872,9 @@ export type WebhookEvent =
   | RedisUpdated
   | ResourceBindingCreated
   | ResourceBindingDeleted
+  | RoleCreated
+  | RoleDeleted
+  | RoleUpdated
   | SandboxRecipientCreated
   | SandboxRecipientDeleted
   | SandboxRecipientVerified

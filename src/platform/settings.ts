@@ -238,6 +238,8 @@ const schema = z.object({
   BUILD_CACHE_QUOTA_BYTES: setting(int(1).default(10 * 1024 ** 3)),
   RELEASE_MAX_BYTES: setting(int(1).default(2 * 1024 ** 3)),
   DISK_RESERVE_BYTES: setting(int(0).default(256 * 1024 ** 2)),
+  /** How long an invitation can be accepted. */
+  INVITATION_EXPIRY_MS: ms(7 * 24 * 3_600_000),
   /** Recipients that one organization may send mail to a day. */
   EMAIL_DAILY_LIMIT: setting(int(0).default(10_000)),
   /** Mechanism of SPF for the servers that send. Unset: the host of SMTP_URL. */

@@ -25,7 +25,7 @@ import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
 import { fanOutEvents } from '../../src/domain/webhooks/delivery/jobs.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
-import { row, run as runStatement, sql } from '../../src/platform/db/index.ts'
+import { newRow, row, run as runStatement, sql } from '../../src/platform/db/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
 import { decodeId, encodeId, type IdType, isIdType, newId } from '../../src/platform/id.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
@@ -71,6 +71,7 @@ const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createRedis(input: {projectId: $p, name: $name}) { redis { id } }
   createBucket(input: {name: $bucket}) { bucket { id } }
   createEmailService(input: {name: $name}) { emailService { id } }
+  createRole(input: {name: $name, permissions: []}) { role { id } }
   createOrganization(input: {name: $name}) { organization { id } }
   generateSshKey(input: {label: $name}) { sshKey { id } }
 }`
@@ -94,6 +95,11 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   await runStatement(
     app.db,
     sql`update web_service set ssh_key_id = ${decodeId('SshKey', made.generateSshKey.sshKey.id)}::uuid where id = ${decodeId('WebService', service.id)}::uuid`,
+  )
+  const Role = made.createRole.role.id as string
+  const { inviteMember } = await run(
+    `mutation ($r: ID!, $p: ID!) { inviteMember(input: {email: "grace@example.com", roleId: $r, projectIds: [$p]}) { invitation { id } } }`,
+    { r: Role, p: Project },
   )
   const configured = await run(
     `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
@@ -149,11 +155,15 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     messageId: message!.id,
     emailService: EmailService,
   })
+  const Member = await addMember(app, tenant, { Role, Project })
   return {
     Organization: encodeId('Organization', tenant.organizationId),
     User: encodeId('User', tenant.owner.userId!),
     SshKey: made.generateSshKey.sshKey.id,
     Session: await addSession(app, tenant),
+    Role,
+    Member,
+    Invitation: inviteMember.invitation.id,
     ApiKey: made.createApiKey.apiKey.id,
     Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
     AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,
@@ -251,6 +261,17 @@ async function addSession(app: App, { owner }: Tenant): Promise<string> {
   return encodeId('Session', id)
 }
 
+/** A second member, who is limited to the project. */
+async function addMember(app: App, { organizationId }: Tenant, { Role, Project }: { Role: string; Project: string }): Promise<string> {
+  const [id, userId] = [newId(), newId()]
+  const fields = { id, organizationId, userId, roleId: decodeId('Role', Role), projectsLimited: true }
+  await runStatement(app.db, sql`insert into user_account ${newRow({ id: userId, name: 'Ada', email: `${userId}@example.com` })}`)
+  await runStatement(app.db, sql`insert into member ${newRow(fields)}`)
+  const limit = { organizationId, memberId: id, projectId: decodeId('Project', Project) }
+  await runStatement(app.db, sql`insert into member_project ${newRow(limit)}`)
+  return encodeId('Member', id)
+}
+
 async function addOperation(app: App, organizationId: string, id: string): Promise<void> {
   await (await app.db.prismaClient()).operation.create({
     data: { id, organizationId, type: 'recoverWebhookEndpoint', status: 'PENDING', input: {} },
@@ -322,6 +343,7 @@ export function variablesFor(
   }
   const valueAt = (type: GraphQLInputType, path: string[]): unknown => {
     if (at && at.path.join('.') === path.join('.')) return at.value
+    if (path.at(-1) === 'email') return 'eve@example.com'
     const nullable = getNullableType(type)
     if (isListType(nullable)) {
       if (isId(type)) return [idAt(path)]

@@ -27,6 +27,8 @@ beforeAll(async () => {
   world = await createFullWorld()
   tenant = await createTenant(world.app)
   for (let n = 0; n < 4; n++) await createEstate(world.app, tenant)
+  // So that each member's field of projects has something to read.
+  await run(world.app.db, sql`update member set projects_limited = true`)
 })
 afterAll(() => world?.close())
 

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { ApiKey } from '../../../generated/prisma/client.ts'
 import { writeAudit } from '../../../platform/audit.ts'
 import { defineCommand, visible } from '../../../platform/command.ts'
-import { row, rows, sql } from '../../../platform/db/index.ts'
+import { row, rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -83,14 +83,22 @@ export const revokeApiKey = defineCommand({
 })
 
 /** Revokes the keys of a project that is being deleted, each with its own event and audit row. */
-export async function revokeKeysOfProject(work: Work, projectId: string): Promise<void> {
-  const keys = await rows<ApiKey>(
-    work.tx,
-    sql`select * from api_key where project_id = ${projectId}::uuid and revoked_at is null order by id for update`,
+export const revokeKeysOfProject = (work: Work, projectId: string): Promise<void> =>
+  revokeAll(work, sql`project_id = ${projectId}::uuid`, 'project deleted')
+
+/** Revokes the keys that a member created, those limited to projects too. */
+export const revokeKeysOfMember = (work: Work, memberId: string): Promise<void> =>
+  revokeAll(
+    work,
+    sql`created_by_id = (select m.user_id from member m where m.id = ${memberId}::uuid) and organization_id = ${work.caller.organizationId}::uuid`,
+    'member gone',
   )
+
+async function revokeAll(work: Work, condition: Sql, reason: string): Promise<void> {
+  const keys = await rows<ApiKey>(work.tx, sql`select * from api_key where ${condition} and revoked_at is null order by id for update`)
   for (const key of keys) {
     const target = { type: 'ApiKey', before: key, after: await revoke(work, key.id) } as const
-    writeAudit(work, { action: revokeApiKey.name, target, details: { reason: 'project deleted' } })
+    writeAudit(work, { action: revokeApiKey.name, target, details: { reason } })
   }
 }
 

@@ -5,6 +5,7 @@ import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyCreated, apiKeyExpired, apiKeyRevoked, apiKeyRotated } from './events.ts'
 import { announceExpiry } from './expiry.ts'
 import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
+import { reactions } from './reactions.ts'
 import { rotateApiKey } from './rotate.ts'
 
 export { callerOfKey } from './caller.ts'
@@ -29,6 +30,7 @@ export const apiKey = defineConcept({
   commands: [createApiKey, importApiKey, rotateApiKey, revokeApiKey],
   queries: [findApiKey, listApiKeys, countApiKeys],
   events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
+  reactions,
   chores: [announceExpiry],
   constraints: [
     stampedByVersion('api_key'),

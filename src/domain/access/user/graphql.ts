@@ -1,5 +1,7 @@
-import { builder, idField, mutation, Node, payloadOf, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, findRelated, idField, mutation, Node, payloadOf, timestamps } from '../../../graphql/builder/index.ts'
+import { Member } from '../member/graphql.ts'
 import { updateViewer } from './commands.ts'
+import { userListing } from './queries.ts'
 
 export const User = builder.prismaObject('User', {
   description: 'A person with access to the organization.',
@@ -20,3 +22,12 @@ mutation(updateViewer, {
   input: (t) => ({ name: t.string({ description: 'New name of the user.' }) }),
   payload: payloadOf('user', User, 'The updated user.'),
 })
+
+builder.prismaObjectField(Member, 'user', (t) =>
+  t.field({
+    type: User,
+    description: 'User who is the member.',
+    select: { userId: true },
+    resolve: ({ userId }, _args, context, info) => findRelated(context, info, userListing, userId),
+  }),
+)

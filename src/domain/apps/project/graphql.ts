@@ -5,6 +5,7 @@ import {
   enumType,
   findRelated,
   idField,
+  loadRows,
   mutation,
   Node,
   payloadOf,
@@ -13,9 +14,11 @@ import {
 } from '../../../graphql/builder/index.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { ApiKey } from '../../access/api-key/graphql.ts'
+import { Invitation } from '../../access/invitation/graphql.ts'
+import { Member } from '../../access/member/graphql.ts'
 import { createProject, deleteProject, updateProject } from './commands.ts'
 import { fallbackOf, type ScopeFallback } from './fallback.ts'
-import { countProjects, findProject, listProjects, projectListing } from './queries.ts'
+import { countProjects, findProject, listProjects, projectListing, projectsByInvitation, projectsByMember } from './queries.ts'
 
 export const EnvironmentType = enumType('EnvironmentType', 'Type of an environment.', {
   PRODUCTION: 'Environment that serves users.',
@@ -92,6 +95,30 @@ builder.prismaObjectField(ApiKey, 'project', (t) =>
     description: 'Project that the key is restricted to. Null means the key has access to all projects.',
     select: { projectId: true },
     resolve: (key, _args, context, info) => (key.projectId ? findRelated(context, info, projectListing, key.projectId) : null),
+  }),
+)
+
+builder.prismaObjectField(Member, 'projects', (t) =>
+  t.field({
+    type: [Project],
+    nullable: true,
+    extensions: { rows: 10 },
+    description: 'Projects that the member is limited to, oldest first. Null means the member can access all projects.',
+    select: { id: true, projectsLimited: true },
+    resolve: ({ id, projectsLimited }, _args, context, info) =>
+      projectsLimited ? loadRows(context, 'Member.projects', id, columnsOf(info, 'Project'), projectsByMember) : null,
+  }),
+)
+
+builder.prismaObjectField(Invitation, 'projects', (t) =>
+  t.field({
+    type: [Project],
+    nullable: true,
+    extensions: { rows: 10 },
+    description: 'Projects that the member will be limited to, oldest first. Null means the member will have access to all projects.',
+    select: { id: true, projectsLimited: true },
+    resolve: ({ id, projectsLimited }, _args, context, info) =>
+      projectsLimited ? loadRows(context, 'Invitation.projects', id, columnsOf(info, 'Project'), projectsByInvitation) : null,
   }),
 )
 

@@ -1,0 +1,14 @@
+import { defineErrors } from '../../../platform/errors.ts'
+import { maxPending } from './model.ts'
+
+export const invitationErrors = defineErrors({
+  invitation_invalid: {
+    kind: 'unprocessable',
+    text: 'The invitation is not valid. It may have expired, or have been accepted, revoked or replaced by a newer one. Ask for a new invitation.',
+  },
+  already_member: { kind: 'conflict', text: 'A user with this email address is a member of the organization already.' },
+  invitation_limit: {
+    kind: 'unprocessable',
+    text: `An organization can have at most ${maxPending} pending invitations. Revoke one first.`,
+  },
+})

@@ -1,0 +1,31 @@
+/** Invitations to an organization, by a link that is mailed to an address and works once. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { acceptInvitation } from './accept-command.ts'
+import { inviteMember, revokeInvitation } from './commands.ts'
+import { invitationErrors } from './errors.ts'
+import { memberInvited } from './events.ts'
+import { countInvitations, invitationListing, listInvitations } from './queries.ts'
+import { reactions } from './reactions.ts'
+
+export { type AcceptingUser, acceptInvitation, type InvitationView, lookUpInvitation } from './accept.ts'
+export { inviteMember, revokeInvitation } from './commands.ts'
+export { invitationListing } from './queries.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Invitation: 'inv'
+  }
+}
+
+export const invitation = defineConcept({
+  name: 'invitation',
+  idPrefixes: { Invitation: 'inv' },
+  nodes: [invitationListing],
+  commands: [inviteMember, revokeInvitation, acceptInvitation],
+  queries: [listInvitations, countInvitations],
+  events: [memberInvited],
+  errors: [invitationErrors],
+  reactions,
+  constraints: stamped('invitation'),
+})

@@ -1,0 +1,15 @@
+import { ofOrganization } from '../../../platform/command.ts'
+import { sql } from '../../../platform/db/index.ts'
+import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
+
+export const roleListing = defineListing({
+  type: 'Role',
+  noun: 'role',
+  permission: 'view:roles',
+  order: 'oldest_first',
+  audited: ['name', 'description', 'permissions'],
+  visible: (caller) => ofOrganization(caller, sql`t`),
+})
+
+export const listRoles = listQuery(roleListing)
+export const countRoles = countQuery(roleListing)
