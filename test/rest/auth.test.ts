@@ -210,6 +210,18 @@ describe('the tokens', () => {
   })
 })
 
+describe('a forgotten password', () => {
+  it('is answered with 200 for every address, and a bad link with 400', async () => {
+    const answers = await Promise.all([email, 'nobody@example.com'].map((address) => post('/forgot-password', { email: address })))
+    expect(answers[0]!.status).toBe(200)
+    expect(answers[1]!.text).toBe(answers[0]!.text)
+    expect(await post('/reset-password', { token: 'unknown', password: 'another horse battery' })).toMatchObject({
+      status: 400,
+      body: { error: { code: 'validation_error', details: { reason: 'reset_invalid' } } },
+    })
+  })
+})
+
 describe('failed logins', () => {
   it('lock the account for a time that doubles, whether it exists or not; the right password then counts for nothing', async () => {
     for (const address of [email, 'nobody-else@example.com']) {

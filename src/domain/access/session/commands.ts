@@ -14,6 +14,7 @@ import {
 import { takeAttempt } from './attempt.ts'
 import { sessionRevoked, userLocked } from './events.ts'
 import { recordFailure } from './failure.ts'
+import { forgetResets } from './reset.ts'
 import { endSessions } from './session.ts'
 
 export const revokeSession = defineCommand({
@@ -56,6 +57,7 @@ export const changePassword = defineCommand({
     }
     await demandAcceptable(newPassword, target.email, 'newPassword')
     await setPasswordHash(tx, target.id, await hashPassword(newPassword))
+    await forgetResets(tx, target.id)
     await attempt.clear(tx)
     await endSessions(work, target, sql`id is distinct from ${caller.sessionId}::uuid`, 'password_changed')
     return { userId: target.id }

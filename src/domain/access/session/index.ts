@@ -7,7 +7,8 @@ import { sessionErrors } from './errors.ts'
 import { sessionRevoked, userLocked } from './events.ts'
 import { expireSessions } from './jobs.ts'
 import { listSessions, sessionListing } from './queries.ts'
-import { renewSigningKeys } from './signing-key.ts'
+import { mailResets } from './reset.ts'
+import { privateKeyIdentity, renewSigningKeys } from './signing-key.ts'
 
 export { isToken } from './access-token.ts'
 export { clearAttempts, takeAttempt } from './attempt.ts'
@@ -19,6 +20,7 @@ export { type SecondFactor, secondFactors } from './factor.ts'
 export { login, loginInput, loginWithSecondFactor, type PartialLogin, secondFactorInput } from './login.ts'
 export type { LoginMethod, SignedIn } from './model.ts'
 export { listSessions } from './queries.ts'
+export { replacePassword, requestReset, resetInput, resetPassword, resetRequestInput } from './reset.ts'
 export { endSession, endSessionOf, refreshSession, startSession } from './session.ts'
 export { publishedKeys } from './signing-key.ts'
 
@@ -36,6 +38,7 @@ export const session = defineConcept({
   queries: [listSessions],
   events: [sessionRevoked, userLocked],
   errors: [sessionErrors],
-  chores: [renewSigningKeys, forgetAttempts, expireSessions],
+  chores: [renewSigningKeys, forgetAttempts, expireSessions, mailResets],
+  sealed: [{ table: 'signing_key', key: 'id', column: 'private_key', identity: privateKeyIdentity, of: 'installation' }],
   constraints: stamped('session'),
 })

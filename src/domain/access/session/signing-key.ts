@@ -25,7 +25,7 @@ const freshMs = 60_000
 const unknownKeyMs = 1_000
 
 const topic = 'signing-keys'
-const identityOf = (id: string) => `signing_key:${id}:private_key`
+export const privateKeyIdentity = (id: string) => `signing_key:${id}:private_key`
 
 const jwkOf = (id: string, bytes: Uint8Array): JsonWebKey => ({
   kty: 'OKP',
@@ -74,7 +74,7 @@ async function readKeys(app: App): Promise<Keys> {
 async function openKey(app: App, { id, publicKey }: Stored): Promise<Keys['signer']> {
   const [found] = await rows<{ privateKey: Uint8Array }>(app.db, sql`select private_key from signing_key where id = ${id}::uuid`)
   if (!found) return null
-  const d = await app.keyring.open(app.db, nilId, identityOf(id), found.privateKey)
+  const d = await app.keyring.open(app.db, nilId, privateKeyIdentity(id), found.privateKey)
   return { id, privateKey: createPrivateKey({ key: { ...jwkOf(id, publicKey), d }, format: 'jwk' }) }
 }
 
@@ -123,7 +123,7 @@ export async function rotateSigningKeys(app: App): Promise<void> {
 async function addKey(app: App, tx: Tx): Promise<void> {
   const id = newId()
   const { x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
-  const privateKey = await app.keyring.seal(tx, nilId, identityOf(id), d!)
+  const privateKey = await app.keyring.seal(tx, nilId, privateKeyIdentity(id), d!)
   await run(tx, sql`insert into signing_key ${newRow({ id, publicKey: new Uint8Array(Buffer.from(x!, 'base64url')), privateKey })}`)
 }
 
