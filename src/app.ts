@@ -199,6 +199,7 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
 /** The page at /, for people who open the address in a browser. */
 function addIndexPage(server: FastifyInstance, app: App): void {
   const places: [string, string][] = [
+    ['/login', 'sign in, and your account'],
     ['/graphql', app.settings.GRAPHIQL ? 'GraphQL, with GraphiQL to try it' : 'GraphQL'],
     ['/api/docs', 'REST'],
     ['/readyz', 'whether this server is ready'],

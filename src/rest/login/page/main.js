@@ -1,0 +1,45 @@
+/** The page at /login: chooses the view by whether there is a session. */
+import { showAccount } from './account.js'
+import { graphql, isSignedOut, Problem } from './api.js'
+import { returnAddress } from './return-address.js'
+import { showSignIn } from './sign-in.js'
+import { show } from './view.js'
+
+/** @typedef {{ id: string, name: string, email: string }} User */
+
+/** The user who is signed in, or null. @returns {Promise<User | null>} */
+async function currentUser() {
+  try {
+    const { viewer } = await graphql('{ viewer { user { id name email } } }')
+    return viewer.user
+  } catch (error) {
+    if (isSignedOut(error)) return null
+    throw error
+  }
+}
+
+/** Shows the form or, to people who are signed in, the page that they came from, otherwise their account. */
+async function choose() {
+  const user = await currentUser()
+  if (!user) return showSignIn(choose)
+  const address = returnAddress(location.search, location.origin)
+  if (address !== null) return location.replace(address)
+  return showAccount(user)
+}
+
+async function start() {
+  try {
+    await choose()
+  } catch (error) {
+    if (!(error instanceof Problem)) console.error(error)
+    show('message', { title: 'The page could not be opened', text: /** @type {Error} */ (error).message })
+  }
+}
+
+addEventListener('hashchange', start)
+// A link to the view that the location names already.
+addEventListener('click', ({ target }) => {
+  const link = target instanceof Element && target.closest('a')
+  if (link && link.hash !== '' && link.hash === location.hash) void start()
+})
+await start()

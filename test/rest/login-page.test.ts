@@ -1,0 +1,126 @@
+/** What people see at /login, with the page's own modules in a DOM, against a real server. */
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createApp } from '../../src/app.ts'
+import { schema } from '../../src/graphql/schema.ts'
+import { authDialect } from '../../src/rest/auth/index.ts'
+import { restPlugin } from '../../src/rest/core/index.ts'
+import { loginPlugin } from '../../src/rest/login/index.ts'
+import { password, withPassword } from '../support/person.ts'
+import { createTenant, createWorld, type World } from '../support/tenant.ts'
+import { until } from '../support/wait.ts'
+import { createVisitor, type Page, type Visitor } from './login-support.ts'
+
+let world: World
+let server: FastifyInstance
+let url: string
+
+beforeAll(async () => {
+  world = await createWorld()
+  const { app } = world
+  server = await createApp({ app, schema, rest: [restPlugin(app, [authDialect]), loginPlugin(app)] })
+  await server.listen({ port: 0, host: '127.0.0.1' })
+  url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
+})
+afterAll(async () => {
+  vi.unstubAllGlobals()
+  await server?.close()
+  await world?.close()
+})
+
+/** Somebody with an account, whose organization has this name. Returns the email address. */
+const person = async (organization: string) => withPassword(world.app, (await createTenant(world.app, organization)).owner)
+
+async function signedIn(email: string): Promise<{ visitor: Visitor; page: Page }> {
+  const visitor = createVisitor(url)
+  const page = await visitor.open()
+  page.submit({ email, password })
+  await page.shows('this session')
+  return { visitor, page }
+}
+
+const isSignedOut = async (visitor: Visitor) => (await visitor.open()).title() === 'Sign in · Quayside'
+
+describe('signing in', () => {
+  it('begins at the address, says what is wrong, and shows the account at last', async () => {
+    const email = await person('acme')
+    const page = await createVisitor(url).open()
+    expect([page.title(), page.focus()]).toEqual(['Sign in · Quayside', 'email'])
+    page.submit({ email, password: 'wrong' })
+    await page.shows('The email address or the password is wrong.')
+    expect(page.focus()).toBe('password')
+    page.submit({ email, password })
+    await page.shows(`(${email})`)
+    expect([page.title(), page.focus()]).toEqual(['Your account · Quayside', 'h1'])
+    await page.shows('acme, current')
+    await page.shows('this session')
+  })
+  it('leads back to where the person came from', async () => {
+    const email = await person('return')
+    const visitor = createVisitor(url)
+    const page = await visitor.open('?return=/graphql')
+    page.submit({ email, password })
+    await until('the page is left', () => visitor.left.length > 0)
+    expect(visitor.left).toEqual([`${url}/graphql`])
+  })
+  it('lasts when the access token has expired, by one refresh', async () => {
+    const { visitor } = await signedIn(await person('refresh'))
+    visitor.forget('access_token')
+    visitor.sent.length = 0
+    await (await visitor.open()).shows('this session')
+    expect(visitor.sent.filter((line) => line.includes('/api/auth'))).toEqual(['POST /api/auth/refresh 200'])
+  })
+  it('ends by signing out, also for the tokens', async () => {
+    const { visitor, page } = await signedIn(await person('leaver'))
+    const cookie = `refresh_token=${visitor.cookie('refresh_token')}`
+    page.click('Sign out')
+    await until('the page is left', () => visitor.left.length > 0)
+    expect(visitor.left).toEqual(['/login'])
+    expect([visitor.cookie('access_token'), visitor.cookie('refresh_token')]).toEqual([undefined, undefined])
+    const headers = { cookie, 'content-type': 'application/json' }
+    expect((await fetch(`${url}/api/auth/refresh`, { method: 'POST', headers, body: '{}' })).status).toBe(401)
+    expect(await isSignedOut(visitor)).toBe(true)
+  })
+})
+
+describe('the account', () => {
+  it('shows where the person is signed in, and ends other sessions', async () => {
+    const email = await person('sessions')
+    const other = await signedIn(email)
+    const { visitor, page } = await signedIn(email)
+    page.click('Revoke')
+    await page.shows('The session is revoked.')
+    expect(page.focus()).toBe('h2')
+    await until('the other session has ended', () => isSignedOut(other.visitor))
+    expect(await isSignedOut(visitor)).toBe(false)
+  })
+  it('changes the password, which ends other sessions', async () => {
+    const email = await person('changed')
+    const other = await signedIn(email)
+    const { visitor, page } = await signedIn(email)
+    page.submit({ currentPassword: 'wrong', newPassword: 'another good horse' })
+    await until('the failure', () => page.focus() === 'currentPassword')
+    page.submit({ currentPassword: password, newPassword: 'another good horse' })
+    await page.shows('Your password is changed.')
+    await until('the other session has ended', () => isSignedOut(other.visitor))
+    expect(await isSignedOut(visitor)).toBe(false)
+  })
+  it('switches to another organization', async () => {
+    const { visitor, page } = await signedIn(await person('first'))
+    await page.shows('first, current')
+    expect(page.text()).not.toContain('Switch')
+    const created = await fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${visitor.cookie('access_token')}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ query: 'mutation { createOrganization(input: { name: "Second" }) { organization { id } } }' }),
+    })
+    expect(await created.json()).not.toHaveProperty('errors')
+    const again = await visitor.open()
+    await again.shows('Switch')
+    again.click('Switch')
+    await again.shows('Second is now your current organization.')
+    expect(again.text()).toContain('second, current')
+    expect(again.focus()).toBe('h2')
+  })
+})

@@ -1,0 +1,103 @@
+/** The page at /login in a DOM without a browser: its own modules, on the page that a real server serves, with the cookies that it sets. */
+import { join } from 'node:path'
+import { JSDOM } from 'jsdom'
+import { vi } from 'vitest'
+import { until } from '../support/wait.ts'
+
+const realFetch = globalThis.fetch
+const main = join(import.meta.dirname, '../../src/rest/login/page/main.js')
+
+export type Visitor = {
+  /** The requests so far, as method and path with the status of the answer. */
+  sent: string[]
+  /** Addresses that the page has left for. */
+  left: string[]
+  /** Opens the page, for example at `#forgot`, and returns it when it shows a view. */
+  open(place?: string): Promise<Page>
+  /** The value of a cookie. */
+  cookie(name: string): string | undefined
+  forget(name: string): void
+}
+
+export type Page = {
+  title(): string
+  text(): string
+  /** Name of the input that has the focus, otherwise its element. */
+  focus(): string
+  /** Waits for a text. */
+  shows(text: string): Promise<void>
+  /** Fills in the inputs of the form that has them, and submits it. */
+  submit(values: Record<string, string>): void
+  click(text: string): void
+}
+
+/** Somebody with a browser of their own. */
+export function createVisitor(url: string): Visitor {
+  const origin = new URL(url).origin
+  const cookies = new Map<string, { value: string; path: string }>()
+  const [sent, left]: [string[], string[]] = [[], []]
+
+  async function send(path: string, init: RequestInit = {}): Promise<Response> {
+    const target = new URL(path, origin)
+    const cookie = [...cookies]
+      .filter(([, { path }]) => target.pathname.startsWith(path))
+      .map(([name, { value }]) => `${name}=${value}`)
+      .join('; ')
+    const response = await realFetch(target, { ...init, headers: { ...init.headers, origin, ...(cookie && { cookie }) } })
+    for (const line of response.headers.getSetCookie()) {
+      const [, name, value] = /^([^=]+)=([^;]*)/.exec(line)!
+      const path = /; ?path=([^;]+)/i.exec(line)?.[1] ?? '/'
+      if (/; ?max-age=0\b/i.test(line)) cookies.delete(name!)
+      else cookies.set(name!, { value: value!, path })
+    }
+    sent.push(`${init.method ?? 'GET'} ${target.pathname} ${response.status}`)
+    return response
+  }
+
+  async function open(place = ''): Promise<Page> {
+    const html = await (await send('/login', { headers: { accept: 'text/html' } })).text()
+    const { window } = new JSDOM(html, { url: `${origin}/login${place}`, pretendToBeVisual: true })
+    const { document } = window
+    const location = {
+      ...{ origin, pathname: '/login', replace: (address: string) => left.push(address) },
+      get hash() {
+        return window.location.hash
+      },
+      get search() {
+        return window.location.search
+      },
+    }
+    vi.resetModules()
+    for (const [name, value] of Object.entries({
+      ...{ document, location, history: window.history, navigator: {}, fetch: send, CSS: { escape: (text: string) => text } },
+      ...{ FormData: window.FormData, Element: window.Element, addEventListener: window.addEventListener.bind(window) },
+    })) {
+      vi.stubGlobal(name, value)
+    }
+    await import(main)
+    const find = <T extends Element>(selector: string, has: (element: T) => boolean): T => {
+      const found = [...document.querySelectorAll<T>(`#view ${selector}`)].find(has)
+      if (!found) throw new Error(`no such ${selector} on the page: ${document.querySelector('#view')!.textContent}`)
+      return found
+    }
+    const shown = () => document.querySelector('main')!.textContent!.replaceAll(/\s+/g, ' ')
+    return {
+      title: () => document.title,
+      text: shown,
+      focus: () => document.activeElement!.getAttribute('name') ?? document.activeElement!.tagName.toLowerCase(),
+      async shows(text) {
+        await until(`"${text}" is shown`, () => shown().includes(text), 30_000).catch((error: Error) => {
+          throw new Error(`${error.message}, instead of: ${shown()}`)
+        })
+      },
+      submit(values) {
+        const names = Object.keys(values)
+        const form = find<HTMLFormElement>('form', (form) => names.every((name) => form.querySelector(`[name="${name}"]`)))
+        for (const [name, value] of Object.entries(values)) form.querySelector<HTMLInputElement>(`[name="${name}"]`)!.value = value
+        form.requestSubmit()
+      },
+      click: (text) => find<HTMLElement>('button, a', (element) => element.textContent!.trim() === text).click(),
+    }
+  }
+  return { sent, left, open, cookie: (name) => cookies.get(name)?.value, forget: (name) => cookies.delete(name) }
+}
