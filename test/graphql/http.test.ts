@@ -355,6 +355,49 @@ describe('GraphiQL', () => {
       other: 'headers',
     })
   })
+  describe('with a session', () => {
+    /** Runs the page's script against a server that answers GraphQL requests with `statuses` in turn, and refreshes with `refreshStatus`. */
+    async function runSession(statuses: number[], refreshStatus = 200) {
+      const html = await (await fetch(api.url, { headers: { accept: 'text/html' } })).text()
+      const script = /<script>(\(\(\) => \{\s*const send = window\.fetch[\s\S]*?)<\/script>/.exec(html)![1]!
+      const sent: string[] = []
+      const bar = { links: [] as unknown[] }
+      const window = {
+        fetch: async (path: string) => {
+          sent.push(path)
+          await null
+          return { status: path === '/graphql' ? statuses.shift() : refreshStatus }
+        },
+      }
+      const element = () => ({
+        setAttribute() {},
+        append: (...items: object[]) => bar.links.push(...items.filter((item) => 'href' in Object(item))),
+      })
+      const document = { getElementById: () => ({ remove: () => bar.links.splice(0) }), createElement: element, body: { append() {} } }
+      runInNewContext(script, { window, document, navigator: {}, location: { pathname: '/graphql' }, Headers })
+      const ask = window.fetch as (path: string, init?: RequestInit) => Promise<{ status: number }>
+      return { ask, sent, bar }
+    }
+    it('an expired access token is refreshed once, and the requests that need it are repeated', async () => {
+      const { ask, sent, bar } = await runSession([401, 401, 200, 200])
+      const answers = await Promise.all([ask('/graphql'), ask('/graphql')])
+      expect(answers.map(({ status }) => status)).toEqual([200, 200])
+      expect(sent.filter((path) => path === '/api/auth/refresh')).toHaveLength(1)
+      expect(bar.links).toEqual([])
+    })
+    it('that has ended, a link leads to the sign-in page and back, until a request succeeds', async () => {
+      const { ask, bar } = await runSession([401, 401, 200], 401)
+      expect((await ask('/graphql')).status).toBe(401)
+      expect(bar.links).toMatchObject([{ href: '/login?return=/graphql' }])
+      await ask('/graphql')
+      expect(bar.links).toEqual([])
+    })
+    it('a key that is refused is not replaced by the session', async () => {
+      const { ask, sent } = await runSession([401])
+      expect((await ask('/graphql', { headers: { authorization: 'Bearer ak_live_wrong' } })).status).toBe(401)
+      expect(sent).toEqual(['/graphql'])
+    })
+  })
   it('does not replace the response to a query that a browser sends', async () => {
     const response = await fetch(`${api.url}?query={hello}`, { headers: { accept: 'text/html, */*', ...bearer } })
     expect(await body(response)).toEqual({ data: { hello: 'world' } })
