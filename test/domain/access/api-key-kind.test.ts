@@ -14,6 +14,7 @@ import { keyPermissions, type Permission, permissions, rolePermissions } from '.
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
+import { Canary } from '../../support/canary.ts'
 import { createTenant, createWorld, operation, refusal, request, setRole, type Tenant, type World } from '../../support/tenant.ts'
 
 let world: World
@@ -275,4 +276,33 @@ describe('a key of a former system', () => {
     await add({ ...input, prefix: text.slice(0, -1) })
     expect(await caller(text)).not.toBeNull()
   })
+})
+
+it('no plaintext key is in the database after every command on keys', async () => {
+  const canary = new Canary()
+  const act = async (name: string, type: string, input: Record<string, unknown>) => {
+    const source = `mutation ($input: ${type}!) { ${name}(input: $input) { ${name === 'importApiKey' || name === 'revokeApiKey' ? '' : 'plaintextKey'} apiKey { id } } }`
+    const { data, errors } = await operation(world.app, tenant.owner, source, {
+      input: { ...input, idempotencyKey: randomBytes(8).toString('hex') },
+    })
+    expect(errors).toBeUndefined()
+    const { plaintextKey, apiKey } = data![name]
+    if (plaintextKey) canary.add(plaintextKey)
+    return { plaintextKey, apiKey }
+  }
+  for (const [kind, scope, prefix, extra] of kinds) {
+    const { plaintextKey, apiKey } = await act('createApiKey', 'CreateApiKeyInput', { name: 'ci', kind, scope, ...extra })
+    await caller(plaintextKey)
+    await caller((await act('rotateApiKey', 'RotateApiKeyInput', { id: apiKey.id })).plaintextKey)
+    const text = prefix + randomBytes(24).toString('base64url')
+    canary.add(text)
+    const sha256 = createHash('sha256').update(text).digest('hex')
+    const imported = { name: 'old', kind, scope, sha256, prefix: text.slice(0, prefix.length + 4), ...extra }
+    await act('importApiKey', 'ImportApiKeyInput', imported)
+    await caller(text)
+    await refusal(execute(request(world.app, tenant.owner), importApiKey, { ...imported, sha256: text, prefix: text }))
+    await act('revokeApiKey', 'RevokeApiKeyInput', { id: apiKey.id })
+  }
+  expect(canary.size).toBe(3 * kinds.length)
+  expect(await canary.searchDatabase(world.url)).toEqual([])
 })
