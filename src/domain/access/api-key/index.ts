@@ -2,6 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stampedByVersion } from '../../../platform/db/constraints.ts'
 import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
+import { apiKeyErrors } from './errors.ts'
 import { apiKeyCreated, apiKeyExpired, apiKeyRevoked, apiKeyRotated } from './events.ts'
 import { announceExpiry } from './expiry.ts'
 import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
@@ -29,6 +30,7 @@ export const apiKey = defineConcept({
   nodes: [apiKeyListing],
   commands: [createApiKey, importApiKey, rotateApiKey, revokeApiKey],
   queries: [findApiKey, listApiKeys, countApiKeys],
+  errors: [apiKeyErrors],
   events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
   reactions,
   chores: [announceExpiry],
