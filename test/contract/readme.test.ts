@@ -1,10 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { glob, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { beforeAll, expect, it } from 'vitest'
 import { printReadme } from '../../src/cli/readme.ts'
 import { graphqlErrors } from '../../src/graphql/error.ts'
 import { readSettings, settingNames } from '../../src/platform/settings.ts'
-import { domain } from './support.ts'
+import { concepts, domain } from './support.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 let readme: string
@@ -58,6 +58,17 @@ it('marks no setting as unset that has a fixed default', () => {
 it('lists the error codes of every API and concept, as the code prints them', async () => {
   expect(await printReadme()).toBe(readme)
   expect(tableOf('Error codes').map(([code]) => plain(code))).toEqual([...domain.errors.keys(), ...Object.keys(graphqlErrors)].sort())
+})
+
+it('knows every error code, because each concept declares those that it defines', async () => {
+  const declared = new Set<unknown>(concepts.flatMap(({ errors }) => errors))
+  let found = 0
+  for await (const file of glob('src/domain/*/*/errors.ts', { cwd: root })) {
+    const defined = Object.values((await import(join(root, file))) as object).filter((value) => typeof value === 'object')
+    found += defined.length
+    expect({ file, isDeclared: defined.map((errors) => declared.has(errors)) }).toEqual({ file, isDeclared: defined.map(() => true) })
+  }
+  expect(found).toBeGreaterThan(10)
 })
 
 it('lists every folder of src on its map, and no other', async () => {
