@@ -114,6 +114,8 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
         const read = readParameters(request)
         const params = read instanceof Promise ? await read : read
         const { answered, status } = isFault(params) ? refused(request, params) : await perform(request, reply, params, accepts)
+        const budget = options.performer.budget.fields(request.graphqlCaller!.caller)
+        if (budget) reply.headers(budget)
         if (status === 204) return reply.code(204).send()
         if (isStream(answered) || (accepts.events && !accepts.json && status === undefined)) {
           return sendEvents(request, reply, answered, options)

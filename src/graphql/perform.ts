@@ -24,7 +24,7 @@ import { overdue } from '../platform/outage.ts'
 import type { Pace } from '../platform/pace.ts'
 import type { App } from '../platform/work.ts'
 import { writeInTurns } from './answer-text.ts'
-import { createBudget } from './budget.ts'
+import { type Budget, createBudget } from './budget.ts'
 import { createGraphqlContext, type GraphqlContext } from './context.ts'
 import { formatError, graphqlErrors, refusal, relabel, variableError } from './error.ts'
 import { createExecute, type Execution } from './execute/index.ts'
@@ -77,6 +77,8 @@ export type Performer = {
   prepare(params: Params, asker: Pick<Asker, 'caller' | 'requestId'>): Prepared | Answer
   /** Executes. Never rejects. */
   run(prepared: Prepared, asker: Asker): Promise<Answer | Answers>
+  /** The caller's cost budget, from which `prepare` deducts. */
+  budget: Budget
 }
 
 export type PerformerOptions = {
@@ -223,7 +225,7 @@ export function createPerformer({ app, schema, observe = () => {} }: PerformerOp
     }
   }
 
-  return { prepare, run }
+  return { prepare, run, budget }
 }
 
 /** An answer with this many values is written in turns. The JSON of a smaller one takes a few milliseconds. */

@@ -239,7 +239,13 @@ function protocolOf(
       if (stopping()) return [refusal(errors.unavailable({ text: 'The server is shutting down.' }), requestId)]
       if (Object.keys(subscriptions).length > operationsAtOnce) {
         return [
-          refusal(errors.rate_limited({ text: `At most ${operationsAtOnce} concurrent operations per socket are allowed.` }), requestId),
+          refusal(
+            errors.rate_limited({
+              text: `At most ${operationsAtOnce} concurrent operations per socket are allowed.`,
+              details: { limit: 'operationsPerSocket', maximum: operationsAtOnce, retryAfterSeconds: 1 },
+            }),
+            requestId,
+          ),
         ]
       }
       const { query, operationName, variables } = payload

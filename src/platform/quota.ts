@@ -24,7 +24,7 @@ export async function demandQuota({ app, tx, caller }: Work, count = 1): Promise
   if (known.events + known.own + count > quota) {
     throw errors.rate_limited({
       text: `This organization can cause at most ${quota} events per minute. Retry later.`,
-      details: { quota, retryAfterMs: Math.max(0, Math.ceil(known.endsInMs - (performance.now() - known.readAt))) },
+      details: { quota, retryAfterSeconds: Math.max(1, Math.ceil((known.endsInMs - (performance.now() - known.readAt)) / 1_000)) },
     })
   }
   known.own += count

@@ -2,6 +2,7 @@
  * Every mutation, query field, subscription and REST row, as every system role, every scope of key, custom roles without the permission, and
  * callers that are limited to a project. Generated from the schema, the declarations and the route tables, so that new ones are tried too.
  */
+import type { IncomingMessage } from 'node:http'
 import { createSourceEventStream, type GraphQLField, parse } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
@@ -124,7 +125,11 @@ const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name)
 /** Runs a row with the ids that its path names, below an object of the estate where the path names one. */
 function runRow(route: Route, ids: Estate, caller: Caller) {
   const place = route.within ? idsOf(route.within.params, route.within.query.ids, estate) : {}
-  return route.run(request(world.app, caller), idsOf(route.params ?? {}, declaredOf(route).ids, ids), place)
+  return route.run(
+    { ...request(world.app, caller), raw: {} as IncomingMessage },
+    idsOf(route.params ?? {}, declaredOf(route).ids, ids),
+    place,
+  )
 }
 
 const idsOf = (sources: Record<string, string | Source>, types: Readonly<Record<string, IdType>>, from: Estate) =>

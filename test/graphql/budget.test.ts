@@ -16,16 +16,16 @@ async function pass(ms: number) {
 beforeAll(async () => {
   api = await startServer()
   api.app.clock = { now: () => new Date(wall), elapsedMs: () => elapsedMs }
-  for (const [index, key] of ['one', 'two', 'three', 'socket', 'back', 'forward'].entries()) {
+  for (const [index, key] of ['one', 'two', 'three', 'socket', 'back', 'forward', 'shown'].entries()) {
     const id = `0190a6c8-0000-7000-8000-0000000000${index + 10}`
     api.keys.set(key, { ...caller(), subject: { type: 'api_key', id, name: key } })
   }
 })
 afterAll(() => api.close())
 
-/** 18,302 points. */
 const large = `{ ${[0, 1].map((n) => `a${n}: items(first: 100) { nodes { items(first: 90) { nodes { id } } } }`).join(' ')} }`
-const largeOnes = Math.floor(pointsPerMinute / 18_302)
+const largeCost = 18_402
+const largeOnes = Math.floor(pointsPerMinute / largeCost)
 const ask = (key: string, query: string) => api.post({ query }, { authorization: `Bearer ${key}` })
 async function useUp(key: string): Promise<Response> {
   for (let n = 0; n < largeOnes; n++) {
@@ -51,6 +51,20 @@ describe('the cost budget of a key per minute', () => {
     })
     expect((await ask('two', large)).status).toBe(200)
     expect(((await (await ask('one', '{ hello }')).json()) as Body).data).toEqual({ hello: 'world' })
+  })
+
+  it('is shown in the headers once a quarter is used, and when it is used up', async () => {
+    const shown = ({ headers }: Response) => [headers.get('ratelimit-policy'), headers.get('ratelimit')]
+    expect(shown(await ask('shown', '{ hello }'))).toEqual([null, null])
+    const quarter = Math.ceil(largeOnes / 4)
+    for (let n = 0; n < quarter; n++) await (await ask('shown', large)).text()
+    const [policy, state] = shown(await ask('shown', '{ hello }'))
+    expect(policy).toBe('"graphql";q=3000000;w=60;qu="points"')
+    expect(Number(/^"graphql";r=(\d+);t=\d+$/.exec(state!)?.[1])).toBe(pointsPerMinute - quarter * largeCost)
+    for (let n = quarter; n < largeOnes; n++) await (await ask('shown', large)).text()
+    const refused = await ask('shown', large)
+    expect(refused.status).toBe(429)
+    expect(refused.headers.get('ratelimit')).toMatch(/^"graphql";r=\d+;t=\d+$/)
   })
 
   it('refills evenly, at the rate that Retry-After states', async () => {

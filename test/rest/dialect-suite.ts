@@ -6,6 +6,7 @@ import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
+import { setToMidMinute } from '../support/database.ts'
 import { intercepting } from '../support/intercept.ts'
 import { junk, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
@@ -155,6 +156,38 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
     expect(textOf(refused.body)).toEqual(expect.any(String))
     await run(rest.app.db, sql`delete from reveal_allowance`)
+  })
+
+  it('answers 429 beyond the requests per minute of a key, on all paths together; every answer says how many are left', async () => {
+    const few = await startRest([dialect], { RATE_LIMITS: dialect.rateLimits.map(({ name }) => `${name}=4`).join() })
+    try {
+      await setToMidMinute(few.databaseUrl, few.app)
+      const { path } = reads.find(({ path }) => !path.includes('{'))!
+      const key = few.acme.key.ADMIN
+      expect((await few.call('GET', prefix + path, { key: `${key}x` })).headers.ratelimit).toBeUndefined()
+      const answers = [
+        await few.call('GET', prefix + path, { key }),
+        await few.call('HEAD', (aliases[0] ?? prefix) + path, { key }),
+        await few.call('GET', urlOf(withParams[0]!.path, { ...mine, [parameters(withParams[0]!.path)[0]!]: newId() }), { key }),
+        await few.call('GET', `${prefix}${path}?a=%ff`, { key }),
+        await few.call('GET', prefix + path, { key }),
+      ]
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, dialect.status.invalid, 429])
+      const left = answers.map(({ headers }) => /^"[a-z-]+";r=(\d+);t=([1-9]\d?)$/.exec(headers.ratelimit!)?.[1])
+      expect(left).toEqual(['3', '2', '1', '0', '0'])
+      for (const { headers } of answers) {
+        expect(headers['ratelimit-policy']).toMatch(/^"[a-z-]+";q=4;w=60$/)
+        const legacy = [headers['x-ratelimit-limit'], headers['x-ratelimit-window']].map(Number)
+        expect(legacy).toEqual(dialect.legacyRateLimitHeaders ? [4, 60] : [Number.NaN, Number.NaN])
+      }
+      const refused = answers.at(-1)!
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+      expect(textOf(refused.body)).toEqual(expect.any(String))
+      expect((await few.call('GET', prefix + path, { key: few.acme.key.READ })).status).toBe(200)
+      expect((await few.call('GET', `${prefix}/openapi.json`, { key })).status).toBe(200)
+    } finally {
+      await few.close()
+    }
   })
 
   it.each(writes.filter(({ route }) => takesBody(route)))(

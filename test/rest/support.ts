@@ -36,7 +36,8 @@ export type TestServer = Awaited<ReturnType<typeof startRest>>
 /** `settings` are environment variables. */
 export async function startRest(dialects: readonly [Dialect, ...Dialect[]], settings: Record<string, string> = {}) {
   const database = await createTestDatabase()
-  const app = await createTestApp(database.url, settings)
+  // Tests send more requests with one key than a minute admits.
+  const app = await createTestApp(database.url, { RATE_LIMITS: 'platform=1000000', ...settings })
   routerPort.provide(app, { port: 4080 } as Router)
   provideEngine(app)
   provideRedisEngine(app)
@@ -48,6 +49,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   return {
     app,
     server,
+    databaseUrl: database.url,
     dns,
     acme: await createTenant(app, 'acme'),
     other: await createTenant(app, 'other'),

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { inject } from 'vitest'
 import { createDatabase, dropDatabase, executeScript } from '../../src/platform/db/database.ts'
+import type { App } from '../../src/platform/work.ts'
 import { assertNoLeak, canaryOf } from './canary.ts'
 import { assertPublished } from './published.ts'
 
@@ -36,6 +37,17 @@ async function make(template: string): Promise<TestDatabase> {
     }
   }
   return { url, drop }
+}
+
+/**
+ * Sets the clocks of a database and of some processes to the middle of a minute, so that none ends during a test. Returns the shift from the
+ * real time in milliseconds.
+ */
+export async function setToMidMinute(url: string, ...apps: App[]): Promise<number> {
+  const byMs = 20_000 - (Date.now() % 60_000)
+  await shiftClock(url, byMs)
+  for (const app of apps) app.clock = { now: () => new Date(Date.now() + byMs), elapsedMs: () => performance.now() }
+  return byMs
 }
 
 /** Shifts `app_now()` of one database by a number of milliseconds from the real time. */

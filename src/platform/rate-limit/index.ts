@@ -13,6 +13,7 @@ import { createSettlement } from './settle.ts'
 import { createSharedClock } from './shared-clock.ts'
 import { createTally, type Tally } from './tally.ts'
 
+export { fieldsOf, type RateLimitFields } from './fields.ts'
 export type { RateLimitPolicy } from './policy.ts'
 
 /** See `Tally`. */

@@ -40,6 +40,8 @@ export const authDialect: Dialect = {
   authenticate: () => null,
   page: () => ({}),
   idempotencyHeaders: [],
+  rateLimits: [],
+  legacyRateLimitHeaders: false,
   status: {
     invalid: 400,
     unauthenticated: 401,

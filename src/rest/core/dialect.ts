@@ -29,6 +29,16 @@ export type Face = {
   paths: readonly string[]
 }
 
+/** Requests per minute of one caller: a key, or a person with all sessions. Counted by the minute of the database's clock. */
+export type RequestLimit = {
+  /** Name in RATE_LIMITS and in the headers. */
+  name: string
+  /** Unless RATE_LIMITS says otherwise. */
+  perMinute: number
+  /** Applies to credentials with this prefix only. */
+  keyPrefix?: string
+}
+
 export type Dialect = Omit<Face, 'paths'> & {
   title: string
   description: string
@@ -41,6 +51,10 @@ export type Dialect = Omit<Face, 'paths'> & {
   idempotencyHeaders: readonly string[]
   status: Readonly<Record<ErrorKind, number>>
   renderError(failure: Failure): object
+  /** The first one whose prefix a credential has applies to it. Credentials that only some rows accept are not limited here, and rows without one neither. */
+  rateLimits: readonly RequestLimit[]
+  /** Whether the contract has the headers `X-RateLimit-Limit`, `-Remaining` and `-Window`. */
+  legacyRateLimitHeaders: boolean
   /** Named schemas of the document. */
   schemas: readonly Named[]
   errorSchema: Named

@@ -17,6 +17,7 @@ import { documentPaths, mountDocument } from './document.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
 import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
+import { createRequestLimit } from './request-limit.ts'
 import { pathsOf, type Route, type RowCredential, urlsOf } from './route.ts'
 import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
 
@@ -95,6 +96,7 @@ function methodsAt(dialect: Dialect, url: string): string[] {
 const serveDialect =
   (app: App, dialect: Dialect): FastifyPluginAsync =>
   async (server) => {
+    const authenticate = createAuthenticate(app, dialect)
     server.setErrorHandler((error, request, reply) => refuse(app, dialect, request, reply, error))
     await server.register(async (open) => mountDocument(open, dialect))
     await server.register(async (guarded) => {
@@ -103,7 +105,7 @@ const serveDialect =
       guarded.addHook('onRequest', async (request, reply) => {
         reply.header('cache-control', 'no-store')
         if (request.routeOptions.config.open) return demandUtf8Query(request.url)
-        request.restCaller = await withinDeadline(app, authenticate(app, dialect, request))
+        request.restCaller = await withinDeadline(app, authenticate(request, reply))
         if (!request.restCaller) throw errors.unauthenticated()
         demandUtf8Query(request.url)
       })
@@ -112,11 +114,19 @@ const serveDialect =
     })
   }
 
-async function authenticate(app: App, dialect: Dialect, { raw, headers, routeOptions }: FastifyRequest): Promise<Caller | null> {
-  const credential = credentialOfHeaders(headers)
-  if (credential?.fromCookie && !routeOptions.config.reads) demandOwnPage(app, raw)
-  const caller = credential && (await dialect.authenticate(app, credential))
-  return caller ?? (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+type AuthenticateRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<Caller | null>
+
+/** The caller of a request, which is counted. */
+function createAuthenticate(app: App, dialect: Dialect): AuthenticateRequest {
+  const count = createRequestLimit(app, dialect)
+  return async ({ raw, headers, routeOptions }, reply) => {
+    const credential = credentialOfHeaders(headers)
+    if (credential?.fromCookie && !routeOptions.config.reads) demandOwnPage(app, raw)
+    const caller = credential && (await dialect.authenticate(app, credential))
+    if (!caller) return (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+    count(caller, credential.text, reply)
+    return caller
+  }
 }
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {

@@ -154,11 +154,7 @@ function failures(dialect: Dialect, route: Route): Json {
       'The request cannot be processed.',
       (route.writes || route.runs === 'visit') && dialect.status.unprocessable !== dialect.status.invalid,
     ],
-    [
-      dialect.status.rate_limited,
-      'Too many requests, or a limit is reached. See `Retry-After`.',
-      route.reveals === true || route.limited === true || route.runs === 'visit',
-    ],
+    [dialect.status.rate_limited, 'Too many requests, or a limit is reached. See `Retry-After`.', true],
     [
       dialect.status.unavailable,
       'A system that the request depends on does not answer. Retry later.',

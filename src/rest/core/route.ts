@@ -59,12 +59,10 @@ type Shape = {
   page?: { size: number | null }
   /** The domain's words -> the dialect's words, for errors with words that no field of the row accepts. */
   words?: Words
-  /** The row reveals secret values, so its rate is limited. */
+  /** The row reveals secret values. */
   reveals?: true
   /** The command asks a system outside, such as the DNS, and fails with `unavailable` if that does not answer. */
   asksOutside?: true
-  /** The command has a limit of its own, such as mails a day. */
-  limited?: true
   /** A credential that this row accepts in addition to those of the dialect. */
   credential?: RowCredential
   /** Maximum size of the body in bytes. Default: that of the server. */

@@ -70,6 +70,8 @@ export const platformDialect: Dialect = {
     unavailable: 503,
     internal: 500,
   },
+  rateLimits: [{ name: 'platform', perMinute: 120 }],
+  legacyRateLimitHeaders: false,
   renderError: ({ text }) => ({ detail: text }),
   schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies, ...emailBodies],
   errorSchema: errorBody,

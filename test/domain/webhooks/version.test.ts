@@ -151,7 +151,7 @@ it('one tenant that publishes too much is rate_limited; others and Quayside itse
   await expect(publishAs(member(flooding))).rejects.toMatchObject({
     code: 'rate_limited',
     kind: 'rate_limited',
-    details: { quota: 5, retryAfterMs: expect.any(Number) },
+    details: { quota: 5, retryAfterSeconds: expect.any(Number) },
   })
   await publishAs(flooding)
   await publishAs(member(other))

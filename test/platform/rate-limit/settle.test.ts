@@ -4,7 +4,7 @@ import { expireRateLimits } from '../../../src/platform/rate-limit/expire.ts'
 import { type RateLimitPolicy, rateLimit, settleRateLimits, stopRateLimits } from '../../../src/platform/rate-limit/index.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
-import { createTestDatabase, shiftClock, type TestDatabase } from '../../support/database.ts'
+import { createTestDatabase, setToMidMinute, shiftClock, type TestDatabase } from '../../support/database.ts'
 import { createDatabaseProxy } from '../../support/database-proxy.ts'
 import { until } from '../../support/wait.ts'
 
@@ -16,7 +16,6 @@ const policies = [byMinute, continuous]
 let database: TestDatabase
 let here: TestApp
 let there: TestApp
-/** In the middle of a minute, so that none ends during a test. */
 let clockShiftMs: number
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -24,9 +23,7 @@ beforeAll(async () => {
   there = await createTestApp(database.url)
 })
 beforeEach(async () => {
-  clockShiftMs = 20_000 - (Date.now() % 60_000)
-  await shiftClock(database.url, clockShiftMs)
-  for (const app of [here, there]) app.clock = { now: () => new Date(Date.now() + clockShiftMs), elapsedMs: () => performance.now() }
+  clockShiftMs = await setToMidMinute(database.url, here, there)
 })
 afterAll(async () => {
   for (const app of [here, there]) {

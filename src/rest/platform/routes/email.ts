@@ -199,7 +199,6 @@ export const emailRoutes: Route[] = [
     summary: 'Add or verify a sandbox recipient',
     description: 'Sends a code of 6 digits to the address. With `code`, verifies the recipient and returns 200.',
     command: addSandboxRecipient,
-    limited: true,
     params: ofService,
     body: { email: { to: 'email', schema: z.email() }, code: 'code' },
     status: 201,
@@ -224,7 +223,6 @@ export const emailRoutes: Route[] = [
         'API key of the email service, which begins with `rs_eml_`. Also accepted as `Authorization: Bearer` or `Authorization: Api-Key`, and in `X-API-Key`.',
       authenticate: authenticateEmailKey,
     },
-    limited: true,
     maxBodyBytes: sendBytes,
     params: ofService,
     body: {

@@ -1,0 +1,69 @@
+import { buildSchema } from 'graphql'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createApp } from '../../../src/app.ts'
+import { settleRateLimits } from '../../../src/platform/rate-limit/index.ts'
+import { type Dialect, restPlugin } from '../../../src/rest/core/index.ts'
+import { platformDialect } from '../../../src/rest/platform/index.ts'
+import { createTestApp } from '../../support/app.ts'
+import { setToMidMinute } from '../../support/database.ts'
+import { startRest, type TestServer } from '../support.ts'
+
+/** A contract with the older headers and two kinds of keys. */
+const dialect: Dialect = {
+  ...platformDialect,
+  rateLimits: [
+    { name: 'short', perMinute: 20, keyPrefix: 'ak_live_short' },
+    { name: 'platform', perMinute: 120 },
+  ],
+  legacyRateLimitHeaders: true,
+}
+
+let rest: TestServer
+beforeAll(async () => {
+  rest = await startRest([dialect], { RATE_LIMITS: '' })
+})
+beforeEach(() => setToMidMinute(rest.databaseUrl, rest.app))
+afterAll(() => rest.close())
+
+describe('the requests per minute of a dialect', () => {
+  it('are those of its contract, with the headers that it has', async () => {
+    const { headers } = await rest.call('GET', '/api/projects', { key: rest.acme.key.READ })
+    expect(headers).toMatchObject({
+      'ratelimit-policy': '"platform";q=120;w=60',
+      ratelimit: expect.stringMatching(/^"platform";r=119;t=[1-9]\d?$/),
+      'x-ratelimit-limit': '120',
+      'x-ratelimit-remaining': '119',
+      'x-ratelimit-window': '60',
+    })
+  })
+
+  it('of a key that is used up at one server are used up at another one, after that has shared its requests once', async () => {
+    const app = await createTestApp(rest.databaseUrl)
+    const other = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, [dialect])] })
+    await setToMidMinute(rest.databaseUrl, rest.app, app)
+    const key = rest.acme.key.WRITE
+    const ask = async () =>
+      (await other.inject({ method: 'GET', url: '/api/projects', headers: { authorization: `Bearer ${key}` } })).statusCode
+    for (let n = 0; n < 120; n++) expect((await rest.call('GET', '/api/projects', { key })).status).toBe(200)
+    expect((await rest.call('GET', '/api/projects', { key })).status).toBe(429)
+    await settleRateLimits(rest.app)
+    expect(await ask()).toBe(200)
+    await settleRateLimits(app)
+    expect(await ask()).toBe(429)
+    expect((await rest.call('GET', '/api/projects', { key: rest.other.key.WRITE })).status).toBe(200)
+    await other.close()
+    await app.close()
+  })
+
+  it('cost no statement', async () => {
+    const key = rest.acme.key.ADMIN
+    await rest.call('GET', '/api/projects', { key })
+    await settleRateLimits(rest.app)
+    const sent: string[] = []
+    const off = rest.app.db.onStatement((text) => void (text.includes('rate_limit') && sent.push(text)))
+    const answers = await Promise.all(Array.from({ length: 1_000 }, () => rest.call('GET', '/api/projects', { key })))
+    off()
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(119)
+    expect(sent.length).toBeLessThanOrEqual(Math.ceil(answers.length / 100))
+  })
+})
