@@ -125,11 +125,8 @@ const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name)
 /** Runs a row with the ids that its path names, below an object of the estate where the path names one. */
 function runRow(route: Route, ids: Estate, caller: Caller) {
   const place = route.within ? idsOf(route.within.params, route.within.query.ids, estate) : {}
-  return route.run(
-    { ...request(world.app, caller), raw: {} as IncomingMessage },
-    idsOf(route.params ?? {}, declaredOf(route).ids, ids),
-    place,
-  )
+  const visit = { ...request(world.app, caller), raw: {} as IncomingMessage }
+  return route.run(visit, idsOf(route.params ?? {}, declaredOf(route).ids, ids), place)
 }
 
 const idsOf = (sources: Record<string, string | Source>, types: Readonly<Record<string, IdType>>, from: Estate) =>
