@@ -125,8 +125,8 @@ const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name)
 /** Runs a row with the ids that its path names, below an object of the estate where the path names one. */
 function runRow(route: Route, ids: Estate, caller: Caller) {
   const place = route.within ? idsOf(route.within.params, route.within.query.ids, estate) : {}
-  const visit = { ...request(world.app, caller), raw: {} as IncomingMessage }
-  return route.run(visit, idsOf(route.params ?? {}, declaredOf(route).ids, ids), place)
+  const raw = { headers: {} } as IncomingMessage
+  return route.run({ ...request(world.app, caller), raw }, idsOf(route.params ?? {}, declaredOf(route).ids, ids), place)
 }
 
 const idsOf = (sources: Record<string, string | Source>, types: Readonly<Record<string, IdType>>, from: Estate) =>
@@ -165,7 +165,7 @@ describe('limited to another project, with all permissions', () => {
   })
 
   /** Objects of the organization as a whole that everybody in it sees, and of the account of the user. */
-  const shared: readonly string[] = ['Organization', 'User', 'Server', 'SshKey'] satisfies IdType[]
+  const shared: readonly string[] = ['Organization', 'User', 'Server', 'SshKey', 'Session'] satisfies IdType[]
   const hidden = () => Object.entries(estate).filter(([type]) => !shared.includes(type))
 
   it.each(
