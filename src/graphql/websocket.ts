@@ -191,7 +191,8 @@ const connectionOf = (socket: Socket, app: App) => ({
       if (!isModestJson(data as Buffer)) return socket.close(CloseCode.BadRequest, tooManyValues().message)
       onBehalfOf(socket.origin, () => take(String(data))).catch((error) => {
         // Clients retry after 1013, but not after 4500.
-        if (refusalOf(app, error)?.kind === 'unavailable') return socket.close(tryAgainLater, 'Try again later')
+        const kind = refusalOf(app, error)?.kind
+        if (kind === 'unavailable' || kind === 'rate_limited') return socket.close(tryAgainLater, 'Try again later')
         app.log.error({ err: error, requestId: socket.requestId }, 'a WebSocket message could not be handled')
         socket.close(CloseCode.InternalServerError, 'Internal server error')
       })

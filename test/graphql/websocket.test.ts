@@ -80,6 +80,18 @@ describe('close codes', () => {
     client.send({ type: 'connection_init', payload: { apiKey: key } })
     expect(await client.closed()).toEqual([4500, 'Internal server error'])
   })
+  it('1013 for a bad credential from an address that has sent too many of them', async () => {
+    const server = await serverForTest({ realKeys: true, settings: { RATE_LIMITS: 'authentication=2' } })
+    server.app.clock = { now: () => new Date(), elapsedMs: () => 0 }
+    const codes: number[] = []
+    for (const name of ['one', 'two', 'three']) {
+      const client = await new RawSocket(server.wsUrl).open()
+      client.send({ type: 'connection_init', payload: { authorization: `Bearer ak_live_${name}-unknown` } })
+      codes.push((await client.closed())[0])
+    }
+    expect(codes).toEqual([4403, 4403, 1013])
+  })
+
   it('1009 for a message over 2 MB', async () => {
     const client = await socket().init()
     client.send({ type: 'ping', payload: { filler: 'x'.repeat(2 * 1024 * 1024) } })

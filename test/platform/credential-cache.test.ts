@@ -124,3 +124,65 @@ describe('a credential', () => {
     expect(asked).toEqual(['0'])
   })
 })
+
+describe('with a limit of failures', () => {
+  function limited() {
+    const known = new Map<string, Credential<Caller>>()
+    const asked: string[] = []
+    const told: string[] = []
+    let isUsedUp = false
+    const callerOf = cacheCredentials(
+      { wake: { on: () => () => {} } },
+      async (credential) => {
+        asked.push(credential)
+        return known.get(credential) ?? null
+      },
+      {
+        demand(repeated) {
+          told.push(repeated ? 'again' : 'new')
+          if (isUsedUp) throw new Error('used up')
+        },
+        count: () => void told.push('failed'),
+        giveBack: () => void told.push('given back'),
+      },
+    )
+    const useUp = () => {
+      isUsedUp = true
+    }
+    return { known, asked, told, callerOf, useUp }
+  }
+
+  it('a credential is limited until it was valid, and again when it no longer is', async () => {
+    const { known, told, callerOf } = limited()
+    await callerOf('a')
+    await callerOf('a')
+    known.set('a', holds('a'))
+    await callerOf('a')
+    expect(told).toEqual(['new', 'failed', 'again', 'failed', 'again'])
+    vi.advanceTimersByTime(1_000)
+    await callerOf('a')
+    known.delete('a')
+    vi.advanceTimersByTime(1_000)
+    await callerOf('a')
+    await callerOf('a')
+    expect(told.slice(5)).toEqual(['failed', 'again', 'failed'])
+  })
+
+  it('every request counts that shares a look-up', async () => {
+    const { asked, told, callerOf } = limited()
+    await Promise.all([callerOf('a'), callerOf('a'), callerOf('a')])
+    expect(asked).toHaveLength(1)
+    expect(told.filter((what) => what === 'failed')).toHaveLength(3)
+  })
+
+  it('that is used up, nothing is looked up, except what was valid', async () => {
+    const { known, asked, callerOf, useUp } = limited()
+    known.set('a', holds('a'))
+    await callerOf('a')
+    useUp()
+    vi.advanceTimersByTime(1_000)
+    expect(await callerOf('a')).toEqual(caller('a'))
+    expect(() => callerOf('b')).toThrow('used up')
+    expect(asked).toEqual(['a', 'a'])
+  })
+})

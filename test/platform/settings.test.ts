@@ -28,6 +28,7 @@ describe('an invalid setting', () => {
     EGRESS_ALLOW: '10.0.0.0/8, 10.0.0.300/8',
     SANDBOX: 'docker',
     EVENT_SCHEMA: 'loose',
+    RATE_LIMITS: 'platform=600, graphql=0',
     GRAPHIQL: 'perhaps',
     LOG_LEVEL: 'loud',
     WORKER_LEASE_MS: '299',
@@ -116,4 +117,31 @@ it('secrets appear in no print, JSON, text or log, and name the credentials that
     ['hunter2', 'proxy:hunter2'],
   ])
   expect(readSettings({ DATABASE_URL: 'postgresql://db/quayside' }).DATABASE_URL?.credentials()).toEqual([])
+})
+
+describe('RATE_LIMITS', () => {
+  const read = (text: string) => [...readSettings({ RATE_LIMITS: text }).RATE_LIMITS]
+
+  it('is a list of names and numbers, empty by default', () => {
+    expect(read('')).toEqual([])
+    expect(read(' platform=600, graphql=6000000 ,')).toEqual([
+      ['platform', 600],
+      ['graphql', 6_000_000],
+    ])
+  })
+
+  it.each([
+    'platform',
+    'platform=',
+    'platform=-1',
+    'platform=1.5',
+    'platform=1e3',
+    '=5',
+    'Platform=5',
+    'a=1,a=2',
+    'a=1=2',
+    'a=9999999999999',
+  ])('cannot be %s', (text) => {
+    expect(problems({ RATE_LIMITS: text })).toEqual(['RATE_LIMITS'])
+  })
 })

@@ -1,7 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { expireRateLimits } from '../../../src/platform/rate-limit/expire.ts'
-import { type RateLimitPolicy, rateLimit, settleRateLimits, stopRateLimits } from '../../../src/platform/rate-limit/index.ts'
+import {
+  demandKnownLimits,
+  type RateLimitPolicy,
+  rateLimit,
+  settleRateLimits,
+  stopRateLimits,
+} from '../../../src/platform/rate-limit/index.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { createTestApp, type TestApp } from '../../support/app.ts'
 import { createTestDatabase, setToMidMinute, shiftClock, type TestDatabase } from '../../support/database.ts'
@@ -212,4 +218,14 @@ describe('the table', () => {
     await expireRateLimits.run(here, new AbortController().signal)
     expect(await rows(here.db, sql`select principal from rate_limit`)).toEqual([{ principal: 'recent' }])
   })
+})
+
+it('a start is refused with a limit in RATE_LIMITS that no door has', () => {
+  rateLimit(here, byMinute)
+  const app = (names: string[]) =>
+    Object.assign(here, { settings: { ...here.settings, RATE_LIMITS: new Map(names.map((name) => [name, 1])) } })
+  expect(() => demandKnownLimits(app(['minute', 'authentication']))).not.toThrow()
+  expect(() => demandKnownLimits(app(['minute', 'minuet']))).toThrow(
+    /RATE_LIMITS: there is no limit named minuet; there are authentication, (continuous, )?minute$/,
+  )
 })

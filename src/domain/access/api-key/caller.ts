@@ -6,6 +6,7 @@ import { type Credential, cacheCredentials } from '../../../platform/credential-
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { createFailureLog } from '../../../platform/failure-log.ts'
 import { perApp } from '../../../platform/per-app.ts'
+import { failedAuthentication } from '../../../platform/rate-limit/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { type Membership, membershipColumns, memberships, rightsOf, withinProject } from '../member/index.ts'
 import { common, hashKey, permissionsOfKey, prefixOf, wellFormedKey } from './model.ts'
@@ -19,7 +20,9 @@ export function callerOfKey(app: App, text: string, prefix?: string): Authentica
   return prefix && !text.startsWith(prefix) ? null : knownKeys(app)(text)
 }
 
-const knownKeys = perApp((app) => cacheCredentials(app, async (text) => (wellFormedKey(text) ? findKey(app, text) : null)))
+const knownKeys = perApp((app) =>
+  cacheCredentials(app, async (text) => (wellFormedKey(text) ? findKey(app, text) : null), failedAuthentication(app)),
+)
 
 type FoundKey = ApiKey & Membership & { expiresInMs: number | null; stale: boolean }
 

@@ -10,6 +10,7 @@ import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import { perApp } from '../../../platform/per-app.ts'
+import { failedAuthentication } from '../../../platform/rate-limit/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { hashKey } from '../../access/api-key/index.ts'
 import { emailErrors } from './errors.ts'
@@ -100,7 +101,7 @@ export const revokeEmailApiKey = defineCommand({
 /** The caller behind a key; null if it is malformed, unknown or revoked. It may send with the key's service, and do nothing else. */
 export const callerOfEmailKey = (app: App, text: string): Authenticated => (isKey(text) ? knownKeys(app)(text) : null)
 
-const knownKeys = perApp((app) => cacheCredentials(app, (text) => findKey(app, text)))
+const knownKeys = perApp((app) => cacheCredentials(app, (text) => findKey(app, text), failedAuthentication(app)))
 
 async function findKey(app: App, text: string): Promise<Credential<Caller> | null> {
   const key = await row<Pick<EmailApiKey, 'id' | 'organizationId' | 'name'> & { stale: boolean }>(
