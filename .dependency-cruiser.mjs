@@ -20,6 +20,7 @@ export const floors = {
     'api-key',
     'audit-log',
     'operation',
+    'organization-deletion',
   ],
   apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],

@@ -11,6 +11,7 @@ import { mail } from './access/mail/index.ts'
 import { member } from './access/member/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
+import { organizationDeletion } from './access/organization-deletion/index.ts'
 import { role } from './access/role/index.ts'
 import { session } from './access/session/index.ts'
 import { sshKey } from './access/ssh-key/index.ts'
@@ -55,6 +56,7 @@ export const concepts: readonly Concept[] = [
   apiKey,
   auditLog,
   operation,
+  organizationDeletion,
   server,
   project,
   environment,

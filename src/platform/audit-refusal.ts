@@ -12,14 +12,14 @@ import { principalOf } from './access.ts'
 import { type AuditOutcome, type AuditTarget, auditName, writeAudit } from './audit.ts'
 import type { Chore } from './claim.ts'
 import type { IdPaths, Request } from './command.ts'
-import { sql } from './db/index.ts'
+import { row, sql } from './db/index.ts'
 import { DomainError } from './errors.ts'
 import { createFailureLog } from './failure-log.ts'
 import { currentOrigin, type Origin, onBehalfOf } from './forwarded.ts'
 import { decodeId, type IdType, nilId } from './id.ts'
 import { refusalOf } from './outage.ts'
 import { perApp } from './per-app.ts'
-import { type App, transact } from './work.ts'
+import { type App, transact, type Work } from './work.ts'
 
 const windowMs = 60_000
 /** Entries of different refusals per organization and window. */
@@ -76,9 +76,10 @@ function createRecorder(app: App) {
 
   const write = async ({ request, origin, action, outcome, target, details }: Refusal, repeated = 0): Promise<void> => {
     const run = () =>
-      transact(app, request.caller, { requestId: request.requestId }, async (work) =>
-        writeAudit(work, { action, outcome, target, details: repeated === 0 ? { ...details } : { ...details, repeated } }),
-      )
+      transact(app, request.caller, { requestId: request.requestId }, async (work) => {
+        if (!(await exists(work))) return
+        writeAudit(work, { action, outcome, target, details: repeated === 0 ? { ...details } : { ...details, repeated } })
+      })
     try {
       await (origin ? onBehalfOf(origin, run) : run())
       log.succeeded()
@@ -126,6 +127,10 @@ function createRecorder(app: App) {
 
   return { record, endWindows }
 }
+
+/** Whether the caller's organization has not been deleted since. It is not deleted before the commit. */
+const exists = async ({ tx, caller }: Work): Promise<boolean> =>
+  (await row(tx, sql`select 1 as one from organization where id = ${caller.organizationId}::uuid for key share`)) !== null
 
 type Named = { type: IdType; id: string }
 

@@ -13,7 +13,8 @@ const constraints: Statement[] = [
   {
     name: 'audit_entry_append_only',
     // Only the sequencer may update a row, once, to set its position and hash. The rest is compared as stored (`*=`): that takes 1 µs, and a
-    // comparison as JSON 20 µs for each entry. Only entries that the chain records as removed may be deleted.
+    // comparison as JSON 20 µs for each entry. Only entries that the chain records as removed may be deleted, and
+    // those of an organization that is being deleted.
     create: `CREATE OR REPLACE FUNCTION audit_entry_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   entry audit_entry := NEW;
@@ -25,7 +26,9 @@ BEGIN
       RETURN NEW;
     END IF;
   END IF;
-  IF TG_OP = 'DELETE' AND OLD.position <= (SELECT removed_position FROM audit_chain WHERE organization_id = OLD.organization_id) THEN
+  IF TG_OP = 'DELETE' AND (
+    OLD.position <= (SELECT removed_position FROM audit_chain WHERE organization_id = OLD.organization_id)
+    OR EXISTS (SELECT 1 FROM organization WHERE id = OLD.organization_id AND deleting_at IS NOT NULL)) THEN
     RETURN OLD;
   END IF;
   RAISE EXCEPTION 'audit entries are append-only';

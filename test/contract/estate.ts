@@ -37,8 +37,8 @@ import { createWorld, operation, type Tenant, type World } from '../support/tena
 import { commands, queries } from './support.ts'
 
 /** A world with the drivers that commands and fields use. Its runtime and router implement only what the schema shows. */
-export async function createFullWorld(): Promise<World> {
-  const world = await createWorld()
+export async function createFullWorld(settings: Record<string, string> = {}): Promise<World> {
+  const world = await createWorld(settings)
   const http = createHttpOutgoing({ guard: createEgressGuard({ allow: world.app.settings.EGRESS_ALLOW }) })
   outgoingHttp.provide(world.app, http)
   runtimePort.provide(world.app, { sandbox: 'none' } as Runtime)

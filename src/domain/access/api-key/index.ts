@@ -1,6 +1,7 @@
 /** API keys for all APIs. The plaintext of a key is returned once; its hash and its scope are stored. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stampedByVersion } from '../../../platform/db/constraints.ts'
+import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyErrors } from './errors.ts'
 import { apiKeyCreated, apiKeyExpired, apiKeyRevoked, apiKeyRotated } from './events.ts'
@@ -34,6 +35,7 @@ export const apiKey = defineConcept({
   events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
   reactions,
   chores: [announceExpiry],
+  extensions: [organizationContents.with(rowsOfAccess('API keys', ['api_key_hash', 'api_key']))],
   constraints: [
     stampedByVersion('api_key'),
     {

@@ -1,8 +1,11 @@
 /** The audit log: reads, verifies, exports and expires the entries that the platform writes with every change. */
+
 import { defineConcept } from '../../../platform/concept.ts'
+import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { exportAuditLog } from './export.ts'
 import { removeOldEntries } from './jobs.ts'
 import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog } from './queries.ts'
+import { auditLogOfOrganization } from './removal.ts'
 import { verifyAuditLog } from './verify.ts'
 
 export { exportPath, openExport } from './export.ts'
@@ -21,4 +24,8 @@ export const auditLog = defineConcept({
   commands: [verifyAuditLog, exportAuditLog],
   queries: [listAuditLog, countAuditLog, prepareAuditLog],
   chores: [removeOldEntries],
+  extensions: [
+    organizationContents.with(auditLogOfOrganization),
+    organizationContents.with(rowsOfAccess('audit chain', ['audit_entry', 'audit_chain'])),
+  ],
 })

@@ -2,11 +2,14 @@
  * Mails: queued in the transaction of a change, sent by workers, and followed until their outcome is known. Every mail of Quayside goes through
  * here. What a mail says, and who may send it, is the business of the concept that queues it.
  */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationContents } from '../organization/index.ts'
 import { expireMails, mailQueue } from './jobs.ts'
 import { countOutbox, listOutbox, outboxListing } from './outbox.ts'
 import { apiEndpoint, dnsResolver, mailTransport } from './ports.ts'
+import { mailsOfOrganization } from './removal.ts'
 import { countSuppressions, listSuppressions, removeSuppression, suppressionListing } from './suppression.ts'
 
 export { addressOf, domainOf, formatMailbox, type Mailbox, parseMailbox } from './address.ts'
@@ -54,5 +57,6 @@ export const mail = defineConcept({
   queues: [mailQueue],
   chores: [expireMails],
   ports: [mailTransport, dnsResolver, apiEndpoint],
+  extensions: [organizationContents.with(mailsOfOrganization)],
   constraints: stamped('mail', 'mail_recipient', 'mail_suppression', 'outbox_mail'),
 })

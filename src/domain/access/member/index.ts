@@ -1,6 +1,7 @@
 /** Members: users of an organization, each with a role and, optionally, limited to certain projects. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { leaveOrganization, removeMember, transferOwnership, updateMember } from './commands.ts'
 import { memberErrors } from './errors.ts'
 import { memberJoined, memberLeft, memberRemoved, memberUpdated } from './events.ts'
@@ -31,5 +32,6 @@ export const member = defineConcept({
   events: [memberJoined, memberUpdated, memberRemoved, memberLeft],
   errors: [memberErrors],
   reactions,
+  extensions: [organizationContents.with(rowsOfAccess('members', ['member_project', 'member']))],
   constraints: stamped('member'),
 })

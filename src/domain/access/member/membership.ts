@@ -10,19 +10,28 @@ export type Membership = {
   rolePermissions: string[]
   /** Null: all projects. */
   memberProjectIds: string[] | null
+  /** Whether the organization is being deleted, as the member requested. */
+  isLeaving: boolean
 }
 
-/** Members `m` with their roles `r`. */
-export const memberships: Sql = sql`member m join role r on r.organization_id = m.organization_id and r.id = m.role_id`
+/** Members `m` with their roles `r`. Of an organization that is being deleted, only the one who requested that is left. */
+export const memberships: Sql = sql`member m join role r on r.organization_id = m.organization_id and r.id = m.role_id
+  join organization home on home.id = m.organization_id and (home.deleting_at is null or home.deletion_requested_by = m.user_id)`
 
 /** To be selected from `memberships`. */
 export const membershipColumns: Sql = sql`r.system as role_system, r.permissions as role_permissions,
+  home.deleting_at is not null as is_leaving,
   case when m.projects_limited then array(select p.project_id::text from member_project p where p.member_id = m.id order by 1) end
   as member_project_ids`
 
+/** What is left to see of an organization that is being deleted: the operation. */
+const rightsWhenLeaving: ReadonlySet<Permission> = new Set(['view:organization'])
+
 /** The rights of a member. */
 export const rightsOf = (membership: Membership): { permissions: ReadonlySet<Permission>; projectIds: Caller['projectIds'] } => ({
-  permissions: permissionsOf({ system: membership.roleSystem, permissions: membership.rolePermissions }),
+  permissions: membership.isLeaving
+    ? rightsWhenLeaving
+    : permissionsOf({ system: membership.roleSystem, permissions: membership.rolePermissions }),
   projectIds: membership.memberProjectIds,
 })
 

@@ -19,7 +19,8 @@ export const ownOrganizations = defineListing({
   description: 'Organizations that the signed-in user is a member of, oldest first. For an API key, the organization of the key.',
   permission: 'view:organization',
   order: 'oldest_first',
-  visible: ({ subject, userId, organizationId }) => (subject.type === 'user' ? joinedBy(userId) : sql`t.id = ${organizationId}::uuid`),
+  visible: ({ subject, userId, organizationId }) =>
+    subject.type === 'user' ? joinedBy(userId) : sql`t.id = ${organizationId}::uuid and t.deleting_at is null`,
 })
 
 export const listOrganizations = listQuery(ownOrganizations)
@@ -35,12 +36,16 @@ export async function setActiveOrganization(work: Work, userId: string, organiza
   return changed > 0
 }
 
-/** The active organization of a user: the one that the user switched to last or, if there is none, joined first. Null without any. */
+/**
+ * The active organization of a user: the one that the user switched to last or, if there is none, joined first. Null without any. A user who has
+ * requested the deletion of the only one stays in it until it is gone.
+ */
 export const activeOrganization = (tx: Tx, userId: string): Promise<Organization | null> =>
   row<Organization>(
     tx,
     sql`select o.* from member m join organization o on o.id = m.organization_id
-        where m.user_id = ${userId}::uuid and o.deleting_at is null order by m.activated_at desc nulls last, m.id limit 1`,
+        where m.user_id = ${userId}::uuid and (o.deleting_at is null or o.deletion_requested_by = m.user_id)
+        order by o.deleting_at is not null, m.activated_at desc nulls last, m.id limit 1`,
   )
 
 export const switchOrganization = defineCommand({

@@ -14,6 +14,16 @@ export async function startOperation(work: Work, { type, projectId, input, total
   return (await row<Operation>(work.tx, sql`insert into operation ${newRow(fields)} returning *`))!
 }
 
+/** Puts the failed operations of a type back on the queue, where they continue with their next step. Returns their number. */
+export async function retryFailedOperations(work: Work, type: string): Promise<number> {
+  work.wake(operationsTopic)
+  return run(
+    work.tx,
+    sql`update operation set status = 'QUEUED', error = null, finished_at = null, due_at = app_now()
+        where type = ${type} and status = 'FAILED'`,
+  )
+}
+
 /** Fails an operation in the transaction that ends its work, unless it has ended. */
 export async function failOperation(work: Work, id: string, error: string): Promise<void> {
   await run(

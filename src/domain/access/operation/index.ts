@@ -1,10 +1,12 @@
 /** Long-running operations that a command starts and its caller polls. The concept of that command defines the work of the operation. */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { operationQueue } from './jobs.ts'
 import { findOperation, operationListing } from './queries.ts'
 
-export { failOperation, startOperation } from './commands.ts'
+export { failOperation, retryFailedOperations, startOperation } from './commands.ts'
 export { type OperationStep, type OperationType, operationTypes } from './model.ts'
 export { findOperation } from './queries.ts'
 
@@ -20,5 +22,6 @@ export const operation = defineConcept({
   nodes: [operationListing],
   queries: [findOperation],
   queues: [operationQueue],
+  extensions: [organizationContents.with(rowsOfAccess('operations', ['operation']))],
   constraints: stamped('operation'),
 })

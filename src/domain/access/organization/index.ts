@@ -2,10 +2,15 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { createOrganization, updateOrganization } from './commands.ts'
+import { organizationContents } from './contents.ts'
+import { eventsOfOrganization, restOfOrganization } from './deletion.ts'
+import { organizationErrors } from './errors.ts'
 import { organizationCreated, organizationUpdated } from './events.ts'
 import { currentOrganization, organizationListing } from './queries.ts'
 
 export { bootstrapOrganization, createOrganization, insertOrganization, type NewOrganization, updateOrganization } from './commands.ts'
+export { type OrganizationContents, organizationContents, type Removal, type RemovalPhase, rowsOfAccess } from './contents.ts'
+export { isLive, lockForRemoval, markOrganizationDeleting, removeOrganization } from './deletion.ts'
 export { organizationCreated, organizationUpdated } from './events.ts'
 export { currentOrganization, organizationListing } from './queries.ts'
 
@@ -22,5 +27,7 @@ export const organization = defineConcept({
   commands: [createOrganization, updateOrganization],
   queries: [currentOrganization],
   events: [organizationCreated, organizationUpdated],
+  errors: [organizationErrors],
+  extensions: [organizationContents.with(eventsOfOrganization), organizationContents.with(restOfOrganization)],
   constraints: stamped('organization'),
 })

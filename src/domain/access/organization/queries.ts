@@ -10,7 +10,7 @@ export const organizationListing = defineListing({
   permission: 'view:organization',
   order: 'oldest_first',
   audited: ['name', 'slug'],
-  visible: (caller) => sql`t.id = ${caller.organizationId}::uuid`,
+  visible: (caller) => sql`t.id = ${caller.organizationId}::uuid and t.deleting_at is null`,
 })
 
 export const currentOrganization = defineQuery({

@@ -1,6 +1,7 @@
 /** Roles: named sets of permissions within an organization. What the permissions are is declared in platform/access. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { createRole, deleteRole, updateRole } from './commands.ts'
 import { roleErrors } from './errors.ts'
 import { roleCreated, roleDeleted, roleUpdated } from './events.ts'
@@ -27,6 +28,7 @@ export const role = defineConcept({
   events: [roleCreated, roleUpdated, roleDeleted],
   errors: [roleErrors],
   reactions,
+  extensions: [organizationContents.with(rowsOfAccess('roles', ['role']))],
   constraints: [
     ...stamped('role'),
     {

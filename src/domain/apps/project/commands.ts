@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Project } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, demandOrganization, visible } from '../../../platform/command.ts'
-import { assignments, row, rowSoon, run, sql, violated } from '../../../platform/db/index.ts'
+import { assignments, row, rowSoon, rows, run, sql, violated } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
@@ -9,6 +9,7 @@ import { nameSchema, optionalText, slugFrom, slugSchema } from '../../../platfor
 import { insertWithSlug } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
 import { apiKeyRevoked, revokeKeysOfProject } from '../../access/api-key/index.ts'
+import type { OrganizationContents } from '../../access/organization/index.ts'
 import { projectErrors } from './errors.ts'
 import { projectCreated, projectDeleted, projectUpdated } from './events.ts'
 import { fallbackOf, fallbackSchema, type ScopeFallback } from './fallback.ts'
@@ -91,18 +92,39 @@ export const deleteProject = defineCommand({
   input: z.object({ cascade: z.boolean().nullish() }),
   emits: [projectDeleted, apiKeyRevoked],
   async run(work, { cascade }, target: Project) {
-    await run(work.tx, sql`update project set deleting_at = app_now(), version = version + 1 where id = ${target.id}::uuid`)
-    await publish(work, projectDeleted, {
-      subjectId: target.id,
-      projectId: target.id,
-      data: { ...eventData(target), cascade: Boolean(cascade) },
-    })
-    await revokeKeysOfProject(work, target.id)
+    await markDeleting(work, target, Boolean(cascade))
     if (!cascade) await removeProject(work, target.id)
-    else work.wake('purge', 'purge environments', 'purge projects')
     return { deletedId: target.id }
   },
 })
+
+/** Marks a project as being deleted. With `cascade`, what it contains is deleted by reactions and in the background, and then its row. */
+async function markDeleting(work: Work, project: Project, cascade: boolean): Promise<void> {
+  await run(work.tx, sql`update project set deleting_at = app_now(), version = version + 1 where id = ${project.id}::uuid`)
+  await publish(work, projectDeleted, { subjectId: project.id, projectId: project.id, data: { ...eventData(project), cascade } })
+  await revokeKeysOfProject(work, project.id)
+  if (cascade) work.wake('purge', 'purge environments', 'purge projects')
+}
+
+const projectsPerStep = 10
+
+export const projectsOfOrganization: OrganizationContents = {
+  name: 'projects',
+  phase: 'objects',
+  emits: [projectDeleted, apiKeyRevoked],
+  async remove(work) {
+    const { organizationId } = work.caller
+    const projects = await rows<Project>(
+      work.tx,
+      sql`select * from project where organization_id = ${organizationId}::uuid and deleting_at is null
+          order by id limit ${projectsPerStep} for update`,
+    )
+    for (const project of projects) await markDeleting(work, project, true)
+    if (projects.length === projectsPerStep) return 'more'
+    const left = await row(work.tx, sql`select 1 as one from project where organization_id = ${organizationId}::uuid limit 1`)
+    return left ? 'waiting' : 'done'
+  },
+}
 
 /** Deletes the row. Throws `not_empty` while the project still contains something. */
 async function removeProject(work: Work, id: string): Promise<void> {

@@ -1,7 +1,9 @@
 /** Projects: groups of environments. */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
-import { createProject, deleteProject, updateProject } from './commands.ts'
+import { organizationContents } from '../../access/organization/index.ts'
+import { createProject, deleteProject, projectsOfOrganization, updateProject } from './commands.ts'
 import { projectErrors } from './errors.ts'
 import { projectCreated, projectDeleted, projectUpdated } from './events.ts'
 import { purgeProjects } from './jobs.ts'
@@ -30,4 +32,5 @@ export const project = defineConcept({
   errors: [projectErrors],
   chores: [purgeProjects],
   constraints: stamped('project'),
+  extensions: [organizationContents.with(projectsOfOrganization)],
 })

@@ -1,6 +1,8 @@
 /** Servers on which builds and instances run. Every organization has the built-in server `local`. */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationContents, rowsOfAccess } from '../../access/organization/index.ts'
 import { countServers, listServers, serverListing } from './queries.ts'
 import { reactions } from './reactions.ts'
 
@@ -16,5 +18,6 @@ export const server = defineConcept({
   nodes: [serverListing],
   queries: [listServers, countServers],
   reactions,
+  extensions: [organizationContents.with(rowsOfAccess('servers', ['server']))],
   constraints: stamped('server'),
 })

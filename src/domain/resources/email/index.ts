@@ -2,9 +2,11 @@
  * Email: services that send mail, with the domains they send from, the recipients they may send to in the sandbox, the keys for it, and the
  * messages. The mails themselves belong to the concept `mail`, which queues and sends them, and reports what becomes of them.
  */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { mailOutcomes } from '../../access/mail/index.ts'
+import { organizationContents } from '../../access/organization/index.ts'
 import { bindableKinds } from '../resource-binding/index.ts'
 import { bindableEmailService } from './bound-value.ts'
 import { addSendingDomain, deleteSendingDomain, verifySendingDomain } from './domain.ts'
@@ -32,7 +34,7 @@ import {
 import { addSandboxRecipient, deleteSandboxRecipient, verifySandboxRecipient } from './recipient.ts'
 import { expireEmailMessages } from './retention.ts'
 import { sendEmail } from './send.ts'
-import { connectEmailService, createEmailService, deleteEmailService, updateEmailService } from './service.ts'
+import { connectEmailService, createEmailService, deleteEmailService, emailOfOrganization, updateEmailService } from './service.ts'
 import { emailStats, emailTenant } from './stats.ts'
 
 export { type DnsRecord, recordsOf, spfMechanism } from './dns-record.ts'
@@ -87,7 +89,7 @@ export const email = defineConcept({
   ),
   errors: [emailErrors],
   chores: [checkSendingDomains, expireEmailMessages],
-  extensions: [bindableKinds.with(bindableEmailService), mailOutcomes.with(emailOutcomes)],
+  extensions: [organizationContents.with(emailOfOrganization), bindableKinds.with(bindableEmailService), mailOutcomes.with(emailOutcomes)],
   sealed: [
     { table: 'sending_domain', key: 'id', column: 'private_key', identity: privateKeyIdentity },
     { table: 'email_api_key', key: 'id', column: 'sealed', identity: keyIdentity },

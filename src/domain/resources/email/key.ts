@@ -13,6 +13,7 @@ import { perApp } from '../../../platform/per-app.ts'
 import { failedAuthentication } from '../../../platform/rate-limit/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { hashKey } from '../../access/api-key/index.ts'
+import { isLive } from '../../access/organization/index.ts'
 import { emailErrors } from './errors.ts'
 import { emailApiKeyEvents, keyEventOf } from './events.ts'
 import { isKey, keyIdentity, keyPrefix, lockEmailService, maxKeys, newKey } from './model.ts'
@@ -107,7 +108,7 @@ async function findKey(app: App, text: string): Promise<Credential<Caller> | nul
   const key = await row<Pick<EmailApiKey, 'id' | 'organizationId' | 'name'> & { stale: boolean }>(
     app.db,
     sql`select id, organization_id, name, coalesce(last_used_at < app_now() - interval '1 minute', true) as stale
-        from email_api_key where hash = ${hashKey(text)} and revoked_at is null`,
+        from email_api_key where hash = ${hashKey(text)} and revoked_at is null and ${isLive(sql`organization_id`)}`,
   )
   if (!key) return null
   if (key.stale) await run(app.db, sql`update email_api_key set last_used_at = app_now() where id = ${key.id}::uuid`)

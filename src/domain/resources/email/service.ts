@@ -2,11 +2,12 @@
 import { z } from 'zod'
 import type { EmailService } from '../../../generated/prisma/client.ts'
 import { changes, defineCommand, demandOrganization } from '../../../platform/command.ts'
-import { assignments, newRow, row, sql } from '../../../platform/db/index.ts'
+import { assignments, newRow, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
+import type { OrganizationContents } from '../../access/organization/index.ts'
 import { keySchema } from '../../configuration/variable/index.ts'
 import { insertResource, removeResource } from '../resource/index.ts'
 import { connectResource, disconnectAll, resourceBindingCreated, resourceBindingDeleted } from '../resource-binding/index.ts'
@@ -89,14 +90,38 @@ export const deleteEmailService = defineCommand({
   input: z.object({ force: z.boolean().nullish() }),
   emits: [emailServiceEvents.deleted, resourceBindingDeleted],
   async run(work, { force }, target: EmailService) {
-    await disconnectAll(work, target.id, { force: Boolean(force) })
-    // Before the row is gone, so that later concepts find what belongs to it.
-    await publish(work, emailServiceEvents.deleted, serviceEventOf(target))
-    await removeResource(work, target.id)
-    work.wake('credentials')
+    await removeService(work, target, { force: Boolean(force) })
     return { deletedId: target.id }
   },
 })
+
+async function removeService(work: Work, service: EmailService, options: { force: boolean }): Promise<void> {
+  await disconnectAll(work, service.id, options)
+  // Before the row is gone, so that later concepts find what belongs to it.
+  await publish(work, emailServiceEvents.deleted, serviceEventOf(service))
+  await removeResource(work, service.id)
+  work.wake('credentials')
+}
+
+const servicesPerStep = 10
+
+export const emailOfOrganization: OrganizationContents = {
+  name: 'email services',
+  phase: 'objects',
+  emits: [emailServiceEvents.deleted, resourceBindingDeleted],
+  async remove(work) {
+    const { organizationId } = work.caller
+    const services = await rows<EmailService>(
+      work.tx,
+      sql`select * from email_service where organization_id = ${organizationId}::uuid order by id limit ${servicesPerStep} for update`,
+    )
+    for (const service of services) await removeService(work, service, { force: true })
+    if (services.length === servicesPerStep) return 'more'
+    await run(work.tx, sql`delete from email_usage where organization_id = ${organizationId}::uuid`)
+    await run(work.tx, sql`delete from sandbox_code_count where organization_id = ${organizationId}::uuid`)
+    return 'done'
+  },
+}
 
 export const connectEmailService = defineCommand({
   name: 'connectEmailService',

@@ -4,6 +4,7 @@ import { type Credential, cacheCredentials } from '../../../platform/credential-
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
+import { isLive } from '../../access/organization/index.ts'
 import { type CorsRule, isAccessKeyId, type StoragePermissions, secretIdentity } from './model.ts'
 
 /** A key that requests are signed with, and what it permits. */
@@ -30,7 +31,7 @@ async function readKey(app: App, accessKeyId: string): Promise<Credential<Signin
   const key = await row<StorageKey & { bucketIds: string[] }>(
     app.db,
     sql`select k.*, array(select bucket_id from storage_key_bucket b where b.storage_key_id = k.id) as bucket_ids
-        from storage_key k where k.access_key_id = ${accessKeyId}`,
+        from storage_key k where k.access_key_id = ${accessKeyId} and ${isLive(sql`k.organization_id`)}`,
   )
   if (!key) return null
   const { id, name, organizationId, secret, canRead, canWrite, canDelete, canAdmin, bucketIds } = key

@@ -2,8 +2,10 @@
  * Object storage: the buckets of an organization and the keys for them. What buckets contain and the S3 endpoint itself are not here: a later
  * concept says how a bucket is emptied (`bucketContents`), and counts its objects (`applyUsage`).
  */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stampedByVersion } from '../../../platform/db/constraints.ts'
+import { organizationContents } from '../../access/organization/index.ts'
 import { bindableKinds } from '../resource-binding/index.ts'
 import { createBucket, deleteBucket, updateBucket } from './commands.ts'
 import { bindableBuckets, connectBucket, reactions } from './connection.ts'
@@ -27,7 +29,7 @@ import {
   sliceStorageKeys,
   storageKeyListing,
 } from './queries.ts'
-import { removeBuckets } from './removal.ts'
+import { removeBuckets, storageOfOrganization } from './removal.ts'
 
 export { findBucket, findStorageKey, listBucketsOfKey, type ServedBucket, type SigningKey, touchStorageKey } from './access.ts'
 export { type BucketRow, createBucket, deleteBucket, updateBucket } from './commands.ts'
@@ -82,7 +84,7 @@ export const storage = defineConcept({
   reactions,
   chores: [removeBuckets],
   ports: [storageEndpoint],
-  extensions: [bindableKinds.with(bindableBuckets)],
+  extensions: [organizationContents.with(storageOfOrganization), bindableKinds.with(bindableBuckets)],
   sealed: [{ table: 'storage_key', key: 'id', column: 'secret', identity: secretIdentity }],
   constraints: [
     stampedByVersion('bucket'),

@@ -5,7 +5,9 @@ import type { Chore } from '../../../platform/claim.ts'
 import { row, rows, run, sql } from '../../../platform/db/index.ts'
 import { publish } from '../../../platform/events.ts'
 import { transact, type Work } from '../../../platform/work.ts'
+import type { OrganizationContents } from '../../access/organization/index.ts'
 import { removeResource } from '../resource/index.ts'
+import { disconnectAll, resourceBindingDeleted } from '../resource-binding/index.ts'
 import { bucketContents } from './contents.ts'
 import { bucketDeleted, bucketEventOf } from './events.ts'
 
@@ -23,6 +25,31 @@ export async function removeBucket(work: Work, bucket: Bucket): Promise<void> {
   await removePresignKey(work, bucket.id)
   await removeResource(work, bucket.id)
   await publish(work, bucketDeleted, bucketEventOf(bucket))
+}
+
+const bucketsPerStep = 50
+
+/** Buckets are emptied in the background. Keys of the S3 endpoint are refused from the moment the organization is marked. */
+export const storageOfOrganization: OrganizationContents = {
+  name: 'buckets',
+  phase: 'objects',
+  emits: [resourceBindingDeleted],
+  async remove(work) {
+    const { organizationId } = work.caller
+    const buckets = await rows<Bucket>(
+      work.tx,
+      sql`select * from bucket where organization_id = ${organizationId}::uuid and deleting_at is null order by id limit ${bucketsPerStep} for update`,
+    )
+    for (const { id } of buckets) {
+      await disconnectAll(work, id, { force: true })
+      await markDeleting(work, id)
+    }
+    if (buckets.length === bucketsPerStep) return 'more'
+    await run(work.tx, sql`delete from storage_key where organization_id = ${organizationId}::uuid`)
+    if (await row(work.tx, sql`select 1 as one from bucket where organization_id = ${organizationId}::uuid limit 1`)) return 'waiting'
+    await run(work.tx, sql`delete from storage_tenant where organization_id = ${organizationId}::uuid`)
+    return 'done'
+  },
 }
 
 async function removePresignKey(work: Work, bucketId: string): Promise<void> {

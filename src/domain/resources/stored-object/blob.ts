@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { pipeline, type Readable, Transform } from 'node:stream'
-import { run, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { PortError } from '../../../platform/errors.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
@@ -92,13 +92,17 @@ async function discard(app: App, blobId: string, name: string): Promise<void> {
       app.db,
       sql`update object_blob set removable_at = app_now() where id = ${blobId}::uuid and removable_at is not null`,
     )
-    if (marked === 0) return
+    if (marked === 0 && (await isKnown(app, blobId))) return
     await blobStore.use(app).remove([name])
     await run(app.db, sql`delete from object_blob where id = ${blobId}::uuid and removable_at is not null`)
   } catch {
     app.wake.notify(purgeTopic)
   }
 }
+
+/** Not if its organization was deleted during the upload. Then nobody else removes what was written since. */
+const isKnown = async (app: App, blobId: string): Promise<boolean> =>
+  (await row(app.db, sql`select 1 as one from object_blob where id = ${blobId}::uuid`)) !== null
 
 /** Computes and checks what passes through `stream`. It fails as soon as more comes than was announced. */
 async function measure({ sizeBytes, md5, sha256, checksum }: Upload) {

@@ -2,11 +2,14 @@
  * The objects of buckets. Their index is in the database and their bytes are immutable blobs of a store, so that listings, conditions, copies,
  * parts and quotas are the same whatever the store is. Objects are reached by the S3 endpoint only, which checks the key and its permissions.
  */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { check } from '../../../platform/db/constraints.ts'
+import { organizationContents } from '../../access/organization/index.ts'
 import { bucketContents } from '../storage/index.ts'
 import { objectsOfBuckets } from './bucket.ts'
 import { expireUploads, purgeBlobs, recountBuckets } from './jobs.ts'
+import { bytesOfOrganization } from './organization.ts'
 import { blobStore } from './ports.ts'
 
 export type { MultipartUpload, StoredObject } from '../../../generated/prisma/client.ts'
@@ -47,7 +50,7 @@ const byBytes = (table: string) => ({
 export const storedObject = defineConcept({
   name: 'stored-object',
   ports: [blobStore],
-  extensions: [bucketContents.with(objectsOfBuckets)],
+  extensions: [organizationContents.with(bytesOfOrganization), bucketContents.with(objectsOfBuckets)],
   chores: [purgeBlobs, expireUploads, recountBuckets],
   constraints: [
     byBytes('stored_object'),

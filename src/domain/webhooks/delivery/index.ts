@@ -1,7 +1,9 @@
 /** The way of each message to each endpoint: fan-out, queue, lanes, health of endpoints, recovery. */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { operationTypes } from '../../access/operation/index.ts'
+import { organizationContents } from '../../access/organization/index.ts'
 import { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
 import { deliveryErrors } from './errors.ts'
 import { expireWebhookBodies, fanOutEvents } from './jobs.ts'
@@ -9,6 +11,7 @@ import { keepMirror } from './mirror.ts'
 import { checkWebhookFilter, countWebhookMessages, listWebhookMessages } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { recoveryOperations } from './recovery.ts'
+import { messagesOfOrganization } from './removal.ts'
 
 export { claimDeliveries, deliveryRows, releaseDelivery, renewDelivery } from './claim.ts'
 export { recoverWebhookMessages, replayMissingWebhookMessages, resendWebhookMessage, sendTestWebhook } from './commands.ts'
@@ -27,7 +30,7 @@ export const delivery = defineConcept({
   errors: [deliveryErrors],
   reactions,
   chores: [fanOutEvents, expireWebhookBodies, keepMirror],
-  extensions: recoveryOperations.map(operationTypes.with),
+  extensions: [organizationContents.with(messagesOfOrganization), ...recoveryOperations.map(operationTypes.with)],
   constraints: [
     ...stamped('webhook_delivery'),
     {

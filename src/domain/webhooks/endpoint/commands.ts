@@ -9,6 +9,7 @@ import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import type { App, Work } from '../../../platform/work.ts'
+import type { OrganizationContents } from '../../access/organization/index.ts'
 import { demandPatterns, subjectTypesOf, versionsOf } from '../event-type/index.ts'
 import { endpointErrors } from './errors.ts'
 import { webhookEndpointCreated, webhookEndpointDeleted, webhookEndpointDisabled, webhookEndpointUpdated } from './events.ts'
@@ -143,6 +144,22 @@ export async function deleteEndpointsOfProject(work: Work, projectId: string): P
     const target = { type: 'WebhookEndpoint', before: endpoint, after: null } as const
     writeAudit(work, { action: deleteWebhookEndpoint.name, target, details: { reason: 'project deleted' } })
   }
+}
+
+const endpointsPerStep = 50
+
+export const endpointsOfOrganization: OrganizationContents = {
+  name: 'webhook endpoints',
+  phase: 'objects',
+  emits: [webhookEndpointDeleted],
+  async remove(work) {
+    const endpoints = await rows<WebhookEndpoint>(
+      work.tx,
+      sql`select * from webhook_endpoint where organization_id = ${work.caller.organizationId}::uuid order by id limit ${endpointsPerStep} for update`,
+    )
+    for (const endpoint of endpoints) await remove(work, endpoint)
+    return endpoints.length < endpointsPerStep ? 'done' : 'more'
+  },
 }
 
 export async function remove(work: Work, endpoint: WebhookEndpoint): Promise<void> {

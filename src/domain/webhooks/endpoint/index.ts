@@ -1,7 +1,9 @@
 /** Webhook endpoints of an organization: URL, filters, signing keys and settings. `attempt` sends the requests. */
+
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
-import { createWebhookEndpoint, deleteWebhookEndpoint, updateWebhookEndpoint } from './commands.ts'
+import { organizationContents } from '../../access/organization/index.ts'
+import { createWebhookEndpoint, deleteWebhookEndpoint, endpointsOfOrganization, updateWebhookEndpoint } from './commands.ts'
 import { createEmailWebhook } from './email.ts'
 import { endpointErrors } from './errors.ts'
 import {
@@ -77,4 +79,5 @@ export const endpoint = defineConcept({
   ],
   ports: [outgoingHttp, selectionPort, dispatcherPort],
   constraints: stamped('webhook_endpoint'),
+  extensions: [organizationContents.with(endpointsOfOrganization)],
 })

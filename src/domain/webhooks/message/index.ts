@@ -4,6 +4,6 @@ import { findWebhookMessage, webhookMessageListing } from './queries.ts'
 
 export { bodyOf, type EventRow, type Message, type Sendable } from './model.ts'
 export { findWebhookMessage, readSendables, webhookMessageListing } from './queries.ts'
-export { clearMessages, insertMessages, insertTestMessage } from './store.ts'
+export { clearMessages, insertMessages, insertTestMessage, removeMessages } from './store.ts'
 
 export const message = defineConcept({ name: 'message', nodes: [webhookMessageListing], queries: [findWebhookMessage] })

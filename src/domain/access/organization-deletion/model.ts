@@ -1,0 +1,2 @@
+/** Name of the command and of its operation. */
+export const operationName = 'deleteOrganization'
