@@ -12,9 +12,11 @@ import { member } from './access/member/index.ts'
 import { operation } from './access/operation/index.ts'
 import { organization } from './access/organization/index.ts'
 import { organizationDeletion } from './access/organization-deletion/index.ts'
+import { passkey } from './access/passkey/index.ts'
 import { role } from './access/role/index.ts'
 import { session } from './access/session/index.ts'
 import { sshKey } from './access/ssh-key/index.ts'
+import { totp } from './access/totp/index.ts'
 import { user } from './access/user/index.ts'
 import { environment } from './apps/environment/index.ts'
 import { project } from './apps/project/index.ts'
@@ -51,6 +53,8 @@ export const concepts: readonly Concept[] = [
   member,
   user,
   session,
+  totp,
+  passkey,
   sshKey,
   invitation,
   apiKey,

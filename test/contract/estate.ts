@@ -164,6 +164,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Role,
     Member,
     Invitation: inviteMember.invitation.id,
+    Passkey: await addPasskey(app, tenant),
     ApiKey: made.createApiKey.apiKey.id,
     Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
     AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,
@@ -251,6 +252,15 @@ async function addRows(
     MailSuppression: encodeId('MailSuppression', suppression),
     OutboxMail: encodeId('OutboxMail', mail),
   }
+}
+
+async function addPasskey(app: App, { owner }: Tenant): Promise<string> {
+  const id = newId()
+  const credential = { credentialId: new Uint8Array(Buffer.from(id)), publicKey: new Uint8Array(32), counter: 0, backedUp: false }
+  await (await app.db.prismaClient()).passkey.create({
+    data: { id, userId: owner.userId!, name: 'laptop', transports: ['usb'], ...credential },
+  })
+  return encodeId('Passkey', id)
 }
 
 async function addSession(app: App, { owner }: Tenant): Promise<string> {

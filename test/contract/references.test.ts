@@ -39,6 +39,7 @@ const ofInstallation = [
   'router',
   'sequencer',
   'signing_key',
+  'used_challenge',
   'webhook_fan_out',
   'webhook_lane',
 ]

@@ -30,6 +30,16 @@ export const loginBody = z
   .union([signedInBody, partialLoginBody])
   .describe('The user is signed in, or a code is required in addition to the password.')
 
+export const passkeyOptionsBody = z
+  .object({
+    challenge: z.string().describe('What the authenticator signs, in base64url.'),
+    rpId: z.string().describe('Host name that the passkeys belong to.'),
+    timeout: z.int().describe('Time that the person has, in milliseconds.'),
+    userVerification: z.literal('required'),
+    allowCredentials: z.array(z.never()).describe('Always empty: any passkey of this server can be used.'),
+  })
+  .describe('Options for `navigator.credentials.get`, as JSON (`PublicKeyCredentialRequestOptionsJSON`).')
+
 export const messageBody = z.object({ message: z.string() }).describe('What was done.')
 
 export const errorBody = {
@@ -54,6 +64,7 @@ export const schemas: readonly Named[] = [
   { id: 'SignedIn', schema: signedInBody },
   { id: 'CodeRequired', schema: partialLoginBody },
   { id: 'Login', schema: loginBody },
+  { id: 'PasskeyOptions', schema: passkeyOptionsBody },
   { id: 'Message', schema: messageBody },
 ]
 

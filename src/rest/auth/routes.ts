@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { beginPasskeyLogin, loginWithPasskey, passkeyResponse } from '../../domain/access/passkey/index.ts'
 import {
   callerOfToken,
   endSession,
@@ -17,7 +18,7 @@ import {
 import { credentialOfHeaders } from '../../platform/credential.ts'
 import { demandNoForeignPage } from '../../platform/own-origin.ts'
 import { openRow, type Route, type Visit } from '../core/index.ts'
-import { loggedIn, loginBody, messageBody, signedIn, signedInBody } from './bodies.ts'
+import { loggedIn, loginBody, messageBody, passkeyOptionsBody, signedIn, signedInBody } from './bodies.ts'
 import { refreshTokenOf, signedInCookies, signedOutCookies } from './cookies.ts'
 
 const tag = 'Sign-in'
@@ -60,6 +61,37 @@ export const routes: Route[] = [
     body: { partialToken: 'partialToken', code: 'code' },
     input: secondFactorInput,
     act: fromOwnPage(({ app, requestId }, input) => loginWithSecondFactor(app, input, requestId)),
+    headers: signedInCookies,
+    status: 200,
+    schema: signedInBody,
+    reply: signedIn,
+  }),
+  openRow({
+    id: 'beginPasskeyLogin',
+    name: 'beginPasskeyLogin',
+    method: 'POST',
+    path: '/passkey/begin',
+    tag,
+    summary: 'Begin a login with a passkey',
+    description:
+      'Returns the options for `navigator.credentials.get`, which are valid for 5 minutes. The browser offers all passkeys of this server.',
+    input: z.object({}),
+    act: ({ app }) => beginPasskeyLogin(app),
+    status: 200,
+    schema: passkeyOptionsBody,
+    reply: (options) => options,
+  }),
+  openRow({
+    id: 'loginWithPasskey',
+    name: 'loginWithPasskey',
+    method: 'POST',
+    path: '/passkey/finish',
+    tag,
+    summary: 'Complete a login with a passkey',
+    description: 'Takes what the browser returned, as JSON (`PublicKeyCredential.toJSON()`). No second factor is needed.',
+    body: { id: 'id', rawId: 'rawId', type: 'type', response: 'response', clientExtensionResults: 'clientExtensionResults' },
+    input: passkeyResponse,
+    act: fromOwnPage(({ app, requestId }, input) => loginWithPasskey(app, input, requestId)),
     headers: signedInCookies,
     status: 200,
     schema: signedInBody,

@@ -14,7 +14,7 @@ import { inOrganizations, personOf } from './model.ts'
 export async function recordFailure(
   app: App,
   account: Pick<Account, 'id' | 'email' | 'name'> | null,
-  { failures, lockedUntil }: Attempt,
+  { failures, lockedUntil }: Pick<Attempt, 'failures' | 'lockedUntil'>,
   { action, reason }: { action: string; reason: string },
   requestId: string | null,
 ): Promise<void> {

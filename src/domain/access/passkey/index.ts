@@ -1,0 +1,28 @@
+/** Passkeys (WebAuthn): registering them, and signing in with them. */
+import { defineConcept } from '../../../platform/concept.ts'
+import { stamped } from '../../../platform/db/constraints.ts'
+import { forgetChallenges } from './challenge.ts'
+import { beginPasskeyRegistration, deletePasskey, finishPasskeyRegistration } from './commands.ts'
+import { passkeyErrors } from './errors.ts'
+import { passkeyListing } from './queries.ts'
+
+export { beginPasskeyRegistration, deletePasskey, finishPasskeyRegistration } from './commands.ts'
+export { passkeyErrors } from './errors.ts'
+export { beginPasskeyLogin, loginWithPasskey } from './login.ts'
+export { loginResponse as passkeyResponse } from './model.ts'
+
+declare module '../../../platform/id.ts' {
+  interface IdPrefixes {
+    Passkey: 'pkey'
+  }
+}
+
+export const passkey = defineConcept({
+  name: 'passkey',
+  idPrefixes: { Passkey: 'pkey' },
+  nodes: [passkeyListing],
+  commands: [beginPasskeyRegistration, finishPasskeyRegistration, deletePasskey],
+  errors: [passkeyErrors],
+  chores: [forgetChallenges],
+  constraints: stamped('passkey'),
+})
