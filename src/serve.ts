@@ -109,7 +109,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   waitsFor.clear()
   // Last, so that the first round of all jobs delays no one who waits for the start.
   if (role !== 'api' && !stopping) jobs = startJobs(app)
-  if (graphqlUrl) printAddresses(app, graphqlUrl, key!)
+  if (apiUrl) printAddresses(app, apiUrl, key!)
   else print('Worker is running.')
   printWarnings(settings, drivers.runtime)
 }
@@ -121,20 +121,21 @@ function logDatabase({ log }: App, change: SupervisorChange): void {
   else log.warn('PostgreSQL is ready again.')
 }
 
-/** Creates the first API key if there is none. Returns the line that tells the operator where to find a key. */
+/** Creates the first API key and the owner's password if there is no key. Returns what tells the operator where to find them. */
 async function readyKey(app: App, graphqlUrl: string): Promise<string> {
   const { DATA_DIR } = app.settings
   const first = await bootstrap(app, graphqlUrl)
-  if (first) return `API key ${first.apiKey}`
+  if (first) return `API key ${first.apiKey}\nTo sign in as ${first.ownerEmail}, use the password in ${bootstrapFile(DATA_DIR)}.`
   return (await refreshBootstrap(DATA_DIR, graphqlUrl))
     ? `The first API key is in ${bootstrapFile(DATA_DIR)}.`
     : 'To create an API key, run `npm run key`.'
 }
 
-function printAddresses(app: App, graphqlUrl: string, key: string): void {
-  print(`GraphQL ${graphqlUrl}`)
+function printAddresses(app: App, apiUrl: string, key: string): void {
+  print(`GraphQL ${apiUrl}/graphql`)
   print(`Router http://${app.settings.ROUTER_DOMAIN}:${routerPort.use(app).port}`)
   print(`S3 ${storageEndpoint.use(app).url}`)
+  print(`Sign in ${apiUrl}/login`)
   print(key)
 }
 

@@ -1,11 +1,13 @@
 /**
- * The first start creates the organization, its owner, the first API key, and the file that contains the key. If it is killed in between, a
+ * The first start creates the organization, its owner, the first API key, and the file that contains the key and the owner's password. If it is killed in between, a
  * marker makes the next start finish. A key that was not yet written to the file is lost, so it is revoked and a new one is created.
  */
+import { randomBytes } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { callerOfKey, createApiKey, revokeApiKey } from '../domain/access/api-key/index.ts'
 import { bootstrapOrganization } from '../domain/access/organization/index.ts'
+import { hashPassword, setPasswordHash } from '../domain/access/user/index.ts'
 import { withFileLock } from '../drivers/postgres/lock.ts'
 import { rolePermissions } from '../platform/access.ts'
 import { execute, type Request } from '../platform/command.ts'
@@ -15,9 +17,9 @@ import { writeWhole } from '../platform/whole-file.ts'
 import type { App } from '../platform/work.ts'
 
 /** Content of `DATA_DIR/bootstrap.json`. */
-export type Bootstrap = { apiKey: string; organizationSlug: string; graphqlUrl: string }
+export type Bootstrap = { apiKey: string; organizationSlug: string; graphqlUrl: string; ownerEmail: string; ownerPassword: string }
 
-type Owner = { organizationId: string; organizationSlug: string; userId: string }
+type Owner = { organizationId: string; organizationSlug: string; userId: string; email: string }
 
 const firstKeyName = 'first key'
 
@@ -55,8 +57,8 @@ async function isFinished(app: App): Promise<boolean> {
 const ownerWithoutKey = (app: App, organizationId: string): Promise<Owner | null> =>
   row<Owner>(
     app.db,
-    sql`select o.id as organization_id, o.slug as organization_slug, m.user_id
-        from organization o join member m on m.organization_id = o.id
+    sql`select o.id as organization_id, o.slug as organization_slug, m.user_id, u.email
+        from organization o join member m on m.organization_id = o.id join user_account u on u.id = m.user_id
         join role r on r.id = m.role_id and r.system = 'OWNER'
         where o.id = ${organizationId}::uuid
           or (o.created_at < app_now() - interval '1 minute' and not exists (select 1 from api_key))
@@ -76,10 +78,15 @@ async function createFirstKey(app: App, owner: Owner, graphqlUrl: string): Promi
   )
   for (const { id } of lost) await execute(asOwner(app, owner), revokeApiKey, { id })
   const { plaintextKey } = await makeKey(app, owner, firstKeyName)
-  const made = { apiKey: plaintextKey, organizationSlug: owner.organizationSlug, graphqlUrl }
+  const ownerPassword = randomPassword()
+  await setPasswordHash(app.db, owner.userId, await hashPassword(ownerPassword))
+  const made = { apiKey: plaintextKey, organizationSlug: owner.organizationSlug, graphqlUrl, ownerEmail: owner.email, ownerPassword }
   await write(app.settings.DATA_DIR, made)
   return made
 }
+
+/** 120 random bits. */
+export const randomPassword = (): string => randomBytes(15).toString('base64url')
 
 /** Creates a key with all permissions on behalf of an organization's owner. */
 export async function makeKey(

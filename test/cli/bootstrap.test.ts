@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { bootstrap, refreshBootstrap } from '../../src/cli/bootstrap.ts'
 import '../../src/domain/apps/server/index.ts'
 import { callerOfKey } from '../../src/domain/access/api-key/index.ts'
+import { login } from '../../src/domain/access/session/index.ts'
 import type { TestApp } from '../support/app.ts'
 import { createWorld, type World } from '../support/tenant.ts'
 import { until } from '../support/wait.ts'
@@ -73,9 +74,10 @@ const count = async (table: string, where = 'true') => (await locker.query(`sele
 
 /** What every start must lead to: one organization, one valid key, which the file contains, and no leftovers. */
 async function expectFinished(): Promise<string> {
-  const { apiKey } = JSON.parse(await readFile(join(dataDir, 'bootstrap.json'), 'utf8'))
+  const { apiKey, ownerEmail, ownerPassword } = JSON.parse(await readFile(join(dataDir, 'bootstrap.json'), 'utf8'))
   expect((await stat(join(dataDir, 'bootstrap.json'))).mode & 0o777).toBe(0o600)
   expect(await callerOfKey(app, apiKey)).not.toBeNull()
+  expect(await login(app, { email: ownerEmail, password: ownerPassword }, 'test')).toMatchObject({ user: { email: ownerEmail } })
   expect(await count('organization')).toBe(1)
   expect(await count('api_key', 'revoked_at is null')).toBe(1)
   expect((await readdir(dataDir)).filter((name) => name.startsWith('bootstrap')).sort()).toEqual(['bootstrap.json', 'bootstrap.lock'])

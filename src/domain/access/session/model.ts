@@ -40,11 +40,13 @@ async function organizationsOf(tx: Tx, userId: string): Promise<string[]> {
   return found.map(({ organizationId }) => organizationId)
 }
 
-/** Does the same in each organization of a user, on behalf of the user: what concerns an account is recorded in all of them. */
+/** Does the same in each organization of a user, on behalf of the user or of Quayside: what concerns an account is recorded in all of them. */
 export async function inOrganizations(
   work: Work,
   user: Pick<Account, 'id' | 'name'>,
   act: (work: Work) => Promise<unknown> | void,
 ): Promise<void> {
-  for (const organizationId of await organizationsOf(work.tx, user.id)) await act({ ...work, caller: personOf(user, organizationId) })
+  const isSystem = work.caller.subject.type === 'system'
+  for (const organizationId of await organizationsOf(work.tx, user.id))
+    await act({ ...work, caller: isSystem ? { ...work.caller, organizationId } : personOf(user, organizationId) })
 }

@@ -105,20 +105,23 @@ export async function resetPassword(app: App, { token, password }: z.infer<typeo
   await transact(app, personOf(user, null), { requestId, emits: [sessionRevoked] }, async (work) => {
     const used = await run(work.tx, sql`delete from password_reset where token_hash = ${hash} and expires_at > app_now()`)
     if (used === 0) throw sessionErrors.reset_invalid()
-    await replacePassword(work, user, passwordHash)
-    await inOrganizations(work, user, (own) =>
-      writeAudit(own, { action: 'resetPassword', target: { type: 'User', id: user.id, name: user.email } }),
-    )
+    await replacePassword(work, user, passwordHash, 'resetPassword')
   })
 }
 
-/** Sets a password without the former one. Whatever gave access before ends: sessions, other links, and a lock of the account. */
-export async function replacePassword(work: Work, user: Pick<Account, 'id' | 'email' | 'name'>, passwordHash: string): Promise<void> {
+/** Sets a password without the former one. Whatever gave access before ends: sessions, other links, and a lock of the account. Audited as `action`. */
+export async function replacePassword(
+  work: Work,
+  user: Pick<Account, 'id' | 'email' | 'name'>,
+  passwordHash: string,
+  action: string,
+): Promise<void> {
   const { app, tx } = work
   await setPasswordHash(tx, user.id, passwordHash)
   await forgetResets(tx, user.id)
   await endSessions(work, user, sql`true`, 'password_reset')
   await clearAttempts(app, tx, user.email)
+  await inOrganizations(work, user, (own) => writeAudit(own, { action, target: { type: 'User', id: user.id, name: user.email } }))
 }
 
 /** The links that were mailed stop working. */
