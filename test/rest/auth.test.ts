@@ -1,9 +1,13 @@
 /** Signing in over HTTP: what the clients of the contract read, cookies, and pages of other sites. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { run, sql } from '../../src/platform/db/index.ts'
+import { inviteMember } from '../../src/domain/access/invitation/index.ts'
+import { execute } from '../../src/platform/command.ts'
+import { rows, run, sql } from '../../src/platform/db/index.ts'
 import { authDialect } from '../../src/rest/auth/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
+import { provideEmail } from '../support/email.ts'
 import { password, withPassword } from '../support/person.ts'
+import { request } from '../support/tenant.ts'
 import { type Answer, type Call, startRest, type TestServer } from './support.ts'
 
 let rest: TestServer
@@ -219,6 +223,32 @@ describe('a forgotten password', () => {
       status: 400,
       body: { error: { code: 'validation_error', details: { reason: 'reset_invalid' } } },
     })
+  })
+})
+
+describe('an invitation', () => {
+  it('is shown to whoever has its token, and to nobody else', async () => {
+    const { app, acme } = rest
+    provideEmail(app)
+    const [role] = await rows<{ id: string }>(
+      app.db,
+      sql`select id from role where organization_id = ${acme.organizationId}::uuid and system = 'VIEWER'`,
+    )
+    const invite = (address: string) => execute(request(app, acme.owner), inviteMember, { email: address, roleId: role!.id })
+    const { link, invitation } = await invite('ada@example.com')
+    const [, token] = link!.split('#invitation=')
+    expect(await post('/invitation', { token })).toMatchObject({
+      status: 200,
+      headers: { 'cache-control': 'no-store' },
+      body: {
+        ...{ organizationName: 'acme', email: 'ada@example.com', roleName: 'Viewer', hasAccount: false },
+        expiresAt: invitation.expiresAt.toISOString(),
+      },
+    })
+    const invalid = { status: 422, body: { error: { code: 'unprocessable', details: { reason: 'invitation_invalid' } } } }
+    await invite('ada@example.com')
+    for (const bad of [token, token!.slice(1), 'unknown', '']) expect(await post('/invitation', { token: bad })).toMatchObject(invalid)
+    expect((await post('/invitation', {})).status).toBe(400)
   })
 })
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { InvitationView } from '../../domain/access/invitation/index.ts'
 import type { PartialLogin, SignedIn } from '../../domain/access/session/index.ts'
 import type { Named } from '../core/index.ts'
 
@@ -40,6 +41,16 @@ export const passkeyOptionsBody = z
   })
   .describe('Options for `navigator.credentials.get`, as JSON (`PublicKeyCredentialRequestOptionsJSON`).')
 
+export const invitationBody = z
+  .object({
+    organizationName: z.string().describe('Name of the organization that invited.'),
+    email: z.string().describe('Email address that was invited.'),
+    roleName: z.string().describe('Name of the role that the member will have.'),
+    expiresAt: z.string().describe('Time until which the invitation can be accepted, as ISO 8601 in UTC.'),
+    hasAccount: z.boolean().describe('Whether a user with this email address exists, who accepts by signing in.'),
+  })
+  .describe('A pending invitation.')
+
 export const messageBody = z.object({ message: z.string() }).describe('What was done.')
 
 export const errorBody = {
@@ -65,6 +76,7 @@ export const schemas: readonly Named[] = [
   { id: 'CodeRequired', schema: partialLoginBody },
   { id: 'Login', schema: loginBody },
   { id: 'PasskeyOptions', schema: passkeyOptionsBody },
+  { id: 'Invitation', schema: invitationBody },
   { id: 'Message', schema: messageBody },
 ]
 
@@ -75,3 +87,17 @@ export function signedIn({ user, accessToken, refreshToken, expiresIn }: SignedI
 
 export const loggedIn = (result: SignedIn | PartialLogin): z.output<typeof loginBody> =>
   'partialToken' in result ? { requiresTOTP: true, partialToken: result.partialToken } : signedIn(result)
+
+export const invitationOf = ({
+  organizationName,
+  email,
+  roleName,
+  expiresAt,
+  hasAccount,
+}: InvitationView): z.output<typeof invitationBody> => ({
+  organizationName,
+  email,
+  roleName,
+  expiresAt: expiresAt.toISOString(),
+  hasAccount,
+})

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { lookUpInvitation } from '../../domain/access/invitation/index.ts'
 import { beginPasskeyLogin, loginWithPasskey, passkeyResponse } from '../../domain/access/passkey/index.ts'
 import {
   callerOfToken,
@@ -18,7 +19,7 @@ import {
 import { credentialOfHeaders } from '../../platform/credential.ts'
 import { demandNoForeignPage } from '../../platform/own-origin.ts'
 import { openRow, type Route, type Visit } from '../core/index.ts'
-import { loggedIn, loginBody, messageBody, passkeyOptionsBody, signedIn, signedInBody } from './bodies.ts'
+import { invitationBody, invitationOf, loggedIn, loginBody, messageBody, passkeyOptionsBody, signedIn, signedInBody } from './bodies.ts'
 import { refreshTokenOf, signedInCookies, signedOutCookies } from './cookies.ts'
 
 const tag = 'Sign-in'
@@ -171,5 +172,20 @@ export const routes: Route[] = [
     status: 200,
     schema: messageBody,
     reply: () => ({ message: 'The password was changed. Sign in with it.' }),
+  }),
+  openRow({
+    id: 'lookUpInvitation',
+    name: 'lookUpInvitation',
+    method: 'POST',
+    path: '/invitation',
+    tag,
+    summary: 'Get an invitation',
+    description: 'Returns the invitation whose link contains the token. To accept it, use `acceptInvitation` in GraphQL.',
+    body: { token: 'token' },
+    input: z.object({ token: z.string().max(200) }),
+    act: ({ app }, { token }) => lookUpInvitation(app, token),
+    status: 200,
+    schema: invitationBody,
+    reply: invitationOf,
   }),
 ]
