@@ -82,7 +82,7 @@ const useSession = `(() => {
     link.href = '/login?return=' + location.pathname
     link.style = 'color: #0b5cad'
     link.textContent = 'Sign in'
-    bar.append('You are not signed in. ', link, ' or enter an API key under Headers.')
+    bar.append('You are not signed in. ', link, ', or enter an API key under Headers.')
     document.body.append(bar)
   }
   window.fetch = async (input, init) => {

@@ -3,10 +3,15 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createApp } from '../../src/app.ts'
+import { contentIdentity } from '../../src/domain/access/mail/model.ts'
+import { mailResets } from '../../src/domain/access/session/reset.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { row, sql } from '../../src/platform/db/index.ts'
+import { nilId } from '../../src/platform/id.ts'
 import { authDialect } from '../../src/rest/auth/index.ts'
 import { restPlugin } from '../../src/rest/core/index.ts'
 import { loginPlugin } from '../../src/rest/login/index.ts'
+import { provideEmail } from '../support/email.ts'
 import { password, withPassword } from '../support/person.ts'
 import { createTenant, createWorld, type World } from '../support/tenant.ts'
 import { until } from '../support/wait.ts'
@@ -19,6 +24,7 @@ let url: string
 beforeAll(async () => {
   world = await createWorld()
   const { app } = world
+  provideEmail(app)
   server = await createApp({ app, schema, rest: [restPlugin(app, [authDialect]), loginPlugin(app)] })
   await server.listen({ port: 0, host: '127.0.0.1' })
   url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
@@ -32,10 +38,21 @@ afterAll(async () => {
 /** Somebody with an account, whose organization has this name. Returns the email address. */
 const person = async (organization: string) => withPassword(world.app, (await createTenant(world.app, organization)).owner)
 
-async function signedIn(email: string): Promise<{ visitor: Visitor; page: Page }> {
+/** The token of the newest mail. */
+async function resetToken(): Promise<string> {
+  const { app } = world
+  while ((await mailResets.run(app, new AbortController().signal)) === 'again');
+  const mail = (await row<{ id: string; content: Uint8Array }>(
+    app.db,
+    sql`select id, content from mail where purpose = 'password_reset' order by id desc limit 1`,
+  ))!
+  return /login#reset=([\w-]+)/.exec(await app.keyring.open(app.db, nilId, contentIdentity(mail.id), mail.content))![1]!
+}
+
+async function signedIn(email: string, secret = password): Promise<{ visitor: Visitor; page: Page }> {
   const visitor = createVisitor(url)
   const page = await visitor.open()
-  page.submit({ email, password })
+  page.submit({ email, password: secret })
   await page.shows('this session')
   return { visitor, page }
 }
@@ -81,6 +98,28 @@ describe('signing in', () => {
     const headers = { cookie, 'content-type': 'application/json' }
     expect((await fetch(`${url}/api/auth/refresh`, { method: 'POST', headers, body: '{}' })).status).toBe(401)
     expect(await isSignedOut(visitor)).toBe(true)
+  })
+})
+
+describe('a forgotten password', () => {
+  it('is replaced by the link of a mail, which works once', async () => {
+    const email = await person('forgetful')
+    const visitor = createVisitor(url)
+    const page = await visitor.open('#forgot')
+    expect([page.title(), page.focus()]).toEqual(['Reset your password · Quayside', 'email'])
+    page.submit({ email })
+    await page.shows('Check your mail')
+    const reset = await visitor.open(`#reset=${await resetToken()}`)
+    expect([reset.title(), reset.focus()]).toEqual(['Set a new password · Quayside', 'password'])
+    reset.submit({ password: 'password1' })
+    await reset.shows('common')
+    reset.submit({ password: 'another good horse' })
+    await reset.shows('Your password is changed')
+    expect(reset.hash()).toBe('')
+    const again = await visitor.open(`#reset=${await resetToken()}`)
+    again.submit({ password: 'a third good horse' })
+    await again.shows('The link is not valid')
+    await signedIn(email, 'another good horse')
   })
 })
 

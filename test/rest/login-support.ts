@@ -21,6 +21,8 @@ export type Visitor = {
 
 export type Page = {
   title(): string
+  /** Hash of the address. */
+  hash(): string
   text(): string
   /** Name of the input that has the focus, otherwise its element. */
   focus(): string
@@ -83,6 +85,7 @@ export function createVisitor(url: string): Visitor {
     const shown = () => document.querySelector('main')!.textContent!.replaceAll(/\s+/g, ' ')
     return {
       title: () => document.title,
+      hash: () => window.location.hash,
       text: shown,
       focus: () => document.activeElement!.getAttribute('name') ?? document.activeElement!.tagName.toLowerCase(),
       async shows(text) {

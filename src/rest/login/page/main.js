@@ -1,8 +1,8 @@
-/** The page at /login: chooses the view by whether there is a session. */
+/** The page at /login: chooses the view by the location's hash and by whether there is a session. */
 import { showAccount } from './account.js'
 import { graphql, isSignedOut, Problem } from './api.js'
 import { returnAddress } from './return-address.js'
-import { showSignIn } from './sign-in.js'
+import { showForgot, showReset, showSignIn } from './sign-in.js'
 import { show } from './view.js'
 
 /** @typedef {{ id: string, name: string, email: string }} User */
@@ -18,8 +18,14 @@ async function currentUser() {
   }
 }
 
-/** Shows the form or, to people who are signed in, the page that they came from, otherwise their account. */
+/**
+ * Shows the view that the location names. Without one, the form or, to people who are signed in, the page that they came from, otherwise
+ * their account.
+ */
 async function choose() {
+  const [name = '', token = ''] = location.hash.slice(1).split('=')
+  if (name === 'forgot') return showForgot()
+  if (name === 'reset' && token) return showReset(token)
   const user = await currentUser()
   if (!user) return showSignIn(choose)
   const address = returnAddress(location.search, location.origin)
