@@ -53,6 +53,15 @@ function plain(address: string): string {
   return isIP(bare) === 0 ? bare : ipaddr.process(bare).toString()
 }
 
+/** The address of a client, or its network with a prefix of 64 bits for IPv6, of which one client can have all addresses. */
+export function networkOf(address: string): string {
+  if (!ipaddr.IPv6.isValid(address)) return address
+  const parsed = ipaddr.process(address)
+  if (parsed.kind() === 'ipv4') return parsed.toString()
+  const parts = (parsed as ipaddr.IPv6).parts.slice(0, 4).map((part) => part.toString(16))
+  return `${parts.join(':')}::/64`
+}
+
 /** Where a request comes from. */
 export type Origin = {
   address: string

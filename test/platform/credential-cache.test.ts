@@ -143,7 +143,6 @@ describe('with a limit of failures', () => {
           if (isUsedUp) throw new Error('used up')
         },
         count: () => void told.push('failed'),
-        giveBack: () => void told.push('given back'),
       },
     )
     const useUp = () => {

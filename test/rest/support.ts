@@ -36,8 +36,7 @@ export type TestServer = Awaited<ReturnType<typeof startRest>>
 /** `settings` are environment variables. */
 export async function startRest(dialects: readonly [Dialect, ...Dialect[]], settings: Record<string, string> = {}) {
   const database = await createTestDatabase()
-  // Tests send more requests with one key than a minute admits.
-  const app = await createTestApp(database.url, { RATE_LIMITS: 'platform=1000000', ...settings })
+  const app = await createTestApp(database.url, settings)
   routerPort.provide(app, { port: 4080 } as Router)
   provideEngine(app)
   provideRedisEngine(app)

@@ -26,7 +26,16 @@ export type TestApp = App & {
 /** `settings` are environment variables that override the defaults, e.g. `{ WORKER_LEASE_MS: '500' }`. `extra`: concepts of the test itself. */
 export async function createTestApp(url: string, settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<TestApp> {
   const directory = await mkdtemp(join(tmpdir(), 'quayside-app-'))
-  const read = readSettings({ PATH: process.env.PATH, DATA_DIR: directory, MASTER_KEYS: masterKey, LOG_LEVEL: 'debug', ...settings })
+  // Tests send more requests than a minute admits.
+  const RATE_LIMITS = 'platform=1000000,auth=1000000,authentication=1000000'
+  const read = readSettings({
+    RATE_LIMITS,
+    PATH: process.env.PATH,
+    DATA_DIR: directory,
+    MASTER_KEYS: masterKey,
+    LOG_LEVEL: 'debug',
+    ...settings,
+  })
   const logged: Record<string, unknown>[] = []
   const log = createLogger(read.LOG_LEVEL, { write: (line) => void logged.push(JSON.parse(line) as Record<string, unknown>) })
   const db = createDb({ url, poolSize: 10, log })

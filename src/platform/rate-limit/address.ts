@@ -1,7 +1,6 @@
 /** Limits of failed attempts for each client address, such as requests with an invalid credential. Only failures count. */
-import ipaddr from 'ipaddr.js'
 import { errors } from '../errors.ts'
-import { currentOrigin } from '../forwarded.ts'
+import { currentOrigin, networkOf } from '../forwarded.ts'
 import { perApp } from '../per-app.ts'
 import type { App } from '../work.ts'
 import { rateLimit } from './limits.ts'
@@ -17,9 +16,6 @@ export type AddressPolicy = {
 
 /**
  * The address is that of the client on whose behalf the code runs. Work that Quayside does by itself is not limited.
- *
- * For a check that is costly, count a failure before it and give it back after a success: then parallel attempts are limited, too. Otherwise,
- * count after the failure.
  */
 export type AddressLimit = {
   /**
@@ -29,8 +25,6 @@ export type AddressLimit = {
   demand(repeated?: boolean): void
   /** Counts a failure. */
   count(): void
-  /** Takes back a failure that was counted. */
-  giveBack(): void
 }
 
 /** To be called when a door is mounted, so that RATE_LIMITS can name the limit. */
@@ -50,10 +44,6 @@ export function limitAddress(app: App, { name, perMinute, noun }: AddressPolicy)
       const principal = presentAddress()
       if (principal !== null) limit.spend(principal, 1)
     },
-    giveBack() {
-      const principal = presentAddress()
-      if (principal !== null) limit.giveBack(principal, 1)
-    },
   }
 }
 
@@ -65,16 +55,4 @@ export const failedAuthentication = perApp((app) =>
 const presentAddress = (): string | null => {
   const origin = currentOrigin()
   return origin && networkOf(origin.address)
-}
-
-/** One client can have all addresses of an IPv6 network with a prefix of 64 bits, so these count as one. */
-export function networkOf(address: string): string {
-  if (!ipaddr.IPv6.isValid(address)) return address
-  const parsed = ipaddr.process(address)
-  return parsed.kind() === 'ipv6'
-    ? `${(parsed as ipaddr.IPv6).parts
-        .slice(0, 4)
-        .map((part) => part.toString(16))
-        .join(':')}::/64`
-    : parsed.toString()
 }

@@ -8,7 +8,7 @@ import { createSharedClock } from './shared-clock.ts'
 import { createTally, type Tally } from './tally.ts'
 
 /** See `Tally`. */
-export type RateLimit = Pick<Tally, 'name' | 'limit' | 'spend' | 'wait' | 'giveBack' | 'standing'>
+export type RateLimit = Pick<Tally, 'name' | 'limit' | 'spend' | 'wait' | 'standing'>
 
 const limitsOf = perApp((app) => {
   const clock = createSharedClock(app)

@@ -9,7 +9,7 @@ export type Count = {
   used: number
   /** The time for which `used` holds: of `elapsedMs`, or the number of a minute. */
   at: number
-  /** Points of this process that the others don't know of. Negative if points were given back. */
+  /** Points of this process that the others don't know of. */
   unsettled: number
 }
 

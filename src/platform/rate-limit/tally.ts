@@ -11,8 +11,6 @@ export type Tally = {
   spend(principal: string, points: number): number
   /** The same, without taking them. */
   wait(principal: string, points: number): number
-  /** Gives back points that were taken. */
-  giveBack(principal: string, points: number): void
   /** Points available, and seconds until all are. */
   standing(principal: string): { remaining: number; resetSeconds: number }
   /** Number of principals in memory. */
@@ -88,10 +86,6 @@ export function createTally({ name, limit, refill, onUnsettled, onEvicted }: Tal
       return wait
     },
     wait: (principal, points) => (entries.has(principal) ? waitOf(entryOf(principal), points) : 0),
-    giveBack(principal, points) {
-      const entry = entryOf(principal)
-      take(entry, -Math.min(points, entry.used))
-    },
     standing(principal) {
       const entry = entryOf(principal)
       const remaining = Math.max(0, Math.floor(limit - entry.used))

@@ -55,6 +55,8 @@ export const authDialect: Dialect = {
     unavailable: 503,
     internal: 500,
   },
+  rateLimits: [{ name: 'auth', perMinute: 300 }],
+  legacyRateLimitHeaders: false,
   renderError,
   schemas,
   errorSchema: errorBody,

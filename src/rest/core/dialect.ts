@@ -29,7 +29,10 @@ export type Face = {
   paths: readonly string[]
 }
 
-/** Requests per minute of one caller: a key, or a person with all sessions. Counted by the minute of the database's clock. */
+/**
+ * Requests per minute of one caller: a key, or a person with all sessions. At rows that need no caller, those of one client address. Counted by
+ * the minute of the database's clock.
+ */
 export type RequestLimit = {
   /** Name in RATE_LIMITS and in the headers. */
   name: string

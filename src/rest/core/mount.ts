@@ -17,7 +17,7 @@ import { documentPaths, mountDocument } from './document.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
 import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
-import { createRequestLimit } from './request-limit.ts'
+import { type CountRequest, createRequestLimit } from './request-limit.ts'
 import { pathsOf, type Route, type RowCredential, urlsOf } from './route.ts'
 import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
 
@@ -96,7 +96,8 @@ function methodsAt(dialect: Dialect, url: string): string[] {
 const serveDialect =
   (app: App, dialect: Dialect): FastifyPluginAsync =>
   async (server) => {
-    const authenticate = createAuthenticate(app, dialect)
+    const count = createRequestLimit(app, dialect)
+    const authenticate = createAuthenticate(app, dialect, count)
     server.setErrorHandler((error, request, reply) => refuse(app, dialect, request, reply, error))
     await server.register(async (open) => mountDocument(open, dialect))
     await server.register(async (guarded) => {
@@ -104,7 +105,10 @@ const serveDialect =
       guarded.decorateRequest('restCaller', null)
       guarded.addHook('onRequest', async (request, reply) => {
         reply.header('cache-control', 'no-store')
-        if (request.routeOptions.config.open) return demandUtf8Query(request.url)
+        if (request.routeOptions.config.open) {
+          count(request, reply)
+          return demandUtf8Query(request.url)
+        }
         request.restCaller = await withinDeadline(app, authenticate(request, reply))
         if (!request.restCaller) throw errors.unauthenticated()
         demandUtf8Query(request.url)
@@ -117,14 +121,14 @@ const serveDialect =
 type AuthenticateRequest = (request: FastifyRequest, reply: FastifyReply) => Promise<Caller | null>
 
 /** The caller of a request, which is counted. */
-function createAuthenticate(app: App, dialect: Dialect): AuthenticateRequest {
-  const count = createRequestLimit(app, dialect)
-  return async ({ raw, headers, routeOptions }, reply) => {
+function createAuthenticate(app: App, dialect: Dialect, count: CountRequest): AuthenticateRequest {
+  return async (request, reply) => {
+    const { raw, headers, routeOptions } = request
     const credential = credentialOfHeaders(headers)
     if (credential?.fromCookie && !routeOptions.config.reads) demandOwnPage(app, raw)
     const caller = credential && (await dialect.authenticate(app, credential))
     if (!caller) return (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
-    count(caller, credential.text, reply)
+    count(request, reply, { caller, credential: credential.text })
     return caller
   }
 }

@@ -1,13 +1,14 @@
 /** The requests per minute that a dialect admits of one caller, and the headers that say how many are left. */
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { type Caller, principalOf } from '../../platform/access.ts'
 import { errors } from '../../platform/errors.ts'
+import { networkOf } from '../../platform/forwarded.ts'
 import { fieldsOf, type RateLimitPolicy, rateLimit } from '../../platform/rate-limit/index.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, RequestLimit } from './dialect.ts'
 
-/** Counts a request, by a credential with this text. Throws `rate_limited`. The headers are sent with any answer. */
-export type CountRequest = (caller: Caller, credential: string, reply: FastifyReply) => void
+/** Counts a request, by a caller with this credential. Throws `rate_limited`. The headers are sent with any answer. */
+export type CountRequest = (request: FastifyRequest, reply: FastifyReply, by?: { caller: Caller; credential: string }) => void
 
 export function createRequestLimit(app: App, { name, rateLimits, legacyRateLimitHeaders }: Dialect): CountRequest {
   const limits = rateLimits.map((declared) => {
@@ -16,12 +17,12 @@ export function createRequestLimit(app: App, { name, rateLimits, legacyRateLimit
   })
   const limitOf = (credential: string) => {
     const found = limits.find(({ declared: { keyPrefix = '' } }) => credential.startsWith(keyPrefix))
-    if (!found) throw new Error(`the dialect ${name} has no rate limit for one of its credentials`)
+    if (!found) throw new Error(`the dialect ${name} has no rate limit for one of its requests`)
     return found
   }
-  return (caller, credential, reply) => {
-    const { limit, fields } = limitOf(credential)
-    const principal = principalOf(caller)
+  return (request, reply, by) => {
+    const { limit, fields } = limitOf(by?.credential ?? '')
+    const principal = by ? principalOf(by.caller) : networkOf(request.ip)
     const retryAfterSeconds = limit.spend(principal, 1)
     reply.headers(fields(principal))
     if (legacyRateLimitHeaders) {

@@ -51,17 +51,6 @@ describe.each(['by_minute', 'continuous'] as const)('a limit that is refilled %s
     expect(tally.spend('a', 500)).toBe(0)
   })
 
-  it('takes back points, though never more than were used', () => {
-    const { tally, spend } = world(refill)
-    spend('a', 120)
-    tally.giveBack('a', 2)
-    expect(spend('a', 2)).toEqual([0, 0])
-    expect(tally.spend('a', 1)).toBeGreaterThan(0)
-    tally.giveBack('b', 100)
-    spend('b', 120)
-    expect(tally.spend('b', 1)).toBeGreaterThan(0)
-  })
-
   it.each([-1, 1])('neither blocks nor is refilled when the clock of the machine is shifted by %i h', (hours) => {
     const { time, tally, pass, spend } = world(refill)
     spend('a', 120)

@@ -2,6 +2,7 @@ import { buildSchema } from 'graphql'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createApp } from '../../../src/app.ts'
 import { settleRateLimits } from '../../../src/platform/rate-limit/index.ts'
+import { authDialect } from '../../../src/rest/auth/index.ts'
 import { type Dialect, restPlugin } from '../../../src/rest/core/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 import { createTestApp } from '../../support/app.ts'
@@ -38,7 +39,7 @@ describe('the requests per minute of a dialect', () => {
   })
 
   it('of a key that is used up at one server are used up at another one, after that has shared its requests once', async () => {
-    const app = await createTestApp(rest.databaseUrl)
+    const app = await createTestApp(rest.databaseUrl, { RATE_LIMITS: '' })
     const other = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, [dialect])] })
     await setToMidMinute(rest.databaseUrl, rest.app, app)
     const key = rest.acme.key.WRITE
@@ -65,5 +66,19 @@ describe('the requests per minute of a dialect', () => {
     off()
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(119)
     expect(sent.length).toBeLessThanOrEqual(Math.ceil(answers.length / 100))
+  })
+
+  it('at rows that need no caller are those of a client address', async () => {
+    const auth = await startRest([authDialect], { RATE_LIMITS: 'auth=3', TRUST_PROXY: '127.0.0.0/8' })
+    await setToMidMinute(auth.databaseUrl, auth.app)
+    const ask = (address: string) => auth.call('POST', '/api/auth/login', { body: {}, headers: { 'x-forwarded-for': address } })
+    const answers = [await ask('192.0.2.1'), await ask('192.0.2.1'), await ask('192.0.2.1'), await ask('192.0.2.1')]
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 400, 429])
+    expect(answers[0]!.headers).toMatchObject({ 'ratelimit-policy': '"auth";q=3;w=60', ratelimit: expect.stringMatching(/^"auth";r=2;t=/) })
+    const refused = answers[3]!
+    expect(refused.body.error).toMatchObject({ code: 'rate_limited', details: { reason: 'rate_limited' } })
+    expect(refused.headers['retry-after']).toBe(String(refused.body.error.details.retryAfterSeconds))
+    expect((await ask('192.0.2.2')).status).toBe(400)
+    await auth.close()
   })
 })

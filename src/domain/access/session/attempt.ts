@@ -3,10 +3,9 @@
  * from its start until it succeeds, so that parallel ones count too. Unknown accounts have limits as well, so a lock says nothing about them.
  * Stored are keyed fingerprints only.
  */
-import ipaddr from 'ipaddr.js'
 import type { Chore } from '../../../platform/claim.ts'
 import { row, run, sql, type Tx } from '../../../platform/db/index.ts'
-import { currentOrigin } from '../../../platform/forwarded.ts'
+import { currentOrigin, networkOf } from '../../../platform/forwarded.ts'
 import { nilId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
 import { sessionErrors } from './errors.ts'
@@ -74,12 +73,6 @@ export async function isWithinLimit(app: App, kind: LimitKind, subject: string):
     if (error instanceof Error && 'code' in error && error.code === 'login_locked') return false
     throw error
   }
-}
-
-/** The address of a client, or of its network where clients can choose their addresses. */
-export function networkOf(address: string): string {
-  const parsed = ipaddr.isValid(address) ? ipaddr.process(address) : null
-  return parsed?.kind() === 'ipv6' ? `${(parsed as ipaddr.IPv6).parts.slice(0, 4).join(':')}/64` : address
 }
 
 const keyOf = async (app: App, kind: LimitKind, subject: string): Promise<string> =>
