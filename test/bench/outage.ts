@@ -184,6 +184,7 @@ async function startProduct(folder: string, databaseUrl: string, children: Child
         ROUTER_PORT: '0',
         S3_PORT: '0',
         LOG_LEVEL: 'warn',
+        RATE_LIMITS: 'platform=1000000',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
