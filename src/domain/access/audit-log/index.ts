@@ -1,5 +1,4 @@
 /** The audit log: reads, verifies, exports and expires the entries that the platform writes with every change. */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { exportAuditLog } from './export.ts'

@@ -2,7 +2,6 @@
  * Mails: queued in the transaction of a change, sent by workers, and followed until their outcome is known. Every mail of Quayside goes through
  * here. What a mail says, and who may send it, is the business of the concept that queues it.
  */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationContents } from '../organization/index.ts'

@@ -1,5 +1,4 @@
 /** Long-running operations that a command starts and its caller polls. The concept of that command defines the work of the operation. */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationContents, rowsOfAccess } from '../organization/index.ts'

@@ -1,5 +1,4 @@
 /** Projects: groups of environments. */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationContents } from '../../access/organization/index.ts'

@@ -1,5 +1,4 @@
 /** Servers on which builds and instances run. Every organization has the built-in server `local`. */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationContents, rowsOfAccess } from '../../access/organization/index.ts'

@@ -2,7 +2,6 @@
  * Email: services that send mail, with the domains they send from, the recipients they may send to in the sandbox, the keys for it, and the
  * messages. The mails themselves belong to the concept `mail`, which queues and sends them, and reports what becomes of them.
  */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { mailOutcomes } from '../../access/mail/index.ts'

@@ -2,7 +2,6 @@
  * Object storage: the buckets of an organization and the keys for them. What buckets contain and the S3 endpoint itself are not here: a later
  * concept says how a bucket is emptied (`bucketContents`), and counts its objects (`applyUsage`).
  */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stampedByVersion } from '../../../platform/db/constraints.ts'
 import { organizationContents } from '../../access/organization/index.ts'

@@ -2,7 +2,6 @@
  * The objects of buckets. Their index is in the database and their bytes are immutable blobs of a store, so that listings, conditions, copies,
  * parts and quotas are the same whatever the store is. Objects are reached by the S3 endpoint only, which checks the key and its permissions.
  */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { check } from '../../../platform/db/constraints.ts'
 import { organizationContents } from '../../access/organization/index.ts'

@@ -1,5 +1,4 @@
 /** The way of each message to each endpoint: fan-out, queue, lanes, health of endpoints, recovery. */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { operationTypes } from '../../access/operation/index.ts'

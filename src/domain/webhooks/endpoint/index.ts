@@ -1,5 +1,4 @@
 /** Webhook endpoints of an organization: URL, filters, signing keys and settings. `attempt` sends the requests. */
-
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationContents } from '../../access/organization/index.ts'
