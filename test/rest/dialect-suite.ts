@@ -2,14 +2,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApiKey } from '../../src/domain/access/api-key/index.ts'
 import { createProject } from '../../src/domain/apps/project/index.ts'
+import { concepts } from '../../src/domain/index.ts'
 import { type CommandInput, execute } from '../../src/platform/command.ts'
+import { assemble } from '../../src/platform/concept.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
-import { setToMidMinute } from '../support/database.ts'
 import { intercepting } from '../support/intercept.ts'
 import { junk, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
+
+const { commands: commandsByName, queries: queriesByName } = assemble(concepts)
+
+/** Fields of input that take ids beside names, and are not declared as ids. */
+const takesIdsOrNames = ['buckets', 'resourceId']
 
 /** Ids for the parameters of every path, by name. */
 export type Params = Record<string, string>
@@ -74,6 +80,41 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     }
     const stranger = await rest.call(route.method, urlOf(path, foreign), { key: rest.acme.key.ADMIN })
     expect(stranger).toMatchObject({ status: 404 })
+  })
+
+  /** The fields of bodies and queries that take an id, from what the command or query declares. */
+  const idFields = rows.flatMap(({ route, path, title }) => {
+    const ids = (commandsByName.get(route.name) ?? queriesByName.get(route.name))?.ids ?? {}
+    return (['body', 'query'] as const).flatMap((place) =>
+      Object.entries(route[place] ?? {})
+        .map(([name, source]) => ({ name, to: typeof source === 'string' ? source : source.to }))
+        .filter(({ to }) => to in ids || `${to}.*` in ids || takesIdsOrNames.includes(to))
+        .map(({ name, to }) => ({
+          route,
+          path,
+          place,
+          name,
+          isList: `${to}.*` in ids || to === 'buckets',
+          title: `${title} ${place}.${name}`,
+        })),
+    )
+  })
+
+  it.each(idFields)('$title answers a foreign, an unknown and a malformed id alike, and its own differently', async (field) => {
+    const { route, path, place, name, isList } = field
+    const send = async (id: string) => {
+      const value = isList ? [id] : id
+      const url = urlOf(path, mine)
+      const { status, body } = await rest.call(route.method, place === 'query' ? `${url}?${name}=${encodeURIComponent(id)}` : url, {
+        key: rest.acme.key.ADMIN,
+        ...(place === 'body' ? { body: { ...bodies(mine)[route.id], [name]: value } } : {}),
+      })
+      return { status, body }
+    }
+    const unknown = await send(newId())
+    for (const id of [newId(), 'nope', '%', ...Object.values(foreign)]) expect({ id, ...(await send(id)) }).toEqual({ id, ...unknown })
+    const own = await Promise.all(Object.values(mine).map(send))
+    expect(own).toContainEqual(expect.not.objectContaining({ status: unknown.status, body: unknown.body }))
   })
 
   it.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
@@ -156,38 +197,6 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
     expect(textOf(refused.body)).toEqual(expect.any(String))
     await run(rest.app.db, sql`delete from reveal_allowance`)
-  })
-
-  it('answers 429 beyond the requests per minute of a key, on all paths together; every answer says how many are left', async () => {
-    const few = await startRest([dialect], { RATE_LIMITS: dialect.rateLimits.map(({ name }) => `${name}=4`).join() })
-    try {
-      await setToMidMinute(few.databaseUrl, few.app)
-      const { path } = reads.find(({ path }) => !path.includes('{'))!
-      const key = few.acme.key.ADMIN
-      expect((await few.call('GET', prefix + path, { key: `${key}x` })).headers.ratelimit).toBeUndefined()
-      const answers = [
-        await few.call('GET', prefix + path, { key }),
-        await few.call('HEAD', (aliases[0] ?? prefix) + path, { key }),
-        await few.call('GET', urlOf(withParams[0]!.path, { ...mine, [parameters(withParams[0]!.path)[0]!]: newId() }), { key }),
-        await few.call('GET', `${prefix}${path}?a=%ff`, { key }),
-        await few.call('GET', prefix + path, { key }),
-      ]
-      expect(answers.map(({ status }) => status)).toEqual([200, 200, 404, dialect.status.invalid, 429])
-      const left = answers.map(({ headers }) => /^"[a-z-]+";r=(\d+);t=([1-9]\d?)$/.exec(headers.ratelimit!)?.[1])
-      expect(left).toEqual(['3', '2', '1', '0', '0'])
-      for (const { headers } of answers) {
-        expect(headers['ratelimit-policy']).toMatch(/^"[a-z-]+";q=4;w=60$/)
-        const legacy = [headers['x-ratelimit-limit'], headers['x-ratelimit-window']].map(Number)
-        expect(legacy).toEqual(dialect.legacyRateLimitHeaders ? [4, 60] : [Number.NaN, Number.NaN])
-      }
-      const refused = answers.at(-1)!
-      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
-      expect(textOf(refused.body)).toEqual(expect.any(String))
-      expect((await few.call('GET', prefix + path, { key: few.acme.key.READ })).status).toBe(200)
-      expect((await few.call('GET', `${prefix}/openapi.json`, { key })).status).toBe(200)
-    } finally {
-      await few.close()
-    }
   })
 
   it.each(writes.filter(({ route }) => takesBody(route)))(
