@@ -1,6 +1,7 @@
 /** Invitations to an organization, by a link that is mailed to an address and works once. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { acceptInvitation } from './accept-command.ts'
 import { inviteMember, revokeInvitation } from './commands.ts'
 import { invitationErrors } from './errors.ts'
@@ -27,5 +28,6 @@ export const invitation = defineConcept({
   events: [memberInvited],
   errors: [invitationErrors],
   reactions,
+  extensions: [organizationContents.with(rowsOfAccess('invitations', ['invitation_project', 'invitation']))],
   constraints: stamped('invitation'),
 })
