@@ -1496,7 +1496,7 @@ export type ApiKeyExpired = Envelope<'api_key.expired', 1, ApiKeyExpiredDataV1>
 /** An API key was revoked and no longer works. */
 export type ApiKeyRevoked = Envelope<'api_key.revoked', 1, ApiKeyRevokedDataV1>
 
-/** An API key was rotated: it has a new plaintext, and the former one stops working after a grace period. */
+/** An API key was rotated. It has a new plaintext key, and the former one stops working after a grace period. */
 export type ApiKeyRotated = Envelope<'api_key.rotated', 1, ApiKeyRotatedDataV1>
 
 /** A backup is stored. `backup.verified` or `backup.failed` follows when it has been restored once. */

@@ -1,4 +1,5 @@
 /** Who may do what, written down a second time, independently of platform/access: the callers of the matrix and what each is allowed. */
+import { permissionsOfKey } from '../../src/domain/access/api-key/index.ts'
 import { type Caller, type KeyScope, keyPermissions, type Permission, rolePermissions, type SystemRole } from '../../src/platform/access.ts'
 import type { Tenant } from '../support/tenant.ts'
 
@@ -38,6 +39,29 @@ export const keySubjects: Subject[] = (Object.keys(scopes) as KeyScope[]).flatMa
     allows: (permission: Permission) => scopes[scope](...split(permission)) && roles[role](...split(permission)),
   })),
 )
+
+/** The permissions in the list of an oCore key. */
+const listed: Permission[] = ['manage:projects', 'view:api_keys', 'view:projects']
+
+const kinds: Record<string, { key: Parameters<typeof permissionsOfKey>[0]; allows(verb: string, resource: string): boolean }> = {
+  'oec_live_ro_ key': { key: { kind: 'OEC', scope: 'READ', permissions: [] }, allows: scopes.READ },
+  'oec_live_rw_ key': {
+    key: { kind: 'OEC', scope: 'WRITE', permissions: [] },
+    allows: (verb, resource) => verb === 'view' || !governing.includes(resource) || (verb === 'manage' && resource === 'api_keys'),
+  },
+  'ocore_k_ key': {
+    key: { kind: 'OCORE', scope: 'WRITE', permissions: listed },
+    allows: (verb, resource) => listed.includes(`${verb}:${resource}` as Permission),
+  },
+}
+
+/** Keys of an owner whose permissions are not those of a scope alone. */
+export const kindSubjects: Subject[] = Object.entries(kinds).map(([title, { key, allows }]) => ({
+  title,
+  isPerson: false,
+  caller: (tenant) => ({ ...tenant.key('ADMIN'), permissions: permissionsOfKey(key) }),
+  allows: (permission) => allows(...split(permission)),
+}))
 
 /** A custom role, or the list of a key, with everything but one permission. */
 export const without = (permission: Permission): Subject[] => [

@@ -1,5 +1,5 @@
 /**
- * Every mutation, query field, subscription and REST row, as every system role, every scope of key, custom roles without the permission, and
+ * Every mutation, query field, subscription and REST row, as every system role, every kind and scope of key, custom roles without the permission, and
  * callers that are limited to a project. Generated from the schema, the declarations and the route tables, so that new ones are tried too.
  */
 import type { IncomingMessage } from 'node:http'
@@ -13,7 +13,7 @@ import { type Route, type Source, sourceOf } from '../../src/rest/core/route.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { codeOf, createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, documentFor, type Estate, variablesFor } from './estate.ts'
-import { keySubjects, limited, roleSubjects, type Subject, without } from './matrix.ts'
+import { keySubjects, kindSubjects, limited, roleSubjects, type Subject, without } from './matrix.ts'
 import { commands, idTypes, queries, schema } from './support.ts'
 
 let world: World
@@ -67,7 +67,7 @@ const outcome = (code: string) => (code === 'forbidden' ? 'forbidden' : 'allowed
 
 /** What each subject is answered, and what it should be. */
 async function tried(permission: Permission | null, act: (caller: Caller) => Promise<string>) {
-  const subjects = [...roleSubjects, ...keySubjects, ...(permission === null ? [] : without(permission))]
+  const subjects = [...roleSubjects, ...keySubjects, ...kindSubjects, ...(permission === null ? [] : without(permission))]
   const answered: [string, string][] = []
   for (const subject of subjects) answered.push([subject.title, outcome(await act(subject.caller(tenant)))])
   // Commands that need no permission are on one's own account, which API keys don't touch.

@@ -40,8 +40,6 @@ export const authDialect: Dialect = {
   authenticate: () => null,
   page: () => ({}),
   idempotencyHeaders: [],
-  rateLimits: [],
-  legacyRateLimitHeaders: false,
   status: {
     invalid: 400,
     unauthenticated: 401,

@@ -70,6 +70,11 @@ describe('a rotated key', () => {
       sql`select type, data from event where subject_id = ${apiKey.id}::uuid order by sequence`,
     )
     expect(event).toMatchObject({ type: 'api_key.rotated', data: { name: 'ci' } })
+    const audited = await rows(
+      world.app.db,
+      sql`select before, after from audit_entry where action = 'rotateApiKey' and target_id = ${apiKey.id}::uuid`,
+    )
+    expect(audited).toEqual([{ before: { prefix: apiKey.prefix }, after: { prefix: rotated.prefix } }])
     expect(Math.abs(Date.parse(event!.data.formerExpiresAt) - Date.now() - 24 * hourMs)).toBeLessThan(hourMs)
   })
 

@@ -32,7 +32,7 @@ export const apiKeyRevoked = defineEvent({
 export const apiKeyRotated = defineEvent({
   type: 'api_key.rotated',
   version: 1,
-  description: 'An API key was rotated: it has a new plaintext, and the former one stops working after a grace period.',
+  description: 'An API key was rotated. It has a new plaintext key, and the former one stops working after a grace period.',
   subject: 'ApiKey',
   schema: payload.extend({
     formerExpiresAt: z.iso

@@ -1,4 +1,4 @@
-/** Rotation: a key gets a new plaintext, and the former one is accepted for a while. */
+/** Rotation: an API key gets a new plaintext key, and the former one is accepted for a while. */
 import { z } from 'zod'
 import type { ApiKey } from '../../../generated/prisma/client.ts'
 import { defineCommand } from '../../../platform/command.ts'
@@ -15,7 +15,7 @@ import { demandCreator, demandRights, demandWithin, insertHash, latestExpiry } f
 export const rotateApiKey = defineCommand({
   name: 'rotateApiKey',
   description:
-    'Replaces the plaintext of an API key. The former plaintext key is accepted until `graceMs` has passed; one that a rotation before that left stops working immediately. Only the user who created the key can rotate it, and only with all of its permissions. Fails with `api_key_not_active` if the key has expired or was revoked.',
+    'Replaces the plaintext key of an API key. The former plaintext key is accepted until `graceMs` has passed. One that an earlier rotation replaced stops working immediately. Only the user who created the key can rotate it, and only with all permissions of the key. Fails with `api_key_not_active` if the key has expired or was revoked.',
   permission: 'manage:api_keys',
   ids: { id: 'ApiKey' },
   targetType: 'ApiKey',
@@ -31,7 +31,7 @@ export const rotateApiKey = defineCommand({
   emits: [apiKeyRotated],
   once: ['plaintextKey'],
   async run(work, { graceMs }, target: ApiKey) {
-    // The plaintext is that of a key which acts for its creator.
+    // Whoever gets the plaintext key acts for the creator.
     if (target.createdById !== work.caller.userId)
       throw errors.forbidden({ text: 'Only the user who created an API key can rotate it. Revoke it and create another one instead.' })
     if (keyStatus(target, work.app.clock.now()) !== 'active') throw apiKeyErrors.api_key_not_active()
