@@ -38,6 +38,7 @@ const ofInstallation = [
   'route_change',
   'router',
   'sequencer',
+  'sign_up',
   'signing_key',
   'used_challenge',
   'webhook_fan_out',

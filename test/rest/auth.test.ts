@@ -214,6 +214,31 @@ describe('the tokens', () => {
   })
 })
 
+describe('a sign-up', () => {
+  const person = { name: 'Ada', email: 'ada@example.com', password }
+
+  it('needs an invitation by default', async () => {
+    expect(await post('/signup', person)).toMatchObject({ status: 403, body: { error: { details: { reason: 'sign_up_closed' } } } })
+    const invented = await post('/signup', { ...person, invitationToken: 'A'.repeat(43) })
+    expect(invented.body.error.details.reason).toBe('invitation_invalid')
+    expect(setCookies(invented)).toEqual([])
+  })
+
+  it('where it is open, is answered with 201 and the same text for every address', async () => {
+    const open = await startRest([platformDialect, authDialect], { SIGN_UP: 'open' })
+    const answers = await Promise.all(
+      [person.email, 'acme@quayside.localhost'].map((address) =>
+        open.call('POST', '/api/auth/signup', { body: { ...person, email: address } }),
+      ),
+    )
+    for (const answer of answers) expect([answer.status, answer.text, setCookies(answer)]).toEqual([201, answers[0]!.text, []])
+    const common = await open.call('POST', '/api/auth/signup', { body: { ...person, password: 'password1' } })
+    expect(common).toMatchObject({ status: 422, body: { error: { details: { reason: 'password_too_common', field: 'password' } } } })
+    expect(await open.call('POST', '/api/auth/signup/confirm', { body: { token: 'unknown' } })).toMatchObject({ status: 400 })
+    await open.close()
+  })
+})
+
 describe('a forgotten password', () => {
   it('is answered with 200 for every address, and a bad link with 400', async () => {
     const answers = await Promise.all([email, 'nobody@example.com'].map((address) => post('/forgot-password', { email: address })))

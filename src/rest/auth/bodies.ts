@@ -53,6 +53,10 @@ export const invitationBody = z
 
 export const messageBody = z.object({ message: z.string() }).describe('What was done.')
 
+export const signedUpBody = z
+  .union([signedInBody, messageBody])
+  .describe('The user is signed in, or a link was mailed with which the account is created.')
+
 export const errorBody = {
   id: 'Error',
   schema: z
@@ -77,6 +81,7 @@ export const schemas: readonly Named[] = [
   { id: 'Login', schema: loginBody },
   { id: 'PasskeyOptions', schema: passkeyOptionsBody },
   { id: 'Invitation', schema: invitationBody },
+  { id: 'SignUp', schema: signedUpBody },
   { id: 'Message', schema: messageBody },
 ]
 
@@ -101,3 +106,6 @@ export const invitationOf = ({
   expiresAt: expiresAt.toISOString(),
   hasAccount,
 })
+
+export const signedUp = (result: SignedIn | null): z.output<typeof signedUpBody> =>
+  result ? signedIn(result) : { message: 'A mail is on its way to this address. Open its link to continue.' }

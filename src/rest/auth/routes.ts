@@ -3,6 +3,8 @@ import { lookUpInvitation } from '../../domain/access/invitation/index.ts'
 import { beginPasskeyLogin, loginWithPasskey, passkeyResponse } from '../../domain/access/passkey/index.ts'
 import {
   callerOfToken,
+  confirmSignUp,
+  confirmSignUpInput,
   endSession,
   endSessionOf,
   login,
@@ -15,11 +17,24 @@ import {
   resetRequestInput,
   secondFactorInput,
   sessionErrors,
+  signUp,
+  signUpInput,
 } from '../../domain/access/session/index.ts'
 import { credentialOfHeaders } from '../../platform/credential.ts'
 import { demandNoForeignPage } from '../../platform/own-origin.ts'
 import { openRow, type Route, type Visit } from '../core/index.ts'
-import { invitationBody, invitationOf, loggedIn, loginBody, messageBody, passkeyOptionsBody, signedIn, signedInBody } from './bodies.ts'
+import {
+  invitationBody,
+  invitationOf,
+  loggedIn,
+  loginBody,
+  messageBody,
+  passkeyOptionsBody,
+  signedIn,
+  signedInBody,
+  signedUp,
+  signedUpBody,
+} from './bodies.ts'
 import { refreshTokenOf, signedInCookies, signedOutCookies } from './cookies.ts'
 
 const tag = 'Sign-in'
@@ -35,6 +50,39 @@ const fromOwnPage =
 const refreshInput = z.object({ refreshToken: z.string().max(1_000).nullish() })
 
 export const routes: Route[] = [
+  openRow({
+    id: 'signUp',
+    name: 'signUp',
+    method: 'POST',
+    path: '/signup',
+    tag,
+    summary: 'Create an account',
+    description:
+      'With the token of an invitation, the account is created and the user is signed in. Without one, if the setting `SIGN_UP` is `open`, a link is mailed to the address: the account, and an organization that it owns, are created by `POST /signup/confirm`. The answer does not tell whether the address has an account.',
+    body: { name: 'name', email: 'email', password: 'password', invitationToken: 'invitationToken' },
+    input: signUpInput,
+    act: fromOwnPage(({ app, requestId }, input) => signUp(app, input, requestId)),
+    headers: (result, visit) => (result ? signedInCookies(result, visit) : {}),
+    status: 201,
+    schema: signedUpBody,
+    reply: signedUp,
+  }),
+  openRow({
+    id: 'confirmSignUp',
+    name: 'confirmSignUp',
+    method: 'POST',
+    path: '/signup/confirm',
+    tag,
+    summary: 'Confirm the address of a new account',
+    description: 'Creates the account with the token of the link, which works once, within 24 hours, and signs the user in.',
+    body: { token: 'token' },
+    input: confirmSignUpInput,
+    act: fromOwnPage(({ app, requestId }, input) => confirmSignUp(app, input, requestId)),
+    headers: signedInCookies,
+    status: 201,
+    schema: signedInBody,
+    reply: signedIn,
+  }),
   openRow({
     id: 'login',
     name: 'login',

@@ -146,7 +146,7 @@ function failures(dialect: Dialect, route: Route): Json {
       'The object does not exist or is not visible to the caller, or the organization in `X-Org-Slug` is not one of the caller.',
       route.runs !== 'visit',
     ],
-    [dialect.status.conflict, 'The request conflicts with the current state of the object.', route.runs === 'command'],
+    [dialect.status.conflict, 'The request conflicts with the current state of the object.', route.runs !== 'query'],
     [413, 'The request body is too large.', route.writes || route.runs === 'visit'],
     [415, 'The request body is not JSON.', route.writes || route.runs === 'visit'],
     [

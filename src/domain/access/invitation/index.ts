@@ -1,7 +1,10 @@
 /** Invitations to an organization, by a link that is mailed to an address and works once. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { memberJoined } from '../member/index.ts'
 import { organizationContents, rowsOfAccess } from '../organization/index.ts'
+import { signUpInvitations } from '../session/index.ts'
+import { acceptInvitation as accept } from './accept.ts'
 import { acceptInvitation } from './accept-command.ts'
 import { inviteMember, revokeInvitation } from './commands.ts'
 import { invitationErrors } from './errors.ts'
@@ -28,6 +31,9 @@ export const invitation = defineConcept({
   events: [memberInvited],
   errors: [invitationErrors],
   reactions,
-  extensions: [organizationContents.with(rowsOfAccess('invitations', ['invitation_project', 'invitation']))],
+  extensions: [
+    signUpInvitations.with({ emits: [memberJoined], accept }),
+    organizationContents.with(rowsOfAccess('invitations', ['invitation_project', 'invitation'])),
+  ],
   constraints: stamped('invitation'),
 })

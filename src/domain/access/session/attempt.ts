@@ -20,6 +20,8 @@ type Limit = {
 const limits = {
   account: { free: 10, forgottenAfterSeconds: 86_400 },
   address: { free: 100, forgottenAfterSeconds: 900 },
+  sign_up_account: { free: 5, forgottenAfterSeconds: 3_600 },
+  sign_up_address: { free: 30, forgottenAfterSeconds: 3_600 },
   reset_account: { free: 5, forgottenAfterSeconds: 3_600 },
   reset_address: { free: 30, forgottenAfterSeconds: 3_600 },
 } satisfies Record<string, Limit>

@@ -7,5 +7,7 @@ export const sessionErrors = defineErrors({
   login_locked: { kind: 'rate_limited', text: 'Too many attempts to sign in failed. Retry later, or reset the password.' },
   refresh_failed: { kind: 'unauthenticated', text: 'The refresh token is not valid. Sign in again.' },
   reset_invalid: { kind: 'invalid', text: 'The link is not valid, has expired or was used. Request a new one.' },
+  sign_up_invalid: { kind: 'invalid', text: 'The link is not valid, has expired or was used. Sign up again, or sign in.' },
+  account_exists: { kind: 'conflict', text: 'This email address has an account. Sign in to accept the invitation.' },
   sign_up_closed: { kind: 'forbidden', text: 'An invitation is required to create an account.' },
 })

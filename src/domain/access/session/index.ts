@@ -8,6 +8,7 @@ import { sessionRevoked, userLocked } from './events.ts'
 import { expireSessions } from './jobs.ts'
 import { listSessions, sessionListing } from './queries.ts'
 import { mailResets } from './reset.ts'
+import { mailSignUps } from './sign-up.ts'
 import { privateKeyIdentity, renewSigningKeys } from './signing-key.ts'
 
 export { isToken } from './access-token.ts'
@@ -23,6 +24,7 @@ export type { LoginMethod, SignedIn } from './model.ts'
 export { listSessions } from './queries.ts'
 export { replacePassword, requestReset, resetInput, resetPassword, resetRequestInput } from './reset.ts'
 export { endSession, endSessionOf, refreshSession, startSession } from './session.ts'
+export { confirmSignUp, confirmSignUpInput, type SignUpInvitation, signUp, signUpInput, signUpInvitations } from './sign-up.ts'
 export { publishedKeys } from './signing-key.ts'
 
 declare module '../../../platform/id.ts' {
@@ -39,7 +41,7 @@ export const session = defineConcept({
   queries: [listSessions],
   events: [sessionRevoked, userLocked],
   errors: [sessionErrors],
-  chores: [renewSigningKeys, forgetAttempts, expireSessions, mailResets],
+  chores: [renewSigningKeys, forgetAttempts, expireSessions, mailResets, mailSignUps],
   sealed: [{ table: 'signing_key', key: 'id', column: 'private_key', identity: privateKeyIdentity, of: 'installation' }],
   constraints: stamped('session'),
 })

@@ -3,16 +3,8 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { reportFailure } from '../../../platform/failure-log.ts'
 import { type App, transact } from '../../../platform/work.ts'
-import {
-  type Account,
-  accountOf,
-  emailSchema,
-  hashPassword,
-  lockAccount,
-  passwordSchema,
-  renewPasswordHash,
-  verifyPassword,
-} from '../user/index.ts'
+import { addressSchema } from '../mail/index.ts'
+import { type Account, accountOf, hashPassword, lockAccount, passwordSchema, renewPasswordHash, verifyPassword } from '../user/index.ts'
 import { signToken, verifyToken } from './access-token.ts'
 import { takeAttempt } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
@@ -21,7 +13,7 @@ import { recordFailure } from './failure.ts'
 import { personOf, type SignedIn } from './model.ts'
 import { startSession } from './session.ts'
 
-export const loginInput = z.object({ email: emailSchema, password: passwordSchema })
+export const loginInput = z.object({ email: addressSchema, password: passwordSchema })
 export const secondFactorInput = z.object({ partialToken: z.string().min(1).max(2_000), code: z.string().trim().min(1).max(64) })
 
 /** A login that needs a second factor. */

@@ -11,8 +11,8 @@ import { row, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { currentOrigin, networkOf } from '../../../platform/forwarded.ts'
 import { newId, nilId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
-import { apiEndpoint, queuePlatformMail } from '../mail/index.ts'
-import { type Account, accountOf, demandAcceptable, emailSchema, hashPassword, passwordSchema, setPasswordHash } from '../user/index.ts'
+import { addressSchema, apiEndpoint, queuePlatformMail } from '../mail/index.ts'
+import { type Account, accountOf, demandAcceptable, hashPassword, passwordSchema, setPasswordHash } from '../user/index.ts'
 import { clearAttempts, isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { sessionRevoked } from './events.ts'
@@ -20,7 +20,7 @@ import { inOrganizations, personOf } from './model.ts'
 import { hashToken } from './refresh-token.ts'
 import { endSessions } from './session.ts'
 
-export const resetRequestInput = z.object({ email: emailSchema })
+export const resetRequestInput = z.object({ email: addressSchema })
 export const resetInput = z.object({ token: z.string().min(1).max(200), password: passwordSchema })
 
 const topic = 'password-resets'

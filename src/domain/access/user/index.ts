@@ -9,7 +9,6 @@ export {
   type Account,
   accountOf,
   createAccount,
-  emailSchema,
   lockAccount,
   renewPasswordHash,
   setPasswordHash,
