@@ -137,6 +137,8 @@ describe('a field of a list costs the same for one row and for many', () => {
   const composite = (type: GraphQLNamedType) => isObjectType(type) || isInterfaceType(type) || isUnionType(type)
   /** Each reads a log of its own, and no list selects them. */
   const drawn = (field: GraphQLField<unknown, unknown>) => getNamedType(field.type).name === 'LogBatch'
+  /** Shown to the user alone, so no list of users can select them. */
+  const ofAccount = (field: GraphQLField<unknown, unknown>) => ['totpEnabled', 'passkeys', 'sshKeys'].includes(field.name)
   /** All leaf fields of a type, two levels deep. */
   const leaves = (type: GraphQLNamedType, depth = 0): string => {
     if (isLeafType(type)) return ''
@@ -147,7 +149,8 @@ describe('a field of a list costs the same for one row and for many', () => {
         !field.args.some(isRequiredArgument) &&
         (!composite(getNamedType(field.type)) || depth < 1) &&
         !givesConnection(field) &&
-        !drawn(field),
+        !drawn(field) &&
+        !ofAccount(field),
     )
     return `{ ${['__typename', ...chosen.map((field) => `${field.name} ${leaves(getNamedType(field.type), depth + 1)}`)].join(' ')} }`
   }
