@@ -1,10 +1,11 @@
 /** What people see at /login, with the page's own modules in a DOM, against a real server. */
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createApp } from '../../src/app.ts'
 import { contentIdentity } from '../../src/domain/access/mail/model.ts'
 import { mailResets } from '../../src/domain/access/session/reset.ts'
+import { codeAt, stepSeconds } from '../../src/domain/access/totp/code.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { row, sql } from '../../src/platform/db/index.ts'
 import { nilId } from '../../src/platform/id.ts'
@@ -14,6 +15,7 @@ import { loginPlugin } from '../../src/rest/login/index.ts'
 import { provideEmail } from '../support/email.ts'
 import { password, withPassword } from '../support/person.ts'
 import { createTenant, createWorld, type World } from '../support/tenant.ts'
+import { secretOf } from '../support/totp.ts'
 import { until } from '../support/wait.ts'
 import { createVisitor, type Page, type Visitor } from './login-support.ts'
 
@@ -144,6 +146,33 @@ describe('the account', () => {
     await page.shows('Your password is changed.')
     await until('the other session has ended', () => isSignedOut(other.visitor))
     expect(await isSignedOut(visitor)).toBe(false)
+  })
+  it('sets up an authenticator app, whose codes or a recovery code the next login needs', async () => {
+    const email = await person('factors')
+    const { page } = await signedIn(email)
+    // The module of the QR code is only where the server puts it. The key is shown without it too.
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    onTestFinished(() => warned.mockRestore())
+    await page.shows('Set up')
+    page.click('Set up')
+    await page.shows('Key:')
+    const [, key] = /Key: ([A-Z2-7 ]+) /.exec(page.text())!
+    const secret = secretOf(`otpauth://totp/?secret=${key!.replaceAll(' ', '')}`)
+    const code = codeAt(secret, Math.floor(Date.now() / 1_000 / stepSeconds))
+    page.submit({ code: '000000' })
+    await page.shows('The code is wrong')
+    page.submit({ code })
+    await page.shows('Save the recovery codes.')
+    const recoveryCode = page.items('codes')[0]!
+    const again = await createVisitor(url).open()
+    again.submit({ email, password })
+    await again.shows('Enter your code')
+    expect(again.focus()).toBe('code')
+    again.submit({ code })
+    await again.shows('The code is wrong, or was used before.')
+    again.submit({ code: recoveryCode })
+    await again.shows('this session')
+    await again.shows('Code, to turn it off')
   })
   it('switches to another organization', async () => {
     const { visitor, page } = await signedIn(await person('first'))

@@ -31,6 +31,8 @@ export type Page = {
   /** Fills in the inputs of the form that has them, and submits it. */
   submit(values: Record<string, string>): void
   click(text: string): void
+  /** Texts of the items of a list with a class. */
+  items(name: string): string[]
 }
 
 /** Somebody with a browser of their own. */
@@ -99,6 +101,7 @@ export function createVisitor(url: string): Visitor {
         for (const [name, value] of Object.entries(values)) form.querySelector<HTMLInputElement>(`[name="${name}"]`)!.value = value
         form.requestSubmit()
       },
+      items: (name) => [...document.querySelectorAll(`ul.${name} > li`)].map((item) => item.textContent!),
       click: (text) => find<HTMLElement>('button, a', (element) => element.textContent!.trim() === text).click(),
     }
   }

@@ -54,7 +54,7 @@ describe('the page', () => {
     const paths = matches(html, /(?:href|src)="(\/login\/[^"]+)"/g)
     const names = paths.map((path) => path.split('/').at(-1))
     expect(names.toSorted()).toEqual([...scripts.keys(), 'style.css'].toSorted())
-    for (const path of paths) {
+    for (const path of [...paths, paths[0]!.replace(/[^/]+$/, 'qrcode.js')]) {
       const { statusCode, headers, body } = await get(path)
       expect([path, statusCode, headers['cache-control']]).toEqual([path, 200, 'public, max-age=31536000, immutable'])
       expect(headers['content-type']).toMatch(path.endsWith('.css') ? /^text\/css/ : /^text\/javascript/)

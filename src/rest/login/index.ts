@@ -4,7 +4,8 @@
  */
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { createRequire } from 'node:module'
+import { dirname, extname, join } from 'node:path'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Settings } from '../../platform/settings.ts'
 import type { App } from '../../platform/work.ts'
@@ -60,6 +61,7 @@ const directory = join(import.meta.dirname, 'page')
 async function readSite({ GRAPHIQL }: Settings): Promise<Site> {
   const names = (await readdir(directory)).filter((name) => extname(name) in types).sort()
   const files = new Map(names.map((name) => [name, join(directory, name)]))
+  files.set('qrcode.js', join(dirname(createRequire(import.meta.url).resolve('qrcode-generator')), 'qrcode.mjs'))
   const assets = new Map<string, Asset>()
   const digest = createHash('sha256')
   for (const [name, path] of files) {

@@ -1,5 +1,7 @@
-/** The view of people who are signed in: organizations, password and sessions. */
+/** The view of people who are signed in: organizations, password and sessions. Second factors are in factors.js. */
 import { auth, graphql, switchOrganization } from './api.js'
+import { deviceOf } from './device.js'
+import { showPasskeys, showTotp } from './factors.js'
 import { announce, attempt, inputOf, item, onClick, one, onSubmit, show, when } from './view.js'
 
 /** @param {import('./main.js').User} user */
@@ -13,6 +15,8 @@ export async function showAccount(user) {
   // Each loads by itself, so that a failure of one leaves the others usable.
   await Promise.all([
     attempt(section('organizations'), () => showOrganizations(section('organizations'))),
+    attempt(section('totp'), () => showTotp(section('totp'))),
+    attempt(section('passkeys'), () => showPasskeys(section('passkeys'))),
     attempt(section('sessions'), () => showSessions(section('sessions'))),
   ])
 }
@@ -79,25 +83,4 @@ async function revoke(section, id) {
   await showSessions(section)
   one(section, 'h2').focus()
   announce('The session is revoked.')
-}
-
-/** The browser and system of a User-Agent header, as people know them. @param {string | null} userAgent */
-export function deviceOf(userAgent) {
-  if (!userAgent) return 'Unknown device'
-  const browser = [
-    ['Edge', /\bEdg/],
-    ['Opera', /\bOPR\//],
-    ['Firefox', /\bFirefox\//],
-    ['Chrome', /Chrom(e|ium)\//],
-    ['Safari', /\bSafari\//],
-  ].find(([, pattern]) => /** @type {RegExp} */ (pattern).test(userAgent))
-  const system = [
-    ['Android', /\bAndroid\b/],
-    ['iOS', /\b(iPhone|iPad)\b/],
-    ['Windows', /\bWindows\b/],
-    ['macOS', /\bMacintosh\b/],
-    ['Linux', /\bLinux\b/],
-  ].find(([, pattern]) => /** @type {RegExp} */ (pattern).test(userAgent))
-  if (!browser) return userAgent.slice(0, 60)
-  return system ? `${browser[0]} on ${system[0]}` : String(browser[0])
 }

@@ -1,14 +1,41 @@
 /** The views of people who aren't signed in: sign in, second factor, forgotten and new password. */
 import { auth } from './api.js'
-import { onSubmit, show } from './view.js'
+import { choosePasskey, passkeysAreSuggested, passkeysAreSupported } from './passkey.js'
+import { attempt, onClick, one, onSubmit, show } from './view.js'
 
 /** Shows the form. `signedIn` is called when the session exists. @param {() => Promise<void>} signedIn */
 export function showSignIn(signedIn) {
-  onSubmit(show('sign-in'), async ({ email, password }) => {
+  const form = show('sign-in')
+  offerPasskeys(form, signedIn)
+  onSubmit(form, async ({ email, password }) => {
     const answer = await auth('login', { email, password })
     if (answer.requiresTOTP) showSecondFactor(answer.partialToken, signedIn)
     else await signedIn()
   })
+}
+
+/**
+ * Offers passkeys by a button, and in the list of saved sign-ins where the browser can.
+ * @param {HTMLElement} form @param {() => Promise<void>} signedIn
+ */
+function offerPasskeys(form, signedIn) {
+  if (!passkeysAreSupported()) return
+  const button = one(form, '[data-action="passkey"]')
+  button.hidden = false
+  /** @param {Awaited<ReturnType<typeof choosePasskey>>} finish */
+  const proceed = async (finish) => {
+    if (!finish) return
+    await finish()
+    await signedIn()
+  }
+  onClick(button, async () => proceed(await choosePasskey()))
+  const suggest = async () => {
+    if (!(await passkeysAreSuggested())) return
+    const finish = await choosePasskey({ suggest: true })
+    if (finish) await attempt(form, () => proceed(finish))
+  }
+  // Nobody asked for the suggestion, so that its failure concerns no one.
+  suggest().catch((error) => console.warn(error))
 }
 
 /** @param {string} partialToken @param {() => Promise<void>} signedIn */
