@@ -54,8 +54,8 @@ export type Dialect = Omit<Face, 'paths'> & {
   idempotencyHeaders: readonly string[]
   status: Readonly<Record<ErrorKind, number>>
   renderError(failure: Failure): object
-  /** The first one whose prefix a credential has applies to it. Credentials that only some rows accept are not limited here, and rows without one neither. */
-  rateLimits: readonly RequestLimit[]
+  /** The first one whose prefix a credential has applies to it. Credentials that only some rows accept are not limited here. */
+  rateLimits: readonly [RequestLimit, ...RequestLimit[]]
   /** Whether the contract has the headers `X-RateLimit-Limit`, `-Remaining` and `-Window`. */
   legacyRateLimitHeaders: boolean
   /** Named schemas of the document. */
