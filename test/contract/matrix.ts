@@ -41,7 +41,7 @@ export const keySubjects: Subject[] = (Object.keys(scopes) as KeyScope[]).flatMa
 )
 
 /** The permissions in the list of an oCore key. */
-const listed: Permission[] = ['manage:projects', 'view:api_keys', 'view:projects']
+const listed: Permission[] = ['manage:webhooks', 'view:api_keys', 'view:webhooks']
 
 const kinds: Record<string, { key: Parameters<typeof permissionsOfKey>[0]; allows(verb: string, resource: string): boolean }> = {
   'oec_live_ro_ key': { key: { kind: 'OEC', scope: 'READ', permissions: [] }, allows: scopes.READ },

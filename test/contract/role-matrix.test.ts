@@ -165,7 +165,7 @@ describe('limited to another project, with all permissions', () => {
   })
 
   /** Objects of the organization as a whole that everybody in it sees, and of the account of the user. */
-  const shared: readonly string[] = ['Organization', 'User', 'Server', 'SshKey', 'Passkey', 'Session'] satisfies IdType[]
+  const shared: readonly string[] = ['Organization', 'User', 'Server', 'SshKey', 'Session', 'Passkey'] satisfies IdType[]
   const hidden = () => Object.entries(estate).filter(([type]) => !shared.includes(type))
 
   it.each(
