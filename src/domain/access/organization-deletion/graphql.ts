@@ -4,6 +4,7 @@ import { Operation } from '../operation/graphql.ts'
 import { deleteOrganization } from './commands.ts'
 
 mutation(deleteOrganization, {
+  versioned: true,
   input: (t) => ({
     confirmSlug: t.string({ required: true, description: 'Slug of the organization, to confirm which one is deleted.' }),
   }),
