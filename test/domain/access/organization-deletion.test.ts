@@ -5,8 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
-import { callerOfKey, createApiKey } from '../../../src/domain/access/api-key/index.ts'
-import { activeOrganization } from '../../../src/domain/access/member/index.ts'
+import { callerOfCredential, callerOfKey, createApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { findOperation } from '../../../src/domain/access/operation/index.ts'
 import { deleteOrganization } from '../../../src/domain/access/organization-deletion/commands.ts'
 import { resumeDeletions } from '../../../src/domain/access/organization-deletion/jobs.ts'
@@ -28,6 +27,7 @@ import { ask, execute } from '../../../src/platform/command.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import { createEstate, createFullWorld, type Estate } from '../../contract/estate.ts'
+import { signIn } from '../../support/person.ts'
 import { codeOf, createTenant, createWorld, operation, request, type Tenant, type World } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 
@@ -287,6 +287,7 @@ it('at once, its credentials are worth nothing, except that whoever requested it
   const [own, colleagues] = [await keyOf(tenant), await keyOf(colleague)]
   expect((await callerOfKey(app, own))?.permissions.has('delete:organization')).toBe(true)
   expect(await callerOfKey(app, colleagues)).not.toBeNull()
+  const { accessToken } = await signIn(app, tenant.owner)
   const { operation: begun } = await execute(request(app, (await callerOfKey(app, own))!), deleteOrganization, {
     confirmSlug: tenant.owner.subject.name,
   })
@@ -297,7 +298,8 @@ it('at once, its credentials are worth nothing, except that whoever requested it
   expect({ data, errors }).toEqual({ data: { operation: { type: 'deleteOrganization', status: 'QUEUED' } }, errors: undefined })
   expect((await operation(app, left, '{ organization { name } }')).errors?.map(({ code }) => code)).toEqual(['not_found'])
   expect((await operation(app, left, '{ projects { totalCount } }')).errors?.map(({ code }) => code)).toEqual(['forbidden'])
-  expect(await activeOrganization(app.db, tenant.owner.userId!)).toMatchObject({ id: tenant.organizationId })
+  const session = await callerOfCredential(app, { text: accessToken, organization: null, fromCookie: false })
+  expect([session?.organizationId, ...session!.permissions]).toEqual([tenant.organizationId, 'view:organization'])
   const { organizations } = (await operation(app, colleague.owner, '{ organizations { nodes { id } } }')).data!
   expect(organizations.nodes).toEqual([{ id: encodeId('Organization', colleague.organizationId) }])
 

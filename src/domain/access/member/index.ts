@@ -12,9 +12,9 @@ import { reactions } from './reactions.ts'
 export { type Authority, authorityOfUser, demandAuthority, isOver, lockMembers } from './authority.ts'
 export { leaveOrganization, projectIdsSchema, removeMember, transferOwnership, updateMember } from './commands.ts'
 export { memberJoined, memberLeft, memberRemoved } from './events.ts'
-export { type Membership, membershipColumns, memberships, rightsOf, withinProject } from './membership.ts'
+export { activeFirst, type Membership, membershipColumns, memberships, rightsOf, withinProject } from './membership.ts'
 export type { MemberRow } from './model.ts'
-export { activeOrganization, setActiveOrganization, switchOrganization } from './organizations.ts'
+export { setActiveOrganization, switchOrganization } from './organizations.ts'
 export { addMember, demandProjects, demandRole } from './placement.ts'
 
 declare module '../../../platform/id.ts' {

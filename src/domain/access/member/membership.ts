@@ -14,9 +14,15 @@ export type Membership = {
   isLeaving: boolean
 }
 
-/** Members `m` with their roles `r`. Of an organization that is being deleted, only the one who requested that is left. */
+/** Members `m` with their roles `r` and organizations `home`. Of an organization that is being deleted, only the one who requested that is left. */
 export const memberships: Sql = sql`member m join role r on r.organization_id = m.organization_id and r.id = m.role_id
   join organization home on home.id = m.organization_id and (home.deleting_at is null or home.deletion_requested_by = m.user_id)`
+
+/**
+ * Order of the memberships of a user: the active organization first, which is the one that the user switched to last, or joined first. One
+ * whose deletion the user requested is the last resort, so that the user can follow that.
+ */
+export const activeFirst: Sql = sql`home.deleting_at is not null, m.activated_at desc nulls last, m.id`
 
 /** To be selected from `memberships`. */
 export const membershipColumns: Sql = sql`r.system as role_system, r.permissions as role_permissions,

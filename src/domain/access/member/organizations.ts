@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { Organization } from '../../../generated/prisma/client.ts'
 import { defineCommand, demandPerson } from '../../../platform/command.ts'
-import { row, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
+import { row, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { lock } from '../../../platform/db/lock.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import type { Work } from '../../../platform/work.ts'
@@ -35,18 +35,6 @@ export async function setActiveOrganization(work: Work, userId: string, organiza
   work.wake('credentials')
   return changed > 0
 }
-
-/**
- * The active organization of a user: the one that the user switched to last or, if there is none, joined first. Null without any. A user who has
- * requested the deletion of the only one stays in it until it is gone.
- */
-export const activeOrganization = (tx: Tx, userId: string): Promise<Organization | null> =>
-  row<Organization>(
-    tx,
-    sql`select o.* from member m join organization o on o.id = m.organization_id
-        where m.user_id = ${userId}::uuid and (o.deleting_at is null or o.deletion_requested_by = m.user_id)
-        order by o.deleting_at is not null, m.activated_at desc nulls last, m.id limit 1`,
-  )
 
 export const switchOrganization = defineCommand({
   name: 'switchOrganization',

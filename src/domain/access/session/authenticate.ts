@@ -6,7 +6,7 @@ import { errors } from '../../../platform/errors.ts'
 import { decodeId, nilId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
 import type { App } from '../../../platform/work.ts'
-import { type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
+import { activeFirst, type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
 import { isToken, verifiedClaims } from './access-token.ts'
 
 /**
@@ -34,9 +34,8 @@ async function findCaller(app: App, text: string, slug: string | null): Promise<
     app.db,
     sql`select s.user_id, u.name, (extract(epoch from s.expires_at - app_now()) * 1000)::float8 as expires_in_ms, a.*
         from session s join user_account u on u.id = s.user_id left join lateral (
-          select m.organization_id, ${membershipColumns} from ${memberships} join organization o on o.id = m.organization_id
-          where m.user_id = u.id and o.deleting_at is null and (${slug}::text is null or o.slug = ${slug})
-          order by m.activated_at desc nulls last, m.id limit 1) a on true
+          select m.organization_id, ${membershipColumns} from ${memberships}
+          where m.user_id = u.id and (${slug}::text is null or home.slug = ${slug}) order by ${activeFirst} limit 1) a on true
         where s.id = ${sessionId}::uuid and s.user_id = ${userId}::uuid and s.expires_at > app_now()`,
   )
   if (!found) return null
