@@ -1,11 +1,10 @@
-/** Every command, query and root field with every scope of key: either allowed or `forbidden`. */
+/** GraphQL for callers without permissions, and with one permission. What every role and key may do is in role-matrix.test.ts. */
 import { getNamedType, isObjectType } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Caller, type KeyScope, keyPermissions, type Permission, rolePermissions } from '../../src/platform/access.ts'
-import { ask, type Command, execute, type Query } from '../../src/platform/command.ts'
-import { codeOf, createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
+import type { Caller, Permission } from '../../src/platform/access.ts'
+import { createTenant, operation, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, documentFor, type Estate, variablesFor } from './estate.ts'
-import { commands, queries, schema } from './support.ts'
+import { commands, schema } from './support.ts'
 
 let world: World
 let tenant: Tenant
@@ -18,79 +17,6 @@ beforeAll(async () => {
 })
 afterAll(() => world?.close())
 
-const scopes: KeyScope[] = ['READ', 'WRITE', 'ADMIN']
-
-/** READ reads. WRITE changes and deploys, but neither deletes nor extends permissions. ADMIN does everything. */
-function allowed(permission: Permission, scope: KeyScope): boolean {
-  const [verb, resource] = permission.split(':') as [string, string]
-  if (scope === 'ADMIN' || verb === 'view') return true
-  return scope === 'WRITE' && verb !== 'delete' && !['organization', 'members', 'roles', 'api_keys', 'audit_logs'].includes(resource)
-}
-
-/** Empty input is refused after the permission check. The test only checks whether the permission check passed. */
-const outcome = async (act: Promise<unknown>) => ((await codeOf(act)) === 'forbidden' ? 'forbidden' : 'allowed')
-
-/** Commands on one's own account need no permission of an organization. */
-const withPermission = [...commands.values()].filter(({ permission }) => permission !== null)
-const ownAccount = [...commands.values()].filter(({ permission }) => permission === null).map(({ name }) => name)
-
-const cases = <Declared extends { name: string }>(declared: Iterable<Declared>) =>
-  [...declared].flatMap((each) => scopes.map((scope) => [each.name, scope, each] as const))
-
-describe('a key’s scope', () => {
-  it.each(cases(withPermission))('for %s: %s', async (_name, scope, command) => {
-    const act = execute(request(world.app, tenant.key(scope)), command as unknown as Command<unknown, null, object>, {})
-    expect(await outcome(act)).toBe(allowed(command.permission!, scope) ? 'allowed' : 'forbidden')
-  })
-
-  it.each(ownAccount)('%s is for people only, whatever the scope', async (name) => {
-    const field = schema.getMutationType()!.getFields()[name]!
-    const variables = variablesFor(field, estate, 'mutation')
-    for (const scope of scopes) {
-      const { errors } = await operation(world.app, tenant.key(scope), documentFor('mutation', field, variables), variables)
-      expect(errors?.map(({ code }) => code)).toEqual(['forbidden'])
-    }
-  })
-
-  it.each(cases([...queries.values()].filter(({ permission }) => permission !== null)))(
-    'for the query %s: %s',
-    async (_name, scope, query) => {
-      const act = ask(request(world.app, tenant.key(scope)), query as unknown as Query<unknown, unknown>, {})
-      expect(await outcome(act)).toBe(allowed(query.permission!, scope) ? 'allowed' : 'forbidden')
-    },
-  )
-
-  it('is of no use for the sessions of its creator', async () => {
-    const { errors } = await operation(world.app, tenant.key('ADMIN'), '{ sessions { id } }')
-    expect(errors?.map(({ code }) => code)).toEqual(['forbidden'])
-  })
-
-  it('matches the permissions of a key, for every permission', () => {
-    for (const scope of scopes) {
-      for (const permission of keyPermissions('ADMIN', rolePermissions('OWNER'))) {
-        expect({ scope, permission, has: keyPermissions(scope, rolePermissions('OWNER')).has(permission) }).toEqual({
-          scope,
-          permission,
-          has: allowed(permission, scope),
-        })
-      }
-    }
-  })
-})
-
-describe('with one permission missing', () => {
-  const without = (permission: Permission): Caller => ({
-    ...tenant.owner,
-    permissions: new Set([...tenant.owner.permissions].filter((each) => each !== permission)),
-  })
-
-  const guarded = [...commands.values()].flatMap(({ permission, ...command }) => (permission ? [[command.name, permission] as const] : []))
-  it.each(guarded)('%s is forbidden without %s', async (name, permission) => {
-    const command = commands.get(name) as unknown as Command<unknown, null, object>
-    expect(await codeOf(execute(request(world.app, without(permission)), command, {}))).toBe('forbidden')
-  })
-})
-
 describe('GraphQL for a caller without permissions', () => {
   const nobody = (): Caller => ({ ...tenant.owner, permissions: new Set() })
   const run = (kind: 'query' | 'mutation', name: string, selection?: string) => {
@@ -99,7 +25,8 @@ describe('GraphQL for a caller without permissions', () => {
     return operation(world.app, nobody(), documentFor(kind, field, variables, selection), variables)
   }
 
-  const mutations = Object.keys(schema.getMutationType()!.getFields()).filter((name) => !ownAccount.includes(name))
+  /** Commands on one's own account need no permission. */
+  const mutations = Object.keys(schema.getMutationType()!.getFields()).filter((name) => commands.get(name)!.permission !== null)
   it.each(mutations)('mutation %s is forbidden', async (name) => {
     expect(await run('mutation', name)).toEqual({ data: { [name]: null }, errors: [expect.objectContaining({ code: 'forbidden' })] })
   })

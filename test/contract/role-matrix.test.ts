@@ -6,7 +6,8 @@ import type { IncomingMessage } from 'node:http'
 import { createSourceEventStream, type GraphQLField, parse } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createGraphqlContext } from '../../src/graphql/builder/context.ts'
-import type { Caller, Permission } from '../../src/platform/access.ts'
+import { type Caller, type Permission, permissions } from '../../src/platform/access.ts'
+import { ask, execute } from '../../src/platform/command.ts'
 import { DomainError } from '../../src/platform/errors.ts'
 import { decodeId, encodeId, type IdType, newId } from '../../src/platform/id.ts'
 import { type Route, type Source, sourceOf } from '../../src/rest/core/route.ts'
@@ -65,9 +66,11 @@ async function first(source: string, variableValues: Record<string, unknown>, ca
 
 const outcome = (code: string) => (code === 'forbidden' ? 'forbidden' : 'allowed')
 
+const everybody = [...roleSubjects, ...keySubjects, ...kindSubjects]
+
 /** What each subject is answered, and what it should be. */
 async function tried(permission: Permission | null, act: (caller: Caller) => Promise<string>) {
-  const subjects = [...roleSubjects, ...keySubjects, ...kindSubjects, ...(permission === null ? [] : without(permission))]
+  const subjects = [...everybody, ...(permission === null ? [] : without(permission))]
   const answered: [string, string][] = []
   for (const subject of subjects) answered.push([subject.title, outcome(await act(subject.caller(tenant)))])
   // Commands that need no permission are on one's own account, which API keys don't touch.
@@ -92,6 +95,25 @@ const subscriptions: Record<string, Permission> = {
   webServiceLogs: 'view:deployments',
   webhookAttempts: 'view:webhooks',
 }
+
+it.each(everybody.map((subject) => [subject.title, subject] as const))('%s has the permissions that it should', (_title, subject) => {
+  const { permissions: has } = subject.caller(tenant)
+  expect(permissions.filter((name) => has.has(name))).toEqual(permissions.filter((name) => subject.allows(name)))
+})
+
+describe('what no root field offers, with empty input', () => {
+  const offered = (['query', 'mutation'] as const).flatMap((kind) => fieldsOf(kind).map(({ name }) => name))
+  const others = [...commands.values(), ...queries.values()].filter(({ name }) => !offered.includes(name))
+
+  it.each(others.map((declared) => [declared.name, declared] as const))('%s', async (_name, declared) => {
+    const act = (caller: Caller) => {
+      const asked = request(world.app, caller)
+      return codeOf('emits' in declared ? execute(asked, declared, {}) : ask(asked, declared, {}))
+    }
+    const { answered, expected } = await tried(declared.permission, act)
+    expect(answered).toEqual(expected)
+  })
+})
 
 describe('with ids of no object, only those with the permission learn that', () => {
   it.each(fieldsOf('mutation').map((field) => [field.name, field] as const))('mutation %s', async (name, field) => {
@@ -165,7 +187,7 @@ describe('limited to another project, with all permissions', () => {
   })
 
   /** Objects of the organization as a whole that everybody in it sees, and of the account of the user. */
-  const shared: readonly string[] = ['Organization', 'User', 'Server', 'SshKey', 'Session', 'Passkey'] satisfies IdType[]
+  const shared: readonly string[] = ['Organization', 'User', 'Server', 'SshKey', 'Passkey', 'Session'] satisfies IdType[]
   const hidden = () => Object.entries(estate).filter(([type]) => !shared.includes(type))
 
   it.each(
