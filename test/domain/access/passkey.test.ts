@@ -141,9 +141,9 @@ describe('a login', () => {
     expect(used!.lastUsedAt).toBeInstanceOf(Date)
     const entries = await rows(
       world.app.db,
-      sql`select action, outcome, details from audit_entry where user_id = ${owner.userId}::uuid and action = 'login'`,
+      sql`select action, outcome, actor_id, details from audit_entry where user_id = ${owner.userId}::uuid and action = 'login'`,
     )
-    expect(entries).toEqual(Array(2).fill({ action: 'login', outcome: 'SUCCEEDED', details: { method: 'passkey' } }))
+    expect(entries).toEqual(Array(2).fill({ action: 'login', outcome: 'SUCCEEDED', actorId: owner.userId, details: { method: 'passkey' } }))
   })
 
   it.each<[string, Deviation]>([

@@ -1,11 +1,9 @@
 /** Signing in with a passkey. The authenticator has verified the person, so neither a password nor a second factor is needed. */
 import type { Passkey, User } from '../../../generated/prisma/client.ts'
-import { systemCaller } from '../../../platform/access.ts'
 import { row, run, sql } from '../../../platform/db/index.ts'
 import { DomainError } from '../../../platform/errors.ts'
-import { nilId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
-import { recordFailure, type SignedIn, startSession } from '../session/index.ts'
+import { personOf, recordFailure, type SignedIn, startSession } from '../session/index.ts'
 import { challengeMs, newChallenge, useChallenge } from './challenge.ts'
 import { passkeyErrors } from './errors.ts'
 import { checked, type LoginResponse, refuseFrames, userHandle, webauthn } from './model.ts'
@@ -33,7 +31,7 @@ export async function loginWithPasskey(app: App, response: LoginResponse, reques
   if (!passkey) throw passkeyErrors.passkey_failed()
   const user = { id: passkey.userId, email: passkey.email, name: passkey.userName }
   try {
-    return await transact(app, systemCaller(nilId), { requestId }, async (work) => {
+    return await transact(app, personOf(user, null), { requestId }, async (work) => {
       await verifyLogin(work, passkey.id, response)
       return startSession(work, user, 'passkey')
     })
