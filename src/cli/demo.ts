@@ -1,9 +1,10 @@
 /**
  * `npm run demo`: demonstrates the product with a real repository, over its public API only, and reports for each part whether it passed. The
- * chapters are in demo/. Of the server's code, only the names of its settings are used.
+ * chapters are in demo/. Of the server's code, only the names of its settings are used, and the way to its database to falsify the audit log.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { chapter as access } from './demo/access.ts'
 import { chapter as config } from './demo/config.ts'
 import { chapter as main } from './demo/main.ts'
 import { Report } from './demo/report.ts'
@@ -12,7 +13,7 @@ import { openServer } from './demo/server.ts'
 import { type Chapter, openStage } from './demo/stage.ts'
 import { chapter as webhooks } from './demo/webhooks.ts'
 
-const chapters: Record<string, Chapter> = { main, config, webhooks, resources }
+const chapters: Record<string, Chapter> = { main, config, webhooks, resources, access }
 
 const help = `npm run demo [-- [chapter] [--url <GraphQL URL> --key <API key>]]
 
@@ -43,6 +44,7 @@ function readCall(): Call | null {
   const chapter = Object.hasOwn(chapters, name) ? chapters[name] : undefined
   if (!chapter || more.length > 0) throw new TypeError(`The chapter ${positionals.join(' ')} does not exist.`)
   if ((values.url === undefined) !== (values.key === undefined)) throw new TypeError('--url and --key must be given together.')
+  if (values.url !== undefined && chapter.needsOwnServer) throw new TypeError(`The chapter ${name} needs the demo's own server.`)
   return { chapter, ...(values.url && values.key ? { given: { url: values.url, key: values.key } } : {}) }
 }
 

@@ -27,13 +27,14 @@ export type Client = {
 
 export const logFields = 'lines { seq stream message } cursor gap { lines } complete'
 
-export function openClient({ url, key }: Server): Client {
+export function openClient({ url, key, organization }: Server): Client {
+  const within: Record<string, string> = organization === undefined ? {} : { 'x-org-slug': organization }
   const sockets = new Set<SocketClient>()
   return {
     async ask<T>(document: string, variables: Variables = {}): Promise<T> {
       const answer = await fetch(url, {
         method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+        headers: { 'content-type': 'application/json', authorization: `Bearer ${key}`, ...within },
         body: JSON.stringify({ query: document, variables }),
         signal: AbortSignal.timeout(15_000),
       })
@@ -45,7 +46,7 @@ export function openClient({ url, key }: Server): Client {
       const socket = createClient({
         url: url.replace(/^http/, 'ws'),
         webSocketImpl: WebSocket,
-        connectionParams: { authorization: `Bearer ${key}` },
+        connectionParams: { authorization: `Bearer ${key}`, ...within },
         retryAttempts: 0,
         on: {
           connected(connection) {

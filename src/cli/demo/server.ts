@@ -7,7 +7,15 @@ import { createInterface } from 'node:readline'
 import { settingNames } from '../../platform/settings.ts'
 import type { Report } from './report.ts'
 
-export type Server = { url: string; key: string }
+export type Server = {
+  url: string
+  /** An API key or an access token. */
+  key: string
+  /** Slug of the organization to act in, for an access token. */
+  organization?: string
+  /** Of a server that the demo has started. */
+  dataDir?: string
+}
 
 const source = join(import.meta.dirname, '..', '..')
 /** A start takes two to four seconds if the packages are installed. */
@@ -26,7 +34,7 @@ export async function openServer(given: Server | undefined, undo: (() => Promise
   undo.push(() => stop(child, dataDir))
   const server = await whereToGo(child, report)
   report.say(`Server ready after ${((performance.now() - start) / 1000).toFixed(1)} s.`)
-  return server
+  return { ...server, dataDir }
 }
 
 /** Starts a program of src with the demo's settings, in its own process group, so that Ctrl-C only reaches the demo, which then stops it. */

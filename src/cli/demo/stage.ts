@@ -8,9 +8,15 @@ import { type Client, type Line, type LogBatch, logFields, openClient } from './
 import { ensure, type Part, type Report } from './report.ts'
 import type { Server } from './server.ts'
 
-export type Chapter = { about: string; parts(stage: Stage): Part[] }
+export type Chapter = {
+  about: string
+  /** Whether it changes the database of the server, and so is not for a server that is given. */
+  needsOwnServer?: boolean
+  parts(stage: Stage): Part[]
+}
 
 export type Stage = {
+  server: Server
   client: Client
   report: Report
   /** Cleanup steps, run in reverse order. */
@@ -75,6 +81,7 @@ export async function openStage(server: Server, undo: Stage['undo'], report: Rep
   )
   report.say(`Project ${createProject.project.slug}, service ${createWebService.webService.url}, repository ${repository.url}`)
   return {
+    server,
     client,
     report,
     undo,
