@@ -22,11 +22,11 @@ const longestWaitMs = 30_000
 const calmMs = 60_000
 
 /**
- * Limits of the heap in MB. Up to 1,000 MB of old objects, V8 lets the heap at most double before it collects them, and beyond that it may
- * quadruple. Smaller young generations leave less unused memory; with 8 MB instead of 16, they would be collected twice as often under load.
- * Together the limits halve what a server takes after it was busy.
+ * Limits of the heap in MB, and `gc` for serve.ts. Up to 1,000 MB of old objects, V8 lets the heap at most double before it collects them, and
+ * beyond that it may quadruple. Smaller young generations leave less unused memory; with 8 MB instead of 16, they would be collected twice as
+ * often under load. Together the limits halve what a server takes after it was busy.
  */
-const heap = ['--max-old-space-size=1000', '--max-semi-space-size=16']
+const heap = ['--max-old-space-size=1000', '--max-semi-space-size=16', '--expose-gc']
 
 /** What each command runs. Any other command is a file of src/cli. @type {Record<string, string[]>} */
 const programs = {
