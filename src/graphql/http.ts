@@ -200,13 +200,17 @@ const mediaTypes = (accept = ''): string[] =>
     .filter(([, ...parameters]) => !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter)))
     .map(([type]) => type ?? '')
 
+/** Length from which a text is encoded before it is sent: Node would encode it into a buffer of three times its length. */
+const largeChars = 16 * 1024
+
 function sendJson(reply: FastifyReply, answer: Answer, type: string, status = statusOfAnswer(answer, type)) {
   const { retryAfterSeconds } = (answer.errors?.[0]?.extensions.details ?? {}) as { retryAfterSeconds?: number }
   if (status >= 400 && retryAfterSeconds !== undefined) reply.header('retry-after', retryAfterSeconds)
+  const text = textOf(answer)
   return reply
     .code(status)
     .headers({ 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' })
-    .send(textOf(answer))
+    .send(text.length > largeChars ? Buffer.from(text) : text)
 }
 
 /** Clients of the older media type application/json expect 200 for an invalid operation. */
