@@ -147,6 +147,26 @@ describe('the loop that reads output', () => {
     watchOutput(app, [await createPrinter()])
     expect(readInstanceOutput.dueInMs?.(app)).toBeGreaterThan(0)
   })
+
+  it('reads less often while nothing is printed, until a line is', async () => {
+    const printer = await createPrinter()
+    const { clock } = app
+    let passedMs = 0
+    app.clock = { ...clock, elapsedMs: () => clock.elapsedMs() + passedMs }
+    try {
+      watchOutput(app, [printer])
+      const often = readInstanceOutput.dueInMs!(app)!
+      passedMs = 60_000
+      print(printer, 'no line yet')
+      await look()
+      expect(readInstanceOutput.dueInMs!(app)).toBeGreaterThan(often)
+      print(printer, ', but now\n')
+      await look()
+      expect(readInstanceOutput.dueInMs!(app)).toBe(often)
+    } finally {
+      app.clock = clock
+    }
+  })
 })
 
 describe('an instance with heavy output', () => {

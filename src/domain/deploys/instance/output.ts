@@ -47,16 +47,24 @@ type Memory = {
   reads: Map<string, Promise<unknown>>
   /** Up to where each instance was read. A cache: every write compares the position in the database. */
   cursors: Map<string, Cursor>
+  /** When a line was read last, or an instance was added, on the monotonic clock. */
+  activeAt: number
 }
 
 type Cursor = { position: OutputPosition; logId: string | null }
 
-const memoryOf = perApp((): Memory => ({ watched: new Map(), loud: new Set(), loudPassMs: 0, reads: new Map(), cursors: new Map() }))
+const memoryOf = perApp(
+  (app): Memory => ({
+    ...{ watched: new Map(), loud: new Set(), loudPassMs: 0, reads: new Map(), cursors: new Map() },
+    activeAt: app.clock.elapsedMs(),
+  }),
+)
 
 /** Sets the instances whose output this process reads. */
 export function watchOutput(app: App, instances: readonly OutputSource[]): void {
   const memory = memoryOf(app)
   if (memory.watched.size === 0 && instances.length > 0) app.wake.notify(topic)
+  if (instances.some(({ id }) => !memory.watched.has(id))) memory.activeAt = app.clock.elapsedMs()
   memory.watched = new Map(instances.map((instance) => [instance.id, instance]))
   for (const id of memory.loud) if (!memory.watched.has(id)) memory.loud.delete(id)
 }
@@ -241,21 +249,32 @@ const loudTopic = 'loud output'
 const restMs = 5_000
 /** Each read of a busy log becomes a frame for each of its subscribers, so shorter intervals cost much. */
 const readEveryMs = 40
+/** While no instance has printed a line for a while. */
+const silentReadEveryMs = 100
+const silenceMs = 10_000
 /** With more than 200 instances, each one is read less often. */
 const readsPerMs = 4
 
 const isResting = (app: App) => memoryOf(app).watched.size === 0
+
+function readIntervalMs(app: App): number {
+  const { watched, activeAt } = memoryOf(app)
+  const isSilent = app.clock.elapsedMs() - activeAt >= silenceMs
+  return Math.max(isSilent ? silentReadEveryMs : readEveryMs, watched.size / readsPerMs)
+}
 
 /** Reads the output of this machine's instances. Runs no statement while nothing is printed. */
 export const readInstanceOutput: Chore = {
   name: 'read instance output',
   topic,
   everyMs: restMs,
-  dueInMs: (app) => (isResting(app) ? null : Math.max(readEveryMs, memoryOf(app).watched.size / readsPerMs)),
+  dueInMs: (app) => (isResting(app) ? null : readIntervalMs(app)),
   async run(app, signal) {
-    const { watched, loud } = memoryOf(app)
+    const memory = memoryOf(app)
+    const { watched, loud } = memory
     const quiet = [...watched.values()].filter(({ id }) => !loud.has(id))
-    await readEach(app, quiet, { concurrency: quietConcurrency, maxBytes: quietBytes }, signal, ({ id }, { bytes }) => {
+    await readEach(app, quiet, { concurrency: quietConcurrency, maxBytes: quietBytes }, signal, ({ id }, { bytes, hasAdvanced }) => {
+      if (hasAdvanced) memory.activeAt = app.clock.elapsedMs()
       if (bytes < quietBytes) return
       if (loud.size === 0) app.wake.notify(loudTopic)
       loud.add(id)
