@@ -3,10 +3,13 @@ import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createApp } from '../../src/app.ts'
+import { inviteMember } from '../../src/domain/access/invitation/index.ts'
 import { contentIdentity } from '../../src/domain/access/mail/model.ts'
 import { mailResets } from '../../src/domain/access/session/reset.ts'
+import { mailSignUps } from '../../src/domain/access/session/sign-up.ts'
 import { codeAt, stepSeconds } from '../../src/domain/access/totp/code.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { execute } from '../../src/platform/command.ts'
 import { row, sql } from '../../src/platform/db/index.ts'
 import { nilId } from '../../src/platform/id.ts'
 import { authDialect } from '../../src/rest/auth/index.ts'
@@ -14,7 +17,7 @@ import { restPlugin } from '../../src/rest/core/index.ts'
 import { loginPlugin } from '../../src/rest/login/index.ts'
 import { provideEmail } from '../support/email.ts'
 import { password, withPassword } from '../support/person.ts'
-import { createTenant, createWorld, type World } from '../support/tenant.ts'
+import { createTenant, createWorld, request, type World } from '../support/tenant.ts'
 import { secretOf } from '../support/totp.ts'
 import { until } from '../support/wait.ts'
 import { createVisitor, type Page, type Visitor } from './login-support.ts'
@@ -24,7 +27,7 @@ let server: FastifyInstance
 let url: string
 
 beforeAll(async () => {
-  world = await createWorld()
+  world = await createWorld({ SIGN_UP: 'open' })
   const { app } = world
   provideEmail(app)
   server = await createApp({ app, schema, rest: [restPlugin(app, [authDialect]), loginPlugin(app)] })
@@ -40,15 +43,16 @@ afterAll(async () => {
 /** Somebody with an account, whose organization has this name. Returns the email address. */
 const person = async (organization: string) => withPassword(world.app, (await createTenant(world.app, organization)).owner)
 
-/** The token of the newest mail. */
-async function resetToken(): Promise<string> {
+/** The link of the newest mail of a purpose, from `#`. */
+async function linkOf(purpose: 'password_reset' | 'sign_up'): Promise<string> {
   const { app } = world
-  while ((await mailResets.run(app, new AbortController().signal)) === 'again');
+  const chore = purpose === 'sign_up' ? mailSignUps : mailResets
+  while ((await chore.run(app, new AbortController().signal)) === 'again');
   const mail = (await row<{ id: string; content: Uint8Array }>(
     app.db,
-    sql`select id, content from mail where purpose = 'password_reset' order by id desc limit 1`,
+    sql`select id, content from mail where purpose = ${purpose} order by id desc limit 1`,
   ))!
-  return /login#reset=([\w-]+)/.exec(await app.keyring.open(app.db, nilId, contentIdentity(mail.id), mail.content))![1]!
+  return /login(#\w+=[\w-]+)/.exec(await app.keyring.open(app.db, nilId, contentIdentity(mail.id), mail.content))![1]!
 }
 
 async function signedIn(email: string, secret = password): Promise<{ visitor: Visitor; page: Page }> {
@@ -103,6 +107,70 @@ describe('signing in', () => {
   })
 })
 
+describe('an invitation', () => {
+  /** The link of an invitation to an organization, from `#`. */
+  async function invite(organization: string, email: string): Promise<string> {
+    const { app } = world
+    const { organizationId, owner } = await createTenant(app, organization)
+    const role = (await row<{ id: string }>(
+      app.db,
+      sql`select id from role where organization_id = ${organizationId}::uuid and system = 'DEVELOPER'`,
+    ))!
+    const { link } = await execute(request(app, owner), inviteMember, { email, roleId: role.id })
+    return link!.slice(link!.indexOf('#'))
+  }
+  it('creates the account of a person without one, who then is a member', async () => {
+    const email = 'invited@example.com'
+    const link = await invite('inviter', email)
+    const page = await createVisitor(url).open(link)
+    expect([page.title(), page.focus()]).toEqual(['Join inviter · Quayside', 'name'])
+    expect(page.text()).toContain(`The invitation is for ${email}, with the role Developer.`)
+    page.submit({ name: 'Ada', password: 'short' })
+    await page.shows('must have 8 to 256 characters')
+    page.submit({ name: 'Ada', password })
+    await page.shows('inviter, current')
+    expect(page.text()).toContain(`Signed in as Ada (${email})`)
+    expect(page.hash()).toBe('')
+    const again = await createVisitor(url).open(link)
+    expect(again.title()).toBe('The invitation could not be opened · Quayside')
+    expect(again.text()).toContain('The invitation is not valid.')
+  })
+  it('is accepted by signing in, and at once by a person who is signed in', async () => {
+    const email = await person('own')
+    const { visitor } = await signedIn(email)
+    const page = await createVisitor(url).open(await invite('joined', email))
+    page.submit({ password })
+    await page.shows('joined, current')
+    const other = await visitor.open(await invite('third', email))
+    expect(other.focus()).toBe('button')
+    other.submit({})
+    await other.shows('third, current')
+  })
+  it('for another address asks to sign out first', async () => {
+    const { visitor } = await signedIn(await person('stranger'))
+    const page = await visitor.open(await invite('fourth', 'somebody@example.com'))
+    expect(page.text()).toContain('You are signed in as stranger@quayside.localhost.')
+    page.submit({})
+    await page.shows('Create account and join')
+    expect(visitor.cookie('access_token')).toBeUndefined()
+  })
+})
+
+describe('sign-up', () => {
+  it('confirms the address by a mail, and leads to the account', async () => {
+    const visitor = createVisitor(url)
+    const page = await visitor.open('#sign-up')
+    expect([page.title(), page.focus()]).toEqual(['Create an account · Quayside', 'name'])
+    page.submit({ name: 'Grace', email: 'grace@example.com', password })
+    await page.shows('Check your mail')
+    const confirm = await visitor.open(await linkOf('sign_up'))
+    confirm.submit({})
+    await confirm.shows('Signed in as Grace (grace@example.com)')
+    await confirm.shows('this session')
+    expect(confirm.hash()).toBe('')
+  })
+})
+
 describe('a forgotten password', () => {
   it('is replaced by the link of a mail, which works once', async () => {
     const email = await person('forgetful')
@@ -111,14 +179,15 @@ describe('a forgotten password', () => {
     expect([page.title(), page.focus()]).toEqual(['Reset your password · Quayside', 'email'])
     page.submit({ email })
     await page.shows('Check your mail')
-    const reset = await visitor.open(`#reset=${await resetToken()}`)
+    const link = await linkOf('password_reset')
+    const reset = await visitor.open(link)
     expect([reset.title(), reset.focus()]).toEqual(['Set a new password · Quayside', 'password'])
     reset.submit({ password: 'password1' })
     await reset.shows('common')
     reset.submit({ password: 'another good horse' })
     await reset.shows('Your password is changed')
     expect(reset.hash()).toBe('')
-    const again = await visitor.open(`#reset=${await resetToken()}`)
+    const again = await visitor.open(link)
     again.submit({ password: 'a third good horse' })
     await again.shows('The link is not valid')
     await signedIn(email, 'another good horse')

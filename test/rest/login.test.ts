@@ -71,10 +71,10 @@ describe('the page', () => {
   it('says without JavaScript what to do instead', () => {
     expect(html).toMatch(/<noscript>.*npm run key/)
   })
-  it('offers GraphiQL only where it is on', async () => {
-    expect(html).toContain('<body data-graphiql="true">')
-    const other = await start(await world.process({ GRAPHIQL: 'false' }))
-    expect((await other.inject('/login')).body).toContain('<body data-graphiql="false">')
+  it('offers sign-up and GraphiQL only where they are on', async () => {
+    expect(html).toContain('<body data-sign-up="invited" data-graphiql="true">')
+    const other = await start(await world.process({ SIGN_UP: 'open', GRAPHIQL: 'false' }))
+    expect((await other.inject('/login')).body).toContain('<body data-sign-up="open" data-graphiql="false">')
     await other.close()
   })
   it('is named by the page at /', async () => {

@@ -58,7 +58,7 @@ export const loginPlugin =
 
 const directory = join(import.meta.dirname, 'page')
 
-async function readSite({ GRAPHIQL }: Settings): Promise<Site> {
+async function readSite({ SIGN_UP, GRAPHIQL }: Settings): Promise<Site> {
   const names = (await readdir(directory)).filter((name) => extname(name) in types).sort()
   const files = new Map(names.map((name) => [name, join(directory, name)]))
   files.set('qrcode.js', join(dirname(createRequire(import.meta.url).resolve('qrcode-generator')), 'qrcode.mjs'))
@@ -74,6 +74,7 @@ async function readSite({ GRAPHIQL }: Settings): Promise<Site> {
   const modules = names.filter((name) => name.endsWith('.js') && name !== 'main.js')
   const values: Record<string, string> = {
     assets: base,
+    signUp: SIGN_UP,
     graphiql: String(GRAPHIQL),
     // The modules that main.js imports, so that they load at once.
     preloads: modules.map((name) => `<link rel="modulepreload" href="${base}/${name}">`).join('\n'),

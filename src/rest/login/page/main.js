@@ -1,8 +1,9 @@
 /** The page at /login: chooses the view by the location's hash and by whether there is a session. */
 import { showAccount } from './account.js'
 import { graphql, isSignedOut, Problem } from './api.js'
+import { showInvitation } from './invitation.js'
 import { returnAddress } from './return-address.js'
-import { showForgot, showReset, showSignIn } from './sign-in.js'
+import { showConfirm, showForgot, showReset, showSignIn, showSignUp, signUpIsOpen } from './sign-in.js'
 import { show } from './view.js'
 
 /** @typedef {{ id: string, name: string, email: string }} User */
@@ -26,7 +27,10 @@ async function choose() {
   const [name = '', token = ''] = location.hash.slice(1).split('=')
   if (name === 'forgot') return showForgot()
   if (name === 'reset' && token) return showReset(token)
+  if (name === 'confirm' && token) return showConfirm(token, choose)
+  if (name === 'sign-up' && signUpIsOpen()) return showSignUp()
   const user = await currentUser()
+  if (name === 'invitation' && token) return showInvitation(token, user, choose)
   if (!user) return showSignIn(choose)
   const address = returnAddress(location.search, location.origin)
   if (address !== null) return location.replace(address)
@@ -38,7 +42,8 @@ async function start() {
     await choose()
   } catch (error) {
     if (!(error instanceof Problem)) console.error(error)
-    show('message', { title: 'The page could not be opened', text: /** @type {Error} */ (error).message })
+    const what = location.hash.startsWith('#invitation=') ? 'invitation' : 'page'
+    show('message', { title: `The ${what} could not be opened`, text: /** @type {Error} */ (error).message })
   }
 }
 

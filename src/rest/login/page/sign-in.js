@@ -1,4 +1,4 @@
-/** The views of people who aren't signed in: sign in, second factor, forgotten and new password. */
+/** The views of people who aren't signed in: sign in, second factor, sign-up, forgotten and new password. */
 import { auth } from './api.js'
 import { choosePasskey, passkeysAreSuggested, passkeysAreSupported } from './passkey.js'
 import { attempt, onClick, one, onSubmit, show } from './view.js'
@@ -6,6 +6,7 @@ import { attempt, onClick, one, onSubmit, show } from './view.js'
 /** Shows the form. `signedIn` is called when the session exists. @param {() => Promise<void>} signedIn */
 export function showSignIn(signedIn) {
   const form = show('sign-in')
+  if (!signUpIsOpen()) one(form, '[data-sign-up-only]').remove()
   offerPasskeys(form, signedIn)
   onSubmit(form, async ({ email, password }) => {
     const answer = await auth('login', { email, password })
@@ -18,7 +19,7 @@ export function showSignIn(signedIn) {
  * Offers passkeys by a button, and in the list of saved sign-ins where the browser can.
  * @param {HTMLElement} form @param {() => Promise<void>} signedIn
  */
-function offerPasskeys(form, signedIn) {
+export function offerPasskeys(form, signedIn) {
   if (!passkeysAreSupported()) return
   const button = one(form, '[data-action="passkey"]')
   button.hidden = false
@@ -39,9 +40,28 @@ function offerPasskeys(form, signedIn) {
 }
 
 /** @param {string} partialToken @param {() => Promise<void>} signedIn */
-function showSecondFactor(partialToken, signedIn) {
+export function showSecondFactor(partialToken, signedIn) {
   onSubmit(show('second-factor'), async ({ code }) => {
     await auth('login/2fa', { partialToken, code: code.replace(/\s/g, '') })
+    await signedIn()
+  })
+}
+
+export const signUpIsOpen = () => document.body.dataset.signUp === 'open'
+
+export function showSignUp() {
+  onSubmit(show('sign-up'), async ({ name, email, password }) => {
+    await auth('signup', { name, email, password })
+    const text = `A mail with a link is on its way to ${email}. Open it to create the account. The link is valid for 24 hours.`
+    show('message', { title: 'Check your mail', text })
+  })
+}
+
+/** Creates the account that was requested, when the person has its link. @param {string} token @param {() => Promise<void>} signedIn */
+export function showConfirm(token, signedIn) {
+  onSubmit(show('confirm'), async () => {
+    await auth('signup/confirm', { token })
+    forgetToken()
     await signedIn()
   })
 }
@@ -64,4 +84,4 @@ export function showReset(token) {
 }
 
 /** Removes a token that was used from the address. */
-const forgetToken = () => history.replaceState(null, '', location.pathname + location.search)
+export const forgetToken = () => history.replaceState(null, '', location.pathname + location.search)
