@@ -5,11 +5,13 @@ import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { bootstrap } from '../../src/cli/bootstrap.ts'
+import { login, type SignedIn } from '../../src/domain/access/session/index.ts'
 import { type Answer, createPerformer, type Prepared } from '../../src/graphql/perform.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { type Caller, systemCaller } from '../../src/platform/access.ts'
 import { row, rows, sql } from '../../src/platform/db/index.ts'
 import { sequence } from '../../src/platform/sequencer.ts'
+import { password, withPassword } from '../support/person.ts'
 import { type Body, RawSocket, startServer, type TestServer } from './support.ts'
 
 let api: TestServer
@@ -42,6 +44,28 @@ it('a new key works over HTTP and WebSocket; once revoked, it is 401 and its ope
   expect((await revoke(made.apiKey.id)).errors).toBeUndefined()
   expect(await socket.closed()).toEqual([4403, 'Forbidden'])
   expect(await ask(made.plaintextKey, '{ viewer { organization { name } } }')).toMatchObject({ status: 401 })
+})
+it('a session works over HTTP and WebSocket, also by cookie; when it ends, its open socket and stream are closed at once', async () => {
+  const member = await row<Caller>(api.app.db, sql`select user_id from member limit 1`)
+  const email = await withPassword(api.app, member!)
+  const { accessToken } = (await login(api.app, { email, password }, 'test')) as SignedIn
+  const { origin } = new URL(api.url)
+  const socket = await new RawSocket(api.wsUrl).init({ authorization: `Bearer ${accessToken}` })
+  const byCookie = await new RawSocket(api.wsUrl, undefined, { cookie: `access_token=${accessToken}`, origin }).init({})
+  const stream = await fetch(api.url, {
+    method: 'POST',
+    headers: { cookie: `access_token=${accessToken}`, origin, 'content-type': 'application/json', accept: 'text/event-stream' },
+    body: JSON.stringify({ query: 'subscription { events { id } }' }),
+  })
+  expect(stream.status).toBe(200)
+  const { data } = await ask(accessToken, '{ sessions { id current } viewer { user { email } apiKey { id } } }')
+  expect(data!.viewer).toEqual({ user: { email }, apiKey: null })
+  const { id } = (data!.sessions as { id: string; current: boolean }[]).find(({ current }) => current)!
+  const revoked = await ask(accessToken, 'mutation ($id: ID!) { revokeSession(input: { id: $id }) { deletedId } }', { id })
+  expect(revoked.data).toEqual({ revokeSession: { deletedId: id } })
+  expect(await Promise.all([socket.closed(), byCookie.closed()])).toEqual(Array(2).fill([4403, 'Forbidden']))
+  await stream.text()
+  expect(await ask(accessToken, '{ viewer { permissions } }')).toMatchObject({ status: 401 })
 })
 it('a READ key cannot change anything, over either transport', async () => {
   const made = await createKey()
