@@ -47,7 +47,7 @@ async function createRunning(app: App, { organizationId, owner }: Tenant): Promi
 
 const minuteMs = 60_000
 
-/** Runs a chore for a minute, after a round that finds everything as it should be. Returns its statements. */
+/** Runs a chore for a minute or for one round, after a round that finds everything as it should be. Returns its statements per minute. */
 async function statementsOfMinute(app: App, chore: Chore): Promise<number> {
   let now = app.clock.elapsedMs()
   Object.assign(app, { clock: { ...app.clock, elapsedMs: () => now } })
@@ -59,8 +59,9 @@ async function statementsOfMinute(app: App, chore: Chore): Promise<number> {
   }
   await round()
   let sum = 0
-  for (const end = now + minuteMs; now < end; ) sum += await round()
-  return sum
+  const begin = now
+  while (now < begin + minuteMs) sum += await round()
+  return (sum * minuteMs) / (now - begin)
 }
 
 async function statementsByChore(app: App): Promise<Record<string, number>> {

@@ -67,6 +67,44 @@ describe('a second factor', () => {
   })
 })
 
+describe('a login while the password is being changed', () => {
+  /** Changes the password, and a statement of `act` waits for that. */
+  const meanwhile = async <T>(owner: Tenant['owner'], act: () => Promise<T>): Promise<string> => {
+    const { db } = world.app
+    const next = await hashPassword('another horse battery')
+    const acting = await db.transaction(async (tx) => {
+      await setPasswordHash(tx, owner.userId!, next)
+      const begun = codeOf(act())
+      await until('the login waits for the change', async () => {
+        const waiting = await row<{ n: number }>(
+          db,
+          sql`select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        return waiting!.n > 0
+      })
+      return { begun }
+    })
+    return acting.begun
+  }
+  const sessions = async ({ userId }: Tenant['owner']) =>
+    (await row<{ n: number }>(world.app.db, sql`select count(*)::int as n from session where user_id = ${userId}::uuid`))!.n
+
+  it('leaves no session that began with the former password', async () => {
+    const { owner } = await createTenant(world.app, 'hasty')
+    const address = await withPassword(world.app, owner)
+    expect(await meanwhile(owner, () => login(world.app, { email: address, password }, 'test'))).toBe('login_failed')
+    expect(await sessions(owner)).toBe(0)
+  })
+
+  it('does so with a second factor too', async () => {
+    const { owner } = await createTenant(world.app, 'careful-and-hasty')
+    const address = await withPassword(world.app, owner)
+    const { partialToken } = (await login(world.app, { email: address, password }, 'test')) as PartialLogin
+    expect(await meanwhile(owner, () => finish(partialToken, '77'))).toBe('login_expired')
+    expect(await sessions(owner)).toBe(0)
+  })
+})
+
 describe('failed logins', () => {
   it('are in the audit log, and the lock is an event, of a known user; nothing is recorded of an unknown address', async () => {
     const { app } = world

@@ -103,7 +103,7 @@ describe('sign-up by invitation', () => {
     return link!.split('#invitation=')[1]!
   }
 
-  it('makes a member who is signed in, whose address needs no other proof', async () => {
+  it('makes a member who is signed in, although the address is not confirmed', async () => {
     const invitationToken = await invite('dev@example.com')
     const signedIn = (await signUp(world.app, person('dev@example.com', { invitationToken }), 'test'))!
     const caller = (await callerOf(signedIn))!

@@ -1,6 +1,8 @@
 /** Passkeys (WebAuthn): registering them, and signing in with them. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
+import { run, sql } from '../../../platform/db/index.ts'
+import { accountCredentials } from '../session/index.ts'
 import { forgetChallenges } from './challenge.ts'
 import { beginPasskeyRegistration, deletePasskey, finishPasskeyRegistration } from './commands.ts'
 import { passkeyErrors } from './errors.ts'
@@ -24,5 +26,11 @@ export const passkey = defineConcept({
   commands: [beginPasskeyRegistration, finishPasskeyRegistration, deletePasskey],
   errors: [passkeyErrors],
   chores: [forgetChallenges],
+  extensions: [
+    accountCredentials.with({
+      name: 'passkeys',
+      forget: (tx, userId) => run(tx, sql`delete from passkey where user_id = ${userId}::uuid`),
+    }),
+  ],
   constraints: stamped('passkey'),
 })

@@ -4,7 +4,16 @@ import { z } from 'zod'
 import { reportFailure } from '../../../platform/failure-log.ts'
 import { type App, transact } from '../../../platform/work.ts'
 import { addressSchema } from '../mail/index.ts'
-import { type Account, accountOf, hashPassword, lockAccount, passwordSchema, renewPasswordHash, verifyPassword } from '../user/index.ts'
+import {
+  type Account,
+  accountById,
+  accountOf,
+  hashPassword,
+  passwordSchema,
+  renewPasswordHash,
+  unchangedAccount,
+  verifyPassword,
+} from '../user/index.ts'
 import { signToken, verifyToken } from './access-token.ts'
 import { takeAttempt } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
@@ -44,6 +53,7 @@ export async function login(
     return { requiresTOTP: true, partialToken: await partialTokenOf(app, account) }
   }
   return transact(app, personOf(account, null), { requestId }, async (work) => {
+    if (!(await unchangedAccount(work.tx, account))) throw sessionErrors.login_failed()
     await attempt.clear(work.tx)
     return startSession(work, account, 'password')
   })
@@ -67,13 +77,14 @@ export async function loginWithSecondFactor(
   requestId: string,
 ): Promise<SignedIn> {
   const claims = await verifyToken(app, partialToken, partialAudience)
-  const account = claims && (await lockAccount(app.db, claims.sub))
+  const account = claims && (await accountById(app.db, claims.sub))
   if (!account?.passwordHash || passwordMark(account) !== claims?.pwd) throw sessionErrors.login_expired()
   const attempt = await takeAttempt(app, account.email)
   const factors = secondFactors.of(app)
   const emits = factors.flatMap((factor) => factor.emits)
   try {
     return await transact(app, personOf(account, null), { requestId, emits }, async (work) => {
+      if (!(await unchangedAccount(work.tx, account))) throw sessionErrors.login_expired()
       for (const factor of factors) {
         if (!(await factor.isRequired(work.tx, account.id)) || !(await factor.verify(work, account.id, code))) continue
         await attempt.clear(work.tx)

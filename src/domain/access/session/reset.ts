@@ -12,10 +12,20 @@ import { currentOrigin, networkOf } from '../../../platform/forwarded.ts'
 import { newId, nilId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { addressSchema, apiEndpoint, queuePlatformMail } from '../mail/index.ts'
-import { type Account, accountOf, demandAcceptable, hashPassword, passwordSchema, setPasswordHash } from '../user/index.ts'
+import {
+  type Account,
+  accountOf,
+  confirmEmail,
+  demandAcceptable,
+  hashPassword,
+  lockAccount,
+  passwordSchema,
+  setPasswordHash,
+} from '../user/index.ts'
 import { clearAttempts, isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { sessionRevoked } from './events.ts'
+import { accountCredentials } from './factor.ts'
 import { inOrganizations, personOf } from './model.ts'
 import { hashToken } from './refresh-token.ts'
 import { endSessions } from './session.ts'
@@ -91,7 +101,10 @@ async function mailLink(work: Work, id: string, { id: userId, email, name }: Acc
   })
 }
 
-/** Sets a new password by the token of a mail. All sessions of the user end, and a lock of the account. Throws `reset_invalid`. */
+/**
+ * Sets a new password by the token of a mail. All sessions of the user end, and a lock of the account. If it is the first mail that was
+ * answered, somebody else may have created the account with this address, so that it loses its other credentials too. Throws `reset_invalid`.
+ */
 export async function resetPassword(app: App, { token, password }: z.infer<typeof resetInput>, requestId: string): Promise<void> {
   const hash = hashToken(token)
   const user = await row<Pick<Account, 'id' | 'email' | 'name'>>(
@@ -104,7 +117,10 @@ export async function resetPassword(app: App, { token, password }: z.infer<typeo
   const passwordHash = await hashPassword(password)
   await transact(app, personOf(user, null), { requestId, emits: [sessionRevoked] }, async (work) => {
     const used = await run(work.tx, sql`delete from password_reset where token_hash = ${hash} and expires_at > app_now()`)
-    if (used === 0) throw sessionErrors.reset_invalid()
+    const account = await lockAccount(work.tx, user.id)
+    if (used === 0 || !account) throw sessionErrors.reset_invalid()
+    if (account.emailConfirmedAt === null) for (const credential of accountCredentials.of(app)) await credential.forget(work.tx, user.id)
+    await confirmEmail(work.tx, user.id)
     await replacePassword(work, user, passwordHash, 'resetPassword')
   })
 }

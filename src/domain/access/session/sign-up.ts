@@ -1,6 +1,7 @@
 /**
- * New accounts. An invitation proves that the person owns the address. Otherwise the address is confirmed by a mail before the account exists,
- * and who has an account already is told so by mail only: the answer is the same for every address.
+ * New accounts. With an invitation, the account exists at once; its address is not confirmed, because the link of an invitation is also shown
+ * to whoever invites. Otherwise the address is confirmed by a mail before the account exists, and who has an account already is told so by
+ * mail only: the answer is the same for every address.
  */
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
@@ -74,7 +75,7 @@ function createInvited(app: App, account: NewAccount, token: string, requestId: 
   const [invitations] = signUpInvitations.of(app)
   if (!invitations) throw sessionErrors.sign_up_closed()
   return transact(app, systemCaller(nilId), { requestId, emits: invitations.emits }, async (work) => {
-    const created = await createAccount(work.tx, { ...account, id: newId() })
+    const created = await createAccount(work.tx, { ...account, id: newId(), emailConfirmedAt: null })
     const user = created ?? (await accountOf(work.tx, account.email))!
     // Also if there was an account already, so that only whoever holds the invitation learns of it. It is then rolled back.
     await invitations.accept(asPerson(work, user), { token, user })
@@ -99,7 +100,10 @@ export function confirmSignUp(app: App, { token }: z.infer<typeof confirmSignUpI
       work.tx,
       sql`delete from sign_up where token_hash = ${hashToken(token)} and expires_at > app_now() returning name, email, password_hash`,
     )
-    const account = requested && app.settings.SIGN_UP === 'open' ? await createAccount(work.tx, { ...requested, id: newId() }) : null
+    const account =
+      requested && app.settings.SIGN_UP === 'open'
+        ? await createAccount(work.tx, { ...requested, id: newId(), emailConfirmedAt: app.clock.now() })
+        : null
     if (!account) throw sessionErrors.sign_up_invalid()
     await run(work.tx, sql`delete from sign_up where email = ${account.email}`)
     await insertOrganization(asPerson(work, account), { name: account.name }, 'signUp')

@@ -2,20 +2,37 @@
 import type { User } from '../../../generated/prisma/client.ts'
 import { newRow, row, run, sql, type Tx } from '../../../platform/db/index.ts'
 
-export type Account = Pick<User, 'id' | 'email' | 'name' | 'passwordHash'>
+export type Account = Pick<User, 'id' | 'email' | 'name' | 'passwordHash' | 'emailConfirmedAt' | 'version'>
 
-const account = sql`id, email, name, password_hash`
+const account = sql`id, email, name, password_hash, email_confirmed_at, version`
 
 export const accountOf = (tx: Tx, email: string): Promise<Account | null> =>
   row(tx, sql`select ${account} from user_account where email = ${email}`)
+
+export const accountById = (tx: Tx, userId: string): Promise<Account | null> =>
+  row(tx, sql`select ${account} from user_account where id = ${userId}::uuid`)
 
 /** With a lock against other changes of the account. */
 export const lockAccount = (tx: Tx, userId: string): Promise<Account | null> =>
   row(tx, sql`select ${account} from user_account where id = ${userId}::uuid for no key update`)
 
+/** The account, if it has not changed since it was read, with a lock against changes. Null otherwise. */
+export const unchangedAccount = (tx: Tx, { id, version }: Account): Promise<Account | null> =>
+  row(tx, sql`select ${account} from user_account where id = ${id}::uuid and version = ${version} for share`)
+
+type NewAccount = Pick<Account, 'id' | 'email' | 'name' | 'passwordHash' | 'emailConfirmedAt'>
+
 /** Null if the address has an account. */
-export const createAccount = (tx: Tx, { id, email, name, passwordHash }: Account): Promise<Account | null> =>
-  row(tx, sql`insert into user_account ${newRow({ id, email, name, passwordHash })} on conflict (email) do nothing returning ${account}`)
+export const createAccount = (tx: Tx, { id, email, name, passwordHash, emailConfirmedAt }: NewAccount): Promise<Account | null> =>
+  row(
+    tx,
+    sql`insert into user_account ${newRow({ id, email, name, passwordHash, emailConfirmedAt })}
+        on conflict (email) do nothing returning ${account}`,
+  )
+
+/** Records that whoever acts has read a mail to the address. */
+export const confirmEmail = (tx: Tx, userId: string): Promise<number> =>
+  run(tx, sql`update user_account set email_confirmed_at = coalesce(email_confirmed_at, app_now()) where id = ${userId}::uuid`)
 
 export const setPasswordHash = (tx: Tx, userId: string, passwordHash: string): Promise<number> =>
   run(tx, sql`update user_account set password_hash = ${passwordHash}, version = version + 1 where id = ${userId}::uuid`)

@@ -7,11 +7,14 @@ import { userListing } from './queries.ts'
 
 export {
   type Account,
+  accountById,
   accountOf,
+  confirmEmail,
   createAccount,
   lockAccount,
   renewPasswordHash,
   setPasswordHash,
+  unchangedAccount,
 } from './account.ts'
 export { userErrors } from './errors.ts'
 export { demandAcceptable, hashPassword, passwordSchema, verifyPassword } from './password.ts'
