@@ -1,7 +1,8 @@
-/** `npm run user -- list` and `npm run user -- reset-password <email>`: for people who are locked out, and installations from before passwords. */
+/** `npm run user`: for people who are locked out, and installations from before passwords. */
 import { parseArgs } from 'node:util'
 import { replacePassword, sessionRevoked } from '../domain/access/session/index.ts'
-import { accountOf, hashPassword } from '../domain/access/user/index.ts'
+import { forgetTotp } from '../domain/access/totp/index.ts'
+import { type Account, accountOf, hashPassword } from '../domain/access/user/index.ts'
 import { systemCaller } from '../platform/access.ts'
 import { rows, sql } from '../platform/db/index.ts'
 import { nilId } from '../platform/id.ts'
@@ -12,9 +13,11 @@ import { isOperatorError, openApp } from './open-app.ts'
 
 const usage = `npm run user -- list
 npm run user -- reset-password <email>
+npm run user -- disable-totp <email>
 
 list            Prints the email address and name of each user, and whether the user has a password.
 reset-password  Replaces the password of a user by a random one and prints it once. All sessions of the user end.
+disable-totp    Removes the one-time passwords and recovery codes of a user who has lost them. The password alone is then enough to sign in.
 
 Exit code 0: done. 1: there is no such user, or the database cannot be used. 2: the arguments are not valid, and nothing was changed.`
 
@@ -27,6 +30,7 @@ function readTask(): Task | null {
   const [verb, email, ...more] = positionals
   if (verb === 'list' && email === undefined) return list
   if (verb === 'reset-password' && email !== undefined && more.length === 0) return (app) => resetPassword(app, email.toLowerCase())
+  if (verb === 'disable-totp' && email !== undefined && more.length === 0) return (app) => removeTotp(app, email.toLowerCase())
   throw new TypeError('The arguments are not valid.')
 }
 
@@ -39,12 +43,23 @@ async function list(app: App): Promise<boolean> {
   return true
 }
 
-async function resetPassword(app: App, email: string): Promise<boolean> {
+async function findAccount(app: App, email: string): Promise<Account | null> {
   const account = await accountOf(app.db, email)
-  if (!account) {
-    console.error('There is no user with this email address. See `npm run user -- list`.')
-    return false
-  }
+  if (!account) console.error('There is no user with this email address. See `npm run user -- list`.')
+  return account
+}
+
+async function removeTotp(app: App, email: string): Promise<boolean> {
+  const account = await findAccount(app, email)
+  if (!account) return false
+  await transact(app, systemCaller(nilId), {}, (work) => forgetTotp(work, account))
+  console.log('One-time passwords are disabled.')
+  return true
+}
+
+async function resetPassword(app: App, email: string): Promise<boolean> {
+  const account = await findAccount(app, email)
+  if (!account) return false
   const password = randomPassword()
   const passwordHash = await hashPassword(password)
   await transact(app, systemCaller(nilId), { emits: [sessionRevoked] }, (work) =>

@@ -2,7 +2,11 @@ import { execFile } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { login, type SignedIn } from '../../src/domain/access/session/index.ts'
-import { rows, sql } from '../../src/platform/db/index.ts'
+import { enable, isEnabled, storeSecret } from '../../src/domain/access/totp/store.ts'
+import { systemCaller } from '../../src/platform/access.ts'
+import { row, rows, sql } from '../../src/platform/db/index.ts'
+import { nilId } from '../../src/platform/id.ts'
+import { transact } from '../../src/platform/work.ts'
 import { password, withPassword } from '../support/person.ts'
 import { codeOf, createTenant, createWorld, type World } from '../support/tenant.ts'
 
@@ -45,6 +49,17 @@ it('replaces a password by a random one, ends all sessions, and is audited', asy
     sql`select actor_type from audit_entry where action = 'resetPasswordByOperator'`,
   )
   expect(audited).toEqual([{ actorType: 'system' }])
+})
+
+it('disables the one-time passwords of a user who has lost them, which is audited', async () => {
+  const { id } = (await row<{ id: string }>(world.app.db, sql`select id from user_account where email = ${email}`))!
+  await transact(world.app, systemCaller(nilId), {}, async (work) => {
+    await storeSecret(work, id)
+    await enable(work.tx, id)
+  })
+  expect(await user('disable-totp', email)).toMatchObject({ code: 0, stdout: 'One-time passwords are disabled.\n', stderr: '' })
+  expect(await isEnabled(world.app.db, id)).toBe(false)
+  expect(await rows(world.app.db, sql`select 1 as one from audit_entry where action = 'disableTotpByOperator'`)).toHaveLength(1)
 })
 
 it('says that there is no such user, and how it is used', async () => {

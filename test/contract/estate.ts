@@ -59,6 +59,9 @@ export async function createFullWorld(settings: Record<string, string> = {}): Pr
   }
 }
 
+/** Shown to the user alone, so they can't be selected of other users, nor of lists of users. */
+export const ofAccount = (field: { name: string }) => ['totpEnabled', 'passkeys', 'sshKeys'].includes(field.name)
+
 /** TypeIDs by type. */
 export type Estate = Record<IdType, string>
 

@@ -17,7 +17,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Caller } from '../../src/platform/access.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { createTenant, operation, rowBytesOf, statementsOf, type Tenant, type World } from '../support/tenant.ts'
-import { createEstate, createFullWorld } from './estate.ts'
+import { createEstate, createFullWorld, ofAccount } from './estate.ts'
 import { schema } from './support.ts'
 
 let world: World
@@ -137,8 +137,6 @@ describe('a field of a list costs the same for one row and for many', () => {
   const composite = (type: GraphQLNamedType) => isObjectType(type) || isInterfaceType(type) || isUnionType(type)
   /** Each reads a log of its own, and no list selects them. */
   const drawn = (field: GraphQLField<unknown, unknown>) => getNamedType(field.type).name === 'LogBatch'
-  /** Shown to the user alone, so no list of users can select them. */
-  const ofAccount = (field: GraphQLField<unknown, unknown>) => ['totpEnabled', 'passkeys', 'sshKeys'].includes(field.name)
   /** All leaf fields of a type, two levels deep. */
   const leaves = (type: GraphQLNamedType, depth = 0): string => {
     if (isLeafType(type)) return ''

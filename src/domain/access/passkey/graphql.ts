@@ -1,4 +1,4 @@
-import { builder, columnsOf, idField, loadRows, mutation, Node, payloadOf, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, columnsOf, idField, loadRows, mutation, Node, payloadOf, versionFields } from '../../../graphql/builder/index.ts'
 import { demandSelf } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { User } from '../user/graphql.ts'
@@ -23,8 +23,7 @@ export const Passkey = builder.prismaObject('Passkey', {
       nullable: true,
       description: 'Time of the last login with the passkey. Null if there was none.',
     }),
-    createdAt: t.expose('createdAt', timestamps.createdAt),
-    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
+    ...versionFields(t),
   }),
 })
 
@@ -66,6 +65,7 @@ mutation(finishPasskeyRegistration, {
 })
 
 mutation(deletePasskey, {
+  versioned: true,
   input: (t) => ({ id: t.id({ required: true, description: 'ID of the passkey.' }) }),
   payload: (t) => ({
     deletedId: t.id({ description: 'ID of the deleted passkey.', resolve: (result) => encodeId('Passkey', result.deletedId) }),

@@ -1,4 +1,4 @@
-import { builder, columnsOf, idField, loadRows, mutation, Node, payloadOf, timestamps } from '../../../graphql/builder/index.ts'
+import { builder, columnsOf, idField, loadRows, mutation, Node, payloadOf, versionFields } from '../../../graphql/builder/index.ts'
 import { demandSelf } from '../../../platform/command.ts'
 import { encodeId } from '../../../platform/id.ts'
 import { User } from '../user/graphql.ts'
@@ -26,8 +26,7 @@ export const SshKey = builder.prismaObject('SshKey', {
       nullable: true,
       description: 'Time when a deployment last used the key, accurate to the minute. Null if none has.',
     }),
-    createdAt: t.expose('createdAt', timestamps.createdAt),
-    updatedAt: t.expose('updatedAt', timestamps.updatedAt),
+    ...versionFields(t),
   }),
 })
 
@@ -64,6 +63,7 @@ mutation(generateSshKey, {
 })
 
 mutation(deleteSshKey, {
+  versioned: true,
   input: (t) => ({ id: t.id({ required: true, description: 'ID of the key.' }) }),
   payload: (t) => ({
     deletedId: t.id({ description: 'ID of the deleted key.', resolve: (result) => encodeId('SshKey', result.deletedId) }),

@@ -6,6 +6,7 @@ import { totpErrors } from './errors.ts'
 import { disable, isEnabled, secretIdentity, useCode } from './store.ts'
 
 export { disableTotp, enableTotp, setUpTotp } from './commands.ts'
+export { forgetTotp } from './store.ts'
 
 export const totp = defineConcept({
   name: 'totp',

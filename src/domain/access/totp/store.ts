@@ -1,9 +1,12 @@
 /** What is stored of a user's one-time passwords, and using up codes. */
 import type { Totp } from '../../../generated/prisma/client.ts'
+import { writeAudit } from '../../../platform/audit.ts'
 import { row, rows, run, sql, type Tx } from '../../../platform/db/index.ts'
 import { nilId } from '../../../platform/id.ts'
 import type { Reader } from '../../../platform/listing.ts'
 import type { App, Work } from '../../../platform/work.ts'
+import { inOrganizations } from '../session/index.ts'
+import type { Account } from '../user/index.ts'
 import { hashRecoveryCode, newRecoveryCodes, newSecret, oneTimePassword, stepOf, stepSeconds } from './code.ts'
 
 export const secretIdentity = (userId: string) => `totp:${userId}:secret`
@@ -72,4 +75,12 @@ export async function enable(tx: Tx, userId: string): Promise<string[]> {
 export async function disable(tx: Tx, userId: string): Promise<void> {
   await run(tx, sql`delete from totp where user_id = ${userId}::uuid`)
   await run(tx, sql`delete from recovery_code where user_id = ${userId}::uuid`)
+}
+
+/** The operator disables the one-time passwords of a user who has lost them. Audited in each organization of the user. */
+export async function forgetTotp(work: Work, { id, name, email }: Pick<Account, 'id' | 'name' | 'email'>): Promise<void> {
+  await disable(work.tx, id)
+  await inOrganizations(work, { id, name }, (own) =>
+    writeAudit(own, { action: 'disableTotpByOperator', target: { type: 'User', id, name: email } }),
+  )
 }
