@@ -1,5 +1,6 @@
 /** One-time passwords and recovery codes, alone and at a login. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { callerOfCredential } from '../../../src/domain/access/api-key/index.ts'
 import { login, loginWithSecondFactor, type PartialLogin } from '../../../src/domain/access/session/index.ts'
 import { codeAt } from '../../../src/domain/access/totp/code.ts'
 import { disableTotp, enableTotp, setUpTotp } from '../../../src/domain/access/totp/index.ts'
@@ -7,7 +8,7 @@ import type { Caller } from '../../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../../src/platform/command.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
-import { password, withPassword } from '../../support/person.ts'
+import { password, signIn, withPassword } from '../../support/person.ts'
 import { codeOf, createTenant, createWorld, operation, request, type Tenant, type World } from '../../support/tenant.ts'
 import { secretOf } from '../../support/totp.ts'
 
@@ -73,6 +74,20 @@ describe('setting up', () => {
     const key = tenant.key('ADMIN')
     for (const act of [() => setUp(key), () => enable(key, '000000'), () => disable(key, { code: '1' })])
       expect(await codeOf(act())).toBe('forbidden')
+  })
+
+  it('needs a login of the last ten minutes, and is told by mail', async () => {
+    const { owner } = await createPerson({ enabled: false })
+    const { accessToken } = await signIn(world.app, owner)
+    const caller = (await callerOfCredential(world.app, { text: accessToken, organization: null, fromCookie: false }))!
+    await run(world.app.db, sql`update session set created_at = app_now() - interval '11 minutes' where id = ${caller.sessionId}::uuid`)
+    expect(await codeOf(setUp(caller))).toBe('login_not_recent')
+    expect(await codeOf(enable(caller, '000000'))).toBe('login_not_recent')
+    await run(world.app.db, sql`update session set created_at = app_now() where id = ${caller.sessionId}::uuid`)
+    const secret = secretOf((await setUp(caller)).otpauthUrl!)
+    await enable(caller, await code({ secret }))
+    const told = await rows(world.app.db, sql`select to_addresses from mail where purpose = 'account_notice' order by id desc limit 1`)
+    expect(told).toEqual([{ toAddresses: [expect.stringContaining('@')] }])
   })
 
   it('is shown to nobody else', async () => {

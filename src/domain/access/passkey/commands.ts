@@ -5,7 +5,8 @@ import { newRow, row, rows, run, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
-import { type Account, lockAccount } from '../user/index.ts'
+import { demandRecentLogin } from '../session/index.ts'
+import { type Account, lockAccount, tellUser } from '../user/index.ts'
 import { challengeMs, newChallenge, useChallenge } from './challenge.ts'
 import { passkeyErrors } from './errors.ts'
 import {
@@ -28,7 +29,7 @@ const target = (work: Work) => lockAccount(work.tx, demandPerson(work.caller))
 export const beginPasskeyRegistration = defineCommand({
   name: 'beginPasskeyRegistration',
   description:
-    'Returns the options with which a browser creates a passkey for the user who is signed in. They are valid for five minutes. Call `finishPasskeyRegistration` with what the browser returns.',
+    'Returns the options with which a browser creates a passkey for the user who is signed in. They are valid for five minutes. Fails with `login_not_recent` unless the user signed in within the last 10 minutes. Call `finishPasskeyRegistration` with what the browser returns.',
   permission: null,
   ids: {},
   targetType: 'User',
@@ -36,7 +37,9 @@ export const beginPasskeyRegistration = defineCommand({
   input: z.object({}),
   emits: [],
   once: ['options'],
-  async run({ app, tx }, _input, { id, email, name }: Account) {
+  async run(work, _input, { id, email, name }: Account) {
+    const { app, tx } = work
+    await demandRecentLogin(work)
     const { id: rpID } = relyingParty(app)
     const { generateRegistrationOptions } = await webauthn()
     const existing = await rows<Pick<Passkey, 'credentialId' | 'transports'>>(
@@ -74,8 +77,10 @@ export const finishPasskeyRegistration = defineCommand({
   target,
   input: z.object({ name: nameSchema, response: registrationResponse }),
   emits: [],
-  async run(work, { name, response }, { id: userId }: Account) {
+  async run(work, { name, response }, account: Account) {
     const { tx } = work
+    const userId = account.id
+    await demandRecentLogin(work)
     const { count } = (await row<{ count: number }>(tx, sql`select count(*)::int as count from passkey where user_id = ${userId}::uuid`))!
     if (count >= maxPasskeys) throw passkeyErrors.too_many_passkeys({ details: { limit: maxPasskeys } })
     const { credential, credentialBackedUp } = await verifyRegistration(work, userId, response)
@@ -91,6 +96,7 @@ export const finishPasskeyRegistration = defineCommand({
     })
     const passkey = await row<Passkey>(tx, sql`insert into passkey ${added} on conflict (credential_id) do nothing returning *`)
     if (!passkey) throw passkeyErrors.passkey_taken()
+    await tellUser(work, account, `the passkey ${JSON.stringify(name)} was added to your account, which signs in without your password.`)
     return { passkey: shownPasskey(passkey) }
   },
 })

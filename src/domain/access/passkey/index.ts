@@ -2,7 +2,7 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { run, sql } from '../../../platform/db/index.ts'
-import { accountCredentials } from '../session/index.ts'
+import { passwordlessLogins } from '../session/index.ts'
 import { forgetChallenges } from './challenge.ts'
 import { beginPasskeyRegistration, deletePasskey, finishPasskeyRegistration } from './commands.ts'
 import { passkeyErrors } from './errors.ts'
@@ -27,7 +27,7 @@ export const passkey = defineConcept({
   errors: [passkeyErrors],
   chores: [forgetChallenges],
   extensions: [
-    accountCredentials.with({
+    passwordlessLogins.with({
       name: 'passkeys',
       forget: (tx, userId) => run(tx, sql`delete from passkey where user_id = ${userId}::uuid`),
     }),

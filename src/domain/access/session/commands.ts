@@ -8,6 +8,7 @@ import {
   lockAccount,
   passwordSchema,
   setPasswordHash,
+  tellUser,
   userErrors,
   verifyPassword,
 } from '../user/index.ts'
@@ -58,6 +59,7 @@ export const changePassword = defineCommand({
     await demandAcceptable(newPassword, target.email, 'newPassword')
     await setPasswordHash(tx, target.id, await hashPassword(newPassword))
     await forgetResets(tx, target.id)
+    await tellUser(work, target, 'the password of your account was changed, and all other sessions have ended.')
     await attempt.clear(tx)
     await endSessions(work, target, sql`id is distinct from ${caller.sessionId}::uuid`, 'password_changed')
     return { userId: target.id }

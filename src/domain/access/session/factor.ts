@@ -19,11 +19,11 @@ export type SecondFactor = {
 /** Later concepts add second factors. A user who has several may use any of them. */
 export const secondFactors = defineExtensionPoint<SecondFactor>('second factor')
 
-/** What a user has set up besides the password, which gives access to the account or to something else. */
-export type AccountCredential = {
+/** Something with which a user can sign in without the password. */
+export type PasswordlessLogin = {
   name: string
   forget(tx: Tx, userId: string): Promise<unknown>
 }
 
-/** Later concepts add the credentials that whoever turns out not to own the address of an account must lose. */
-export const accountCredentials = defineExtensionPoint<AccountCredential>('credential of an account')
+/** Later concepts add theirs, because they end with a password that is replaced by somebody who does not know it. */
+export const passwordlessLogins = defineExtensionPoint<PasswordlessLogin>('passwordless login')

@@ -12,20 +12,11 @@ import { currentOrigin, networkOf } from '../../../platform/forwarded.ts'
 import { newId, nilId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { addressSchema, apiEndpoint, queuePlatformMail } from '../mail/index.ts'
-import {
-  type Account,
-  accountOf,
-  confirmEmail,
-  demandAcceptable,
-  hashPassword,
-  lockAccount,
-  passwordSchema,
-  setPasswordHash,
-} from '../user/index.ts'
+import { type Account, accountOf, demandAcceptable, hashPassword, passwordSchema, setPasswordHash, tellUser } from '../user/index.ts'
 import { clearAttempts, isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { sessionRevoked } from './events.ts'
-import { accountCredentials } from './factor.ts'
+import { passwordlessLogins } from './factor.ts'
 import { inOrganizations, personOf } from './model.ts'
 import { hashToken } from './refresh-token.ts'
 import { endSessions } from './session.ts'
@@ -101,10 +92,7 @@ async function mailLink(work: Work, id: string, { id: userId, email, name }: Acc
   })
 }
 
-/**
- * Sets a new password by the token of a mail. All sessions of the user end, and a lock of the account. If it is the first mail that was
- * answered, somebody else may have created the account with this address, so that it loses its other credentials too. Throws `reset_invalid`.
- */
+/** Sets a new password by the token of a mail. Throws `reset_invalid`. */
 export async function resetPassword(app: App, { token, password }: z.infer<typeof resetInput>, requestId: string): Promise<void> {
   const hash = hashToken(token)
   const user = await row<Pick<Account, 'id' | 'email' | 'name'>>(
@@ -117,15 +105,15 @@ export async function resetPassword(app: App, { token, password }: z.infer<typeo
   const passwordHash = await hashPassword(password)
   await transact(app, personOf(user, null), { requestId, emits: [sessionRevoked] }, async (work) => {
     const used = await run(work.tx, sql`delete from password_reset where token_hash = ${hash} and expires_at > app_now()`)
-    const account = await lockAccount(work.tx, user.id)
-    if (used === 0 || !account) throw sessionErrors.reset_invalid()
-    if (account.emailConfirmedAt === null) for (const credential of accountCredentials.of(app)) await credential.forget(work.tx, user.id)
-    await confirmEmail(work.tx, user.id)
+    if (used === 0) throw sessionErrors.reset_invalid()
     await replacePassword(work, user, passwordHash, 'resetPassword')
   })
 }
 
-/** Sets a password without the former one. Whatever gave access before ends: sessions, other links, and a lock of the account. Audited as `action`. */
+/**
+ * Sets a password without the former one. Whatever gave access before ends: sessions, passkeys, other links, and a lock of the account. A
+ * second factor remains, so that reading somebody's mail is not enough to sign in. The user is told by mail. Audited as `action`.
+ */
 export async function replacePassword(
   work: Work,
   user: Pick<Account, 'id' | 'email' | 'name'>,
@@ -135,7 +123,9 @@ export async function replacePassword(
   const { app, tx } = work
   await setPasswordHash(tx, user.id, passwordHash)
   await forgetResets(tx, user.id)
+  for (const login of passwordlessLogins.of(app)) await login.forget(tx, user.id)
   await endSessions(work, user, sql`true`, 'password_reset')
+  await tellUser(work, user, 'the password of your account was replaced. All sessions have ended, and passkeys were removed.')
   await clearAttempts(app, tx, user.email)
   await inOrganizations(work, user, (own) => writeAudit(own, { action, target: { type: 'User', id: user.id, name: user.email } }))
 }

@@ -75,7 +75,7 @@ function createInvited(app: App, account: NewAccount, token: string, requestId: 
   const [invitations] = signUpInvitations.of(app)
   if (!invitations) throw sessionErrors.sign_up_closed()
   return transact(app, systemCaller(nilId), { requestId, emits: invitations.emits }, async (work) => {
-    const created = await createAccount(work.tx, { ...account, id: newId(), emailConfirmedAt: null })
+    const created = await createAccount(work.tx, { ...account, id: newId() })
     const user = created ?? (await accountOf(work.tx, account.email))!
     // Also if there was an account already, so that only whoever holds the invitation learns of it. It is then rolled back.
     await invitations.accept(asPerson(work, user), { token, user })
@@ -100,10 +100,7 @@ export function confirmSignUp(app: App, { token }: z.infer<typeof confirmSignUpI
       work.tx,
       sql`delete from sign_up where token_hash = ${hashToken(token)} and expires_at > app_now() returning name, email, password_hash`,
     )
-    const account =
-      requested && app.settings.SIGN_UP === 'open'
-        ? await createAccount(work.tx, { ...requested, id: newId(), emailConfirmedAt: app.clock.now() })
-        : null
+    const account = requested && app.settings.SIGN_UP === 'open' ? await createAccount(work.tx, { ...requested, id: newId() }) : null
     if (!account) throw sessionErrors.sign_up_invalid()
     await run(work.tx, sql`delete from sign_up where email = ${account.email}`)
     await insertOrganization(asPerson(work, account), { name: account.name }, 'signUp')

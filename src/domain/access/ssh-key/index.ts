@@ -1,8 +1,6 @@
 /** SSH keys of users. A key whose private half Quayside has can be used as a deploy key by services of the organizations of its owner. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
-import { run, sql } from '../../../platform/db/index.ts'
-import { accountCredentials } from '../session/index.ts'
 import { addSshKey, deleteSshKey, generateSshKey } from './commands.ts'
 import { sshKeyErrors } from './errors.ts'
 import { privateKeyIdentity } from './model.ts'
@@ -24,12 +22,6 @@ export const sshKey = defineConcept({
   nodes: [sshKeyListing],
   commands: [addSshKey, generateSshKey, deleteSshKey],
   errors: [sshKeyErrors],
-  extensions: [
-    accountCredentials.with({
-      name: 'SSH keys',
-      forget: (tx, userId) => run(tx, sql`delete from ssh_key where user_id = ${userId}::uuid`),
-    }),
-  ],
   sealed: [{ table: 'ssh_key', key: 'id', column: 'private_key', identity: privateKeyIdentity, of: 'installation' }],
   constraints: stamped('ssh_key'),
 })

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { defineCommand, demandPerson } from '../../../platform/command.ts'
 import type { Work } from '../../../platform/work.ts'
-import { recordFailure, takeAttempt, userLocked } from '../session/index.ts'
-import { type Account, lockAccount, passwordSchema, userErrors, verifyPassword } from '../user/index.ts'
+import { demandRecentLogin, recordFailure, takeAttempt, userLocked } from '../session/index.ts'
+import { type Account, lockAccount, passwordSchema, tellUser, userErrors, verifyPassword } from '../user/index.ts'
 import { base32, otpauthUrl } from './code.ts'
 import { totpErrors } from './errors.ts'
 import { disable, enable, isEnabled, storedTotp, storeSecret, useCode } from './store.ts'
@@ -15,7 +15,7 @@ const codeSchema = z.string().trim().min(1, { error: 'must not be empty' }).max(
 export const setUpTotp = defineCommand({
   name: 'setUpTotp',
   description:
-    'Creates a secret for one-time passwords (TOTP) of the user who is signed in. Nothing changes until `enableTotp` is called. Until then, calling it again replaces the secret. Fails with `totp_enabled` if one-time passwords are enabled.',
+    'Creates a secret for one-time passwords (TOTP) of the user who is signed in. Nothing changes until `enableTotp` is called. Until then, calling it again replaces the secret. Fails with `totp_enabled` if one-time passwords are enabled, and with `login_not_recent` unless the user signed in within the last 10 minutes.',
   permission: null,
   ids: {},
   targetType: 'User',
@@ -24,6 +24,7 @@ export const setUpTotp = defineCommand({
   emits: [],
   once: ['secret', 'otpauthUrl'],
   async run(work, _input, account: Account) {
+    await demandRecentLogin(work)
     const secret = await storeSecret(work, account.id)
     if (!secret) throw totpErrors.totp_enabled()
     return { secret: base32(secret).toUpperCase() as string | null, otpauthUrl: otpauthUrl(secret, account.email) as string | null }
@@ -41,11 +42,14 @@ export const enableTotp = defineCommand({
   input: z.object({ code: codeSchema }),
   emits: [],
   once: ['recoveryCodes'],
-  async run({ app, tx }, { code }, account: Account) {
+  async run(work, { code }, account: Account) {
+    const { app, tx } = work
+    await demandRecentLogin(work)
     const stored = await storedTotp(tx, account.id)
     if (!stored) throw totpErrors.totp_not_set_up()
     if (stored.enabledAt) throw totpErrors.totp_enabled()
     if (!(await useCode(app, tx, account.id, code))) throw totpErrors.wrong_code({ field: 'code' })
+    await tellUser(work, account, 'one-time passwords were enabled for your account.')
     return { recoveryCodes: (await enable(tx, account.id)) as string[] | null }
   },
 })
@@ -82,6 +86,7 @@ export const disableTotp = defineCommand({
     }
     await attempt.clear(tx)
     await disable(tx, account.id)
+    await tellUser(work, account, 'one-time passwords were disabled for your account: the password alone is enough to sign in.')
     return { userId: account.id }
   },
 })

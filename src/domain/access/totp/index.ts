@@ -1,9 +1,9 @@
 /** Time-based one-time passwords as a second factor, and recovery codes for those who lose them. */
 import { defineConcept } from '../../../platform/concept.ts'
-import { accountCredentials, secondFactors } from '../session/index.ts'
+import { secondFactors } from '../session/index.ts'
 import { disableTotp, enableTotp, setUpTotp } from './commands.ts'
 import { totpErrors } from './errors.ts'
-import { disable, isEnabled, secretIdentity, useCode } from './store.ts'
+import { isEnabled, secretIdentity, useCode } from './store.ts'
 
 export { disableTotp, enableTotp, setUpTotp } from './commands.ts'
 export { forgetTotp } from './store.ts'
@@ -19,7 +19,6 @@ export const totp = defineConcept({
       isRequired: isEnabled,
       verify: ({ app, tx }, userId, code) => useCode(app, tx, userId, code),
     }),
-    accountCredentials.with({ name: 'totp', forget: disable }),
   ],
   sealed: [{ table: 'totp', key: 'user_id', column: 'secret', identity: secretIdentity, of: 'installation' }],
 })

@@ -2,9 +2,9 @@
 import type { User } from '../../../generated/prisma/client.ts'
 import { newRow, row, run, sql, type Tx } from '../../../platform/db/index.ts'
 
-export type Account = Pick<User, 'id' | 'email' | 'name' | 'passwordHash' | 'emailConfirmedAt' | 'version'>
+export type Account = Pick<User, 'id' | 'email' | 'name' | 'passwordHash' | 'version'>
 
-const account = sql`id, email, name, password_hash, email_confirmed_at, version`
+const account = sql`id, email, name, password_hash, version`
 
 export const accountOf = (tx: Tx, email: string): Promise<Account | null> =>
   row(tx, sql`select ${account} from user_account where email = ${email}`)
@@ -20,19 +20,15 @@ export const lockAccount = (tx: Tx, userId: string): Promise<Account | null> =>
 export const unchangedAccount = (tx: Tx, { id, version }: Account): Promise<Account | null> =>
   row(tx, sql`select ${account} from user_account where id = ${id}::uuid and version = ${version} for share`)
 
-type NewAccount = Pick<Account, 'id' | 'email' | 'name' | 'passwordHash' | 'emailConfirmedAt'>
+type NewAccount = Pick<Account, 'id' | 'email' | 'name' | 'passwordHash'>
 
 /** Null if the address has an account. */
-export const createAccount = (tx: Tx, { id, email, name, passwordHash, emailConfirmedAt }: NewAccount): Promise<Account | null> =>
+export const createAccount = (tx: Tx, { id, email, name, passwordHash }: NewAccount): Promise<Account | null> =>
   row(
     tx,
-    sql`insert into user_account ${newRow({ id, email, name, passwordHash, emailConfirmedAt })}
+    sql`insert into user_account ${newRow({ id, email, name, passwordHash })}
         on conflict (email) do nothing returning ${account}`,
   )
-
-/** Records that whoever acts has read a mail to the address. */
-export const confirmEmail = (tx: Tx, userId: string): Promise<number> =>
-  run(tx, sql`update user_account set email_confirmed_at = coalesce(email_confirmed_at, app_now()) where id = ${userId}::uuid`)
 
 export const setPasswordHash = (tx: Tx, userId: string, passwordHash: string): Promise<number> =>
   run(tx, sql`update user_account set password_hash = ${passwordHash}, version = version + 1 where id = ${userId}::uuid`)

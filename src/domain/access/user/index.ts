@@ -9,7 +9,6 @@ export {
   type Account,
   accountById,
   accountOf,
-  confirmEmail,
   createAccount,
   lockAccount,
   renewPasswordHash,
@@ -17,6 +16,7 @@ export {
   unchangedAccount,
 } from './account.ts'
 export { userErrors } from './errors.ts'
+export { tellUser } from './notice.ts'
 export { demandAcceptable, hashPassword, passwordSchema, verifyPassword } from './password.ts'
 export { ownerAddresses, userListing } from './queries.ts'
 
