@@ -47,7 +47,6 @@ export const invitationBody = z
     email: z.string().describe('Email address that was invited.'),
     roleName: z.string().describe('Name of the role that the member will have.'),
     expiresAt: z.string().describe('Time until which the invitation can be accepted, as ISO 8601 in UTC.'),
-    hasAccount: z.boolean().describe('Whether a user with this email address exists, who accepts by signing in.'),
   })
   .describe('A pending invitation.')
 
@@ -93,18 +92,11 @@ export function signedIn({ user, accessToken, refreshToken, expiresIn }: SignedI
 export const loggedIn = (result: SignedIn | PartialLogin): z.output<typeof loginBody> =>
   'partialToken' in result ? { requiresTOTP: true, partialToken: result.partialToken } : signedIn(result)
 
-export const invitationOf = ({
-  organizationName,
-  email,
-  roleName,
-  expiresAt,
-  hasAccount,
-}: InvitationView): z.output<typeof invitationBody> => ({
+export const invitationOf = ({ organizationName, email, roleName, expiresAt }: InvitationView): z.output<typeof invitationBody> => ({
   organizationName,
   email,
   roleName,
   expiresAt: expiresAt.toISOString(),
-  hasAccount,
 })
 
 export const signedUp = (result: SignedIn | null): z.output<typeof signedUpBody> =>

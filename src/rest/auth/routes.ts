@@ -74,8 +74,9 @@ export const routes: Route[] = [
     path: '/signup/confirm',
     tag,
     summary: 'Confirm the address of a new account',
-    description: 'Creates the account with the token of the link, which works once, within 24 hours, and signs the user in.',
-    body: { token: 'token' },
+    description:
+      'Creates the account with the token of the link, which works once, within 24 hours, and the password that was chosen at sign-up, and signs the user in.',
+    body: { token: 'token', password: 'password' },
     input: confirmSignUpInput,
     act: fromOwnPage(({ app, requestId }, input) => confirmSignUp(app, input, requestId)),
     headers: signedInCookies,

@@ -45,11 +45,13 @@ describe('sign-up that is open to everyone', () => {
     expect(await signUp(open, person('ada@example.com'), 'test')).toBeNull()
     expect(await row(open.db, sql`select 1 from user_account where email = 'ada@example.com'`)).toBeNull()
     const token = tokenIn((await mailsTo('ada@example.com'))[0]!)!
-    const signedIn = await confirmSignUp(open, { token }, 'test')
+    // Who opens a link that somebody else requested does not know that one's password.
+    expect(await codeOf(confirmSignUp(open, { token, password: 'my own battery staple' }, 'test'))).toBe('wrong_password')
+    const signedIn = await confirmSignUp(open, { token, password }, 'test')
     const caller = (await callerOf(signedIn))!
     expect(caller.permissions.has('delete:organization')).toBe(true)
     expect(caller.organizationId).not.toBe(acme.organizationId)
-    expect(await codeOf(confirmSignUp(open, { token }, 'test'))).toBe('sign_up_invalid')
+    expect(await codeOf(confirmSignUp(open, { token, password }, 'test'))).toBe('sign_up_invalid')
   })
 
   it('does the same for an address that has an account, which is told by mail', async () => {
@@ -70,13 +72,13 @@ describe('sign-up that is open to everyone', () => {
   it('refuses links that are unknown or have expired, and those of an account that was created meanwhile', async () => {
     for (let n = 0; n < 2; n++) await signUp(open, person('twice@example.com'), 'test')
     const [first, second] = (await mailsTo('twice@example.com')).map(tokenIn)
-    expect(await codeOf(confirmSignUp(open, { token: 'unknown' }, 'test'))).toBe('sign_up_invalid')
-    const both = await Promise.all([first!, second!].map((token) => codeOf(confirmSignUp(open, { token }, 'test'))))
+    expect(await codeOf(confirmSignUp(open, { token: 'unknown', password }, 'test'))).toBe('sign_up_invalid')
+    const both = await Promise.all([first!, second!].map((token) => codeOf(confirmSignUp(open, { token, password }, 'test'))))
     expect(both.sort()).toEqual(['done', 'sign_up_invalid'])
     await signUp(open, person('late@example.com'), 'test')
     const token = tokenIn((await mailsTo('late@example.com'))[0]!)!
     await run(open.db, sql`update sign_up set expires_at = app_now()`)
-    expect(await codeOf(confirmSignUp(open, { token }, 'test'))).toBe('sign_up_invalid')
+    expect(await codeOf(confirmSignUp(open, { token, password }, 'test'))).toBe('sign_up_invalid')
     await mailsTo('late@example.com')
     expect(await rows(open.db, sql`select 1 from sign_up`)).toEqual([])
   })

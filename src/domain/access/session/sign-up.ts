@@ -17,7 +17,16 @@ import { nameSchema } from '../../../platform/name.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { addressSchema, apiEndpoint, type MailBody, queuePlatformMail } from '../mail/index.ts'
 import { insertOrganization, organizationCreated } from '../organization/index.ts'
-import { type Account, accountOf, createAccount, demandAcceptable, hashPassword, passwordSchema } from '../user/index.ts'
+import {
+  type Account,
+  accountOf,
+  createAccount,
+  demandAcceptable,
+  hashPassword,
+  passwordSchema,
+  userErrors,
+  verifyPassword,
+} from '../user/index.ts'
 import { isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { inOrganizations, personOf, type SignedIn } from './model.ts'
@@ -30,7 +39,7 @@ export const signUpInput = z.object({
   password: passwordSchema,
   invitationToken: z.string().min(1).max(200).nullish(),
 })
-export const confirmSignUpInput = z.object({ token: z.string().min(1).max(200) })
+export const confirmSignUpInput = z.object({ token: z.string().min(1).max(200), password: passwordSchema })
 
 /** How a later concept lets people sign up who were invited. */
 export type SignUpInvitation = {
@@ -93,8 +102,22 @@ async function signedUp(work: Work, account: Account): Promise<SignedIn> {
   return startSession(asPerson(work, account), account, 'sign_up')
 }
 
-/** Creates the account whose address is confirmed by the token of a mail, and an organization that it owns. Throws `sign_up_invalid`. */
-export function confirmSignUp(app: App, { token }: z.infer<typeof confirmSignUpInput>, requestId: string): Promise<SignedIn> {
+/**
+ * Creates the account whose address is confirmed by the token of a mail, and an organization that it owns. The password must be that of the
+ * request: who opens a link that somebody else requested would otherwise get an account with a password that the other one knows. Throws
+ * `sign_up_invalid`, and `wrong_password`, which leaves the link valid.
+ */
+export async function confirmSignUp(
+  app: App,
+  { token, password }: z.infer<typeof confirmSignUpInput>,
+  requestId: string,
+): Promise<SignedIn> {
+  const request = await row<Pick<Account, 'passwordHash'>>(
+    app.db,
+    sql`select password_hash from sign_up where token_hash = ${hashToken(token)} and expires_at > app_now()`,
+  )
+  if (!request) throw sessionErrors.sign_up_invalid()
+  if (!(await verifyPassword(password, request.passwordHash)).isRight) throw userErrors.wrong_password({ field: 'password' })
   return transact(app, systemCaller(nilId), { requestId, emits: [organizationCreated] }, async (work) => {
     const requested = await row<NewAccount>(
       work.tx,

@@ -1,9 +1,9 @@
 /** The view of an invitation: a person without an account sets a name and a password, others sign in or accept it at once. */
 import { auth, graphql, switchOrganization } from './api.js'
 import { forgetToken, offerPasskeys, showSecondFactor } from './sign-in.js'
-import { inputOf, one, onSubmit, show } from './view.js'
+import { inputOf, onClick, one, onSubmit, show } from './view.js'
 
-/** @typedef {{ organizationName: string, roleName: string, email: string, hasAccount: boolean }} Invitation */
+/** @typedef {{ organizationName: string, roleName: string, email: string }} Invitation */
 
 /**
  * Shows the form. `signedIn` is called when the person is a member.
@@ -11,7 +11,7 @@ import { inputOf, one, onSubmit, show } from './view.js'
  */
 export async function showInvitation(token, user, signedIn) {
   /** @type {Invitation} */
-  const { organizationName, roleName, email, hasAccount } = await auth('invitation', { token })
+  const { organizationName, roleName, email } = await auth('invitation', { token })
   const joined = () => {
     forgetToken()
     return signedIn()
@@ -50,12 +50,21 @@ export async function showInvitation(token, user, signedIn) {
       },
     },
   }
-  const part = user ? (user.email === email ? 'accept' : 'other') : hasAccount ? 'sign-in' : 'sign-up'
-  const { button, act } = /** @type {NonNullable<typeof parts['']>} */ (parts[part])
-  const form = show('invitation', { organizationName, roleName, email, current: user?.email ?? '' }, part)
-  // Hidden, for password managers.
-  if (part === 'sign-in' || part === 'sign-up') inputOf(form, 'email').defaultValue = email
-  one(form, 'button').textContent = button
-  onSubmit(form, act)
-  if (part === 'sign-in') offerPasskeys(form, accept)
+  /** @param {string} part */
+  const draw = (part) => {
+    const { button, act } = /** @type {NonNullable<typeof parts['']>} */ (parts[part])
+    const form = show('invitation', { organizationName, roleName, email, current: user?.email ?? '' }, part)
+    one(form, 'button').textContent = button
+    onSubmit(form, act)
+    if (part !== 'sign-in' && part !== 'sign-up') return
+    // Hidden, for password managers.
+    inputOf(form, 'email').defaultValue = email
+    // The server does not tell whether the address has an account.
+    const other = one(form, '[data-action="switch"]')
+    other.hidden = false
+    other.textContent = part === 'sign-up' ? 'I have an account' : 'Create an account'
+    onClick(other, async () => draw(part === 'sign-up' ? 'sign-in' : 'sign-up'))
+    if (part === 'sign-in') offerPasskeys(form, accept)
+  }
+  draw(user ? (user.email === email ? 'accept' : 'other') : 'sign-up')
 }

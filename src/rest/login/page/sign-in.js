@@ -59,8 +59,8 @@ export function showSignUp() {
 
 /** Creates the account that was requested, when the person has its link. @param {string} token @param {() => Promise<void>} signedIn */
 export function showConfirm(token, signedIn) {
-  onSubmit(show('confirm'), async () => {
-    await auth('signup/confirm', { token })
+  onSubmit(show('confirm'), async ({ password }) => {
+    await auth('signup/confirm', { token, password })
     forgetToken()
     await signedIn()
   })
