@@ -111,7 +111,9 @@ export async function demandCreator({ tx, caller }: Work): Promise<Creator> {
   const { organizationId, userId } = caller
   const member = await row<Membership>(
     tx,
-    sql`select ${membershipColumns} from ${memberships} where m.organization_id = ${organizationId}::uuid and m.user_id = ${userId}::uuid`,
+    // Locked, so that a member who is being removed at the same time leaves no key.
+    sql`select ${membershipColumns} from ${memberships}
+        where m.organization_id = ${organizationId}::uuid and m.user_id = ${userId}::uuid for key share of m`,
   )
   if (!userId || !member) throw errors.forbidden({ text: 'Only a member of the organization can create an API key.' })
   return { userId, permissions: rightsOf(member).permissions }

@@ -15,14 +15,15 @@ export type InvitationView = {
   email: string
   roleName: string
   expiresAt: Date
-  /** Whether there is a user with this address, who accepts by signing in. Otherwise the person signs up. */
-  hasAccount: boolean
 }
 
-/** Throws `invitation_invalid` for a token of no invitation that can be accepted now. Other holders of a token learn nothing. */
+/**
+ * Throws `invitation_invalid` for a token of no invitation that can be accepted now. Nothing tells whether the address has an account, because
+ * whoever invites has the token too.
+ */
 export async function lookUpInvitation(app: App, token: string): Promise<InvitationView> {
-  const { organizationId, organizationName, email, roleName, expiresAt, hasAccount } = await findValid(app.db, token)
-  return { organizationId, organizationName, email, roleName, expiresAt, hasAccount }
+  const { organizationId, organizationName, email, roleName, expiresAt } = await findValid(app.db, token)
+  return { organizationId, organizationName, email, roleName, expiresAt }
 }
 
 /** The user who accepts. Whoever calls has verified that the person is this user. */
@@ -61,7 +62,6 @@ type Found = Invitation &
     organizationName: string
     roleName: string
     projectIds: string[] | null
-    hasAccount: boolean
   }
 
 /** Whoever invited must still have the right to. Every reason for which an invitation can't be accepted has the same error. */
@@ -76,8 +76,7 @@ async function findValid(tx: Tx, token: string, locking: Sql = sql``): Promise<F
 const find = (tx: Tx, token: string, locking: Sql): Promise<Found | null> =>
   row<Found>(
     tx,
-    sql`select t.*, ${projectIdsOf} as project_ids, o.name as organization_name, r.name as role_name, r.system, r.permissions,
-               exists (select 1 from user_account u where u.email = t.email) as has_account
+    sql`select t.*, ${projectIdsOf} as project_ids, o.name as organization_name, r.name as role_name, r.system, r.permissions
         from invitation t join organization o on o.id = t.organization_id and o.deleting_at is null
           join role r on r.organization_id = t.organization_id and r.id = t.role_id
         where t.token_hash = ${hashToken(token)} and ${isPending} ${locking}`,

@@ -7,6 +7,7 @@ import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { addressSchema } from '../mail/index.ts'
 import { demandAuthority, demandProjects, demandRole, lockMembers, projectIdsSchema } from '../member/index.ts'
+import { isWithinLimit } from '../session/index.ts'
 import { invitationErrors } from './errors.ts'
 import { eventOf, memberInvited } from './events.ts'
 import { linkOf, sendInvitation } from './mail.ts'
@@ -27,6 +28,7 @@ export const inviteMember = defineCommand({
     const role = await demandRole(work, authority, input.roleId)
     const projectIds = await demandProjects(work, role, input.projectIds ?? null)
     await demandNoMember(work, input.email)
+    await demandFewMails(work, input.email)
     await revokeAll(work, sql`t.email = ${input.email}`, 'replaced by a new invitation')
     await demandRoom(work)
     const token = newToken()
@@ -85,6 +87,13 @@ async function demandRoom({ tx, caller }: Work): Promise<void> {
     sql`select count(*)::int as n from invitation t where t.organization_id = ${caller.organizationId}::uuid and ${isPending}`,
   ))!
   if (n >= maxPending) throw invitationErrors.invitation_limit()
+}
+
+/** Whoever invites chooses what a stranger is mailed, so that these mails are few, in all organizations together. */
+async function demandFewMails({ app, caller }: Work, email: string): Promise<void> {
+  const isAllowed =
+    (await isWithinLimit(app, 'invitation_address', email)) && (await isWithinLimit(app, 'invitation_sender', caller.userId ?? ''))
+  if (!isAllowed) throw invitationErrors.too_many_invitations({ field: 'email' })
 }
 
 type Invited = { email: string; roleId: string; projectIds: string[] | null }

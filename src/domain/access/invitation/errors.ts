@@ -11,4 +11,8 @@ export const invitationErrors = defineErrors({
     kind: 'unprocessable',
     text: `An organization can have at most ${maxPending} pending invitations. Revoke one first.`,
   },
+  too_many_invitations: {
+    kind: 'rate_limited',
+    text: 'Too many invitations were mailed to this address, or by you, within an hour. Retry later.',
+  },
 })

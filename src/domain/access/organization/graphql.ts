@@ -6,7 +6,6 @@ export const Organization = builder.prismaObject('Organization', {
   description: 'Tenant that owns all other objects.',
   interfaces: [Node],
   select: { id: true },
-  permission: 'view:organization',
   fields: (t) => ({
     id: t.id(idField('Organization')),
     name: t.exposeString('name', { description: 'Name of the organization.' }),

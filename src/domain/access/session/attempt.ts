@@ -24,6 +24,8 @@ const limits = {
   sign_up_address: { free: 30, forgottenAfterSeconds: 3_600 },
   reset_account: { free: 5, forgottenAfterSeconds: 3_600 },
   reset_address: { free: 30, forgottenAfterSeconds: 3_600 },
+  invitation_address: { free: 10, forgottenAfterSeconds: 3_600 },
+  invitation_sender: { free: 500, forgottenAfterSeconds: 3_600 },
 } satisfies Record<string, Limit>
 
 export type LimitKind = keyof typeof limits

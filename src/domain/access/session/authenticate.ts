@@ -5,6 +5,7 @@ import { row, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { decodeId, nilId } from '../../../platform/id.ts'
 import { perApp } from '../../../platform/per-app.ts'
+import { failedAuthentication } from '../../../platform/rate-limit/index.ts'
 import type { App } from '../../../platform/work.ts'
 import { activeFirst, type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
 import { isToken, verifiedClaims } from './access-token.ts'
@@ -18,10 +19,14 @@ export const callerOfToken = (app: App, { text, organization }: PresentedCredent
   isToken(text) ? knownTokens(app)(organization === null ? text : `${text} ${organization}`) : null
 
 const knownTokens = perApp((app) =>
-  cacheCredentials(app, (presented) => {
-    const space = presented.indexOf(' ')
-    return space < 0 ? findCaller(app, presented, null) : findCaller(app, presented.slice(0, space), presented.slice(space + 1))
-  }),
+  cacheCredentials(
+    app,
+    (presented) => {
+      const space = presented.indexOf(' ')
+      return space < 0 ? findCaller(app, presented, null) : findCaller(app, presented.slice(0, space), presented.slice(space + 1))
+    },
+    failedAuthentication(app),
+  ),
 )
 
 type Found = { userId: string; name: string; expiresInMs: number; organizationId: string | null } & Membership

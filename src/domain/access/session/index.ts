@@ -12,7 +12,7 @@ import { mailSignUps } from './sign-up.ts'
 import { privateKeyIdentity, renewSigningKeys } from './signing-key.ts'
 
 export { isToken } from './access-token.ts'
-export { clearAttempts, takeAttempt } from './attempt.ts'
+export { clearAttempts, isWithinLimit, takeAttempt } from './attempt.ts'
 export { callerOfToken } from './authenticate.ts'
 export { changePassword, revokeSession } from './commands.ts'
 export { sessionErrors } from './errors.ts'
