@@ -358,6 +358,14 @@ describe('who is gone', () => {
     expect(await callerOfKey(world.app, plaintextKey!)).not.toBeNull()
   })
 
+  it('leaves no valid key of those that are being created', async () => {
+    const bob = await person(admin)
+    const create = () => execute(request(world.app, bob.caller), createApiKey, { name: 'ci', scope: 'READ' })
+    await Promise.all([...Array.from({ length: 12 }, () => codeOf(create())), remove(bob.memberId)])
+    const left = sql`select 1 as one from api_key where created_by_id = ${bob.userId}::uuid and revoked_at is null`
+    expect(await rows(world.app.db, left)).toEqual([])
+  })
+
   it('was limited to projects, which remain', async () => {
     const project = await newProject(world.app, tenant)
     const bob = await person(viewer, [project])
