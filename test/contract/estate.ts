@@ -101,8 +101,8 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   )
   const Role = made.createRole.role.id as string
   const { inviteMember } = await run(
-    `mutation ($r: ID!, $p: ID!) { inviteMember(input: {email: "grace@example.com", roleId: $r, projectIds: [$p]}) { invitation { id } } }`,
-    { r: Role, p: Project },
+    `mutation ($r: ID!, $p: ID!, $email: String!) { inviteMember(input: {email: $email, roleId: $r, projectIds: [$p]}) { invitation { id } } }`,
+    { email: `${newId()}@example.com`, r: Role, p: Project },
   )
   const configured = await run(
     `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
