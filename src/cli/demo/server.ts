@@ -13,7 +13,7 @@ export type Server = {
   key: string
   /** Slug of the organization to act in, for an access token. */
   organization?: string
-  /** Of a server that the demo has started. */
+  /** Set if the demo started the server itself. */
   dataDir?: string
 }
 

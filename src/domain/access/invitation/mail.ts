@@ -1,4 +1,4 @@
-/** What an invited person is told. */
+/** The mail that an invited person receives. */
 import { row, sql } from '../../../platform/db/index.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { apiEndpoint, queuePlatformMail } from '../mail/index.ts'

@@ -14,7 +14,7 @@ export type Membership = {
   isLeaving: boolean
 }
 
-/** Members `m` with their roles `r` and organizations `home`. Of an organization that is being deleted, only the one who requested that is left. */
+/** Members `m` with their roles `r` and organizations `home`. While an organization is being deleted, only the member who requested it remains. */
 export const memberships: Sql = sql`member m join role r on r.organization_id = m.organization_id and r.id = m.role_id
   join organization home on home.id = m.organization_id and (home.deleting_at is null or home.deletion_requested_by = m.user_id)`
 
