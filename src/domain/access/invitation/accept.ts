@@ -5,8 +5,9 @@ import { row, run, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { addMember, authorityOfUser, isOver, lockMembers, type MemberRow } from '../member/index.ts'
+import { hashToken } from '../session/index.ts'
 import { invitationErrors } from './errors.ts'
-import { hashToken, isPending, isToken, projectIdsOf } from './model.ts'
+import { isPending, isToken, projectIdsOf } from './model.ts'
 
 /** What an invitation shows to whoever has its token. */
 export type InvitationView = {

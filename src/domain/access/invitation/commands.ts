@@ -7,11 +7,11 @@ import { newId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { addressSchema } from '../mail/index.ts'
 import { demandAuthority, demandProjects, demandRole, lockMembers, projectIdsSchema } from '../member/index.ts'
-import { isWithinLimit } from '../session/index.ts'
+import { hashToken, isWithinLimit } from '../session/index.ts'
 import { invitationErrors } from './errors.ts'
 import { eventOf, memberInvited } from './events.ts'
 import { linkOf, sendInvitation } from './mail.ts'
-import { hashToken, type InvitationRow, isPending, maxPending, newToken, readInvitation } from './model.ts'
+import { type InvitationRow, isPending, maxPending, newToken, readInvitation } from './model.ts'
 
 export const inviteMember = defineCommand({
   name: 'inviteMember',

@@ -1,5 +1,5 @@
 /** Invitations: their tokens, and which of them can be accepted. */
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Invitation } from '../../../generated/prisma/client.ts'
 import { row, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
 
@@ -11,10 +11,9 @@ export type InvitationRow = Omit<Invitation, 'tokenHash'> & { projectIds: string
 
 /** 256 random bits. */
 export const newToken = (): string => randomBytes(32).toString('base64url')
+
 /** Whether a text may be a token, which needs no database. */
 export const isToken = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text)
-/** Hash under which a token is stored. */
-export const hashToken = (token: string): Uint8Array<ArrayBuffer> => new Uint8Array(createHash('sha256').update(token).digest())
 
 /** Holds for an invitation `t` that was neither accepted nor revoked and has not expired. */
 export const isPending: Sql = sql`t.accepted_at is null and t.revoked_at is null and t.expires_at > app_now()`

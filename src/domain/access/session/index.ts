@@ -23,6 +23,7 @@ export { login, loginInput, loginWithSecondFactor, type PartialLogin, secondFact
 export { inOrganizations, type LoginMethod, personOf, type SignedIn } from './model.ts'
 export { listSessions } from './queries.ts'
 export { demandRecentLogin } from './recent.ts'
+export { hashToken } from './refresh-token.ts'
 export { replacePassword, requestReset, resetInput, resetPassword, resetRequestInput } from './reset.ts'
 export { endSession, endSessionOf, refreshSession, startSession } from './session.ts'
 export { confirmSignUp, confirmSignUpInput, type SignUpInvitation, signUp, signUpInput, signUpInvitations } from './sign-up.ts'
