@@ -6,7 +6,7 @@ import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { assemble } from '../../src/platform/concept.ts'
 import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
-import { type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
+import { areasOf, type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
 import { intercepting } from '../support/intercept.ts'
 import { junk, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
@@ -42,6 +42,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   afterAll(() => rest.close())
 
   const [prefix, ...aliases] = dialect.prefixes
+  const areas = areasOf(dialect)
   const urlOf = (path: string, params: Params) => prefix + path.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name]!)
   const rows = dialect.routes.flatMap((route) => pathsOf(route).map((path) => ({ route, path, title: `${route.method} ${path}` })))
   const parameters = (path: string) => [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!)
@@ -218,8 +219,9 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   })
 
   it('an unknown path below the prefix answers 404 in the form of the dialect, with or without a key, for any body', async () => {
-    for (const base of dialect.prefixes) {
-      for (const path of ['', '/', '/nope', '/projects/a/b/c/d', `/${'x'.repeat(2000)}`, '/%zz']) {
+    for (const base of areas) {
+      const bare = rows.some(({ path }) => prefix + path === base) ? [] : ['', '/']
+      for (const path of [...bare, '/nope', '/projects/a/b/c/d', `/${'x'.repeat(2000)}`, '/%zz']) {
         for (const options of [{}, { key: rest.acme.key.ADMIN }]) {
           expect(textOf((await rest.call('GET', base + path, options)).body)).toBe('This path does not exist.')
           expect(await rest.call('POST', base + path, { ...options, payload: '{' })).toMatchObject({ status: 404 })
@@ -243,7 +245,7 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
         }
       }
     }
-    expect(await rest.call('POST', `${prefix}/openapi.json`)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, OPTIONS' } })
+    expect(await rest.call('POST', `${areas[0]}/openapi.json`)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, OPTIONS' } })
   })
 
   it.each(writes.filter(({ route }) => takesBody(route)))(
@@ -273,8 +275,8 @@ export function describeDialect({ dialect, populate, textOf, bodies }: Fixture):
   })
 
   it('the document and its page need no key, and the page loads nothing from another host', async () => {
-    expect(await rest.call('GET', `${prefix}/openapi.json`)).toMatchObject({ status: 200, body: { openapi: '3.1.0' } })
-    const page = await rest.call('GET', `${prefix}/docs`)
+    expect(await rest.call('GET', `${areas[0]}/openapi.json`)).toMatchObject({ status: 200, body: { openapi: '3.1.0' } })
+    const page = await rest.call('GET', `${areas[0]}/docs`)
     expect(page).toMatchObject({ status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } })
     const links = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1]!)
     expect(links.length).toBeGreaterThan(2)

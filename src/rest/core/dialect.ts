@@ -21,6 +21,8 @@ export type Face = {
   name: string
   /** The first one appears in the document; the others are aliases. */
   prefixes: readonly [string, ...string[]]
+  /** Paths of which the dialect owns everything below, for one whose rows share no prefix (which is then empty). Default: the prefixes. */
+  areas?: readonly [string, ...string[]]
   /** Prefix of the dialect's keys. */
   keyPrefix: string
   /** Whether a request with `X-Org-Slug` and without a key belongs to this dialect, where two share a path. */
@@ -28,6 +30,8 @@ export type Face = {
   /** All paths below the prefix, with parameters in braces. */
   paths: readonly string[]
 }
+
+export const areasOf = ({ areas, prefixes }: Pick<Face, 'areas' | 'prefixes'>): readonly [string, ...string[]] => areas ?? prefixes
 
 /**
  * Requests per minute of one caller: a key, or a person with all sessions. At rows that need no caller, those of one client address. Counted by

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import type { Dialect } from './dialect.ts'
+import { areasOf, type Dialect } from './dialect.ts'
 import { printDocument } from './openapi.ts'
 import { urlsOf } from './route.ts'
 
@@ -13,15 +13,15 @@ const assets: Record<string, string> = {
   'favicon-32x32.png': 'image/png',
 }
 
-/** Below the dialect's prefix. */
+/** Below each area of the dialect. */
 export const documentPaths: string[] = ['/openapi.json', '/docs', '/docs/start.js', ...Object.keys(assets).map((name) => `/docs/${name}`)]
 
 const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 export function mountDocument(server: FastifyInstance, dialect: Dialect): void {
-  const [prefix] = dialect.prefixes
+  const areas = areasOf(dialect)
   const serve = (path: string, type: string, read: () => string | Promise<Buffer>) => {
-    for (const url of urlsOf(dialect.prefixes, [path])) {
+    for (const url of urlsOf(areas, [path])) {
       server.get(url, { constraints: { dialect: dialect.name }, exposeHeadRoute: true }, async (_request, reply) =>
         reply
           .type(type)
@@ -32,27 +32,27 @@ export function mountDocument(server: FastifyInstance, dialect: Dialect): void {
   }
   let printed: string | undefined
   serve('/openapi.json', 'application/json; charset=utf-8', () => (printed ??= printDocument(dialect)))
-  serve('/docs', 'text/html; charset=utf-8', () => page(dialect.title, prefix))
-  serve('/docs/start.js', 'text/javascript; charset=utf-8', () => startScript(prefix))
+  serve('/docs', 'text/html; charset=utf-8', () => page(dialect.title, areas[0]))
+  serve('/docs/start.js', 'text/javascript; charset=utf-8', () => startScript(areas[0]))
   for (const [name, type] of Object.entries(assets)) serve(`/docs/${name}`, type, () => readFile(join(assetsDirectory(), name)))
 }
 
 const assetsDirectory = () => dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
 
-const page = (title: string, prefix: string) => `<!doctype html>
+const page = (title: string, area: string) => `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <title>${title}</title>
-<link rel="icon" href="${prefix}/docs/favicon-32x32.png">
-<link rel="stylesheet" href="${prefix}/docs/swagger-ui.css">
+<link rel="icon" href="${area}/docs/favicon-32x32.png">
+<link rel="stylesheet" href="${area}/docs/swagger-ui.css">
 </head>
 <body>
 <div id="document"></div>
-<script src="${prefix}/docs/swagger-ui-bundle.js"></script>
-<script src="${prefix}/docs/start.js"></script>
+<script src="${area}/docs/swagger-ui-bundle.js"></script>
+<script src="${area}/docs/start.js"></script>
 </body>
 </html>
 `
 
-const startScript = (prefix: string) => `SwaggerUIBundle({ url: '${prefix}/openapi.json', dom_id: '#document', deepLinking: true })\n`
+const startScript = (area: string) => `SwaggerUIBundle({ url: '${area}/openapi.json', dom_id: '#document', deepLinking: true })\n`

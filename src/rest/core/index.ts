@@ -2,7 +2,7 @@
  * What every REST dialect is served by: route tables in, requests, documents and errors out. A dialect is one object (`Dialect`);
  * nothing in this room knows a contract, and nothing of the domain but its commands and queries.
  */
-export type { Dialect, Face, Failure, RequestLimit } from './dialect.ts'
+export { areasOf, type Dialect, type Face, type Failure, type RequestLimit } from './dialect.ts'
 export { faceOf, restPlugin } from './mount.ts'
 export { type Named, printDocument } from './openapi.ts'
 export { pickDialect } from './pick-dialect.ts'

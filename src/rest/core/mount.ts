@@ -12,7 +12,7 @@ import { withinDeadline } from '../../platform/outage.ts'
 import { demandOwnPage } from '../../platform/own-origin.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
-import type { Dialect, Face } from './dialect.ts'
+import { areasOf, type Dialect, type Face } from './dialect.ts'
 import { documentPaths, mountDocument } from './document.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
@@ -36,7 +36,7 @@ declare module 'fastify' {
 
 export const faceOf = (dialect: Dialect): Face => ({ ...dialect, paths: [...dialect.routes.flatMap(pathsOf), ...documentPaths] })
 
-/** Serves the dialects and rejects all other paths below their prefixes. To be registered once per server. */
+/** Serves the dialects and rejects all other paths in their areas. To be registered once per server. */
 export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPluginAsync {
   const faces = dialects.map(faceOf)
   const byName = new Map(dialects.map((dialect) => [dialect.name, dialect]))
@@ -44,7 +44,7 @@ export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPlugi
   return async (server) => {
     server.addConstraintStrategy(dialectConstraint(faces))
     for (const dialect of dialects) server.earlyWordings.push(wordingOf(dialect))
-    for (const prefix of topmost(dialects.flatMap(({ prefixes }) => prefixes))) {
+    for (const prefix of topmost(dialects.flatMap(areasOf))) {
       await server.register(refuseUnknownPaths(app, pick), { prefix })
     }
     for (const dialect of dialects) await server.register(serveDialect(app, dialect))
@@ -86,8 +86,10 @@ const refuseUnknownPaths =
 
 /** Methods that a path supports. Empty for an unknown path. */
 function methodsAt(dialect: Dialect, url: string): string[] {
-  const rows = [...dialect.routes.map((route) => [route.method, pathsOf(route)] as const), ['GET', documentPaths] as const]
-  const found = new Set<string>(rows.filter(([, patterns]) => isOneOf(patterns, dialect.prefixes, pathOf(url))).map(([method]) => method))
+  const path = pathOf(url)
+  const rows = dialect.routes.filter((route) => isOneOf(pathsOf(route), dialect.prefixes, path))
+  const found = new Set<string>(rows.map(({ method }) => method))
+  if (isOneOf(documentPaths, areasOf(dialect), path)) found.add('GET')
   if (found.size === 0) return []
   if (found.has('GET')) found.add('HEAD')
   return [...found.add('OPTIONS')].sort()
@@ -178,7 +180,7 @@ const unsupportedMediaType = () => Object.assign(new Error('not JSON in UTF-8'),
 
 /** Renders errors that occur before there is a request. */
 const wordingOf = (dialect: Dialect): EarlyWording => ({
-  owns: (path) => dialect.prefixes.some((prefix) => isBelow(path, prefix)),
+  owns: (path) => areasOf(dialect).some((area) => isBelow(path, area)),
   body: ({ status, error: { code, message }, requestId }) =>
     dialect.renderError({ status, code, text: message, field: undefined, details: undefined, requestId }),
 })

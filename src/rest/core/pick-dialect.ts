@@ -1,21 +1,21 @@
 /** Assigns a request to a dialect where several share a path. A pure function of path and headers; see decisions.md for the rules. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { credentialOfHeaders } from '../../platform/credential.ts'
-import type { Face } from './dialect.ts'
+import { areasOf, type Face } from './dialect.ts'
 
 /**
- * Returns the name of the dialect. Null for a path below none of the prefixes. A path of a single dialect belongs to it. On a shared
+ * Returns the name of the dialect. Null for a path below none of their areas. A path of a single dialect belongs to it. On a shared
  * or unknown path the prefix of the key decides or, without a key of these dialects, the header `X-Org-Slug`.
  */
 export function pickDialect(faces: readonly Face[], url: string, headers: IncomingHttpHeaders): string | null {
   const path = pathOf(url)
   // Most requests of the other doors, which pass here too.
-  if (!faces.some(({ prefixes }) => prefixes.some((prefix) => isBelow(path, prefix)))) return null
-  const below = faces.flatMap((face) => face.prefixes.filter((prefix) => isBelow(path, prefix)).map((prefix) => ({ face, prefix })))
-  const longest = Math.max(...below.map(({ prefix }) => prefix.length))
-  const nearest = below.filter(({ prefix }) => prefix.length === longest)
+  if (!faces.some((face) => areasOf(face).some((area) => isBelow(path, area)))) return null
+  const below = faces.flatMap((face) => areasOf(face).flatMap((area) => (isBelow(path, area) ? { face, area } : [])))
+  const longest = Math.max(...below.map(({ area }) => area.length))
+  const nearest = below.filter(({ area }) => area.length === longest)
   if (nearest.every(({ face }) => face === nearest[0]!.face)) return nearest[0]!.face.name
-  const owners = nearest.filter(({ face, prefix }) => isOneOf(face.paths, [prefix], path))
+  const owners = nearest.filter(({ face }) => isOneOf(face.paths, face.prefixes, path))
   const candidates = (owners.length > 0 ? owners : nearest).map(({ face }) => face)
   if (candidates.length < 2) return candidates[0]!.name
 

@@ -23,7 +23,15 @@ const oec: Face = {
   organizationHeader: false,
   paths: ['/projects'],
 }
-const faces = [platform, ocore, oec]
+const bridge: Face = {
+  name: 'bridge',
+  prefixes: [''],
+  areas: ['/bridge', '/call', '/speed-test'],
+  keyPrefix: 'qb_live_',
+  organizationHeader: false,
+  paths: ['/call', '/bridge/keys', '/speed-test'],
+}
+const faces = [platform, ocore, oec, bridge]
 const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
 const jwt = bearer('eyJhbGciOiJFZERTQSJ9.e30.c2ln')
 const org = { 'x-org-slug': 'acme' }
@@ -51,12 +59,14 @@ describe('the dialect of a request', () => {
     ['an unknown path goes by key', '/api/nope', bearer('ocore_k_x'), 'ocore'],
     ['an unknown path goes by header', '/api/nope', org, 'ocore'],
     ['an unknown path goes to the one without the header', '/api/nope', {}, 'platform'],
+    ['a dialect without a prefix has its areas', '/call', bearer('ak_live_x'), 'bridge'],
+    ['everything in an area belongs to its dialect', '/bridge/nope', {}, 'bridge'],
     ['the bare prefix goes likewise', '/api', {}, 'platform'],
   ])('%s: %s', (_title, path, headers, name) => {
     expect(pickDialect(faces, path, headers)).toBe(name)
   })
 
-  it.each(['/', '/graphql', '/apis', '/api-keys', '/call'])('%s belongs to no dialect', (path) => {
+  it.each(['/', '/graphql', '/apis', '/api-keys', '/calls', '/keys'])('%s belongs to no dialect', (path) => {
     expect(pickDialect(faces, path, bearer('ak_live_x'))).toBeNull()
   })
 
