@@ -1,0 +1,52 @@
+/**
+ * The Odoo bridge, as specified in `contracts/odoo-bridge.txt`, routes.md D and decisions.md: what applies to all of its rows. The rows are
+ * in routes/, the bodies in bodies.ts. The page at /bridge, which uses them, is in ../bridge-page.
+ */
+import type { z } from 'zod'
+import { callerOfCredential } from '../../domain/access/api-key/index.ts'
+import type { Dialect, Failure } from '../core/index.ts'
+import { errorBody } from './bodies.ts'
+
+const keyPrefix = 'qb_live_'
+
+/** Codes of the contract. All others are those of the domain. */
+const codes: Readonly<Record<number, string>> = { 400: 'invalid_request', 500: 'internal_error' }
+
+const renderError = ({ status, code, text }: Failure): z.output<typeof errorBody.schema> => ({
+  success: false,
+  data: null,
+  error: text,
+  code: codes[status] ?? code,
+})
+
+export const bridgeDialect: Dialect = {
+  name: 'bridge',
+  title: 'Quayside Odoo bridge',
+  description: `Call the models of an Odoo server with an API key that begins with \`${keyPrefix}\`, and, as a person who is signed in, manage these keys and measure the latency of Odoo.`,
+  prefixes: [''],
+  areas: ['/bridge', '/call', '/speed-test'],
+  keyPrefix,
+  organizationHeader: false,
+  routes: [],
+  authenticate: (app, credential) => callerOfCredential(app, credential, keyPrefix),
+  page: () => ({}),
+  idempotencyHeaders: ['idempotency-key'],
+  status: {
+    invalid: 400,
+    unauthenticated: 401,
+    forbidden: 403,
+    not_found: 404,
+    conflict: 409,
+    unprocessable: 422,
+    rate_limited: 429,
+    upstream: 502,
+    timeout: 504,
+    unavailable: 503,
+    internal: 500,
+  },
+  rateLimits: [{ name: 'bridge', perMinute: 600 }],
+  legacyRateLimitHeaders: false,
+  renderError,
+  schemas: [],
+  errorSchema: errorBody,
+}
