@@ -18,7 +18,7 @@ import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
 import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
 import { type CountRequest, createRequestLimit } from './request-limit.ts'
-import { pathsOf, type Route, type RowCredential, urlsOf } from './route.ts'
+import { type Deprecation, deprecationOf, pathsOf, type Route, type RowCredential, urlsOf } from './route.ts'
 import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
 
 declare module 'fastify' {
@@ -31,6 +31,8 @@ declare module 'fastify' {
     reads?: boolean
     /** Whether the row needs no credential. */
     open?: boolean
+    /** Headers of every response. */
+    headers?: Record<string, string>
   }
 }
 
@@ -106,7 +108,7 @@ const serveDialect =
       acceptJson(guarded)
       guarded.decorateRequest('restCaller', null)
       guarded.addHook('onRequest', async (request, reply) => {
-        reply.header('cache-control', 'no-store')
+        reply.header('cache-control', 'no-store').headers(request.routeOptions.config.headers ?? {})
         if (request.routeOptions.config.open) {
           count(request, reply)
           return demandUtf8Query(request.url)
@@ -137,12 +139,16 @@ function createAuthenticate(app: App, dialect: Dialect, count: CountRequest): Au
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
-  for (const url of urlsOf(dialect.prefixes, pathsOf(route))) {
+  const config = { door: dialect.name, credential: route.credential, reads: route.runs === 'query', open: route.runs === 'visit' }
+  const urls = pathsOf(route).flatMap((path) =>
+    urlsOf(dialect.prefixes, [path]).map((url) => ({ url, headers: deprecationHeaders(deprecationOf(route, path)) })),
+  )
+  for (const { url, headers } of urls) {
     server.route({
       method: route.method,
       url,
       constraints: { dialect: dialect.name },
-      config: { door: dialect.name, credential: route.credential, reads: route.runs === 'query', open: route.runs === 'visit' },
+      config: { ...config, headers },
       exposeHeadRoute: route.method === 'GET',
       ...(route.maxBodyBytes === undefined ? {} : { bodyLimit: route.maxBodyBytes }),
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
@@ -156,6 +162,11 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
     })
   }
 }
+
+const deprecationHeaders = (deprecation: Deprecation | null): Record<string, string> =>
+  deprecation
+    ? { deprecation: `@${Math.floor(deprecation.since.getTime() / 1000)}`, sunset: deprecation.sunset.toUTCString() }
+    : {}
 
 /** Accepts an absent or empty body of any type as one without fields. Any other body must be JSON. */
 function acceptJson(server: FastifyInstance): void {

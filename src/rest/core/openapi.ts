@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { accessCookie } from '../../platform/credential.ts'
 import type { Dialect } from './dialect.ts'
-import { pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
+import { type Deprecation, deprecationOf, pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
 import { headerName, ifMatch } from './vocabulary.ts'
 
 /** A schema that has a name in the document. */
@@ -62,7 +62,9 @@ const securitySchemes = ({ keyPrefix, routes }: Dialect): Json => ({
 })
 
 function operation(dialect: Dialect, route: Route, path: string, isAlias: boolean): Json {
-  const { summary, description, tag } = route
+  const { summary, tag } = route
+  const deprecation = deprecationOf(route, path)
+  const description = [route.description, deprecation && deprecationText(deprecation)].filter(Boolean).join(' ')
   const body = propertiesOf(route, route.body)
   const parameters = [
     ...parameterNames(path).map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
@@ -74,12 +76,18 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     summary,
     ...(description ? { description } : {}),
     tags: [tag],
+    ...(deprecation ? { deprecated: true } : {}),
     ...(route.credential ? { security: [...credentials, { [route.credential.name]: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body.length > 0 ? { requestBody: requestBody(body) } : {}),
     responses: { ...successes(dialect, route), ...failures(dialect, route) },
   }
 }
+
+const deprecationText = ({ since, sunset }: Deprecation) =>
+  `Deprecated since ${dayOf(since)}: use another path of this operation. This path works at least until ${dayOf(sunset)}; the headers \`Deprecation\` and \`Sunset\` of its responses say so.`
+
+const dayOf = (date: Date) => date.toISOString().slice(0, 10)
 
 const capitalised = (word: string) => word[0]!.toUpperCase() + word.slice(1)
 

@@ -49,6 +49,8 @@ type Shape = {
   path: string
   /** Further paths of the same row. */
   aliases?: readonly string[]
+  /** Paths of the row that clients should stop using. */
+  deprecated?: Deprecation
   tag: string
   summary: string
   description?: string
@@ -67,6 +69,15 @@ type Shape = {
   credential?: RowCredential
   /** Maximum size of the body in bytes. Default: that of the server. */
   maxBodyBytes?: number
+}
+
+/** Announced by the headers `Deprecation` (RFC 9745) and `Sunset` (RFC 8594) of every response, and in the document. */
+export type Deprecation = {
+  /** Some paths of the row, or all of them. */
+  paths: readonly string[]
+  since: Date
+  /** The paths work at least until then. */
+  sunset: Date
 }
 
 /** A credential that only some rows accept. */
@@ -234,6 +245,13 @@ export const sourceOf = (source: string | Source): Source => (typeof source === 
 
 /** All paths of a row, below the prefix. */
 export const pathsOf = (route: Route): string[] => [route.path, ...(route.aliases ?? [])]
+
+/** The deprecation of one path of a row. Null if clients may go on using it. Throws an Error if the row deprecates a path that it does not have. */
+export function deprecationOf(route: Route, path: string): Deprecation | null {
+  const stray = route.deprecated?.paths.find((each) => !pathsOf(route).includes(each))
+  if (stray !== undefined) throw new Error(`${route.id} has no path ${stray}`)
+  return route.deprecated?.paths.includes(path) ? route.deprecated : null
+}
 
 /** URLs of the paths below each prefix, in Fastify's notation. */
 export const urlsOf = (prefixes: readonly string[], paths: readonly string[]): string[] =>

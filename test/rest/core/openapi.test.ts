@@ -6,6 +6,8 @@ import { platformDialect } from '../../../src/rest/platform/index.ts'
 
 type Operation = {
   operationId: string
+  description?: string
+  deprecated?: boolean
   responses: Record<string, unknown>
   parameters?: { name: string; in: string }[]
   security?: unknown
@@ -84,6 +86,13 @@ describe('the printed document', () => {
     expect(operations.filter(({ operation }) => !operation.responses['429'])).toEqual([])
   })
 
+  it('marks deprecated paths, and says until when they work', () => {
+    const deprecated = operations.filter((each) => each.operation.deprecated)
+    expect(deprecated.map(({ path }) => path)).toEqual(['/api/web-services/{web_service_id}/deploy'])
+    expect(deprecated[0]!.operation.description).toContain('at least until 2028-12-01')
+    expect(document.paths['/api/web-services/{web_service_id}/deployments']!.post!.deprecated).toBeUndefined()
+  })
+
   it('declares no idempotency key for reveals', () => {
     const revealing = operations.filter(({ operation }) => /^reveal|^getResolvedEnv$/.test(operation.operationId))
     expect(revealing.map(({ operation }) => operation.operationId).sort()).toEqual([
@@ -112,6 +121,12 @@ describe('printing fails for an impossible row', () => {
   it('with a source whose field the command does not have', () => {
     const row = commandRow({ ...shape, method: 'POST', command: createProject, body: { name: 'nmae' }, status: 204 })
     expect(() => printDocument(dialect(row))).toThrow('createProject has no field nmae')
+  })
+
+  it('with a deprecated path that is not one of its own', () => {
+    const deprecated = { paths: ['/thing'], since: new Date(), sunset: new Date() }
+    const row = commandRow({ ...shape, method: 'POST', command: createProject, body: { name: 'name' }, status: 204, deprecated })
+    expect(() => printDocument(dialect(row))).toThrow('things has no path /thing')
   })
 
   it('with a response schema that has no name', () => {

@@ -44,6 +44,19 @@ describe('creating a deployment', () => {
     expect(await get(service, made.body.id)).toEqual(made.body)
   })
 
+  it('announces the end of the former path in every response, errors too, and of no other path', async () => {
+    const service = await makeService()
+    const announced = { deprecation: '@1795737600', sunset: 'Fri, 01 Dec 2028 00:00:00 GMT' }
+    for (const prefix of ['/api', '/api/v1']) {
+      const former = `${prefix}/web-services/${service}/deploy`
+      expect(await post(former)).toMatchObject({ status: 201, headers: announced })
+      expect(await rest.call('POST', former)).toMatchObject({ status: 401, headers: announced })
+      expect(await rest.call('POST', `${prefix}/web-services/nope/deploy`, { key })).toMatchObject({ status: 404, headers: announced })
+    }
+    const { headers } = await post(`/api/web-services/${service}/deployments`)
+    expect([headers.deprecation, headers.sunset]).toEqual([undefined, undefined])
+  })
+
   it('accepts a branch; a malformed one answers 400', async () => {
     const service = await makeService()
     expect(await deploy(service, { branch: 'next' })).toMatchObject({ status: 'pending', branch: 'next' })

@@ -12,6 +12,9 @@ import { deploymentBodies, oneDeployment } from '../serialize.ts'
 const tag = 'Deployments'
 const ofService = { query: findDeploymentOf, params: { web_service_id: 'webServiceId', deployment_id: 'id' } }
 
+/** Existing command line clients deploy and start services by this path. */
+const formerPath = '/web-services/{web_service_id}/deploy'
+
 /** Response of a command that creates or changes a deployment. */
 const theDeployment = {
   schema: schemas.deployment,
@@ -37,7 +40,8 @@ export const deploymentRoutes: Route[] = [
     id: 'createDeployment',
     method: 'POST',
     path: '/web-services/{web_service_id}/deployments',
-    aliases: ['/web-services/{web_service_id}/deploy'],
+    aliases: [formerPath],
+    deprecated: { paths: [formerPath], since: new Date('2026-11-27'), sunset: new Date('2028-12-01') },
     tag,
     summary: 'Deploy a web service',
     description: 'Returns immediately. Retrieve the deployment to follow its progress.',
