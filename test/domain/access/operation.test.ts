@@ -1,12 +1,13 @@
 import { parse, subscribe } from 'graphql'
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { cancelOperation } from '../../../src/domain/access/operation/commands.ts'
 import { findOperation, operationTypes, startOperation } from '../../../src/domain/access/operation/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
 import { createGraphqlContext } from '../../../src/graphql/context.ts'
 import { schema } from '../../../src/graphql/schema.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import { type Caller, systemCaller } from '../../../src/platform/access.ts'
-import { ask } from '../../../src/platform/command.ts'
+import { ask, execute } from '../../../src/platform/command.ts'
 import { defineConcept } from '../../../src/platform/concept.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { DomainError } from '../../../src/platform/errors.ts'
@@ -18,6 +19,7 @@ import { until } from '../../support/wait.ts'
 
 let stepsMade = 0
 let faults = 0
+let cancelling = false
 
 const counting = defineConcept({
   name: 'counting',
@@ -29,6 +31,24 @@ const counting = defineConcept({
         const done = ((operation.progress as { n: number } | null)?.n ?? 0) + 1
         stepsMade++
         return { stepsCompleted: done, totalSteps: to, progress: { n: done }, next: done === to ? 'done' : 1 }
+      },
+    }),
+    operationTypes.with({
+      type: 'wait',
+      run: async () => ({
+        stepsCompleted: 1,
+        totalSteps: 3,
+        currentStep: 'Waiting',
+        progress: null,
+        next: cancelling ? 'cancelled' : 10,
+      }),
+      cancel: {
+        permission: 'deploy:web_services',
+        async run(_work, { input }) {
+          const { outcome } = input as { outcome: 'cancelled' | 'cancelling' | 'too late' }
+          cancelling = outcome === 'cancelling'
+          return outcome
+        },
       },
     }),
     operationTypes.with({
@@ -61,6 +81,7 @@ beforeEach(async () => {
   jobs = []
   stepsMade = 0
   faults = 0
+  cancelling = false
 })
 afterEach(async () => {
   for (const each of jobs) await each.stop({ graceMs: 0 })
@@ -138,13 +159,51 @@ it("another organization's operation is not found; an operation of an unknown ty
   await expect(begin('nothing')).rejects.toThrow('no operation')
 })
 
+const cancel = (id: string, as = caller) => execute({ app, caller: as, requestId: 'test' }, cancelOperation, { id })
+
+it('a cancelled operation ends at once, or when its work has ended', async () => {
+  const waiting = await begin('wait', { outcome: 'cancelled' })
+  expect((await cancel(waiting.id)).operation).toMatchObject({ status: 'CANCELLED', finishedAt: expect.any(Date), error: null })
+  const { id } = await begin('wait', { outcome: 'cancelling' })
+  const states = statesOf(id, () => work('one'))
+  await until('it runs', async () => (await read(id))?.currentStep === 'Waiting')
+  expect((await cancel(id)).operation).toMatchObject({ status: 'RUNNING', stepsCompleted: 1, totalSteps: 3 })
+  const seen = (await states).map(({ status, currentStep, progressPercent }) => [status, currentStep, progressPercent])
+  expect(seen[0]).toEqual(['QUEUED', null, null])
+  expect(seen).toContainEqual(['RUNNING', 'Waiting', 33])
+  expect(seen.at(-1)).toEqual(['CANCELLED', null, 33])
+  expect(await read(waiting.id)).toMatchObject({ status: 'CANCELLED', stepsCompleted: 0 })
+})
+
+it('an operation that has ended, cannot be cancelled or is too far cannot be cancelled, nor by a caller who could not have started it', async () => {
+  const done = await begin('wait', { outcome: 'cancelled' })
+  await cancel(done.id)
+  await expect(cancel(done.id)).rejects.toMatchObject({ code: 'operation_not_cancellable', kind: 'conflict' })
+  const late = await begin('wait', { outcome: 'too late' })
+  await expect(cancel(late.id)).rejects.toMatchObject({ code: 'operation_not_cancellable' })
+  const counted = await begin('countUp', { to: 1 })
+  await expect(cancel(counted.id)).rejects.toMatchObject({ code: 'operation_not_cancellable' })
+  const reader = { ...caller, permissions: new Set([...caller.permissions].filter((name) => name !== 'deploy:web_services')) }
+  await expect(cancel(late.id, reader)).rejects.toMatchObject({ code: 'forbidden' })
+  await expect(cancel(late.id, systemCaller(newId()))).rejects.toMatchObject({ code: 'not_found' })
+  expect(await read(late.id)).toMatchObject({ status: 'QUEUED' })
+})
+
 async function follow(id: string, as = caller) {
-  const document = parse('subscription ($id: ID!) { operationUpdated(id: $id) { status stepsCompleted totalSteps error } }')
+  const document = parse(
+    'subscription ($id: ID!) { operationUpdated(id: $id) { status stepsCompleted totalSteps currentStep progressPercent error } }',
+  )
   const contextValue = createGraphqlContext({ app, caller: as, requestId: 'test' })
   return subscribe({ schema, document, variableValues: { id: encodeId('Operation', id) }, contextValue })
 }
 
-type State = { status: string; stepsCompleted: number; error: string | null }
+type State = {
+  status: string
+  stepsCompleted: number
+  currentStep: string | null
+  progressPercent: number | null
+  error: string | null
+}
 
 async function statesOf(id: string, onFirst: () => void): Promise<State[]> {
   const states = await follow(id)

@@ -7,13 +7,16 @@ import {
   followRow,
   type GraphqlContext,
   idField,
+  mutation,
   Node,
+  payloadOf,
   readerOf,
   timestamps,
 } from '../../../graphql/builder/index.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
-import { endedStatuses, operationTopic } from './model.ts'
+import { cancelOperation } from './commands.ts'
+import { endedStatuses, operationTopic, progressPercent } from './model.ts'
 import { findOperation, operationListing } from './queries.ts'
 
 const OperationStatus = enumType('OperationStatus', 'Status of an operation.', {
@@ -36,6 +39,16 @@ export const Operation = builder.prismaObject('Operation', {
     status: t.expose('status', { type: OperationStatus, description: 'Status of the operation.' }),
     stepsCompleted: t.exposeInt('stepsCompleted', { description: 'Number of completed steps.' }),
     totalSteps: t.exposeInt('totalSteps', { nullable: true, description: 'Total number of steps. Null means the number is not known.' }),
+    currentStep: t.exposeString('currentStep', {
+      nullable: true,
+      description: 'Description of the current step. Null if the operation has ended, or reports no steps by name.',
+    }),
+    progressPercent: t.int({
+      nullable: true,
+      description: 'Share of completed steps, from 0 to 100. Null means the number of steps is not known.',
+      select: { status: true, stepsCompleted: true, totalSteps: true },
+      resolve: progressPercent,
+    }),
     startedAt: t.expose('startedAt', {
       type: 'DateTime',
       nullable: true,
@@ -65,11 +78,11 @@ builder.queryField('operation', (t) =>
 async function* followOperation(context: GraphqlContext, id: string, info: GraphQLResolveInfo): AsyncGenerator<OperationRow, void, void> {
   const found = await context.call(findOperation, { id }, [])
   if (!found) throw errors.not_found({ field: 'id' })
-  const reader = readerOf(context, ['status', 'stepsCompleted', 'totalSteps', ...columnsOf(info, 'Operation')])
+  const reader = readerOf(context, ['status', 'stepsCompleted', 'totalSteps', 'currentStep', ...columnsOf(info, 'Operation')])
   yield* followRow(context, {
     topic: operationTopic(found.id),
     read: async () => (await operationListing.read(reader, sql`t.id = ${found.id}::uuid`))[0],
-    stateOf: ({ status, stepsCompleted, totalSteps }) => `${status} ${stepsCompleted} ${totalSteps}`,
+    stateOf: ({ status, stepsCompleted, totalSteps, currentStep }) => `${status} ${stepsCompleted} ${totalSteps} ${currentStep}`,
     isLast: ({ status }) => endedStatuses.has(status),
   })
 }
@@ -83,3 +96,8 @@ builder.subscriptionField('operationUpdated', (t) =>
     resolve: (operation: OperationRow) => operation,
   }),
 )
+
+mutation(cancelOperation, {
+  input: (t) => ({ id: t.id({ required: true, description: 'ID of the operation.' }) }),
+  payload: payloadOf('operation', Operation, 'The operation, which is cancelled or is being cancelled.'),
+})

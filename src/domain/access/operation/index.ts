@@ -2,12 +2,14 @@
 import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { organizationContents, rowsOfAccess } from '../organization/index.ts'
+import { cancelOperation } from './commands.ts'
+import { operationErrors } from './errors.ts'
 import { operationQueue } from './jobs.ts'
 import { findOperation, operationListing } from './queries.ts'
 
 export { failOperation, retryFailedOperations, startOperation } from './commands.ts'
 export { type OperationStep, type OperationType, operationTypes } from './model.ts'
-export { findOperation } from './queries.ts'
+export { findOperation, operationListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -19,7 +21,9 @@ export const operation = defineConcept({
   name: 'operation',
   idPrefixes: { Operation: 'op' },
   nodes: [operationListing],
+  commands: [cancelOperation],
   queries: [findOperation],
+  errors: [operationErrors],
   queues: [operationQueue],
   extensions: [organizationContents.with(rowsOfAccess('operations', ['operation']))],
   constraints: stamped('operation'),

@@ -55,6 +55,8 @@ export const operationQueue: Queue<ClaimedOperation> = {
   setAside: (app, { id, leaseEpoch }) => fail(app, id, leaseEpoch, setAsideText),
 }
 
+const endings = { done: 'COMPLETED', cancelled: 'CANCELLED' } as const
+
 /** Returns the delay before the next step in milliseconds. Null if the operation has ended or another worker holds it. */
 async function runStep(app: App, id: string, leaseEpoch: number): Promise<number | null> {
   const held = await row<Operation>(
@@ -72,19 +74,19 @@ async function runStep(app: App, id: string, leaseEpoch: number): Promise<number
       if (!operation) return null
       if (!type)
         throw new DomainError('internal', 'internal', `This version of Quayside does not support operations of type ${operation.type}.`)
-      const { stepsCompleted, totalSteps, progress, next } = await type.run(work, operation)
-      const waiting = next === 'done' || next > 0
+      const { stepsCompleted, totalSteps, currentStep = null, progress, next } = await type.run(work, operation)
+      const ended = typeof next === 'string'
       await run(
         work.tx,
         sql`update operation set steps_completed = ${stepsCompleted}, total_steps = ${totalSteps}, progress = ${JSON.stringify(progress)}::json,
-              status = ${next === 'done' ? 'COMPLETED' : 'RUNNING'}::operation_status,
-              finished_at = ${next === 'done' ? sql`app_now()` : sql`null`},
-              due_at = app_now() + ${next === 'done' ? 0 : next} * interval '1 millisecond'
-              ${waiting ? sql`, lease_owner = null, lease_expires_at = null` : sql``}
+              current_step = ${ended ? null : currentStep}, status = ${ended ? endings[next] : 'RUNNING'}::operation_status,
+              finished_at = ${ended ? sql`app_now()` : sql`null`},
+              due_at = app_now() + ${ended ? 0 : next} * interval '1 millisecond'
+              ${ended || next > 0 ? sql`, lease_owner = null, lease_expires_at = null` : sql``}
             where id = ${id}::uuid`,
       )
       work.wake(operationTopic(id))
-      return next === 'done' ? null : next
+      return ended ? null : next
     })
   } catch (error) {
     if (!(error instanceof DomainError)) throw error
@@ -96,7 +98,7 @@ async function runStep(app: App, id: string, leaseEpoch: number): Promise<number
 async function fail(app: App, id: string, leaseEpoch: number, error: string): Promise<void> {
   await run(
     app.db,
-    sql`update operation set status = 'FAILED', error = ${error}, finished_at = app_now(), lease_owner = null, lease_expires_at = null
+    sql`update operation set status = 'FAILED', error = ${error}, current_step = null, finished_at = app_now(), lease_owner = null, lease_expires_at = null
         where id = ${id}::uuid and lease_epoch = ${leaseEpoch} and status = 'RUNNING'`,
   )
   app.wake.notify(operationTopic(id))

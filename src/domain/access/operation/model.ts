@@ -1,4 +1,5 @@
 import type { Operation, OperationStatus } from '../../../generated/prisma/client.ts'
+import type { Permission } from '../../../platform/access.ts'
 import { defineExtensionPoint } from '../../../platform/concept.ts'
 import type { EventDefinition } from '../../../platform/events.ts'
 import type { App, Work } from '../../../platform/work.ts'
@@ -15,10 +16,12 @@ export const endedStatuses: ReadonlySet<OperationStatus> = new Set<OperationStat
 export type OperationStep = {
   stepsCompleted: number
   totalSteps: number | null
+  /** What the operation is doing, for users. */
+  currentStep?: string | null
   /** Plain JSON, which the next step finds in `operation.progress`. */
   progress: unknown
   /** `done` completes the operation. A number is the delay before the next step in milliseconds. */
-  next: 'done' | number
+  next: 'done' | 'cancelled' | number
 }
 
 /**
@@ -27,11 +30,27 @@ export type OperationStep = {
  */
 export type RunStep = (work: Work, operation: Operation) => Promise<OperationStep>
 
-/** A type of operation: the name of the command that starts it, and its step. */
-export type OperationType = { type: string; emits?: readonly EventDefinition[]; run: RunStep }
+/**
+ * Cancels the work of an operation that has not ended, whose row is locked. `cancelled` ends the operation; `cancelling` leaves that to its next
+ * steps; `too late` refuses the cancellation.
+ */
+type Cancel = { permission: Permission; run: (work: Work, operation: Operation) => Promise<'cancelled' | 'cancelling' | 'too late'> }
+
+/** A type of operation: the name of the command that starts it, its step and, if it can be cancelled, how. */
+export type OperationType = { type: string; emits?: readonly EventDefinition[]; run: RunStep; cancel?: Cancel }
 
 /** Each concept adds the operations that its commands start. */
 export const operationTypes = defineExtensionPoint<OperationType>('operation types')
 
 export const operationType = (app: App, type: string): OperationType | undefined =>
   operationTypes.of(app).find((known) => known.type === type)
+
+/** Share of completed steps. Null if their number is not known. */
+export const progressPercent = ({
+  status,
+  stepsCompleted,
+  totalSteps,
+}: Pick<Operation, 'status' | 'stepsCompleted' | 'totalSteps'>): number | null => {
+  if (status === 'COMPLETED') return 100
+  return totalSteps ? Math.min(99, Math.floor((100 * stepsCompleted) / totalSteps)) : null
+}

@@ -5,6 +5,8 @@ export const operationListing = defineListing({
   noun: 'operation',
   permission: 'view:organization',
   order: 'newest_first',
+  nameColumn: 'type',
+  audited: ['type', 'status'],
 })
 
 export const findOperation = findQuery(operationListing)
