@@ -16,7 +16,7 @@ type Step = { name: string; run(): Promise<string[]> }
 const steps: Step[] = [
   { name: 'format and lint', run: () => program('@biomejs/biome/bin/biome', ['check', '--max-diagnostics=50']) },
   { name: 'types', run: () => program('typescript/bin/tsc', ['-p', '.', '--pretty', 'false']) },
-  { name: 'types of the page /login', run: () => program('typescript/bin/tsc', ['-p', 'src/rest/login/page', '--pretty', 'false']) },
+  { name: 'types of the pages', run: () => program('typescript/bin/tsc', ['-p', 'src/rest/page', '--pretty', 'false']) },
   { name: 'imports', run: () => checkImports(root) },
   { name: 'environment reads', run: () => checkEnvironmentReads(root) },
   { name: 'generated files', run: findStale },

@@ -14,7 +14,7 @@ import { row, sql } from '../../src/platform/db/index.ts'
 import { nilId } from '../../src/platform/id.ts'
 import { authDialect } from '../../src/rest/auth/index.ts'
 import { restPlugin } from '../../src/rest/core/index.ts'
-import { loginPlugin } from '../../src/rest/login/index.ts'
+import { pagesPlugin } from '../../src/rest/page/index.ts'
 import { provideEmail } from '../support/email.ts'
 import { password, withPassword } from '../support/person.ts'
 import { createTenant, createWorld, request, type World } from '../support/tenant.ts'
@@ -30,7 +30,7 @@ beforeAll(async () => {
   world = await createWorld({ SIGN_UP: 'open' })
   const { app } = world
   provideEmail(app)
-  server = await createApp({ app, schema, rest: [restPlugin(app, [authDialect]), loginPlugin(app)] })
+  server = await createApp({ app, schema, rest: [restPlugin(app, [authDialect]), pagesPlugin(app)] })
   await server.listen({ port: 0, host: '127.0.0.1' })
   url = `http://127.0.0.1:${(server.server.address() as AddressInfo).port}`
 })

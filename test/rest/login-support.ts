@@ -5,7 +5,7 @@ import { vi } from 'vitest'
 import { until } from '../support/wait.ts'
 
 const realFetch = globalThis.fetch
-const main = join(import.meta.dirname, '../../src/rest/login/page/main.js')
+const main = join(import.meta.dirname, '../../src/rest/page/login/main.js')
 
 export type Visitor = {
   /** The requests so far, as method and path with the status of the answer. */

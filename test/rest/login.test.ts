@@ -7,17 +7,17 @@ import { parse, validate } from 'graphql'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApp } from '../../src/app.ts'
 import { schema } from '../../src/graphql/schema.ts'
-import { loginPlugin } from '../../src/rest/login/index.ts'
+import { pagesPlugin } from '../../src/rest/page/index.ts'
 import { createWorld, type World } from '../support/tenant.ts'
 
-const directory = join(import.meta.dirname, '../../src/rest/login/page')
+const directory = join(import.meta.dirname, '../../src/rest/page')
 
 let world: World
 let server: FastifyInstance
 let html: string
 const scripts = new Map<string, string>()
 
-const start = async (app: World['app']) => createApp({ app, schema, rest: [loginPlugin(app)] })
+const start = async (app: World['app']) => createApp({ app, schema, rest: [pagesPlugin(app)] })
 const get = (url: string) => server.inject({ url, headers: { accept: 'text/html' } })
 const matches = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((match) => match[1]!)
 
@@ -25,8 +25,10 @@ beforeAll(async () => {
   world = await createWorld()
   server = await start(world.app)
   html = (await get('/login')).body
-  for (const name of await readdir(directory)) {
-    if (name.endsWith('.js')) scripts.set(name, await readFile(join(directory, name), 'utf8'))
+  for (const folder of ['shared', 'login']) {
+    for (const name of await readdir(join(directory, folder))) {
+      if (name.endsWith('.js')) scripts.set(`${folder}/${name}`, await readFile(join(directory, folder, name), 'utf8'))
+    }
   }
 })
 afterAll(async () => {
@@ -51,10 +53,10 @@ describe('the page', () => {
     )
   })
   it('loads assets that may be cached for a year, since their address changes with their content', async () => {
-    const paths = matches(html, /(?:href|src)="(\/login\/[^"]+)"/g)
-    const names = paths.map((path) => path.split('/').at(-1))
-    expect(names.toSorted()).toEqual([...scripts.keys(), 'style.css'].toSorted())
-    for (const path of [...paths, paths[0]!.replace(/[^/]+$/, 'qrcode.js')]) {
+    const paths = matches(html, /(?:href|src)="(\/page\/[^"]+)"/g)
+    const names = paths.map((path) => path.split('/').slice(3).join('/'))
+    expect(names.toSorted()).toEqual([...scripts.keys(), 'shared/style.css'].toSorted())
+    for (const path of [...paths, paths[0]!.replace(/[^/]+\/[^/]+$/, 'vendor/qrcode.js')]) {
       const { statusCode, headers, body } = await get(path)
       expect([path, statusCode, headers['cache-control']]).toEqual([path, 200, 'public, max-age=31536000, immutable'])
       expect(headers['content-type']).toMatch(path.endsWith('.css') ? /^text\/css/ : /^text\/javascript/)
@@ -62,12 +64,15 @@ describe('the page', () => {
       expect(body.length).toBeGreaterThan(100)
     }
   })
-  it.each(['main.js/', 'nothing.js', 'tsconfig.json', 'index.html', '..%2Findex.ts', 'constructor'])('has no asset %s', async (name) => {
-    const [hash] = matches(html, /"\/login\/([^/]+)\/main.js"/g)
-    const { statusCode } = await get(`/login/${hash}/${name}`)
-    expect(statusCode).toBe(name === 'main.js/' ? 200 : 404)
-    expect((await get(`/login/another-hash/main.js`)).statusCode).toBe(404)
-  })
+  it.each(['login/nothing.js', 'login/tsconfig.json', 'login/index.html', 'index.ts', 'login/..%2Findex.ts', 'x/constructor'])(
+    'has no asset %s',
+    async (name) => {
+      const [hash] = matches(html, /"\/page\/([^/]+)\/login\/main.js"/g)
+      expect((await get(`/page/${hash}/login/main.js/`)).statusCode).toBe(200)
+      expect((await get(`/page/${hash}/${name}`)).statusCode).toBe(404)
+      expect((await get(`/page/another-hash/login/main.js`)).statusCode).toBe(404)
+    },
+  )
   it('says without JavaScript what to do instead', () => {
     expect(html).toMatch(/<noscript>.*npm run key/)
   })
@@ -100,7 +105,7 @@ describe('after signing in, ?return leads to', () => {
   const origin = 'https://quayside.example'
   let addressOf: (text: string) => string | null
   beforeAll(async () => {
-    const { returnAddress } = await import(join(directory, 'return-address.js'))
+    const { returnAddress } = await import(join(directory, 'login/return-address.js'))
     addressOf = (text) => returnAddress(`?return=${encodeURIComponent(text)}`, origin)
     expect(returnAddress('', origin)).toBeNull()
   })

@@ -1,7 +1,8 @@
 /** The view of an invitation: a person without an account sets a name and a password, others sign in or accept it at once. */
-import { auth, graphql, switchOrganization } from './api.js'
+import { auth, graphql, switchOrganization } from '../shared/api.js'
+import { inputOf, onClick, one, onSubmit } from '../shared/view.js'
 import { forgetToken, offerPasskeys, showSecondFactor } from './sign-in.js'
-import { inputOf, onClick, one, onSubmit, show } from './view.js'
+import { show } from './view.js'
 
 /** @typedef {{ organizationName: string, roleName: string, email: string }} Invitation */
 

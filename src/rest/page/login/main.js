@@ -1,6 +1,7 @@
 /** The page at /login: chooses the view by the location's hash and by whether there is a session. */
+
+import { graphql, isSignedOut, Problem } from '../shared/api.js'
 import { showAccount } from './account.js'
-import { graphql, isSignedOut, Problem } from './api.js'
 import { showInvitation } from './invitation.js'
 import { returnAddress } from './return-address.js'
 import { showConfirm, showForgot, showReset, showSignIn, showSignUp, signUpIsOpen } from './sign-in.js'

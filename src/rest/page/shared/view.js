@@ -1,25 +1,12 @@
-/** Views are templates of the page; one is shown at a time. What forms and buttons do, fail with and announce is the same in all of them. */
+/** What templates, forms and buttons do, fail with and announce, which is the same in all pages. */
 import { Problem } from './api.js'
 
-const place = /** @type {HTMLElement} */ (document.getElementById('view'))
 const notice = /** @type {HTMLElement} */ (document.getElementById('notice'))
 
 /**
- * Shows a view, with `texts` in its elements `data-text`, and moves the focus to its element `data-focus`.
- * @param {string} name @param {Record<string, string>} [texts] @param {string} [part] the one of its elements `data-part` that is kept
- * @returns {HTMLElement}
+ * A copy of a template of the page, with `texts` in its elements `data-text`.
+ * @param {string} name @param {Record<string, string>} [texts] @returns {HTMLElement}
  */
-export function show(name, texts = {}, part) {
-  const view = copyOf(name, texts)
-  if (part) for (const other of view.querySelectorAll(`[data-part]:not([data-part="${part}"])`)) other.remove()
-  notice.textContent = ''
-  place.replaceChildren(view)
-  document.title = `${view.querySelector('h1')?.textContent} · Quayside`
-  one(view, '[data-focus]').focus()
-  return view
-}
-
-/** @param {string} name @param {Record<string, string>} [texts] @returns {HTMLElement} */
 export function copyOf(name, texts = {}) {
   const template = /** @type {HTMLTemplateElement} */ (document.getElementById(`view-${name}`))
   const copy = /** @type {HTMLElement} */ (/** @type {Element} */ (template.content.firstElementChild).cloneNode(true))
@@ -96,23 +83,6 @@ function showProblem(area, error) {
 
 /** @param {ParentNode} parent @param {string} name */
 export const inputOf = (parent, name) => /** @type {HTMLInputElement} */ (one(parent, `input[name="${name}"]`))
-
-/**
- * A row of a list, with a button where something can be done.
- * @param {{ name: string, detail: string, button?: { text: string, label: string, act: () => Promise<unknown> } | null }} row
- */
-export function item({ name, detail, button }) {
-  const row = copyOf('item', { name, detail })
-  if (!button) return row
-  const element = document.createElement('button')
-  element.type = 'button'
-  element.className = 'quiet'
-  element.textContent = button.text
-  element.ariaLabel = button.label
-  onClick(element, button.act)
-  row.append(element)
-  return row
-}
 
 /** A time for people. @param {string} time */
 export const when = (time) => new Date(time).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })

@@ -1,8 +1,9 @@
 /** The sections of the account with second factors: an authenticator app (TOTP) and passkeys. */
-import { graphql } from './api.js'
+import { graphql } from '../shared/api.js'
+import { announce, copyOf, inputOf, onClick, one, onSubmit, when } from '../shared/view.js'
 import { deviceOf } from './device.js'
 import { createPasskey, passkeysAreSupported } from './passkey.js'
-import { announce, copyOf, inputOf, item, onClick, one, onSubmit, when } from './view.js'
+import { item } from './view.js'
 
 /** @param {HTMLElement} section */
 export async function showTotp(section) {
@@ -82,7 +83,7 @@ function showTotpOn(section) {
  */
 async function qrCode(text) {
   /** @type {{ default: import('qrcode-generator') }} */
-  const { default: qrcode } = await import(new URL('qrcode.js', import.meta.url).href)
+  const { default: qrcode } = await import(new URL('../vendor/qrcode.js', import.meta.url).href)
   const code = qrcode(0, 'M')
   code.addData(text)
   code.make()

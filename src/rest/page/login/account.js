@@ -1,8 +1,9 @@
 /** The view of people who are signed in: organizations, password and sessions. Second factors are in factors.js. */
-import { auth, graphql, switchOrganization } from './api.js'
+import { auth, graphql, switchOrganization } from '../shared/api.js'
+import { announce, attempt, inputOf, onClick, one, onSubmit, when } from '../shared/view.js'
 import { deviceOf } from './device.js'
 import { showPasskeys, showTotp } from './factors.js'
-import { announce, attempt, inputOf, item, onClick, one, onSubmit, show, when } from './view.js'
+import { item, show } from './view.js'
 
 /** @param {import('./main.js').User} user */
 export async function showAccount(user) {

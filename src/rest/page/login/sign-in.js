@@ -1,7 +1,8 @@
 /** The views of people who aren't signed in: sign in, second factor, sign-up, forgotten and new password. */
-import { auth } from './api.js'
+import { auth } from '../shared/api.js'
+import { attempt, onClick, one, onSubmit } from '../shared/view.js'
 import { choosePasskey, passkeysAreSuggested, passkeysAreSupported } from './passkey.js'
-import { attempt, onClick, one, onSubmit, show } from './view.js'
+import { show } from './view.js'
 
 /** Shows the form. `signedIn` is called when the session exists. @param {() => Promise<void>} signedIn */
 export function showSignIn(signedIn) {

@@ -2,7 +2,7 @@
  * Passkeys, by the browser's WebAuthn. Browsers offer it over TLS and on localhost only, and for names of hosts, not for IP addresses. Those
  * without its JSON forms count as without it.
  */
-import { auth, graphql, Problem } from './api.js'
+import { auth, graphql, Problem } from '../shared/api.js'
 
 export const passkeysAreSupported = () =>
   !/^[\d.]+$|^\[/.test(location.hostname) &&
