@@ -164,9 +164,7 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
 }
 
 const deprecationHeaders = (deprecation: Deprecation | null): Record<string, string> =>
-  deprecation
-    ? { deprecation: `@${Math.floor(deprecation.since.getTime() / 1000)}`, sunset: deprecation.sunset.toUTCString() }
-    : {}
+  deprecation ? { deprecation: `@${Math.floor(deprecation.since.getTime() / 1000)}`, sunset: deprecation.sunset.toUTCString() } : {}
 
 /** Accepts an absent or empty body of any type as one without fields. Any other body must be JSON. */
 function acceptJson(server: FastifyInstance): void {
