@@ -69,6 +69,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const metrics = createMetrics(app, () => graphql.sockets())
   const state = { draining: false }
 
+  addRequestIds(server)
   early.add(server)
   addOrigins(server)
   const connections = followConnections(server.server)
@@ -76,7 +77,6 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     if (connections.portClosing) void connections.portClosing.then(() => done())
     else done()
   })
-  addRequestIds(server)
   addRequestLog(server, app.log)
   addCors(server, app.settings.CORS_ORIGINS)
   addIndexPage(server, app)

@@ -34,7 +34,7 @@ const refusals: Record<number, { phrase: string; text: string }> = {
 
 const statusOf: Record<string, number> = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }
 
-/** `options` are for the constructor of the server. Call `add` before any other hook is added. */
+/** `options` are for the constructor of the server. Call `add` before any hook that may answer. */
 export function createEarlyRefusals() {
   const wordings: EarlyWording[] = []
   /** The last response on a connection, in progress or finished. */

@@ -2,13 +2,16 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { authDialect } from '../../src/rest/auth/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { startRest, type TestServer } from './support.ts'
 
 let rest: TestServer
 let port: number
 beforeAll(async () => {
-  rest = await startRest([platformDialect])
+  rest = await startRest([platformDialect, authDialect])
+  // How often Node looks for requests that take too long.
+  Object.assign(rest.server.server, { connectionsCheckingInterval: 50 })
   await rest.server.listen({ host: '127.0.0.1', port: 0 })
   port = (rest.server.server.address() as AddressInfo).port
 })
@@ -25,6 +28,7 @@ async function send(...pieces: string[]): Promise<Answer> {
   let text = ''
   for await (const chunk of socket) text += String(chunk)
   const [headers = '', body = ''] = text.split('\r\n\r\n')
+  expect(headers).toMatch(/^x-request-id: [\w-]+$/im)
   return { status: Number(/^HTTP\/1\.1 (\d+)/.exec(headers)?.[1]), headers, body: JSON.parse(body) }
 }
 
@@ -38,6 +42,7 @@ const doors = [
   ['/api/projects', { detail: expect.any(String) }],
   ['/api/v1/web-services?limit=1', { detail: expect.any(String) }],
   ['/api/nothing', { detail: expect.any(String) }],
+  ['/api/auth/login', { error: expect.objectContaining({ message: expect.any(String) }), detail: expect.any(String) }],
 ] as const
 
 describe.each(doors)('%s', (path, shape) => {
@@ -70,7 +75,11 @@ describe.each(doors)('%s', (path, shape) => {
 it('an error that belongs to no API can be read by clients of all of them', async () => {
   const answer = await send('nonsense\r\n\r\n')
   expect(answer.status).toBe(400)
-  expect(answer.body).toEqual({ detail: expect.any(String), errors: [{ message: expect.any(String), extensions: invalid }] })
+  expect(answer.body).toEqual({
+    detail: expect.any(String),
+    error: expect.objectContaining({ message: expect.any(String) }),
+    errors: [{ message: expect.any(String), extensions: invalid }],
+  })
 })
 
 it('a body that does not arrive answers 408 in the form of its API', async () => {

@@ -45,7 +45,7 @@ export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPlugi
   const pick = (request: FastifyRequest) => byName.get(pickDialect(faces, request.url, request.headers) ?? '') ?? dialects[0]!
   return async (server) => {
     server.addConstraintStrategy(dialectConstraint(faces))
-    for (const dialect of dialects) server.earlyWordings.push(wordingOf(dialect))
+    for (const dialect of dialects) server.earlyWordings.push(wordingOf(faces, dialect))
     for (const prefix of topmost(dialects.flatMap(areasOf))) {
       await server.register(refuseUnknownPaths(app, pick), { prefix })
     }
@@ -188,8 +188,8 @@ function acceptJson(server: FastifyInstance): void {
 const unsupportedMediaType = () => Object.assign(new Error('not JSON in UTF-8'), { statusCode: 415 })
 
 /** Renders errors that occur before there is a request. */
-const wordingOf = (dialect: Dialect): EarlyWording => ({
-  owns: (path) => areasOf(dialect).some((area) => isBelow(path, area)),
+const wordingOf = (faces: readonly Face[], dialect: Dialect): EarlyWording => ({
+  owns: (path) => pickDialect(faces, path, {}) === dialect.name,
   body: ({ status, error: { code, message }, requestId }) =>
     dialect.renderError({ status, code, text: message, field: undefined, details: undefined, requestId }),
 })

@@ -1,77 +1,117 @@
+/** The rules of decisions.md, "Which dialect", in all combinations of credential, header and path. */
+import type { IncomingHttpHeaders } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { authDialect } from '../../../src/rest/auth/index.ts'
 import { type Face, faceOf, pickDialect } from '../../../src/rest/core/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 
-const platform: Face = {
-  name: 'platform',
-  prefixes: ['/api', '/api/v1'],
-  keyPrefix: 'ak_live_',
-  organizationHeader: false,
-  paths: ['/projects', '/projects/{id}', '/web-services', '/web-services/{id}'],
-}
-const ocore: Face = {
-  name: 'ocore',
-  prefixes: ['/api'],
-  keyPrefix: 'ocore_',
-  organizationHeader: true,
-  paths: ['/projects', '/projects/{project}', '/servers', '/auth/login'],
-}
-const oec: Face = {
-  name: 'oec',
-  prefixes: ['/api/public/v1'],
-  keyPrefix: 'oec_live_',
-  organizationHeader: false,
-  paths: ['/projects'],
-}
-const bridge: Face = {
-  name: 'bridge',
-  prefixes: [''],
-  areas: ['/bridge', '/call', '/speed-test'],
-  keyPrefix: 'qb_live_',
-  organizationHeader: false,
-  paths: ['/call', '/bridge/keys', '/speed-test'],
-}
-const faces = [platform, ocore, oec, bridge]
+const face = (name: string, keyPrefix: string, prefixes: Face['prefixes'], paths: readonly string[], areas?: Face['areas']): Face => ({
+  ...{ name, keyPrefix, prefixes, paths, areas, organizationHeader: name === 'ocore' },
+})
+
+const faces = [
+  face('platform', 'ak_live_', ['/api', '/api/v1'], ['/projects', '/projects/{id}', '/web-services', '/web-services/{id}', '/docs']),
+  face('auth', 'eyJ', ['/api/auth', '/api/v1/auth'], ['/login', '/refresh']),
+  face('ocore', 'ocore_', ['/api'], ['/projects', '/projects/{project}', '/servers', '/servers/{id}/validate', '/docs']),
+  face('oec', 'oec_live_', ['/api/public/v1'], ['/projects', '/environments/{id}/actions/{action}']),
+  face('bridge', 'qb_live_', [''], ['/call', '/bridge/keys', '/bridge/keys/{id}', '/speed-test'], ['/bridge', '/call', '/speed-test']),
+]
+
 const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
-const jwt = bearer('eyJhbGciOiJFZERTQSJ9.e30.c2ln')
-const org = { 'x-org-slug': 'acme' }
+const apiKey = (text: string) => ({ 'x-api-key': text })
+const jwt = 'eyJhbGciOiJFZERTQSJ9.e30.c2ln'
 
-describe('the dialect of a request', () => {
+/** Credential: headers, and the dialect of a path that two have, without and with X-Org-Slug. */
+const credentials: Record<string, [IncomingHttpHeaders, string, string]> = {
+  'no credential': [{}, 'platform', 'ocore'],
+  'a platform key as Bearer': [bearer('ak_live_x'), 'platform', 'platform'],
+  'a platform key in X-API-Key': [apiKey('ak_live_x'), 'platform', 'platform'],
+  'an oCore key as Bearer': [bearer('ocore_k_x'), 'ocore', 'ocore'],
+  'an oCore key in X-API-Key': [apiKey('ocore_k_x'), 'ocore', 'ocore'],
+  'an oec key as Bearer': [bearer('oec_live_ro_x'), 'platform', 'ocore'],
+  'an oec key in X-API-Key': [apiKey('oec_live_rw_x'), 'platform', 'ocore'],
+  'a bridge key as Bearer': [bearer('qb_live_x'), 'platform', 'ocore'],
+  'a bridge key in X-API-Key': [apiKey('qb_live_x'), 'platform', 'ocore'],
+  'a JWT': [bearer(jwt), 'platform', 'ocore'],
+  'a JWT in X-API-Key': [apiKey(jwt), 'platform', 'ocore'],
+  'a cookie': [{ cookie: `access_token=${jwt}` }, 'platform', 'ocore'],
+  'a cookie beside an oCore key': [{ ...apiKey('ocore_k_x'), cookie: `access_token=${jwt}` }, 'ocore', 'ocore'],
+  'garbage as Bearer': [bearer('ocore'), 'platform', 'ocore'],
+  'garbage in X-API-Key': [apiKey('xak_live_'), 'platform', 'ocore'],
+  'an empty Authorization': [{ authorization: '' }, 'platform', 'ocore'],
+  'a malformed Authorization beside an oCore key': [{ authorization: 'Basic b2Nv', ...apiKey('ocore_k_x') }, 'platform', 'ocore'],
+  'a garbage Authorization beside an oCore key': [{ ...bearer('bad'), ...apiKey('ocore_k_x') }, 'platform', 'ocore'],
+  'a platform Authorization beside an oCore key': [{ ...bearer('ak_live_x'), ...apiKey('ocore_k_x') }, 'platform', 'platform'],
+  'an oCore Authorization beside a platform key': [{ ...bearer('ocore_k_x'), ...apiKey('ak_live_x') }, 'ocore', 'ocore'],
+  'an oec Authorization beside a platform key': [{ ...bearer('oec_live_rw_x'), ...apiKey('ak_live_x') }, 'platform', 'ocore'],
+}
+
+/** Paths that one dialect has, or that are below the prefix of one only, and null for those of none. */
+const owned: Record<string, string | null> = {
+  '/api/web-services': 'platform',
+  '/api/web-services/1': 'platform',
+  '/api/web-services/1/?tail=1': 'platform',
+  '/api/v1': 'platform',
+  '/api/v1/projects': 'platform',
+  '/api/v1/servers': 'platform',
+  '/api/v1/nope': 'platform',
+  '/api/servers': 'ocore',
+  '/api/servers/?limit=1': 'ocore',
+  '/api/servers/1/validate': 'ocore',
+  '/api/auth': 'auth',
+  '/api/auth/login': 'auth',
+  '/api/auth/nope': 'auth',
+  '/api/v1/auth/login/': 'auth',
+  '/api/public/v1': 'oec',
+  '/api/public/v1/projects': 'oec',
+  '/api/public/v1/projects?page=1': 'oec',
+  '/api/public/v1/environments/1/actions/deploy': 'oec',
+  '/api/public/v1/servers': 'oec',
+  '/call': 'bridge',
+  '/call/': 'bridge',
+  '/call/nope': 'bridge',
+  '/bridge': 'bridge',
+  '/bridge/keys/1': 'bridge',
+  '/bridge/nope': 'bridge',
+  '/speed-test': 'bridge',
+  '/speed-tests': null,
+  '/docs': null,
+  '/': null,
+  '/graphql': null,
+  '/graphql?query={nothing}': null,
+  '/apis': null,
+  '/api-keys': null,
+  '/calls': null,
+  '/login': null,
+}
+
+/** Paths that two dialects have, and unknown ones below the prefix of both. */
+const shared = [
+  ...['/api', '/api/', '/api/projects', '/api/projects/', '/api/projects?limit=1', '/api/projects/1', '/api/docs'],
+  ...['/api/nope', '/api/projects/1/nope', '/api/web-services//', '/api/public', '/api/public/v2/projects', '/api/v2', '/api/authors'],
+]
+
+describe.each(Object.entries(credentials))('with %s', (_credential, [headers, without, withHeader]) => {
   it.each([
-    ['a path that only one contract has belongs to it, whatever the key', '/api/servers', bearer('ak_live_x'), 'ocore'],
-    ['a path that only one contract has needs no header', '/api/auth/login', {}, 'ocore'],
-    ['a path that only one contract has belongs to it, whatever the header', '/api/web-services/1', { ...jwt, ...org }, 'platform'],
-    ['on a shared path the prefix of the key decides', '/api/projects', bearer('ocore_k_x'), 'ocore'],
-    ['on a shared path the prefix of the key decides against the header', '/api/projects', { ...bearer('ak_live_x'), ...org }, 'platform'],
-    ['a key in X-API-Key counts', '/api/projects', { 'x-api-key': 'ocore_k_x' }, 'ocore'],
-    ['Authorization wins over X-API-Key', '/api/projects', { ...bearer('ak_live_x'), 'x-api-key': 'ocore_k_x' }, 'platform'],
-    ['a JWT with the header', '/api/projects', { ...jwt, ...org }, 'ocore'],
-    ['a JWT without the header', '/api/projects', jwt, 'platform'],
-    ['a cookie with the header', '/api/projects', { cookie: 'access_token=x', ...org }, 'ocore'],
-    ['no credential with the header', '/api/projects/1', org, 'ocore'],
-    ['no credential without the header', '/api/projects/1', {}, 'platform'],
-    ['a key of a third face counts as none', '/api/projects', bearer('oec_live_ro_x'), 'platform'],
-    ['the longest prefix wins', '/api/public/v1/projects', bearer('ak_live_x'), 'oec'],
-    ['an alias has the paths of its dialect alone', '/api/v1/projects', bearer('ocore_k_x'), 'platform'],
-    ['a query is no part of the path', '/api/servers?limit=1', {}, 'ocore'],
-    ['a trailing slash is the same path', '/api/servers/', {}, 'ocore'],
-    ['a parameter is not empty', '/api/web-services//', org, 'ocore'],
-    ['an unknown path goes by key', '/api/nope', bearer('ocore_k_x'), 'ocore'],
-    ['an unknown path goes by header', '/api/nope', org, 'ocore'],
-    ['an unknown path goes to the one without the header', '/api/nope', {}, 'platform'],
-    ['a dialect without a prefix has its areas', '/call', bearer('ak_live_x'), 'bridge'],
-    ['everything in an area belongs to its dialect', '/bridge/nope', {}, 'bridge'],
-    ['the bare prefix goes likewise', '/api', {}, 'platform'],
-  ])('%s: %s', (_title, path, headers, name) => {
-    expect(pickDialect(faces, path, headers)).toBe(name)
+    ['without X-Org-Slug', {}, without],
+    ['with X-Org-Slug', { 'x-org-slug': 'acme' }, withHeader],
+    ['with an empty X-Org-Slug', { 'x-org-slug': '' }, withHeader],
+  ])('%s, each path belongs to one dialect', (_header, header, ofShared) => {
+    const all = { ...headers, ...header }
+    const expected = { ...owned, ...Object.fromEntries(shared.map((path) => [path, ofShared])) }
+    const picked = Object.fromEntries(Object.keys(expected).map((path) => [path, pickDialect(faces, path, all)]))
+    expect(picked).toEqual(expected)
+    const reversed = Object.fromEntries(Object.keys(expected).map((path) => [path, pickDialect([...faces].reverse(), path, all)]))
+    expect(reversed).toEqual(expected)
   })
+})
 
-  it.each(['/', '/graphql', '/apis', '/api-keys', '/calls', '/keys'])('%s belongs to no dialect', (path) => {
-    expect(pickDialect(faces, path, bearer('ak_live_x'))).toBeNull()
-  })
-
-  it('a dialect that is mounted alone gets every path below its prefixes', () => {
-    const alone = [faceOf(platformDialect)]
-    for (const path of ['/api/projects', '/api/servers', '/api/v1/x', '/api']) expect(pickDialect(alone, path, org)).toBe('platform')
+describe('dialects that are mounted', () => {
+  it('get every path below their prefixes, if no other has a longer one', () => {
+    const mounted = [faceOf(platformDialect), faceOf(authDialect)]
+    for (const path of ['/api/projects', '/api/servers', '/api/v1/x', '/api']) {
+      expect(pickDialect(mounted, path, { 'x-org-slug': 'acme' })).toBe('platform')
+    }
+    expect(pickDialect(mounted, '/api/auth/nope', bearer('ak_live_x'))).toBe('auth')
   })
 })
