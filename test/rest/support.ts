@@ -1,6 +1,5 @@
 /** A server with dialects on a real database, two organizations with keys, and a client that validates every response against the document. */
 import { randomUUID } from 'node:crypto'
-import { Ajv2020 } from 'ajv/dist/2020.js'
 import { buildSchema } from 'graphql'
 import { createApp } from '../../src/app.ts'
 import { createApiKey } from '../../src/domain/access/api-key/index.ts'
@@ -17,12 +16,13 @@ import { newRow, run, sql } from '../../src/platform/db/index.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
 import { transact } from '../../src/platform/work.ts'
-import { type Dialect, printDocument, restPlugin } from '../../src/rest/core/index.ts'
+import { type Dialect, restPlugin } from '../../src/rest/core/index.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { provideEngine } from '../support/database-engine.ts'
 import { provideEmail } from '../support/email.ts'
 import { provideRedisEngine } from '../support/redis-engine.ts'
+import { createAnswerCheck } from './answer-check.ts'
 
 export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
 
@@ -44,7 +44,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   const dns = provideEmail(app)
   outgoingHttp.provide(app, { check: async () => null } as Partial<OutgoingHttp> as OutgoingHttp)
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
-  const validate = createValidator(dialects)
+  const check = createAnswerCheck(dialects)
   return {
     app,
     server,
@@ -53,20 +53,22 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
     acme: await createTenant(app, 'acme'),
     other: await createTenant(app, 'other'),
     async call(method: string, url: string, { key, body, payload, headers = {} }: Call = {}): Promise<Answer> {
+      const sent = {
+        ...(key ? { authorization: `Bearer ${key}` } : {}),
+        ...(body !== undefined || payload !== undefined ? { 'content-type': 'application/json' } : {}),
+        ...headers,
+      }
       const response = await server.inject({
         method: method as 'GET',
         url,
-        headers: {
-          ...(key ? { authorization: `Bearer ${key}` } : {}),
-          ...(body !== undefined || payload !== undefined ? { 'content-type': 'application/json' } : {}),
-          ...headers,
-        },
+        headers: sent,
         ...(body !== undefined ? { payload: JSON.stringify(body) } : payload !== undefined ? { payload } : {}),
       })
-      const isJson = String(response.headers['content-type']).startsWith('application/json') && response.body !== ''
-      const parsed = isJson ? JSON.parse(response.body) : null
-      if (isJson) validate(method, url, response.statusCode, parsed)
-      return { status: response.statusCode, body: parsed, text: response.body, headers: response.headers as Record<string, string> }
+      const { statusCode: status, body: text } = response
+      const given = { status, text, headers: response.headers as Answer['headers'] }
+      check({ method, url, headers: lowerCased(sent) }, given)
+      const isJson = String(response.headers['content-type']).startsWith('application/json') && text !== ''
+      return { ...given, body: isJson ? JSON.parse(text) : null }
     },
     async close() {
       await server.close()
@@ -75,6 +77,9 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
     },
   }
 }
+
+const lowerCased = (headers: Record<string, string>) =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 
 async function createTenant(app: TestApp, name: string): Promise<Tenant> {
   const [organizationId, userId] = [newId(), newId()]
@@ -98,41 +103,4 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
     return made.plaintextKey!
   }
   return { organizationId, owner, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
-}
-
-/** Throws if the document does not declare a response, including fields that it does not name. */
-function createValidator(dialects: readonly Dialect[]) {
-  const documents = dialects.map((dialect) => ({ dialect, document: JSON.parse(printDocument(dialect)) }))
-  const ajv = new Ajv2020({ strict: false, allErrors: true })
-  ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
-  for (const { dialect, document } of documents) ajv.addSchema(closed(document) as object, dialect.name)
-  return (method: string, url: string, status: number, body: unknown): void => {
-    for (const { dialect, document } of documents) {
-      const path = documentedPath(dialect, Object.keys(document.paths), url)
-      const verb = method === 'HEAD' ? 'get' : method.toLowerCase()
-      if (!path || !document.paths[path][verb]) continue
-      if (!document.paths[path][verb].responses[status]) throw new Error(`${method} ${path} answered ${status}, which is not declared`)
-      const pointer = ['paths', path, verb, 'responses', String(status), 'content', 'application/json', 'schema']
-      const reference = `${dialect.name}#/${pointer.map((part) => encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))).join('/')}`
-      const check = ajv.getSchema(reference) ?? ajv.compile({ $ref: reference })
-      if (!check(body)) throw new Error(`${method} ${path} ${status}: ${ajv.errorsText(check.errors)} in ${JSON.stringify(body)}`)
-    }
-  }
-}
-
-function documentedPath(dialect: Dialect, paths: string[], url: string): string | undefined {
-  const [first, ...aliases] = dialect.prefixes
-  const bare = url.split('?')[0]!.replace(/\/$/, '')
-  const alias = aliases.find((prefix) => bare.startsWith(`${prefix}/`))
-  const wanted = alias ? first + bare.slice(alias.length) : bare
-  return paths.find((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(wanted))
-}
-
-/** The same schema with objects that allow no additional fields. */
-function closed(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(closed)
-  if (value === null || typeof value !== 'object') return value
-  const entries = Object.entries(value).map(([name, item]) => [name, closed(item)])
-  const object = Object.fromEntries(entries)
-  return object.type === 'object' && object.properties ? { ...object, additionalProperties: false } : object
 }
