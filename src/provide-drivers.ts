@@ -1,10 +1,12 @@
 /** Drivers for the domain's ports, by the settings. The only place that chooses drivers. */
 
+import { lookup } from 'node:dns/promises'
 import { join } from 'node:path'
 import { root } from './cli/open-app.ts'
 import { dnsResolver, mailConcurrency, mailTransport } from './domain/access/mail/index.ts'
 import { sourcePort } from './domain/deploys/deployment/index.ts'
 import { type Runtime, routerPort, routerProbePort, runtimePort } from './domain/deploys/instance/index.ts'
+import { odooPort } from './domain/odoo/odoo-account/index.ts'
 import { backupEngine, backupStore } from './domain/resources/backup/index.ts'
 import type { BackupStore } from './domain/resources/backup/ports.ts'
 import { databaseEngine } from './domain/resources/database/index.ts'
@@ -21,6 +23,7 @@ import { createBlobS3 } from './drivers/blob-s3/index.ts'
 import { createDnsResolver } from './drivers/dns/index.ts'
 import { createGitSource } from './drivers/git/index.ts'
 import { createHttpOutgoing } from './drivers/http/index.ts'
+import { createOdoo } from './drivers/odoo/index.ts'
 import { createBackupEngine } from './drivers/postgres/backup-engine.ts'
 import { createDatabaseEngine } from './drivers/postgres/engine.ts'
 import { createManagedReplicas } from './drivers/postgres/managed-replica.ts'
@@ -32,7 +35,7 @@ import { schema } from './graphql/schema.ts'
 import { createSelection } from './graphql/selection.ts'
 import { reachableHost } from './open-ports.ts'
 import { demandProviders } from './platform/concept.ts'
-import { createEgressGuard } from './platform/egress.ts'
+import { createEgressGuard, type EgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
 import { portsOf, type Settings } from './platform/settings.ts'
 import type { App } from './platform/work.ts'
@@ -68,6 +71,8 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
   routerPort.provide(app, router)
   routerProbePort.provide(app, createRouterProbe({ privateRoutes, host: settings.HOST, port: () => router.port }))
   outgoingHttp.provide(app, http)
+  const local = createHttpOutgoing({ guard: routerGuard(settings) })
+  odooPort.provide(app, createOdoo({ remote: http, local }))
   selectionPort.provide(app, createSelection(app, schema))
   if (settings.WEBHOOK_ENGINE === 'svix') {
     // Imported only here, because its client is large.
@@ -113,11 +118,17 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
     async close() {
       const graceMs = settings.SHUTDOWN_GRACE_MS * 0.8
       await Promise.all([router.close({ graceMs }), s3.close({ graceMs })])
-      await http.close()
+      await Promise.all([http.close(), local.close()])
       smtp?.close()
       await blobs.close?.()
     },
   }
+}
+
+/** Leads every name to the router of this machine, for requests to services of this installation. */
+function routerGuard({ HOST }: Settings): EgressGuard {
+  const host = reachableHost(HOST).replace(/^\[(.*)\]$/, '$1')
+  return createEgressGuard({ allow: ['0.0.0.0/0', '::/0'], lookup: () => lookup(host, { all: true }) })
 }
 
 /** The bytes of objects are on another S3 server, or else below DATA_DIR. */

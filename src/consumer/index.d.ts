@@ -870,6 +870,39 @@ export type MemberUpdatedDataV1 = {
   projectIds: Array<string> | null
 }
 
+export type OdooAccountCreatedDataV1 = {
+  /** ID of the Odoo account. */
+  odooAccountId: string
+  /** Name of the Odoo account. */
+  name: string
+  /** Address of the Odoo server. */
+  url: string
+  /** Name of the database. */
+  database: string
+}
+
+export type OdooAccountDeletedDataV1 = {
+  /** ID of the Odoo account. */
+  odooAccountId: string
+  /** Name of the Odoo account. */
+  name: string
+  /** Address of the Odoo server. */
+  url: string
+  /** Name of the database. */
+  database: string
+}
+
+export type OdooAccountUpdatedDataV1 = {
+  /** ID of the Odoo account. */
+  odooAccountId: string
+  /** Name of the Odoo account. */
+  name: string
+  /** Address of the Odoo server. */
+  url: string
+  /** Name of the database. */
+  database: string
+}
+
 export type OrganizationCreatedDataV1 = {
   /** ID of the organization. */
   organizationId: string
@@ -1646,6 +1679,15 @@ export type MemberRemoved = Envelope<'member.removed', 1, MemberRemovedDataV1>
 /** The role of a member changed, or the projects that the member can access. */
 export type MemberUpdated = Envelope<'member.updated', 1, MemberUpdatedDataV1>
 
+/** An Odoo account was created. */
+export type OdooAccountCreated = Envelope<'odoo_account.created', 1, OdooAccountCreatedDataV1>
+
+/** An Odoo account was deleted. */
+export type OdooAccountDeleted = Envelope<'odoo_account.deleted', 1, OdooAccountDeletedDataV1>
+
+/** The settings of an Odoo account changed. */
+export type OdooAccountUpdated = Envelope<'odoo_account.updated', 1, OdooAccountUpdatedDataV1>
+
 /** An organization was created. */
 export type OrganizationCreated = Envelope<'organization.created', 1, OrganizationCreatedDataV1>
 
@@ -1857,6 +1899,9 @@ export type WebhookEvent =
   | MemberLeft
   | MemberRemoved
   | MemberUpdated
+  | OdooAccountCreated
+  | OdooAccountDeleted
+  | OdooAccountUpdated
   | OrganizationCreated
   | OrganizationUpdated
   | ProjectCreated

@@ -30,6 +30,7 @@ import { variable } from './configuration/variable/index.ts'
 import { deployment } from './deploys/deployment/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
+import { odooAccount } from './odoo/odoo-account/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
 import { databaseReplica } from './resources/database-replica/index.ts'
@@ -82,6 +83,7 @@ export const concepts: readonly Concept[] = [
   storage,
   storedObject,
   email,
+  odooAccount,
   eventType,
   endpoint,
   message,

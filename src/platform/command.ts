@@ -46,10 +46,10 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
   /** Fields of the result that are returned only once: a repeated answer has null there. */
   once?: readonly (keyof Result & string)[]
   /**
-   * Slow work that needs no rows, such as a DNS lookup. It runs before the transaction, if the caller has the permission and the input is valid.
+   * Slow work that locks no rows, such as a DNS lookup or a question to another server. It runs before the transaction, if the caller has the permission and the input is valid.
    * It must not refuse: `run` evaluates its result, so that a stored answer, a missing target and a conflict take precedence.
    */
-  prepare?: (app: App, input: NoInfer<Input>) => Promise<Prepared>
+  prepare?: (request: Request, input: NoInfer<Input>) => Promise<Prepared>
   run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Soon<Result>>
   /** Details of the audit entry in addition to action and target. They must not contain values of variables. */
   audited?: (input: NoInfer<Input>, result: NoInfer<Result>) => Record<string, unknown>
@@ -156,7 +156,7 @@ async function perform<Input, Row extends Target | null, Result extends object>(
   const input = decodeIds(rest, command.ids)
   if (command.permission !== null) demand(request.caller, command.permission)
   demandText({ idempotencyKey })
-  const prepared = await prepare(request.app, command, input)
+  const prepared = await prepare(request, command, input)
   const { app, caller, requestId } = request
   const result = await transact(app, caller, { requestId, emits: command.emits }, async (work): Promise<Soon<Result>> => {
     const key = idempotencyKey ? await claimIdempotencyKey(work, principalOf(work.caller), command.name, idempotencyKey, rawInput) : null
@@ -214,7 +214,7 @@ export async function known<Result extends object>(soon: Soon<Result>): Promise<
 }
 
 async function prepare<Input, Row extends Target | null, Result extends object>(
-  app: App,
+  request: Request,
   command: Command<Input, Row, Result>,
   input: Record<string, unknown>,
 ): Promise<unknown> {
@@ -226,7 +226,7 @@ async function prepare<Input, Row extends Target | null, Result extends object>(
     // `execute` refuses it later, in the right order.
     return undefined
   }
-  return command.prepare(app, parsed)
+  return command.prepare(request, parsed)
 }
 
 /** Runs a query for a caller. */

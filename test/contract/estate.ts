@@ -19,6 +19,7 @@ import {
 import { outboxIdentity } from '../../src/domain/access/mail/model.ts'
 import { routerPort, runtimePort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router, Runtime } from '../../src/domain/deploys/instance/ports.ts'
+import { odooPort } from '../../src/domain/odoo/odoo-account/index.ts'
 import { backupEngine, backupStore } from '../../src/domain/resources/backup/index.ts'
 import type { BackupEngine, BackupStore } from '../../src/domain/resources/backup/ports.ts'
 import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
@@ -50,6 +51,7 @@ export async function createFullWorld(settings: Record<string, string> = {}): Pr
   provideRedisEngine(world.app)
   storageEndpoint.provide(world.app, { url: 'http://127.0.0.1:4090' })
   provideEmail(world.app)
+  odooPort.provide(world.app, { version: async () => '17.0', logIn: async () => {}, call: async () => [] })
   return {
     ...world,
     async close() {
@@ -77,6 +79,7 @@ const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createRole(input: {name: $name, permissions: []}) { role { id } }
   createOrganization(input: {name: $name}) { organization { id } }
   generateSshKey(input: {label: $name}) { sshKey { id } }
+  createOdooAccount(input: {name: $name, url: "http://127.0.0.1:9", database: "acme", login: "admin", secret: "hunter2"}) { odooAccount { id } }
 }`
 
 export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
@@ -90,6 +93,11 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   const Project = createProject.project.id as string
   const made = await run(make, { p: Project, name, bucket: `estate-${newId()}` })
   const service = made.createWebService.webService
+  const OdooAccount = made.createOdooAccount.odooAccount.id as string
+  await runStatement(
+    app.db,
+    sql`update odoo_account set web_service_id = ${decodeId('WebService', service.id)}::uuid where id = ${decodeId('OdooAccount', OdooAccount)}::uuid`,
+  )
   const secret = made.createSecret.secret.id
   const database = made.createDatabase.database.id
   const redis = made.createRedis.redis.id
@@ -197,6 +205,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Operation,
     MailSuppression,
     OutboxMail,
+    OdooAccount,
   }
 }
 

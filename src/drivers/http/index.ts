@@ -1,8 +1,8 @@
 /**
- * Outgoing HTTP for webhooks: one POST, sent to the addresses that the egress guard has just checked.
+ * Outgoing HTTP for webhooks and calls of Odoo: one POST, sent to the addresses that the egress guard has just checked.
  * This file contains the request and its limits of time and size. See connection.ts for connections, failure.ts for the classification of
  * failures, and target.ts for the URLs that are allowed. Does not sign, and does not follow redirects. Does not repeat a request that may
- * have arrived, with one exception: the receiver dropped a kept connection.
+ * have arrived, with one exception: the receiver dropped a kept connection, and the request does not say `once`.
  */
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestHttp, validateHeaderName, validateHeaderValue } from 'node:http'
 import { request as requestHttps } from 'node:https'
@@ -79,6 +79,7 @@ export function createHttpOutgoing(options: HttpOutgoingOptions): OutgoingHttp {
             return await exchange(agents.pooled, target, request, signal, route)
           } catch (error) {
             if (!(error instanceof DroppedConnection)) throw error
+            if (request.once) throw new Failure('reset', error.message, { cause: error })
             return await exchange(agents.fresh, target, request, signal, route)
           }
         })

@@ -19,7 +19,7 @@ const nouns: Record<Resource, string> = {
   api_keys: 'API keys',
   webhooks: 'webhook endpoints, messages and attempts',
   audit_logs: 'the audit log',
-  odoo: 'connections to Odoo',
+  odoo: 'Odoo accounts',
 }
 
 const special: Partial<Record<Permission, string>> = {
@@ -39,7 +39,6 @@ const special: Partial<Record<Permission, string>> = {
 const reserved: ReadonlySet<Permission> = new Set([
   ...(['manage:servers', 'delete:servers', 'manage:deployments', 'delete:deployments', 'delete:api_keys'] as const),
   ...(['manage:audit_logs', 'delete:audit_logs', 'view:domains', 'manage:domains', 'delete:domains'] as const),
-  ...(['view:odoo', 'manage:odoo', 'delete:odoo'] as const),
 ])
 
 const verbs: Record<string, string> = { view: 'View', manage: 'Create and update', delete: 'Delete' }

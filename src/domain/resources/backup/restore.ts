@@ -40,7 +40,7 @@ export const restoreBackup = defineCommand({
   target: (work, { backupId }) => lockBackup(work, { id: backupId! }),
   input: z.object({ backupId: z.string(), name: nameSchema.nullish() }),
   emits: [databaseCreated],
-  async prepare(app, { backupId }) {
+  async prepare({ app }, { backupId }) {
     const backup = await row<Backup>(app.db, sql`select * from backup where id = ${backupId}::uuid and details is not null`)
     // The server of a dump makes the new database, as it does any other.
     const origin = backup && !isOfFiles(backup.details as BackupDetails) ? 'new' : 'restored'
@@ -79,7 +79,7 @@ export const restoreDatabase = defineCommand({
   target: (work, { databaseId }) => lockDatabase(work, { id: databaseId! }),
   input: z.object({ at: z.date(), name: nameSchema.nullish() }),
   emits: [databaseCreated],
-  prepare: (app) => prepareDatabase(app, 'restored'),
+  prepare: ({ app }) => prepareDatabase(app, 'restored'),
   async run(work, { at, name }, source: Database, prepared: Prepared) {
     const [window] = await recoveryWindows(work.app, work.tx, [source.id])
     if (!window) {

@@ -20,7 +20,7 @@ export const createDatabaseReplica = defineCommand({
   target: (work, { databaseId }) => lockDatabase(work, { id: databaseId! }),
   input: z.object({}),
   emits: [replicaCreated],
-  prepare: (app) => prepareDatabase(app, 'replica'),
+  prepare: ({ app }) => prepareDatabase(app, 'replica'),
   async run(work, _input, database: Database, { place }) {
     if (!database.ownsPort) throw replicaErrors.replica_not_supported({ field: 'databaseId' })
     const existing = await row<{ count: number }>(

@@ -55,7 +55,7 @@ export const createDatabase = defineCommand({
     settings: settingsSchema.nullish(),
   }),
   emits: [databaseCreated, projectCreated, environmentCreated],
-  prepare: (app) => prepareDatabase(app, 'new'),
+  prepare: ({ app }) => prepareDatabase(app, 'new'),
   async run(work, input, _target, prepared) {
     const environment = await placeFor(work, input)
     const database = await insertDatabase(work, {

@@ -91,7 +91,7 @@ export const verifySendingDomain = defineCommand({
   input: z.object({ id: z.string(), emailServiceId: z.string().nullish() }),
   emits: [sendingDomainEvents.verified, sendingDomainEvents.failed, emailServiceEvents.updated],
   // The names of the records are not secret, and the result is used for the caller's own domains only.
-  prepare: (app, { id }) => lookUp(app, id),
+  prepare: ({ app }, { id }) => lookUp(app, id),
   async run(work, _input, target: SendingDomain, found) {
     if (!found) throw errors.not_found({ field: 'id' })
     if ('error' in found) throw errors.unavailable({ text: `${found.error} The status of the domain is unchanged.` })

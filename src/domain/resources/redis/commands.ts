@@ -42,7 +42,7 @@ export const createRedis = defineCommand({
   targetType: 'Redis',
   input: settingsSchema.extend({ projectId: z.string().nullish(), environmentId: z.string().nullish(), name: nameSchema }),
   emits: [redisCreated, projectCreated, environmentCreated],
-  prepare: prepareRedis,
+  prepare: ({ app }) => prepareRedis(app),
   async run(work, input, _target, { version, missing, host, candidates }) {
     if (missing !== null) throw errors.unavailable({ text: missing })
     const environment = await placeFor(work, input)

@@ -28,7 +28,7 @@ export const createWebhookEndpoint = defineCommand({
   input: settingsInput.extend({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish() }),
   emits: [webhookEndpointCreated],
   once: ['secret'],
-  prepare: (app, { url }) => problemOfUrl(app, url),
+  prepare: ({ app }, { url }) => problemOfUrl(app, url),
   run: (work, input, _target, urlProblem) => addEndpoint(work, input, urlProblem, {}),
 })
 
@@ -83,7 +83,7 @@ export const updateWebhookEndpoint = defineCommand({
   target: lockEndpoint,
   input: settingsInput.extend({ url: urlSchema.nullish(), disabled: z.boolean().nullish() }),
   emits: [webhookEndpointUpdated, webhookEndpointDisabled],
-  prepare: async (app, { url }) => (url ? problemOfUrl(app, url) : null),
+  prepare: async ({ app }, { url }) => (url ? problemOfUrl(app, url) : null),
   async run(work, input, target: WebhookEndpoint, urlProblem) {
     if (input.url === null) throw invalidUrl('must not be null; omit it to keep the current URL')
     demandPatterns(work.app.domain.eventTypes, input.eventTypes ?? [], 'eventTypes')

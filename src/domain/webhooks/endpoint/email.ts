@@ -30,7 +30,7 @@ export const createEmailWebhook = defineCommand({
   }),
   emits: [webhookEndpointCreated],
   once: ['secret'],
-  prepare: (app, { url }) => problemOfUrl(app, url),
+  prepare: ({ app }, { url }) => problemOfUrl(app, url),
   async run(work, { url, events }, { id }: EmailService, urlProblem) {
     demand(work.caller, 'view:email')
     const filter = { emailServiceId: { equals: encodeId('EmailService', id) } }

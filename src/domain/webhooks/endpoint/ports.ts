@@ -18,6 +18,8 @@ export type OutgoingRequest = {
    * request is sent again on a new one.
    */
   fresh?: boolean
+  /** Never send the request again: a kept connection that the receiver drops is then a failure, and the request may have arrived. */
+  once?: boolean
   /** Called before the first byte of the request is sent. Until then, the request cannot have arrived. */
   onSend?: () => void
 }

@@ -1,0 +1,87 @@
+/** One HTTP request to an Odoo server and its JSON, within limits of time and size. Knows nothing of what the JSON means. */
+import type { OdooConnection, OdooFailureCode } from '../../domain/odoo/odoo-account/ports.ts'
+import type { OutgoingHttp, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+
+/** Where requests go: to services of this installation, or anywhere the egress guard allows. */
+export type Routes = { local: OutgoingHttp; remote: OutgoingHttp }
+
+export type Exchange = {
+  path: string
+  headers?: Record<string, string>
+  body: unknown
+  /** Whether the request may be sent a second time, because it changes nothing. */
+  isRepeatable: boolean
+  /** When the whole operation ends, by `performance.now`. */
+  deadline: number
+  maxAnswerBytes: number
+}
+
+export type Answer = { status: number; json: unknown }
+
+export const fail = (code: OdooFailureCode, message: string, cause?: unknown) =>
+  new PortError<OdooFailureCode>(code, message, cause === undefined ? {} : { cause })
+
+/** Sends a request; a second time if it may be repeated and the first one was lost on the way. Throws PortError. */
+export async function exchange(routes: Routes, connection: OdooConnection, asked: Exchange): Promise<Answer> {
+  const first = await send(routes, connection, asked)
+  const wasLost = first.type === 'failure' && (first.errorClass === 'reset' || first.errorClass === 'refused')
+  if (wasLost && asked.isRepeatable) return answerOf(connection, asked, await send(routes, connection, asked))
+  return answerOf(connection, asked, first)
+}
+
+type Sent = OutgoingResult & { wasSent: boolean }
+
+async function send(routes: Routes, { url, isLocal }: OdooConnection, asked: Exchange): Promise<Sent> {
+  const timeoutMs = Math.ceil(asked.deadline - performance.now())
+  if (timeoutMs <= 0) throw fail('TIMEOUT', 'Odoo did not answer in time.')
+  let wasSent = false
+  try {
+    const result = await (isLocal ? routes.local : routes.remote).post({
+      url: url + asked.path,
+      headers: { 'content-type': 'application/json', accept: 'application/json', ...asked.headers },
+      body: Buffer.from(JSON.stringify(asked.body)),
+      timeoutMs,
+      // One more, to see that there are more.
+      maxResponseBytes: asked.maxAnswerBytes + 1,
+      once: !asked.isRepeatable,
+      onSend: () => {
+        wasSent = true
+      },
+    })
+    return { ...result, wasSent }
+  } catch (error) {
+    // What this machine lacks, such as a route. Its message may be shown.
+    if (error instanceof PortError) throw fail(wasSent ? 'LOST' : 'UNREACHABLE', error.message, error)
+    throw error
+  }
+}
+
+function answerOf({ url }: OdooConnection, { maxAnswerBytes }: Exchange, sent: Sent): Answer {
+  const { host } = new URL(url)
+  if (sent.type === 'failure') {
+    if (!sent.wasSent) throw fail('UNREACHABLE', sent.message)
+    if (sent.errorClass === 'timeout') throw fail('TIMEOUT', `Odoo at ${host} did not answer in time.`)
+    throw fail('LOST', sent.message)
+  }
+  const { status, headers, body } = sent
+  if (body.byteLength > maxAnswerBytes)
+    throw fail('TOO_LARGE', `The answer of Odoo is larger than ${maxAnswerBytes} bytes. Ask for fewer records or fields.`)
+  const json = jsonOf(body)
+  if (json !== undefined) return { status, json }
+  if (status >= 300 && status < 400)
+    throw fail('NOT_ODOO', `${host} redirects to ${originOf(headers.location)}. Use the address that it leads to.`)
+  // A proxy in front of Odoo answers so when Odoo does not, and Odoo may have begun.
+  if (status >= 500) throw fail('LOST', `${host} answered with status ${status} and no JSON.`)
+  throw fail('NOT_ODOO', `${host} does not answer as Odoo does: it sent status ${status} and no JSON.`)
+}
+
+function jsonOf(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+const originOf = (location = ''): string => (URL.canParse(location) ? new URL(location).origin : 'another address')

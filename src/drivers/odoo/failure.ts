@@ -1,0 +1,52 @@
+/** What Odoo's exceptions mean, by class and message. Their tracebacks and anything about the server's machine stay here. */
+import type { OdooFailureCode } from '../../domain/odoo/odoo-account/ports.ts'
+import type { PortError } from '../../platform/errors.ts'
+import { fail } from './exchange.ts'
+
+/** An exception as Odoo serializes it. */
+export type Raised = { name: string; message: string }
+
+/** Reads an exception from `data` of a JSON-RPC error or from the body of a JSON-2 error. */
+export function raisedOf(data: unknown): Raised {
+  const { name, message } = (typeof data === 'object' && data !== null ? data : {}) as { name?: unknown; message?: unknown }
+  return { name: typeof name === 'string' ? name : '', message: typeof message === 'string' ? message : '' }
+}
+
+/** Exceptions whose messages are meant for the caller, or are about what the caller sent. The messages of others may tell of the machine. */
+const speaking =
+  /^(odoo\.|openerp\.)|^builtins\.(TypeError|ValueError|AttributeError|KeyError|IndexError|AssertionError|NotImplementedError)$|^werkzeug\./
+
+const maxText = 2_000
+
+/** Whatever else an exception is, its message is shown without a traceback. */
+export function textOf({ name, message }: Raised): string {
+  const kind = name.split('.').at(-1) || 'an error'
+  const text = message.split(/^\s*Traceback \(most recent call last\)/m)[0]!.trim()
+  if (!speaking.test(name) || text === '') return `Odoo raised ${kind}.`
+  return text.length > maxText ? `${text.slice(0, maxText)}…` : text
+}
+
+export function failureOf(raised: Raised): PortError<OdooFailureCode> {
+  return fail(codeOf(raised), codeOf(raised) === 'NO_DATABASE' ? 'Odoo has no such database.' : textOf(raised))
+}
+
+function codeOf({ name, message }: Raised): OdooFailureCode {
+  const kind = name.split('.').at(-1)!
+  if (name.startsWith('psycopg2.')) return kind === 'OperationalError' ? 'NO_DATABASE' : 'REFUSED'
+  return byKind[kind] ?? (isUnknown(kind, message) ? 'NOT_FOUND' : 'REFUSED')
+}
+
+const byKind: Record<string, OdooFailureCode> = {
+  AccessDenied: 'LOGIN_REFUSED',
+  SessionExpiredException: 'LOGIN_REFUSED',
+  Unauthorized: 'LOGIN_REFUSED',
+  AccessError: 'ACCESS',
+  Forbidden: 'ACCESS',
+  MissingError: 'NOT_FOUND',
+  NotFound: 'NOT_FOUND',
+}
+
+/** An unknown model is a UserError, and an unknown method an AttributeError, as other mistakes are. */
+const isUnknown = (kind: string, message: string): boolean =>
+  (kind === 'UserError' && /^Object \S+ doesn't exist$/.test(message.trim())) ||
+  (kind === 'AttributeError' && /^(type object '[\w.]+'|'[\w.]+' object|The method '[\w.]+')/.test(message.trim()))

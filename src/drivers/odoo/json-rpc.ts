@@ -1,0 +1,69 @@
+/** JSON-RPC, `/jsonrpc`. Every answer has the status 200, with an `error` in its envelope if something was raised. */
+import type { OdooCall, OdooConnection } from '../../domain/odoo/odoo-account/ports.ts'
+import { PortError } from '../../platform/errors.ts'
+import { type Exchange, exchange, fail, type Routes } from './exchange.ts'
+import { failureOf, raisedOf } from './failure.ts'
+import type { Logins } from './login.ts'
+
+type Bounds = Pick<Exchange, 'deadline' | 'maxAnswerBytes'>
+
+type Rpc = { service: 'common' | 'object'; method: string; args: readonly unknown[]; isRepeatable: boolean }
+
+/** The result of one call of a service. */
+async function rpc(routes: Routes, connection: OdooConnection, { isRepeatable, ...params }: Rpc, bounds: Bounds): Promise<unknown> {
+  const body = { jsonrpc: '2.0', method: 'call', id: 1, params }
+  const { status, json } = await exchange(routes, connection, { path: '/jsonrpc', body, isRepeatable, ...bounds })
+  const { jsonrpc, result, error } = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>
+  if (jsonrpc !== '2.0')
+    throw fail('NOT_ODOO', `${new URL(connection.url).host} does not answer as Odoo does: its JSON (status ${status}) is no JSON-RPC.`)
+  if (error !== undefined && error !== null) throw failureOf(raisedOf((error as { data?: unknown }).data))
+  // Older versions leave out a result that is None.
+  return result ?? null
+}
+
+export async function version(routes: Routes, connection: OdooConnection, bounds: Bounds): Promise<string | null> {
+  const found = await rpc(routes, connection, { service: 'common', method: 'version', args: [], isRepeatable: true }, bounds)
+  const { server_version: text } = (found ?? {}) as { server_version?: unknown }
+  return typeof text === 'string' ? text.slice(0, 100) : null
+}
+
+/** The id of the user. Throws LOGIN_REFUSED if Odoo does not accept the login, which it answers with `false`. */
+export async function authenticate(routes: Routes, connection: OdooConnection, bounds: Bounds): Promise<number> {
+  const { database, login, secret } = connection
+  const asked = { service: 'common', method: 'authenticate', args: [database, login, secret, {}], isRepeatable: true } as const
+  const uid = await rpc(routes, connection, asked, bounds)
+  if (typeof uid !== 'number') throw refused()
+  return uid
+}
+
+const refused = () => fail('LOGIN_REFUSED', 'Odoo does not accept the login and secret of the account.')
+
+/** Calls a method with the cached login. Odoo checks the login before anything else, so a call that it refuses for that is sent again. */
+export async function executeKw(
+  routes: Routes,
+  logins: Logins,
+  connection: OdooConnection,
+  call: OdooCall,
+  bounds: Bounds,
+): Promise<unknown> {
+  const { model, method, args, kwargs, isRead } = call
+  const logIn = () => logins.get(connection, () => authenticate(routes, connection, bounds))
+  const execute = (uid: number) => {
+    const all = [connection.database, uid, connection.secret, model, method, args, kwargs]
+    return rpc(routes, connection, { service: 'object', method: 'execute_kw', args: all, isRepeatable: isRead }, bounds)
+  }
+  const uid = await logIn()
+  try {
+    return await execute(uid)
+  } catch (error) {
+    if (!isLoginRefused(error)) throw error
+  }
+  logins.forget(connection, uid)
+  try {
+    return await execute(await logIn())
+  } catch (error) {
+    throw isLoginRefused(error) ? refused() : error
+  }
+}
+
+const isLoginRefused = (error: unknown): boolean => error instanceof PortError && error.code === 'LOGIN_REFUSED'
