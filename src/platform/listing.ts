@@ -18,6 +18,7 @@ import {
   type Slice,
   type SliceInput,
   sliceInput,
+  windowOf,
 } from './page.ts'
 
 /** Names of columns, as fields of the row. */
@@ -271,12 +272,13 @@ export function defineListing<
       const counts = new Map(found.map((item) => [item.parent, item.n]))
       return parentIds.map((id) => counts.get(id) ?? 0)
     },
-    async slice(reader, filter, { limit, offset }) {
+    async slice(reader, filter, slice) {
+      const { limit, offset } = windowOf(slice)
       const found = await table.read(
         reader,
-        sql`${scope(reader.caller, filter)} order by ${orderBy} limit ${limit ?? null}::bigint offset ${offset ?? 0}::bigint`,
+        sql`${scope(reader.caller, filter)} order by ${orderBy} limit ${limit}::bigint offset ${offset}::bigint`,
       )
-      return { rows: found, total: await count(reader, filter) }
+      return { rows: found, total: await count(reader, filter), limit, offset }
     },
   }
 }

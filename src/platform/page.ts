@@ -88,7 +88,10 @@ export function planPage(type: IdType, order: PageOrder, page: PageInput): PageP
   }
 }
 
-/** Paging by offset, for doors whose contract requires it. Without a limit, returns everything from the offset on. */
+/**
+ * Paging by offset, or by the number of a page with `limit` items, for doors whose contract requires it. Without a limit, returns everything
+ * from the offset on.
+ */
 export const sliceInput = {
   limit: z
     .number()
@@ -97,13 +100,20 @@ export const sliceInput = {
     .max(maxPage, { error: `must be at most ${maxPage}` })
     .nullish(),
   offset: z.number().int().min(0, { error: 'must be at least 0' }).nullish(),
+  page: z.int32().min(1, { error: 'must be at least 1' }).nullish(),
 }
-export type SliceInput = { limit?: number | null; offset?: number | null }
+export type SliceInput = { limit?: number | null; offset?: number | null; page?: number | null }
 
-export type Slice<Row> = { rows: Row[]; total: number }
+/** `limit` and `offset` are those that the slice was read with. */
+export type Slice<Row> = { rows: Row[]; total: number; limit: number | null; offset: number }
+
+export const windowOf = ({ limit = null, offset, page }: SliceInput): Pick<Slice<never>, 'limit' | 'offset'> => ({
+  limit,
+  offset: offset ?? ((page ?? 1) - 1) * (limit ?? 0),
+})
 
 /** A slice of a list that has been read as a whole. */
-export const sliceFrom = <Row>(all: readonly Row[], { limit, offset }: SliceInput): Slice<Row> => {
-  const start = offset ?? 0
-  return { rows: all.slice(start, start + (limit ?? all.length)), total: all.length }
+export const sliceFrom = <Row>(all: readonly Row[], slice: SliceInput): Slice<Row> => {
+  const { limit, offset } = windowOf(slice)
+  return { rows: all.slice(offset, offset + (limit ?? all.length)), total: all.length, limit, offset }
 }

@@ -6,14 +6,21 @@ import { keptProjects } from '../project/index.ts'
 import { createEnvironment, deleteEnvironment, updateEnvironment } from './commands.ts'
 import { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 import { purgeEnvironments } from './jobs.ts'
-import { countEnvironments, environmentListing, findEnvironment, listEnvironments } from './queries.ts'
+import {
+  countEnvironments,
+  countEnvironmentsByProject,
+  environmentListing,
+  findEnvironment,
+  listEnvironments,
+  sliceEnvironments,
+} from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { createEnvironment, deleteEnvironment, insertEnvironment, updateEnvironment } from './commands.ts'
 export { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 export { keptEnvironments } from './model.ts'
 export { type Place, placeFor } from './place.ts'
-export { environmentListing, findEnvironment, listEnvironments } from './queries.ts'
+export { countEnvironmentsByProject, environmentListing, findEnvironment, listEnvironments, sliceEnvironments } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -26,7 +33,7 @@ export const environment = defineConcept({
   idPrefixes: { Environment: 'env' },
   nodes: [environmentListing],
   commands: [createEnvironment, updateEnvironment, deleteEnvironment],
-  queries: [findEnvironment, listEnvironments, countEnvironments],
+  queries: [findEnvironment, listEnvironments, countEnvironments, sliceEnvironments, countEnvironmentsByProject],
   events: [environmentCreated, environmentDeleted, environmentStatusChanged],
   reactions,
   chores: [purgeEnvironments],

@@ -5,6 +5,7 @@ import { deploymentLogTails, findDeploymentOf, listPlannedEnv, sliceDeployments,
 import { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
 import { conditions } from './conditions.ts'
 import { constraints } from './constraints.ts'
+import { environmentOverviews } from './environment-overview.ts'
 import { publishEnvironmentStatus } from './environment-status.ts'
 import { deploymentErrors } from './errors.ts'
 import { allDeploymentEvents } from './events.ts'
@@ -25,6 +26,7 @@ export {
   tailServiceLog,
 } from './by-service.ts'
 export { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
+export { type EnvironmentOverview, environmentOverviews } from './environment-overview.ts'
 export { type ServiceOverview, serviceOverviews } from './overview.ts'
 export { sourcePort } from './ports.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'
@@ -52,6 +54,7 @@ export const deployment = defineConcept({
     deploymentLogTails,
     tailServiceLog,
     serviceOverviews,
+    environmentOverviews,
     planDeploy,
     planRollback,
     listPlannedEnv,

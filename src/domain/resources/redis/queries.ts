@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { defineQuery } from '../../../platform/command.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
-import { type Slice, sliceInput } from '../../../platform/page.ts'
+import { type Slice, sliceInput, windowOf } from '../../../platform/page.ts'
 import { type DatabaseRow, databaseListing } from '../database/index.ts'
 import type { RedisRow } from './commands.ts'
 
@@ -41,18 +41,19 @@ export const sliceManagedDatabases = defineQuery({
   permission: 'view:databases',
   ids: {},
   input: z.object(sliceInput),
-  async run(read, { limit, offset }): Promise<Slice<ManagedDatabase>> {
+  async run(read, slice): Promise<Slice<ManagedDatabase>> {
+    const { limit, offset } = windowOf(slice)
     const idsOf = ({ from, scope }: typeof databaseListing | typeof redisListing) =>
       sql`select t.id from ${from} where ${scope(read.caller, {})}`
     const { ids, total } = (await row<{ ids: string[]; total: number }>(
       read.tx,
       sql`with managed as (${idsOf(databaseListing)} union all ${idsOf(redisListing)})
           select (select count(*)::int from managed) as total,
-            array(select id::text from managed order by id limit ${limit ?? null}::bigint offset ${offset ?? 0}::bigint) as ids`,
+            array(select id::text from managed order by id limit ${limit}::bigint offset ${offset}::bigint) as ids`,
     ))!
     const databases = (await databaseListing.find(read, ids)).map((row) => ({ type: 'Database' as const, row }))
     const redis = (await redisListing.find(read, ids)).map((row) => ({ type: 'Redis' as const, row }))
     const byId = new Map<string, ManagedDatabase>([...databases, ...redis].map((item) => [item.row.id, item]))
-    return { rows: ids.flatMap((id) => byId.get(id) ?? []), total }
+    return { rows: ids.flatMap((id) => byId.get(id) ?? []), total, limit, offset }
   },
 })
