@@ -13,7 +13,7 @@ import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
 import { decodeId, type IdType } from './id.ts'
 import { claimIdempotencyKey } from './idempotency.ts'
-import { describeIssue } from './wording.ts'
+import { describeIssue, reasonOf } from './wording.ts'
 import { type App, transact, type Work } from './work.ts'
 
 /** A request of one caller through one door. */
@@ -117,7 +117,8 @@ export const ofOrganization = (caller: Caller, alias: Sql): Sql =>
 
 /** Throws `forbidden` for a caller that is limited to projects. `act` says what such a caller cannot do. */
 export function demandOrganization(caller: Caller, act: string): void {
-  if (caller.projectIds !== null) throw errors.forbidden({ text: `A caller that is limited to certain projects cannot ${act}.` })
+  if (caller.projectIds !== null)
+    throw errors.forbidden({ text: `A caller that is limited to certain projects cannot ${act}.`, details: { requires: 'organization' } })
 }
 
 /**
@@ -297,13 +298,20 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 
 /**
  * Validates a value against a schema. Throws `invalid_input` with the first problem as `field` and message, and all of them in
- * `details.issues`. Text that can't be stored is refused anywhere, whatever the schema says.
+ * `details.issues`, each with a reason: a value is missing, has another type, or is not allowed. Text that can't be stored is refused anywhere, whatever the schema says.
  */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Input {
   demandText(input)
   const parsed = schema.safeParse(input, { error: describeIssue })
   if (parsed.success) return parsed.data
-  const issues = parsed.error.issues.map((issue) => ({ field: issue.path.join('.'), message: issue.message }))
+  const issues = parsed.error.issues.map((issue) => ({
+    field: issue.path.join('.'),
+    message: issue.message,
+    reason: reasonOf(
+      issue,
+      issue.path.reduce<unknown>((value, name) => (value as Record<PropertyKey, unknown> | undefined)?.[name], input),
+    ),
+  }))
   const first = issues[0]!
   throw errors.invalid_input({
     text: first.field ? `${first.field}: ${first.message}` : first.message,

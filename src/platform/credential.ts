@@ -1,6 +1,7 @@
 /** Where a request carries its credential; the one reader for every door. What a credential is worth is decided by `authenticate`. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Caller } from './access.ts'
+import { type DomainError, errors } from './errors.ts'
 
 /** A credential as a request carries it. */
 export type PresentedCredential = {
@@ -41,6 +42,19 @@ export function credentialOfSocket(
   const text = credentialOf(params, ['apikey', 'x-api-key'])
   return text === undefined ? credentialOfHeaders(all) : presented(text, all)
 }
+
+/** Why a credential is refused. Only the oec.sh Public API tells; for the others, all are alike. */
+export type CredentialProblem = 'missing' | 'malformed' | 'unknown' | 'expired'
+
+/** The refusal of a request with these headers, whose credential identifies nobody. */
+export function refusedCredential(headers: IncomingHttpHeaders): DomainError {
+  const isMissing = headers.authorization === undefined && headers['x-api-key'] === undefined
+  return unauthenticated(isMissing ? 'missing' : credentialOfHeaders(headers) ? 'unknown' : 'malformed')
+}
+
+/** `apiKeyId` is that of a key that is known and not accepted. */
+export const unauthenticated = (reason: CredentialProblem, apiKeyId?: string): DomainError =>
+  errors.unauthenticated({ details: { reason, ...(apiKeyId === undefined ? {} : { apiKeyId }) } })
 
 const organizationHeader = 'x-org-slug'
 

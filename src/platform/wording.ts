@@ -35,3 +35,12 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string {
       return 'has an invalid format'
   }
 }
+
+/** Why a schema refuses a value. */
+export type IssueReason = 'missing' | 'type' | 'value'
+
+export function reasonOf(issue: z.core.$ZodIssue, value: unknown): IssueReason {
+  if (value === undefined) return 'missing'
+  if (issue.code === 'invalid_type') return 'type'
+  return issue.code === 'invalid_value' && !issue.values.some((allowed) => typeof allowed === typeof value) ? 'type' : 'value'
+}

@@ -12,7 +12,11 @@ export type Failure = {
   text: string
   /** The dialect's name of the field that is not valid. */
   field: string | undefined
+  /** Each field that is not valid, and why. */
+  problems: readonly { field: string; text: string }[]
   details: Record<string, unknown> | undefined
+  /** Whether the request was authenticated with a key of `readOnlyKeyPrefix`. */
+  isReadOnlyKey: boolean
   requestId: string
 }
 
@@ -50,13 +54,21 @@ export type Dialect = Omit<Face, 'paths'> & {
   title: string
   description: string
   routes: readonly Route[]
-  /** The caller that a credential identifies. Null if it is not valid. */
+  /** Whether API keys are the only credential, and people with an access token or a cookie are refused. */
+  keysOnly?: true
+  /** Prefix of keys that only read. */
+  readOnlyKeyPrefix?: string
+  /** Header of every response to a request with a known key, with the ID of the key. */
+  keyIdHeader?: string
+  /** The caller that a credential identifies. Null if it is not valid. May throw `unauthenticated` with the reason in `details`. */
   authenticate(app: App, credential: PresentedCredential): Authenticated
   /** Query parameters for a page. `size` is the row's default page size; null means the whole list. */
   page(size: number | null): Sources
   /** Headers for an idempotency key. The first one present is used. */
   idempotencyHeaders: readonly string[]
   status: Readonly<Record<ErrorKind, number>>
+  /** Whether a value that has the right type and breaks a rule has the status of `unprocessable` instead of `invalid`. */
+  brokenRulesAreUnprocessable?: true
   renderError(failure: Failure): object
   /** The first one whose prefix a credential has applies to it. Credentials that only some rows accept are not limited here. */
   rateLimits: readonly [RequestLimit, ...RequestLimit[]]

@@ -1,6 +1,7 @@
 /** Turns any error into a failure: errors of the domain and of Fastify, outages, and unknown errors, which are logged and masked. */
-import { errors } from '../../platform/errors.ts'
+import { type DomainError, errors } from '../../platform/errors.ts'
 import { refusalOf } from '../../platform/outage.ts'
+import type { IssueReason } from '../../platform/wording.ts'
 import type { App } from '../../platform/work.ts'
 import type { Dialect, Failure } from './dialect.ts'
 import { localize, type Vocabulary } from './vocabulary.ts'
@@ -20,12 +21,31 @@ const transportTexts: Record<number, { code: string; text: string }> = {
 const isTransportError = (error: unknown): error is TransportError =>
   error instanceof Error && 'statusCode' in error && typeof error.statusCode === 'number' && error.statusCode in transportTexts
 
-export function failureOf(app: App, dialect: Dialect, error: unknown, requestId: string, vocabulary: Vocabulary): Failure {
+type About = { requestId: string; isReadOnlyKey: boolean }
+
+export function failureOf(app: App, dialect: Dialect, error: unknown, about: About, vocabulary: Vocabulary): Failure {
   if (isTransportError(error)) {
-    return { status: error.statusCode, ...transportTexts[error.statusCode]!, field: undefined, details: undefined, requestId }
+    return { ...about, status: error.statusCode, ...transportTexts[error.statusCode]!, field: undefined, problems: [], details: undefined }
   }
   const known = refusalOf(app, error) ?? errors.internal()
-  if (known.kind === 'internal') app.log.error({ err: error, requestId }, 'a REST request failed unexpectedly')
+  if (known.kind === 'internal') app.log.error({ err: error, requestId: about.requestId }, 'a REST request failed unexpectedly')
   const { code, kind, details } = known
-  return { status: dialect.status[kind], code, ...localize(known.message, known.field, vocabulary), details, requestId }
+  const issues = issuesOf(known)
+  const breaksRule = kind === 'invalid' && issues.length > 0 && issues.every(({ reason }) => reason === 'value')
+  const status = dialect.status[breaksRule && dialect.brokenRulesAreUnprocessable ? 'unprocessable' : kind]
+  const problems = issues.map(({ field, message }) => {
+    const told = localize(message, field, vocabulary)
+    return { field: told.field!, text: told.text }
+  })
+  return { ...about, status, code, ...localize(known.message, known.field, vocabulary), problems, details }
+}
+
+type Issue = { field: string; message: string; reason: IssueReason }
+
+/** What is wrong with which fields: one issue of an error that names a single field. */
+function issuesOf({ field, message, details }: DomainError): Issue[] {
+  if (Array.isArray(details?.issues)) return details.issues as Issue[]
+  if (field === undefined) return []
+  const prefix = `${field}: `
+  return [{ field, message: message.startsWith(prefix) ? message.slice(prefix.length) : message, reason: 'value' }]
 }

@@ -4,9 +4,10 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
-import { credentialOfHeaders } from '../../platform/credential.ts'
+import { credentialOfHeaders, refusedCredential } from '../../platform/credential.ts'
 import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { errors } from '../../platform/errors.ts'
+import { encodeId } from '../../platform/id.ts'
 import { isModestJson, tooManyValues } from '../../platform/json-body.ts'
 import { withinDeadline } from '../../platform/outage.ts'
 import { demandOwnPage } from '../../platform/own-origin.ts'
@@ -114,7 +115,7 @@ const serveDialect =
           return demandUtf8Query(request.url)
         }
         request.restCaller = await withinDeadline(app, authenticate(request, reply))
-        if (!request.restCaller) throw errors.unauthenticated()
+        if (!request.restCaller) throw refusedCredential(request.headers)
         demandUtf8Query(request.url)
       })
       const vocabularyOf = vocabularies(dialect)
@@ -129,12 +130,19 @@ function createAuthenticate(app: App, dialect: Dialect, count: CountRequest): Au
   return async (request, reply) => {
     const { raw, headers, routeOptions } = request
     const credential = credentialOfHeaders(headers)
+    if (credential?.fromCookie && dialect.keysOnly) return null
     if (credential?.fromCookie && !routeOptions.config.reads) demandOwnPage(app, raw)
     const caller = credential && (await dialect.authenticate(app, credential))
     if (!caller) return (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+    if (caller.apiKeyId !== null) nameKey(dialect, reply, caller.apiKeyId)
     count(request, reply, { caller, credential: credential.text })
     return caller
   }
+}
+
+/** Sets the header that says which key a request had. */
+function nameKey({ keyIdHeader }: Dialect, reply: FastifyReply, apiKeyId: string): void {
+  if (keyIdHeader !== undefined) reply.header(keyIdHeader, encodeId('ApiKey', apiKeyId))
 }
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
@@ -191,7 +199,10 @@ const unsupportedMediaType = () => Object.assign(new Error('not JSON in UTF-8'),
 const wordingOf = (faces: readonly Face[], dialect: Dialect): EarlyWording => ({
   owns: (path) => pickDialect(faces, path, {}) === dialect.name,
   body: ({ status, error: { code, message }, requestId }) =>
-    dialect.renderError({ status, code, text: message, field: undefined, details: undefined, requestId }),
+    dialect.renderError({
+      ...{ status, code, text: message, requestId, isReadOnlyKey: false },
+      ...{ field: undefined, problems: [], details: undefined },
+    }),
 })
 
 function refuse(
@@ -202,9 +213,14 @@ function refuse(
   error: unknown,
   vocabulary = noVocabulary,
 ): FastifyReply {
-  const failure = failureOf(app, dialect, error, request.id, vocabulary)
+  const failure = failureOf(app, dialect, error, { requestId: request.id, isReadOnlyKey: isReadOnlyKey(dialect, request) }, vocabulary)
+  const { apiKeyId } = failure.details ?? {}
+  if (failure.status === 401 && typeof apiKeyId === 'string') nameKey(dialect, reply, apiKeyId)
   if (failure.status === 401) reply.header('www-authenticate', 'Bearer')
   const retryAfterSeconds = failure.details?.retryAfterSeconds
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds)
   return reply.code(failure.status).send(dialect.renderError(failure))
 }
+
+const isReadOnlyKey = ({ readOnlyKeyPrefix }: Dialect, { restCaller, headers }: FastifyRequest): boolean =>
+  Boolean(readOnlyKeyPrefix && restCaller && credentialOfHeaders(headers)?.text.startsWith(readOnlyKeyPrefix))

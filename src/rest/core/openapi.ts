@@ -12,7 +12,7 @@ type Json = Record<string, unknown>
 type Property = { name: string; schema: Json; required: boolean; description: string | undefined }
 
 /** Those that every row accepts that is not open to everyone. */
-const credentials: Json[] = [{ bearer: [] }, { apiKey: [] }, { cookie: [] }]
+const credentialsOf = ({ keysOnly }: Dialect): Json[] => [{ bearer: [] }, { apiKey: [] }, ...(keysOnly ? [] : [{ cookie: [] }])]
 
 /** Throws for a row with a source whose field the command or query does not have, and for a response schema without a name. */
 export function printDocument(dialect: Dialect): string {
@@ -29,7 +29,7 @@ export function printDocument(dialect: Dialect): string {
     openapi: '3.1.0',
     info: { title: dialect.title, version: '1.0.0', description: dialect.description, license: { name: 'MIT', identifier: 'MIT' } },
     servers: [{ url: '/', description: 'This server' }],
-    ...(isOpen ? {} : { security: credentials }),
+    ...(isOpen ? {} : { security: credentialsOf(dialect) }),
     tags: [...new Set(dialect.routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
     components: {
@@ -40,20 +40,29 @@ export function printDocument(dialect: Dialect): string {
   return `${JSON.stringify(document, null, 2)}\n`
 }
 
-const securitySchemes = ({ keyPrefix, routes }: Dialect): Json => ({
-  bearer: { type: 'http', scheme: 'bearer', description: `API key that begins with \`${keyPrefix}\`, or access token of a person.` },
+const securitySchemes = ({ keyPrefix, keysOnly, routes }: Dialect): Json => ({
+  bearer: {
+    type: 'http',
+    scheme: 'bearer',
+    description: `API key that begins with \`${keyPrefix}\`${keysOnly ? '' : ', or access token of a person'}.`,
+  },
   apiKey: {
     type: 'apiKey',
     in: 'header',
     name: 'X-API-Key',
     description: 'API key. If the Authorization header is sent too, it takes precedence.',
   },
-  cookie: {
-    type: 'apiKey',
-    in: 'cookie',
-    name: accessCookie,
-    description: 'Access token that a login has set as a cookie. Requests that change something must come from a page of this server.',
-  },
+  ...(keysOnly
+    ? {}
+    : {
+        cookie: {
+          type: 'apiKey',
+          in: 'cookie',
+          name: accessCookie,
+          description:
+            'Access token that a login has set as a cookie. Requests that change something must come from a page of this server.',
+        },
+      }),
   ...Object.fromEntries(
     routes.flatMap(({ credential }) =>
       credential ? [[credential.name, { type: 'apiKey', in: 'header', name: credential.header, description: credential.description }]] : [],
@@ -77,7 +86,7 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     ...(description ? { description } : {}),
     tags: [tag],
     ...(deprecation ? { deprecated: true } : {}),
-    ...(route.credential ? { security: [...credentials, { [route.credential.name]: [] }] } : {}),
+    ...(route.credential ? { security: [...credentialsOf(dialect), { [route.credential.name]: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body.length > 0 ? { requestBody: requestBody(body) } : {}),
     responses: { ...successes(dialect, route), ...failures(dialect, route) },
@@ -159,8 +168,11 @@ function failures(dialect: Dialect, route: Route): Json {
     [415, 'The request body is not JSON.', route.writes || route.runs === 'visit'],
     [
       dialect.status.unprocessable,
-      'The request cannot be processed.',
-      (route.writes || route.runs === 'visit') && dialect.status.unprocessable !== dialect.status.invalid,
+      dialect.brokenRulesAreUnprocessable
+        ? 'A value is not allowed, or the request cannot be processed.'
+        : 'The request cannot be processed.',
+      (route.writes || route.runs === 'visit' || Boolean(dialect.brokenRulesAreUnprocessable && (route.page || route.query))) &&
+        dialect.status.unprocessable !== dialect.status.invalid,
     ],
     [dialect.status.rate_limited, 'Too many requests, or a limit is reached. See `Retry-After`.', true],
     [

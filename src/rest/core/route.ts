@@ -5,7 +5,16 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { z } from 'zod'
 import type { Caller } from '../../platform/access.ts'
-import { ask, type Command, execute, parseInput, type Query, type Request, type Target } from '../../platform/command.ts'
+import {
+  ask,
+  type Command,
+  demandOrganization,
+  execute,
+  parseInput,
+  type Query,
+  type Request,
+  type Target,
+} from '../../platform/command.ts'
 import type { Authenticated } from '../../platform/credential.ts'
 import { DomainError, errors } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
@@ -61,6 +70,8 @@ type Shape = {
   page?: { size: number | null }
   /** The domain's words -> the dialect's words, for errors with words that no field of the row accepts. */
   words?: Words
+  /** The row is about the organization as a whole: what a caller that is limited to certain projects cannot do. */
+  ofOrganization?: string
   /** The row reveals secret values. */
   reveals?: true
   /** The command asks a system outside, such as the DNS, and fails with `unavailable` if that does not answer. */
@@ -149,7 +160,7 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
     within,
     mayMiss: Object.keys(command.ids).length > 0,
     async run(visit, input, place) {
-      const request = requestOf(visit)
+      const request = requestOf(visit, row)
       if (within) await found(request, within.query, place)
       return answer(row, request, await execute(request, command, input))
     },
@@ -170,7 +181,7 @@ export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, 
     within: null,
     mayMiss: shape.params !== undefined,
     async run(visit, input) {
-      const request = requestOf(visit)
+      const request = requestOf(visit, row)
       return answer(row, request, await found(request, query, input))
     },
   }
@@ -200,8 +211,9 @@ export function openRow<Input, Result, Body>(
   }
 }
 
-function requestOf({ app, caller, requestId }: Visit): Request {
+function requestOf({ app, caller, requestId }: Visit, { ofOrganization }: Shape): Request {
   if (caller === null) throw errors.unauthenticated()
+  if (ofOrganization !== undefined) demandOrganization(caller, ofOrganization)
   return { app, caller, requestId }
 }
 

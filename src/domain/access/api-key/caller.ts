@@ -53,6 +53,17 @@ async function findKey(app: App, text: string): Promise<Credential<Caller> | nul
   return { holder: caller, expiresInMs: key.expiresInMs }
 }
 
+/** The id of the key with this plaintext, which works no longer because it has expired. Null for any other text. */
+export async function expiredKeyId(app: App, text: string): Promise<string | null> {
+  if (!wellFormedKey(text)) return null
+  const key = await row<ApiKey>(
+    app.db,
+    sql`select k.* from api_key_hash h join api_key k on k.organization_id = h.organization_id and k.id = h.api_key_id
+        where h.hash = ${hashKey(text)} and k.revoked_at is null and k.expires_at <= app_now() and coalesce(h.expires_at > app_now(), true)`,
+  )
+  return key && text.startsWith(prefixOf(key) ?? text) ? key.id : null
+}
+
 /** Whether the time of last use of a key `k` is to be recorded again: once a minute. */
 const isStale = sql`coalesce(k.last_used_at < app_now() - interval '1 minute', true)`
 

@@ -10,12 +10,12 @@ import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.
 import { reactions } from './reactions.ts'
 import { rotateApiKey } from './rotate.ts'
 
-export { callerOfKey } from './caller.ts'
+export { callerOfKey, expiredKeyId } from './caller.ts'
 export { createApiKey, importApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
 export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
 export { announceExpiry } from './expiry.ts'
-export { generateKey, hashKey, keyPrefixes, permissionsOfKey, wellFormedKey } from './model.ts'
+export { generateKey, hasFormOfKey, hashKey, keyPrefixes, permissionsOfKey, wellFormedKey } from './model.ts'
 export { findApiKey, listApiKeys } from './queries.ts'
 export { rotateApiKey } from './rotate.ts'
 

@@ -27,15 +27,19 @@ export function generateKey(prefix: string): string {
   return random + checksum(random)
 }
 
-/**
- * Whether a text has the form of a key, which needs no database: a known prefix, 8 to 200 URL-safe characters and, if it has the
- * length of a generated key, a correct checksum.
- */
-export function wellFormedKey(text: string): boolean {
+/** The part of a key after its prefix. Null if the text does not have the form of a key: a known prefix and 8 to 200 URL-safe characters. */
+function bodyOf(text: string): string | null {
   const prefix = keyPrefixes.find((word) => text.startsWith(word))
-  if (!prefix) return false
-  const rest = text.slice(prefix.length)
-  if (!body.test(rest)) return false
+  const rest = prefix && text.slice(prefix.length)
+  return rest && body.test(rest) ? rest : null
+}
+
+export const hasFormOfKey = (text: string): boolean => bodyOf(text) !== null
+
+/** Whether a text has the form of a key and, if it has the length of a generated one, a correct checksum, which needs no database. */
+export function wellFormedKey(text: string): boolean {
+  const rest = bodyOf(text)
+  if (rest === null) return false
   return rest.length !== ownBody || checksum(text.slice(0, -checksumLength)) === text.slice(-checksumLength)
 }
 
