@@ -23,6 +23,7 @@ import { provideDrivers } from './provide-drivers.ts'
 import { authDialect, keysPlugin } from './rest/auth/index.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { downloadPlugin } from './rest/download/index.ts'
+import { oecDialect } from './rest/oec/index.ts'
 import { pagesPlugin } from './rest/page/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
 import { trackingPlugin } from './rest/tracking/index.ts'
@@ -57,7 +58,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   if (role !== 'api') await adoptResources(app)
   const waitsFor = new Set(['the first start has not finished'])
   const doors = [keysPlugin, pagesPlugin, trackingPlugin, downloadPlugin].map((plugin) => plugin(app))
-  const rest = [restPlugin(app, [platformDialect, authDialect]), ...doors]
+  const rest = [restPlugin(app, [platformDialect, authDialect, oecDialect]), ...doors]
   const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   if (server) demandKnownLimits(app)

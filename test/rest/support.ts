@@ -11,7 +11,7 @@ import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import type { OutgoingHttp } from '../../src/domain/webhooks/endpoint/ports.ts'
 import { type Caller, rolePermissions } from '../../src/platform/access.ts'
-import { execute } from '../../src/platform/command.ts'
+import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { newRow, run, sql } from '../../src/platform/db/index.ts'
 import { publish } from '../../src/platform/events.ts'
 import { encodeId, newId } from '../../src/platform/id.ts'
@@ -33,8 +33,20 @@ export type Call = { key?: string; body?: unknown; payload?: string | Buffer; he
 
 export type TestServer = Awaited<ReturnType<typeof startRest>>
 
+/** Kind and scope of the keys of a tenant. */
+type Keys = Record<'READ' | 'WRITE' | 'ADMIN', CommandInput>
+
+const platformKeys: Keys = { READ: { scope: 'READ' }, WRITE: { scope: 'WRITE' }, ADMIN: { scope: 'ADMIN' } }
+
+/** Keys with full access may all that they can do at all. */
+export const oecKeys: Keys = {
+  READ: { kind: 'OEC', scope: 'READ' },
+  WRITE: { kind: 'OEC', scope: 'WRITE' },
+  ADMIN: { kind: 'OEC', scope: 'WRITE' },
+}
+
 /** `settings` are environment variables. */
-export async function startRest(dialects: readonly [Dialect, ...Dialect[]], settings: Record<string, string> = {}) {
+export async function startRest(dialects: readonly [Dialect, ...Dialect[]], settings: Record<string, string> = {}, keys = platformKeys) {
   const database = await createTestDatabase()
   const app = await createTestApp(database.url, settings)
   routerPort.provide(app, { port: 4080 } as Router)
@@ -50,8 +62,8 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
     server,
     databaseUrl: database.url,
     dns,
-    acme: await createTenant(app, 'acme'),
-    other: await createTenant(app, 'other'),
+    acme: await createTenant(app, 'acme', keys),
+    other: await createTenant(app, 'other', keys),
     async call(method: string, url: string, { key, body, payload, headers = {} }: Call = {}): Promise<Answer> {
       const sent = {
         ...(key ? { authorization: `Bearer ${key}` } : {}),
@@ -81,7 +93,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
 const lowerCased = (headers: Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 
-async function createTenant(app: TestApp, name: string): Promise<Tenant> {
+async function createTenant(app: TestApp, name: string, keys: Keys): Promise<Tenant> {
   const [organizationId, userId] = [newId(), newId()]
   const owner: Caller = {
     subject: { type: 'user', id: userId, name },
@@ -98,8 +110,8 @@ async function createTenant(app: TestApp, name: string): Promise<Tenant> {
     const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
     await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
   })
-  const key = async (scope: 'READ' | 'WRITE' | 'ADMIN', projectId?: string) => {
-    const made = await execute({ app, caller: owner, requestId: randomUUID() }, createApiKey, { name: scope, scope, projectId })
+  const key = async (scope: keyof Keys) => {
+    const made = await execute({ app, caller: owner, requestId: randomUUID() }, createApiKey, { name: scope, ...keys[scope] })
     return made.plaintextKey!
   }
   return { organizationId, owner, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }

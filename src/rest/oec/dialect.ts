@@ -1,0 +1,61 @@
+/**
+ * The oec.sh Public API v1, `/api/public/v1`, as specified in `contracts/oec-public-api-*.txt` and decisions.md: what applies to all of its
+ * rows. The rows are in routes/, the words in vocabulary.ts, the bodies in bodies.ts, the errors in error.ts.
+ */
+import { z } from 'zod'
+import type { Dialect } from '../core/index.ts'
+import { wholeNumber } from '../core/index.ts'
+import { authenticate, fullAccessKeyPrefix, keyPrefix, readOnlyKeyPrefix } from './access.ts'
+import { bodies } from './bodies.ts'
+import { errorBody, renderError } from './error.ts'
+import { defaultPageSize } from './field.ts'
+import { environmentRoutes } from './routes/environment.ts'
+import { projectRoutes } from './routes/project.ts'
+
+export const oecDialect: Dialect = {
+  name: 'oec',
+  title: 'Quayside Public API v1',
+  description:
+    'Read projects and environments. Authenticate with an API key, as `Authorization: Bearer oec_live_…` or `X-API-Key`. Keys that begin with `oec_live_ro_` only read, 120 requests per minute; keys that begin with `oec_live_rw_` have full access, 20 requests per minute. The header `X-API-Key-Id` of every response contains the ID of the key.',
+  prefixes: ['/api/public/v1'],
+  keyPrefix,
+  keysOnly: true,
+  readOnlyKeyPrefix,
+  keyIdHeader: 'x-api-key-id',
+  organizationHeader: false,
+  routes: [...projectRoutes, ...environmentRoutes],
+  authenticate,
+  page: (size) => ({
+    page: { to: 'page', read: wholeNumber, fallback: 1, schema: z.int32().min(1), description: 'Number of the page, starting at 1.' },
+    page_size: {
+      to: 'limit',
+      read: wholeNumber,
+      fallback: size ?? defaultPageSize,
+      schema: z.int().min(1).max(100),
+      description: 'Maximum number of items on a page.',
+    },
+  }),
+  idempotencyHeaders: ['idempotency-key', 'x-idempotency-key'],
+  status: {
+    invalid: 400,
+    unauthenticated: 401,
+    forbidden: 403,
+    not_found: 404,
+    conflict: 409,
+    unprocessable: 422,
+    rate_limited: 429,
+    upstream: 502,
+    timeout: 504,
+    unavailable: 503,
+    internal: 500,
+  },
+  brokenRulesAreUnprocessable: true,
+  rateLimits: [
+    { name: 'oec-ro', perMinute: 120, keyPrefix: readOnlyKeyPrefix },
+    { name: 'oec-rw', perMinute: 20, keyPrefix: fullAccessKeyPrefix },
+  ],
+  legacyRateLimitHeaders: true,
+  renderError,
+  schemas: bodies,
+  errorSchema: errorBody,
+}

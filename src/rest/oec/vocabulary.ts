@@ -1,0 +1,25 @@
+/** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
+import type { EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
+
+export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
+  'PRODUCTION' | 'STAGING' | 'DEVELOPMENT',
+  string
+>
+
+/** From best to worst: the status of a project is the worst of its environments'. Quayside has no environment in `error` or `deleted`. */
+export const environmentStatuses = ['running', 'pending', 'stopped', 'deploying', 'destroying', 'deleted', 'error', 'failed'] as const
+export type EnvironmentWord = (typeof environmentStatuses)[number]
+
+export const environmentWords = {
+  PENDING: 'pending',
+  DEPLOYING: 'deploying',
+  RUNNING: 'running',
+  DEGRADED: 'running',
+  STOPPED: 'stopped',
+  FAILED: 'failed',
+  DELETING: 'destroying',
+} as const satisfies Record<EnvironmentStatus, EnvironmentWord>
+
+/** `pending` for a project without environments. */
+export const worstOf = (words: readonly EnvironmentWord[]): EnvironmentWord =>
+  environmentStatuses.findLast((word) => words.includes(word)) ?? 'pending'
