@@ -28,6 +28,7 @@ import { secret } from './configuration/secret/index.ts'
 import { secretBinding } from './configuration/secret-binding/index.ts'
 import { variable } from './configuration/variable/index.ts'
 import { deployment } from './deploys/deployment/index.ts'
+import { environmentAction } from './deploys/environment-action/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
 import { odooAccount } from './odoo/odoo-account/index.ts'
@@ -74,6 +75,7 @@ export const concepts: readonly Concept[] = [
   log,
   instance,
   deployment,
+  environmentAction,
   resource,
   resourceBinding,
   database,

@@ -219,6 +219,8 @@ const schema = z.object({
   START_TIMEOUT_MS: ms(60_000),
   VERIFY_TIMEOUT_MS: ms(120_000),
   SWITCH_TIMEOUT_MS: ms(30_000),
+  /** How long an action waits until the services of an environment are observed running or stopped. */
+  ACTION_TIMEOUT_MS: ms(600_000),
   /** How long a new release is watched under traffic before it goes live. */
   SWITCH_WATCH_MS: ms(1_500),
   WORKER_VERIFY_MS: ms(5_000),

@@ -160,6 +160,8 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     sql`select id from webhook_message where organization_id = ${tenant.organizationId}::uuid order by id desc limit 1`,
   )
   const { WebhookAttempt, Instance, Operation, MailSuppression, OutboxMail } = await addRows(app, tenant, {
+    Project,
+    Environment: service.environment.id,
     service: service.id,
     Deployment,
     endpoint,
@@ -183,6 +185,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Environment: service.environment.id,
     WebService: service.id,
     Deployment,
+    Task: encodeId('Task', decodeId('Operation', Operation)),
     Instance,
     EnvVar: configured.setEnvVars.envVars[0].id,
     Secret: secret,
@@ -213,7 +216,15 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
 async function addRows(
   app: App,
   { organizationId }: Tenant,
-  of: { service: string; Deployment: string; endpoint: string; messageId: string; emailService: string },
+  of: {
+    Project: string
+    Environment: string
+    service: string
+    Deployment: string
+    endpoint: string
+    messageId: string
+    emailService: string
+  },
 ) {
   const [attempt, instance, operationId, suppression, mail] = [newId(), newId(), newId(), newId(), newId()]
   await (await app.db.prismaClient()).webhookAttempt.create({
@@ -241,7 +252,7 @@ async function addRows(
       status: 'RUNNING',
     },
   })
-  await addOperation(app, organizationId, operationId)
+  await addOperation(app, organizationId, operationId, of)
   await (await app.db.prismaClient()).mailSuppression.create({
     data: { id: suppression, organizationId, address: `${suppression}@example.com`, reason: 'BOUNCED' },
   })
@@ -294,10 +305,29 @@ async function addMember(app: App, { organizationId }: Tenant, { Role, Project }
   return encodeId('Member', id)
 }
 
-async function addOperation(app: App, organizationId: string, id: string): Promise<void> {
+/** An action on the environment, with the deployment as its part. */
+async function addOperation(
+  app: App,
+  organizationId: string,
+  id: string,
+  of: { Project: string; Environment: string; Deployment: string },
+): Promise<void> {
+  const [projectId, subjectId] = [decodeId('Project', of.Project), decodeId('Environment', of.Environment)]
   await (await app.db.prismaClient()).operation.create({
-    data: { id, organizationId, type: 'recoverWebhookEndpoint', status: 'PENDING', input: {} },
+    data: {
+      id,
+      organizationId,
+      projectId,
+      subjectId,
+      type: 'runEnvironmentAction',
+      status: 'PENDING',
+      input: { action: 'DEPLOY', services: [] },
+    },
   })
+  await runStatement(
+    app.db,
+    sql`update deployment set operation_id = ${id}::uuid where id = ${decodeId('Deployment', of.Deployment)}::uuid`,
+  )
 }
 
 /** A place that takes an id: an argument of a root field or an input field of a mutation. `type` is null if the schema does not name it. */

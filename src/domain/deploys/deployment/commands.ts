@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import type { Deployment, QueuePolicy, WebService } from '../../../generated/prisma/client.ts'
 import { defineCommand, demand, visible } from '../../../platform/command.ts'
-import { newRow, row, rows, run, sql } from '../../../platform/db/index.ts'
+import { newRow, row, rows, run, type Sql, sql } from '../../../platform/db/index.ts'
 import { encodeId, newId } from '../../../platform/id.ts'
 import { validateBranch } from '../../../platform/repository-url.ts'
 import type { Work } from '../../../platform/work.ts'
 import { serviceOf, settingsOf } from '../../apps/web-service/index.ts'
-import { advancingStatuses, unfinishedStatuses } from '../instance/index.ts'
+import { unfinishedStatuses } from '../instance/index.ts'
 import { ensureDeploymentLog } from '../log/index.ts'
 import { type Configuration, currentConfiguration, restoredConfiguration } from './configuration.ts'
 import { deploymentErrors } from './errors.ts'
@@ -14,7 +14,8 @@ import { deploymentEvents, publishInProject } from './events.ts'
 import { enqueue, isCancellable, phases, rollbackBlockers, type Waiting } from './model.ts'
 import { end } from './transition.ts'
 
-const refSchema = z
+/** Name of a branch, tag or commit. */
+export const refSchema = z
   .string()
   .max(255, { error: 'must be at most 255 characters' })
   .superRefine((text, context) => {
@@ -55,18 +56,26 @@ export const deployWebService = defineCommand({
   audited: (_input, { deployment }) => ({ deploymentId: encodeId('Deployment', deployment.id) }),
 })
 
-type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
+export type NewDeployment = Pick<Deployment, 'kind' | 'branch'> & {
   /** What causes it; API when absent. */
   trigger?: Deployment['trigger']
 } & Partial<
     Pick<
       Deployment,
-      'requestedCommit' | 'clearCache' | 'commitHash' | 'commitMessage' | 'restoresId' | 'rollbackConfig' | 'releaseDigest' | 'settings'
+      | 'requestedCommit'
+      | 'clearCache'
+      | 'commitHash'
+      | 'commitMessage'
+      | 'operationId'
+      | 'restoresId'
+      | 'rollbackConfig'
+      | 'releaseDigest'
+      | 'settings'
     >
   >
 
 /** Adds a deployment to a locked service's queue, by its policy. */
-async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
+export async function queueDeployment(work: Work, service: WebService, policy: QueuePolicy, wanted: NewDeployment): Promise<Deployment> {
   const unfinished = await rows<Waiting>(
     work.tx,
     sql`select id, status, kind, phase from deployment where web_service_id = ${service.id}::uuid and status in ${unfinishedStatuses.list} order by id for update`,
@@ -144,12 +153,21 @@ async function requestCancel(work: Work, id: string): Promise<Deployment> {
 }
 
 /** A deleted service deploys nothing more: what waits is cancelled, what runs is told to stop. */
-export async function cancelPending(work: Work, webServiceId: string): Promise<void> {
+export const cancelPending = (work: Work, webServiceId: string): Promise<number> =>
+  cancelAll(work, sql`web_service_id = ${webServiceId}::uuid`)
+
+/** Cancels the deployments of an operation that can be cancelled. Returns their number; those that are being cancelled already count. */
+export const cancelOfOperation = (work: Work, operationId: string): Promise<number> =>
+  cancelAll(work, sql`operation_id = ${operationId}::uuid`)
+
+async function cancelAll(work: Work, where: Sql): Promise<number> {
   const unfinished = await rows<Deployment>(
     work.tx,
-    sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status in ${advancingStatuses.list} order by id for update`,
+    sql`select * from deployment where ${where} and status in ${unfinishedStatuses.list} order by id for update`,
   )
-  for (const deployment of unfinished) if (isCancellable(deployment)) await cancel(work, deployment)
+  const cancelled = unfinished.filter((deployment) => deployment.status === 'CANCELLING' || isCancellable(deployment))
+  for (const deployment of cancelled) await cancel(work, deployment)
+  return cancelled.length
 }
 
 export const rollbackDeployment = defineCommand({
@@ -205,20 +223,29 @@ export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deploym
   return config === 'CURRENT' ? currentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)
 }
 
-/** The same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */
+/** Queues the same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */
 export async function queueRedeploy(work: Work, webServiceId: string): Promise<Deployment> {
   demand(work.caller, 'deploy:web_services')
   const service = (await row<WebService>(work.tx, sql`select * from web_service where id = ${webServiceId}::uuid for update`))!
   if (!service.repositoryUrl) throw deploymentErrors.repository_missing({ field: 'deploy' })
-  const live = await row<Deployment>(
+  const again = await sameCommit(work, service, 'LIVE')
+  return queueDeployment(work, service, service.queuePolicy, { ...again, trigger: 'CONFIG_CHANGE' })
+}
+
+/**
+ * A deployment of the same commit as the live one or, with `NEWEST`, if none is live, as the newest one. Where there is no such commit, the
+ * newest one of the service's branch.
+ */
+export async function sameCommit(work: Work, service: WebService, as: 'LIVE' | 'NEWEST'): Promise<NewDeployment> {
+  const former = await row<Deployment>(
     work.tx,
-    sql`select * from deployment where web_service_id = ${webServiceId}::uuid and status = 'LIVE'`,
+    sql`select * from deployment where web_service_id = ${service.id}::uuid and commit_hash is not null
+          and ${as === 'LIVE' ? sql`status = 'LIVE'` : sql`true`}
+        order by status = 'LIVE' desc, number desc limit 1`,
   )
-  return queueDeployment(work, service, service.queuePolicy, {
-    kind: live?.commitHash ? 'REDEPLOY' : 'DEPLOY',
-    branch: live?.branch ?? service.branch,
-    requestedCommit: live?.commitHash ?? null,
-    clearCache: false,
-    trigger: 'CONFIG_CHANGE',
-  })
+  return {
+    kind: former ? 'REDEPLOY' : 'DEPLOY',
+    branch: former?.branch ?? service.branch,
+    requestedCommit: former?.commitHash ?? null,
+  }
 }

@@ -16,6 +16,8 @@ import {
   rootConnection,
   timestamps,
 } from '../../../graphql/builder/index.ts'
+import { Operation } from '../../access/operation/graphql.ts'
+import { operationListing } from '../../access/operation/index.ts'
 import { Environment } from '../../apps/environment/graphql.ts'
 import { QueuePolicy, WebService } from '../../apps/web-service/graphql.ts'
 import { webServiceListing } from '../../apps/web-service/index.ts'
@@ -200,6 +202,13 @@ export const Deployment = builder.prismaObject('Deployment', {
       description: 'Hash of the deployed commit. Null until the phase `PREPARE` has resolved it.',
     }),
     commitMessage: t.exposeString('commitMessage', { nullable: true, description: 'Message of the deployed commit.' }),
+    operation: t.field({
+      type: Operation,
+      nullable: true,
+      description: 'Operation that the deployment is part of. Null if it was requested by itself.',
+      select: { operationId: true },
+      resolve: ({ operationId }, _args, context, info) => (operationId ? findRelated(context, info, operationListing, operationId) : null),
+    }),
     trigger: t.expose('trigger', { type: DeploymentTrigger, description: 'Cause of the deployment.' }),
     steps: t.field({
       type: [DeploymentStep],
@@ -276,6 +285,10 @@ rootConnection(deployments, {
     webServiceId: t.id({ description: 'Return only deployments of this service.' }),
     status: t.field({ type: [DeploymentStatus], description: 'Return only deployments with one of these statuses.' }),
   })),
+})
+nestedConnection(Operation, 'deployments', deployments, {
+  by: 'operationId',
+  description: 'Deployments that are part of the operation, newest first.',
 })
 nestedConnection(WebService, 'deployments', deployments, { by: 'webServiceId', description: 'Deployments of the service, newest first.' })
 

@@ -25,8 +25,19 @@ export {
   sliceDeployments,
   tailServiceLog,
 } from './by-service.ts'
-export { cancelDeployment, deployWebService, rollbackDeployment } from './commands.ts'
+export {
+  cancelDeployment,
+  cancelOfOperation,
+  deployWebService,
+  type NewDeployment,
+  queueDeployment,
+  refSchema,
+  rollbackDeployment,
+  sameCommit,
+} from './commands.ts'
 export { type EnvironmentOverview, environmentOverviews } from './environment-overview.ts'
+export { deploymentEvents } from './events.ts'
+export { phases } from './model.ts'
 export { type ServiceOverview, serviceOverviews } from './overview.ts'
 export { sourcePort } from './ports.ts'
 export type { DeployPlan, EnvironmentStatus, RollbackPlan } from './queries.ts'

@@ -9,9 +9,13 @@ import { cancelPending, queueRedeploy } from './commands.ts'
 import { deploymentEvents } from './events.ts'
 
 /** Cancels the active and queued deployments of a deleted service. */
-const cancelWithService = onEvent(webServiceDeleted, (work, event) => cancelPending(work, event.subjectId), {
-  emits: [deploymentEvents.cancelled],
-})
+const cancelWithService = onEvent(
+  webServiceDeleted,
+  async (work, event) => {
+    await cancelPending(work, event.subjectId)
+  },
+  { emits: [deploymentEvents.cancelled] },
+)
 
 /** Applies a stop during a deployment once the deployment goes live, unless the service is started again before that. */
 const leaveStopped = (leavesStopped: boolean) => async (work: Work, event: { subjectId: string }) => {

@@ -1,0 +1,70 @@
+/** Actions that deploy: each service gets a deployment that is part of the operation. */
+import type { DeploymentPhase, DeploymentStatus, WebService } from '../../../generated/prisma/client.ts'
+import { rows, sql } from '../../../platform/db/index.ts'
+import type { Work } from '../../../platform/work.ts'
+import { type NewDeployment, phases, queueDeployment, sameCommit } from '../deployment/index.ts'
+import { environmentActionErrors } from './errors.ts'
+import type { ActionInput, ConcernedService, Part } from './model.ts'
+
+export const stepsPerDeployment = phases.length
+
+/** The services that have a repository. */
+export function deployable(services: readonly WebService[]): WebService[] {
+  const found = services.filter(({ repositoryUrl }) => repositoryUrl)
+  if (found.length === 0) throw environmentActionErrors.nothing_to_deploy({ field: 'environmentId' })
+  return found
+}
+
+export const deployNewest = (work: Work, service: WebService, operationId: string, { branch, commit }: ActionInput): Promise<unknown> =>
+  queue(work, service, operationId, { kind: 'DEPLOY', branch: branch ?? service.branch, requestedCommit: commit ?? null })
+
+export const deployAgain = async (work: Work, service: WebService, operationId: string): Promise<unknown> =>
+  queue(work, service, operationId, await sameCommit(work, service, 'NEWEST'))
+
+/** Nothing of the environment is in progress, so the policy of the service does not matter. */
+const queue = (work: Work, service: WebService, operationId: string, wanted: NewDeployment) =>
+  queueDeployment(work, service, service.queuePolicy, { ...wanted, operationId })
+
+type Observed = { status: DeploymentStatus | null; phase: DeploymentPhase | null; failureMessage: string | null; steps: number }
+
+const verbs: Record<DeploymentPhase, string> = {
+  PREPARE: 'Preparing',
+  BUILD: 'Building',
+  RELEASE: 'Running the release command of',
+  START: 'Starting',
+  VERIFY: 'Checking the health of',
+  SWITCH: 'Switching traffic to',
+}
+
+/** The deployments of an operation, in the order of the services. */
+export async function observeDeployments(work: Work, operationId: string, services: readonly ConcernedService[]): Promise<Part[]> {
+  const observed = await rows<Observed>(
+    work.tx,
+    sql`select d.status, d.phase, d.failure_message,
+          (select count(*)::int from deployment_step p where p.deployment_id = d.id and p.status in ('SUCCEEDED', 'SKIPPED')) as steps
+        from unnest(${services.map(({ id }) => id)}::uuid[]) with ordinality as x(id, n)
+          left join deployment d on d.operation_id = ${operationId}::uuid and d.web_service_id = x.id order by x.n`,
+  )
+  return observed.map((deployment, index) => partOf(deployment, services[index]!.name))
+}
+
+function partOf({ status, phase, failureMessage, steps }: Observed, name: string): Part {
+  switch (status) {
+    case null:
+      return { state: 'failed', stepsCompleted: 0, reason: 'The service was deleted.' }
+    case 'QUEUED':
+      return { state: 'open', stepsCompleted: 0, doing: `Waiting to deploy ${name}` }
+    case 'RUNNING':
+      return { state: 'open', stepsCompleted: steps, doing: `${verbs[phase ?? 'PREPARE']} ${name}` }
+    case 'CANCELLING':
+      return { state: 'open', stepsCompleted: steps, doing: `Cancelling the deployment of ${name}` }
+    case 'LIVE':
+    case 'SUPERSEDED':
+      return { state: 'done', stepsCompleted: stepsPerDeployment }
+    case 'FAILED':
+      return { state: 'failed', stepsCompleted: 0, reason: failureMessage ?? 'The deployment failed.' }
+    case 'CANCELLED':
+    case 'SKIPPED':
+      return { state: 'cancelled', stepsCompleted: 0 }
+  }
+}
