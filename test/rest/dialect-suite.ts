@@ -8,6 +8,7 @@ import { run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { areasOf, type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
 import { intercepting } from '../support/intercept.ts'
+import { signIn } from '../support/person.ts'
 import { junk, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
 
@@ -35,9 +36,11 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   let rest: TestServer
   let mine: Params
   let foreign: Params
+  let accessToken: string
 
   beforeAll(async () => {
     rest = await startRest([dialect], {}, keys)
+    accessToken = (await signIn(rest.app, rest.acme.owner)).accessToken
     mine = await populate(rest, rest.acme)
     foreign = await populate(rest, rest.other)
   })
@@ -53,6 +56,8 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   const reads = rows.filter(({ route }) => route.runs === 'query')
   const commands = rows.filter(({ route }) => route.runs === 'command')
   const reveals = rows.filter(({ route }) => route.reveals)
+  /** A credential that a row accepts: a key with the scope or, where keys are refused, the token of the owner. */
+  const credentialOf = (route: Route, scope: 'READ' | 'ADMIN' = 'ADMIN') => (route.people ? accessToken : rest.acme.key[scope])
   const takesBody = (route: Route) => route.method !== 'GET' && route.method !== 'DELETE'
 
   describe.each(rows)('$title', ({ route, path }) => {
@@ -75,12 +80,12 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     for (const name of parameters(path)) {
       const bad = [newId(), 'nope', '%zz', '%00', 'a'.repeat(300), foreign[name]!, `proj_${'7'.repeat(26)}`]
       for (const id of bad) {
-        const answer = await rest.call(route.method, urlOf(path, { ...mine, [name]: id }), { key: rest.acme.key.ADMIN })
+        const answer = await rest.call(route.method, urlOf(path, { ...mine, [name]: id }), { key: credentialOf(route) })
         expect(answer, `${name} = ${id}`).toMatchObject({ status: 404 })
         expect(textOf(answer.body)).toBe('The object does not exist.')
       }
     }
-    const stranger = await rest.call(route.method, urlOf(path, foreign), { key: rest.acme.key.ADMIN })
+    const stranger = await rest.call(route.method, urlOf(path, foreign), { key: credentialOf(route) })
     expect(stranger).toMatchObject({ status: 404 })
   })
 
@@ -108,7 +113,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
       const value = isList ? [id] : id
       const url = urlOf(path, mine)
       const { status, body } = await rest.call(route.method, place === 'query' ? `${url}?${name}=${encodeURIComponent(id)}` : url, {
-        key: rest.acme.key.ADMIN,
+        key: credentialOf(route),
         ...(place === 'body' ? { body: { ...bodies(mine)[route.id], [name]: value } } : {}),
       })
       return { status, body }
@@ -117,6 +122,14 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     for (const id of [newId(), 'nope', '%', ...Object.values(foreign)]) expect({ id, ...(await send(id)) }).toEqual({ id, ...unknown })
     const own = await Promise.all(Object.values(mine).map(send))
     expect(own).toContainEqual(expect.not.objectContaining({ status: unknown.status, body: unknown.body }))
+  })
+
+  it.each(rows.filter(({ route }) => route.people))('$title answers 403 to every API key', async ({ route, path }) => {
+    for (const key of Object.values(rest.acme.key)) {
+      const answer = await rest.call(route.method, urlOf(path, mine), { key, ...(takesBody(route) ? { body: {} } : {}) })
+      expect(answer).toMatchObject({ status: 403 })
+      expect(textOf(answer.body)).toBe('Only a signed-in user can do this, not an API key.')
+    }
   })
 
   it.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
@@ -140,10 +153,10 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
 
   it.each(reads)(
     '$title answers a read-only key the same by every prefix, with X-API-Key, with a trailing slash and by HEAD',
-    async ({ path }) => {
+    async ({ route, path }) => {
       const url = urlOf(path, mine)
-      const key = rest.acme.key.READ
-      const timeless = (text: string) => text.replace(/"timestamp":"[^"]*"/, '')
+      const key = credentialOf(route, 'READ')
+      const timeless = (text: string) => text.replaceAll(/"(timestamp|last_used_at)":("[^"]*"|null)/g, '')
       const first = await rest.call('GET', url, { key })
       expect(first.status).toBe(200)
       expect(first.headers['content-type']).toBe('application/json; charset=utf-8')
@@ -182,7 +195,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     '$title answers 400, 413 and 415 for bodies that are no JSON',
     async ({ route, path }) => {
       const url = urlOf(path, mine)
-      const key = rest.acme.key.ADMIN
+      const key = credentialOf(route)
       const answers = {
         400: await rest.call(route.method, url, { key, payload: '{"name":' }),
         413: await rest.call(route.method, url, {
@@ -204,7 +217,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
 
   it.each(rows.filter(({ route }) => route.body))('$title answers 400 for a body that is no object', async ({ route, path }) => {
     for (const payload of ['[]', '"text"', '3', 'true']) {
-      expect(await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.ADMIN, payload })).toMatchObject({ status: 400 })
+      expect(await rest.call(route.method, urlOf(path, mine), { key: credentialOf(route), payload })).toMatchObject({ status: 400 })
     }
   })
 
@@ -216,7 +229,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     const names = Object.keys(dialect.page(null))
     for (const name of names) {
       for (const value of ['-1', 'abc', '1.5', '1e3', '', '99999999999999999999']) {
-        const answer = await rest.call(route.method, `${url}?${name}=${value}`, { key: rest.acme.key.READ })
+        const answer = await rest.call(route.method, `${url}?${name}=${value}`, { key: credentialOf(route, 'READ') })
         expect(refused, `${name}=${value}`).toContain(answer.status)
         expect(textOf(answer.body)).toContain(name)
       }
@@ -257,7 +270,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     '$title refuses bytes that are no UTF-8, and other charsets',
     async ({ route, path }) => {
       const send = (payload: Buffer, type = 'application/json') =>
-        rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.ADMIN, payload, headers: { 'content-type': type } })
+        rest.call(route.method, urlOf(path, mine), { key: credentialOf(route), payload, headers: { 'content-type': type } })
       const odd = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xe4, 0x62]), Buffer.from('"}')])
       const refused = await send(odd)
       expect(refused.status).toBe(400)
@@ -267,9 +280,9 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     },
   )
 
-  it.each(reads)('$title answers 400 for a query string that is not UTF-8', async ({ path }) => {
+  it.each(reads)('$title answers 400 for a query string that is not UTF-8', async ({ route, path }) => {
     for (const query of ['x=%ff', 'x=%c3%28', 'x=%']) {
-      const answer = await rest.call('GET', `${urlOf(path, mine)}?${query}`, { key: rest.acme.key.READ })
+      const answer = await rest.call('GET', `${urlOf(path, mine)}?${query}`, { key: credentialOf(route, 'READ') })
       expect(answer.status).toBe(400)
       expect(textOf(answer.body)).toContain('UTF-8')
     }
@@ -295,11 +308,11 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
       const url = urlOf(path, mine)
       const told = new Set<string>()
       for (const query of nearly(route.query, junk.texts)) {
-        const answer = await rest.call(route.method, `${url}?${new URLSearchParams(query)}`, { key: rest.acme.key.ADMIN })
+        const answer = await rest.call(route.method, `${url}?${new URLSearchParams(query)}`, { key: credentialOf(route) })
         if (answer.status >= 400) told.add(String(textOf(answer.body)))
       }
       for (const body of nearly(route.body, junk.values)) {
-        const answer = await rest.call(route.method, url, { key: rest.acme.key.ADMIN, body: { ...bodies(mine)[route.id], ...body } })
+        const answer = await rest.call(route.method, url, { key: credentialOf(route), body: { ...bodies(mine)[route.id], ...body } })
         if (answer.status >= 400) told.add(String(textOf(answer.body)))
       }
       for (const text of told) {

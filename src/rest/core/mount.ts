@@ -4,13 +4,14 @@
  */
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
+import { demandPerson } from '../../platform/command.ts'
 import { credentialOfHeaders, refusedCredential } from '../../platform/credential.ts'
 import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { errors } from '../../platform/errors.ts'
 import { encodeId } from '../../platform/id.ts'
 import { isModestJson, tooManyValues } from '../../platform/json-body.ts'
 import { withinDeadline } from '../../platform/outage.ts'
-import { demandOwnPage } from '../../platform/own-origin.ts'
+import { demandNoForeignPage, demandOwnPage } from '../../platform/own-origin.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
 import { areasOf, type Dialect, type Face } from './dialect.ts'
@@ -32,6 +33,9 @@ declare module 'fastify' {
     reads?: boolean
     /** Whether the row needs no credential. */
     open?: boolean
+    /** Whether the row is for people who are signed in. */
+    people?: boolean
+    cookieOfPrograms?: boolean
     /** Headers of every response. */
     headers?: Record<string, string>
   }
@@ -129,13 +133,15 @@ type AuthenticateRequest = (request: FastifyRequest, reply: FastifyReply) => Pro
 function createAuthenticate(app: App, dialect: Dialect, count: CountRequest): AuthenticateRequest {
   return async (request, reply) => {
     const { raw, headers, routeOptions } = request
+    const { config } = routeOptions
     const credential = credentialOfHeaders(headers)
     if (credential?.fromCookie && dialect.keysOnly) return null
-    if (credential?.fromCookie && !routeOptions.config.reads) demandOwnPage(app, raw)
+    if (credential?.fromCookie && !config.reads) (config.cookieOfPrograms ? demandNoForeignPage : demandOwnPage)(app, raw)
     const caller = credential && (await dialect.authenticate(app, credential))
-    if (!caller) return (await routeOptions.config.credential?.authenticate(app, headers)) ?? null
+    if (!caller) return (await config.credential?.authenticate(app, headers)) ?? null
     if (caller.apiKeyId !== null) nameKey(dialect, reply, caller.apiKeyId)
     count(request, reply, { caller, credential: credential.text })
+    if (config.people) demandPerson(caller)
     return caller
   }
 }
@@ -147,7 +153,8 @@ function nameKey({ keyIdHeader }: Dialect, reply: FastifyReply, apiKeyId: string
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
-  const config = { door: dialect.name, credential: route.credential, reads: route.runs === 'query', open: route.runs === 'visit' }
+  const { credential, people = false, cookieOfPrograms = false, runs } = route
+  const config = { door: dialect.name, credential, people, cookieOfPrograms, reads: runs === 'query', open: runs === 'visit' }
   const urls = pathsOf(route).flatMap((path) =>
     urlsOf(dialect.prefixes, [path]).map((url) => ({ url, headers: deprecationHeaders(deprecationOf(route, path)) })),
   )

@@ -14,6 +14,9 @@ type Property = { name: string; schema: Json; required: boolean; description: st
 /** Those that every row accepts that is not open to everyone. */
 const credentialsOf = ({ keysOnly }: Dialect): Json[] => [{ bearer: [] }, { apiKey: [] }, ...(keysOnly ? [] : [{ cookie: [] }])]
 
+/** Those of people who are signed in. The access token is a bearer token. */
+const credentialsOfPeople: Json[] = [{ bearer: [] }, { cookie: [] }]
+
 /** Throws for a row with a source whose field the command or query does not have, and for a response schema without a name. */
 export function printDocument(dialect: Dialect): string {
   const [prefix] = dialect.prefixes
@@ -86,6 +89,7 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     ...(description ? { description } : {}),
     tags: [tag],
     ...(deprecation ? { deprecated: true } : {}),
+    ...(route.people ? { security: credentialsOfPeople } : {}),
     ...(route.credential ? { security: [...credentialsOf(dialect), { [route.credential.name]: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body.length > 0 ? { requestBody: requestBody(body) } : {}),

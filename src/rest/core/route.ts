@@ -78,6 +78,13 @@ type Shape = {
   asksOutside?: true
   /** A credential that this row accepts in addition to those of the dialect. */
   credential?: RowCredential
+  /** The row is for people who are signed in. API keys are refused with `forbidden`. */
+  people?: true
+  /**
+   * The row also accepts the cookie of a login from programs, which send no trace of a page. From a browser, it must come from a page of this
+   * server, as everywhere.
+   */
+  cookieOfPrograms?: true
   /** Maximum size of the body in bytes. Default: that of the server. */
   maxBodyBytes?: number
 }

@@ -6,10 +6,13 @@ import { z } from 'zod'
 import type { Dialect } from '../core/index.ts'
 import { wholeNumber } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
+import { accountBodies } from './account-bodies.ts'
 import { bodies, errorBody } from './bodies.ts'
 import { configurationBodies } from './configuration-bodies.ts'
 import { databaseBodies } from './database-bodies.ts'
 import { emailBodies } from './email-bodies.ts'
+import { accountRoutes } from './routes/account.ts'
+import { apiKeyRoutes } from './routes/api-key.ts'
 import { connectionRoutes } from './routes/connection.ts'
 import { databaseRoutes } from './routes/database.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
@@ -43,6 +46,8 @@ export const platformDialect: Dialect = {
     ...storageRoutes,
     ...connectionRoutes,
     ...emailRoutes,
+    ...accountRoutes,
+    ...apiKeyRoutes,
   ],
   authenticate,
   page: (size) => ({
@@ -73,6 +78,6 @@ export const platformDialect: Dialect = {
   rateLimits: [{ name: 'platform', perMinute: 120 }],
   legacyRateLimitHeaders: false,
   renderError: ({ text }) => ({ detail: text }),
-  schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies, ...emailBodies],
+  schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies, ...emailBodies, ...accountBodies],
   errorSchema: errorBody,
 }

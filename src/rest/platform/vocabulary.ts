@@ -4,6 +4,7 @@ import type { ShadowReason, SourceKind } from '../../domain/configuration/resolu
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { DatabaseRow } from '../../domain/resources/database/index.ts'
 import type { EmailMessageRow, EmailServiceRow, SendingDomainRow } from '../../domain/resources/email/index.ts'
+import type { KeyScope } from '../../platform/access.ts'
 import { settingFields } from '../core/index.ts'
 
 export const serviceStatuses = [
@@ -67,6 +68,8 @@ export const databaseStatuses = {
   FAILED: 'failed',
   DELETING: 'pending_deletion',
 } as const satisfies Record<DatabaseRow['status'], string>
+
+export const keyScopes = { READ: 'read', WRITE: 'write', ADMIN: 'admin' } as const satisfies Record<KeyScope, string>
 
 export const emailModes = { SANDBOX: 'sandbox', PRODUCTION: 'production' } as const satisfies Record<EmailServiceRow['mode'], string>
 

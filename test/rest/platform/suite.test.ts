@@ -1,10 +1,11 @@
 import { platformDialect } from '../../../src/rest/platform/index.ts'
+import { signIn } from '../../support/person.ts'
 import { describeDialect } from '../dialect-suite.ts'
 
 describeDialect({
   dialect: platformDialect,
   textOf: (body) => (body as { detail?: unknown } | null)?.detail,
-  async populate({ call }, { key }) {
+  async populate({ app, call }, { key, owner }) {
     const project = await call('POST', '/api/projects', { key: key.ADMIN, body: { name: 'Shop' } })
     const service = await call('POST', '/api/web-services', {
       key: key.ADMIN,
@@ -28,6 +29,8 @@ describeDialect({
     })
     const email = await call('POST', '/api/email/services', { key: key.ADMIN, body: { name: 'Receipts' } })
     const domain = await call('POST', `/api/email/services/${email.body.id}/domains`, { key: key.ADMIN, body: { domain: 'shop.example' } })
+    const { accessToken } = await signIn(app, owner)
+    const apiKey = await call('POST', '/api/api-keys', { key: accessToken, body: { name: 'CI', scope: 'read' } })
     return {
       project_id: project.body.id,
       web_service_id: service.body.id,
@@ -41,10 +44,12 @@ describeDialect({
       key_id: storageKey.body.id,
       service_id: email.body.id,
       domain_id: domain.body.id,
+      api_key_id: apiKey.body.id,
     }
   },
   bodies: ({ secret_id, database_id, bucket_id }) => ({
     createProject: { name: 'Refused' },
+    createApiKey: { name: 'Refused', scope: 'read' },
     createWebService: { name: 'Refused' },
     createEnvVar: { key: 'TOKEN', value: 'abc' },
     createSecret: { key: 'PASSWORD', value: 'def' },

@@ -6,7 +6,7 @@ import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyErrors } from './errors.ts'
 import { apiKeyCreated, apiKeyExpired, apiKeyRevoked, apiKeyRotated } from './events.ts'
 import { announceExpiry } from './expiry.ts'
-import { apiKeyListing, countApiKeys, findApiKey, listApiKeys } from './queries.ts'
+import { apiKeyListing, countApiKeys, currentApiKey, findApiKey, findPlatformKey, listApiKeys, slicePlatformKeys } from './queries.ts'
 import { reactions } from './reactions.ts'
 import { rotateApiKey } from './rotate.ts'
 
@@ -16,7 +16,7 @@ export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
 export { announceExpiry } from './expiry.ts'
 export { generateKey, hasFormOfKey, hashKey, keyPrefixes, permissionsOfKey, wellFormedKey } from './model.ts'
-export { findApiKey, listApiKeys } from './queries.ts'
+export { currentApiKey, findApiKey, findPlatformKey, listApiKeys, slicePlatformKeys } from './queries.ts'
 export { rotateApiKey } from './rotate.ts'
 
 declare module '../../../platform/id.ts' {
@@ -30,7 +30,7 @@ export const apiKey = defineConcept({
   idPrefixes: { ApiKey: 'key' },
   nodes: [apiKeyListing],
   commands: [createApiKey, importApiKey, rotateApiKey, revokeApiKey],
-  queries: [findApiKey, listApiKeys, countApiKeys],
+  queries: [findApiKey, listApiKeys, countApiKeys, slicePlatformKeys, findPlatformKey, currentApiKey],
   errors: [apiKeyErrors],
   events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
   reactions,

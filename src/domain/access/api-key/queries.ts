@@ -1,4 +1,8 @@
+import { z } from 'zod'
+import { defineQuery } from '../../../platform/command.ts'
+import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
+import { sliceInput } from '../../../platform/page.ts'
 
 export const apiKeyListing = defineListing({
   type: 'ApiKey',
@@ -6,8 +10,45 @@ export const apiKeyListing = defineListing({
   permission: 'view:api_keys',
   order: 'oldest_first',
   audited: ['name', 'kind', 'scope', 'permissions', 'projectId', 'prefix', 'expiresAt', 'revokedAt'],
+  filter: { kind: z.enum(['PLATFORM', 'OEC', 'OCORE', 'BRIDGE']).nullish(), isRevoked: z.boolean().nullish() },
+  where: ({ kind, isRevoked }) => [
+    ...(kind ? [sql`t.kind = ${kind}::api_key_kind`] : []),
+    ...(typeof isRevoked === 'boolean' ? [sql`(t.revoked_at is not null) = ${isRevoked}`] : []),
+  ],
 })
 
 export const listApiKeys = listQuery(apiKeyListing)
 export const countApiKeys = countQuery(apiKeyListing)
 export const findApiKey = findQuery(apiKeyListing)
+
+const kept = { kind: 'PLATFORM', isRevoked: false } as const
+
+export const slicePlatformKeys = defineQuery({
+  name: 'platformKeySlice',
+  description:
+    'API keys of the PaaS Public API visible to the caller by offset, without those that have been revoked, with their total number.',
+  permission: apiKeyListing.permission,
+  ids: {},
+  input: z.object(sliceInput),
+  run: (read, slice) => apiKeyListing.slice(read, kept, slice),
+})
+
+export const findPlatformKey = defineQuery({
+  name: 'platformKey',
+  description: 'API key of the PaaS Public API with the given ID. Null if it does not exist or has been revoked.',
+  permission: apiKeyListing.permission,
+  ids: { id: 'ApiKey' },
+  input: z.object({ id: z.string() }),
+  run: async (read, { id }) =>
+    (await apiKeyListing.read(read, sql`t.id = ${id}::uuid and ${apiKeyListing.scope(read.caller, kept)}`))[0] ?? null,
+})
+
+export const currentApiKey = defineQuery({
+  name: 'currentApiKey',
+  description: 'API key that the caller authenticates with. Null for other callers.',
+  permission: null,
+  ids: {},
+  input: z.object({}),
+  run: (read) =>
+    read.caller.apiKeyId === null ? Promise.resolve(null) : apiKeyListing.lookUp(read, sql`t.id = ${read.caller.apiKeyId}::uuid`),
+})

@@ -3,7 +3,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { stamped } from '../../../platform/db/constraints.ts'
 import { updateViewer } from './commands.ts'
 import { userErrors } from './errors.ts'
-import { userListing } from './queries.ts'
+import { currentUser, userListing } from './queries.ts'
 
 export {
   type Account,
@@ -18,7 +18,7 @@ export {
 export { userErrors } from './errors.ts'
 export { tellUser } from './notice.ts'
 export { demandAcceptable, hashPassword, passwordSchema, verifyPassword } from './password.ts'
-export { ownerAddresses, userListing } from './queries.ts'
+export { type CurrentUser, currentUser, ownerAddresses, userListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -31,6 +31,7 @@ export const user = defineConcept({
   idPrefixes: { User: 'usr' },
   nodes: [userListing],
   commands: [updateViewer],
+  queries: [currentUser],
   errors: [userErrors],
   constraints: stamped('user_account'),
 })

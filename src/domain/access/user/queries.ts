@@ -1,4 +1,6 @@
-import { rows, sql, type Tx } from '../../../platform/db/index.ts'
+import { z } from 'zod'
+import { defineQuery } from '../../../platform/command.ts'
+import { row, rows, sql, type Tx } from '../../../platform/db/index.ts'
 import { defineListing } from '../../../platform/listing.ts'
 
 /** The members of the caller's organization. */
@@ -27,3 +29,23 @@ export async function ownerAddresses(tx: Tx, organizationId: string): Promise<st
   )
   return owners.map(({ email }) => email)
 }
+
+/** The user of the caller, and the name of the organization that the caller acts in, if the caller may see it. */
+export type CurrentUser = { id: string; email: string; name: string; createdAt: Date; version: number; organizationName: string | null }
+
+export const currentUser = defineQuery({
+  name: 'currentUser',
+  description: 'User who is signed in or who created the API key. Null for Quayside itself.',
+  permission: null,
+  ids: {},
+  input: z.object({}),
+  async run({ tx, caller }): Promise<CurrentUser | null> {
+    const shown = caller.permissions.has('view:organization')
+    return row<CurrentUser>(
+      tx,
+      sql`select u.id, u.email, u.name, u.created_at, u.version, o.name as organization_name
+          from user_account u left join organization o on o.id = ${caller.organizationId}::uuid and o.deleting_at is null and ${shown}
+          where u.id = ${caller.userId}::uuid`,
+    )
+  },
+})

@@ -16,7 +16,7 @@ import {
   verifySendingDomain,
 } from '../../../domain/resources/email/index.ts'
 import { createEmailWebhook } from '../../../domain/webhooks/endpoint/index.ts'
-import { commandRow, queryRow, type Route, type Source, trueOrFalse } from '../../core/index.ts'
+import { commandRow, queryRow, type Route, trueOrFalse } from '../../core/index.ts'
 import { authenticateEmailKey } from '../access.ts'
 import {
   emailApiKeyBody,
@@ -29,22 +29,12 @@ import {
   sentEmailBody,
 } from '../email-bodies.ts'
 import { emailModes } from '../vocabulary.ts'
+import { instant } from './instant.ts'
 
 const tag = 'Email'
 const path = '/email/services/{service_id}'
 const one = { service_id: 'id' }
 const ofService = { service_id: 'emailServiceId' }
-
-/** ISO 8601 in a query string. Any other text is passed on unchanged, and the domain rejects it. */
-const instant = (to: string, description: string): Source => ({
-  to,
-  read(value) {
-    const isTime = typeof value === 'string' && /^\d{4}-\d\d-\d\d(T.+)?$/.test(value) && !Number.isNaN(Date.parse(value))
-    return isTime ? new Date(value) : value
-  },
-  schema: z.iso.datetime(),
-  description,
-})
 
 /** Base64 of the largest attachments, and bodies. */
 const sendBytes = 20 * 1024 * 1024
