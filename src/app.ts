@@ -176,7 +176,7 @@ declare module 'fastify' {
 }
 
 const exposed =
-  'RateLimit, RateLimit-Policy, X-API-Key-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Window, Retry-After, X-Request-Id'
+  'ETag, RateLimit, RateLimit-Policy, X-API-Key-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Window, Retry-After, X-Request-Id'
 
 /** Answers OPTIONS for every path. Without CORS_ORIGINS, other origins are not allowed; `*` allows all. */
 function addCors(server: FastifyInstance, origins: readonly string[]): void {

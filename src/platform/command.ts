@@ -131,7 +131,11 @@ export function impliedProject({ projectIds }: Caller): string | null {
   throw errors.invalid_input({ field: 'projectId', text: 'projectId: is required because your access is limited to certain projects' })
 }
 
-export type CommandInput = Record<string, unknown> & { idempotencyKey?: string | null | undefined; ifVersion?: number | null | undefined }
+export type CommandInput = Record<string, unknown> & {
+  idempotencyKey?: string | null | undefined
+  /** The versions that the target may have. Null means any. */
+  ifVersion?: number | readonly number[] | null | undefined
+}
 
 /** Runs a command for a caller. Throws DomainError for every failure that a caller can cause. */
 export async function execute<Input, Row extends Target | null, Result extends object>(
@@ -164,9 +168,7 @@ async function perform<Input, Row extends Target | null, Result extends object>(
     if (key?.answer) return key.answer as Result
     const target = await findTarget(work, command, input)
     const parsed = parseInput(command.input, input)
-    if (ifVersion !== undefined && ifVersion !== null && target?.version !== undefined && target.version !== ifVersion) {
-      throw errors.version_conflict({ field: 'ifVersion', details: { currentVersion: target.version } })
-    }
+    demandVersion(target, ifVersion)
     const soon = await command.run(work, parsed, target as Row, prepared)
     // A result that travels with the commit is awaited only if something that is written depends on it.
     const isNeeded = key !== null || command.audited !== undefined || command.changed === undefined || !hasPromise(soon)
@@ -180,6 +182,15 @@ async function perform<Input, Row extends Target | null, Result extends object>(
     return result ?? soon
   })
   return known(result)
+}
+
+function demandVersion(target: Target | null, ifVersion: CommandInput['ifVersion']): void {
+  if (ifVersion === undefined || ifVersion === null || target?.version === undefined || [ifVersion].flat().includes(target.version)) return
+  throw errors.version_conflict({
+    field: 'ifVersion',
+    text: `The object is at version ${target.version} now. Read it again, then retry with its current version.`,
+    details: { currentVersion: target.version },
+  })
 }
 
 const hasPromise = (soon: object): boolean => Object.values(soon).some((value) => value instanceof Promise)

@@ -2,8 +2,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { errors } from '../../platform/errors.ts'
 import type { Dialect } from './dialect.ts'
+import { versionsOf } from './etag.ts'
 import { type Route, type Source, type Sources, sourceOf, type Words } from './route.ts'
-import { ifMatch } from './vocabulary.ts'
 
 export type Parts = { params: unknown; query: unknown; body: unknown; headers: IncomingHttpHeaders }
 
@@ -15,7 +15,7 @@ export type InputReader = {
 
 type Entry = Omit<Source, 'items'> & { name: string; items: Entry[] | null }
 
-/** Throws `invalid_input` if the body is not an object or If-Match does not contain a version. */
+/** Throws `invalid_input` if the body is not an object or If-Match contains no ETags. */
 export function inputReader(dialect: Dialect, route: Route): InputReader {
   const params = entriesOf(route.params)
   const query = entriesOf({ ...(route.page ? dialect.page(route.page.size) : {}), ...route.query })
@@ -77,17 +77,11 @@ function bodyOf(body: unknown): Record<string, unknown> {
   return body
 }
 
-function conditions(dialect: Dialect, headers: IncomingHttpHeaders): { idempotencyKey?: string; ifVersion?: number } {
+function conditions(dialect: Dialect, headers: IncomingHttpHeaders): { idempotencyKey?: string; ifVersion?: number[] } {
   const idempotencyKey = dialect.idempotencyHeaders.map((name) => headers[name]).find((value) => typeof value === 'string' && value !== '')
+  const ifVersion = versionsOf(headers['if-match'])
   return {
     ...(typeof idempotencyKey === 'string' ? { idempotencyKey } : {}),
-    ...(headers['if-match'] === undefined || headers['if-match'] === '*' ? {} : { ifVersion: versionOf(headers['if-match']) }),
+    ...(ifVersion === null ? {} : { ifVersion }),
   }
-}
-
-/** Accepts an ETag, such as `"3"`, and a bare 3. */
-function versionOf(text: string): number {
-  const version = /^(?:W\/)?"?(\d{1,9})"?$/.exec(text)?.[1]
-  if (version === undefined) throw errors.invalid_input({ field: ifMatch, text: `${ifMatch}: must be the ETag of an earlier answer` })
-  return Number(version)
 }

@@ -16,6 +16,7 @@ import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
 import { areasOf, type Dialect, type Face } from './dialect.ts'
 import { documentPaths, mountDocument } from './document.ts'
+import { etagOf, isFresh } from './etag.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
 import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
@@ -171,8 +172,12 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
         const visit = { app, caller: request.restCaller, requestId: request.id, raw: request.raw }
         const { status, body, version, headers = {} } = await withinDeadline(app, route.run(visit, read(request), place(request)))
         reply.code(status).headers(headers)
-        if (version !== null) reply.header('etag', `"${version}"`)
-        return reply.send(body ?? undefined)
+        if (version === null) return reply.send(body ?? undefined)
+        const text = JSON.stringify(body)
+        const etag = etagOf(version, text)
+        reply.header('etag', etag)
+        if (route.method === 'GET' && isFresh(request.headers['if-none-match'], etag)) return reply.code(304).send()
+        return reply.type('application/json; charset=utf-8').send(text)
       },
     })
   }

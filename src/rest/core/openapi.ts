@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { accessCookie } from '../../platform/credential.ts'
 import type { Dialect } from './dialect.ts'
 import { type Deprecation, deprecationOf, pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
-import { headerName, ifMatch } from './vocabulary.ts'
+import { headerName, ifMatch, ifNoneMatch } from './vocabulary.ts'
 
 /** A schema that has a name in the document. */
 export type Named = { id: string; schema: z.ZodType }
@@ -37,10 +37,16 @@ export function printDocument(dialect: Dialect): string {
     paths,
     components: {
       ...(isOpen ? {} : { securitySchemes: securitySchemes(dialect) }),
+      headers: usedHeaders(paths),
       schemas: componentSchemas(named),
     },
   }
   return `${JSON.stringify(document, null, 2)}\n`
+}
+
+const usedHeaders = (paths: Json): Json => {
+  const text = JSON.stringify(paths)
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => text.includes(`"#/components/headers/${name}"`)))
 }
 
 const securitySchemes = ({ keyPrefix, keysOnly, routes }: Dialect): Json => ({
@@ -82,6 +88,7 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     ...parameterNames(path).map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...propertiesOf(route, { ...(route.page ? dialect.page(route.page.size) : {}), ...route.query }).map((property) => parameter(property)),
     ...(route.writes ? conditionHeaders(dialect, route) : []),
+    ...(isCacheable(route) ? [freshnessHeader] : []),
   ]
   return {
     operationId: isAlias ? `${route.id}By${capitalised(path.split('/').at(-1)!)}` : route.id,
@@ -127,13 +134,24 @@ const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
         {
           name: ifMatch,
           in: 'header',
-          description: 'ETag of an earlier response. The request fails with a conflict if the object has changed since.',
+          description: 'ETag of an earlier response, or a list of them. The request fails with a conflict if the object has changed since.',
           required: false,
           schema: { type: 'string' },
         },
       ]
     : []),
 ]
+
+/** Whether a client that has the object already can be answered without a body. */
+const isCacheable = ({ method, isVersioned }: Route) => method === 'GET' && isVersioned
+
+const freshnessHeader: Json = {
+  name: ifNoneMatch,
+  in: 'header',
+  description: 'ETag of an earlier response, or a list of them. If the response would be the same, it has the status 304 and no body.',
+  required: false,
+  schema: { type: 'string' },
+}
 
 const requestBody = (properties: Property[]): Json => ({
   required: properties.some(({ required }) => required),
@@ -146,8 +164,14 @@ const objectOf = (properties: Property[]): Json => {
   return { type: 'object', properties: Object.fromEntries(described), ...(required.length > 0 ? { required } : {}) }
 }
 
-const successes = (dialect: Dialect, route: Route): Json =>
-  Object.fromEntries([route.status, route.otherStatus].flatMap((status) => (status === null ? [] : [[status, success(dialect, route)]])))
+function successes(dialect: Dialect, route: Route): Json {
+  const headers = { ...everyHeader, ...(route.isVersioned ? headersOf('ETag') : {}) }
+  const statuses = [route.status, route.otherStatus].filter((status) => status !== null)
+  return {
+    ...Object.fromEntries(statuses.map((status) => [status, { ...success(dialect, route), headers }])),
+    ...(isCacheable(route) ? { 304: { description: 'The response would be the same as the earlier one.', headers } } : {}),
+  }
+}
 
 function success(dialect: Dialect, route: Route): Json {
   if (!route.schema) return { description: 'No content.' }
@@ -155,6 +179,27 @@ function success(dialect: Dialect, route: Route): Json {
   if (!found) throw new Error(`${route.method} ${route.path} answers with a schema that has no name`)
   return { description: found.schema.description ?? found.id, content: json(reference(found.id)) }
 }
+
+/** Headers of responses. */
+const headers = {
+  'X-Request-Id': {
+    description: 'ID of the request, by which the log of the server can be searched. A valid one that the client sends is kept.',
+    required: true,
+    schema: { type: 'string' },
+  },
+  ETag: {
+    description: 'Tag of this state of the object, for `If-Match` and `If-None-Match`.',
+    required: true,
+    schema: { type: 'string' },
+  },
+  'Retry-After': { description: 'Seconds after which to retry.', required: true, schema: { type: 'integer', minimum: 0 } },
+  'WWW-Authenticate': { description: 'Always `Bearer`.', required: true, schema: { type: 'string' } },
+}
+
+const headersOf = (...names: (keyof typeof headers)[]): Json =>
+  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+
+const everyHeader = headersOf('X-Request-Id')
 
 /** The errors that a row can return: for every row those of the credential and of a malformed query string, others depending on its input. */
 function failures(dialect: Dialect, route: Route): Json {
@@ -186,7 +231,14 @@ function failures(dialect: Dialect, route: Route): Json {
     ],
   ]
   const content = json(reference(dialect.errorSchema.id))
-  return Object.fromEntries(texts.filter(([, , applies]) => applies).map(([status, description]) => [status, { description, content }]))
+  const headersAt: Record<number, Json> = {
+    [dialect.status.unauthenticated]: headersOf('WWW-Authenticate'),
+    [dialect.status.rate_limited]: headersOf('Retry-After'),
+  }
+  const applying = texts.filter(([, , applies]) => applies)
+  return Object.fromEntries(
+    applying.map(([status, description]) => [status, { description, headers: { ...everyHeader, ...headersAt[status] }, content }]),
+  )
 }
 
 function propertiesOf(route: Route, sources: Sources = {}, input = toJson(route.input, 'input')): Property[] {

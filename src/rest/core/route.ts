@@ -117,7 +117,7 @@ type Answer<Result, Body> =
       status: 200 | 201 | 202
       schema: z.ZodType<Body>
       reply: (result: Result, view: View) => Body | Promise<Body>
-      /** Version of the returned object, for `ETag` and `If-Match`. */
+      /** Version of the returned object, for `ETag`, `If-Match` and `If-None-Match`. */
       version?: (result: Result) => number
       /** Another status, for some results. */
       otherwise?: { status: 200; when: (result: Result) => boolean }
@@ -146,6 +146,8 @@ export type Route = Shape & {
   within: Within | null
   /** Whether the path or the body identifies an object that may not exist. */
   mayMiss: boolean
+  /** Whether responses have an `ETag`. */
+  isVersioned: boolean
   /** `place` is the input of the query in `within`. */
   run(visit: Visit, input: Record<string, unknown>, place: Record<string, unknown>): Promise<Answered>
 }
@@ -166,6 +168,7 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
     input: command.input,
     within,
     mayMiss: Object.keys(command.ids).length > 0,
+    isVersioned: isVersioned(row),
     async run(visit, input, place) {
       const request = requestOf(visit, row)
       if (within) await found(request, within.query, place)
@@ -187,6 +190,7 @@ export function queryRow<Input, Result, Body>(row: Shape & { read: Query<Input, 
     input: query.input,
     within: null,
     mayMiss: shape.params !== undefined,
+    isVersioned: isVersioned(row),
     async run(visit, input) {
       const request = requestOf(visit, row)
       return answer(row, request, await found(request, query, input))
@@ -211,12 +215,15 @@ export function openRow<Input, Result, Body>(
     writes: false,
     within: null,
     mayMiss: false,
+    isVersioned: false,
     async run(visit, input) {
       const result = await act(visit, parseInput(row.input, input))
       return { status: row.status, body: reply(result), version: null, ...(headers ? { headers: headers(result, visit) } : {}) }
     },
   }
 }
+
+const isVersioned = <Result, Body>(row: Answer<Result, Body>): boolean => row.status !== 204 && row.version !== undefined
 
 function requestOf({ app, caller, requestId }: Visit, { ofOrganization }: Shape): Request {
   if (caller === null) throw errors.unauthenticated()
@@ -229,7 +236,8 @@ function requestOf({ app, caller, requestId }: Visit, { ofOrganization }: Shape)
  * same response.
  */
 export function eitherRow(row: Route, other: Route): Route {
-  if (row.schema !== other.schema || row.status !== other.status) throw new Error(`${row.id} and ${other.id} have different responses`)
+  if (row.schema !== other.schema || row.status !== other.status || row.isVersioned !== other.isVersioned)
+    throw new Error(`${row.id} and ${other.id} have different responses`)
   return {
     ...row,
     async run(...request) {

@@ -46,6 +46,7 @@ const headers = ({ idempotencyHeaders }: Dialect): Sources => ({
 })
 
 export const ifMatch = 'If-Match'
+export const ifNoneMatch = 'If-None-Match'
 
 /** A header's name with capitals, as in documents. */
 export const headerName = (name: string): string => name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase())

@@ -23,7 +23,7 @@ const observe = (id: string, status: string) =>
 
 it('creating an instance answers 201 with the kind valkey, its memory and no credential', async () => {
   const made = await send('POST', '/api/redis', { name: 'Cache', project_id: projectId, plan_id: 'ignored' })
-  expect(made).toMatchObject({ status: 201, headers: { etag: '"1"' } })
+  expect(made).toMatchObject({ status: 201, headers: { etag: expect.stringMatching(/^"1-/) } })
   const { id, created_at: createdAt, ...shown } = made.body
   expect(shown).toEqual({
     ...{ kind: 'valkey', name: 'Cache', status: 'creating', project_id: projectId, plan_name: null, memory_limit_mb: 128 },
@@ -31,7 +31,11 @@ it('creating an instance answers 201 with the kind valkey, its memory and no cre
     ...{ cpu_usage_percent: null, memory_usage_percent: null, instance_count: 1 },
   })
   expect(createdAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
-  expect(await send('GET', `/api/redis/${id}`)).toMatchObject({ status: 200, body: made.body, headers: { etag: '"1"' } })
+  expect(await send('GET', `/api/redis/${id}`)).toMatchObject({
+    status: 200,
+    body: made.body,
+    headers: { etag: expect.stringMatching(/^"1-/) },
+  })
 })
 
 it('an instance without a project is created in the default project', async () => {
@@ -73,7 +77,7 @@ it('an update changes the name, and answers 409 when the instance has changed si
   expect(await send('PATCH', `/api/redis/${id}`, { name: 'after' })).toMatchObject({
     status: 200,
     body: { name: 'after' },
-    headers: { etag: '"2"' },
+    headers: { etag: expect.stringMatching(/^"2-/) },
   })
   const late = await rest.call('PATCH', `/api/redis/${id}`, { key, body: { name: 'late' }, headers: { 'if-match': '"1"' } })
   expect(late.status).toBe(409)
@@ -203,7 +207,7 @@ describe('the paths of databases', () => {
   it('take the ID of a Redis instance as well', async () => {
     const id = await create('either')
     const found = await send('GET', `/api/databases/${id}`)
-    expect(found).toMatchObject({ status: 200, body: { id, kind: 'valkey' }, headers: { etag: '"1"' } })
+    expect(found).toMatchObject({ status: 200, body: { id, kind: 'valkey' }, headers: { etag: expect.stringMatching(/^"1-/) } })
     expect(found.body).toEqual((await send('GET', `/api/redis/${id}`)).body)
     expect(await send('PATCH', `/api/databases/${id}`, { name: '' })).toMatchObject({ status: 400 })
     expect((await send('PATCH', `/api/databases/${id}`, { name: 'renamed' })).body).toMatchObject({ id, name: 'renamed' })

@@ -65,6 +65,6 @@ it('headers are named as they were sent', async () => {
   expect(long).toEqual([400, 'Idempotency-Key: must be at most 255 characters'])
   expect(await refused(post('/projects', { name: 'x' }, { 'if-match': 'x' }))).toEqual([
     400,
-    'If-Match: must be the ETag of an earlier answer',
+    'If-Match: must be the ETag of an earlier answer, a list of them, or *',
   ])
 })

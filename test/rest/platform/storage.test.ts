@@ -21,7 +21,7 @@ const create = async (body: object = {}): Promise<{ id: string; name: string }> 
 
 it('creating a bucket answers 201 with a private, empty bucket, and it is listed', async () => {
   const made = await send('POST', '/buckets', { name: 'photos' })
-  expect(made).toMatchObject({ status: 201, headers: { etag: '"1"' } })
+  expect(made).toMatchObject({ status: 201, headers: { etag: expect.stringMatching(/^"1-/) } })
   const { id, created_at: createdAt, ...shown } = made.body
   expect(shown).toEqual({ name: 'photos', public: false, size_bytes: 0, object_count: 0, cors: [], cache_control: null, ...address })
   expect(createdAt).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
@@ -55,7 +55,7 @@ it('an update changes the settings, and names a bad one as the request does', as
   }
   const changed = await send('PATCH', `/buckets/${id}`, { public: true, cors: [rule], cache_control: 'no-cache' })
   expect(changed).toMatchObject({
-    ...{ status: 200, headers: { etag: '"2"' } },
+    ...{ status: 200, headers: { etag: expect.stringMatching(/^"2-/) } },
     body: { id, public: true, cors: [rule], cache_control: 'no-cache', ...address },
   })
   expect((await send('PATCH', `/buckets/${id}`, { cache_control: null })).body).toMatchObject({ public: true, cache_control: null })
