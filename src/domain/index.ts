@@ -31,6 +31,7 @@ import { deployment } from './deploys/deployment/index.ts'
 import { environmentAction } from './deploys/environment-action/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
+import { bridgeCall } from './odoo/bridge-call/index.ts'
 import { odooAccount } from './odoo/odoo-account/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
@@ -86,6 +87,7 @@ export const concepts: readonly Concept[] = [
   storedObject,
   email,
   odooAccount,
+  bridgeCall,
   eventType,
   endpoint,
   message,

@@ -24,13 +24,19 @@ export const resources = [
 ] as const
 
 export type Resource = (typeof resources)[number]
-export type Permission = `${'view' | 'manage' | 'delete'}:${Resource}` | 'deploy:web_services' | 'reveal:secrets' | 'send:email'
+export type Permission =
+  | `${'view' | 'manage' | 'delete'}:${Resource}`
+  | 'deploy:web_services'
+  | 'reveal:secrets'
+  | 'send:email'
+  | 'call:odoo'
 
 export const permissions: Permission[] = [
   ...resources.flatMap((resource): Permission[] => [`view:${resource}`, `manage:${resource}`, `delete:${resource}`]),
   'deploy:web_services',
   'reveal:secrets',
   'send:email',
+  'call:odoo',
 ]
 
 export type SystemRole = 'OWNER' | 'ADMIN' | 'DEVELOPER' | 'VIEWER'

@@ -69,7 +69,6 @@ export type Estate = Record<IdType, string>
 
 const make = `mutation ($p: ID!, $name: String!, $bucket: String!) {
   createWebService(input: {projectId: $p, name: $name, repositoryUrl: "file:///srv/nothing.git"}) { webService { id environment { id } } }
-  createApiKey(input: {name: $name, scope: READ}) { apiKey { id } }
   createSecret(input: {projectId: $p, key: "TOKEN", value: "hunter2"}) { secret { id } }
   createWebhookEndpoint(input: {url: "http://127.0.0.1:9/"}) { webhookEndpoint { id } }
   createDatabase(input: {projectId: $p, name: $name}) { database { id } }
@@ -97,6 +96,10 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
   await runStatement(
     app.db,
     sql`update odoo_account set web_service_id = ${decodeId('WebService', service.id)}::uuid where id = ${decodeId('OdooAccount', OdooAccount)}::uuid`,
+  )
+  const { createApiKey } = await run(
+    `mutation ($name: String!, $o: ID!) { createApiKey(input: {name: $name, kind: BRIDGE, scope: READ, odooAccountId: $o}) { apiKey { id } } }`,
+    { name, o: OdooAccount },
   )
   const secret = made.createSecret.secret.id
   const database = made.createDatabase.database.id
@@ -178,7 +181,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     Member,
     Invitation: inviteMember.invitation.id,
     Passkey: await addPasskey(app, tenant),
-    ApiKey: made.createApiKey.apiKey.id,
+    ApiKey: createApiKey.apiKey.id,
     Server: (await run('{ servers { nodes { id } } }', {})).servers.nodes[0].id,
     AuditEntry: (await run('{ auditLog(first: 1) { nodes { id } } }', {})).auditLog.nodes[0].id,
     Project,

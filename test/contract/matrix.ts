@@ -53,6 +53,10 @@ const kinds: Record<string, { key: Parameters<typeof permissionsOfKey>[0]; allow
     key: { kind: 'OCORE', scope: 'WRITE', permissions: listed },
     allows: (verb, resource) => listed.includes(`${verb}:${resource}` as Permission),
   },
+  'qb_live_ key': {
+    key: { kind: 'BRIDGE', scope: 'ADMIN', permissions: [] },
+    allows: (verb, resource) => verb === 'call' && resource === 'odoo',
+  },
 }
 
 /** Keys of an owner whose permissions are not those of a scope alone. */

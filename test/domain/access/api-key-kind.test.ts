@@ -125,7 +125,8 @@ describe('the permissions of a key', () => {
 
 describe('a key that is refused', () => {
   it.each([
-    ['a bridge key', { kind: 'BRIDGE', scope: 'READ' }, 'invalid_input', 'kind'],
+    ['a bridge key without an account', { kind: 'BRIDGE', scope: 'READ' }, 'invalid_input', 'odooAccountId'],
+    ['an account for another kind', { scope: 'READ', odooAccountId: 'odoo_x' }, 'invalid_input', 'odooAccountId'],
     ['scope ADMIN for OEC', { kind: 'OEC', scope: 'ADMIN' }, 'invalid_input', 'scope'],
     ['an OCORE key without permissions', { kind: 'OCORE', scope: 'READ' }, 'invalid_input', 'permissions'],
     ['an OCORE key with an empty list', { kind: 'OCORE', scope: 'READ', permissions: [] }, 'invalid_input', 'permissions'],
@@ -262,7 +263,6 @@ describe('a key of a former system', () => {
     ['no prefix', { prefix: '' }, 'prefix'],
     ['a prefix that shows too much', { prefix: 'ak_live_123456789' }, 'prefix'],
     ['a prefix with other characters', { prefix: 'ak_live_a b' }, 'prefix'],
-    ['a bridge key', { kind: 'BRIDGE' }, 'kind'],
     ['a scope that the kind does not have', { kind: 'OEC', scope: 'ADMIN' }, 'scope'],
   ])('%s is refused', async (_title, wrong, field) => {
     const input = { ...former('ak_live_').input, kind: 'PLATFORM', scope: 'READ', ...wrong }

@@ -262,7 +262,7 @@ describe('the input of a new key', () => {
     ['an empty name', { name: ' ' }, 'invalid_input', 'name'],
     ['a name of 101 characters', { name: 'x'.repeat(101) }, 'invalid_input', 'name'],
     ['an unknown scope', { scope: 'ROOT' }, 'invalid_input', 'scope'],
-    ['an API that is not available yet', { kind: 'BRIDGE' }, 'invalid_input', 'kind'],
+    ['a kind that does not exist', { kind: 'FTP' }, 'invalid_input', 'kind'],
     ['an expiry in the past', { expiresAt: new Date(0) }, 'invalid_input', 'expiresAt'],
     ['an expiry that is not a date', { expiresAt: new Date(Number.NaN) }, 'invalid_input', 'expiresAt'],
     ['an unknown project', { projectId: newId() }, 'not_found', 'projectId'],

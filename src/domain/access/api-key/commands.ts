@@ -8,13 +8,13 @@ import { publish } from '../../../platform/events.ts'
 import type { Work } from '../../../platform/work.ts'
 import { apiKeyCreated, apiKeyRevoked, eventOf } from './events.ts'
 import { generateKey, hashKey, shownPrefix } from './model.ts'
-import { insertKey, newKeySchema, planKey } from './new-key.ts'
+import { insertKey, newKeyIds, newKeySchema, planKey } from './new-key.ts'
 
 export const createApiKey = defineCommand({
   name: 'createApiKey',
   description: 'Creates an API key. The plaintext key is returned only once, at creation.',
   permission: 'manage:api_keys',
-  ids: { projectId: 'Project' },
+  ids: newKeyIds,
   targetType: 'ApiKey',
   input: newKeySchema,
   emits: [apiKeyCreated],
@@ -37,7 +37,7 @@ export const importApiKey = defineCommand({
   description:
     'Adds an existing key of another system by its SHA-256 hash, so that its users can keep it. The key works as one that was created with the same input. Fails with `api_key_taken` if the key was already added to this installation, in whichever organization, even if it has been revoked or rotated since.',
   permission: 'manage:api_keys',
-  ids: { projectId: 'Project' },
+  ids: newKeyIds,
   targetType: 'ApiKey',
   input: newKeySchema.extend({
     sha256: z.string().regex(/^[0-9a-fA-F]{64}$/, { error: 'must be a SHA-256 hash in hexadecimal, which has 64 digits' }),
@@ -84,17 +84,18 @@ export const revokeApiKey = defineCommand({
 
 /** Revokes the keys of a project that is being deleted, each with its own event and audit row. */
 export const revokeKeysOfProject = (work: Work, projectId: string): Promise<void> =>
-  revokeAll(work, sql`project_id = ${projectId}::uuid`, 'project deleted')
+  revokeKeys(work, sql`project_id = ${projectId}::uuid`, 'project deleted')
 
 /** Revokes the keys that a member created, those limited to projects too. */
 export const revokeKeysOfMember = (work: Work, memberId: string): Promise<void> =>
-  revokeAll(
+  revokeKeys(
     work,
     sql`created_by_id = (select m.user_id from member m where m.id = ${memberId}::uuid) and organization_id = ${work.caller.organizationId}::uuid`,
     'member gone',
   )
 
-async function revokeAll(work: Work, condition: Sql, reason: string): Promise<void> {
+/** Revokes the keys that a condition on `api_key` selects, each with its own event and audit row. */
+export async function revokeKeys(work: Work, condition: Sql, reason: string): Promise<void> {
   const keys = await rows<ApiKey>(work.tx, sql`select * from api_key where ${condition} and revoked_at is null order by id for update`)
   for (const key of keys) {
     const target = { type: 'ApiKey', before: key, after: await revoke(work, key.id) } as const

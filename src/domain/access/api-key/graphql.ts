@@ -20,6 +20,7 @@ import { Organization } from '../organization/graphql.ts'
 import { currentOrganization } from '../organization/index.ts'
 import { User } from '../user/graphql.ts'
 import { userListing } from '../user/index.ts'
+import { maxAllowed } from './binding.ts'
 import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
 import { defaultGraceMs, keyStatus, maxGraceMs, permissionsOfKey } from './model.ts'
 import { apiKeyListing, countApiKeys, listApiKeys } from './queries.ts'
@@ -29,7 +30,7 @@ export const ApiKeyKind = enumType('ApiKeyKind', 'REST API that accepts an API k
   PLATFORM: 'PaaS Public API. Keys begin with `ak_live_`.',
   OEC: 'oec.sh Public API. Keys begin with `oec_live_ro_` (scope `READ`) or `oec_live_rw_` (scope `WRITE`).',
   OCORE: 'oCore API. Keys begin with `ocore_k_` and have a list of permissions.',
-  BRIDGE: 'Odoo bridge. Not yet available.',
+  BRIDGE: 'Odoo bridge. Keys begin with `qb_live_`, are bound to an Odoo account, and do nothing else.',
 })
 
 export const ApiKeyScope = enumType(
@@ -110,6 +111,16 @@ const newKeyFields = (t: InputBuilder) => ({
     description:
       'Restrict the key to this project. When omitted, the key has access to all projects. A caller whose access is limited to one project creates keys of that project; a caller whose access is limited to several must name one.',
   }),
+  odooAccountId: t.id({
+    description:
+      'ID of the Odoo account that a key of kind `BRIDGE` is bound to. Required for that kind, and must be omitted for the others. Such a key belongs to no project.',
+  }),
+  allowedModels: t.stringList({
+    description: `Models that a key of kind \`BRIDGE\` may call, each by its name or by how its name begins, such as \`sale.*\`. From 1 to ${maxAllowed} items. When omitted, all models.`,
+  }),
+  allowedMethods: t.stringList({
+    description: `Methods that a key of kind \`BRIDGE\` may call, in the same form. When omitted, all methods. With the scope \`READ\`, only those of them that read, such as \`search_read\`. Methods that begin with \`_\` are never called.`,
+  }),
   expiresAt: t.field({
     type: 'DateTime',
     description:
@@ -125,7 +136,7 @@ mutation(createApiKey, {
     kind: t.field({
       type: ApiKeyKind,
       defaultValue: 'PLATFORM',
-      description: 'API that accepts the key. Must not be `BRIDGE`, which is not yet available.',
+      description: 'API that accepts the key.',
     }),
   }),
   payload: (t) => ({
@@ -140,7 +151,7 @@ mutation(importApiKey, {
     kind: t.field({
       type: ApiKeyKind,
       required: true,
-      description: 'API that accepts the key. Must not be `BRIDGE`, which is not yet available.',
+      description: 'API that accepts the key.',
     }),
     sha256: t.string({
       required: true,

@@ -10,8 +10,9 @@ import { apiKeyListing, countApiKeys, currentApiKey, findApiKey, findPlatformKey
 import { reactions } from './reactions.ts'
 import { rotateApiKey } from './rotate.ts'
 
-export { callerOfKey, expiredKeyId } from './caller.ts'
-export { createApiKey, importApiKey, revokeApiKey, revokeKeysOfProject } from './commands.ts'
+export { type KeyBinding, type KeyBindingInput, keyBindings } from './binding.ts'
+export { callerOfKey, endOfKey } from './caller.ts'
+export { createApiKey, importApiKey, revokeApiKey, revokeKeys, revokeKeysOfProject } from './commands.ts'
 export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
 export { announceExpiry } from './expiry.ts'

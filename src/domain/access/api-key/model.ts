@@ -7,7 +7,7 @@ const prefixes: Record<ApiKeyKind, Partial<Record<ApiKeyScope, string>>> = {
   PLATFORM: { READ: 'ak_live_', WRITE: 'ak_live_', ADMIN: 'ak_live_' },
   OEC: { READ: 'oec_live_ro_', WRITE: 'oec_live_rw_' },
   OCORE: { READ: 'ocore_k_', WRITE: 'ocore_k_', ADMIN: 'ocore_k_' },
-  BRIDGE: {},
+  BRIDGE: { READ: 'qb_live_', WRITE: 'qb_live_', ADMIN: 'qb_live_' },
 }
 
 export const keyPrefixes: string[] = [...new Set(Object.values(prefixes).flatMap((scopes) => Object.values(scopes)))]
@@ -54,8 +54,13 @@ export const shownPrefix = (text: string, prefix: string): string => text.slice(
 export const knownPermissions: ReadonlySet<string> = new Set(permissions)
 
 /** Permissions that a scope has at an API, whatever the role of the key's creator. */
-export const scopePermissions = ({ kind, scope }: Pick<ApiKey, 'kind' | 'scope'>): ReadonlySet<Permission> =>
-  kind === 'OEC' && scope === 'WRITE' ? fullAccess : ofScope[scope]
+export function scopePermissions({ kind, scope }: Pick<ApiKey, 'kind' | 'scope'>): ReadonlySet<Permission> {
+  if (kind === 'BRIDGE') return bridgeAccess
+  return kind === 'OEC' && scope === 'WRITE' ? fullAccess : ofScope[scope]
+}
+
+/** Keys of the bridge are handed to spreadsheets and web pages, so they can do nothing else. */
+const bridgeAccess: ReadonlySet<Permission> = new Set(['call:odoo'])
 
 const ofScope = Object.fromEntries(
   (['READ', 'WRITE', 'ADMIN'] as const).map((scope) => [scope, keyPermissions(scope, new Set(permissions))]),

@@ -9,6 +9,7 @@ import { newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
 import { type Membership, membershipColumns, memberships, rightsOf } from '../member/index.ts'
+import { bindingFields, bindingIds, bindKey, type KeyBindingInput } from './binding.ts'
 import { apiKeyErrors } from './errors.ts'
 import { common, knownPermissions, permissionsOfKey, prefixOf, scopePermissions } from './model.ts'
 
@@ -19,12 +20,15 @@ export const newKeySchema = z.object({
   permissions: z.array(z.string()).max(200, { error: 'must have at most 200 items' }).nullish(),
   projectId: z.string().nullish(),
   expiresAt: z.date().nullish(),
+  ...bindingFields,
 })
+export const newKeyIds = { projectId: 'Project', ...bindingIds } as const
 export type NewKey = z.infer<typeof newKeySchema>
 
 /** A key that the caller may create, with the prefix of its plaintext. */
 export type PlannedKey = Pick<ApiKey, 'name' | 'kind' | 'scope' | 'permissions' | 'projectId' | 'expiresAt' | 'createdById'> & {
   plaintextPrefix: string
+  binding: KeyBindingInput
 }
 
 /** Throws unless the caller may create the key. */
@@ -43,19 +47,21 @@ export async function planKey(work: Work, input: NewKey): Promise<PlannedKey> {
   return {
     ...{ name: input.name, kind, scope, permissions, projectId, plaintextPrefix },
     ...{ expiresAt: input.expiresAt ?? latest, createdById: creator.userId },
+    binding: { odooAccountId: input.odooAccountId, allowedModels: input.allowedModels, allowedMethods: input.allowedMethods },
   }
 }
 
 /** Stores a planned key under the hash of its plaintext. Throws `api_key_taken` if the hash is known, in whichever organization. */
 export async function insertKey(
   work: Work,
-  { plaintextPrefix: _, ...planned }: PlannedKey,
+  { plaintextPrefix: _, binding, ...planned }: PlannedKey,
   { prefix, hash }: { prefix: string; hash: Uint8Array },
 ): Promise<ApiKey> {
   const { organizationId } = work.caller
   const added = newRow({ id: newId(), organizationId, ...planned, prefix })
   const apiKey = (await row<ApiKey>(work.tx, sql`insert into api_key ${added} returning *`))!
   await insertHash(work, apiKey.id, hash)
+  await bindKey(work, apiKey, binding)
   return apiKey
 }
 
@@ -68,11 +74,6 @@ export async function insertHash(work: Work, apiKeyId: string, hash: Uint8Array)
 function demandPrefix(kind: ApiKeyKind, scope: ApiKeyScope): string {
   const prefix = prefixOf({ kind, scope })
   if (prefix) return prefix
-  if (kind === 'BRIDGE')
-    throw errors.invalid_input({
-      field: 'kind',
-      text: 'kind: must not be BRIDGE, because the Odoo bridge is not yet available',
-    })
   throw errors.invalid_input({ field: 'scope', text: `scope: must be READ or WRITE for a key of kind ${kind}` })
 }
 

@@ -33,6 +33,8 @@ const special: Partial<Record<Permission, string>> = {
   'deploy:web_services': 'Deploy web services, roll them back, and cancel deployments.',
   'reveal:secrets': 'Reveal the values of secrets, variables and credentials. Each reveal is recorded in the audit log.',
   'send:email': 'Send email through email services.',
+  'manage:odoo': 'Create and update Odoo accounts, and call any method through them.',
+  'call:odoo': 'Call methods of Odoo with an API key of kind BRIDGE, through the account that the key is bound to.',
 }
 
 /** No operation requires them yet. */
