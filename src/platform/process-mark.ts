@@ -26,12 +26,17 @@ export function bootId(): string {
 }
 let knownBootId: string | undefined
 
+/** Fields of /proc/<pid>/stat after the command name: the first is the state, field 3 in proc(5). Null if the process is gone. */
+export function readStat(pid: number): string[] | null {
+  const text = readText(`/proc/${pid}/stat`)
+  // The command name is in parentheses and may itself contain spaces and parentheses.
+  return text === null ? null : text.slice(text.lastIndexOf(')') + 2).split(' ')
+}
+
 /** Null if the process has ended. */
 export function readProcess(pid: number): ProcessRow | null {
-  const text = readText(`/proc/${pid}/stat`)
-  if (text === null) return null
-  // The command name is in parentheses and may itself contain spaces and parentheses.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  const fields = readStat(pid)
+  if (fields === null) return null
   const [state, parent, session, threads, startTime] = [fields[0], fields[1], fields[3], fields[17], fields[19]]
   // A zombie counts as ended unless other threads of it still hold its sockets.
   if (startTime === undefined || state === 'X' || (state === 'Z' && Number(threads) <= 1)) return null

@@ -112,6 +112,7 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     },
     start: instances.start,
     observe: instances.observe,
+    measure: instances.measure,
     probe: instances.probe,
     stop: instances.stop,
     forget: instances.forget,

@@ -7,10 +7,11 @@ import { open } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Address, Observation, ProbeRequest, ProbeResult, StartRequest } from '../../domain/deploys/instance/ports.ts'
+import type { Address, Measurement, Observation, ProbeRequest, ProbeResult, StartRequest } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import type { LoopbackPorts } from '../../platform/loopback-port.ts'
-import { bootId, markOf } from '../../platform/process-mark.ts'
+import { bootId, markOf, type ProcessMark } from '../../platform/process-mark.ts'
+import { machineCapacity, readProcessTree } from '../../platform/process-usage.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
 import { createInstanceStore, type Run, runName } from './instance-store.ts'
@@ -30,6 +31,7 @@ export type InstanceParts = { layout: Layout; sandbox: Sandbox; releases: Releas
 export type Instances = {
   start(request: StartRequest): Promise<void>
   observe(instanceIds: string[]): Promise<Observation[]>
+  measure(instanceIds: string[]): Promise<Measurement>
   probe(request: ProbeRequest): Promise<ProbeResult>
   stop(instanceId: string, options: { graceMs: number }): Promise<void>
   forget(instanceId: string): Promise<void>
@@ -156,8 +158,17 @@ export function createInstances(parts: InstanceParts): Instances {
   /** For each instance, the last run whose leftovers this process has killed. */
   const swept = new Map<string, number>()
 
+  /** Roots of the instances that this process has observed running. A measurement needs nothing else, and reads no files of the instances. */
+  const roots = new Map<string, ProcessMark>()
+
+  function rootOf(instanceId: string): ProcessMark | null {
+    return roots.get(instanceId) ?? store.read(instanceId)?.root ?? null
+  }
+
   async function observeOne(instanceId: string): Promise<Observation> {
     const run = store.read(instanceId)
+    if (run?.root) roots.set(instanceId, run.root)
+    else roots.delete(instanceId)
     if (run === null) return { instanceId, state: 'missing' }
     if (run.phase !== 'ended') return { instanceId, state: 'running', startedAt: new Date(run.launched?.startedAt ?? run.claim.claimedAt) }
     if (swept.get(instanceId) !== run.number) await endLeftovers(run)
@@ -190,6 +201,11 @@ export function createInstances(parts: InstanceParts): Instances {
       }
     },
     observe: (instanceIds) => Promise.all(instanceIds.map(observeOne)),
+    async measure(instanceIds) {
+      const tree = await readProcessTree()
+      const usageOf = (root: ProcessMark | null) => root && tree.usage(root)
+      return { usage: instanceIds.map((instanceId) => usageOf(rootOf(instanceId))), capacity: machineCapacity() }
+    },
     async probe({ instanceId, path, timeoutMs }) {
       const address = instances.addressOf(instanceId)
       if (address === null) return { ok: false, status: null, reason: 'the instance has no port', otherPorts: [], otherHosts: [] }
@@ -226,6 +242,7 @@ export function createInstances(parts: InstanceParts): Instances {
       await ports.release(fileName(instanceId))
       addresses.delete(instanceId)
       swept.delete(instanceId)
+      roots.delete(instanceId)
       forgetSpool(store.directory(instanceId))
       await discard(layout, store.directory(instanceId))
     },

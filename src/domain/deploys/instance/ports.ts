@@ -4,6 +4,7 @@
  * (`Upstreams`), which the domain never calls, has addresses and directories.
  */
 import { definePort } from '../../../platform/port.ts'
+import type { Capacity, Usage } from '../../../platform/usage.ts'
 import type { OutputSink } from '../log/ports.ts'
 
 /** Writes the source tree of a pinned commit into a directory that the driver chooses. Throws PortError<SourceFailureCode>. */
@@ -75,6 +76,12 @@ export type Observation =
   | { instanceId: string; state: 'running'; startedAt: Date }
   | { instanceId: string; state: 'exited'; exitCode: number | null; signal: string | null; exitedAt: Date | null; cause: EndCause }
   | { instanceId: string; state: 'missing' }
+
+export type Measurement = {
+  /** One for each id, in order. Null for an instance that is not running, and for one that cannot be measured. */
+  usage: (Usage | null)[]
+  capacity: Capacity | null
+}
 
 export type ProbeRequest = {
   instanceId: string
@@ -151,6 +158,8 @@ export interface Runtime extends Upstreams {
   start(request: StartRequest): Promise<void>
   /** One observation for each id, in order, including instances started by other processes of the control plane. */
   observe(instanceIds: string[]): Promise<Observation[]>
+  /** Measures the CPU time and memory of instances. The cost grows little with their number. Null if the driver cannot measure. */
+  measure(instanceIds: string[]): Promise<Measurement | null>
   probe(request: ProbeRequest): Promise<ProbeResult>
   /** Sends SIGTERM to all processes of the instance, then SIGKILL after `graceMs`. Resolves when all have exited. */
   stop(instanceId: string, options: { graceMs: number }): Promise<void>
