@@ -31,6 +31,7 @@ import { deployment } from './deploys/deployment/index.ts'
 import { environmentAction } from './deploys/environment-action/index.ts'
 import { instance } from './deploys/instance/index.ts'
 import { log } from './deploys/log/index.ts'
+import { usage } from './deploys/usage/index.ts'
 import { bridgeCall } from './odoo/bridge-call/index.ts'
 import { odooAccount } from './odoo/odoo-account/index.ts'
 import { backup } from './resources/backup/index.ts'
@@ -75,6 +76,7 @@ export const concepts: readonly Concept[] = [
   resolution,
   log,
   instance,
+  usage,
   deployment,
   environmentAction,
   resource,

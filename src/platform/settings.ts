@@ -229,6 +229,7 @@ const schema = z.object({
   PROBE_INTERVAL_MS: ms(500),
   HEALTH_WATCH_MS: ms(5_000),
   RESTART_BACKOFF_MS: ms(1_000),
+  USAGE_SAMPLE_MS: ms(10_000),
   REQUEST_TIMEOUT_MS: ms(10_000),
   SHUTDOWN_GRACE_MS: ms(10_000),
   /** Age at which an organization's data key is replaced by a new one. */

@@ -19,6 +19,10 @@ const runtime: Partial<Runtime> = {
   observe: async (ids) => ids.map((instanceId) => ({ instanceId, state: 'running', startedAt: new Date() })),
   probe: async () => ({ ok: true, status: 200, reason: null, otherPorts: [], otherHosts: [] }),
   readOutput: async (_id, position) => ({ chunks: [], position, droppedBytes: 0 }),
+  measure: async (ids) => ({
+    usage: ids.map((id) => ({ run: id, cpuMs: 0, memoryBytes: 1, uptimeMs: performance.now() })),
+    capacity: null,
+  }),
   kept: async () => ({ digests: [], serviceIds: [] }),
   list: async () => [],
   sweep: async () => {},

@@ -11,6 +11,7 @@ import { bodies, errorBody } from './bodies.ts'
 import { configurationBodies } from './configuration-bodies.ts'
 import { databaseBodies } from './database-bodies.ts'
 import { emailBodies } from './email-bodies.ts'
+import { metricsBodies } from './metrics-bodies.ts'
 import { accountRoutes } from './routes/account.ts'
 import { apiKeyRoutes } from './routes/api-key.ts'
 import { connectionRoutes } from './routes/connection.ts'
@@ -18,6 +19,7 @@ import { databaseRoutes } from './routes/database.ts'
 import { deploymentRoutes } from './routes/deployment.ts'
 import { emailRoutes } from './routes/email.ts'
 import { envVarRoutes } from './routes/env-var.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { projectRoutes } from './routes/project.ts'
 import { redisRoutes } from './routes/redis.ts'
 import { secretRoutes } from './routes/secret.ts'
@@ -37,6 +39,7 @@ export const platformDialect: Dialect = {
   routes: [
     ...projectRoutes,
     ...webServiceRoutes,
+    ...metricsRoutes,
     ...deploymentRoutes,
     ...envVarRoutes,
     ...secretRoutes,
@@ -78,6 +81,6 @@ export const platformDialect: Dialect = {
   rateLimits: [{ name: 'platform', perMinute: 120 }],
   legacyRateLimitHeaders: false,
   renderError: ({ text }) => ({ detail: text }),
-  schemas: [...bodies, ...configurationBodies, ...databaseBodies, ...storageBodies, ...emailBodies, ...accountBodies],
+  schemas: [...bodies, ...configurationBodies, ...metricsBodies, ...databaseBodies, ...storageBodies, ...emailBodies, ...accountBodies],
   errorSchema: errorBody,
 }

@@ -23,6 +23,10 @@ const database = [
   ...['id', 'kind', 'name', 'status', 'project_id', 'plan_name', 'memory_limit_mb', 'storage_limit_gb', 'internal_hostname'],
   ...['external_hostname', 'public_access_enabled', 'cpu_usage_percent', 'memory_usage_percent', 'instance_count', 'created_at'],
 ]
+const metrics = [
+  ...['cpu_usage_millicores', 'cpu_limit_millicores', 'cpu_usage_percent', 'memory_usage_bytes', 'memory_limit_bytes'],
+  ...['memory_usage_percent', 'instance_count', 'timestamp'],
+]
 const state = ['id', 'kind', 'status']
 const bucket = ['id', 'name', 'public', 'size_bytes', 'object_count', 'endpoint', 'created_at']
 const storageKey = ['id', 'name', 'access_key_id', 'secret_access_key', 'buckets', 'permissions', 'created_at', 'endpoint', 'region']
@@ -97,6 +101,8 @@ const rows: [string, string, number, string[] | null][] = [
   ['POST', `${service}/start`, 200, webService],
   ['POST', `${service}/stop`, 200, webService],
   ['POST', `${service}/restart`, 200, webService],
+  ['GET', `${service}/metrics`, 200, metrics],
+  ['GET', `${service}/metrics/history`, 200, ['data_points', 'period_seconds']],
   ['GET', `${service}/logs`, 200, ['logs', 'container_id', 'timestamp']],
   ['GET', `${service}/deployments`, 200, ['deployments', 'total']],
   ['POST', `${service}/deployments`, 201, deployment],

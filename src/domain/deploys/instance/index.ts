@@ -32,6 +32,7 @@ export {
 export { checkHealth, type HealthCheck, type HealthResult } from './health.ts'
 export { lastOutput } from './last-words.ts'
 export { addInstances, instancesOf, type LaunchFacts, launchFacts, markStarted, resetLoad, routeTo, startInstance } from './launch.ts'
+export { heldInstances, heldTopic } from './output.ts'
 export { platformCredentials } from './platform-credential.ts'
 export { type Runtime, routerPort, routerProbePort, runtimePort } from './ports.ts'
 export { settleReconciler } from './reconcile.ts'

@@ -63,11 +63,14 @@ const memoryOf = perApp(
 /** Sets the instances whose output this process reads. */
 export function watchOutput(app: App, instances: readonly OutputSource[]): void {
   const memory = memoryOf(app)
-  if (memory.watched.size === 0 && instances.length > 0) app.wake.notify(topic)
+  if (memory.watched.size === 0 && instances.length > 0) app.wake.notify(heldTopic)
   if (instances.some(({ id }) => !memory.watched.has(id))) memory.activeAt = app.clock.elapsedMs()
   memory.watched = new Map(instances.map((instance) => [instance.id, instance]))
   for (const id of memory.loud) if (!memory.watched.has(id)) memory.loud.delete(id)
 }
+
+/** The instances of this machine that this process takes care of. Empty while another process does. */
+export const heldInstances = (app: App): readonly OutputSource[] => [...memoryOf(app).watched.values()]
 
 async function oneAtATime<Result>(app: App, instanceId: string, read: () => Promise<Result>): Promise<Result> {
   const { reads } = memoryOf(app)
@@ -242,8 +245,8 @@ async function readEach(
   await Promise.all(Array.from({ length: Math.min(concurrency, instances.length) }, reader))
 }
 
-/** Notified when there are instances again. Without any, the chores rest. */
-const topic = 'output'
+/** Notified when this process takes care of instances again. Without any, the chores rest. */
+export const heldTopic = 'output'
 /** Notified when there are loud instances again. Without any, their chore rests. */
 const loudTopic = 'loud output'
 const restMs = 5_000
@@ -266,7 +269,7 @@ function readIntervalMs(app: App): number {
 /** Reads the output of this machine's instances. Runs no statement while nothing is printed. */
 export const readInstanceOutput: Chore = {
   name: 'read instance output',
-  topic,
+  topic: heldTopic,
   everyMs: restMs,
   dueInMs: (app) => (isResting(app) ? null : readIntervalMs(app)),
   async run(app, signal) {
