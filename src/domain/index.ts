@@ -34,6 +34,7 @@ import { log } from './deploys/log/index.ts'
 import { usage } from './deploys/usage/index.ts'
 import { bridgeCall } from './odoo/bridge-call/index.ts'
 import { odooAccount } from './odoo/odoo-account/index.ts'
+import { speedTest } from './odoo/speed-test/index.ts'
 import { backup } from './resources/backup/index.ts'
 import { database } from './resources/database/index.ts'
 import { databaseReplica } from './resources/database-replica/index.ts'
@@ -90,6 +91,7 @@ export const concepts: readonly Concept[] = [
   email,
   odooAccount,
   bridgeCall,
+  speedTest,
   eventType,
   endpoint,
   message,

@@ -213,6 +213,7 @@ const schema = z.object({
   MAIL_IN_DOMAIN: setting(z.string().toLowerCase().optional()),
   /** Servers for DNS lookups of mail domains. Unset: those of the machine. */
   DNS_SERVERS: setting(resolvers.optional()),
+  SPEED_TEST_RETENTION_MS: ms(90 * 24 * 3_600_000),
   PREPARE_TIMEOUT_MS: ms(120_000),
   BUILD_TIMEOUT_MS: ms(1_200_000),
   RELEASE_TIMEOUT_MS: ms(600_000),

@@ -115,6 +115,9 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     `mutation ($r: ID!, $p: ID!, $email: String!) { inviteMember(input: {email: $email, roleId: $r, projectIds: [$p]}) { invitation { id } } }`,
     { email: `${newId()}@example.com`, r: Role, p: Project },
   )
+  const tested = await run('mutation ($id: ID!) { runSpeedTest(input: {odooAccountId: $id, type: LIGHT}) { speedTest { id } } }', {
+    id: OdooAccount,
+  })
   const configured = await run(
     `mutation ($s: ID!, $secret: ID!, $database: ID!, $redis: ID!, $bucket: ID!, $name: String!) {
        setEnvVars(input: {webServiceId: $s, variables: [{key: "MODE", value: "on"}]}) { envVars { id } }
@@ -212,6 +215,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     MailSuppression,
     OutboxMail,
     OdooAccount,
+    SpeedTest: tested.runSpeedTest.speedTest.id,
   }
 }
 
