@@ -22,7 +22,7 @@ export const floors = {
     'operation',
     'organization-deletion',
   ],
-  apps: ['server', 'project', 'environment', 'web-service', 'custom-domain'],
+  apps: ['server', 'plan', 'project', 'environment', 'web-service', 'custom-domain'],
   configuration: ['variable', 'env-var', 'secret', 'secret-binding', 'resolution'],
   deploys: ['log', 'instance', 'usage', 'deployment', 'environment-action'],
   resources: ['resource', 'resource-binding', 'database', 'database-replica', 'backup', 'redis', 'storage', 'stored-object', 'email'],

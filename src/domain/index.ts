@@ -19,6 +19,7 @@ import { sshKey } from './access/ssh-key/index.ts'
 import { totp } from './access/totp/index.ts'
 import { user } from './access/user/index.ts'
 import { environment } from './apps/environment/index.ts'
+import { plan } from './apps/plan/index.ts'
 import { project } from './apps/project/index.ts'
 import { server } from './apps/server/index.ts'
 import { webService } from './apps/web-service/index.ts'
@@ -67,6 +68,7 @@ export const concepts: readonly Concept[] = [
   operation,
   organizationDeletion,
   server,
+  plan,
   project,
   environment,
   webService,

@@ -32,7 +32,7 @@ describe('GraphQL for a caller without permissions', () => {
   })
 
   /** They describe the caller and show no data of the organization. */
-  const open = ['viewer', 'sessions', 'node', 'nodes', 'permissions', 'webhookEventTypes']
+  const open = ['viewer', 'sessions', 'node', 'nodes', 'permissions', 'plans', 'webhookEventTypes']
   it.each(Object.keys(schema.getQueryType()!.getFields()).filter((name) => !open.includes(name)))('query %s is forbidden', async (name) => {
     const { errors } = await run('query', name, name === 'project' || name === 'webService' ? '{ id }' : undefined)
     expect(errors?.map(({ code }) => code)).toEqual(['forbidden'])

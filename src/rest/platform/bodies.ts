@@ -16,6 +16,7 @@ import {
   serviceSettingFields,
   serviceStatuses,
   serviceStatusOf,
+  sourceTypes,
   triggerTypes,
 } from './vocabulary.ts'
 
@@ -47,8 +48,7 @@ const webService = z
     project_id: id,
     project_type: words(projectTypes),
     environment: words(environmentTypes),
-    source_type: z.enum(['git']),
-    image_ref: z.null(),
+    source_type: words(sourceTypes),
     ...serviceSettingFields.shape,
     github_repo_full_name: z
       .string()
@@ -163,8 +163,7 @@ export const webServiceBody = (row: ServiceRow, seen: ServiceOverview = overview
   project_id: row.projectId,
   project_type: projectTypes[row.kind],
   environment: environmentTypes[seen.environmentType],
-  source_type: 'git',
-  image_ref: null,
+  source_type: sourceTypes[row.sourceType],
   ...serviceSettingFields.body(row),
   github_repo_full_name: githubName(row.repositoryUrl),
   created_at: timeOf(row.createdAt),

@@ -3,8 +3,9 @@
  * body of a reveal.
  */
 import { z } from 'zod'
-import type { DatabaseRow } from '../../domain/resources/database/index.ts'
-import type { ManagedDatabase, RedisRow } from '../../domain/resources/redis/index.ts'
+import type { Plan } from '../../domain/apps/plan/index.ts'
+import { type DatabaseRow, planOfDatabase } from '../../domain/resources/database/index.ts'
+import { type ManagedDatabase, planOfRedis, type RedisRow } from '../../domain/resources/redis/index.ts'
 import type { Named } from '../core/index.ts'
 import { id, time, timeOf, total, words } from './field.ts'
 import { type DatabaseKind, databaseKinds, databaseStatuses } from './vocabulary.ts'
@@ -19,7 +20,7 @@ const database = z
     name: z.string(),
     status,
     project_id: id,
-    plan_name: z.null(),
+    plan_name: z.string().nullable().describe('Name of the plan whose limits the database has. Null if it has other limits.'),
     memory_limit_mb: z.int().nullable().describe('Memory for data in MiB. Null for PostgreSQL.'),
     storage_limit_gb: z.null(),
     internal_hostname: z.string().describe('Host name or address that web services connect to.'),
@@ -76,13 +77,13 @@ export type DatabaseBody<Name extends keyof typeof databaseSchemas> = z.infer<(t
 
 type Row = Pick<DatabaseRow, 'id' | 'name' | 'status' | 'projectId' | 'host' | 'createdAt'> & { maxMemoryBytes?: number }
 
-const bodyOf = (kind: DatabaseKind, row: Row): DatabaseBody<'database'> => ({
+const bodyOf = (kind: DatabaseKind, row: Row, plan: Plan | null): DatabaseBody<'database'> => ({
   id: row.id,
   kind: databaseKinds[kind],
   name: row.name,
   status: databaseStatuses[row.status],
   project_id: row.projectId,
-  plan_name: null,
+  plan_name: plan?.name ?? null,
   memory_limit_mb: row.maxMemoryBytes === undefined ? null : Math.floor(row.maxMemoryBytes / 2 ** 20),
   storage_limit_gb: null,
   internal_hostname: row.host,
@@ -94,9 +95,9 @@ const bodyOf = (kind: DatabaseKind, row: Row): DatabaseBody<'database'> => ({
   created_at: timeOf(row.createdAt),
 })
 
-export const databaseBody = (row: DatabaseRow) => bodyOf('Database', row)
-export const managedDatabaseBody = ({ type, row }: ManagedDatabase) => bodyOf(type, row)
-export const redisBody = (row: RedisRow) => bodyOf('Redis', row)
+export const databaseBody = (row: DatabaseRow) => bodyOf('Database', row, planOfDatabase(row))
+export const redisBody = (row: RedisRow) => bodyOf('Redis', row, planOfRedis(row))
+export const managedDatabaseBody = ({ type, row }: ManagedDatabase) => (type === 'Redis' ? redisBody(row) : databaseBody(row))
 
 export const listedDatabaseBody = (row: DatabaseRow): z.infer<typeof listedDatabase> => ({
   ...databaseBody(row),

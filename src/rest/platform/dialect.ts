@@ -12,6 +12,7 @@ import { configurationBodies } from './configuration-bodies.ts'
 import { databaseBodies } from './database-bodies.ts'
 import { emailBodies } from './email-bodies.ts'
 import { metricsBodies } from './metrics-bodies.ts'
+import { planBodies } from './plan-bodies.ts'
 import { accountRoutes } from './routes/account.ts'
 import { apiKeyRoutes } from './routes/api-key.ts'
 import { connectionRoutes } from './routes/connection.ts'
@@ -20,6 +21,7 @@ import { deploymentRoutes } from './routes/deployment.ts'
 import { emailRoutes } from './routes/email.ts'
 import { envVarRoutes } from './routes/env-var.ts'
 import { metricsRoutes } from './routes/metrics.ts'
+import { planRoutes } from './routes/plan.ts'
 import { projectRoutes } from './routes/project.ts'
 import { redisRoutes } from './routes/redis.ts'
 import { secretRoutes } from './routes/secret.ts'
@@ -49,6 +51,7 @@ export const platformDialect: Dialect = {
     ...storageRoutes,
     ...connectionRoutes,
     ...emailRoutes,
+    ...planRoutes,
     ...accountRoutes,
     ...apiKeyRoutes,
   ],
@@ -81,6 +84,15 @@ export const platformDialect: Dialect = {
   rateLimits: [{ name: 'platform', perMinute: 120 }],
   legacyRateLimitHeaders: false,
   renderError: ({ text }) => ({ detail: text }),
-  schemas: [...bodies, ...configurationBodies, ...metricsBodies, ...databaseBodies, ...storageBodies, ...emailBodies, ...accountBodies],
+  schemas: [
+    ...bodies,
+    ...configurationBodies,
+    ...metricsBodies,
+    ...databaseBodies,
+    ...storageBodies,
+    ...emailBodies,
+    ...planBodies,
+    ...accountBodies,
+  ],
   errorSchema: errorBody,
 }

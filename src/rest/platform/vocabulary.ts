@@ -1,5 +1,6 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
-import { serviceSettings } from '../../domain/apps/web-service/index.ts'
+import type { PlanServiceType } from '../../domain/apps/plan/index.ts'
+import { type SettingColumns, serviceSettings } from '../../domain/apps/web-service/index.ts'
 import type { ShadowReason, SourceKind } from '../../domain/configuration/resolution/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { DatabaseRow } from '../../domain/resources/database/index.ts'
@@ -56,8 +57,18 @@ export const shadowReasons = {
 export const databaseKinds = { Database: 'postgresql', Redis: 'valkey' } as const
 export type DatabaseKind = keyof typeof databaseKinds
 
-/** The kinds that a web service can be connected to. */
-export const targetTypes = databaseKinds
+/** The kinds that a web service can be connected to. `database` and `redis` are the words of existing command line clients. */
+const targetTypes: Readonly<Record<string, DatabaseKind>> = {
+  postgresql: 'Database',
+  valkey: 'Redis',
+  database: 'Database',
+  redis: 'Redis',
+}
+export const targetWords = Object.keys(targetTypes) as [string, ...string[]]
+
+/** A text that is none of the words becomes an empty text, which the domain rejects. */
+export const targetTypeOf = (word: unknown): unknown =>
+  typeof word === 'string' ? (Object.hasOwn(targetTypes, word) ? targetTypes[word] : '') : word
 
 export const databaseStatuses = {
   CREATING: 'creating',
@@ -68,6 +79,12 @@ export const databaseStatuses = {
   FAILED: 'failed',
   DELETING: 'pending_deletion',
 } as const satisfies Record<DatabaseRow['status'], string>
+
+export const planServiceTypes = {
+  WEB_SERVICE: 'web_service',
+  POSTGRESQL: 'postgresql',
+  REDIS: 'redis',
+} as const satisfies Record<PlanServiceType, string>
 
 export const keyScopes = { READ: 'read', WRITE: 'write', ADMIN: 'admin' } as const satisfies Record<KeyScope, string>
 
@@ -92,12 +109,29 @@ export const projectTypes = { WEB: 'web_service', STATIC_SITE: 'static_site', WO
   string
 >
 
+export const sourceTypes = { GIT: 'git', IMAGE: 'image' } as const satisfies Record<SettingColumns['sourceType'], string>
+
 export const triggerTypes = { API: 'api', GIT_PUSH: 'git_push', CONFIG_CHANGE: 'config_change' } as const
 
 /** Null: the contract has no field for the setting. */
 export const serviceSettingFields = settingFields(serviceSettings, {
+  // Enums need words: see `sourceTypes`.
+  sourceType: null,
   repositoryUrl: { name: 'git_repository_url', description: 'URL of the git repository, without credentials. Null if none is set.' },
   branch: { name: 'github_branch', description: 'Branch to deploy when a deployment names none.' },
+  autoDeploy: {
+    name: 'auto_deploy',
+    description:
+      'Whether pushes to the branch are to be deployed. Stored, but without effect yet: deployments are created by requests only.',
+  },
+  imageRef: {
+    name: 'image_ref',
+    description: 'Container image of a service whose source is an image. Such a service cannot be deployed yet.',
+  },
+  dockerfilePath: {
+    name: 'dockerfile_path',
+    description: 'Path of the Dockerfile within the repository. Stored, and ignored by builds without containers.',
+  },
   buildCommand: 'build_command',
   releaseCommand: 'pre_deploy_command',
   startCommand: 'start_command',

@@ -8,9 +8,21 @@ import { platformDialect, printOpenapi } from '../../../src/rest/platform/index.
  */
 const project = ['id', 'name', 'description', 'workspace_id', 'service_summary', 'created_at', 'updated_at']
 const webService = [
-  ...['id', 'name', 'status', 'url', 'subdomain', 'project_id', 'project_type', 'environment', 'source_type', 'image_ref'],
+  ...[
+    'id',
+    'name',
+    'status',
+    'url',
+    'subdomain',
+    'project_id',
+    'project_type',
+    'environment',
+    'source_type',
+    'image_ref',
+    'dockerfile_path',
+  ],
   ...['git_repository_url', 'github_branch', 'github_repo_full_name', 'port', 'build_command', 'start_command'],
-  ...['min_instances', 'max_instances', 'created_at', 'updated_at'],
+  ...['min_instances', 'max_instances', 'auto_deploy', 'created_at', 'updated_at'],
 ]
 const deployment = [
   ...['id', 'web_service_id', 'status', 'branch', 'commit_sha', 'commit_message', 'image_ref', 'is_live', 'trigger_type', 'build_logs'],
@@ -84,6 +96,7 @@ const rows: [string, string, number, string[] | null][] = [
   ['DELETE', '/storage/keys/{key_id}', 204, null],
   ['POST', `${aBucket}/presign`, 200, ['url', 'method', 'expires_at', 'headers']],
   ['POST', `${service}/connections`, 201, ['id', 'target_type', 'target_id', 'env_var_key']],
+  ['GET', '/plans', 200, ['plans', 'total']],
   ['GET', '/users/me', 200, ['id', 'email', 'name', 'active_workspace_name', 'created_at']],
   ['GET', '/users/me/api-key', 200, ['id', 'name', 'key_prefix', 'scope', 'expires_at', 'last_used_at']],
   ['GET', '/api-keys', 200, ['api_keys', 'total']],

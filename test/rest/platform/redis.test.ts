@@ -22,11 +22,11 @@ const observe = (id: string, status: string) =>
   run(rest.app.db, sql`update redis set status = ${status}::resource_status where id = ${id}::uuid`)
 
 it('creating an instance answers 201 with the kind valkey, its memory and no credential', async () => {
-  const made = await send('POST', '/api/redis', { name: 'Cache', project_id: projectId, plan_id: 'ignored' })
+  const made = await send('POST', '/api/redis', { name: 'Cache', project_id: projectId })
   expect(made).toMatchObject({ status: 201, headers: { etag: expect.stringMatching(/^"1-/) } })
   const { id, created_at: createdAt, ...shown } = made.body
   expect(shown).toEqual({
-    ...{ kind: 'valkey', name: 'Cache', status: 'creating', project_id: projectId, plan_name: null, memory_limit_mb: 128 },
+    ...{ kind: 'valkey', name: 'Cache', status: 'creating', project_id: projectId, plan_name: 'Standard (128 MiB)', memory_limit_mb: 128 },
     ...{ storage_limit_gb: null, internal_hostname: '127.0.0.1', external_hostname: null, public_access_enabled: false },
     ...{ cpu_usage_percent: null, memory_usage_percent: null, instance_count: 1 },
   })

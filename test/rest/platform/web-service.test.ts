@@ -55,6 +55,10 @@ describe('creating a web service', () => {
       project_id: project.id,
       project_type: 'static_site',
       environment: 'staging',
+      source_type: 'git',
+      image_ref: 'registry.example.com/acme/site:1',
+      dockerfile_path: 'Dockerfile',
+      auto_deploy: true,
       git_repository_url: 'git@github.com:acme/site.git',
       github_branch: 'trunk',
       port: 3000,
@@ -67,14 +71,8 @@ describe('creating a web service', () => {
       min_instances: 2,
       max_instances: 3,
     }
-    const made = await post('/api/web-services', {
-      ...settings,
-      source_type: 'git',
-      image_ref: 'x',
-      dockerfile_path: 'Dockerfile',
-      colour: 1,
-    })
-    expect(made).toMatchObject({ status: 201, body: { ...settings, github_repo_full_name: 'acme/site', image_ref: null } })
+    const made = await post('/api/web-services', { ...settings, colour: 1 })
+    expect(made).toMatchObject({ status: 201, body: { ...settings, github_repo_full_name: 'acme/site' } })
     expect((await rest.call('GET', `/api/web-services/${made.body.id}/deployments`, { key })).body).toEqual({ deployments: [], total: 0 })
     expect(await get(made.body.id)).toEqual(made.body)
   })

@@ -32,6 +32,11 @@ export const WebServiceKind = enumType('WebServiceKind', 'Kind of a web service.
   ODOO: 'An Odoo instance. Not yet available.',
 })
 
+export const ServiceSource = enumType('ServiceSource', 'Where the releases of a web service come from.', {
+  GIT: 'Built from a git repository.',
+  IMAGE: 'A container image. It can be stored, but not deployed yet.',
+})
+
 export const DesiredState = enumType('DesiredState', 'Desired state of a service. See `status` for the observed state.', {
   RUNNING: 'The service should run.',
   STOPPED: 'The service should not run.',
@@ -50,6 +55,11 @@ export const QueuePolicy = enumType(
 )
 
 const settings = settingFields(serviceSettings, {
+  sourceType: {
+    type: ServiceSource,
+    text: 'Where the releases of the service come from.',
+    input: 'Defaults to `GIT`. A service with the source `IMAGE` cannot be deployed yet.',
+  },
   repositoryUrl: {
     text: 'URL of the git repository. Null means no repository is set, and the service cannot be deployed.',
     input:
@@ -57,6 +67,18 @@ const settings = settingFields(serviceSettings, {
     output: 'Returned without credentials.',
   },
   branch: { text: 'Branch to deploy when a deployment names none.', input: 'Defaults to `main`.' },
+  autoDeploy: {
+    text: 'Whether pushes to the branch are to be deployed. The value is stored for clients, but has no effect yet: a service is deployed only by a request.',
+    input: 'Defaults to false.',
+  },
+  imageRef: {
+    text: 'Container image of a service with the source `IMAGE`, such as `nginx:1.27`.',
+    input: 'At most 500 characters.',
+  },
+  dockerfilePath: {
+    text: 'Path of the Dockerfile within the repository. Local builds ignore it, because they run without containers.',
+    input: 'At most 500 characters.',
+  },
   rootDirectory: {
     text: 'Directory within the repository to build. Null means the repository root.',
     input: 'At most 500 characters.',

@@ -3,6 +3,7 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { keptEnvironments } from '../environment/index.ts'
+import { offeredPlans } from '../plan/index.ts'
 import { createWebService, deleteWebService, restartWebService, startWebService, stopWebService, updateWebService } from './commands.ts'
 import { webServiceErrors } from './errors.ts'
 import {
@@ -15,6 +16,7 @@ import {
 } from './events.ts'
 import { purgeWebServices } from './jobs.ts'
 import { credentialIdentity } from './model.ts'
+import { webServicePlans } from './plans.ts'
 import {
   countWebServices,
   countWebServicesByProject,
@@ -70,7 +72,10 @@ export const webService = defineConcept({
   errors: [webServiceErrors],
   reactions,
   chores: [purgeWebServices],
-  extensions: [keptEnvironments.with(sql`exists (select 1 from web_service s where s.environment_id = e.id)`)],
+  extensions: [
+    offeredPlans.with(webServicePlans),
+    keptEnvironments.with(sql`exists (select 1 from web_service s where s.environment_id = e.id)`),
+  ],
   sealed: [{ table: 'web_service', key: 'id', column: 'repository_credential', identity: credentialIdentity }],
   constraints: [
     ...stamped('web_service'),

@@ -14,11 +14,16 @@ const validated = (validate: (text: string) => string | null) =>
 
 const command = optionalText(4_096)
 
-/** A directory within the repository, with `/` as separator. */
-const directory = optionalText(500)
+/** A path within the repository, with `/` as separator. */
+const path = optionalText(500)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are refused
   .regex(/^[^\u0000-\u001f\\]+$/, { error: 'must be a path whose parts are separated by /' })
-  .refine((path) => !path.startsWith('/') && !path.split('/').includes('..'), { error: 'must stay inside the repository' })
+  .refine((text) => !text.startsWith('/') && !text.split('/').includes('..'), { error: 'must stay inside the repository' })
+
+/** A container image, such as `nginx:1.27` or `registry.example.com/team/app@sha256:…`. */
+const imageRef = optionalText(500).regex(/^[\w][\w.:/@-]*$/, {
+  error: 'must be the name of a container image, such as nginx:1.27, with a registry, tag or digest if it needs one',
+})
 
 const httpPath = optionalText(2_000).regex(/^\/[\u0021-\u007e]*$/, {
   error: 'must begin with / and contain only printable ASCII characters',
@@ -58,14 +63,18 @@ type OtherColumn =
 export type SettingColumns = Omit<WebService, OtherColumn>
 
 export const serviceSettings = defineRowSettings<SettingColumns>({
+  sourceType: { schema: z.enum(['GIT', 'IMAGE']), default: 'GIT' },
   /** Credentials in the URL are stored separately, in `repositoryCredential`. */
   repositoryUrl: { schema: repositoryUrl, default: null },
   branch: { schema: validated(validateBranch), default: 'main' },
-  rootDirectory: { schema: directory, default: null },
+  autoDeploy: { schema: z.boolean(), default: false },
+  imageRef: { schema: imageRef, default: null },
+  dockerfilePath: { schema: path, default: null },
+  rootDirectory: { schema: path, default: null },
   buildCommand: { schema: command, default: null },
   releaseCommand: { schema: command, default: null },
   startCommand: { schema: command, default: null },
-  publishDirectory: { schema: directory, default: null },
+  publishDirectory: { schema: path, default: null },
   singlePage: { schema: z.boolean(), default: false },
   port: { schema: port, default: null },
   healthCheckPath: { schema: httpPath, default: null },

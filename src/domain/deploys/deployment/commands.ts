@@ -26,7 +26,7 @@ export const refSchema = z
 export const deployWebService = defineCommand({
   name: 'deployWebService',
   description:
-    'Deploys the latest commit of a branch, or a given commit. Returns the queued deployment immediately. Use `deploymentUpdated` or `deploymentLogs` to follow its progress. Fails with `repository_missing` if the service has no repository, and with `deployment_in_progress` if the queue policy is `REJECT` and another deployment has not ended.',
+    'Deploys the latest commit of a branch, or a given commit. Returns the queued deployment immediately. Use `deploymentUpdated` or `deploymentLogs` to follow its progress. Fails with `repository_missing` if the service has no repository, with `image_not_supported` if its source is a container image, and with `deployment_in_progress` if the queue policy is `REJECT` and another deployment has not ended.',
   permission: 'deploy:web_services',
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
@@ -44,7 +44,7 @@ export const deployWebService = defineCommand({
   }),
   emits: [deploymentEvents.queued, deploymentEvents.skipped],
   async run(work, input, service: WebService) {
-    if (!service.repositoryUrl) throw deploymentErrors.repository_missing({ field: 'webServiceId' })
+    demandSource(service, 'webServiceId')
     const deployment = await queueDeployment(work, service, input.queuePolicy ?? service.queuePolicy, {
       kind: 'DEPLOY',
       branch: input.branch ?? service.branch,
@@ -223,11 +223,17 @@ export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deploym
   return config === 'CURRENT' ? currentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)
 }
 
+/** Throws unless the service has something that can be deployed. */
+function demandSource({ sourceType, repositoryUrl }: WebService, field: string): void {
+  if (sourceType === 'IMAGE') throw deploymentErrors.image_not_supported({ field })
+  if (!repositoryUrl) throw deploymentErrors.repository_missing({ field })
+}
+
 /** Queues the same commit again, with the present configuration; where nothing is live, the newest commit of the service's branch. */
 export async function queueRedeploy(work: Work, webServiceId: string): Promise<Deployment> {
   demand(work.caller, 'deploy:web_services')
   const service = (await row<WebService>(work.tx, sql`select * from web_service where id = ${webServiceId}::uuid for update`))!
-  if (!service.repositoryUrl) throw deploymentErrors.repository_missing({ field: 'deploy' })
+  demandSource(service, 'deploy')
   const again = await sameCommit(work, service, 'LIVE')
   return queueDeployment(work, service, service.queuePolicy, { ...again, trigger: 'CONFIG_CHANGE' })
 }

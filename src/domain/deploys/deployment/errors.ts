@@ -2,6 +2,10 @@ import { defineErrors } from '../../../platform/errors.ts'
 
 export const deploymentErrors = defineErrors({
   repository_missing: { kind: 'unprocessable', text: 'The service has no repository. Set repositoryUrl first.' },
+  image_not_supported: {
+    kind: 'unprocessable',
+    text: 'The source of the service is a container image. Images cannot be deployed yet: make a git repository its source.',
+  },
   deployment_in_progress: {
     kind: 'conflict',
     text: 'Another deployment of this service is still in progress. Wait for it to end, or cancel it.',

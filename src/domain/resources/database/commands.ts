@@ -9,6 +9,7 @@ import { nameSchema, slugFrom } from '../../../platform/name.ts'
 import { insertWithSlug } from '../../../platform/slug.ts'
 import type { App, Work } from '../../../platform/work.ts'
 import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
+import { chosenPlan } from '../../apps/plan/index.ts'
 import { projectCreated } from '../../apps/project/index.ts'
 import { keySchema } from '../../configuration/variable/index.ts'
 import { choosePort, insertResource, lifecycleCommands, takenPorts } from '../resource/index.ts'
@@ -17,6 +18,7 @@ import { bindableDatabases } from './bound-value.ts'
 import { databaseCreated, eventOf } from './events.ts'
 import { lockDatabase } from './lock.ts'
 import { nameOf, newPassword, passwordIdentity, superuserIdentity, urlIdentity, urlOf } from './model.ts'
+import { databasePlans } from './plans.ts'
 import { type DatabaseOrigin, type DatabasePlace, databaseEngine } from './ports.ts'
 import { mergedSettings, settingsSchema } from './settings.ts'
 
@@ -51,17 +53,19 @@ export const createDatabase = defineCommand({
     projectId: z.string().nullish(),
     environmentId: z.string().nullish(),
     name: nameSchema,
+    planId: z.string().nullish(),
     maxConnections: maxConnectionsSchema.nullish(),
     settings: settingsSchema.nullish(),
   }),
   emits: [databaseCreated, projectCreated, environmentCreated],
   prepare: ({ app }) => prepareDatabase(app, 'new'),
   async run(work, input, _target, prepared) {
+    const plan = chosenPlan(databasePlans, input.planId)
     const environment = await placeFor(work, input)
     const database = await insertDatabase(work, {
       environment,
       name: input.name,
-      maxConnections: input.maxConnections ?? defaultMaxConnections,
+      maxConnections: input.maxConnections ?? plan?.maxConnections ?? defaultMaxConnections,
       settings: mergedSettings({}, input.settings ?? {}),
       ...prepared,
     })

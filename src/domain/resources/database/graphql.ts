@@ -13,6 +13,7 @@ import {
   type Types,
 } from '../../../graphql/builder/index.ts'
 import { Environment } from '../../apps/environment/graphql.ts'
+import { Plan } from '../../apps/plan/graphql.ts'
 import { Project } from '../../apps/project/graphql.ts'
 import { writeWarningsField } from '../../configuration/variable/graphql.ts'
 import { lifecycleMutations, supervisedFields } from '../resource/graphql.ts'
@@ -21,6 +22,7 @@ import { bindingsByResource } from '../resource-binding/index.ts'
 import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './change.ts'
 import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
 import { type Metrics, metricsOf } from './metrics.ts'
+import { planOfDatabase } from './plans.ts'
 import { countDatabases, databaseListing, findDatabase, listDatabases } from './queries.ts'
 import { revealDatabase } from './reveal.ts'
 
@@ -48,6 +50,13 @@ export const Database = builder.prismaObject('Database', {
     postgresVersion: t.exposeString('postgresVersion', { description: 'Version of PostgreSQL.' }),
     databaseName: t.exposeString('databaseName', { description: 'Name of the database in connection parameters.' }),
     username: t.exposeString('username', { description: 'Role that owns the database. It is no superuser.' }),
+    plan: t.field({
+      type: Plan,
+      nullable: true,
+      description: 'Plan whose limits the database has. Null if it has other limits.',
+      select: { maxConnections: true },
+      resolve: planOfDatabase,
+    }),
     maxConnections: t.exposeInt('maxConnections', { description: 'Maximum number of concurrent connections of the role.' }),
     sizeBytes: metric(t, 'Float', 'sizeBytes', 'Size of the database on disk, in bytes.'),
     activeConnections: metric(t, 'Int', 'activeConnections', 'Number of open connections to the database.'),
@@ -106,7 +115,10 @@ mutation(createDatabase, {
     }),
     environmentId: t.id({ description: "ID of the environment. Defaults to the project's oldest production environment." }),
     name: t.string({ required: true, description: 'Name of the database, from 1 to 100 characters.' }),
-    maxConnections: t.int({ description: 'Maximum number of concurrent connections of the role, from 1 to 500. Defaults to 50.' }),
+    planId: t.id({ description: 'ID of the plan. Fails with `not_found` if it is not one for databases. Defaults to `standard`.' }),
+    maxConnections: t.int({
+      description: 'Maximum number of concurrent connections of the role, from 1 to 500. Defaults to that of the plan.',
+    }),
     settings: t.field({
       type: 'JSON',
       description:

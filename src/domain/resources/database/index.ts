@@ -1,6 +1,7 @@
 /** Managed PostgreSQL databases: created by an engine, supervised like instances, and connected to services by bindings. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
+import { offeredPlans } from '../../apps/plan/index.ts'
 import { supervisedKinds, superviseResources } from '../resource/index.ts'
 import { bindableKinds, deleteWithEnvironment } from '../resource-binding/index.ts'
 import { bindableDatabases } from './bound-value.ts'
@@ -8,6 +9,7 @@ import { replaceDatabase, rotateDatabasePassword, updateDatabase } from './chang
 import { connectDatabase, createDatabase, deleteDatabase, restartDatabase, startDatabase, stopDatabase } from './commands.ts'
 import { databaseCreated, databaseEvents, databaseUpdated } from './events.ts'
 import { passwordIdentity, superuserIdentity, urlIdentity } from './model.ts'
+import { databasePlans } from './plans.ts'
 import { databaseEngine } from './ports.ts'
 import { countDatabases, countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 import { revealDatabase } from './reveal.ts'
@@ -30,6 +32,7 @@ export {
 export { databaseCreated, databaseEvents, eventOf as databaseCreation } from './events.ts'
 export { lockDatabase } from './lock.ts'
 export { specOf } from './model.ts'
+export { planOfDatabase } from './plans.ts'
 export { databaseEngine } from './ports.ts'
 export { countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 export { createReadings } from './readings.ts'
@@ -62,7 +65,7 @@ export const database = defineConcept({
   reactions: [deleteWithEnvironment('database')],
   chores: [superviseResources(supervisedDatabases)],
   ports: [databaseEngine],
-  extensions: [bindableKinds.with(bindableDatabases), supervisedKinds.with(supervisedDatabases)],
+  extensions: [offeredPlans.with(databasePlans), bindableKinds.with(bindableDatabases), supervisedKinds.with(supervisedDatabases)],
   sealed: [
     { table: 'database', key: 'id', column: 'password', identity: passwordIdentity },
     { table: 'database', key: 'id', column: 'superuser_password', identity: superuserIdentity },

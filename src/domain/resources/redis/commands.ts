@@ -10,6 +10,7 @@ import { nameSchema, slugFrom } from '../../../platform/name.ts'
 import { insertWithSlug } from '../../../platform/slug.ts'
 import type { App } from '../../../platform/work.ts'
 import { environmentCreated, placeFor } from '../../apps/environment/index.ts'
+import { chosenPlan } from '../../apps/plan/index.ts'
 import { projectCreated } from '../../apps/project/index.ts'
 import { keySchema } from '../../configuration/variable/index.ts'
 import { choosePort, insertResource, lifecycleCommands, resourceTopic, takenPorts } from '../resource/index.ts'
@@ -18,6 +19,7 @@ import { bindableRedis } from './bound-value.ts'
 import { eventOf, redisCreated, redisUpdated } from './events.ts'
 import { lockRedis } from './lock.ts'
 import { memoryRange, passwordIdentity, settingsSchema, urlIdentity, urlOf } from './model.ts'
+import { redisPlans } from './plans.ts'
 import { redisEngine } from './ports.ts'
 
 /** A row without its sealed values, as results contain it. */
@@ -40,11 +42,17 @@ export const createRedis = defineCommand({
   permission: 'manage:databases',
   ids: { projectId: 'Project', environmentId: 'Environment' },
   targetType: 'Redis',
-  input: settingsSchema.extend({ projectId: z.string().nullish(), environmentId: z.string().nullish(), name: nameSchema }),
+  input: settingsSchema.extend({
+    projectId: z.string().nullish(),
+    environmentId: z.string().nullish(),
+    planId: z.string().nullish(),
+    name: nameSchema,
+  }),
   emits: [redisCreated, projectCreated, environmentCreated],
   prepare: ({ app }) => prepareRedis(app),
   async run(work, input, _target, { version, missing, host, candidates }) {
     if (missing !== null) throw errors.unavailable({ text: missing })
+    const plan = chosenPlan(redisPlans, input.planId)
     const environment = await placeFor(work, input)
     const { organizationId, projectId, id: environmentId } = environment
     const id = newId()
@@ -60,7 +68,7 @@ export const createRedis = defineCommand({
       password: await keyring.seal(work.tx, organizationId, passwordIdentity(id), password),
       url: await keyring.seal(work.tx, organizationId, urlIdentity(id), url),
       urlFingerprint: await keyring.fingerprint(work.tx, organizationId, url),
-      maxMemoryBytes: input.maxMemoryBytes ?? memoryRange.usual,
+      maxMemoryBytes: input.maxMemoryBytes ?? plan?.memoryLimitBytes ?? memoryRange.usual,
       evictionPolicy: input.evictionPolicy ?? 'noeviction',
       persistent: input.persistent ?? true,
     }

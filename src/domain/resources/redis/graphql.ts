@@ -12,12 +12,14 @@ import {
   rootConnection,
 } from '../../../graphql/builder/index.ts'
 import { Environment } from '../../apps/environment/graphql.ts'
+import { Plan } from '../../apps/plan/graphql.ts'
 import { Project } from '../../apps/project/graphql.ts'
 import { writeWarningsField } from '../../configuration/variable/graphql.ts'
 import { lifecycleMutations, supervisedFields } from '../resource/graphql.ts'
 import { ResourceBinding } from '../resource-binding/graphql.ts'
 import { bindingsByResource } from '../resource-binding/index.ts'
 import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
+import { planOfRedis } from './plans.ts'
 import { redisEngine } from './ports.ts'
 import { countRedisInstances, findRedis, listRedisInstances, redisListing } from './queries.ts'
 import { revealRedis } from './reveal.ts'
@@ -36,6 +38,13 @@ export const Redis = builder.prismaObject('Redis', {
     redisVersion: t.exposeString('redisVersion', {
       nullable: true,
       description: 'Version of Redis or Valkey that the instance was last started with.',
+    }),
+    plan: t.field({
+      type: Plan,
+      nullable: true,
+      description: 'Plan whose limits the instance has. Null if it has other limits.',
+      select: { maxMemoryBytes: true },
+      resolve: planOfRedis,
     }),
     maxMemoryBytes: t.exposeFloat('maxMemoryBytes', { description: 'Maximum size of the data in bytes.' }),
     usedMemoryBytes: t.float({
@@ -111,8 +120,9 @@ mutation(createRedis, {
     }),
     environmentId: t.id({ description: "ID of the environment. Defaults to the project's oldest production environment." }),
     name: t.string({ required: true, description: 'Name of the instance, from 1 to 100 characters.' }),
+    planId: t.id({ description: 'ID of the plan. Fails with `not_found` if it is not one for Redis instances. Defaults to `standard`.' }),
     maxMemoryBytes: t.float({
-      description: 'Maximum size of the data in bytes, from 16777216 (16 MiB) to 68719476736 (64 GiB). Defaults to 134217728 (128 MiB).',
+      description: 'Maximum size of the data in bytes, from 16777216 (16 MiB) to 68719476736 (64 GiB). Defaults to that of the plan.',
     }),
     persistent: t.boolean({ defaultValue: true, description: 'Whether the data survives a restart.' }),
     evictionPolicy: t.string({ description: `What happens when the memory is full: ${policies}. Defaults to \`noeviction\`.` }),

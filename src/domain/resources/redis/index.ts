@@ -1,12 +1,14 @@
 /** Managed Redis instances: run by an engine, supervised, and connected to services by bindings. */
 import { defineConcept } from '../../../platform/concept.ts'
 import { check, stamped } from '../../../platform/db/constraints.ts'
+import { offeredPlans } from '../../apps/plan/index.ts'
 import { supervisedKinds, superviseResources } from '../resource/index.ts'
 import { bindableKinds, deleteWithEnvironment } from '../resource-binding/index.ts'
 import { bindableRedis } from './bound-value.ts'
 import { connectRedis, createRedis, deleteRedis, restartRedis, startRedis, stopRedis, updateRedis } from './commands.ts'
 import { redisCreated, redisEvents, redisUpdated } from './events.ts'
 import { memoryRange, passwordIdentity, urlIdentity } from './model.ts'
+import { redisPlans } from './plans.ts'
 import { redisEngine } from './ports.ts'
 import {
   countRedisInstances,
@@ -30,6 +32,7 @@ export {
   stopRedis,
   updateRedis,
 } from './commands.ts'
+export { planOfRedis } from './plans.ts'
 export { redisEngine } from './ports.ts'
 export { countRedisInstancesByProject, findRedis, type ManagedDatabase, sliceManagedDatabases, sliceRedisInstances } from './queries.ts'
 export { revealRedis } from './reveal.ts'
@@ -50,7 +53,7 @@ export const redis = defineConcept({
   reactions: [deleteWithEnvironment('redis')],
   chores: [superviseResources(supervisedRedis)],
   ports: [redisEngine],
-  extensions: [bindableKinds.with(bindableRedis), supervisedKinds.with(supervisedRedis)],
+  extensions: [offeredPlans.with(redisPlans), bindableKinds.with(bindableRedis), supervisedKinds.with(supervisedRedis)],
   sealed: [
     { table: 'redis', key: 'id', column: 'password', identity: passwordIdentity },
     { table: 'redis', key: 'id', column: 'url', identity: urlIdentity },

@@ -11,6 +11,7 @@ import { sliceManagedDatabases } from '../../../domain/resources/redis/index.ts'
 import { commandRow, eitherRow, queryRow, type Route } from '../../core/index.ts'
 import { databaseBody, databaseStateBody, managedDatabaseBody, databaseSchemas as schemas } from '../database-bodies.ts'
 import { disconnects } from './disconnects.ts'
+import { planId } from './plan.ts'
 import { redisRows } from './redis.ts'
 
 const tag = 'Databases'
@@ -27,7 +28,7 @@ export const databaseRoutes: Route[] = [
     description:
       "Returns a PostgreSQL database with the status `creating`. Without `project_id`, it is created in the project that the key is restricted to, or in the organization's default project.",
     command: createDatabase,
-    body: { name: 'name', project_id: 'projectId' },
+    body: { name: 'name', project_id: 'projectId', plan_id: planId },
     status: 201,
     schema: schemas.database,
     reply: ({ database }) => databaseBody(database),

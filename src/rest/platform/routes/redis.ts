@@ -11,6 +11,7 @@ import {
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { redisBody, redisStateBody, databaseSchemas as schemas } from '../database-bodies.ts'
 import { disconnects } from './disconnects.ts'
+import { planId } from './plan.ts'
 
 const tag = 'Redis'
 const params = { redis_id: 'id' }
@@ -26,7 +27,7 @@ export const redisRows = {
     description:
       "Returns a Redis instance with the status `creating`. Without `project_id`, it is created in the project that the key is restricted to, or in the organization's default project.",
     command: createRedis,
-    body: { name: 'name', project_id: 'projectId' },
+    body: { name: 'name', project_id: 'projectId', plan_id: planId },
     status: 201,
     schema: schemas.database,
     reply: ({ redis }) => redisBody(redis),

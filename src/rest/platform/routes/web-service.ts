@@ -13,7 +13,7 @@ import { tailServiceLog } from '../../../domain/deploys/deployment/index.ts'
 import { commandRow, queryRow, type Route, type Sources, type View, wholeNumber } from '../../core/index.ts'
 import { type ServiceRow, schemas, serviceLogsBody } from '../bodies.ts'
 import { oneWebService, webServiceBodies } from '../serialize.ts'
-import { environmentTypes, projectTypes, serviceSettingFields } from '../vocabulary.ts'
+import { environmentTypes, projectTypes, serviceSettingFields, sourceTypes } from '../vocabulary.ts'
 import { envVarFields } from './env-var.ts'
 
 const tag = 'Web services'
@@ -23,6 +23,7 @@ const port = 8080
 const settings: Sources = {
   name: 'name',
   subdomain: 'slug',
+  source_type: { to: 'sourceType', words: sourceTypes, schema: z.enum(['git', 'image']) },
   ...serviceSettingFields.sources,
 }
 
