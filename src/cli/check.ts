@@ -6,6 +6,7 @@ import { checkEnvironmentReads } from './environment-wall.ts'
 import { generatedFiles } from './generated-files.ts'
 import { checkImports } from './import-walls.ts'
 import { findDrift } from './migration.ts'
+import { lintOpenapi } from './openapi-lint.ts'
 import { startScratchPostgres } from './scratch-postgres.ts'
 
 const root = dirname(dirname(import.meta.dirname))
@@ -20,6 +21,7 @@ const steps: Step[] = [
   { name: 'imports', run: () => checkImports(root) },
   { name: 'environment reads', run: () => checkEnvironmentReads(root) },
   { name: 'generated files', run: findStale },
+  { name: 'OpenAPI documents', run: lintDocuments },
   { name: 'migrations match models', run: compareMigrations },
 ]
 
@@ -44,6 +46,12 @@ async function findStale(): Promise<string[]> {
     return committed === (await print()) ? [] : [`${path} is ${committed === null ? 'missing' : 'stale'}: run npm run generate`]
   })
   return (await Promise.all(answers)).flat()
+}
+
+async function lintDocuments(): Promise<string[]> {
+  const paths = generatedFiles.map(({ path }) => path).filter((path) => path.endsWith('openapi.json'))
+  const problems = await Promise.all(paths.map(async (path) => lintOpenapi(path, await readFile(join(root, path), 'utf8'))))
+  return problems.flat()
 }
 
 async function compareMigrations(): Promise<string[]> {

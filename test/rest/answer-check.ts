@@ -5,9 +5,12 @@ import addFormats from 'ajv-formats'
 import { type Dialect, faceOf, pickDialect, printDocument } from '../../src/rest/core/index.ts'
 
 type Json = Record<string, unknown>
-type Declared = { content?: Record<string, unknown>; headers?: Json }
+type Declared = { $ref?: string; content?: Record<string, unknown>; headers?: Json }
 type Operation = { responses: Record<string, Declared> }
-type Document = { paths: Record<string, Record<string, Operation>>; components: { headers?: Record<string, { required?: boolean }> } }
+type Document = {
+  paths: Record<string, Record<string, Operation>>
+  components: { headers: Record<string, { required?: boolean }>; responses: Record<string, Declared> }
+}
 
 export type Asked = { method: string; url: string; headers: IncomingHttpHeaders }
 export type Given = { status: number; headers: Record<string, unknown>; text: string }
@@ -50,15 +53,15 @@ export function createAnswerCheck(dialects: readonly Dialect[]): (asked: Asked, 
     if (asked.method === 'OPTIONS') return given.text === '' ? undefined : fail('OPTIONS has a body')
     if (!operation) return given.status < 400 ? undefined : hold(schemaAt(dialect, 'components', 'schemas', dialect.errorSchema.id))
 
-    const declared = operation.responses[given.status]
-    if (!declared) return fail(`declared are ${Object.keys(operation.responses).join(', ')}`)
-    for (const [name, header] of Object.entries(declared.headers ?? {})) {
-      const { $ref } = header as { $ref: string }
-      const isRequired = document.components.headers?.[$ref.split('/').at(-1)!]?.required
-      if (isRequired && given.headers[name.toLowerCase()] === undefined) fail(`the header ${name} is missing`)
+    const response = operation.responses[given.status]
+    if (!response) return fail(`declared are ${Object.keys(operation.responses).join(', ')}`)
+    const place = response.$ref?.split('/').slice(1) ?? ['paths', path!, verb, 'responses', String(given.status)]
+    const declared = response.$ref === undefined ? response : document.components.responses[place.at(-1)!]!
+    for (const name of Object.keys(declared.headers ?? {})) {
+      if (document.components.headers[name]!.required && given.headers[name.toLowerCase()] === undefined)
+        fail(`the header ${name} is missing`)
     }
-    if (declared.content)
-      return hold(schemaAt(dialect, 'paths', path!, verb, 'responses', String(given.status), 'content', 'application/json', 'schema'))
+    if (declared.content) return hold(schemaAt(dialect, ...place, 'content', 'application/json', 'schema'))
     if (given.text !== '') fail('no body is declared')
   }
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { accessCookie } from '../../platform/credential.ts'
 import type { Dialect } from './dialect.ts'
+import { headerComponents, isCacheable, responseComponents, responsesOf } from './openapi-response.ts'
 import { type Deprecation, deprecationOf, pathsOf, type Route, type Source, type Sources, sourceOf } from './route.ts'
 import { headerName, ifMatch, ifNoneMatch } from './vocabulary.ts'
 
@@ -37,16 +38,12 @@ export function printDocument(dialect: Dialect): string {
     paths,
     components: {
       ...(isOpen ? {} : { securitySchemes: securitySchemes(dialect) }),
-      headers: usedHeaders(paths),
+      headers: headerComponents(dialect),
+      responses: responseComponents(dialect),
       schemas: componentSchemas(named),
     },
   }
   return `${JSON.stringify(document, null, 2)}\n`
-}
-
-const usedHeaders = (paths: Json): Json => {
-  const text = JSON.stringify(paths)
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => text.includes(`"#/components/headers/${name}"`)))
 }
 
 const securitySchemes = ({ keyPrefix, keysOnly, routes }: Dialect): Json => ({
@@ -97,10 +94,11 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     tags: [tag],
     ...(deprecation ? { deprecated: true } : {}),
     ...(route.people ? { security: credentialsOfPeople } : {}),
+    ...(route.runs === 'visit' ? { security: [] } : {}),
     ...(route.credential ? { security: [...credentialsOf(dialect), { [route.credential.name]: [] }] } : {}),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(body.length > 0 ? { requestBody: requestBody(body) } : {}),
-    responses: { ...successes(dialect, route), ...failures(dialect, route) },
+    responses: responsesOf(dialect, route),
   }
 }
 
@@ -142,9 +140,6 @@ const conditionHeaders = (dialect: Dialect, route: Route): Json[] => [
     : []),
 ]
 
-/** Whether a client that has the object already can be answered without a body. */
-const isCacheable = ({ method, isVersioned }: Route) => method === 'GET' && isVersioned
-
 const freshnessHeader: Json = {
   name: ifNoneMatch,
   in: 'header',
@@ -162,83 +157,6 @@ const objectOf = (properties: Property[]): Json => {
   const required = properties.filter((property) => property.required).map(({ name }) => name)
   const described = properties.map(({ name, schema, description }) => [name, description ? { ...schema, description } : schema])
   return { type: 'object', properties: Object.fromEntries(described), ...(required.length > 0 ? { required } : {}) }
-}
-
-function successes(dialect: Dialect, route: Route): Json {
-  const headers = { ...everyHeader, ...(route.isVersioned ? headersOf('ETag') : {}) }
-  const statuses = [route.status, route.otherStatus].filter((status) => status !== null)
-  return {
-    ...Object.fromEntries(statuses.map((status) => [status, { ...success(dialect, route), headers }])),
-    ...(isCacheable(route) ? { 304: { description: 'The response would be the same as the earlier one.', headers } } : {}),
-  }
-}
-
-function success(dialect: Dialect, route: Route): Json {
-  if (!route.schema) return { description: 'No content.' }
-  const found = dialect.schemas.find(({ schema }) => schema === route.schema)
-  if (!found) throw new Error(`${route.method} ${route.path} answers with a schema that has no name`)
-  return { description: found.schema.description ?? found.id, content: json(reference(found.id)) }
-}
-
-/** Headers of responses. */
-const headers = {
-  'X-Request-Id': {
-    description: 'ID of the request, by which the log of the server can be searched. A valid one that the client sends is kept.',
-    required: true,
-    schema: { type: 'string' },
-  },
-  ETag: {
-    description: 'Tag of this state of the object, for `If-Match` and `If-None-Match`.',
-    required: true,
-    schema: { type: 'string' },
-  },
-  'Retry-After': { description: 'Seconds after which to retry.', required: true, schema: { type: 'integer', minimum: 0 } },
-  'WWW-Authenticate': { description: 'Always `Bearer`.', required: true, schema: { type: 'string' } },
-}
-
-const headersOf = (...names: (keyof typeof headers)[]): Json =>
-  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
-
-const everyHeader = headersOf('X-Request-Id')
-
-/** The errors that a row can return: for every row those of the credential and of a malformed query string, others depending on its input. */
-function failures(dialect: Dialect, route: Route): Json {
-  const texts: [number, string, boolean][] = [
-    [dialect.status.invalid, 'The request is not valid.', true],
-    [dialect.status.unauthenticated, 'The credential is missing or not valid.', true],
-    [dialect.status.forbidden, 'The credential does not have the required permission.', true],
-    [
-      dialect.status.not_found,
-      'The object does not exist or is not visible to the caller, or the organization in `X-Org-Slug` is not one of the caller.',
-      route.runs !== 'visit',
-    ],
-    [dialect.status.conflict, 'The request conflicts with the current state of the object.', route.runs !== 'query'],
-    [413, 'The request body is too large.', route.writes || route.runs === 'visit'],
-    [415, 'The request body is not JSON.', route.writes || route.runs === 'visit'],
-    [
-      dialect.status.unprocessable,
-      dialect.brokenRulesAreUnprocessable
-        ? 'A value is not allowed, or the request cannot be processed.'
-        : 'The request cannot be processed.',
-      (route.writes || route.runs === 'visit' || Boolean(dialect.brokenRulesAreUnprocessable && (route.page || route.query))) &&
-        dialect.status.unprocessable !== dialect.status.invalid,
-    ],
-    [dialect.status.rate_limited, 'Too many requests, or a limit is reached. See `Retry-After`.', true],
-    [
-      dialect.status.unavailable,
-      'A system that the request depends on does not answer. Retry later.',
-      route.asksOutside === true || route.runs === 'visit',
-    ],
-  ]
-  const content = json(reference(dialect.errorSchema.id))
-  const headersAt: Record<number, Json> = {
-    [dialect.status.unauthenticated]: headersOf('WWW-Authenticate'),
-    [dialect.status.rate_limited]: headersOf('Retry-After'),
-  }
-  const applying = texts.filter(([, , applies]) => applies)
-  return Object.fromEntries(
-    applying.map(([status, description]) => [status, { description, headers: { ...everyHeader, ...headersAt[status] }, content }]),
-  )
 }
 
 function propertiesOf(route: Route, sources: Sources = {}, input = toJson(route.input, 'input')): Property[] {
@@ -267,7 +185,6 @@ const withItems = (list: Json, change: (items: Json) => Json): Json =>
 
 const withDefault = (schema: Json, { fallback }: Source): Json => (fallback === undefined ? schema : { ...schema, default: fallback })
 
-const reference = (id: string): Json => ({ $ref: `#/components/schemas/${id}` })
 const json = (schema: Json): Json => ({ 'application/json': { schema } })
 
 /** Objects remain open, because fields may be added within a version. Bounds that only mean "safe integer" are omitted. */

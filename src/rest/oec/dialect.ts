@@ -21,7 +21,7 @@ export const oecDialect: Dialect = {
   keyPrefix,
   keysOnly: true,
   readOnlyKeyPrefix,
-  keyIdHeader: 'x-api-key-id',
+  keyIdHeader: 'X-API-Key-Id',
   organizationHeader: false,
   routes: [...projectRoutes, ...environmentRoutes],
   authenticate,
