@@ -10,6 +10,7 @@ import { type FastifyBaseLogger, type FastifyInstance, type FastifyPluginAsync, 
 import type { GraphQLSchema } from 'graphql'
 import { collectDefaultMetrics, Gauge, Histogram, type Metric, Registry } from 'prom-client'
 import { callerOfCredential } from './domain/access/api-key/index.ts'
+import { flushCallRecords, odooCalls } from './domain/odoo/bridge-call/index.ts'
 import { storageFigures } from './domain/resources/storage/index.ts'
 import { webhookFigures } from './domain/webhooks/attempt/index.ts'
 import { type Authenticate, type GraphqlDoor, mountGraphql, type Times } from './graphql/index.ts'
@@ -284,7 +285,7 @@ function createMetrics(app: App, sockets: () => number) {
   }
   const registers = [new Registry()]
   registers[0]!.registerMetric(flaggedEvents)
-  for (const metric of [uncaughtErrors, s3Requests, s3Bytes]) registers[0]!.registerMetric(metric as Metric)
+  for (const metric of [uncaughtErrors, s3Requests, s3Bytes, odooCalls]) registers[0]!.registerMetric(metric as Metric)
   const buckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10]
   const requests = new Histogram({
     name: 'quayside_http_request_seconds',
@@ -387,5 +388,7 @@ function addDraining(server: FastifyInstance, app: App, state: { draining: boole
     await Promise.all([graphql.stop(cut.signal), connections.drain(cut.signal)])
     clearTimeout(grace)
   })
-  server.addHook('onClose', () => stopRateLimits(app))
+  server.addHook('onClose', async () => {
+    await Promise.all([stopRateLimits(app), flushCallRecords(app)])
+  })
 }

@@ -21,6 +21,7 @@ import { catchUncaught, restartExitCode } from './platform/uncaught.ts'
 import type { App } from './platform/work.ts'
 import { provideDrivers } from './provide-drivers.ts'
 import { authDialect, keysPlugin } from './rest/auth/index.ts'
+import { bridgeDialect } from './rest/bridge/index.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { downloadPlugin } from './rest/download/index.ts'
 import { oecDialect } from './rest/oec/index.ts'
@@ -58,7 +59,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   if (role !== 'api') await adoptResources(app)
   const waitsFor = new Set(['the first start has not finished'])
   const doors = [keysPlugin, pagesPlugin, trackingPlugin, downloadPlugin].map((plugin) => plugin(app))
-  const rest = [restPlugin(app, [platformDialect, authDialect, oecDialect]), ...doors]
+  const rest = [restPlugin(app, [platformDialect, authDialect, oecDialect, bridgeDialect]), ...doors]
   const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   if (server) demandKnownLimits(app)

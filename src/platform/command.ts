@@ -51,11 +51,20 @@ export type Command<Input, Row extends Target | null, Result extends object, Pre
    */
   prepare?: (request: Request, input: NoInfer<Input>) => Promise<Prepared>
   run: (work: Work, input: Input, target: Row, prepared: Prepared) => Promise<Soon<Result>>
+  /** Replaces `run` for a command that was declared by `defineAct`. */
+  act?: Act<Input, Result>
   /** Details of the audit entry in addition to action and target. They must not contain values of variables. */
   audited?: (input: NoInfer<Input>, result: NoInfer<Result>) => Record<string, unknown>
   /** The new values of the target's columns, for a command whose result is known only after the commit. */
   changed?: (input: NoInfer<Input>, target: NoInfer<Row>) => object
 }
+
+/** `idempotency` has the key of the request and the input that repetitions must be equal to; null without a key. */
+export type Act<Input, Result> = (
+  request: Request,
+  input: NoInfer<Input>,
+  idempotency: { key: string; input: object } | null,
+) => Promise<Result>
 
 export type Query<Input, Result> = {
   name: string
@@ -83,6 +92,21 @@ export type Soon<Result> = { [Name in keyof Result]: Result[Name] | Promise<Resu
 export const defineCommand = <Input, Result extends object, Row extends Target | null = null, Prepared = void>(
   command: Command<Input, Row, Result, Prepared>,
 ): Command<Input, Row, Result> => command
+
+/**
+ * Declares a command whose effect is on another system. It has no transaction and no audit entry: its concept keeps a record of its own, finds
+ * what the caller may see, and has the effect once for an idempotency key (`effectOnce`).
+ */
+export const defineAct = <Input, Result extends object>(
+  declared: Pick<Command<Input, null, Result>, 'name' | 'description' | 'permission' | 'ids' | 'input'> & { act: Act<Input, Result> },
+): Command<Input, null, Result> => ({
+  ...declared,
+  targetType: null,
+  emits: [],
+  run() {
+    throw new Error(`${declared.name} has no transaction`)
+  },
+})
 
 /** Declares a query, which its concept then lists. */
 export const defineQuery = <Input, Result>(query: Query<Input, Result>): Query<Input, Result> => query
@@ -161,6 +185,10 @@ async function perform<Input, Row extends Target | null, Result extends object>(
   const input = decodeIds(rest, command.ids)
   if (command.permission !== null) demand(request.caller, command.permission)
   demandText({ idempotencyKey })
+  if (command.act) {
+    const idempotency = idempotencyKey ? { key: idempotencyKey, input: rawInput } : null
+    return command.act(request, parseInput(command.input, input), idempotency)
+  }
   const prepared = await prepare(request, command, input)
   const { app, caller, requestId } = request
   const result = await transact(app, caller, { requestId, emits: command.emits }, async (work): Promise<Soon<Result>> => {

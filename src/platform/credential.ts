@@ -44,7 +44,7 @@ export function credentialOfSocket(
 }
 
 /** Why a credential is refused. Only the oec.sh Public API tells; for the others, all are alike. */
-export type CredentialProblem = 'missing' | 'malformed' | 'unknown' | 'expired'
+export type CredentialProblem = 'missing' | 'malformed' | 'unknown' | 'expired' | 'revoked'
 
 /** The refusal of a request with these headers, whose credential identifies nobody. */
 export function refusedCredential(headers: IncomingHttpHeaders): DomainError {

@@ -72,6 +72,10 @@ export const errors = defineErrors({
   },
   idempotency_key_reused: { kind: 'unprocessable', text: 'This idempotency key was already used with different input. Use a new key.' },
   idempotency_in_progress: { kind: 'conflict', text: 'A request with this idempotency key is still in progress. Retry later.' },
+  outcome_unknown: {
+    kind: 'conflict',
+    text: 'An earlier request with this idempotency key may have had its effect. Find out whether it had, then use a new key.',
+  },
   query_limit_exceeded: { kind: 'invalid', text: 'The operation exceeds a query limit.' },
   payload_too_large: { kind: 'invalid', text: 'The payload is too large.' },
   rate_limited: { kind: 'rate_limited', text: 'Too many requests. Retry later.' },

@@ -3,11 +3,15 @@
  * both exist or neither does.
  */
 import { deserialize, serialize } from 'node:v8'
+import { type Caller, principalOf } from './access.ts'
 import type { Chore } from './claim.ts'
 import { defer, row, run, sql } from './db/index.ts'
 import { tryLock } from './db/lock.ts'
 import { errors } from './errors.ts'
-import type { Work } from './work.ts'
+import { reportFailure } from './failure-log.ts'
+import { type App, transact, type Work } from './work.ts'
+
+type Requester = { app: App; caller: Caller; requestId: string }
 
 export type ClaimedKey = {
   /** The stored answer; null if the key is new. */
@@ -52,6 +56,73 @@ export async function claimIdempotencyKey(
       )
     },
   }
+}
+
+/** What is stored for an effect on another system, which can't be in one transaction with its key. */
+type EffectRecord =
+  /** In progress until then, by the clock of the process that began it. Afterwards its outcome is unknown: that process has ended. */
+  | { state: 'begun'; until: number }
+  | { state: 'done'; answer: object }
+  | { state: 'unknown' }
+  /** It was done, and the answer is too large to be kept. */
+  | { state: 'answered' }
+
+export type Effect<Answer extends object> = {
+  operation: string
+  key: string
+  /** What a repetition must be equal to. */
+  input: object
+  /** No effect takes longer. */
+  maxMs: number
+  run(): Promise<Answer>
+  /** Whether an effect that failed with this error may have happened all the same. */
+  isUncertain(error: unknown): boolean
+}
+
+const maxAnswerBytes = 256 * 1024
+
+/**
+ * Has an effect on another system once for an idempotency key. A repetition returns the answer of the first request. It throws
+ * `idempotency_in_progress` while that one is in progress, and `outcome_unknown` if nobody knows whether it had its effect; a failure that is
+ * certain frees the key.
+ */
+export async function effectOnce<Answer extends object>(request: Requester, effect: Effect<Answer>): Promise<Answer> {
+  const { app, caller } = request
+  const { operation, key, input, maxMs } = effect
+  const principal = principalOf(caller)
+  const known = await transact(app, caller, { requestId: request.requestId }, async (work) => {
+    const claimed = await claimIdempotencyKey(work, principal, operation, key, input)
+    if (!claimed.answer) claimed.store({ state: 'begun', until: app.clock.now().getTime() + maxMs } satisfies EffectRecord)
+    return claimed.answer as EffectRecord | null
+  })
+  if (known) return answerOf(app, known)
+  const where = sql`organization_id = ${caller.organizationId}::uuid and principal = ${principal} and operation = ${operation} and key = ${key}`
+  const record = (state: EffectRecord) =>
+    run(app.db, sql`update idempotency set answer = ${new Uint8Array(serialize(state))} where ${where}`).catch((error: unknown) => {
+      // It stays `begun`, and so becomes one whose outcome is unknown.
+      reportFailure(app, error, 'the outcome of a call with an idempotency key could not be recorded', { operation })
+    })
+  let answer: Answer
+  try {
+    answer = await effect.run()
+  } catch (error) {
+    if (effect.isUncertain(error)) await record({ state: 'unknown' })
+    else
+      await run(app.db, sql`delete from idempotency where ${where}`).catch((failure: unknown) =>
+        reportFailure(app, failure, 'an idempotency key could not be freed', { operation }),
+      )
+    throw error
+  }
+  const done = { state: 'done', answer } as const
+  await record(serialize(done).byteLength > maxAnswerBytes ? { state: 'answered' } : done)
+  return answer
+}
+
+function answerOf<Answer extends object>(app: App, known: EffectRecord): Answer {
+  if (known.state === 'done') return known.answer as Answer
+  if (known.state === 'begun' && app.clock.now().getTime() < known.until) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
+  const text = 'The first request with this idempotency key had its effect. Its answer is too large to be returned again.'
+  throw errors.outcome_unknown({ field: 'idempotencyKey', ...(known.state === 'answered' ? { text } : {}) })
 }
 
 /** Removes expired keys. */

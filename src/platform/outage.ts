@@ -18,11 +18,11 @@ export function refusalOf(app: App, error: unknown): DomainError | null {
   return kind && errors.unavailable({ text: texts[kind], details: { retryAfterSeconds }, cause: error })
 }
 
-/** Rejects with `timeout`, or with `unavailable` during a database outage, if `work` takes longer than REQUEST_TIMEOUT_MS. */
-export function withinDeadline<T>(app: App, work: T | Promise<T>): T | Promise<T> {
+/** Rejects with `timeout`, or with `unavailable` during a database outage, if `work` takes longer than REQUEST_TIMEOUT_MS, or `timeoutMs`. */
+export function withinDeadline<T>(app: App, work: T | Promise<T>, timeoutMs = app.settings.REQUEST_TIMEOUT_MS): T | Promise<T> {
   if (!(work instanceof Promise)) return work
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(overdue(app)), app.settings.REQUEST_TIMEOUT_MS)
+    const timer = setTimeout(() => reject(overdue(app)), timeoutMs)
     work.then(resolve, reject).finally(() => clearTimeout(timer))
   })
 }

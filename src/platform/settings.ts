@@ -213,6 +213,14 @@ const schema = z.object({
   MAIL_IN_DOMAIN: setting(z.string().toLowerCase().optional()),
   /** Servers for DNS lookups of mail domains. Unset: those of the machine. */
   DNS_SERVERS: setting(resolvers.optional()),
+  /** Of a call of Odoo, including the login and the wait for other calls. */
+  ODOO_TIMEOUT_MS: ms(30_000),
+  /** Calls of one Odoo account at a time, in each process. */
+  ODOO_CONCURRENCY: setting(int(1, 1_000).default(8)),
+  /** Maximum size of an answer of Odoo. Larger ones are parsed for longer, while nothing else is. */
+  ODOO_MAX_ANSWER_BYTES: setting(int(1_000, 100 * 1024 ** 2).default(5 * 1024 ** 2)),
+  /** Maximum age of the records of calls. */
+  ODOO_RETENTION_MS: ms(7 * 24 * 3_600_000),
   SPEED_TEST_RETENTION_MS: ms(90 * 24 * 3_600_000),
   PREPARE_TIMEOUT_MS: ms(120_000),
   BUILD_TIMEOUT_MS: ms(1_200_000),

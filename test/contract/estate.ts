@@ -216,6 +216,7 @@ export async function createEstate(app: App, tenant: Tenant): Promise<Estate> {
     OutboxMail,
     OdooAccount,
     SpeedTest: tested.runSpeedTest.speedTest.id,
+    BridgeCall: await addBridgeCall(app, tenant, decodeId('OdooAccount', OdooAccount)),
   }
 }
 
@@ -291,6 +292,20 @@ async function addPasskey(app: App, { owner }: Tenant): Promise<string> {
     data: { id, userId: owner.userId!, name: 'laptop', transports: ['usb'], ...credential },
   })
   return encodeId('Passkey', id)
+}
+
+async function addBridgeCall(app: App, { organizationId, owner }: Tenant, odooAccountId: string): Promise<string> {
+  const fields = {
+    id: newId(),
+    organizationId,
+    odooAccountId,
+    calledBy: owner.subject.name,
+    model: 'sale.order',
+    method: 'read',
+    durationMs: 5,
+  }
+  await runStatement(app.db, sql`insert into bridge_call ${newRow(fields)}`)
+  return encodeId('BridgeCall', fields.id)
 }
 
 async function addSession(app: App, { owner }: Tenant): Promise<string> {

@@ -6,6 +6,11 @@ export const success = <Data extends z.ZodType>(data: Data) => z.object({ succes
 
 export const succeeded = <Data>(data: Data): { success: true; data: Data; error: null } => ({ success: true, data, error: null })
 
+export const callBody = {
+  id: 'CallResult',
+  schema: success(z.unknown().describe('Result of the method.')).describe('The result of a call.'),
+} satisfies Named
+
 export const errorBody = {
   id: 'Error',
   schema: z

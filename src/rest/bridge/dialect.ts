@@ -3,20 +3,31 @@
  * in routes/, the bodies in bodies.ts. The page at /bridge, which uses them, is in ../bridge-page.
  */
 import type { z } from 'zod'
-import { callerOfCredential } from '../../domain/access/api-key/index.ts'
+import type { CredentialProblem } from '../../platform/credential.ts'
 import type { Dialect, Failure } from '../core/index.ts'
-import { errorBody } from './bodies.ts'
-
-const keyPrefix = 'qb_live_'
+import { authenticate, keyPrefix } from './access.ts'
+import { callBody, errorBody } from './bodies.ts'
+import { callRoutes } from './routes/call.ts'
 
 /** Codes of the contract. All others are those of the domain. */
 const codes: Readonly<Record<number, string>> = { 400: 'invalid_request', 500: 'internal_error' }
 
-const renderError = ({ status, code, text }: Failure): z.output<typeof errorBody.schema> => ({
+const credentialCodes: Record<CredentialProblem, string> = {
+  missing: 'missing_api_key',
+  malformed: 'invalid_api_key',
+  unknown: 'invalid_api_key',
+  expired: 'key_expired',
+  revoked: 'key_revoked',
+}
+
+const codeOf = ({ status, code, details }: Failure): string =>
+  status === 401 ? (credentialCodes[details?.reason as CredentialProblem] ?? 'invalid_api_key') : (codes[status] ?? code)
+
+const renderError = (failure: Failure): z.output<typeof errorBody.schema> => ({
   success: false,
   data: null,
-  error: text,
-  code: codes[status] ?? code,
+  error: failure.text,
+  code: codeOf(failure),
 })
 
 export const bridgeDialect: Dialect = {
@@ -27,8 +38,8 @@ export const bridgeDialect: Dialect = {
   areas: ['/bridge', '/call', '/speed-test'],
   keyPrefix,
   organizationHeader: false,
-  routes: [],
-  authenticate: (app, credential) => callerOfCredential(app, credential, keyPrefix),
+  routes: [...callRoutes],
+  authenticate,
   page: () => ({}),
   idempotencyHeaders: ['idempotency-key'],
   status: {
@@ -47,6 +58,6 @@ export const bridgeDialect: Dialect = {
   rateLimits: [{ name: 'bridge', perMinute: 600 }],
   legacyRateLimitHeaders: false,
   renderError,
-  schemas: [],
+  schemas: [callBody],
   errorSchema: errorBody,
 }

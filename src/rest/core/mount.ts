@@ -170,7 +170,8 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
       async handler(request, reply) {
         const visit = { app, caller: request.restCaller, requestId: request.id, raw: request.raw }
-        const { status, body, version, headers = {} } = await withinDeadline(app, route.run(visit, read(request), place(request)))
+        const running = route.run(visit, read(request), place(request))
+        const { status, body, version, headers = {} } = await withinDeadline(app, running, route.timeoutMs?.(app.settings))
         reply.code(status).headers(headers)
         if (version === null) return reply.send(body ?? undefined)
         const text = JSON.stringify(body)

@@ -68,6 +68,14 @@ function failuresOf({ status, brokenRulesAreUnprocessable }: Dialect): FailureRe
       ...{ name: 'Unavailable', status: status.unavailable, applies: ({ asksOutside, runs }) => asksOutside === true || runs === 'visit' },
       text: 'A system that the request depends on does not answer. Retry later.',
     },
+    {
+      ...{ name: 'BadGateway', status: status.upstream, applies: ({ relays }) => relays === true },
+      text: 'The other server cannot be reached, or does not answer as expected.',
+    },
+    {
+      ...{ name: 'GatewayTimeout', status: status.timeout, applies: ({ relays }) => relays === true },
+      text: 'The other server did not answer in time.',
+    },
   ]
 }
 

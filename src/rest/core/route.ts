@@ -76,6 +76,8 @@ type Shape = {
   reveals?: true
   /** The command asks a system outside, such as the DNS, and fails with `unavailable` if that does not answer. */
   asksOutside?: true
+  /** The command calls another server for the caller, and fails with `upstream` or `timeout` if that one does. */
+  relays?: true
   /** A credential that this row accepts in addition to those of the dialect. */
   credential?: RowCredential
   /** The row is for people who are signed in. API keys are refused with `forbidden`. */
@@ -85,6 +87,8 @@ type Shape = {
    * server, as everywhere.
    */
   cookieOfPrograms?: true
+  /** Time that the row may take. Default: that of every request, REQUEST_TIMEOUT_MS. */
+  timeoutMs?: (settings: App['settings']) => number
   /** Maximum size of the body in bytes. Default: that of the server. */
   maxBodyBytes?: number
 }

@@ -23,6 +23,7 @@ const credentialCodes: Record<CredentialProblem, string> = {
   malformed: 'invalid_key_format',
   unknown: 'invalid_key',
   expired: 'key_expired',
+  revoked: 'invalid_key',
 }
 
 const forbiddenCode = ({ isReadOnlyKey, details }: Failure): string => {

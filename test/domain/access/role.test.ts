@@ -187,7 +187,7 @@ describe('permissions', () => {
     const required = new Set([...commands.values(), ...queries.values(), ...nodes.values()].map(({ permission }) => permission))
     const reserved = describedPermissions.filter(({ description }) => description === reservedText).map(({ name }) => name)
     expect(reserved.filter((name) => required.has(name))).toEqual([])
-    const checkedOtherwise = ['call:odoo', 'delete:organization', 'manage:organization']
+    const checkedOtherwise = ['delete:organization', 'manage:organization']
     expect(permissions.filter((name) => !required.has(name) && !reserved.includes(name) && !checkedOtherwise.includes(name))).toEqual([])
   })
 })

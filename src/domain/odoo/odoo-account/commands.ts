@@ -98,7 +98,8 @@ export const updateOdooAccount = defineCommand({
 
 export const deleteOdooAccount = defineCommand({
   name: 'deleteOdooAccount',
-  description: 'Deletes an Odoo account with its records of calls and speed tests, and revokes the API keys that are bound to it.',
+  description:
+    'Deletes an Odoo account, and revokes the API keys that are bound to it. Records of its calls remain until they are removed by age.',
   permission: 'delete:odoo',
   ids: { id: 'OdooAccount' },
   targetType: 'OdooAccount',
