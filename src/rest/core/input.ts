@@ -27,7 +27,7 @@ export function inputReader(dialect: Dialect, route: Route): InputReader {
       if (body.length > 0) readFields(input, body, bodyOf(parts.body))
       readFields(input, query, parts.query as Record<string, unknown>)
       readFields(input, params, parts.params as Record<string, unknown>)
-      return route.writes ? { ...input, ...conditions(dialect, parts.headers) } : input
+      return { ...input, ...route.fixed, ...(route.writes ? conditions(dialect, parts.headers) : {}) }
     },
     place(parts) {
       const input: Record<string, unknown> = {}

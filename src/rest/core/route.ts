@@ -66,6 +66,8 @@ type Shape = {
   params?: Sources
   query?: Sources
   body?: Sources
+  /** Values of the input that are the same for all requests. */
+  fixed?: Readonly<Record<string, unknown>>
   /** For a list: the default page size. Null means the whole list. */
   page?: { size: number | null }
   /** The domain's words -> the dialect's words, for errors with words that no field of the row accepts. */

@@ -3,6 +3,9 @@ import { z } from 'zod'
 import { encodeId, type IdType } from '../../platform/id.ts'
 import type { Slice } from '../../platform/page.ts'
 
+/** Path of the dialect. */
+export const prefix = '/api/public/v1'
+
 export const idOf = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9a-z]{26}$`))
 export const time = z
   .string()

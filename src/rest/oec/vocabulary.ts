@@ -1,5 +1,6 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
 import type { EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
+import type { EnvironmentTask, ModuleUpdateMode, TaskDeployment } from '../../domain/deploys/environment-action/index.ts'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
   'PRODUCTION' | 'STAGING' | 'DEVELOPMENT',
@@ -23,3 +24,40 @@ export const environmentWords = {
 /** `pending` for a project without environments. */
 export const worstOf = (words: readonly EnvironmentWord[]): EnvironmentWord =>
   environmentStatuses.findLast((word) => words.includes(word)) ?? 'pending'
+
+export const taskTypes = {
+  DEPLOY: 'deploy',
+  REDEPLOY: 'redeploy',
+  ROLLBACK: 'rollback',
+  START: 'start',
+  STOP: 'stop',
+  RESTART: 'restart',
+} as const satisfies Record<EnvironmentTask['type'], string>
+
+export const taskStatuses = {
+  PENDING: 'pending',
+  QUEUED: 'queued',
+  RUNNING: 'running',
+  COMPLETED: 'completed',
+  FAILED: 'failed',
+  CANCELLED: 'cancelled',
+} as const satisfies Record<EnvironmentTask['status'], string>
+
+/** Of the deployment of one service. */
+export const deploymentStatuses = {
+  QUEUED: 'queued',
+  RUNNING: 'running',
+  CANCELLING: 'cancelled',
+  LIVE: 'completed',
+  SUPERSEDED: 'completed',
+  FAILED: 'failed',
+  CANCELLED: 'cancelled',
+  SKIPPED: 'cancelled',
+} as const satisfies Record<TaskDeployment['status'], string>
+
+export const updateModes = {
+  PULL_RESTART: 'pull_restart',
+  UPDATE_ALL: 'update_all',
+  UPDATE_SPECIFIC: 'update_specific',
+  REINITIALIZE_SPECIFIC: 'reinitialize_specific',
+} as const satisfies Record<ModuleUpdateMode, string>

@@ -3,18 +3,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cancelOperation } from '../../../src/domain/access/operation/commands.ts'
 import { findOperation } from '../../../src/domain/access/operation/index.ts'
 import { operationQueue } from '../../../src/domain/access/operation/jobs.ts'
-import { createProject } from '../../../src/domain/apps/project/index.ts'
-import { createWebService, deleteWebService, startWebService } from '../../../src/domain/apps/web-service/index.ts'
+import { deleteWebService, startWebService } from '../../../src/domain/apps/web-service/index.ts'
 import { deployWebService } from '../../../src/domain/deploys/deployment/index.ts'
 import { runEnvironmentAction } from '../../../src/domain/deploys/environment-action/index.ts'
 import type { Deployment } from '../../../src/generated/prisma/client.ts'
 import { type Jobs, startJobs } from '../../../src/jobs/index.ts'
 import type { Caller } from '../../../src/platform/access.ts'
 import { ask, execute } from '../../../src/platform/command.ts'
-import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
+import { rows, run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId, newId } from '../../../src/platform/id.ts'
 import type { App } from '../../../src/platform/work.ts'
 import { shiftClock } from '../../support/database.ts'
+import { become, createShop, observe, type Shop } from '../../support/environment.ts'
 import { createTenant, createWorld, operation, refusal, request, type Tenant, type World } from '../../support/tenant.ts'
 import { until } from '../../support/wait.ts'
 
@@ -32,22 +32,6 @@ afterAll(async () => {
   await world?.close()
 })
 
-type Shop = { environmentId: string; projectId: string; services: { id: string; name: string }[] }
-
-/** An environment with services that have a repository, unless their name says otherwise. */
-async function createShop(...names: string[]): Promise<Shop> {
-  const { project } = await execute(request(world.app, tenant.owner), createProject, { name: 'Shop' })
-  const environment = await row<{ id: string }>(world.app.db, sql`select id from environment where project_id = ${project.id}::uuid`)
-  const services = []
-  for (const name of names) {
-    const repository = name.startsWith('empty') ? {} : { repositoryUrl: 'file:///shop' }
-    const input = { projectId: encodeId('Project', project.id), name, ...repository }
-    const { webService } = await execute(request(world.app, tenant.owner), createWebService, input)
-    services.push({ id: webService.id, name })
-  }
-  return { environmentId: environment!.id, projectId: project.id, services }
-}
-
 type Input = Record<string, unknown> & { action: string }
 
 const act = ({ environmentId }: Pick<Shop, 'environmentId'>, input: Input, app: App = world.app, caller: Caller = tenant.owner) =>
@@ -59,32 +43,6 @@ const deploymentsOf = ({ services }: Shop) =>
     sql`select * from deployment where web_service_id = any(${services.map(({ id }) => id)}::uuid[]) order by web_service_id, number`,
   )
 
-/** Brings deployments of services to a status, as a worker would. */
-async function become(status: 'RUNNING' | 'LIVE' | 'FAILED', ...serviceIds: string[]): Promise<void> {
-  const { db } = world.app
-  const which = sql`web_service_id = any(${serviceIds}::uuid[]) and status in ('QUEUED', 'RUNNING', 'CANCELLING')`
-  const done = status === 'RUNNING' ? 2 : 6
-  await run(
-    db,
-    sql`update deployment_step set status = 'SUCCEEDED' where status = 'PENDING' and deployment_id in (select id from deployment where ${which})
-          and array_position(enum_range(null::deployment_phase), phase) <= ${done}`,
-  )
-  await run(
-    db,
-    sql`update deployment set status = ${status}::deployment_status, phase = ${status === 'RUNNING' ? 'RELEASE' : 'SWITCH'}::deployment_phase,
-          started_at = app_now(), commit_hash = repeat('a', 40), release_digest = 'sha256:' || id,
-          live_at = ${status === 'LIVE' ? sql`app_now()` : sql`null`}, finished_at = ${status === 'RUNNING' ? sql`null` : sql`app_now()`},
-          failure_phase = ${status === 'FAILED' ? 'BUILD' : null}::deployment_phase,
-          failure_code = ${status === 'FAILED' ? 'BUILD_FAILED' : null}::deployment_failure_code,
-          failure_message = ${status === 'FAILED' ? 'The build command exited with code 1.' : null}
-        where ${which}`,
-  )
-}
-
-/** What the reconciler would observe. */
-const observe = (status: string, ...serviceIds: string[]) =>
-  run(world.app.db, sql`update service_runtime set status = ${status}::runtime_status where web_service_id = any(${serviceIds}::uuid[])`)
-
 const read = (id: string) => ask(request(world.app, tenant.owner), findOperation, { id })
 const ended = (id: string) =>
   until('the action ends', async () => {
@@ -93,17 +51,20 @@ const ended = (id: string) =>
   })
 
 async function createLiveShop(...names: string[]): Promise<Shop> {
-  const shop = await createShop(...names)
+  const shop = await createShop(world.app, tenant.owner, ...names)
   const { operation: deploying } = await act(shop, { action: 'DEPLOY' })
-  await become('LIVE', ...shop.services.filter(({ name }) => !name.startsWith('empty')).map(({ id }) => id))
+  await become(world.app, 'LIVE', ...shop.services.filter(({ name }) => !name.startsWith('empty')).map(({ id }) => id))
   await ended(deploying.id)
   return shop
 }
 
 describe('what is refused', () => {
   it('an environment without services, or without any that the action could concern', async () => {
-    expect(await refusal(act(await createShop(), { action: 'DEPLOY' }))).toMatchObject({ code: 'no_web_service', kind: 'unprocessable' })
-    const shop = await createShop('empty')
+    expect(await refusal(act(await createShop(world.app, tenant.owner), { action: 'DEPLOY' }))).toMatchObject({
+      code: 'no_web_service',
+      kind: 'unprocessable',
+    })
+    const shop = await createShop(world.app, tenant.owner, 'empty')
     expect(await refusal(act(shop, { action: 'DEPLOY' }))).toMatchObject({ code: 'nothing_to_deploy', kind: 'unprocessable' })
     expect(await refusal(act(shop, { action: 'REDEPLOY' }))).toMatchObject({ code: 'nothing_to_deploy' })
     expect(await refusal(act(shop, { action: 'START' }))).toMatchObject({ code: 'nothing_to_start', kind: 'unprocessable' })
@@ -111,7 +72,7 @@ describe('what is refused', () => {
   })
 
   it('updates of modules, because no service is an Odoo service; their input is checked first', async () => {
-    const shop = await createShop('web')
+    const shop = await createShop(world.app, tenant.owner, 'web')
     const update = (input: object) => refusal(act(shop, { action: 'UPDATE_MODULES', ...input }))
     expect(await update({ mode: 'UPDATE_ALL' })).toMatchObject({ code: 'no_odoo_service', kind: 'unprocessable' })
     expect(await update({ mode: 'UPDATE_SPECIFIC', modules: ['sale'] })).toMatchObject({ code: 'no_odoo_service' })
@@ -122,7 +83,7 @@ describe('what is refused', () => {
   })
 
   it('a branch or a commit for what deploys none, an unknown action, and an environment of somebody else', async () => {
-    const shop = await createShop('web')
+    const shop = await createShop(world.app, tenant.owner, 'web')
     expect(await refusal(act(shop, { action: 'STOP', branch: 'main' }))).toMatchObject({ code: 'invalid_input', field: 'branch' })
     expect(await refusal(act(shop, { action: 'REDEPLOY', commit: 'v1' }))).toMatchObject({ code: 'invalid_input', field: 'commit' })
     expect(await refusal(act(shop, { action: 'DEPLOY', branch: '--force' }))).toMatchObject({ code: 'invalid_input', field: 'branch' })
@@ -149,7 +110,7 @@ describe('what is refused', () => {
 
 describe('one at a time', () => {
   it('of many requests to two processes at once, one begins, and the others are told which one is in progress', async () => {
-    const shop = await createShop('web', 'worker')
+    const shop = await createShop(world.app, tenant.owner, 'web', 'worker')
     const other = await world.process()
     const actions = ['DEPLOY', 'STOP', 'REDEPLOY', 'STOP', 'DEPLOY', 'STOP']
     const outcomes = await Promise.allSettled(actions.map((action, index) => act(shop, { action }, index % 2 === 0 ? world.app : other)))
@@ -166,7 +127,7 @@ describe('one at a time', () => {
   })
 
   it('a deployment that is in progress by itself refuses any action, and one of another environment does not', async () => {
-    const [shop, other] = [await createShop('web'), await createShop('web')]
+    const [shop, other] = [await createShop(world.app, tenant.owner, 'web'), await createShop(world.app, tenant.owner, 'web')]
     const { deployment } = await execute(request(world.app, tenant.owner), deployWebService, {
       webServiceId: encodeId('WebService', shop.services[0]!.id),
     })
@@ -176,14 +137,14 @@ describe('one at a time', () => {
         details: { taskId: encodeId('Task', deployment.id), deploymentId: encodeId('Deployment', deployment.id) },
       })
     await act(other, { action: 'DEPLOY' })
-    await become('LIVE', shop.services[0]!.id)
+    await become(world.app, 'LIVE', shop.services[0]!.id)
     await act(shop, { action: 'DEPLOY' })
   })
 })
 
 describe('deploying', () => {
   it('queues a deployment of each service with a repository, reports progress and completes when all are live', async () => {
-    const shop = await createShop('api', 'web', 'empty one')
+    const shop = await createShop(world.app, tenant.owner, 'api', 'web', 'empty one')
     const { operation: begun } = await act(shop, { action: 'DEPLOY', branch: 'next', commit: 'v1.2' })
     expect(begun).toMatchObject({ type: 'runEnvironmentAction', status: 'QUEUED', totalSteps: 12, stepsCompleted: 0 })
     const deployments = await deploymentsOf(shop)
@@ -198,26 +159,26 @@ describe('deploying', () => {
         createdById: tenant.owner.userId,
       })
     await until('it waits', async () => (await read(begun.id))?.currentStep === 'Waiting to deploy api')
-    await become('RUNNING', shop.services[0]!.id)
+    await become(world.app, 'RUNNING', shop.services[0]!.id)
     await until('the step is named', async () => (await read(begun.id))?.currentStep === 'Running the release command of api')
     expect(await read(begun.id)).toMatchObject({ status: 'RUNNING', stepsCompleted: 2, totalSteps: 12 })
-    await become('LIVE', shop.services[0]!.id)
+    await become(world.app, 'LIVE', shop.services[0]!.id)
     await until('half is done', async () => (await read(begun.id))?.stepsCompleted === 6)
-    await become('LIVE', shop.services[1]!.id)
+    await become(world.app, 'LIVE', shop.services[1]!.id)
     expect(await ended(begun.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 12, currentStep: null, error: null })
   })
 
   it('fails when one part has failed and all have ended, and names the service and the reason', async () => {
-    const shop = await createShop('api', 'web')
+    const shop = await createShop(world.app, tenant.owner, 'api', 'web')
     const { operation: begun } = await act(shop, { action: 'DEPLOY' })
-    await become('FAILED', shop.services[0]!.id)
+    await become(world.app, 'FAILED', shop.services[0]!.id)
     await until('the other part is awaited', async () => (await read(begun.id))?.currentStep === 'Waiting to deploy web')
-    await become('LIVE', shop.services[1]!.id)
+    await become(world.app, 'LIVE', shop.services[1]!.id)
     expect(await ended(begun.id)).toMatchObject({ status: 'FAILED', error: 'api: The build command exited with code 1.' })
   })
 
   it('fails when a service is deleted meanwhile', async () => {
-    const shop = await createShop('api')
+    const shop = await createShop(world.app, tenant.owner, 'api')
     const { operation: begun } = await act(shop, { action: 'DEPLOY' })
     await execute(request(world.app, tenant.owner), deleteWebService, { id: encodeId('WebService', shop.services[0]!.id) })
     await run(world.app.db, sql`delete from web_service where id = ${shop.services[0]!.id}::uuid`)
@@ -244,9 +205,9 @@ describe('deploying', () => {
   })
 
   it('is cancelled with its deployments, if one of them can be', async () => {
-    const shop = await createShop('api', 'web')
+    const shop = await createShop(world.app, tenant.owner, 'api', 'web')
     const { operation: begun } = await act(shop, { action: 'DEPLOY' })
-    await become('LIVE', shop.services[0]!.id)
+    await become(world.app, 'LIVE', shop.services[0]!.id)
     const cancel = () => execute(request(world.app, tenant.owner), cancelOperation, { id: encodeId('Operation', begun.id) })
     expect((await cancel()).operation.status).not.toBe('CANCELLED')
     expect(await ended(begun.id)).toMatchObject({ status: 'CANCELLED', error: null })
@@ -269,10 +230,10 @@ describe('starting, stopping and restarting', () => {
     const shop = await createLiveShop('api', 'empty one')
     const { operation: begun } = await act(shop, { action: 'START' })
     expect(await desired(shop)).toEqual(['RUNNING', 'STOPPED'])
-    await observe('STARTING', shop.services[0]!.id)
+    await observe(world.app, 'STARTING', shop.services[0]!.id)
     await until('it is awaited', async () => (await read(begun.id))?.currentStep === 'Starting api')
     expect(await read(begun.id)).toMatchObject({ status: 'RUNNING', stepsCompleted: 0, totalSteps: 1 })
-    await observe('RUNNING', shop.services[0]!.id)
+    await observe(world.app, 'RUNNING', shop.services[0]!.id)
     expect(await ended(begun.id)).toMatchObject({ status: 'COMPLETED', stepsCompleted: 1 })
   })
 
@@ -280,13 +241,13 @@ describe('starting, stopping and restarting', () => {
     const shop = await createLiveShop('api')
     const id = shop.services[0]!.id
     await act(shop, { action: 'START' })
-    await observe('RUNNING', id)
+    await observe(world.app, 'RUNNING', id)
     const stop = async () => (await act(shop, { action: 'STOP' })).operation
     const first = await until('the start has ended', () => stop().catch(() => null))
     await until('it is awaited', async () => (await read(first.id))?.currentStep === 'Stopping api')
-    await observe('STOPPED', id)
+    await observe(world.app, 'STOPPED', id)
     expect(await ended(first.id)).toMatchObject({ status: 'COMPLETED' })
-    await observe('STOPPING', id)
+    await observe(world.app, 'STOPPING', id)
     const second = await stop()
     await execute(request(world.app, tenant.owner), startWebService, { id: encodeId('WebService', id) })
     expect(await ended(second.id)).toMatchObject({
@@ -306,12 +267,12 @@ describe('starting, stopping and restarting', () => {
             values (${newId()}::uuid, ${tenant.organizationId}::uuid, ${id}::uuid, ${deploymentId}::uuid, ${generation}, 'RUNNING', ${crashes})`,
       )
     await addInstance(0)
-    await observe('RUNNING', id)
+    await observe(world.app, 'RUNNING', id)
     const { operation: first } = await act(shop, { action: 'RESTART' })
     await until('it is awaited', async () => (await read(first.id))?.currentStep === 'Restarting api')
     await run(world.app.db, sql`delete from instance where web_service_id = ${id}::uuid`)
     expect(await ended(first.id)).toMatchObject({ status: 'COMPLETED' })
-    await observe('STARTING', id)
+    await observe(world.app, 'STARTING', id)
     const { operation: second } = await act(shop, { action: 'RESTART' })
     await addInstance(2, 1)
     expect(await ended(second.id)).toMatchObject({ status: 'FAILED', error: 'api: An instance crashed. See the log of the service.' })
@@ -319,7 +280,7 @@ describe('starting, stopping and restarting', () => {
 })
 
 it('GraphQL runs an action, shows it at the environment and its deployments at the operation', async () => {
-  const shop = await createShop('api')
+  const shop = await createShop(world.app, tenant.owner, 'api')
   const { data } = await operation(
     world.app,
     tenant.owner,

@@ -8,7 +8,7 @@ import { operationQueue } from './jobs.ts'
 import { findOperation, operationListing } from './queries.ts'
 
 export { failOperation, retryFailedOperations, startOperation } from './commands.ts'
-export { type OperationStep, type OperationType, operationTypes } from './model.ts'
+export { type OperationStep, type OperationType, operationTypes, progressPercent } from './model.ts'
 export { findOperation, operationListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {

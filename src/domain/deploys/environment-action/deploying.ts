@@ -36,6 +36,13 @@ const verbs: Record<DeploymentPhase, string> = {
   SWITCH: 'Switching traffic to',
 }
 
+/** What an unfinished deployment is doing. Null for one that has ended. */
+export function stepOf(status: DeploymentStatus, phase: DeploymentPhase | null, name: string): string | null {
+  if (status === 'QUEUED') return `Waiting to deploy ${name}`
+  if (status === 'CANCELLING') return `Cancelling the deployment of ${name}`
+  return status === 'RUNNING' ? `${verbs[phase ?? 'PREPARE']} ${name}` : null
+}
+
 /** The deployments of an operation, in the order of the services. */
 export async function observeDeployments(work: Work, operationId: string, services: readonly ConcernedService[]): Promise<Part[]> {
   const observed = await rows<Observed>(
@@ -49,22 +56,10 @@ export async function observeDeployments(work: Work, operationId: string, servic
 }
 
 function partOf({ status, phase, failureMessage, steps }: Observed, name: string): Part {
-  switch (status) {
-    case null:
-      return { state: 'failed', stepsCompleted: 0, reason: 'The service was deleted.' }
-    case 'QUEUED':
-      return { state: 'open', stepsCompleted: 0, doing: `Waiting to deploy ${name}` }
-    case 'RUNNING':
-      return { state: 'open', stepsCompleted: steps, doing: `${verbs[phase ?? 'PREPARE']} ${name}` }
-    case 'CANCELLING':
-      return { state: 'open', stepsCompleted: steps, doing: `Cancelling the deployment of ${name}` }
-    case 'LIVE':
-    case 'SUPERSEDED':
-      return { state: 'done', stepsCompleted: stepsPerDeployment }
-    case 'FAILED':
-      return { state: 'failed', stepsCompleted: 0, reason: failureMessage ?? 'The deployment failed.' }
-    case 'CANCELLED':
-    case 'SKIPPED':
-      return { state: 'cancelled', stepsCompleted: 0 }
-  }
+  if (status === null) return { state: 'failed', stepsCompleted: 0, reason: 'The service was deleted.' }
+  const doing = stepOf(status, phase, name)
+  if (doing !== null) return { state: 'open', stepsCompleted: steps, doing }
+  if (status === 'LIVE' || status === 'SUPERSEDED') return { state: 'done', stepsCompleted: stepsPerDeployment }
+  if (status === 'FAILED') return { state: 'failed', stepsCompleted: steps, reason: failureMessage ?? 'The deployment failed.' }
+  return { state: 'cancelled', stepsCompleted: 0 }
 }

@@ -4,9 +4,19 @@ import { operationTypes } from '../../access/operation/index.ts'
 import { runEnvironmentAction } from './commands.ts'
 import { environmentActionErrors } from './errors.ts'
 import { actionOperation } from './operation.ts'
+import { findEnvironmentHealth, findTask, listTaskDeployments, sliceTasks } from './tasks.ts'
 
 export { runEnvironmentAction } from './commands.ts'
-export type { EnvironmentAction } from './model.ts'
+export type { ModuleUpdateMode } from './model.ts'
+export {
+  type EnvironmentHealth,
+  type EnvironmentTask,
+  findEnvironmentHealth,
+  findTask,
+  listTaskDeployments,
+  sliceTasks,
+  type TaskDeployment,
+} from './tasks.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -19,6 +29,7 @@ export const environmentAction = defineConcept({
   name: 'environment-action',
   idPrefixes: { Task: 'task' },
   commands: [runEnvironmentAction],
+  queries: [findTask, sliceTasks, listTaskDeployments, findEnvironmentHealth],
   errors: [environmentActionErrors],
   extensions: [operationTypes.with(actionOperation)],
 })

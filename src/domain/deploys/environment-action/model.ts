@@ -12,6 +12,7 @@ export type EnvironmentAction = (typeof environmentActions)[number]
 export type RunnableAction = Exclude<EnvironmentAction, 'UPDATE_MODULES'>
 
 export const moduleUpdateModes = ['PULL_RESTART', 'UPDATE_ALL', 'UPDATE_SPECIFIC', 'REINITIALIZE_SPECIFIC'] as const
+export type ModuleUpdateMode = (typeof moduleUpdateModes)[number]
 
 const namesModules: readonly unknown[] = ['UPDATE_SPECIFIC', 'REINITIALIZE_SPECIFIC']
 
