@@ -1,7 +1,7 @@
 /** API keys of the Odoo bridge: bound to an account, and able to do nothing else. */
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { callerOfKey, endedKey } from '../../../src/domain/access/api-key/index.ts'
+import { callerOfKey, endOfKey } from '../../../src/domain/access/api-key/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { useOdoo } from './support.ts'
 
@@ -58,10 +58,10 @@ describe('a key of the bridge', () => {
   it('is revoked with its account, and says so', async () => {
     const { id: odooAccountId } = await used.account()
     const { plaintextKey, apiKey } = await create({ odooAccountId })
-    expect(await endedKey(used.app, plaintextKey)).toBeNull()
+    expect(await endOfKey(used.app, plaintextKey)).toBeNull()
     await used.run('mutation ($id: ID!) { deleteOdooAccount(input: {id: $id}) { deletedId } }', { id: odooAccountId })
     expect(await show(apiKey.id)).toMatchObject({ status: 'revoked', odooAccount: null })
-    expect(await endedKey(used.app, plaintextKey)).toMatchObject({ reason: 'revoked' })
+    expect(await endOfKey(used.app, plaintextKey)).toMatchObject({ reason: 'revoked' })
     const { auditLog } = await used.run('query ($id: ID!) { auditLog(targetId: $id, first: 1) { nodes { action } } }', { id: apiKey.id })
     expect(auditLog.nodes).toEqual([{ action: 'revokeApiKey' }])
   })

@@ -53,19 +53,19 @@ async function findKey(app: App, text: string): Promise<Credential<Caller> | nul
   return { holder: caller, expiresInMs: key.expiresInMs }
 }
 
-/** A key that works no longer, and why. */
-export type EndedKey = { id: string; reason: 'revoked' | 'expired' }
-
-/** The key with this plaintext, which works no longer because it was revoked or has expired. Null for any other text. */
-export async function endedKey(app: App, text: string): Promise<EndedKey | null> {
+/**
+ * The key with this plaintext, and why it identifies nobody any more: it was revoked, or it has expired or was rotated out. Null for any other
+ * text.
+ */
+export async function endOfKey(app: App, text: string): Promise<{ id: string; reason: 'revoked' | 'expired' } | null> {
   if (!wellFormedKey(text)) return null
-  const key = await row<ApiKey>(
+  const key = await row<ApiKey & { expired: boolean }>(
     app.db,
-    sql`select k.* from api_key_hash h join api_key k on k.organization_id = h.organization_id and k.id = h.api_key_id
-        where h.hash = ${hashKey(text)} and (k.revoked_at is not null or k.expires_at <= app_now()) and coalesce(h.expires_at > app_now(), true)`,
+    sql`select k.*, coalesce(least(k.expires_at, h.expires_at) <= app_now(), false) as expired
+        from api_key_hash h join api_key k on k.organization_id = h.organization_id and k.id = h.api_key_id where h.hash = ${hashKey(text)}`,
   )
   if (!key || !text.startsWith(prefixOf(key) ?? text)) return null
-  return { id: key.id, reason: key.revokedAt ? 'revoked' : 'expired' }
+  return key.revokedAt ? { id: key.id, reason: 'revoked' } : key.expired ? { id: key.id, reason: 'expired' } : null
 }
 
 /** Whether the time of last use of a key `k` is to be recorded again: once a minute. */

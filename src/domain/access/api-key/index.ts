@@ -11,7 +11,7 @@ import { reactions } from './reactions.ts'
 import { rotateApiKey } from './rotate.ts'
 
 export { type KeyBinding, type KeyBindingInput, keyBindings } from './binding.ts'
-export { callerOfKey, type EndedKey, endedKey } from './caller.ts'
+export { callerOfKey, endOfKey } from './caller.ts'
 export { createApiKey, importApiKey, revokeApiKey, revokeKeys, revokeKeysOfProject } from './commands.ts'
 export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
