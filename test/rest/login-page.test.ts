@@ -20,7 +20,7 @@ import { password, withPassword } from '../support/person.ts'
 import { createTenant, createWorld, request, type World } from '../support/tenant.ts'
 import { secretOf } from '../support/totp.ts'
 import { until } from '../support/wait.ts'
-import { createVisitor, type Page, type Visitor } from './login-support.ts'
+import { createVisitor, type Page, type Visitor } from './page-support.ts'
 
 let world: World
 let server: FastifyInstance
