@@ -178,7 +178,7 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
     async run(visit, input, place) {
       const request = requestOf(visit, row)
       if (within) await found(request, within.query, place)
-      return answer(row, request, await execute(request, command, input))
+      return answer(row, request, await execute(request, command, { ...input, ...row.fixed }))
     },
   }
 }

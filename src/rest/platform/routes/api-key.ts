@@ -1,9 +1,8 @@
 import { z } from 'zod'
 import { createApiKey, findPlatformKey, revokeApiKey, rotateApiKey, slicePlatformKeys } from '../../../domain/access/api-key/index.ts'
-import { commandRow, queryRow, type Route } from '../../core/index.ts'
+import { commandRow, instant, queryRow, type Route } from '../../core/index.ts'
 import { apiKeyBody, newApiKeyBody, accountSchemas as schemas } from '../account-bodies.ts'
 import { keyScopes } from '../vocabulary.ts'
-import { instant } from './instant.ts'
 
 const tag = 'API keys'
 const params = { api_key_id: 'id' }

@@ -16,7 +16,7 @@ import {
   verifySendingDomain,
 } from '../../../domain/resources/email/index.ts'
 import { createEmailWebhook } from '../../../domain/webhooks/endpoint/index.ts'
-import { commandRow, queryRow, type Route, trueOrFalse } from '../../core/index.ts'
+import { commandRow, instant, queryRow, type Route, trueOrFalse } from '../../core/index.ts'
 import { authenticateEmailKey } from '../access.ts'
 import {
   emailApiKeyBody,
@@ -29,7 +29,6 @@ import {
   sentEmailBody,
 } from '../email-bodies.ts'
 import { emailModes } from '../vocabulary.ts'
-import { instant } from './instant.ts'
 
 const tag = 'Email'
 const path = '/email/services/{service_id}'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Source } from '../../core/index.ts'
+import type { Source } from './route.ts'
 
 /** A time in ISO 8601. Any other value is passed on unchanged, and the domain rejects it. */
 export const instant = (to: string, description: string): Source => ({
