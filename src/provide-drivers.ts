@@ -15,7 +15,7 @@ import { redisEngine } from './domain/resources/redis/index.ts'
 import { storageEndpoint } from './domain/resources/storage/index.ts'
 import { blobStore } from './domain/resources/stored-object/index.ts'
 import type { BlobStore } from './domain/resources/stored-object/ports.ts'
-import { dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
+import { contractBody, dispatcherPort, outgoingHttp, selectionPort } from './domain/webhooks/endpoint/index.ts'
 import { createBackupDisk } from './drivers/backup-disk/index.ts'
 import { createBackupS3 } from './drivers/backup-s3/index.ts'
 import { createBlobDisk } from './drivers/blob-disk/index.ts'
@@ -39,6 +39,7 @@ import { createEgressGuard, type EgressGuard } from './platform/egress.ts'
 import { trustOf } from './platform/forwarded.ts'
 import { portsOf, type Settings } from './platform/settings.ts'
 import type { App } from './platform/work.ts'
+import { createWebhookBody } from './rest/oec/index.ts'
 import { createS3Endpoint, type S3Endpoint } from './s3/index.ts'
 
 /** Creates the drivers and provides them to the ports. */
@@ -74,6 +75,7 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
   const local = createHttpOutgoing({ guard: routerGuard(settings) })
   odooPort.provide(app, createOdoo({ remote: http, local }))
   selectionPort.provide(app, createSelection(app, schema))
+  contractBody.provide(app, createWebhookBody(app))
   if (settings.WEBHOOK_ENGINE === 'svix') {
     // Imported only here, because its client is large.
     const { createSvixDispatcher } = await import('./drivers/svix/index.ts')

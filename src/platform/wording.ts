@@ -16,11 +16,16 @@ const sized: Record<string, string> = { string: ' character', array: ' item' }
 const sizeOf = (origin: string, size: number | bigint) =>
   `${size}${sized[origin] ? `${sized[origin]}${Number(size) === 1 ? '' : 's'}` : ''}`
 
+/** Stands for a value that a door requires and a request lacks. Every schema refuses it as missing. */
+export const absent: unique symbol = Symbol('absent')
+
+const isAbsent = (value: unknown): boolean => value === undefined || value === absent
+
 /** The message without the field, which callers put before it: `<field>: <message>`. */
 export function describeIssue(issue: z.core.$ZodRawIssue): string {
   switch (issue.code) {
     case 'invalid_type':
-      if (issue.input === undefined) return 'is required'
+      if (isAbsent(issue.input)) return 'is required'
       return issue.input === null ? 'must not be null' : `must be ${kinds[issue.expected] ?? `a ${issue.expected}`}`
     case 'too_small':
       if (issue.origin === 'string' && issue.minimum === 1) return 'must not be empty'
@@ -28,7 +33,7 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string {
     case 'too_big':
       return `must ${issue.origin === 'array' ? 'have' : 'be'} at most ${sizeOf(issue.origin, issue.maximum)}`
     case 'invalid_value':
-      return issue.input === undefined ? 'is required' : `must be one of ${issue.values.map(String).join(', ')}`
+      return isAbsent(issue.input) ? 'is required' : `must be one of ${issue.values.map(String).join(', ')}`
     case 'unrecognized_keys':
       return `has unknown fields: ${issue.keys.join(', ')}`
     default:
@@ -40,7 +45,7 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string {
 export type IssueReason = 'missing' | 'type' | 'value'
 
 export function reasonOf(issue: z.core.$ZodIssue, value: unknown): IssueReason {
-  if (value === undefined) return 'missing'
+  if (isAbsent(value)) return 'missing'
   if (issue.code === 'invalid_type') return 'type'
   return issue.code === 'invalid_value' && !issue.values.some((allowed) => typeof allowed === typeof value) ? 'type' : 'value'
 }

@@ -11,6 +11,7 @@ import { ask, execute } from '../../src/platform/command.ts'
 import { DomainError } from '../../src/platform/errors.ts'
 import { decodeId, encodeId, type IdType, newId } from '../../src/platform/id.ts'
 import { type Route, type Source, sourceOf } from '../../src/rest/core/route.ts'
+import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { codeOf, createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
 import { createEstate, createFullWorld, documentFor, type Estate, variablesFor } from './estate.ts'
@@ -141,7 +142,7 @@ describe('with ids of no object, only those with the permission learn that', () 
   })
 })
 
-const rows = platformDialect.routes.map((route) => [`${route.method} ${route.path}`, route] as const)
+const rows = [...platformDialect.routes, ...oecDialect.routes].map((route) => [`${route.method} ${route.path}`, route] as const)
 const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name))!
 
 /** Runs a row with the ids that its path names, below an object of the estate where the path names one. */

@@ -335,7 +335,8 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     rest.app.db = db
     expect(answer.statusCode).toBe(500)
     expect(answer.body).not.toContain('inner')
-    const logged = rest.app.logged.find((line) => JSON.stringify(line).includes('the inner reason'))
-    expect(logged).toMatchObject({ level: 50, requestId: answer.headers['x-request-id'] })
+    const logged = rest.app.logged.find(({ requestId }) => requestId === answer.headers['x-request-id'])
+    expect(logged).toMatchObject({ level: 50 })
+    expect(JSON.stringify(logged)).toContain('the inner reason')
   })
 }

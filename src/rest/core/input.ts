@@ -1,6 +1,7 @@
 /** Turns a request's parameters, query and body into the input of a command or query. Renames and converts; the domain validates. */
 import type { IncomingHttpHeaders } from 'node:http'
 import { errors } from '../../platform/errors.ts'
+import { absent } from '../../platform/wording.ts'
 import type { Dialect } from './dialect.ts'
 import { versionsOf } from './etag.ts'
 import { type Route, type Source, type Sources, sourceOf, type Words } from './route.ts'
@@ -44,15 +45,18 @@ const entriesOf = (sources: Sources = {}): Entry[] =>
   })
 
 function readFields(input: Record<string, unknown>, entries: readonly Entry[], from: Record<string, unknown>): void {
-  for (const { name, to, read, words, fallback, items } of entries) {
+  for (const { name, to, read, words, fallback, items, required } of entries) {
     const given = Object.hasOwn(from, name) ? from[name] : undefined
     const value = given ?? fallback ?? given
-    if (value === undefined) continue
-    if (items) input[to] = readItems(value, items)
+    if (required && isVoid(value)) input[to] = absent
+    else if (value === undefined) continue
+    else if (items) input[to] = readItems(value, items)
     else if (value === null) input[to] = value
     else input[to] = words ? domainWord(words, value) : read ? read(value) : value
   }
 }
+
+const isVoid = (value: unknown): boolean => value === undefined || value === null || (Array.isArray(value) && value.length === 0)
 
 /** A text that is not one of the dialect's words becomes an empty text, which the domain rejects. */
 const domainWord = (words: Words, value: unknown): unknown =>

@@ -171,7 +171,7 @@ function propertiesOf(route: Route, sources: Sources = {}, input = toJson(route.
     return {
       name,
       schema: withDefault(schema, source),
-      required: required.includes(source.to) && source.fallback === undefined,
+      required: source.required === true || (required.includes(source.to) && source.fallback === undefined),
       description: source.description,
     }
   })

@@ -31,6 +31,8 @@ export type Source = {
   words?: Words
   /** Used when the request omits the value. */
   fallback?: unknown
+  /** The contract requires a value where the domain does not: an absent one, null or an empty list is refused as missing. */
+  required?: true
   /** For a list of objects: the sources of the fields of each item. */
   items?: Sources
   /** Schema in the document. Defaults to the domain's own schema of `to`. */
@@ -177,8 +179,10 @@ export function commandRow<Input, Row extends Target | null, Result extends obje
     isVersioned: isVersioned(row),
     async run(visit, input, place) {
       const request = requestOf(visit, row)
-      if (within) await found(request, within.query, place)
-      return answer(row, request, await execute(request, command, { ...input, ...row.fixed }))
+      // Without the permission, the command refuses, and whether the place exists is not told.
+      const mayRun = command.permission === null || request.caller.permissions.has(command.permission)
+      if (within && mayRun) await found(request, within.query, place)
+      return answer(row, request, await execute(request, command, input))
     },
   }
 }

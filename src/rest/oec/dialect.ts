@@ -6,27 +6,31 @@ import { z } from 'zod'
 import type { Dialect } from '../core/index.ts'
 import { wholeNumber } from '../core/index.ts'
 import { authenticate, fullAccessKeyPrefix, keyPrefix, readOnlyKeyPrefix } from './access.ts'
+import { apiKeyBodies } from './api-key-bodies.ts'
 import { bodies } from './bodies.ts'
 import { errorBody, renderError } from './error.ts'
 import { defaultPageSize, prefix } from './field.ts'
 import { actionRoutes } from './routes/action.ts'
+import { apiKeyRoutes } from './routes/api-key.ts'
 import { environmentRoutes } from './routes/environment.ts'
 import { projectRoutes } from './routes/project.ts'
 import { taskRoutes } from './routes/task.ts'
+import { webhookRoutes } from './routes/webhook.ts'
 import { taskBodies } from './task-bodies.ts'
+import { webhookBodies } from './webhook-bodies.ts'
 
 export const oecDialect: Dialect = {
   name: 'oec',
   title: 'Quayside Public API v1',
   description:
-    'Read projects and environments, and deploy, start, stop and restart environments. Authenticate with an API key, as `Authorization: Bearer oec_live_…` or `X-API-Key`. Keys that begin with `oec_live_ro_` only read, 120 requests per minute; keys that begin with `oec_live_rw_` have full access, 20 requests per minute. The header `X-API-Key-Id` of every response contains the ID of the key.',
+    'Read projects and environments, deploy, start, stop and restart environments, manage webhooks, and list and revoke API keys. Authenticate with an API key, as `Authorization: Bearer oec_live_…` or `X-API-Key`. Keys that begin with `oec_live_ro_` only read, 120 requests per minute; keys that begin with `oec_live_rw_` have full access, 20 requests per minute. The header `X-API-Key-Id` of every response contains the ID of the key.',
   prefixes: [prefix],
   keyPrefix,
   keysOnly: true,
   readOnlyKeyPrefix,
   keyIdHeader: 'X-API-Key-Id',
   organizationHeader: false,
-  routes: [...projectRoutes, ...environmentRoutes, ...actionRoutes, ...taskRoutes],
+  routes: [...projectRoutes, ...environmentRoutes, ...actionRoutes, ...taskRoutes, ...webhookRoutes, ...apiKeyRoutes],
   authenticate,
   page: (size) => ({
     page: { to: 'page', read: wholeNumber, fallback: 1, schema: z.int32().min(1), description: 'Number of the page, starting at 1.' },
@@ -59,6 +63,6 @@ export const oecDialect: Dialect = {
   ],
   legacyRateLimitHeaders: true,
   renderError,
-  schemas: [...bodies, ...taskBodies],
+  schemas: [...bodies, ...taskBodies, ...webhookBodies, ...apiKeyBodies],
   errorSchema: errorBody,
 }

@@ -2,6 +2,7 @@
 import { printDocument } from '../core/index.ts'
 import { oecDialect } from './dialect.ts'
 
+export { createWebhookBody } from './webhook-body.ts'
 export { oecDialect }
 
 /** openapi.json, as it is committed. */

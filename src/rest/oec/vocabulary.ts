@@ -1,6 +1,8 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
 import type { EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
 import type { EnvironmentTask, ModuleUpdateMode, TaskDeployment } from '../../domain/deploys/environment-action/index.ts'
+import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
+type WebhookEndpointFormat = 'RAW' | 'SLACK' | 'TEAMS' | 'DISCORD' | 'EMAIL' | 'OEC'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<
   'PRODUCTION' | 'STAGING' | 'DEVELOPMENT',
@@ -61,3 +63,41 @@ export const updateModes = {
   UPDATE_SPECIFIC: 'update_specific',
   REINITIALIZE_SPECIFIC: 'reinitialize_specific',
 } as const satisfies Record<ModuleUpdateMode, string>
+
+/** Event types by the names that they have in this contract. */
+export const eventTypes = {
+  'deploy.started': 'deployment.started',
+  'deploy.completed': 'deployment.succeeded',
+  'deploy.failed': 'deployment.failed',
+  'deploy.cancelled': 'deployment.cancelled',
+  'environment.created': 'environment.created',
+  'environment.deleted': 'environment.deleted',
+  'environment.status_changed': 'environment.status_changed',
+} as const
+
+export const eventWords = Object.keys(eventTypes) as (keyof typeof eventTypes)[]
+
+const wordByType = new Map<string, string>(Object.entries(eventTypes).map(([word, type]) => [type, word]))
+
+/** An event type without a name in this contract, which an endpoint of GraphQL may have, keeps its own. */
+export const eventWordOf = (type: string): string => wordByType.get(type) ?? type
+export const eventTypeOf = (word: unknown): unknown =>
+  typeof word === 'string' && Object.hasOwn(eventTypes, word) ? eventTypes[word as keyof typeof eventTypes] : word
+
+/** Formats that a webhook can be given. `graphql` is that of GraphQL, with its event types. */
+export const formats = { OEC: 'raw', SLACK: 'slack', TEAMS: 'teams', DISCORD: 'discord', RAW: 'graphql' } as const
+
+/** Endpoints of email services are listed too. */
+export const formatWords = { ...formats, EMAIL: 'email' } as const satisfies Record<WebhookEndpointFormat, string>
+
+export const deliveryWords = {
+  PENDING: 'pending',
+  DELIVERED: 'delivered',
+  EXHAUSTED: 'failed',
+  ABORTED: 'failed',
+  SKIPPED: 'skipped',
+  CANCELLED: 'cancelled',
+  UNKNOWN: 'unknown',
+} as const satisfies Record<EndpointDelivery['status'], string>
+
+export const keyTypes = { READ: 'read_only', WRITE: 'full_access', ADMIN: 'full_access' } as const

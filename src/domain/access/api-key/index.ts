@@ -6,7 +6,17 @@ import { createApiKey, importApiKey, revokeApiKey } from './commands.ts'
 import { apiKeyErrors } from './errors.ts'
 import { apiKeyCreated, apiKeyExpired, apiKeyRevoked, apiKeyRotated } from './events.ts'
 import { announceExpiry } from './expiry.ts'
-import { apiKeyListing, countApiKeys, currentApiKey, findApiKey, findPlatformKey, listApiKeys, slicePlatformKeys } from './queries.ts'
+import {
+  apiKeyListing,
+  countApiKeys,
+  currentApiKey,
+  findApiKey,
+  findOecKey,
+  findPlatformKey,
+  listApiKeys,
+  sliceOecKeys,
+  slicePlatformKeys,
+} from './queries.ts'
 import { reactions } from './reactions.ts'
 import { rotateApiKey } from './rotate.ts'
 
@@ -16,8 +26,8 @@ export { createApiKey, importApiKey, revokeApiKey, revokeKeys, revokeKeysOfProje
 export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
 export { announceExpiry } from './expiry.ts'
-export { generateKey, hasFormOfKey, hashKey, keyPrefixes, permissionsOfKey, wellFormedKey } from './model.ts'
-export { currentApiKey, findApiKey, findPlatformKey, listApiKeys, slicePlatformKeys } from './queries.ts'
+export { generateKey, hasFormOfKey, hashKey, keyPrefixes, keyStatus, permissionsOfKey, wellFormedKey } from './model.ts'
+export { currentApiKey, findApiKey, findOecKey, findPlatformKey, listApiKeys, sliceOecKeys, slicePlatformKeys } from './queries.ts'
 export { rotateApiKey } from './rotate.ts'
 
 declare module '../../../platform/id.ts' {
@@ -31,7 +41,7 @@ export const apiKey = defineConcept({
   idPrefixes: { ApiKey: 'key' },
   nodes: [apiKeyListing],
   commands: [createApiKey, importApiKey, rotateApiKey, revokeApiKey],
-  queries: [findApiKey, listApiKeys, countApiKeys, slicePlatformKeys, findPlatformKey, currentApiKey],
+  queries: [findApiKey, listApiKeys, countApiKeys, slicePlatformKeys, findPlatformKey, sliceOecKeys, findOecKey, currentApiKey],
   errors: [apiKeyErrors],
   events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
   reactions,

@@ -21,27 +21,33 @@ export const listApiKeys = listQuery(apiKeyListing)
 export const countApiKeys = countQuery(apiKeyListing)
 export const findApiKey = findQuery(apiKeyListing)
 
-const kept = { kind: 'PLATFORM', isRevoked: false } as const
+/** The keys of one API that have not been revoked, as queries. */
+function keptKeys(kind: 'PLATFORM' | 'OEC', { name, api }: { name: string; api: string }) {
+  const kept = { kind, isRevoked: false } as const
+  const { permission } = apiKeyListing
+  return {
+    slice: defineQuery({
+      name: `${name}Slice`,
+      description: `API keys of the ${api} visible to the caller by offset, without those that have been revoked, with their total number.`,
+      permission,
+      ids: {},
+      input: z.object(sliceInput),
+      run: (read, slice) => apiKeyListing.slice(read, kept, slice),
+    }),
+    find: defineQuery({
+      name,
+      description: `API key of the ${api} with the given ID. Null if it does not exist or has been revoked.`,
+      permission,
+      ids: { id: 'ApiKey' },
+      input: z.object({ id: z.string() }),
+      run: async (read, { id }) =>
+        (await apiKeyListing.read(read, sql`t.id = ${id}::uuid and ${apiKeyListing.scope(read.caller, kept)}`))[0] ?? null,
+    }),
+  }
+}
 
-export const slicePlatformKeys = defineQuery({
-  name: 'platformKeySlice',
-  description:
-    'API keys of the PaaS Public API visible to the caller by offset, without those that have been revoked, with their total number.',
-  permission: apiKeyListing.permission,
-  ids: {},
-  input: z.object(sliceInput),
-  run: (read, slice) => apiKeyListing.slice(read, kept, slice),
-})
-
-export const findPlatformKey = defineQuery({
-  name: 'platformKey',
-  description: 'API key of the PaaS Public API with the given ID. Null if it does not exist or has been revoked.',
-  permission: apiKeyListing.permission,
-  ids: { id: 'ApiKey' },
-  input: z.object({ id: z.string() }),
-  run: async (read, { id }) =>
-    (await apiKeyListing.read(read, sql`t.id = ${id}::uuid and ${apiKeyListing.scope(read.caller, kept)}`))[0] ?? null,
-})
+export const { slice: slicePlatformKeys, find: findPlatformKey } = keptKeys('PLATFORM', { name: 'platformKey', api: 'PaaS Public API' })
+export const { slice: sliceOecKeys, find: findOecKey } = keptKeys('OEC', { name: 'oecKey', api: 'oec.sh Public API' })
 
 export const currentApiKey = defineQuery({
   name: 'currentApiKey',

@@ -1,7 +1,7 @@
 /** Events as chat messages, in the JSON format of the incoming webhooks of each chat service. Pure. */
 import type { WebhookFormat } from '../../../generated/prisma/client.ts'
 
-type ChatFormat = Exclude<WebhookFormat, 'RAW' | 'EMAIL'>
+type ChatFormat = Exclude<WebhookFormat, 'RAW' | 'EMAIL' | 'OEC'>
 
 export type ChatEvent = { type: string; timestamp: string; data: unknown }
 

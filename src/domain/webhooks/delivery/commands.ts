@@ -81,7 +81,7 @@ export const sendTestWebhook = defineCommand({
     )
     await probeNow(work, endpoint.id)
     work.wake(deliveriesTopic)
-    return { webhookMessage }
+    return { webhookMessage, webhookEndpoint: endpoint }
   },
 })
 

@@ -25,7 +25,12 @@ export const createWebhookEndpoint = defineCommand({
   permission: 'manage:webhooks',
   ids: { projectId: 'Project' },
   targetType: 'WebhookEndpoint',
-  input: settingsInput.extend({ url: urlSchema, secret: z.string().nullish(), keyType: z.enum(keyTypes).nullish() }),
+  input: settingsInput.extend({
+    url: urlSchema,
+    secret: z.string().nullish(),
+    keyType: z.enum(keyTypes).nullish(),
+    disabled: z.boolean().nullish(),
+  }),
   emits: [webhookEndpointCreated],
   once: ['secret'],
   prepare: ({ app }, { url }) => problemOfUrl(app, url),
@@ -36,6 +41,7 @@ type NewEndpoint = EndpointInput & {
   url: string
   secret?: string | null | undefined
   keyType?: (typeof keyTypes)[number] | null | undefined
+  disabled?: boolean | null | undefined
 }
 /** The columns that an endpoint of an email service has besides its settings. */
 type EmailColumns = Partial<Pick<WebhookEndpoint, 'format' | 'emailServiceId'>>
@@ -62,6 +68,7 @@ export async function addEndpoint(work: Work, input: NewEndpoint, urlProblem: st
     ...columnsOfEmail,
   }
   await run(work.tx, sql`insert into webhook_endpoint ${newRow(columns)}`)
+  if (input.disabled) await run(work.tx, sql`update webhook_endpoint set ${disabling(manually)} where id = ${id}::uuid`)
   const webhookEndpoint = await insertKey(work, id, key)
   await publish(work, webhookEndpointCreated, published(webhookEndpoint))
   return { webhookEndpoint, secret: key.secretToReturn }
@@ -102,7 +109,7 @@ export const updateWebhookEndpoint = defineCommand({
     }
     const isChanged = disables || changes(target, columns)
     if (!isChanged && !(await changesHeaders(work.app, target, input.headers))) return { webhookEndpoint: target }
-    const disabled = disables ? await markDisabled(work, target.id, 'Disabled manually.') : null
+    const disabled = disables ? await markDisabled(work, target.id, manually) : null
     const set = assignments({
       ...columns,
       ...(await headerColumns(work, target.id, input.headers)),
@@ -181,10 +188,13 @@ const publishDisabled = (work: Work, { id, projectId, description, disabledReaso
     data: { webhookEndpointId: encodeId('WebhookEndpoint', id), description, reason: disabledReason ?? '' },
   })
 
+const manually = 'Disabled manually.'
+const disabling = (reason: string) => sql`disabled_at = app_now(), disabled_reason = ${reason}`
+
 const markDisabled = (work: Work, id: string, reason: string) =>
   row<WebhookEndpoint>(
     work.tx,
-    sql`update webhook_endpoint set disabled_at = app_now(), disabled_reason = ${reason}, version = version + 1
+    sql`update webhook_endpoint set ${disabling(reason)}, version = version + 1
         where id = ${id}::uuid and disabled_at is null returning *`,
   )
 

@@ -32,6 +32,7 @@ const WebhookFormat = enumType('WebhookFormat', 'Format of the request body.', {
   DISCORD: 'Message for a Discord webhook.',
   EMAIL:
     'Body of email events, with `event`, `email_id`, `service_id`, `to`, `from`, `subject`, `timestamp` and `data`. Only for endpoints that `createEmailWebhook` creates.',
+  OEC: 'Body of the oec.sh Public API, with `event`, `timestamp` and `data`, and its names of events and statuses.',
 })
 
 const WebhookKeyType = enumType('WebhookKeyType', 'Algorithm that requests are signed with.', {
@@ -172,6 +173,7 @@ mutation(createWebhookEndpoint, {
       type: WebhookKeyType,
       description: 'Algorithm to sign with. Defaults to the algorithm of `secret` or, without one, to `HMAC`.',
     }),
+    disabled: t.boolean({ description: 'Whether the endpoint is created disabled. Defaults to false.' }),
     ...settingInputs(t),
   }),
   payload: (t) => ({

@@ -15,8 +15,14 @@ import {
   webhookEndpointUpdated,
 } from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
-import { dispatcherPort, outgoingHttp, selectionPort } from './ports.ts'
-import { countWebhookEndpoints, findWebhookEndpoint, listWebhookEndpoints, webhookEndpointListing } from './queries.ts'
+import { contractBody, dispatcherPort, outgoingHttp, selectionPort } from './ports.ts'
+import {
+  countWebhookEndpoints,
+  findWebhookEndpoint,
+  listWebhookEndpoints,
+  sliceWebhookEndpoints,
+  webhookEndpointListing,
+} from './queries.ts'
 import { reactions } from './reactions.ts'
 import { rotateWebhookSecret } from './rotate.ts'
 
@@ -35,7 +41,7 @@ export {
 } from './events.ts'
 export { matchesFilter, type PayloadFilter } from './filter.ts'
 export { defaultTimeoutMs, maxConcurrency, retryScheduleOf } from './model.ts'
-export { type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
+export { type BodyEvent, contractBody, type Dispatcher, dispatcherPort, type OutgoingResult, outgoingHttp, selectionPort } from './ports.ts'
 export {
   findRecipients,
   findWebhookEndpoint,
@@ -43,6 +49,7 @@ export {
   newestSecret,
   type Recipient,
   recordStartPositions,
+  sliceWebhookEndpoints,
   type UnreadableRecipient,
   visibleByEndpoint,
 } from './queries.ts'
@@ -60,7 +67,7 @@ export const endpoint = defineConcept({
   idPrefixes: { WebhookEndpoint: 'wh' },
   nodes: [webhookEndpointListing],
   commands: [createWebhookEndpoint, createEmailWebhook, updateWebhookEndpoint, deleteWebhookEndpoint, rotateWebhookSecret],
-  queries: [findWebhookEndpoint, listWebhookEndpoints, countWebhookEndpoints],
+  queries: [findWebhookEndpoint, listWebhookEndpoints, countWebhookEndpoints, sliceWebhookEndpoints],
   events: [
     webhookEndpointCreated,
     webhookEndpointUpdated,
@@ -76,7 +83,7 @@ export const endpoint = defineConcept({
     { table: 'webhook_key', key: 'id', column: 'sealed', identity: keyIdentity },
     { table: 'webhook_endpoint', key: 'id', column: 'sealed_headers', identity: headersIdentity },
   ],
-  ports: [outgoingHttp, selectionPort, dispatcherPort],
+  ports: [outgoingHttp, selectionPort, contractBody, dispatcherPort],
   constraints: stamped('webhook_endpoint'),
   extensions: [organizationContents.with(endpointsOfOrganization)],
 })

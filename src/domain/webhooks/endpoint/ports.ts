@@ -63,6 +63,17 @@ export interface Selection {
 
 export const selectionPort = definePort<Selection>('selection')
 
+/** An event as a body contains it. */
+export type BodyEvent = { type: string; timestamp: string; data: unknown }
+
+/** Bodies in the names of a contract, which the REST dialect of that contract knows. */
+export interface ContractBody {
+  /** JSON text of an event of the organization, in the format `OEC`. */
+  print(event: BodyEvent, organizationId: string): Promise<string>
+}
+
+export const contractBody = definePort<ContractBody>('webhook body of a contract')
+
 export type MirroredEndpoint = {
   /** TypeID. */
   id: string

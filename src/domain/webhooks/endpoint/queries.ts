@@ -1,7 +1,7 @@
 import type { WebhookEndpoint } from '../../../generated/prisma/client.ts'
 import type { Caller } from '../../../platform/access.ts'
 import { defer, row, rows, type Sql, sql, type Tx } from '../../../platform/db/index.ts'
-import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
+import { countQuery, defineListing, findQuery, listQuery, sliceQuery } from '../../../platform/listing.ts'
 import type { App } from '../../../platform/work.ts'
 import { webhookEndpointCreated } from './events.ts'
 import { headersIdentity, keyIdentity } from './model.ts'
@@ -41,6 +41,7 @@ export const webhookEndpointListing = defineListing({
 
 export const listWebhookEndpoints = listQuery(webhookEndpointListing)
 export const countWebhookEndpoints = countQuery(webhookEndpointListing)
+export const sliceWebhookEndpoints = sliceQuery(webhookEndpointListing)
 export const findWebhookEndpoint = findQuery(webhookEndpointListing)
 
 /**
