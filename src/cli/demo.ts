@@ -9,11 +9,12 @@ import { chapter as config } from './demo/config.ts'
 import { chapter as main } from './demo/main.ts'
 import { Report } from './demo/report.ts'
 import { chapter as resources } from './demo/resources.ts'
+import { chapter as rest } from './demo/rest.ts'
 import { openServer } from './demo/server.ts'
 import { type Chapter, openStage } from './demo/stage.ts'
 import { chapter as webhooks } from './demo/webhooks.ts'
 
-const chapters: Record<string, Chapter> = { main, config, webhooks, resources, access }
+const chapters: Record<string, Chapter> = { main, config, webhooks, resources, access, rest }
 
 const help = `npm run demo [-- [chapter] [--url <GraphQL URL> --key <API key>]]
 

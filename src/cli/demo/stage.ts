@@ -102,11 +102,11 @@ async function deleteProject(client: Client, id: string): Promise<void> {
 }
 
 /** Polls until the condition holds. After the timeout, throws an error that names it. */
-export async function until(what: string, ask: () => Promise<boolean>, timeoutMs = 15_000): Promise<void> {
+export async function until(what: string, ask: () => Promise<boolean>, timeoutMs = 15_000, everyMs = 100): Promise<void> {
   const limit = performance.now() + timeoutMs
   while (!(await ask())) {
     if (performance.now() > limit) throw new Error(`Timed out after ${timeoutMs / 1000} s: ${what}`)
-    await pause(100)
+    await pause(everyMs)
   }
 }
 
