@@ -43,3 +43,6 @@ export function cpuRate(
 /** CPU time is counted in ticks, and the readings of processes are not simultaneous. */
 const mostCpuMs = (elapsedMs: number, capacity: Capacity | null): number =>
   capacity === null ? Number.POSITIVE_INFINITY : (elapsedMs * 1.1 + 50) * (capacity.millicores / 1_000)
+
+/** Rounded to two decimals. Null without a capacity. */
+export const percentOf = (used: number, capacity: number | null): number | null => capacity && Math.round((used / capacity) * 10_000) / 100

@@ -8,5 +8,6 @@ export function provideEngine(app: App): void {
     const first = Math.max(10_000, ...taken) + 1
     return { host: '127.0.0.1', candidates: Array.from({ length: 50 }, (_, n) => first + n), ownsPort: true, version: '18.4' }
   }
-  databaseEngine.provide(app, { place } as Partial<DatabaseEngine> as DatabaseEngine)
+  const usage: DatabaseEngine['usage'] = async () => ({ usage: new Map(), capacity: { millicores: 1_000, memoryBytes: 1 } })
+  databaseEngine.provide(app, { place, usage } as Partial<DatabaseEngine> as DatabaseEngine)
 }

@@ -8,6 +8,7 @@ const candidates = Array.from({ length: 1_000 }, (_, n) => 16_000 + n)
 export function provideRedisEngine(app: App): void {
   redisEngine.provide(app, {
     place: async () => ({ host: '127.0.0.1', candidates }),
+    usage: async () => ({ usage: new Map(), capacity: { millicores: 1_000, memoryBytes: 1 } }),
     availability: async () => ({ version: '7.0.15', missing: null }),
   } as Partial<RedisEngine> as RedisEngine)
 }

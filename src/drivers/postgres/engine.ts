@@ -28,5 +28,6 @@ export function createDatabaseEngine({ serverUrl, ...local }: DatabaseEngineOpti
     stop: (database) => engineOf(database).stop(database),
     remove: (database) => engineOf(database).remove(database),
     measure: (spec) => engineOf(spec).measure(spec),
+    usage: (databases) => own.usage(databases.filter(({ ownsPort }) => ownsPort)),
   }
 }

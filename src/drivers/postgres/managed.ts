@@ -7,6 +7,9 @@ import { join } from 'node:path'
 import type { DatabaseEngine, DatabaseRef, DatabaseSpec } from '../../domain/resources/database/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { freePorts, isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
+import { markOf } from '../../platform/process-mark.ts'
+import { machineCapacity, readProcessTree } from '../../platform/process-usage.ts'
+import type { Usage } from '../../platform/usage.ts'
 import { type Cluster, configure, findInstallation, initialData, startCluster, stopCluster } from './cluster.ts'
 import { withFileLock } from './lock.ts'
 import { addStatistics, checkRole, connected, measure, provision, reload, superuserUrl } from './managed-client.ts'
@@ -82,6 +85,19 @@ export function createManagedPostgres(options: ManagedPostgresOptions): Database
         watch.forget(cluster)
         await rm(cluster.folder, { recursive: true, force: true, maxRetries: 3 })
       })
+    },
+
+    async usage(databases) {
+      const usage = new Map<string, Usage>()
+      const tree = await readProcessTree()
+      for (const database of databases) {
+        const pid = await servingPid(await clusterOf(database))
+        const server = pid === null ? null : markOf(pid)
+        const used = server && tree.usage(server)
+        // The processes of a server share most of its memory.
+        if (used) usage.set(database.id, { ...used, memoryBytes: tree.memoryOnce(server) ?? used.memoryBytes })
+      }
+      return { usage, capacity: machineCapacity() }
     },
 
     measure: async (spec) =>

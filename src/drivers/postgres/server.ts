@@ -17,7 +17,7 @@ const glanceMs = 2_000
 type Address = { url: string; host: string; port: number }
 
 /** `url`: connects as a role that may create roles and databases. When it is unset, all databases are unreachable. */
-export function createServerPostgres(url: Secret | undefined): DatabaseEngine {
+export function createServerPostgres(url: Secret | undefined): Omit<DatabaseEngine, 'usage'> {
   const address = url && addressOf(url.reveal())
 
   /** The server, which must be the one that the database is on. */

@@ -10,6 +10,8 @@ import type { RedisEngine, RedisSpec } from '../../domain/resources/redis/ports.
 import { PortError } from '../../platform/errors.ts'
 import { freePorts, isPortFree, listenerOf, type PortRange } from '../../platform/loopback-port.ts'
 import { bootId, isAlive } from '../../platform/process-mark.ts'
+import { machineCapacity, readProcessTree } from '../../platform/process-usage.ts'
+import type { Usage } from '../../platform/usage.ts'
 import { appendDirectory, configOf, liveSettings, processLimits } from './config.ts'
 import { loopback, onConnection } from './connection.ts'
 import { createHealthWatch } from './health.ts'
@@ -144,6 +146,16 @@ export async function createRedisEngine(options: RedisEngineOptions): Promise<Re
     async measure(id) {
       const server = await running(id)
       return server && health.measure(id, server)
+    },
+    async usage(ids) {
+      const usage = new Map<string, Usage>()
+      const tree = await readProcessTree()
+      for (const id of ids) {
+        const server = processOf(await store.read(id))
+        const used = server && tree.usage(server)
+        if (used) usage.set(id, used)
+      }
+      return { usage, capacity: machineCapacity() }
     },
     async stop(id, { graceMs }) {
       const server = processOf(await store.read(id))

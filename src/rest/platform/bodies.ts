@@ -3,10 +3,8 @@ import { z } from 'zod'
 import type { SettingColumns } from '../../domain/apps/web-service/index.ts'
 import type { ServiceOverview } from '../../domain/deploys/deployment/index.ts'
 import type { LogLine } from '../../domain/deploys/log/index.ts'
-import type { DatabaseRow } from '../../domain/resources/database/index.ts'
-import type { RedisRow } from '../../domain/resources/redis/index.ts'
 import type { Named } from '../core/index.ts'
-import { listedDatabase, listedDatabaseBody, listedRedis, listedRedisBody } from './database-bodies.ts'
+import { listedDatabase, listedRedis } from './database-bodies.ts'
 import { id, time, timeOf, timeOrNull, total, words } from './field.ts'
 import {
   deploymentStatuses,
@@ -176,15 +174,15 @@ const githubName = (url: string | null): string | null =>
 export const projectDetailBody = (
   row: ProjectRow,
   services: Body<'webService'>[],
-  databases: readonly DatabaseRow[],
-  redis: readonly RedisRow[],
+  databases: z.infer<typeof listedDatabase>[],
+  redis: z.infer<typeof listedRedis>[],
   buckets: number,
   emailServices: number,
 ): Body<'projectDetail'> => ({
   ...projectBody(row, { webServices: services.length, databases: databases.length, redis: redis.length, buckets, emailServices }),
   web_services_list: services,
-  databases_list: databases.map(listedDatabaseBody),
-  redis_list: redis.map(listedRedisBody),
+  databases_list: databases,
+  redis_list: redis,
 })
 
 const textOf = (lines: readonly LogLine[]): string => lines.map((line) => `${line.at.toISOString()} ${line.message}\n`).join('')

@@ -4,9 +4,10 @@
  */
 import { z } from 'zod'
 import type { Plan } from '../../domain/apps/plan/index.ts'
-import { type DatabaseRow, planOfDatabase } from '../../domain/resources/database/index.ts'
-import { type ManagedDatabase, planOfRedis, type RedisRow } from '../../domain/resources/redis/index.ts'
-import type { Named } from '../core/index.ts'
+import { type DatabaseRow, databaseUse, planOfDatabase } from '../../domain/resources/database/index.ts'
+import { type ManagedDatabase, planOfRedis, type RedisRow, redisUse } from '../../domain/resources/redis/index.ts'
+import type { ServerUse } from '../../domain/resources/resource/index.ts'
+import type { Named, View } from '../core/index.ts'
 import { id, time, timeOf, total, words } from './field.ts'
 import { type DatabaseKind, databaseKinds, databaseStatuses } from './vocabulary.ts'
 
@@ -26,8 +27,16 @@ const database = z
     internal_hostname: z.string().describe('Host name or address that web services connect to.'),
     external_hostname: z.null(),
     public_access_enabled: z.boolean(),
-    cpu_usage_percent: z.null(),
-    memory_usage_percent: z.null(),
+    cpu_usage_percent: z
+      .number()
+      .min(0)
+      .nullable()
+      .describe('CPU use in percent of all CPUs of the machine. Null if the server is not running or its processes are not known.'),
+    memory_usage_percent: z
+      .number()
+      .min(0)
+      .nullable()
+      .describe('Memory use in percent of the limit, or without one of what the machine has. Null like the CPU use.'),
     instance_count: z.int(),
     created_at: time,
   })
@@ -77,7 +86,7 @@ export type DatabaseBody<Name extends keyof typeof databaseSchemas> = z.infer<(t
 
 type Row = Pick<DatabaseRow, 'id' | 'name' | 'status' | 'projectId' | 'host' | 'createdAt'> & { maxMemoryBytes?: number }
 
-const bodyOf = (kind: DatabaseKind, row: Row, plan: Plan | null): DatabaseBody<'database'> => ({
+const bodyOf = (kind: DatabaseKind, row: Row, plan: Plan | null, use: ServerUse | null): DatabaseBody<'database'> => ({
   id: row.id,
   kind: databaseKinds[kind],
   name: row.name,
@@ -89,25 +98,45 @@ const bodyOf = (kind: DatabaseKind, row: Row, plan: Plan | null): DatabaseBody<'
   internal_hostname: row.host,
   external_hostname: null,
   public_access_enabled: false,
-  cpu_usage_percent: null,
-  memory_usage_percent: null,
+  cpu_usage_percent: use?.cpuPercent ?? null,
+  memory_usage_percent: use?.memoryPercent ?? null,
   instance_count: 1,
   created_at: timeOf(row.createdAt),
 })
 
-export const databaseBody = (row: DatabaseRow) => bodyOf('Database', row, planOfDatabase(row))
-export const redisBody = (row: RedisRow) => bodyOf('Redis', row, planOfRedis(row))
-export const managedDatabaseBody = ({ type, row }: ManagedDatabase) => (type === 'Redis' ? redisBody(row) : databaseBody(row))
+const planOf = ({ type, row }: ManagedDatabase) => (type === 'Redis' ? planOfRedis(row) : planOfDatabase(row))
 
-export const listedDatabaseBody = (row: DatabaseRow): z.infer<typeof listedDatabase> => ({
-  ...databaseBody(row),
-  postgres_version: row.postgresVersion,
-})
+/** In the order of the rows. */
+export async function managedDatabaseBodies(rows: readonly ManagedDatabase[], { app }: View): Promise<DatabaseBody<'database'>[]> {
+  const idsOf = (type: DatabaseKind) => rows.filter((one) => one.type === type).map(({ row }) => row.id)
+  const [databases, redis] = [idsOf('Database'), idsOf('Redis')]
+  const uses = await Promise.all([databaseUse(app, databases), redisUse(app, redis)])
+  const byId = new Map([...databases, ...redis].map((id, index) => [id, uses.flat()[index]!]))
+  return rows.map((one) => bodyOf(one.type, one.row, planOf(one), byId.get(one.row.id) ?? null))
+}
 
-export const listedRedisBody = (row: RedisRow): z.infer<typeof listedRedis> => ({
-  ...redisBody(row),
-  redis_version: row.redisVersion,
-})
+export const databaseBodiesOf = (rows: readonly DatabaseRow[], view: View) =>
+  managedDatabaseBodies(
+    rows.map((row) => ({ type: 'Database', row })),
+    view,
+  )
+export const redisBodiesOf = (rows: readonly RedisRow[], view: View) =>
+  managedDatabaseBodies(
+    rows.map((row) => ({ type: 'Redis', row })),
+    view,
+  )
+export const oneDatabase = async (row: DatabaseRow, view: View) => (await databaseBodiesOf([row], view))[0]!
+export const oneRedis = async (row: RedisRow, view: View) => (await redisBodiesOf([row], view))[0]!
+
+export async function listedDatabases(rows: readonly DatabaseRow[], view: View): Promise<z.infer<typeof listedDatabase>[]> {
+  const bodies = await databaseBodiesOf(rows, view)
+  return bodies.map((body, index) => ({ ...body, postgres_version: rows[index]!.postgresVersion }))
+}
+
+export async function listedRedisInstances(rows: readonly RedisRow[], view: View): Promise<z.infer<typeof listedRedis>[]> {
+  const bodies = await redisBodiesOf(rows, view)
+  return bodies.map((body, index) => ({ ...body, redis_version: rows[index]!.redisVersion }))
+}
 
 const stateOf = (kind: DatabaseKind, { id, status }: Pick<Row, 'id' | 'status'>): DatabaseBody<'databaseState'> => ({
   id,

@@ -91,6 +91,28 @@ describe('metrics', () => {
     for (let times = 0; times < 5; times++) expect((await ask()).database.sizeBytes).toBe(database.sizeBytes)
     expect(readings).toBe(1)
   })
+
+  it('contain the CPU and memory of its server, also when somebody asks for the first time, and nothing once it is stopped', async () => {
+    const { id, url } = await shop.createDatabase('busy')
+    const ask = async () =>
+      (await shop.run('query ($id: ID!) { database(id: $id) { status cpuUsagePercent memoryUsagePercent } }', { id })).database
+    const idle = await ask()
+    expect(idle.cpuUsagePercent).toBeGreaterThanOrEqual(0)
+    expect(idle.memoryUsagePercent).toBeGreaterThan(0)
+    expect(idle.memoryUsagePercent).toBeLessThan(20)
+    const counted = query(url, 'select count(*) from generate_series(1, 1000000000000)').catch((error: Error) => error)
+    const busy = await until('it is busy', async () => {
+      const found = await ask()
+      return found.cpuUsagePercent > 2 ? found : null
+    })
+    expect(busy.cpuUsagePercent).toBeLessThanOrEqual(110)
+    await shop.run('mutation ($id: ID!) { stopDatabase(input: {id: $id}) { database { id } } }', { id })
+    expect(await counted).toBeInstanceOf(Error)
+    await until('it is stopped and not measured', async () => {
+      const found = await ask()
+      return found.status === 'STOPPED' && found.cpuUsagePercent === null && found.memoryUsagePercent === null
+    })
+  })
 })
 
 describe('replaceDatabase', () => {

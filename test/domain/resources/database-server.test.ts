@@ -105,10 +105,14 @@ describe('a database on a shared server', () => {
     for (const text of [url, rotated]) expect(log).not.toContain(new URL(text).password)
   })
 
-  it('has metrics', async () => {
+  it('has metrics, without the CPU and memory of the server, which others use too', async () => {
     const { id } = await shop.createDatabase('measured')
-    const { database } = await shop.run('query ($id: ID!) { database(id: $id) { sizeBytes activeConnections } }', { id })
+    const { database } = await shop.run(
+      'query ($id: ID!) { database(id: $id) { sizeBytes activeConnections cpuUsagePercent memoryUsagePercent } }',
+      { id },
+    )
     expect(database.sizeBytes).toBeGreaterThan(1_000_000)
+    expect(database).toMatchObject({ cpuUsagePercent: null, memoryUsagePercent: null })
   })
 
   it('is removed with its role, also if the role owns something elsewhere', async () => {

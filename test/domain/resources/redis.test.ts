@@ -38,7 +38,7 @@ const show = async (id: string): Promise<(Shown & Record<string, unknown>) | nul
   (
     await shop.run(
       `query ($id: ID!) { redis(id: $id) { name slug version status statusMessage desiredState redisVersion host port maxMemoryBytes evictionPolicy
-         persistent usedMemoryBytes connectedClients keyCount project { id } environment { id } resourceBindings { id } } }`,
+         persistent usedMemoryBytes connectedClients keyCount cpuUsagePercent memoryUsagePercent project { id } environment { id } resourceBindings { id } } }`,
       { id },
     )
   ).redis
@@ -105,6 +105,8 @@ describe('a Redis instance', () => {
     })
     expect(shown.connectedClients).toBe(1)
     expect(shown.usedMemoryBytes).toBeGreaterThan(500_000)
+    expect(shown.cpuUsagePercent).toBeGreaterThanOrEqual(0)
+    expect(shown.memoryUsagePercent).toBeCloseTo((Number(shown.usedMemoryBytes) / 134_217_728) * 100, 1)
     expect(await eventsOf('main-cache')).toEqual(['redis.created', 'redis.started'])
   })
 

@@ -1,5 +1,5 @@
 /** Samples of what the instances of a service use, and what is shown of them. All pure. */
-import { type Baseline, type Capacity, cpuRate, type Usage } from '../../../platform/usage.ts'
+import { type Baseline, type Capacity, cpuRate, percentOf, type Usage } from '../../../platform/usage.ts'
 
 /** What the instances of a service used together at a time. */
 export type Sample = {
@@ -59,6 +59,3 @@ export const metricsOf = (webServiceId: string, sample: Sample | null, running: 
   memoryPercent: sample && percentOf(sample.memoryBytes, sample.capacityBytes),
   instances: sample?.instances ?? running,
 })
-
-/** Rounded to two decimals. Null without a capacity. */
-const percentOf = (used: number, capacity: number | null): number | null => capacity && Math.round((used / capacity) * 10_000) / 100

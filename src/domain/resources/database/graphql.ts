@@ -3,6 +3,7 @@ import {
   builder,
   columnsOf,
   connectionOf,
+  type GraphqlContext,
   type InputBuilder,
   loadRows,
   mutation,
@@ -25,6 +26,7 @@ import { type Metrics, metricsOf } from './metrics.ts'
 import { planOfDatabase } from './plans.ts'
 import { countDatabases, databaseListing, findDatabase, listDatabases } from './queries.ts'
 import { revealDatabase } from './reveal.ts'
+import { databaseUse } from './usage.ts'
 
 type FieldBuilder = PothosSchemaTypes.PrismaObjectFieldBuilder<Types, PrismaTypes['Database'], { id: string }>
 
@@ -39,6 +41,10 @@ const metric = (t: unknown, type: 'Float' | 'Int', name: keyof Metrics, text: st
     resolve: async ({ id }, _args, context) =>
       (await context.load('Database.metrics', id, (ids: readonly string[]) => metricsOf(context.app, ids)))?.[name] ?? null,
   })
+
+/** What the servers use, read once for all fields and rows that ask. */
+const useOf = (context: GraphqlContext, id: string) =>
+  context.load('Database.use', id, (ids: readonly string[]) => databaseUse(context.app, ids))
 
 export const Database = builder.prismaObject('Database', {
   description: 'A managed PostgreSQL database.',
@@ -67,6 +73,20 @@ export const Database = builder.prismaObject('Database', {
       'transactionsPerSecond',
       'Transactions per second since the previous reading, which is null for the first one.',
     ),
+    cpuUsagePercent: t.float({
+      nullable: true,
+      description:
+        'CPU time that its server uses, in percent of all CPUs of the machine. Null if the database is not running, or is on a server that Quayside does not run.',
+      select: { id: true },
+      resolve: async ({ id }, _args, context) => (await useOf(context, id))?.cpuPercent ?? null,
+    }),
+    memoryUsagePercent: t.float({
+      nullable: true,
+      description:
+        'Memory that its server uses, in percent of what the machine has. Null if the database is not running, or is on a server that Quayside does not run.',
+      select: { id: true },
+      resolve: async ({ id }, _args, context) => (await useOf(context, id))?.memoryPercent ?? null,
+    }),
     settings: t.expose('settings', { type: 'JSON', description: 'Server settings that differ from the defaults, by name.' }),
     pendingRestart: t.exposeBoolean('pendingRestart', { description: 'Whether a changed setting takes effect only after a restart.' }),
     resourceBindings: t.field({

@@ -37,6 +37,7 @@ export { databaseEngine } from './ports.ts'
 export { countDatabasesByProject, databaseListing, findDatabase, listDatabases, sliceDatabases } from './queries.ts'
 export { createReadings } from './readings.ts'
 export { revealDatabase } from './reveal.ts'
+export { databaseUse } from './usage.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

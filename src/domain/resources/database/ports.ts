@@ -1,5 +1,6 @@
 /** What the domain needs of a place where databases run. */
 import { definePort } from '../../../platform/port.ts'
+import type { Capacity, Usage } from '../../../platform/usage.ts'
 
 /** How a database is to be. Passed to every action, which brings the server from any state to it. */
 export type DatabaseSpec = {
@@ -69,6 +70,8 @@ export interface DatabaseEngine {
   remove(database: DatabaseRef): Promise<void>
   /** Reads the metrics of a running database. Throws PortError if it does not answer within two seconds. */
   measure(spec: DatabaseSpec): Promise<Measured>
+  /** What the servers of databases use, by id, without asking them. Only servers that belong to one database, and whose processes are known. */
+  usage(databases: readonly DatabaseRef[]): Promise<{ usage: ReadonlyMap<string, Usage>; capacity: Capacity }>
 }
 
 export const databaseEngine = definePort<DatabaseEngine>('database engine')

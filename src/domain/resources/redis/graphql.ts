@@ -23,10 +23,14 @@ import { planOfRedis } from './plans.ts'
 import { redisEngine } from './ports.ts'
 import { countRedisInstances, findRedis, listRedisInstances, redisListing } from './queries.ts'
 import { revealRedis } from './reveal.ts'
+import { redisUse } from './usage.ts'
 
 /** Metrics of a running instance, read once for all fields that ask. Null while it does not answer. */
 const metricsOf = (context: GraphqlContext, { id, status }: { id: string; status: string }) =>
   status === 'RUNNING' ? redisEngine.use(context.app).measure(id) : null
+
+/** What the servers use, read once for all fields and rows that ask. */
+const useOf = (context: GraphqlContext, id: string) => context.load('Redis.use', id, (ids: readonly string[]) => redisUse(context.app, ids))
 
 export const Redis = builder.prismaObject('Redis', {
   description: 'A managed Redis instance.',
@@ -64,6 +68,18 @@ export const Redis = builder.prismaObject('Redis', {
       description: 'Number of keys. At most a few seconds old. Null while the instance does not answer.',
       select: { id: true, status: true },
       resolve: async (redis, _args, context) => (await metricsOf(context, redis))?.keyCount ?? null,
+    }),
+    cpuUsagePercent: t.float({
+      nullable: true,
+      description: 'CPU time that the instance uses, in percent of all CPUs of the machine. Null if it is not running.',
+      select: { id: true },
+      resolve: async ({ id }, _args, context) => (await useOf(context, id))?.cpuPercent ?? null,
+    }),
+    memoryUsagePercent: t.float({
+      nullable: true,
+      description: 'Memory in use, in percent of `maxMemoryBytes`. Null if the instance is not running or does not answer.',
+      select: { id: true },
+      resolve: async ({ id }, _args, context) => (await useOf(context, id))?.memoryPercent ?? null,
     }),
     persistent: t.exposeBoolean('persistent', {
       description:

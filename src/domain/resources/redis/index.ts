@@ -36,6 +36,7 @@ export { planOfRedis } from './plans.ts'
 export { redisEngine } from './ports.ts'
 export { countRedisInstancesByProject, findRedis, type ManagedDatabase, sliceManagedDatabases, sliceRedisInstances } from './queries.ts'
 export { revealRedis } from './reveal.ts'
+export { redisUse } from './usage.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {

@@ -1,5 +1,6 @@
 /** What the domain needs of a place where Redis servers run. Above the driver, a server has an id and a port, but no pid, path or program. */
 import { definePort } from '../../../platform/port.ts'
+import type { Capacity, Usage } from '../../../platform/usage.ts'
 
 export type EvictionPolicy =
   | 'noeviction'
@@ -59,6 +60,8 @@ export interface RedisEngine {
   observe(ids: readonly string[]): Promise<RedisState[]>
   /** Reads the metrics at most once in a few seconds, however often it is called. Null if the server does not answer. */
   measure(id: string): Promise<RedisMetrics | null>
+  /** What running servers use, by id, without asking them. */
+  usage(ids: readonly string[]): Promise<{ usage: ReadonlyMap<string, Usage>; capacity: Capacity }>
   /** Stops a server: its data is written to disk first, unless that takes longer than `graceMs`. */
   stop(id: string, options: { graceMs: number }): Promise<void>
   /** Stops a server and deletes its data. */

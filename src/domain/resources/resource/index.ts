@@ -23,6 +23,7 @@ export {
 } from './model.ts'
 export { choosePort, insertResource, removeResource, resourceTopic, takenPorts } from './store.ts'
 export { adoptResources, settleResources, superviseResources } from './supervise.ts'
+export { createUsageReader, type ServerUse } from './usage.ts'
 
 export const resource = defineConcept({
   name: 'resource',

@@ -9,7 +9,7 @@ import {
 } from '../../../domain/resources/database/index.ts'
 import { sliceManagedDatabases } from '../../../domain/resources/redis/index.ts'
 import { commandRow, eitherRow, queryRow, type Route } from '../../core/index.ts'
-import { databaseBody, databaseStateBody, managedDatabaseBody, databaseSchemas as schemas } from '../database-bodies.ts'
+import { databaseStateBody, managedDatabaseBodies, oneDatabase, databaseSchemas as schemas } from '../database-bodies.ts'
 import { disconnects } from './disconnects.ts'
 import { planId } from './plan.ts'
 import { redisRows } from './redis.ts'
@@ -31,7 +31,7 @@ export const databaseRoutes: Route[] = [
     body: { name: 'name', project_id: 'projectId', plan_id: planId },
     status: 201,
     schema: schemas.database,
-    reply: ({ database }) => databaseBody(database),
+    reply: ({ database }, view) => oneDatabase(database, view),
     version: ({ database }) => database.version,
   }),
   queryRow({
@@ -45,7 +45,7 @@ export const databaseRoutes: Route[] = [
     page: { size: null },
     status: 200,
     schema: schemas.databaseList,
-    reply: ({ rows, total }) => ({ databases: rows.map(managedDatabaseBody), total }),
+    reply: async ({ rows, total }, view) => ({ databases: await managedDatabaseBodies(rows, view), total }),
   }),
   eitherRow(
     queryRow({
@@ -58,7 +58,7 @@ export const databaseRoutes: Route[] = [
       params,
       status: 200,
       schema: schemas.database,
-      reply: databaseBody,
+      reply: oneDatabase,
       version: ({ version }) => version,
     }),
     redisRows.get,
@@ -75,7 +75,7 @@ export const databaseRoutes: Route[] = [
       body: { name: 'name' },
       status: 200,
       schema: schemas.database,
-      reply: ({ database }) => databaseBody(database),
+      reply: ({ database }, view) => oneDatabase(database, view),
       version: ({ database }) => database.version,
     }),
     redisRows.update,

@@ -6,6 +6,7 @@ import { countRedisInstancesByProject, sliceRedisInstances } from '../../../doma
 import { countBucketsByProject } from '../../../domain/resources/storage/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
 import { projectBody, projectDetailBody, schemas } from '../bodies.ts'
+import { listedDatabases, listedRedisInstances } from '../database-bodies.ts'
 import { webServiceBodies } from '../serialize.ts'
 
 const tag = 'Projects'
@@ -64,7 +65,9 @@ export const projectRoutes: Route[] = [
       const redis = await view.ask(sliceRedisInstances, { projectId: project.id })
       const [buckets] = await view.ask(countBucketsByProject, { projectIds: [project.id] })
       const [emailServices] = await view.ask(countEmailServicesByProject, { projectIds: [project.id] })
-      return projectDetailBody(project, await webServiceBodies(rows, view), databases.rows, redis.rows, buckets!, emailServices!)
+      const services = await webServiceBodies(rows, view)
+      const [databasesList, redisList] = [await listedDatabases(databases.rows, view), await listedRedisInstances(redis.rows, view)]
+      return projectDetailBody(project, services, databasesList, redisList, buckets!, emailServices!)
     },
     version: (project) => project.version,
   }),

@@ -9,7 +9,7 @@ import {
   updateRedis,
 } from '../../../domain/resources/redis/index.ts'
 import { commandRow, queryRow, type Route } from '../../core/index.ts'
-import { redisBody, redisStateBody, databaseSchemas as schemas } from '../database-bodies.ts'
+import { oneRedis, redisBodiesOf, redisStateBody, databaseSchemas as schemas } from '../database-bodies.ts'
 import { disconnects } from './disconnects.ts'
 import { planId } from './plan.ts'
 
@@ -30,7 +30,7 @@ export const redisRows = {
     body: { name: 'name', project_id: 'projectId', plan_id: planId },
     status: 201,
     schema: schemas.database,
-    reply: ({ redis }) => redisBody(redis),
+    reply: ({ redis }, view) => oneRedis(redis, view),
     version: ({ redis }) => redis.version,
   }),
   list: queryRow({
@@ -43,7 +43,7 @@ export const redisRows = {
     page: { size: null },
     status: 200,
     schema: schemas.redisList,
-    reply: ({ rows, total }) => ({ redis_instances: rows.map(redisBody), total }),
+    reply: async ({ rows, total }, view) => ({ redis_instances: await redisBodiesOf(rows, view), total }),
   }),
   get: queryRow({
     id: 'getRedis',
@@ -55,7 +55,7 @@ export const redisRows = {
     params,
     status: 200,
     schema: schemas.database,
-    reply: redisBody,
+    reply: oneRedis,
     version: ({ version }) => version,
   }),
   update: commandRow({
@@ -69,7 +69,7 @@ export const redisRows = {
     body: { name: 'name' },
     status: 200,
     schema: schemas.database,
-    reply: ({ redis }) => redisBody(redis),
+    reply: ({ redis }, view) => oneRedis(redis, view),
     version: ({ redis }) => redis.version,
   }),
   remove: commandRow({
