@@ -60,11 +60,14 @@ async function firstOf(source: string, variableValues: Record<string, unknown>, 
   return outcome
 }
 
+/** Plans are the same for all organizations. */
+const shared = ['createDatabase(input.planId)', 'createRedis(input.planId)']
+
 const slots = [
   ...idSlots('query', schema.getQueryType()!.getFields()),
   ...idSlots('mutation', schema.getMutationType()!.getFields()),
   ...idSlots('subscription', schema.getSubscriptionType()!.getFields()),
-]
+].filter(({ title }) => !shared.includes(title))
 
 /** What only filters by the id: with an unknown one, these subscriptions never deliver anything, and the link of an export leads to nothing. */
 const filters = [

@@ -8,9 +8,9 @@ import type { ActionInput, ConcernedService, Part } from './model.ts'
 
 export const stepsPerDeployment = phases.length
 
-/** The services that have a repository. */
+/** The services that are built from a repository. */
 export function deployable(services: readonly WebService[]): WebService[] {
-  const found = services.filter(({ repositoryUrl }) => repositoryUrl)
+  const found = services.filter(({ sourceType, repositoryUrl }) => sourceType === 'GIT' && repositoryUrl)
   if (found.length === 0) throw environmentActionErrors.nothing_to_deploy({ field: 'environmentId' })
   return found
 }
