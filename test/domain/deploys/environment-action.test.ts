@@ -69,6 +69,9 @@ describe('what is refused', () => {
     expect(await refusal(act(shop, { action: 'REDEPLOY' }))).toMatchObject({ code: 'nothing_to_deploy' })
     expect(await refusal(act(shop, { action: 'START' }))).toMatchObject({ code: 'nothing_to_start', kind: 'unprocessable' })
     expect(await refusal(act(shop, { action: 'RESTART' }))).toMatchObject({ code: 'nothing_to_start' })
+    const image = await createShop(world.app, tenant.owner, 'image')
+    await run(world.app.db, sql`update web_service set source_type = 'IMAGE' where id = ${image.services[0]!.id}::uuid`)
+    expect(await refusal(act(image, { action: 'DEPLOY' }))).toMatchObject({ code: 'nothing_to_deploy' })
   })
 
   it('updates of modules, because no service is an Odoo service; their input is checked first', async () => {

@@ -223,6 +223,9 @@ export const configurationFor = (read: Pick<Work, 'app' | 'tx'>, target: Deploym
   return config === 'CURRENT' ? currentConfiguration(read, target.webServiceId, revision) : restoredConfiguration(read, target, revision)
 }
 
+/** Whether the service has something that can be deployed. */
+export const hasSource = ({ sourceType, repositoryUrl }: WebService): boolean => sourceType !== 'IMAGE' && repositoryUrl !== null
+
 /** Throws unless the service has something that can be deployed. */
 function demandSource({ sourceType, repositoryUrl }: WebService, field: string): void {
   if (sourceType === 'IMAGE') throw deploymentErrors.image_not_supported({ field })

@@ -29,6 +29,7 @@ export {
   cancelDeployment,
   cancelOfOperation,
   deployWebService,
+  hasSource,
   type NewDeployment,
   queueDeployment,
   refSchema,

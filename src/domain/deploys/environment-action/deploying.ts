@@ -2,15 +2,15 @@
 import type { DeploymentPhase, DeploymentStatus, WebService } from '../../../generated/prisma/client.ts'
 import { rows, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
-import { type NewDeployment, phases, queueDeployment, sameCommit } from '../deployment/index.ts'
+import { hasSource, type NewDeployment, phases, queueDeployment, sameCommit } from '../deployment/index.ts'
 import { environmentActionErrors } from './errors.ts'
 import type { ActionInput, ConcernedService, Part } from './model.ts'
 
 export const stepsPerDeployment = phases.length
 
-/** The services that are built from a repository. */
+/** The services that have something to deploy. */
 export function deployable(services: readonly WebService[]): WebService[] {
-  const found = services.filter(({ sourceType, repositoryUrl }) => sourceType === 'GIT' && repositoryUrl)
+  const found = services.filter(hasSource)
   if (found.length === 0) throw environmentActionErrors.nothing_to_deploy({ field: 'environmentId' })
   return found
 }
