@@ -296,6 +296,15 @@ describe('failed logins', () => {
     expect((await post('/login', { email, password })).status).toBe(200)
   })
 
+  it('and too many links from one client name the time to wait', async () => {
+    const ask = () => post('/forgot-password', { email: 'nobody@example.com' })
+    for (let n = 0; n < 30; n++) await ask()
+    const refused = await ask()
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    await run(rest.app.db, sql`delete from login_attempt`)
+  })
+
   it('are counted from their start, so that no more are possible at once', async () => {
     const address = 'parallel@example.com'
     const answers = await Promise.all(Array.from({ length: 40 }, () => post('/login', { email: address, password: 'wrong' })))

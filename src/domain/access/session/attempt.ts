@@ -68,7 +68,12 @@ export async function clearAttempts(app: App, tx: Tx, email: string): Promise<vo
   await run(tx, sql`delete from login_attempt where key = ${await keyOf(app, 'account', email)}`)
 }
 
-/** The same for attempts that are limited by their number. False if there were too many. */
+/** Throws `login_locked` if there were too many attempts of a kind that is limited by their number. */
+export async function demandWithinLimit(app: App, kind: LimitKind, subject: string): Promise<void> {
+  await take(app, kind, subject)
+}
+
+/** The same, but false if there were too many. */
 export async function isWithinLimit(app: App, kind: LimitKind, subject: string): Promise<boolean> {
   try {
     await take(app, kind, subject)

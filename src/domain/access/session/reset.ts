@@ -13,7 +13,7 @@ import { newId, nilId } from '../../../platform/id.ts'
 import { type App, transact, type Work } from '../../../platform/work.ts'
 import { addressSchema, apiEndpoint, queuePlatformMail } from '../mail/index.ts'
 import { type Account, accountOf, demandAcceptable, hashPassword, passwordSchema, setPasswordHash, tellUser } from '../user/index.ts'
-import { clearAttempts, isWithinLimit } from './attempt.ts'
+import { clearAttempts, demandWithinLimit, isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { sessionRevoked } from './events.ts'
 import { passwordlessLogins } from './factor.ts'
@@ -30,7 +30,7 @@ const validMinutes = 30
 /** Stores the request. Throws `login_locked` if too many came from the client's address; too many for one account are ignored. */
 export async function requestReset(app: App, { email }: z.infer<typeof resetRequestInput>): Promise<void> {
   const { address } = currentOrigin() ?? {}
-  if (address !== undefined && !(await isWithinLimit(app, 'reset_address', networkOf(address)))) throw sessionErrors.login_locked()
+  if (address !== undefined) await demandWithinLimit(app, 'reset_address', networkOf(address))
   if (!(await isWithinLimit(app, 'reset_account', email))) return
   await run(
     app.db,

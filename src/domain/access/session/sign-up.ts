@@ -27,7 +27,7 @@ import {
   userErrors,
   verifyPassword,
 } from '../user/index.ts'
-import { isWithinLimit } from './attempt.ts'
+import { demandWithinLimit, isWithinLimit } from './attempt.ts'
 import { sessionErrors } from './errors.ts'
 import { inOrganizations, personOf, type SignedIn } from './model.ts'
 import { hashToken } from './refresh-token.ts'
@@ -64,7 +64,7 @@ export async function signUp(app: App, input: z.infer<typeof signUpInput>, reque
   if (SIGN_UP === 'off') throw sessionErrors.sign_up_closed({ text: 'New accounts cannot be created here.' })
   if (!token && SIGN_UP !== 'open') throw sessionErrors.sign_up_closed()
   const { address } = currentOrigin() ?? {}
-  if (address !== undefined && !(await isWithinLimit(app, 'sign_up_address', networkOf(address)))) throw sessionErrors.login_locked()
+  if (address !== undefined) await demandWithinLimit(app, 'sign_up_address', networkOf(address))
   await demandAcceptable(password, email, 'password')
   const passwordHash = await hashPassword(password)
   if (token) return createInvited(app, { name, email, passwordHash }, token, requestId)
