@@ -17,6 +17,9 @@ export type Given = { status: number; headers: Record<string, unknown>; text: st
 
 const jsonType = 'application/json; charset=utf-8'
 
+/** Any path can answer these, whatever its operations are. */
+const isOfTransport = new Set([408, 431])
+
 /** Throws an Error that names the request and all differences. */
 export function createAnswerCheck(dialects: readonly Dialect[]): (asked: Asked, given: Given) => void {
   const faces = dialects.map(faceOf)
@@ -54,6 +57,7 @@ export function createAnswerCheck(dialects: readonly Dialect[]): (asked: Asked, 
     if (!operation) return given.status < 400 ? undefined : hold(schemaAt(dialect, 'components', 'schemas', dialect.errorSchema.id))
 
     const response = operation.responses[given.status]
+    if (isOfTransport.has(given.status)) return hold(schemaAt(dialect, 'components', 'schemas', dialect.errorSchema.id))
     if (!response) return fail(`declared are ${Object.keys(operation.responses).join(', ')}`)
     const place = response.$ref?.split('/').slice(1) ?? ['paths', path!, verb, 'responses', String(given.status)]
     const declared = response.$ref === undefined ? response : document.components.responses[place.at(-1)!]!
