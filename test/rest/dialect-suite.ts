@@ -1,15 +1,16 @@
 /** What every row of every dialect guarantees, generated from the route table, so that new rows are tested as well. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApiKey } from '../../src/domain/access/api-key/index.ts'
+import { createProject } from '../../src/domain/apps/project/index.ts'
 import { concepts } from '../../src/domain/index.ts'
 import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { assemble } from '../../src/platform/concept.ts'
-import { run, sql } from '../../src/platform/db/index.ts'
+import { row, run, sql } from '../../src/platform/db/index.ts'
 import { newId } from '../../src/platform/id.ts'
 import { areasOf, type Dialect, pathsOf, type Route } from '../../src/rest/core/index.ts'
 import { intercepting } from '../support/intercept.ts'
 import { signIn } from '../support/person.ts'
-import { junk, nearly, words } from './refused-input.ts'
+import { junk, maskedBodies, nearly, words } from './refused-input.ts'
 import { startRest, type Tenant, type TestServer } from './support.ts'
 
 const { commands: commandsByName, queries: queriesByName } = assemble(concepts)
@@ -56,6 +57,8 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   const reads = rows.filter(({ route }) => route.runs === 'query')
   const commands = rows.filter(({ route }) => route.runs === 'command')
   const reveals = rows.filter(({ route }) => route.reveals)
+  /** Statuses of a request whose input is refused, by what is wrong with a value. */
+  const refused = [dialect.status.invalid, dialect.brokenRulesAreUnprocessable ? dialect.status.unprocessable : dialect.status.invalid]
   /** A credential that a row accepts: a key with the scope or, where keys are refused, the token of the owner. */
   const credentialOf = (route: Route, scope: 'READ' | 'ADMIN' = 'ADMIN') => (route.people ? accessToken : rest.acme.key[scope])
   const takesBody = (route: Route) => route.method !== 'GET' && route.method !== 'DELETE'
@@ -133,17 +136,58 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   })
 
   it.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
-    const answer = await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.READ, ...(takesBody(route) ? { body: {} } : {}) })
+    const changes = async () => (await row<{ count: number }>(rest.app.db, sql`select count(*)::int as count from event`))!.count
+    const before = await changes()
+    const answer = await rest.call(route.method, urlOf(path, mine), {
+      key: rest.acme.key.READ,
+      ...(takesBody(route) ? { body: bodies(mine)[route.id] ?? {} } : {}),
+    })
     expect(answer).toMatchObject({ status: 403 })
     expect(textOf(answer.body)).toEqual(expect.any(String))
+    expect(await changes()).toBe(before)
   })
+
+  const act = () => ({ app: rest.app, caller: rest.acme.owner, requestId: 'test' })
+  const createKey = async (input: CommandInput) =>
+    (await execute(act(), createApiKey, { name: 'suite', scope: 'WRITE', ...input })).plaintextKey!
+  /** Of a key that may everything. */
+  const fullAccess = keys?.ADMIN ?? { scope: 'ADMIN' }
+
+  it('answers 401 to an expired key, on every row', async () => {
+    const key = await createKey({ ...fullAccess, name: 'expired', expiresAt: new Date(Date.now() + 3_600_000) })
+    await run(rest.app.db, sql`update api_key set expires_at = app_now() where name = 'expired'`)
+    for (const { route, path, title } of rows) {
+      expect(await rest.call(route.method, urlOf(path, mine), { key }), title).toMatchObject({
+        status: 401,
+        headers: { 'www-authenticate': 'Bearer' },
+      })
+    }
+  })
+
+  it('shows nothing of other projects to a key that is limited to one', async () => {
+    const { project } = await execute(act(), createProject, { name: 'Elsewhere' })
+    const key = await createKey({ ...fullAccess, projectId: project.id })
+    for (const { route, path, title } of rows.filter(({ route, path }) => path.includes('{') || route.runs === 'query')) {
+      const answer = await rest.call(route.method, urlOf(path, mine), {
+        key,
+        ...(takesBody(route) ? { body: bodies(mine)[route.id] ?? {} } : {}),
+      })
+      expect(path.includes('{') ? [403, 404] : [200, 403], `${title} answered ${answer.text}`).toContain(answer.status)
+      for (const id of Object.values(mine)) expect(answer.text, title).not.toContain(id)
+    }
+  })
+
+  it.each(writes.flatMap(({ route, path, title }) => maskedBodies(route.body).map((body) => ({ route, path, body, title }))))(
+    '$title refuses a mask that is written back: $body',
+    async ({ route, path, body }) => {
+      const answer = await rest.call(route.method, urlOf(path, mine), { key: rest.acme.key.ADMIN, body })
+      expect(refused).toContain(answer.status)
+      expect(textOf(answer.body)).toContain('value')
+    },
+  )
 
   it('answers 401 to the keys of other APIs, on every row', async () => {
     const kinds = [{ kind: 'PLATFORM' }, { kind: 'OEC' }, { kind: 'OCORE', permissions: ['view:projects', 'manage:projects'] }]
-    const createKey = async (input: CommandInput) => {
-      const act = { app: rest.app, caller: rest.acme.owner, requestId: 'test' }
-      return (await execute(act, createApiKey, { name: 'suite', scope: 'WRITE', ...input })).plaintextKey!
-    }
     const others = (await Promise.all(kinds.map(createKey))).filter((key) => !key.startsWith(dialect.keyPrefix))
     expect(others).toHaveLength(2)
     for (const { route, path, title } of rows) {
@@ -220,9 +264,6 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
       expect(await rest.call(route.method, urlOf(path, mine), { key: credentialOf(route), payload })).toMatchObject({ status: 400 })
     }
   })
-
-  /** By what is wrong with a value. */
-  const refused = [dialect.status.invalid, dialect.brokenRulesAreUnprocessable ? dialect.status.unprocessable : dialect.status.invalid]
 
   it.each(rows.filter(({ route }) => route.page))('$title refuses a page out of bounds', async ({ route, path }) => {
     const url = urlOf(path, mine)

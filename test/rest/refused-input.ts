@@ -19,6 +19,16 @@ export function nearly<Value>(sources: Sources = {}, bad: readonly Value[]): Rec
   })
 }
 
+/** Bodies that write the mask of a secret value back: in each field of values, also in a list's items. */
+export function maskedBodies(sources: Sources = {}): Record<string, unknown>[] {
+  const given = { key: 'MASKED', value: '********' }
+  return Object.entries(sources).flatMap(([name, source]): Record<string, unknown>[] => {
+    const { to, items = {} } = sourceOf(source)
+    if (to === 'value') return [{ ...given, [name]: given.value }]
+    return Object.values(items).some((item) => sourceOf(item).to === 'value') ? [{ name: 'Masked', [name]: [given] }] : []
+  })
+}
+
 type Words = {
   /** Names of input fields, and values, that the dialect does not have. */
   ours: ReadonlySet<string>
