@@ -57,8 +57,8 @@ async function send(routes: Routes, { url, isLocal }: OdooConnection, asked: Exc
   }
 }
 
-function answerOf({ url }: OdooConnection, { maxAnswerBytes }: Exchange, sent: Sent): Answer {
-  const { host } = new URL(url)
+function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent: Sent): Answer {
+  const { host } = new URL(connection.url)
   if (sent.type === 'failure') {
     if (!sent.wasSent) throw fail('UNREACHABLE', sent.message)
     if (sent.errorClass === 'timeout') throw fail('TIMEOUT', `Odoo at ${host} did not answer in time.`)
@@ -71,10 +71,15 @@ function answerOf({ url }: OdooConnection, { maxAnswerBytes }: Exchange, sent: S
   if (json !== undefined) return { status, json }
   if (status >= 300 && status < 400)
     throw fail('NOT_ODOO', `${host} redirects to ${originOf(headers.location)}. Use the address that it leads to.`)
-  // A proxy in front of Odoo answers so when Odoo does not, and Odoo may have begun.
-  if (status >= 500) throw fail('LOST', `${host} answered with status ${status} and no JSON.`)
-  throw fail('NOT_ODOO', `${host} does not answer as Odoo does: it sent status ${status} and no JSON.`)
+  throw notOdoo(connection, status, 'no JSON')
 }
+
+/** Something else than Odoo answered, or Odoo through a proxy that gave up on it. Only if the request was refused is it certain that it had no effect. */
+export const notOdoo = ({ url }: OdooConnection, status: number, what: string) =>
+  fail(
+    status >= 400 && status < 500 ? 'NOT_ODOO' : 'LOST',
+    `${new URL(url).host} does not answer as Odoo does: it sent status ${status} and ${what}.`,
+  )
 
 function jsonOf(body: Uint8Array): unknown {
   try {

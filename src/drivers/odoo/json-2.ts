@@ -1,6 +1,6 @@
 /** JSON-2, `/json/2/<model>/<method>`, from Odoo 19 on. Errors have a status, and every argument has a name. */
 import type { OdooCall, OdooConnection } from '../../domain/odoo/odoo-account/ports.ts'
-import { type Exchange, exchange, fail, type Routes } from './exchange.ts'
+import { type Exchange, exchange, fail, notOdoo, type Routes } from './exchange.ts'
 import { failureOf, raisedOf } from './failure.ts'
 
 type Bounds = Pick<Exchange, 'deadline' | 'maxAnswerBytes'>
@@ -18,7 +18,7 @@ export async function callMethod(
   })
   if (status >= 200 && status < 300) return json
   const raised = raisedOf(json)
-  if (raised.name === '') throw fail(status >= 500 ? 'LOST' : 'NOT_ODOO', `Odoo answered with status ${status}.`)
+  if (raised.name === '') throw notOdoo(connection, status, 'JSON that is no error of Odoo')
   if (status === 401) throw fail('LOGIN_REFUSED', 'Odoo does not accept the API key of the account.')
   throw failureOf(raised)
 }

@@ -1,7 +1,7 @@
 /** JSON-RPC, `/jsonrpc`. Every answer has the status 200, with an `error` in its envelope if something was raised. */
 import type { OdooCall, OdooConnection } from '../../domain/odoo/odoo-account/ports.ts'
 import { PortError } from '../../platform/errors.ts'
-import { type Exchange, exchange, fail, type Routes } from './exchange.ts'
+import { type Exchange, exchange, fail, notOdoo, type Routes } from './exchange.ts'
 import { failureOf, raisedOf } from './failure.ts'
 import type { Logins } from './login.ts'
 
@@ -14,8 +14,7 @@ async function rpc(routes: Routes, connection: OdooConnection, { isRepeatable, .
   const body = { jsonrpc: '2.0', method: 'call', id: 1, params }
   const { status, json } = await exchange(routes, connection, { path: '/jsonrpc', body, isRepeatable, ...bounds })
   const { jsonrpc, result, error } = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>
-  if (jsonrpc !== '2.0')
-    throw fail('NOT_ODOO', `${new URL(connection.url).host} does not answer as Odoo does: its JSON (status ${status}) is no JSON-RPC.`)
+  if (jsonrpc !== '2.0') throw notOdoo(connection, status, 'JSON that is no JSON-RPC')
   if (error !== undefined && error !== null) throw failureOf(raisedOf((error as { data?: unknown }).data))
   // Older versions leave out a result that is None.
   return result ?? null

@@ -106,8 +106,8 @@ describe('an account is refused, and says what is wrong', () => {
     const answers: [number, Record<string, string>, string, string][] = [
       [200, {}, html, 'does not answer as Odoo does'],
       [404, {}, html, 'does not answer as Odoo does'],
-      [200, {}, '{"hello": "world"}', 'is no JSON-RPC'],
-      [200, {}, 'null', 'is no JSON-RPC'],
+      [200, {}, '{"hello": "world"}', 'JSON that is no JSON-RPC'],
+      [200, {}, 'null', 'JSON that is no JSON-RPC'],
       [301, { location: 'https://erp.example.com/odoo?token=1' }, '', 'redirects to https://erp.example.com.'],
       [502, {}, html, 'status 502'],
     ]

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { revokeApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { flushCallRecords } from '../../../src/domain/odoo/bridge-call/index.ts'
-import { deleteOdooAccount, updateOdooAccount } from '../../../src/domain/odoo/odoo-account/index.ts'
+import { deleteOdooAccount, odooPort, updateOdooAccount } from '../../../src/domain/odoo/odoo-account/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
@@ -380,6 +380,15 @@ describe('after a fault on the way', () => {
   })
 })
 
+it('a write whose answer is no answer of Odoo may have been made', async () => {
+  for (const status of [200, 502]) {
+    const headers = { 'Idempotency-Key': newId() }
+    bridge.odoo.misbehave = (_request, response) => response.writeHead(status).end('<!doctype html>')
+    expect(await bridge.send(key, write, headers)).toMatchObject(failure(502, 'odoo_unreachable'))
+    expect(await bridge.send(key, write, headers)).toMatchObject(failure(409, 'outcome_unknown'))
+  }
+})
+
 describe('a write with an idempotency key', () => {
   it('is made once, and its answer repeated', async () => {
     const headers = { 'Idempotency-Key': newId() }
@@ -414,6 +423,17 @@ describe('a write with an idempotency key', () => {
     held.resolve()
     expect((await first).status).toBe(200)
   })
+})
+
+it('an unexpected error is masked, and logged with the request ID of the response', async () => {
+  const odoo = odooPort.use(bridge.app)
+  odooPort.provide(bridge.app, { ...odoo, call: () => Promise.reject(new Error('the inner reason')) })
+  const answer = await bridge.server.inject({ method: 'POST', url: '/call', payload: read, headers: { 'x-api-key': key } })
+  odooPort.provide(bridge.app, odoo)
+  expect({ status: answer.statusCode, body: answer.json() }).toEqual(failure(500, 'internal_error'))
+  expect(answer.body).not.toContain('inner')
+  const logged = bridge.app.logged.find((line) => JSON.stringify(line).includes('the inner reason'))
+  expect(logged).toMatchObject({ level: 50, requestId: answer.headers['x-request-id'] })
 })
 
 it('calls of an account wait for their turn, in order, and beyond that are refused', async () => {
