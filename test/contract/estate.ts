@@ -427,7 +427,8 @@ export function variablesFor(
       const wanted = Object.values(nullable.getFields()).filter(
         (inner) => isRequiredInputField(inner) || at?.path.slice(0, path.length + 1).join('.') === [...path, inner.name].join('.'),
       )
-      return Object.fromEntries(wanted.map((inner) => [inner.name, valueAt(inner.type, [...path, inner.name])]))
+      const own = Object.fromEntries(wanted.map((inner) => [inner.name, valueAt(inner.type, [...path, inner.name])]))
+      return path.length === 1 ? { ...own, ...beside[`${field.name} ${at?.path.at(-1)}`] } : own
     }
     if (isEnumType(nullable)) return nullable.getValues()[0]!.name
     const samples: Record<string, unknown> = { String: 'text', Int: 1, Float: 1, Boolean: true, DateTime: '2030-01-01T00:00:00Z', JSON: {} }
@@ -435,6 +436,12 @@ export function variablesFor(
   }
   const given = field.args.filter((arg) => isRequiredArgument(arg) || at?.path[0] === arg.name)
   return Object.fromEntries(given.map((arg) => [arg.name, valueAt(arg.type, [arg.name])]))
+}
+
+/** What an input must have beside an id, without which it would be refused whatever the id is. */
+const beside: Record<string, Record<string, string>> = {
+  'createApiKey odooAccountId': { kind: 'BRIDGE' },
+  'importApiKey odooAccountId': { kind: 'BRIDGE', prefix: 'qb_live_text' },
 }
 
 /** Values of fields that accept a certain format only, without which their operations would be refused before anything else. */

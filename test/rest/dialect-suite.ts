@@ -31,9 +31,13 @@ type Fixture = {
   textOf(body: unknown): unknown
   /** A valid body for each row that needs one, by the id of the row. */
   bodies(params: Params): Record<string, Record<string, unknown>>
+  /** A body with which a row changes something, where only the body says so. */
+  changes?(params: Params): Record<string, Record<string, unknown>>
+  /** Keys of this contract cannot be limited to a project. */
+  keysWithoutProject?: boolean
 }
 
-export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fixture): void {
+export function describeDialect({ dialect, keys, populate, textOf, bodies, changes = () => ({}), keysWithoutProject = false }: Fixture): void {
   let rest: TestServer
   let mine: Params
   let foreign: Params
@@ -135,26 +139,25 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     }
   })
 
+  const countEvents = async () => (await row<{ count: number }>(rest.app.db, sql`select count(*)::int as count from event`))!.count
+
   it.each(commands)('$title answers 403 to a read-only key, and changes nothing', async ({ route, path }) => {
-    const changes = async () => (await row<{ count: number }>(rest.app.db, sql`select count(*)::int as count from event`))!.count
-    const before = await changes()
+    const before = await countEvents()
     const answer = await rest.call(route.method, urlOf(path, mine), {
       key: rest.acme.key.READ,
-      ...(takesBody(route) ? { body: bodies(mine)[route.id] ?? {} } : {}),
+      ...(takesBody(route) ? { body: { ...bodies(mine), ...changes(mine) }[route.id] ?? {} } : {}),
     })
     expect(answer).toMatchObject({ status: 403 })
     expect(textOf(answer.body)).toEqual(expect.any(String))
-    expect(await changes()).toBe(before)
+    expect(await countEvents()).toBe(before)
   })
 
   const act = () => ({ app: rest.app, caller: rest.acme.owner, requestId: 'test' })
   const createKey = async (input: CommandInput) =>
     (await execute(act(), createApiKey, { name: 'suite', scope: 'WRITE', ...input })).plaintextKey!
-  /** Of a key that may everything. */
-  const fullAccess = keys?.ADMIN ?? { scope: 'ADMIN' }
 
   it('answers 401 to an expired key, on every row', async () => {
-    const key = await createKey({ ...fullAccess, name: 'expired', expiresAt: new Date(Date.now() + 3_600_000) })
+    const key = await createKey({ ...rest.acme.keyInput.ADMIN, name: 'expired', expiresAt: new Date(Date.now() + 3_600_000) })
     await run(rest.app.db, sql`update api_key set expires_at = app_now() where name = 'expired'`)
     for (const { route, path, title } of rows) {
       expect(await rest.call(route.method, urlOf(path, mine), { key }), title).toMatchObject({
@@ -164,9 +167,10 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     }
   })
 
-  it('shows nothing of other projects to a key that is limited to one', async () => {
+  const ofProject = keysWithoutProject ? [] : ['a key that is limited to one']
+  it.each(ofProject)('shows nothing of other projects to %s', async () => {
     const { project } = await execute(act(), createProject, { name: 'Elsewhere' })
-    const key = await createKey({ ...fullAccess, projectId: project.id })
+    const key = await createKey({ ...rest.acme.keyInput.ADMIN, projectId: project.id })
     for (const { route, path, title } of rows.filter(({ route, path }) => path.includes('{') || route.runs === 'query')) {
       const answer = await rest.call(route.method, urlOf(path, mine), {
         key,
@@ -189,7 +193,7 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
   it('answers 401 to the keys of other APIs, on every row', async () => {
     const kinds = [{ kind: 'PLATFORM' }, { kind: 'OEC' }, { kind: 'OCORE', permissions: ['view:projects', 'manage:projects'] }]
     const others = (await Promise.all(kinds.map(createKey))).filter((key) => !key.startsWith(dialect.keyPrefix))
-    expect(others).toHaveLength(2)
+    expect(others.length).toBeGreaterThanOrEqual(2)
     for (const { route, path, title } of rows) {
       for (const key of others) expect((await rest.call(route.method, urlOf(path, mine), { key })).status, title).toBe(401)
     }
@@ -364,20 +368,21 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     },
   )
 
-  it('an unexpected error is masked, and logged with the request ID of the response', async () => {
-    const { path } = reads[0]!
-    const { db } = rest.app
-    rest.app.db = intercepting(db, (text, send) => {
-      if (text.includes('api_key')) return send()
-      throw new Error('the inner reason')
+  const read = reads.find(({ route }) => !route.people)
+  if (read)
+    it('an unexpected error is masked, and logged with the request ID of the response', async () => {
+      const { path } = read
+      const { db } = rest.app
+      rest.app.db = intercepting(db, (text, send) => {
+        if (text.includes('api_key')) return send()
+        throw new Error('the inner reason')
+      })
+      const url = urlOf(path, mine)
+      const answer = await rest.server.inject({ method: 'GET', url, headers: { authorization: `Bearer ${rest.acme.key.READ}` } })
+      rest.app.db = db
+      expect(answer.statusCode).toBe(500)
+      expect(answer.body).not.toContain('inner')
+      const logged = rest.app.logged.find((line) => JSON.stringify(line).includes('the inner reason'))
+      expect(logged).toMatchObject({ level: 50, requestId: answer.headers['x-request-id'] })
     })
-    const url = urlOf(path, mine)
-    const answer = await rest.server.inject({ method: 'GET', url, headers: { authorization: `Bearer ${rest.acme.key.READ}` } })
-    rest.app.db = db
-    expect(answer.statusCode).toBe(500)
-    expect(answer.body).not.toContain('inner')
-    const logged = rest.app.logged.find(({ requestId }) => requestId === answer.headers['x-request-id'])
-    expect(logged).toMatchObject({ level: 50 })
-    expect(JSON.stringify(logged)).toContain('the inner reason')
-  })
 }

@@ -7,6 +7,7 @@ import { organizationCreated } from '../../src/domain/access/organization/index.
 import '../../src/domain/apps/server/index.ts'
 import { routerPort } from '../../src/domain/deploys/instance/index.ts'
 import type { Router } from '../../src/domain/deploys/instance/ports.ts'
+import { odooPort } from '../../src/domain/odoo/odoo-account/index.ts'
 import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import type { OutgoingHttp } from '../../src/domain/webhooks/endpoint/ports.ts'
@@ -24,7 +25,7 @@ import { provideEmail } from '../support/email.ts'
 import { provideRedisEngine } from '../support/redis-engine.ts'
 import { createAnswerCheck } from './answer-check.ts'
 
-export type Tenant = { organizationId: string; owner: Caller; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
+export type Tenant = { organizationId: string; owner: Caller; keyInput: Keys; key: Record<keyof Keys, string> }
 
 // biome-ignore lint/suspicious/noExplicitAny: the JSON of every row there is; the validator has held it against the document
 export type Answer = { status: number; body: any; text: string; headers: Record<string, string | undefined> }
@@ -45,8 +46,15 @@ export const oecKeys: Keys = {
   ADMIN: { kind: 'OEC', scope: 'WRITE' },
 }
 
+/** Keys that are bound to something of their tenant. */
+type KeysOf = Keys | ((app: TestApp, owner: Caller) => Promise<Keys>)
+
 /** `settings` are environment variables. */
-export async function startRest(dialects: readonly [Dialect, ...Dialect[]], settings: Record<string, string> = {}, keys = platformKeys) {
+export async function startRest(
+  dialects: readonly [Dialect, ...Dialect[]],
+  settings: Record<string, string> = {},
+  keys: KeysOf = platformKeys,
+) {
   const database = await createTestDatabase()
   const app = await createTestApp(database.url, settings)
   routerPort.provide(app, { port: 4080 } as Router)
@@ -54,6 +62,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
   provideRedisEngine(app)
   storageEndpoint.provide(app, { url: 'http://127.0.0.1:4090' })
   const dns = provideEmail(app)
+  odooPort.provide(app, { version: async () => '17.0', logIn: async () => {}, call: async () => [] })
   outgoingHttp.provide(app, { check: async () => null } as Partial<OutgoingHttp> as OutgoingHttp)
   const server = await createApp({ app, schema: buildSchema('type Query { nothing: Int }'), rest: [restPlugin(app, dialects)] })
   const check = createAnswerCheck(dialects)
@@ -93,7 +102,7 @@ export async function startRest(dialects: readonly [Dialect, ...Dialect[]], sett
 const lowerCased = (headers: Record<string, string>) =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 
-async function createTenant(app: TestApp, name: string, keys: Keys): Promise<Tenant> {
+async function createTenant(app: TestApp, name: string, keys: KeysOf): Promise<Tenant> {
   const [organizationId, userId] = [newId(), newId()]
   const owner: Caller = {
     subject: { type: 'user', id: userId, name },
@@ -110,9 +119,10 @@ async function createTenant(app: TestApp, name: string, keys: Keys): Promise<Ten
     const data = { organizationId: encodeId('Organization', organizationId), name, slug: name }
     await publish(work, organizationCreated, { subjectId: organizationId, projectId: null, data })
   })
+  const own = typeof keys === 'function' ? await keys(app, owner) : keys
   const key = async (scope: keyof Keys) => {
-    const made = await execute({ app, caller: owner, requestId: randomUUID() }, createApiKey, { name: scope, ...keys[scope] })
+    const made = await execute({ app, caller: owner, requestId: randomUUID() }, createApiKey, { name: scope, ...own[scope] })
     return made.plaintextKey!
   }
-  return { organizationId, owner, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
+  return { organizationId, owner, keyInput: own, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
 }
