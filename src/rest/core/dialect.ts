@@ -74,6 +74,8 @@ export type Dialect = Omit<Face, 'paths'> & {
   rateLimits: readonly [RequestLimit, ...RequestLimit[]]
   /** Whether the contract has the headers `X-RateLimit-Limit`, `-Remaining` and `-Window`. */
   legacyRateLimitHeaders: boolean
+  /** Whether the contract has the page `/redoc` beside `/docs`. */
+  hasRedoc?: true
   /** Named schemas of the document. */
   schemas: readonly Named[]
   errorSchema: Named

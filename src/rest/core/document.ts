@@ -1,4 +1,4 @@
-/** The OpenAPI document of a dialect and the page that displays it, served from local files without a key. */
+/** The OpenAPI document of a dialect and the pages that display it, served from local files without a key. */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -7,14 +7,42 @@ import { areasOf, type Dialect } from './dialect.ts'
 import { printDocument } from './openapi.ts'
 import { urlsOf } from './route.ts'
 
-const assets: Record<string, string> = {
-  'swagger-ui.css': 'text/css; charset=utf-8',
-  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
-  'favicon-32x32.png': 'image/png',
+type Asset = { type: string; file: () => string }
+
+const css = 'text/css; charset=utf-8'
+const script = 'text/javascript; charset=utf-8'
+const fileOf = (pack: string, name: string) => () => join(dirname(createRequire(import.meta.url).resolve(`${pack}/package.json`)), name)
+
+/** A page that displays the document: its path, its files below it, and the script that starts it. */
+type Page = { path: string; assets: Readonly<Record<string, Asset>>; start(url: string): string }
+
+const swagger: Page = {
+  path: '/docs',
+  assets: {
+    'swagger-ui.css': { type: css, file: fileOf('swagger-ui-dist', 'swagger-ui.css') },
+    'swagger-ui-bundle.js': { type: script, file: fileOf('swagger-ui-dist', 'swagger-ui-bundle.js') },
+    'favicon-32x32.png': { type: 'image/png', file: fileOf('swagger-ui-dist', 'favicon-32x32.png') },
+  },
+  start: (url) => `SwaggerUIBundle({ url: '${url}', dom_id: '#document', deepLinking: true })\n`,
 }
 
+/** Its search would need a worker from a blob. */
+const redoc: Page = {
+  path: '/redoc',
+  assets: {
+    'redoc.standalone.js': { type: script, file: fileOf('redoc', 'bundles/redoc.standalone.js') },
+    'favicon-32x32.png': swagger.assets['favicon-32x32.png']!,
+  },
+  start: (url) => `Redoc.init('${url}', { disableSearch: true, hideDownloadButton: false }, document.getElementById('document'))\n`,
+}
+
+const pagesOf = ({ hasRedoc }: Dialect): Page[] => [swagger, ...(hasRedoc ? [redoc] : [])]
+
 /** Below each area of the dialect. */
-export const documentPaths: string[] = ['/openapi.json', '/docs', '/docs/start.js', ...Object.keys(assets).map((name) => `/docs/${name}`)]
+export const documentPathsOf = (dialect: Dialect): string[] => [
+  '/openapi.json',
+  ...pagesOf(dialect).flatMap(({ path, assets }) => [path, `${path}/start.js`, ...Object.keys(assets).map((name) => `${path}/${name}`)]),
+]
 
 const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
@@ -31,28 +59,32 @@ export function mountDocument(server: FastifyInstance, dialect: Dialect): void {
     }
   }
   let printed: string | undefined
+  const url = `${areas[0]}/openapi.json`
   serve('/openapi.json', 'application/json; charset=utf-8', () => (printed ??= printDocument(dialect)))
-  serve('/docs', 'text/html; charset=utf-8', () => page(dialect.title, areas[0]))
-  serve('/docs/start.js', 'text/javascript; charset=utf-8', () => startScript(areas[0]))
-  for (const [name, type] of Object.entries(assets)) serve(`/docs/${name}`, type, () => readFile(join(assetsDirectory(), name)))
+  for (const page of pagesOf(dialect)) {
+    serve(page.path, 'text/html; charset=utf-8', () => htmlOf(dialect.title, areas[0] + page.path, page))
+    serve(`${page.path}/start.js`, script, () => page.start(url))
+    for (const [name, { type, file }] of Object.entries(page.assets)) serve(`${page.path}/${name}`, type, () => readFile(file()))
+  }
 }
 
-const assetsDirectory = () => dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
-
-const page = (title: string, area: string) => `<!doctype html>
+/** `at` is the path of the page. */
+function htmlOf(title: string, at: string, { assets }: Page): string {
+  const linked = Object.entries(assets).map(([name, { type }]) => {
+    if (type === script) return `<script defer src="${at}/${name}"></script>`
+    return `<link rel="${type === css ? 'stylesheet' : 'icon'}" href="${at}/${name}">`
+  })
+  return `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <title>${title}</title>
-<link rel="icon" href="${area}/docs/favicon-32x32.png">
-<link rel="stylesheet" href="${area}/docs/swagger-ui.css">
+${linked.join('\n')}
+<script defer src="${at}/start.js"></script>
 </head>
 <body>
 <div id="document"></div>
-<script src="${area}/docs/swagger-ui-bundle.js"></script>
-<script src="${area}/docs/start.js"></script>
 </body>
 </html>
 `
-
-const startScript = (area: string) => `SwaggerUIBundle({ url: '${area}/openapi.json', dom_id: '#document', deepLinking: true })\n`
+}

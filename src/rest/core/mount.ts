@@ -7,7 +7,7 @@ import type { Caller } from '../../platform/access.ts'
 import { demandPerson } from '../../platform/command.ts'
 import { credentialOfHeaders, refusedCredential } from '../../platform/credential.ts'
 import type { EarlyWording } from '../../platform/early-refusal.ts'
-import { errors } from '../../platform/errors.ts'
+import { DomainError, errors } from '../../platform/errors.ts'
 import { encodeId } from '../../platform/id.ts'
 import { isModestJson, tooManyValues } from '../../platform/json-body.ts'
 import { withinDeadline } from '../../platform/outage.ts'
@@ -15,7 +15,7 @@ import { demandNoForeignPage, demandOwnPage } from '../../platform/own-origin.ts
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
 import type { App } from '../../platform/work.ts'
 import { areasOf, type Dialect, type Face } from './dialect.ts'
-import { documentPaths, mountDocument } from './document.ts'
+import { documentPathsOf, mountDocument } from './document.ts'
 import { etagOf, isFresh } from './etag.ts'
 import { failureOf } from './failure.ts'
 import { inputReader } from './input.ts'
@@ -42,7 +42,7 @@ declare module 'fastify' {
   }
 }
 
-export const faceOf = (dialect: Dialect): Face => ({ ...dialect, paths: [...dialect.routes.flatMap(pathsOf), ...documentPaths] })
+export const faceOf = (dialect: Dialect): Face => ({ ...dialect, paths: [...dialect.routes.flatMap(pathsOf), ...documentPathsOf(dialect)] })
 
 /** Serves the dialects and rejects all other paths in their areas. To be registered once per server. */
 export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPluginAsync {
@@ -83,6 +83,7 @@ const refuseUnknownPaths =
     // In a hook, to reject an unknown path before the body is read.
     server.addHook('onRequest', async (request, reply) => {
       const dialect = pick(request)
+      await nameKnownKey(app, dialect, request, reply)
       const methods = methodsAt(dialect, request.url)
       if (methods.length === 0) return refuse(app, dialect, request, reply, errors.not_found({ text: 'This path does not exist.' }))
       reply.header('allow', methods.join(', '))
@@ -97,7 +98,7 @@ function methodsAt(dialect: Dialect, url: string): string[] {
   const path = pathOf(url)
   const rows = dialect.routes.filter((route) => isOneOf(pathsOf(route), dialect.prefixes, path))
   const found = new Set<string>(rows.map(({ method }) => method))
-  if (isOneOf(documentPaths, areasOf(dialect), path)) found.add('GET')
+  if (isOneOf(documentPathsOf(dialect), areasOf(dialect), path)) found.add('GET')
   if (found.size === 0) return []
   if (found.has('GET')) found.add('HEAD')
   return [...found.add('OPTIONS')].sort()
@@ -150,6 +151,18 @@ function createAuthenticate(app: App, dialect: Dialect, count: CountRequest): Au
 /** Sets the header that says which key a request had. */
 function nameKey({ keyIdHeader }: Dialect, reply: FastifyReply, apiKeyId: string): void {
   if (keyIdHeader !== undefined) reply.header(keyIdHeader, encodeId('ApiKey', apiKeyId))
+}
+
+/** The same at a path without a row, where nothing else needs the key. Whatever is wrong with it is not told there. */
+async function nameKnownKey(app: App, dialect: Dialect, { headers }: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const credential = credentialOfHeaders(headers)
+  if (dialect.keyIdHeader === undefined || !credential || credential.fromCookie) return
+  try {
+    const caller = await withinDeadline(app, Promise.resolve(dialect.authenticate(app, credential)))
+    if (caller?.apiKeyId) nameKey(dialect, reply, caller.apiKeyId)
+  } catch (error) {
+    if (!(error instanceof DomainError)) app.log.warn({ err: error }, 'the key of a request for an unknown path could not be looked up')
+  }
 }
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {

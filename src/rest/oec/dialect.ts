@@ -63,6 +63,7 @@ export const oecDialect: Dialect = {
   ],
   legacyRateLimitHeaders: true,
   renderError,
+  hasRedoc: true,
   schemas: [...bodies, ...taskBodies, ...webhookBodies, ...apiKeyBodies],
   errorSchema: errorBody,
 }
