@@ -51,6 +51,11 @@ export class Canary {
     }
   }
 
+  /** A value that is no secret though it is sealed, such as an ordinary word in an example. To be called before it is sealed. */
+  allow(value: string): void {
+    this.#values.add(value)
+  }
+
   /** Registers a text that is searched for as a whole only, because it has words that also occur elsewhere. */
   addText(text: string): void {
     if (text.length >= minLength && !this.#values.has(text)) this.#register(text, formsOf(text, []))
