@@ -328,9 +328,11 @@ describe('embedded PostgreSQL', () => {
       }
       expect(await query(url, 'select count(*)::int as count from kept')).toEqual([{ count: 10 }])
       expect(await starts()).toBe(11)
-      // A supervisor may miss a short loss, which another has ended, or see two as one.
-      await until('no supervisor waits', () => reports.every((reported) => reported.at(-1) !== 'lost'))
-      for (const reported of reports) expect(reported).toEqual(reported.map((_, index) => (index % 2 === 0 ? 'lost' : 'back')))
+      await until('no supervisor waits', () => reports.every((reported) => ['back', undefined].includes(reported.at(-1))))
+      // A supervisor may miss a short loss, which another has ended, or see two as one. A server that answers and is killed before its
+      // supervisor has seen that it is ready could not be started.
+      const seen = reports.map((reported) => reported.filter((state) => state !== 'failed'))
+      for (const states of seen) expect(states).toEqual(states.map((_, index) => (index % 2 === 0 ? 'lost' : 'back')))
       expect(changes.length).toBeGreaterThan(0)
     })
 
