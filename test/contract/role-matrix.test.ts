@@ -10,6 +10,7 @@ import { type Caller, type Permission, permissions } from '../../src/platform/ac
 import { ask, execute } from '../../src/platform/command.ts'
 import { DomainError } from '../../src/platform/errors.ts'
 import { decodeId, encodeId, type IdType, newId } from '../../src/platform/id.ts'
+import { bridgeDialect } from '../../src/rest/bridge/index.ts'
 import { type Route, type Source, sourceOf } from '../../src/rest/core/route.ts'
 import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
@@ -143,7 +144,7 @@ describe('with ids of no object, only those with the permission learn that', () 
   })
 })
 
-const rows = [...platformDialect.routes, ...oecDialect.routes].map((route) => [`${route.method} ${route.path}`, route] as const)
+const rows = [...platformDialect.routes, ...oecDialect.routes, ...bridgeDialect.routes].map((route) => [`${route.method} ${route.path}`, route] as const)
 const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name))!
 
 /** Runs a row with the ids that its path names, below an object of the estate where the path names one. */
