@@ -2,6 +2,7 @@
 import type { EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
 import type { EnvironmentTask, ModuleUpdateMode, TaskDeployment } from '../../domain/deploys/environment-action/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
+
 type WebhookEndpointFormat = 'RAW' | 'SLACK' | 'TEAMS' | 'DISCORD' | 'EMAIL' | 'OEC'
 
 export const environmentTypes = { PRODUCTION: 'production', STAGING: 'staging', DEVELOPMENT: 'development' } as const satisfies Record<

@@ -153,12 +153,11 @@ describe('an action', () => {
     for (const action of ['deploy', 'redeploy', 'start', 'stop', 'restart'])
       for (const url of [`${path}/actions/${action}`, `${path}/${action}`])
         expect(await call('POST', url), url).toMatchObject({ status: 422, body: { message: 'The environment has no web service.' } })
-    for (const action of ['update-modules', 'quick-update'])
-      for (const url of [`${path}/actions/${action}`, `${path}/${action}`])
-        expect(await call('POST', url, { body: { mode: 'update_specific', modules: ['sale'] } }), url).toMatchObject({
-          status: 422,
-          body: { error: 'validation_error', message: 'The environment has no Odoo service, and only Odoo services have modules.' },
-        })
+    for (const url of [`${path}/actions/update-modules`, `${path}/update-modules`, `${path}/quick-update`])
+      expect(await call('POST', url, { body: { mode: 'update_specific', modules: ['sale'] } }), url).toMatchObject({
+        status: 422,
+        body: { error: 'validation_error', message: 'The environment has no Odoo service, and only Odoo services have modules.' },
+      })
   })
 
   it.each<[object, number, string]>([

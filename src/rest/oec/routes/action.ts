@@ -8,24 +8,23 @@ import { updateModes } from '../vocabulary.ts'
 type Row = {
   id: string
   name: string
-  otherNames?: readonly string[]
+  alias?: string
   summary: string
   description: string
   action: string
   body?: Sources
 }
 
-const below = (name: string) => [`/environments/{environment_id}/actions/${name}`, `/environments/{environment_id}/${name}`] as const
+const place = '/environments/{environment_id}'
 
 const busy = 'Fails with `task_in_progress` while another task of the environment is in progress.'
 
-const actionRow = ({ name, otherNames = [], description, action, ...row }: Row): Route => {
-  const [path, alias] = below(name)
-  return commandRow({
+const actionRow = ({ name, alias, description, action, ...row }: Row): Route =>
+  commandRow({
     ...row,
     method: 'POST',
-    path,
-    aliases: [alias, ...otherNames.flatMap(below)],
+    path: `${place}/actions/${name}`,
+    aliases: [name, ...(alias ? [alias] : [])].map((each) => `${place}/${each}`),
     tag: 'Actions',
     description: `${description} ${busy}`,
     command: runEnvironmentAction,
@@ -35,7 +34,6 @@ const actionRow = ({ name, otherNames = [], description, action, ...row }: Row):
     schema: taskSchemas.action,
     reply: ({ operation }) => actionBody(operation),
   })
-}
 
 export const actionRoutes: Route[] = [
   actionRow({
@@ -83,7 +81,7 @@ export const actionRoutes: Route[] = [
   actionRow({
     id: 'updateModules',
     name: 'update-modules',
-    otherNames: ['quick-update'],
+    alias: 'quick-update',
     summary: 'Update modules of Odoo services',
     description: 'Fails with status 422 if the environment has no Odoo service. Odoo services are not supported yet.',
     action: 'UPDATE_MODULES',
