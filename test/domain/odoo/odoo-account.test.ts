@@ -131,7 +131,11 @@ it('a service that runs here is reached through the router, whatever may be reac
   )
   const service = createWebService.webService
   used.app.settings.EGRESS_ALLOW.length = 0
-  const { id } = await used.account({ url: null, webServiceId: service.id })
+  const saved = { url: null, webServiceId: service.id }
+  used.odoo.misbehave = (_request, response) => response.writeHead(404).end()
+  expect(await create(saved)).toMatchObject({ code: 'odoo_unreachable', field: 'webServiceId' })
+  used.odoo.misbehave = null
+  const { id } = await used.account(saved)
   expect(await show(id)).toMatchObject({
     webService: { id: service.id },
     url: `http://${service.slug}.localhost:${used.odoo.port}`,

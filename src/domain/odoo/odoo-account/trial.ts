@@ -10,7 +10,7 @@ import { type OdooConnection, type OdooFailureCode, type OdooTransport, odooPort
 /** What was tested, and how it ended. `place` and `version` are what the row must have when it is written. */
 export type Trial =
   | { outcome: 'works'; place: Place; odooVersion: string | null; version: number }
-  | { outcome: 'fails'; failure: PortError<OdooFailureCode> }
+  | { outcome: 'fails'; failure: PortError<OdooFailureCode>; field: string | undefined }
   /** There is no such account or service for the caller. */
   | { outcome: 'missing'; field: string }
 
@@ -78,13 +78,14 @@ async function tryConnection(
     return { outcome: 'works', place, odooVersion, version }
   } catch (failure) {
     if (!isOdooFailure(failure)) throw failure
-    return { outcome: 'fails', failure }
+    const field = wrongField[failure.code]
+    return { outcome: 'fails', failure, field: field === 'url' && connection.isLocal ? 'webServiceId' : field }
   }
 }
 
 /** Throws what the test found to be wrong. */
 export function demandWorking(trial: Trial): Extract<Trial, { outcome: 'works' }> {
   if (trial.outcome === 'missing') throw errors.not_found({ field: trial.field })
-  if (trial.outcome === 'fails') throw odooErrorOf(trial.failure, { field: wrongField[trial.failure.code] })
+  if (trial.outcome === 'fails') throw odooErrorOf(trial.failure, trial)
   return trial
 }
