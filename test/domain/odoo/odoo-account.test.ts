@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { row, sql } from '../../../src/platform/db/index.ts'
 import { decodeId, newId } from '../../../src/platform/id.ts'
 import { raise } from '../../support/odoo.ts'
+import { startReceiver } from '../../support/receiver.ts'
 import { createText, useOdoo } from './support.ts'
 
 const used = useOdoo()
@@ -45,6 +46,17 @@ describe('an account', () => {
     expect(await update({ id, ifVersion: 1, name: 'Late' })).toMatchObject({ code: 'version_conflict' })
     expect(await update({ id, secret: 'wrong' })).toMatchObject({ code: 'odoo_access_error', field: 'secret' })
     expect(await show(id)).toMatchObject({ name: 'Sales', version: 2 })
+  })
+
+  it('keeps its secret from other servers', async () => {
+    const { id } = await used.account()
+    const other = await startReceiver({ script: () => ({ status: 404 }) })
+    expect(await update({ id, url: other.url })).toMatchObject({ code: 'invalid_input', field: 'secret' })
+    expect(other.requests).toEqual([])
+    expect(await update({ id, url: other.url, secret: 'another' })).toMatchObject({ code: 'odoo_unreachable' })
+    expect(other.requests.length).toBeGreaterThan(0)
+    expect(await update({ id, url: `${used.odoo.url}/` })).toBeUndefined()
+    await other.close()
   })
 
   it('is deleted', async () => {

@@ -60,7 +60,7 @@ export const lockOdooAccount = (work: Work, id: string): Promise<OdooAccount | n
 
 export const updateOdooAccount = defineCommand({
   name: 'updateOdooAccount',
-  description: `Updates an Odoo account. Omitted fields are left unchanged. ${tested} Calls that are in progress end with the former settings.`,
+  description: `Updates an Odoo account. Omitted fields are left unchanged; a change to another server requires the secret. ${tested} Calls that are in progress end with the former settings.`,
   permission: 'manage:odoo',
   ids: { id: 'OdooAccount', webServiceId: 'WebService' },
   targetType: 'OdooAccount',

@@ -11,6 +11,8 @@ import { type OdooConnection, type OdooFailureCode, type OdooTransport, odooPort
 export type Trial =
   | { outcome: 'works'; place: Place; odooVersion: string | null; version: number }
   | { outcome: 'fails'; failure: PortError<OdooFailureCode>; field: string | undefined }
+  /** The stored secret would be sent to another server than it was given for. Nothing was sent. */
+  | { outcome: 'needs_secret' }
   /** There is no such account or service for the caller. */
   | { outcome: 'missing'; field: string }
 
@@ -45,6 +47,7 @@ export async function tryChanged(request: Request, id: string, input: PlaceInput
   const place = keepsPlace ? { url: account.url, webServiceId: account.webServiceId } : await placeOf(request, input)
   if (!place) return { outcome: 'missing', field: 'webServiceId' }
   const stored = await connectionOf(app, app.db, account)
+  if (!input.secret && originOf(place) !== originOf(account)) return { outcome: 'needs_secret' }
   const settings = {
     database: input.database ?? stored.database,
     login: input.login ?? stored.login,
@@ -53,6 +56,9 @@ export async function tryChanged(request: Request, id: string, input: PlaceInput
   }
   return tryConnection(request, { key: null, ...settings }, place, account.version)
 }
+
+/** Whoever may change an account may not therefore see its secret. */
+const originOf = ({ url, webServiceId }: Place): string => webServiceId ?? new URL(url).origin
 
 async function placeOf({ app, caller }: Request, { url, webServiceId }: PlaceInput): Promise<Place | null> {
   if (!webServiceId) return { url: url!, webServiceId: null }
@@ -86,6 +92,10 @@ async function tryConnection(
 /** Throws what the test found to be wrong. */
 export function demandWorking(trial: Trial): Extract<Trial, { outcome: 'works' }> {
   if (trial.outcome === 'missing') throw errors.not_found({ field: trial.field })
+  if (trial.outcome === 'needs_secret') {
+    const text = 'secret: is required to change the server, because the stored one is for the present server only'
+    throw errors.invalid_input({ field: 'secret', text })
+  }
   if (trial.outcome === 'fails') throw odooErrorOf(trial.failure, trial)
   return trial
 }
