@@ -4,8 +4,7 @@ import { ofOrganization, type Request } from '../../../platform/command.ts'
 import { cacheCredentials } from '../../../platform/credential-cache.ts'
 import { row, sql } from '../../../platform/db/index.ts'
 import { perApp } from '../../../platform/per-app.ts'
-import { connectionOf } from '../odoo-account/index.ts'
-import type { OdooConnection } from '../odoo-account/ports.ts'
+import { connectionOf, type OdooConnection } from '../odoo-account/index.ts'
 import type { Allowance } from './model.ts'
 
 export type CalledAccount = { id: string; connection: OdooConnection; allowance: Allowance | null }

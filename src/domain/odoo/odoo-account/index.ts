@@ -14,7 +14,7 @@ export { connectionOf } from './connection.ts'
 export { odooErrors } from './errors.ts'
 export { odooAccountDeleted } from './events.ts'
 export { isOdooFailure, odooErrorOf } from './failure.ts'
-export { odooPort } from './ports.ts'
+export { type OdooConnection, type OdooFailureCode, odooPort } from './ports.ts'
 export { findOdooAccount, listOdooAccounts, type OdooAccountRow, odooAccountListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
