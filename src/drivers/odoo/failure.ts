@@ -46,7 +46,7 @@ const byKind: Record<string, OdooFailureCode> = {
   NotFound: 'NOT_FOUND',
 }
 
-/** An unknown model is a UserError, and an unknown method an AttributeError, as other mistakes are. */
+/** An unknown model is a UserError, and an unknown method an AttributeError about the model. Others of both are about something else. */
 const isUnknown = (kind: string, message: string): boolean =>
   (kind === 'UserError' && /^Object \S+ doesn't exist$/.test(message.trim())) ||
-  (kind === 'AttributeError' && /^(type object '[\w.]+'|'[\w.]+' object|The method '[\w.]+')/.test(message.trim()))
+  (kind === 'AttributeError' && /^(type object '[\w.]+'|'\w+(\.\w+)+' object|The method '[\w.]+')/.test(message.trim()))

@@ -238,7 +238,14 @@ describe('an error of Odoo', () => {
       'odoo_error',
       "read() got an unexpected keyword argument 'x'",
     ],
-    ['builtins.AttributeError', "'NoneType' object has no attribute 'id'", 404, 'odoo_not_found', expect.any(String)],
+    ['builtins.AttributeError', "'NoneType' object has no attribute 'id'", 422, 'odoo_error', "'NoneType' object has no attribute 'id'"],
+    [
+      'builtins.AttributeError',
+      "'sale.order' object has no attribute 'x'",
+      404,
+      'odoo_not_found',
+      "'sale.order' object has no attribute 'x'",
+    ],
     ['psycopg2.errors.UniqueViolation', 'duplicate key: DETAIL: Key (secret)=(42)', 422, 'odoo_error', 'Odoo raised UniqueViolation.'],
     [
       'psycopg2.OperationalError',
