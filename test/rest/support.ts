@@ -25,7 +25,7 @@ import { provideEmail } from '../support/email.ts'
 import { provideRedisEngine } from '../support/redis-engine.ts'
 import { createAnswerCheck } from './answer-check.ts'
 
-export type Tenant = { organizationId: string; owner: Caller; keyInput: Keys; key: Record<keyof Keys, string> }
+export type Tenant = { organizationId: string; owner: Caller; keys: Keys; key: Record<'READ' | 'WRITE' | 'ADMIN', string> }
 
 // biome-ignore lint/suspicious/noExplicitAny: the JSON of every row there is; the validator has held it against the document
 export type Answer = { status: number; body: any; text: string; headers: Record<string, string | undefined> }
@@ -124,5 +124,5 @@ async function createTenant(app: TestApp, name: string, keys: KeysOf): Promise<T
     const made = await execute({ app, caller: owner, requestId: randomUUID() }, createApiKey, { name: scope, ...own[scope] })
     return made.plaintextKey!
   }
-  return { organizationId, owner, keyInput: own, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
+  return { organizationId, owner, keys: own, key: { READ: await key('READ'), WRITE: await key('WRITE'), ADMIN: await key('ADMIN') } }
 }

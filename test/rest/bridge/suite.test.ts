@@ -12,8 +12,7 @@ describeDialect({
     return { READ: { ...bound, scope: 'READ' }, WRITE: { ...bound, scope: 'WRITE' }, ADMIN: { ...bound, scope: 'ADMIN' } }
   },
   textOf: (body) => (body as { error?: unknown } | null)?.error,
-  keysWithoutProject: true,
   populate: async () => ({}),
-  changes: () => ({ call: { model: 'sale.order', method: 'write', args: [[1], {}] } }),
-  bodies: () => ({ call: { model: 'sale.order', method: 'search_read' } }),
+  // A method that a key with the scope READ may not call.
+  bodies: () => ({ call: { model: 'sale.order', method: 'write', args: [[1], {}] } }),
 })
