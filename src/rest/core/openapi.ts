@@ -88,7 +88,7 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
     ...(isCacheable(route) ? [freshnessHeader] : []),
   ]
   return {
-    operationId: isAlias ? `${route.id}By${capitalised(path.split('/').at(-1)!)}` : route.id,
+    operationId: isAlias ? `${route.id}By${namesAtEnd(path)}` : route.id,
     summary,
     ...(description ? { description } : {}),
     tags: [tag],
@@ -106,6 +106,9 @@ const deprecationText = ({ since, sunset }: Deprecation) =>
   `Deprecated since ${dayOf(since)}: use another path of this operation. This path works at least until ${dayOf(sunset)}; the headers \`Deprecation\` and \`Sunset\` of its responses say so.`
 
 const dayOf = (date: Date) => date.toISOString().slice(0, 10)
+
+/** The words after the last parameter of a path, or of the whole path: `ActionsQuickUpdate`. */
+const namesAtEnd = (path: string) => path.split('}').at(-1)!.split(/[/-]/).filter(Boolean).map(capitalised).join('')
 
 const capitalised = (word: string) => word[0]!.toUpperCase() + word.slice(1)
 
