@@ -10,19 +10,23 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createApiKey } from '../../src/domain/access/api-key/index.ts'
 import { createProject } from '../../src/domain/apps/project/index.ts'
+import { createOdooAccount } from '../../src/domain/odoo/odoo-account/index.ts'
 import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { authDialect } from '../../src/rest/auth/index.ts'
+import { bridgeDialect } from '../../src/rest/bridge/index.ts'
 import { type Dialect, printDocument } from '../../src/rest/core/index.ts'
 import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { type FuzzedRequest, type Operation, requestsFor, textOf } from './fuzz-input.ts'
 import { startRest, type TestServer } from './support.ts'
 
-type Fuzzed = { dialect: Dialect; key: CommandInput | null; runs: number }
+/** `key` is the input of a key, or makes it; null: requests have none. */
+type Fuzzed = { dialect: Dialect; key: CommandInput | (() => Promise<CommandInput>) | null; runs: number }
 
 const dialects: Fuzzed[] = [
   { dialect: platformDialect, key: { scope: 'ADMIN' }, runs: 150 },
   { dialect: oecDialect, key: { kind: 'OEC', scope: 'WRITE' }, runs: 60 },
+  { dialect: bridgeDialect, key: () => bridgeKey(), runs: 40 },
   { dialect: authDialect, key: null, runs: 40 },
 ]
 
@@ -71,9 +75,17 @@ it.each(dialects)(`$dialect.name answers everything as its document says (seed $
   expect(unexpected).toEqual([])
 })
 
-async function createKey(input: CommandInput): Promise<string> {
-  const request = { app: rest.app, caller: rest.acme.owner, requestId: randomUUID() }
-  return (await execute(request, createApiKey, { name: 'Fuzz', ...input })).plaintextKey!
+const act = () => ({ app: rest.app, caller: rest.acme.owner, requestId: randomUUID() })
+
+async function createKey(input: NonNullable<Fuzzed['key']>): Promise<string> {
+  const own = typeof input === 'function' ? await input() : input
+  return (await execute(act(), createApiKey, { name: 'Fuzz', ...own })).plaintextKey!
+}
+
+async function bridgeKey(): Promise<CommandInput> {
+  const account = { name: 'ERP', url: 'http://127.0.0.1:9', database: 'acme', login: 'admin', secret: 'admin-password' }
+  const { odooAccount } = await execute(act(), createOdooAccount, account)
+  return { kind: 'BRIDGE', scope: 'WRITE', odooAccountId: odooAccount.id }
 }
 
 function operationsOf(dialect: Dialect): { path: string; method: string; operation: Operation }[] {
