@@ -1,13 +1,15 @@
 /**
  * The Odoo bridge, as specified in `contracts/odoo-bridge.txt`, routes.md D and decisions.md: what applies to all of its rows. The rows are
- * in routes/, the bodies in bodies.ts. The page at /bridge, which uses them, is in ../bridge-page.
+ * in routes/, the bodies in bodies.ts. The page at /bridge, which uses them, is in ../page/bridge.
  */
 import type { z } from 'zod'
 import type { CredentialProblem } from '../../platform/credential.ts'
 import type { Dialect, Failure } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
-import { callBody, errorBody } from './bodies.ts'
+import { errorBody, schemas } from './bodies.ts'
 import { callRoutes } from './routes/call.ts'
+import { keyRoutes } from './routes/key.ts'
+import { speedTestRoutes } from './routes/speed-test.ts'
 
 /** Codes of the contract. All others are those of the domain. */
 const codes: Readonly<Record<number, string>> = { 400: 'invalid_request', 500: 'internal_error' }
@@ -38,7 +40,7 @@ export const bridgeDialect: Dialect = {
   areas: ['/bridge', '/call', '/speed-test'],
   keyPrefix,
   organizationHeader: false,
-  routes: [...callRoutes],
+  routes: [...callRoutes, ...keyRoutes, ...speedTestRoutes],
   authenticate,
   page: () => ({}),
   idempotencyHeaders: ['idempotency-key'],
@@ -58,6 +60,6 @@ export const bridgeDialect: Dialect = {
   rateLimits: [{ name: 'bridge', perMinute: 600 }],
   legacyRateLimitHeaders: false,
   renderError,
-  schemas: [callBody],
+  schemas,
   errorSchema: errorBody,
 }

@@ -11,9 +11,11 @@ import {
   countApiKeys,
   currentApiKey,
   findApiKey,
+  findBridgeKey,
   findOecKey,
   findPlatformKey,
   listApiKeys,
+  sliceBridgeKeys,
   sliceOecKeys,
   slicePlatformKeys,
 } from './queries.ts'
@@ -27,7 +29,17 @@ export { callerOfCredential } from './credential.ts'
 export { apiKeyRevoked } from './events.ts'
 export { announceExpiry } from './expiry.ts'
 export { generateKey, hasFormOfKey, hashKey, keyPrefixes, keyStatus, permissionsOfKey, wellFormedKey } from './model.ts'
-export { currentApiKey, findApiKey, findOecKey, findPlatformKey, listApiKeys, sliceOecKeys, slicePlatformKeys } from './queries.ts'
+export {
+  currentApiKey,
+  findApiKey,
+  findBridgeKey,
+  findOecKey,
+  findPlatformKey,
+  listApiKeys,
+  sliceBridgeKeys,
+  sliceOecKeys,
+  slicePlatformKeys,
+} from './queries.ts'
 export { rotateApiKey } from './rotate.ts'
 
 declare module '../../../platform/id.ts' {
@@ -41,7 +53,18 @@ export const apiKey = defineConcept({
   idPrefixes: { ApiKey: 'key' },
   nodes: [apiKeyListing],
   commands: [createApiKey, importApiKey, rotateApiKey, revokeApiKey],
-  queries: [findApiKey, listApiKeys, countApiKeys, slicePlatformKeys, findPlatformKey, sliceOecKeys, findOecKey, currentApiKey],
+  queries: [
+    findApiKey,
+    listApiKeys,
+    countApiKeys,
+    slicePlatformKeys,
+    findPlatformKey,
+    sliceOecKeys,
+    findOecKey,
+    sliceBridgeKeys,
+    findBridgeKey,
+    currentApiKey,
+  ],
   errors: [apiKeyErrors],
   events: [apiKeyCreated, apiKeyRotated, apiKeyRevoked, apiKeyExpired],
   reactions,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { ApiKeyKind } from '../../../generated/prisma/client.ts'
 import { defineQuery } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, findQuery, listQuery } from '../../../platform/listing.ts'
@@ -21,14 +22,17 @@ export const listApiKeys = listQuery(apiKeyListing)
 export const countApiKeys = countQuery(apiKeyListing)
 export const findApiKey = findQuery(apiKeyListing)
 
-/** The keys of one API that have not been revoked, as queries. */
-function keptKeys(kind: 'PLATFORM' | 'OEC', { name, api }: { name: string; api: string }) {
-  const kept = { kind, isRevoked: false } as const
+type Contract = { name: string; api: string; withRevoked?: boolean }
+
+/** The keys of one API, as queries. Those that have been revoked are left out unless the contract lists them. */
+function keysOf(kind: ApiKeyKind, { name, api, withRevoked = false }: Contract) {
+  const kept = withRevoked ? { kind } : { kind, isRevoked: false }
   const { permission } = apiKeyListing
+  const which = withRevoked ? 'with' : 'without'
   return {
     slice: defineQuery({
       name: `${name}Slice`,
-      description: `API keys of the ${api} visible to the caller by offset, without those that have been revoked, with their total number.`,
+      description: `API keys of the ${api} visible to the caller by offset, ${which} those that have been revoked, with their total number.`,
       permission,
       ids: {},
       input: z.object(sliceInput),
@@ -36,7 +40,7 @@ function keptKeys(kind: 'PLATFORM' | 'OEC', { name, api }: { name: string; api: 
     }),
     find: defineQuery({
       name,
-      description: `API key of the ${api} with the given ID. Null if it does not exist or has been revoked.`,
+      description: `API key of the ${api} with the given ID. Null if it does not exist${withRevoked ? '' : ' or has been revoked'}.`,
       permission,
       ids: { id: 'ApiKey' },
       input: z.object({ id: z.string() }),
@@ -46,8 +50,13 @@ function keptKeys(kind: 'PLATFORM' | 'OEC', { name, api }: { name: string; api: 
   }
 }
 
-export const { slice: slicePlatformKeys, find: findPlatformKey } = keptKeys('PLATFORM', { name: 'platformKey', api: 'PaaS Public API' })
-export const { slice: sliceOecKeys, find: findOecKey } = keptKeys('OEC', { name: 'oecKey', api: 'oec.sh Public API' })
+export const { slice: slicePlatformKeys, find: findPlatformKey } = keysOf('PLATFORM', { name: 'platformKey', api: 'PaaS Public API' })
+export const { slice: sliceOecKeys, find: findOecKey } = keysOf('OEC', { name: 'oecKey', api: 'oec.sh Public API' })
+export const { slice: sliceBridgeKeys, find: findBridgeKey } = keysOf('BRIDGE', {
+  name: 'bridgeKey',
+  api: 'Odoo bridge',
+  withRevoked: true,
+})
 
 export const currentApiKey = defineQuery({
   name: 'currentApiKey',
