@@ -202,6 +202,7 @@ function addCors(server: FastifyInstance, origins: readonly string[]): void {
 function addIndexPage(server: FastifyInstance, app: App): void {
   const places: [string, string][] = [
     ['/login', 'sign in, and your account'],
+    ['/bridge', 'the Odoo bridge: keys, guide and speed tests'],
     ['/graphql', app.settings.GRAPHIQL ? 'GraphQL, with GraphiQL to try it' : 'GraphQL'],
     ['/api/docs', 'REST'],
     ['/readyz', 'whether this server is ready'],

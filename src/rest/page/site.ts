@@ -18,7 +18,11 @@ export type Site = {
   document(folder: string, values: Readonly<Record<string, string>>): string
 }
 
-const types: Record<string, string> = { '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8' }
+const types: Record<string, string> = {
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.txt': 'text/plain; charset=utf-8',
+}
 
 /** Folder of what all pages use. */
 const shared = 'shared'
@@ -26,6 +30,9 @@ const shared = 'shared'
 /** What comes from packages. */
 const vendored: Record<string, string> = {
   'vendor/qrcode.js': join(packageFolder('qrcode-generator'), 'qrcode.mjs'),
+  'vendor/uplot.js': join(packageFolder('uplot'), 'uPlot.esm.js'),
+  'vendor/uplot.css': join(packageFolder('uplot'), 'uPlot.min.css'),
+  'vendor/uplot-license.txt': join(packageFolder('uplot'), '../LICENSE'),
 }
 
 function packageFolder(name: string): string {

@@ -22,7 +22,7 @@ export const isSignedOut = (error) => error instanceof Problem && error.status =
  * @param {string} path @param {object} [body] @returns {Promise<any>} the answer's body
  */
 export async function auth(path, body = {}) {
-  const { response, answer } = await send(`/api/auth/${path}`, body)
+  const { response, answer } = await send(`/api/auth/${path}`, { body })
   if (response.ok) return answer
   const { code, message, details } = answer?.error ?? {}
   throw new Problem(message ?? `The server answered with status ${response.status}. Try again later.`, {
@@ -37,12 +37,7 @@ export async function auth(path, body = {}) {
  * @param {string} query @param {Record<string, unknown>} [variables] @returns {Promise<any>} the data
  */
 export async function graphql(query, variables = {}) {
-  const request = { query, variables }
-  let { response, answer } = await send('/graphql', request)
-  if (response.status === 401) {
-    await refresh()
-    ;({ response, answer } = await send('/graphql', request))
-  }
+  const { response, answer } = await sendRefreshed('/graphql', { body: { query, variables } })
   const error = answer?.errors?.[0]
   if (response.ok && !error) return answer.data
   const { code, field } = error?.extensions ?? {}
@@ -57,10 +52,23 @@ export async function graphql(query, variables = {}) {
 export const switchOrganization = (id) =>
   graphql('mutation ($id: ID!) { switchOrganization(input: { organizationId: $id }) { organization { id } } }', { id })
 
-/** @param {string} path @param {object} body */
-async function send(path, body) {
-  const headers = { 'content-type': 'application/json', accept: 'application/json' }
-  const response = await fetch(path, { method: 'POST', headers, body: JSON.stringify(body), cache: 'no-store' }).catch(() => {
+/** @typedef {{ method?: string, body?: object }} Request */
+
+/**
+ * Sends a request. If the access token has expired, it is refreshed, and the request sent again.
+ * @param {string} path @param {Request} request
+ */
+export async function sendRefreshed(path, request) {
+  const sent = await send(path, request)
+  if (sent.response.status !== 401) return sent
+  await refresh()
+  return send(path, request)
+}
+
+/** @param {string} path @param {Request} request */
+async function send(path, { method = 'POST', body }) {
+  const headers = { accept: 'application/json', ...(body && { 'content-type': 'application/json' }) }
+  const response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: 'no-store' }).catch(() => {
     throw new Problem('The server cannot be reached. Check your connection, then try again.')
   })
   return { response, answer: await response.json().catch(() => null) }

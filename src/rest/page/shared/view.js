@@ -45,6 +45,16 @@ export function onClick(button, act) {
 }
 
 /**
+ * The same for a button that the page may lack, because the person may not use it.
+ * @param {ParentNode} parent @param {string} selector @param {() => Promise<unknown>} act @returns {HTMLButtonElement | null}
+ */
+export function offer(parent, selector, act) {
+  const button = /** @type {HTMLButtonElement | null} */ (parent.querySelector(selector))
+  if (button) onClick(button, act)
+  return button
+}
+
+/**
  * Runs an action, one at a time in a form or section, which shows its failure.
  * @param {HTMLElement} area @param {() => Promise<unknown>} act
  */
@@ -73,12 +83,12 @@ function showProblem(area, error) {
   if (!known) console.error(error)
   one(area, '.problem').textContent = known?.message ?? 'Something went wrong. Reload the page, then try again.'
   /** @param {string} selector @returns {HTMLInputElement | null} */
-  const find = (selector) => area.querySelector(`input${selector}:not([hidden])`)
+  const find = (selector) => area.querySelector(`:is(input, select)${selector}:not([hidden])`)
   const named = known?.field ? find(`[name="${CSS.escape(known.field)}"]`) : null
   named?.setAttribute('aria-invalid', 'true')
   const input = named ?? find('[type=password]') ?? find('')
   input?.focus()
-  input?.select()
+  if (input && 'select' in input) input.select()
 }
 
 /** @param {ParentNode} parent @param {string} name */
