@@ -12,6 +12,8 @@ export type Exchange = {
   body: unknown
   /** Whether the request may be sent a second time, because it changes nothing. */
   isRepeatable: boolean
+  /** Whether to open a new connection. */
+  fresh?: boolean
   /** When the whole operation ends, by `performance.now`. */
   deadline: number
   maxAnswerBytes: number
@@ -45,6 +47,7 @@ async function send(routes: Routes, { url, isLocal }: OdooConnection, asked: Exc
       // One more, to see that there are more.
       maxResponseBytes: asked.maxAnswerBytes + 1,
       once: !asked.isRepeatable,
+      fresh: asked.fresh,
       onSend: () => {
         wasSent = true
       },

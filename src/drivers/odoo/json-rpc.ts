@@ -7,12 +7,12 @@ import type { Logins } from './login.ts'
 
 type Bounds = Pick<Exchange, 'deadline' | 'maxAnswerBytes'>
 
-type Rpc = { service: 'common' | 'object'; method: string; args: readonly unknown[]; isRepeatable: boolean }
+type Rpc = { service: 'common' | 'object'; method: string; args: readonly unknown[] } & Pick<Exchange, 'isRepeatable' | 'fresh'>
 
 /** The result of one call of a service. */
-async function rpc(routes: Routes, connection: OdooConnection, { isRepeatable, ...params }: Rpc, bounds: Bounds): Promise<unknown> {
+async function rpc(routes: Routes, connection: OdooConnection, { isRepeatable, fresh, ...params }: Rpc, bounds: Bounds): Promise<unknown> {
   const body = { jsonrpc: '2.0', method: 'call', id: 1, params }
-  const { status, json } = await exchange(routes, connection, { path: '/jsonrpc', body, isRepeatable, ...bounds })
+  const { status, json } = await exchange(routes, connection, { path: '/jsonrpc', body, isRepeatable, fresh, ...bounds })
   const { jsonrpc, result, error } = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>
   if (jsonrpc !== '2.0') throw notOdoo(connection, status, 'JSON that is no JSON-RPC')
   if (error !== undefined && error !== null) throw failureOf(raisedOf((error as { data?: unknown }).data))
@@ -21,7 +21,8 @@ async function rpc(routes: Routes, connection: OdooConnection, { isRepeatable, .
 }
 
 export async function version(routes: Routes, connection: OdooConnection, bounds: Bounds): Promise<string | null> {
-  const found = await rpc(routes, connection, { service: 'common', method: 'version', args: [], isRepeatable: true }, bounds)
+  const asked = { service: 'common', method: 'version', args: [], isRepeatable: true, fresh: true } as const
+  const found = await rpc(routes, connection, asked, bounds)
   const { server_version: text } = (found ?? {}) as { server_version?: unknown }
   return typeof text === 'string' ? text.slice(0, 100) : null
 }

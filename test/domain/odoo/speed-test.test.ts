@@ -21,13 +21,14 @@ const history = async (id: string | null, caller = used.tenant.owner) =>
   (await used.run('query ($id: ID) { speedTests(odooAccountId: $id, first: 10) { nodes { id } totalCount } }', { id }, caller)).speedTests
 
 describe('a light test', () => {
-  it('asks for the version, without a login, and is recorded', async () => {
+  it('asks for the version on a new connection, without a login, and is recorded', async () => {
     const { id } = await used.account()
-    const { logins, calls } = used.odoo
+    const { logins, calls, connections } = used.odoo
     const before = [logins, calls.length]
     const result = await test(id)
     expect(result).toMatchObject({ type: 'LIGHT', status: 'SUCCEEDED', details: 'Odoo 17.0', latencyMs: expect.any(Number) })
     expect([used.odoo.logins, used.odoo.calls.length]).toEqual(before)
+    expect(used.odoo.connections).toBe(connections + 1)
     expect(await history(id)).toEqual({ nodes: [{ id: result.id }], totalCount: 1 })
   })
 })

@@ -53,7 +53,7 @@ export type OdooFailureCode =
  * people, and never contains a traceback, a path or the address of a database.
  */
 export interface Odoo {
-  /** Version of the server, such as `17.0`. Null if the server does not say. */
+  /** Version of the server, such as `17.0`. Null if the server does not say. Asked on a new connection, so that its time includes the handshake. */
   version(connection: OdooConnection, limits: OdooLimits): Promise<string | null>
   /** Throws unless the login is accepted. Not cached. */
   logIn(connection: OdooConnection, limits: OdooLimits): Promise<void>

@@ -13,7 +13,7 @@ import { runSpeedTest } from './commands.ts'
 import { countSpeedTests, listSpeedTests, speedTestListing } from './queries.ts'
 
 const SpeedTestType = enumType('SpeedTestType', 'What a speed test does.', {
-  LIGHT: 'Asks Odoo for its version, which needs no login.',
+  LIGHT: 'Opens a connection and asks Odoo for its version, which needs no login.',
   HEAVY: 'Logs in and reads several fields of 25 sales orders.',
 })
 
