@@ -4,7 +4,7 @@ import { ofOrganization, type Request } from '../../../platform/command.ts'
 import { rows, run, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import type { App } from '../../../platform/work.ts'
-import { connectionOf, isOdooFailure, odooPort } from '../odoo-account/index.ts'
+import { connectionOf, isOdooFailure, type OdooConnection, odooPort } from '../odoo-account/index.ts'
 
 export type Result = Pick<SpeedTest, 'status' | 'latencyMs' | 'details'>
 
@@ -47,7 +47,7 @@ const accountsFor = ({ app, caller }: Request, id: string | null): Promise<OdooA
   )
 
 /** Each returns what was answered. */
-const tests: Record<SpeedTest['type'], (app: App, connection: Connection, limits: Limits) => Promise<string>> = {
+const tests: Record<SpeedTest['type'], (app: App, connection: OdooConnection, limits: Limits) => Promise<string>> = {
   async LIGHT(app, connection, limits) {
     const version = await odooPort.use(app).version(connection, limits)
     return version === null ? 'Odoo did not say its version.' : `Odoo ${version}`
@@ -60,7 +60,6 @@ const tests: Record<SpeedTest['type'], (app: App, connection: Connection, limits
   },
 }
 
-type Connection = Awaited<ReturnType<typeof connectionOf>>
 type Limits = { timeoutMs: number; maxAnswerBytes: number }
 
 class UnexpectedAnswer extends Error {
