@@ -221,7 +221,7 @@ describe('the numbers of a history', () => {
     })
     const tests = [test('light', 9, 4), test('heavy', 70, 3), test('light', null, 2), test('light', 5, 1)]
     expect(columnsOf(tests)).toEqual([
-      [1, 2, 3, 4],
+      [1_000, 2_000, 3_000, 4_000],
       [5, null, null, 9],
       [null, null, 70, null],
       [null, 0, null, null],

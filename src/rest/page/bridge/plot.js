@@ -34,13 +34,23 @@ function options() {
   const axis = { stroke: text, grid, ticks: { show: false } }
   return {
     ...size(),
+    ms: 1,
     legend: { show: false },
     cursor: { show: false },
-    scales: { y: { range: (_plot, _least, most) => [0, Math.max(10, (most ?? 0) * 1.1)] } },
+    scales: {
+      x: { range: rangeOf },
+      y: { range: (_plot, _least, most) => [0, Math.max(10, (most ?? 0) * 1.1)] },
+    },
     axes: [axis, { ...axis, size: 72, values: (_plot, values) => values.map((value) => `${value} ms`) }],
     series: [{}, series('light'), series('heavy'), { ...series('failed'), paths: () => null }],
     hooks: { drawSeries: [mark] },
   }
+}
+
+/** From the first test to the last one; a minute around them if they are at the same time. @param {Plot} drawn @returns {[number, number]} */
+function rangeOf({ data: [times] }) {
+  const [first = 0, last = 0] = [times[0], times.at(-1)]
+  return first < last ? [first, last] : [first - 30_000, last + 30_000]
 }
 
 /** @param {string} name */

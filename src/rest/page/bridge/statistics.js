@@ -23,7 +23,7 @@ export function summaryOf(tests, type) {
 }
 
 /**
- * The columns of the plot, oldest first: seconds since 1970, latencies of light and of heavy tests, and 0 where a test failed.
+ * The columns of the plot, oldest first: milliseconds since 1970, latencies of light and of heavy tests, and 0 where a test failed.
  * @param {Test[]} tests newest first
  * @returns {[number[], (number | null)[], (number | null)[], (number | null)[]]}
  */
@@ -34,7 +34,7 @@ export function columnsOf(tests) {
   /** @param {string} type @returns {(test: Test) => number | null} */
   const latency = (type) => (test) => (test.test_type === type && test.status === 'succeeded' ? test.latency_ms : null)
   return [
-    oldestFirst.map(({ tested_at }) => Date.parse(tested_at) / 1_000),
+    oldestFirst.map(({ tested_at }) => Date.parse(tested_at)),
     column(latency('light')),
     column(latency('heavy')),
     column(({ status }) => (status === 'failed' ? 0 : null)),
