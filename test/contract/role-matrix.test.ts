@@ -144,7 +144,9 @@ describe('with ids of no object, only those with the permission learn that', () 
   })
 })
 
-const rows = [...platformDialect.routes, ...oecDialect.routes, ...bridgeDialect.routes].map((route) => [`${route.method} ${route.path}`, route] as const)
+const rows = [...platformDialect.routes, ...oecDialect.routes, ...bridgeDialect.routes].map(
+  (route) => [`${route.method} ${route.path}`, route] as const,
+)
 const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name))!
 
 /** Runs a row with the ids that its path names, below an object of the estate where the path names one. */
