@@ -27,15 +27,18 @@ export async function createShop(app: App, caller: Caller, ...names: string[]): 
 /** Brings deployments of services to a status, as a worker would. */
 export async function become({ db }: App, status: 'RUNNING' | 'LIVE' | 'FAILED', ...serviceIds: string[]): Promise<void> {
   const which = sql`web_service_id = any(${serviceIds}::uuid[]) and status in ('QUEUED', 'RUNNING', 'CANCELLING')`
-  const done = status === 'RUNNING' ? 2 : 6
+  // A deployment that fails does so in its second phase, and never reaches those after it.
+  const done = { RUNNING: 2, LIVE: 6, FAILED: 1 }[status]
   await run(
     db,
-    sql`update deployment_step set status = 'SUCCEEDED' where status = 'PENDING' and deployment_id in (select id from deployment where ${which})
-          and array_position(enum_range(null::deployment_phase), phase) <= ${done}`,
+    sql`update deployment_step p set started_at = case when n.n <= ${done} or n.n = 2 then app_now() end,
+          status = case when n.n <= ${done} then 'SUCCEEDED' when ${status} <> 'FAILED' then 'PENDING' when n.n = 2 then 'FAILED' else 'SKIPPED' end::step_status
+        from unnest(enum_range(null::deployment_phase)) with ordinality as n(phase, n)
+        where p.phase = n.phase and p.status = 'PENDING' and p.deployment_id in (select id from deployment where ${which})`,
   )
   await run(
     db,
-    sql`update deployment set status = ${status}::deployment_status, version = version + 1, phase = ${status === 'RUNNING' ? 'RELEASE' : 'SWITCH'}::deployment_phase,
+    sql`update deployment set status = ${status}::deployment_status, version = version + 1, phase = ${{ RUNNING: 'RELEASE', LIVE: 'SWITCH', FAILED: 'BUILD' }[status]}::deployment_phase,
           started_at = app_now(), commit_hash = repeat('a', 40), release_digest = 'sha256:' || id,
           live_at = ${status === 'LIVE' ? sql`app_now()` : sql`null`}, finished_at = ${status === 'RUNNING' ? sql`null` : sql`app_now()`},
           failure_phase = ${status === 'FAILED' ? 'BUILD' : null}::deployment_phase,

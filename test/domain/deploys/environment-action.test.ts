@@ -177,6 +177,7 @@ describe('deploying', () => {
     const { operation: begun } = await act(shop, { action: 'DEPLOY' })
     await become(world.app, 'FAILED', shop.services[0]!.id)
     await until('the other part is awaited', async () => (await read(begun.id))?.currentStep === 'Waiting to deploy web')
+    await until('the phase before the failure is counted', async () => (await read(begun.id))?.stepsCompleted === 1)
     await become(world.app, 'LIVE', shop.services[1]!.id)
     expect(await ended(begun.id)).toMatchObject({ status: 'FAILED', error: 'api: The build command exited with code 1.' })
   })

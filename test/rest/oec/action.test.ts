@@ -102,6 +102,17 @@ describe('an action', () => {
     })
   })
 
+  it('a deployment by itself that fails has completed the phases before the failure, and those that were not required', async () => {
+    const shop = await createShop('api')
+    const { deployment } = await execute(owner(), deployWebService, { webServiceId: shop.services[0]!.id })
+    await become('FAILED', shop)
+    const failed = async () => (await get(`/deployments/${encodeId('Task', deployment.id)}`)).body
+    expect(await failed()).toMatchObject({ status: 'failed', progress_percent: 16, steps_completed: 1, total_steps: 6 })
+    const step = sql`deployment_id = ${deployment.id}::uuid and phase = 'PREPARE'`
+    await run(rest.app.db, sql`update deployment_step set status = 'SKIPPED' where ${step}`)
+    expect(await failed()).toMatchObject({ progress_percent: 16, steps_completed: 1 })
+  })
+
   it('is refused while another one or a deployment is in progress, which the error names', async () => {
     const shop = await createShop('api')
     const { task_id } = await act(shop, 'deploy')

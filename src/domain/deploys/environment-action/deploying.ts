@@ -1,12 +1,16 @@
 /** Actions that deploy: each service gets a deployment that is part of the operation. */
 import type { DeploymentPhase, DeploymentStatus, WebService } from '../../../generated/prisma/client.ts'
-import { rows, sql } from '../../../platform/db/index.ts'
+import { rows, type Sql, sql } from '../../../platform/db/index.ts'
 import type { Work } from '../../../platform/work.ts'
 import { hasSource, type NewDeployment, phases, queueDeployment, sameCommit } from '../deployment/index.ts'
 import { environmentActionErrors } from './errors.ts'
 import type { ActionInput, ConcernedService, Part } from './model.ts'
 
 export const stepsPerDeployment = phases.length
+
+/** Number of phases that a deployment `d` has completed, or passed because they were not required. Those that it never reached do not count. */
+export const stepsCompleted: Sql = sql`(select count(*)::int from deployment_step p where p.deployment_id = d.id
+    and (p.status = 'SUCCEEDED' or (p.status = 'SKIPPED' and p.started_at is not null)))`
 
 /** The services that have something to deploy. */
 export function deployable(services: readonly WebService[]): WebService[] {
@@ -47,8 +51,7 @@ export function stepOf(status: DeploymentStatus, phase: DeploymentPhase | null, 
 export async function observeDeployments(work: Work, operationId: string, services: readonly ConcernedService[]): Promise<Part[]> {
   const observed = await rows<Observed>(
     work.tx,
-    sql`select d.status, d.phase, d.failure_message,
-          (select count(*)::int from deployment_step p where p.deployment_id = d.id and p.status in ('SUCCEEDED', 'SKIPPED')) as steps
+    sql`select d.status, d.phase, d.failure_message, ${stepsCompleted} as steps
         from unnest(${services.map(({ id }) => id)}::uuid[]) with ordinality as x(id, n)
           left join deployment d on d.operation_id = ${operationId}::uuid and d.web_service_id = x.id order by x.n`,
   )

@@ -8,7 +8,7 @@ import { defineQuery, visible } from '../../../platform/command.ts'
 import { empty, row, rows, type Sql, sql } from '../../../platform/db/index.ts'
 import { type Slice, sliceInput, windowOf } from '../../../platform/page.ts'
 import { environmentListing } from '../../apps/environment/index.ts'
-import { stepOf, stepsPerDeployment } from './deploying.ts'
+import { stepOf, stepsCompleted, stepsPerDeployment } from './deploying.ts'
 import { operationName, type RunnableAction } from './model.ts'
 
 export type EnvironmentTask = {
@@ -52,8 +52,7 @@ const operationTasks = (where: Sql, rest = empty): Sql =>
 /** Deployments `d` of services `s` that are part of no operation. */
 const deploymentTasks = (where: Sql, rest = empty): Sql =>
   sql`select d.id, s.environment_id, d.kind::text, null::text,
-        (select count(*)::int from deployment_step p where p.deployment_id = d.id and p.status in ('SUCCEEDED', 'SKIPPED')),
-        ${stepsPerDeployment}::int, null::text, d.failure_message, d.created_at, d.started_at, d.finished_at, null::uuid,
+        ${stepsCompleted}, ${stepsPerDeployment}::int, null::text, d.failure_message, d.created_at, d.started_at, d.finished_at, null::uuid,
         d.status::text, d.phase::text, s.name
       from web_service s join deployment d on d.web_service_id = s.id where d.operation_id is null and ${where} ${rest}`
 
