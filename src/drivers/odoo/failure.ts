@@ -13,15 +13,30 @@ export function raisedOf(data: unknown): Raised {
 }
 
 /** Exceptions whose messages are meant for the caller, or are about what the caller sent. The messages of others may tell of the machine. */
-const speaking =
-  /^(odoo\.|openerp\.)|^builtins\.(TypeError|ValueError|AttributeError|KeyError|IndexError|AssertionError|NotImplementedError)$|^werkzeug\./
+const speaking = new RegExp(
+  [
+    /^(odoo|openerp)\.exceptions\.(UserError|RedirectWarning|AccessDenied|AccessError|MissingError|ValidationError|Warning|LockError|ConcurrencyError|except_orm)$/,
+    /^builtins\.(TypeError|ValueError|AttributeError|KeyError|IndexError|AssertionError|NotImplementedError)$/,
+    /^werkzeug\.exceptions\.\w+$/,
+  ]
+    .map(({ source }) => source)
+    .join('|'),
+)
 
+/** Where a text for people turns into one for the operator of the server, which modules append to theirs. */
+const inside = /(Remote\s+)?Traceback \(|File "[^"]*", line|psycopg\d?\.|connection to server (at|on socket) /i
+
+/** Paths of files: in quotes, otherwise of two names or more, so that `and/or`, `INV/2026/1` and web addresses stay. */
+const paths = /(?<=['"])\/[^'"\n/]+\/[^'"\n]*|(?<![^\s'"`(:=[,;])\/[^\s'"`<>()/:,;]+\/[^\s'"`<>():,;]*|file:\/\/[^\s'"]+|\b[a-z]:\\[^\s'"<>|]+/gi
+
+const mask = '…'
 const maxText = 2_000
 
-/** Whatever else an exception is, its message is shown without a traceback. */
+/** Whatever else an exception is, its message is shown without a traceback and without paths. */
 export function textOf({ name, message }: Raised): string {
-  const kind = name.split('.').at(-1) || 'an error'
-  const text = message.split(/^\s*Traceback \(most recent call last\)/m)[0]!.trim()
+  const kind = /\w{1,100}$/.exec(name)?.[0] ?? 'an error'
+  const cut = message.search(inside)
+  const text = (cut < 0 ? message : message.slice(0, cut).replace(/[\s:]+$/, '')).replace(paths, mask).trim()
   if (!speaking.test(name) || text === '') return `Odoo raised ${kind}.`
   return text.length > maxText ? `${text.slice(0, maxText)}…` : text
 }
