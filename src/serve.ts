@@ -24,6 +24,7 @@ import { authDialect, keysPlugin } from './rest/auth/index.ts'
 import { bridgeDialect } from './rest/bridge/index.ts'
 import { restPlugin } from './rest/core/index.ts'
 import { downloadPlugin } from './rest/download/index.ts'
+import { ocoreDialect } from './rest/ocore/index.ts'
 import { oecDialect } from './rest/oec/index.ts'
 import { pagesPlugin } from './rest/page/index.ts'
 import { platformDialect } from './rest/platform/index.ts'
@@ -59,7 +60,7 @@ export async function serve({ role, settings, database, onStarted }: Start): Pro
   if (role !== 'api') await adoptResources(app)
   const waitsFor = new Set(['the first start has not finished'])
   const doors = [keysPlugin, pagesPlugin, trackingPlugin, downloadPlugin].map((plugin) => plugin(app))
-  const rest = [restPlugin(app, [platformDialect, authDialect, oecDialect, bridgeDialect]), ...doors]
+  const rest = [restPlugin(app, [platformDialect, ocoreDialect, authDialect, oecDialect, bridgeDialect]), ...doors]
   const options = { app, schema, rest, startWaitsFor: () => [...waitsFor] }
   const server = role === 'worker' ? null : await createApp(options)
   if (server) demandKnownLimits(app)

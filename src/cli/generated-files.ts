@@ -56,6 +56,7 @@ export const generatedFiles: GeneratedFile[] = [
   { path: 'schema.graphql', print: async () => (await import('../graphql/schema.ts')).printSchema() },
   { path: 'src/rest/auth/openapi.json', print: async () => (await import('../rest/auth/index.ts')).printOpenapi() },
   { path: 'src/rest/bridge/openapi.json', print: async () => (await import('../rest/bridge/index.ts')).printOpenapi() },
+  { path: 'src/rest/ocore/openapi.json', print: async () => (await import('../rest/ocore/index.ts')).printOpenapi() },
   { path: 'src/rest/oec/openapi.json', print: async () => (await import('../rest/oec/index.ts')).printOpenapi() },
   { path: 'src/rest/platform/openapi.json', print: async () => (await import('../rest/platform/index.ts')).printOpenapi() },
   { path: 'src/consumer/catalogue.js', print: () => printed(({ printCatalogueModule, types }) => printCatalogueModule(types)) },

@@ -13,7 +13,7 @@ import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
 import { decodeId, type IdType } from './id.ts'
 import { claimIdempotencyKey } from './idempotency.ts'
-import { describeIssue, reasonOf } from './wording.ts'
+import { constraintOf, describeIssue, reasonOf } from './wording.ts'
 import { type App, transact, type Work } from './work.ts'
 
 /** A request of one caller through one door. */
@@ -337,20 +337,17 @@ const isObject = (value: unknown): value is Record<string, unknown> => typeof va
 
 /**
  * Validates a value against a schema. Throws `invalid_input` with the first problem as `field` and message, and all of them in
- * `details.issues`, each with a reason: a value is missing, has another type, or is not allowed. Text that can't be stored is refused anywhere, whatever the schema says.
+ * `details.issues`, each with a reason (a value is missing, has another type, or is not allowed) and the rule that is broken. Text that can't
+ * be stored is refused anywhere, whatever the schema says.
  */
 export function parseInput<Input>(schema: z.ZodType<Input>, input: unknown): Input {
   demandText(input)
   const parsed = schema.safeParse(input, { error: describeIssue })
   if (parsed.success) return parsed.data
-  const issues = parsed.error.issues.map((issue) => ({
-    field: issue.path.join('.'),
-    message: issue.message,
-    reason: reasonOf(
-      issue,
-      issue.path.reduce<unknown>((value, name) => (value as Record<PropertyKey, unknown> | undefined)?.[name], input),
-    ),
-  }))
+  const issues = parsed.error.issues.map((issue) => {
+    const value = issue.path.reduce<unknown>((within, name) => (within as Record<PropertyKey, unknown> | undefined)?.[name], input)
+    return { field: issue.path.join('.'), message: issue.message, reason: reasonOf(issue, value), constraint: constraintOf(issue, value) }
+  })
   const first = issues[0]!
   throw errors.invalid_input({
     text: first.field ? `${first.field}: ${first.message}` : first.message,

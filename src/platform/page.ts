@@ -10,12 +10,13 @@ import { encodeId, type IdType, parseTypeId } from './id.ts'
 export const maxPage = 100
 export const defaultPage = 50
 
-/** Relay's paging arguments, not yet validated. */
+/** Relay's paging arguments, not yet validated, and the id of the row to start after, for doors whose cursors contain plain ids. */
 const pageInput = {
   first: z.number().int().min(1).max(maxPage).nullish(),
   last: z.number().int().min(1).max(maxPage).nullish(),
   after: z.string().nullish(),
   before: z.string().nullish(),
+  afterId: z.uuid({ error: 'must be a cursor of this list' }).nullish(),
 }
 export const pageSchema = z.object(pageInput).superRefine(({ first, last }, context) => {
   if (first && last) context.addIssue({ code: 'custom', path: ['first'], message: 'must not be combined with last' })
@@ -57,7 +58,7 @@ export type PagePlan = {
 export function planPage(type: IdType, order: PageOrder, page: PageInput): PagePlan {
   const backwards = page.last !== undefined && page.last !== null
   const size = page.last ?? page.first ?? defaultPage
-  const after = cursorId(type, page.after, 'after')
+  const after = page.afterId ?? cursorId(type, page.after, 'after')
   const before = cursorId(type, page.before, 'before')
   const newest = order === 'newest_first'
   const [above, under] = newest ? [before, after] : [after, before]
@@ -83,7 +84,7 @@ export function planPage(type: IdType, order: PageOrder, page: PageInput): PageP
       const kept = more ? found.slice(0, size) : found
       return backwards
         ? { rows: kept.reverse(), hasNextPage: Boolean(page.before), hasPreviousPage: more }
-        : { rows: kept, hasNextPage: more, hasPreviousPage: Boolean(page.after) }
+        : { rows: kept, hasNextPage: more, hasPreviousPage: after !== null }
     },
   }
 }

@@ -41,6 +41,17 @@ export function describeIssue(issue: z.core.$ZodRawIssue): string {
   }
 }
 
+/** The rule that a value breaks, for programs: `required`, `type`, `min_length`. */
+export function constraintOf(issue: z.core.$ZodIssue, value: unknown): string {
+  const reason = reasonOf(issue, value)
+  if (reason !== 'value') return reason === 'missing' ? 'required' : 'type'
+  if (issue.code === 'too_small') return `min_${measures[issue.origin] ?? 'value'}`
+  if (issue.code === 'too_big') return `max_${measures[issue.origin] ?? 'value'}`
+  return issue.code === 'invalid_value' ? 'enum' : issue.code === 'invalid_format' ? 'format' : 'invalid'
+}
+
+const measures: Record<string, string> = { string: 'length', array: 'items' }
+
 /** Why a schema refuses a value. */
 export type IssueReason = 'missing' | 'type' | 'value'
 

@@ -9,6 +9,7 @@ import { graphqlErrors } from '../../src/graphql/error.ts'
 import { permissions } from '../../src/platform/access.ts'
 import { type AnyCommand, type AnyQuery, defineConcept, emittersOf } from '../../src/platform/concept.ts'
 import { bridgeDialect } from '../../src/rest/bridge/index.ts'
+import { ocoreDialect } from '../../src/rest/ocore/index.ts'
 import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { commands, concepts, domain, idTypes, queries, schema } from './support.ts'
@@ -97,7 +98,7 @@ describe('commands and queries', () => {
     const input = mutations[name] && getNamedType(mutations[name].args[0]!.type)
     return isInputObjectType(input) ? Object.keys(input.getFields()) : null
   }
-  const routes = [...platformDialect.routes, ...oecDialect.routes, ...bridgeDialect.routes]
+  const routes = [...platformDialect.routes, ...oecDialect.routes, ...ocoreDialect.routes, ...bridgeDialect.routes]
   const routed = (name: string): string[] =>
     routes
       .filter((route) => route.name === name)

@@ -12,6 +12,7 @@ import { DomainError } from '../../src/platform/errors.ts'
 import { decodeId, encodeId, type IdType, newId } from '../../src/platform/id.ts'
 import { bridgeDialect } from '../../src/rest/bridge/index.ts'
 import { type Route, type Source, sourceOf } from '../../src/rest/core/route.ts'
+import { ocoreDialect } from '../../src/rest/ocore/index.ts'
 import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { codeOf, createTenant, operation, request, type Tenant, type World } from '../support/tenant.ts'
@@ -144,7 +145,7 @@ describe('with ids of no object, only those with the permission learn that', () 
   })
 })
 
-const rows = [...platformDialect.routes, ...oecDialect.routes, ...bridgeDialect.routes].map(
+const rows = [...platformDialect.routes, ...oecDialect.routes, ...ocoreDialect.routes, ...bridgeDialect.routes].map(
   (route) => [`${route.method} ${route.path}`, route] as const,
 )
 const declaredOf = ({ name }: Route) => (commands.get(name) ?? queries.get(name))!

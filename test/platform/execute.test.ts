@@ -123,7 +123,12 @@ describe('input', () => {
     const error = await refusal(execute(request(world.app, tenant.owner), changeProbe, { id, name: 7, busy: 'yes' }))
     expect(error).toMatchObject({ code: 'invalid_input', field: 'name' })
     expect(error.message).toMatch(/^name: /)
-    expect(error.details).toMatchObject({ issues: [{ field: 'name' }, { field: 'busy' }] })
+    expect(error.details).toMatchObject({
+      issues: [
+        { field: 'name', reason: 'type', constraint: 'type' },
+        { field: 'busy', constraint: 'type' },
+      ],
+    })
   })
 
   it.each([

@@ -11,10 +11,12 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createApiKey } from '../../src/domain/access/api-key/index.ts'
 import { createProject } from '../../src/domain/apps/project/index.ts'
 import { createOdooAccount } from '../../src/domain/odoo/odoo-account/index.ts'
+import { permissions } from '../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { authDialect } from '../../src/rest/auth/index.ts'
 import { bridgeDialect } from '../../src/rest/bridge/index.ts'
 import { type Dialect, printDocument } from '../../src/rest/core/index.ts'
+import { ocoreDialect } from '../../src/rest/ocore/index.ts'
 import { oecDialect } from '../../src/rest/oec/index.ts'
 import { platformDialect } from '../../src/rest/platform/index.ts'
 import { type FuzzedRequest, type Operation, requestsFor, textOf } from './fuzz-input.ts'
@@ -26,6 +28,7 @@ type Fuzzed = { dialect: Dialect; key: CommandInput | (() => Promise<CommandInpu
 const dialects: Fuzzed[] = [
   { dialect: platformDialect, key: { scope: 'ADMIN' }, runs: 150 },
   { dialect: oecDialect, key: { kind: 'OEC', scope: 'WRITE' }, runs: 60 },
+  { dialect: ocoreDialect, key: { kind: 'OCORE', scope: 'ADMIN', permissions }, runs: 60 },
   { dialect: bridgeDialect, key: () => bridgeKey(), runs: 40 },
   { dialect: authDialect, key: null, runs: 40 },
 ]
@@ -36,7 +39,7 @@ const factor = FUZZ_RUNS ? Number(FUZZ_RUNS) : 1
 
 let rest: TestServer
 beforeAll(async () => {
-  const limits = ['platform', 'auth', 'authentication', 'oec-ro', 'oec-rw', 'bridge'].map((name) => `${name}=1000000`).join(',')
+  const limits = ['platform', 'auth', 'authentication', 'oec-ro', 'oec-rw', 'ocore', 'bridge'].map((name) => `${name}=1000000`).join(',')
   rest = await startRest([platformDialect, ...dialects.slice(1).map(({ dialect }) => dialect)], { RATE_LIMITS: limits })
   await execute({ app: rest.app, caller: rest.acme.owner, requestId: 'fuzz' }, createProject, { name: 'Fuzzed' })
 })

@@ -11,7 +11,7 @@ import { odooPort } from '../../src/domain/odoo/odoo-account/index.ts'
 import { storageEndpoint } from '../../src/domain/resources/storage/index.ts'
 import { outgoingHttp } from '../../src/domain/webhooks/endpoint/index.ts'
 import type { OutgoingHttp } from '../../src/domain/webhooks/endpoint/ports.ts'
-import { type Caller, rolePermissions } from '../../src/platform/access.ts'
+import { type Caller, permissions, rolePermissions } from '../../src/platform/access.ts'
 import { type CommandInput, execute } from '../../src/platform/command.ts'
 import { newRow, run, sql } from '../../src/platform/db/index.ts'
 import { publish } from '../../src/platform/events.ts'
@@ -44,6 +44,13 @@ export const oecKeys: Keys = {
   READ: { kind: 'OEC', scope: 'READ' },
   WRITE: { kind: 'OEC', scope: 'WRITE' },
   ADMIN: { kind: 'OEC', scope: 'WRITE' },
+}
+
+/** Keys of the oCore API have the permissions that they list. */
+export const ocoreKeys: Keys = {
+  READ: { kind: 'OCORE', scope: 'READ', permissions: permissions.filter((name) => name.startsWith('view:')) },
+  WRITE: { kind: 'OCORE', scope: 'ADMIN', permissions },
+  ADMIN: { kind: 'OCORE', scope: 'ADMIN', permissions },
 }
 
 /** Keys that are bound to something of their tenant. */

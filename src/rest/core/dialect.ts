@@ -12,8 +12,8 @@ export type Failure = {
   text: string
   /** The dialect's name of the field that is not valid. */
   field: string | undefined
-  /** Each field that is not valid, and why. */
-  problems: readonly { field: string; text: string }[]
+  /** Each field that is not valid, why, and the rule that it breaks. */
+  problems: readonly { field: string; text: string; constraint: string }[]
   details: Record<string, unknown> | undefined
   /** Whether the request was authenticated with a key of `readOnlyKeyPrefix`. */
   isReadOnlyKey: boolean

@@ -33,19 +33,26 @@ export function failureOf(app: App, dialect: Dialect, error: unknown, about: Abo
   const issues = issuesOf(known)
   const breaksRule = kind === 'invalid' && issues.length > 0 && issues.every(({ reason }) => reason === 'value')
   const status = dialect.status[breaksRule && dialect.brokenRulesAreUnprocessable ? 'unprocessable' : kind]
-  const problems = issues.map(({ field, message }) => {
+  const problems = issues.map(({ field, message, constraint }) => {
     const told = localize(message, field, vocabulary)
-    return { field: told.field!, text: told.text }
+    return { field: told.field!, text: told.text, constraint }
   })
   return { ...about, status, code, ...localize(known.message, known.field, vocabulary), problems, details }
 }
 
-type Issue = { field: string; message: string; reason: IssueReason }
+type Issue = { field: string; message: string; reason: IssueReason; constraint: string }
 
 /** What is wrong with which fields: one issue of an error that names a single field. */
-function issuesOf({ field, message, details }: DomainError): Issue[] {
+function issuesOf({ code, field, message, details }: DomainError): Issue[] {
   if (Array.isArray(details?.issues)) return details.issues as Issue[]
   if (field === undefined) return []
   const prefix = `${field}: `
-  return [{ field, message: message.startsWith(prefix) ? message.slice(prefix.length) : message, reason: 'value' }]
+  return [
+    {
+      field,
+      message: message.startsWith(prefix) ? message.slice(prefix.length) : message,
+      reason: 'value',
+      constraint: code === 'invalid_input' ? 'invalid' : code,
+    },
+  ]
 }

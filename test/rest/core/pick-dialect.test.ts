@@ -2,20 +2,13 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { authDialect } from '../../../src/rest/auth/index.ts'
-import { type Face, faceOf, pickDialect } from '../../../src/rest/core/index.ts'
+import { bridgeDialect } from '../../../src/rest/bridge/index.ts'
+import { faceOf, pickDialect } from '../../../src/rest/core/index.ts'
+import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
+import { oecDialect } from '../../../src/rest/oec/index.ts'
 import { platformDialect } from '../../../src/rest/platform/index.ts'
 
-const face = (name: string, keyPrefix: string, prefixes: Face['prefixes'], paths: readonly string[], areas?: Face['areas']): Face => ({
-  ...{ name, keyPrefix, prefixes, paths, areas, organizationHeader: name === 'ocore' },
-})
-
-const faces = [
-  face('platform', 'ak_live_', ['/api', '/api/v1'], ['/projects', '/projects/{id}', '/web-services', '/web-services/{id}', '/docs']),
-  face('auth', 'eyJ', ['/api/auth', '/api/v1/auth'], ['/login', '/refresh']),
-  face('ocore', 'ocore_', ['/api'], ['/projects', '/projects/{project}', '/servers', '/servers/{id}/validate', '/docs']),
-  face('oec', 'oec_live_', ['/api/public/v1'], ['/projects', '/environments/{id}/actions/{action}']),
-  face('bridge', 'qb_live_', [''], ['/call', '/bridge/keys', '/bridge/keys/{id}', '/speed-test'], ['/bridge', '/call', '/speed-test']),
-]
+const faces = [platformDialect, authDialect, ocoreDialect, oecDialect, bridgeDialect].map(faceOf)
 
 const bearer = (text: string) => ({ authorization: `Bearer ${text}` })
 const apiKey = (text: string) => ({ 'x-api-key': text })
@@ -55,9 +48,12 @@ const owned: Record<string, string | null> = {
   '/api/v1/projects': 'platform',
   '/api/v1/servers': 'platform',
   '/api/v1/nope': 'platform',
-  '/api/servers': 'ocore',
-  '/api/servers/?limit=1': 'ocore',
-  '/api/servers/1/validate': 'ocore',
+  '/api/environments': 'ocore',
+  '/api/environments/?limit=1': 'ocore',
+  '/api/environments/1': 'ocore',
+  '/api/ocore': 'ocore',
+  '/api/ocore/docs': 'ocore',
+  '/api/ocore/nope': 'ocore',
   '/api/auth': 'auth',
   '/api/auth/login': 'auth',
   '/api/auth/nope': 'auth',

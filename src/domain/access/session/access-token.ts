@@ -57,6 +57,17 @@ export async function verifyToken(app: App, text: string, aud = audience): Promi
 /** Whether a text has the form of a JWT. No API key contains a dot. */
 export const isToken = (text: string): boolean => text.startsWith('eyJ') && text.split('.', 4).length === 3
 
+/** Whether a token says that it has expired, which tells its holder to refresh it. Its signature is not checked. */
+export function isExpiredToken(app: App, text: string): boolean {
+  if (!isToken(text)) return false
+  try {
+    const { exp } = JSON.parse(Buffer.from(text.split('.')[1]!, 'base64url').toString()) as Partial<Claims>
+    return typeof exp === 'number' && exp * 1_000 <= app.clock.now().getTime()
+  } catch {
+    return false
+  }
+}
+
 const mostVerified = 10_000
 
 /** As `verifyToken` for access tokens, but verifies the signature of each only once. */

@@ -11,7 +11,7 @@ import { mailResets } from './reset.ts'
 import { mailSignUps } from './sign-up.ts'
 import { privateKeyIdentity, renewSigningKeys } from './signing-key.ts'
 
-export { isToken } from './access-token.ts'
+export { isExpiredToken, isToken } from './access-token.ts'
 export { clearAttempts, isWithinLimit, takeAttempt } from './attempt.ts'
 export { callerOfToken } from './authenticate.ts'
 export { changePassword, revokeSession } from './commands.ts'

@@ -8,6 +8,7 @@ import { nameSchema, slugFrom } from '../../../platform/name.ts'
 import { insertWithSlug } from '../../../platform/slug.ts'
 import type { Work } from '../../../platform/work.ts'
 import { projectErrors } from '../project/index.ts'
+import { environmentErrors } from './errors.ts'
 import { environmentCreated, environmentDeleted } from './events.ts'
 
 const lockEnvironment = (work: Work, ids: Record<string, string>) =>
@@ -75,14 +76,15 @@ export const updateEnvironment = defineCommand({
 export const deleteEnvironment = defineCommand({
   name: 'deleteEnvironment',
   description:
-    'Deletes an environment. Fails with `not_empty` if the environment contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted in the background.',
+    'Deletes an environment. Fails with `not_empty` if the environment contains services, unless `cascade` is true. With `cascade`, its services are stopped and deleted in the background. With `keepProduction`, fails with `production_environment` for an environment of type `PRODUCTION`.',
   permission: 'delete:environments',
   ids: { id: 'Environment' },
   targetType: 'Environment',
   target: lockEnvironment,
-  input: z.object({ cascade: z.boolean().nullish() }),
+  input: z.object({ cascade: z.boolean().nullish(), keepProduction: z.boolean().nullish() }),
   emits: [environmentDeleted],
-  async run(work, { cascade }, target: Environment) {
+  async run(work, { cascade, keepProduction }, target: Environment) {
+    if (keepProduction && target.type === 'PRODUCTION') throw environmentErrors.production_environment({ field: 'id' })
     const environment = await markDeleting(work, target, Boolean(cascade))
     if (cascade) {
       work.wake('purge', 'purge environments')

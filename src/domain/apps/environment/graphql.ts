@@ -82,6 +82,10 @@ mutation(deleteEnvironment, {
       description:
         'Whether to delete the services of the environment too. If false, the mutation fails with `not_empty` when there are any.',
     }),
+    keepProduction: t.boolean({
+      defaultValue: false,
+      description: 'Whether the mutation fails with `production_environment` if the type of the environment is `PRODUCTION`.',
+    }),
   }),
   payload: (t) => ({
     deletedId: t.id({ description: 'ID of the deleted environment.', resolve: (result) => encodeId('Environment', result.deletedId) }),

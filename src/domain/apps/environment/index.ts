@@ -4,6 +4,7 @@ import { stamped } from '../../../platform/db/constraints.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { keptProjects } from '../project/index.ts'
 import { createEnvironment, deleteEnvironment, updateEnvironment } from './commands.ts'
+import { environmentErrors } from './errors.ts'
 import { environmentCreated, environmentDeleted, environmentStatusChanged } from './events.ts'
 import { purgeEnvironments } from './jobs.ts'
 import {
@@ -35,6 +36,7 @@ export const environment = defineConcept({
   commands: [createEnvironment, updateEnvironment, deleteEnvironment],
   queries: [findEnvironment, listEnvironments, countEnvironments, sliceEnvironments, countEnvironmentsByProject],
   events: [environmentCreated, environmentDeleted, environmentStatusChanged],
+  errors: [environmentErrors],
   reactions,
   chores: [purgeEnvironments],
   extensions: [keptProjects.with(sql`exists (select 1 from environment e where e.project_id = p.id)`)],

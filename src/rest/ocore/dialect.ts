@@ -1,0 +1,45 @@
+/**
+ * The oCore API, `/api`, as specified in `contracts/ocore-api-reference.txt`, routes.md C and decisions.md: what applies to all of its rows.
+ * The rows are in routes/, the words in vocabulary.ts, the pages in page.ts, the errors in error.ts.
+ */
+import type { Dialect } from '../core/index.ts'
+import { authenticate, keyPrefix } from './access.ts'
+import { errorBody, renderError } from './error.ts'
+import { sharedBodies } from './field.ts'
+import { pageSources } from './page.ts'
+import { projectBodies } from './project-bodies.ts'
+import { environmentRoutes } from './routes/environment.ts'
+import { projectRoutes } from './routes/project.ts'
+
+export const ocoreDialect: Dialect = {
+  name: 'ocore',
+  title: 'Quayside oCore API',
+  description: `Manage projects and environments. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  prefixes: ['/api'],
+  // Browsers load the document and its page without X-Org-Slug.
+  areas: ['/api/ocore', '/api'],
+  keyPrefix,
+  organizationHeader: true,
+  routes: [...projectRoutes, ...environmentRoutes],
+  authenticate,
+  page: pageSources,
+  idempotencyHeaders: ['idempotency-key'],
+  status: {
+    invalid: 400,
+    unauthenticated: 401,
+    forbidden: 403,
+    not_found: 404,
+    conflict: 409,
+    unprocessable: 422,
+    rate_limited: 429,
+    upstream: 502,
+    timeout: 504,
+    unavailable: 503,
+    internal: 500,
+  },
+  rateLimits: [{ name: 'ocore', perMinute: 300 }],
+  legacyRateLimitHeaders: false,
+  renderError,
+  schemas: [...sharedBodies, ...projectBodies],
+  errorSchema: errorBody,
+}

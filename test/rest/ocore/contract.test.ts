@@ -1,0 +1,92 @@
+/** The rows of the contract, `routes.md` C and decisions.md: each is served, with the status and at least the fields of the contract. */
+import { describe, expect, it } from 'vitest'
+import { pathsOf } from '../../../src/rest/core/index.ts'
+import { ocoreDialect, printOpenapi } from '../../../src/rest/ocore/index.ts'
+
+const list = ['data', 'has_more']
+const job = ['id', 'status', 'message']
+const message = ['message']
+const project = ['id', 'name', 'slug', 'description', 'environmentCount', 'instanceCount', 'createdAt', 'updatedAt']
+const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'status', 'instanceId', 'createdAt', 'updatedAt']
+
+/** Method, path, status, fields of the response, and fields of an item of a list. */
+type Row = [method: string, path: string, status: number, fields: string[], item?: string[]]
+
+const served: Row[] = [
+  ['GET', '/projects', 200, list, project],
+  ['POST', '/projects', 201, project],
+  ['GET', '/projects/{id}', 200, project],
+  ['PATCH', '/projects/{id}', 200, project],
+  ['DELETE', '/projects/{id}', 200, message],
+  ['GET', '/environments', 200, list, environment],
+  ['POST', '/environments', 201, environment],
+  ['GET', '/environments/{id}', 200, environment],
+  ['PATCH', '/environments/{id}', 200, environment],
+  ['DELETE', '/environments/{id}', 202, job],
+]
+
+/** Rows of the contract that no dialect serves yet. `/auth` is a dialect of its own. */
+const missing: Record<string, string[]> = {
+  'issue 22, step 1': [
+    ...['GET /user', 'PATCH /user', 'POST /user/totp/setup', 'POST /user/totp/enable', 'POST /user/totp/disable'],
+    ...['GET /user/sessions', 'DELETE /user/sessions/{id}', 'GET /user/ssh-keys', 'POST /user/ssh-keys', 'DELETE /user/ssh-keys/{id}'],
+    ...['GET /user/passkeys', 'POST /user/passkeys/register/begin', 'POST /user/passkeys/register/finish', 'DELETE /user/passkeys/{id}'],
+    ...['GET /org', 'PUT /org', 'DELETE /org'],
+    ...['POST /members/invite', 'GET /members', 'PUT /members/{id}/role', 'DELETE /members/{id}'],
+    ...['GET /roles', 'GET /permissions', 'POST /roles', 'PUT /roles/{id}', 'DELETE /roles/{id}'],
+    ...['GET /projects/{id}/deployments', 'POST /projects/{id}/deployments', 'GET /projects/{id}/deployments/{id}'],
+    'POST /projects/{id}/deployments/{id}/rollback',
+    ...['GET /api-keys', 'POST /api-keys', 'DELETE /api-keys/{id}'],
+    ...['GET /webhook-endpoints', 'POST /webhook-endpoints', 'GET /webhook-endpoints/{id}', 'PATCH /webhook-endpoints/{id}'],
+    ...['DELETE /webhook-endpoints/{id}', 'GET /audit-logs'],
+    ...['GET /admin/users', 'POST /admin/users', 'GET /admin/orgs', 'GET /admin/settings', 'PUT /admin/settings', 'GET /admin/jobs'],
+  ],
+  'issue 22, later steps': [
+    ...['POST /servers', 'POST /servers/{id}/validate', 'GET /servers', 'GET /servers/{id}', 'DELETE /servers/{id}'],
+    ...['GET /instances', 'POST /instances', 'GET /instances/{id}', 'PATCH /instances/{id}', 'DELETE /instances/{id}'],
+    ...['POST /instances/{id}/start', 'POST /instances/{id}/stop'],
+    ...['GET /instances/{id}/database', 'POST /instances/{id}/database', 'DELETE /instances/{id}/database/{id}'],
+    ...['GET /instances/{id}/database/config', 'PATCH /instances/{id}/database/config', 'GET /instances/{id}/database/metrics'],
+    ...['GET /instances/{id}/database/replicas', 'POST /instances/{id}/database/replicas'],
+    'DELETE /instances/{id}/database/replicas/{id}',
+    ...['GET /environments/{id}/backups', 'POST /environments/{id}/backups', 'GET /environments/{id}/backups/schedule'],
+    ...['PUT /environments/{id}/backups/schedule', 'POST /environments/{id}/backups/{id}/restore'],
+    ...['GET /instances/{id}/domains', 'POST /instances/{id}/domains', 'POST /instances/{id}/domains/{id}/verify'],
+    ...['PUT /instances/{id}/domains/{id}/primary', 'DELETE /instances/{id}/domains/{id}'],
+  ],
+}
+
+/** Rows of table C without those of `/auth`. */
+const rowsOfTable = 86
+
+type Schema = { $ref?: string; required?: string[]; properties?: Record<string, { items?: Schema }> }
+type Operation = { responses: Record<string, { content?: Record<string, { schema: Schema }> }> }
+const document = JSON.parse(printOpenapi()) as {
+  paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, Schema> }
+}
+const unnamed = (path: string) => path.replaceAll(/\{\w+\}/g, '{id}')
+const resolved = (schema: Schema | undefined): Schema | undefined =>
+  schema?.$ref === undefined ? schema : document.components.schemas[schema.$ref.split('/').at(-1)!]
+
+describe('the contract', () => {
+  it.each(served)('%s %s answers %i with the fields of the contract', (method, path, status, fields, item) => {
+    const at = Object.keys(document.paths).find((each) => unnamed(each) === `/api${path}`)
+    const operation = document.paths[at ?? '']?.[method.toLowerCase()]
+    const successes = Object.keys(operation?.responses ?? {}).filter((code) => code.startsWith('2'))
+    expect(successes).toEqual([String(status)])
+    const schema = resolved(operation!.responses[status]!.content?.['application/json']?.schema)
+    expect(schema?.required).toEqual(expect.arrayContaining(fields))
+    if (item) expect(resolved(schema?.properties?.data?.items)?.required).toEqual(expect.arrayContaining(item))
+  })
+
+  it('no other path is served', () => {
+    const paths = ocoreDialect.routes.flatMap((route) => pathsOf(route).map((path) => `${route.method} ${unnamed(path)}`))
+    expect(paths.sort()).toEqual(served.map(([method, path]) => `${method} ${path}`).sort())
+  })
+
+  it('each of its rows is served, or listed with the step that brings it', () => {
+    const rows = [...served.map(([method, path]) => `${method} ${path}`), ...Object.values(missing).flat()]
+    expect(new Set(rows).size).toBe(rowsOfTable)
+  })
+})
