@@ -13,7 +13,7 @@ import { errors } from './errors.ts'
 import type { EventDefinition } from './events.ts'
 import { decodeId, type IdType } from './id.ts'
 import { claimIdempotencyKey } from './idempotency.ts'
-import { constraintOf, describeIssue, reasonOf } from './wording.ts'
+import { absent, constraintOf, describeIssue, reasonOf } from './wording.ts'
 import { type App, transact, type Work } from './work.ts'
 
 /** A request of one caller through one door. */
@@ -310,7 +310,7 @@ function decodeIds(input: Record<string, unknown>, paths: IdPaths): Record<strin
       decoded[head] = value.map((item) => (isObject(item) ? { ...item, [field]: decodeId(type, item[field]) } : item))
     } else if (isList && Array.isArray(value)) {
       decoded[head] = value.map((item) => decodeId(type, item))
-    } else if (!isList && value !== undefined && value !== null) {
+    } else if (!isList && value !== undefined && value !== null && value !== absent) {
       decoded[head] = decodeId(type, value)
     }
   }

@@ -21,12 +21,14 @@ export function inputReader(dialect: Dialect, route: Route): InputReader {
   const params = entriesOf(route.params)
   const query = entriesOf({ ...(route.page ? dialect.page(route.page.size) : {}), ...route.query })
   const body = entriesOf(route.body)
+  const headers = entriesOf(route.headerFields)
   const within = entriesOf(route.within?.params)
   return {
     read(parts) {
       const input: Record<string, unknown> = {}
       if (body.length > 0) readFields(input, body, bodyOf(parts.body))
       readFields(input, query, parts.query as Record<string, unknown>)
+      readFields(input, headers, parts.headers)
       readFields(input, params, parts.params as Record<string, unknown>)
       return { ...input, ...route.fixed, ...(route.writes ? conditions(dialect, parts.headers) : {}) }
     },

@@ -84,6 +84,11 @@ function operation(dialect: Dialect, route: Route, path: string, isAlias: boolea
   const parameters = [
     ...parameterNames(path).map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...propertiesOf(route, { ...(route.page ? dialect.page(route.page.size) : {}), ...route.query }).map((property) => parameter(property)),
+    ...propertiesOf(route, route.headerFields).map((property) => ({
+      ...parameter(property),
+      name: headerName(property.name),
+      in: 'header',
+    })),
     ...(route.writes ? conditionHeaders(dialect, route) : []),
     ...(isCacheable(route) ? [freshnessHeader] : []),
   ]

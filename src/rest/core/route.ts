@@ -68,6 +68,8 @@ type Shape = {
   params?: Sources
   query?: Sources
   body?: Sources
+  /** By the name of the header in lower case. */
+  headerFields?: Sources
   /** Values of the input that are the same for all requests. */
   fixed?: Readonly<Record<string, unknown>>
   /** For a list: the default page size. Null means the whole list. */

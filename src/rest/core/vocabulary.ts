@@ -30,7 +30,8 @@ type Field = { path: string; to: string; name: string; words: Words }
 
 function fieldsOf(dialect: Dialect, route: Route): Field[] {
   const { params, query, body, page, within, writes } = route
-  const sources = [within?.params, params, page && dialect.page(page.size), query, body, writes ? headers(dialect) : undefined]
+  const named = Object.fromEntries(Object.entries(route.headerFields ?? {}).map(([name, source]) => [headerName(name), source]))
+  const sources = [within?.params, params, page && dialect.page(page.size), query, body, named, writes ? headers(dialect) : undefined]
   return sources.flatMap((each) => listed(each ?? {}))
 }
 

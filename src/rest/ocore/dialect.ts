@@ -6,21 +6,25 @@ import type { Dialect } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
 import { errorBody, renderError } from './error.ts'
 import { sharedBodies } from './field.ts'
+import { organizationBodies } from './organization-bodies.ts'
 import { pageSources } from './page.ts'
 import { projectBodies } from './project-bodies.ts'
 import { environmentRoutes } from './routes/environment.ts'
+import { memberRoutes } from './routes/member.ts'
+import { organizationRoutes } from './routes/organization.ts'
 import { projectRoutes } from './routes/project.ts'
+import { roleRoutes } from './routes/role.ts'
 
 export const ocoreDialect: Dialect = {
   name: 'ocore',
   title: 'Quayside oCore API',
-  description: `Manage projects and environments. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  description: `Manage the organization with its members and roles, projects and environments. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
   prefixes: ['/api'],
   // Browsers load the document and its page without X-Org-Slug.
   areas: ['/api/ocore', '/api'],
   keyPrefix,
   organizationHeader: true,
-  routes: [...projectRoutes, ...environmentRoutes],
+  routes: [...organizationRoutes, ...memberRoutes, ...roleRoutes, ...projectRoutes, ...environmentRoutes],
   authenticate,
   page: pageSources,
   idempotencyHeaders: ['idempotency-key'],
@@ -40,6 +44,6 @@ export const ocoreDialect: Dialect = {
   rateLimits: [{ name: 'ocore', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,
-  schemas: [...sharedBodies, ...projectBodies],
+  schemas: [...sharedBodies, ...organizationBodies, ...projectBodies],
   errorSchema: errorBody,
 }

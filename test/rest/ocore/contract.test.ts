@@ -6,6 +6,9 @@ import { ocoreDialect, printOpenapi } from '../../../src/rest/ocore/index.ts'
 const list = ['data', 'has_more']
 const job = ['id', 'status', 'message']
 const message = ['message']
+const organization = ['id', 'name', 'slug', 'logoUrl', 'createdAt', 'updatedAt']
+const member = ['id', 'user', 'role', 'joinedAt']
+const role = ['id', 'name', 'description', 'isSystem', 'permissions', 'memberCount']
 const project = ['id', 'name', 'slug', 'description', 'environmentCount', 'instanceCount', 'createdAt', 'updatedAt']
 const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'status', 'instanceId', 'createdAt', 'updatedAt']
 
@@ -13,6 +16,18 @@ const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'st
 type Row = [method: string, path: string, status: number, fields: string[], item?: string[]]
 
 const served: Row[] = [
+  ['GET', '/org', 200, organization],
+  ['PUT', '/org', 200, organization],
+  ['DELETE', '/org', 202, job],
+  ['POST', '/members/invite', 201, ['id', 'email', 'status', 'expiresAt']],
+  ['GET', '/members', 200, list, member],
+  ['PUT', '/members/{id}/role', 200, member],
+  ['DELETE', '/members/{id}', 200, message],
+  ['GET', '/roles', 200, list, role],
+  ['GET', '/permissions', 200, list, ['id', 'action', 'resource', 'description']],
+  ['POST', '/roles', 201, role],
+  ['PUT', '/roles/{id}', 200, role],
+  ['DELETE', '/roles/{id}', 200, message],
   ['GET', '/projects', 200, list, project],
   ['POST', '/projects', 201, project],
   ['GET', '/projects/{id}', 200, project],
@@ -31,9 +46,6 @@ const missing: Record<string, string[]> = {
     ...['GET /user', 'PATCH /user', 'POST /user/totp/setup', 'POST /user/totp/enable', 'POST /user/totp/disable'],
     ...['GET /user/sessions', 'DELETE /user/sessions/{id}', 'GET /user/ssh-keys', 'POST /user/ssh-keys', 'DELETE /user/ssh-keys/{id}'],
     ...['GET /user/passkeys', 'POST /user/passkeys/register/begin', 'POST /user/passkeys/register/finish', 'DELETE /user/passkeys/{id}'],
-    ...['GET /org', 'PUT /org', 'DELETE /org'],
-    ...['POST /members/invite', 'GET /members', 'PUT /members/{id}/role', 'DELETE /members/{id}'],
-    ...['GET /roles', 'GET /permissions', 'POST /roles', 'PUT /roles/{id}', 'DELETE /roles/{id}'],
     ...['GET /projects/{id}/deployments', 'POST /projects/{id}/deployments', 'GET /projects/{id}/deployments/{id}'],
     'POST /projects/{id}/deployments/{id}/rollback',
     ...['GET /api-keys', 'POST /api-keys', 'DELETE /api-keys/{id}'],

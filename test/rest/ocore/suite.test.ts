@@ -1,3 +1,5 @@
+import { newRow, run, sql } from '../../../src/platform/db/index.ts'
+import { newId } from '../../../src/platform/id.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
 import { describeDialect } from '../dialect-suite.ts'
 import { ocoreKeys } from '../support.ts'
@@ -6,15 +8,22 @@ describeDialect({
   dialect: ocoreDialect,
   keys: ocoreKeys,
   textOf: (body) => (body as { error?: { message?: unknown } } | null)?.error?.message,
-  async populate({ call }, { key }) {
+  async populate({ app, call }, { key, organizationId }) {
     const project = await call('POST', '/api/projects', { key: key.ADMIN, body: { name: 'Shop' } })
     const environment = await call('POST', '/api/environments', {
       key: key.ADMIN,
       body: { projectId: project.body.id, name: 'Trial', environmentType: 'staging' },
     })
-    return { projectId: project.body.id, environmentId: environment.body.id }
+    const role = await call('POST', '/api/roles', { key: key.ADMIN, body: { name: 'Deployer', permissionIds: ['deploy:web_services'] } })
+    const [memberId, userId] = [newId(), newId()]
+    await run(app.db, sql`insert into user_account ${newRow({ id: userId, name: 'Ada', email: `ada-${userId}@example.com` })}`)
+    await run(app.db, sql`insert into member ${newRow({ id: memberId, organizationId, userId, roleId: role.body.id })}`)
+    return { memberId, roleId: role.body.id, projectId: project.body.id, environmentId: environment.body.id }
   },
-  bodies: ({ projectId }) => ({
+  bodies: ({ projectId, roleId }) => ({
+    inviteMember: { email: 'grace@example.com', roleId: roleId! },
+    updateMemberRole: { roleId: roleId! },
+    createRole: { name: 'Refused', permissionIds: [] },
     createProject: { name: 'Refused' },
     createEnvironment: { projectId: projectId!, name: 'Refused', environmentType: 'staging' },
   }),

@@ -6,7 +6,7 @@ import { leaveOrganization, removeMember, transferOwnership, updateMember } from
 import { memberErrors } from './errors.ts'
 import { memberJoined, memberLeft, memberRemoved, memberUpdated } from './events.ts'
 import { countOrganizations, listOrganizations, switchOrganization } from './organizations.ts'
-import { countMembers, listMembers, memberListing } from './queries.ts'
+import { countMembers, countMembersByRole, listMembers, memberListing, memberOverviews } from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { type Authority, authorityOfUser, demandAuthority, isOver, lockMembers } from './authority.ts'
@@ -16,6 +16,7 @@ export { activeFirst, type Membership, membershipColumns, memberships, rightsOf,
 export type { MemberRow } from './model.ts'
 export { setActiveOrganization, switchOrganization } from './organizations.ts'
 export { addMember, demandProjects, demandRole } from './placement.ts'
+export { countMembersByRole, listMembers, type MemberOverview, memberOverviews } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -28,7 +29,7 @@ export const member = defineConcept({
   idPrefixes: { Member: 'mem' },
   nodes: [memberListing],
   commands: [updateMember, removeMember, leaveOrganization, transferOwnership, switchOrganization],
-  queries: [listMembers, countMembers, listOrganizations, countOrganizations],
+  queries: [listMembers, countMembers, memberOverviews, countMembersByRole, listOrganizations, countOrganizations],
   events: [memberJoined, memberUpdated, memberRemoved, memberLeft],
   errors: [memberErrors],
   reactions,

@@ -1,4 +1,6 @@
-import { sql } from '../../../platform/db/index.ts'
+import { z } from 'zod'
+import { defineQuery } from '../../../platform/command.ts'
+import { rows, sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
 import { shownOf } from './model.ts'
 
@@ -17,3 +19,32 @@ export const memberListing = defineListing({
 
 export const listMembers = listQuery(memberListing)
 export const countMembers = countQuery(memberListing)
+
+/** The user and the role of a member. */
+export type MemberOverview = { userId: string; userName: string; email: string; roleId: string; roleName: string }
+
+export const memberOverviews = defineQuery({
+  name: 'memberOverviews',
+  description: 'Users and roles of several members, by ID of the member. Members not visible to the caller are omitted.',
+  permission: 'view:members',
+  ids: { 'ids.*': 'Member' },
+  input: z.object({ ids: z.array(z.string()) }),
+  async run({ tx, caller }, { ids }): Promise<Map<string, MemberOverview>> {
+    const found = await rows<MemberOverview & { id: string }>(
+      tx,
+      sql`select t.id, t.user_id, u.name as user_name, u.email, t.role_id, ${shownOf.roleName} as role_name
+          from member t join user_account u on u.id = t.user_id
+          where t.id = any(${ids}::uuid[]) and ${memberListing.scope(caller, {})}`,
+    )
+    return new Map(found.map((overview) => [overview.id, overview]))
+  },
+})
+
+export const countMembersByRole = defineQuery({
+  name: 'memberCountByRole',
+  description: 'Number of members with each of several roles, in the order of the roles.',
+  permission: 'view:roles',
+  ids: { 'roleIds.*': 'Role' },
+  input: z.object({ roleIds: z.array(z.string()) }),
+  run: (read, { roleIds }) => memberListing.countsBelow(read, { parent: 'roleId', parentIds: roleIds, filter: {} }),
+})

@@ -5,6 +5,8 @@ import { deleteOrganization } from './commands.ts'
 import { resumeDeletions } from './jobs.ts'
 import { removalOperation } from './removal.ts'
 
+export { deleteOrganization } from './commands.ts'
+
 export const organizationDeletion = defineConcept({
   name: 'organization-deletion',
   commands: [deleteOrganization],

@@ -19,7 +19,7 @@ const permissionsSchema = z
     const known: ReadonlySet<string> = new Set(permissions)
     const unknown = names.find((name) => !known.has(name))
     if (unknown === undefined) return permissions.filter((name) => names.includes(name))
-    context.addIssue({ code: 'custom', message: 'must contain only names that the query `permissions` returns' })
+    context.addIssue({ code: 'custom', message: 'must contain only permissions that exist' })
     return z.NEVER
   })
 const descriptionSchema = optionalText(500)

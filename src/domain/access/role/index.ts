@@ -5,13 +5,13 @@ import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { createRole, deleteRole, updateRole } from './commands.ts'
 import { roleErrors } from './errors.ts'
 import { roleCreated, roleDeleted, roleUpdated } from './events.ts'
-import { countRoles, listRoles, roleListing } from './queries.ts'
+import { countRoles, listPermissions, listRoles, roleListing } from './queries.ts'
 import { reactions } from './reactions.ts'
 
 export { createRole, deleteRole, updateRole } from './commands.ts'
 export { roleDeleted } from './events.ts'
 export { demandGrantable, permissionsOf } from './model.ts'
-export { roleListing } from './queries.ts'
+export { listPermissions, listRoles, roleListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -24,7 +24,7 @@ export const role = defineConcept({
   idPrefixes: { Role: 'role' },
   nodes: [roleListing],
   commands: [createRole, updateRole, deleteRole],
-  queries: [listRoles, countRoles],
+  queries: [listRoles, countRoles, listPermissions],
   events: [roleCreated, roleUpdated, roleDeleted],
   errors: [roleErrors],
   reactions,

@@ -1,6 +1,8 @@
-import { ofOrganization } from '../../../platform/command.ts'
+import { z } from 'zod'
+import { defineQuery, ofOrganization } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
 import { countQuery, defineListing, listQuery } from '../../../platform/listing.ts'
+import { describedPermissions } from './permission.ts'
 
 export const roleListing = defineListing({
   type: 'Role',
@@ -13,3 +15,12 @@ export const roleListing = defineListing({
 
 export const listRoles = listQuery(roleListing)
 export const countRoles = countQuery(roleListing)
+
+export const listPermissions = defineQuery({
+  name: 'permissionList',
+  description: 'All permissions that roles can have.',
+  permission: 'view:roles',
+  ids: {},
+  input: z.object({}),
+  run: async () => describedPermissions,
+})
