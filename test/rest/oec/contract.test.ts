@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApiKey, generateKey, revokeApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { listEnvironments } from '../../../src/domain/apps/environment/index.ts'
 import { createProject } from '../../../src/domain/apps/project/index.ts'
+import { createWebhookEndpoint } from '../../../src/domain/webhooks/endpoint/index.ts'
 import { ask, type CommandInput, execute } from '../../../src/platform/command.ts'
 import { run, sql } from '../../../src/platform/db/index.ts'
 import { encodeId } from '../../../src/platform/id.ts'
@@ -107,6 +108,25 @@ describe('pages', () => {
       fields: ['page', 'page_size'],
     })
   })
+})
+
+it('a client that has the current state of a project, an environment or a webhook is answered 304', async () => {
+  const { project } = await execute(request(), createProject, { name: 'Tagged' })
+  const { rows } = await ask(request(), listEnvironments, { projectId: project.id })
+  const input = { url: 'https://hooks.example.com', eventTypes: ['deployment.failed'], format: 'OEC' }
+  const { webhookEndpoint } = await execute(request(), createWebhookEndpoint, input)
+  const { text } = await makeKey()
+  const paths = [
+    `/projects/${encodeId('Project', project.id)}`,
+    `/environments/${encodeId('Environment', rows[0]!.id)}`,
+    `/webhooks/${encodeId('WebhookEndpoint', webhookEndpoint.id)}`,
+  ]
+  for (const path of paths) {
+    const { status, headers } = await get(path, text)
+    expect({ path, status, etag: headers.etag }).toEqual({ path, status: 200, etag: expect.stringMatching(/^"1-[\w-]+"$/) })
+    expect(await get(path, text, { 'if-none-match': headers.etag! }), path).toMatchObject({ status: 304, text: '' })
+    expect(await get(path, text, { 'if-none-match': '"1-other"' }), path).toMatchObject({ status: 200, headers: { etag: headers.etag } })
+  }
 })
 
 it('a project-scoped key sees its project only', async () => {

@@ -15,5 +15,6 @@ export const environmentRoutes: Route[] = [
     status: 200,
     schema: schemas.environment,
     reply: oneEnvironment,
+    version: ({ version }) => version,
   }),
 ]

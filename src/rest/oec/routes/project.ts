@@ -44,6 +44,7 @@ export const projectRoutes: Route[] = [
         environments.map(({ seen }) => seen),
       )
     },
+    version: ({ version }) => version,
   }),
   queryRow({
     id: 'listEnvironments',

@@ -99,6 +99,7 @@ export const webhookRoutes: Route[] = [
     status: 200,
     schema: webhookSchemas.webhook,
     reply: oneBody,
+    version: ({ version }) => version,
   }),
   commandRow({
     id: 'updateWebhook',
