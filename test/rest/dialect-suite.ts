@@ -311,6 +311,19 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     expect(await rest.call('POST', `${areas[0]}/openapi.json`)).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD, OPTIONS' } })
   })
 
+  it('counts a request with a key for an unknown path, or with another method, as any other', async () => {
+    const key = rest.acme.key.READ
+    const counts = []
+    for (const answer of [
+      await rest.call('GET', `${areas[0]}/nope`, { key }),
+      await rest.call('POST', `${areas[0]}/openapi.json`, { key }),
+    ]) {
+      expect(answer.headers).toMatchObject({ 'ratelimit-policy': expect.any(String), ratelimit: expect.stringMatching(/;r=\d+;/) })
+      counts.push(Number(/;r=(\d+);/.exec(answer.headers.ratelimit!)![1]))
+    }
+    expect(counts[1]).toBeLessThan(counts[0]!)
+  })
+
   it.each(writes.filter(({ route }) => takesBody(route)))(
     '$title refuses bytes that are no UTF-8, and other charsets',
     async ({ route, path }) => {

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Caller } from '../../platform/access.ts'
 import { demandPerson } from '../../platform/command.ts'
-import { credentialOfHeaders, refusedCredential } from '../../platform/credential.ts'
+import { credentialOfHeaders, type PresentedCredential, refusedCredential } from '../../platform/credential.ts'
 import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { DomainError, errors } from '../../platform/errors.ts'
 import { encodeId } from '../../platform/id.ts'
@@ -50,12 +50,13 @@ export function restPlugin(app: App, dialects: readonly Dialect[]): FastifyPlugi
   const byName = new Map(dialects.map((dialect) => [dialect.name, dialect]))
   const pick = (request: FastifyRequest) => byName.get(pickDialect(faces, request.url, request.headers) ?? '') ?? dialects[0]!
   return async (server) => {
+    const counts = new Map(dialects.map((dialect) => [dialect, createRequestLimit(app, dialect)]))
     server.addConstraintStrategy(dialectConstraint(faces))
     for (const dialect of dialects) server.earlyWordings.push(wordingOf(faces, dialect))
     for (const prefix of topmost(dialects.flatMap(areasOf))) {
-      await server.register(refuseUnknownPaths(app, pick), { prefix })
+      await server.register(refuseUnknownPaths(app, pick, counts), { prefix })
     }
-    for (const dialect of dialects) await server.register(serveDialect(app, dialect))
+    for (const dialect of dialects) await server.register(serveDialect(app, dialect, counts.get(dialect)!))
   }
 }
 
@@ -78,12 +79,12 @@ const topmost = (prefixes: readonly string[]): string[] => [
 ]
 
 const refuseUnknownPaths =
-  (app: App, pick: (request: FastifyRequest) => Dialect): FastifyPluginAsync =>
+  (app: App, pick: (request: FastifyRequest) => Dialect, counts: ReadonlyMap<Dialect, CountRequest>): FastifyPluginAsync =>
   async (server) => {
     // In a hook, to reject an unknown path before the body is read.
     server.addHook('onRequest', async (request, reply) => {
       const dialect = pick(request)
-      await nameKnownKey(app, dialect, request, reply)
+      await countKnownCaller(app, dialect, counts.get(dialect)!, request, reply)
       const methods = methodsAt(dialect, request.url)
       if (methods.length === 0) return refuse(app, dialect, request, reply, errors.not_found({ text: 'This path does not exist.' }))
       reply.header('allow', methods.join(', '))
@@ -105,9 +106,8 @@ function methodsAt(dialect: Dialect, url: string): string[] {
 }
 
 const serveDialect =
-  (app: App, dialect: Dialect): FastifyPluginAsync =>
+  (app: App, dialect: Dialect, count: CountRequest): FastifyPluginAsync =>
   async (server) => {
-    const count = createRequestLimit(app, dialect)
     const authenticate = createAuthenticate(app, dialect, count)
     server.setErrorHandler((error, request, reply) => refuse(app, dialect, request, reply, error))
     await server.register(async (open) => mountDocument(open, dialect))
@@ -153,17 +153,40 @@ function nameKey({ keyIdHeader }: Dialect, reply: FastifyReply, apiKeyId: string
   if (keyIdHeader !== undefined) reply.header(keyIdHeader, encodeId('ApiKey', apiKeyId))
 }
 
-/** The same at a path without a row, where nothing else needs the key. Whatever is wrong with it is not told there. */
-async function nameKnownKey(app: App, dialect: Dialect, { headers }: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const credential = credentialOfHeaders(headers)
-  if (dialect.keyIdHeader === undefined || !credential || credential.fromCookie) return
+/**
+ * The same at a path without a row, where nothing else needs the caller: a request is counted, and its key named. Whatever is wrong with the
+ * credential is not told there.
+ */
+async function countKnownCaller(
+  app: App,
+  dialect: Dialect,
+  count: CountRequest,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  const credential = credentialOfHeaders(request.headers)
+  if (!credential || credential.fromCookie) return
+  const found = await lookUp(app, dialect, credential)
+  if (found.apiKeyId !== null) nameKey(dialect, reply, found.apiKeyId)
+  if (found.caller) count(request, reply, { caller: found.caller, credential: credential.text })
+}
+
+/** `apiKeyId` is also that of a key that is known and not accepted. */
+type Found = { caller: Caller | null; apiKeyId: string | null }
+
+async function lookUp(app: App, dialect: Dialect, credential: PresentedCredential): Promise<Found> {
   try {
     const caller = await withinDeadline(app, Promise.resolve(dialect.authenticate(app, credential)))
-    if (caller?.apiKeyId) nameKey(dialect, reply, caller.apiKeyId)
+    return { caller, apiKeyId: caller?.apiKeyId ?? null }
   } catch (error) {
     if (!(error instanceof DomainError)) app.log.warn({ err: error }, 'the key of a request for an unknown path could not be looked up')
+    return { caller: null, apiKeyId: refusedKeyOf(error instanceof DomainError ? error.details : undefined) }
   }
 }
+
+/** ID of a key that is known and not accepted, of the details of an error. */
+const refusedKeyOf = (details: Record<string, unknown> = {}): string | null =>
+  typeof details.apiKeyId === 'string' ? details.apiKeyId : null
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
@@ -240,8 +263,8 @@ function refuse(
   vocabulary = noVocabulary,
 ): FastifyReply {
   const failure = failureOf(app, dialect, error, { requestId: request.id, isReadOnlyKey: isReadOnlyKey(dialect, request) }, vocabulary)
-  const { apiKeyId } = failure.details ?? {}
-  if (failure.status === 401 && typeof apiKeyId === 'string') nameKey(dialect, reply, apiKeyId)
+  const apiKeyId = failure.status === 401 ? refusedKeyOf(failure.details) : null
+  if (apiKeyId !== null) nameKey(dialect, reply, apiKeyId)
   if (failure.status === 401) reply.header('www-authenticate', 'Bearer')
   const retryAfterSeconds = failure.details?.retryAfterSeconds
   if (typeof retryAfterSeconds === 'number') reply.header('retry-after', retryAfterSeconds)

@@ -68,6 +68,24 @@ describe('the requests per minute of a dialect', () => {
     expect(sent.length).toBeLessThanOrEqual(Math.ceil(answers.length / 100))
   })
 
+  it('are spent by requests for unknown paths and with other methods too', async () => {
+    const key = rest.other.key.READ
+    const ask = (method: string, path: string) => rest.call(method, path, { key })
+    expect(await ask('GET', '/api/nope')).toMatchObject({ status: 404, headers: { 'x-ratelimit-remaining': '119' } })
+    expect(await ask('DELETE', '/api/projects')).toMatchObject({ status: 405, headers: { 'x-ratelimit-remaining': '118' } })
+    for (let n = 2; n < 120; n++) expect((await ask('GET', '/api/nope')).status).toBe(404)
+    for (const [method, path] of [
+      ['GET', '/api/nope'],
+      ['DELETE', '/api/projects'],
+      ['GET', '/api/projects'],
+    ] as const) {
+      const refused = await ask(method, path)
+      expect(refused, path).toMatchObject({ status: 429, headers: { 'x-ratelimit-remaining': '0' } })
+      expect(Number(refused.headers['retry-after']), path).toBeGreaterThan(0)
+    }
+    expect((await rest.call('GET', '/api/nope')).status).toBe(404)
+  })
+
   it('at rows that need no caller are those of a client address', async () => {
     const auth = await startRest([authDialect], { RATE_LIMITS: 'auth=3', TRUST_PROXY: '127.0.0.0/8' })
     await setToMidMinute(auth.databaseUrl, auth.app)

@@ -56,6 +56,8 @@ describe('a refused credential', () => {
     await run(rest.app.db, sql`update api_key set expires_at = app_now() - interval '1 second' where id = ${id}::uuid`)
     const answer = await get('/projects', text)
     expect(answer).toMatchObject({ status: 401, body: { error: 'key_expired' }, headers: { 'x-api-key-id': named } })
+    expect(await get('/nope', text)).toMatchObject({ status: 404, headers: { 'x-api-key-id': named } })
+    expect(await rest.call('PUT', `${prefix}/projects`, { key: text })).toMatchObject({ status: 405, headers: { 'x-api-key-id': named } })
   })
 })
 
