@@ -305,10 +305,14 @@ describe('the logs of a web service', () => {
     expect(read.at(-1)).toContain(' 5999 x')
   })
 
-  it.each(['tail=0', 'tail=10001', 'tail=abc', 'since=abc', 'since=1.5', 'since=999999999999999'])('%s answers 400', async (query) => {
-    const { id } = await make()
-    const answer = await logs(id, `?${query}`)
-    expect(answer).toMatchObject({ status: 400 })
-    expect(answer.body.detail).toMatch(new RegExp(`^${query.split('=')[0]}: `))
-  })
+  it.each(['tail=0', 'tail=10001', 'tail=abc', 'since=abc', 'since=1.5', 'since=-5', 'since=999999999999999'])(
+    '%s answers 400',
+    async (query) => {
+      const { id } = await make()
+      const answer = await logs(id, `?${query}`)
+      expect(answer).toMatchObject({ status: 400 })
+      expect(answer.body.detail).toMatch(new RegExp(`^${query.split('=')[0]}: `))
+      if (query.startsWith('since')) expect(answer.body.detail).toContain('unix seconds')
+    },
+  )
 })

@@ -60,7 +60,7 @@ export const tailServiceLog = defineQuery({
   input: z.object({
     id: z.string(),
     tail: z.number().int().min(1, { error: 'must be at least 1' }).max(10_000, { error: 'must be at most 10000' }),
-    since: z.date({ error: 'must be a date and time' }).nullish(),
+    since: z.date({ error: 'must be a time in unix seconds, 0 or later' }).nullish(),
   }),
   async run({ tx, caller }, { id, tail, since }): Promise<LogLine[] | null> {
     if (!(await isVisible(tx, caller, id))) return null

@@ -36,7 +36,7 @@ const theService = {
 
 const unixSeconds = (value: unknown): unknown => {
   const seconds = wholeNumber(value)
-  return typeof seconds === 'number' ? new Date(seconds * 1000) : seconds
+  return typeof seconds === 'number' && seconds >= 0 ? new Date(seconds * 1000) : value
 }
 
 export const webServiceRoutes: Route[] = [
