@@ -346,8 +346,15 @@ export function describeDialect({ dialect, keys, populate, textOf, bodies }: Fix
     }
   })
 
-  it('OPTIONS answers 204 without a key', async () => {
-    for (const { path } of rows) expect(await rest.call('OPTIONS', urlOf(path, mine))).toMatchObject({ status: 204, text: '' })
+  it('OPTIONS answers 204 without a key, and lists the methods of a known path', async () => {
+    for (const { route, path } of rows) {
+      const answer = await rest.call('OPTIONS', urlOf(path, mine))
+      expect(answer).toMatchObject({ status: 204, text: '' })
+      expect(answer.headers.allow?.split(', ')).toEqual(expect.arrayContaining([route.method, 'OPTIONS']))
+    }
+    const nowhere = await rest.call('OPTIONS', `${areas[0]}/nope`)
+    expect(nowhere).toMatchObject({ status: 204, text: '' })
+    expect(nowhere.headers).not.toHaveProperty('allow')
   })
 
   it('the document and its page need no key, and the page loads nothing from another host', async () => {

@@ -90,6 +90,11 @@ const refuseUnknownPaths =
       reply.header('allow', methods.join(', '))
       return refuse(app, dialect, request, reply, Object.assign(new Error('another method'), { statusCode: 405 }))
     })
+    // The server has answered OPTIONS before, at known paths too.
+    server.addHook('onSend', async (request, reply) => {
+      const methods = request.method === 'OPTIONS' ? methodsAt(pick(request), request.url) : []
+      if (methods.length > 0) reply.header('allow', methods.join(', '))
+    })
     server.setErrorHandler((error, request, reply) => refuse(app, pick(request), request, reply, error))
     server.setNotFoundHandler(() => {})
   }
