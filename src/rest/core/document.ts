@@ -7,11 +7,18 @@ import { areasOf, type Dialect } from './dialect.ts'
 import { printDocument } from './openapi.ts'
 import { urlsOf } from './route.ts'
 
-type Asset = { type: string; file: () => string }
+type Asset = {
+  type: string
+  file: () => string
+  /** A URL on another host that the file would load, which the policy of the pages blocks, and what is served in its place. */
+  instead?: { of: string; data: string }
+}
 
 const css = 'text/css; charset=utf-8'
 const script = 'text/javascript; charset=utf-8'
 const fileOf = (pack: string, name: string) => () => join(dirname(createRequire(import.meta.url).resolve(`${pack}/package.json`)), name)
+
+const emptyImage = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'/>"
 
 /** A page that displays the document: its path, its files below it, and the script that starts it. */
 type Page = { path: string; assets: Readonly<Record<string, Asset>>; start(url: string): string }
@@ -30,7 +37,11 @@ const swagger: Page = {
 const redoc: Page = {
   path: '/redoc',
   assets: {
-    'redoc.standalone.js': { type: script, file: fileOf('redoc', 'bundles/redoc.standalone.js') },
+    'redoc.standalone.js': {
+      type: script,
+      file: fileOf('redoc', 'bundles/redoc.standalone.js'),
+      instead: { of: 'https://cdn.redoc.ly/redoc/logo-mini.svg', data: emptyImage },
+    },
     'favicon-32x32.png': swagger.assets['favicon-32x32.png']!,
   },
   start: (url) => `Redoc.init('${url}', { disableSearch: true, hideDownloadButton: false }, document.getElementById('document'))\n`,
@@ -48,7 +59,7 @@ const policy = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 's
 
 export function mountDocument(server: FastifyInstance, dialect: Dialect): void {
   const areas = areasOf(dialect)
-  const serve = (path: string, type: string, read: () => string | Promise<Buffer>) => {
+  const serve = (path: string, type: string, read: () => string | Promise<string | Buffer>) => {
     for (const url of urlsOf(areas, [path])) {
       server.get(url, { constraints: { dialect: dialect.name }, exposeHeadRoute: true }, async (_request, reply) =>
         reply
@@ -64,7 +75,18 @@ export function mountDocument(server: FastifyInstance, dialect: Dialect): void {
   for (const page of pagesOf(dialect)) {
     serve(page.path, 'text/html; charset=utf-8', () => htmlOf(dialect.title, areas[0] + page.path, page))
     serve(`${page.path}/start.js`, script, () => page.start(url))
-    for (const [name, { type, file }] of Object.entries(page.assets)) serve(`${page.path}/${name}`, type, () => readFile(file()))
+    for (const [name, asset] of Object.entries(page.assets)) serve(`${page.path}/${name}`, asset.type, readerOf(asset))
+  }
+}
+
+/** A file that is changed is read and changed once. */
+function readerOf({ file, instead }: Asset): () => Promise<string | Buffer> {
+  if (!instead) return () => readFile(file())
+  let changed: Promise<string> | undefined
+  return () => {
+    changed ??= readFile(file(), 'utf8').then((text) => text.replaceAll(instead.of, instead.data))
+    changed.catch(() => (changed = undefined))
+    return changed
   }
 }
 

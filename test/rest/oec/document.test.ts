@@ -2,6 +2,8 @@
  * What the contract's documents show, by its heading: commands as they stand, with another host and key, sent by curl to a listening server.
  */
 import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -96,6 +98,12 @@ describe('Public API v1', () => {
         expect((await rest.call('GET', link)).status, link).toBe(200)
       }
     }
+    // The page's Content-Security-Policy would block the only image of the script. If this one is gone, see what a newer script loads instead.
+    const bundle = await readFile(createRequire(import.meta.url).resolve('redoc/bundles/redoc.standalone.js'), 'utf8')
+    expect(bundle.match(/\bsrc:"https?:[^"]*"/g)).toEqual(['src:"https://cdn.redoc.ly/redoc/logo-mini.svg"'])
+    const { text } = await rest.call('GET', '/api/public/v1/redoc/redoc.standalone.js')
+    expect(text).not.toMatch(/\bsrc:"https?:/)
+    expect(text).not.toContain('cdn.redoc.ly')
     expect(await rest.call('GET', '/api/public/v1/openapi.json')).toMatchObject({ status: 200, body: { openapi: '3.1.0' } })
   })
 })
