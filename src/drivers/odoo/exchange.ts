@@ -35,6 +35,7 @@ export async function exchange(routes: Routes, connection: OdooConnection, asked
 type Sent = OutgoingResult & { wasSent: boolean }
 
 async function send(routes: Routes, { url, isLocal }: OdooConnection, asked: Exchange): Promise<Sent> {
+  if (url === null) throw fail('UNREACHABLE', 'The service of the account was deleted.')
   const timeoutMs = Math.ceil(asked.deadline - performance.now())
   if (timeoutMs <= 0) throw fail('TIMEOUT', 'Odoo did not answer in time.')
   let wasSent = false
@@ -61,7 +62,7 @@ async function send(routes: Routes, { url, isLocal }: OdooConnection, asked: Exc
 }
 
 function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent: Sent): Answer {
-  const { host } = new URL(connection.url)
+  const host = hostOf(connection)
   if (sent.type === 'failure') {
     if (!sent.wasSent) throw fail('UNREACHABLE', sent.message)
     if (sent.errorClass === 'timeout') throw fail('TIMEOUT', `Odoo at ${host} did not answer in time.`)
@@ -78,11 +79,14 @@ function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent
 }
 
 /** Something else than Odoo answered, or Odoo through a proxy that gave up on it. Only if the request was refused is it certain that it had no effect. */
-export const notOdoo = ({ url }: OdooConnection, status: number, what: string) =>
+export const notOdoo = (connection: OdooConnection, status: number, what: string) =>
   fail(
     status >= 400 && status < 500 ? 'NOT_ODOO' : 'LOST',
-    `${new URL(url).host} does not answer as Odoo does: it sent status ${status} and ${what}.`,
+    `${hostOf(connection)} does not answer as Odoo does: it sent status ${status} and ${what}.`,
   )
+
+/** Of a server that was asked. */
+const hostOf = ({ url }: OdooConnection): string => new URL(url!).host
 
 function jsonOf(body: Uint8Array): unknown {
   try {

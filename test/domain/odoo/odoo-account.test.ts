@@ -1,6 +1,6 @@
 /** Odoo accounts through the GraphQL API: saved only when they work, with an answer that says what is wrong. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { row, sql } from '../../../src/platform/db/index.ts'
+import { row, run, sql } from '../../../src/platform/db/index.ts'
 import { decodeId, newId } from '../../../src/platform/id.ts'
 import { raise } from '../../support/odoo.ts'
 import { startReceiver } from '../../support/receiver.ts'
@@ -135,22 +135,64 @@ describe('an account is refused, and says what is wrong', () => {
   })
 })
 
-it('a service that runs here is reached through the router, whatever may be reached outside', async () => {
-  const { createProject } = await used.run('mutation { createProject(input: {name: "Odoo"}) { project { id } } }')
-  const { createWebService } = await used.run(
-    `mutation ($p: ID!) { createWebService(input: {projectId: $p, name: "ERP", repositoryUrl: "file:///srv/odoo.git"}) { webService { id slug } } }`,
-    { p: createProject.project.id },
-  )
-  const service = createWebService.webService
-  used.app.settings.EGRESS_ALLOW.length = 0
-  const saved = { url: null, webServiceId: service.id }
-  used.odoo.misbehave = (_request, response) => response.writeHead(404).end()
-  expect(await create(saved)).toMatchObject({ code: 'odoo_unreachable', field: 'webServiceId' })
-  used.odoo.misbehave = null
-  const { id } = await used.account(saved)
-  expect(await show(id)).toMatchObject({
-    webService: { id: service.id },
-    url: `http://${service.slug}.localhost:${used.odoo.port}`,
-    odooVersion: '17.0',
+describe('a service that runs here', () => {
+  const createService = async (name: string) => {
+    const { createProject } = await used.run('mutation ($name: String!) { createProject(input: {name: $name}) { project { id } } }', {
+      name,
+    })
+    const { createWebService } = await used.run(
+      `mutation ($p: ID!) { createWebService(input: {projectId: $p, name: "ERP", repositoryUrl: "file:///srv/odoo.git"}) { webService { id slug } } }`,
+      { p: createProject.project.id },
+    )
+    return createWebService.webService as { id: string; slug: string }
+  }
+  const countOrders = (odooAccountId: string) =>
+    used.refused('mutation ($input: CallOdooInput!) { callOdoo(input: $input) { data } }', {
+      input: { odooAccountId, model: 'sale.order', method: 'search_count' },
+    })
+
+  it('is reached through the router, whatever may be reached outside', async () => {
+    const service = await createService('Odoo')
+    const allowed = used.app.settings.EGRESS_ALLOW.splice(0)
+    const saved = { url: null, webServiceId: service.id }
+    used.odoo.misbehave = (_request, response) => response.writeHead(404).end()
+    expect(await create(saved)).toMatchObject({ code: 'odoo_unreachable', field: 'webServiceId' })
+    used.odoo.misbehave = null
+    const { id } = await used.account(saved)
+    expect(await show(id)).toMatchObject({
+      webService: { id: service.id },
+      url: `http://${service.slug}.localhost:${used.odoo.port}`,
+      odooVersion: '17.0',
+    })
+    used.app.settings.EGRESS_ALLOW.push(...allowed)
+  })
+
+  it('and is deleted leaves an account that sends nothing to whoever has its address now', async () => {
+    const service = await createService('Gone')
+    const { id } = await used.account({ url: null, webServiceId: service.id })
+    const serviceId = decodeId('WebService', service.id)
+    let asked = 0
+    used.odoo.misbehave = (_request, response) => {
+      asked++
+      response.writeHead(404).end()
+    }
+    const deleted = { code: 'odoo_unreachable', message: 'The service of the account was deleted.' }
+    await run(used.app.db, sql`update web_service set desired_state = 'DELETED' where id = ${serviceId}::uuid`)
+    expect(await countOrders(id)).toMatchObject(deleted)
+    await run(used.app.db, sql`delete from web_service where id = ${serviceId}::uuid`)
+    // As it is where the address of the service is one that calls may go to.
+    await run(used.app.db, sql`update odoo_account set url = ${used.odoo.url} where id = ${decodeId('OdooAccount', id)}::uuid`)
+    expect(await countOrders(id)).toMatchObject(deleted)
+    expect(await update({ id, name: 'Renamed' })).toMatchObject({ ...deleted, field: 'webServiceId' })
+    expect(await update({ id, url: used.odoo.url })).toMatchObject({ code: 'invalid_input', field: 'secret' })
+    const { runSpeedTest } = await used.run(
+      'mutation ($id: ID!) { runSpeedTest(input: {odooAccountId: $id, type: HEAVY}) { speedTest { status details } } }',
+      { id },
+    )
+    expect(runSpeedTest.speedTest).toEqual({ status: 'FAILED', details: deleted.message })
+    expect(asked).toBe(0)
+    used.odoo.misbehave = null
+    expect(await update({ id, url: used.odoo.url, secret: used.odoo.password })).toBeUndefined()
+    expect(await countOrders(id)).toBeUndefined()
   })
 })

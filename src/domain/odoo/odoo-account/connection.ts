@@ -9,23 +9,20 @@ import type { OdooConnection } from './ports.ts'
 
 /** The connection of a stored account, whose secret is opened. */
 export async function connectionOf(app: App, tx: Tx, account: OdooAccount): Promise<OdooConnection> {
-  const { id, organizationId, version, database, login, transport, secret, webServiceId } = account
+  const { id, organizationId, version, database, login, transport, secret } = account
   return {
     key: `${id}:${version}`,
-    ...(await addressOf(app, tx, { url: account.url, webServiceId })),
+    ...(await addressOf(app, tx, account)),
     ...{ database, login, transport },
     secret: await app.keyring.open(tx, organizationId, secretIdentity(id), secret),
   }
 }
 
 /** A service that runs here is reached through the router of this machine, whatever address its visitors use. */
-export async function addressOf(
-  app: App,
-  tx: Tx,
-  { url, webServiceId }: Pick<OdooAccount, 'url' | 'webServiceId'>,
-): Promise<Pick<OdooConnection, 'url' | 'isLocal'>> {
-  const service = webServiceId && (await row<WebService>(tx, sql`select * from web_service where id = ${webServiceId}::uuid`))
-  return service ? { url: localUrlOf(app, service), isLocal: true } : { url, isLocal: false }
+async function addressOf(app: App, tx: Tx, { url, isLocal, webServiceId }: OdooAccount): Promise<Pick<OdooConnection, 'url' | 'isLocal'>> {
+  if (!isLocal) return { url, isLocal }
+  const service = await row<WebService>(tx, sql`select * from web_service where id = ${webServiceId}::uuid and desired_state <> 'DELETED'`)
+  return { url: service && localUrlOf(app, service), isLocal }
 }
 
 export const localUrlOf = (app: App, service: Pick<WebService, 'slug'>): string =>

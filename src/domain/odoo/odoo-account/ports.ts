@@ -7,8 +7,8 @@ export type OdooTransport = 'JSON_RPC' | 'JSON_2'
 export type OdooConnection = {
   /** Names the connection with its present settings. Logins are cached by it; null: not cached. */
   key: string | null
-  /** Without a trailing slash. */
-  url: string
+  /** Without a trailing slash. Null if the server was a service of this installation that is deleted: nothing is sent. */
+  url: string | null
   /** Whether the server is a service of this installation, which is reached through the router. */
   isLocal: boolean
   database: string

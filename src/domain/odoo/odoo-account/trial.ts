@@ -16,7 +16,7 @@ export type Trial =
   /** There is no such account or service for the caller. */
   | { outcome: 'missing'; field: string }
 
-export type Place = { url: string; webServiceId: string | null }
+export type Place = Pick<OdooAccount, 'url' | 'isLocal' | 'webServiceId'>
 
 export type Settings = { database: string; login: string; secret: string; transport: OdooTransport }
 
@@ -32,7 +32,7 @@ const maxAnswerBytes = 100_000
 
 export async function tryNew(request: Request, input: PlaceInput & Settings): Promise<Trial> {
   const place = await placeOf(request, input)
-  return place ? tryConnection(request, { ...input, key: null }, place, 0) : { outcome: 'missing', field: 'webServiceId' }
+  return place ? tryConnection(request, { ...input, ...place, key: null }, place, 0) : { outcome: 'missing', field: 'webServiceId' }
 }
 
 /** Tests an account with the changes of an update. */
@@ -44,39 +44,35 @@ export async function tryChanged(request: Request, id: string, input: PlaceInput
   )
   if (!account) return { outcome: 'missing', field: 'id' }
   const keepsPlace = !input.url && !input.webServiceId
-  const place = keepsPlace ? { url: account.url, webServiceId: account.webServiceId } : await placeOf(request, input)
-  if (!place) return { outcome: 'missing', field: 'webServiceId' }
   const stored = await connectionOf(app, app.db, account)
-  if (!input.secret && originOf(place) !== originOf(account)) return { outcome: 'needs_secret' }
-  const settings = {
+  const { isLocal, webServiceId } = account
+  const place = keepsPlace ? { url: stored.url ?? account.url, isLocal, webServiceId } : await placeOf(request, input)
+  if (!place) return { outcome: 'missing', field: 'webServiceId' }
+  if (!input.secret && !keepsPlace && originOf(place) !== originOf(account)) return { outcome: 'needs_secret' }
+  const connection = {
+    ...{ key: null, url: keepsPlace ? stored.url : place.url, isLocal: place.isLocal },
     database: input.database ?? stored.database,
     login: input.login ?? stored.login,
     secret: input.secret ?? stored.secret,
     transport: input.transport ?? stored.transport,
   }
-  return tryConnection(request, { key: null, ...settings }, place, account.version)
+  return tryConnection(request, connection, place, account.version)
 }
 
-/** Whoever may change an account may not therefore see its secret. */
-const originOf = ({ url, webServiceId }: Place): string => webServiceId ?? new URL(url).origin
+/** Whoever may change an account may not therefore see its secret. A service that is deleted equals no other place. */
+const originOf = ({ url, isLocal, webServiceId }: Place): string | null => (isLocal ? webServiceId : new URL(url).origin)
 
 async function placeOf({ app, caller }: Request, { url, webServiceId }: PlaceInput): Promise<Place | null> {
-  if (!webServiceId) return { url: url!, webServiceId: null }
+  if (!webServiceId) return { url: url!, isLocal: false, webServiceId: null }
   const service = await row<WebService>(
     app.db,
     sql`select s.* from web_service s where s.id = ${webServiceId}::uuid and ${visible(caller, sql`s`)} and s.desired_state <> 'DELETED'`,
   )
-  return service && { url: localUrlOf(app, service), webServiceId: service.id }
+  return service && { url: localUrlOf(app, service), isLocal: true, webServiceId: service.id }
 }
 
-async function tryConnection(
-  { app }: Request,
-  settings: Omit<OdooConnection, 'url' | 'isLocal'>,
-  place: Place,
-  version: number,
-): Promise<Trial> {
+async function tryConnection({ app }: Request, connection: OdooConnection, place: Place, version: number): Promise<Trial> {
   const odoo = odooPort.use(app)
-  const connection = { ...settings, url: place.url, isLocal: place.webServiceId !== null }
   const limits = { timeoutMs: timeoutMs / 2, maxAnswerBytes }
   try {
     const odooVersion = await odoo.version(connection, limits)
