@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { revokeApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { flushCallRecords } from '../../../src/domain/odoo/bridge-call/index.ts'
+import { holdBytes, maxBytes, maxBytesOfAccount } from '../../../src/domain/odoo/bridge-call/load.ts'
 import { deleteOdooAccount, odooPort, updateOdooAccount } from '../../../src/domain/odoo/odoo-account/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
@@ -471,6 +472,34 @@ it('calls of an account wait for their turn, in order, and beyond that are refus
   expect(order).toEqual(order.toSorted((a, b) => a - b))
   bridge.odoo.misbehave = null
   expect((await bridge.send(own, read)).status).toBe(200)
+})
+
+it('calls with large arguments are refused at once while those that wait or run fill the memory they may have', async () => {
+  const odooAccountId = await bridge.account()
+  const [own, another] = [await bridge.key({ odooAccountId }), await bridge.key()]
+  const held = Promise.withResolvers<void>()
+  bridge.odoo.misbehave = async (_request, response) => {
+    await held.promise
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: 1 }))
+  }
+  const large = { model: 'sale.order', method: 'turn', kwargs: { x: 'x'.repeat(1_990_000) } }
+  const answers: Awaited<ReturnType<Bridge['send']>>[] = []
+  const calls = Array.from({ length: 10 }, async () => {
+    answers.push(await bridge.send(own, large))
+  })
+  await until('the calls beyond 16 MB are refused', () => answers.length === 2)
+  for (const answer of answers) expect(answer).toMatchObject({ ...failure(429, 'rate_limited'), headers: { 'retry-after': '1' } })
+  const others = Array.from({ length: 3 }, () => holdBytes(bridge.app, newId(), maxBytesOfAccount))
+  expect(() => holdBytes(bridge.app, newId(), maxBytes - 3 * maxBytesOfAccount)).toThrow('of all Odoo accounts')
+  expect(() => holdBytes(bridge.app, odooAccountId, 1_990_000)).toThrow('of an Odoo account')
+  const small = bridge.send(another, read)
+  held.resolve()
+  expect((await small).status).toBe(200)
+  await Promise.all(calls)
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(8)
+  // Nothing is counted any longer.
+  others.push(holdBytes(bridge.app, odooAccountId, maxBytesOfAccount))
+  for (const release of others) release()
 })
 
 it('calls are recorded without arguments and results, and counted', async () => {

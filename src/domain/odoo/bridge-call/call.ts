@@ -4,6 +4,7 @@ import { DomainError, PortError } from '../../../platform/errors.ts'
 import { effectOnce } from '../../../platform/idempotency.ts'
 import { type OdooFailureCode, odooErrorOf, odooPort } from '../odoo-account/index.ts'
 import type { CalledAccount } from './account.ts'
+import { bytesOf, holdBytes } from './load.ts'
 import { odooCalls } from './metrics.ts'
 import { demandAllowed, isRead } from './model.ts'
 import { recordCall } from './record.ts'
@@ -36,8 +37,10 @@ export async function callMethod(
     recordCall(app, { caller, odooAccountId: account.id, model, method, durationMs: Math.round(ms), errorCode })
   }
   const run = () => send(request, account, call, timeoutMs)
+  let release = () => {}
   try {
     demandAllowed(call, account.allowance)
+    release = holdBytes(app, account.id, bytesOf([call.args, call.kwargs]))
     const result =
       // A read can be sent again anyway, and its answer may have changed.
       idempotency && !isRead(method)
@@ -48,6 +51,8 @@ export async function callMethod(
   } catch (error) {
     end(error instanceof DomainError ? error.code : 'internal')
     throw error
+  } finally {
+    release()
   }
 }
 
