@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../src/drivers/odoo/failure.ts'
 
 const user = 'odoo.exceptions.UserError'
-const textOf = (name: string, message: string) => failureOf({ name, message }).message
+const textOf = (name: string, message: string, secret = 'the secret') => failureOf({ name, message }, { secret }).message
 
 describe('the text of an exception', () => {
   it.each([
@@ -31,7 +31,22 @@ describe('the text of an exception', () => {
     expect(textOf(user, message)).toBe(message)
   })
 
+  it.each([
+    ['plain', 'tok/en 7', 'Bad password tok/en 7, really tok/en 7.', 'Bad password …, really ….'],
+    ['that looks like a path', '/opt/odoo/x', "authenticate('acme', '/opt/odoo/x')", "authenticate('acme', '…')"],
+    ['before a traceback', 'Traceback (', 'Wrong: Traceback (', 'Wrong: …'],
+    ['with quotes, as Python writes it', `a'b"c\\d`, `('acme', 'a\\'b"c\\\\d')`, "('acme', '…')"],
+    ['with quotes, as JSON writes it', `a'b"c`, `["a'b\\"c"]`, '["…"]'],
+    ['with letters, as Python 2 writes it', 'pä\u20ac\u{1f600}', "(u'p\\xe4\\u20ac\\U0001f600')", "(u'…')"],
+    ['with letters, as Python 3 writes it', 'pä\u20ac\u{1f600}', "('pä\u20ac\u{1f600}')", "('…')"],
+    ['with letters, as JSON writes it', 'pä\u{1f600}', '["p\\u00e4\\ud83d\\ude00"]', '["…"]'],
+    ['beyond what is shown', 'k'.repeat(100), `${'x'.repeat(1_990)}${'k'.repeat(100)}`, `${'x'.repeat(1_990)}…`],
+  ])('hides a secret %s', (_title, secret, message, text) => {
+    expect(textOf(user, message, secret)).toBe(text)
+  })
+
   it('of a megabyte of slashes and quotes takes no longer for it', () => {
-    for (const part of ['/', "'/", ' /a', '/a', 'a:\\', 'File "']) expect(textOf(user, `x${part.repeat(300_000)}`).length).toBeLessThan(2_002)
+    for (const part of ['/', "'/", ' /a', '/a', 'a:\\', 'File "'])
+      expect(textOf(user, `x${part.repeat(300_000)}`).length).toBeLessThan(2_002)
   })
 })

@@ -7,7 +7,7 @@ import type { OdooCall, OdooConnection } from '../../src/domain/odoo/odoo-accoun
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { createOdoo } from '../../src/drivers/odoo/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
-import { startOdoo } from '../support/odoo.ts'
+import { raise, startOdoo } from '../support/odoo.ts'
 
 type Target = OdooConnection & { close(): Promise<void> }
 
@@ -79,6 +79,20 @@ function describeOdoo(title: string, start: () => Promise<Target>, isThere = tru
     })
   })
 }
+
+it.each(['JSON_RPC', 'JSON_2'] as const)('shows nobody the secret that Odoo repeats, by %s', async (transport) => {
+  const http = createHttpOutgoing({ guard: createEgressGuard({ allow: ['127.0.0.0/8'] }) })
+  const server = await startOdoo()
+  const { url, database, login } = server
+  const secret = transport === 'JSON_2' ? server.apiKey : server.password
+  const connection = { key: null, url, isLocal: false, database, login, secret, transport }
+  server.methods.set('res.users.repeat', () => raise('odoo.exceptions.UserError', `Wrong: ('acme', 2, '${secret}')`))
+  const call = { model: 'res.users', method: 'repeat', args: [], kwargs: {}, isRead: false }
+  const called = createOdoo({ remote: http, local: http }).call(connection, call, limits)
+  await expect(called).rejects.toThrow(/^Wrong: \('acme', 2, '…'\)$/)
+  await http.close()
+  await server.close()
+})
 
 describeOdoo('the stand-in by JSON-RPC', () => standIn('JSON_RPC'))
 describeOdoo('the stand-in by JSON-2', () => standIn('JSON_2'))

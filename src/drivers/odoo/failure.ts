@@ -27,13 +27,15 @@ const speaking = new RegExp(
 const inside = /(Remote\s+)?Traceback \(|File "[^"]*", line|psycopg\d?\.|connection to server (at|on socket) /i
 
 /** Paths of files: in quotes, otherwise of two names or more, so that `and/or`, `INV/2026/1` and web addresses stay. */
-const paths = /(?<=['"])\/[^'"\n/]+\/[^'"\n]*|(?<![^\s'"`(:=[,;])\/[^\s'"`<>()/:,;]+\/[^\s'"`<>():,;]*|file:\/\/[^\s'"]+|\b[a-z]:\\[^\s'"<>|]+/gi
+const paths =
+  /(?<=['"])\/[^'"\n/]+\/[^'"\n]*|(?<![^\s'"`(:=[,;])\/[^\s'"`<>()/:,;]+\/[^\s'"`<>():,;]*|file:\/\/[^\s'"]+|\b[a-z]:\\[^\s'"<>|]+/gi
 
 const mask = '…'
 const maxText = 2_000
 
-/** Whatever else an exception is, its message is shown without a traceback and without paths. */
-export function textOf({ name, message }: Raised): string {
+/** Whatever else an exception is, its message is shown without the secret that was sent, without a traceback and without paths. */
+function textOf({ name, message: whole }: Raised, secret: string): string {
+  const message = withoutSecret(whole, secret)
   const kind = /\w{1,100}$/.exec(name)?.[0] ?? 'an error'
   const cut = message.search(inside)
   const text = (cut < 0 ? message : message.slice(0, cut).replace(/[\s:]+$/, '')).replace(paths, mask).trim()
@@ -41,8 +43,28 @@ export function textOf({ name, message }: Raised): string {
   return text.length > maxText ? `${text.slice(0, maxText)}…` : text
 }
 
-export function failureOf(raised: Raised): PortError<OdooFailureCode> {
-  return fail(codeOf(raised), codeOf(raised) === 'NO_DATABASE' ? 'Odoo has no such database.' : textOf(raised))
+/** A message may quote the arguments of the request, in which the secret is one: as it is, or as Python or JSON writes it. */
+function withoutSecret(text: string, secret: string): string {
+  const escaped = secret.replaceAll('\\', '\\\\')
+  const forms = [secret, escaped, escaped.replaceAll("'", "\\'"), escaped.replaceAll('"', '\\"')].flatMap((form) => [
+    form,
+    form.replace(/[^ -~]/gu, pythonEscape),
+    form.replace(/[^ -~]/g, (unit) => `\\u${hex(unit.charCodeAt(0), 4)}`),
+  ])
+  // Longest first, so that nothing of an escaped form is left over.
+  return [...new Set(forms)].sort((a, b) => b.length - a.length).reduce((rest, form) => rest.replaceAll(form, mask), text)
+}
+
+function pythonEscape(character: string): string {
+  const point = character.codePointAt(0)!
+  return point < 0x100 ? `\\x${hex(point, 2)}` : point < 0x10000 ? `\\u${hex(point, 4)}` : `\\U${hex(point, 8)}`
+}
+
+const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0')
+
+/** What an exception means. `secret` is the one of the request that raised it. */
+export function failureOf(raised: Raised, { secret }: { secret: string }): PortError<OdooFailureCode> {
+  return fail(codeOf(raised), codeOf(raised) === 'NO_DATABASE' ? 'Odoo has no such database.' : textOf(raised, secret))
 }
 
 function codeOf({ name, message }: Raised): OdooFailureCode {

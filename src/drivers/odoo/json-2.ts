@@ -20,7 +20,7 @@ export async function callMethod(
   const raised = raisedOf(json)
   if (raised.name === '') throw notOdoo(connection, status, 'JSON that is no error of Odoo')
   if (status === 401) throw fail('LOGIN_REFUSED', 'Odoo does not accept the API key of the account.')
-  throw failureOf(raised)
+  throw failureOf(raised, connection)
 }
 
 /** Throws unless the key is accepted. Every user may read the own context. */

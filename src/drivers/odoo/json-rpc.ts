@@ -15,7 +15,7 @@ async function rpc(routes: Routes, connection: OdooConnection, { isRepeatable, f
   const { status, json } = await exchange(routes, connection, { path: '/jsonrpc', body, isRepeatable, fresh, ...bounds })
   const { jsonrpc, result, error } = (typeof json === 'object' && json !== null ? json : {}) as Record<string, unknown>
   if (jsonrpc !== '2.0') throw notOdoo(connection, status, 'JSON that is no JSON-RPC')
-  if (error !== undefined && error !== null) throw failureOf(raisedOf((error as { data?: unknown }).data))
+  if (error !== undefined && error !== null) throw failureOf(raisedOf((error as { data?: unknown }).data), connection)
   // Older versions leave out a result that is None.
   return result ?? null
 }
