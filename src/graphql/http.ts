@@ -11,7 +11,7 @@ import type { GraphQLSchema } from 'graphql'
 import type { Caller } from '../platform/access.ts'
 import { credentialOfHeaders, type PresentedCredential } from '../platform/credential.ts'
 import { DomainError, type ErrorKind, errors } from '../platform/errors.ts'
-import { isModestJson, tooManyValues } from '../platform/json-body.ts'
+import { refusalOfJson } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import { demandOwnPage } from '../platform/own-origin.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../platform/utf8.ts'
@@ -70,7 +70,8 @@ export function mountHttp(server: FastifyInstance, options: HttpDoorOptions): vo
     door.removeAllContentTypeParsers()
     door.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
       if (!isUtf8Type(request.headers['content-type'])) return done(Object.assign(new Error('another charset'), { statusCode: 415 }))
-      if (!isModestJson(body)) return done(Object.assign(tooManyValues(), { statusCode: 413 }))
+      const refused = refusalOfJson(body)
+      if (refused) return done(refused)
       try {
         done(null, utf8Text(body))
       } catch (error) {

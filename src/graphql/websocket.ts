@@ -12,7 +12,7 @@ import type { Caller } from '../platform/access.ts'
 import { credentialOfSocket } from '../platform/credential.ts'
 import { errors } from '../platform/errors.ts'
 import { forwardedOf, type Origin, onBehalfOf, trustOf } from '../platform/forwarded.ts'
-import { isModestJson, tooManyValues } from '../platform/json-body.ts'
+import { refusalOfJson } from '../platform/json-body.ts'
 import { refusalOf, withinDeadline } from '../platform/outage.ts'
 import { isFromOwnPage } from '../platform/own-origin.ts'
 import type { App } from '../platform/work.ts'
@@ -188,7 +188,8 @@ const connectionOf = (socket: Socket, app: App) => ({
     socket.ws.on('message', (data, isBinary) => {
       // Messages are JSON text. ws checks text frames for valid UTF-8, but not binary ones.
       if (isBinary) return socket.close(CloseCode.BadRequest, 'A message must be a text frame')
-      if (!isModestJson(data as Buffer)) return socket.close(CloseCode.BadRequest, tooManyValues().message)
+      const refused = refusalOfJson(data as Buffer)
+      if (refused) return socket.close(CloseCode.BadRequest, refused.message)
       onBehalfOf(socket.origin, () => take(String(data))).catch((error) => {
         // Clients retry after 1013, but not after 4500.
         const kind = refusalOf(app, error)?.kind

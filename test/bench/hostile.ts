@@ -5,7 +5,7 @@ import { createPerformer } from '../../src/graphql/perform.ts'
 import { schema } from '../../src/graphql/schema.ts'
 import { systemCaller } from '../../src/platform/access.ts'
 import { systemClock } from '../../src/platform/clock.ts'
-import { isModestJson } from '../../src/platform/json-body.ts'
+import { refusalOfJson } from '../../src/platform/json-body.ts'
 import { utf8Text } from '../../src/platform/utf8.ts'
 import type { App } from '../../src/platform/work.ts'
 import { hostileBodies } from '../support/hostile.ts'
@@ -21,7 +21,7 @@ export default async function hostile(): Promise<BenchResult> {
   const asker = { caller: systemCaller('0190a6c8-0000-7000-8000-000000000002'), requestId: 'bench' }
 
   const isRefused = (bytes: Buffer): boolean => {
-    if (!isModestJson(bytes)) return true
+    if (refusalOfJson(bytes)) return true
     const params = plainParams(utf8Text(bytes))
     return params !== null && 'errors' in performer.prepare(params, asker)
   }

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isModestJson, maxJsonValues } from '../../src/platform/json-body.ts'
+import { maxJsonDepth, maxJsonValues, refusalOfJson } from '../../src/platform/json-body.ts'
 
-const isModest = (text: string) => isModestJson(Buffer.from(text))
+const isModest = (text: string) => refusalOfJson(Buffer.from(text)) === null
 
 /** The values and field names that JSON.parse creates. */
 function sizeOf(value: unknown): number {
@@ -36,8 +36,14 @@ describe('a JSON body', () => {
         return typeof value === 'function' ? value.bind(target) : value
       },
     })
-    expect(isModestJson(counted)).toBe(false)
+    expect(refusalOfJson(counted)).not.toBeNull()
     expect(read).toBeLessThanOrEqual(maxJsonValues)
+  })
+
+  it('is nested at most 100 levels deep, however often', () => {
+    const nested = (depth: number) => `${'[{"a":'.repeat(depth / 2)}1${'}]'.repeat(depth / 2)}`
+    expect(isModest(`[${Array(98).fill(nested(maxJsonDepth - 2))}]`)).toBe(true)
+    expect(refusalOfJson(Buffer.from(nested(maxJsonDepth + 2)))).toMatchObject({ statusCode: 400, code: 'invalid_input' })
   })
 
   it('that passes has few values, whatever it is', () => {

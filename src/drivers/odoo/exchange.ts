@@ -2,9 +2,13 @@
 import type { OdooConnection, OdooFailureCode } from '../../domain/odoo/odoo-account/ports.ts'
 import type { OutgoingHttp, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
 import { PortError } from '../../platform/errors.ts'
+import { excessOf } from '../../platform/json-body.ts'
 
 /** Where requests go: to services of this installation, or anywhere the egress guard allows. */
 export type Routes = { local: OutgoingHttp; remote: OutgoingHttp }
+
+/** What is done with an answer recurses. */
+const maxAnswerDepth = 1_000
 
 export type Exchange = {
   path: string
@@ -71,6 +75,8 @@ function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent
   const { status, headers, body } = sent
   if (body.byteLength > maxAnswerBytes)
     throw fail('TOO_LARGE', `The answer of Odoo is larger than ${maxAnswerBytes} bytes. Ask for fewer records or fields.`)
+  if (excessOf(body, Number.POSITIVE_INFINITY, maxAnswerDepth) !== null)
+    throw fail('TOO_LARGE', `The answer of Odoo is nested more than ${maxAnswerDepth} levels deep.`)
   const json = jsonOf(body)
   if (json !== undefined) return { status, json }
   if (status >= 300 && status < 400)

@@ -1,5 +1,5 @@
 /** Turns any error into a failure: errors of the domain and of Fastify, outages, and unknown errors, which are logged and masked. */
-import { type DomainError, errors } from '../../platform/errors.ts'
+import { DomainError, errors } from '../../platform/errors.ts'
 import { refusalOf } from '../../platform/outage.ts'
 import type { IssueReason } from '../../platform/wording.ts'
 import type { App } from '../../platform/work.ts'
@@ -25,7 +25,8 @@ type About = { requestId: string; isReadOnlyKey: boolean }
 
 export function failureOf(app: App, dialect: Dialect, error: unknown, about: About, vocabulary: Vocabulary): Failure {
   if (isTransportError(error)) {
-    return { ...about, status: error.statusCode, ...transportTexts[error.statusCode]!, field: undefined, problems: [], details: undefined }
+    const { code, text } = error instanceof DomainError ? { code: error.code, text: error.message } : transportTexts[error.statusCode]!
+    return { ...about, status: error.statusCode, code, text, field: undefined, problems: [], details: undefined }
   }
   const known = refusalOf(app, error) ?? errors.internal()
   if (known.kind === 'internal') app.log.error({ err: error, requestId: about.requestId }, 'a REST request failed unexpectedly')

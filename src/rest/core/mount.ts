@@ -9,7 +9,7 @@ import { credentialOfHeaders, type PresentedCredential, refusedCredential } from
 import type { EarlyWording } from '../../platform/early-refusal.ts'
 import { DomainError, errors } from '../../platform/errors.ts'
 import { encodeId } from '../../platform/id.ts'
-import { isModestJson, tooManyValues } from '../../platform/json-body.ts'
+import { refusalOfJson } from '../../platform/json-body.ts'
 import { withinDeadline } from '../../platform/outage.ts'
 import { demandNoForeignPage, demandOwnPage } from '../../platform/own-origin.ts'
 import { demandUtf8Query, isUtf8Type, utf8Text } from '../../platform/utf8.ts'
@@ -37,6 +37,7 @@ declare module 'fastify' {
     /** Whether the row is for people who are signed in. */
     people?: boolean
     cookieOfPrograms?: boolean
+    maxJsonValues?: number | undefined
     /** Headers of every response. */
     headers?: Record<string, string>
   }
@@ -195,8 +196,16 @@ const refusedKeyOf = (details: Record<string, unknown> = {}): string | null =>
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
-  const { credential, people = false, cookieOfPrograms = false, runs } = route
-  const config = { door: dialect.name, credential, people, cookieOfPrograms, reads: runs === 'query', open: runs === 'visit' }
+  const { credential, people = false, cookieOfPrograms = false, maxJsonValues, runs } = route
+  const config = {
+    door: dialect.name,
+    credential,
+    people,
+    cookieOfPrograms,
+    maxJsonValues,
+    reads: runs === 'query',
+    open: runs === 'visit',
+  }
   const urls = pathsOf(route).flatMap((path) =>
     urlsOf(dialect.prefixes, [path]).map((url) => ({ url, headers: deprecationHeaders(deprecationOf(route, path)) })),
   )
@@ -235,7 +244,8 @@ function acceptJson(server: FastifyInstance): void {
   server.addContentTypeParser(/^application\/(?:[\w.-]+\+)?json\b/, { parseAs: 'buffer' }, (request, body, done) => {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8Type(request.headers['content-type'])) return done(unsupportedMediaType(), undefined)
-    if (!isModestJson(body as Buffer)) return done(Object.assign(tooManyValues(), { statusCode: 413 }), undefined)
+    const refused = refusalOfJson(body as Buffer, request.routeOptions.config.maxJsonValues)
+    if (refused) return done(refused, undefined)
     try {
       parse(request, utf8Text(body as Buffer), done)
     } catch (error) {

@@ -97,6 +97,8 @@ type Shape = {
   timeoutMs?: (settings: App['settings']) => number
   /** Maximum size of the body in bytes. Default: that of the server. */
   maxBodyBytes?: number
+  /** Maximum number of values in the body. Default: that of every door. */
+  maxJsonValues?: number
 }
 
 /** Announced by the headers `Deprecation` (RFC 9745) and `Sunset` (RFC 8594) of every response, and in the document. */
