@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { revokeApiKey } from '../../../src/domain/access/api-key/index.ts'
 import { flushCallRecords } from '../../../src/domain/odoo/bridge-call/index.ts'
 import { holdBytes, maxBytes, maxBytesOfAccount } from '../../../src/domain/odoo/bridge-call/load.ts'
+import { waitingCalls } from '../../../src/domain/odoo/bridge-call/turn.ts'
 import { deleteOdooAccount, odooPort, updateOdooAccount } from '../../../src/domain/odoo/odoo-account/index.ts'
 import { execute } from '../../../src/platform/command.ts'
 import { row, rows, run, sql } from '../../../src/platform/db/index.ts'
@@ -472,6 +473,32 @@ it('calls of an account wait for their turn, in order, and beyond that are refus
   expect(order).toEqual(order.toSorted((a, b) => a - b))
   bridge.odoo.misbehave = null
   expect((await bridge.send(own, read)).status).toBe(200)
+})
+
+it('a call that waited is not sent when its key was revoked or its account deleted meanwhile', async () => {
+  const held = Promise.withResolvers<void>()
+  const ids = [await bridge.account(), await bridge.account()]
+  const [revoked, orphan] = [await bridge.key({ odooAccountId: ids[0] }), await bridge.key({ odooAccountId: ids[1] })]
+  for (const own of [revoked, orphan]) await bridge.send(own, read)
+  const sent: string[] = []
+  bridge.odoo.misbehave = async (_request, response, body) => {
+    sent.push(JSON.parse(body).params.args[4])
+    await held.promise
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: 1 }))
+  }
+  const running = [revoked, revoked, orphan, orphan].map((own) => bridge.send(own, { model: 'sale.order', method: 'run' }))
+  await until('both lines are full', () => sent.length === 4)
+  const waiting = [revoked, orphan].map((own) => bridge.send(own, write))
+  const { id } = (await row<{ id: string }>(bridge.app.db, sql`select id from api_key where prefix = ${revoked.slice(0, 12)}`))!
+  // What waits has passed the authentication.
+  await until('both calls wait', () => waitingCalls(bridge.app, ids[0]!) === 1 && waitingCalls(bridge.app, ids[1]!) === 1)
+  await execute(act(), revokeApiKey, { id })
+  await execute(act(), deleteOdooAccount, { id: ids[1]! })
+  await wake()
+  held.resolve()
+  for (const answer of await Promise.all(waiting)) expect(answer.status).toBe(401)
+  for (const answer of await Promise.all(running)) expect(answer.status).toBe(200)
+  expect(sent).not.toContain('write')
 })
 
 it('calls with large arguments are refused at once while those that wait or run fill the memory they may have', async () => {

@@ -11,7 +11,7 @@ export type CalledAccount = { id: string; connection: OdooConnection; allowance:
 
 type Bound = OdooAccount & { allowedModels: string[]; allowedMethods: string[]; scope: ApiKeyScope }
 
-/** The account that a key is bound to, and what the key may call. Null if the key is bound to none. A change of either wakes `credentials`. */
+/** The account that a key is bound to, and what the key may call. Null if the key is bound to none, or no longer valid. A change of either wakes `credentials`. */
 export const accountOfKey = perApp((app) =>
   cacheCredentials(app, async (apiKeyId) => {
     const found = await row<Bound>(
@@ -20,7 +20,7 @@ export const accountOfKey = perApp((app) =>
           from bridge_key b
             join odoo_account a on a.organization_id = b.organization_id and a.id = b.odoo_account_id
             join api_key k on k.id = b.api_key_id
-          where b.api_key_id = ${apiKeyId}::uuid`,
+          where b.api_key_id = ${apiKeyId}::uuid and k.revoked_at is null and (k.expires_at is null or k.expires_at > app_now())`,
     )
     if (!found) return null
     const { allowedModels, allowedMethods, scope, ...account } = found

@@ -17,6 +17,9 @@ export type MethodCall = {
   kwargs?: Record<string, unknown> | null | undefined
 }
 
+/** `find` finds the account anew, and throws if the caller may no longer call it. */
+type Terms = { operation: string; idempotency: Idempotency; timeoutMs: number; find: () => Promise<CalledAccount> }
+
 type Idempotency = Parameters<Act<unknown, unknown>>[2]
 
 export type CallResult = { data: unknown }
@@ -26,7 +29,7 @@ export async function callMethod(
   request: Request,
   account: CalledAccount,
   call: MethodCall,
-  { operation, idempotency, timeoutMs }: { operation: string; idempotency: Idempotency; timeoutMs: number },
+  { operation, idempotency, timeoutMs, find }: Terms,
 ): Promise<CallResult> {
   const { app, caller } = request
   const { model, method } = call
@@ -36,7 +39,7 @@ export async function callMethod(
     odooCalls.observe({ outcome: errorCode ?? 'ok' }, ms / 1_000)
     recordCall(app, { caller, odooAccountId: account.id, model, method, durationMs: Math.round(ms), errorCode })
   }
-  const run = () => send(request, account, call, timeoutMs)
+  const run = () => send(request, account.id, call, { timeoutMs, find })
   let release = () => {}
   try {
     demandAllowed(call, account.allowance)
@@ -59,11 +62,14 @@ export async function callMethod(
 /** Beyond the time of a call, for a clock that differs and for the statement that records the outcome. */
 const marginMs = 30_000
 
-async function send({ app }: Request, { id, connection }: CalledAccount, call: MethodCall, timeoutMs: number): Promise<CallResult> {
+async function send({ app }: Request, id: string, call: MethodCall, { timeoutMs, find }: Pick<Terms, 'timeoutMs' | 'find'>) {
   const { model, method, args, kwargs } = call
   const deadline = performance.now() + timeoutMs
   const leave = await takeTurn(app, id, timeoutMs)
   try {
+    // The key may have been revoked while the call waited, and the account deleted or changed.
+    const { connection, allowance } = await find()
+    demandAllowed(call, allowance)
     const limits = { timeoutMs: Math.max(1, deadline - performance.now()), maxAnswerBytes: app.settings.ODOO_MAX_ANSWER_BYTES }
     const sent = { model, method, args: args ?? [], kwargs: kwargs ?? {}, isRead: isRead(method) }
     return { data: await odooPort.use(app).call(connection, sent, limits) }

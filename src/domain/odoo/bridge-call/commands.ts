@@ -15,11 +15,15 @@ export const bridgeCallCommand = defineAct({
   input: z.object(callFields),
   async act(request, call, idempotency) {
     const { app, caller } = request
-    const account = caller.apiKeyId === null ? null : await accountOfKey(app)(caller.apiKeyId)
-    // A person, or a key of another kind.
-    if (!account) throw unauthenticated(caller.apiKeyId === null ? 'missing' : 'unknown')
+    const find = async () => {
+      const account = caller.apiKeyId === null ? null : await accountOfKey(app)(caller.apiKeyId)
+      // A person, or a key of another kind or that is no longer valid.
+      if (!account) throw unauthenticated(caller.apiKeyId === null ? 'missing' : 'unknown')
+      return account
+    }
+    const account = await find()
     demandOrganization(caller, 'call Odoo')
-    return callMethod(request, account, call, { operation: 'bridgeCall', idempotency, timeoutMs: app.settings.ODOO_TIMEOUT_MS })
+    return callMethod(request, account, call, { operation: 'bridgeCall', idempotency, timeoutMs: app.settings.ODOO_TIMEOUT_MS, find })
   },
 })
 
@@ -31,10 +35,13 @@ export const callOdoo = defineAct({
   ids: { odooAccountId: 'OdooAccount' },
   input: z.object({ odooAccountId: z.string(), ...callFields }),
   async act(request, { odooAccountId, ...call }, idempotency) {
-    const account = await visibleAccount(request, odooAccountId)
-    if (!account) throw errors.not_found({ field: 'odooAccountId' })
+    const find = async () => {
+      const account = await visibleAccount(request, odooAccountId)
+      if (!account) throw errors.not_found({ field: 'odooAccountId' })
+      return account
+    }
     const { ODOO_TIMEOUT_MS, REQUEST_TIMEOUT_MS } = request.app.settings
     const timeoutMs = Math.min(ODOO_TIMEOUT_MS, REQUEST_TIMEOUT_MS * 0.9)
-    return callMethod(request, account, call, { operation: 'callOdoo', idempotency, timeoutMs })
+    return callMethod(request, await find(), call, { operation: 'callOdoo', idempotency, timeoutMs, find })
   },
 })

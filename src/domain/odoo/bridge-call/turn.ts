@@ -48,6 +48,9 @@ export async function takeTurn(app: App, accountId: string, waitMs: number): Pro
   return leave
 }
 
+/** Calls of an account that wait for their turn now. */
+export const waitingCalls = (app: App, accountId: string): number => linesOf(app).get(accountId)?.waiting.size ?? 0
+
 const tooMany = (most: number) =>
   errors.rate_limited({
     text: `At most ${most} calls of an Odoo account are made at a time, and too many others are waiting. Retry in 1 s.`,
