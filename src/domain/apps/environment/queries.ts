@@ -38,7 +38,7 @@ export const sliceEnvironments = defineQuery({
 export const countEnvironmentsByProject = defineQuery({
   name: 'environmentCountByProject',
   description: 'Number of environments of each of several projects, in the order of the projects.',
-  permission: 'view:environments',
+  permission: 'view:projects',
   ids: { 'projectIds.*': 'Project' },
   input: z.object({ projectIds: z.array(z.string()) }),
   run: (read, { projectIds }) => environmentListing.countsBelow(read, { parent: 'projectId', parentIds: projectIds, filter: {} }),
