@@ -9,6 +9,7 @@ const message = ['message']
 const organization = ['id', 'name', 'slug', 'logoUrl', 'createdAt', 'updatedAt']
 const member = ['id', 'user', 'role', 'joinedAt']
 const role = ['id', 'name', 'description', 'isSystem', 'permissions', 'memberCount']
+const apiKey = ['id', 'name', 'prefix', 'permissions', 'scope', 'createdAt', 'expiresAt', 'lastUsedAt']
 const project = ['id', 'name', 'slug', 'description', 'environmentCount', 'instanceCount', 'createdAt', 'updatedAt']
 const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'status', 'instanceId', 'createdAt', 'updatedAt']
 
@@ -38,6 +39,9 @@ const served: Row[] = [
   ['GET', '/environments/{id}', 200, environment],
   ['PATCH', '/environments/{id}', 200, environment],
   ['DELETE', '/environments/{id}', 202, job],
+  ['GET', '/api-keys', 200, list, apiKey],
+  ['POST', '/api-keys', 201, [...apiKey, 'key']],
+  ['DELETE', '/api-keys/{id}', 200, message],
 ]
 
 /** Rows of the contract that no dialect serves yet. `/auth` is a dialect of its own. */
@@ -48,7 +52,6 @@ const missing: Record<string, string[]> = {
     ...['GET /user/passkeys', 'POST /user/passkeys/register/begin', 'POST /user/passkeys/register/finish', 'DELETE /user/passkeys/{id}'],
     ...['GET /projects/{id}/deployments', 'POST /projects/{id}/deployments', 'GET /projects/{id}/deployments/{id}'],
     'POST /projects/{id}/deployments/{id}/rollback',
-    ...['GET /api-keys', 'POST /api-keys', 'DELETE /api-keys/{id}'],
     ...['GET /webhook-endpoints', 'POST /webhook-endpoints', 'GET /webhook-endpoints/{id}', 'PATCH /webhook-endpoints/{id}'],
     ...['DELETE /webhook-endpoints/{id}', 'GET /audit-logs'],
     ...['GET /admin/users', 'POST /admin/users', 'GET /admin/orgs', 'GET /admin/settings', 'PUT /admin/settings', 'GET /admin/jobs'],

@@ -18,11 +18,13 @@ describeDialect({
     const [memberId, userId] = [newId(), newId()]
     await run(app.db, sql`insert into user_account ${newRow({ id: userId, name: 'Ada', email: `ada-${userId}@example.com` })}`)
     await run(app.db, sql`insert into member ${newRow({ id: memberId, organizationId, userId, roleId: role.body.id })}`)
-    return { memberId, roleId: role.body.id, projectId: project.body.id, environmentId: environment.body.id }
+    const apiKey = await call('POST', '/api/api-keys', { key: key.ADMIN, body: { name: 'CI', permissions: ['view:projects'] } })
+    return { apiKeyId: apiKey.body.id, memberId, roleId: role.body.id, projectId: project.body.id, environmentId: environment.body.id }
   },
   bodies: ({ projectId, roleId }) => ({
     inviteMember: { email: 'grace@example.com', roleId: roleId! },
     updateMemberRole: { roleId: roleId! },
+    createApiKey: { name: 'Refused', permissions: ['view:projects'] },
     createRole: { name: 'Refused', permissionIds: [] },
     createProject: { name: 'Refused' },
     createEnvironment: { projectId: projectId!, name: 'Refused', environmentType: 'staging' },

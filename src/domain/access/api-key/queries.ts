@@ -52,6 +52,7 @@ function keysOf(kind: ApiKeyKind, { name, api, withRevoked = false }: Contract) 
 
 export const { slice: slicePlatformKeys, find: findPlatformKey } = keysOf('PLATFORM', { name: 'platformKey', api: 'PaaS Public API' })
 export const { slice: sliceOecKeys, find: findOecKey } = keysOf('OEC', { name: 'oecKey', api: 'oec.sh Public API' })
+export const { find: findOcoreKey } = keysOf('OCORE', { name: 'ocoreKey', api: 'oCore API' })
 export const { slice: sliceBridgeKeys, find: findBridgeKey } = keysOf('BRIDGE', {
   name: 'bridgeKey',
   api: 'Odoo bridge',
