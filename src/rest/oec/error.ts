@@ -37,8 +37,10 @@ const codes: Record<number, (failure: Failure) => string> = {
   401: ({ details }) => credentialCodes[details?.reason as CredentialProblem] ?? 'invalid_key',
   403: forbiddenCode,
   404: () => 'not_found',
+  408: () => 'validation_error',
   422: () => 'validation_error',
   429: () => 'rate_limit_exceeded',
+  431: () => 'validation_error',
   500: () => 'internal_error',
 }
 

@@ -112,6 +112,11 @@ describe('pages', () => {
   })
 })
 
+it('headers that are too large answer 431 validation_error', async () => {
+  const answer = await get('/projects', undefined, { 'x-large': 'x'.repeat(20_000) })
+  expect(answer).toMatchObject({ status: 431, body: { error: 'validation_error', message: 'The headers of the request are too large.' } })
+})
+
 it('a client that has the current state of a project, an environment or a webhook is answered 304', async () => {
   const { project } = await execute(request(), createProject, { name: 'Tagged' })
   const { rows } = await ask(request(), listEnvironments, { projectId: project.id })
