@@ -22,7 +22,7 @@ import { inputReader } from './input.ts'
 import { isBelow, isOneOf, pathOf, pickDialect } from './pick-dialect.ts'
 import { type CountRequest, createRequestLimit } from './request-limit.ts'
 import { type Deprecation, deprecationOf, pathsOf, type Route, type RowCredential, urlsOf } from './route.ts'
-import { noVocabulary, type Vocabulary, vocabularies } from './vocabulary.ts'
+import { noVocabulary, type Vocabulary, vocabularies, vocabularyOf } from './vocabulary.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -130,8 +130,8 @@ const serveDialect =
         if (!request.restCaller) throw refusedCredential(request.headers)
         demandUtf8Query(request.url)
       })
-      const vocabularyOf = vocabularies(dialect)
-      for (const route of dialect.routes) mountRoute(app, dialect, route, vocabularyOf(route), guarded)
+      const vocabularyOfRow = vocabularies(dialect)
+      for (const route of dialect.routes) mountRoute(app, dialect, route, vocabularyOfRow(route), guarded)
     })
   }
 
@@ -217,7 +217,7 @@ function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabu
       config: { ...config, headers },
       exposeHeadRoute: route.method === 'GET',
       ...(route.maxBodyBytes === undefined ? {} : { bodyLimit: route.maxBodyBytes }),
-      errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabulary),
+      errorHandler: (error, request, reply) => refuse(app, dialect, request, reply, error, vocabularyOf(vocabulary, request.body)),
       async handler(request, reply) {
         const visit = { app, caller: request.restCaller, requestId: request.id, raw: request.raw }
         const running = route.run(visit, read(request), place(request))

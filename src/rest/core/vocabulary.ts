@@ -3,8 +3,8 @@ import type { Dialect } from './dialect.ts'
 import { type Route, type Sources, sourceOf, type Words } from './route.ts'
 
 export type Vocabulary = {
-  /** Path in the input -> the dialect's name of its last part. `*` matches any index of a list. */
-  names: ReadonlyMap<string, string>
+  /** Path in the input -> the dialect's names of its last part, of which the last one sent is meant. `*` matches any index of a list. */
+  names: ReadonlyMap<string, readonly string[]>
   /** The domain's words in a text -> the dialect's words. */
   words: ReadonlyMap<string, string>
 }
@@ -20,7 +20,7 @@ export function vocabularies(dialect: Dialect): (route: Route) => Vocabulary {
     const fields = fieldsOf(dialect, route)
     const words = fields.flatMap((field) => Object.entries(field.words))
     return {
-      names: new Map(fields.map(({ path, name }) => [path, name])),
+      names: new Map([...Map.groupBy(fields, ({ path }) => path)].map(([path, same]) => [path, same.map(({ name }) => name)])),
       words: new Map([...knownNames, ...words, ...Object.entries(route.words ?? {})]),
     }
   }
@@ -52,6 +52,13 @@ export const ifNoneMatch = 'If-None-Match'
 /** A header's name with capitals, as in documents. */
 export const headerName = (name: string): string => name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase())
 
+/** The vocabulary for a request: of several names for a field, it has only those that the body contains, if there are any. */
+export function vocabularyOf({ names, words }: Vocabulary, body: unknown): Vocabulary {
+  if (typeof body !== 'object' || body === null) return { names, words }
+  const sent = (all: readonly string[]) => all.filter((name) => Object.hasOwn(body, name))
+  return { names: new Map([...names].map(([path, all]) => [path, all.length > 1 && sent(all).length > 0 ? sent(all) : all])), words }
+}
+
 /** The text and the field of an error in the dialect's words. */
 export function localize(
   text: string,
@@ -68,12 +75,12 @@ export function localize(
 
 const reworded = (text: string, words: ReadonlyMap<string, string>): string => text.replaceAll(/\w+/g, (word) => words.get(word) ?? word)
 
-function renamed(field: string, names: ReadonlyMap<string, string>): string {
+function renamed(field: string, names: Vocabulary['names']): string {
   const parts = field.split('.')
   const pathTo = (index: number) =>
     parts
       .slice(0, index + 1)
       .map((part) => (/^\d+$/.test(part) ? '*' : part))
       .join('.')
-  return parts.map((part, index) => names.get(pathTo(index)) ?? part).join('.')
+  return parts.map((part, index) => names.get(pathTo(index))?.at(-1) ?? part).join('.')
 }

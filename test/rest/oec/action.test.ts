@@ -171,17 +171,28 @@ describe('an action', () => {
       })
   })
 
-  it.each<[object, number, string]>([
-    [{}, 400, 'mode'],
-    [{ mode: 5 }, 400, 'mode'],
-    [{ mode: 'everything' }, 422, 'mode'],
-    [{ mode: 'update_specific' }, 400, 'modules'],
-    [{ mode: 'update_specific', modules: 'sale' }, 400, 'modules'],
-    [{ mode: 'update_specific', modules: ['no such; name'] }, 422, 'modules.0'],
-  ])('update-modules with %j answers %i and names %s', async (body, status, field) => {
+  it.each<[object, number, string, unknown]>([
+    [{}, 400, 'mode', 'is required to update modules'],
+    [{ mode: 5 }, 400, 'mode', expect.any(String)],
+    [{ mode: 'everything' }, 422, 'mode', expect.any(String)],
+    [{ mode: 'update_specific' }, 400, 'modules', 'must name at least one module in this mode'],
+    [{ mode: 'update_specific', modules: 'sale' }, 400, 'modules', 'must be a list'],
+    [{ mode: 'update_specific', modules: ['no such; name'] }, 422, 'modules.0', 'must be the technical name of an Odoo module'],
+  ])('update-modules with %j answers %i and names %s', async (body, status, field, message) => {
     const { path } = await createShop('api')
     const answer = await call('POST', `${path}/actions/update-modules`, { body })
-    expect(answer).toMatchObject({ status, body: { error: 'validation_error', detail: [{ field }] } })
+    expect(answer).toMatchObject({ status, body: { error: 'validation_error', detail: [{ field, message }] } })
+  })
+
+  it.each([
+    [{ tag: '--force' }, 'tag'],
+    [{ commit: '--force' }, 'commit'],
+    [{ tag: 'v1', commit: '--force' }, 'commit'],
+  ])('deploy with %j names the field that was sent', async (body, field) => {
+    const { path } = await createShop('api')
+    const { status, body: refused } = await call('POST', `${path}/actions/deploy`, { body })
+    expect(status).toBe(422)
+    expect(refused).toMatchObject({ message: expect.stringContaining(`${field}: `), detail: [{ field }] })
   })
 
   it('of a branch that git would take for an option is refused, and nothing begins', async () => {

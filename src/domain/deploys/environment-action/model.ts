@@ -30,8 +30,8 @@ export const actionInput = z
     const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
     if (action !== 'DEPLOY' && branch) refuse('branch', 'can only be given with DEPLOY')
     if (action !== 'DEPLOY' && commit) refuse('commit', 'can only be given with DEPLOY')
-    if (action === 'UPDATE_MODULES' && !mode) refuse('mode', 'is required with UPDATE_MODULES')
-    if (action !== 'UPDATE_MODULES' && mode) refuse('mode', 'can only be given with UPDATE_MODULES')
+    if (action === 'UPDATE_MODULES' && !mode) refuse('mode', 'is required to update modules')
+    if (action !== 'UPDATE_MODULES' && mode) refuse('mode', 'can only be given to update modules')
     if (namesModules.includes(mode) && !modules?.length) refuse('modules', 'must name at least one module in this mode')
   })
 
