@@ -89,6 +89,10 @@ describe('what is refused', () => {
     const shop = await createShop(world.app, tenant.owner, 'web')
     expect(await refusal(act(shop, { action: 'STOP', branch: 'main' }))).toMatchObject({ code: 'invalid_input', field: 'branch' })
     expect(await refusal(act(shop, { action: 'REDEPLOY', commit: 'v1' }))).toMatchObject({ code: 'invalid_input', field: 'commit' })
+    expect(await refusal(act(shop, { action: 'STOP', updateModules: true }))).toMatchObject({
+      code: 'invalid_input',
+      field: 'updateModules',
+    })
     expect(await refusal(act(shop, { action: 'DEPLOY', branch: '--force' }))).toMatchObject({ code: 'invalid_input', field: 'branch' })
     expect(await refusal(act(shop, { action: 'EXPLODE' }))).toMatchObject({ code: 'invalid_input', field: 'action' })
     expect(await refusal(act({ environmentId: newId() }, { action: 'DEPLOY' }))).toMatchObject({

@@ -195,6 +195,21 @@ describe('an action', () => {
     expect(refused).toMatchObject({ message: expect.stringContaining(`${field}: `), detail: [{ field }] })
   })
 
+  it('update_modules is accepted where something is deployed, has no effect without an Odoo service, and must be a boolean', async () => {
+    for (const action of ['deploy', 'redeploy'])
+      for (const place of ['/actions', '']) {
+        const { path } = await createShop('api')
+        const send = (update_modules: unknown) => call('POST', `${path}${place}/${action}`, { body: { update_modules } })
+        expect(await send('yes')).toMatchObject({
+          status: 400,
+          body: { error: 'validation_error', detail: [{ field: 'update_modules', message: 'must be true or false' }] },
+        })
+        const begun = await send(true)
+        expect(begun.status).toBe(202)
+        expect((await get(`/deployments/${begun.body.task_id}`)).body).toMatchObject({ type: action, deployments: [{ service: 'api' }] })
+      }
+  })
+
   it('of a branch that git would take for an option is refused, and nothing begins', async () => {
     const shop = await createShop('api')
     const answer = await call('POST', `${shop.path}/actions/deploy`, { body: { branch: '--upload-pack=x' } })

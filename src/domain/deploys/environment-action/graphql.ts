@@ -48,6 +48,9 @@ mutation(runEnvironmentAction, {
       description:
         'With `DEPLOY`: hash, possibly abbreviated, or tag of the commit to deploy. Defaults to the latest commit of the branch.',
     }),
+    updateModules: t.boolean({
+      description: 'With `DEPLOY` and `REDEPLOY`: whether the modules of Odoo services are updated. Has no effect on other services.',
+    }),
     mode: t.field({ type: ModuleUpdateMode, description: 'With `UPDATE_MODULES`, required: how modules are updated.' }),
     modules: t.stringList({ description: 'With `UPDATE_MODULES`: technical names of the modules.' }),
   }),

@@ -23,13 +23,16 @@ export const actionInput = z
     action: z.enum(environmentActions),
     branch: refSchema.nullish(),
     commit: refSchema.nullish(),
+    /** Nothing reads it as long as there are no Odoo services. */
+    updateModules: z.boolean().nullish(),
     mode: z.enum(moduleUpdateModes).nullish(),
     modules: z.array(moduleName).max(200, { error: 'must have at most 200 items' }).nullish(),
   })
-  .superRefine(({ action, branch, commit, mode, modules }, context) => {
+  .superRefine(({ action, branch, commit, updateModules, mode, modules }, context) => {
     const refuse = (path: string, message: string) => context.addIssue({ code: 'custom', path: [path], message })
     if (action !== 'DEPLOY' && branch) refuse('branch', 'can only be given with DEPLOY')
     if (action !== 'DEPLOY' && commit) refuse('commit', 'can only be given with DEPLOY')
+    if (action !== 'DEPLOY' && action !== 'REDEPLOY' && updateModules) refuse('updateModules', 'can only be given with DEPLOY or REDEPLOY')
     if (action === 'UPDATE_MODULES' && !mode) refuse('mode', 'is required to update modules')
     if (action !== 'UPDATE_MODULES' && mode) refuse('mode', 'can only be given to update modules')
     if (namesModules.includes(mode) && !modules?.length) refuse('modules', 'must name at least one module in this mode')

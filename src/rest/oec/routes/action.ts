@@ -19,6 +19,13 @@ const place = '/environments/{environment_id}'
 
 const busy = 'Fails with `task_in_progress` while another task of the environment is in progress.'
 
+const updateModules: Sources = {
+  update_modules: {
+    to: 'updateModules',
+    description: 'Whether the modules of Odoo services are updated. Has no effect on other services.',
+  },
+}
+
 const actionRow = ({ name, alias, description, action, ...row }: Row): Route =>
   commandRow({
     ...row,
@@ -40,22 +47,22 @@ export const actionRoutes: Route[] = [
     id: 'deployEnvironment',
     name: 'deploy',
     summary: 'Deploy an environment',
-    description:
-      'Deploys the newest commit of the branch of each service or, if one is given, a branch, tag or commit. `update_modules` concerns Odoo services and has no effect on others.',
+    description: 'Deploys the newest commit of the branch of each service or, if one is given, a branch, tag or commit.',
     action: 'DEPLOY',
     body: {
       branch: 'branch',
       tag: { to: 'commit', description: 'Tag to deploy.' },
       commit: { to: 'commit', description: 'Hash of the commit to deploy, possibly abbreviated. Takes precedence over `tag`.' },
+      ...updateModules,
     },
   }),
   actionRow({
     id: 'redeployEnvironment',
     name: 'redeploy',
     summary: 'Redeploy an environment',
-    description:
-      'Builds and deploys the same commit of each service again, with the current configuration. `update_modules` concerns Odoo services and has no effect on others.',
+    description: 'Builds and deploys the same commit of each service again, with the current configuration.',
     action: 'REDEPLOY',
+    body: updateModules,
   }),
   actionRow({
     id: 'startEnvironment',
