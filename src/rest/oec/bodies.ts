@@ -4,7 +4,7 @@ import type { EnvironmentOverview } from '../../domain/deploys/deployment/index.
 import { encodeId } from '../../platform/id.ts'
 import type { Named } from '../core/index.ts'
 import { idOf, idOrNull, listOf, time, timeOf, words } from './field.ts'
-import { environmentStatuses, environmentTypes, environmentWords, worstOf } from './vocabulary.ts'
+import { environmentStatuses, environmentTypes, environmentWordOf, worstOf } from './vocabulary.ts'
 
 const status = z.enum(environmentStatuses)
 
@@ -73,7 +73,7 @@ export const projectBody = (row: ProjectRow, environmentCount: number): z.output
 /** `environments` are those of the project, oldest first. */
 export const projectDetailBody = (row: ProjectRow, environments: readonly EnvironmentOverview[]): z.output<typeof projectDetail> => ({
   ...projectBody(row, environments.length),
-  status: worstOf(environments.map((each) => environmentWords[each.status])),
+  status: worstOf(environments.map(environmentWordOf)),
   default_branch: environments.find(({ branch }) => branch !== null)?.branch ?? null,
   updated_at: timeOf(row.updatedAt),
 })
@@ -82,7 +82,7 @@ export const environmentBody = (row: EnvironmentRow, seen: EnvironmentOverview):
   id: encodeId('Environment', row.id),
   name: row.name,
   environment_type: environmentTypes[row.type],
-  status: environmentWords[seen.status],
+  status: environmentWordOf(seen),
   url: seen.url,
   branch: seen.branch,
   last_commit: seen.commitHash,

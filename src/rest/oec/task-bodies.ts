@@ -7,7 +7,7 @@ import type { LogLine } from '../../domain/deploys/log/index.ts'
 import { encodeId } from '../../platform/id.ts'
 import type { Named } from '../core/index.ts'
 import { idOf, idOrNull, listOf, prefix, time, timeOf, timeOrNull, words } from './field.ts'
-import { deploymentStatuses, environmentStatuses, environmentWords, taskStatuses, taskTypes } from './vocabulary.ts'
+import { deploymentStatuses, environmentStatuses, environmentWordOf, taskStatuses, taskTypes } from './vocabulary.ts'
 
 const action = z
   .object({
@@ -131,13 +131,13 @@ export const taskBody = (row: EnvironmentTask, deployments: readonly TaskDeploym
 })
 
 export const healthBody = (
-  { isRunning, answers, lastLiveAt }: EnvironmentHealth,
-  { status, url }: EnvironmentOverview,
+  { answers, lastLiveAt }: EnvironmentHealth,
+  seen: EnvironmentOverview,
   databases: readonly { desiredState: string; status: string }[],
 ): z.output<typeof health> => ({
-  status: environmentWords[status],
-  url,
-  container_running: isRunning,
+  status: environmentWordOf(seen),
+  url: seen.url,
+  container_running: seen.isRunning,
   db_ready: databases.every(({ desiredState, status }) => desiredState !== 'RUNNING' || status === 'RUNNING'),
   http_ok: answers,
   last_deploy: timeOrNull(lastLiveAt),

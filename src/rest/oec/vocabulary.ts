@@ -1,5 +1,5 @@
 /** The contract's words for the domain's words. Every record lists all of the domain's words, so that a missing one is a type error. */
-import type { EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
+import type { EnvironmentOverview, EnvironmentStatus } from '../../domain/deploys/deployment/index.ts'
 import type { EnvironmentTask, ModuleUpdateMode, TaskDeployment } from '../../domain/deploys/environment-action/index.ts'
 import type { EndpointDelivery } from '../../domain/webhooks/attempt/index.ts'
 
@@ -23,6 +23,10 @@ export const environmentWords = {
   FAILED: 'failed',
   DELETING: 'destroying',
 } as const satisfies Record<EnvironmentStatus, EnvironmentWord>
+
+/** An environment of which nothing runs yet, because its services are starting, is not `running`. */
+export const environmentWordOf = ({ status, isRunning }: Pick<EnvironmentOverview, 'status' | 'isRunning'>): EnvironmentWord =>
+  status === 'DEGRADED' && !isRunning ? 'pending' : environmentWords[status]
 
 /** `pending` for a project without environments. */
 export const worstOf = (words: readonly EnvironmentWord[]): EnvironmentWord =>

@@ -314,7 +314,11 @@ describe('the state of an environment', () => {
     await become('LIVE', shop)
     await ended(task_id)
     await run(rest.app.db, sql`update web_service set desired_state = 'RUNNING' where id = ${shop.services[0]!.id}::uuid`)
+    await environments.observe(rest.app, 'STARTING', shop.services[0]!.id)
+    const read = async () => (await get(shop.path)).body.status
+    expect([(await health()).status, await read()]).toEqual(['pending', 'pending'])
     await environments.observe(rest.app, 'DEGRADED', shop.services[0]!.id)
+    expect([(await health()).status, await read()]).toEqual(['running', 'running'])
     const last_deploy = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
     expect(await health()).toMatchObject({ container_running: true, http_ok: false, last_deploy })
     await environments.observe(rest.app, 'RUNNING', shop.services[0]!.id)

@@ -9,6 +9,8 @@ import { type EnvironmentStatus, statusByEnvironment } from './queries.ts'
 /** `url`, `branch` and `commitHash` are those of the oldest service that answers over HTTP, else of the oldest one. */
 export type EnvironmentOverview = {
   status: EnvironmentStatus
+  /** Whether at least one service has an instance that works, or serves files. */
+  isRunning: boolean
   url: string | null
   branch: string | null
   /** Commit of the live deployment, else of the newest one. */
@@ -19,6 +21,7 @@ export type EnvironmentOverview = {
 
 type OverviewRow = {
   id: string
+  isRunning: boolean
   slug: string | null
   kind: WebServiceKind | null
   branch: string | null
@@ -36,6 +39,8 @@ export const environmentOverviews = defineQuery({
     const found = await rows<OverviewRow>(
       tx,
       sql`select e.id, s.slug, s.kind, s.branch, d.commit_hash,
+            exists (select 1 from web_service s join service_runtime rt on rt.web_service_id = s.id
+                    where s.environment_id = e.id and s.desired_state <> 'DELETED' and rt.status in ('RUNNING', 'DEGRADED')) as is_running,
             (select v.id from server v where v.organization_id = e.organization_id order by v.id limit 1) as server_id
           from environment e
             left join lateral (select s.id, s.slug, s.kind, s.branch from web_service s

@@ -133,8 +133,6 @@ export const listTaskDeployments = defineQuery({
 
 export type EnvironmentHealth = {
   environmentId: string
-  /** Whether at least one service has an instance that works, or serves files. */
-  isRunning: boolean
   /** Whether at least one service should answer over HTTP, and all that should were observed to. */
   answers: boolean
   /** When a deployment went live last. */
@@ -145,20 +143,18 @@ export type EnvironmentHealth = {
 
 export const findEnvironmentHealth = defineQuery({
   name: 'environmentHealth',
-  description:
-    'Whether the services of an environment run and answer, and when it was deployed last. Null if the environment does not exist.',
+  description: 'Whether the services of an environment answer, and when it was deployed last. Null if the environment does not exist.',
   permission: 'view:environments',
   ids: { id: 'Environment' },
   input: z.object({ id: z.string() }),
   run: ({ tx, caller }, { id }): Promise<EnvironmentHealth | null> =>
     row<EnvironmentHealth>(
       tx,
-      sql`select e.id as environment_id, coalesce(f.is_running, false) as is_running, coalesce(f.answers, false) as answers, f.last_live_at,
+      sql`select e.id as environment_id, coalesce(f.answers, false) as answers, f.last_live_at,
             (select coalesce(d.operation_id, d.id) from deployment d join web_service s on s.id = d.web_service_id
              where s.environment_id = e.id order by d.id desc limit 1) as deploy_task_id
           from environment e cross join lateral (
-            select bool_or(rt.status in ('RUNNING', 'DEGRADED')) as is_running,
-              bool_and(rt.status = 'RUNNING') filter (where s.kind <> 'WORKER' and s.desired_state = 'RUNNING' and live.id is not null) as answers,
+            select bool_and(rt.status = 'RUNNING') filter (where s.kind <> 'WORKER' and s.desired_state = 'RUNNING' and live.id is not null) as answers,
               max((select max(d.live_at) from deployment d where d.web_service_id = s.id)) as last_live_at
             from web_service s join service_runtime rt on rt.web_service_id = s.id
               left join deployment live on live.web_service_id = s.id and live.status = 'LIVE'
