@@ -69,7 +69,9 @@ export function failureOf(raised: Raised, { secret }: { secret: string }): PortE
 
 function codeOf({ name, message }: Raised): OdooFailureCode {
   const kind = name.split('.').at(-1)!
-  if (name.startsWith('psycopg2.')) return kind === 'OperationalError' ? 'NO_DATABASE' : 'REFUSED'
+  // The connection to the database may break at any time, also while a method commits.
+  if (name === 'psycopg2.OperationalError') return /database ".*" does not exist/.test(message) ? 'NO_DATABASE' : 'LOST'
+  if (name.startsWith('psycopg2.')) return 'REFUSED'
   return byKind[kind] ?? (isUnknown(kind, message) ? 'NOT_FOUND' : 'REFUSED')
 }
 
