@@ -38,7 +38,10 @@ export async function authenticate(routes: Routes, connection: OdooConnection, b
 
 const refused = () => fail('LOGIN_REFUSED', 'Odoo does not accept the login and secret of the account.')
 
-/** Calls a method with the cached login. Odoo checks the login before anything else, so a call that it refuses for that is sent again. */
+/**
+ * Calls a method with the cached login. Odoo checks the login before anything else, so a call that it refuses for that is sent again. If the
+ * login is still good, the method itself has refused, and a call that may change something is not repeated.
+ */
 export async function executeKw(
   routes: Routes,
   logins: Logins,
@@ -47,22 +50,19 @@ export async function executeKw(
   bounds: Bounds,
 ): Promise<unknown> {
   const { model, method, args, kwargs, isRead } = call
-  const logIn = () => logins.get(connection, () => authenticate(routes, connection, bounds))
+  const logIn = () => authenticate(routes, connection, bounds)
   const execute = (uid: number) => {
     const all = [connection.database, uid, connection.secret, model, method, args, kwargs]
     return rpc(routes, connection, { service: 'object', method: 'execute_kw', args: all, isRepeatable: isRead }, bounds)
   }
-  const uid = await logIn()
+  const uid = await logins.get(connection, logIn)
   try {
     return await execute(uid)
   } catch (error) {
     if (!isLoginRefused(error)) throw error
-  }
-  logins.forget(connection, uid)
-  try {
-    return await execute(await logIn())
-  } catch (error) {
-    throw isLoginRefused(error) ? refused() : error
+    const renewed = await logins.renew(connection, uid, logIn)
+    if (renewed === uid && !isRead) throw fail('ACCESS', (error as PortError<string>).message, error)
+    return await execute(renewed)
   }
 }
 

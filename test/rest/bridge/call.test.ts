@@ -251,11 +251,12 @@ describe('an error of Odoo', () => {
     ['psycopg2.errors.UniqueViolation', 'duplicate key: DETAIL: Key (secret)=(42)', 422, 'odoo_error', 'Odoo raised UniqueViolation.'],
     [
       'psycopg2.OperationalError',
-      'connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed',
+      'connection to server on socket "/var/run/postgresql/.s.PGSQL.5432" failed: FATAL:  database "acme" does not exist',
       404,
       'odoo_not_found',
       'Odoo has no such database.',
     ],
+    ['psycopg2.OperationalError', 'server closed the connection', 502, 'odoo_unreachable', 'Odoo raised OperationalError.'],
     [
       'builtins.FileNotFoundError',
       "[Errno 2] No such file: '/var/lib/odoo/filestore/acme'",
@@ -290,6 +291,25 @@ describe('an error of Odoo', () => {
     bridge.odoo.password = password
   })
 })
+
+it.each(['odoo.exceptions.AccessDenied', 'odoo.http.SessionExpiredException'])(
+  '%s of the method itself does not send a write twice, and is no reason to log in each time',
+  async (name) => {
+    const own = await bridge.key()
+    await bridge.send(own, read)
+    const before = bridge.odoo.logins
+    bridge.odoo.methods.set('sale.order.close_all', () => raise(name, 'Not for you.'))
+    for (let n = 1; n <= 3; n++) {
+      expect(await bridge.send(own, { model: 'sale.order', method: 'close_all' })).toMatchObject(
+        failure(403, 'odoo_access_error', 'Not for you.'),
+      )
+      expect(callsOf('close_all')).toBe(n)
+    }
+    expect(bridge.odoo.logins - before).toBe(1)
+    expect((await bridge.send(own, read)).status).toBe(200)
+    bridge.odoo.calls.length = 0
+  },
+)
 
 describe('an Odoo that', () => {
   it('is down', async () => {
@@ -387,6 +407,13 @@ describe('after a fault on the way', () => {
     expect(writes).toEqual(['write'])
     expect(await bridge.send(key, write, { 'Idempotency-Key': newId() })).toMatchObject({ status: 200 })
   })
+})
+
+it('a write whose connection to the database broke may have been made', async () => {
+  const headers = { 'Idempotency-Key': newId() }
+  bridge.odoo.methods.set('res.partner.write', () => raise('psycopg2.OperationalError', 'server closed the connection unexpectedly'))
+  expect(await bridge.send(key, write, headers)).toMatchObject(failure(502, 'odoo_unreachable'))
+  expect(await bridge.send(key, write, headers)).toMatchObject(failure(409, 'outcome_unknown'))
 })
 
 it('a write whose answer is no answer of Odoo may have been made', async () => {
