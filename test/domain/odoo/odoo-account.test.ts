@@ -75,9 +75,11 @@ describe('an account', () => {
       for (const source of [updateText, 'mutation ($input: DeleteOdooAccountInput!) { deleteOdooAccount(input: $input) { deletedId } }'])
         expect(await used.refused(source, { input: { id } }, caller)).toMatchObject({ code: 'not_found' })
     }
+    const asked = used.odoo.logins
     expect(await used.refused(createText, { input: used.settings() }, used.tenant.key('ADMIN', newId()))).toMatchObject({
       code: 'forbidden',
     })
+    expect(used.odoo.logins).toBe(asked)
   })
 
   it('takes an API key for JSON-2, which needs no JSON-RPC', async () => {

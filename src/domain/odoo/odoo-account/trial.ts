@@ -31,6 +31,8 @@ const timeoutMs = 8_000
 const maxAnswerBytes = 100_000
 
 export async function tryNew(request: Request, input: PlaceInput & Settings): Promise<Trial> {
+  // Refused later, in the right order.
+  if (request.caller.projectIds !== null) return { outcome: 'missing', field: 'webServiceId' }
   const place = await placeOf(request, input)
   return place ? tryConnection(request, { ...input, ...place, key: null }, place, 0) : { outcome: 'missing', field: 'webServiceId' }
 }
