@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { OdooCall, OdooConnection } from '../../src/domain/odoo/odoo-account/ports.ts'
+import type { OutgoingHttp } from '../../src/domain/webhooks/endpoint/ports.ts'
 import { createHttpOutgoing } from '../../src/drivers/http/index.ts'
 import { createOdoo } from '../../src/drivers/odoo/index.ts'
 import { createEgressGuard } from '../../src/platform/egress.ts'
@@ -101,3 +102,40 @@ describeOdoo(
   real,
   ODOO_TEST_URL !== undefined,
 )
+
+describe('answers that take long to parse', () => {
+  const connection: OdooConnection = {
+    ...{ key: null, url: 'https://erp.example.com', isLocal: false, database: 'acme', login: 'admin', secret: 'secret' },
+    transport: 'JSON_2',
+  }
+  const read = { model: 'sale.order', method: 'search_read', args: [], kwargs: {}, isRead: true }
+  const answering = (text: string) => {
+    const post = async () => ({ type: 'response', status: 200, headers: {}, body: Buffer.from(text) })
+    const http = { post } as unknown as OutgoingHttp
+    return createOdoo({ remote: http, local: http })
+  }
+
+  it('are parsed in turns of the event loop of their own, when they come at once', async () => {
+    let turn = 0
+    let counting = true
+    const count = () => {
+      turn++
+      if (counting) setImmediate(count)
+    }
+    setImmediate(count)
+    const odoo = answering(JSON.stringify([{ text: 'x'.repeat(200_000) }]))
+    const turns = await Promise.all(Array.from({ length: 10 }, () => odoo.call(connection, read, limits).then(() => turn)))
+    counting = false
+    expect(new Set(turns).size).toBe(10)
+  })
+
+  it('are refused for the number of their values, before they are parsed', async () => {
+    const text = `[${'{},'.repeat(500_000)}{}]`
+    await expect(answering(text).call(connection, read, limits)).rejects.toMatchObject({
+      code: 'TOO_LARGE',
+      message: 'The answer of Odoo has more than 500000 JSON values. Ask for fewer records or fields.',
+    })
+    const most = JSON.stringify(Array.from({ length: 499_998 }, (_, n) => n))
+    expect(await answering(most).call(connection, read, limits)).toHaveLength(499_998)
+  })
+})

@@ -3,10 +3,13 @@ import type { OdooConnection, OdooFailureCode } from '../../domain/odoo/odoo-acc
 import type { OutgoingHttp, OutgoingResult } from '../../domain/webhooks/endpoint/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { excessOf } from '../../platform/json-body.ts'
+import { parsed } from './parse.ts'
 
 /** Where requests go: to services of this installation, or anywhere the egress guard allows. */
 export type Routes = { local: OutgoingHttp; remote: OutgoingHttp }
 
+/** About what 5 MB of records have. The time that an answer takes depends on their number more than on its size. */
+const maxAnswerValues = 500_000
 /** What is done with an answer recurses. */
 const maxAnswerDepth = 1_000
 
@@ -65,7 +68,7 @@ async function send(routes: Routes, { url, isLocal }: OdooConnection, asked: Exc
   }
 }
 
-function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent: Sent): Answer {
+async function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent: Sent): Promise<Answer> {
   const host = hostOf(connection)
   if (sent.type === 'failure') {
     if (!sent.wasSent) throw fail('UNREACHABLE', sent.message)
@@ -75,9 +78,11 @@ function answerOf(connection: OdooConnection, { maxAnswerBytes }: Exchange, sent
   const { status, headers, body } = sent
   if (body.byteLength > maxAnswerBytes)
     throw fail('TOO_LARGE', `The answer of Odoo is larger than ${maxAnswerBytes} bytes. Ask for fewer records or fields.`)
-  if (excessOf(body, Number.POSITIVE_INFINITY, maxAnswerDepth) !== null)
-    throw fail('TOO_LARGE', `The answer of Odoo is nested more than ${maxAnswerDepth} levels deep.`)
-  const json = jsonOf(body)
+  const excess = excessOf(body, maxAnswerValues, maxAnswerDepth)
+  if (excess === 'values')
+    throw fail('TOO_LARGE', `The answer of Odoo has more than ${maxAnswerValues} JSON values. Ask for fewer records or fields.`)
+  if (excess === 'depth') throw fail('TOO_LARGE', `The answer of Odoo is nested more than ${maxAnswerDepth} levels deep.`)
+  const json = await parsed(body)
   if (json !== undefined) return { status, json }
   if (status >= 300 && status < 400)
     throw fail('NOT_ODOO', `${host} redirects to ${originOf(headers.location)}. Use the address that it leads to.`)
@@ -93,13 +98,5 @@ export const notOdoo = (connection: OdooConnection, status: number, what: string
 
 /** Of a server that was asked. */
 const hostOf = ({ url }: OdooConnection): string => new URL(url!).host
-
-function jsonOf(body: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8'))
-  } catch {
-    return undefined
-  }
-}
 
 const originOf = (location = ''): string => (URL.canParse(location) ? new URL(location).origin : 'another address')
