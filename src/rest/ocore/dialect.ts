@@ -5,12 +5,14 @@
 import type { Dialect } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
+import { auditBodies } from './audit-bodies.ts'
 import { errorBody, renderError } from './error.ts'
 import { sharedBodies } from './field.ts'
 import { organizationBodies } from './organization-bodies.ts'
 import { pageSources } from './page.ts'
 import { projectBodies } from './project-bodies.ts'
 import { apiKeyRoutes } from './routes/api-key.ts'
+import { auditLogRoutes } from './routes/audit-log.ts'
 import { environmentRoutes } from './routes/environment.ts'
 import { memberRoutes } from './routes/member.ts'
 import { organizationRoutes } from './routes/organization.ts'
@@ -20,13 +22,21 @@ import { roleRoutes } from './routes/role.ts'
 export const ocoreDialect: Dialect = {
   name: 'ocore',
   title: 'Quayside oCore API',
-  description: `Manage the organization with its members and roles, projects, environments and API keys. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  description: `Manage the organization with its members and roles, projects, environments and API keys, and read the audit log. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
   prefixes: ['/api'],
   // Browsers load the document and its page without X-Org-Slug.
   areas: ['/api/ocore', '/api'],
   keyPrefix,
   organizationHeader: true,
-  routes: [...organizationRoutes, ...memberRoutes, ...roleRoutes, ...projectRoutes, ...environmentRoutes, ...apiKeyRoutes],
+  routes: [
+    ...organizationRoutes,
+    ...memberRoutes,
+    ...roleRoutes,
+    ...projectRoutes,
+    ...environmentRoutes,
+    ...apiKeyRoutes,
+    ...auditLogRoutes,
+  ],
   authenticate,
   page: pageSources,
   idempotencyHeaders: ['idempotency-key'],
@@ -46,6 +56,6 @@ export const ocoreDialect: Dialect = {
   rateLimits: [{ name: 'ocore', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,
-  schemas: [...sharedBodies, ...organizationBodies, ...projectBodies, ...apiKeyBodies],
+  schemas: [...sharedBodies, ...organizationBodies, ...projectBodies, ...apiKeyBodies, ...auditBodies],
   errorSchema: errorBody,
 }

@@ -10,6 +10,10 @@ const organization = ['id', 'name', 'slug', 'logoUrl', 'createdAt', 'updatedAt']
 const member = ['id', 'user', 'role', 'joinedAt']
 const role = ['id', 'name', 'description', 'isSystem', 'permissions', 'memberCount']
 const apiKey = ['id', 'name', 'prefix', 'permissions', 'scope', 'createdAt', 'expiresAt', 'lastUsedAt']
+const auditLog = [
+  ...['id', 'action', 'resourceType', 'resourceId', 'resourceName', 'userId', 'userName', 'ipAddress', 'userAgent'],
+  ...['beforeState', 'afterState', 'createdAt'],
+]
 const project = ['id', 'name', 'slug', 'description', 'environmentCount', 'instanceCount', 'createdAt', 'updatedAt']
 const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'status', 'instanceId', 'createdAt', 'updatedAt']
 
@@ -42,6 +46,7 @@ const served: Row[] = [
   ['GET', '/api-keys', 200, list, apiKey],
   ['POST', '/api-keys', 201, [...apiKey, 'key']],
   ['DELETE', '/api-keys/{id}', 200, message],
+  ['GET', '/audit-logs', 200, list, auditLog],
 ]
 
 /** Rows of the contract that no dialect serves yet. `/auth` is a dialect of its own. */
@@ -53,7 +58,7 @@ const missing: Record<string, string[]> = {
     ...['GET /projects/{id}/deployments', 'POST /projects/{id}/deployments', 'GET /projects/{id}/deployments/{id}'],
     'POST /projects/{id}/deployments/{id}/rollback',
     ...['GET /webhook-endpoints', 'POST /webhook-endpoints', 'GET /webhook-endpoints/{id}', 'PATCH /webhook-endpoints/{id}'],
-    ...['DELETE /webhook-endpoints/{id}', 'GET /audit-logs'],
+    ...['DELETE /webhook-endpoints/{id}'],
     ...['GET /admin/users', 'POST /admin/users', 'GET /admin/orgs', 'GET /admin/settings', 'PUT /admin/settings', 'GET /admin/jobs'],
   ],
   'issue 22, later steps': [

@@ -3,11 +3,12 @@ import { defineConcept } from '../../../platform/concept.ts'
 import { organizationContents, rowsOfAccess } from '../organization/index.ts'
 import { exportAuditLog } from './export.ts'
 import { removeOldEntries } from './jobs.ts'
-import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog } from './queries.ts'
+import { auditEntryListing, countAuditLog, listAuditLog, prepareAuditLog, readAuditLog } from './queries.ts'
 import { auditLogOfOrganization } from './removal.ts'
 import { verifyAuditLog } from './verify.ts'
 
 export { exportPath, openExport } from './export.ts'
+export { readAuditLog } from './queries.ts'
 export { verifyAuditLog } from './verify.ts'
 
 declare module '../../../platform/id.ts' {
@@ -21,7 +22,7 @@ export const auditLog = defineConcept({
   idPrefixes: { AuditEntry: 'aud' },
   nodes: [auditEntryListing],
   commands: [verifyAuditLog, exportAuditLog],
-  queries: [listAuditLog, countAuditLog, prepareAuditLog],
+  queries: [listAuditLog, countAuditLog, prepareAuditLog, readAuditLog],
   chores: [removeOldEntries],
   extensions: [
     organizationContents.with(auditLogOfOrganization),

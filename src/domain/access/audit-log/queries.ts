@@ -76,3 +76,13 @@ export const prepareAuditLog = defineQuery({
     await sequenceAll(app)
   },
 })
+
+export const readAuditLog = defineQuery({
+  ...listAuditLog,
+  name: 'auditLogPage',
+  description: 'Audit entries of the organization, newest first, with one for every request that was answered before.',
+  async run(read, input) {
+    await prepareAuditLog.run(read, {})
+    return listAuditLog.run(read, input)
+  },
+})
