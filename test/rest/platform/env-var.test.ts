@@ -135,6 +135,40 @@ describe('a bulk write', () => {
     expect(await values()).toEqual({ KEPT: '1', TOKEN: 'new', NEW: '3', NEW_SECRET: 'four' })
   })
 
+  it('refuses an id that is not that of the variable with the key, and writes nothing', async () => {
+    const first = await add('FIRST', '1')
+    await add('SECOND', '2')
+    for (const [id, name] of [
+      [first.id, 'SECOND'],
+      [first.id, 'RENAMED'],
+      [service, 'FIRST'],
+      ['nope', 'FIRST'],
+      ['', 'FIRST'],
+      [7, 'FIRST'],
+    ]) {
+      for (const mode of ['merge', 'replace']) {
+        const answer = await send('PUT', `/bulk?mode=${mode}`, {
+          variables: [
+            { key: 'NEW', value: '3' },
+            { id, key: name, value: 'lost' },
+          ],
+        })
+        expect(answer, `${id} ${name}`).toMatchObject({ status: 400, body: { detail: expect.stringMatching(/^variables\.1\.id: /) } })
+        if (typeof id === 'string') expect(answer.body.detail).toContain(`"${id}"`)
+        if (typeof id === 'string') expect(answer.body.detail).toContain(name)
+      }
+    }
+    expect(await values()).toEqual({ FIRST: '1', SECOND: '2' })
+    const renamed = {
+      variables: [
+        { id: first.id.toUpperCase(), key: 'FIRST', value: '4' },
+        { id: null, key: 'SECOND', value: '5' },
+      ],
+    }
+    expect(await send('PUT', '/bulk', renamed)).toMatchObject({ status: 200 })
+    expect(await values()).toEqual({ FIRST: '4', SECOND: '5' })
+  })
+
   it('with mode=replace deletes the others, for a key with the delete permission', async () => {
     await add('GONE', '1')
     await add('KEPT', '2')

@@ -6,7 +6,7 @@ import { errors } from '../../../platform/errors.ts'
 import { lockService, lockUnder, modeSchema, valueSchema, variableErrors, writeWarnings } from '../variable/index.ts'
 import { DotenvError, parseDotenv } from './dotenv.ts'
 import { envVarChanged } from './events.ts'
-import { bulkSchema, type Entry, entrySchema, flags } from './model.ts'
+import { bulkSchema, type Entry, entrySchema, flags, identifiedBulkSchema } from './model.ts'
 import { insertEnvVars, updateEnvVars } from './store.ts'
 import { conclude, publishChange, writeEnvVars } from './write.ts'
 
@@ -18,7 +18,7 @@ export const setEnvVars = defineCommand({
   ids: { webServiceId: 'WebService' },
   targetType: 'WebService',
   target: lockService,
-  input: z.object({ variables: bulkSchema, mode: modeSchema, deploy: z.boolean().nullish() }),
+  input: z.object({ variables: identifiedBulkSchema, mode: modeSchema, deploy: z.boolean().nullish() }),
   emits: [envVarChanged],
   run: (work, { variables, mode, deploy }, service: WebService) => writeEnvVars(work, service, variables, { mode, deploy }),
   audited: ({ variables, mode }, { envVars }) => auditedWrite(variables, envVars, mode),

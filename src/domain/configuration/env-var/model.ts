@@ -12,3 +12,11 @@ export const entrySchema = z.object({ key: keySchema, value: valueSchema, ...fla
 export type Entry = z.infer<typeof entrySchema>
 
 export const bulkSchema = bulkOf(entrySchema).superRefine(uniqueBy('key', (item) => item.key))
+
+/** Entries that may repeat the ID of the stored variable, as a client does that sends back what it has read. */
+const identifiedSchema = entrySchema.extend({
+  id: z.string().max(100, { error: 'must be at most 100 characters' }).nullish().describe('ID of the existing variable with this key.'),
+})
+export type IdentifiedEntry = z.infer<typeof identifiedSchema>
+
+export const identifiedBulkSchema = bulkOf(identifiedSchema).superRefine(uniqueBy('key', (item) => item.key))

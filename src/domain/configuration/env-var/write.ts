@@ -4,28 +4,38 @@ import { demand } from '../../../platform/command.ts'
 import { run, sql } from '../../../platform/db/index.ts'
 import { errors } from '../../../platform/errors.ts'
 import { publish } from '../../../platform/events.ts'
-import { encodeId } from '../../../platform/id.ts'
+import { decodeId, encodeId } from '../../../platform/id.ts'
 import type { Work } from '../../../platform/work.ts'
 import { maxEntries, writeWarnings } from '../variable/index.ts'
 import { envVarChanged } from './events.ts'
-import type { Entry } from './model.ts'
+import type { Entry, IdentifiedEntry } from './model.ts'
 import { envVarsByService } from './queries.ts'
 import { insertEnvVars, updateEnvVars } from './store.ts'
 
 type WriteOptions = { mode?: 'MERGE' | 'REPLACE' | null; deploy?: boolean | null }
 
 /** Creates or updates variables of a locked service by key; with REPLACE, deletes the others. */
-export async function writeEnvVars(work: Work, service: WebService, entries: Entry[], { mode, deploy }: WriteOptions) {
+export async function writeEnvVars(work: Work, service: WebService, entries: IdentifiedEntry[], { mode, deploy }: WriteOptions) {
   const stored = new Map((await envVarsByService(work, [service.id]))[0]!.map((item) => [item.key, item]))
+  demandMatchingIds(entries, stored)
   const [fresh, asked] = [entries.filter(({ key }) => !stored.has(key)), entries.filter(({ key }) => stored.has(key))]
   const created = (await insertEnvVars(work, service, fresh)).map(({ key }) => key)
   const changed = await updateEnvVars(
     work,
-    asked.map(({ key, ...change }) => ({ ...change, known: stored.get(key)! })),
+    asked.map(({ id: _id, key, ...change }) => ({ ...change, known: stored.get(key)! })),
   )
   const updated = asked.map(({ key }) => key).filter((key) => changed.has(stored.get(key)!.id))
   const deleted = mode === 'REPLACE' ? await deleteOthers(work, service, [...stored.keys()], entries) : []
   return conclude(work, service, { created, updated, deleted, deploy })
+}
+
+/** An ID must be that of the variable with the key, so that a client that means to rename a variable does not write a second one. */
+function demandMatchingIds(entries: readonly IdentifiedEntry[], stored: ReadonlyMap<string, { id: string }>): void {
+  for (const [index, { id, key }] of entries.entries()) {
+    if (id === undefined || id === null || decodeId('EnvVar', id) === stored.get(key)?.id) continue
+    const field = `variables.${index}.id`
+    throw errors.invalid_input({ field, text: `${field}: "${id}" is not the ID of the variable ${key}` })
+  }
 }
 
 async function deleteOthers(work: Work, service: WebService, stored: readonly string[], entries: readonly Entry[]): Promise<string[]> {

@@ -10,7 +10,7 @@ import {
 import { commandRow, queryRow, type Route, type Sources } from '../../core/index.ts'
 import { envVarBody, configurationSchemas as schemas } from '../configuration-bodies.ts'
 import { envVarBodies, oneEnvVar } from '../serialize.ts'
-import { bulkText, writeMode } from './write-mode.ts'
+import { writeMode } from './write-mode.ts'
 
 const tag = 'Environment variables'
 const ofService = { web_service_id: 'webServiceId' }
@@ -75,11 +75,12 @@ export const envVarRoutes: Route[] = [
     path: '/web-services/{web_service_id}/env/bulk',
     tag,
     summary: 'Create or update environment variables',
-    description: bulkText,
+    description:
+      'All items are written, or none. Items that are equal to the stored ones are left unchanged. A variable is found by its `key`; an `id` that is not that of the variable with this key is refused.',
     command: setEnvVars,
     params: ofService,
     query: writeMode,
-    body: { variables: { to: 'variables', items: envVarFields } },
+    body: { variables: { to: 'variables', items: { id: 'id', ...envVarFields } } },
     status: 200,
     schema: schemas.envVarList,
     reply: async ({ envVars }, view) => ({ environment_variables: await envVarBodies(envVars, view), total: envVars.length }),
