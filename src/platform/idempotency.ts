@@ -58,11 +58,14 @@ export async function claimIdempotencyKey(
   }
 }
 
-/** What is stored for an effect on another system, which can't be in one transaction with its key. */
+/**
+ * What is stored for an effect on another system, which can't be in one transaction with its key. Its answer is what that system keeps, so it is
+ * sealed. It expires long before it would have to be sealed again: former data keys are kept.
+ */
 type EffectRecord =
   /** In progress until then, by the clock of the process that began it. Afterwards its outcome is unknown: that process has ended. */
   | { state: 'begun'; until: number }
-  | { state: 'done'; answer: object }
+  | { state: 'done'; sealed: Uint8Array }
   | { state: 'unknown' }
   /** It was done, and the answer is too large to be kept. */
   | { state: 'answered' }
@@ -95,13 +98,18 @@ export async function effectOnce<Answer extends object>(request: Requester, effe
     if (!claimed.answer) claimed.store({ state: 'begun', until: app.clock.now().getTime() + maxMs } satisfies EffectRecord)
     return claimed.answer as EffectRecord | null
   })
-  if (known) return answerOf(app, known)
+  const seal = { organizationId: caller.organizationId, identity: `idempotency:${principal}\n${operation}\n${key}` }
+  if (known) return answerOf(app, known, seal)
   const where = sql`organization_id = ${caller.organizationId}::uuid and principal = ${principal} and operation = ${operation} and key = ${key}`
-  const record = (state: EffectRecord) =>
-    run(app.db, sql`update idempotency set answer = ${new Uint8Array(serialize(state))} where ${where}`).catch((error: unknown) => {
+  const record = async (outcome: EffectRecord | Promise<EffectRecord>) => {
+    try {
+      const bytes = new Uint8Array(serialize(await outcome))
+      await run(app.db, sql`update idempotency set answer = ${bytes} where ${where}`)
+    } catch (error) {
       // It stays `begun`, and so becomes one whose outcome is unknown.
       reportFailure(app, error, 'the outcome of a call with an idempotency key could not be recorded', { operation })
-    })
+    }
+  }
   let answer: Answer
   try {
     answer = await effect.run()
@@ -113,13 +121,20 @@ export async function effectOnce<Answer extends object>(request: Requester, effe
       )
     throw error
   }
-  const done = { state: 'done', answer } as const
-  await record(serialize(done).byteLength > maxAnswerBytes ? { state: 'answered' } : done)
+  const plain = serialize(answer)
+  await record(plain.byteLength > maxAnswerBytes ? { state: 'answered' } : sealedAnswer(app, plain, seal))
   return answer
 }
 
-function answerOf<Answer extends object>(app: App, known: EffectRecord): Answer {
-  if (known.state === 'done') return known.answer as Answer
+type Seal = { organizationId: string; identity: string }
+
+async function sealedAnswer({ keyring, db }: App, plain: Buffer, { organizationId, identity }: Seal): Promise<EffectRecord> {
+  return { state: 'done', sealed: await keyring.seal(db, organizationId, identity, plain.toString('base64')) }
+}
+
+async function answerOf<Answer extends object>(app: App, known: EffectRecord, { organizationId, identity }: Seal): Promise<Answer> {
+  if (known.state === 'done')
+    return deserialize(Buffer.from(await app.keyring.open(app.db, organizationId, identity, known.sealed), 'base64')) as Answer
   if (known.state === 'begun' && app.clock.now().getTime() < known.until) throw errors.idempotency_in_progress({ field: 'idempotencyKey' })
   const text = 'The first request with this idempotency key had its effect. Its answer is too large to be returned again.'
   throw errors.outcome_unknown({ field: 'idempotencyKey', ...(known.state === 'answered' ? { text } : {}) })

@@ -1,5 +1,6 @@
 /** Bodies of `POST /call`, and answers of Odoo, that are large or odd. */
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { rows, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { type Bridge, startBridge } from './bridge-support.ts'
 
@@ -32,8 +33,9 @@ it('more than 100,000 values are too many, and the error says so', async () => {
 it.each([102, 3_000, 4_500])('a body that is nested %i levels deep is refused, with and without an idempotency key', async (depth) => {
   const payload = `{"model": "res.partner", "method": "create", "args": ${nested(depth)}}`
   const text = 'A JSON body must not be nested more than 100 levels deep.'
-  for (const headers of [{ 'x-api-key': key }, { 'x-api-key': key, 'idempotency-key': newId() }])
-    expect(await bridge.call('POST', '/call', { payload, headers })).toMatchObject(failure(400, 'invalid_request', text))
+  const cases: Record<string, string>[] = [{}, { 'idempotency-key': newId() }]
+  for (const headers of cases)
+    expect(await bridge.call('POST', '/call', { payload, key, headers })).toMatchObject(failure(400, 'invalid_request', text))
 })
 
 it('an answer of Odoo that is nested 200,000 levels deep is an error of Odoo', async () => {
@@ -42,4 +44,20 @@ it('an answer of Odoo that is nested 200,000 levels deep is an error of Odoo', a
   expect(await bridge.send(key, { model: 'res.partner', method: 'read' })).toMatchObject(
     failure(422, 'odoo_error', 'The answer of Odoo is nested more than 1000 levels deep.'),
   )
+})
+
+it('a result that is kept for an idempotency key is sealed, also when the data key has changed since', async () => {
+  const headers = { 'idempotency-key': newId() }
+  bridge.odoo.methods.set('res.partner.tell', () => 'known to few')
+  const tell = { model: 'res.partner', method: 'tell' }
+  expect(await bridge.send(key, tell, headers)).toMatchObject({ status: 200, body: { data: 'known to few' } })
+  const kept = await rows<{ answer: Uint8Array }>(
+    bridge.app.db,
+    sql`select answer from idempotency where key = ${headers['idempotency-key']}`,
+  )
+  expect(kept).toHaveLength(1)
+  expect(Buffer.from(kept[0]!.answer).toString('latin1')).not.toContain('few')
+  await bridge.app.keyring.rotateDataKey(bridge.app.db, bridge.acme.organizationId)
+  bridge.odoo.methods.clear()
+  expect(await bridge.send(key, tell, headers)).toMatchObject({ status: 200, body: { data: 'known to few' } })
 })
