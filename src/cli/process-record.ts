@@ -10,9 +10,9 @@ export type ProcessKind = 'server' | 'worker'
 export type RecordedProcess = { pid: number; kind: ProcessKind; serving: boolean; port: number | null }
 
 export type ProcessRecord = {
-  /** Records that the process is ready. For a server, also writes its pid to `server.pid`, for operators. */
+  /** Records that the process is ready. For a server, also writes its pid to `server.pid`, for operators, unless that names another that runs. */
   serving(port: number | null): Promise<void>
-  /** Removes the record. */
+  /** Removes the record. If `server.pid` names this process, it then names another server that runs, or is removed. */
   forget(): Promise<void>
 }
 
@@ -30,19 +30,30 @@ export async function recordProcess(dataDir: string, kind: ProcessKind): Promise
   const started = await startOf(process.pid)
   const draft = `${record}.draft`
   const write = (serving: boolean, port: number | null) => writeWhole(record, JSON.stringify({ kind, started, serving, port }), { draft })
+  const writePid = (pid: number) => writeWhole(pidFile(dataDir), `${pid}\n`, { draft })
   await write(false, null)
   return {
     async serving(port) {
       await write(true, port)
-      if (kind === 'server') await writeWhole(pidFile(dataDir), `${process.pid}\n`, { draft })
+      if (kind !== 'server') return
+      const named = await namedServer(dataDir)
+      const isTaken = (await servingServers(dataDir)).some(({ pid }) => String(pid) === named)
+      if (!isTaken) await writePid(process.pid)
     },
     async forget() {
       await rm(record, { force: true })
-      const serving = await readFile(pidFile(dataDir), 'utf8').catch(() => '')
-      if (serving.trim() === String(process.pid)) await rm(pidFile(dataDir), { force: true })
+      if ((await namedServer(dataDir)) !== String(process.pid)) return
+      const [next] = await servingServers(dataDir)
+      if (next) await writePid(next.pid)
+      else await rm(pidFile(dataDir), { force: true })
     },
   }
 }
+
+const servingServers = async (dataDir: string) => (await listProcesses(dataDir)).filter(({ kind, serving }) => kind === 'server' && serving)
+
+/** The pid in `server.pid`. Empty if there is none. */
+const namedServer = async (dataDir: string): Promise<string> => (await readFile(pidFile(dataDir), 'utf8').catch(() => '')).trim()
 
 /** The running processes of `dataDir`. Removes the records of dead ones. */
 export async function listProcesses(dataDir: string): Promise<RecordedProcess[]> {

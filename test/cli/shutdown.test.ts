@@ -122,3 +122,18 @@ describe('shutDown', () => {
     await expect(readFile(join(dataDir, 'server.pid'))).rejects.toThrow('ENOENT')
   })
 })
+
+it('server.pid names the first server while it runs, and then another one that runs', async () => {
+  const pid = () => readFile(join(dataDir, 'server.pid'), 'utf8')
+  const first = await recordProcess(dataDir, 'server')
+  await first.serving(4000)
+  const second = await start('server')
+  await start('worker')
+  expect(await pid()).toBe(`${process.pid}\n`)
+  await first.forget()
+  expect(await pid()).toBe(`${second.pid}\n`)
+  second.kill('SIGKILL')
+  await once(second, 'exit')
+  const third = await start('server')
+  expect(await pid()).toBe(`${third.pid}\n`)
+})
