@@ -10,13 +10,13 @@ import { chapter as main } from './demo/main.ts'
 import { Report } from './demo/report.ts'
 import { chapter as resources } from './demo/resources.ts'
 import { chapter as rest } from './demo/rest.ts'
-import { openServer } from './demo/server.ts'
+import { graphqlUrlOf, openServer } from './demo/server.ts'
 import { type Chapter, openStage } from './demo/stage.ts'
 import { chapter as webhooks } from './demo/webhooks.ts'
 
 const chapters: Record<string, Chapter> = { main, config, webhooks, resources, access, rest }
 
-const help = `npm run demo [-- [chapter] [--url <GraphQL URL> --key <API key>]]
+const help = `npm run demo [-- [chapter] [--url <server URL> --key <API key>]]
 
 Chapters:
 ${Object.entries(chapters)
@@ -46,7 +46,7 @@ function readCall(): Call | null {
   if (!chapter || more.length > 0) throw new TypeError(`The chapter ${positionals.join(' ')} does not exist.`)
   if ((values.url === undefined) !== (values.key === undefined)) throw new TypeError('--url and --key must be given together.')
   if (values.url !== undefined && chapter.needsOwnServer) throw new TypeError(`The chapter ${name} needs the demo's own server.`)
-  return { chapter, ...(values.url && values.key ? { given: { url: values.url, key: values.key } } : {}) }
+  return { chapter, ...(values.url !== undefined && values.key ? { given: { url: graphqlUrlOf(values.url), key: values.key } } : {}) }
 }
 
 /** Runs until the end or Ctrl-C, and cleans up in both cases. */

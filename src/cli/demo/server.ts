@@ -24,6 +24,14 @@ const startTimeoutMs = 60_000
 /** Settings of the shell that also apply to the demo's server. */
 const kept = ['SANDBOX']
 
+/** The GraphQL URL of a server whose address is given with or without `/graphql`. */
+export function graphqlUrlOf(address: string): string {
+  const url = URL.parse(address)
+  if (!url || !/^https?:$/.test(url.protocol)) throw new TypeError('--url must be an http or https URL.')
+  const path = url.pathname.replace(/\/+$/, '')
+  return url.origin + (path.endsWith('/graphql') ? path : `${path}/graphql`)
+}
+
 /** If it starts a server, it adds the steps that stop it to `undo`. */
 export async function openServer(given: Server | undefined, undo: (() => Promise<unknown>)[], report: Report): Promise<Server> {
   if (given) return given
