@@ -95,6 +95,19 @@ it.each(['JSON_RPC', 'JSON_2'] as const)('shows nobody the secret that Odoo repe
   await server.close()
 })
 
+it('sends nothing by JSON-2 if a parameter has a positional and a named value', async () => {
+  const http = createHttpOutgoing({ guard: createEgressGuard({ allow: ['127.0.0.0/8'] }) })
+  const server = await startOdoo()
+  const { url, database, login, apiKey } = server
+  const connection = { key: null, url, isLocal: false, database, login, secret: apiKey, transport: 'JSON_2' } as const
+  const call = { model: 'res.partner', method: 'write', args: [[1], { name: 'a' }], kwargs: { ids: [2] }, isRead: false }
+  const called = createOdoo({ remote: http, local: http }).call(connection, call, limits)
+  await expect(called).rejects.toMatchObject({ code: 'POSITIONAL', message: expect.stringContaining('ids of write') })
+  expect(server.calls).toEqual([])
+  await http.close()
+  await server.close()
+})
+
 describeOdoo('the stand-in by JSON-RPC', () => standIn('JSON_RPC'))
 describeOdoo('the stand-in by JSON-2', () => standIn('JSON_2'))
 describeOdoo(

@@ -57,6 +57,9 @@ function namedArguments({ method, args, kwargs }: OdooCall): Record<string, unkn
   const isOther = names === ofRecords
   if (args.length > names.length || (isOther && args.length === 1 && !isIds(args[0])))
     throw fail('POSITIONAL', `args: the account uses JSON-2, which takes no positional arguments for ${method}. Name them in kwargs.`)
+  const twice = names.slice(0, args.length).find((name) => Object.hasOwn(kwargs, name))
+  if (twice !== undefined)
+    throw fail('POSITIONAL', `args: the account uses JSON-2, and ${twice} of ${method} is given in args and in kwargs.`)
   return { ...Object.fromEntries(args.map((value, index) => [names[index], value])), ...kwargs }
 }
 
