@@ -16,7 +16,9 @@ const text = (max: number) =>
 
 /** Where Odoo is: `https://erp.example.com`, with a path if it is below one. Without a trailing slash. */
 export const urlSchema = text(500)
-  .refine((url) => /^https?:\/\/[^/\\?#@\s]/i.test(url) && URL.canParse(url), { error: 'must be a URL such as https://erp.example.com' })
+  .refine((url) => /^https?:\/\/[^/\\?#@\s][^\\\s]*$/i.test(url) && URL.canParse(url), {
+    error: 'must be a URL such as https://erp.example.com',
+  })
   .refine((url) => !URL.canParse(url) || isBare(new URL(url)), { error: 'must not contain a user, a password, a query or a fragment' })
   .transform((url) => url.replace(/\/+$/, ''))
 
