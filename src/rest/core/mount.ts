@@ -247,7 +247,8 @@ function acceptJson(server: FastifyInstance): void {
     const refused = refusalOfJson(body as Buffer, request.routeOptions.config.maxJsonValues)
     if (refused) return done(refused, undefined)
     try {
-      parse(request, utf8Text(body as Buffer), done)
+      const text = utf8Text(body as Buffer)
+      parse(request, text, (error, value) => done(error && isJson(text) ? forbiddenName() : error, value))
     } catch (error) {
       done(error as Error, undefined)
     }
@@ -255,6 +256,19 @@ function acceptJson(server: FastifyInstance): void {
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(body.length === 0 ? null : unsupportedMediaType(), undefined)
   })
+}
+
+/** What the parser refuses although it is JSON: names that reach the prototype of an object. */
+const forbiddenName = () =>
+  errors.invalid_input({ text: 'A JSON body must not contain fields named `__proto__`, or `prototype` within `constructor`.' })
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const unsupportedMediaType = () => Object.assign(new Error('not JSON in UTF-8'), { statusCode: 415 })

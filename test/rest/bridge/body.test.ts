@@ -61,3 +61,10 @@ it('a result that is kept for an idempotency key is sealed, also when the data k
   bridge.odoo.methods.clear()
   expect(await bridge.send(key, tell, headers)).toMatchObject({ status: 200, body: { data: 'known to few' } })
 })
+
+it.each(['{"__proto__": 1}', '{"constructor": {"prototype": 1}}'])('a body with %s is told what is wrong', async (value) => {
+  const payload = `{"model": "res.partner", "method": "create", "args": [${value}]}`
+  expect(await bridge.call('POST', '/call', { payload, key })).toMatchObject(
+    failure(400, 'invalid_request', expect.stringContaining('must not contain fields named')),
+  )
+})
