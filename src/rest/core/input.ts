@@ -84,7 +84,8 @@ function bodyOf(body: unknown): Record<string, unknown> {
 }
 
 function conditions(dialect: Dialect, headers: IncomingHttpHeaders): { idempotencyKey?: string; ifVersion?: number[] } {
-  const idempotencyKey = dialect.idempotencyHeaders.map((name) => headers[name]).find((value) => typeof value === 'string' && value !== '')
+  const idempotencyKey = dialect.idempotencyHeaders.map((name) => headers[name]).find((value) => typeof value === 'string')
+  if (idempotencyKey === '') throw errors.invalid_input({ field: 'idempotencyKey', text: 'idempotencyKey: must not be empty' })
   const ifVersion = versionsOf(headers['if-match'])
   return {
     ...(typeof idempotencyKey === 'string' ? { idempotencyKey } : {}),

@@ -68,3 +68,9 @@ it.each(['{"__proto__": 1}', '{"constructor": {"prototype": 1}}'])('a body with 
     failure(400, 'invalid_request', expect.stringContaining('must not contain fields named')),
   )
 })
+
+it('an empty idempotency key is refused', async () => {
+  expect(await bridge.send(key, create({ name: 'Never' }), { 'idempotency-key': '' })).toMatchObject(
+    failure(400, 'invalid_request', expect.stringContaining('must not be empty')),
+  )
+})
