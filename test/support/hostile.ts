@@ -22,6 +22,7 @@ const invalid = (name: string, query: string, code = 'graphql_validation_failed'
   limit: null,
 })
 const oversized = (name: string, body: string): Hostile => ({ name, body, code: 'payload_too_large', limit: 'jsonValues' })
+const tooDeep = (name: string, body: string): Hostile => ({ name, body, code: 'invalid_input', limit: 'jsonDepth' })
 
 export const hostileBodies: readonly Hostile[] = [
   limited('10,000 aliases', 'characters', `{ ${many(10_000, (n) => `a${n}: __typename`)} }`),
@@ -55,8 +56,8 @@ export const hostileBodies: readonly Hostile[] = [
   oversized('900,000 numbers', variables(`[0${',0'.repeat(899_999)}]`)),
   oversized('600,000 objects', variables(`[{}${',{}'.repeat(599_999)}]`)),
   oversized('150,000 fields', variables(`{${Array.from({ length: 150_000 }, (_, n) => `"k${n}":1`)}}`)),
-  oversized('900,000 nested lists', variables(nest(900_000, '[', '', ']'))),
-  oversized('300,000 nested objects', variables(nest(300_000, '{"a":', '1', '}'))),
+  tooDeep('900,000 nested lists', variables(nest(900_000, '[', '', ']'))),
+  tooDeep('300,000 nested objects', variables(nest(300_000, '{"a":', '1', '}'))),
 ]
 
 function fragment(index: number, selection: string): string {
