@@ -27,7 +27,7 @@ export type TestApp = App & {
 export async function createTestApp(url: string, settings: Record<string, string> = {}, extra: readonly Concept[] = []): Promise<TestApp> {
   const directory = await mkdtemp(join(tmpdir(), 'quayside-app-'))
   // Tests send more requests than a minute admits.
-  const RATE_LIMITS = 'platform=1000000,auth=1000000,oec-ro=1000000,oec-rw=1000000,authentication=1000000'
+  const RATE_LIMITS = 'platform=1000000,auth=1000000,oec-ro=1000000,oec-rw=1000000,ocore=1000000,bridge=1000000,authentication=1000000'
   const read = readSettings({
     RATE_LIMITS,
     PATH: process.env.PATH,
