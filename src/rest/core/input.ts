@@ -53,7 +53,8 @@ function readFields(input: Record<string, unknown>, entries: readonly Entry[], f
     if (required && isVoid(value)) input[to] = absent
     else if (value === undefined) continue
     else if (items) input[to] = readItems(value, items)
-    else if (value === null) input[to] = value
+    // Of two names for one field, a null says nothing beside a value.
+    else if (value === null) input[to] ??= null
     else input[to] = words ? domainWord(words, value) : read ? read(value) : value
   }
 }

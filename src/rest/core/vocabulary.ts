@@ -52,10 +52,11 @@ export const ifNoneMatch = 'If-None-Match'
 /** A header's name with capitals, as in documents. */
 export const headerName = (name: string): string => name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase())
 
-/** The vocabulary for a request: of several names for a field, it has only those that the body contains, if there are any. */
+/** The vocabulary for a request: of several names for a field, it has only those to which the body gives a value, if there are any. */
 export function vocabularyOf({ names, words }: Vocabulary, body: unknown): Vocabulary {
   if (typeof body !== 'object' || body === null) return { names, words }
-  const sent = (all: readonly string[]) => all.filter((name) => Object.hasOwn(body, name))
+  const values = new Map(Object.entries(body))
+  const sent = (all: readonly string[]) => all.filter((name) => (values.get(name) ?? null) !== null)
   return { names: new Map([...names].map(([path, all]) => [path, all.length > 1 && sent(all).length > 0 ? sent(all) : all])), words }
 }
 

@@ -188,6 +188,7 @@ describe('an action', () => {
     [{ tag: '--force' }, 'tag'],
     [{ commit: '--force' }, 'commit'],
     [{ tag: 'v1', commit: '--force' }, 'commit'],
+    [{ tag: '--force', commit: null }, 'tag'],
   ])('deploy with %j names the field that was sent', async (body, field) => {
     const { path } = await createShop('api')
     const { status, body: refused } = await call('POST', `${path}/actions/deploy`, { body })
