@@ -118,7 +118,7 @@ type Route = { proxy: EgressProxy | undefined; enter(stage: Stage): void }
 
 type ResponseParts = { status: number; headers: Record<string, string>; body: Uint8Array }
 
-/** The receiver dropped a kept connection before the first byte of a response. */
+/** The other server dropped a kept connection before the first byte of a response. */
 class DroppedConnection extends Error {}
 
 /** Rejects with a Failure, a DroppedConnection or a local fault. The signal ends the request and its connection. */
@@ -157,7 +157,7 @@ function exchange(
     const fail = (error: NodeJS.ErrnoException) => {
       const { socket } = request
       const isDropped = request.reusedSocket && !signal.aborted && socket?.bytesRead === readBefore && dropCodes.has(error.code ?? '')
-      if (isDropped) reject(new DroppedConnection('The receiver dropped a kept connection.', { cause: error }))
+      if (isDropped) reject(new DroppedConnection('The other server dropped a kept connection.', { cause: error }))
       else reject(classify(error, { socket, wasConnected, host: url.host, addresses }))
     }
     signal.addEventListener('abort', () => request.destroy(), { once: true })

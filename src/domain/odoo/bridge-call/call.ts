@@ -2,7 +2,7 @@
 import type { Act, Request } from '../../../platform/command.ts'
 import { DomainError, PortError } from '../../../platform/errors.ts'
 import { effectOnce } from '../../../platform/idempotency.ts'
-import { type OdooFailureCode, odooErrorOf, odooPort } from '../odoo-account/index.ts'
+import { type OdooFailureCode, odooErrorOf, odooErrors, odooPort } from '../odoo-account/index.ts'
 import type { CalledAccount } from './account.ts'
 import { bytesOf, holdBytes } from './load.ts'
 import { odooCalls } from './metrics.ts'
@@ -72,12 +72,22 @@ async function send({ app }: Request, id: string, call: MethodCall, { timeoutMs,
     demandAllowed(call, allowance)
     const limits = { timeoutMs: Math.max(1, deadline - performance.now()), maxAnswerBytes: app.settings.ODOO_MAX_ANSWER_BYTES }
     const sent = { model, method, args: args ?? [], kwargs: kwargs ?? {}, isRead: isRead(method) }
-    return { data: await odooPort.use(app).call(connection, sent, limits) }
-  } catch (error) {
-    throw odooErrorOf(error)
+    const data = await odooPort
+      .use(app)
+      .call(connection, sent, limits)
+      .catch((error: unknown) => {
+        throw allowance ? errorForKey(error) : odooErrorOf(error)
+      })
+    return { data }
   } finally {
     leave()
   }
+}
+
+/** Holders of a key need not know the addresses in the reason. Those who manage the account see it by `callOdoo` and speed tests. */
+function errorForKey(error: unknown): DomainError {
+  if (!(error instanceof PortError && error.code === ('UNREACHABLE' satisfies OdooFailureCode))) return odooErrorOf(error)
+  return odooErrors.odoo_unreachable({ text: "The Odoo server of the key's account cannot be reached.", cause: error })
 }
 
 const uncertain: ReadonlySet<string> = new Set<OdooFailureCode>(['LOST', 'TIMEOUT', 'TOO_LARGE'])
