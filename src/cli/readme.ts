@@ -20,8 +20,9 @@ export async function printReadme(): Promise<string> {
 
 /** The codes of all concepts, and those of GraphQL itself. */
 async function printErrorCodes(): Promise<string> {
-  const [{ graphqlErrors, statusOfKind }, { concepts }, { assemble }] = await Promise.all([
+  const [{ graphqlErrors }, { statusOfKind }, { concepts }, { assemble }] = await Promise.all([
     import('../graphql/error.ts'),
+    import('../platform/errors.ts'),
     import('../domain/index.ts'),
     import('../platform/concept.ts'),
   ])

@@ -3,7 +3,7 @@
  * `unavailable`, and unknown errors are logged and masked. The table from kinds to HTTP statuses is the only part that depends on a transport.
  */
 import { GraphQLError } from 'graphql'
-import { DomainError, defineErrors, type ErrorKind, errors } from '../platform/errors.ts'
+import { DomainError, defineErrors, errors } from '../platform/errors.ts'
 import { refusalOf } from '../platform/outage.ts'
 import type { App } from '../platform/work.ts'
 
@@ -12,21 +12,6 @@ export const graphqlErrors = defineErrors({
   graphql_parse_failed: { kind: 'invalid', text: 'The document is not valid GraphQL.' },
   graphql_validation_failed: { kind: 'invalid', text: 'The document does not match the schema.' },
 })
-
-/** HTTP status of an operation that was refused as a whole. An answer in which only a field failed has 200. */
-export const statusOfKind: Record<ErrorKind, number> = {
-  invalid: 400,
-  unauthenticated: 401,
-  forbidden: 403,
-  not_found: 404,
-  conflict: 409,
-  unprocessable: 422,
-  rate_limited: 429,
-  upstream: 502,
-  timeout: 504,
-  unavailable: 503,
-  internal: 500,
-}
 
 export type ErrorScope = { requestId: string; app: App }
 

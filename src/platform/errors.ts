@@ -3,7 +3,7 @@
  * `kind` and `code`, so no door has its own messages or statuses.
  */
 
-/** The category of a failure. Each dialect maps every kind to a status, which the type of its map enforces. */
+/** The category of a failure. Every door maps each kind to a status. */
 export type ErrorKind =
   | 'invalid'
   | 'unauthenticated'
@@ -16,6 +16,24 @@ export type ErrorKind =
   | 'timeout'
   | 'unavailable'
   | 'internal'
+
+/**
+ * HTTP status of each kind, unless a contract has another one. In GraphQL, that of an operation that is refused as a whole: an answer in which
+ * only a field failed has 200.
+ */
+export const statusOfKind: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  conflict: 409,
+  unprocessable: 422,
+  rate_limited: 429,
+  upstream: 502,
+  timeout: 504,
+  unavailable: 503,
+  internal: 500,
+}
 
 export type ErrorSpec = { kind: ErrorKind; text: string }
 

@@ -2,7 +2,9 @@
  * Signing in, `/api/auth`, as specified for oCore in `contracts/routes.md` C and decisions.md. The command line clients of the platform
  * dialect use it too, so it has the alias of that dialect, and errors also carry `detail`.
  */
+
 import type { z } from 'zod'
+import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect, Failure } from '../core/index.ts'
 import { errorBody, schemas } from './bodies.ts'
 import { routes } from './routes.ts'
@@ -40,19 +42,7 @@ export const authDialect: Dialect = {
   authenticate: () => null,
   page: () => ({}),
   idempotencyHeaders: [],
-  status: {
-    invalid: 400,
-    unauthenticated: 401,
-    forbidden: 403,
-    not_found: 404,
-    conflict: 409,
-    unprocessable: 422,
-    rate_limited: 429,
-    upstream: 502,
-    timeout: 504,
-    unavailable: 503,
-    internal: 500,
-  },
+  status: statusOfKind,
   rateLimits: [{ name: 'auth', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,

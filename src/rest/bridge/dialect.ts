@@ -2,8 +2,10 @@
  * The Odoo bridge, as specified in `contracts/odoo-bridge.txt`, routes.md D and decisions.md: what applies to all of its rows. The rows are
  * in routes/, the bodies in bodies.ts. The page at /bridge, which uses them, is in ../page/bridge.
  */
+
 import type { z } from 'zod'
 import type { CredentialProblem } from '../../platform/credential.ts'
+import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect, Failure } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
 import { errorBody, schemas } from './bodies.ts'
@@ -44,19 +46,7 @@ export const bridgeDialect: Dialect = {
   authenticate,
   page: () => ({}),
   idempotencyHeaders: ['idempotency-key'],
-  status: {
-    invalid: 400,
-    unauthenticated: 401,
-    forbidden: 403,
-    not_found: 404,
-    conflict: 409,
-    unprocessable: 422,
-    rate_limited: 429,
-    upstream: 502,
-    timeout: 504,
-    unavailable: 503,
-    internal: 500,
-  },
+  status: statusOfKind,
   rateLimits: [{ name: 'bridge', perMinute: 600 }],
   legacyRateLimitHeaders: false,
   renderError,

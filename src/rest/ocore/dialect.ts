@@ -2,6 +2,7 @@
  * The oCore API, `/api`, as specified in `contracts/ocore-api-reference.txt`, routes.md C and decisions.md: what applies to all of its rows.
  * The rows are in routes/, the words in vocabulary.ts, the pages in page.ts, the errors in error.ts.
  */
+import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
@@ -40,19 +41,7 @@ export const ocoreDialect: Dialect = {
   authenticate,
   page: pageSources,
   idempotencyHeaders: ['idempotency-key'],
-  status: {
-    invalid: 400,
-    unauthenticated: 401,
-    forbidden: 403,
-    not_found: 404,
-    conflict: 409,
-    unprocessable: 422,
-    rate_limited: 429,
-    upstream: 502,
-    timeout: 504,
-    unavailable: 503,
-    internal: 500,
-  },
+  status: statusOfKind,
   rateLimits: [{ name: 'ocore', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,

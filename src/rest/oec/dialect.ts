@@ -2,7 +2,9 @@
  * The oec.sh Public API v1, `/api/public/v1`, as specified in `contracts/oec-public-api-*.txt` and decisions.md: what applies to all of its
  * rows. The rows are in routes/, the words in vocabulary.ts, the bodies in bodies.ts, the errors in error.ts.
  */
+
 import { z } from 'zod'
+import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect } from '../core/index.ts'
 import { wholeNumber } from '../core/index.ts'
 import { authenticate, fullAccessKeyPrefix, keyPrefix, readOnlyKeyPrefix } from './access.ts'
@@ -43,19 +45,7 @@ export const oecDialect: Dialect = {
     },
   }),
   idempotencyHeaders: ['idempotency-key', 'x-idempotency-key'],
-  status: {
-    invalid: 400,
-    unauthenticated: 401,
-    forbidden: 403,
-    not_found: 404,
-    conflict: 409,
-    unprocessable: 422,
-    rate_limited: 429,
-    upstream: 502,
-    timeout: 504,
-    unavailable: 503,
-    internal: 500,
-  },
+  status: statusOfKind,
   brokenRulesAreUnprocessable: true,
   rateLimits: [
     { name: 'oec-ro', perMinute: 120, keyPrefix: readOnlyKeyPrefix },

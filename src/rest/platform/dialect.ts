@@ -2,7 +2,9 @@
  * The PaaS Public API, `/api`, as specified in `contracts/platform-public-api.txt` and decisions.md: what applies to all of its rows.
  * The rows are in routes/, the words in vocabulary.ts, the bodies in bodies.ts.
  */
+
 import { z } from 'zod'
+import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect } from '../core/index.ts'
 import { wholeNumber } from '../core/index.ts'
 import { authenticate, keyPrefix } from './access.ts'
@@ -68,19 +70,7 @@ export const platformDialect: Dialect = {
     offset: { to: 'offset', read: wholeNumber, fallback: 0, schema: z.int().min(0), description: 'Number of items to skip.' },
   }),
   idempotencyHeaders: ['idempotency-key'],
-  status: {
-    invalid: 400,
-    unauthenticated: 401,
-    forbidden: 403,
-    not_found: 404,
-    conflict: 409,
-    unprocessable: 400,
-    rate_limited: 429,
-    upstream: 502,
-    timeout: 504,
-    unavailable: 503,
-    internal: 500,
-  },
+  status: { ...statusOfKind, unprocessable: 400 },
   rateLimits: [{ name: 'platform', perMinute: 120 }],
   legacyRateLimitHeaders: false,
   renderError: ({ text }) => ({ detail: text }),
