@@ -111,7 +111,7 @@ it('sends nothing by JSON-2 if a parameter has a positional and a named value', 
 describeOdoo('the stand-in by JSON-RPC', () => standIn('JSON_RPC'))
 describeOdoo('the stand-in by JSON-2', () => standIn('JSON_2'))
 describeOdoo(
-  ODOO_TEST_URL ? 'a real Odoo' : 'a real Odoo, which is skipped because ODOO_TEST_URL is not set',
+  ODOO_TEST_URL ? 'a real Odoo' : 'a real Odoo, which is skipped because ODOO_TEST_URL is not set (issue 21)',
   real,
   ODOO_TEST_URL !== undefined,
 )
