@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { keyStatus } from '../../domain/access/api-key/index.ts'
 import type { SpeedTestRow } from '../../domain/odoo/speed-test/index.ts'
-import type { Named } from '../core/index.ts'
+import { type Named, time, timeOf } from '../core/index.ts'
 import { testStatuses, testTypes } from './vocabulary.ts'
 
 /** The answer to a request that succeeded. */
@@ -13,17 +13,13 @@ export const callBody = {
   id: 'CallResult',
   schema: success(z.unknown().describe('Result of the method.')).describe('The result of a call.'),
 } satisfies Named
-/** A time in UTC, to the second. */
-const time = () => z.string().regex(/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$/)
-
-const timeOf = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`
 
 const keyShape = {
   id: z.uuid().describe('ID of the key.'),
   name: z.string().describe('Name of the key.'),
   prefix: z.string().describe('First characters of the key, to recognize it by.'),
-  created_at: time().describe('Time when the key was created.'),
-  expires_at: time().nullable().describe('Expiry time. Null means the key never expires.'),
+  created_at: time.describe('Time when the key was created.'),
+  expires_at: time.nullable().describe('Expiry time. Null means the key never expires.'),
   status: z.enum(['active', 'expired', 'revoked']).describe('Status of the key. A revoked key stays `revoked` after its expiry time.'),
 }
 const key = z.object(keyShape).describe('A key.')
@@ -58,7 +54,7 @@ const test = z
     test_type: z.enum(Object.values(testTypes)).describe('What the test did.'),
     latency_ms: z.int().nullable().describe('Time in milliseconds that Odoo took. Null if the test failed.'),
     status: z.enum(Object.values(testStatuses)).describe('Outcome of the test.'),
-    tested_at: time().describe('Time when the test ended.'),
+    tested_at: time.describe('Time when the test ended.'),
     details: z.string().nullable().describe('What Odoo answered, or why the test failed.'),
   })
   .describe('A speed test.')

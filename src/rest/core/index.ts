@@ -3,6 +3,7 @@
  * nothing in this room knows a contract, and nothing of the domain but its commands and queries.
  */
 export { areasOf, type Dialect, type Face, type Failure, type RequestLimit } from './dialect.ts'
+export { id, time, timeOf, timeOrNull, words } from './field.ts'
 export { instant } from './instant.ts'
 export { faceOf, restPlugin } from './mount.ts'
 export { type Named, printDocument } from './openapi.ts'

@@ -1,16 +1,8 @@
 /** Fields and small bodies that the rows of this contract share. */
 import { z } from 'zod'
-import type { Named } from '../core/index.ts'
+import { id, type Named } from '../core/index.ts'
 
-export const id = z.string().describe('UUID of the object.').meta({ format: 'uuid' })
-export const time = z
-  .string()
-  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
-  .describe('Time in UTC, with a precision of one second.')
-export const words = <Word extends string>(record: Record<string, Word>) => z.enum([...new Set(Object.values(record))] as [Word, ...Word[]])
-
-export const timeOf = (at: Date): string => `${at.toISOString().slice(0, 19)}Z`
-export const timeOrNull = (at: Date | null): string | null => at && timeOf(at)
+export { id, time, timeOf, timeOrNull, words } from '../core/index.ts'
 
 /** What was done, such as a deletion. */
 export const message = z.object({ message: z.string().describe('What was done.') }).describe('The request was carried out.')

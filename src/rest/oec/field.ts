@@ -3,18 +3,13 @@ import { z } from 'zod'
 import { encodeId, type IdType } from '../../platform/id.ts'
 import type { Slice } from '../../platform/page.ts'
 
+export { time, timeOf, timeOrNull, words } from '../core/index.ts'
+
 /** Path of the dialect. */
 export const prefix = '/api/public/v1'
 
 export const idOf = (prefix: string) => z.string().regex(new RegExp(`^${prefix}_[0-9a-z]{26}$`))
-export const time = z
-  .string()
-  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
-  .describe('Time in UTC, with a precision of one second.')
-export const words = <Word extends string>(record: Record<string, Word>) => z.enum([...new Set(Object.values(record))] as [Word, ...Word[]])
 
-export const timeOf = (at: Date): string => `${at.toISOString().slice(0, 19)}Z`
-export const timeOrNull = (at: Date | null): string | null => at && timeOf(at)
 export const idOrNull = (type: IdType, id: string | null): string | null => id && encodeId(type, id)
 
 /** A list of the contract. */
