@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { pathsOf } from '../../../src/rest/core/index.ts'
 import { ocoreDialect, printOpenapi } from '../../../src/rest/ocore/index.ts'
+import { readDocument } from '../contract-document.ts'
 
 const list = ['data', 'has_more']
 const job = ['id', 'status', 'message']
@@ -79,15 +80,7 @@ const missing: Record<string, string[]> = {
 /** Rows of table C without those of `/auth`. */
 const rowsOfTable = 86
 
-type Schema = { $ref?: string; required?: string[]; properties?: Record<string, { items?: Schema }> }
-type Operation = { responses: Record<string, { content?: Record<string, { schema: Schema }> }> }
-const document = JSON.parse(printOpenapi()) as {
-  paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Schema> }
-}
-const unnamed = (path: string) => path.replaceAll(/\{\w+\}/g, '{id}')
-const resolved = (schema: Schema | undefined): Schema | undefined =>
-  schema?.$ref === undefined ? schema : document.components.schemas[schema.$ref.split('/').at(-1)!]
+const { document, unnamed, resolved } = readDocument(printOpenapi())
 
 describe('the contract', () => {
   it.each(served)('%s %s answers %i with the fields of the contract', (method, path, status, fields, item) => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { pathsOf } from '../../../src/rest/core/index.ts'
 import { oecDialect, printOpenapi } from '../../../src/rest/oec/index.ts'
+import { readDocument } from '../contract-document.ts'
 
 const list = ['items', 'total', 'page', 'page_size']
 const project = ['id', 'name', 'slug', 'environment_count', 'created_at']
@@ -60,15 +61,7 @@ const ofDecisions: Row[] = [
   ['GET', '/webhooks/{id}/deliveries', 200, list, ['id', 'event', 'status', 'attempts', 'response_status']],
 ]
 
-type Schema = { $ref?: string; required?: string[]; properties?: Record<string, { items?: Schema }> }
-type Operation = { responses: Record<string, { content?: Record<string, { schema: Schema }> }> }
-const document = JSON.parse(printOpenapi()) as {
-  paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Schema> }
-}
-const unnamed = (path: string) => path.replaceAll(/\{\w+\}/g, '{id}')
-const resolved = (schema: Schema | undefined): Schema | undefined =>
-  schema?.$ref === undefined ? schema : document.components.schemas[schema.$ref.split('/').at(-1)!]
+const { document, unnamed, resolved } = readDocument(printOpenapi())
 
 describe('the contract', () => {
   const rows = [...ofRoutes, ...ofDecisions]
