@@ -242,8 +242,8 @@ export async function queueRedeploy(work: Work, webServiceId: string): Promise<D
 }
 
 /**
- * A deployment of the same commit as the live one or, with `NEWEST`, if none is live, as the newest one. Where there is no such commit, the
- * newest one of the service's branch.
+ * Deploys the commit of the live deployment again. If none is live, `NEWEST` takes the commit of the newest deployment; without any, the
+ * newest commit of the service's branch is deployed.
  */
 export async function sameCommit(work: Work, service: WebService, as: 'LIVE' | 'NEWEST'): Promise<NewDeployment> {
   const former = await row<Deployment>(

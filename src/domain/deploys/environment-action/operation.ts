@@ -43,7 +43,7 @@ const partsOf = (work: Work, operation: Operation, { action, services }: StoredI
     ? observeDeployments(work, operation.id, services)
     : observeServices(work, operation, action, services)
 
-/** Cancels the deployments. Services that have been told to start or stop keep their desired state; they are only observed no longer. */
+/** Cancels the deployments. Services that have been told to start or stop keep their desired state and are just no longer observed. */
 async function cancel(work: Work, operation: Operation): Promise<'cancelled' | 'cancelling' | 'too late'> {
   if (!isDeploying(storedInput(operation))) return 'cancelled'
   return (await cancelOfOperation(work, operation.id)) > 0 ? 'cancelling' : 'too late'
