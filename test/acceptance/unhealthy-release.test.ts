@@ -79,7 +79,7 @@ describe.concurrent('a release is never shown to a visitor when it', () => {
   })
 })
 
-describe('a release that fails after the traffic switch', () => {
+describe.concurrent('a release that fails after the traffic switch', () => {
   it('loses the traffic at once, and the failure says so', async () => {
     // Healthy as long as it receives only the router's probes.
     const server = http("if (!String(question.headers['user-agent']).startsWith('Quayside-Health')) process.exit(7); answer.end()")
@@ -91,7 +91,7 @@ describe('a release that fails after the traffic switch', () => {
   })
 })
 
-describe('a release that hangs as soon as its probes are answered', () => {
+describe.concurrent('a release that hangs as soon as its probes are answered', () => {
   it.each([
     ['without an answer', 'return', 'does not answer GET /'],
     ['in the middle of an answer', "return void answer.write('the beginning')", 'does not end it'],
