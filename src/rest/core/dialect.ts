@@ -1,4 +1,5 @@
 /** A dialect: everything in which one contract differs from another. The rest of core knows no contract. */
+import type { Caller } from '../../platform/access.ts'
 import type { Authenticated, PresentedCredential } from '../../platform/credential.ts'
 import type { ErrorKind } from '../../platform/errors.ts'
 import type { App } from '../../platform/work.ts'
@@ -62,6 +63,8 @@ export type Dialect = Omit<Face, 'paths'> & {
   keyIdHeader?: string
   /** The caller that a credential identifies. Null if it is not valid. May throw `unauthenticated` with the reason in `details`. */
   authenticate(app: App, credential: PresentedCredential): Authenticated
+  /** Throws if the request does not name the organization that the caller acts in, and must. Not asked for rows `withoutOrganization`. */
+  demandOrganization?(caller: Caller, credential: PresentedCredential): void
   /** Query parameters for a page. `size` is the row's default page size; null means the whole list. */
   page(size: number | null): Sources
   /** Headers for an idempotency key. The first one present is used. */

@@ -36,6 +36,7 @@ declare module 'fastify' {
     open?: boolean
     /** Whether the row is for people who are signed in. */
     people?: boolean
+    withoutOrganization?: boolean
     cookieOfPrograms?: boolean
     maxJsonValues?: number | undefined
     /** Headers of every response. */
@@ -150,6 +151,7 @@ function createAuthenticate(app: App, dialect: Dialect, count: CountRequest): Au
     if (caller.apiKeyId !== null) nameKey(dialect, reply, caller.apiKeyId)
     count(request, reply, { caller, credential: credential.text })
     if (config.people) demandPerson(caller)
+    if (!config.withoutOrganization) dialect.demandOrganization?.(caller, credential)
     return caller
   }
 }
@@ -196,11 +198,12 @@ const refusedKeyOf = (details: Record<string, unknown> = {}): string | null =>
 
 function mountRoute(app: App, dialect: Dialect, route: Route, vocabulary: Vocabulary, server: FastifyInstance): void {
   const { read, place } = inputReader(dialect, route)
-  const { credential, people = false, cookieOfPrograms = false, maxJsonValues, runs } = route
+  const { credential, people = false, withoutOrganization = false, cookieOfPrograms = false, maxJsonValues, runs } = route
   const config = {
     door: dialect.name,
     credential,
     people,
+    withoutOrganization,
     cookieOfPrograms,
     maxJsonValues,
     reads: runs === 'query',

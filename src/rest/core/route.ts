@@ -88,6 +88,8 @@ type Shape = {
   credential?: RowCredential
   /** The row is for people who are signed in. API keys are refused with `forbidden`. */
   people?: true
+  /** The row is about an account or the installation, so the request need not name an organization. */
+  withoutOrganization?: true
   /**
    * The row also accepts the cookie of a login from programs, which send no trace of a page. From a browser, it must come from a page of this
    * server, as everywhere.

@@ -11,6 +11,9 @@ export const keyPrefix = 'ocore_k_'
 export async function authenticate(app: App, credential: PresentedCredential): Promise<Caller | null> {
   const caller = await callerOfCredential(app, credential, keyPrefix)
   if (!caller && isExpiredToken(app, credential.text)) throw unauthenticated('expired')
-  if (caller?.sessionId && credential.organization === null) throw contractErrors.missing_organization()
   return caller
+}
+
+export function demandOrganization({ sessionId }: Caller, { organization }: PresentedCredential): void {
+  if (sessionId !== null && organization === null) throw contractErrors.missing_organization()
 }

@@ -4,7 +4,7 @@
  */
 import { statusOfKind } from '../../platform/errors.ts'
 import type { Dialect } from '../core/index.ts'
-import { authenticate, keyPrefix } from './access.ts'
+import { authenticate, demandOrganization, keyPrefix } from './access.ts'
 import { apiKeyBodies } from './api-key-bodies.ts'
 import { auditBodies } from './audit-bodies.ts'
 import { errorBody, renderError } from './error.ts'
@@ -19,17 +19,20 @@ import { memberRoutes } from './routes/member.ts'
 import { organizationRoutes } from './routes/organization.ts'
 import { projectRoutes } from './routes/project.ts'
 import { roleRoutes } from './routes/role.ts'
+import { userRoutes } from './routes/user.ts'
+import { userBodies } from './user-bodies.ts'
 
 export const ocoreDialect: Dialect = {
   name: 'ocore',
   title: 'Quayside oCore API',
-  description: `Manage the organization with its members and roles, projects, environments and API keys, and read the audit log. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
+  description: `Manage your account, the organization with its members and roles, projects, environments and API keys, and read the audit log. Authenticate with an API key that begins with \`${keyPrefix}\`, or with the access token of a login, both as \`Authorization: Bearer …\`. With an access token, the header \`X-Org-Slug\` names the organization, except for \`/user\`; with a key it may be omitted. Requests without a key of this API and without \`X-Org-Slug\` are those of the PaaS Public API where both have a path.`,
   prefixes: ['/api'],
   // Browsers load the document and its page without X-Org-Slug.
   areas: ['/api/ocore', '/api'],
   keyPrefix,
   organizationHeader: true,
   routes: [
+    ...userRoutes,
     ...organizationRoutes,
     ...memberRoutes,
     ...roleRoutes,
@@ -39,12 +42,13 @@ export const ocoreDialect: Dialect = {
     ...auditLogRoutes,
   ],
   authenticate,
+  demandOrganization,
   page: pageSources,
   idempotencyHeaders: ['idempotency-key'],
   status: statusOfKind,
   rateLimits: [{ name: 'ocore', perMinute: 300 }],
   legacyRateLimitHeaders: false,
   renderError,
-  schemas: [...sharedBodies, ...organizationBodies, ...projectBodies, ...apiKeyBodies, ...auditBodies],
+  schemas: [...sharedBodies, ...userBodies, ...organizationBodies, ...projectBodies, ...apiKeyBodies, ...auditBodies],
   errorSchema: errorBody,
 }

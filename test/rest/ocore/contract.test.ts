@@ -7,6 +7,7 @@ import { readDocument } from '../contract-document.ts'
 const list = ['data', 'has_more']
 const job = ['id', 'status', 'message']
 const message = ['message']
+const user = ['id', 'email', 'name', 'totpEnabled', 'createdAt']
 const organization = ['id', 'name', 'slug', 'logoUrl', 'createdAt', 'updatedAt']
 const member = ['id', 'user', 'role', 'joinedAt']
 const role = ['id', 'name', 'description', 'isSystem', 'permissions', 'memberCount']
@@ -22,6 +23,8 @@ const environment = ['id', 'projectId', 'name', 'environmentType', 'branch', 'st
 type Row = [method: string, path: string, status: number, fields: string[], item?: string[]]
 
 const served: Row[] = [
+  ['GET', '/user', 200, user],
+  ['PATCH', '/user', 200, user],
   ['GET', '/org', 200, organization],
   ['PUT', '/org', 200, organization],
   ['DELETE', '/org', 202, job],
@@ -53,7 +56,7 @@ const served: Row[] = [
 /** Rows of the contract that no dialect serves yet. `/auth` is a dialect of its own. */
 const missing: Record<string, string[]> = {
   'issue 22, step 1': [
-    ...['GET /user', 'PATCH /user', 'POST /user/totp/setup', 'POST /user/totp/enable', 'POST /user/totp/disable'],
+    ...['POST /user/totp/setup', 'POST /user/totp/enable', 'POST /user/totp/disable'],
     ...['GET /user/sessions', 'DELETE /user/sessions/{id}', 'GET /user/ssh-keys', 'POST /user/ssh-keys', 'DELETE /user/ssh-keys/{id}'],
     ...['GET /user/passkeys', 'POST /user/passkeys/register/begin', 'POST /user/passkeys/register/finish', 'DELETE /user/passkeys/{id}'],
     ...['GET /projects/{id}/deployments', 'POST /projects/{id}/deployments', 'GET /projects/{id}/deployments/{id}'],

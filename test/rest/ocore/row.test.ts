@@ -32,11 +32,16 @@ describe('X-Org-Slug', () => {
     ['a key that names its organization', '/projects', () => rest.acme.key.READ, 'acme', 200, undefined],
     ['a key that names another organization', '/projects', () => rest.acme.key.READ, 'other', 403, 'forbidden'],
     ['a key that names no organization that exists', '/environments', () => rest.acme.key.READ, 'nope', 403, 'forbidden'],
+    ['a person without it, at a row of the account', '/user', () => token, undefined, 200, undefined],
+    ['a person who names it there', '/user', () => token, 'acme', 200, undefined],
+    ['a person who names an organization of others there', '/user', () => token, 'other', 404, 'not_found'],
+    ['a key at a row of the account', '/user', () => rest.acme.key.ADMIN, undefined, 403, 'forbidden'],
     ['no credential at a shared path', '/projects', () => undefined, 'acme', 401, 'unauthorized'],
     ['no credential', '/environments', () => undefined, undefined, 401, 'unauthorized'],
   ])('%s', async (_title, path, credential, slug, status, code) => {
     const answer = await get(path, credential(), slug)
-    expect(answer).toMatchObject({ status, body: code === undefined ? { data: expect.any(Array) } : { error: { code } } })
+    expect(answer).toMatchObject({ status, body: code === undefined ? {} : { error: { code } } })
+    if (code === undefined && path !== '/user') expect(answer.body.data).toEqual(expect.any(Array))
   })
 
   it('at a shared path, a person without it is answered by the PaaS Public API', async () => {

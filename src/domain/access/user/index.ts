@@ -15,6 +15,7 @@ export {
   setPasswordHash,
   unchangedAccount,
 } from './account.ts'
+export { updateViewer } from './commands.ts'
 export { userErrors } from './errors.ts'
 export { tellUser } from './notice.ts'
 export { demandAcceptable, hashPassword, passwordSchema, verifyPassword } from './password.ts'
