@@ -11,7 +11,8 @@ export default defineConfig({
     // Only what would never come is given up: a busy machine takes its time.
     testTimeout: 300_000,
     hookTimeout: 300_000,
-    maxWorkers: 2,
+    // Most tests wait for processes and deadlines: two workers use a third of two cores.
+    maxWorkers: 3,
     // On CI only: a test that passes at its second try passes, and .ci/run names it as unsteady.
     retry: process.env.CI ? 1 : 0,
   },
