@@ -5,11 +5,11 @@ import type { SourceWriter } from '../../src/domain/deploys/instance/ports.ts'
 
 const apps = join(import.meta.dirname, '../support/apps')
 
-export function fileSource(files: Record<string, string>): SourceWriter {
+export function fileSource(files: Record<string, string>, mode = 0o644): SourceWriter {
   return async (directory) => {
     for (const [path, text] of Object.entries(files)) {
       await mkdir(dirname(join(directory, path)), { recursive: true })
-      await writeFile(join(directory, path), text)
+      await writeFile(join(directory, path), text, { mode })
     }
   }
 }

@@ -16,6 +16,7 @@ import { markTime } from './publish.ts'
 import type { Manifest, Releases } from './release.ts'
 import { runToEnd } from './run.ts'
 import type { Cell, Sandbox } from './sandbox.ts'
+import { sourceTree } from './source-tree.ts'
 import { inThread } from './thread.ts'
 import type { Tools } from './tool.ts'
 import { directoryInside } from './tree.ts'
@@ -62,10 +63,10 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
   const escaping = await inThread('escapingLink', tree, io)
   if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} points outside the source tree.`)
   const work = await rootDirectory(tree, request.rootDirectory)
-  const plan = await detectPlan(tree, work, { ...request, hasGo: await hasProgram(parts.sandbox, 'go') })
+  const plan = await planOf(parts, tree, work, request)
   await say(io, `Detected: ${plan.detected}`)
   for (const note of plan.notes) await say(io, note)
-  const tools = await parts.tools.provide(plan.tools, io)
+  const tools = [...(await parts.tools.supply(request.tools ?? [], io)), ...(await parts.tools.provide(plan.tools, io))]
   const cell: Cell = {
     name: directory.slice(directory.lastIndexOf('/') + 1),
     directory,
@@ -87,7 +88,13 @@ async function buildIn(parts: BuildParts, directory: string, cache: string, requ
     startCommand: manifest.startCommand,
     releaseCommand: plan.releaseCommand,
     detected: manifest.detected,
+    facts: plan.facts,
   }
+}
+
+async function planOf({ sandbox }: BuildParts, tree: string, work: string, request: BuildRequest): Promise<Plan> {
+  if (!request.plan) return detectPlan(tree, work, { ...request, hasGo: await hasProgram(sandbox, 'go') })
+  return { ...(await request.plan(sourceTree(tree, work))), releaseCommand: null, tools: [], notes: [] }
 }
 
 /** Whether a program of this name exists in the PATH of cells. */

@@ -9,7 +9,8 @@ import { otherTypes, parseProcfile, releaseCommandOf } from './procfile.ts'
 import type { ToolRequirement } from './tool.ts'
 
 export type Plan = {
-  detected: 'commands' | 'procfile' | 'node' | 'python' | 'go' | 'static'
+  /** Such as `commands`, `procfile` or `node`. */
+  detected: string
   /** Shell commands, in order. */
   steps: string[]
   /** Null: a static release. */
@@ -19,6 +20,8 @@ export type Plan = {
   tools: ToolRequirement[]
   /** Notes for the log, such as files that are not used. */
   notes: string[]
+  /** Of a supplied plan. */
+  facts?: unknown
 }
 
 type DetectOptions = Pick<BuildRequest, 'kind' | 'buildCommand' | 'startCommand'> & {

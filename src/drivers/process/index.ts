@@ -12,9 +12,10 @@ import { build } from './build.ts'
 import { createCaches } from './cache.ts'
 import { namingFullDisk, type Quotas, requireRoom } from './disk.ts'
 import { runEnv } from './env.ts'
-import { createInstances } from './instance.ts'
+import { createInstances, instanceOf } from './instance.ts'
 import { createLayout, fileName } from './layout.ts'
 import { closeInherited } from './linux.ts'
+import { withFiles } from './private-file.ts'
 import { createReleases } from './release.ts'
 import { runToEnd } from './run.ts'
 import { type Cell, createSandbox } from './sandbox.ts'
@@ -52,7 +53,7 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
   const { hostPath, hidden = [] } = options
   const sandbox = await createSandbox({ choice: options.sandbox, layout, hostPath, hidden })
   const releases = createReleases(layout)
-  const isOwner = async (instanceId: string) => (await stat(join(layout.instances, instanceId)).catch(() => null)) !== null
+  const isOwner = async (owner: string) => (await stat(join(layout.instances, instanceOf(owner))).catch(() => null)) !== null
   const ports = createLoopbackPorts({ directory: layout.ports, range: options.portRange ?? defaults.portRange, isOwner })
   const tools = createTools(layout, sandbox)
   const caches = createCaches(layout, quotas)
@@ -67,18 +68,14 @@ export async function createProcessRuntime(options: ProcessRuntimeOptions): Prom
     const used = release.tools ?? []
     if (!(await tools.has(used))) throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
     const exitCode = await withWorkspace(layout, fileName(request.deploymentId), async (directory) => {
-      const cell: Cell = {
+      const bare: Cell = {
         ...{ name: directory.slice(directory.lastIndexOf('/') + 1), directory, tree: releases.tree(request.digest) },
         ...{ access: 'view', workingDirectory: release.workingDirectory, tools: used, cache: null, lifetime: 'bound' },
       }
+      const { cell, env } = withFiles(sandbox, bare, request.files)
       await sandbox.prepare(cell)
-      return await runToEnd(
-        sandbox,
-        cell,
-        request.command,
-        { ...runEnv(sandbox.paths(cell), release.workingDirectory, used), ...request.env },
-        io,
-      )
+      const base = { ...runEnv(sandbox.paths(cell), release.workingDirectory, used), ...request.env, ...env }
+      return await runToEnd(sandbox, cell, request.command, base, io)
     })
     if (exitCode === 0) return
     throw new PortError('RELEASE_COMMAND_FAILED', `The release command exited with code ${exitCode}.`, { exitCode })

@@ -19,7 +19,7 @@ import { isErrno, removeTree } from './tree.ts'
 export type Claim = { starter: ProcessMark | null; claimedAt: string; digest: string; kind: 'web' | 'worker' }
 
 /** `watcher` is the process that waits for the command and reports its exit. */
-export type Launched = { watcher: ProcessMark; port: number | null; startedAt: string }
+export type Launched = { watcher: ProcessMark; port: number | null; secondPort?: number | null; startedAt: string }
 
 export type Run = {
   instanceId: string

@@ -17,6 +17,7 @@ import { runEnv } from './env.ts'
 import { createInstanceStore, type Run, runName } from './instance-store.ts'
 import { fileName, type Layout } from './layout.ts'
 import { listeningSockets, signalProcess } from './linux.ts'
+import { withFiles } from './private-file.ts'
 import { probeAddress, refused } from './probe.ts'
 import type { Releases } from './release.ts'
 import { killAll, killStillborn } from './report.ts'
@@ -36,13 +37,18 @@ export type Instances = {
   stop(instanceId: string, options: { graceMs: number }): Promise<void>
   forget(instanceId: string): Promise<void>
   list(): Promise<string[]>
-  addressOf(instanceId: string): Address | null
+  addressOf(instanceId: string, which?: 'second'): Address | null
   isReleaseUsed(digest: string): Promise<boolean>
   /** Directory with the output of an instance. */
   spool(instanceId: string): string
 }
 
 const loopback = '127.0.0.1'
+const at = (port: number): Address => ({ host: loopback, port })
+
+/** Owner of an instance's second port, and the instance of an owner. */
+const secondOwner = (instanceId: string): string => `${fileName(instanceId)}.second`
+export const instanceOf = (owner: string): string => owner.replace(/\.second$/, '')
 const pollMs = 20
 const forgetGraceMs = 2000
 /** Maximum time for setting up the sandbox, which usually takes about 10 ms. */
@@ -56,19 +62,26 @@ export function createInstances(parts: InstanceParts): Instances {
     await requireRoom(layout.dataDir, quotas)
     const release = await releases.find(request.digest)
     if (release === null || release.kind !== 'app') throw new PortError('ARTIFACT_MISSING', 'The release is no longer stored.')
-    const port = request.kind === 'web' ? await ports.reserve(request.instanceId) : null
-    if (request.kind === 'web' && port === null) throw new PortError('NO_CAPACITY', 'No free port is available for another instance.')
+    const port = request.kind === 'web' ? await reservePort(request.instanceId) : null
+    const secondPort = request.secondPort ? await reservePort(secondOwner(request.instanceId)) : null
     const { workingDirectory, tools = [] } = release
     if (!(await parts.tools.has(tools)))
       throw new PortError('ARTIFACT_MISSING', 'The runtime that the release was built for is no longer stored.')
-    const cell: Cell = {
+    const bare: Cell = {
       ...{ name: runName(request.instanceId, directory), directory, tree: releases.tree(request.digest), workingDirectory, tools },
       ...{ access: 'view', cache: null, lifetime: 'detached' },
     }
+    const { cell, env: ofFiles } = withFiles(sandbox, bare, request.files, { port, secondPort })
     await sandbox.prepare(cell)
-    const env = { ...runEnv(sandbox.paths(cell), workingDirectory, tools), ...request.env }
+    const env = { ...runEnv(sandbox.paths(cell), workingDirectory, tools), ...request.env, ...ofFiles }
     if (port !== null) Object.assign(env, { PORT: String(port), HOST: loopback })
-    await spawnDetached(request.instanceId, directory, sandbox.launch(cell, request.startCommand, env), port)
+    await spawnDetached(request.instanceId, directory, sandbox.launch(cell, request.startCommand, env), { port, secondPort })
+  }
+
+  async function reservePort(owner: string): Promise<number> {
+    const port = await ports.reserve(owner)
+    if (port === null) throw new PortError('NO_CAPACITY', 'No free port is available for another instance.')
+    return port
   }
 
   /** The shell waits for a line of input, which it gets when the launch is recorded. Without it, the shell exits. */
@@ -76,7 +89,7 @@ export function createInstances(parts: InstanceParts): Instances {
     instanceId: string,
     directory: string,
     launch: ReturnType<Sandbox['launch']>,
-    port: number | null,
+    listening: { port: number | null; secondPort: number | null },
   ): Promise<void> {
     const spool = await openSpool(store.directory(instanceId))
     const report = await open(join(directory, 'report'), 'a', 0o600)
@@ -95,7 +108,7 @@ export function createInstances(parts: InstanceParts): Instances {
       let isRecorded = false
       try {
         if (watcher === null) throw new PortError('START_FAILED', 'The instance could not be started.')
-        isRecorded = await store.decide(directory, { watcher, port, startedAt: new Date().toISOString() })
+        isRecorded = await store.decide(directory, { watcher, ...listening, startedAt: new Date().toISOString() })
       } finally {
         if (isRecorded) feed(child.stdin, Buffer.from('go\n'))
         else child.stdin?.destroy()
@@ -177,7 +190,7 @@ export function createInstances(parts: InstanceParts): Instances {
     return { instanceId, state: 'exited', exitCode: run.report.exitCode, signal: signalOf(run.report.exitCode), exitedAt, cause }
   }
 
-  const addresses = new Map<string, { address: Address; readAt: number }>()
+  const addresses = new Map<string, { first: Address; second: Address | null; readAt: number }>()
 
   const instances: Instances = {
     async start(request) {
@@ -213,11 +226,12 @@ export function createInstances(parts: InstanceParts): Instances {
       if (answer.ok || answer.status !== null) return { ...answer, otherPorts: [], otherHosts: [] }
       const run = store.read(instanceId)
       const sockets = run === null ? [] : listeningSockets(sandbox.members(run, run.root))
+      const secondPort = run?.launched?.secondPort ?? null
       const deaf = ({ host }: { host: string }) =>
         host !== address.host && host !== '0.0.0.0' && (host !== '::' || answer.reason === refused)
       return {
         ...answer,
-        otherPorts: [...new Set(sockets.map(({ port }) => port).filter((port) => port !== address.port))],
+        otherPorts: [...new Set(sockets.map(({ port }) => port).filter((port) => port !== address.port && port !== secondPort))],
         otherHosts: sockets.filter((socket) => socket.port === address.port && deaf(socket)).map(({ host }) => host),
       }
     },
@@ -240,6 +254,7 @@ export function createInstances(parts: InstanceParts): Instances {
     async forget(instanceId) {
       await instances.stop(instanceId, { graceMs: forgetGraceMs })
       await ports.release(fileName(instanceId))
+      await ports.release(secondOwner(instanceId))
       addresses.delete(instanceId)
       swept.delete(instanceId)
       roots.delete(instanceId)
@@ -247,15 +262,16 @@ export function createInstances(parts: InstanceParts): Instances {
       await discard(layout, store.directory(instanceId))
     },
     list: store.list,
-    addressOf(instanceId) {
-      const known = addresses.get(instanceId)
-      if (known !== undefined && performance.now() - known.readAt < addressMs) return known.address
-      const run = store.read(instanceId)
-      const port = run?.launched?.port ?? null
-      const address = port === null ? null : { host: loopback, port }
-      if (address === null) addresses.delete(instanceId)
-      else addresses.set(instanceId, { address, readAt: performance.now() })
-      return address
+    addressOf(instanceId, which) {
+      let known = addresses.get(instanceId)
+      if (known === undefined || performance.now() - known.readAt >= addressMs) {
+        const { port = null, secondPort = null } = store.read(instanceId)?.launched ?? {}
+        addresses.delete(instanceId)
+        if (port === null) return null
+        known = { first: at(port), second: secondPort === null ? null : at(secondPort), readAt: performance.now() }
+        addresses.set(instanceId, known)
+      }
+      return which === 'second' ? known.second : known.first
     },
     async isReleaseUsed(digest) {
       const runs = (await store.list()).map((instanceId) => store.read(instanceId))

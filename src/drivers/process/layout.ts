@@ -44,9 +44,9 @@ export async function createLayout(dataDir: string): Promise<Layout> {
 /** Directory with the programs of a tool (tool.ts). */
 export const programsOf = (directory: string): string => join(directory, 'node_modules/.bin')
 
-/** Validates an id that becomes a file name. Throws TypeError for anything but letters, digits, `_` and `-`. */
+/** Validates an id or name that becomes a file name. Throws TypeError for anything but letters, digits, `_`, `-` and inner dots. */
 export function fileName(id: string): string {
-  if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new TypeError('The id cannot be used as a file name.')
+  if (!/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(id) || id.length > 100) throw new TypeError('The id cannot be used as a file name.')
   return id
 }
 

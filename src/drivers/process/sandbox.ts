@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import { lstat, mkdir, mkdtemp, readlink, rm, symlink, writeFile } from 'node:fs/promises'
 import { delimiter, join, posix } from 'node:path'
 import { isAlive, type ProcessMark } from '../../platform/process-mark.ts'
-import { type Layout, programsOf } from './layout.ts'
+import { fileName, type Layout, programsOf } from './layout.ts'
 import { descendants, pidsWithEnv, pidsWithLockLimit, pidsWithMount, processTable, signalProcess } from './linux.ts'
 import { readToolchain, systemDirectories, type Toolchain } from './toolchain.ts'
 import { isInside, removeTree } from './tree.ts'
@@ -29,12 +29,22 @@ export type Cell = {
   tools: readonly string[]
   /** A further writable directory, for builds. */
   cache: string | null
+  /** Private files for the command, by name. It can read them, and nothing else can. */
+  files?: Record<string, string>
   /** `bound`: all processes end with the process that started the cell. `detached`: they outlive it. */
   lifetime: 'bound' | 'detached'
 }
 
 /** The cell's directories as the command sees them. */
-export type CellPaths = { app: string; home: string; temporary: string; cache: string | null; path: string }
+export type CellPaths = {
+  app: string
+  home: string
+  temporary: string
+  cache: string | null
+  files: string
+  tools: Record<string, string>
+  path: string
+}
 
 /**
  * `/bin/sh -c script sh ...args` runs the command. It reads `input`, if any, from descriptor 4, and reports `{"child-pid": n}` and
@@ -119,6 +129,8 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
     home: '/home/app',
     temporary: '/tmp',
     cache: cell.cache === null ? null : '/cache',
+    files: '/run/quayside',
+    tools: Object.fromEntries(cell.tools.map((name) => [name, `/tools/${name}`])),
     path: [...cell.tools.map((name) => programsOf(`/tools/${name}`)), toolchain.sandboxPath].join(delimiter),
   })
   return {
@@ -149,6 +161,7 @@ function bubblewrap(surroundings: Surroundings, toolchain: Toolchain, layout: La
         ...['--bind', tree, '/app', '--bind', join(cell.directory, 'home'), '/home/app', '--bind', join(cell.directory, 'tmp'), '/tmp'],
         ...(cell.cache === null ? [] : ['--bind', cell.cache, '/cache', ...surroundings.buildOnly]),
         ...cell.tools.flatMap((name) => ['--ro-bind', join(layout.tools, name), `/tools/${name}`]),
+        ...(cell.files === undefined ? [] : ['--ro-bind', filesOf(cell), '/run/quayside']),
         ...['--chdir', posix.join('/app', cell.workingDirectory)],
         ...surroundings.system,
         ...['--remount-ro', '/'],
@@ -209,6 +222,8 @@ function openSandbox(toolchain: Toolchain, layout: Layout, missing: string): San
       home: join(cell.directory, 'home'),
       temporary: join(cell.directory, 'tmp'),
       cache: cell.cache,
+      files: filesOf(cell),
+      tools: Object.fromEntries(cell.tools.map((name) => [name, join(layout.tools, name)])),
       path: [...cell.tools.map((name) => programsOf(join(layout.tools, name))), toolchain.hostPath].join(delimiter),
     }),
     launch(cell, command, env) {
@@ -239,8 +254,13 @@ function checkEnv(env: Record<string, string>): void {
   }
 }
 
+const filesOf = (cell: Cell): string => join(cell.directory, 'files')
+
 async function makeOwnDirectories(cell: Cell): Promise<void> {
   for (const name of ['home', 'tmp']) await mkdir(join(cell.directory, name), { recursive: true })
+  if (cell.files === undefined) return
+  await mkdir(filesOf(cell), { mode: 0o700 })
+  for (const [name, content] of Object.entries(cell.files)) await writeFile(join(filesOf(cell), fileName(name)), content, { mode: 0o600 })
 }
 
 async function copyTree(cell: Cell): Promise<void> {

@@ -3,17 +3,18 @@
  * cell without any user data, and is visible read-only to the builds and instances that require it.
  */
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, rename, stat, symlink, utimes } from 'node:fs/promises'
+import { access, constants, mkdir, readdir, rename, stat, symlink, utimes } from 'node:fs/promises'
 import { arch } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { promisify } from 'node:util'
 import semver from 'semver'
-import type { StepIo } from '../../domain/deploys/instance/ports.ts'
+import type { StepIo, SuppliedTool } from '../../domain/deploys/instance/ports.ts'
 import { PortError } from '../../platform/errors.ts'
 import { buildEnv } from './env.ts'
-import { type Layout, programsOf } from './layout.ts'
+import { fileName, type Layout, programsOf } from './layout.ts'
 import { runToEnd } from './run.ts'
 import type { Cell, Sandbox } from './sandbox.ts'
+import { inThread } from './thread.ts'
 import { isErrno } from './tree.ts'
 import { discard, withWorkspace } from './workspace.ts'
 
@@ -25,6 +26,8 @@ export type ToolRequirement = { name: ToolName; range: string; from: string }
 export type Tools = {
   /** Installs missing tools. Returns the names of the tools that a cell needs. Throws PortError BUILD_FAILED. */
   provide(requirements: readonly ToolRequirement[], io: StepIo): Promise<string[]>
+  /** Fetches missing tools that a request supplies. Returns their names. Throws PortError SOURCE_REJECTED, or what their source throws. */
+  supply(tools: readonly SuppliedTool[], io: StepIo): Promise<string[]>
   /** Whether all of them are still installed. */
   has(names: readonly string[]): Promise<boolean>
   /** Removes tools that no release uses and that have not been required recently. */
@@ -85,13 +88,7 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
     const version = exact ?? (await newestOf(requirement, io))
     const name = `${requirement.name}-${version}`
     const directory = join(layout.tools, name)
-    const now = new Date()
-    // Updates its time first, because a sweep does not remove tools that were required recently.
-    const isThere = await utimes(directory, now, now).then(
-      () => true,
-      () => false,
-    )
-    if (!isThere) await install(requirement, version, directory, io)
+    if (!(await isThere(directory))) await install(requirement, version, directory, io)
     // Tools that the project specifies take precedence over those installed along with its Node.
     names.unshift(name)
     return version
@@ -156,8 +153,35 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
     })
   }
 
+  async function fetch({ title, program, source }: SuppliedTool, directory: string, io: StepIo): Promise<void> {
+    await say(io, `Fetching the source of ${title}.`)
+    await withWorkspace(layout, 'tool', async (workspace) => {
+      const tree = join(workspace, 'tree')
+      await mkdir(tree)
+      await source(tree, io)
+      const escaping = await inThread('escapingLink', tree, io)
+      if (escaping !== null) throw new PortError('SOURCE_REJECTED', `The link ${escaping} points outside the source of ${title}.`)
+      await access(join(tree, program), constants.X_OK).catch((cause) => {
+        throw new PortError('SOURCE_REJECTED', `The source of ${title} has no executable ${program}.`, {
+          hint: `Check the repository and the branch that ${title} comes from.`,
+          cause,
+        })
+      })
+      await mkdir(programsOf(tree), { recursive: true })
+      await replaceLink(join(programsOf(tree), basename(program)), join('../..', program))
+      await keep(tree, directory)
+    })
+  }
+
   return {
     provide,
+    async supply(tools, io) {
+      for (const tool of tools) {
+        const directory = join(layout.tools, fileName(tool.name))
+        if (!(await isThere(directory))) await fetch(tool, directory, io)
+      }
+      return tools.map(({ name }) => name)
+    },
     async has(names) {
       for (const name of names) if ((await stat(join(layout.tools, name)).catch(() => null)) === null) return false
       return true
@@ -173,6 +197,15 @@ export function createTools(layout: Layout, sandbox: Sandbox): Tools {
       }
     },
   }
+}
+
+/** Whether a tool is stored. Updates its time, because a sweep does not remove tools that were required recently. */
+async function isThere(directory: string): Promise<boolean> {
+  const now = new Date()
+  return await utimes(directory, now, now).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Not more often, because a sweep reads every release. */

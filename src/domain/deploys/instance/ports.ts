@@ -10,6 +10,35 @@ import type { OutputSink } from '../log/ports.ts'
 /** Writes the source tree of a pinned commit into a directory that the driver chooses. Throws PortError<SourceFailureCode>. */
 export type SourceWriter = (directory: string, io: StepIo) => Promise<void>
 
+/** The directory that is built, as a plan reads it. Paths are relative, '/' separated; one that leaves the source tree counts as missing. */
+export type SourceTree = {
+  isFile(path: string): Promise<boolean>
+  /** Names of the directories in a directory, sorted. Null if it is none. */
+  directories(path: string): Promise<string[] | null>
+}
+
+/** How a release is built and started, in place of what the driver detects. */
+export type SuppliedPlan = {
+  /** How the build was detected, for the log. */
+  detected: string
+  /** Shell commands, in order. */
+  steps: string[]
+  startCommand: string
+  /** What the tree contains, as JSON. Returned with the release. */
+  facts: unknown
+}
+
+/** A program that a release is built and run with, apart from its tree: fetched once, shared by releases, and kept as long as one needs it. */
+export type SuppliedTool = {
+  /** Unique to its content, such as `odoo-<commit>`. Letters, digits, `_` and `-`. */
+  name: string
+  /** For the log and errors, such as `Odoo 17.0`. */
+  title: string
+  /** Path of its executable within the source, which commands find by its name. SOURCE_REJECTED if it is missing. */
+  program: string
+  source: SourceWriter
+}
+
 /** Passed to every long step. When `signal` aborts, the driver kills everything that the step started and throws `signal.reason`. */
 export type StepIo = { output: OutputSink; signal: AbortSignal }
 
@@ -34,6 +63,9 @@ export type BuildRequest = {
   /** Build-time variables. Passed in the environment, never as arguments. */
   env: Record<string, string>
   clearCache: boolean
+  /** Omitted: the driver detects one. Throws PortError<BuildFailureCode> for a tree that cannot be built. */
+  plan?: (tree: SourceTree) => Promise<SuppliedPlan>
+  tools?: readonly SuppliedTool[]
 }
 
 export type BuiltRelease = {
@@ -46,7 +78,28 @@ export type BuiltRelease = {
   releaseCommand: string | null
   /** How the build was detected, for the log, such as `commands`, `procfile` or `node`. */
   detected: string
+  /** Those of the supplied plan. */
+  facts?: unknown
 }
+
+/** Where a command finds its things, as it sees them. */
+export type Places = {
+  /** The working directory of the release. */
+  app: string
+  /** The directory of its private files. */
+  files: string
+  /** Directories of supplied tools, by name. */
+  tools: Readonly<Record<string, string>>
+  /** The port in the variable PORT, and the second one. Null if it has none. */
+  port: number | null
+  secondPort: number | null
+}
+
+/**
+ * Files that only the processes of one instance, or of one command, can read, by name. They are not part of a release, and never appear in
+ * arguments or logs. The variable QUAYSIDE_FILES is the path of their directory.
+ */
+export type PrivateFiles = (places: Places) => Record<string, string>
 
 export type ReleaseCommandRequest = {
   serviceId: string
@@ -54,6 +107,7 @@ export type ReleaseCommandRequest = {
   digest: string
   command: string
   env: Record<string, string>
+  files?: PrivateFiles
 }
 
 export type StartRequest = {
@@ -66,6 +120,9 @@ export type StartRequest = {
   startCommand: string
   /** Run-time variables. The driver adds PORT and HOST, which take precedence. */
   env: Record<string, string>
+  files?: PrivateFiles
+  /** Whether the instance has a second port (`Upstreams.addressOf`), which its files name. */
+  secondPort?: boolean
 }
 
 /** `itself`: it exited. `stopped`: it was stopped. `lost`: it ended with the machine, before the current boot. */
@@ -125,8 +182,8 @@ export type StaticFiles = {
 
 /** What the router needs of the runtime. Called for each request, so the methods are synchronous and fast. */
 export interface Upstreams {
-  /** Address of an instance. Null for an unknown instance and for a worker. */
-  addressOf(instanceId: string): Address | null
+  /** Address of an instance. Null for an unknown instance and for a worker. The second one: null for an instance with one port. */
+  addressOf(instanceId: string, which?: 'second'): Address | null
   /** Published files of a static release. Null for any other release, and while the files are not available here. */
   staticFiles(digest: string): StaticFiles | null
 }
@@ -173,6 +230,12 @@ export interface Runtime extends Upstreams {
 
 export const runtimePort = definePort<Runtime>('runtime')
 
+/**
+ * Requests for a path, and for everything below it, that are treated differently, however the path is written. An instance without a second
+ * port gets those for it on its only one.
+ */
+export type PathRule = { path: string; to: 'second_port' | 'not_found' }
+
 /** The route of a host. */
 export type Route = {
   host: string
@@ -181,6 +244,8 @@ export type Route = {
   digest: string | null
   /** Value of `X-Quayside-Deployment`. Null if no deployment is live. */
   deploymentId: string | null
+  /** For a target with instances. None if omitted. */
+  rules?: readonly PathRule[]
   target: /** May be empty: 502 `no_healthy_instance`. */
     | { type: 'instances'; instanceIds: string[] }
     /** `singlePage`: unknown paths without a file extension serve the index page. */
@@ -218,12 +283,17 @@ export interface Router {
 export const routerPort = definePort<Router>('router')
 
 /** Target of a private request, regardless of the table: one instance of a release, or its files (null). */
-export type PrivateTarget = Pick<Route, 'serviceId' | 'digest' | 'deploymentId'> & { instanceId: string | null; singlePage?: boolean }
+export type PrivateTarget = Pick<Route, 'serviceId' | 'digest' | 'deploymentId' | 'rules'> & {
+  instanceId: string | null
+  singlePage?: boolean
+}
 
 export type RouterQuestion = {
   host: string
   path: string
   timeoutMs: number
+  /** Asks for a WebSocket. An answer with the status 101 accepts it, and it is closed at once. */
+  upgrade?: boolean
   /** Sends the request to this target. When omitted, the table decides. */
   target?: PrivateTarget
 }
