@@ -4,6 +4,7 @@ import type { Trust } from '../../platform/forwarded.ts'
 import { attempt, pairs } from './attempt.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { hasBody, requestHeaders, responseHeaders } from './header.ts'
+import { ruleFor } from './path-rule.ts'
 import type { Pool } from './pool.ts'
 import type { Table } from './table.ts'
 import type { Tunnels } from './tunnel.ts'
@@ -43,9 +44,12 @@ export async function forward(exchange: Exchange, first: InstancesRoute, host: s
   let ownConnection = !repeat || exchange.upgrade !== null
 
   while (!signal.aborted) {
-    const candidates = route.target.instanceIds.filter((id) => !refused.has(id) && upstreams.addressOf(id) !== null)
+    const rule = ruleFor(route.rules, exchange.path)
+    if (rule === 'not_found') return answer(exchange, 'not_found')
+    const addressOf = (id: string) => (rule === 'second_port' ? upstreams.addressOf(id, 'second') : null) ?? upstreams.addressOf(id)
+    const candidates = route.target.instanceIds.filter((id) => !refused.has(id) && addressOf(id) !== null)
     const instanceId = pool.leastLoaded(candidates)
-    const address = instanceId === undefined ? null : upstreams.addressOf(instanceId)
+    const address = instanceId === undefined ? null : addressOf(instanceId)
 
     if (instanceId === undefined || address === null) {
       // Traffic may be switching: the next table may contain an instance that responds.

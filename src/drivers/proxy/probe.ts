@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import type { RouterAnswer, RouterProbe } from '../../domain/deploys/instance/ports.ts'
 import type { AnswerCode } from './exchange.ts'
@@ -8,7 +9,7 @@ export type RouterProbeOptions = { host: string; port: () => number; privateRout
 
 export function createRouterProbe({ host: address, port, privateRoutes }: RouterProbeOptions): RouterProbe {
   return {
-    request: ({ host, path, timeoutMs, target }) =>
+    request: ({ host, path, timeoutMs, upgrade = false, target }) =>
       new Promise((resolve) => {
         let answer: RouterAnswer = {
           status: null,
@@ -22,6 +23,7 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
         const headers = {
           Host: host,
           'User-Agent': 'Quayside-Health/1',
+          ...(upgrade ? webSocketHeaders() : {}),
           ...(target ? { [privateHeader]: privateRoutes.seal(target) } : {}),
         }
         const end = (failure: string | null, { timedOut = false, routerAway = false } = {}) => {
@@ -42,6 +44,12 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
           return end('the path is not valid in a request')
         }
         sent.on('error', () => end('the router did not respond', { routerAway: true }))
+        sent.on('upgrade', (response, socket) => {
+          socket.on('error', () => {})
+          socket.destroy()
+          answer = { ...answer, ...headOf(response) }
+          end(null)
+        })
         sent.on('response', (response) => {
           answer = { ...answer, ...headOf(response) }
           const reason = answer.error === null ? undefined : routerReasons[answer.error as AnswerCode]
@@ -54,6 +62,13 @@ export function createRouterProbe({ host: address, port, privateRoutes }: Router
       }),
   }
 }
+
+const webSocketHeaders = () => ({
+  Connection: 'Upgrade',
+  Upgrade: 'websocket',
+  'Sec-WebSocket-Version': '13',
+  'Sec-WebSocket-Key': randomBytes(16).toString('base64'),
+})
 
 /** Reasons to show for responses of the router itself. Codes that are not listed, such as a missing page, count as responses of the app. */
 const routerReasons: Partial<Record<AnswerCode, string>> = {

@@ -134,7 +134,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
 
     const host = hostName(exchange.host)
     if (host === null) return answer(exchange, 'unknown_host')
-    const target = exchange.upgrade === null ? options.privateRoutes?.open(request) : null
+    const target = options.privateRoutes?.open(request)
     if (target) return servePrivately(exchange, host, target)
     if (!table.known) await table.changed(holdMs, exchange.signal)
     if (!table.known) return answer(exchange, 'router_starting', { 'Retry-After': '1' })

@@ -2,15 +2,21 @@
 import type { App } from '../../../platform/work.ts'
 import { type PrivateTarget, type ProbeResult, type RouterAnswer, routerProbePort, runtimePort } from './ports.ts'
 
-export type HealthCheck = {
-  host: string
-  target: PrivateTarget
-  /** Path that must return 2xx or 3xx. Null to accept any status of `/`. */
+/** A request that shows whether an instance is ready. */
+export type Check = {
+  /** Null to accept any status of `/`. */
   path: string | null
-  timeoutMs: number
+  /** Status that the answer must have. Omitted: 2xx or 3xx. */
+  status?: number
+  /** Whether a WebSocket is asked for, which the instance must accept. */
+  upgrade?: true
 }
 
+export type HealthCheck = Check & { host: string; target: PrivateTarget; timeoutMs: number }
+
 export type HealthResult = {
+  /** What was asked. */
+  check: Check
   ok: boolean
   /** HTTP status. Null without a response. */
   status: number | null
@@ -21,13 +27,14 @@ export type HealthResult = {
   Pick<ProbeResult, 'otherPorts' | 'otherHosts'>
 
 /** Checks one instance once. If it cannot be reached, reports where it listens instead. Never throws. */
-export async function checkHealth(app: App, { host, target, path, timeoutMs }: HealthCheck): Promise<HealthResult> {
+export async function checkHealth(app: App, { host, target, timeoutMs, ...check }: HealthCheck): Promise<HealthResult> {
   const { status, error, failure, timedOut, routerAway } = await routerProbePort
     .use(app)
-    .request({ host, path: path ?? '/', timeoutMs, target })
-  const unwanted = failure === null && path !== null && status !== null && (status < 200 || status >= 400)
+    .request({ host, path: check.path ?? '/', timeoutMs, target, ...(check.upgrade ? { upgrade: true } : {}) })
+  const unwanted = failure === null && status !== null && !isWanted(check, status)
   const reason = unwanted ? `answered ${status}` : failure
   const look: HealthResult = {
+    check,
     ok: reason === null,
     status: failure === null ? status : null,
     reason,
@@ -47,6 +54,14 @@ export async function checkHealth(app: App, { host, target, path, timeoutMs }: H
   if (error === 'no_healthy_instance' && directly !== reason) look.reason = 'the app closes each connection immediately'
   return ok ? look : { ...look, otherPorts, otherHosts }
 }
+
+function isWanted({ path, status: wanted, upgrade }: Check, status: number): boolean {
+  if (upgrade) return status === 101
+  return wanted === undefined ? path === null || (status >= 200 && status < 400) : status === wanted
+}
+
+/** A check as text, such as `GET /health`. */
+export const nameOfCheck = ({ path, upgrade }: Check): string => `${upgrade ? 'WebSocket' : 'GET'} ${path ?? '/'}`
 
 /** Timeout for connecting to an instance. */
 const connectMs = 1_000
