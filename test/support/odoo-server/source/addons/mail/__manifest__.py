@@ -1,0 +1,6 @@
+{
+    'name': 'Discuss',
+    'version': '1.15',
+    'depends': ['base', 'bus', 'web'],
+    'installable': True,
+}

@@ -1,0 +1,7 @@
+{
+    'name': 'Web',
+    'version': '1.0',
+    'depends': ['base'],
+    'installable': True,
+    'auto_install': True,
+}

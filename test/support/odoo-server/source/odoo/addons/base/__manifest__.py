@@ -1,0 +1,6 @@
+{
+    'name': 'Base',
+    'version': '1.3',
+    'depends': [],
+    'installable': True,
+}
