@@ -21,14 +21,18 @@ const othersStartMs = 20_000
 /** Opens the router's port. Another process of this installation, even one that is still starting, may have it already; other programs not. */
 export async function openRouterPort(app: App): Promise<void> {
   const { DATA_DIR, ROUTER_PORT } = app.settings
+  const router = routerPort.use(app)
   const deadline = performance.now() + othersStartMs
   for (;;) {
     await openRouter(app)
-    if (routerPort.use(app).ready) return
+    const hasTlsPort = router.tls?.listens ?? true
+    if (router.ready && hasTlsPort) return
     const others = (await listProcesses(DATA_DIR)).filter(({ pid }) => pid !== process.pid)
     if (others.some(({ serving }) => serving)) return
-    if (ROUTER_PORT !== 0 && (others.length === 0 || performance.now() > deadline))
-      throw new StartError(`Port ${ROUTER_PORT} is in use by another program. Set ROUTER_PORT to another port.`)
+    if (others.length === 0 || performance.now() > deadline) {
+      const [name, port] = router.ready ? ['ROUTER_TLS_PORT', router.tls?.port] : ['ROUTER_PORT', ROUTER_PORT]
+      if (port !== 0) throw new StartError(`Port ${port} is in use by another program. Set ${name} to another port.`)
+    }
     await pause(200)
   }
 }

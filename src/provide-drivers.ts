@@ -64,6 +64,7 @@ export async function provideDrivers(app: App): Promise<{ runtime: Runtime; s3: 
     trust: trustOf(settings.TRUST_PROXY),
     host: settings.HOST,
     port: settings.ROUTER_PORT,
+    tlsPort: settings.ROUTER_TLS_PORT ?? null,
     upstreams: runtime,
   })
   const { EGRESS_PROXY: egressProxy, NO_PROXY: except } = settings

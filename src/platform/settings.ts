@@ -115,6 +115,8 @@ const schema = z.object({
   HOST: setting(z.string().default('127.0.0.1')),
   PORT: port(4000),
   ROUTER_PORT: port(4080),
+  /** Port of the router for TLS. Unset: it has none. */
+  ROUTER_TLS_PORT: setting(int(0, 65_535).optional()),
   ROUTER_DOMAIN: setting(z.string().toLowerCase().default('localhost')),
   PUBLIC_URL: setting(z.url().optional()),
   /** Who can create an account: anyone, people with an invitation, or nobody. */

@@ -28,6 +28,7 @@ const answers = {
   method_not_allowed: { status: 405, title: 'Method not allowed', text: 'This is a static site. It supports only GET and HEAD.' },
   request_timeout: { status: 408, title: 'Request timeout', text: 'The request was not sent in time.' },
   precondition_failed: { status: 412, title: 'Precondition failed', text: 'The file has changed.' },
+  misdirected: { status: 421, title: 'Misdirected request', text: 'This connection was opened for another host.' },
   uri_too_long: { status: 414, title: 'Address too long', text: 'The address of this request is too long.' },
   range_not_satisfiable: { status: 416, title: 'Range not satisfiable', text: 'The file does not have the requested range.' },
   internal: { status: 500, title: 'Internal error', text: 'The router failed to answer this request.' },
@@ -41,6 +42,11 @@ const answers = {
     text: 'The router is starting and does not know this address yet. Retry in a moment.',
   },
   router_busy: { status: 503, title: 'Too many requests', text: 'The router is handling too many requests.' },
+  challenge_unavailable: {
+    status: 503,
+    title: 'Not available',
+    text: 'The router cannot look up answers to challenges of certificate authorities at the moment.',
+  },
   upstream_timeout: { status: 504, title: 'Service timeout', text: 'The service did not answer in time.' },
 } as const
 

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { TLSSocket } from 'node:tls'
 import type { Route } from '../../domain/deploys/instance/ports.ts'
 import { forwardedOf, type Trust } from '../../platform/forwarded.ts'
 
@@ -40,6 +41,9 @@ function endToEnd(raw: RawHeaders, connection: string | undefined, dropped: Iter
   return kept
 }
 
+/** Whether the request came over TLS to this router. */
+export const isEncrypted = ({ socket }: IncomingMessage): boolean => (socket as Partial<TLSSocket>).encrypted === true
+
 export function hasBody(request: IncomingMessage): boolean {
   return request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
 }
@@ -54,7 +58,7 @@ export function requestHeaders(request: IncomingMessage, options: { host: string
   const { client, chain, proto, host } = forwardedOf(request, options.trust)
   sent.push('X-Forwarded-For', chain.join(', '))
   sent.push('X-Forwarded-Host', host ?? options.host)
-  sent.push('X-Forwarded-Proto', proto ?? 'http')
+  sent.push('X-Forwarded-Proto', proto ?? (isEncrypted(request) ? 'https' : 'http'))
   sent.push('X-Real-IP', client)
 
   if (options.upgrade) sent.push('Connection', 'Upgrade', 'Upgrade', headers.upgrade ?? 'websocket')

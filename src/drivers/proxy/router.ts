@@ -1,14 +1,17 @@
-import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import type { Duplex } from 'node:stream'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { PrivateTarget, Route, Router, Upstreams } from '../../domain/deploys/instance/ports.ts'
-import type { Trust } from '../../platform/forwarded.ts'
-import { isFree, letConnectionsMove } from '../../platform/shared-port.ts'
+import { forwardedOf, type Trust } from '../../platform/forwarded.ts'
 import { stopListening } from '../../platform/stop-listening.ts'
+import { createCertificateTable } from './certificate-table.ts'
+import { type ChallengeLookup, createChallengeAnswers, isChallengePath } from './challenge.ts'
 import { answer, type Exchange } from './exchange.ts'
 import { type ForwardOptions, forward } from './forward.ts'
+import { isEncrypted } from './header.ts'
+import { answersInPlace } from './https.ts'
+import { createListener, type Listener } from './listener.ts'
 import { createPool } from './pool.ts'
 import type { PrivateRoutes } from './private-route.ts'
+import { createRouterServer } from './server.ts'
 import { serveStatic } from './static-site.ts'
 import { createTable, hostName } from './table.ts'
 import { createTunnels } from './tunnel.ts'
@@ -29,6 +32,10 @@ export type ProxyRouterOptions = {
   host: string
   /** 0 selects a free port, which is kept after the first listen. `listen` can override it. */
   port: number
+  /** Port for TLS, with 0 as for `port`. Null by default: no TLS. */
+  tlsPort?: number | null
+  /** Answers challenges of certificate authorities on any host, before anything else. */
+  challenges?: ChallengeLookup
   /** Where instances and static files are. */
   upstreams: Upstreams
   /** Accepts private requests. When omitted, every request is routed by the table. */
@@ -47,6 +54,9 @@ export type ProxyRouterOptions = {
   holdMs?: number
   /** Maximum time from a client's first byte to the end of its headers. */
   headersTimeoutMs?: number
+  /** Maximum time of a TLS handshake, and number of them at a time. */
+  handshakeTimeoutMs?: number
+  maxHandshakes?: number
   /** Proxies whose X-Forwarded-For, -Host and -Proto are trusted. None by default. */
   trust?: Trust
   /** Called once at the end of each exchange. Must not throw. */
@@ -59,12 +69,20 @@ const quietMs = 200
 /** `listen` throws Node's error for any failure other than a port in use, such as EACCES. */
 export function createProxyRouter(options: ProxyRouterOptions): Router {
   const { maxInFlight = 5_000, maxUrlLength = 8_192, headersTimeoutMs = 20_000, holdMs = 2_000, onRequest } = options
+  const { handshakeTimeoutMs = 10_000, maxHandshakes = 1_000, trust = () => false, tlsPort = null } = options
   const table = createTable()
+  const certificates = createCertificateTable()
+  const answersChallenge = createChallengeAnswers(options.challenges)
   const pool = createPool()
   const tunnels = createTunnels()
   const running = new Set<Exchange>()
-  let port = options.port
-  let server: Server | null = null
+  const server = (tls: Parameters<typeof createRouterServer>[0]['tls']) => () =>
+    createRouterServer({ headersTimeoutMs, tls, onRequest: accept })
+  const plain = createListener({ host: options.host, port: options.port, create: server(null) })
+  const encrypted =
+    tlsPort === null
+      ? null
+      : createListener({ host: options.host, port: tlsPort, create: server({ certificates, handshakeTimeoutMs, maxHandshakes }) })
   let closing: Promise<void> | null = null
   let onActivity: (() => void) | null = null
 
@@ -73,7 +91,7 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     pool,
     tunnels,
     upstreams: options.upstreams,
-    trust: options.trust ?? (() => false),
+    trust,
     connectTimeoutMs: options.connectTimeoutMs ?? 3_000,
     upstreamTimeoutMs: options.upstreamTimeoutMs ?? 120_000,
     retryMs: options.retryMs ?? 2_000,
@@ -136,6 +154,11 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     if (host === null) return answer(exchange, 'unknown_host')
     const target = options.privateRoutes?.open(request)
     if (target) return servePrivately(exchange, host, target)
+    if (isChallengePath(exchange.path) && (await answersChallenge(exchange, host))) return
+    if (encrypted !== null) {
+      const ports = { http: plain.port, https: encrypted.port }
+      if (answersInPlace(exchange, host, { certificates, ports, isForwarded: forwardedOf(request, trust).proto === 'https' })) return
+    }
     if (!table.known) await table.changed(holdMs, exchange.signal)
     if (!table.known) return answer(exchange, 'router_starting', { 'Retry-After': '1' })
     const route = table.find(host)
@@ -165,61 +188,32 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     return serveStatic(exchange, { ...files, digest: route.digest, singlePage: target.singlePage })
   }
 
-  function start(): Server {
-    const created = createServer(
-      {
-        headersTimeout: headersTimeoutMs,
-        // Unlimited, because a large upload may take any time. `forward` limits idle requests.
-        requestTimeout: 0,
-        keepAliveTimeout: 15_000,
-        connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs),
-        keepAlive: true,
-        keepAliveInitialDelay: 60_000,
-        // A client that offers h2c also accepts HTTP/1.1.
-        shouldUpgradeCallback: (request: IncomingMessage) => !/\bh2c?\b/i.test(request.headers.upgrade ?? ''),
-      },
-      (request, response) => accept(request, response, null),
-    )
-    created.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => accept(request, response, null))
-    created.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      socket.on('error', () => socket.destroy())
-      request.socket.setTimeout(0)
-      const response = new ServerResponse(request)
-      response.shouldKeepAlive = false
-      response.assignSocket(request.socket)
-      response.on('finish', () => request.socket.destroySoon())
-      accept(request, response, { socket, head })
-    })
-    return created
-  }
+  const listens = (listener: Listener): boolean => listener.server !== null && closing === null
 
   return {
     get port() {
-      return port
+      return plain.port
     },
     get listens() {
-      return server !== null && closing === null
+      return listens(plain)
     },
     get ready() {
-      return server !== null && closing === null && table.known
+      return listens(plain) && table.known
     },
-    async listen(wanted = port, { shared = false } = {}) {
-      if (server !== null) return true
-      port = wanted
-      if (!shared && !(await isFree(options.host, port))) return false
+    tls: encrypted && {
+      get port() {
+        return encrypted.port
+      },
+      get listens() {
+        return listens(encrypted)
+      },
+      listen: async ({ shared = false } = {}) => encrypted.server !== null || encrypted.listen(encrypted.port, { shared }),
+      change: certificates.change,
+    },
+    async listen(wanted = plain.port, { shared = false } = {}) {
+      if (plain.server !== null) return true
       table.forget()
-      await letConnectionsMove()
-      const listening = start()
-      const held = await new Promise<boolean>((resolve, reject) => {
-        listening.once('error', (error: NodeJS.ErrnoException) => (error.code === 'EADDRINUSE' ? resolve(false) : reject(error)))
-        // On Linux, several processes of the installation can listen, so that one can stop without losing a request.
-        listening.listen({ host: options.host, port, reusePort: process.platform === 'linux' }, () => resolve(true))
-      })
-      if (!held) return false
-      // Accepting failed, for example without a free file descriptor: that connection is lost, later ones are not.
-      listening.on('error', () => {})
-      port = (listening.address() as AddressInfo).port
-      server = listening
+      if (!(await plain.listen(wanted, { shared }))) return false
       closing = null
       return true
     },
@@ -239,23 +233,28 @@ export function createProxyRouter(options: ProxyRouterOptions): Router {
     },
     load: () => pool.load(),
     async close({ graceMs }) {
-      if (server === null) return
-      closing ??= drain(server, graceMs)
+      if (plain.server === null) return
+      closing ??= drain(graceMs)
       await closing
     },
   }
 
-  async function drain(listening: Server, graceMs: number): Promise<void> {
+  async function drain(graceMs: number): Promise<void> {
     for (const { response } of running) if (!response.headersSent) response.shouldKeepAlive = false
-    const { ended } = await stopListening(listening)
+    const servers = [plain, encrypted].flatMap((listener) => listener?.server ?? [])
+    const stopped = await Promise.all(servers.map((listening) => stopListening(listening)))
+    const ended = Promise.all(stopped.map((server) => server.ended))
     await Promise.race([ended, quiet(graceMs)])
-    // Also stops the timer of the server.
-    listening.close()
-    listening.closeAllConnections()
+    for (const listening of servers) {
+      // Also stops the timer of the server.
+      listening.close()
+      listening.closeAllConnections()
+    }
     tunnels.cut()
     await ended
     pool.close()
-    server = null
+    plain.ended()
+    encrypted?.ended()
   }
 
   /** Resolves after a moment with nothing but WebSockets open, which are closed in any case, or after `graceMs`. */
@@ -286,10 +285,10 @@ const instancesOf = ({ target }: Route): string[] => (target.type === 'instances
  */
 function acceptAbsoluteForm(exchange: Exchange): boolean {
   if (exchange.path === '*') return exchange.request.method === 'OPTIONS'
-  const match = /^http:\/\/([^/?#@]+)(\/[^#]*|\?[^#]*)?$/i.exec(exchange.path)
-  if (match?.[1] === undefined) return false
-  exchange.host = match[1]
-  const path = match[2] ?? '/'
+  const match = /^(https?):\/\/([^/?#@]+)(\/[^#]*|\?[^#]*)?$/i.exec(exchange.path)
+  if (match?.[2] === undefined || (match[1]?.toLowerCase() === 'https') !== isEncrypted(exchange.request)) return false
+  exchange.host = match[2]
+  const path = match[3] ?? '/'
   exchange.path = path.startsWith('/') ? path : `/${path}`
   return true
 }

@@ -258,6 +258,23 @@ export type RouteChange = { serviceId: string; route: Route | null }
 
 export type RouterLoad = { instanceId: string; inFlight: number }
 
+/** The certificate of a host: its chain, the own certificate first, and its private key, both in PEM. */
+export type HostCertificate = { host: string; chain: string; privateKey: string }
+
+/**
+ * The port of the router for TLS, in front of the same table. The name that a client asks for (SNI) selects the certificate. A handshake for a
+ * name without one is refused, and so is a request for another host than that name.
+ */
+export interface RouterTls {
+  /** As `Router.listen`, always on the same port. */
+  listen(options?: { shared?: boolean }): Promise<boolean>
+  readonly listens: boolean
+  /** The port that it listens on, or would listen on. */
+  readonly port: number
+  /** Replaces and removes certificates. Open connections keep theirs. Plain HTTP requests to a host with a certificate are redirected to HTTPS. */
+  change(change: { set: HostCertificate[]; removed: string[] }): void
+}
+
 /** The HTTP router. Several processes can listen on one port; each gets the whole table, then its changes. */
 export interface Router {
   /**
@@ -274,6 +291,8 @@ export interface Router {
   apply(routes: Route[]): void
   /** Replaces the routes of some services at once, whatever their hosts were. */
   change(changes: RouteChange[]): void
+  /** Null if no port for TLS is configured. */
+  readonly tls: RouterTls | null
   /** Requests in flight by instance, including instances that are no longer routed. */
   load(): RouterLoad[]
   /** Stops listening, waits up to `graceMs` for requests in flight, then closes their connections. */
