@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import type { Caller, Permission } from './access.ts'
-import { defineQuery, type IdPaths, type Query, type Read, visible } from './command.ts'
+import { defineQuery, demandPerson, type IdPaths, type Query, type Read, visible } from './command.ts'
 import { columnOf, fieldsOf, join, lookUp, type Model, type RowOf, raw, rows, type Sql, sql } from './db/index.ts'
 import type { IdType } from './id.ts'
 import {
@@ -294,6 +294,20 @@ export const listQuery = <Row, Filters extends FilterShape>(
     description: listing.description,
     input: listing.filter.and(pageSchema) as unknown as z.ZodType<FilterOf<Filters> & PageInput>,
     run: (read, input) => listing.page(read, input, input),
+  })
+
+/** A page of a listing of what belongs to the account of the user who is signed in, as a query: `sshKeyPage`. Other callers are refused. */
+export const ownPageQuery = <Row>(listing: Listing<Row, Record<never, never>>): Query<PageInput, Page<Row>> =>
+  defineQuery({
+    name: `${lower(listing.type)}Page`,
+    description: `${upper(listing.noun)}s of the user who is signed in.`,
+    permission: null,
+    ids: {},
+    input: pageSchema,
+    async run(read, page) {
+      demandPerson(read.caller)
+      return listing.page(read, {}, page)
+    },
   })
 
 /** The length of a listing, as a query: `projectCount`. */

@@ -1,14 +1,30 @@
 import { newRow, run, sql } from '../../../src/platform/db/index.ts'
 import { newId } from '../../../src/platform/id.ts'
 import { ocoreDialect } from '../../../src/rest/ocore/index.ts'
+import { signIn } from '../../support/person.ts'
 import { describeDialect } from '../dialect-suite.ts'
-import { ocoreKeys } from '../support.ts'
+import { ocoreKeys, type Tenant, type TestServer } from '../support.ts'
+
+/** What belongs to the account of the owner. */
+async function populateAccount({ app, call }: TestServer, { owner }: Tenant) {
+  const { accessToken } = await signIn(app, owner)
+  const list = async (path: string) => (await call('GET', `/api/user${path}`, { key: accessToken })).body.data
+  const [sshKeyId, passkeyId] = [newId(), newId()]
+  const key = { label: 'laptop', keyType: 'ssh-ed25519', publicKey: 'ssh-ed25519 AAAA', fingerprint: `SHA256:${sshKeyId}` }
+  await run(app.db, sql`insert into ssh_key ${newRow({ id: sshKeyId, userId: owner.userId, ...key })}`)
+  const passkey = { name: 'phone', credentialId: Buffer.from(passkeyId), publicKey: Buffer.from('key'), counter: 0n, transports: ['usb'] }
+  await run(app.db, sql`insert into passkey ${newRow({ id: passkeyId, userId: owner.userId, backedUp: false, ...passkey })}`)
+  const [session] = await list('/sessions')
+  return { sessionId: session.id, sshKeyId, passkeyId }
+}
 
 describeDialect({
   dialect: ocoreDialect,
   keys: ocoreKeys,
   textOf: (body) => (body as { error?: { message?: unknown } } | null)?.error?.message,
-  async populate({ app, call }, { key, organizationId }) {
+  async populate(server, tenant) {
+    const { app, call } = server
+    const { key, organizationId } = tenant
     const project = await call('POST', '/api/projects', { key: key.ADMIN, body: { name: 'Shop' } })
     const environment = await call('POST', '/api/environments', {
       key: key.ADMIN,
@@ -19,7 +35,14 @@ describeDialect({
     await run(app.db, sql`insert into user_account ${newRow({ id: userId, name: 'Ada', email: `ada-${userId}@example.com` })}`)
     await run(app.db, sql`insert into member ${newRow({ id: memberId, organizationId, userId, roleId: role.body.id })}`)
     const apiKey = await call('POST', '/api/api-keys', { key: key.ADMIN, body: { name: 'CI', permissions: ['view:projects'] } })
-    return { apiKeyId: apiKey.body.id, memberId, roleId: role.body.id, projectId: project.body.id, environmentId: environment.body.id }
+    return {
+      ...(await populateAccount(server, tenant)),
+      apiKeyId: apiKey.body.id,
+      memberId,
+      roleId: role.body.id,
+      projectId: project.body.id,
+      environmentId: environment.body.id,
+    }
   },
   bodies: ({ projectId, roleId }) => ({
     inviteMember: { email: 'grace@example.com', roleId: roleId! },

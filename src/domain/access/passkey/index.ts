@@ -6,12 +6,13 @@ import { passwordlessLogins } from '../session/index.ts'
 import { forgetChallenges } from './challenge.ts'
 import { beginPasskeyRegistration, deletePasskey, finishPasskeyRegistration } from './commands.ts'
 import { passkeyErrors } from './errors.ts'
-import { passkeyListing } from './queries.ts'
+import { pagePasskeys, passkeyListing } from './queries.ts'
 
 export { beginPasskeyRegistration, deletePasskey, finishPasskeyRegistration } from './commands.ts'
 export { passkeyErrors } from './errors.ts'
 export { beginPasskeyLogin, loginWithPasskey } from './login.ts'
-export { loginResponse as passkeyResponse } from './model.ts'
+export { loginResponse as passkeyResponse, type PasskeyRow } from './model.ts'
+export { pagePasskeys } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -24,6 +25,7 @@ export const passkey = defineConcept({
   idPrefixes: { Passkey: 'pkey' },
   nodes: [passkeyListing],
   commands: [beginPasskeyRegistration, finishPasskeyRegistration, deletePasskey],
+  queries: [pagePasskeys],
   errors: [passkeyErrors],
   chores: [forgetChallenges],
   extensions: [

@@ -1,5 +1,5 @@
 import { sql } from '../../../platform/db/index.ts'
-import { defineListing, type Reader } from '../../../platform/listing.ts'
+import { defineListing, ownPageQuery, type Reader } from '../../../platform/listing.ts'
 import { maxPasskeys, type PasskeyRow } from './model.ts'
 
 /** The caller's own passkeys. An API key sees none. */
@@ -12,6 +12,8 @@ export const passkeyListing = defineListing<'Passkey', Record<never, never>, Pas
   omit: ['credentialId', 'publicKey', 'counter'],
   visible: ({ subject, userId }) => (subject.type === 'user' ? sql`t.user_id = ${userId}::uuid` : sql`false`),
 })
+
+export const pagePasskeys = ownPageQuery(passkeyListing)
 
 /** Passkeys of many users in one statement, oldest first. Not scoped. */
 export const passkeysByUser = (reader: Reader, userIds: readonly string[]): Promise<PasskeyRow[][]> =>

@@ -6,7 +6,7 @@ import { changePassword, revokeSession } from './commands.ts'
 import { sessionErrors } from './errors.ts'
 import { sessionRevoked, userLocked } from './events.ts'
 import { expireSessions } from './jobs.ts'
-import { listSessions, sessionListing } from './queries.ts'
+import { listSessions, pageSessions, sessionListing } from './queries.ts'
 import { mailResets } from './reset.ts'
 import { mailSignUps } from './sign-up.ts'
 import { privateKeyIdentity, renewSigningKeys } from './signing-key.ts'
@@ -20,8 +20,8 @@ export { sessionRevoked, userLocked } from './events.ts'
 export { passwordlessLogins, type SecondFactor, secondFactors } from './factor.ts'
 export { recordFailure } from './failure.ts'
 export { login, loginInput, loginWithSecondFactor, type PartialLogin, secondFactorInput } from './login.ts'
-export { inOrganizations, type LoginMethod, personOf, type SignedIn } from './model.ts'
-export { listSessions } from './queries.ts'
+export { inOrganizations, type LoginMethod, personOf, type ShownSession, type SignedIn } from './model.ts'
+export { listSessions, pageSessions } from './queries.ts'
 export { demandRecentLogin } from './recent.ts'
 export { hashToken } from './refresh-token.ts'
 export { replacePassword, requestReset, resetInput, resetPassword, resetRequestInput } from './reset.ts'
@@ -40,7 +40,7 @@ export const session = defineConcept({
   idPrefixes: { Session: 'ses' },
   nodes: [sessionListing],
   commands: [revokeSession, changePassword],
-  queries: [listSessions],
+  queries: [listSessions, pageSessions],
   events: [sessionRevoked, userLocked],
   errors: [sessionErrors],
   chores: [renewSigningKeys, forgetAttempts, expireSessions, mailResets, mailSignUps],

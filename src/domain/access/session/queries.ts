@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { defineQuery, demandPerson } from '../../../platform/command.ts'
 import { sql } from '../../../platform/db/index.ts'
-import { defineListing } from '../../../platform/listing.ts'
+import { defineListing, ownPageQuery } from '../../../platform/listing.ts'
 import type { ShownSession } from './model.ts'
 
 /** The sessions of the user who is signed in. */
@@ -15,6 +15,8 @@ export const sessionListing = defineListing<'Session', Record<never, never>, Sho
   audited: ['ipAddress', 'userAgent', 'lastUsedAt'],
   visible: ({ subject, userId }) => (subject.type === 'user' ? sql`t.user_id = ${userId}::uuid and t.expires_at > app_now()` : sql`false`),
 })
+
+export const pageSessions = ownPageQuery(sessionListing)
 
 const mostSessions = 500
 

@@ -5,11 +5,15 @@ import { newRow, row, run, sql } from '../../../platform/db/index.ts'
 import { newId } from '../../../platform/id.ts'
 import { nameSchema } from '../../../platform/name.ts'
 import type { Work } from '../../../platform/work.ts'
+import { type Account, lockAccount } from '../user/index.ts'
 import { sshKeyErrors } from './errors.ts'
 import { generateKey, maxKeyLength, type PublicKey, readPrivateKey, readPublicKey } from './key-text.ts'
 import { keyOwner, maxKeys, privateKeyIdentity, type SshKeyRow, shownKey } from './model.ts'
 
 const keyText = z.string().max(maxKeyLength, { error: `must be at most ${maxKeyLength} characters` })
+
+/** Locks the account, so that additions of one user wait for each other and together respect the limit. */
+const target = (work: Work) => lockAccount(work.tx, demandPerson(work.caller))
 
 export const addSshKey = defineCommand({
   name: 'addSshKey',
@@ -17,11 +21,12 @@ export const addSshKey = defineCommand({
     'Adds an SSH key to the account of the caller. With `privateKey`, services can be deployed with the key. Fails with `ssh_key_taken` if the caller has added this key before.',
   permission: null,
   ids: {},
-  targetType: 'SshKey',
+  targetType: 'User',
+  creates: 'SshKey',
+  target,
   input: z.object({ label: nameSchema, publicKey: keyText, privateKey: keyText.nullish() }),
   emits: [],
-  async run(work, { label, publicKey, privateKey }) {
-    const userId = demandPerson(work.caller)
+  async run(work, { label, publicKey, privateKey }, { id: userId }: Account) {
     const key = await readPublicKey(publicKey)
     const secret = privateKey ? await readPrivateKey(privateKey, key) : null
     return { sshKey: await insertKey(work, userId, { label, ...key, privateKey: secret }) }
@@ -34,11 +39,12 @@ export const generateSshKey = defineCommand({
     'Generates an Ed25519 key and adds it to the account of the caller. Add its `publicKey` to a repository as a deploy key, then set `sshKeyId` of a web service. The private key never leaves Quayside.',
   permission: null,
   ids: {},
-  targetType: 'SshKey',
+  targetType: 'User',
+  creates: 'SshKey',
+  target,
   input: z.object({ label: nameSchema }),
   emits: [],
-  async run(work, { label }) {
-    const userId = demandPerson(work.caller)
+  async run(work, { label }, { id: userId }: Account) {
     return { sshKey: await insertKey(work, userId, { label, ...(await generateKey()) }) }
   },
 })
@@ -68,8 +74,6 @@ async function insertKey(
   userId: string,
   { privateKey, ...key }: PublicKey & { label: string; privateKey: string | null },
 ): Promise<SshKeyRow> {
-  // The lock makes additions of one user wait for each other, so that together they respect the limit.
-  await run(tx, sql`select id from user_account where id = ${userId}::uuid for update`)
   const { count } = (await row<{ count: number }>(tx, sql`select count(*)::int as count from ssh_key where user_id = ${userId}::uuid`))!
   if (count >= maxKeys) throw sshKeyErrors.too_many_ssh_keys({ details: { limit: maxKeys } })
   const id = newId()

@@ -4,11 +4,12 @@ import { stamped } from '../../../platform/db/constraints.ts'
 import { addSshKey, deleteSshKey, generateSshKey } from './commands.ts'
 import { sshKeyErrors } from './errors.ts'
 import { privateKeyIdentity } from './model.ts'
-import { sshKeyListing } from './queries.ts'
+import { pageSshKeys, sshKeyListing } from './queries.ts'
 
 export { addSshKey, deleteSshKey, generateSshKey } from './commands.ts'
 export { demandDeployKey, openDeployKey } from './deploy-key.ts'
-export { sshKeyListing } from './queries.ts'
+export type { SshKeyRow } from './model.ts'
+export { pageSshKeys, sshKeyListing } from './queries.ts'
 
 declare module '../../../platform/id.ts' {
   interface IdPrefixes {
@@ -21,6 +22,7 @@ export const sshKey = defineConcept({
   idPrefixes: { SshKey: 'ssh' },
   nodes: [sshKeyListing],
   commands: [addSshKey, generateSshKey, deleteSshKey],
+  queries: [pageSshKeys],
   errors: [sshKeyErrors],
   sealed: [{ table: 'ssh_key', key: 'id', column: 'private_key', identity: privateKeyIdentity, of: 'installation' }],
   constraints: stamped('ssh_key'),

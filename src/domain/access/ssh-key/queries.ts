@@ -1,5 +1,5 @@
 import { sql } from '../../../platform/db/index.ts'
-import { defineListing, type Reader } from '../../../platform/listing.ts'
+import { defineListing, ownPageQuery, type Reader } from '../../../platform/listing.ts'
 import { maxKeys, type SshKeyRow } from './model.ts'
 
 /** The caller's own keys. An API key sees none. */
@@ -14,6 +14,8 @@ export const sshKeyListing = defineListing<'SshKey', Record<never, never>, SshKe
   computed: { hasPrivateKey: () => sql`(t.private_key is not null)` },
   visible: ({ subject, userId }) => (subject.type === 'user' ? sql`t.user_id = ${userId}::uuid` : sql`false`),
 })
+
+export const pageSshKeys = ownPageQuery(sshKeyListing)
 
 /** Keys of many users in one statement, oldest first. Not scoped. */
 export const keysByUser = (reader: Reader, userIds: readonly string[]): Promise<SshKeyRow[][]> =>
